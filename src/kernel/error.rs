@@ -1,0 +1,39 @@
+//! Why a read failed.
+
+use std::path::PathBuf;
+
+/// Why something of the kernel could not be read. A process that ended mid-read is [`ReadError::Vanished`], which is not a fault.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// It was there and is gone (ENOENT, ESRCH).
+    #[error("it has ended")]
+    Vanished,
+    /// Not allowed (EACCES, EPERM).
+    #[error("{path}: permission denied")]
+    Denied {
+        /// What was to be read.
+        path: PathBuf,
+    },
+    /// This kernel does not have it.
+    #[error("{what} is not available on this kernel")]
+    Unsupported {
+        /// What is missing.
+        what: &'static str,
+    },
+    /// The bytes are not what the kernel documents.
+    #[error("{path}: {what}")]
+    Malformed {
+        /// Where.
+        path: PathBuf,
+        /// What was wrong.
+        what: String,
+    },
+    /// Any other error of the operating system.
+    #[error("{path}: {source}")]
+    Io {
+        /// Where.
+        path: PathBuf,
+        /// The error.
+        source: std::io::Error,
+    },
+}

@@ -1,0 +1,204 @@
+//! The registry of systems: one entry each, from which list, help, README table, parameters and live shape checks derive.
+
+use serde::{Deserialize, Serialize};
+
+/// Headings of the lab's list, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Section {
+    /// One thread doing everything: what the others are held against.
+    Baseline,
+    /// Workers with their own memory.
+    Processes,
+    /// Workers that share memory.
+    Threads,
+    /// Interpreters inside one process.
+    Interpreters,
+    /// Event loops, tasks, greenlets.
+    Async,
+    /// Sockets and selectors.
+    Sockets,
+    /// States, signals, copy-on-write: exhibits rather than contests.
+    Exhibits,
+}
+
+impl Section {
+    /// As the list shows it.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Baseline => "Baseline",
+            Self::Processes => "Processes",
+            Self::Threads => "Threads",
+            Self::Interpreters => "Interpreters",
+            Self::Async => "Async",
+            Self::Sockets => "Sockets",
+            Self::Exhibits => "Exhibits",
+        }
+    }
+}
+
+/// What runs a system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Backend {
+    /// This binary.
+    Native,
+    /// A CPython interpreter of the machine.
+    Python,
+}
+
+/// A unit of lab work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskKind {
+    /// Nothing: creation cost alone.
+    None,
+    /// Factorials of numbers 1..10, recursive, seeded.
+    Factorial,
+    /// Digits of pi: pure CPU (size: digits).
+    Pi,
+    /// Sleep (size: milliseconds).
+    Sleep,
+    /// Write to memory inherited from the parent: copy-on-write (size: MB).
+    Touch,
+    /// Write and read a file (size: KB).
+    File,
+    /// GET from a server on loopback (size: milliseconds the server takes).
+    Http,
+    /// Multiply matrices in C (size: rows).
+    Matmul,
+}
+
+impl TaskKind {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::None,
+        Self::Factorial,
+        Self::Pi,
+        Self::Sleep,
+        Self::Touch,
+        Self::File,
+        Self::Http,
+        Self::Matmul,
+    ];
+
+    /// As written on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Factorial => "factorial",
+            Self::Pi => "pi",
+            Self::Sleep => "sleep",
+            Self::Touch => "touch",
+            Self::File => "file",
+            Self::Http => "http",
+            Self::Matmul => "matmul",
+        }
+    }
+
+    /// The kind for a name of the command line.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|k| k.name() == name)
+    }
+
+    /// What `size` counts, and what it is if not given; `None` for tasks without a size.
+    #[must_use]
+    pub fn size(self) -> Option<(&'static str, u32)> {
+        match self {
+            Self::None | Self::Factorial => None,
+            Self::Pi => Some(("digits", 1_000)),
+            Self::Sleep => Some(("ms", 100)),
+            Self::Touch => Some(("MB", 16)),
+            Self::File => Some(("KB", 256)),
+            Self::Http => Some(("ms", 20)),
+            Self::Matmul => Some(("rows", 256)),
+        }
+    }
+}
+
+/// Everything that describes one run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunSpec {
+    /// Id of the system, e.g. `native/fork`.
+    pub system: String,
+    /// What each unit of work does.
+    pub task: TaskKind,
+    /// Its size, in the unit of [`TaskKind::size`].
+    pub task_size: Option<u32>,
+    /// How many workers.
+    pub workers: u32,
+    /// How many units of work, shared among the workers.
+    pub tasks: u32,
+    /// Memory the parent holds (touched) before it creates workers, MB.
+    pub parent_mb: u32,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Milliseconds each worker stays alive after its work, so that a person can look at it. 0 for measurements.
+    pub hold_ms: u32,
+    /// Milliseconds after which the run is killed.
+    pub timeout_ms: u64,
+    /// Absolute path of the interpreter, for Python systems.
+    #[serde(default)]
+    pub python: Option<std::path::PathBuf>,
+}
+
+/// Which options make sense for a system, with the defaults of an interactive launch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Params {
+    /// Default number of workers; `None`: fixed by the system.
+    pub workers: Option<u32>,
+    /// Default number of tasks; `None`: fixed by the system.
+    pub tasks: Option<u32>,
+    /// Whether parent MB has an effect.
+    pub parent_mb: bool,
+}
+
+/// What the kernel should show while the run is steady, checked live against the process table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Shape {
+    /// Processes beside the root: each a pid of its own.
+    pub processes: u32,
+    /// Threads beside the leaders, over the whole family.
+    pub threads: u32,
+    /// Parent of the worker processes: the run root, or a helper process between them (fork server).
+    pub parent: ShapeParent,
+}
+
+/// Whose children worker processes are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ShapeParent {
+    /// No worker processes.
+    #[default]
+    None,
+    /// The run root.
+    Root,
+    /// A helper process that is itself a child of the root.
+    Server,
+}
+
+/// One system of the lab.
+#[derive(Debug, Clone, Copy)]
+pub struct System {
+    /// `native/NAME` or `python/NAME`.
+    pub id: &'static str,
+    /// Title in the list (the same for native and Python twins: the list joins them).
+    pub title: &'static str,
+    /// Two sentences: what it is, and what to watch.
+    pub lesson: &'static str,
+    /// Heading.
+    pub section: Section,
+    /// What runs it.
+    pub backend: Backend,
+    /// Tasks it can do; the first is the default.
+    pub tasks: &'static [TaskKind],
+    /// Options and defaults.
+    pub params: Params,
+    /// Expected shape for a run.
+    pub shape: fn(&RunSpec) -> Shape,
+    /// Key after `n` that launches it with defaults.
+    pub quick_key: Option<char>,
+}

@@ -1,0 +1,191 @@
+//! What workers say: one JSON object per line, the same for native and Python workers.
+//!
+//! Every line has `t` (`CLOCK_MONOTONIC` nanoseconds when it happened), `pid`, `tid`, `n` (a counter per connection: a gap means that
+//! lines were dropped because the reader was slow) and `m`, the kind of message. `hello` comes first on every connection.
+
+use serde::{Deserialize, Serialize};
+
+/// Version of the protocol; a `hello` with another one ends the connection with a clear error.
+pub const VERSION: u32 = 1;
+
+/// The longest line that is read; a longer one ends the connection (a worker cannot make concmon grow).
+pub const MAX_LINE_BYTES: usize = 64 * 1024;
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// When it happened, `CLOCK_MONOTONIC` nanoseconds.
+    pub t: u64,
+    /// Sender's pid, checked against SO_PEERCRED where it comes over a socket of its own.
+    pub pid: i32,
+    /// Sender's tid.
+    pub tid: i32,
+    /// Counter per connection, from 0.
+    #[serde(default)]
+    pub n: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub message: Message,
+}
+
+/// How a worker came to be, as its creator did it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Creation {
+    /// fork(2).
+    Fork,
+    /// fork(2), then execve(2).
+    ForkExec,
+    /// posix_spawn(3) (vfork and exec).
+    Spawn,
+    /// fork(2) by a fork server.
+    ForkServer,
+    /// clone(2) with CLONE_THREAD.
+    Thread,
+    /// A sub-interpreter inside a thread.
+    Interpreter,
+    /// An async task of an event loop: the kernel cannot see it.
+    AsyncTask,
+    /// A greenlet: the kernel cannot see it.
+    Greenlet,
+    /// The run root itself does the work.
+    Inline,
+}
+
+impl Creation {
+    /// Short words for a badge.
+    #[must_use]
+    pub fn badge(self) -> &'static str {
+        match self {
+            Self::Fork => "fork",
+            Self::ForkExec => "fork+exec",
+            Self::Spawn => "spawn",
+            Self::ForkServer => "forksrv",
+            Self::Thread => "thread",
+            Self::Interpreter => "interp",
+            Self::AsyncTask => "async",
+            Self::Greenlet => "greenlet",
+            Self::Inline => "inline",
+        }
+    }
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "m", rename_all = "snake_case")]
+pub enum Message {
+    /// First line of a connection.
+    Hello {
+        /// Protocol version.
+        v: u32,
+        /// `root`, `worker` or `helper` (a process the system needs beside its workers: a fork server, a resource tracker).
+        role: String,
+        /// `native`, or the interpreter: `python 3.14.10`.
+        #[serde(default)]
+        lang: String,
+    },
+    /// The creator is about to create worker `w`.
+    Requested {
+        /// Worker's index, from 0.
+        w: u32,
+    },
+    /// Worker `w` runs its first own instruction; sent by the worker (`t` is taken first thing).
+    Ready {
+        /// Worker's index.
+        w: u32,
+        /// How it was created.
+        how: Creation,
+    },
+    /// Worker `w` begins task `k`.
+    TaskStart {
+        /// Worker's index.
+        w: u32,
+        /// Task's index, from 0.
+        k: u32,
+    },
+    /// Worker `w` has finished task `k`.
+    TaskEnd {
+        /// Worker's index.
+        w: u32,
+        /// Task's index.
+        k: u32,
+    },
+    /// Worker `w` has ended (said by its creator after wait or join).
+    Exited {
+        /// Worker's index.
+        w: u32,
+        /// Raw wait status, if it was a process.
+        #[serde(default)]
+        status: Option<u32>,
+    },
+    /// A result worth showing (`pi`, an interleaving, requests per second).
+    Value {
+        /// What it is.
+        name: String,
+        /// As text.
+        text: String,
+        /// As a number with its unit in `name` (`wall_ns`), if it is one.
+        #[serde(default)]
+        number: Option<u64>,
+    },
+    /// The run goes into another part: `launch`, `steady`, `teardown`.
+    Phase {
+        /// Name of the part.
+        name: String,
+    },
+    /// Something the reader should know that is not a failure.
+    Warn {
+        /// One sentence.
+        text: String,
+    },
+    /// The worker failed; the run's verdict will say so.
+    Error {
+        /// One sentence, or a whole traceback.
+        text: String,
+    },
+    /// The root has finished; its own costs (getrusage SELF and CHILDREN of waited-for descendants).
+    Done {
+        /// User CPU of root and waited-for children.
+        user_ns: u64,
+        /// System CPU of root and waited-for children.
+        sys_ns: u64,
+        /// Minor faults.
+        minor_faults: u64,
+        /// Major faults.
+        major_faults: u64,
+        /// Voluntary switches.
+        voluntary_switches: u64,
+        /// Involuntary switches.
+        involuntary_switches: u64,
+    },
+}
+
+/// Why a line was refused.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum LineError {
+    /// Longer than [`MAX_LINE_BYTES`].
+    #[error("a line of more than {MAX_LINE_BYTES} bytes")]
+    TooLong,
+    /// Not the JSON the protocol wants.
+    #[error("not a protocol line: {0}")]
+    Malformed(String),
+    /// Another version of the protocol.
+    #[error("protocol version {found}, this concmon speaks {VERSION}")]
+    Version {
+        /// What the worker said.
+        found: u32,
+    },
+}
+
+/// Parses one line (without its newline).
+pub fn parse_line(bytes: &[u8]) -> Result<Line, LineError> {
+    if bytes.len() > MAX_LINE_BYTES {
+        return Err(LineError::TooLong);
+    }
+    let line: Line =
+        serde_json::from_slice(bytes).map_err(|e| LineError::Malformed(e.to_string()))?;
+    match &line.message {
+        Message::Hello { v, .. } if *v != VERSION => Err(LineError::Version { found: *v }),
+        _ => Ok(line),
+    }
+}

@@ -1,0 +1,200 @@
+//! One run as a value: a state machine fed with protocol lines and the helper's notices, read by the UI, the CLI and the tests.
+
+use serde::{Deserialize, Serialize};
+
+use crate::snapshot::ExitStatus;
+
+use super::catalog::RunSpec;
+use super::protocol::Creation;
+
+/// Number of a run within one concmon, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RunId(pub u32);
+
+/// How far a run is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunPhase {
+    /// Asked for, root not up yet.
+    Starting,
+    /// Creating workers or working.
+    Running,
+    /// The root has finished or is being killed; descendants are being reaped.
+    Ending,
+    /// Over.
+    Ended(Outcome),
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It did what it should.
+    Done,
+    /// Something failed; one sentence (a traceback is in the output).
+    Failed(String),
+    /// The user stopped it.
+    Stopped,
+    /// It took longer than its timeout.
+    TimedOut,
+}
+
+/// One unit of work on a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TaskSpan {
+    /// Index of the unit of work.
+    pub index: u32,
+    /// Began, monotonic nanoseconds.
+    pub start_ns: u64,
+    /// Ended.
+    pub end_ns: Option<u64>,
+}
+
+/// One worker of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Worker {
+    /// Its index.
+    pub index: u32,
+    /// Its pid once it has said so.
+    pub pid: Option<i32>,
+    /// Its tid once it has said so.
+    pub tid: Option<i32>,
+    /// How it was created.
+    pub how: Option<Creation>,
+    /// Its creator was about to create it, monotonic nanoseconds.
+    pub requested_ns: Option<u64>,
+    /// It ran its first own instruction.
+    pub ready_ns: Option<u64>,
+    /// Its creator has seen it end.
+    pub exited_ns: Option<u64>,
+    /// How it ended, if it was a process.
+    pub status: Option<ExitStatus>,
+    /// What it worked on.
+    pub spans: Vec<TaskSpan>,
+}
+
+impl Worker {
+    /// Creation latency: from the request to its first own instruction.
+    #[must_use]
+    pub fn creation_ns(&self) -> Option<u64> {
+        Some(self.ready_ns?.saturating_sub(self.requested_ns?))
+    }
+}
+
+/// Spread of a set of points; the points themselves are kept by who made it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// How many points.
+    pub count: usize,
+    /// Smallest.
+    pub min: f64,
+    /// Half are below.
+    pub median: f64,
+    /// Nine tenths are below.
+    pub p90: f64,
+    /// Largest.
+    pub max: f64,
+}
+
+/// What a run cost; `None` is unknown (not yet, or not readable).
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Costs {
+    /// Creation latency over the workers, nanoseconds.
+    pub creation_ns: Option<Summary>,
+    /// From the root's first `requested` (or its hello) to its `done`.
+    pub wall_ns: Option<u64>,
+    /// User CPU of the root and all its waited-for descendants.
+    pub user_ns: Option<u64>,
+    /// System CPU of the same.
+    pub sys_ns: Option<u64>,
+    /// Largest sum of RSS over the family, sampled (a lower bound).
+    pub peak_rss_bytes: Option<u64>,
+    /// Largest sum of PSS over the family, sampled (a lower bound).
+    pub peak_pss_bytes: Option<u64>,
+    /// Minor faults.
+    pub minor_faults: Option<u64>,
+    /// Major faults.
+    pub major_faults: Option<u64>,
+    /// Voluntary switches.
+    pub voluntary_switches: Option<u64>,
+    /// Involuntary switches.
+    pub involuntary_switches: Option<u64>,
+    /// From the root's `done` (or the kill) to the last descendant gone.
+    pub teardown_ns: Option<u64>,
+}
+
+/// A result a system reported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportedValue {
+    /// What it is, unit in the name.
+    pub name: String,
+    /// As text.
+    pub text: String,
+    /// As a number.
+    pub number: Option<u64>,
+}
+
+/// One process of the run's family as the helper's guard last saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FamilyMember {
+    /// Its pid.
+    pub pid: i32,
+    /// Its parent.
+    pub ppid: i32,
+    /// State letter.
+    pub state: char,
+    /// Number of tasks.
+    pub nlwp: u32,
+    /// Resident memory.
+    pub rss_bytes: Option<u64>,
+}
+
+/// The live check of the expected shape.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ShapeCheck {
+    /// What is checked: `pids`, `tids`, `parents`, `states`.
+    pub what: String,
+    /// Whether it was met at any time while the run was steady.
+    pub met: bool,
+    /// What was expected, in words.
+    pub expected: String,
+    /// What was seen, in words.
+    pub seen: String,
+}
+
+/// One run.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// Its number.
+    pub id: RunId,
+    /// What was asked for.
+    pub spec: RunSpec,
+    /// How far it is.
+    pub phase: RunPhase,
+    /// Pid of the run root, once known.
+    pub root_pid: Option<i32>,
+    /// Start of the time axis, monotonic nanoseconds.
+    pub started_ns: u64,
+    /// Workers by index.
+    pub workers: Vec<Worker>,
+    /// The family as last seen alive.
+    pub family: Vec<FamilyMember>,
+    /// What it cost so far.
+    pub costs: Costs,
+    /// Results the system reported.
+    pub values: Vec<ReportedValue>,
+    /// Live shape checks.
+    pub shape: Vec<ShapeCheck>,
+    /// Warnings in plain words.
+    pub warnings: Vec<String>,
+    /// What the run printed, at most 256 KiB of it (the middle is cut, and says so).
+    pub output: String,
+    /// Protocol lines that were dropped or refused.
+    pub lines_lost: u64,
+}
+
+impl Run {
+    /// Whether it is over.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        matches!(self.phase, RunPhase::Ended(_))
+    }
+}

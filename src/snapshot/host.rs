@@ -1,0 +1,78 @@
+//! The machine as sampled: cumulative CPU times, memory, load, pressure.
+
+/// Cumulative time of one CPU (or all of them) in each mode, nanoseconds (`/proc/stat`, proc_stat(5)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CpuTimes {
+    /// User mode, niced time excluded.
+    pub user_ns: u64,
+    /// User mode at positive nice.
+    pub nice_ns: u64,
+    /// Kernel mode.
+    pub system_ns: u64,
+    /// Idle.
+    pub idle_ns: u64,
+    /// Idle with outstanding I/O.
+    pub iowait_ns: u64,
+    /// Hard and soft interrupts.
+    pub irq_ns: u64,
+    /// Taken by the hypervisor for others.
+    pub steal_ns: u64,
+}
+
+/// `/proc/meminfo`, bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MemorySample {
+    /// MemTotal.
+    pub total_bytes: u64,
+    /// MemAvailable.
+    pub available_bytes: Option<u64>,
+    /// MemFree.
+    pub free_bytes: u64,
+    /// Buffers.
+    pub buffers_bytes: u64,
+    /// Cached + SReclaimable - Shmem, as htop counts the cache.
+    pub cached_bytes: u64,
+    /// Shmem.
+    pub shmem_bytes: Option<u64>,
+    /// SwapTotal.
+    pub swap_total_bytes: u64,
+    /// SwapFree.
+    pub swap_free_bytes: u64,
+}
+
+/// Share of time, in percent over the last 10 s, in which some / all tasks waited for one resource (`/proc/pressure`).
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Pressure {
+    /// At least one task waited.
+    pub some_avg10: f32,
+    /// Every runnable task waited.
+    pub full_avg10: f32,
+}
+
+/// Pressure stall information; each part `None` where the kernel has none.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct PressureSample {
+    /// CPU.
+    pub cpu: Option<Pressure>,
+    /// Storage.
+    pub io: Option<Pressure>,
+    /// Memory.
+    pub memory: Option<Pressure>,
+}
+
+/// The machine at one moment.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct HostSample {
+    /// All CPUs together.
+    pub cpu_total: Option<CpuTimes>,
+    /// Each CPU with its number (numbers may have gaps: hot-unplug).
+    pub cpus: Vec<(u32, CpuTimes)>,
+    /// Memory and swap.
+    pub memory: Option<MemorySample>,
+    /// 1, 5, 15 minute load.
+    pub load: Option<[f32; 3]>,
+    /// Since boot.
+    pub uptime_ns: Option<u64>,
+    /// Pressure stall information.
+    pub pressure: PressureSample,
+}

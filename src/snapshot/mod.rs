@@ -1,0 +1,60 @@
+//! Plain data of one moment: what a [`crate::kernel::source::Source`] returns. No I/O, no rates (those need two moments: `derive`).
+//!
+//! `None` always means "not read or not readable", never zero. Times are nanoseconds, memory is bytes.
+
+mod event;
+mod host;
+mod process;
+mod report;
+mod state;
+
+use std::sync::Arc;
+
+pub use event::{EventKind, ExitStatus, LifecycleEvent};
+pub use host::{CpuTimes, HostSample, MemorySample, Pressure, PressureSample};
+pub use process::{Exact, Identity, ProcKey, ProcessSample, TaskKey, TaskSample};
+pub use report::{EventTier, SourceReport, Tier};
+pub use state::{Comm, State};
+
+/// Facts of the machine that do not change while concmon runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SystemInfo {
+    /// Bytes per page (`sysconf(_SC_PAGESIZE)`).
+    pub page_bytes: u64,
+    /// Clock ticks per second (`sysconf(_SC_CLK_TCK)`), the unit of times in `/proc/PID/stat`.
+    pub ticks_per_second: u64,
+    /// Host name, sanitised by whoever draws it.
+    pub hostname: String,
+    /// Kernel release, as `uname -r`.
+    pub kernel_release: String,
+    /// `/proc/sys/kernel/pid_max`.
+    pub pid_max: Option<u32>,
+}
+
+impl SystemInfo {
+    /// Nanoseconds of one clock tick.
+    #[must_use]
+    pub fn tick_ns(&self) -> u64 {
+        1_000_000_000 / self.ticks_per_second.max(1)
+    }
+}
+
+/// Everything one sweep saw.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// When the sweep began, `CLOCK_BOOTTIME` nanoseconds.
+    pub taken_ns: u64,
+    /// The machine's constants.
+    pub system: Arc<SystemInfo>,
+    /// CPUs, memory, load, pressure.
+    pub host: HostSample,
+    /// All processes, ascending pid, each pid once.
+    pub processes: Vec<ProcessSample>,
+    /// Tasks of multi-threaded processes (leader included), grouped by process in [`ProcessSample::tasks`]' ranges, ascending tid
+    /// within a process. Empty where threads were not asked for. A single-threaded process has no entry: its leader is the task.
+    pub tasks: Vec<TaskSample>,
+    /// What was born, execed and died since the previous snapshot, oldest first.
+    pub events: Vec<LifecycleEvent>,
+    /// Which source this is, why, and what it cost.
+    pub report: SourceReport,
+}

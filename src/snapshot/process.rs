@@ -1,0 +1,171 @@
+//! Processes and tasks as sampled.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::{Comm, State};
+
+/// A process's identity for as long as the machine is up: pids are reused, a pid with its start time is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProcKey {
+    /// The tgid, what users call PID.
+    pub pid: i32,
+    /// Start time in clock ticks after boot (field 22 of `/proc/PID/stat`).
+    pub start_ticks: u64,
+}
+
+/// A task's identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TaskKey {
+    /// The tid.
+    pub tid: i32,
+    /// Start time in clock ticks after boot.
+    pub start_ticks: u64,
+}
+
+/// What only changes at exec (or set*id): read once, shared by the snapshots that follow.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Identity {
+    /// Arguments as `/proc/PID/cmdline` gives them: NUL-separated; empty for kernel threads and zombies; `None` if unreadable.
+    pub cmdline: Option<Box<[u8]>>,
+    /// Target of `/proc/PID/exe`, if it may be read (own processes, or privileged).
+    pub exe: Option<Box<[u8]>>,
+    /// Effective user id (owner of `/proc/PID`).
+    pub uid: Option<u32>,
+    /// User name for `uid`, or its number in digits.
+    pub user: Option<Arc<str>>,
+    /// Path in the unified (or first) hierarchy of `/proc/PID/cgroup`.
+    pub cgroup: Option<Box<str>>,
+}
+
+/// One kernel task.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TaskSample {
+    /// The task's id.
+    pub tid: i32,
+    /// The process it belongs to.
+    pub tgid: i32,
+    /// Start time in clock ticks after boot.
+    pub start_ticks: u64,
+    /// Kernel state letter.
+    pub state: State,
+    /// Name of the task.
+    pub comm: Comm,
+    /// User-mode CPU time of this task alone.
+    pub utime_ns: Option<u64>,
+    /// Kernel-mode CPU time of this task alone.
+    pub stime_ns: Option<u64>,
+    /// Time on a CPU (`schedstat` field 1), nanosecond-exact.
+    pub run_ns: Option<u64>,
+    /// Time runnable but waiting for a CPU (`schedstat` field 2).
+    pub run_delay_ns: Option<u64>,
+    /// Voluntary context switches (it blocked).
+    pub voluntary_switches: Option<u64>,
+    /// Involuntary context switches (it was preempted).
+    pub involuntary_switches: Option<u64>,
+    /// Minor faults of this task.
+    pub minor_faults: Option<u64>,
+    /// Major faults of this task.
+    pub major_faults: Option<u64>,
+    /// Kernel priority as `/proc/PID/stat` field 18 shows it.
+    pub priority: i32,
+    /// Nice value.
+    pub nice: i32,
+    /// Scheduling policy number (sched(7)).
+    pub policy: Option<u32>,
+    /// Real-time priority, 0 for normal tasks.
+    pub rt_priority: Option<u32>,
+    /// CPU it last ran on.
+    pub last_cpu: Option<u32>,
+}
+
+impl TaskSample {
+    /// Its identity.
+    #[must_use]
+    pub fn key(&self) -> TaskKey {
+        TaskKey {
+            tid: self.tid,
+            start_ticks: self.start_ticks,
+        }
+    }
+}
+
+/// One process: the thread group's totals and its leader.
+#[derive(Debug, Clone)]
+pub struct ProcessSample {
+    /// Identity.
+    pub key: ProcKey,
+    /// Parent's tgid; 0 for pid 1 and kthreadd.
+    pub ppid: i32,
+    /// Process group.
+    pub pgrp: i32,
+    /// Session.
+    pub session: i32,
+    /// Controlling terminal's device number, 0 for none.
+    pub tty_nr: i32,
+    /// Whether it is a kernel thread (`PF_KTHREAD`).
+    pub kernel_thread: bool,
+    /// What is fixed between execs.
+    pub identity: Arc<Identity>,
+    /// The leader's own values (not the group's).
+    pub leader: TaskSample,
+    /// Number of tasks in the group.
+    pub nlwp: Option<u32>,
+    /// User CPU time of the whole group, exited threads included.
+    pub utime_ns: Option<u64>,
+    /// Kernel CPU time of the whole group, exited threads included.
+    pub stime_ns: Option<u64>,
+    /// Sum of the live tasks' time on a CPU; `None` if not all of them were read.
+    pub run_ns: Option<u64>,
+    /// Sum of the live tasks' run delay; `None` if not all of them were read.
+    pub run_delay_ns: Option<u64>,
+    /// Voluntary switches of the live tasks.
+    pub voluntary_switches: Option<u64>,
+    /// Involuntary switches of the live tasks.
+    pub involuntary_switches: Option<u64>,
+    /// Minor faults of the group, exited threads included.
+    pub minor_faults: Option<u64>,
+    /// Major faults of the group, exited threads included.
+    pub major_faults: Option<u64>,
+    /// Size of the address space; `None` for kernel threads and zombies.
+    pub virt_bytes: Option<u64>,
+    /// Resident memory. The kernel batches these counters per CPU: may be off by some dozen pages (proc_pid_stat(5)).
+    pub rss_bytes: Option<u64>,
+    /// Resident anonymous memory.
+    pub rss_anon_bytes: Option<u64>,
+    /// Resident file mappings.
+    pub rss_file_bytes: Option<u64>,
+    /// Resident shared memory.
+    pub rss_shmem_bytes: Option<u64>,
+    /// Resident pages that are file-backed or shared memory (`statm` field 3, htop's SHR): file + shmem.
+    pub shared_bytes: Option<u64>,
+    /// Swapped-out anonymous memory.
+    pub swap_bytes: Option<u64>,
+    /// Its tasks in [`super::Snapshot::tasks`]; empty if single-threaded or threads were not asked for.
+    pub tasks: Range<u32>,
+    /// Expensive values, read for visible rows only.
+    pub exact: Option<Arc<Exact>>,
+}
+
+/// Values that cost too much to read for everyone; each read has its own time.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Exact {
+    /// When they were read, `CLOCK_BOOTTIME` nanoseconds.
+    pub taken_ns: u64,
+    /// Proportional set size (`smaps_rollup`).
+    pub pss_bytes: Option<u64>,
+    /// Private clean + private dirty: freed if this process alone ends.
+    pub uss_bytes: Option<u64>,
+    /// Private dirty pages: what copy-on-write and the heap cost.
+    pub private_dirty_bytes: Option<u64>,
+    /// Peak resident size (`VmHWM`).
+    pub peak_rss_bytes: Option<u64>,
+    /// Bytes fetched from storage (`/proc/PID/io` read_bytes).
+    pub read_bytes: Option<u64>,
+    /// Bytes sent to storage (`/proc/PID/io` write_bytes).
+    pub write_bytes: Option<u64>,
+    /// Open descriptors.
+    pub fds: Option<u32>,
+    /// Kernel function it sleeps in (`/proc/PID/wchan`), if readable and not `0`.
+    pub wchan: Option<Box<str>>,
+}
