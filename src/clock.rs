@@ -32,10 +32,7 @@ pub fn thread_cpu_ns() -> u64 {
 
 fn read_clock(id: nix::time::ClockId) -> u64 {
     // These clocks exist on every kernel concmon runs on; 0 would only follow a seccomp filter that forbids them.
-    id.now().map_or(0, |t| {
-        u64::try_from(t.tv_sec()).unwrap_or(0) * 1_000_000_000
-            + u64::try_from(t.tv_nsec()).unwrap_or(0)
-    })
+    id.now().map_or(0, |t| u64::try_from(t.tv_sec()).unwrap_or(0) * 1_000_000_000 + u64::try_from(t.tv_nsec()).unwrap_or(0))
 }
 
 /// A clock that moves when told to.

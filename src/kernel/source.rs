@@ -55,12 +55,7 @@ impl Request<'_> {
     /// The basics of everything.
     #[must_use]
     pub fn basic(all: Needs) -> Request<'static> {
-        Request {
-            all,
-            visible_needs: Needs::empty(),
-            visible: &[],
-            budget: Duration::from_millis(20),
-        }
+        Request { all, visible_needs: Needs::empty(), visible: &[], budget: Duration::from_millis(20) }
     }
 }
 

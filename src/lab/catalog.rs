@@ -72,16 +72,8 @@ pub enum TaskKind {
 
 impl TaskKind {
     /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::None,
-        Self::Factorial,
-        Self::Pi,
-        Self::Sleep,
-        Self::Touch,
-        Self::File,
-        Self::Http,
-        Self::Matmul,
-    ];
+    pub const ALL: [Self; 8] =
+        [Self::None, Self::Factorial, Self::Pi, Self::Sleep, Self::Touch, Self::File, Self::Http, Self::Matmul];
 
     /// As written on the command line.
     #[must_use]

@@ -182,8 +182,7 @@ pub fn parse_line(bytes: &[u8]) -> Result<Line, LineError> {
     if bytes.len() > MAX_LINE_BYTES {
         return Err(LineError::TooLong);
     }
-    let line: Line =
-        serde_json::from_slice(bytes).map_err(|e| LineError::Malformed(e.to_string()))?;
+    let line: Line = serde_json::from_slice(bytes).map_err(|e| LineError::Malformed(e.to_string()))?;
     match &line.message {
         Message::Hello { v, .. } if *v != VERSION => Err(LineError::Version { found: *v }),
         _ => Ok(line),

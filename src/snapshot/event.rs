@@ -21,14 +21,7 @@ impl ExitStatus {
     #[must_use]
     pub fn from_raw(status: u32) -> Self {
         let signal = (status & 0x7f) as u8;
-        if signal == 0 {
-            Self::Code(((status >> 8) & 0xff) as u8)
-        } else {
-            Self::Signal {
-                signal,
-                core: status & 0x80 != 0,
-            }
-        }
+        if signal == 0 { Self::Code(((status >> 8) & 0xff) as u8) } else { Self::Signal { signal, core: status & 0x80 != 0 } }
     }
 }
 

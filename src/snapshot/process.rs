@@ -83,10 +83,7 @@ impl TaskSample {
     /// Its identity.
     #[must_use]
     pub fn key(&self) -> TaskKey {
-        TaskKey {
-            tid: self.tid,
-            start_ticks: self.start_ticks,
-        }
+        TaskKey { tid: self.tid, start_ticks: self.start_ticks }
     }
 }
 

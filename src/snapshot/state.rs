@@ -84,10 +84,7 @@ impl Comm {
         let len = name.len().min(31);
         let mut bytes = [0; 31];
         bytes[..len].copy_from_slice(&name[..len]);
-        Self {
-            bytes,
-            len: u8::try_from(len).unwrap_or(31),
-        }
+        Self { bytes, len: u8::try_from(len).unwrap_or(31) }
     }
 
     /// The bytes of the name.
