@@ -33,6 +33,7 @@
 //! * **worker**: what a lab system creates to do work: a process, a thread, or a unit the kernel cannot see.
 
 pub mod clock;
+pub mod command;
 pub mod kernel;
 pub mod lab;
 pub mod snapshot;
