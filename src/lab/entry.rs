@@ -14,10 +14,8 @@ pub const IMAGE: &str = "__lab-image";
 
 /// Runs a hidden entry if the arguments name one; `None` is the ordinary program.
 ///
-/// Must be the first call of `main`: it takes the time at which a fresh image runs its first own instruction, and what follows forks,
-/// which is only sound while there is one thread.
+/// Must be the first call of `main`: what follows forks, which is only sound while there is one thread.
 pub fn dispatch() -> Option<ExitCode> {
-    let started_ns = crate::clock::monotonic_ns();
     let mut args = std::env::args_os().skip(1);
     let first = args.next()?;
     let rest: Vec<OsString> = match first.to_str()? {
@@ -27,6 +25,6 @@ pub fn dispatch() -> Option<ExitCode> {
     Some(match first.to_str()? {
         HELPER => helper::main(),
         ROOT => native::root_main(),
-        _ => native::image_main(started_ns, &rest),
+        _ => native::image_main(&rest),
     })
 }

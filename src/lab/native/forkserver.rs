@@ -46,7 +46,7 @@ pub fn run(root: &mut Root) -> Result<(), RootError> {
 }
 
 /// The server: forks a worker for each number it is sent, notes the end of those that ended, until the root hangs up.
-pub fn serve(arena: &Arena, spec: &RunSpec, socket: OwnedFd) -> ExitCode {
+pub fn serve(arena: &Arena, spec: &RunSpec, socket: &OwnedFd) -> ExitCode {
     let mut ends = SigSet::empty();
     ends.add(Signal::SIGCHLD);
     let (Ok(()), Ok(ended)) = (ends.thread_block(), SignalFd::with_flags(&ends, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC))
@@ -55,7 +55,7 @@ pub fn serve(arena: &Arena, spec: &RunSpec, socket: OwnedFd) -> ExitCode {
     };
     let server = getpid();
     let mut children: Vec<(Pid, u32)> = Vec::new();
-    if write(&socket, b"!").is_err() {
+    if write(socket, b"!").is_err() {
         return ExitCode::FAILURE;
     }
     loop {
@@ -73,7 +73,7 @@ pub fn serve(arena: &Arena, spec: &RunSpec, socket: OwnedFd) -> ExitCode {
             continue;
         }
         let mut number = [0; 4];
-        match read(&socket, &mut number) {
+        match read(socket, &mut number) {
             Ok(4) => {}
             Ok(_) => return ExitCode::SUCCESS,
             Err(Errno::EINTR) => continue,

@@ -11,7 +11,7 @@ use nix::unistd::{Pid, getppid};
 
 use super::arena::Arena;
 use super::worker::{self, Worker};
-use super::{forkserver, spec_from_env};
+use super::{birth, forkserver, spec_from_env};
 use crate::lab::entry;
 
 const SELF: &std::ffi::CStr = c"/proc/self/exe";
@@ -52,8 +52,8 @@ pub fn replace(args: &[CString]) {
     let _: Result<Infallible, Errno> = nix::unistd::execve(SELF, args, &environment());
 }
 
-/// A fresh image: `started_ns` is when it ran its first own instruction.
-pub fn image_main(started_ns: u64, args: &[OsString]) -> ExitCode {
+/// A fresh image.
+pub fn image_main(args: &[OsString]) -> ExitCode {
     let creator = getppid();
     worker::die_with(creator);
     let number = |i: usize| args.get(i)?.to_str()?.parse::<i32>().ok().filter(|n| *n >= 0);
@@ -69,10 +69,10 @@ pub fn image_main(started_ns: u64, args: &[OsString]) -> ExitCode {
         }
     };
     if role == "server" {
-        return forkserver::serve(&arena, &spec, inherited(last));
+        return forkserver::serve(&arena, &spec, &inherited(last));
     }
     let index = last.cast_unsigned();
-    worker::live(&Worker { arena: &arena, spec: &spec, ballast: None, index }, creator, started_ns)
+    worker::live(&Worker { arena: &arena, spec: &spec, ballast: None, index }, creator, birth::born_ns())
 }
 
 /// A descriptor that the creator of this image left open for it.

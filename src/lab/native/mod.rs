@@ -1,6 +1,7 @@
 //! What native run roots do: one file per system. To add one: a file, a line in [`system`], a line in `catalog::SYSTEMS`.
 
 mod arena;
+mod birth;
 mod exec;
 mod fork;
 mod forkserver;
@@ -62,7 +63,7 @@ pub fn root_main() -> ExitCode {
     match Root::new(spec, how, socket.as_ref()) {
         Ok(mut root) => {
             let result = run(&mut root);
-            if root.close(result) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            if root.close(&result) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => {
             eprintln!("{error}");

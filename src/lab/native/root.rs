@@ -390,9 +390,9 @@ impl Root {
     }
 
     /// Says how it ended, with what it cost.
-    pub fn close(mut self, result: Result<(), RootError>) -> bool {
+    pub fn close(mut self, result: &Result<(), RootError>) -> bool {
         self.tell();
-        if let Err(error) = &result {
+        if let Err(error) = result {
             self.say(Message::Error { text: error.to_string() });
         }
         let mut total = crate::lab::control::Usage::default();

@@ -74,11 +74,7 @@ fn live(worker: &Worker<'_>, letter: char, creator: Pid, ready_ns: u64) -> ! {
         }
         'D' => signals::wait_for_vfork(&worker.arena.header().leave),
         'T' => stop_here(),
-        't' => {
-            if ptrace::traceme().is_ok() {
-                stop_here();
-            }
-        }
+        't' if ptrace::traceme().is_ok() => stop_here(),
         'X' => exit_now(0),
         _ => {}
     }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use super::root::{Root, RootError};
 use super::thread;
+use super::worker::Worker;
 
 #[derive(Default)]
 struct Queue {
@@ -45,11 +46,12 @@ pub fn run(root: &mut Root) -> Result<(), RootError> {
     let mut threads = Vec::new();
     for w in 0..root.spec.workers {
         let queue = Arc::clone(&queue);
-        threads.push(thread::create(root, w, move |worker| {
+        let work = move |worker: &Worker<'_>| {
             while let Some(k) = queue.take() {
                 worker.work(k);
             }
-        })?);
+        };
+        threads.push(thread::create(root, w, Box::new(work))?);
     }
     root.run_workers(|root| {
         for k in 0..root.arena.spans().len() {
@@ -58,5 +60,6 @@ pub fn run(root: &mut Root) -> Result<(), RootError> {
         queue.close();
         Ok(())
     })?;
-    thread::join(threads)
+    thread::join(threads);
+    Ok(())
 }
