@@ -1,5 +1,6 @@
 //! Nothing of a run outlives what it depends on: concmon, the helper, its guard, the root. Processes are found by a mark in their
 //! environment, which everything that is started from here inherits.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/lab.rs"]
 mod support;

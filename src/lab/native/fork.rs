@@ -8,7 +8,7 @@ use crate::clock::monotonic_ns;
 
 pub fn run(root: &mut Root) -> Result<(), RootError> {
     root.hold_memory()?;
-    root.phase("launch");
+    root.launch();
     let creator = nix::unistd::getpid();
     for w in 0..root.spec.workers {
         create(root, w, |root, ready_ns| worker::live(&root.worker(w), creator, ready_ns))?;

@@ -33,7 +33,7 @@ pub fn run(root: &mut Root) -> Result<(), RootError> {
         return Err(RootError::Worker("the fork server ended before it served".into()));
     }
     root.hold_memory()?;
-    root.phase("launch");
+    root.launch();
     for w in 0..root.spec.workers {
         root.requested(w);
         write(&ours, &w.to_ne_bytes()).map_err(failed(format!("asking the fork server for worker {w}")))?;

@@ -13,7 +13,7 @@ const STOP: u32 = u32::MAX;
 
 pub fn run(root: &mut Root) -> Result<(), RootError> {
     root.hold_memory()?;
-    root.phase("launch");
+    root.launch();
     let creator = nix::unistd::getpid();
     let (mut done, said) = pipe().map_err(failed("making the pipe for results"))?;
     let mut feeds = Vec::new();

@@ -21,6 +21,10 @@ use crate::lab::protocol::{Creation, Line, Message, VERSION};
 
 /// How often what has been noted is told while the run goes on, and how long a wait for an event may last before the root looks by itself.
 const TELL_EVERY: Duration = Duration::from_millis(50);
+/// How often that is while workers are being created: telling wakes other processes, which then want the CPUs too.
+const TELL_EVERY_LAUNCH: Duration = Duration::from_millis(200);
+/// What those that were woken by the beginning of the run get to go back to sleep.
+const QUIET: Duration = Duration::from_millis(5);
 /// Longest that a run holds still to be looked at.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest that workers may take to leave once they may.
@@ -139,10 +143,18 @@ impl Root {
                 }
             }
         }
-        if self.told_at.elapsed() >= TELL_EVERY {
+        if self.told_at.elapsed() >= TELL_EVERY_LAUNCH {
             self.tell();
+            std::thread::sleep(QUIET);
         }
         Ok(())
+    }
+
+    /// The creation of workers begins. The helper and concmon, which this wakes, are let go back to sleep first: on few CPUs they would
+    /// otherwise be measured too.
+    pub fn launch(&mut self) {
+        self.phase("launch");
+        std::thread::sleep(QUIET);
     }
 
     /// From all workers being there to all having done their share and left. `feed` works, or hands out work, while the workers do.

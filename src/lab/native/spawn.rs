@@ -5,7 +5,7 @@ use super::root::{Root, RootError, failed};
 
 pub fn run(root: &mut Root) -> Result<(), RootError> {
     root.hold_memory()?;
-    root.phase("launch");
+    root.launch();
     for w in 0..root.spec.workers {
         let args = image::worker_arguments(root.arena.raw_fd(), w);
         root.requested(w);

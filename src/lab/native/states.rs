@@ -19,7 +19,7 @@ const LETTERS: [char; 7] = ['R', 'S', 'D', 'T', 't', 'Z', 'X'];
 const SETTLE: Duration = Duration::from_secs(2);
 
 pub fn run(root: &mut Root) -> Result<(), RootError> {
-    root.phase("launch");
+    root.launch();
     let creator = getpid();
     let mut pids = Vec::new();
     for (w, letter) in (0..).zip(LETTERS) {

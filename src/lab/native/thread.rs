@@ -11,7 +11,7 @@ use crate::lab::catalog::RunSpec;
 
 pub fn run(root: &mut Root) -> Result<(), RootError> {
     root.hold_memory()?;
-    root.phase("launch");
+    root.launch();
     let mut threads = Vec::new();
     for w in 0..root.spec.workers {
         threads.push(create(root, w, Box::new(|worker| worker.work_share()))?);

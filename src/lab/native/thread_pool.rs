@@ -41,7 +41,7 @@ impl Queue {
 
 pub fn run(root: &mut Root) -> Result<(), RootError> {
     root.hold_memory()?;
-    root.phase("launch");
+    root.launch();
     let queue = Arc::new(Queue::default());
     let mut threads = Vec::new();
     for w in 0..root.spec.workers {
