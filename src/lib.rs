@@ -35,6 +35,7 @@
 pub mod clock;
 pub mod columns;
 pub mod derive;
+pub mod command;
 pub mod kernel;
 pub mod lab;
 pub mod snapshot;

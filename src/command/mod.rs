@@ -1,0 +1,3 @@
+//! What the subcommands do, once their options are parsed.
+
+pub mod lab;
