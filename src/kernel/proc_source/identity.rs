@@ -61,7 +61,7 @@ pub fn refresh_owner(entry: &mut Entry, reader: &mut Reader, users: &mut UserNam
 
 /// Reads program and control group where they are asked for and were not tried since the last exec.
 pub fn complete(entry: &mut Entry, needs: Needs, reader: &mut Reader, scratch: &mut Vec<u8>) {
-    let missing = needs & (Needs::EXE | Needs::CGROUP) - entry.identity_has;
+    let missing = needs.intersection(Needs::EXE | Needs::CGROUP).difference(entry.identity_has);
     if missing.is_empty() {
         return;
     }
