@@ -1,4 +1,5 @@
 //! Acting on a process means acting on that process: what happens when a pid is dead, reused, or one that must be left alone.
+#![expect(clippy::expect_used, reason = "a test that cannot prepare its stage has failed")]
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};

@@ -37,7 +37,10 @@ impl FakeProc {
              VmallocTotal:   34359738367 kB\nVmallocUsed:           0 kB\nVmallocChunk:          0 kB\n",
         );
         for resource in ["cpu", "io", "memory"] {
-            proc.write(&format!("pressure/{resource}"), "some avg10=1.50 avg60=0.00 avg300=0.00 total=1000\nfull avg10=0.50 avg60=0.00 avg300=0.00 total=500\n");
+            proc.write(
+                &format!("pressure/{resource}"),
+                "some avg10=1.50 avg60=0.00 avg300=0.00 total=1000\nfull avg10=0.50 avg60=0.00 avg300=0.00 total=500\n",
+            );
         }
         proc
     }
@@ -69,11 +72,17 @@ impl FakeProc {
     pub fn add(&self, process: Fake) -> &Self {
         let base = process.pid.to_string();
         let nlwp = process.nlwp.unwrap_or(1 + process.threads.len() as u32);
-        self.write(&format!("{base}/stat"), process.stat(process.pid, &process.comm, process.state, nlwp, process.utime, process.stime));
+        self.write(
+            &format!("{base}/stat"),
+            process.stat(process.pid, &process.comm, process.state, nlwp, process.utime, process.stime),
+        );
         self.write(&format!("{base}/cmdline"), &process.cmdline);
         self.write(&format!("{base}/statm"), process.statm());
         self.write(&format!("{base}/status"), process.status());
-        self.write(&format!("{base}/io"), "rchar: 1\nwchar: 2\nsyscr: 3\nsyscw: 4\nread_bytes: 4096\nwrite_bytes: 8192\ncancelled_write_bytes: 0\n");
+        self.write(
+            &format!("{base}/io"),
+            "rchar: 1\nwchar: 2\nsyscr: 3\nsyscw: 4\nread_bytes: 4096\nwrite_bytes: 8192\ncancelled_write_bytes: 0\n",
+        );
         self.write(&format!("{base}/smaps_rollup"), process.smaps());
         self.write(&format!("{base}/cgroup"), format!("0::{}\n", process.cgroup));
         self.write(&format!("{base}/wchan"), &process.wchan);
@@ -85,7 +94,14 @@ impl FakeProc {
         }
         self.write(
             &format!("{base}/task/{base}/stat"),
-            process.stat(process.pid, &process.comm, process.state, nlwp, process.leader_utime.unwrap_or(process.utime), process.stime),
+            process.stat(
+                process.pid,
+                &process.comm,
+                process.state,
+                nlwp,
+                process.leader_utime.unwrap_or(process.utime),
+                process.stime,
+            ),
         );
         self.write(&format!("{base}/task/{base}/status"), process.status());
         self.drop_tasks_but(&process);
@@ -316,7 +332,10 @@ impl Fake {
             String::new()
         } else {
             let (anon, file) = (self.rss_kb / 2, self.rss_kb - self.rss_kb / 2);
-            format!("VmHWM:\t{} kB\nRssAnon:\t{anon} kB\nRssFile:\t{file} kB\nRssShmem:\t0 kB\nVmSwap:\t128 kB\n", self.rss_kb + 1000)
+            format!(
+                "VmHWM:\t{} kB\nRssAnon:\t{anon} kB\nRssFile:\t{file} kB\nRssShmem:\t0 kB\nVmSwap:\t128 kB\n",
+                self.rss_kb + 1000
+            )
         };
         format!("Name:\tfake\n{memory}voluntary_ctxt_switches:\t7\nnonvoluntary_ctxt_switches:\t3\n")
     }
