@@ -32,8 +32,10 @@
 //! * **run root**: the first process of a lab run; everything the run creates descends from it.
 //! * **worker**: what a lab system creates to do work: a process, a thread, or a unit the kernel cannot see.
 
+pub mod cli;
 pub mod clock;
 pub mod columns;
+pub mod config;
 pub mod derive;
 pub mod kernel;
 pub mod lab;
