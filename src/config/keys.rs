@@ -17,7 +17,6 @@ pub(super) struct Range {
 
 pub(super) const DELAY: Range = Range { min: 0.1, max: 60.0 };
 pub(super) const TIMEOUT: Range = Range { min: 0.1, max: 86_400.0 };
-const HOLD: Range = Range { min: 0.0, max: 3_600.0 };
 const GHOST: Range = Range { min: 0.0, max: 3_600.0 };
 
 /// A value of the file with what the setters need of it.
