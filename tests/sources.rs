@@ -92,7 +92,7 @@ fn a_process_that_did_not_run_is_not_read_again_and_one_that_ran_is() {
     assert_eq!(find(&sweep(&mut source, Needs::empty()), 160).utime_ns, Some(100_000_000));
     proc.add(idle.clone().times(99, 5));
     assert_eq!(find(&sweep(&mut source, Needs::empty()), 160).utime_ns, Some(100_000_000), "its schedstat did not move");
-    proc.add(idle.clone().times(99, 5).ran(2, 2_000_000));
+    proc.add(idle.times(99, 5).ran(2, 2_000_000));
     assert_eq!(find(&sweep(&mut source, Needs::empty()), 160).utime_ns, Some(990_000_000));
 }
 

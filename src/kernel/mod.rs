@@ -3,6 +3,7 @@
 mod auto_source;
 pub mod control;
 pub mod error;
+pub mod events;
 pub mod host;
 pub mod parse;
 mod proc_fs;

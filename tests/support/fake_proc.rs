@@ -69,6 +69,7 @@ impl FakeProc {
     }
 
     /// Adds a process, or changes the one with its pid.
+    #[expect(clippy::needless_pass_by_value, reason = "so that a chain of setters can be written in the call")]
     pub fn add(&self, process: Fake) -> &Self {
         let base = process.pid.to_string();
         let nlwp = process.nlwp.unwrap_or(1 + process.threads.len() as u32);
@@ -204,10 +205,10 @@ impl Fake {
             stime: 5,
             nice: 0,
             nlwp: None,
-            start: 1000 + pid.unsigned_abs() as u64,
+            start: 1000 + u64::from(pid.unsigned_abs()),
             virt_kb: 100_000,
             rss_kb: 10_000,
-            stack: 0x7ffc_0000_0000 + pid.unsigned_abs() as u64 * 4096,
+            stack: 0x7ffc_0000_0000 + u64::from(pid.unsigned_abs()) * 4096,
             turns: Some(1),
             run_ns: 1_000_000,
             cgroup: "/system.slice/fake.service".to_owned(),

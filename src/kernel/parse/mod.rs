@@ -4,6 +4,7 @@
 //! struct and `parse(&[u8]) -> Result<Self, ParseError>`, and a property test in `tests/sources.rs`.
 
 pub mod cgroup;
+pub mod connector;
 pub mod io;
 pub mod schedstat;
 pub mod smaps;
