@@ -40,3 +40,5 @@ pub mod derive;
 pub mod kernel;
 pub mod lab;
 pub mod snapshot;
+pub mod text;
+pub mod ui;

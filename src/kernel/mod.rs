@@ -5,6 +5,7 @@ pub mod control;
 pub mod error;
 pub mod events;
 pub mod host;
+mod job;
 pub mod parse;
 mod proc_fs;
 pub mod proc_source;
@@ -15,6 +16,7 @@ mod users;
 
 pub use auto_source::{AutoSource, SourceChoice};
 pub use host::HostReader;
+pub use job::stop_job;
 pub use proc_source::ProcSource;
 pub use system::{descriptor_limit, raise_descriptor_limit, system_info};
 pub use users::UserNames;

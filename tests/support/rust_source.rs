@@ -28,7 +28,7 @@ pub fn code_only(source: &str) -> String {
 
 fn follows_word(bytes: &[u8], at: usize) -> bool {
     // `br"` is a literal too; its `b` alone is harmless as a word.
-    at > 0 && (bytes[at - 1].is_ascii_alphanumeric() || bytes[at - 1] == b'_') && !(bytes[at - 1] == b'b')
+    at > 0 && (bytes[at - 1].is_ascii_alphanumeric() || bytes[at - 1] == b'_') && bytes[at - 1] != b'b'
 }
 
 fn block_comment_end(bytes: &[u8], start: usize) -> usize {
