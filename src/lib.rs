@@ -35,8 +35,10 @@
 pub mod cli;
 pub mod clock;
 pub mod columns;
+pub mod command;
 pub mod config;
 pub mod derive;
+pub mod export;
 pub mod kernel;
 pub mod lab;
 pub mod snapshot;

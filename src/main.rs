@@ -1,5 +1,5 @@
 //! Dispatches the hidden `__lab-*` entries before any thread, runtime or library state exists, then the command line.
 
 fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+    concmon::command::main(std::env::args_os())
 }

@@ -163,7 +163,8 @@ fn escape(out: &mut String, c: char, charset: Charset) {
 
 /// Characters that draw nothing, change the direction, end a line or join their neighbours: Unicode's default-ignorable code points
 /// (DerivedCoreProperties.txt), the line and paragraph separators, and the interlinear annotation marks.
-fn is_invisible(c: char) -> bool {
+#[must_use]
+pub fn is_invisible(c: char) -> bool {
     matches!(u32::from(c),
         0xad | 0x34f | 0x61c | 0x115f..=0x1160 | 0x17b4..=0x17b5 | 0x180b..=0x180f | 0x200b..=0x200f | 0x2028..=0x202e
         | 0x2060..=0x206f | 0x3164 | 0xfe00..=0xfe0f | 0xfeff | 0xffa0 | 0xfff0..=0xfffb | 0x1bca0..=0x1bca3
