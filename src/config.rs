@@ -236,6 +236,11 @@ impl Config {
                     self.columns = ids.iter().map(|id| column(id)).collect::<Result<_, _>>().map_err(argument("--columns"))?;
                 }
             }
+            Some(Command::Events(events)) => {
+                if let Some(source) = events.source {
+                    self.source = source.into();
+                }
+            }
             Some(Command::Lab { .. }) => {}
         }
         Ok(self)

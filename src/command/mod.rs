@@ -1,5 +1,6 @@
 //! From argv to an exit code: one file per subcommand.
 
+mod events;
 mod output;
 mod ps;
 
@@ -69,6 +70,7 @@ fn run(low: &LowArgs) -> Result<(), Failure> {
     let config = Config::load(low, &Environment::of_process())?;
     match &low.command {
         Some(Command::Ps(args)) => ps::run(&config, args),
+        Some(Command::Events(args)) => events::run(&config, args),
         None | Some(Command::Lab { .. }) => Err(Failure::Unavailable(anyhow::anyhow!("this build has no monitor and no lab"))),
     }
 }
