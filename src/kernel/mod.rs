@@ -1,10 +1,13 @@
 //! The operating system's readers and the only place that opens `/proc`, `/sys`, netlink sockets, bpf(2) or a pidfd.
 
 mod auto_source;
+pub mod bpf;
 pub mod control;
 pub mod error;
 pub mod events;
+mod exact;
 pub mod host;
+mod identity;
 pub mod parse;
 mod proc_fs;
 pub mod proc_source;
@@ -14,6 +17,7 @@ mod system;
 mod users;
 
 pub use auto_source::{AutoSource, SourceChoice};
+pub use bpf::BpfSource;
 pub use host::HostReader;
 pub use proc_source::ProcSource;
 pub use system::{descriptor_limit, raise_descriptor_limit, system_info};
