@@ -233,8 +233,8 @@ pub struct LabRunArgs {
     #[arg(long, value_name = "SECS")]
     pub timeout: Option<f64>,
     /// Seed of everything random
-    #[arg(long, value_name = "SEED", default_value_t = 42)]
-    pub seed: u64,
+    #[arg(long, value_name = "SEED")]
+    pub seed: Option<u64>,
     /// One JSON object
     #[arg(long)]
     pub json: bool,
