@@ -41,6 +41,7 @@ pub mod derive;
 pub mod export;
 pub mod kernel;
 pub mod lab;
+pub mod query;
 pub mod snapshot;
 pub mod text;
 pub mod ui;

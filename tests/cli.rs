@@ -96,6 +96,33 @@ fn ps_finds_this_very_process() {
 }
 
 #[test]
+fn ps_filters_and_names_a_filters_mistake_by_its_column() {
+    let me = std::process::id();
+    let output = run(&["ps", &format!("pid={me} or pid=1"), "--json", "--samples", "1", "--columns", "pid"]);
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let mut pids: Vec<_> = document["rows"].as_array().unwrap().iter().filter_map(|r| r["pid"].as_u64()).collect();
+    pids.sort_unstable();
+    assert_eq!(pids, [1, u64::from(me)]);
+    let none = run(&["ps", "pid=1 and pid=2", "--json", "--samples", "1"]);
+    let none: serde_json::Value = serde_json::from_slice(&none.stdout).unwrap();
+    assert_eq!(none["rows"], serde_json::json!([]), "no row is an empty list and no failure");
+    assert_refused(&["ps", "cpu>"], &["filter: ", "column 5"]);
+}
+
+#[test]
+fn ps_draws_the_tree_of_what_passes() {
+    let mut child = Command::new("sh").args(["-c", "read line; exit 0"]).stdin(Stdio::piped()).spawn().unwrap();
+    let (me, it) = (std::process::id(), child.id());
+    let pids = format!("{me},{it}");
+    let output = run(&["ps", "--tree", "--json", "--samples", "1", "-p", &pids, "--columns", "pid,ppid"]);
+    drop(child.stdin.take());
+    child.wait().unwrap();
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows: Vec<_> = document["rows"].as_array().unwrap().iter().map(|r| (r["pid"].as_u64(), r["depth"].as_u64())).collect();
+    assert_eq!(rows, [(Some(u64::from(me)), None), (Some(u64::from(it)), Some(1))]);
+}
+
+#[test]
 fn two_samples_have_rates_and_the_measured_interval() {
     let me = std::process::id().to_string();
     let output = run(&["ps", "--json", "-d", "0.2", "-p", &me, "--columns", "pid,cpu"]);
