@@ -3,12 +3,26 @@
 
 use concmon::clock::thread_cpu_ns;
 use concmon::kernel::source::{Needs, Request, Source};
-use concmon::kernel::{ProcSource, raise_descriptor_limit};
+use concmon::kernel::{BpfSource, ProcSource, raise_descriptor_limit};
 
 fn main() {
     let sweeps: u32 = std::env::args().filter_map(|argument| argument.parse().ok()).next().unwrap_or(20);
     raise_descriptor_limit();
     println!("{:<28} {:>9} {:>7} {:>10} {:>10}", "source, needs", "processes", "tasks", "first ms", "sweep ms");
+    for (name, needs) in [
+        ("bpf, basics", Needs::empty()),
+        ("bpf, threads", Needs::THREADS),
+        ("bpf, everything", Needs::THREADS | Needs::SCHEDSTAT),
+    ] {
+        let before = thread_cpu_ns();
+        match BpfSource::load() {
+            Ok(mut source) => {
+                println!("{:<28} loaded in {:.1} ms", name, (thread_cpu_ns() - before) as f64 / 1e6);
+                measure(name, &mut source, needs, sweeps);
+            }
+            Err(error) => println!("{name:<28} not available: {error}"),
+        }
+    }
     for (name, needs) in [
         ("proc, basics", Needs::empty()),
         ("proc, threads", Needs::THREADS),

@@ -3,6 +3,7 @@
 //! To add a flag: a field here and the line in `config` that lays it over the file's value.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
@@ -120,6 +121,8 @@ impl From<SourceArg> for SourceChoice {
 pub enum Command {
     /// Print the table once and leave
     Ps(PsArgs),
+    /// Print births, execs and deaths as they happen
+    Events(EventsArgs),
     /// Launch concurrent workloads and measure what they cost
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Lab {
@@ -159,6 +162,28 @@ pub struct PsArgs {
     /// Comma-separated values with a header line
     #[arg(long)]
     pub csv: bool,
+}
+
+/// `concmon events`.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+pub struct EventsArgs {
+    /// One JSON object per line
+    #[arg(long)]
+    pub json: bool,
+    /// Leave after so many seconds; without it, Ctrl-C ends it
+    #[arg(long = "for", value_name = "SECS", value_parser = positive_seconds)]
+    pub duration: Option<Duration>,
+    /// Where tasks are read from
+    #[arg(long, value_name = "SOURCE")]
+    pub source: Option<SourceArg>,
+}
+
+fn positive_seconds(text: &str) -> Result<Duration, String> {
+    let secs: f64 = text.parse().map_err(|_| "this must be a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(secs)
+        .ok()
+        .filter(|d| !d.is_zero() && *d <= Duration::from_secs(86_400 * 365))
+        .ok_or_else(|| "this must be above 0 and at most a year".to_owned())
 }
 
 /// `concmon lab ...`.
@@ -208,8 +233,8 @@ pub struct LabRunArgs {
     #[arg(long, value_name = "SECS")]
     pub timeout: Option<f64>,
     /// Seed of everything random
-    #[arg(long, value_name = "SEED", default_value_t = 42)]
-    pub seed: u64,
+    #[arg(long, value_name = "SEED")]
+    pub seed: Option<u64>,
     /// One JSON object
     #[arg(long)]
     pub json: bool,

@@ -15,6 +15,7 @@ pub use keys::{KEYS, Key};
 use crate::cli::{Command, LabRunArgs, LowArgs, SelectArgs};
 use crate::columns::{self, Column, Order};
 use crate::kernel::SourceChoice;
+use crate::lab::launcher::Limits;
 
 /// Sorted by which column, which way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -236,6 +237,11 @@ impl Config {
                     self.columns = ids.iter().map(|id| column(id)).collect::<Result<_, _>>().map_err(argument("--columns"))?;
                 }
             }
+            Some(Command::Events(events)) => {
+                if let Some(source) = events.source {
+                    self.source = source.into();
+                }
+            }
             Some(Command::Lab { .. }) => {}
         }
         Ok(self)
@@ -284,6 +290,13 @@ impl LabLimits {
             return Err(argument("--tasks")("a run needs at least 1 unit of work".to_owned()));
         }
         Ok(())
+    }
+
+    /// The launcher's view of these limits.
+    #[must_use]
+    pub fn to_launcher_limits(&self) -> Limits {
+        let default = Limits::default();
+        Limits { max_workers: self.max_workers, max_parent_mb: self.max_parent_mb.unwrap_or(default.max_parent_mb), ..default }
     }
 
     /// Refuses a number of workers.

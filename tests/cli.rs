@@ -96,6 +96,33 @@ fn ps_finds_this_very_process() {
 }
 
 #[test]
+fn ps_filters_and_names_a_filters_mistake_by_its_column() {
+    let me = std::process::id();
+    let output = run(&["ps", &format!("pid={me} or pid=1"), "--json", "--samples", "1", "--columns", "pid"]);
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let mut pids: Vec<_> = document["rows"].as_array().unwrap().iter().filter_map(|r| r["pid"].as_u64()).collect();
+    pids.sort_unstable();
+    assert_eq!(pids, [1, u64::from(me)]);
+    let none = run(&["ps", "pid=1 and pid=2", "--json", "--samples", "1"]);
+    let none: serde_json::Value = serde_json::from_slice(&none.stdout).unwrap();
+    assert_eq!(none["rows"], serde_json::json!([]), "no row is an empty list and no failure");
+    assert_refused(&["ps", "cpu>"], &["filter: ", "column 5"]);
+}
+
+#[test]
+fn ps_draws_the_tree_of_what_passes() {
+    let mut child = Command::new("sh").args(["-c", "read line; exit 0"]).stdin(Stdio::piped()).spawn().unwrap();
+    let (me, it) = (std::process::id(), child.id());
+    let pids = format!("{me},{it}");
+    let output = run(&["ps", "--tree", "--json", "--samples", "1", "-p", &pids, "--columns", "pid,ppid"]);
+    drop(child.stdin.take());
+    child.wait().unwrap();
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows: Vec<_> = document["rows"].as_array().unwrap().iter().map(|r| (r["pid"].as_u64(), r["depth"].as_u64())).collect();
+    assert_eq!(rows, [(Some(u64::from(me)), None), (Some(u64::from(it)), Some(1))]);
+}
+
+#[test]
 fn two_samples_have_rates_and_the_measured_interval() {
     let me = std::process::id().to_string();
     let output = run(&["ps", "--json", "-d", "0.2", "-p", &me, "--columns", "pid,cpu"]);
@@ -155,4 +182,89 @@ fn an_unknown_system_is_named_with_the_nearest() {
 fn a_standard_error_that_is_closed_changes_nothing() {
     let status = concmon(&["ps", "--sort", "nothing"]).stderr(Stdio::null()).stdout(Stdio::null()).status().unwrap();
     assert_eq!(status.code(), Some(2));
+}
+
+#[test]
+fn lab_list_and_run_give_one_json_object_each() {
+    let list = run(&["lab", "list", "--json"]);
+    assert_eq!(list.status.code(), Some(0));
+    let list: serde_json::Value = serde_json::from_slice(&list.stdout).unwrap();
+    let ids: Vec<_> = list["systems"].as_array().unwrap().iter().filter_map(|s| s["id"].as_str()).collect();
+    assert!(ids.contains(&"native/fork"), "{ids:?}");
+
+    let output = run(&["lab", "run", "native/fork", "--workers", "1,2", "--tasks", "2", "--task", "none", "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(document["schema"].as_str().unwrap().starts_with("concmon.lab.run/"), "{document}");
+    assert_eq!(document["runs"].as_array().unwrap().len(), 2, "{document}");
+}
+
+#[test]
+fn a_config_raises_and_lowers_the_limit_of_workers() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("config.toml");
+    std::fs::write(&path, "[lab]\nmax_workers = 1\n").unwrap();
+    assert_refused(
+        &["--config", path.to_str().unwrap(), "lab", "run", "native/fork", "--workers", "2"],
+        &["limit of 1", "max_workers"],
+    );
+}
+
+/// The lines of `concmon events --json` while `stage` ran, from a listener that was up before.
+fn events_during(stage: impl FnOnce()) -> Vec<serde_json::Value> {
+    use std::io::BufRead as _;
+    let mut child =
+        concmon(&["events", "--json", "--source", "proc"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
+    // Its own threads and ours make events: something is told once it listens. A marker makes sure.
+    let (done, told) = std::sync::mpsc::channel();
+    let marker = std::thread::spawn(move || {
+        while told.recv_timeout(std::time::Duration::from_millis(50)).is_err() {
+            Command::new("true").status().unwrap();
+        }
+    });
+    let first = lines.next().unwrap().unwrap();
+    done.send(()).unwrap();
+    marker.join().unwrap();
+    stage();
+    let mut seen = vec![serde_json::from_str(&first).unwrap()];
+    let end = Command::new("sh").args(["-c", "exit 77"]).spawn().unwrap();
+    let last = end.id();
+    std::thread::spawn(move || {
+        let mut end = end;
+        end.wait()
+    });
+    for line in lines.map_while(Result::ok) {
+        let event: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let over = event["event"] == "exit" && event["pid"] == last;
+        seen.push(event);
+        if over {
+            break;
+        }
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    seen
+}
+
+#[test]
+fn events_tell_who_was_born_and_how_it_ended() {
+    let mut pid = 0;
+    let events = events_during(|| {
+        // Lives until its input ends: also a comparison of process lists sees it.
+        let mut child = Command::new("sh").args(["-c", "read line; exit 3"]).stdin(Stdio::piped()).spawn().unwrap();
+        pid = child.id();
+        let mut other =
+            concmon(&["events", "--json", "--for", "0.5"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        other.wait().unwrap();
+        drop(child.stdin.take());
+        child.wait().unwrap();
+    });
+    let of = |name: &str| {
+        events.iter().find(|e| e["event"] == name && e["pid"] == pid && e["tid"].as_u64().is_none_or(|t| t == u64::from(pid)))
+    };
+    assert!(of("fork").is_some(), "{events:#?}");
+    let exit = of("exit").unwrap_or_else(|| panic!("{events:#?}"));
+    assert!(exit["exit_code"] == 3 || exit["exit_code"].is_null(), "the code, or unknown where only lists are compared: {exit}");
+    assert!(events.iter().all(|e| e["schema"] == "concmon.event/1"));
 }

@@ -1,5 +1,4 @@
 //! Births and deaths: the kernel's event stream on a storm of short commands, and what comparing lists makes of the same.
-#![expect(clippy::expect_used, reason = "a test that cannot prepare its stage has failed")]
 
 mod support;
 

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use concmon::columns::{self, COLUMNS};
 use concmon::config::KEYS;
+use concmon::lab::catalog::{self, Backend, SYSTEMS, TaskKind};
 
 /// Fails on the first value that comes twice.
 fn assert_unique<T: Ord + std::fmt::Debug + Copy>(what: &str, values: impl IntoIterator<Item = T>) {
@@ -79,9 +80,75 @@ fn config_keys_are_sound() {
     }
 }
 
+/// Sentences of a text.
+fn sentences(text: &str) -> usize {
+    text.split_inclusive(". ").count()
+}
+
+#[test]
+fn lab_systems_are_sound() {
+    assert_unique("system id", SYSTEMS.iter().map(|s| s.id));
+    assert_unique("quick key", SYSTEMS.iter().filter_map(|s| s.quick_key));
+    assert_unique("title of one backend", SYSTEMS.iter().map(|s| (s.title, s.backend == Backend::Native)));
+    for system in SYSTEMS {
+        let name = match system.backend {
+            Backend::Native => system.id.strip_prefix("native/"),
+            Backend::Python => system.id.strip_prefix("python/"),
+        };
+        let name = name.unwrap_or_else(|| panic!("{}: the id says what runs it", system.id));
+        assert!(name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-')), "{name} is lower case with dashes");
+        assert!(
+            !system.title.is_empty() && concmon::text::width(system.title) <= 18,
+            "{}: a title that fits the list",
+            system.id
+        );
+        assert_sentence(system.id, system.lesson);
+        assert_eq!(sentences(system.lesson), 2, "{}: two sentences: what it is, and what to watch", system.id);
+        assert!(!system.tasks.is_empty(), "{}: something to do", system.id);
+        assert_eq!(catalog::find(system.id).map(|s| s.id), Some(system.id));
+        assert_eq!(catalog::nearest(system.id), Some(system.id), "a right id is its own nearest");
+        assert!(
+            system.defaults().workers <= concmon::config::Config::default().lab.max_workers,
+            "{}: within the limits",
+            system.id
+        );
+    }
+}
+
+#[test]
+fn lab_systems_are_listed_by_section() {
+    // The list draws a heading where the section changes: each section must be one stretch.
+    let mut sections: Vec<_> = SYSTEMS.iter().map(|s| s.section).collect();
+    sections.dedup();
+    assert_unique("stretch of section", sections.iter().copied());
+}
+
+#[test]
+fn tasks_are_sound() {
+    assert_unique("task", TaskKind::ALL.iter().map(|t| t.name()));
+    for task in TaskKind::ALL {
+        assert_eq!(TaskKind::from_name(task.name()), Some(task));
+        assert!(
+            task.size().is_none_or(|(unit, default)| !unit.is_empty() && default > 0),
+            "{} has a size that works",
+            task.name()
+        );
+    }
+}
+
+fn systems_table() -> String {
+    let mut out = String::from("| id | what it is and what to watch | tasks | launched by |\n|---|---|---|---|\n");
+    for system in SYSTEMS {
+        let tasks: Vec<&str> = system.tasks.iter().map(|t| t.name()).collect();
+        let key = system.quick_key.map(|key| format!("`n` `{key}`")).unwrap_or_default();
+        writeln!(out, "| `{}` | {} | {} | {key} |", system.id, cell(system.lesson), tasks.join(", ")).unwrap();
+    }
+    out
+}
+
 /// The README's generated sections: name and content.
 fn generated() -> Vec<(&'static str, String)> {
-    vec![("columns", columns_table()), ("config", config_table())]
+    vec![("systems", systems_table()), ("columns", columns_table()), ("config", config_table())]
 }
 
 /// Text as a cell of a Markdown table.

@@ -5,9 +5,9 @@ mod support;
 
 use std::process::{Child, Command, Stdio};
 
-use concmon::kernel::ProcSource;
 use concmon::kernel::source::{Needs, Request, Source};
-use concmon::snapshot::{ProcessSample, Snapshot, State};
+use concmon::kernel::{BpfSource, ProcSource};
+use concmon::snapshot::{ProcessSample, Snapshot, State, TaskSample};
 use support::fake_proc::{Fake, FakeProc};
 
 fn source(proc: &FakeProc) -> ProcSource {
@@ -308,4 +308,154 @@ fn wait_for(pid: i32, state: char) {
 fn signal(pid: i32, number: i32) {
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::try_from(number).expect("a signal"))
         .expect("kill");
+}
+
+/// Both sources, or a loud skip where BPF does not work.
+fn both() -> Option<(BpfSource, ProcSource)> {
+    match BpfSource::load() {
+        Ok(bpf) => Some((bpf, ProcSource::new("/proc").expect("/proc"))),
+        Err(error) => {
+            eprintln!("SKIPPED: {error}");
+            None
+        }
+    }
+}
+
+/// What both sources must tell alike of a process that did not run between the two sweeps.
+fn assert_same(bpf: &ProcessSample, proc: &ProcessSample, tick_ns: u64) {
+    let ticks = |ns: Option<u64>| ns.map(|ns| ns / tick_ns);
+    let who = format!("{:?} {:?}", proc.key, proc.leader.comm);
+    assert_eq!(bpf.key, proc.key, "{who}");
+    let ids = |p: &ProcessSample| (p.ppid, p.pgrp, p.session, p.tty_nr, p.kernel_thread, p.nlwp);
+    assert_eq!(ids(bpf), ids(proc), "{who}");
+    assert_eq!(bpf.identity, proc.identity, "{who}");
+    assert_eq!((ticks(bpf.utime_ns), ticks(bpf.stime_ns)), (ticks(proc.utime_ns), ticks(proc.stime_ns)), "{who} times");
+    assert_eq!((bpf.minor_faults, bpf.major_faults), (proc.minor_faults, proc.major_faults), "{who} faults");
+    assert_eq!((bpf.run_ns, bpf.run_delay_ns), (proc.run_ns, proc.run_delay_ns), "{who} schedstat");
+    let switches = |p: &ProcessSample| (p.voluntary_switches, p.involuntary_switches);
+    assert_eq!(switches(bpf), switches(proc), "{who} switches");
+    assert_eq!(bpf.virt_bytes, proc.virt_bytes, "{who} virt");
+    // Both are approximate: the kernel batches resident pages per CPU, and newer ones sum them exactly in some files.
+    match (bpf.rss_bytes, proc.rss_bytes) {
+        (Some(bpf), Some(proc)) => assert!(bpf.abs_diff(proc) <= RSS_SLACK_BYTES, "{who} rss {bpf} {proc}"),
+        (bpf, proc) => assert_eq!(bpf, proc, "{who} rss"),
+    }
+    same_task(&bpf.leader, &proc.leader, proc.nlwp <= Some(1), tick_ns);
+}
+
+/// 64 pages on each CPU that may hold a batch, for each of three counters.
+const RSS_SLACK_BYTES: u64 = 64 * 3 * 4096 * 4;
+
+fn same_task(bpf: &TaskSample, proc: &TaskSample, alone: bool, tick_ns: u64) {
+    let who = format!("{:?} {:?}", proc.key(), proc.comm);
+    let fixed = |t: &TaskSample| (t.key(), t.tgid, t.state, t.priority, t.nice, t.policy, t.rt_priority, t.last_cpu);
+    assert_eq!(fixed(bpf), fixed(proc), "{who}");
+    // The workers of the kernel's queues show what they last worked on in /proc, behind their own name.
+    assert!(proc.comm.as_bytes().starts_with(bpf.comm.as_bytes()), "{who} {:?}", bpf.comm);
+    let ticks = |ns: Option<u64>| ns.map(|ns| ns / tick_ns);
+    if alone && proc.utime_ns.is_some() {
+        // /proc tells a lone task's own values only together with those of threads that ended, which it leaves out beyond two ticks; it
+        // rounds both down; and the kernel remembers its split into user and system time apart for task and group.
+        let total = |task: &TaskSample| task.utime_ns.unwrap_or(0) + task.stime_ns.unwrap_or(0);
+        assert!(total(bpf).abs_diff(total(proc)) <= 2 * tick_ns, "{who} {bpf:?} {proc:?}");
+        assert!((bpf.minor_faults, bpf.major_faults) <= (proc.minor_faults, proc.major_faults), "{who} {bpf:?} {proc:?}");
+    } else if !alone {
+        assert_eq!((ticks(bpf.utime_ns), ticks(bpf.stime_ns)), (ticks(proc.utime_ns), ticks(proc.stime_ns)), "{who} times");
+        assert_eq!((bpf.minor_faults, bpf.major_faults), (proc.minor_faults, proc.major_faults), "{who} faults");
+    }
+    assert_eq!((bpf.run_ns, bpf.run_delay_ns), (proc.run_ns, proc.run_delay_ns), "{who} schedstat");
+}
+
+#[test]
+fn bpf_and_proc_agree_field_by_field_on_what_holds_still() {
+    let Some((mut bpf, mut proc)) = both() else { return };
+    let mut puppet = Puppet::start(PUPPET);
+    puppet.hear("ready");
+    for word in ["work", "thread", "thread"] {
+        puppet.say(word);
+        puppet.hear(word);
+    }
+    settle_threads(puppet.pid());
+    let needs = Needs::THREADS | Needs::SCHEDSTAT | Needs::SWITCHES | Needs::EXE | Needs::CGROUP;
+    let before = sweep(&mut proc, needs);
+    let theirs = bpf.sample(&Request::basic(needs)).expect("a sample");
+    let after = sweep(&mut proc, needs);
+    let tick_ns = after.system.tick_ns();
+    let mut compared = 0;
+    for process in &after.processes {
+        let Some(earlier) = before.processes.iter().find(|earlier| earlier.key == process.key) else { continue };
+        // Held still: nothing in it ran from before the one reading until after the other.
+        if earlier.run_ns.is_none() || earlier.run_ns != process.run_ns || process.leader.state == State::RUNNING {
+            continue;
+        }
+        let other = find(&theirs, process.key.pid);
+        assert_same(other, process, tick_ns);
+        let of = |snapshot: &Snapshot, p: &ProcessSample| snapshot.tasks[p.tasks.start as usize..p.tasks.end as usize].to_vec();
+        let (ours, others) = (of(&after, process), of(&theirs, other));
+        assert_eq!(ours.len(), others.len(), "tasks of {:?}", process.key);
+        for (ours, others) in ours.iter().zip(&others) {
+            same_task(others, ours, false, tick_ns);
+        }
+        compared += 1;
+    }
+    assert!(compared >= 2, "only {compared} processes held still");
+    let puppet = find(&theirs, puppet.pid());
+    assert_eq!((puppet.nlwp, puppet.tasks.len()), (Some(3), 3), "the puppet was among them with its threads");
+}
+
+/// Waits until every thread of `pid` sleeps.
+fn settle_threads(pid: i32) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let all_asleep = || {
+        std::fs::read_dir(format!("/proc/{pid}/task")).expect("tasks").all(|task| {
+            let stat = std::fs::read_to_string(task.expect("a task").path().join("stat")).unwrap_or_default();
+            stat.contains(") S ")
+        })
+    };
+    while !all_asleep() {
+        assert!(std::time::Instant::now() < deadline, "the threads of {pid} did not fall asleep");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn bpf_and_proc_agree_within_two_readings_on_what_is_busy() {
+    let Some((mut bpf, mut proc)) = both() else { return };
+    let busy = Puppet::start("while True: pass");
+    let pid = busy.pid();
+    let needs = Needs::SCHEDSTAT;
+    let cpu = |process: &ProcessSample| process.utime_ns.unwrap_or(0) + process.stime_ns.unwrap_or(0);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while cpu(find(&sweep(&mut proc, needs), pid)) < 200_000_000 {
+        assert!(std::time::Instant::now() < deadline, "the busy process is not busy");
+        std::thread::yield_now();
+    }
+    let before = cpu(find(&sweep(&mut proc, needs), pid));
+    let theirs = cpu(find(&bpf.sample(&Request::basic(needs)).expect("a sample"), pid));
+    let after = cpu(find(&sweep(&mut proc, needs), pid));
+    // BPF reads what was charged at the last scheduler tick: at most 10 ms ago. /proc rounds down to ticks of 10 ms, twice.
+    let slack = 30_000_000;
+    assert!(theirs + slack >= before && theirs <= after + slack, "{before} <= {theirs} <= {after}");
+}
+
+#[test]
+fn the_committed_bpf_object_is_what_the_script_builds() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/bpf/build.sh");
+    let committed =
+        std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/bpf/task_iter.bpf.o")).expect("the committed object");
+    let has = |tool: &str| Command::new(tool).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+    if !has("clang") || !has("llvm-strip") {
+        eprintln!("SKIPPED: clang and llvm-strip are needed to rebuild the BPF object");
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let built = dir.path().join("built.o");
+    let output = Command::new("sh").arg(script).arg(&built).output().expect("run the script");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let version = Command::new("clang").arg("--version").output().expect("clang --version").stdout;
+    if !String::from_utf8_lossy(&version).contains("version 14.") {
+        eprintln!("SKIPPED the comparison: the committed object was built with clang 14, other versions emit other code");
+        return;
+    }
+    assert!(std::fs::read(built).expect("the built object") == committed, "run assets/bpf/build.sh and commit the object");
 }

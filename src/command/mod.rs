@@ -1,13 +1,15 @@
 //! From argv to an exit code: one file per subcommand.
 
+mod events;
 pub mod lab;
 mod output;
 mod ps;
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
-use crate::cli::{Command, LowArgs, exit};
+use crate::cli::{Command, LabCommand, LabRunArgs, LowArgs, exit};
 use crate::config::{Config, ConfigError, Environment};
 use crate::text::{Charset, sanitize_str};
 use crate::ui::terminal::TerminalError;
@@ -70,7 +72,42 @@ fn run(low: &LowArgs) -> Result<(), Failure> {
     let config = Config::load(low, &Environment::of_process())?;
     match &low.command {
         Some(Command::Ps(args)) => ps::run(&config, args),
-        None | Some(Command::Lab { .. }) => Err(Failure::Unavailable(anyhow::anyhow!("this build has no monitor and no lab"))),
+        Some(Command::Events(args)) => events::run(&config, args),
+        Some(Command::Lab { command: LabCommand::List { json } }) => Ok(output::with_stdout(|out| lab::list(*json, out))?),
+        Some(Command::Lab { command: LabCommand::Run(args) }) => lab_run(&config, args),
+        None => Err(Failure::Unavailable(anyhow::anyhow!("this build has no monitor"))),
+    }
+}
+
+/// `concmon lab run`: within the config's limits.
+fn lab_run(config: &Config, args: &LabRunArgs) -> Result<(), Failure> {
+    config.lab.check(args)?;
+    let options = lab::LabRunOptions {
+        system: args.system.clone(),
+        task: args.task.map(|task| task.kind.name().to_owned()),
+        task_size: args.task.and_then(|task| task.size),
+        workers: args.workers.clone(),
+        tasks: args.tasks,
+        parent_mb: args.parent_mb,
+        repeat: args.repeat,
+        // Checked above: between a tenth of a second and a day.
+        timeout_s: Some(args.timeout.unwrap_or(config.lab.timeout.as_secs_f64()).ceil() as u64),
+        hold_ms: None,
+        seed: args.seed,
+        python: None,
+        json: args.json,
+    };
+    let limits = config.lab.to_launcher_limits();
+    let mut ended = lab::Ended::Done;
+    output::with_stdout(|out| {
+        ended = lab::run_with(Path::new("/proc/self/exe"), &limits, &options, out)?;
+        Ok(())
+    })?;
+    match ended {
+        lab::Ended::Done => Ok(()),
+        lab::Ended::Failed => Err(Failure::Reported(exit::FAILED)),
+        lab::Ended::BadUsage => Err(Failure::Reported(exit::USAGE)),
+        lab::Ended::Unavailable => Err(Failure::Reported(exit::UNAVAILABLE)),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::derive::{Deriver, Model, Tree};
 use crate::export::{Line, Table, TableOptions, write_csv, write_json, write_table};
 use crate::kernel::source::{Needs, Request, Source};
 use crate::kernel::{AutoSource, SourceChoice};
+use crate::query::{Filter, Lineage};
 use crate::snapshot::{ProcKey, ProcessSample};
 use crate::text::Charset;
 
@@ -20,13 +21,16 @@ use super::output::{terminal_width, with_stdout};
 
 /// Runs it.
 pub(super) fn run(config: &Config, args: &PsArgs) -> Result<(), Failure> {
+    let filter = config.filter.as_deref().map(Filter::parse).transpose();
+    let filter = filter.map_err(|error| Failure::Usage(anyhow::anyhow!("filter: {error}")))?;
     let mut source = AutoSource::new("/proc", config.source).map_err(|error| {
         let error = anyhow::Error::from(error);
         // Whoever names a source wants that one or none.
         if config.source == SourceChoice::Auto { Failure::Failed(error) } else { Failure::Unavailable(error) }
     })?;
-    let model = sample(&mut source, config, args.samples)?;
-    let lines = lines(&model, config);
+    let question = Question::new(config, filter.as_ref());
+    let model = sample(&mut source, &question, args.samples)?;
+    let lines = Answer::new(&question, &model).lines();
     let table = Table { model: &model, columns: &config.columns, lines: &lines };
     with_stdout(|out| {
         if args.json {
@@ -47,12 +51,31 @@ const OF_VISIBLE: Needs = Needs::SMAPS.union(Needs::IO).union(Needs::FDS).union(
 /// Nothing else waits for a sweep of `ps`: what was asked for is read, within reason.
 const BUDGET: Duration = Duration::from_secs(60);
 
-/// The model of the last of `samples` samples, `config.delay` apart.
-fn sample(source: &mut impl Source, config: &Config, samples: u32) -> Result<Model, Failure> {
-    let mut needs = columns::needs(config.columns.iter().copied().chain([config.sort.column]));
-    if config.threads {
-        needs |= Needs::THREADS;
+/// What is asked.
+struct Question<'a> {
+    config: &'a Config,
+    filter: Option<&'a Filter>,
+    threads: bool,
+    kernel_threads: bool,
+    needs: Needs,
+}
+
+impl<'a> Question<'a> {
+    fn new(config: &'a Config, filter: Option<&'a Filter>) -> Self {
+        let threads = config.threads || filter.is_some_and(Filter::wants_threads);
+        let kernel_threads = config.kernel_threads || filter.is_some_and(Filter::wants_kernel_threads);
+        let asked = filter.map(Filter::columns).unwrap_or_default();
+        let mut needs = columns::needs(config.columns.iter().copied().chain([config.sort.column]).chain(asked));
+        if threads {
+            needs |= Needs::THREADS;
+        }
+        Self { config, filter, threads, kernel_threads, needs }
     }
+}
+
+/// The model of the last of `samples` samples, `config.delay` apart.
+fn sample(source: &mut impl Source, question: &Question<'_>, samples: u32) -> Result<Model, Failure> {
+    let needs = question.needs;
     let mut sweep = |visible: &[ProcKey]| {
         let request = Request { all: needs, visible_needs: needs, visible, budget: BUDGET };
         source.sample(&request).context("the processes cannot be read")
@@ -61,103 +84,120 @@ fn sample(source: &mut impl Source, config: &Config, samples: u32) -> Result<Mod
     let mut model = deriver.step(sweep(&[])?);
     if samples == 1 && needs.intersects(OF_VISIBLE) {
         // Which rows there are is known only now. Not a second sample: nothing is derived from the time between.
-        model = Deriver::new(0).step(sweep(&keys(&model, config))?);
+        model = Deriver::new(0).step(sweep(&candidates(&model, question))?);
     }
     for _ in 1..samples {
-        let visible = keys(&model, config);
-        std::thread::sleep(config.delay);
+        let visible = candidates(&model, question);
+        std::thread::sleep(question.config.delay);
         model = deriver.step(sweep(&visible)?);
     }
     Ok(model)
 }
 
-/// The processes that will be printed.
-fn keys(model: &Model, config: &Config) -> Vec<ProcKey> {
-    kept(model, config).into_iter().map(|index| model.now.processes[index as usize].key).collect()
+/// The processes that may be printed: all but those that no value could bring in.
+fn candidates(model: &Model, question: &Question<'_>) -> Vec<ProcKey> {
+    model.now.processes.iter().filter(|process| is_candidate(process, question)).map(|process| process.key).collect()
 }
 
-/// The processes that were asked for, by index.
-fn kept(model: &Model, config: &Config) -> Vec<u32> {
-    let wanted = |process: &ProcessSample| {
-        let named = config.pids.contains(&process.key.pid);
-        let user = config.user.as_ref().is_none_or(|user| process.identity.uid == Some(user.uid));
-        user && (named || (config.pids.is_empty() && (config.kernel_threads || !process.kernel_thread)))
-    };
-    (0u32..).zip(&model.now.processes).filter(|(_, process)| wanted(process)).map(|(index, _)| index).collect()
+fn is_candidate(process: &ProcessSample, question: &Question<'_>) -> bool {
+    let config = question.config;
+    let named = config.pids.contains(&process.key.pid);
+    let user = config.user.as_ref().is_none_or(|user| process.identity.uid == Some(user.uid));
+    user && (named || (config.pids.is_empty() && (question.kernel_threads || !process.kernel_thread)))
 }
 
-/// The rows that were asked for, in order.
-fn lines(model: &Model, config: &Config) -> Vec<Line> {
-    let kept = kept(model, config);
-    if config.tree {
-        tree_lines(model, config, &kept)
-    } else {
-        let mut rows: Vec<RowRef> = kept.iter().map(|index| RowRef::Process(*index)).collect();
-        if config.threads {
-            rows.extend(kept.iter().flat_map(|index| tasks(model, *index)));
+/// The question put to a model.
+struct Answer<'a> {
+    question: &'a Question<'a>,
+    model: &'a Model,
+    lineage: Lineage,
+}
+
+impl<'a> Answer<'a> {
+    fn new(question: &'a Question<'a>, model: &'a Model) -> Self {
+        let lineage = question.filter.map(|filter| Lineage::new(filter, model)).unwrap_or_default();
+        Self { question, model, lineage }
+    }
+
+    fn passes(&self, row: RowRef) -> bool {
+        let filter = self.question.filter;
+        filter.is_none_or(|filter| Row::new(self.model, row).is_some_and(|row| filter.matches(&row, &self.lineage)))
+    }
+
+    /// The rows, in order.
+    fn lines(&self) -> Vec<Line> {
+        let processes = (0u32..).zip(&self.model.now.processes);
+        let candidates = processes.filter(|(_, process)| is_candidate(process, self.question)).map(|(index, _)| index);
+        if self.question.config.tree {
+            // A process whose thread passes stays: the thread's row hangs below it.
+            let kept: Vec<u32> =
+                candidates.filter(|i| self.passes(RowRef::Process(*i)) || self.tasks(*i).next().is_some()).collect();
+            return self.tree(&kept);
         }
-        sort(model, config, &mut rows);
+        let mut rows = Vec::new();
+        for index in candidates {
+            rows.extend(Some(RowRef::Process(index)).filter(|row| self.passes(*row)));
+            rows.extend(self.tasks(index));
+        }
+        self.sort(&mut rows);
         rows.into_iter().map(Line::flat).collect()
     }
-}
 
-/// Rows of a process's tasks; the leader's is the process's own.
-fn tasks(model: &Model, process: u32) -> impl Iterator<Item = RowRef> {
-    let sample = &model.now.processes[process as usize];
-    let is_leader = move |task: u32| model.now.tasks.get(task as usize).is_none_or(|t| t.tid == sample.key.pid);
-    sample.tasks.clone().filter(move |task| !is_leader(*task)).map(move |task| RowRef::Task { process, task })
-}
+    /// Rows of a process's tasks, if threads are wanted; the leader's row is the process's own.
+    fn tasks(&self, process: u32) -> impl Iterator<Item = RowRef> {
+        let sample = &self.model.now.processes[process as usize];
+        let range = if self.question.threads { sample.tasks.clone() } else { 0..0 };
+        let is_leader = move |task: u32| self.model.now.tasks.get(task as usize).is_none_or(|t| t.tid == sample.key.pid);
+        let rows = range.filter(move |task| !is_leader(*task)).map(move |task| RowRef::Task { process, task });
+        rows.filter(|row| self.passes(*row))
+    }
 
-fn sort(model: &Model, config: &Config, rows: &mut [RowRef]) {
-    let get = config.sort.column.get;
-    let value = |row: &RowRef| Row::new(model, *row).map(|row| get(&row));
-    // Stable: equal ones stay in the order of their ids.
-    rows.sort_by(|a, b| match (value(a), value(b)) {
-        (Some(a), Some(b)) => a.compare(&b, config.sort.descending),
-        _ => Ordering::Equal,
-    });
-}
-
-/// Children below their nearest kept ancestor, siblings sorted.
-fn tree_lines(model: &Model, config: &Config, kept: &[u32]) -> Vec<Line> {
-    let all = Tree::build(&model.now.processes);
-    let place = |index: u32| kept.binary_search(&index).ok().and_then(|at| u32::try_from(at).ok());
-    let parents = kept.iter().map(|index| {
-        let mut above = all.parent[*index as usize];
-        while let Some(ancestor) = above {
-            if let Some(at) = place(ancestor) {
-                return Some(at);
-            }
-            above = all.parent[ancestor as usize];
-        }
-        None
-    });
-    let tree = Tree::from_parents(parents.collect());
-    let below = |index: u32| {
-        let mut rows: Vec<RowRef> = if config.threads { tasks(model, index).collect() } else { Vec::new() };
-        sort(model, config, &mut rows);
-        let children = place(index).map_or(&[][..], |at| tree.children(at));
-        rows.extend(ordered(model, config, kept, children));
-        rows
-    };
-    let mut lines = Vec::with_capacity(kept.len());
-    // Depth first with a stack of our own: a chain of processes may be deeper than the thread's.
-    let mut open: Vec<Line> = ordered(model, config, kept, tree.roots()).into_iter().rev().map(Line::flat).collect();
-    while let Some(line) = open.pop() {
-        lines.push(line);
-        let RowRef::Process(index) = line.row else { continue };
-        let goes_on = line.depth > 0 && !line.last;
-        let trunk = line.trunk | if goes_on { 1u64.checked_shl(u32::from(line.depth)).unwrap_or(0) } else { 0 };
-        for (nth, row) in below(index).into_iter().rev().enumerate() {
-            open.push(Line { row, depth: line.depth.saturating_add(1), last: nth == 0, trunk });
+    fn sort(&self, rows: &mut [RowRef]) {
+        let sort = self.question.config.sort;
+        // Each value once: some cost an allocation.
+        let mut keyed: Vec<_> =
+            rows.iter().map(|row| (Row::new(self.model, *row).map(|row| (sort.column.get)(&row)), *row)).collect();
+        // Stable: equal ones stay in the order of their ids.
+        keyed.sort_by(|(a, _), (b, _)| match (a, b) {
+            (Some(a), Some(b)) => a.compare(b, sort.descending),
+            _ => Ordering::Equal,
+        });
+        for (row, (_, sorted)) in rows.iter_mut().zip(keyed) {
+            *row = sorted;
         }
     }
-    lines
-}
 
-/// Processes at these places of `kept`, sorted.
-fn ordered(model: &Model, config: &Config, kept: &[u32], places: &[u32]) -> Vec<RowRef> {
-    let mut rows: Vec<RowRef> = places.iter().map(|at| RowRef::Process(kept[*at as usize])).collect();
-    sort(model, config, &mut rows);
-    rows
+    /// Children below their nearest kept ancestor, siblings sorted.
+    fn tree(&self, kept: &[u32]) -> Vec<Line> {
+        let all = Tree::build(&self.model.now.processes);
+        let place = |index: u32| kept.binary_search(&index).ok().and_then(|at| u32::try_from(at).ok());
+        let parents = kept.iter().map(|index| {
+            let above = std::iter::successors(all.parent[*index as usize], |ancestor| all.parent[*ancestor as usize]);
+            above.into_iter().find_map(place)
+        });
+        let tree = Tree::from_parents(parents.collect());
+        let mut lines = Vec::with_capacity(kept.len());
+        // Depth first with a stack of our own: a chain of processes may be deeper than the thread's.
+        let mut open: Vec<Line> = self.ordered(kept, tree.roots()).into_iter().rev().map(Line::flat).collect();
+        while let Some(line) = open.pop() {
+            lines.push(line);
+            let RowRef::Process(index) = line.row else { continue };
+            let goes_on = line.depth > 0 && !line.last;
+            let trunk = line.trunk | if goes_on { 1u64.checked_shl(u32::from(line.depth)).unwrap_or(0) } else { 0 };
+            let mut below: Vec<RowRef> = self.tasks(index).collect();
+            self.sort(&mut below);
+            below.extend(place(index).map(|at| self.ordered(kept, tree.children(at))).unwrap_or_default());
+            for (nth, row) in below.into_iter().rev().enumerate() {
+                open.push(Line { row, depth: line.depth.saturating_add(1), last: nth == 0, trunk });
+            }
+        }
+        lines
+    }
+
+    /// Processes at these places of `kept`, sorted.
+    fn ordered(&self, kept: &[u32], places: &[u32]) -> Vec<RowRef> {
+        let mut rows: Vec<RowRef> = places.iter().map(|at| RowRef::Process(kept[*at as usize])).collect();
+        self.sort(&mut rows);
+        rows
+    }
 }

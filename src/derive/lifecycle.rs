@@ -125,10 +125,11 @@ impl Lifecycle {
             _ => None,
         });
         for tgid in execs {
-            if self.births.get(&tgid).is_some_and(|b| b.method == StartMethod::Fork || b.method == StartMethod::ForkServer) {
-                if let Some(birth) = Arc::make_mut(&mut self.births).get_mut(&tgid) {
-                    birth.method = StartMethod::ForkExec;
-                }
+            // Asked first: make_mut copies a map that the last model still holds.
+            if self.births.get(&tgid).is_some_and(|b| b.method == StartMethod::Fork || b.method == StartMethod::ForkServer)
+                && let Some(birth) = Arc::make_mut(&mut self.births).get_mut(&tgid)
+            {
+                birth.method = StartMethod::ForkExec;
             }
         }
     }

@@ -1,9 +1,12 @@
-//! The source the program uses: starts with `/proc` at once, so that the first frame waits for nothing, and swaps to a better tier
-//! when that is ready.
+//! The source the program uses: starts with `/proc` at once, so that the first frame waits for nothing, and swaps to the BPF task
+//! iterator when that has been loaded on a thread of its own. Events come from the kernel's stream whatever the tier.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
 
+use super::bpf::{BpfSource, BpfUnavailable};
 use super::error::ReadError;
+use super::events::Lifecycle;
 use super::proc_source::ProcSource;
 use super::source::{Request, Source};
 use crate::snapshot::Snapshot;
@@ -23,22 +26,143 @@ pub enum SourceChoice {
 /// See the module.
 #[derive(Debug)]
 pub struct AutoSource {
-    proc: ProcSource,
+    root: PathBuf,
+    tier: Active,
+    better: Better,
+    lifecycle: Option<Lifecycle>,
+}
+
+#[derive(Debug)]
+enum Active {
+    Proc(Box<ProcSource>),
+    Bpf(Box<BpfSource>),
+}
+
+/// What is known of the better tier.
+#[derive(Debug)]
+enum Better {
+    /// To be tried after the first sweep.
+    Untried,
+    Loading(Receiver<Result<BpfSource, BpfUnavailable>>),
+    Unavailable(BpfUnavailable),
 }
 
 impl AutoSource {
-    /// A source below `root`, `/proc` outside tests.
+    /// A source below `root`, `/proc` outside tests: elsewhere there is neither BPF nor an event stream.
     ///
     /// # Errors
-    /// If `root` cannot be opened, or the chosen tier does not work here.
+    /// If `root` cannot be opened, or the tier that was explicitly chosen does not work here.
     pub fn new(root: impl Into<PathBuf>, choice: SourceChoice) -> Result<Self, ReadError> {
-        let _ = choice;
-        Ok(Self { proc: ProcSource::new(root)? })
+        let root = root.into();
+        let live = root == Path::new("/proc");
+        let no_better = |why: &str| Better::Unavailable(BpfUnavailable { why: why.to_owned(), better: None });
+        let (tier, better) = match choice {
+            SourceChoice::Auto if live => (Active::Proc(Box::new(ProcSource::new(&root)?)), Better::Untried),
+            SourceChoice::Auto => {
+                (Active::Proc(Box::new(ProcSource::new(&root)?)), no_better("BPF reads the running kernel only"))
+            }
+            SourceChoice::Proc => (Active::Proc(Box::new(ProcSource::new(&root)?)), no_better("chosen with --source proc")),
+            SourceChoice::Bpf => {
+                let source = BpfSource::load().map_err(|error| {
+                    let mend = error.better.map(|command| format!("; try: {command}")).unwrap_or_default();
+                    ReadError::Unavailable { what: "--source bpf", why: format!("{}{mend}", error.why) }
+                })?;
+                (Active::Bpf(Box::new(source)), no_better(""))
+            }
+        };
+        let lifecycle = (!live).then(|| Lifecycle::polling("the event stream tells of the running kernel only"));
+        Ok(Self { root, tier, better, lifecycle })
+    }
+
+    /// Starts loading the better tier, or takes it over when it is loaded.
+    fn improve(&mut self) {
+        match &self.better {
+            Better::Untried => {
+                let (sender, receiver) = channel();
+                let thread = std::thread::Builder::new().name("bpf-load".to_owned()).spawn(move || {
+                    let source = BpfSource::load();
+                    release_unused_memory();
+                    // Nobody waits for it any more if the program is ending.
+                    let _ = sender.send(source);
+                });
+                self.better = match thread {
+                    Ok(_) => Better::Loading(receiver),
+                    Err(error) => unavailable(format!("no thread to load the BPF task iterator on: {error}")),
+                };
+            }
+            Better::Loading(receiver) => match receiver.try_recv() {
+                Ok(Ok(mut source)) => {
+                    if let Active::Proc(proc) = &self.tier {
+                        source.adopt(proc.identities());
+                    }
+                    self.tier = Active::Bpf(Box::new(source));
+                    self.better = unavailable(String::new());
+                }
+                Ok(Err(why)) => self.better = Better::Unavailable(why),
+                Err(TryRecvError::Disconnected) => self.better = unavailable("loading the BPF task iterator failed".to_owned()),
+                Err(TryRecvError::Empty) => {}
+            },
+            Better::Unavailable(_) => {}
+        }
+    }
+
+    fn sweep(&mut self, request: &Request<'_>) -> Result<Snapshot, ReadError> {
+        match &mut self.tier {
+            Active::Proc(source) => source.sweep(request),
+            Active::Bpf(source) => match source.sweep(request) {
+                Ok(snapshot) => Ok(snapshot),
+                Err(error) => {
+                    // Whatever happened to it, /proc still works.
+                    let mut proc = ProcSource::new(&self.root)?;
+                    let snapshot = proc.sweep(request);
+                    self.tier = Active::Proc(Box::new(proc));
+                    self.better = unavailable(format!("the BPF task iterator stopped working: {error}"));
+                    snapshot
+                }
+            },
+        }
+    }
+
+    /// Completes a report of the `/proc` tier with why it is not the better one.
+    fn explain(&self, snapshot: &mut Snapshot) {
+        if matches!(self.tier, Active::Bpf(_)) {
+            return;
+        }
+        let (why, better) = match &self.better {
+            Better::Untried | Better::Loading(_) => ("the BPF task iterator is being loaded", None),
+            Better::Unavailable(unavailable) => (unavailable.why.as_str(), unavailable.better.clone()),
+        };
+        let report = &mut snapshot.report;
+        report.why = if report.why.is_empty() { why.to_owned() } else { format!("{why}; {}", report.why) };
+        report.better = better.or(report.better.take());
     }
 }
 
 impl Source for AutoSource {
     fn sample(&mut self, request: &Request<'_>) -> Result<Snapshot, ReadError> {
-        self.proc.sample(request)
+        let first = self.lifecycle.is_none();
+        if !first {
+            self.improve();
+        }
+        let mut snapshot = self.sweep(request)?;
+        // The event stream too is connected after the first sweep has been read: its thread must not delay the first frame.
+        let lifecycle = self.lifecycle.get_or_insert_with(Lifecycle::start);
+        snapshot.events = lifecycle.collect(&snapshot.processes, snapshot.taken_ns);
+        snapshot.report.events = lifecycle.tier();
+        snapshot.report.events_lost = lifecycle.lost();
+        if first {
+            self.improve();
+        }
+        self.explain(&mut snapshot);
+        Ok(snapshot)
     }
+}
+
+fn unavailable(why: String) -> Better {
+    Better::Unavailable(BpfUnavailable { why, better: None })
+}
+
+/// The kernel's type information takes tens of megabytes while it is parsed; the allocator would keep them.
+fn release_unused_memory() {
+    super::system::trim_heap();
 }

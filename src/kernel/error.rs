@@ -20,6 +20,14 @@ pub enum ReadError {
         /// What is missing.
         what: &'static str,
     },
+    /// What was explicitly asked for does not work here.
+    #[error("{what} does not work here: {why}")]
+    Unavailable {
+        /// What was asked for.
+        what: &'static str,
+        /// Why not, and what would mend it.
+        why: String,
+    },
     /// The bytes are not what the kernel documents.
     #[error("{path}: {what}")]
     Malformed {

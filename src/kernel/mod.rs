@@ -1,10 +1,13 @@
 //! The operating system's readers and the only place that opens `/proc`, `/sys`, netlink sockets, bpf(2) or a pidfd.
 
 mod auto_source;
+pub mod bpf;
 pub mod control;
 pub mod error;
 pub mod events;
+mod exact;
 pub mod host;
+mod identity;
 mod job;
 pub mod parse;
 mod proc_fs;
@@ -15,6 +18,7 @@ mod system;
 mod users;
 
 pub use auto_source::{AutoSource, SourceChoice};
+pub use bpf::BpfSource;
 pub use host::HostReader;
 pub use job::stop_job;
 pub use proc_source::ProcSource;

@@ -35,6 +35,9 @@ bitflags! {
         const CGROUP = 1 << 9;
         /// Target of exe.
         const EXE = 1 << 10;
+        /// With [`Needs::SMAPS`]: also of processes so large that reading it stalls them for a noticeable time. Only when the user
+        /// asks for it.
+        const SMAPS_ANY_SIZE = 1 << 11;
     }
 }
 

@@ -1,3 +1,4 @@
+#![cfg_attr(target_env = "gnu", expect(unsafe_code, reason = "malloc_trim has no safe wrapper"))]
 //! Facts of the machine, and the limits of this process that sampling lives under.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -29,4 +30,13 @@ pub fn raise_descriptor_limit() -> u64 {
 #[must_use]
 pub fn descriptor_limit() -> u64 {
     getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft)
+}
+
+/// Gives free memory inside the heap back to the system, where the C library can (glibc).
+pub fn trim_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: malloc_trim(3) is thread-safe, takes a number and only returns free pages.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }

@@ -40,6 +40,18 @@ enum Node {
     Ghost,
 }
 
+impl Node {
+    /// Whether this or a node below is as asked.
+    fn contains(&self, is: &dyn Fn(&Self) -> bool) -> bool {
+        let below = match self {
+            Self::All(nodes) | Self::Any(nodes) => nodes.iter().any(|n| n.contains(is)),
+            Self::Not(node) => node.contains(is),
+            _ => false,
+        };
+        below || is(self)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Op {
     Equal,
@@ -113,15 +125,13 @@ impl Filter {
     /// Whether a thread's row can match at all: the filter speaks of threads, so threads are needed.
     #[must_use]
     pub fn wants_threads(&self) -> bool {
-        fn walk(n: &Node) -> bool {
-            match n {
-                Node::All(c) | Node::Any(c) => c.iter().any(walk),
-                Node::Not(c) => walk(c),
-                Node::Thread => true,
-                _ => false,
-            }
-        }
-        walk(&self.root)
+        self.root.contains(&|n| matches!(n, Node::Thread))
+    }
+
+    /// Whether the filter speaks of kernel threads, so that leaving them out beforehand would answer another question.
+    #[must_use]
+    pub fn wants_kernel_threads(&self) -> bool {
+        self.root.contains(&|n| matches!(n, Node::Kernel))
     }
 
     /// Columns the filter reads: their needs must be sampled for every process.

@@ -151,6 +151,8 @@ pub struct Exact {
     pub taken_ns: u64,
     /// Proportional set size (`smaps_rollup`).
     pub pss_bytes: Option<u64>,
+    /// Whether PSS and its kin were left out because the process is so large that reading them would stall it.
+    pub too_large_for_smaps: bool,
     /// Private clean + private dirty: freed if this process alone ends.
     pub uss_bytes: Option<u64>,
     /// Private dirty pages: what copy-on-write and the heap cost.

@@ -3,11 +3,12 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use crate::kernel::identity::{Known, Subject};
 use crate::kernel::parse::schedstat::Schedstat;
 use crate::kernel::parse::stat::Stat;
 use crate::kernel::parse::status::Status;
 use crate::kernel::source::Needs;
-use crate::snapshot::{Exact, Identity, ProcKey, ProcessSample, SystemInfo, TaskSample};
+use crate::snapshot::{ProcKey, ProcessSample, SystemInfo, TaskSample};
 
 /// Units of the machine's files, worked out once.
 #[derive(Debug, Clone, Copy)]
@@ -90,9 +91,7 @@ pub struct Entry {
     /// Kept descriptor of `stat`, for processes whose `stat` is read in every sweep.
     pub stat_file: Option<OwnedFd>,
     /// What only changes at exec.
-    pub identity: Arc<Identity>,
-    /// Which lazy parts of the identity were tried ([`Needs::EXE`], [`Needs::CGROUP`]).
-    pub identity_has: Needs,
+    pub known: Known,
     /// Whether `stat` was read in this sweep.
     pub fresh: bool,
     /// Whether the process ran since the previous sweep, or nobody can tell.
@@ -105,29 +104,32 @@ pub struct Entry {
     pub pages: Option<Pages>,
     /// Tasks of a multi-threaded process, ascending tid; empty otherwise.
     pub tasks: Vec<TaskEntry>,
-    /// Expensive values as last read.
-    pub exact: Option<Arc<Exact>>,
 }
 
 impl Entry {
     /// A process about which nothing is known yet.
     #[must_use]
-    pub fn new(pid: i32, nobody: &Arc<Identity>) -> Self {
+    pub fn new(pid: i32, known: Known) -> Self {
         Self {
             pid,
             stat: None,
             gate: Gate::default(),
             stat_file: None,
-            identity: Arc::clone(nobody),
-            identity_has: Needs::empty(),
+            known,
             fresh: false,
             moved: true,
             stale: Needs::all(),
             status: None,
             pages: None,
             tasks: Vec::new(),
-            exact: None,
         }
+    }
+
+    /// Whose identity `known` is.
+    #[must_use]
+    pub fn subject(&self) -> Subject {
+        let (kernel_thread, over) = self.stat.map_or((false, false), |stat| (stat.kernel_thread, stat.is_over()));
+        Subject { pid: self.pid, kernel_thread, over }
     }
 
     /// Its identity, once `stat` was read.
@@ -171,7 +173,7 @@ impl Entry {
             session: stat.session,
             tty_nr: stat.tty_nr,
             kernel_thread: stat.kernel_thread,
-            identity: Arc::clone(&self.identity),
+            identity: Arc::clone(&self.known.identity),
             leader: self.leader(stat, units, tasks.get(range.start as usize..).unwrap_or_default()),
             nlwp: (stat.nlwp > 0).then_some(stat.nlwp),
             utime_ns: Some(stat.utime_ticks.saturating_mul(units.tick_ns)),
@@ -190,7 +192,7 @@ impl Entry {
             shared_bytes: pages.map(|pages| pages.shared.saturating_mul(units.page_bytes)),
             swap_bytes: status.and_then(|status| status.swap_bytes),
             tasks: range,
-            exact: self.exact.clone(),
+            exact: None,
         })
     }
 
@@ -199,10 +201,16 @@ impl Entry {
         if let Some(leader) = own_tasks.iter().find(|task| task.tid == self.pid) {
             return *leader;
         }
-        let base = task_sample(stat, self.pid, units);
+        let mut base = task_sample(stat, self.pid, units);
+        // The file's times and faults are the group's: those of threads that live, which nobody asked for, or of threads that ended,
+        // which shows in the group having used more than the leader did.
+        let own_ns = self.gate.last.map(|sched| sched.run_ns.saturating_add(2 * units.tick_ns));
+        let group_ns = stat.utime_ticks.saturating_add(stat.stime_ticks).saturating_mul(units.tick_ns);
+        if stat.nlwp > 1 || own_ns.is_some_and(|own| group_ns > own) {
+            base = TaskSample { utime_ns: None, stime_ns: None, minor_faults: None, major_faults: None, ..base };
+        }
         if stat.nlwp > 1 {
-            // The file's times and faults are the group's, and nobody asked for the leader's own.
-            return TaskSample { utime_ns: None, stime_ns: None, minor_faults: None, major_faults: None, ..base };
+            return base;
         }
         let switches = self.status.as_deref();
         TaskSample {

@@ -11,7 +11,6 @@
 //! To read something more of a process: a parser in `kernel::parse`, a field in [`entry::Entry`], a read in [`process`].
 
 pub mod entry;
-mod identity;
 mod process;
 pub mod reader;
 mod tasks;
@@ -20,13 +19,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::clock::{Clock, SystemClock, thread_cpu_ns};
-use crate::snapshot::{EventTier, Snapshot, SourceReport, SystemInfo, Tier};
+use crate::snapshot::{EventTier, ProcKey, ProcessSample, Snapshot, SourceReport, SystemInfo, TaskSample, Tier};
 
 use self::entry::{Entry, Units};
 use self::process::{Scratch, Wanted};
 use self::reader::Reader;
 use super::error::ReadError;
+use super::events::Lifecycle;
+use super::exact::ExactReader;
 use super::host::HostReader;
+use super::identity::Known;
 use super::proc_fs::ProcFs;
 use super::source::{Needs, Request, Source};
 use super::system;
@@ -49,6 +51,8 @@ pub struct ProcSource {
     sweep: u64,
     denied: u32,
     tasks_hint: usize,
+    exact: ExactReader,
+    lifecycle: Lifecycle,
 }
 
 impl ProcSource {
@@ -80,6 +84,8 @@ impl ProcSource {
             sweep: 0,
             denied: 0,
             tasks_hint: 0,
+            exact: ExactReader::default(),
+            lifecycle: Lifecycle::polling("only the whole program listens to the kernel's event stream"),
         })
     }
 
@@ -93,7 +99,9 @@ impl ProcSource {
                 self.reader.budget.used -= gone.kept_files();
                 self.gone.push(gone.pid);
             }
-            new.push(known.next_if(|entry| entry.pid == *pid).unwrap_or_else(|| Entry::new(*pid, &self.scratch.nobody)));
+            new.push(
+                known.next_if(|entry| entry.pid == *pid).unwrap_or_else(|| Entry::new(*pid, self.scratch.identities.unknown())),
+            );
         }
         for gone in known {
             self.reader.budget.used -= gone.kept_files();
@@ -166,21 +174,44 @@ impl ProcSource {
             better: (refused > 0).then(|| "ulimit -Hn 65536".to_owned()),
             sample_cpu_ns: cpu_ns,
             sample_wall_ns: wall_ns,
-            events: EventTier::Polling("the event stream is not connected".to_owned()),
+            events: EventTier::Polling(String::new()),
             events_lost: 0,
             denied: self.denied,
         }
     }
 }
 
-impl Source for ProcSource {
-    fn sample(&mut self, request: &Request<'_>) -> Result<Snapshot, ReadError> {
+impl ProcSource {
+    /// One sweep without events: whoever joins several sources learns of those elsewhere.
+    ///
+    /// # Errors
+    /// If the root directory cannot be listed.
+    pub fn sweep(&mut self, request: &Request<'_>) -> Result<Snapshot, ReadError> {
         let (cpu_before, taken_ns) = (thread_cpu_ns(), SystemClock.boot_ns());
+        let mut pids = std::mem::take(&mut self.pids);
+        let listed = self.reader.fs.list_pids(&mut pids);
+        self.pids = pids;
+        listed?;
+        let (processes, tasks) = self.read_listed(request);
+        let host = self.host.read();
+        let wall_ns = SystemClock.boot_ns().saturating_sub(taken_ns);
+        let report = self.report(thread_cpu_ns().saturating_sub(cpu_before), wall_ns);
+        Ok(Snapshot { taken_ns, system: Arc::clone(&self.system), host, processes, tasks, events: Vec::new(), report })
+    }
+
+    /// One sweep over given processes (ascending pids) instead of all: those that another source cannot see.
+    pub fn sweep_of(&mut self, pids: &[i32], request: &Request<'_>) -> (Vec<ProcessSample>, Vec<TaskSample>) {
+        self.pids.clear();
+        self.pids.extend_from_slice(pids);
+        self.read_listed(request)
+    }
+
+    /// Reads the processes in `self.pids`.
+    fn read_listed(&mut self, request: &Request<'_>) -> (Vec<ProcessSample>, Vec<TaskSample>) {
         self.sweep += 1;
         self.denied = 0;
         self.gone.clear();
         self.reader.budget.set_limit(system::descriptor_limit());
-        self.reader.fs.list_pids(&mut self.pids)?;
         self.merge();
         self.refresh_all(request);
         self.reread_orphans(request.all);
@@ -189,9 +220,23 @@ impl Source for ProcSource {
         let mut tasks = Vec::with_capacity(self.tasks_hint);
         processes.extend(self.entries.iter().filter_map(|entry| entry.sample(self.units, with_tasks, &mut tasks)));
         self.tasks_hint = tasks.len();
-        let host = self.host.read();
-        let wall_ns = SystemClock.boot_ns().saturating_sub(taken_ns);
-        let report = self.report(thread_cpu_ns().saturating_sub(cpu_before), wall_ns);
-        Ok(Snapshot { taken_ns, system: Arc::clone(&self.system), host, processes, tasks, events: Vec::new(), report })
+        let moved = |index: usize| self.entries.get(index).is_none_or(|entry| entry.moved);
+        self.exact.fill(&self.reader.fs, request, &mut processes, moved);
+        (processes, tasks)
+    }
+
+    /// The identities read so far, for a source that takes over.
+    #[must_use]
+    pub fn identities(&self) -> Vec<(ProcKey, Known)> {
+        self.entries.iter().filter_map(|entry| Some((entry.key()?, entry.known.clone()))).collect()
+    }
+}
+
+impl Source for ProcSource {
+    fn sample(&mut self, request: &Request<'_>) -> Result<Snapshot, ReadError> {
+        let mut snapshot = self.sweep(request)?;
+        snapshot.events = self.lifecycle.collect(&snapshot.processes, snapshot.taken_ns);
+        snapshot.report.events = self.lifecycle.tier();
+        Ok(snapshot)
     }
 }

@@ -1,18 +1,15 @@
 //! One process in one sweep: what has to be read again, and reading it.
 
-use std::sync::Arc;
-
 use super::entry::{Entry, Pages};
-use super::identity;
 use super::reader::{Motion, Reader, is_settled};
 use super::tasks;
 use crate::kernel::error::ReadError;
+use crate::kernel::identity::IdentityReader;
+use crate::kernel::parse::stat::Stat;
 use crate::kernel::parse::statm::Statm;
 use crate::kernel::parse::status::Status;
 use crate::kernel::proc_fs::RelPath;
 use crate::kernel::source::Needs;
-use crate::kernel::users::UserNames;
-use crate::snapshot::Identity;
 
 /// What a sweep wants of one process.
 #[derive(Debug, Clone, Copy)]
@@ -27,14 +24,10 @@ pub struct Wanted {
 /// The source's scratch space, reused over all processes.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    /// Users by id.
-    pub users: UserNames,
+    /// Reads identities.
+    pub identities: IdentityReader,
     /// A list of tids.
     pub tids: Vec<i32>,
-    /// A file's bytes.
-    pub bytes: Vec<u8>,
-    /// The identity of processes not read yet.
-    pub nobody: Arc<Identity>,
 }
 
 /// Brings one process up to date.
@@ -46,7 +39,7 @@ pub fn refresh(entry: &mut Entry, wanted: Wanted, reader: &mut Reader, scratch: 
         // The kept descriptor stays with the dead process while its pid may live again, which is then a new process.
         Err(ReadError::Vanished | ReadError::Malformed { .. }) if entry.stat.is_some() => {
             reader.budget.used -= entry.kept_files();
-            *entry = Entry::new(entry.pid, &scratch.nobody);
+            *entry = Entry::new(entry.pid, scratch.identities.unknown());
             refresh_known(entry, wanted, reader, scratch)
         }
         result => result,
@@ -81,7 +74,8 @@ fn refresh_known(entry: &mut Entry, wanted: Wanted, reader: &mut Reader, scratch
         entry.stale = Needs::all();
     }
     extras(entry, wanted.needs, reader);
-    identity::complete(entry, wanted.needs, reader, &mut scratch.bytes);
+    let subject = entry.subject();
+    scratch.identities.complete(&mut entry.known, wanted.needs, subject, &reader.fs);
     Ok(())
 }
 
@@ -99,14 +93,15 @@ pub fn read_stat(entry: &mut Entry, wanted: Wanted, reader: &mut Reader, scratch
     let before = entry.stat.replace(now);
     entry.fresh = true;
     // The cmdline of a program that renames itself without exec is caught when its turn comes.
-    let execed = before.is_none_or(|before| identity::may_have_execed(&before, &now, entry.moved));
+    let execed = before.is_none_or(|before| may_have_execed(&before, &now, entry.moved));
+    let subject = entry.subject();
+    if execed {
+        entry.known.forget_lazy();
+    }
     if execed || (wanted.turn && entry.moved) {
-        if execed {
-            entry.identity_has = Needs::empty();
-        }
-        identity::refresh(entry, reader, &mut scratch.users, &mut scratch.bytes);
+        scratch.identities.refresh(&mut entry.known, subject, &reader.fs);
     } else {
-        identity::refresh_owner(entry, reader, &mut scratch.users);
+        scratch.identities.refresh_owner(&mut entry.known, entry.pid, &reader.fs);
     }
     match (now.nlwp > 1, before.is_some_and(|before| before.nlwp > 1)) {
         (true, false) => became_threaded(entry, wanted, reader, scratch)?,
@@ -114,6 +109,17 @@ pub fn read_stat(entry: &mut Entry, wanted: Wanted, reader: &mut Reader, scratch
         _ => {}
     }
     Ok(())
+}
+
+/// Whether the process replaced its program between two readings: new name or new memory layout. Where the layout's addresses
+/// are hidden from the reader, any run may have been an exec and the arguments have to be compared.
+fn may_have_execed(before: &Stat, now: &Stat, moved: bool) -> bool {
+    let addresses_hidden = now.start_stack == 0;
+    before.comm != now.comm
+        || before.start_stack != now.start_stack
+        || before.start_code != now.start_code
+        || before.virt_bytes != now.virt_bytes
+        || (addresses_hidden && moved)
 }
 
 fn became_threaded(entry: &mut Entry, wanted: Wanted, reader: &mut Reader, scratch: &mut Scratch) -> Result<(), ReadError> {

@@ -1,0 +1,79 @@
+//! Processes that `/proc` lists and the task iterator leaves out: some sandboxes hide their own agents from BPF. They are read from
+//! `/proc`, so that no tier shows less than another.
+
+use crate::kernel::error::ReadError;
+use crate::kernel::proc_fs::ProcFs;
+use crate::kernel::proc_source::ProcSource;
+use crate::kernel::source::Request;
+use crate::snapshot::{ProcessSample, TaskSample};
+
+/// In so many sweeps `/proc` is listed once and held against what the iterator tells.
+const TURNS: u64 = 16;
+
+/// The hidden processes and their source.
+#[derive(Debug, Default)]
+pub struct Hidden {
+    sweep: u64,
+    listed: Option<Vec<i32>>,
+    pids: Vec<i32>,
+    source: Option<ProcSource>,
+}
+
+impl Hidden {
+    /// Before the iterator is read: lists `/proc` when its turn has come. What is listed now and still alive afterwards must be among
+    /// the records then.
+    ///
+    /// # Errors
+    /// If `/proc` cannot be listed.
+    pub fn before(&mut self, fs: &ProcFs) -> Result<(), ReadError> {
+        if self.sweep.is_multiple_of(TURNS) {
+            let mut pids = Vec::new();
+            fs.list_pids(&mut pids)?;
+            self.listed = Some(pids);
+        }
+        self.sweep += 1;
+        Ok(())
+    }
+
+    /// After the iterator was read: adds the processes it left out to `processes`, ascending pid, and their tasks to `tasks`.
+    ///
+    /// # Errors
+    /// If `/proc` cannot be opened.
+    pub fn complete(
+        &mut self,
+        fs: &ProcFs,
+        request: &Request<'_>,
+        processes: &mut Vec<ProcessSample>,
+        tasks: &mut Vec<TaskSample>,
+    ) -> Result<(), ReadError> {
+        if let Some(listed) = self.listed.take() {
+            self.pids = listed;
+        }
+        self.pids.retain(|pid| processes.binary_search_by_key(pid, |process| process.key.pid).is_err());
+        if self.pids.is_empty() {
+            self.source = None;
+            return Ok(());
+        }
+        let source = match &mut self.source {
+            Some(source) => source,
+            none => none.insert(ProcSource::new(fs.root())?),
+        };
+        let (extra, extra_tasks) = source.sweep_of(&self.pids, request);
+        let offset = u32::try_from(tasks.len()).unwrap_or(u32::MAX);
+        tasks.extend(extra_tasks);
+        // Most of those that were listed have simply ended since: they are not asked for again.
+        self.pids = extra.iter().map(|process| process.key.pid).collect();
+        for mut process in extra {
+            process.tasks = process.tasks.start.saturating_add(offset)..process.tasks.end.saturating_add(offset);
+            let place = processes.partition_point(|other| other.key.pid < process.key.pid);
+            processes.insert(place, process);
+        }
+        Ok(())
+    }
+
+    /// How many processes the iterator leaves out.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.pids.len()
+    }
+}

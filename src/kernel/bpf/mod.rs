@@ -1,0 +1,167 @@
+//! The privileged source: a BPF task iterator in the kernel writes one record per task, and a few read(2) calls return the whole
+//! machine. What only changes at exec, and the expensive values of visible rows, come from `/proc` as everywhere.
+
+mod assemble;
+mod hidden;
+mod loader;
+mod record;
+
+use std::sync::Arc;
+
+pub use loader::BpfUnavailable;
+
+use self::assemble::{Assembler, Kept};
+use self::hidden::Hidden;
+use self::loader::TaskIterator;
+use self::record::Record;
+use super::error::ReadError;
+use super::events::Lifecycle;
+use super::exact::ExactReader;
+use super::host::HostReader;
+use super::identity::{IdentityReader, Known};
+use super::parse::stat::Stat;
+use super::proc_fs::{ProcFs, RelPath};
+use super::source::{Request, Source};
+use super::system;
+use crate::clock::{Clock, SystemClock, thread_cpu_ns};
+use crate::snapshot::{EventTier, ProcKey, Snapshot, SourceReport, SystemInfo, Tier};
+
+/// Bytes asked for per read; the kernel fills at most its own 32 KiB at a time.
+const READ_BYTES: usize = 64 * 1024;
+
+/// See the module.
+#[derive(Debug)]
+pub struct BpfSource {
+    system: Arc<SystemInfo>,
+    host: HostReader,
+    fs: ProcFs,
+    iterator: TaskIterator,
+    buffer: Vec<u8>,
+    assembler: Assembler,
+    identities: IdentityReader,
+    exact: ExactReader,
+    hidden: Hidden,
+    lifecycle: Lifecycle,
+}
+
+impl BpfSource {
+    /// Loads the iterator and checks that what it tells is this machine as this process sees it.
+    ///
+    /// # Errors
+    /// Why it does not work here.
+    pub fn load() -> Result<Self, BpfUnavailable> {
+        let system = system::system_info();
+        let fs = ProcFs::open("/proc").map_err(|error| BpfUnavailable { why: error.to_string(), better: None })?;
+        let mut source = Self {
+            host: HostReader::new("/proc"),
+            assembler: Assembler::new(&system),
+            system: Arc::new(system),
+            fs,
+            iterator: TaskIterator::load()?,
+            buffer: vec![0; READ_BYTES],
+            identities: IdentityReader::default(),
+            exact: ExactReader::default(),
+            hidden: Hidden::default(),
+            lifecycle: Lifecycle::polling("only the whole program listens to the kernel's event stream"),
+        };
+        source.check_namespace()?;
+        Ok(source)
+    }
+
+    /// Takes over what another source has read of identities.
+    pub fn adopt(&mut self, identities: Vec<(ProcKey, Known)>) {
+        self.assembler.adopt(identities);
+    }
+
+    /// The kernel tells global pids and times since its own boot. In a pid or time namespace those are not what `/proc` shows here, and
+    /// acting on them would hit the wrong process: concmon must find itself under the same pid, start time and parent.
+    fn check_namespace(&mut self) -> Result<(), BpfUnavailable> {
+        let refuse = |why: &str| BpfUnavailable { why: why.to_owned(), better: None };
+        let mut buffer = [0; 4096];
+        let stat = self.fs.read_once(&RelPath::top("self/stat"), &mut buffer).ok().and_then(|bytes| Stat::parse(bytes).ok());
+        let stat = stat.ok_or_else(|| refuse("/proc/self/stat cannot be read, so BPF's numbers cannot be checked"))?;
+        let mut myself = None;
+        let all = self.read_records(&mut |record| {
+            if let Record::Group(group) = record
+                && group.task.tid == stat.pid
+            {
+                myself = Some(group);
+            }
+        });
+        all.map_err(|error| refuse(&format!("the task iterator cannot be read: {error}")))?;
+        let start_ticks = |ns: u64| ns / self.system.tick_ns().max(1);
+        match myself {
+            Some(group) if start_ticks(group.task.start_ns) == stat.start_ticks && group.pgrp == stat.pgrp => Ok(()),
+            _ => Err(refuse("concmon runs in a pid or time namespace, where BPF's numbers are not those of its /proc")),
+        }
+    }
+
+    /// Reads every record once.
+    fn read_records(&mut self, each: &mut dyn FnMut(Record)) -> Result<(), ReadError> {
+        let broken = |source: std::io::Error| ReadError::Io { path: "bpf task iterator".into(), source };
+        let pass = self.iterator.open().map_err(broken)?;
+        let mut filled = 0;
+        loop {
+            let length = match rustix::io::read(&pass, &mut self.buffer[filled..]) {
+                Ok(0) => return Ok(()),
+                Ok(length) => length,
+                Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => continue,
+                Err(errno) => return Err(broken(errno.into())),
+            };
+            filled += length;
+            let mut rest = &self.buffer[..filled];
+            while let Some((record, after)) = Record::split(rest).map_err(|what| broken(std::io::Error::other(what)))? {
+                each(record);
+                rest = after;
+            }
+            // A record may be cut by the end of a read: its beginning goes to the front.
+            let left = rest.len();
+            self.buffer.copy_within(filled - left..filled, 0);
+            filled = left;
+        }
+    }
+
+    /// One sweep without events.
+    ///
+    /// # Errors
+    /// If the iterator cannot be read any more.
+    pub fn sweep(&mut self, request: &Request<'_>) -> Result<Snapshot, ReadError> {
+        let (cpu_before, taken_ns) = (thread_cpu_ns(), SystemClock.boot_ns());
+        self.hidden.before(&self.fs)?;
+        let mut assembler = std::mem::take(&mut self.assembler);
+        assembler.begin(request);
+        let read = self.read_records(&mut |record| assembler.take(record));
+        self.assembler = assembler;
+        read?;
+        let (mut processes, mut tasks) = self.assembler.finish(request, &mut self.identities, &self.fs);
+        let kept = self.assembler.kept();
+        let moved = |index: usize| kept.get(index).is_none_or(Kept::moved);
+        self.exact.fill(&self.fs, request, &mut processes, moved);
+        self.hidden.complete(&self.fs, request, &mut processes, &mut tasks)?;
+        let host = self.host.read();
+        let why = match self.hidden.count() {
+            0 => String::new(),
+            count => format!("processes that BPF is not shown here, read from /proc instead: {count}"),
+        };
+        let report = SourceReport {
+            tier: Tier::Bpf,
+            why,
+            better: None,
+            sample_cpu_ns: thread_cpu_ns().saturating_sub(cpu_before),
+            sample_wall_ns: SystemClock.boot_ns().saturating_sub(taken_ns),
+            events: EventTier::Polling(String::new()),
+            events_lost: 0,
+            denied: 0,
+        };
+        Ok(Snapshot { taken_ns, system: Arc::clone(&self.system), host, processes, tasks, events: Vec::new(), report })
+    }
+}
+
+impl Source for BpfSource {
+    fn sample(&mut self, request: &Request<'_>) -> Result<Snapshot, ReadError> {
+        let mut snapshot = self.sweep(request)?;
+        snapshot.events = self.lifecycle.collect(&snapshot.processes, snapshot.taken_ns);
+        snapshot.report.events = self.lifecycle.tier();
+        Ok(snapshot)
+    }
+}

@@ -1,0 +1,156 @@
+//! The expensive values ([`Exact`]): for rows on screen within a time budget, oldest first, so that a short budget rotates over them.
+//!
+//! What is wanted of *every* process (sorted or filtered by) is read when the process ran since the last reading, whatever it takes,
+//! except `smaps_rollup`, which is never read for all: the kernel walks the page tables for it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::error::ReadError;
+use super::parse::io::Io;
+use super::parse::smaps::SmapsRollup;
+use super::parse::statm::Statm;
+use super::parse::status::Status;
+use super::proc_fs::{ProcFs, RelPath};
+use super::source::{Needs, Request};
+use crate::clock::{Clock, SystemClock};
+use crate::snapshot::{Exact, ProcKey, ProcessSample, State};
+
+/// Resident size above which `smaps_rollup` is not read unasked: at some 50 ns a page this is about 25 ms with the process's memory
+/// map locked.
+const SMAPS_LIMIT_BYTES: u64 = 2 << 30;
+/// What is read here.
+const EXACT: Needs = Needs::IO.union(Needs::SMAPS).union(Needs::WCHAN).union(Needs::FDS).union(Needs::STATUS).union(Needs::STATM);
+/// What may be wanted of every process. `status` and `statm` for all are the sources' own business.
+const FOR_ALL: Needs = Needs::IO.union(Needs::WCHAN).union(Needs::FDS);
+
+#[derive(Debug)]
+struct Kept {
+    exact: Arc<Exact>,
+    needs: Needs,
+    sweep: u64,
+}
+
+/// Reads and remembers exact values.
+#[derive(Debug, Default)]
+pub struct ExactReader {
+    kept: HashMap<ProcKey, Kept>,
+    sweep: u64,
+    page_bytes: u64,
+}
+
+impl ExactReader {
+    /// Completes `processes` (ascending pid) as far as the request wants and its budget goes. `moved` tells of the process at an index
+    /// whether it ran since the previous sweep.
+    pub fn fill(&mut self, fs: &ProcFs, request: &Request<'_>, processes: &mut [ProcessSample], moved: impl Fn(usize) -> bool) {
+        self.sweep += 1;
+        self.page_bytes = rustix::param::page_size() as u64;
+        let for_all = request.all & FOR_ALL;
+        if !for_all.is_empty() {
+            self.fill_all(fs, for_all, processes, moved);
+        }
+        let for_visible = (request.all | request.visible_needs) & (EXACT | Needs::SMAPS_ANY_SIZE);
+        if for_visible.intersects(EXACT) {
+            self.fill_visible(fs, for_visible, request, processes);
+        }
+        let sweep = self.sweep;
+        // Rows scrolled away are remembered for a while, for they often come back.
+        self.kept.retain(|_, kept| sweep - kept.sweep < 16);
+    }
+
+    fn fill_all(&mut self, fs: &ProcFs, needs: Needs, processes: &mut [ProcessSample], moved: impl Fn(usize) -> bool) {
+        for (index, process) in processes.iter_mut().enumerate() {
+            let key = process.key;
+            let fresh = self.kept.get(&key).is_some_and(|kept| kept.needs.contains(needs)) && !moved(index);
+            if !fresh {
+                self.read(fs, process, needs);
+            }
+            self.attach(process);
+        }
+    }
+
+    fn fill_visible(&mut self, fs: &ProcFs, needs: Needs, request: &Request<'_>, processes: &mut [ProcessSample]) {
+        let began = Instant::now();
+        let mut rows: Vec<(u64, usize)> = Vec::with_capacity(request.visible.len());
+        for key in request.visible {
+            if let Ok(index) = processes.binary_search_by_key(&key.pid, |process| process.key.pid) {
+                let complete = self.kept.get(key).filter(|kept| kept.needs.contains(needs));
+                rows.push((complete.map_or(0, |kept| kept.exact.taken_ns), index));
+            }
+        }
+        rows.sort_unstable();
+        for (position, (_, index)) in rows.into_iter().enumerate() {
+            let Some(process) = processes.get_mut(index) else { continue };
+            // The first one is read in any case, or a budget of nothing would mean never.
+            if position == 0 || began.elapsed() < request.budget {
+                self.read(fs, process, needs);
+            }
+            self.attach(process);
+        }
+    }
+
+    fn attach(&mut self, process: &mut ProcessSample) {
+        if let Some(kept) = self.kept.get_mut(&process.key) {
+            kept.sweep = self.sweep;
+            process.exact = Some(Arc::clone(&kept.exact));
+        }
+    }
+
+    fn read(&mut self, fs: &ProcFs, process: &mut ProcessSample, needs: Needs) {
+        let exact = Arc::new(read_exact(fs, process, needs, self.page_bytes));
+        self.kept.insert(process.key, Kept { exact, needs, sweep: self.sweep });
+    }
+}
+
+fn read_exact(fs: &ProcFs, process: &mut ProcessSample, needs: Needs, page_bytes: u64) -> Exact {
+    let pid = process.key.pid;
+    let mut buffer = [0u8; 4096];
+    let mut exact = Exact { taken_ns: SystemClock.boot_ns(), ..Exact::default() };
+    let has_memory = process.virt_bytes.is_some() && process.leader.state != State::ZOMBIE;
+    if needs.contains(Needs::STATM) && has_memory {
+        let statm = fs.read_once(&RelPath::process(pid, "statm"), &mut buffer).ok().and_then(|bytes| Statm::parse(bytes).ok());
+        if let Some(statm) = statm {
+            process.rss_bytes = Some(statm.resident_pages.saturating_mul(page_bytes));
+            process.shared_bytes = Some(statm.shared_pages.saturating_mul(page_bytes));
+        }
+    }
+    if needs.contains(Needs::STATUS)
+        && has_memory
+        && let Ok(status) = fs.read_once(&RelPath::process(pid, "status"), &mut buffer).map(Status::parse)
+    {
+        exact.peak_rss_bytes = status.peak_rss_bytes;
+        process.rss_anon_bytes = status.rss_anon_bytes.or(process.rss_anon_bytes);
+        process.rss_file_bytes = status.rss_file_bytes.or(process.rss_file_bytes);
+        process.rss_shmem_bytes = status.rss_shmem_bytes.or(process.rss_shmem_bytes);
+        process.swap_bytes = status.swap_bytes.or(process.swap_bytes);
+    }
+    if needs.contains(Needs::IO) {
+        let io = fs.read_once(&RelPath::process(pid, "io"), &mut buffer).map(Io::parse).unwrap_or_default();
+        (exact.read_bytes, exact.write_bytes) = (io.read_bytes, io.write_bytes);
+    }
+    if needs.contains(Needs::WCHAN) {
+        exact.wchan = wchan(fs.read_once(&RelPath::process(pid, "wchan"), &mut buffer));
+    }
+    if needs.contains(Needs::FDS) {
+        exact.fds = fs.count_fds(pid).ok();
+    }
+    if needs.contains(Needs::SMAPS) && has_memory {
+        exact.too_large_for_smaps =
+            !needs.contains(Needs::SMAPS_ANY_SIZE) && process.rss_bytes.is_none_or(|rss| rss > SMAPS_LIMIT_BYTES);
+        if !exact.too_large_for_smaps {
+            let path = RelPath::process(pid, "smaps_rollup");
+            let rollup = fs.read_once(&path, &mut buffer).map(SmapsRollup::parse).unwrap_or_default();
+            exact.pss_bytes = rollup.pss_bytes;
+            exact.uss_bytes = rollup.uss_bytes();
+            exact.private_dirty_bytes = rollup.private_dirty_bytes;
+        }
+    }
+    exact
+}
+
+/// The function's name; a task that runs, or may not be looked at, shows `0`.
+fn wchan(bytes: Result<&[u8], ReadError>) -> Option<Box<str>> {
+    let name = std::str::from_utf8(bytes.ok()?).ok()?.trim_ascii();
+    (!name.is_empty() && name != "0").then(|| name.into())
+}
