@@ -46,6 +46,8 @@ pub struct Model {
     pub counts: Counts,
     /// Who came, who went, how each began.
     pub lifecycle: Lifecycle,
+    /// Samples since the start that came more than half an interval late; set by who drives the sampling.
+    pub late_ticks: u64,
 }
 
 impl Model {
@@ -87,7 +89,7 @@ impl Deriver {
         self.lifecycle.step(previous.as_deref(), &now, self.ghost_ns);
         let counts = count(&now);
         self.previous = Some(Arc::clone(&now));
-        Model { dt_ns, process_rates, task_rates, host, counts, lifecycle: self.lifecycle.clone(), now }
+        Model { dt_ns, process_rates, task_rates, host, counts, lifecycle: self.lifecycle.clone(), late_ticks: 0, now }
     }
 }
 

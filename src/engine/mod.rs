@@ -1,0 +1,283 @@
+//! Joins the edges: the sampler thread, the terminal's input, signals and the lab come in as messages; effects go out.
+
+mod sampler;
+mod targets;
+
+use std::collections::HashSet;
+use std::io::{Stdout, stdout};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use crossterm::event::{Event, EventStream};
+use futures_util::{FutureExt as _, StreamExt as _};
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
+use ratatui::layout::Rect;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::app::App;
+use crate::app::msg::{Effect, Msg, Notice};
+use crate::app::options::{Options, Screen};
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::Config;
+use crate::kernel::{AutoSource, raise_descriptor_limit};
+use crate::lab::launcher::{Launcher, Limits};
+use crate::query::Filter;
+use crate::snapshot::ProcKey;
+use crate::text::{Charset, sanitize};
+use crate::ui;
+use crate::ui::layout::Layout;
+use crate::ui::terminal::{TerminalGuard, TerminalOptions};
+use crate::ui::theme::{THEMES, Theme};
+
+use sampler::{Sampler, Wants};
+use targets::Targets;
+
+/// Without a first sample, an empty table is drawn after this long, so that the eye has something.
+const FIRST_FRAME: Duration = Duration::from_millis(60);
+
+/// Opens the monitor and stays until the user leaves.
+///
+/// # Errors
+/// If there is no terminal, `/proc` cannot be read at all, or the terminal goes away.
+pub fn run(config: &Config) -> anyhow::Result<()> {
+    let theme = Theme::named(&config.theme, config.color)
+        .with_context(|| format!("no theme is called {:?}; there are {}", config.theme, THEMES.join(", ")))?;
+    let options = options(config)?;
+    raise_descriptor_limit();
+    let mut app = App::new(options);
+    let choice = config.source;
+    let wants = Wants { all: app.needs_of_all(), visible_needs: app.needs_of_visible(), visible: Vec::new() };
+    let ghost_ns = u64::try_from(config.ghost.as_nanos()).unwrap_or(u64::MAX);
+    let source = move || AutoSource::new("/proc", choice).map_err(|e| format!("the process table cannot be read: {e}"));
+    let sampler = Sampler::start(source, config.delay, ghost_ns, wants).context("the sampling thread cannot be started")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("the event loop cannot be started")?;
+    let guard = TerminalGuard::enter(TerminalOptions { mouse: config.mouse })?;
+    let terminal = Terminal::new(CrosstermBackend::new(stdout())).context("the terminal cannot be drawn on")?;
+    let size = terminal.size().context("the terminal's size cannot be read")?;
+    app.update(Msg::Resized { width: size.width, height: size.height });
+    let limits = Limits {
+        max_workers: config.lab.max_workers,
+        max_parent_mb: config.lab.max_parent_mb.unwrap_or(Limits::default().max_parent_mb),
+        ..Limits::default()
+    };
+    let launcher = Launcher::start(limits)?;
+    let engine = Engine { app, theme, sampler, launcher, targets: Targets::default(), guard, terminal, wanted: None, leaving: false };
+    runtime.block_on(engine.run())
+}
+
+fn options(config: &Config) -> anyhow::Result<Options> {
+    let filter = match &config.filter {
+        Some(text) => Some(Filter::parse(text).with_context(|| format!("the filter {text:?} cannot be understood"))?),
+        None => None,
+    };
+    Ok(Options {
+        columns: config.columns.clone(),
+        sort: config.sort.column,
+        descending: config.sort.descending,
+        tree: config.tree,
+        threads: config.threads,
+        kernel_threads: config.kernel_threads,
+        user: config.user.as_ref().map(|u| u.name.clone()),
+        pids: (!config.pids.is_empty()).then(|| config.pids.iter().copied().collect::<HashSet<_>>()),
+        filter,
+        readonly: config.readonly,
+        unicode: config.unicode,
+        ..Options::default()
+    })
+}
+
+struct Engine {
+    app: App,
+    theme: Theme,
+    sampler: Sampler,
+    launcher: Launcher,
+    targets: Targets,
+    guard: TerminalGuard,
+    terminal: Terminal<CrosstermBackend<Stdout>>,
+    wanted: Option<Wants>,
+    leaving: bool,
+}
+
+/// The signals that end or stop concmon in an orderly way.
+struct Signals {
+    end: [Signal; 3],
+    stop: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        let end = [signal(SignalKind::terminate())?, signal(SignalKind::hangup())?, signal(SignalKind::interrupt())?];
+        Ok(Self { end, stop: signal(SignalKind::from_raw(nix::libc::SIGTSTP))? })
+    }
+
+    async fn ended(end: &mut [Signal; 3]) {
+        let [term, hup, int] = end;
+        tokio::select! { _ = term.recv() => {}, _ = hup.recv() => {}, _ = int.recv() => {} }
+    }
+}
+
+impl Engine {
+    async fn run(mut self) -> anyhow::Result<()> {
+        let mut models = self.sampler.models();
+        let mut runs = self.launcher.watch();
+        let mut input = EventStream::new();
+        let mut signals = Signals::new().context("signals cannot be handled")?;
+        let mut clock = tokio::time::interval(Duration::from_secs(1));
+        let _ = tokio::time::timeout(FIRST_FRAME, models.changed()).await;
+        models.mark_changed();
+        while !self.leaving {
+            tokio::select! {
+                biased;
+                () = Signals::ended(&mut signals.end) => break,
+                _ = signals.stop.recv() => self.suspend()?,
+                event = input.next() => match event {
+                    Some(Ok(event)) => self.input(&event, &mut input)?,
+                    // The terminal is gone: nothing to draw on, nobody to ask.
+                    Some(Err(_)) | None => break,
+                },
+                changed = models.changed() => {
+                    if changed.is_err() {
+                        break;
+                    }
+                    let sampled = models.borrow_and_update().clone();
+                    match sampled {
+                        Some(Ok(model)) => self.message(Msg::Sample(model))?,
+                        Some(Err(why)) if self.app.model.is_none() => anyhow::bail!(why),
+                        Some(Err(why)) => self.message(Msg::SampleFailed(why))?,
+                        None => {}
+                    }
+                }
+                changed = runs.changed() => {
+                    if changed.is_ok() {
+                        let state = runs.borrow_and_update().clone();
+                        self.message(Msg::Lab(state))?;
+                        if self.app.screen != Screen::Lab {
+                            // Nothing of it is on screen before the next sample.
+                            continue;
+                        }
+                    }
+                }
+                _ = clock.tick(), if self.app.notice.is_some() => self.message(Msg::Clock(SystemClock.boot_ns()))?,
+            }
+            if !self.leaving {
+                self.draw()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn area(&self) -> Rect {
+        self.terminal.size().map(|s| Rect::new(0, 0, s.width, s.height)).unwrap_or_default()
+    }
+
+    /// One event and all that wait behind it: a wheel's storm is one frame.
+    fn input(&mut self, event: &Event, input: &mut EventStream) -> anyhow::Result<()> {
+        let mut next = Some(event.clone());
+        while let Some(event) = next.take() {
+            let area = self.area();
+            self.fit(area);
+            if let Some(msg) = ui::keymap::message(&event, &self.app, area) {
+                self.message(msg)?;
+            }
+            if self.leaving {
+                return Ok(());
+            }
+            if let Some(Some(Ok(event))) = input.next().now_or_never() {
+                next = Some(event);
+            }
+        }
+        Ok(())
+    }
+
+    fn message(&mut self, msg: Msg) -> anyhow::Result<()> {
+        let mut queue: std::collections::VecDeque<Effect> = self.app.update(msg).into();
+        while let Some(effect) = queue.pop_front() {
+            if let Some(answer) = self.effect(effect)? {
+                queue.extend(self.app.update(answer));
+            }
+        }
+        Ok(())
+    }
+
+    fn effect(&mut self, effect: Effect) -> anyhow::Result<Option<Msg>> {
+        let mut answer = None;
+        match effect {
+            Effect::Freeze { token, keys } => {
+                let app = &self.app;
+                let targets = self.targets.freeze(token, &keys, |key| name_of(app, key));
+                answer = Some(Msg::Frozen { token, targets });
+            }
+            Effect::Thaw { token } => self.targets.thaw(token),
+            Effect::Signal { token, signal, name } => answer = Some(Msg::Tell(self.targets.signal(token, signal, &name))),
+            Effect::Renice { keys, delta } => {
+                let model = self.app.model.clone();
+                let nice = |key: &ProcKey| model.as_ref().and_then(|m| m.process(key.pid)).map(|p| (*key, p.leader.nice));
+                let known: Vec<_> = keys.iter().filter_map(nice).collect();
+                answer = Some(Msg::Tell(targets::renice(&known, delta)));
+                self.resample();
+            }
+            Effect::Launch(spec) => match self.launcher.launch(spec) {
+                Ok(_) => self.resample(),
+                Err(error) => answer = Some(Msg::Tell(Notice::bad(error.to_string()))),
+            },
+            Effect::Stop(id) => self.launcher.stop(id),
+            Effect::StopAll => self.launcher.stop_all(),
+            Effect::Resample => self.resample(),
+            Effect::Quit => self.leaving = true,
+            Effect::Suspend => self.suspend()?,
+            Effect::Redraw => self.terminal.clear().context("the terminal cannot be drawn on")?,
+        }
+        Ok(answer)
+    }
+
+    fn resample(&mut self) {
+        let wants = self.wants();
+        self.wanted = Some(wants.clone());
+        self.sampler.want(wants, true);
+    }
+
+    fn wants(&self) -> Wants {
+        Wants { all: self.app.needs_of_all(), visible_needs: self.app.needs_of_visible(), visible: self.app.visible_keys() }
+    }
+
+    fn suspend(&mut self) -> anyhow::Result<()> {
+        self.guard.suspend().context("the terminal cannot be taken again")?;
+        self.terminal.clear().context("the terminal cannot be drawn on")?;
+        Ok(())
+    }
+
+    /// Tells the application what fits on the screen.
+    fn fit(&mut self, area: Rect) {
+        let layout = Layout::new(&self.app, area);
+        self.app.page = usize::from(layout.body.height);
+        self.app.visible_columns = layout.slots.iter().map(|s| s.column).collect();
+        self.app.update(Msg::Resized { width: area.width, height: area.height });
+    }
+
+    fn draw(&mut self) -> anyhow::Result<()> {
+        if !self.guard.is_taken() {
+            anyhow::bail!("the terminal was given back");
+        }
+        let area = self.area();
+        self.fit(area);
+        let (app, theme) = (&self.app, &self.theme);
+        let mut out = stdout();
+        crossterm::execute!(out, crossterm::terminal::BeginSynchronizedUpdate)?;
+        let drawn = self.terminal.draw(|frame| ui::view(app, theme, frame)).map(|_| ());
+        crossterm::execute!(out, crossterm::terminal::EndSynchronizedUpdate)?;
+        drawn.context("the terminal cannot be drawn on")?;
+        let wants = self.wants();
+        if self.wanted.as_ref() != Some(&wants) {
+            self.sampler.want(wants.clone(), false);
+            self.wanted = Some(wants);
+        }
+        Ok(())
+    }
+}
+
+/// A process's name as last sampled.
+fn name_of(app: &App, key: ProcKey) -> Option<String> {
+    let process = app.model.as_deref()?.process(key.pid)?;
+    Some(sanitize(process.leader.comm.as_bytes(), Charset::Unicode).into_owned())
+}

@@ -1,0 +1,145 @@
+//! The sampling thread: waits for its tick or a nudge, sweeps, derives, publishes. The newest model replaces an unread one.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use crate::derive::{Deriver, Model};
+use crate::kernel::source::{Needs, Request, Source};
+use crate::snapshot::ProcKey;
+
+/// What the screen wants of the next sweeps.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Wants {
+    /// Of every process.
+    pub all: Needs,
+    /// Of the visible rows.
+    pub visible_needs: Needs,
+    /// The visible rows.
+    pub visible: Vec<ProcKey>,
+}
+
+#[derive(Debug, Default)]
+struct Orders {
+    wants: Wants,
+    nudge: bool,
+    stop: bool,
+}
+
+/// A published sample, or why there is none.
+pub type Sampled = Result<Arc<Model>, String>;
+
+/// The running thread; ends when dropped.
+#[derive(Debug)]
+pub struct Sampler {
+    orders: Arc<(Mutex<Orders>, Condvar)>,
+    thread: Option<JoinHandle<()>>,
+    models: watch::Receiver<Option<Sampled>>,
+}
+
+/// Time that expensive reads of visible rows may take in one sweep.
+const BUDGET: Duration = Duration::from_millis(25);
+/// The second sample comes sooner than the others: rates need two.
+const SECOND: Duration = Duration::from_millis(250);
+
+impl Sampler {
+    /// Starts sweeping at once, then every `interval`.
+    pub fn start<S: Source + 'static>(
+        make: impl FnOnce() -> Result<S, String> + Send + 'static,
+        interval: Duration,
+        ghost_ns: u64,
+        wants: Wants,
+    ) -> std::io::Result<Self> {
+        let (sender, models) = watch::channel(None);
+        let orders = Arc::new((Mutex::new(Orders { wants, ..Orders::default() }), Condvar::new()));
+        let shared = Arc::clone(&orders);
+        let thread = std::thread::Builder::new().name("sampler".into()).spawn(move || match make() {
+            Ok(source) => sweep_until_told(source, &shared, &sender, interval, ghost_ns),
+            Err(why) => {
+                let _ = sender.send(Some(Err(why)));
+            }
+        })?;
+        Ok(Self { orders, thread: Some(thread), models })
+    }
+
+    /// The samples; an unread one is replaced by the next.
+    #[must_use]
+    pub fn models(&self) -> watch::Receiver<Option<Sampled>> {
+        self.models.clone()
+    }
+
+    /// Says what the screen wants; with `now`, the next sweep starts at once.
+    pub fn want(&self, wants: Wants, now: bool) {
+        let (lock, bell) = &*self.orders;
+        let mut orders = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        orders.wants = wants;
+        if now {
+            orders.nudge = true;
+            bell.notify_one();
+        }
+    }
+}
+
+impl Drop for Sampler {
+    fn drop(&mut self) {
+        let (lock, bell) = &*self.orders;
+        lock.lock().unwrap_or_else(PoisonError::into_inner).stop = true;
+        bell.notify_one();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn sweep_until_told(
+    mut source: impl Source,
+    orders: &(Mutex<Orders>, Condvar),
+    sender: &watch::Sender<Option<Sampled>>,
+    interval: Duration,
+    ghost_ns: u64,
+) {
+    let mut deriver = Deriver::new(ghost_ns);
+    let mut late_ticks = 0;
+    let mut due = Instant::now();
+    let mut first = true;
+    while let Some((wants, nudged)) = wait(orders, due) {
+        let begun = Instant::now();
+        if !nudged && !first && begun > due + interval / 2 {
+            late_ticks += 1;
+        }
+        let request = Request { all: wants.all, visible_needs: wants.visible_needs, visible: &wants.visible, budget: BUDGET };
+        let sampled = match source.sample(&request) {
+            Ok(snapshot) => {
+                let mut model = deriver.step(snapshot);
+                model.late_ticks = late_ticks;
+                Ok(Arc::new(model))
+            }
+            Err(error) => Err(format!("the process table cannot be read: {error}")),
+        };
+        if sender.send(Some(sampled)).is_err() {
+            return;
+        }
+        // From when it was due, so that ticks do not drift; but never a burst to catch up.
+        let step = if std::mem::take(&mut first) { SECOND.min(interval) } else { interval };
+        due = if nudged { begun + step } else { (due + step).max(begun + step / 2) };
+    }
+}
+
+/// Waits for the tick or a nudge; `None` at the end.
+fn wait(orders: &(Mutex<Orders>, Condvar), due: Instant) -> Option<(Wants, bool)> {
+    let (lock, bell) = orders;
+    let mut guard = lock.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        if guard.stop {
+            return None;
+        }
+        let left = due.saturating_duration_since(Instant::now());
+        let nudged = std::mem::take(&mut guard.nudge);
+        if nudged || left.is_zero() {
+            return Some((guard.wants.clone(), nudged));
+        }
+        guard = bell.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0;
+    }
+}

@@ -1,0 +1,62 @@
+//! From the terminal library's events to the application's messages.
+
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEventKind};
+use ratatui::layout::Rect;
+
+use crate::app::App;
+use crate::app::key::{Code, Key};
+use crate::app::msg::{Msg, Pointed};
+
+use super::bar;
+use super::layers;
+use super::layout::Layout;
+
+/// What an event means; `None` if it means nothing here.
+#[must_use]
+pub fn message(event: &Event, app: &App, area: Rect) -> Option<Msg> {
+    match event {
+        Event::Key(key) if key.kind != KeyEventKind::Release => self::key(key).map(Msg::Key),
+        Event::Resize(width, height) => Some(Msg::Resized { width: *width, height: *height }),
+        Event::Mouse(mouse) => match mouse.kind {
+            MouseEventKind::ScrollUp => Some(Msg::Pointed(Pointed::Wheel(-1))),
+            MouseEventKind::ScrollDown => Some(Msg::Pointed(Pointed::Wheel(1))),
+            MouseEventKind::Down(MouseButton::Left) => click(app, area, mouse.column, mouse.row),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn click(app: &App, area: Rect, x: u16, y: u16) -> Option<Msg> {
+    let layout = Layout::new(app, area);
+    let dialog = layers::list_area(app, area);
+    if dialog.is_none() && layout.bar.contains((x, y).into()) {
+        let hit = bar::buttons(app, layout.bar).into_iter().find(|(b, _)| x >= b.x && x < b.x + b.width)?;
+        // As a key, so that --readonly holds for clicks too.
+        return hit.1.keys.first().map(|key| Msg::Key(*key));
+    }
+    layout.point(app, x, y, dialog).map(Msg::Pointed)
+}
+
+fn key(event: &KeyEvent) -> Option<Key> {
+    let code = match event.code {
+        KeyCode::Char(c) => Code::Char(c),
+        KeyCode::Up => Code::Up,
+        KeyCode::Down => Code::Down,
+        KeyCode::Left => Code::Left,
+        KeyCode::Right => Code::Right,
+        KeyCode::PageUp => Code::PageUp,
+        KeyCode::PageDown => Code::PageDown,
+        KeyCode::Home => Code::Home,
+        KeyCode::End => Code::End,
+        KeyCode::Enter => Code::Enter,
+        KeyCode::Esc => Code::Esc,
+        KeyCode::Tab => Code::Tab,
+        KeyCode::BackTab => Code::BackTab,
+        KeyCode::Backspace => Code::Backspace,
+        KeyCode::Delete => Code::Delete,
+        KeyCode::F(n) => Code::F(n),
+        _ => return None,
+    };
+    Some(Key { code, ctrl: event.modifiers.contains(KeyModifiers::CONTROL) })
+}

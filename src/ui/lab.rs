@@ -1,0 +1,290 @@
+//! The lab's screen: systems by section, the chosen one's lesson and parameters, its newest run live, and what it cost.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use crate::app::App;
+use crate::columns;
+use crate::lab::catalog::SYSTEMS;
+use crate::lab::run::{Outcome, Run, RunPhase, Worker};
+use crate::text::{self, Charset, sanitize_str};
+
+use super::layout::{Layout, lab_lines, lab_scroll};
+use super::pen::Pen;
+use super::theme::Theme;
+
+/// Draws it.
+pub fn draw(app: &App, theme: &Theme, layout: &Layout, buffer: &mut Buffer) {
+    list(app, theme, layout.lab_list, buffer);
+    let area = layout.lab_detail;
+    for y in area.y..area.bottom() {
+        let line = Rect { y, height: 1, width: 2, ..area };
+        Pen::new(buffer, line, 0).put(if app.options.unicode { "│" } else { "|" }, theme.dim);
+    }
+    let inner = Rect { x: area.x + 2, width: area.width.saturating_sub(2), ..area };
+    let used = form(app, theme, inner, buffer);
+    let rest = Rect { y: inner.y + used, height: inner.height.saturating_sub(used), ..inner };
+    match app.lab.shown() {
+        Some(run) => show_run(app, run, theme, rest, buffer),
+        None => {
+            Pen::new(buffer, rest, 1).put("Enter runs it. ", theme.text).put("Its processes and threads appear here, and on screen 1.", theme.dim);
+        }
+    }
+}
+
+fn list(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let lines = lab_lines();
+    let scroll = lab_scroll(app, area.height);
+    for (row, line) in (0..area.height).zip(lines.iter().skip(scroll)) {
+        let mut pen = Pen::new(buffer, area, row);
+        match line {
+            None => {
+                let section = lines[scroll + usize::from(row)..].iter().flatten().next().map(|i| SYSTEMS[*i].section);
+                pen.put(&format!(" {}", section.map_or("", crate::lab::catalog::Section::title)), theme.accent);
+            }
+            Some(i) => {
+                let system = &SYSTEMS[*i];
+                let chosen = *i == app.lab.system;
+                let style = if chosen { theme.selected } else { theme.text };
+                if chosen {
+                    buffer.set_style(Rect { y: area.y + row, height: 1, ..area }, theme.selected);
+                }
+                let mut pen = Pen::new(buffer, area, row);
+                pen.put(if chosen { " > " } else { "   " }, style).put(system.id, style);
+                if app.lab.state.runs.iter().any(|r| !r.ended() && r.spec.system == system.id) {
+                    pen.put(" running", theme.good);
+                } else if let Some(key) = system.quick_key {
+                    let hint = format!("n {key} ");
+                    pen.to(area.right().saturating_sub(u16::try_from(hint.len()).unwrap_or(4))).put(&hint, theme.dim);
+                }
+            }
+        }
+    }
+}
+
+/// Title, lesson, parameters; returns the lines used.
+fn form(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
+    let system = app.lab.chosen();
+    Pen::new(buffer, area, 0).put(system.title, theme.accent).put("  ", theme.text).put(system.id, theme.dim);
+    let mut line = 1;
+    for part in wrap(system.lesson, usize::from(area.width)) {
+        Pen::new(buffer, area, line).put(&part, theme.text);
+        line += 1;
+    }
+    let mut pen = Pen::new(buffer, area, line);
+    for (i, field) in app.lab.fields().iter().enumerate() {
+        let value = app.lab.value(*field);
+        let needed = field.label().len() + value.len() + 6;
+        if usize::from(pen.left()) < needed {
+            line += 1;
+            pen = Pen::new(buffer, area, line);
+        }
+        let chosen = i == app.lab.field;
+        let style = if chosen { theme.head_sorted } else { theme.strong };
+        let (open, shut) = if app.options.unicode { ("‹", "›") } else { ("<", ">") };
+        pen.put(field.label(), if chosen { theme.accent } else { theme.dim }).put(" ", theme.text);
+        pen.put(open, theme.dim).put(&value, style).put(shut, theme.dim).put("  ", theme.text);
+    }
+    line += 1;
+    let hint = "Enter run   ] [ parameter   Left Right change   X stop";
+    Pen::new(buffer, area, line).put(hint, theme.dim);
+    line + 2
+}
+
+fn show_run(app: &App, run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    Pen::new(buffer, area, 0).fill(if app.options.unicode { "─" } else { "-" }, theme.dim);
+    phase_line(run, theme, Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area }, buffer);
+    let mut line = 2;
+    for check in run.shape.iter().filter(|c| !c.met && run.ended()) {
+        Pen::new(buffer, area, line).put(&format!("  {}: expected {}, seen {}", check.what, check.expected, check.seen), theme.warn);
+        line += 1;
+    }
+    let costs = cost_lines(app, run);
+    let below = u16::try_from(costs.len() + run.warnings.len().min(3)).unwrap_or(4) + 1;
+    let room = area.height.saturating_sub(line + below);
+    line += lanes(app, run, theme, Rect { y: area.y + line, height: room, ..area }, buffer);
+    line += 1;
+    for (label, text) in costs {
+        Pen::new(buffer, area, line).put(&format!("{label:9}"), theme.dim).put(&text, theme.strong);
+        line += 1;
+    }
+    for warning in run.warnings.iter().take(3) {
+        Pen::new(buffer, area, line).put(&sanitize_str(warning, Charset::from_unicode(app.options.unicode)), theme.warn);
+        line += 1;
+    }
+}
+
+fn phase_line(run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let mut pen = Pen::new(buffer, area, 0);
+    pen.put(&format!("run #{}  ", run.id.0), theme.strong);
+    let (text, style): (String, Style) = match &run.phase {
+        RunPhase::Starting => ("starting".into(), theme.warn),
+        RunPhase::Running => ("running".into(), theme.good),
+        RunPhase::Ending => ("ending".into(), theme.warn),
+        RunPhase::Ended(Outcome::Done) => ("done".into(), theme.good),
+        RunPhase::Ended(Outcome::Failed(why)) => (format!("failed: {}", sanitize_str(why, Charset::Unicode)), theme.bad),
+        RunPhase::Ended(Outcome::Stopped) => ("stopped".into(), theme.warn),
+        RunPhase::Ended(Outcome::TimedOut) => ("took longer than its timeout".into(), theme.bad),
+    };
+    pen.put(&text, style);
+    if !run.shape.is_empty() {
+        pen.put("   shape", theme.dim);
+        for check in &run.shape {
+            let (mark, style) = if check.met { ("ok ", theme.good) } else { ("no ", theme.bad) };
+            pen.put("  ", theme.text).put(mark, style).put(&check.what, theme.text);
+        }
+    }
+}
+
+/// One line per process of the family and per worker: pid, state, memory, how created, and its tasks over time.
+fn lanes(app: &App, run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
+    let start = run.workers.iter().filter_map(|w| w.requested_ns).min().unwrap_or(run.started_ns);
+    let last = run.workers.iter().flat_map(|w| [w.ready_ns, w.exited_ns].into_iter().chain(w.spans.iter().map(|s| s.end_ns))).flatten().max();
+    let end = if run.ended() { last.unwrap_or(start + 1) } else { crate::clock::monotonic_ns().max(last.unwrap_or(0)) }.max(start + 1);
+    let mut line = 0;
+    if area.height == 0 {
+        return 0;
+    }
+    let head = "    PID     TID  S   RES  START     worker";
+    Pen::new(buffer, area, 0).put(head, theme.dim).put(&format!("   0 to {:.1} ms", (end - start) as f64 / 1e6), theme.dim);
+    line += 1;
+    for member in helpers(run) {
+        if line >= area.height {
+            break;
+        }
+        let role = if Some(member.pid) == run.root_pid { "run root" } else { "helper" };
+        let mut pen = Pen::new(buffer, area, line);
+        identity(app, run, Some(member.pid), Some(member.pid), theme, &mut pen);
+        pen.put(&format!("{:9} {role}", ""), theme.dim);
+        line += 1;
+    }
+    let room = usize::from(area.height.saturating_sub(line));
+    let shown = if run.workers.len() > room { room.saturating_sub(1) } else { run.workers.len() };
+    for worker in run.workers.iter().take(shown) {
+        let mut pen = Pen::new(buffer, area, line);
+        identity(app, run, worker.pid, worker.tid, theme, &mut pen);
+        pen.put(&format!("{:9} #{:<5}", worker.how.map_or("", crate::lab::protocol::Creation::badge), worker.index), theme.cool);
+        spans(worker, start, end, app.options.unicode, theme, &mut pen);
+        line += 1;
+    }
+    if shown < run.workers.len() {
+        Pen::new(buffer, area, line).put(&format!("    ... and {} more workers", run.workers.len() - shown), theme.dim);
+        line += 1;
+    }
+    line
+}
+
+/// Members of the family that are not workers: the root, fork servers.
+fn helpers(run: &Run) -> impl Iterator<Item = &crate::lab::run::FamilyMember> {
+    run.family.iter().filter(|m| !run.workers.iter().any(|w| w.pid == Some(m.pid) && w.tid.is_none_or(|t| t == m.pid)))
+}
+
+fn identity(app: &App, run: &Run, pid: Option<i32>, tid: Option<i32>, theme: &Theme, pen: &mut Pen<'_>) {
+    let number = |n: Option<i32>| n.map_or_else(|| "-".to_owned(), |n| n.to_string());
+    pen.put_right(&number(pid), 7, theme.text).put_right(&number(tid), 8, theme.dim);
+    let seen = pid.and_then(|pid| run.family.iter().find(|m| m.pid == pid)).filter(|_| !run.ended());
+    let live = pid.and_then(|pid| app.model.as_deref()?.process(pid)).filter(|_| !run.ended());
+    let state = live.map(|p| p.leader.state.letter()).or(seen.map(|m| m.state));
+    let state = state.unwrap_or('-');
+    pen.put("  ", theme.text).put(&state.to_string(), theme.state(state));
+    let mut memory = String::new();
+    match live.and_then(|p| p.rss_bytes).or(seen.and_then(|m| m.rss_bytes)) {
+        Some(rss) => columns::bytes(&mut memory, rss),
+        None => memory.push('-'),
+    }
+    pen.put_right(&memory, 6, theme.text).put("  ", theme.text);
+}
+
+/// The worker's time: being created, working, idle, gone.
+fn spans(worker: &Worker, start: u64, end: u64, unicode: bool, theme: &Theme, pen: &mut Pen<'_>) {
+    let cells = usize::from(pen.left());
+    let scale = (end - start) as f64 / cells.max(1) as f64;
+    for cell in 0..cells {
+        let from = start + (cell as f64 * scale) as u64;
+        let to = start + ((cell + 1) as f64 * scale) as u64;
+        let overlaps = |a: Option<u64>, b: Option<u64>| a.is_some_and(|a| a < to.max(from + 1)) && b.unwrap_or(u64::MAX) > from;
+        let working = worker.spans.iter().any(|s| overlaps(Some(s.start_ns), s.end_ns));
+        let creating = overlaps(worker.requested_ns, worker.ready_ns);
+        let alive = overlaps(worker.ready_ns, worker.exited_ns);
+        let (mark, style) = match (working, creating, alive, unicode) {
+            (true, _, _, true) => ("▇", theme.good),
+            (true, _, _, false) => ("#", theme.good),
+            (_, true, _, true) => ("░", theme.warn),
+            (_, true, _, false) => (":", theme.warn),
+            (_, _, true, true) => ("▁", theme.dim),
+            (_, _, true, false) => ("_", theme.dim),
+            _ => (" ", theme.dim),
+        };
+        pen.put(mark, style);
+    }
+}
+
+fn cost_lines(app: &App, run: &Run) -> Vec<(&'static str, String)> {
+    let c = &run.costs;
+    let mut lines = Vec::new();
+    if let Some(s) = &c.creation_ns {
+        lines.push(("create", format!("{} median   {} p90   over {} workers", time(s.median), time(s.p90), s.count)));
+    }
+    let ns = |v: Option<u64>| v.map_or_else(|| "-".to_owned(), |n| time(n as f64));
+    let mb = |v: Option<u64>| {
+        v.map_or_else(
+            || "-".to_owned(),
+            |n| {
+                let mut s = String::new();
+                columns::bytes(&mut s, n);
+                s
+            },
+        )
+    };
+    if c.wall_ns.is_some() || c.user_ns.is_some() {
+        lines.push(("wall", format!("{}   cpu {} user + {} system   teardown {}", ns(c.wall_ns), ns(c.user_ns), ns(c.sys_ns), ns(c.teardown_ns))));
+        let n = |v: Option<u64>| v.map_or_else(|| "-".to_owned(), |n| n.to_string());
+        lines.push((
+            "memory",
+            format!("peak {} RSS, {} PSS   faults {} minor, {} major   switches {} voluntary, {} not", mb(c.peak_rss_bytes), mb(c.peak_pss_bytes), n(c.minor_faults), n(c.major_faults), n(c.voluntary_switches), n(c.involuntary_switches)),
+        ));
+    }
+    let rivals: Vec<String> = app
+        .lab
+        .rivals()
+        .iter()
+        .take(4)
+        .filter_map(|r| r.costs.creation_ns.as_ref().map(|s| format!("{} {}", r.spec.system.trim_start_matches("native/"), time(s.median))))
+        .collect();
+    if !rivals.is_empty() {
+        lines.push(("against", rivals.join("   ")));
+    }
+    for value in run.values.iter().take(3) {
+        lines.push(("result", format!("{}: {}", sanitize_str(&value.name, Charset::Unicode), sanitize_str(&value.text, Charset::Unicode))));
+    }
+    lines
+}
+
+/// A time with three digits and its unit.
+fn time(ns: f64) -> String {
+    match ns {
+        n if n < 1e3 => format!("{n:.0} ns"),
+        n if n < 1e6 => format!("{:.0} us", n / 1e3),
+        n if n < 1e9 => format!("{:.2} ms", n / 1e6),
+        n => format!("{:.2} s", n / 1e9),
+    }
+}
+
+/// Words in lines of at most `width` cells.
+pub fn wrap(words: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in words.split_whitespace() {
+        let line = lines.last_mut().map_or(0, |l| text::width(l));
+        if line > 0 && line + 1 + text::width(word) > width {
+            lines.push(String::new());
+        }
+        if let Some(line) = lines.last_mut() {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines
+}

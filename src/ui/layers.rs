@@ -1,0 +1,232 @@
+//! Dialogs over the screen.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::widgets::{Block, BorderType, Clear, Widget};
+
+use crate::app::App;
+use crate::app::actions::{ACTIONS, Context};
+use crate::app::layer::{Layer, Menu, MenuKind, SignalDialog};
+use crate::columns::COLUMNS;
+use crate::lab::catalog::SYSTEMS;
+use crate::text::{self, Charset};
+
+use super::lab::wrap;
+use super::pen::Pen;
+use super::theme::Theme;
+
+/// Draws the open dialog; the list in it that takes clicks, if it has one.
+pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    match &app.layer {
+        Some(Layer::Help { scroll }) => texts(app, "Help", &help(), *scroll, theme, area, buffer),
+        Some(Layer::Explain { title, lines, scroll }) => texts(app, title, lines, *scroll, theme, area, buffer),
+        Some(Layer::Signal(dialog)) => signal(app, dialog, theme, area, buffer),
+        Some(Layer::Menu(menu)) => draw_menu(app, menu, theme, area, buffer),
+        Some(Layer::QuickLaunch) => quick(app, theme, area, buffer),
+        Some(Layer::Input(_)) | None => {}
+    }
+}
+
+/// The list of the open dialog, for the mouse; `None` if no dialog is open.
+#[must_use]
+pub fn list_area(app: &App, area: Rect) -> Option<Rect> {
+    match app.layer.as_ref()? {
+        Layer::Signal(dialog) => Some(signal_list(dialog, area)),
+        Layer::Menu(menu) => Some(inside(menu_area(menu, area))),
+        Layer::Input(_) => None,
+        _ => Some(Rect { width: 0, height: 0, ..area }),
+    }
+}
+
+fn centered(area: Rect, width: u16, height: u16) -> Rect {
+    let (width, height) = (width.min(area.width), height.min(area.height));
+    Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height }
+}
+
+fn inside(r: Rect) -> Rect {
+    Rect { x: r.x + 1, y: r.y + 1, width: r.width.saturating_sub(2), height: r.height.saturating_sub(2) }
+}
+
+fn frame(app: &App, title: &str, theme: &Theme, area: Rect, buffer: &mut Buffer) -> Rect {
+    Clear.render(area, buffer);
+    if app.options.unicode {
+        Block::bordered().border_type(BorderType::Rounded).border_style(theme.frame).title(format!(" {title} ")).title_style(theme.accent).render(area, buffer);
+    } else {
+        ascii_frame(title, theme, area, buffer);
+    }
+    inside(area)
+}
+
+fn ascii_frame(title: &str, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    for line in 0..area.height {
+        let edge = line == 0 || line + 1 == area.height;
+        let mut pen = Pen::new(buffer, area, line);
+        pen.put(if edge { "+" } else { "|" }, theme.frame);
+        if edge {
+            while pen.left() > 1 {
+                pen.put("-", theme.frame);
+            }
+        }
+        pen.to(area.right().saturating_sub(1)).put(if edge { "+" } else { "|" }, theme.frame);
+    }
+    Pen::new(buffer, area, 0).skip(2).put(&format!(" {title} "), theme.accent);
+}
+
+fn texts(app: &App, title: &str, lines: &[String], scroll: usize, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let width = area.width.saturating_sub(4).min(110);
+    let wrapped: Vec<String> = lines
+        .iter()
+        .flat_map(|l| {
+            let indent = l.len() - l.trim_start().len();
+            let room = usize::from(width).saturating_sub(3 + indent).max(10);
+            if text::width(l) <= usize::from(width).saturating_sub(3) {
+                vec![l.clone()]
+            } else {
+                wrap(l, room).into_iter().map(|part| format!("{:indent$}{part}", "")).collect()
+            }
+        })
+        .collect();
+    let height = u16::try_from(wrapped.len() + 2).unwrap_or(u16::MAX).min(area.height.saturating_sub(2)).max(3);
+    let body = frame(app, title, theme, centered(area, width, height), buffer);
+    let scroll = scroll.min(wrapped.len().saturating_sub(usize::from(body.height)));
+    for (line, text) in (0..body.height).zip(wrapped.iter().skip(scroll)) {
+        let style = if text.starts_with(' ') || text.is_empty() { theme.text } else { theme.accent };
+        Pen::new(buffer, body, line).put(" ", style).put(text, style);
+    }
+    let more = wrapped.len().saturating_sub(scroll + usize::from(body.height));
+    let foot = if more > 0 { format!(" {more} more lines: Down ") } else { " Esc closes ".to_owned() };
+    let corner = Rect { y: body.bottom(), height: 1, ..body };
+    Pen::new(buffer, corner, 0).to(corner.right().saturating_sub(u16::try_from(foot.len()).unwrap_or(0) + 1)).put(&foot, theme.dim);
+}
+
+/// Help from the table of actions and the registry of columns.
+#[must_use]
+pub fn help() -> Vec<String> {
+    let mut lines = Vec::new();
+    for context in [Context::Table, Context::Everywhere, Context::Lab, Context::Events] {
+        let actions: Vec<_> = ACTIONS.iter().filter(|a| a.context == context).collect();
+        if actions.is_empty() {
+            continue;
+        }
+        lines.push(context.title().to_owned());
+        for a in actions {
+            let keys: Vec<String> = a.keys.iter().map(ToString::to_string).collect();
+            lines.push(format!("  {:16} {}", keys.join(" "), a.help));
+        }
+        lines.push(String::new());
+    }
+    lines.push("Quick launch".into());
+    for s in SYSTEMS.iter().filter(|s| s.quick_key.is_some()) {
+        lines.push(format!("  n {:14} {}", s.quick_key.unwrap_or(' '), s.id));
+    }
+    lines.push(String::new());
+    lines.push("Header".into());
+    lines.push("  cpu bars         nice, user, kernel with interrupts, stolen by the hypervisor; mem: used, then cache".into());
+    lines.push("  on the right     how the machine is read, CPU time of a sweep, concmon's own share of a CPU".into());
+    lines.push(String::new());
+    lines.push("Filter".into());
+    lines.push("  cpu>5 and user=www    rss>200M    not state=S    command~worker    under(gunicorn) and thread".into());
+    lines.push(String::new());
+    lines.push("Columns".into());
+    for c in COLUMNS {
+        lines.push(format!("  {:22} {:9} {}", c.id, c.title, c.description));
+    }
+    lines
+}
+
+const SIGNAL_WIDTH: u16 = 78;
+/// Most targets named one by one.
+const NAMED: usize = 6;
+
+fn target_lines(dialog: &SignalDialog) -> u16 {
+    let n = dialog.targets.as_ref().map_or(1, Vec::len);
+    u16::try_from(n.min(NAMED) + usize::from(n > NAMED)).unwrap_or(6)
+}
+
+fn signal_area(dialog: &SignalDialog, area: Rect) -> Rect {
+    centered(area, SIGNAL_WIDTH, (target_lines(dialog) + 16).min(area.height))
+}
+
+fn signal_list(dialog: &SignalDialog, area: Rect) -> Rect {
+    let body = inside(signal_area(dialog, area));
+    let above = target_lines(dialog) + 3;
+    Rect { y: body.y + above.min(body.height), height: body.height.saturating_sub(above + 1), ..body }
+}
+
+fn signal(app: &App, dialog: &SignalDialog, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let body = frame(app, "Send a signal", theme, signal_area(dialog, area), buffer);
+    let charset = Charset::from_unicode(app.options.unicode);
+    let Some(targets) = &dialog.targets else {
+        Pen::new(buffer, body, 0).put(" holding on to the targets...", theme.dim);
+        return;
+    };
+    for (line, t) in (0u16..).zip(targets.iter().take(NAMED)) {
+        let mut pen = Pen::new(buffer, body, line);
+        pen.put_right(&t.key.pid.to_string(), 8, theme.strong).put("  ", theme.text);
+        let name = text::truncate(&t.name, 30, charset).into_owned();
+        match &t.problem {
+            None => pen.put(&name, theme.text),
+            Some(why) => pen.put(&name, theme.dim).put("  ", theme.text).put(why, theme.bad),
+        };
+    }
+    if targets.len() > NAMED {
+        let line = u16::try_from(NAMED).unwrap_or(6);
+        Pen::new(buffer, body, line).put(&format!("          and {} more", targets.len() - NAMED), theme.dim);
+    }
+    let at = target_lines(dialog);
+    let willing = dialog.willing().count();
+    let text = format!(" to {willing} of {} frozen targets; they are the same processes however the table moves", targets.len());
+    Pen::new(buffer, body, at).put(&text, theme.dim);
+    Pen::new(buffer, body, at + 1).put(" find: ", theme.dim).put(&dialog.query, theme.strong).put("_", theme.accent);
+    let list = signal_list(dialog, area);
+    let matches = dialog.matches();
+    if matches.is_empty() {
+        Pen::new(buffer, list, 0).put(" no such signal", theme.warn);
+    }
+    let scroll = (dialog.cursor + 1).saturating_sub(usize::from(list.height));
+    for (line, s) in (0..list.height).zip(matches.iter().skip(scroll)) {
+        let chosen = scroll + usize::from(line) == dialog.cursor;
+        let style = if chosen { theme.selected } else { theme.text };
+        let mut pen = Pen::new(buffer, list, line);
+        pen.put_right(&s.number().to_string(), 5, style).put("  ", style).put(&s.name(), style);
+        if chosen {
+            pen.fill(" ", style);
+        }
+    }
+    let foot = Rect { y: body.bottom().saturating_sub(1), height: 1, ..body };
+    Pen::new(buffer, foot, 0).put(" Enter", theme.key).put(" send   ", theme.dim).put("Esc", theme.key).put(" leave them alone", theme.dim);
+}
+
+fn menu_area(menu: &Menu, area: Rect) -> Rect {
+    let widest = menu.entries.iter().map(|(_, l)| text::width(l)).max().unwrap_or(0);
+    let width = u16::try_from(widest + 6).unwrap_or(u16::MAX).clamp(24, 100);
+    centered(area, width, u16::try_from(menu.entries.len() + 2).unwrap_or(u16::MAX).min(area.height.saturating_sub(2)))
+}
+
+fn draw_menu(app: &App, menu: &Menu, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let title = match menu.kind {
+        MenuKind::Sort => "Sort by",
+        MenuKind::User => "Show processes of",
+    };
+    let body = frame(app, title, theme, menu_area(menu, area), buffer);
+    let scroll = (menu.cursor + 1).saturating_sub(usize::from(body.height));
+    for (line, (i, (_, label))) in (0..body.height).zip(menu.entries.iter().enumerate().skip(scroll)) {
+        let style = if i == menu.cursor { theme.selected } else { theme.text };
+        let mut pen = Pen::new(buffer, body, line);
+        pen.put(" ", style).put(label, style);
+        if i == menu.cursor {
+            pen.fill(" ", style);
+        }
+    }
+}
+
+fn quick(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let systems: Vec<_> = SYSTEMS.iter().filter(|s| s.quick_key.is_some()).collect();
+    let rect = centered(area, 60, u16::try_from(systems.len() + 4).unwrap_or(10));
+    let body = frame(app, "Launch a demo", theme, rect, buffer);
+    for (line, s) in (0u16..).zip(&systems) {
+        let key = s.quick_key.unwrap_or(' ').to_string();
+        Pen::new(buffer, body, line).put("  ", theme.text).put(&key, theme.key).put("  ", theme.text).put(&format!("{:14}", s.title), theme.text).put("  ", theme.text).put(s.id, theme.dim);
+    }
+    Pen::new(buffer, body, body.height.saturating_sub(1)).put("  Esc", theme.key).put(" nothing", theme.dim);
+}

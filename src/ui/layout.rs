@@ -1,0 +1,186 @@
+//! Where everything is: the same rectangles serve drawing and the mouse.
+
+use ratatui::layout::Rect;
+
+use crate::app::App;
+use crate::app::layer::{InputKind, Layer};
+use crate::app::msg::Pointed;
+use crate::app::options::Screen;
+use crate::columns::Column;
+use crate::lab::catalog::SYSTEMS;
+
+/// Cells before the first column: tag and lab marks.
+pub const GUTTER: u16 = 2;
+/// The least the command column is left with before other columns step back.
+const MIN_COMMAND: u16 = 26;
+/// Width of the lab's list of systems.
+const LAB_LIST: u16 = 36;
+
+/// Where a column is.
+#[derive(Debug, Clone, Copy)]
+pub struct Slot {
+    /// Which.
+    pub column: &'static Column,
+    /// First cell.
+    pub x: u16,
+    /// Cells.
+    pub width: u16,
+}
+
+/// The screen's parts.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    /// Meters.
+    pub header: Rect,
+    /// What narrows the table; empty if nothing does.
+    pub banner: Rect,
+    /// Column heads.
+    pub head: Rect,
+    /// The main part.
+    pub body: Rect,
+    /// Notice or input line; empty if there is neither.
+    pub line: Rect,
+    /// Function keys.
+    pub bar: Rect,
+    /// Visible columns.
+    pub slots: Vec<Slot>,
+    /// List of systems on the lab's screen.
+    pub lab_list: Rect,
+    /// The rest of the lab's screen.
+    pub lab_detail: Rect,
+}
+
+impl Layout {
+    /// For a screen of that size.
+    #[must_use]
+    pub fn new(app: &App, area: Rect) -> Self {
+        let cpus = app.model.as_ref().map_or(1, |m| m.host.cpus.len());
+        let header_rows = header_height(area, cpus);
+        let input = matches!(app.layer, Some(Layer::Input(_)));
+        let has_line = (input || app.notice.is_some()) && area.height > 6;
+        let table = app.screen == Screen::Processes;
+        let has_banner = table && area.height > 8 && (app.banner().is_some() || !app.tagged.is_empty());
+        let mut y = area.y;
+        let mut take = |rows: u16| {
+            let rows = rows.min(area.bottom().saturating_sub(y));
+            let rect = Rect { x: area.x, y, width: area.width, height: rows };
+            y += rows;
+            rect
+        };
+        let header = take(header_rows);
+        let banner = take(u16::from(has_banner));
+        let head = take(u16::from(table));
+        let below = 1 + u16::from(has_line);
+        let body = take(area.height.saturating_sub(header.height + banner.height + head.height + below));
+        let line = take(u16::from(has_line));
+        let bar = take(1);
+        let list = LAB_LIST.min(area.width * 2 / 5);
+        let lab_list = Rect { width: list, ..body };
+        let lab_detail = Rect { x: body.x + list, width: body.width - list, ..body };
+        Self { header, banner, head, body, line, bar, slots: slots(app, area.width), lab_list, lab_detail }
+    }
+
+    /// What the mouse means at a cell; `dialog` is the list of the open dialog.
+    #[must_use]
+    pub fn point(&self, app: &App, x: u16, y: u16, dialog: Option<Rect>) -> Option<Pointed> {
+        let inside = |r: Rect| r.contains((x, y).into());
+        if let Some(list) = dialog {
+            return Some(if inside(list) { Pointed::ListLine(y - list.y) } else { Pointed::Outside });
+        }
+        if inside(self.head) && app.screen == Screen::Processes {
+            let at = self.slots.iter().position(|s| x >= s.x && x < s.x + s.width.max(1) + 1)?;
+            return Some(Pointed::Head(at));
+        }
+        match app.screen {
+            Screen::Processes if inside(self.body) => {
+                let line = y - self.body.y;
+                let on_mark = app.options.tree && self.fold_mark(app, line).is_some_and(|m| x == m || x == m + 1);
+                Some(if on_mark { Pointed::Fold(line) } else { Pointed::Row(line) })
+            }
+            Screen::Lab if inside(self.lab_list) => lab_line(y - self.lab_list.y, app, self.lab_list.height).map(Pointed::ListLine),
+            _ => None,
+        }
+    }
+
+    fn fold_mark(&self, app: &App, line: u16) -> Option<u16> {
+        let row = app.lines.get(app.scroll + usize::from(line)).filter(|l| l.parent)?;
+        let command = self.slots.iter().find(|s| s.column.id == "command")?;
+        Some(command.x + row.depth.saturating_mul(2).saturating_sub(1))
+    }
+}
+
+fn header_height(area: Rect, cpus: usize) -> u16 {
+    match area.height {
+        0..=7 => 0,
+        8..=11 => 1,
+        12..=15 => 2,
+        16..=29 => 3,
+        // Two CPUs to a line of 80 cells; room for up to 6 lines of them.
+        rows => 3 + u16::try_from(cpus.saturating_sub(2) / usize::from((area.width / 40).max(1))).unwrap_or(6).min(6).min(rows / 6),
+    }
+}
+
+/// The columns that fit: the least important step back until the command has room.
+fn slots(app: &App, width: u16) -> Vec<Slot> {
+    let mut shown: Vec<&'static Column> = app.options.columns.clone();
+    if !app.options.threads {
+        shown.retain(|c| c.id != "tid");
+    }
+    let fixed = |shown: &[&Column]| shown.iter().filter(|c| c.width > 0).map(|c| c.width + 1).sum::<u16>() + GUTTER;
+    let least = if shown.iter().any(|c| c.width == 0) { MIN_COMMAND.min(width / 3) } else { 0 };
+    while fixed(&shown) + least > width {
+        let Some(worst) = shown.iter().enumerate().filter(|(_, c)| c.rank > 0 && c.id != app.options.sort.id).max_by_key(|(_, c)| c.rank) else {
+            break;
+        };
+        let at = worst.0;
+        shown.remove(at);
+    }
+    let rest = width.saturating_sub(fixed(&shown));
+    let mut x = GUTTER;
+    shown
+        .into_iter()
+        .map(|column| {
+            let w = if column.width == 0 { rest } else { column.width };
+            let slot = Slot { column, x, width: w.min(width.saturating_sub(x)) };
+            x = x.saturating_add(w + 1);
+            slot
+        })
+        .collect()
+}
+
+/// The lines of the lab's list: a heading before each section. `None` is a heading, `Some(i)` the system `i`.
+#[must_use]
+pub fn lab_lines() -> Vec<Option<usize>> {
+    let mut lines = Vec::new();
+    let mut section = None;
+    for (i, s) in SYSTEMS.iter().enumerate() {
+        if section != Some(s.section) {
+            section = Some(s.section);
+            lines.push(None);
+        }
+        lines.push(Some(i));
+    }
+    lines
+}
+
+/// First line of the lab's list that is shown.
+#[must_use]
+pub fn lab_scroll(app: &App, height: u16) -> usize {
+    let at = lab_lines().iter().position(|l| *l == Some(app.lab.system)).unwrap_or(0);
+    (at + 2).saturating_sub(usize::from(height))
+}
+
+fn lab_line(line: u16, app: &App, height: u16) -> Option<u16> {
+    let at = lab_scroll(app, height) + usize::from(line);
+    lab_lines().get(at).copied().flatten().and_then(|i| u16::try_from(i).ok())
+}
+
+/// Whether the open layer wants the line at the bottom.
+#[must_use]
+pub fn input_label(kind: InputKind) -> &'static str {
+    match kind {
+        InputKind::Search => "Search",
+        InputKind::Filter => "Filter",
+        InputKind::EventFilter => "Only events with",
+    }
+}

@@ -1,0 +1,278 @@
+//! The table: heads and visible rows. Only what is on screen is formatted.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
+
+use crate::app::App;
+use crate::app::rows::{Line, RowKey};
+use crate::columns::{self, Align, Row, Value};
+use crate::text::{self, Charset};
+
+use super::layout::{GUTTER, Layout, Slot};
+use super::pen::Pen;
+use super::theme::Theme;
+
+/// Draws heads and rows.
+pub fn draw(app: &App, theme: &Theme, layout: &Layout, buffer: &mut Buffer) {
+    banner(app, theme, layout.banner, buffer);
+    heads(app, theme, layout, buffer);
+    let Some(model) = app.model.as_deref() else {
+        Pen::new(buffer, layout.body, 0).put("  reading the process table...", theme.dim);
+        return;
+    };
+    if app.lines.is_empty() {
+        let text = if app.banner().is_some() { "  nothing matches: Esc shows all again, F4 changes the filter" } else { "  no process can be seen" };
+        Pen::new(buffer, layout.body, 0).put(text, theme.warn);
+    }
+    let family = family(app);
+    let mut scratch = String::new();
+    for line in 0..layout.body.height {
+        let index = app.scroll + usize::from(line);
+        let Some((entry, row)) = app.lines.get(index).and_then(|l| Row::new(model, l.at).map(|r| (l, r))) else { break };
+        let area = Rect { y: layout.body.y + line, height: 1, ..layout.body };
+        let mut painter = RowPainter { app, theme, entry, row, base: theme.text, selected: index == app.cursor, scratch: &mut scratch };
+        painter.base = painter.style();
+        if family.contains(&index) && index != app.cursor {
+            buffer.set_style(area, theme.family);
+        }
+        painter.draw(layout, area, buffer);
+        if index == app.cursor {
+            buffer.set_style(area, theme.selected);
+        }
+    }
+}
+
+/// Lines below the selected one that belong to its subtree, in the tree.
+fn family(app: &App) -> std::ops::Range<usize> {
+    match app.lines.get(app.cursor) {
+        Some(top) if app.options.tree && app.cursor > 0 => {
+            let end = app.lines[app.cursor + 1..].iter().position(|l| l.depth <= top.depth).map_or(app.lines.len(), |n| app.cursor + 1 + n);
+            app.cursor..end
+        }
+        _ => 0..0,
+    }
+}
+
+fn banner(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    if area.height == 0 {
+        return;
+    }
+    let mut pen = Pen::new(buffer, area, 0);
+    let charset = Charset::from_unicode(app.options.unicode);
+    if let Some(text) = app.banner() {
+        pen.put(" FILTER ", theme.head_sorted).put(" ", theme.text).put(&text::sanitize_str(&text, charset), theme.strong).put(" ", theme.text);
+    }
+    let tail = match app.tagged.len() {
+        0 => format!(" {} rows ", app.lines.len()),
+        n => format!(" {n} tagged · {} rows ", app.lines.len()),
+    };
+    let start = area.right().saturating_sub(u16::try_from(text::width(&tail)).unwrap_or(0));
+    while pen.x() < start {
+        pen.put(if app.options.unicode { "─" } else { "-" }, theme.dim);
+    }
+    pen.put(&tail, if app.tagged.is_empty() { theme.dim } else { theme.tagged });
+}
+
+fn heads(app: &App, theme: &Theme, layout: &Layout, buffer: &mut Buffer) {
+    if layout.head.height == 0 {
+        return;
+    }
+    buffer.set_style(layout.head, theme.head);
+    let mut pen = Pen::new(buffer, layout.head, 0);
+    for slot in &layout.slots {
+        let sorted = slot.column.id == app.options.sort.id;
+        let style = if sorted { theme.head_sorted } else { theme.head };
+        pen.to(slot.x);
+        let mut title = slot.column.title.to_owned();
+        if sorted && slot.width == 0 || sorted && title.len() < usize::from(slot.width) {
+            title.push(match (app.options.descending, app.options.unicode) {
+                (true, true) => '▼',
+                (false, true) => '▲',
+                (true, false) => 'v',
+                (false, false) => '^',
+            });
+        }
+        match slot.column.align {
+            Align::Right => pen.put_right(&title, slot.width, style),
+            Align::Left => pen.put(&text::truncate(&title, usize::from(slot.width), Charset::Unicode), style),
+        };
+    }
+}
+
+struct RowPainter<'a> {
+    app: &'a App,
+    theme: &'a Theme,
+    entry: &'a Line,
+    row: Row<'a>,
+    base: Style,
+    selected: bool,
+    scratch: &'a mut String,
+}
+
+impl RowPainter<'_> {
+    fn charset(&self) -> Charset {
+        Charset::from_unicode(self.app.options.unicode)
+    }
+
+    fn tagged(&self) -> bool {
+        matches!(self.entry.key, RowKey::Process(key) if self.app.tagged.contains(&key))
+    }
+
+    /// What the row as a whole says: dead, tagged, context of a filter, newly born.
+    fn style(&self) -> Style {
+        let t = self.theme;
+        let newborn = !self.row.rates.known_before && self.row.model.dt_ns.is_some();
+        match () {
+            () if self.row.ghost.is_some() => t.ghost,
+            () if self.tagged() => t.tagged,
+            () if self.entry.context => t.dim,
+            () if newborn => t.fresh,
+            () => t.text,
+        }
+    }
+
+    fn draw(&mut self, layout: &Layout, area: Rect, buffer: &mut Buffer) {
+        let mut pen = Pen::new(buffer, area, 0);
+        let unicode = self.app.options.unicode;
+        let lab = self.row.ghost.is_none() && self.app.lab.member(self.row.key().pid).is_some();
+        match (self.tagged(), lab, self.selected) {
+            (true, _, _) => pen.put(if unicode { "●" } else { "*" }, self.theme.tagged),
+            (_, true, _) => pen.put(if unicode { "◆" } else { "%" }, self.theme.accent),
+            (_, _, true) => pen.put(">", self.theme.accent),
+            _ => pen.skip(1),
+        };
+        pen.to(area.x + GUTTER);
+        for slot in &layout.slots {
+            pen.to(slot.x);
+            self.cell(slot, &mut pen);
+        }
+    }
+
+    fn cell(&mut self, slot: &Slot, pen: &mut Pen<'_>) {
+        let value = (slot.column.get)(&self.row);
+        let width = slot.width;
+        let charset = self.charset();
+        if slot.column.id == "command" {
+            self.command(&value, width, pen);
+            return;
+        }
+        let style = self.value_style(slot, &value);
+        self.scratch.clear();
+        match &value {
+            Value::Text(bytes) => {
+                let cut = text::fit(bytes, usize::from(width), charset);
+                if slot.column.align == Align::Right { pen.put_right(&cut, width, style) } else { pen.put(&cut, style) };
+                return;
+            }
+            Value::RunWait { run, wait } => {
+                let shade = if self.app.options.unicode { self.theme.warn } else { self.theme.dim };
+                pen.bar(width, &[(run / 100.0, self.theme.good), (wait / 100.0, shade)], self.app.options.unicode, self.theme.dim);
+                return;
+            }
+            Value::Unknown(_) => self.scratch.push('-'),
+            other => format_into(self.scratch, other),
+        }
+        match slot.column.align {
+            Align::Right => pen.put_right(self.scratch, width, style),
+            Align::Left => pen.put(&text::truncate(self.scratch, usize::from(width), charset), style),
+        };
+    }
+
+    fn value_style(&self, slot: &Slot, value: &Value<'_>) -> Style {
+        let t = self.theme;
+        if self.row.ghost.is_some() {
+            return t.ghost;
+        }
+        match value {
+            Value::Unknown(_) => t.dim,
+            Value::State(s) => t.state(s.letter()),
+            Value::Percent(p) if *p < 0.05 => t.dim,
+            Value::Percent(p) if slot.column.id == "cpu" && *p >= 50.0 => self.base.patch(t.strong),
+            Value::Rate(r) if *r <= 0.0 => t.dim,
+            Value::Bytes(0) | Value::Count(0) => t.dim,
+            Value::Text(_) if slot.column.id == "user" && self.base == t.text => t.dim,
+            Value::Word(_) if self.base == t.text => t.cool,
+            _ => self.base,
+        }
+    }
+
+    /// Guides of the tree, fold mark, then the words, scrolled sideways.
+    fn command(&mut self, value: &Value<'_>, width: u16, pen: &mut Pen<'_>) {
+        let end = pen.x().saturating_add(width);
+        let unicode = self.app.options.unicode;
+        if self.app.options.tree {
+            self.guides(pen, unicode);
+        }
+        let room = usize::from(end.saturating_sub(pen.x()));
+        let skip = self.app.sideways;
+        let style = if self.row.is_task() && self.base == self.theme.text { self.theme.cool } else { self.base };
+        if let Value::Text(bytes) = value {
+            let shown = if skip == 0 {
+                text::fit(bytes, room, self.charset())
+            } else {
+                let all = text::sanitize(bytes, self.charset());
+                let rest: String = all.chars().skip(skip).collect();
+                text::truncate(&rest, room, self.charset()).into_owned().into()
+            };
+            let name_end = if skip == 0 && !self.row.is_task() && self.row.ghost.is_none() { program_end(&shown) } else { (0, 0) };
+            pen.put(&shown[..name_end.0], if self.base == self.theme.text { self.theme.dim } else { style });
+            pen.put(&shown[name_end.0..name_end.1], style.add_modifier(Modifier::BOLD));
+            pen.put(&shown[name_end.1..], style);
+        }
+        if let Some(n) = self.entry.folded {
+            pen.put(&format!("  (+{n})"), self.theme.accent);
+        }
+    }
+
+    fn guides(&self, pen: &mut Pen<'_>, unicode: bool) {
+        let style = self.theme.dim;
+        let depth = self.entry.depth;
+        for d in 1..depth {
+            let on = self.entry.guides & (1 << d) != 0;
+            pen.put(if !on { "  " } else if unicode { "│ " } else { "| " }, style);
+        }
+        if depth > 0 {
+            pen.put(if self.entry.last { if unicode { "└" } else { "`" } } else if unicode { "├" } else { "|" }, style);
+        }
+        let mark = match (self.entry.parent, self.entry.folded.is_some(), unicode) {
+            (false, ..) => {
+                if unicode { "─ " } else { "- " }
+            }
+            (true, true, true) => "▸ ",
+            (true, false, true) => "▾ ",
+            (true, true, false) => "+ ",
+            (true, false, false) => "v ",
+        };
+        if depth > 0 || self.entry.parent {
+            pen.put(mark, if self.entry.parent { self.theme.accent } else { style });
+        }
+    }
+}
+
+/// Byte range of the program's own name in a command line: after the last `/` of its first word.
+fn program_end(command: &str) -> (usize, usize) {
+    let end = command.find(' ').unwrap_or(command.len());
+    let start = command[..end].rfind('/').map_or(0, |i| i + 1);
+    // "sshd: user@pts/0" and "(sd-pam)" are titles, not paths.
+    if command[..end].starts_with('/') { (start, end) } else { (0, end) }
+}
+
+/// The value as the table shows it.
+fn format_into(out: &mut String, value: &Value<'_>) {
+    use std::fmt::Write as _;
+    match value {
+        Value::Int(i) => {
+            let _ = write!(out, "{i}");
+        }
+        Value::Count(n) => columns::count(out, *n),
+        Value::Bytes(n) => columns::bytes(out, *n),
+        Value::BytesPerSecond(r) => columns::bytes(out, r.max(0.0) as u64),
+        Value::Percent(p) => columns::percent(out, *p),
+        Value::Rate(r) => columns::rate(out, *r),
+        Value::Duration(ns) => columns::duration(out, *ns),
+        Value::State(s) => out.push(s.letter()),
+        Value::Word(w) => out.push_str(w),
+        Value::Unknown(_) | Value::Text(_) | Value::RunWait { .. } => {}
+    }
+}
