@@ -6,7 +6,7 @@
 mod support;
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -48,26 +48,33 @@ struct Victim {
     child: Child,
     mark: String,
     dir: PathBuf,
-    _scratch: tempfile::TempDir,
+    /// Removed with the victim.
+    scratch: Option<tempfile::TempDir>,
 }
 
 impl Victim {
     /// Comes back when every worker is there.
     fn start(workers: u32) -> Self {
         let scratch = tempfile::tempdir().unwrap();
-        let dir = scratch.path().to_owned();
-        let mark = dir.file_name().unwrap().to_str().unwrap().to_owned();
+        let mut victim = Self::start_in(scratch.path(), workers);
+        victim.scratch = Some(scratch);
+        victim
+    }
+
+    /// The same with this directory for what the helper puts into files.
+    fn start_in(dir: &Path, workers: u32) -> Self {
+        let mark = format!("{}-{workers}", dir.display());
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "the_victim", "--ignored", "--nocapture"])
             .env(MARK, &mark)
-            .env("XDG_RUNTIME_DIR", &dir)
+            .env("XDG_RUNTIME_DIR", dir)
             .env("VICTIM_WORKERS", workers.to_string())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
         assert!(lines.any(|line| line.contains("the run is up")), "the victim could not start its run");
-        Self { child, mark, dir, _scratch: scratch }
+        Self { child, mark, dir: dir.to_owned(), scratch: None }
     }
 
     fn processes(&self) -> Vec<Marked> {
@@ -82,13 +89,22 @@ impl Victim {
         (guard, helpers.iter().find(|p| p.ppid == guard).unwrap().pid)
     }
 
-    /// Waits until nothing but the victim itself is left; panics with what is after a second.
+    /// Waits until no process but the victim itself and no file is left; panics with what is after a second.
     fn assert_contained(&self) {
+        self.assert_gone(|dir| std::fs::read_dir(dir).unwrap().flatten().map(|e| e.path()).collect());
+    }
+
+    /// The same for processes alone.
+    fn assert_no_process(&self) {
+        self.assert_gone(|_| Vec::new());
+    }
+
+    fn assert_gone(&self, files: impl Fn(&Path) -> Vec<PathBuf>) {
         let began = Instant::now();
         loop {
             let left: Vec<Marked> =
                 self.processes().into_iter().filter(|p| p.pid != self.child.id().cast_signed() && p.state != 'Z').collect();
-            let files: Vec<_> = std::fs::read_dir(&self.dir).unwrap().flatten().map(|e| e.path()).collect();
+            let files = files(&self.dir);
             if left.is_empty() && files.is_empty() {
                 return;
             }
@@ -162,11 +178,12 @@ fn killing_everybody_but_the_workers_at_once_leaves_no_process() {
     }
     victim.child.kill().unwrap();
     victim.child.wait().unwrap();
-    // There is nobody left to remove the directory; parent-death signals end the processes.
-    for entry in std::fs::read_dir(&victim.dir).unwrap().flatten() {
-        std::fs::remove_dir_all(entry.path()).unwrap();
-    }
-    victim.assert_contained();
+    // Parent-death signals end the processes. There is nobody left to remove the directory: the next helper does.
+    victim.assert_no_process();
+    let again = Victim::start_in(&victim.dir, 1);
+    let dirs = std::fs::read_dir(&victim.dir).unwrap().count();
+    assert_eq!(dirs, 1, "what was left behind is gone, the directory of the new helper is there");
+    drop(again);
 }
 
 #[test]

@@ -219,7 +219,7 @@ fn specs_that_cannot_be_run_are_refused_at_once_with_the_figures() {
     }
     for spec in [
         RunSpec { parent_mb: 60_000, ..fork.clone() },
-        RunSpec { task: TaskKind::Touch, workers: 256, parent_mb: 1_000, task_size: Some(1_000), ..fork.clone() },
+        RunSpec { task: TaskKind::Touch, workers: 256, parent_mb: 1_000, task_size: Some(1_000), ..fork },
     ] {
         let LaunchError::TooLarge(why) = refused(spec.clone()) else { panic!("{spec:?}") };
         assert!(why.contains("MB are available"), "{why}");
