@@ -31,7 +31,7 @@ proptest! {
             Message::Ready { w, how: Creation::Spawn },
             Message::Exited { w, status: Some(w) },
             Message::Error { text: text.clone() },
-            Message::Value { name: text.clone(), text: text.clone(), number: Some(t) },
+            Message::Value { name: text.clone(), text, number: Some(t) },
         ] {
             let line = Line { t, pid, tid, n, message };
             let bytes = serde_json::to_vec(&line).unwrap();

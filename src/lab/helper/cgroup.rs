@@ -53,11 +53,10 @@ impl Drop for Group {
     }
 }
 
-/// Removes the empty groups that the helper with pid `helper` has left.
-pub fn sweep(helper: u32) {
+/// Removes the groups that helpers have left which were killed: a group with a process in it cannot be removed, so those in use stay.
+pub fn sweep() {
     let Some(entries) = own_group().and_then(|own| std::fs::read_dir(own).ok()) else { return };
-    let prefix = format!("concmon-lab-{helper}-");
-    for entry in entries.flatten().filter(|e| e.file_name().to_string_lossy().starts_with(&prefix)) {
+    for entry in entries.flatten().filter(|e| e.file_name().as_encoded_bytes().starts_with(b"concmon-lab-")) {
         let _ = std::fs::remove_dir(entry.path());
     }
 }

@@ -45,6 +45,7 @@ fn prepare() -> std::io::Result<ExitCode> {
     let _ = nix::unistd::setsid();
     nix::sys::prctl::set_child_subreaper(true)?;
     sweep_stale();
+    cgroup::sweep();
     let (dir, _lock) = private_dir()?;
     let guard = getpid();
     match sys::fork()? {
@@ -125,7 +126,7 @@ fn stand_guard(supervisor: Pid, dir: &Path) -> ExitCode {
         while sys::reap_one().is_some() {}
         std::thread::sleep(Duration::from_millis(1));
     }
-    cgroup::sweep(supervisor.as_raw().cast_unsigned());
+    cgroup::sweep();
     // Nothing is lost if it is gone already: the supervisor removes it when it ends as it should.
     let _ = std::fs::remove_dir_all(dir);
     ExitCode::from(u8::try_from(code).unwrap_or(1))
