@@ -33,6 +33,8 @@
 //! * **worker**: what a lab system creates to do work: a process, a thread, or a unit the kernel cannot see.
 
 pub mod clock;
+pub mod columns;
+pub mod derive;
 pub mod command;
 pub mod kernel;
 pub mod lab;
