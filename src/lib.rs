@@ -34,8 +34,8 @@
 
 pub mod clock;
 pub mod columns;
-pub mod derive;
 pub mod command;
+pub mod derive;
 pub mod kernel;
 pub mod lab;
 pub mod snapshot;

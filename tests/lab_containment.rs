@@ -16,6 +16,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use support::{await_end, await_workers, launcher, spec};
 
+const PROCESS_SYSTEMS: [&str; 5] = ["native/fork", "native/exec", "native/spawn", "native/forkserver", "native/process-pool"];
+
 const MARK: &str = "CONCMON_TEST_MARK";
 
 /// A process that carries the mark.
@@ -43,7 +45,7 @@ fn marked(mark: &str) -> Vec<Marked> {
     .collect()
 }
 
-/// A process of its own that holds a launcher and a run of `workers` forks which do nothing for a minute.
+/// A process of its own that holds a launcher and a run of `workers` workers which do nothing for a minute.
 struct Victim {
     child: Child,
     mark: String,
@@ -54,20 +56,21 @@ struct Victim {
 
 impl Victim {
     /// Comes back when every worker is there.
-    fn start(workers: u32) -> Self {
+    fn start(system: &str, workers: u32) -> Self {
         let scratch = tempfile::tempdir().unwrap();
-        let mut victim = Self::start_in(scratch.path(), workers);
+        let mut victim = Self::start_in(scratch.path(), system, workers);
         victim.scratch = Some(scratch);
         victim
     }
 
     /// The same with this directory for what the helper puts into files.
-    fn start_in(dir: &Path, workers: u32) -> Self {
+    fn start_in(dir: &Path, system: &str, workers: u32) -> Self {
         let mark = format!("{}-{workers}", dir.display());
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "the_victim", "--ignored", "--nocapture"])
             .env(MARK, &mark)
             .env("XDG_RUNTIME_DIR", dir)
+            .env("VICTIM_SYSTEM", system)
             .env("VICTIM_WORKERS", workers.to_string())
             .stdout(Stdio::piped())
             .spawn()
@@ -134,9 +137,10 @@ fn kill_now(pid: i32) {
 #[ignore = "it is started by the other tests and waits to be killed"]
 fn the_victim() {
     let Some(workers) = std::env::var("VICTIM_WORKERS").ok().and_then(|n| n.parse().ok()) else { return };
+    let system = std::env::var("VICTIM_SYSTEM").unwrap();
     let launcher = launcher();
     let long =
-        RunSpec { workers, tasks: workers, task_size: Some(60_000), timeout_ms: 120_000, ..spec("native/fork", TaskKind::Sleep) };
+        RunSpec { workers, tasks: workers, task_size: Some(60_000), timeout_ms: 120_000, ..spec(&system, TaskKind::Sleep) };
     let id = launcher.launch(long).unwrap();
     await_workers(&launcher, id, workers);
     println!("the run is up");
@@ -148,7 +152,7 @@ fn the_victim() {
 
 #[test]
 fn killing_concmon_in_a_run_of_200_workers_leaves_nothing() {
-    let mut victim = Victim::start(200);
+    let mut victim = Victim::start("native/fork", 200);
     assert!(victim.processes().len() >= 203, "victim, guard, supervisor, root and 200 workers");
     victim.child.kill().unwrap();
     victim.child.wait().unwrap();
@@ -157,33 +161,39 @@ fn killing_concmon_in_a_run_of_200_workers_leaves_nothing() {
 
 #[test]
 fn killing_the_supervisor_leaves_nothing() {
-    let victim = Victim::start(50);
-    kill_now(victim.helpers().1);
-    victim.assert_contained();
+    for system in PROCESS_SYSTEMS {
+        let victim = Victim::start(system, 20);
+        kill_now(victim.helpers().1);
+        victim.assert_contained();
+    }
 }
 
 #[test]
 fn killing_the_guard_leaves_nothing() {
-    let victim = Victim::start(50);
-    kill_now(victim.helpers().0);
-    victim.assert_contained();
+    for system in PROCESS_SYSTEMS {
+        let victim = Victim::start(system, 20);
+        kill_now(victim.helpers().0);
+        victim.assert_contained();
+    }
 }
 
 #[test]
 fn killing_everybody_but_the_workers_at_once_leaves_no_process() {
-    let mut victim = Victim::start(50);
-    let (guard, supervisor) = victim.helpers();
-    for pid in [guard, supervisor] {
-        kill_now(pid);
+    for system in PROCESS_SYSTEMS {
+        let mut victim = Victim::start(system, 20);
+        let (guard, supervisor) = victim.helpers();
+        for pid in [guard, supervisor] {
+            kill_now(pid);
+        }
+        victim.child.kill().unwrap();
+        victim.child.wait().unwrap();
+        // Parent-death signals end the processes. There is nobody left to remove the directory: the next helper does.
+        victim.assert_no_process();
+        let again = Victim::start_in(&victim.dir, system, 1);
+        let dirs = std::fs::read_dir(&victim.dir).unwrap().count();
+        assert_eq!(dirs, 1, "{system}: what was left behind is gone, the directory of the new helper is there");
+        drop(again);
     }
-    victim.child.kill().unwrap();
-    victim.child.wait().unwrap();
-    // Parent-death signals end the processes. There is nobody left to remove the directory: the next helper does.
-    victim.assert_no_process();
-    let again = Victim::start_in(&victim.dir, 1);
-    let dirs = std::fs::read_dir(&victim.dir).unwrap().count();
-    assert_eq!(dirs, 1, "what was left behind is gone, the directory of the new helper is there");
-    drop(again);
 }
 
 #[test]
