@@ -108,9 +108,12 @@ impl Exec {
 }
 
 fn reset_signals() -> Result<(), Errno> {
-    for number in 1..=libc::SIGRTMAX() {
-        // SAFETY: the default action involves no code of ours. SIGKILL, SIGSTOP and the C library's own refuse, and need no reset.
-        unsafe { libc::signal(number, libc::SIG_DFL) };
+    // All zero is SIG_DFL with no flags and an empty mask in every architecture's `struct sigaction` of the kernel, which is no longer.
+    let default = [0_u64; 8];
+    for number in 1..=64 {
+        // SAFETY: the kernel reads the struct, and is given nowhere to write. The system call itself, because the C library refuses its
+        // own two signals, which may have been inherited as ignored. SIGKILL and SIGSTOP refuse, and need no reset.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, number, default.as_ptr(), std::ptr::null_mut::<u64>(), 8) };
     }
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
 }
