@@ -4,5 +4,5 @@ fn main() -> std::process::ExitCode {
     if let Some(code) = concmon::lab::entry::dispatch() {
         return code;
     }
-    std::process::ExitCode::SUCCESS
+    concmon::command::main(std::env::args_os())
 }

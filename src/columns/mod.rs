@@ -71,6 +71,15 @@ pub struct Column {
     pub get: for<'a> fn(&Row<'a>) -> Value<'a>,
 }
 
+/// Ids are unique, so they are the identity.
+impl PartialEq for Column {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for Column {}
+
 impl Column {
     /// Key in JSON and CSV: the id with its unit.
     #[must_use]

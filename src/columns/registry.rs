@@ -281,7 +281,7 @@ pub const COLUMNS: &[Column] = &[
         ..BASE
     },
     Column {
-        id: "wait",
+        id: "wait_cpu",
         title: "WAIT%",
         description: "Time runnable but waiting for a CPU; above 0 there are more runnable tasks than CPUs.",
         unit: "percent",

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::snapshot::{EventKind, EventTier, ExitStatus, LifecycleEvent, ProcKey, ProcessSample, Snapshot};
+use crate::snapshot::{EventKind, ExitStatus, LifecycleEvent, ProcKey, ProcessSample, Snapshot};
 
 /// How a process began, as the event stream tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -109,3 +109,5 @@ fn count(now: &Snapshot) -> Counts {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::{process as test_process, snapshot as test_snapshot};

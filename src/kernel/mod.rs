@@ -1,4 +1,22 @@
 //! The operating system's readers and the only place that opens `/proc`, `/sys`, netlink sockets, bpf(2) or a pidfd.
 
+mod auto_source;
+pub mod control;
 pub mod error;
+pub mod events;
+pub mod host;
+mod job;
+pub mod parse;
+mod proc_fs;
+pub mod proc_source;
+mod signals;
 pub mod source;
+mod system;
+mod users;
+
+pub use auto_source::{AutoSource, SourceChoice};
+pub use host::HostReader;
+pub use job::stop_job;
+pub use proc_source::ProcSource;
+pub use system::{descriptor_limit, raise_descriptor_limit, system_info};
+pub use users::UserNames;

@@ -20,7 +20,9 @@ impl TextMatch {
     /// Whether `bytes` contain it.
     #[must_use]
     pub fn found_in(&self, bytes: &[u8]) -> bool {
-        bytes.windows(self.needle.len()).any(|w| if self.exact_case { w == self.needle } else { w.eq_ignore_ascii_case(&self.needle) })
+        bytes
+            .windows(self.needle.len())
+            .any(|w| if self.exact_case { w == self.needle } else { w.eq_ignore_ascii_case(&self.needle) })
     }
 
     /// Whether the row's command, name, user or id contains it.

@@ -1,0 +1,242 @@
+#![expect(unsafe_code, reason = "pidfd_send_signal with any signal number and setpriority on a task have no safe wrapper")]
+//! Changing other processes: signals through pidfds, nice values. Nothing here acts on a bare pid that may meanwhile be another
+//! process: a [`Target`] is frozen first, and its identity is checked after the pidfd exists.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+pub use super::signals::{Signal, signals};
+
+use super::error::ReadError;
+use super::parse::stat::Stat;
+use super::proc_fs::{ProcFs, RelPath};
+use crate::snapshot::{Comm, ProcKey};
+
+/// Why a process was left alone.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// It ended before it could be reached; its pid may be another process's by now.
+    #[error("process {pid} has ended")]
+    Vanished {
+        /// The pid it had.
+        pid: i32,
+    },
+    /// The system refused.
+    #[error("process {pid} ({name}) belongs to another user: permission denied; run concmon as that user or as root")]
+    Denied {
+        /// Its pid.
+        pid: i32,
+        /// Its name, escaped.
+        name: String,
+    },
+    /// A lower nice value needs a privilege.
+    #[error("lowering the nice value of process {pid} below {limit} needs CAP_SYS_NICE or a higher RLIMIT_NICE")]
+    NiceDenied {
+        /// Its pid.
+        pid: i32,
+        /// The lowest value allowed to this user.
+        limit: i32,
+    },
+    /// The first process.
+    #[error("process 1 is init: the whole system depends on it, so concmon leaves it alone")]
+    Init,
+    /// concmon.
+    #[error("process {pid} is concmon itself: leave it with q")]
+    Myself {
+        /// Our pid.
+        pid: i32,
+    },
+    /// A kernel thread.
+    #[error("{name} ({pid}) is a kernel thread: it ignores signals and its priority is the kernel's business")]
+    KernelThread {
+        /// Its pid.
+        pid: i32,
+        /// Its name, escaped.
+        name: String,
+    },
+    /// The task does not belong to the target.
+    #[error("task {tid} is not a thread of process {pid} any more")]
+    NoSuchTask {
+        /// The process.
+        pid: i32,
+        /// The task.
+        tid: i32,
+    },
+    /// This kernel has no pidfds (before 5.3).
+    #[error("this kernel has no pidfd_open (Linux 5.3 or later is needed), without which signals could hit the wrong process")]
+    Unsupported,
+    /// Anything else.
+    #[error("process {pid}: {source}")]
+    Os {
+        /// Its pid.
+        pid: i32,
+        /// The system's error.
+        source: std::io::Error,
+    },
+}
+
+/// A process held fast: whatever happens to its pid, this is it or it has ended.
+#[derive(Debug)]
+pub struct Target {
+    /// Identity.
+    pub key: ProcKey,
+    /// Name at the moment it was frozen. Hostile bytes: sanitise before drawing.
+    pub comm: Comm,
+    root: PathBuf,
+    pidfd: OwnedFd,
+}
+
+/// Opens a pidfd for `key` and makes sure that it is that process and not one that got its pid later.
+///
+/// # Errors
+/// [`ControlError::Vanished`] if it is gone; a clear refusal for pid 1, concmon itself and kernel threads.
+pub fn freeze(key: ProcKey) -> Result<Target, ControlError> {
+    freeze_below(Path::new("/proc"), key)
+}
+
+/// As [`freeze`], with identities read below `root`.
+///
+/// # Errors
+/// As [`freeze`].
+pub fn freeze_below(root: &Path, key: ProcKey) -> Result<Target, ControlError> {
+    let pid = key.pid;
+    if pid == 1 {
+        return Err(ControlError::Init);
+    }
+    if u32::try_from(pid) == Ok(std::process::id()) {
+        return Err(ControlError::Myself { pid });
+    }
+    let vanished = ControlError::Vanished { pid };
+    let Some(raw) = (pid > 0).then(|| Pid::from_raw(pid)).flatten() else { return Err(vanished) };
+    let pidfd = match pidfd_open(raw, PidfdFlags::empty()) {
+        Ok(pidfd) => pidfd,
+        // EINVAL: the number is a thread's, not a process's, so the process that had it is gone.
+        Err(Errno::SRCH | Errno::INVAL) => return Err(vanished),
+        Err(Errno::NOSYS) => return Err(ControlError::Unsupported),
+        Err(errno) => return Err(ControlError::Os { pid, source: errno.into() }),
+    };
+    // Only after the pidfd exists: from here on the pid cannot be given away without the pidfd showing it.
+    let stat = read_stat(root, &RelPath::process(pid, "stat"), pid)?;
+    if stat.start_ticks != key.start_ticks {
+        return Err(vanished);
+    }
+    if stat.kernel_thread {
+        return Err(ControlError::KernelThread { pid, name: printable(&stat.comm) });
+    }
+    let target = Target { key, comm: stat.comm, root: root.to_owned(), pidfd };
+    if target.alive() || stat.is_over() { Ok(target) } else { Err(ControlError::Vanished { pid }) }
+}
+
+fn read_stat(root: &Path, path: &RelPath, pid: i32) -> Result<Stat, ControlError> {
+    let mut buffer = [0; 4096];
+    let os = |error: ReadError| match error {
+        ReadError::Vanished => ControlError::Vanished { pid },
+        ReadError::Denied { .. } => ControlError::Denied { pid, name: "name hidden".to_owned() },
+        other => ControlError::Os { pid, source: std::io::Error::other(other) },
+    };
+    let fs = ProcFs::open(root).map_err(os)?;
+    let bytes = fs.read_once(path, &mut buffer).map_err(os)?;
+    Stat::parse(bytes).map_err(|what| ControlError::Os { pid, source: std::io::Error::other(what) })
+}
+
+/// A name for an error message.
+fn printable(comm: &Comm) -> String {
+    comm.as_bytes().escape_ascii().to_string()
+}
+
+impl Target {
+    /// Whether it has not ended (a zombie has).
+    #[must_use]
+    pub fn alive(&self) -> bool {
+        let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN)];
+        // A pidfd becomes readable when the process ends (pidfd_open(2)).
+        poll(&mut fds, Some(&rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready == 0)
+    }
+
+    /// The descriptor that becomes readable when the process ends: for waiting without polling.
+    #[must_use]
+    pub fn pidfd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    /// Sends `signal` to exactly this process.
+    ///
+    /// # Errors
+    /// [`ControlError::Vanished`] if it has ended, [`ControlError::Denied`] if it is another user's.
+    pub fn signal(&self, signal: Signal) -> Result<(), ControlError> {
+        // SAFETY: the descriptor is open as long as `self` is; the kernel reads no memory of ours, as the siginfo pointer is null.
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_pidfd_send_signal,
+                self.pidfd.as_raw_fd(),
+                signal.number(),
+                std::ptr::null::<libc::siginfo_t>(),
+                0,
+            )
+        };
+        if result == 0 { Ok(()) } else { Err(self.os_error(std::io::Error::last_os_error())) }
+    }
+
+    /// Sets the nice value of one task, or of every task of the process if `tid` is `None` (the kernel keeps it per task).
+    /// Values beyond -20..=19 are brought into that range.
+    ///
+    /// # Errors
+    /// [`ControlError::NiceDenied`] if the user may not go that low, [`ControlError::NoSuchTask`], [`ControlError::Vanished`].
+    pub fn set_nice(&self, tid: Option<i32>, nice: i32) -> Result<(), ControlError> {
+        match tid {
+            Some(tid) => self.set_nice_of(tid, nice),
+            None => {
+                let mut tids = Vec::new();
+                ProcFs::open(&self.root)
+                    .and_then(|fs| fs.list_tids(self.key.pid, &mut tids))
+                    .map_err(|_| ControlError::Vanished { pid: self.key.pid })?;
+                let results = tids.iter().map(|tid| self.set_nice_of(*tid, nice));
+                // A thread that ended meanwhile is no failure of the whole.
+                results.filter(|result| !matches!(result, Err(ControlError::NoSuchTask { .. }))).collect()
+            }
+        }
+    }
+
+    fn set_nice_of(&self, tid: i32, nice: i32) -> Result<(), ControlError> {
+        let pid = self.key.pid;
+        // There is no setpriority for pidfds. The task is looked up below its process and the pidfd asked last, so that only a pid
+        // reused within these microseconds could be hit.
+        match read_stat(&self.root, &RelPath::task(pid, tid, "stat"), pid) {
+            Ok(_) if self.alive() => {}
+            Ok(_) => return Err(ControlError::Vanished { pid }),
+            Err(ControlError::Vanished { .. }) if self.alive() => return Err(ControlError::NoSuchTask { pid, tid }),
+            Err(error) => return Err(error),
+        }
+        let who = libc::id_t::try_from(tid).map_err(|_| ControlError::NoSuchTask { pid, tid })?;
+        // SAFETY: takes three integers and touches no memory of ours.
+        let result = unsafe { libc::setpriority(libc::PRIO_PROCESS, who, nice.clamp(-20, 19)) };
+        if result == 0 {
+            return Ok(());
+        }
+        match std::io::Error::last_os_error() {
+            error if error.raw_os_error() == Some(libc::EACCES) => Err(ControlError::NiceDenied { pid, limit: nice_floor() }),
+            error if error.raw_os_error() == Some(libc::ESRCH) => Err(ControlError::NoSuchTask { pid, tid }),
+            error => Err(self.os_error(error)),
+        }
+    }
+
+    fn os_error(&self, error: std::io::Error) -> ControlError {
+        let pid = self.key.pid;
+        match error.raw_os_error() {
+            Some(libc::ESRCH) => ControlError::Vanished { pid },
+            Some(libc::EPERM | libc::EACCES) => ControlError::Denied { pid, name: printable(&self.comm) },
+            Some(libc::ENOSYS) => ControlError::Unsupported,
+            _ => ControlError::Os { pid, source: error },
+        }
+    }
+}
+
+/// The lowest nice value an unprivileged user may set (`RLIMIT_NICE` n stands for 20 - n, setrlimit(2)).
+fn nice_floor() -> i32 {
+    let limit = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NICE).map_or(0, |(soft, _)| soft.min(40));
+    (20 - i32::try_from(limit).unwrap_or(0)).min(19)
+}

@@ -1,0 +1,37 @@
+//! `/proc/PID/smaps_rollup` (Documentation/filesystems/proc.rst): a process's share of each page it maps.
+
+use super::{key_values, kibibytes};
+
+/// Sums over all mappings, bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SmapsRollup {
+    /// Proportional set size: each page divided by the number of its mappers.
+    pub pss_bytes: Option<u64>,
+    /// Clean pages nobody else maps.
+    pub private_clean_bytes: Option<u64>,
+    /// Written pages nobody else maps.
+    pub private_dirty_bytes: Option<u64>,
+}
+
+impl SmapsRollup {
+    /// Parses the file.
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Self {
+        let mut rollup = Self::default();
+        for (key, value) in key_values(bytes) {
+            match key {
+                b"Pss" => rollup.pss_bytes = kibibytes(value),
+                b"Private_Clean" => rollup.private_clean_bytes = kibibytes(value),
+                b"Private_Dirty" => rollup.private_dirty_bytes = kibibytes(value),
+                _ => {}
+            }
+        }
+        rollup
+    }
+
+    /// Unique set size: what would be freed if this process alone ended.
+    #[must_use]
+    pub fn uss_bytes(&self) -> Option<u64> {
+        self.private_clean_bytes?.checked_add(self.private_dirty_bytes?)
+    }
+}

@@ -1,0 +1,43 @@
+//! `/proc/PID/status` (proc_pid_status(5)): only what other files do not tell.
+
+use super::{key_values, kibibytes, unsigned};
+
+/// The lines concmon uses. `None` where the line is absent: kernel threads and zombies have no memory lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Status {
+    /// `VmHWM`: peak resident size, bytes.
+    pub peak_rss_bytes: Option<u64>,
+    /// `RssAnon`, bytes.
+    pub rss_anon_bytes: Option<u64>,
+    /// `RssFile`, bytes.
+    pub rss_file_bytes: Option<u64>,
+    /// `RssShmem`, bytes.
+    pub rss_shmem_bytes: Option<u64>,
+    /// `VmSwap`, bytes.
+    pub swap_bytes: Option<u64>,
+    /// `voluntary_ctxt_switches` of this task alone.
+    pub voluntary_switches: Option<u64>,
+    /// `nonvoluntary_ctxt_switches` of this task alone.
+    pub involuntary_switches: Option<u64>,
+}
+
+impl Status {
+    /// Parses the file; lines it does not know are passed over. The kernel escapes newlines in the name, so no line can be forged.
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Self {
+        let mut status = Self::default();
+        for (key, value) in key_values(bytes) {
+            match key {
+                b"VmHWM" => status.peak_rss_bytes = kibibytes(value),
+                b"RssAnon" => status.rss_anon_bytes = kibibytes(value),
+                b"RssFile" => status.rss_file_bytes = kibibytes(value),
+                b"RssShmem" => status.rss_shmem_bytes = kibibytes(value),
+                b"VmSwap" => status.swap_bytes = kibibytes(value),
+                b"voluntary_ctxt_switches" => status.voluntary_switches = unsigned(value),
+                b"nonvoluntary_ctxt_switches" => status.involuntary_switches = unsigned(value),
+                _ => {}
+            }
+        }
+        status
+    }
+}

@@ -1,0 +1,197 @@
+//! The source for everyone: `/proc`, read so that cost follows activity and not population.
+//!
+//! The kernel charges about 12 us for open, read and close of `/proc/PID/stat`, and 2 us for reading a kept `schedstat` again. A
+//! single-threaded process whose `schedstat` has not moved was not given a CPU, so it cannot have changed its CPU time, its state,
+//! its threads or its program: its `stat` is not read again. What others can change while it sleeps (nice, policy, memory taken
+//! back) is read at once for rows on screen, and in turns of [`TURNS`] sweeps for the rest; a new parent after the old one died is
+//! looked up at once, because the death is seen. A runnable task is always read.
+//!
+//! One limit is inherent: a task that was woken but still waits for its first turn on a CPU shows as asleep until it gets it.
+//!
+//! To read something more of a process: a parser in `kernel::parse`, a field in [`entry::Entry`], a read in [`process`].
+
+pub mod entry;
+mod identity;
+mod process;
+pub mod reader;
+mod tasks;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::clock::{Clock, SystemClock, thread_cpu_ns};
+use crate::snapshot::{EventTier, Snapshot, SourceReport, SystemInfo, Tier};
+
+use self::entry::{Entry, Units};
+use self::process::{Scratch, Wanted};
+use self::reader::Reader;
+use super::error::ReadError;
+use super::host::HostReader;
+use super::proc_fs::ProcFs;
+use super::source::{Needs, Request, Source};
+use super::system;
+
+/// In so many sweeps every process has had its turn to be read regardless of the gate.
+pub const TURNS: u64 = 16;
+
+/// The unprivileged source.
+#[derive(Debug)]
+pub struct ProcSource {
+    system: Arc<SystemInfo>,
+    units: Units,
+    host: HostReader,
+    reader: Reader,
+    scratch: Scratch,
+    entries: Vec<Entry>,
+    spare: Vec<Entry>,
+    pids: Vec<i32>,
+    gone: Vec<i32>,
+    sweep: u64,
+    denied: u32,
+    tasks_hint: usize,
+}
+
+impl ProcSource {
+    /// A source below `root`, `/proc` outside tests.
+    ///
+    /// # Errors
+    /// If `root` cannot be opened.
+    pub fn new(root: impl Into<PathBuf>) -> Result<Self, ReadError> {
+        Self::with_system(root, system::system_info())
+    }
+
+    /// The same with given constants, for trees recorded on another machine.
+    ///
+    /// # Errors
+    /// If `root` cannot be opened.
+    pub fn with_system(root: impl Into<PathBuf>, system: SystemInfo) -> Result<Self, ReadError> {
+        let fs = ProcFs::open(root)?;
+        let host = HostReader::new(fs.root());
+        Ok(Self {
+            units: Units::of(&system),
+            system: Arc::new(system),
+            host,
+            reader: Reader::new(fs),
+            scratch: Scratch::default(),
+            entries: Vec::new(),
+            spare: Vec::new(),
+            pids: Vec::new(),
+            gone: Vec::new(),
+            sweep: 0,
+            denied: 0,
+            tasks_hint: 0,
+        })
+    }
+
+    /// Makes the entries match the pids present, both ascending.
+    fn merge(&mut self) {
+        let mut old = std::mem::take(&mut self.entries);
+        let mut new = std::mem::take(&mut self.spare);
+        let mut known = old.drain(..).peekable();
+        for pid in &self.pids {
+            while let Some(gone) = known.next_if(|entry| entry.pid < *pid) {
+                self.reader.budget.used -= gone.kept_files();
+                self.gone.push(gone.pid);
+            }
+            new.push(known.next_if(|entry| entry.pid == *pid).unwrap_or_else(|| Entry::new(*pid, &self.scratch.nobody)));
+        }
+        for gone in known {
+            self.reader.budget.used -= gone.kept_files();
+            self.gone.push(gone.pid);
+        }
+        self.entries = new;
+        self.spare = old;
+    }
+
+    /// Brings every process up to date; those that vanished or may not be read are dropped.
+    fn refresh_all(&mut self, request: &Request<'_>) {
+        let mut visible: Vec<i32> = request.visible.iter().map(|key| key.pid).collect();
+        visible.sort_unstable();
+        let turn = self.sweep % TURNS;
+        let Self { entries, reader, scratch, gone, denied, .. } = self;
+        entries.retain_mut(|entry| {
+            let on_screen = visible.binary_search(&entry.pid).is_ok();
+            let wanted = Wanted {
+                needs: if on_screen { request.all | request.visible_needs } else { request.all },
+                turn: on_screen || u64::from(entry.pid.unsigned_abs()) % TURNS == turn,
+            };
+            let was_over = entry.stat.is_none_or(|stat| stat.is_over());
+            match process::refresh(entry, wanted, reader, scratch) {
+                Ok(()) => {
+                    if !was_over && entry.stat.is_some_and(|stat| stat.is_over()) {
+                        gone.push(entry.pid);
+                    }
+                    true
+                }
+                Err(error) => {
+                    *denied += u32::from(matches!(error, ReadError::Denied { .. }));
+                    reader.budget.used -= entry.kept_files();
+                    gone.push(entry.pid);
+                    false
+                }
+            }
+        });
+    }
+
+    /// Children of processes that ended got a new parent without running themselves: their `stat` is read regardless of the gate.
+    fn reread_orphans(&mut self, needs: Needs) {
+        if self.gone.is_empty() {
+            return;
+        }
+        self.gone.sort_unstable();
+        let Self { entries, reader, scratch, gone, .. } = self;
+        entries.retain_mut(|entry| {
+            let orphaned = !entry.fresh && entry.stat.is_some_and(|stat| gone.binary_search(&stat.ppid).is_ok());
+            if orphaned && process::read_stat(entry, Wanted { needs, turn: false }, reader, scratch).is_err() {
+                reader.budget.used -= entry.kept_files();
+                return false;
+            }
+            true
+        });
+    }
+
+    fn report(&self, cpu_ns: u64, wall_ns: u64) -> SourceReport {
+        let refused = self.reader.budget.refused;
+        let why = if refused > 0 {
+            format!(
+                "{refused} files are opened anew in every sweep: the limit of open descriptors allows {} to be kept",
+                self.reader.budget.limit
+            )
+        } else {
+            String::new()
+        };
+        SourceReport {
+            tier: Tier::Proc,
+            why,
+            better: (refused > 0).then(|| "ulimit -Hn 65536".to_owned()),
+            sample_cpu_ns: cpu_ns,
+            sample_wall_ns: wall_ns,
+            events: EventTier::Polling("the event stream is not connected".to_owned()),
+            events_lost: 0,
+            denied: self.denied,
+        }
+    }
+}
+
+impl Source for ProcSource {
+    fn sample(&mut self, request: &Request<'_>) -> Result<Snapshot, ReadError> {
+        let (cpu_before, taken_ns) = (thread_cpu_ns(), SystemClock.boot_ns());
+        self.sweep += 1;
+        self.denied = 0;
+        self.gone.clear();
+        self.reader.budget.set_limit(system::descriptor_limit());
+        self.reader.fs.list_pids(&mut self.pids)?;
+        self.merge();
+        self.refresh_all(request);
+        self.reread_orphans(request.all);
+        let with_tasks = (request.all | request.visible_needs).contains(Needs::THREADS);
+        let mut processes = Vec::with_capacity(self.entries.len());
+        let mut tasks = Vec::with_capacity(self.tasks_hint);
+        processes.extend(self.entries.iter().filter_map(|entry| entry.sample(self.units, with_tasks, &mut tasks)));
+        self.tasks_hint = tasks.len();
+        let host = self.host.read();
+        let wall_ns = SystemClock.boot_ns().saturating_sub(taken_ns);
+        let report = self.report(thread_cpu_ns().saturating_sub(cpu_before), wall_ns);
+        Ok(Snapshot { taken_ns, system: Arc::clone(&self.system), host, processes, tasks, events: Vec::new(), report })
+    }
+}

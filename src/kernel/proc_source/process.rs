@@ -1,0 +1,153 @@
+//! One process in one sweep: what has to be read again, and reading it.
+
+use std::sync::Arc;
+
+use super::entry::{Entry, Pages};
+use super::identity;
+use super::reader::{Motion, Reader, is_settled};
+use super::tasks;
+use crate::kernel::error::ReadError;
+use crate::kernel::parse::statm::Statm;
+use crate::kernel::parse::status::Status;
+use crate::kernel::proc_fs::RelPath;
+use crate::kernel::source::Needs;
+use crate::kernel::users::UserNames;
+use crate::snapshot::Identity;
+
+/// What a sweep wants of one process.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    /// Values.
+    pub needs: Needs,
+    /// Whether what others can change while it sleeps (nice, policy, reclaimed memory) is to be read again now: it is on screen or
+    /// its turn has come.
+    pub turn: bool,
+}
+
+/// The source's scratch space, reused over all processes.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    /// Users by id.
+    pub users: UserNames,
+    /// A list of tids.
+    pub tids: Vec<i32>,
+    /// A file's bytes.
+    pub bytes: Vec<u8>,
+    /// The identity of processes not read yet.
+    pub nobody: Arc<Identity>,
+}
+
+/// Brings one process up to date.
+///
+/// # Errors
+/// [`ReadError::Vanished`] if it is gone, [`ReadError::Denied`] if it may not be read; the entry is then to be dropped.
+pub fn refresh(entry: &mut Entry, wanted: Wanted, reader: &mut Reader, scratch: &mut Scratch) -> Result<(), ReadError> {
+    match refresh_known(entry, wanted, reader, scratch) {
+        // The kept descriptor stays with the dead process while its pid may live again, which is then a new process.
+        Err(ReadError::Vanished | ReadError::Malformed { .. }) if entry.stat.is_some() => {
+            reader.budget.used -= entry.kept_files();
+            *entry = Entry::new(entry.pid, &scratch.nobody);
+            refresh_known(entry, wanted, reader, scratch)
+        }
+        result => result,
+    }
+}
+
+fn refresh_known(entry: &mut Entry, wanted: Wanted, reader: &mut Reader, scratch: &mut Scratch) -> Result<(), ReadError> {
+    entry.fresh = false;
+    let must_read = if entry.is_threaded() {
+        let changed = if wanted.needs.intersects(tasks::PER_TASK) {
+            tasks::refresh(entry, wanted.needs, wanted.turn, reader, &mut scratch.tids)?
+        } else {
+            true
+        };
+        entry.moved = changed;
+        changed || wanted.turn
+    } else {
+        let motion = match reader.gate(&mut entry.gate, &RelPath::process(entry.pid, "schedstat")) {
+            Ok(motion) => motion,
+            // No kept descriptor: gone, or a kernel without the file; `stat` decides.
+            Err(ReadError::Vanished) if entry.gate.file.is_none() => Motion::Unknown,
+            Err(error) => return Err(error),
+        };
+        let settled = entry.stat.is_some_and(|stat| is_settled(stat.state));
+        entry.moved = motion != Motion::Still || !settled;
+        entry.moved || wanted.turn
+    };
+    if must_read {
+        read_stat(entry, wanted, reader, scratch)?;
+    }
+    if entry.moved || wanted.turn {
+        entry.stale = Needs::all();
+    }
+    extras(entry, wanted.needs, reader);
+    identity::complete(entry, wanted.needs, reader, &mut scratch.bytes);
+    Ok(())
+}
+
+/// Reads `stat` and all that follows from it.
+///
+/// # Errors
+/// As [`refresh`].
+pub fn read_stat(entry: &mut Entry, wanted: Wanted, reader: &mut Reader, scratch: &mut Scratch) -> Result<(), ReadError> {
+    let keep = entry.is_threaded();
+    let path = RelPath::process(entry.pid, "stat");
+    let now = reader.stat(&mut entry.stat_file, keep, &path)?;
+    if entry.stat.is_some_and(|before| before.start_ticks != now.start_ticks) {
+        return Err(ReadError::Vanished);
+    }
+    let before = entry.stat.replace(now);
+    entry.fresh = true;
+    // The cmdline of a program that renames itself without exec is caught when its turn comes.
+    let execed = before.is_none_or(|before| identity::may_have_execed(&before, &now, entry.moved));
+    if execed || (wanted.turn && entry.moved) {
+        if execed {
+            entry.identity_has = Needs::empty();
+        }
+        identity::refresh(entry, reader, &mut scratch.users, &mut scratch.bytes);
+    } else {
+        identity::refresh_owner(entry, reader, &mut scratch.users);
+    }
+    match (now.nlwp > 1, before.is_some_and(|before| before.nlwp > 1)) {
+        (true, false) => became_threaded(entry, wanted, reader, scratch)?,
+        (false, true) => became_single(entry, reader),
+        _ => {}
+    }
+    Ok(())
+}
+
+fn became_threaded(entry: &mut Entry, wanted: Wanted, reader: &mut Reader, scratch: &mut Scratch) -> Result<(), ReadError> {
+    reader.budget.used -= usize::from(entry.gate.file.take().is_some());
+    entry.gate.last = None;
+    if wanted.needs.intersects(tasks::PER_TASK) {
+        tasks::refresh(entry, wanted.needs, true, reader, &mut scratch.tids)?;
+    }
+    Ok(())
+}
+
+fn became_single(entry: &mut Entry, reader: &mut Reader) {
+    reader.budget.used -= entry.kept_files();
+    entry.tasks = Vec::new();
+    entry.stat_file = None;
+    entry.gate = super::entry::Gate::default();
+    // Read at once: the sums of a single task are its own.
+    let _ = reader.gate(&mut entry.gate, &RelPath::process(entry.pid, "schedstat"));
+}
+
+/// `status` and `statm`, where asked for and out of date. What cannot be read is `None`.
+fn extras(entry: &mut Entry, needs: Needs, reader: &mut Reader) {
+    let switches_of_single = needs.contains(Needs::SWITCHES) && !entry.is_threaded();
+    if (needs.contains(Needs::STATUS) || switches_of_single) && entry.stale.contains(Needs::STATUS) {
+        entry.stale -= Needs::STATUS;
+        let status = reader.small(&RelPath::process(entry.pid, "status")).map(Status::parse).ok();
+        match (&mut entry.status, status) {
+            (Some(kept), Some(status)) => **kept = status,
+            (kept, status) => *kept = status.map(Box::new),
+        }
+    }
+    if needs.contains(Needs::STATM) && entry.stale.contains(Needs::STATM) {
+        entry.stale -= Needs::STATM;
+        let statm = reader.small(&RelPath::process(entry.pid, "statm")).ok().and_then(|bytes| Statm::parse(bytes).ok());
+        entry.pages = statm.map(|statm| Pages { resident: statm.resident_pages, shared: statm.shared_pages });
+    }
+}

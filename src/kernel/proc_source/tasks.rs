@@ -1,0 +1,73 @@
+//! The tasks of multi-threaded processes, each behind its own gate.
+
+use super::entry::{Entry, TaskEntry};
+use super::reader::{Motion, Reader, is_settled};
+use crate::kernel::error::ReadError;
+use crate::kernel::parse::status::Status;
+use crate::kernel::proc_fs::RelPath;
+use crate::kernel::source::Needs;
+
+/// What asks for a look at every task.
+pub const PER_TASK: Needs = Needs::THREADS.union(Needs::SCHEDSTAT).union(Needs::SWITCHES);
+
+/// Brings the task list up to date. Returns whether any task ran, appeared or ended since the last sweep (or nobody can tell), that
+/// is, whether the group's totals may have changed.
+///
+/// # Errors
+/// [`ReadError::Vanished`] if the process is gone.
+pub fn refresh(entry: &mut Entry, needs: Needs, turn: bool, reader: &mut Reader, tids: &mut Vec<i32>) -> Result<bool, ReadError> {
+    reader.fs.list_tids(entry.pid, tids)?;
+    let mut changed = merge(entry, tids, reader);
+    let pid = entry.pid;
+    entry.tasks.retain_mut(|task| match refresh_one(pid, task, needs, turn, reader) {
+        Ok(moved) => {
+            changed |= moved;
+            true
+        }
+        Err(_) => {
+            // Ended between listing and reading, or its tid lives again while the kept descriptor stays with the dead: one look anew.
+            changed = true;
+            reader.budget.used -= usize::from(task.gate.file.is_some());
+            *task = TaskEntry::new(task.tid);
+            refresh_one(pid, task, needs, turn, reader).is_ok()
+        }
+    });
+    Ok(changed)
+}
+
+/// Makes the entries match `tids`, both ascending; whether anything was added or removed.
+fn merge(entry: &mut Entry, tids: &[i32], reader: &mut Reader) -> bool {
+    if entry.tasks.len() == tids.len() && entry.tasks.iter().zip(tids).all(|(task, tid)| task.tid == *tid) {
+        return false;
+    }
+    let mut old = std::mem::take(&mut entry.tasks).into_iter().peekable();
+    entry.tasks.reserve(tids.len());
+    for tid in tids {
+        while let Some(gone) = old.next_if(|task| task.tid < *tid) {
+            reader.budget.used -= usize::from(gone.gate.file.is_some());
+        }
+        entry.tasks.push(old.next_if(|task| task.tid == *tid).unwrap_or_else(|| TaskEntry::new(*tid)));
+    }
+    reader.budget.used -= old.filter(|task| task.gate.file.is_some()).count();
+    true
+}
+
+/// One task; whether it ran or nobody can tell.
+fn refresh_one(pid: i32, task: &mut TaskEntry, needs: Needs, turn: bool, reader: &mut Reader) -> Result<bool, ReadError> {
+    let motion = match reader.gate(&mut task.gate, &RelPath::task(pid, task.tid, "schedstat")) {
+        Ok(motion) => motion,
+        // Without a kept descriptor this may also mean that the kernel has no such file; `stat` decides whether the task is there.
+        Err(ReadError::Vanished) if task.gate.file.is_none() => Motion::Unknown,
+        Err(error) => return Err(error),
+    };
+    let settled = task.stat.is_some_and(|stat| is_settled(stat.state));
+    let moved = motion != Motion::Still || !settled;
+    if needs.contains(Needs::THREADS) && (moved || turn || task.stat.is_none()) {
+        task.stat = Some(reader.stat(&mut None, false, &RelPath::task(pid, task.tid, "stat"))?);
+    }
+    if needs.contains(Needs::SWITCHES) && (moved || task.switches.is_none()) {
+        let status = Status::parse(reader.small(&RelPath::task(pid, task.tid, "status"))?);
+        task.switches = status.voluntary_switches.zip(status.involuntary_switches);
+    }
+    Ok(moved)
+}

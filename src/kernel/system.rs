@@ -1,0 +1,32 @@
+//! Facts of the machine, and the limits of this process that sampling lives under.
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use crate::snapshot::SystemInfo;
+
+/// Facts of the machine that do not change while concmon runs: page size, clock ticks, names, `pid_max`.
+#[must_use]
+pub fn system_info() -> SystemInfo {
+    let name = nix::sys::utsname::uname().ok();
+    let text = |part: Option<&std::ffi::OsStr>| part.map(|part| part.to_string_lossy().into_owned()).unwrap_or_default();
+    SystemInfo {
+        page_bytes: rustix::param::page_size() as u64,
+        ticks_per_second: rustix::param::clock_ticks_per_second(),
+        hostname: text(name.as_ref().map(|name| name.nodename())),
+        kernel_release: text(name.as_ref().map(|name| name.release())),
+        pid_max: std::fs::read_to_string("/proc/sys/kernel/pid_max").ok().and_then(|text| text.trim().parse().ok()),
+    }
+}
+
+/// Raises the soft limit of open descriptors to the hard one, which every user may do, and returns the limit now in force.
+/// Kept descriptors are what makes sampling cheap; a process started from here must have the old limit put back if it uses select(2).
+pub fn raise_descriptor_limit() -> u64 {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 1024 };
+    if soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() { hard } else { soft }
+}
+
+/// The soft limit of open descriptors.
+#[must_use]
+pub fn descriptor_limit() -> u64 {
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft)
+}

@@ -1,0 +1,167 @@
+//! Births and deaths: the kernel's event stream on a storm of short commands, and what comparing lists makes of the same.
+#![expect(clippy::expect_used, reason = "a test that cannot prepare its stage has failed")]
+
+mod support;
+
+use std::collections::{HashMap, HashSet};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use concmon::kernel::ProcSource;
+use concmon::kernel::events::{EventStream, Lifecycle};
+use concmon::kernel::source::{Needs, Request, Source};
+use concmon::snapshot::{EventKind, EventTier, ExitStatus, LifecycleEvent};
+use support::fake_proc::{Fake, FakeProc};
+
+/// The stream, or a loud skip where this machine has none.
+fn stream() -> Option<EventStream> {
+    match EventStream::connect() {
+        Ok(stream) => Some(stream),
+        Err(why) => {
+            eprintln!("SKIPPED: no event stream here: {why}");
+            None
+        }
+    }
+}
+
+/// Collects until `done` holds; fails after ten seconds.
+fn collect_until(stream: &EventStream, mut done: impl FnMut(&[LifecycleEvent]) -> bool) -> Vec<LifecycleEvent> {
+    let mut events = Vec::new();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !done(&events) {
+        assert!(Instant::now() < deadline, "the events did not come: {} so far, {} lost", events.len(), stream.lost());
+        stream.wait(Duration::from_millis(100), &mut events);
+    }
+    events
+}
+
+fn has_exited(events: &[LifecycleEvent], pid: i32) -> bool {
+    events.iter().any(|event| matches!(event.kind, EventKind::Exit { tid, tgid, .. } if tid == pid && tgid == pid))
+}
+
+#[test]
+fn two_thousand_short_commands_are_all_in_the_log_with_their_exit_status() {
+    let Some(stream) = stream() else { return };
+    let mut shell = Command::new("sh")
+        .args(["-c", "i=0; while [ $i -lt 2000 ]; do /bin/true; i=$((i+1)); done"])
+        .spawn()
+        .expect("start a shell");
+    let pid = i32::try_from(shell.id()).expect("pid");
+    let events = collect_until(&stream, |events| has_exited(events, pid));
+    shell.wait().expect("wait");
+    let mut children = HashSet::new();
+    let mut execed = HashSet::new();
+    let mut ended = HashMap::new();
+    for event in &events {
+        match event.kind {
+            EventKind::Fork { parent_tgid, child_tgid, .. } if parent_tgid == pid => {
+                children.insert(child_tgid);
+            }
+            EventKind::Exec { tgid } if children.contains(&tgid) => {
+                execed.insert(tgid);
+            }
+            EventKind::Exit { tid, tgid, status } if tid == tgid && children.contains(&tgid) => {
+                ended.insert(tgid, status);
+            }
+            _ => {}
+        }
+    }
+    // Some shells run the last command without a fork; none makes more than it was told to.
+    let missing = 2000u64.saturating_sub(ended.len() as u64);
+    assert!(missing <= stream.lost(), "{missing} ends are missing but only {} events were counted as lost", stream.lost());
+    assert!(ended.values().all(|status| *status == ExitStatus::Code(0)), "true ends with 0");
+    println!(
+        "{} commands seen to fork, {} to exec, {} to end; {} events lost",
+        children.len(),
+        execed.len(),
+        ended.len(),
+        stream.lost()
+    );
+    assert!(
+        events.windows(2).filter(|pair| pair[0].at_ns > pair[1].at_ns).count() < events.len() / 10,
+        "stamps ascend but for CPU races"
+    );
+}
+
+#[test]
+fn exit_codes_signals_and_threads_are_told_apart() {
+    let Some(stream) = stream() else { return };
+    let script = "import os, threading\nt = threading.Thread(target=lambda: None)\nt.start()\nt.join()\n\
+                  if os.fork() == 0: os._exit(7)\nos.wait()\nif os.fork() == 0: os.kill(os.getpid(), 9)\nos.wait()\nos._exit(0)";
+    let mut python = Command::new("python3").args(["-c", script]).spawn().expect("python3 is needed for this test");
+    let pid = i32::try_from(python.id()).expect("pid");
+    let events = collect_until(&stream, |events| has_exited(events, pid));
+    python.wait().expect("wait");
+    if stream.lost() > 0 {
+        eprintln!("SKIPPED: {} events were lost under load", stream.lost());
+        return;
+    }
+    let threads: Vec<i32> = events
+        .iter()
+        .filter_map(|event| match event.kind {
+            EventKind::Fork { parent_tgid, child_tid, child_tgid, .. } if child_tgid == pid && parent_tgid == pid => {
+                Some(child_tid)
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(threads.len(), 1, "one thread was made");
+    let children: Vec<(i32, i32)> = events
+        .iter()
+        .filter_map(|event| match event.kind {
+            EventKind::Fork { parent_tgid, parent_tid, child_tid, child_tgid }
+                if parent_tgid == pid && child_tid == child_tgid =>
+            {
+                Some((child_tgid, parent_tid))
+            }
+            _ => None,
+        })
+        .collect();
+    assert!(children.iter().all(|(_, by)| *by == pid), "the forking task is named: {children:?}");
+    let status = |child: i32| {
+        events.iter().find_map(|event| match event.kind {
+            EventKind::Exit { tid, status, .. } if tid == child => Some(status),
+            _ => None,
+        })
+    };
+    let ends: Vec<_> = children.iter().map(|(child, _)| status(*child)).collect();
+    assert_eq!(ends, [Some(ExitStatus::Code(7)), Some(ExitStatus::Signal { signal: 9, core: false })]);
+}
+
+#[test]
+fn stamps_are_of_the_boot_clock() {
+    let Some(stream) = stream() else { return };
+    let now = || concmon::clock::Clock::boot_ns(&concmon::clock::SystemClock);
+    let before = now();
+    let mut child = Command::new("/bin/true").spawn().expect("start true");
+    let pid = i32::try_from(child.id()).expect("pid");
+    child.wait().expect("wait");
+    let events = collect_until(&stream, |events| has_exited(events, pid));
+    let own = events.iter().filter(|event| matches!(event.kind, EventKind::Exit { tgid, .. } if tgid == pid));
+    // The distance of the two clocks is measured by two readings, a few microseconds apart.
+    assert!(own.map(|event| event.at_ns).all(|at| at + 1_000_000 >= before && at <= now() + 1_000_000));
+}
+
+#[test]
+fn without_a_stream_two_lists_tell_births_renames_and_deaths() {
+    let proc = FakeProc::new();
+    proc.add(Fake::new(10)).add(Fake::new(20)).add(Fake::new(30).start(77));
+    let mut source = ProcSource::with_system(proc.root(), proc.system()).expect("open the fake tree");
+    let mut lifecycle = Lifecycle::polling("no reason");
+    let mut sweep = || {
+        let snapshot = source.sample(&Request::basic(Needs::empty())).expect("a sample");
+        lifecycle.collect(&snapshot.processes, 5).into_iter().map(|event| event.kind).collect::<Vec<_>>()
+    };
+    assert_eq!(sweep(), [], "what was there before is no news");
+    proc.remove(10).add(Fake::new(20).ran(2, 2).comm("renamed"));
+    proc.remove(30).add(Fake::new(30).start(99)).add(Fake::new(40).ppid(20));
+    let gone = |pid| EventKind::Exit { tid: pid, tgid: pid, status: ExitStatus::Unknown };
+    let born = |pid, parent_tgid| EventKind::Fork { parent_tid: 0, parent_tgid, child_tid: pid, child_tgid: pid };
+    let renamed = EventKind::Comm { tid: 20, tgid: 20, comm: concmon::snapshot::Comm::new(b"renamed") };
+    assert_eq!(sweep(), [gone(10), renamed, gone(30), born(30, 1), born(40, 20)]);
+    proc.add(Fake::new(40).ppid(20).ran(3, 3).zombie());
+    assert_eq!(sweep(), [gone(40)], "a zombie has ended");
+    proc.remove(40);
+    assert_eq!(sweep(), [], "and ends only once");
+    assert_eq!(lifecycle.tier(), EventTier::Polling("no reason".to_owned()));
+}

@@ -1,0 +1,9 @@
+//! What several test files share. Each uses a part of it.
+#![allow(
+    dead_code,
+    clippy::expect_used,
+    clippy::allow_attributes,
+    reason = "every test file compiles its own copy and uses a part"
+)]
+
+pub mod fake_proc;
