@@ -96,6 +96,11 @@ impl Drop for Helper {
     }
 }
 
+/// What the run has printed, in whatever pieces it came.
+fn printed(notices: &[Notice]) -> String {
+    notices.iter().filter_map(|n| if let Notice::Output { text, .. } = n { Some(text.as_str()) } else { None }).collect()
+}
+
 fn bare() -> Program {
     Program { path: "/bin/sh".into(), args: Vec::new(), env: Vec::new(), env_remove: Vec::new() }
 }
@@ -177,8 +182,7 @@ fn a_run_starts_clean_and_knows_its_own() {
                   echo $TMPDIR; pwd; grep -E '^Sig(Blk|Ign)' /proc/self/status; ls /proc/self/fd | wc -l; echo oops >&2; exit 3";
     helper.script(script, program, 60_000);
     let seen = helper.until(|n| matches!(n, Notice::Ended { .. }));
-    let text: String =
-        seen.iter().filter_map(|n| if let Notice::Output { text, .. } = n { Some(text.as_str()) } else { None }).collect();
+    let text = printed(&seen);
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines[..2], ["run=1 given=here cargo=", "socket"], "{text}");
     assert_eq!(lines[2], lines[3], "its temporary directory is where it starts");
@@ -206,8 +210,6 @@ fn an_executable_that_is_not_there_is_told() {
     let spec = catalog::find("native/fork").unwrap().defaults();
     helper.order(&Order::Launch { run: 1, spec, program: Program { path: "/nonexistent/python".into(), ..bare() } });
     let seen = helper.until(|n| matches!(n, Notice::Ended { .. }));
-    let said = seen
-        .iter()
-        .any(|n| matches!(n, Notice::Output { text, .. } if text.contains("/nonexistent/python could not be executed: ENOENT")));
+    let said = printed(&seen).contains("/nonexistent/python could not be executed: ENOENT");
     assert!(said, "{seen:?}");
 }
