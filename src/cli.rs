@@ -232,6 +232,9 @@ pub struct LabRunArgs {
     /// Seconds after which a run is killed
     #[arg(long, value_name = "SECS")]
     pub timeout: Option<f64>,
+    /// Milliseconds the workers stay after their work, to be looked at
+    #[arg(long, value_name = "MS")]
+    pub hold_ms: Option<u32>,
     /// Seed of everything random
     #[arg(long, value_name = "SEED")]
     pub seed: Option<u64>,

@@ -6,7 +6,7 @@
 mod support;
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,8 @@ use concmon::lab::run::{Outcome, RunPhase};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use support::{await_end, await_workers, launcher, spec};
+
+const PROCESS_SYSTEMS: [&str; 5] = ["native/fork", "native/exec", "native/spawn", "native/forkserver", "native/process-pool"];
 
 const MARK: &str = "CONCMON_TEST_MARK";
 
@@ -43,31 +45,39 @@ fn marked(mark: &str) -> Vec<Marked> {
     .collect()
 }
 
-/// A process of its own that holds a launcher and a run of `workers` forks which do nothing for a minute.
+/// A process of its own that holds a launcher and a run of `workers` workers which do nothing for a minute.
 struct Victim {
     child: Child,
     mark: String,
     dir: PathBuf,
-    _scratch: tempfile::TempDir,
+    /// Removed with the victim.
+    scratch: Option<tempfile::TempDir>,
 }
 
 impl Victim {
     /// Comes back when every worker is there.
-    fn start(workers: u32) -> Self {
+    fn start(system: &str, workers: u32) -> Self {
         let scratch = tempfile::tempdir().unwrap();
-        let dir = scratch.path().to_owned();
-        let mark = dir.file_name().unwrap().to_str().unwrap().to_owned();
+        let mut victim = Self::start_in(scratch.path(), system, workers);
+        victim.scratch = Some(scratch);
+        victim
+    }
+
+    /// The same with this directory for what the helper puts into files.
+    fn start_in(dir: &Path, system: &str, workers: u32) -> Self {
+        let mark = format!("{}-{workers}", dir.display());
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "the_victim", "--ignored", "--nocapture"])
             .env(MARK, &mark)
-            .env("XDG_RUNTIME_DIR", &dir)
+            .env("XDG_RUNTIME_DIR", dir)
+            .env("VICTIM_SYSTEM", system)
             .env("VICTIM_WORKERS", workers.to_string())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
         assert!(lines.any(|line| line.contains("the run is up")), "the victim could not start its run");
-        Self { child, mark, dir, _scratch: scratch }
+        Self { child, mark, dir: dir.to_owned(), scratch: None }
     }
 
     fn processes(&self) -> Vec<Marked> {
@@ -82,13 +92,22 @@ impl Victim {
         (guard, helpers.iter().find(|p| p.ppid == guard).unwrap().pid)
     }
 
-    /// Waits until nothing but the victim itself is left; panics with what is after a second.
+    /// Waits until no process but the victim itself and no file is left; panics with what is after a second.
     fn assert_contained(&self) {
+        self.assert_gone(|dir| std::fs::read_dir(dir).unwrap().flatten().map(|e| e.path()).collect());
+    }
+
+    /// The same for processes alone.
+    fn assert_no_process(&self) {
+        self.assert_gone(|_| Vec::new());
+    }
+
+    fn assert_gone(&self, files: impl Fn(&Path) -> Vec<PathBuf>) {
         let began = Instant::now();
         loop {
             let left: Vec<Marked> =
                 self.processes().into_iter().filter(|p| p.pid != self.child.id().cast_signed() && p.state != 'Z').collect();
-            let files: Vec<_> = std::fs::read_dir(&self.dir).unwrap().flatten().map(|e| e.path()).collect();
+            let files = files(&self.dir);
             if left.is_empty() && files.is_empty() {
                 return;
             }
@@ -118,9 +137,10 @@ fn kill_now(pid: i32) {
 #[ignore = "it is started by the other tests and waits to be killed"]
 fn the_victim() {
     let Some(workers) = std::env::var("VICTIM_WORKERS").ok().and_then(|n| n.parse().ok()) else { return };
+    let system = std::env::var("VICTIM_SYSTEM").unwrap();
     let launcher = launcher();
     let long =
-        RunSpec { workers, tasks: workers, task_size: Some(60_000), timeout_ms: 120_000, ..spec("native/fork", TaskKind::Sleep) };
+        RunSpec { workers, tasks: workers, task_size: Some(60_000), timeout_ms: 120_000, ..spec(&system, TaskKind::Sleep) };
     let id = launcher.launch(long).unwrap();
     await_workers(&launcher, id, workers);
     println!("the run is up");
@@ -132,7 +152,7 @@ fn the_victim() {
 
 #[test]
 fn killing_concmon_in_a_run_of_200_workers_leaves_nothing() {
-    let mut victim = Victim::start(200);
+    let mut victim = Victim::start("native/fork", 200);
     assert!(victim.processes().len() >= 203, "victim, guard, supervisor, root and 200 workers");
     victim.child.kill().unwrap();
     victim.child.wait().unwrap();
@@ -141,32 +161,39 @@ fn killing_concmon_in_a_run_of_200_workers_leaves_nothing() {
 
 #[test]
 fn killing_the_supervisor_leaves_nothing() {
-    let victim = Victim::start(50);
-    kill_now(victim.helpers().1);
-    victim.assert_contained();
+    for system in PROCESS_SYSTEMS {
+        let victim = Victim::start(system, 20);
+        kill_now(victim.helpers().1);
+        victim.assert_contained();
+    }
 }
 
 #[test]
 fn killing_the_guard_leaves_nothing() {
-    let victim = Victim::start(50);
-    kill_now(victim.helpers().0);
-    victim.assert_contained();
+    for system in PROCESS_SYSTEMS {
+        let victim = Victim::start(system, 20);
+        kill_now(victim.helpers().0);
+        victim.assert_contained();
+    }
 }
 
 #[test]
 fn killing_everybody_but_the_workers_at_once_leaves_no_process() {
-    let mut victim = Victim::start(50);
-    let (guard, supervisor) = victim.helpers();
-    for pid in [guard, supervisor] {
-        kill_now(pid);
+    for system in PROCESS_SYSTEMS {
+        let mut victim = Victim::start(system, 20);
+        let (guard, supervisor) = victim.helpers();
+        for pid in [guard, supervisor] {
+            kill_now(pid);
+        }
+        victim.child.kill().unwrap();
+        victim.child.wait().unwrap();
+        // Parent-death signals end the processes. There is nobody left to remove the directory: the next helper does.
+        victim.assert_no_process();
+        let again = Victim::start_in(&victim.dir, system, 1);
+        let dirs = std::fs::read_dir(&victim.dir).unwrap().count();
+        assert_eq!(dirs, 1, "{system}: what was left behind is gone, the directory of the new helper is there");
+        drop(again);
     }
-    victim.child.kill().unwrap();
-    victim.child.wait().unwrap();
-    // There is nobody left to remove the directory; parent-death signals end the processes.
-    for entry in std::fs::read_dir(&victim.dir).unwrap().flatten() {
-        std::fs::remove_dir_all(entry.path()).unwrap();
-    }
-    victim.assert_contained();
 }
 
 #[test]

@@ -104,6 +104,27 @@ fn thread_systems_have_a_tid_for_each_worker_in_the_roots_pid() {
 }
 
 #[test]
+fn async_tasks_share_one_tid_and_their_sleeps_overlap() {
+    let spec = RunSpec { workers: 50, tasks: 50, task_size: Some(50), ..spec("native/event-loop", TaskKind::Sleep) };
+    let run = run_it(&spec);
+    assert_done(&run);
+    assert_worked(&run);
+    assert_eq!(tids(&run), [run.root_pid.unwrap()].into());
+    assert!(run.workers.iter().all(|w| w.how == Some(Creation::AsyncTask) && w.creation_ns().is_some() && w.exited_ns.is_some()));
+    let one_by_one = 50 * 50_000_000;
+    assert!(run.costs.wall_ns.is_some_and(|wall| wall < one_by_one / 2), "{:?}", run.costs.wall_ns);
+}
+
+#[test]
+fn a_computation_on_an_event_loop_holds_the_others_up() {
+    let run = run_it(&RunSpec { task_size: Some(300), ..spec("native/event-loop", TaskKind::Pi) });
+    assert_done(&run);
+    let mut spans: Vec<_> = run.workers.iter().flat_map(|w| &w.spans).map(|s| (s.start_ns, s.end_ns.unwrap())).collect();
+    spans.sort_unstable();
+    assert!(spans.windows(2).all(|pair| pair[0].1 <= pair[1].0), "never two at a time: {spans:?}");
+}
+
+#[test]
 fn sequential_is_the_root_alone() {
     let run = run_it(&spec("native/sequential", TaskKind::Factorial));
     assert_done(&run);

@@ -2,11 +2,12 @@
 
 use std::io::{self, Write};
 use std::path::Path;
-use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::cli::{LabRunArgs, exit};
 use crate::lab::catalog::{self, Backend, RunSpec, SYSTEMS, System, TaskKind};
 use crate::lab::launcher::{LaunchError, Launcher, Limits};
 use crate::lab::run::{Outcome, Run, RunId, RunPhase};
@@ -33,8 +34,8 @@ pub struct LabRunOptions {
     pub parent_mb: Option<u32>,
     /// Runs per number of workers, at least 1.
     pub repeat: u32,
-    /// Seconds before a run is killed.
-    pub timeout_s: Option<u64>,
+    /// Milliseconds before a run is killed.
+    pub timeout_ms: Option<u64>,
     /// Milliseconds that workers stay after their work.
     pub hold_ms: Option<u32>,
     /// Seed of everything random.
@@ -58,15 +59,42 @@ pub enum Ended {
     Unavailable,
 }
 
-impl From<Ended> for ExitCode {
-    fn from(ended: Ended) -> Self {
-        match ended {
-            Ended::Done => Self::SUCCESS,
-            Ended::Failed => Self::from(1),
-            Ended::BadUsage => Self::from(2),
-            Ended::Unavailable => Self::from(3),
+impl Ended {
+    /// The exit code.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => exit::OK,
+            Self::Failed => exit::FAILED,
+            Self::BadUsage => exit::USAGE,
+            Self::Unavailable => exit::UNAVAILABLE,
         }
     }
+}
+
+impl From<&LabRunArgs> for LabRunOptions {
+    fn from(args: &LabRunArgs) -> Self {
+        Self {
+            system: args.system.clone(),
+            task: args.task.map(|task| task.kind.name().to_owned()),
+            task_size: args.task.and_then(|task| task.size),
+            workers: args.workers.clone(),
+            tasks: args.tasks,
+            parent_mb: args.parent_mb,
+            repeat: args.repeat,
+            timeout_ms: args.timeout.map(milliseconds),
+            hold_ms: args.hold_ms,
+            seed: args.seed,
+            python: None,
+            json: args.json,
+        }
+    }
+}
+
+/// Whole milliseconds of a number of seconds; 0, which no run accepts, for what is no duration.
+fn milliseconds(seconds: f64) -> u64 {
+    let duration = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Prints the systems. An error is one of writing.
@@ -167,7 +195,7 @@ fn specs(options: &LabRunOptions) -> Result<Vec<RunSpec>, LaunchError> {
     spec.parent_mb = options.parent_mb.unwrap_or(spec.parent_mb);
     spec.hold_ms = options.hold_ms.unwrap_or(0);
     spec.seed = options.seed.unwrap_or(spec.seed);
-    spec.timeout_ms = options.timeout_s.map_or(spec.timeout_ms, |s| s.saturating_mul(1000));
+    spec.timeout_ms = options.timeout_ms.unwrap_or(spec.timeout_ms);
     spec.python.clone_from(&options.python);
     if options.workers.is_empty() {
         return Ok(vec![spec]);

@@ -75,28 +75,15 @@ fn run(low: &LowArgs) -> Result<(), Failure> {
         Some(Command::Events(args)) => events::run(&config, args),
         Some(Command::Lab { command: LabCommand::List { json } }) => Ok(output::with_stdout(|out| lab::list(*json, out))?),
         Some(Command::Lab { command: LabCommand::Run(args) }) => lab_run(&config, args),
-        None => Err(Failure::Unavailable(anyhow::anyhow!("this build has no monitor"))),
+        None => crate::engine::run(&config).map_err(monitor_failure),
     }
 }
 
 /// `concmon lab run`: within the config's limits.
 fn lab_run(config: &Config, args: &LabRunArgs) -> Result<(), Failure> {
     config.lab.check(args)?;
-    let options = lab::LabRunOptions {
-        system: args.system.clone(),
-        task: args.task.map(|task| task.kind.name().to_owned()),
-        task_size: args.task.and_then(|task| task.size),
-        workers: args.workers.clone(),
-        tasks: args.tasks,
-        parent_mb: args.parent_mb,
-        repeat: args.repeat,
-        // Checked above: between a tenth of a second and a day.
-        timeout_s: Some(args.timeout.unwrap_or(config.lab.timeout.as_secs_f64()).ceil() as u64),
-        hold_ms: None,
-        seed: args.seed,
-        python: None,
-        json: args.json,
-    };
+    let mut options = lab::LabRunOptions::from(args);
+    options.timeout_ms = options.timeout_ms.or(u64::try_from(config.lab.timeout.as_millis()).ok());
     let limits = config.lab.to_launcher_limits();
     let mut ended = lab::Ended::Done;
     output::with_stdout(|out| {
@@ -108,6 +95,14 @@ fn lab_run(config: &Config, args: &LabRunArgs) -> Result<(), Failure> {
         lab::Ended::Failed => Err(Failure::Reported(exit::FAILED)),
         lab::Ended::BadUsage => Err(Failure::Reported(exit::USAGE)),
         lab::Ended::Unavailable => Err(Failure::Reported(exit::UNAVAILABLE)),
+    }
+}
+
+/// Why the monitor ended before its user left: no terminal is bad usage, everything else a failure.
+fn monitor_failure(error: anyhow::Error) -> Failure {
+    match error.downcast::<TerminalError>() {
+        Ok(terminal) => terminal.into(),
+        Err(other) => Failure::Failed(other),
     }
 }
 

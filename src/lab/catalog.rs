@@ -377,6 +377,18 @@ pub static SYSTEMS: &[System] = &[
         quick_key: Some('t'),
     },
     System {
+        id: "native/event-loop",
+        title: "event loop",
+        lesson: "Each worker is an async task: one thread runs them all and goes on with another whenever one waits. \
+                 Watch many workers behind a single TID asleep in epoll, and with task pi how one that computes holds up the rest.",
+        section: Section::Async,
+        backend: Backend::Native,
+        tasks: &[TaskKind::Sleep, TaskKind::None, TaskKind::Factorial, TaskKind::Pi],
+        params: Params { workers: Some(10), fixed_workers: 0, tasks: Some(10), parent_mb: true },
+        shape: no_workers,
+        quick_key: Some('a'),
+    },
+    System {
         id: "native/states",
         title: "process states",
         lesson: "One child is held in each state: R running, S sleeping, D waiting for its vfork, T stopped, t traced, Z zombie; one ends. \

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use crate::app::App;
 use crate::app::actions::{ACTIONS, Action, Context};
 use crate::app::layer::{Input, Layer};
-use crate::app::msg::{Command, Level};
+use crate::app::msg::Level;
 use crate::text::{Charset, sanitize_str};
 
 use super::layout::input_label;
@@ -15,8 +15,6 @@ use super::theme::Theme;
 
 /// A labelled key of the bar and its cells.
 pub struct Button {
-    /// What it does.
-    pub command: Command,
     /// First cell.
     pub x: u16,
     /// Cells.
@@ -52,7 +50,7 @@ pub fn buttons(app: &App, area: Rect) -> Vec<(Button, &'static Action)> {
         if x + width > area.right() {
             break;
         }
-        out.push((Button { command: action.command, x, width }, action));
+        out.push((Button { x, width }, action));
         x += width;
     }
     out

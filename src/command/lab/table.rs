@@ -43,7 +43,7 @@ fn one(run: &Run, out: &mut dyn Write) -> io::Result<()> {
     if spec.parent_mb > 0 {
         title += &format!(", parent {} MB", spec.parent_mb);
     }
-    writeln!(out, "{title}  [{}]", why.map_or_else(|| word.to_owned(), |why| format!("{word}: {why}")))?;
+    writeln!(out, "{title}  [{}]", why.map_or_else(|| word.to_owned(), |why| format!("{word}: {}", clean(why))))?;
     let c = &run.costs;
     line(out, "create", &c.creation_ns.map_or_else(|| "-".into(), |s| creation(&s)))?;
     let cpu = format!("user {}, system {}", time(c.user_ns), time(c.sys_ns));
@@ -73,14 +73,19 @@ fn one(run: &Run, out: &mut dyn Write) -> io::Result<()> {
     if !run.output.is_empty() {
         writeln!(out, "  output:")?;
         for text in run.output.lines() {
-            writeln!(out, "    {}", text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect::<String>())?;
+            writeln!(out, "    {}", clean(text))?;
         }
     }
     Ok(())
 }
 
 fn line(out: &mut dyn Write, name: &str, text: &str) -> io::Result<()> {
-    writeln!(out, "  {name:<8} {text}")
+    writeln!(out, "  {:<8} {}", clean(name), clean(text))
+}
+
+/// What a run says may hold anything; a terminal must not obey it.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "shown with three digits")]

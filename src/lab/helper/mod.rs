@@ -8,18 +8,22 @@
 //! * the guard is killed: the supervisor gets SIGTERM (parent-death signal) and kills every run;
 //! * both at once: run roots get SIGKILL (parent-death signal), and so do native workers when their creator ends.
 
+mod cgroup;
 mod family;
 mod run;
 mod start;
 mod supervisor;
 mod sys;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use nix::unistd::{ForkResult, Pid, getpid};
 
+/// Name of the lock in a helper's directory.
+const LOCK: &str = "lock";
 /// Longest the guard goes on killing.
 const GUARD_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -40,7 +44,9 @@ fn prepare() -> std::io::Result<ExitCode> {
     // Away from the terminal's process group: Ctrl-C is for concmon. It fails only for a group leader, which concmon never makes us.
     let _ = nix::unistd::setsid();
     nix::sys::prctl::set_child_subreaper(true)?;
-    let dir = private_dir()?;
+    sweep_stale();
+    cgroup::sweep();
+    let (dir, _lock) = private_dir()?;
     let guard = getpid();
     match sys::fork()? {
         ForkResult::Parent { child } => {
@@ -55,14 +61,42 @@ fn prepare() -> std::io::Result<ExitCode> {
     }
 }
 
-/// A directory that only this user can enter, for sockets and temporary files of runs.
-fn private_dir() -> std::io::Result<PathBuf> {
-    let base = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|p| p.is_absolute() && p.is_dir());
-    let made = base.and_then(|base| nix::unistd::mkdtemp(&base.join("concmon-lab-XXXXXX")).ok());
-    match made {
-        Some(dir) => Ok(dir),
-        // mkdtemp(3) makes it with mode 0700.
-        None => Ok(nix::unistd::mkdtemp(&std::env::temp_dir().join("concmon-lab-XXXXXX"))?),
+/// Where private directories are made: the user's runtime directory, or the one for temporary files.
+fn bases() -> Vec<PathBuf> {
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|p| p.is_absolute() && p.is_dir());
+    runtime.into_iter().chain([std::env::temp_dir()]).collect()
+}
+
+/// A directory that only this user can enter (mkdtemp(3) makes it with mode 0700), for sockets and temporary files of runs, and the lock
+/// that says that it is in use: guard and supervisor hold it until both have ended.
+fn private_dir() -> std::io::Result<(PathBuf, File)> {
+    let mut result = Err(nix::errno::Errno::ENOENT);
+    for base in bases() {
+        result = nix::unistd::mkdtemp(&base.join("concmon-lab-XXXXXX"));
+        if result.is_ok() {
+            break;
+        }
+    }
+    let dir = result?;
+    let lock = File::create(dir.join(LOCK))?;
+    lock.lock()?;
+    Ok((dir, lock))
+}
+
+/// Removes what helpers have left behind that were killed together with their guards: directories whose lock nobody holds any more.
+fn sweep_stale() {
+    use std::os::unix::fs::MetadataExt;
+    let me = nix::unistd::geteuid().as_raw();
+    for entry in bases().iter().filter_map(|base| std::fs::read_dir(base).ok()).flatten().flatten() {
+        let path = entry.path();
+        let named = entry.file_name().as_encoded_bytes().starts_with(b"concmon-lab-");
+        // Not through a link, and not of others.
+        if named && std::fs::symlink_metadata(&path).is_ok_and(|m| m.is_dir() && m.uid() == me) {
+            let free = File::open(path.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok());
+            if free {
+                let _ = std::fs::remove_dir_all(&path);
+            }
+        }
     }
 }
 
@@ -92,6 +126,7 @@ fn stand_guard(supervisor: Pid, dir: &Path) -> ExitCode {
         while sys::reap_one().is_some() {}
         std::thread::sleep(Duration::from_millis(1));
     }
+    cgroup::sweep();
     // Nothing is lost if it is gone already: the supervisor removes it when it ends as it should.
     let _ = std::fs::remove_dir_all(dir);
     ExitCode::from(u8::try_from(code).unwrap_or(1))

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 
+use super::cgroup::Group;
 use super::family::{self, Proc};
 use super::start::Started;
 use super::sys;
@@ -55,6 +56,7 @@ pub struct Active {
     pub root: i32,
     spec: RunSpec,
     root_gone: bool,
+    group: Option<Group>,
     dir: PathBuf,
     known: HashSet<(i32, u64)>,
     deadline: Instant,
@@ -78,6 +80,7 @@ impl Active {
             deadline: now + Duration::from_millis(spec.timeout_ms),
             spec,
             root_gone: false,
+            group: started.group,
             dir: started.dir,
             known: HashSet::new(),
             ending: None,
@@ -280,6 +283,9 @@ impl Active {
     fn family(&mut self) -> Vec<Proc> {
         let all: HashMap<i32, Proc> = family::scan();
         let me = nix::unistd::getpid().as_raw();
+        // Whoever is in the run's control group is of the run, wherever it has gone in the tree.
+        let inside = self.group.iter().flat_map(Group::members).filter_map(|pid| all.get(&pid));
+        self.known.extend(inside.map(|p| (p.pid, p.start)));
         let members = family::members(&all, me, self.root, self.id, &self.known);
         self.known.extend(members.iter().map(|p| (p.pid, p.start)));
         members
@@ -313,6 +319,9 @@ impl Active {
             let (trackers, others): (Vec<&Proc>, Vec<&Proc>) =
                 members.iter().filter(|p| !p.is_dead()).partition(|p| family::is_tracker(p.pid));
             let spare = began < ending.since + TRACKER_GRACE;
+            if trackers.is_empty() && !others.is_empty() && ending.reason.is_some() {
+                self.group.iter().for_each(Group::kill);
+            }
             let targets = if others.is_empty() && !spare { trackers } else { others };
             for target in targets {
                 if sys::kill(target) && ending.reason.is_none() {
@@ -320,11 +329,14 @@ impl Active {
                 }
             }
         }
-        self.next_look = Instant::now() + Duration::from_millis(2).max(began.elapsed());
+        // Soon, as most end at once; less often the longer it takes: somebody in an uninterruptible sleep ends when its device answers.
+        let pause = (began - ending.since) / 8;
+        self.next_look = Instant::now() + pause.clamp(Duration::from_millis(2), Duration::from_millis(250)).max(began.elapsed());
     }
 
     fn finish(&mut self, killed: Option<KillReason>, out: &mut Vec<Notice>) {
         self.drain(out);
+        self.group = None;
         // Nothing in it is worth a failure of the run.
         let _ = std::fs::remove_dir_all(&self.dir);
         let orphans = u32::try_from(self.orphans.len()).unwrap_or(u32::MAX);

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{ForkResult, getpid};
 
+use super::cgroup::Group;
 use super::sys::{self, Exec};
 use crate::lab::catalog::RunSpec;
 use crate::lab::control::Program;
@@ -20,6 +21,7 @@ pub struct Started {
     pub dir: PathBuf,
     pub listener: UnixListener,
     pub output: PipeReader,
+    pub group: Option<Group>,
 }
 
 /// Starts the root of run `run`; the error is one sentence.
@@ -41,7 +43,9 @@ fn start_in(dir: &Path, run: u32, spec: &RunSpec, program: &Program) -> Result<S
     let (output, theirs) = pipe().map_err(|e| format!("no pipe for the run's output: {e}"))?;
     let null = std::fs::File::open("/dev/null").map_err(|e| format!("/dev/null: {e}"))?;
     let also = theirs.try_clone().map_err(|e| format!("the pipe for the run's output: {e}"))?;
+    let group = Group::create(run, spec.workers);
     let exec = Exec {
+        group: group.as_ref().map(Group::procs),
         path: c_string(program.path.as_os_str().as_bytes())?,
         args: program.args.iter().map(|a| c_string(a.as_bytes())).collect::<Result<_, _>>()?,
         env: environment(program, dir, &socket, run, spec)?,
@@ -54,7 +58,7 @@ fn start_in(dir: &Path, run: u32, spec: &RunSpec, program: &Program) -> Result<S
     match sys::fork().map_err(|e| format!("the run root could not be forked: {e}"))? {
         ForkResult::Parent { child } => {
             set_nonblocking(&output)?;
-            Ok(Started { root: child.as_raw(), dir: dir.to_owned(), listener, output })
+            Ok(Started { root: child.as_raw(), dir: dir.to_owned(), listener, output, group })
         }
         ForkResult::Child => {
             let Err(e) = exec.become_it(helper);

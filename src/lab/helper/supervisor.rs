@@ -53,6 +53,7 @@ pub fn run(control: OwnedFd, dir: &Path, guard: Pid) -> io::Result<()> {
     if getppid() != guard {
         return Ok(());
     }
+    sys::limit_files(sys::FileLimit::Most);
     let control = UnixStream::from(control);
     control.set_nonblocking(true)?;
     let signals = SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;

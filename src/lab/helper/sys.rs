@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::path::PathBuf;
 
 use nix::errno::Errno;
 use nix::libc;
@@ -70,6 +71,8 @@ pub fn fork() -> Result<ForkResult, Errno> {
 
 /// What the child becomes.
 pub struct Exec {
+    /// File of a control group to move to first.
+    pub group: Option<PathBuf>,
     pub path: CString,
     pub args: Vec<CString>,
     pub env: Vec<CString>,
@@ -88,21 +91,29 @@ impl Exec {
             return Err(Errno::ESRCH);
         }
         reset_signals()?;
+        if let Some(group) = &self.group {
+            // Where it is refused the run is held by its session and parents alone.
+            let _ = std::fs::write(group, "0");
+        }
         // If memory runs out the run is to go, not the person's editor. Not allowed in some sandboxes, and then left alone.
         let _ = std::fs::write("/proc/self/oom_score_adj", "600");
         nix::unistd::dup2_stdin(&self.stdin)?;
         nix::unistd::dup2_stdout(&self.stdout)?;
         nix::unistd::dup2_stderr(&self.stderr)?;
         close_on_exec_from(3);
+        limit_files(FileLimit::Own);
         nix::unistd::chdir(self.dir.as_c_str())?;
         nix::unistd::execve(&self.path, &self.args, &self.env)
     }
 }
 
 fn reset_signals() -> Result<(), Errno> {
-    for number in 1..=libc::SIGRTMAX() {
-        // SAFETY: the default action involves no code of ours. SIGKILL, SIGSTOP and the C library's own refuse, and need no reset.
-        unsafe { libc::signal(number, libc::SIG_DFL) };
+    // All zero is SIG_DFL with no flags and an empty mask in every architecture's `struct sigaction` of the kernel, which is no longer.
+    let default = [0_u64; 8];
+    for number in 1..=64 {
+        // SAFETY: the kernel reads the struct, and is given nowhere to write. The system call itself, because the C library refuses its
+        // own two signals, which may have been inherited as ignored. SIGKILL and SIGSTOP refuse, and need no reset.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, number, default.as_ptr(), std::ptr::null_mut::<u64>(), 8) };
     }
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
 }
@@ -110,6 +121,25 @@ fn reset_signals() -> Result<(), Errno> {
 fn close_on_exec_from(first: libc::c_uint) {
     // SAFETY: takes numbers; marks descriptors only. Kernels before 5.11 refuse: there CLOEXEC at creation is what protects.
     unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+}
+
+/// How many descriptors a process may have open.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum FileLimit {
+    /// As many as allowed: the helper has a connection for each worker.
+    Most,
+    /// As it was when concmon started the helper: what a run is to see.
+    Own,
+}
+
+static OWN_FILES: std::sync::OnceLock<u64> = std::sync::OnceLock::new();
+
+/// Sets `RLIMIT_NOFILE`. A refusal leaves it as it is, which only bounds how many workers can report.
+pub fn limit_files(limit: FileLimit) {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
+    let own = *OWN_FILES.get_or_init(|| soft);
+    let _ = setrlimit(Resource::RLIMIT_NOFILE, if limit == FileLimit::Most { hard } else { own }, hard);
 }
 
 /// Takes over a standard descriptor that holds the control socket, leaving `/dev/null` in its place.

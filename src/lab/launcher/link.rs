@@ -125,7 +125,6 @@ impl Link {
         let reading = socket.try_clone().map_err(|e| failed("the control socket", &e))?;
         // A socket option that cannot be set costs patience only.
         let _ = socket.set_write_timeout(Some(ORDER_TIMEOUT));
-        let _ = reading.set_read_timeout(Some(PUBLISH_EVERY));
         let alive = Arc::new(AtomicBool::new(true));
         let (tell, finished) = mpsc::channel();
         let flag = Arc::clone(&alive);
@@ -171,8 +170,15 @@ fn read_notices(socket: UnixStream, shared: &Shared) {
     let mut reader = BufReader::with_capacity(64 * 1024, socket);
     let mut line = Vec::new();
     let mut published = Instant::now();
+    // With nothing to publish the thread sleeps until there is something to read: an idle lab costs nothing.
     let mut pending = false;
+    let mut timeout = false;
     loop {
+        if timeout != pending {
+            timeout = pending;
+            // It could only fail for a closed socket, which the next read tells.
+            let _ = reader.get_ref().set_read_timeout(pending.then_some(PUBLISH_EVERY));
+        }
         match reader.read_until(b'\n', &mut line) {
             Ok(0) => return,
             Ok(_) if line.ends_with(b"\n") => {

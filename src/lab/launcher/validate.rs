@@ -5,6 +5,8 @@ use crate::lab::catalog::{RunSpec, Section, System, TaskKind};
 
 /// Memory left to everybody else, MB.
 const SPARE_MB: u64 = 256;
+/// More pids than any run may use.
+const PLENTY: u64 = 4096;
 /// Pids left to everybody else.
 const SPARE_PIDS: u64 = 64;
 /// What one process of a run needs at least (stack, page tables, private pages), MB; a generous round figure.
@@ -45,7 +47,7 @@ fn read_free_tasks() -> Option<u64> {
         [read_number("/proc/sys/kernel/pid_max"), read_number("/proc/sys/kernel/threads-max")].into_iter().flatten().min()?;
     let machine = most.saturating_sub(tasks);
     let group = read_pids_cgroup();
-    let user = read_user_tasks_left();
+    let user = read_user_tasks_left(tasks);
     Some([Some(machine), group, user].into_iter().flatten().min().unwrap_or(machine))
 }
 
@@ -68,8 +70,9 @@ fn read_pids_cgroup() -> Option<u64> {
     .min()
 }
 
-/// Room under `RLIMIT_NPROC`, which does not bind root. Tasks of the user are counted by the links below the owned `/proc/PID`.
-fn read_user_tasks_left() -> Option<u64> {
+/// Room under `RLIMIT_NPROC`, which does not bind root; `all` is the number of tasks of the machine. Only if that leaves little room are
+/// the user's own tasks counted, by the links of each owned `/proc/PID/task`: the walk would be felt on a busy machine.
+fn read_user_tasks_left(all: u64) -> Option<u64> {
     use std::os::unix::fs::MetadataExt;
     let uid = nix::unistd::Uid::effective();
     if uid.is_root() {
@@ -78,6 +81,9 @@ fn read_user_tasks_left() -> Option<u64> {
     let (soft, _) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NPROC).ok()?;
     if soft == nix::libc::RLIM_INFINITY {
         return None;
+    }
+    if soft.saturating_sub(all) > PLENTY {
+        return Some(soft - all);
     }
     let mut tasks = 0;
     for entry in std::fs::read_dir("/proc").ok()?.flatten() {
@@ -181,4 +187,45 @@ fn check_room(system: &System, spec: &RunSpec, machine: &Machine) -> Result<(), 
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::catalog::find;
+
+    fn judge(system: &str, change: impl FnOnce(&mut RunSpec), machine: Machine) -> Result<(), LaunchError> {
+        let system = find(system).unwrap();
+        let mut spec = system.defaults();
+        change(&mut spec);
+        validate(system, &spec, &Limits::default(), &machine)
+    }
+
+    #[test]
+    fn memory_is_counted_for_every_copy() {
+        let machine = Machine { available_mb: Some(1_000), free_tasks: Some(10_000) };
+        let touch = |spec: &mut RunSpec| {
+            (spec.task, spec.task_size, spec.parent_mb, spec.workers) = (TaskKind::Touch, Some(100), 100, 8);
+        };
+        let refused = judge("native/fork", touch, machine).unwrap_err().to_string();
+        assert!(refused.contains("may need 908 MB") && refused.contains("1000 MB are available"), "{refused}");
+        assert_eq!(judge("native/thread", touch, machine), Ok(()), "threads share one memory");
+        assert_eq!(judge("native/fork", touch, Machine::default()), Ok(()), "a guard without a figure does not hold");
+    }
+
+    #[test]
+    fn pids_are_left_to_others() {
+        let machine = Machine { available_mb: None, free_tasks: Some(100) };
+        assert!(
+            matches!(judge("native/fork", |s| s.workers = 50, machine), Err(LaunchError::TooLarge(why)) if why.contains("only 100 are left"))
+        );
+        assert_eq!(judge("native/fork", |s| s.workers = 8, machine), Ok(()));
+    }
+
+    #[test]
+    fn this_machine_can_be_read() {
+        let machine = Machine::read();
+        assert!(machine.available_mb.is_some_and(|mb| mb > 0), "{machine:?}");
+        assert!(machine.free_tasks.is_some_and(|n| n > 0), "{machine:?}");
+    }
 }

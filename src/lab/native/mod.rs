@@ -2,6 +2,7 @@
 
 mod arena;
 mod birth;
+mod event_loop;
 mod exec;
 mod fork;
 mod forkserver;
@@ -40,6 +41,7 @@ fn system(id: &str) -> Option<Entry> {
         "native/process-pool" => (Creation::Fork, process_pool::run),
         "native/thread" => (Creation::Thread, thread::run),
         "native/thread-pool" => (Creation::Thread, thread_pool::run),
+        "native/event-loop" => (Creation::AsyncTask, event_loop::run),
         "native/states" => (Creation::Fork, states::run),
         _ => return None,
     })

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use nix::unistd::{Pid, getpid, getppid, gettid};
 
-use super::arena::{Arena, Ballast, EXITED, FINISHED, READY, Span, futex_wait, futex_wake};
+use super::arena::{Arena, Ballast, EXITED, FINISHED, READY, futex_wait, futex_wake};
 use super::tasks;
 use crate::clock::monotonic_ns;
 use crate::lab::catalog::RunSpec;
@@ -37,21 +37,40 @@ impl Worker<'_> {
         wait_for(&self.arena.header().go);
     }
 
-    /// Does every unit that falls to this worker when they are dealt out in turn.
-    pub fn work_share(&self) {
+    /// The units that fall to this worker when they are dealt out in turn.
+    pub fn share(&self) -> impl Iterator<Item = usize> + use<> {
         let (tasks, workers) = (self.arena.spans().len(), self.arena.slots().len().max(1));
-        for k in (self.index as usize..tasks).step_by(workers) {
+        (self.index as usize..tasks).step_by(workers)
+    }
+
+    /// Does its share.
+    pub fn work_share(&self) {
+        for k in self.share() {
             self.work(k);
         }
     }
 
     /// Does unit `k`.
     pub fn work(&self, k: usize) {
-        let Some(span) = self.arena.spans().get(k) else { return };
-        span.worker.store(self.index, Ordering::Relaxed);
-        span.start_ns.store(monotonic_ns(), Ordering::Release);
+        self.begin(k);
         let result = tasks::perform(self.spec, u32::try_from(k).unwrap_or(u32::MAX), self.ballast);
-        end_span(span, result);
+        self.end(k, result);
+    }
+
+    /// Notes that unit `k` begins here.
+    pub fn begin(&self, k: usize) {
+        if let Some(span) = self.arena.spans().get(k) {
+            span.worker.store(self.index, Ordering::Relaxed);
+            span.start_ns.store(monotonic_ns(), Ordering::Release);
+        }
+    }
+
+    /// Notes that unit `k` has ended with `result`.
+    pub fn end(&self, k: usize, result: u64) {
+        if let Some(span) = self.arena.spans().get(k) {
+            span.result.store(result, Ordering::Relaxed);
+            span.end_ns.store(monotonic_ns(), Ordering::Release);
+        }
     }
 
     /// Says that its share is done and waits until all may leave.
@@ -86,11 +105,6 @@ impl Worker<'_> {
         }
         self.arena.nudge();
     }
-}
-
-fn end_span(span: &Span, result: u64) {
-    span.result.store(result, Ordering::Relaxed);
-    span.end_ns.store(monotonic_ns(), Ordering::Release);
 }
 
 fn wait_for(word: &std::sync::atomic::AtomicU32) {
