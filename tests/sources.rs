@@ -181,6 +181,21 @@ fn the_leaders_times_are_unknown_and_not_the_groups_when_threads_are_not_asked_f
     assert_eq!((process.utime_ns, process.leader.utime_ns, process.run_ns), (Some(6_000_000_000), None, None));
 }
 
+#[test]
+fn while_the_kernel_has_created_no_task_the_directory_is_not_listed_and_deaths_are_seen_all_the_same() {
+    let proc = FakeProc::new();
+    let forks = |count: u64| proc.write("stat", format!("cpu  1 1 1 1\nprocesses {count}\nprocs_running 1\n"));
+    forks(500);
+    proc.add(Fake::new(160)).add(Fake::new(320));
+    let mut source = source(&proc);
+    let mut pids = || sweep(&mut source, Needs::empty()).processes.iter().map(|process| process.key.pid).collect::<Vec<_>>();
+    assert_eq!(pids(), [160, 320]);
+    proc.remove(160).add(Fake::new(480));
+    assert_eq!(pids(), [320], "a birth that the count does not know of cannot be");
+    forks(501);
+    assert_eq!(pids(), [320, 480]);
+}
+
 /// A child that does what it is told, one step per line on its standard input.
 struct Puppet {
     child: Child,
