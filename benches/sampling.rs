@@ -3,7 +3,7 @@
 
 use concmon::clock::thread_cpu_ns;
 use concmon::kernel::source::{Needs, Request, Source};
-use concmon::kernel::{BpfSource, ProcSource, raise_descriptor_limit};
+use concmon::kernel::{AutoSource, BpfSource, ProcSource, SourceChoice, raise_descriptor_limit};
 use concmon::snapshot::{ProcessSample, TaskSample};
 use nix::sys::time::TimeValLike;
 
@@ -11,7 +11,10 @@ fn main() {
     let sweeps: u32 = std::env::args().filter_map(|argument| argument.parse().ok()).next().unwrap_or(20);
     raise_descriptor_limit();
     println!("a process is {} bytes, a task {}", size_of::<ProcessSample>(), size_of::<TaskSample>());
-    println!("{:<28} {:>9} {:>7} {:>10} {:>10} {:>9}", "source, needs", "processes", "tasks", "first ms", "sweep ms", "user ms");
+    println!(
+        "{:<28} {:>9} {:>7} {:>10} {:>10} {:>9} {:>8}",
+        "source, needs", "processes", "tasks", "first ms", "sweep ms", "user ms", "rss MiB"
+    );
     // Only the lines whose name contains this.
     let wanted = std::env::args()
         .skip(1)
@@ -32,6 +35,19 @@ fn main() {
                 measure(name, &mut source, needs, sweeps);
             }
             Err(error) => println!("{name:<28} not available: {error}"),
+        }
+    }
+    if "auto, basics".contains(&wanted) {
+        match AutoSource::new("/proc", SourceChoice::Auto) {
+            Ok(mut source) => {
+                // As the program uses it: the better tier comes in from its thread after some sweeps.
+                let request = Request::basic(Needs::empty());
+                while source.sample(&request).is_ok_and(|snapshot| snapshot.report.why.contains("being loaded")) {
+                    std::thread::sleep(std::time::Duration::from_millis(50));
+                }
+                measure("auto, basics", &mut source, Needs::empty(), sweeps);
+            }
+            Err(error) => println!("auto, basics is not available: {error}"),
         }
     }
     for (name, needs) in [
@@ -69,7 +85,13 @@ fn measure(name: &str, source: &mut dyn Source, needs: Needs, sweeps: u32) {
     let ms = |ns: u64| ns as f64 / 1e6;
     let sweep = ms(thread_cpu_ns() - first) / f64::from(sweeps.max(1));
     let user = ms(user_ns() - user_before) / f64::from(sweeps.max(1));
-    println!("{name:<28} {:>9} {:>7} {:>10.2} {sweep:>10.3} {user:>9.3}", size.0, size.1, ms(first - before));
+    println!("{name:<28} {:>9} {:>7} {:>10.2} {sweep:>10.3} {user:>9.3} {:>8.1}", size.0, size.1, ms(first - before), rss_mib());
+}
+
+/// Resident memory of this program; with several sources in one run, of all so far.
+fn rss_mib() -> f64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    statm.split(' ').nth(1).and_then(|pages| pages.parse::<f64>().ok()).map_or(f64::NAN, |pages| pages / 256.0)
 }
 
 /// CPU time of this thread in user mode; the rest of a sweep is the kernel's work.
