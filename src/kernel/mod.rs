@@ -20,5 +20,5 @@ pub use auto_source::{AutoSource, SourceChoice};
 pub use bpf::BpfSource;
 pub use host::HostReader;
 pub use proc_source::ProcSource;
-pub use system::{descriptor_limit, raise_descriptor_limit, system_info};
+pub use system::{descriptor_limit, raise_descriptor_limit, share_heap, system_info};
 pub use users::UserNames;
