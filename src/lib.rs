@@ -32,7 +32,17 @@
 //! * **run root**: the first process of a lab run; everything the run creates descends from it.
 //! * **worker**: what a lab system creates to do work: a process, a thread, or a unit the kernel cannot see.
 
+pub mod app;
+pub mod cli;
 pub mod clock;
+pub mod columns;
+pub mod command;
+pub mod config;
+pub mod derive;
+pub mod export;
 pub mod kernel;
 pub mod lab;
+pub mod query;
 pub mod snapshot;
+pub mod text;
+pub mod ui;

@@ -1,5 +1,8 @@
 //! Dispatches the hidden `__lab-*` entries before any thread, runtime or library state exists, then the command line.
 
 fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+    if let Some(code) = concmon::lab::entry::dispatch() {
+        return code;
+    }
+    concmon::command::main(std::env::args_os())
 }

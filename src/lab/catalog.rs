@@ -1,4 +1,6 @@
 //! The registry of systems: one entry each, from which list, help, README table, parameters and live shape checks derive.
+//!
+//! To add a system: one line in [`SYSTEMS`], and one file in `lab/native/` (or a program in `assets/python/`).
 
 use serde::{Deserialize, Serialize};
 
@@ -140,8 +142,10 @@ pub struct RunSpec {
 /// Which options make sense for a system, with the defaults of an interactive launch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Params {
-    /// Default number of workers; `None`: fixed by the system.
+    /// Default number of workers; `None`: fixed by the system, see [`Params::fixed_workers`].
     pub workers: Option<u32>,
+    /// Number of workers where it cannot be chosen, else 0.
+    pub fixed_workers: u32,
     /// Default number of tasks; `None`: fixed by the system.
     pub tasks: Option<u32>,
     /// Whether parent MB has an effect.
@@ -157,6 +161,8 @@ pub struct Shape {
     pub threads: u32,
     /// Parent of the worker processes: the run root, or a helper process between them (fork server).
     pub parent: ShapeParent,
+    /// State letters of which each must be seen in a process other than the root. Empty: not checked.
+    pub states: &'static str,
 }
 
 /// Whose children worker processes are.
@@ -194,3 +200,192 @@ pub struct System {
     /// Key after `n` that launches it with defaults.
     pub quick_key: Option<char>,
 }
+
+impl System {
+    /// What an interactive launch of it asks for.
+    #[must_use]
+    pub fn defaults(&self) -> RunSpec {
+        RunSpec {
+            system: self.id.to_owned(),
+            task: self.tasks.first().copied().unwrap_or(TaskKind::None),
+            task_size: None,
+            workers: self.params.workers.unwrap_or(self.params.fixed_workers),
+            tasks: self.params.tasks.unwrap_or(0),
+            parent_mb: 0,
+            seed: 1,
+            hold_ms: 0,
+            timeout_ms: 60_000,
+            python: None,
+        }
+    }
+}
+
+impl RunSpec {
+    /// Size of one unit of work in the unit of [`TaskKind::size`], the default filled in; 0 for tasks without a size.
+    #[must_use]
+    pub fn size(&self) -> u32 {
+        self.task.size().map_or(0, |(_, default)| self.task_size.unwrap_or(default))
+    }
+}
+
+/// The system with this id.
+#[must_use]
+pub fn find(id: &str) -> Option<&'static System> {
+    SYSTEMS.iter().find(|s| s.id == id)
+}
+
+/// The id most similar to `id`, for "did you mean": the whole id is compared, and its part after the slash, so that `forksever` finds
+/// `native/forkserver`. `None` if nothing comes near.
+#[must_use]
+pub fn nearest(id: &str) -> Option<&'static str> {
+    let wanted = id.to_lowercase();
+    let score = |system: &System| {
+        let name = system.id.rsplit('/').next().unwrap_or(system.id);
+        strsim::jaro_winkler(&wanted, system.id).max(strsim::jaro_winkler(&wanted, name))
+    };
+    SYSTEMS
+        .iter()
+        .map(|s| (score(s), s.id))
+        .filter(|(score, _)| *score > 0.75)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, id)| id)
+}
+
+const CPU_TASKS: &[TaskKind] = &[TaskKind::Factorial, TaskKind::None, TaskKind::Pi, TaskKind::Sleep];
+const MEMORY_TASKS: &[TaskKind] = &[TaskKind::Factorial, TaskKind::None, TaskKind::Pi, TaskKind::Sleep, TaskKind::Touch];
+const NO_TASKS: &[TaskKind] = &[TaskKind::None];
+
+const FEW_WORKERS: Params = Params { workers: Some(4), fixed_workers: 0, tasks: Some(10), parent_mb: true };
+
+fn no_workers(_: &RunSpec) -> Shape {
+    Shape::default()
+}
+
+fn children(spec: &RunSpec) -> Shape {
+    Shape { processes: spec.workers, threads: 0, parent: ShapeParent::Root, states: "S" }
+}
+
+fn grandchildren(spec: &RunSpec) -> Shape {
+    Shape { processes: spec.workers + 1, threads: 0, parent: ShapeParent::Server, states: "S" }
+}
+
+fn threads(spec: &RunSpec) -> Shape {
+    Shape { processes: 0, threads: spec.workers, parent: ShapeParent::None, states: "" }
+}
+
+/// Six children held in one state each and the child of the one that waits for its vfork; the seventh has ended and been reaped.
+fn every_state(_: &RunSpec) -> Shape {
+    Shape { processes: 7, threads: 0, parent: ShapeParent::Root, states: "RSDTtZ" }
+}
+
+/// Every system the lab can run, in the order of the list.
+pub static SYSTEMS: &[System] = &[
+    System {
+        id: "native/sequential",
+        title: "sequential",
+        lesson: "One thread does every task, one after the other: nothing is created and nothing is shared. \
+                 Watch its wall time: what every other system has to beat.",
+        section: Section::Baseline,
+        backend: Backend::Native,
+        tasks: MEMORY_TASKS,
+        params: Params { workers: None, fixed_workers: 1, tasks: Some(10), parent_mb: true },
+        shape: no_workers,
+        quick_key: None,
+    },
+    System {
+        id: "native/fork",
+        title: "fork",
+        lesson: "Each worker is a copy of the parent made by fork(2): a new PID, the same memory, shared until one side writes. \
+                 Watch the creation time grow with parent MB, because the page tables are copied, while USS stays small.",
+        section: Section::Processes,
+        backend: Backend::Native,
+        tasks: MEMORY_TASKS,
+        params: FEW_WORKERS,
+        shape: children,
+        quick_key: Some('f'),
+    },
+    System {
+        id: "native/exec",
+        title: "fork + exec",
+        lesson: "Each worker is forked and then replaces its program by execve(2): the PID stays, memory and program are new. \
+                 Watch that it pays for the copy of the parent first and then throws it away.",
+        section: Section::Processes,
+        backend: Backend::Native,
+        tasks: CPU_TASKS,
+        params: FEW_WORKERS,
+        shape: children,
+        quick_key: None,
+    },
+    System {
+        id: "native/spawn",
+        title: "spawn",
+        lesson: "Each worker is a fresh program started by posix_spawn(3), which borrows the parent's memory until the exec. \
+                 Watch the creation time stay the same however much memory the parent holds.",
+        section: Section::Processes,
+        backend: Backend::Native,
+        tasks: CPU_TASKS,
+        params: FEW_WORKERS,
+        shape: children,
+        quick_key: Some('s'),
+    },
+    System {
+        id: "native/forkserver",
+        title: "forkserver",
+        lesson: "A small clean server is started once and every worker is forked from it, so the cost does not grow with your program. \
+                 Watch the tree: the workers' parent is the server, not the run root.",
+        section: Section::Processes,
+        backend: Backend::Native,
+        tasks: CPU_TASKS,
+        params: FEW_WORKERS,
+        shape: grandchildren,
+        quick_key: Some('v'),
+    },
+    System {
+        id: "native/process-pool",
+        title: "process pool",
+        lesson: "Workers are forked once and then fed tasks over pipes, so that many tasks share the price of few processes. \
+                 Watch idle workers sleep in a pipe read, and the lanes even out: whoever is free gets the next task.",
+        section: Section::Processes,
+        backend: Backend::Native,
+        tasks: MEMORY_TASKS,
+        params: FEW_WORKERS,
+        shape: children,
+        quick_key: Some('p'),
+    },
+    System {
+        id: "native/thread",
+        title: "thread",
+        lesson: "Each worker is a thread made by clone(2): a new TID in the same PID, with the parent's memory and files. \
+                 Watch one process with many tasks, and the creation time against fork's.",
+        section: Section::Threads,
+        backend: Backend::Native,
+        tasks: MEMORY_TASKS,
+        params: FEW_WORKERS,
+        shape: threads,
+        quick_key: None,
+    },
+    System {
+        id: "native/thread-pool",
+        title: "thread pool",
+        lesson: "Threads are created once and take tasks from one queue behind a lock. \
+                 Watch idle workers wait in futex, and truly parallel lanes: no interpreter lock holds them back.",
+        section: Section::Threads,
+        backend: Backend::Native,
+        tasks: MEMORY_TASKS,
+        params: FEW_WORKERS,
+        shape: threads,
+        quick_key: Some('t'),
+    },
+    System {
+        id: "native/states",
+        title: "process states",
+        lesson: "One child is held in each state: R running, S sleeping, D waiting for its vfork, T stopped, t traced, Z zombie; one ends. \
+                 Watch the letters in the tree, and send SIGCONT to the stopped one.",
+        section: Section::Exhibits,
+        backend: Backend::Native,
+        tasks: NO_TASKS,
+        params: Params { workers: None, fixed_workers: 7, tasks: None, parent_mb: false },
+        shape: every_state,
+        quick_key: None,
+    },
+];

@@ -1,8 +1,16 @@
 //! The lab: launches concurrent workloads for real and measures how they appear and what they cost.
 //!
-//! `catalog` says what can be run, `protocol` is what workers say while they run, `run` turns what they said into one run's state,
-//! `launcher` talks to the helper process that does the launching. Nothing in here knows of `ui`, `app` or `engine`.
+//! `catalog` says what can be run, `protocol` is what workers say while they run, `run` is one run as a value and `machine` moves it
+//! along, `launcher` talks to the `helper` process that does the launching, `native` is what the run roots of this binary do.
+//! Nothing in here knows of `ui`, `app` or `engine`.
 
 pub mod catalog;
+pub mod control;
+pub mod entry;
+mod helper;
+pub mod launcher;
+mod machine;
+pub mod measure;
+mod native;
 pub mod protocol;
 pub mod run;

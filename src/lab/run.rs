@@ -189,9 +189,32 @@ pub struct Run {
     pub output: String,
     /// Protocol lines that were dropped or refused.
     pub lines_lost: u64,
+    /// What the state machine remembers between notices.
+    pub(super) progress: super::machine::Progress,
 }
 
 impl Run {
+    /// A run that has just been asked for.
+    #[must_use]
+    pub fn new(id: RunId, spec: RunSpec, started_ns: u64) -> Self {
+        Self {
+            id,
+            spec,
+            phase: RunPhase::Starting,
+            root_pid: None,
+            started_ns,
+            workers: Vec::new(),
+            family: Vec::new(),
+            costs: Costs::default(),
+            values: Vec::new(),
+            shape: Vec::new(),
+            warnings: Vec::new(),
+            output: String::new(),
+            lines_lost: 0,
+            progress: super::machine::Progress::default(),
+        }
+    }
+
     /// Whether it is over.
     #[must_use]
     pub fn ended(&self) -> bool {

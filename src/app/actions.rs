@@ -1,0 +1,170 @@
+//! The one table of actions: keys, help and the README's key table come from it; `update` has an arm per [`Command`].
+
+use super::key::{Code, Key};
+use super::msg::Command;
+use super::options::Screen;
+
+/// Where an action's keys mean it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Context {
+    /// On every screen.
+    Everywhere,
+    /// On the table of processes.
+    Table,
+    /// On the lab's screen.
+    Lab,
+    /// On the events' screen.
+    Events,
+}
+
+impl Context {
+    /// Heading in help.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Everywhere => "Everywhere",
+            Self::Table => "Processes",
+            Self::Lab => "Lab",
+            Self::Events => "Events",
+        }
+    }
+}
+
+/// One action.
+#[derive(Debug)]
+pub struct Action {
+    /// Unique name.
+    pub id: &'static str,
+    /// Keys that mean it.
+    pub keys: &'static [Key],
+    /// Where.
+    pub context: Context,
+    /// What it does, for help.
+    pub help: &'static str,
+    /// Label in the function-key bar; empty if it has no place there.
+    pub bar: &'static str,
+    /// Whether it (or what it leads to) changes other processes: off with `--readonly`.
+    pub changes: bool,
+    /// What it does.
+    pub command: Command,
+}
+
+const fn action(
+    id: &'static str,
+    keys: &'static [Key],
+    context: Context,
+    bar: &'static str,
+    help: &'static str,
+    command: Command,
+) -> Action {
+    Action { id, keys, context, help, bar, changes: false, command }
+}
+
+const fn changing(action: Action) -> Action {
+    Action { changes: true, ..action }
+}
+
+use Context::{Everywhere, Lab, Table};
+
+const fn c(ch: char) -> Key {
+    Key::char(ch)
+}
+const fn k(code: Code) -> Key {
+    Key::plain(code)
+}
+
+/// Every action, in the order of help.
+pub const ACTIONS: &[Action] = &[
+    action("help", &[Key::f(1), c('?'), c('h')], Everywhere, "Help", "this help", Command::Help),
+    action("search", &[Key::f(3), c('/')], Table, "Search", "search as you type; Enter or F3 for the next", Command::Search),
+    action("filter", &[Key::f(4), c('\\')], Table, "Filter", "show only what matches, e.g. cpu>5 and user=www", Command::Filter),
+    action("tree", &[Key::f(5), c('t')], Table, "Tree", "tree of parents and children, or list", Command::Tree),
+    action("sort", &[Key::f(6), c('>'), c('.')], Table, "Sort", "choose the column to sort by", Command::SortMenu),
+    changing(action(
+        "nice-down",
+        &[Key::f(7), c(']')],
+        Table,
+        "Nice-",
+        "greedier: nice value down by 1 (needs privilege)",
+        Command::Renice(-1),
+    )),
+    changing(action("nice-up", &[Key::f(8), c('[')], Table, "Nice+", "politer: nice value up by 1", Command::Renice(1))),
+    changing(action(
+        "signal",
+        &[Key::f(9), c('k')],
+        Table,
+        "Signal",
+        "send a signal to the tagged, or the selected",
+        Command::SignalMenu,
+    )),
+    action("quit", &[Key::f(10), c('q'), Key::ctrl('c')], Everywhere, "Quit", "leave; lab runs end with concmon", Command::Quit),
+    action(
+        "lab",
+        &[c('L')],
+        Everywhere,
+        "Lab",
+        "the lab: run a concurrent system and see what it costs",
+        Command::Go(Screen::Lab),
+    ),
+    action(
+        "quick-launch",
+        &[c('n')],
+        Everywhere,
+        "Launch",
+        "launch a small demo: then f fork, s spawn, v forkserver, ...",
+        Command::QuickLaunch,
+    ),
+    action("stop-runs", &[c('X')], Everywhere, "", "stop all lab runs", Command::StopRuns),
+    action(
+        "explain",
+        &[c('E')],
+        Everywhere,
+        "Explain",
+        "explain the selected row's sorted cell, and what sampling costs",
+        Command::Explain,
+    ),
+    action("next-screen", &[k(Code::Tab)], Everywhere, "", "next screen", Command::NextScreen),
+    action("previous-screen", &[k(Code::BackTab)], Everywhere, "", "previous screen", Command::PreviousScreen),
+    action("screen-processes", &[c('1')], Everywhere, "", "processes", Command::Go(Screen::Processes)),
+    action("screen-lab", &[c('2')], Everywhere, "", "lab", Command::Go(Screen::Lab)),
+    action("screen-events", &[c('3')], Everywhere, "", "events: every birth, exec and death", Command::Go(Screen::Events)),
+    action("redraw", &[Key::ctrl('l')], Everywhere, "", "draw the screen anew", Command::Redraw),
+    action("suspend", &[Key::ctrl('z')], Everywhere, "", "to the shell; fg comes back", Command::Suspend),
+    action("pause", &[c('Z')], Everywhere, "", "freeze the picture, and go on", Command::Pause),
+    action("up", &[k(Code::Up)], Everywhere, "", "line up", Command::Move(-1)),
+    action("down", &[k(Code::Down)], Everywhere, "", "line down", Command::Move(1)),
+    action("page-up", &[k(Code::PageUp), Key::ctrl('b')], Everywhere, "", "page up", Command::Page(-1)),
+    action("page-down", &[k(Code::PageDown), Key::ctrl('f')], Everywhere, "", "page down", Command::Page(1)),
+    action("first", &[k(Code::Home), c('g')], Everywhere, "", "first line", Command::First),
+    action("last", &[k(Code::End)], Everywhere, "", "last line", Command::Last),
+    action("tag", &[c(' ')], Table, "", "tag the row", Command::Tag),
+    action("tag-subtree", &[c('c')], Table, "", "tag the row and all its descendants", Command::TagSubtree),
+    action("untag", &[c('U')], Table, "", "tag nothing", Command::UntagAll),
+    action("fold", &[k(Code::Enter), c('=')], Table, "", "fold or unfold the subtree", Command::ToggleFold),
+    action("fold-shut", &[c('-'), k(Code::Backspace)], Table, "", "fold", Command::Fold),
+    action("fold-open", &[c('+')], Table, "", "unfold", Command::Unfold),
+    action("fold-all", &[c('*')], Table, "", "fold or unfold everything", Command::FoldAll),
+    action("threads", &[c('H')], Table, "", "every thread as a row", Command::Threads),
+    action("kernel-threads", &[c('K')], Table, "", "kernel threads", Command::KernelThreads),
+    action("follow", &[c('F')], Table, "", "keep the selected process at its line while others move", Command::Follow),
+    action("invert", &[c('I'), c('<'), c(',')], Table, "", "sort in the other direction", Command::Invert),
+    action("sort-pid", &[c('N')], Table, "", "sort by PID", Command::SortBy("pid")),
+    action("sort-cpu", &[c('P')], Table, "", "sort by CPU%", Command::SortBy("cpu")),
+    action("sort-memory", &[c('M')], Table, "", "sort by resident memory", Command::SortBy("rss")),
+    action("sort-time", &[c('T')], Table, "", "sort by CPU time", Command::SortBy("time")),
+    action("user", &[c('u')], Table, "", "only one user's processes", Command::UserMenu),
+    action("scroll-left", &[k(Code::Left)], Table, "", "scroll the command to the left", Command::Sideways(-8)),
+    action("scroll-right", &[k(Code::Right)], Table, "", "scroll the command to the right", Command::Sideways(8)),
+    action("lab-run", &[k(Code::Enter)], Lab, "", "run the chosen system", Command::Enter),
+    action("lab-less", &[k(Code::Left), c('-')], Lab, "", "less of the chosen parameter", Command::Parameter(-1)),
+    action("lab-more", &[k(Code::Right), c('+')], Lab, "", "more of the chosen parameter", Command::Parameter(1)),
+    action("lab-next-field", &[c(']'), c('p')], Lab, "", "next parameter", Command::NextField(1)),
+    action("lab-previous-field", &[c('[')], Lab, "", "previous parameter", Command::NextField(-1)),
+];
+
+/// The action a key means in a context: that context's own first.
+#[must_use]
+pub fn find(key: Key, context: Context) -> Option<&'static Action> {
+    let of = |c: Context| ACTIONS.iter().find(move |a| a.context == c && a.keys.contains(&key));
+    of(context).or_else(|| of(Context::Everywhere))
+}

@@ -1,0 +1,82 @@
+//! `E`: the selected row's sorted cell in full, and what sampling costs and how it could be better.
+
+use crate::columns::{self, Value};
+use crate::snapshot::EventTier;
+use crate::text::{Charset, sanitize};
+
+use super::App;
+use super::layer::Layer;
+
+impl App {
+    pub(super) fn explain(&self) -> Layer {
+        let mut lines = Vec::new();
+        let column = self.options.sort;
+        if let Some(row) = self.selected() {
+            let name = sanitize(row.face().comm.as_bytes(), Charset::from_unicode(self.options.unicode)).into_owned();
+            lines.push(format!("{} of PID {} ({name}), the column sorted by", column.title, row.key().pid));
+            lines.push(format!("  {}", column.description));
+            lines.push(format!("  value   {}", in_words(&(column.get)(&row))));
+            if !column.unit.is_empty() {
+                lines.push(format!("  unit    {}", column.unit));
+            }
+            lines.push(format!(
+                "  source  {}",
+                column.source.replace("PID", &row.key().pid.to_string()).replace("TID", &row.face().tid.to_string())
+            ));
+            lines.push(format!("  state   {}: {}", row.face().state.letter(), row.face().state.words()));
+            lines.push(String::new());
+        }
+        self.explain_sampling(&mut lines);
+        Layer::Explain { title: "Explain".into(), lines, scroll: 0 }
+    }
+
+    fn explain_sampling(&self, lines: &mut Vec<String>) {
+        let Some(model) = &self.model else { return };
+        let report = &model.now.report;
+        lines.push(format!("How the machine is read: {}", report.tier.name()));
+        lines.push(format!(
+            "  one sweep of {} processes took {:.2} ms of CPU, {:.2} ms in all",
+            model.now.processes.len(),
+            report.sample_cpu_ns as f64 / 1e6,
+            report.sample_wall_ns as f64 / 1e6
+        ));
+        if !report.why.is_empty() {
+            lines.push(format!("  why not better: {}", report.why));
+        }
+        if let Some(better) = &report.better {
+            lines.push(format!("  better with: {better}"));
+        }
+        match &report.events {
+            EventTier::Connector => lines.push(format!("  events: the kernel's process connector; {} lost", report.events_lost)),
+            EventTier::Polling(why) => {
+                lines.push(format!("  events: by comparing samples, what lives between two is missed: {why}"));
+            }
+        }
+        if report.denied > 0 {
+            lines.push(format!("  {} processes could not be read: permission denied", report.denied));
+        }
+    }
+}
+
+/// A value with all its digits.
+fn in_words(value: &Value<'_>) -> String {
+    let mut text = String::new();
+    match value {
+        Value::Unknown(why) => text.push_str(why.words()),
+        Value::Bytes(n) => {
+            columns::bytes(&mut text, *n);
+            text = format!("{text} ({n} bytes)");
+        }
+        Value::Duration(ns) => text = format!("{:.6} s", *ns as f64 / 1e9),
+        Value::Percent(p) => text = format!("{p:.3} %"),
+        Value::Rate(r) => text = format!("{r:.2} per second"),
+        Value::BytesPerSecond(r) => text = format!("{r:.0} bytes per second"),
+        Value::RunWait { run, wait } => text = format!("{run:.2} % on a CPU, {wait:.2} % waiting for one"),
+        Value::Int(i) => text = i.to_string(),
+        Value::Count(n) => text = n.to_string(),
+        Value::State(s) => text = format!("{}: {}", s.letter(), s.words()),
+        Value::Text(t) => text = sanitize(t, Charset::Unicode).into_owned(),
+        Value::Word(w) => text.push_str(w),
+    }
+    text
+}

@@ -1,0 +1,226 @@
+//! State of the lab's screen: which system is chosen, its parameters, which run is looked at.
+
+use std::sync::Arc;
+
+use crate::lab::catalog::{RunSpec, SYSTEMS, System};
+use crate::lab::launcher::LabState;
+use crate::lab::run::{Run, RunId};
+
+/// A parameter of the form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Field {
+    /// What each unit of work does.
+    Task,
+    /// Its size.
+    Size,
+    /// Number of workers.
+    Workers,
+    /// Number of units of work.
+    Tasks,
+    /// Memory of the parent.
+    ParentMb,
+    /// How long workers stay to be looked at.
+    Hold,
+}
+
+impl Field {
+    /// Label in the form.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Task => "task",
+            Self::Size => "size",
+            Self::Workers => "workers",
+            Self::Tasks => "tasks",
+            Self::ParentMb => "parent MB",
+            Self::Hold => "stay",
+        }
+    }
+}
+
+/// State of the lab's screen.
+#[derive(Debug)]
+pub struct LabView {
+    /// Index into [`SYSTEMS`].
+    pub system: usize,
+    /// Index into [`LabView::fields`].
+    pub field: usize,
+    specs: Vec<RunSpec>,
+    /// The runs as published.
+    pub state: Arc<LabState>,
+}
+
+/// How long workers of an interactive run stay by default, so that a person sees them.
+const HOLD_MS: u32 = 3_000;
+
+impl Default for LabView {
+    fn default() -> Self {
+        let specs = SYSTEMS.iter().map(interactive).collect();
+        Self { system: 0, field: 0, specs, state: Arc::default() }
+    }
+}
+
+/// A system's defaults for a person who watches: the workers stay a while.
+#[must_use]
+pub fn interactive(system: &System) -> RunSpec {
+    RunSpec { hold_ms: HOLD_MS, ..system.defaults() }
+}
+
+impl LabView {
+    /// The chosen system.
+    #[must_use]
+    pub fn chosen(&self) -> &'static System {
+        &SYSTEMS[self.system.min(SYSTEMS.len() - 1)]
+    }
+
+    /// Its run as the form has it.
+    #[must_use]
+    pub fn spec(&self) -> &RunSpec {
+        &self.specs[self.system.min(self.specs.len() - 1)]
+    }
+
+    /// Parameters that have an effect on the chosen system.
+    #[must_use]
+    pub fn fields(&self) -> Vec<Field> {
+        let params = self.chosen().params;
+        let mut fields = Vec::new();
+        if self.chosen().tasks.len() > 1 {
+            fields.push(Field::Task);
+        }
+        if self.spec().task.size().is_some() {
+            fields.push(Field::Size);
+        }
+        if params.workers.is_some() {
+            fields.push(Field::Workers);
+        }
+        if params.tasks.is_some() {
+            fields.push(Field::Tasks);
+        }
+        if params.parent_mb {
+            fields.push(Field::ParentMb);
+        }
+        fields.push(Field::Hold);
+        fields
+    }
+
+    /// Value of a parameter as text.
+    #[must_use]
+    pub fn value(&self, field: Field) -> String {
+        let spec = self.spec();
+        match field {
+            Field::Task => spec.task.name().to_owned(),
+            Field::Size => format!("{} {}", spec.size(), spec.task.size().map_or("", |(unit, _)| unit)),
+            Field::Workers => spec.workers.to_string(),
+            Field::Tasks => spec.tasks.to_string(),
+            Field::ParentMb => spec.parent_mb.to_string(),
+            Field::Hold => format!("{:.1} s", f64::from(spec.hold_ms) / 1e3),
+        }
+    }
+
+    /// Goes to another parameter.
+    pub fn next_field(&mut self, by: i32) {
+        let n = i32::try_from(self.fields().len()).unwrap_or(1).max(1);
+        let at = i32::try_from(self.field).unwrap_or(0);
+        self.field = usize::try_from((at + by).rem_euclid(n)).unwrap_or(0);
+    }
+
+    /// Changes the chosen parameter by a step that suits it.
+    pub fn change(&mut self, by: i32) {
+        let Some(field) = self.fields().get(self.field).copied() else { return };
+        let tasks = self.chosen().tasks;
+        let index = self.system.min(self.specs.len() - 1);
+        let spec = &mut self.specs[index];
+        match field {
+            Field::Task => {
+                let at = tasks.iter().position(|t| *t == spec.task).unwrap_or(0);
+                let n = i32::try_from(tasks.len()).unwrap_or(1);
+                let next = (i32::try_from(at).unwrap_or(0) + by).rem_euclid(n);
+                spec.task = tasks[usize::try_from(next).unwrap_or(0)];
+                spec.task_size = None;
+            }
+            Field::Size => spec.task_size = Some(step(spec.size(), by, 1, 1_000_000)),
+            Field::Workers => spec.workers = step(spec.workers, by, 1, 4_096),
+            Field::Tasks => spec.tasks = step(spec.tasks, by, 0, 100_000),
+            Field::ParentMb => spec.parent_mb = step(spec.parent_mb, by * if spec.parent_mb == 0 { 8 } else { 1 }, 0, 1 << 20),
+            Field::Hold => {
+                spec.hold_ms = u32::try_from((i64::from(spec.hold_ms) + i64::from(by) * 500).clamp(0, 600_000)).unwrap_or(0)
+            }
+        }
+    }
+
+    /// The newest run of the chosen system, else the newest of all.
+    #[must_use]
+    pub fn shown(&self) -> Option<&Arc<Run>> {
+        let id = self.chosen().id;
+        self.state.runs.iter().rev().find(|r| r.spec.system == id)
+    }
+
+    /// The newest ended runs of other systems with a creation figure, one per system, newest first.
+    #[must_use]
+    pub fn rivals(&self) -> Vec<&Arc<Run>> {
+        let mut seen = vec![self.chosen().id];
+        let mut out = Vec::new();
+        for run in self.state.runs.iter().rev() {
+            if run.costs.creation_ns.is_some() && !seen.contains(&run.spec.system.as_str()) {
+                seen.push(&run.spec.system);
+                out.push(run);
+            }
+        }
+        out
+    }
+
+    /// Number of runs that have not ended.
+    #[must_use]
+    pub fn active(&self) -> usize {
+        self.state.runs.iter().filter(|r| !r.ended()).count()
+    }
+
+    /// The run a pid belongs to, and its worker's index if it is one.
+    #[must_use]
+    pub fn member(&self, pid: i32) -> Option<(RunId, Option<u32>)> {
+        self.state.runs.iter().rev().filter(|r| !r.ended()).find_map(|r| {
+            let worker = r.workers.iter().find(|w| w.pid == Some(pid)).map(|w| w.index);
+            let known = worker.is_some() || r.root_pid == Some(pid) || r.family.iter().any(|f| f.pid == pid);
+            known.then_some((r.id, worker))
+        })
+    }
+}
+
+/// One step: by one below ten, then by halves and doubles of the leading digits (10, 20, 50, 100, ...).
+fn step(value: u32, by: i32, min: u32, max: u32) -> u32 {
+    let mut v = i64::from(value);
+    for _ in 0..by.unsigned_abs() {
+        let unit = if v < 10 || (v == 10 && by < 0) { 1 } else { 10i64.pow(v.ilog10()) };
+        let unit = if by < 0 && v == unit && unit > 1 { unit / 10 } else { unit };
+        v += unit * i64::from(by.signum());
+        v = v.clamp(i64::from(min), i64::from(max));
+    }
+    u32::try_from(v).unwrap_or(min)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_grow_with_the_value_and_come_back() {
+        assert_eq!(
+            [step(1, 1, 1, 256), step(9, 1, 1, 256), step(10, 1, 1, 256), step(90, 1, 1, 256), step(100, 1, 1, 256)],
+            [2, 10, 20, 100, 200]
+        );
+        assert_eq!([step(1, -1, 1, 256), step(10, -1, 1, 256), step(100, -1, 1, 256), step(200, 1, 1, 256)], [1, 9, 90, 256]);
+    }
+
+    #[test]
+    fn every_system_has_a_form_whose_fields_can_be_changed_and_read() {
+        let mut view = LabView::default();
+        for i in 0..SYSTEMS.len() {
+            view.system = i;
+            for f in 0..view.fields().len() {
+                view.field = f;
+                view.change(1);
+                assert!(view.fields().iter().all(|f| !view.value(*f).is_empty()));
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! What lies over the screen and takes the keys: dialogs and input lines.
+
+use crate::kernel::control::{Signal, signals};
+
+use super::target::FrozenTarget;
+
+/// The open dialog or input line.
+#[derive(Debug, Clone)]
+pub enum Layer {
+    /// Help, scrolled down by so many lines.
+    Help {
+        /// First line shown.
+        scroll: usize,
+    },
+    /// Which signal, to whom.
+    Signal(SignalDialog),
+    /// A choice from a list.
+    Menu(Menu),
+    /// The input line of search or filter.
+    Input(Input),
+    /// Waiting for the letter of a quick launch.
+    QuickLaunch,
+    /// An explanation, scrolled.
+    Explain {
+        /// Title.
+        title: String,
+        /// Lines.
+        lines: Vec<String>,
+        /// First line shown.
+        scroll: usize,
+    },
+}
+
+/// What a menu's choice means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MenuKind {
+    /// Column to sort by.
+    Sort,
+    /// User to show.
+    User,
+}
+
+/// A list to choose from.
+#[derive(Debug, Clone)]
+pub struct Menu {
+    /// What for.
+    pub kind: MenuKind,
+    /// Id and label of each entry.
+    pub entries: Vec<(String, String)>,
+    /// The chosen one.
+    pub cursor: usize,
+}
+
+/// What the input line is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InputKind {
+    /// Search.
+    Search,
+    /// Filter.
+    Filter,
+    /// Text that events must contain.
+    EventFilter,
+}
+
+/// One line being typed.
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// What for.
+    pub kind: InputKind,
+    /// So far.
+    pub text: String,
+    /// What is wrong with it, and at which character.
+    pub error: Option<(usize, String)>,
+}
+
+/// The signal dialog: its targets are frozen, the table moves on behind it.
+#[derive(Debug, Clone)]
+pub struct SignalDialog {
+    /// Names the frozen set to the engine.
+    pub token: u64,
+    /// Whom; `None` until the engine has frozen them.
+    pub targets: Option<Vec<FrozenTarget>>,
+    /// What was typed to find a signal.
+    pub query: String,
+    /// All signals.
+    pub signals: Vec<Signal>,
+    /// Index into [`SignalDialog::matches`].
+    pub cursor: usize,
+}
+
+impl SignalDialog {
+    /// SIGTERM first.
+    #[must_use]
+    pub fn new(token: u64) -> Self {
+        Self { token, targets: None, query: String::new(), signals: signals(), cursor: 0 }
+    }
+
+    /// Signals that fit what was typed: a number, or a part of the name.
+    #[must_use]
+    pub fn matches(&self) -> Vec<&Signal> {
+        let query = self.query.to_ascii_uppercase();
+        self.signals.iter().filter(|s| s.name().contains(&query) || s.number().to_string() == query).collect()
+    }
+
+    /// Those that will get it.
+    pub fn willing(&self) -> impl Iterator<Item = &FrozenTarget> {
+        self.targets.iter().flatten().filter(|t| t.problem.is_none())
+    }
+}

@@ -1,0 +1,194 @@
+//! The application as a value: [`App`] changes only through [`App::update`], which answers with [`Effect`]s for the engine.
+
+pub mod actions;
+pub mod events_log;
+mod explain;
+mod history;
+pub mod key;
+pub mod lab_view;
+pub mod layer;
+mod layer_update;
+pub mod msg;
+pub mod options;
+pub mod rows;
+mod table;
+pub mod target;
+mod update;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::columns::{Column, Row};
+use crate::derive::Model;
+use crate::kernel::source::Needs;
+use crate::snapshot::ProcKey;
+
+use actions::Context;
+use events_log::EventsLog;
+use history::History;
+use lab_view::LabView;
+use layer::Layer;
+use msg::Notice;
+use options::{Options, Screen};
+use rows::{Line, RowKey};
+
+/// Everything the views draw from.
+#[derive(Debug)]
+pub struct App {
+    /// Newest sample; `None` until the first.
+    pub model: Option<Arc<Model>>,
+    /// What is shown and how.
+    pub options: Options,
+    /// Lines of the table.
+    pub lines: Vec<Line>,
+    /// Index of the selected line.
+    pub cursor: usize,
+    /// First visible line.
+    pub scroll: usize,
+    /// Visible lines of the table; the view's layout tells.
+    pub page: usize,
+    /// Characters the command is scrolled by.
+    pub sideways: usize,
+    /// Tagged processes.
+    pub tagged: HashSet<ProcKey>,
+    /// Which screen.
+    pub screen: Screen,
+    /// What lies over it.
+    pub layer: Option<Layer>,
+    /// The line at the bottom, and when it fades (boot nanoseconds).
+    pub notice: Option<(Notice, u64)>,
+    /// The lab's screen.
+    pub lab: LabView,
+    /// The events' screen.
+    pub events: EventsLog,
+    /// Small graphs.
+    pub history: History,
+    /// Whether the picture is frozen.
+    pub paused: bool,
+    /// Whether the selected row keeps its line while others move.
+    pub follow: bool,
+    /// Columns that fit, as the layout last said.
+    pub visible_columns: Vec<&'static Column>,
+    /// The row that was selected by hand; `None`: the top.
+    anchor: Option<RowKey>,
+    token: u64,
+    now_ns: u64,
+}
+
+impl App {
+    /// Before the first sample.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        Self {
+            model: None,
+            visible_columns: options.columns.clone(),
+            options,
+            lines: Vec::new(),
+            cursor: 0,
+            scroll: 0,
+            page: 20,
+            sideways: 0,
+            tagged: HashSet::new(),
+            screen: Screen::Processes,
+            layer: None,
+            notice: None,
+            lab: LabView::default(),
+            events: EventsLog::default(),
+            history: History::default(),
+            paused: false,
+            follow: false,
+            anchor: None,
+            token: 0,
+            now_ns: 0,
+        }
+    }
+
+    /// Where keys are looked up.
+    #[must_use]
+    pub fn context(&self) -> Context {
+        match self.screen {
+            Screen::Processes => Context::Table,
+            Screen::Lab => Context::Lab,
+            Screen::Events => Context::Events,
+        }
+    }
+
+    /// The row of a line.
+    #[must_use]
+    pub fn row(&self, line: usize) -> Option<Row<'_>> {
+        Row::new(self.model.as_deref()?, self.lines.get(line)?.at)
+    }
+
+    /// The selected row.
+    #[must_use]
+    pub fn selected(&self) -> Option<Row<'_>> {
+        self.row(self.cursor)
+    }
+
+    /// Whom an action is for: the tagged if there are any, else the selected.
+    #[must_use]
+    pub fn targets(&self) -> Vec<ProcKey> {
+        if self.tagged.is_empty() {
+            self.selected().filter(|r| r.ghost.is_none()).map(|r| r.key()).into_iter().collect()
+        } else {
+            let mut keys: Vec<_> = self.tagged.iter().copied().collect();
+            keys.sort_unstable();
+            keys
+        }
+    }
+
+    /// What must be read of every process: what is sorted and filtered by, and threads if they are rows.
+    #[must_use]
+    pub fn needs_of_all(&self) -> Needs {
+        let mut needs = self.options.sort.needs;
+        if let Some(filter) = &self.options.filter {
+            needs |= crate::columns::needs(filter.columns());
+            if filter.wants_threads() {
+                needs |= Needs::THREADS;
+            }
+        }
+        if self.options.threads {
+            needs |= Needs::THREADS;
+        }
+        needs
+    }
+
+    /// What must be read of the visible rows: the columns on screen.
+    #[must_use]
+    pub fn needs_of_visible(&self) -> Needs {
+        crate::columns::needs(self.visible_columns.iter().copied())
+    }
+
+    /// The processes on screen.
+    #[must_use]
+    pub fn visible_keys(&self) -> Vec<ProcKey> {
+        let mut keys: Vec<ProcKey> = Vec::with_capacity(self.page);
+        for line in self.lines.iter().skip(self.scroll).take(self.page) {
+            if let Some(row) = self.model.as_deref().and_then(|m| Row::new(m, line.at)).filter(|r| r.ghost.is_none())
+                && keys.last() != Some(&row.key())
+            {
+                keys.push(row.key());
+            }
+        }
+        keys
+    }
+
+    /// What filter, user and pids narrow the table to, in words; `None` if nothing does.
+    #[must_use]
+    pub fn banner(&self) -> Option<String> {
+        let mut parts = Vec::new();
+        if let Some(f) = &self.options.filter {
+            parts.push(f.text().to_owned());
+        }
+        if let Some(u) = &self.options.user {
+            parts.push(format!("user {u}"));
+        }
+        if let Some(p) = &self.options.pids {
+            parts.push(format!("{} chosen pids", p.len()));
+        }
+        (!parts.is_empty()).then(|| parts.join(" · "))
+    }
+}
+
+#[cfg(test)]
+mod tests;

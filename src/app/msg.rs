@@ -1,0 +1,228 @@
+//! What can happen to the application ([`Msg`]) and what it asks of the world ([`Effect`]).
+
+use std::sync::Arc;
+
+use crate::derive::Model;
+use crate::lab::catalog::RunSpec;
+use crate::lab::launcher::LabState;
+use crate::lab::run::RunId;
+use crate::snapshot::ProcKey;
+
+use super::key::Key;
+use super::options::Screen;
+use super::target::FrozenTarget;
+
+/// Something that happened.
+#[derive(Debug, Clone)]
+pub enum Msg {
+    /// A new sample.
+    Sample(Arc<Model>),
+    /// The sampler failed; one sentence.
+    SampleFailed(String),
+    /// The lab's runs changed.
+    Lab(Arc<LabState>),
+    /// A key.
+    Key(Key),
+    /// The terminal has this many columns and rows, of which the table shows `table_rows`.
+    Resized {
+        /// Columns.
+        width: u16,
+        /// Rows.
+        height: u16,
+    },
+    /// A click or wheel, already looked up in the layout.
+    Pointed(Pointed),
+    /// An action of the table, by a key, a click or the palette.
+    Do(Command),
+    /// Targets have been frozen for a signal.
+    Frozen {
+        /// Names them to the engine.
+        token: u64,
+        /// What is known of each.
+        targets: Vec<FrozenTarget>,
+    },
+    /// Something to tell the user.
+    Tell(Notice),
+    /// Time went on (notices fade).
+    Clock(u64),
+}
+
+/// Where the mouse acted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pointed {
+    /// A line of the table body, counted from its top.
+    Row(u16),
+    /// The same, on the fold mark.
+    Fold(u16),
+    /// A column's head, by index into the visible columns.
+    Head(usize),
+    /// A line of the open list (dialog or lab list).
+    ListLine(u16),
+    /// The wheel: lines down (negative: up).
+    Wheel(i32),
+    /// Outside the open dialog.
+    Outside,
+}
+
+/// How serious a notice is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// It worked.
+    Good,
+    /// Something to know.
+    Info,
+    /// It did not work.
+    Bad,
+}
+
+/// One line for the user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// How serious.
+    pub level: Level,
+    /// One sentence.
+    pub text: String,
+}
+
+impl Notice {
+    /// It worked.
+    pub fn good(text: impl Into<String>) -> Self {
+        Self { level: Level::Good, text: text.into() }
+    }
+    /// Something to know.
+    pub fn info(text: impl Into<String>) -> Self {
+        Self { level: Level::Info, text: text.into() }
+    }
+    /// It did not work.
+    pub fn bad(text: impl Into<String>) -> Self {
+        Self { level: Level::Bad, text: text.into() }
+    }
+}
+
+/// What an action of the table does; the arms are in `update`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// Lines down (negative: up).
+    Move(i32),
+    /// Pages down (negative: up).
+    Page(i32),
+    /// To the first row.
+    First,
+    /// To the last row.
+    Last,
+    /// Scroll the command sideways.
+    Sideways(i32),
+    /// Help.
+    Help,
+    /// Incremental search.
+    Search,
+    /// Filter.
+    Filter,
+    /// Tree or list.
+    Tree,
+    /// Sort menu.
+    SortMenu,
+    /// Sort by this column.
+    SortBy(&'static str),
+    /// Other direction.
+    Invert,
+    /// Nice up or down by this.
+    Renice(i32),
+    /// Signal dialog.
+    SignalMenu,
+    /// Leave.
+    Quit,
+    /// Leave to the shell for a while (Ctrl-Z).
+    Suspend,
+    /// Draw everything anew.
+    Redraw,
+    /// Tag the row and go on.
+    Tag,
+    /// Tag the row and its descendants.
+    TagSubtree,
+    /// Tag nothing.
+    UntagAll,
+    /// Fold or unfold.
+    ToggleFold,
+    /// Fold.
+    Fold,
+    /// Unfold.
+    Unfold,
+    /// Fold or unfold everything.
+    FoldAll,
+    /// Threads as rows.
+    Threads,
+    /// Kernel threads as rows.
+    KernelThreads,
+    /// Keep the selected row at its line.
+    Follow,
+    /// Freeze the picture.
+    Pause,
+    /// User menu.
+    UserMenu,
+    /// Go to a screen.
+    Go(Screen),
+    /// Next screen.
+    NextScreen,
+    /// Previous screen.
+    PreviousScreen,
+    /// Wait for the letter of a quick launch.
+    QuickLaunch,
+    /// End all lab runs.
+    StopRuns,
+    /// Explain the selected cell.
+    Explain,
+    /// Do what Enter does here.
+    Enter,
+    /// Change a lab parameter.
+    Parameter(i32),
+    /// Next field of the lab form.
+    NextField(i32),
+}
+
+/// Something to be done outside.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Open a pidfd for each, check its identity, answer with [`Msg::Frozen`].
+    Freeze {
+        /// Names the set.
+        token: u64,
+        /// Whom.
+        keys: Vec<ProcKey>,
+    },
+    /// Signal the frozen set; answer with a notice.
+    Signal {
+        /// The set.
+        token: u64,
+        /// Signal number.
+        signal: i32,
+        /// Its name for the notice.
+        name: String,
+    },
+    /// The dialog was closed: let the pidfds go.
+    Thaw {
+        /// The set.
+        token: u64,
+    },
+    /// Change the nice value by `delta`.
+    Renice {
+        /// Whom.
+        keys: Vec<ProcKey>,
+        /// By how much.
+        delta: i32,
+    },
+    /// Start a lab run.
+    Launch(RunSpec),
+    /// End one lab run.
+    Stop(RunId),
+    /// End all lab runs.
+    StopAll,
+    /// Ask for a sample with changed needs now.
+    Resample,
+    /// Leave.
+    Quit,
+    /// Stop as by Ctrl-Z.
+    Suspend,
+    /// Draw everything anew.
+    Redraw,
+}

@@ -1,0 +1,102 @@
+//! How the user wants to see things.
+
+use std::collections::HashSet;
+
+use crate::columns::{self, Column, Order};
+use crate::query::{Filter, TextMatch};
+use crate::snapshot::ProcKey;
+
+/// A whole screen of the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Screen {
+    /// The table.
+    Processes,
+    /// The lab.
+    Lab,
+    /// Births and deaths.
+    Events,
+}
+
+impl Screen {
+    /// All, in the order of their digits.
+    pub const ALL: [Self; 3] = [Self::Processes, Self::Lab, Self::Events];
+
+    /// Name in the top line.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Processes => "Processes",
+            Self::Lab => "Lab",
+            Self::Events => "Events",
+        }
+    }
+}
+
+/// What the table shows and in which order.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Columns in display order, before those that do not fit step back.
+    pub columns: Vec<&'static Column>,
+    /// Column sorted by.
+    pub sort: &'static Column,
+    /// Largest first.
+    pub descending: bool,
+    /// Tree or list.
+    pub tree: bool,
+    /// In the tree: whether siblings are sorted by `sort` (else by pid).
+    pub sort_in_tree: bool,
+    /// Threads as rows.
+    pub threads: bool,
+    /// Kernel threads as rows.
+    pub kernel_threads: bool,
+    /// Only this user's.
+    pub user: Option<String>,
+    /// Only these pids.
+    pub pids: Option<HashSet<i32>>,
+    /// Only what matches.
+    pub filter: Option<Filter>,
+    /// What the search looks for.
+    pub search: Option<TextMatch>,
+    /// Folded processes of the tree.
+    pub folded: HashSet<ProcKey>,
+    /// Nothing that changes another process.
+    pub readonly: bool,
+    /// Unicode or ASCII drawing.
+    pub unicode: bool,
+}
+
+impl Options {
+    /// Sorts by a column; again by the same one turns the direction round.
+    pub fn sort_by(&mut self, column: &'static Column) {
+        if std::ptr::eq(self.sort, column) || self.sort.id == column.id {
+            self.descending = !self.descending;
+        } else {
+            self.sort = column;
+            self.descending = column.order == Order::Descending;
+        }
+        self.sort_in_tree = self.tree;
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let columns: Vec<_> = columns::DEFAULT.iter().filter_map(|id| columns::find(id)).collect();
+        let sort = columns::find("cpu").unwrap_or(&columns::COLUMNS[0]);
+        Self {
+            columns,
+            sort,
+            descending: true,
+            tree: false,
+            sort_in_tree: false,
+            threads: false,
+            kernel_threads: false,
+            user: None,
+            pids: None,
+            filter: None,
+            search: None,
+            folded: HashSet::new(),
+            readonly: false,
+            unicode: true,
+        }
+    }
+}

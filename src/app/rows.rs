@@ -1,0 +1,239 @@
+//! From a model and the user's options to the lines of the table, in order. Pure.
+
+use crate::columns::{Row, RowRef, Value};
+use crate::derive::{Model, Tree};
+use crate::query::Lineage;
+use crate::snapshot::{ProcKey, TaskKey};
+
+use super::options::Options;
+
+/// What a line is about, across models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RowKey {
+    /// A process (or its ghost).
+    Process(ProcKey),
+    /// A task.
+    Task(TaskKey),
+}
+
+impl RowKey {
+    /// Of a row.
+    #[must_use]
+    pub fn of(row: &Row<'_>) -> Self {
+        match row.task {
+            Some(t) => Self::Task(t.key()),
+            None => Self::Process(row.key()),
+        }
+    }
+}
+
+/// One line of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Line {
+    /// Whose values.
+    pub at: RowRef,
+    /// Identity across models.
+    pub key: RowKey,
+    /// Depth in the tree; 0 in the list.
+    pub depth: u16,
+    /// Bit `d`: the ancestor at depth `d` has a later sibling, so its guide goes on below this line.
+    pub guides: u64,
+    /// Whether it is the last of its siblings.
+    pub last: bool,
+    /// Number of children that are hidden by folding; `None` if not folded.
+    pub folded: Option<u32>,
+    /// Whether it has children (a fold mark is drawn).
+    pub parent: bool,
+    /// Whether it is here only because a descendant matches.
+    pub context: bool,
+}
+
+impl Line {
+    fn flat(at: RowRef, key: RowKey) -> Self {
+        Self { at, key, depth: 0, guides: 0, last: false, folded: None, parent: false, context: false }
+    }
+}
+
+/// Builds the lines.
+#[must_use]
+pub fn build(model: &Model, options: &Options) -> Vec<Line> {
+    let builder =
+        Builder { model, options, lineage: options.filter.as_ref().map(|f| Lineage::new(f, model)).unwrap_or_default() };
+    if options.tree { builder.tree() } else { builder.list() }
+}
+
+struct Builder<'a> {
+    model: &'a Model,
+    options: &'a Options,
+    lineage: Lineage,
+}
+
+impl Builder<'_> {
+    /// Whether the row's process may be shown at all (before the filter).
+    fn admitted(&self, row: &Row<'_>) -> bool {
+        let o = self.options;
+        (o.kernel_threads || !row.process.kernel_thread || o.pids.as_ref().is_some_and(|p| p.contains(&row.process.key.pid)))
+            && o.pids.as_ref().is_none_or(|pids| pids.contains(&row.process.key.pid))
+            && o.user.as_deref().is_none_or(|user| row.process.identity.user.as_deref() == Some(user))
+    }
+
+    fn passes(&self, row: &Row<'_>) -> bool {
+        self.options.filter.as_ref().is_none_or(|f| f.matches(row, &self.lineage))
+    }
+
+    fn row(&self, at: RowRef) -> Option<Row<'_>> {
+        Row::new(self.model, at)
+    }
+
+    fn tasks_of(&self, process: u32) -> impl Iterator<Item = RowRef> {
+        let range = if self.options.threads { self.model.now.processes[process as usize].tasks.clone() } else { 0..0 };
+        range.map(move |task| RowRef::Task { process, task })
+    }
+
+    fn list(&self) -> Vec<Line> {
+        let mut lines = Vec::with_capacity(self.model.now.processes.len());
+        let mut add = |at: RowRef| {
+            if let Some(row) = self.row(at).filter(|r| self.passes(r)) {
+                lines.push(Line::flat(at, RowKey::of(&row)));
+            }
+        };
+        for i in 0..to_u32(self.model.now.processes.len()) {
+            if self.row(RowRef::Process(i)).is_some_and(|r| self.admitted(&r)) {
+                add(RowRef::Process(i));
+                self.tasks_of(i).for_each(&mut add);
+            }
+        }
+        for i in 0..to_u32(self.model.lifecycle.ghosts.len()) {
+            if self.row(RowRef::Ghost(i)).is_some_and(|r| self.admitted(&r)) {
+                add(RowRef::Ghost(i));
+            }
+        }
+        self.sort(&mut lines);
+        lines
+    }
+
+    /// Sorts by the chosen column; equal rows stay in pid order, which is how they came.
+    fn sort(&self, lines: &mut Vec<Line>) {
+        let get = self.options.sort.get;
+        let mut keyed: Vec<(Value<'_>, Line)> = lines.iter().filter_map(|l| self.row(l.at).map(|r| (get(&r), *l))).collect();
+        keyed.sort_by(|a, b| a.0.compare(&b.0, self.options.descending));
+        lines.clear();
+        lines.extend(keyed.into_iter().map(|(_, l)| l));
+    }
+
+    fn tree(&self) -> Vec<Line> {
+        let processes = &self.model.now.processes;
+        let tree = Tree::build(processes);
+        let (wanted, shown) = self.wanted(&tree);
+        let mut ghosts: Vec<Vec<u32>> = vec![Vec::new(); processes.len() + 1];
+        for (i, g) in (0u32..).zip(&self.model.lifecycle.ghosts) {
+            if self.row(RowRef::Ghost(i)).is_some_and(|r| self.admitted(&r) && self.passes(&r)) {
+                ghosts[self.model.index_of(g.last.ppid).unwrap_or(processes.len())].push(i);
+            }
+        }
+        let mut walk = Walk { builder: self, tree: &tree, wanted, shown, ghosts, lines: Vec::new() };
+        let roots: Vec<RowRef> = tree
+            .roots()
+            .iter()
+            .filter(|i| walk.shown[**i as usize])
+            .map(|i| RowRef::Process(*i))
+            .chain(walk.ghosts[processes.len()].iter().map(|g| RowRef::Ghost(*g)))
+            .collect();
+        walk.siblings(roots, 0, 0);
+        walk.lines
+    }
+
+    /// Which processes match themselves, and which are shown: those and all their ancestors.
+    fn wanted(&self, tree: &Tree) -> (Vec<bool>, Vec<bool>) {
+        let count = to_u32(self.model.now.processes.len());
+        let narrowed = self.options.filter.is_some() || self.options.user.is_some() || self.options.pids.is_some();
+        let wanted: Vec<bool> = (0..count)
+            .map(|i| {
+                self.row(RowRef::Process(i)).is_some_and(|r| {
+                    self.admitted(&r)
+                        && (self.passes(&r) || self.tasks_of(i).any(|t| self.row(t).is_some_and(|r| self.passes(&r))))
+                })
+            })
+            .collect();
+        let mut shown = wanted.clone();
+        if narrowed {
+            for i in 0..wanted.len() {
+                let mut at = i;
+                while wanted[i]
+                    && let Some(parent) = tree.parent[at]
+                {
+                    at = parent as usize;
+                    if shown[at] && at != i && wanted[at] {
+                        break;
+                    }
+                    shown[at] = true;
+                }
+            }
+        }
+        (wanted, shown)
+    }
+}
+
+struct Walk<'a> {
+    builder: &'a Builder<'a>,
+    tree: &'a Tree,
+    wanted: Vec<bool>,
+    shown: Vec<bool>,
+    ghosts: Vec<Vec<u32>>,
+    lines: Vec<Line>,
+}
+
+/// Deeper trees are drawn flat from here on; a fork bomb cannot overflow the stack or the guides.
+const MAX_DEPTH: u16 = 60;
+
+impl Walk<'_> {
+    fn siblings(&mut self, mut rows: Vec<RowRef>, depth: u16, guides: u64) {
+        let b = self.builder;
+        if b.options.sort_in_tree {
+            let get = b.options.sort.get;
+            rows.sort_by(|x, y| match (b.row(*x), b.row(*y)) {
+                (Some(x), Some(y)) => get(&x).compare(&get(&y), b.options.descending),
+                _ => std::cmp::Ordering::Equal,
+            });
+        }
+        let count = rows.len();
+        for (n, at) in rows.into_iter().enumerate() {
+            self.line(at, depth, guides, n + 1 == count);
+        }
+    }
+
+    fn line(&mut self, at: RowRef, depth: u16, guides: u64, last: bool) {
+        let Some(row) = self.builder.row(at) else { return };
+        let key = RowKey::of(&row);
+        let mut line = Line { depth, guides, last, ..Line::flat(at, key) };
+        let RowRef::Process(index) = at else {
+            self.lines.push(line);
+            return;
+        };
+        line.context = !self.wanted[index as usize];
+        let below = self.below(index);
+        line.parent = !below.is_empty();
+        if self.builder.options.folded.contains(&row.key()) && line.parent {
+            line.folded = Some(to_u32(self.tree.subtree(index).len()).saturating_sub(1));
+            self.lines.push(line);
+            return;
+        }
+        self.lines.push(line);
+        let deeper = if depth + 1 < MAX_DEPTH { depth + 1 } else { depth };
+        let guides = if last || depth >= MAX_DEPTH { guides } else { guides | 1 << depth };
+        self.siblings(below, deeper, guides);
+    }
+
+    /// Threads first, then children, then the recently dead.
+    fn below(&self, index: u32) -> Vec<RowRef> {
+        let b = self.builder;
+        let tasks = b.tasks_of(index).filter(|t| b.row(*t).is_some_and(|r| b.passes(&r)));
+        let children = self.tree.children(index).iter().filter(|c| self.shown[**c as usize]).map(|c| RowRef::Process(*c));
+        let ghosts = self.ghosts[index as usize].iter().map(|g| RowRef::Ghost(*g));
+        tasks.chain(children).chain(ghosts).collect()
+    }
+}
+
+fn to_u32(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,156 @@
+//! The table's part of `update`: lines, selection, tags, folds.
+
+use std::sync::Arc;
+
+use crate::columns::Row;
+use crate::derive::{Model, Tree};
+use crate::query::TextMatch;
+use crate::snapshot::ProcKey;
+
+use super::App;
+use super::rows::{self, RowKey};
+
+impl App {
+    /// Takes a sample in.
+    pub(super) fn sample(&mut self, model: Arc<Model>) {
+        self.now_ns = model.now.taken_ns;
+        self.history.add(&model);
+        self.events.add(&model);
+        if self.paused {
+            return;
+        }
+        self.tagged.retain(|key| model.index_of(key.pid).is_some_and(|i| model.now.processes[i].key == *key));
+        self.model = Some(model);
+        self.rebuild();
+    }
+
+    /// Makes the lines anew and keeps the selection on its row.
+    pub(super) fn rebuild(&mut self) {
+        let line_on_screen = self.cursor.saturating_sub(self.scroll);
+        self.lines = self.model.as_deref().map(|m| rows::build(m, &self.options)).unwrap_or_default();
+        if let Some(anchor) = self.anchor {
+            match self.lines.iter().position(|l| l.key == anchor) {
+                Some(at) => {
+                    self.cursor = at;
+                    if self.follow {
+                        self.scroll = at.saturating_sub(line_on_screen);
+                    }
+                }
+                // It has ended or is filtered out: stay at the line, hold on to what is there now.
+                None => self.follow = false,
+            }
+        } else {
+            self.cursor = 0;
+            self.scroll = 0;
+        }
+        self.clamp();
+        if self.anchor.is_some() {
+            self.hold();
+        }
+    }
+
+    pub(super) fn clamp(&mut self) {
+        self.cursor = self.cursor.min(self.lines.len().saturating_sub(1));
+        let page = self.page.max(1);
+        self.scroll = self.scroll.min(self.lines.len().saturating_sub(page)).min(self.cursor);
+        if self.cursor >= self.scroll + page {
+            self.scroll = self.cursor + 1 - page;
+        }
+    }
+
+    /// Holds on to the row the cursor is on.
+    pub(super) fn hold(&mut self) {
+        self.anchor = self.lines.get(self.cursor).map(|l| l.key);
+    }
+
+    pub(super) fn move_by(&mut self, by: i64) {
+        let at = i64::try_from(self.cursor).unwrap_or(i64::MAX).saturating_add(by).max(0);
+        self.move_to(usize::try_from(at).unwrap_or(0));
+    }
+
+    pub(super) fn move_to(&mut self, line: usize) {
+        self.cursor = line;
+        self.clamp();
+        self.hold();
+        if line == 0 {
+            // Back at the top: whoever is first from now on.
+            self.anchor = None;
+        }
+    }
+
+    pub(super) fn tag(&mut self) {
+        if let Some(key) = self.selected().filter(|r| r.ghost.is_none()).map(|r| r.key()) {
+            if !self.tagged.remove(&key) {
+                self.tagged.insert(key);
+            }
+            self.move_by(1);
+        }
+    }
+
+    pub(super) fn tag_subtree(&mut self) {
+        let keys = self.subtree_of_selected();
+        self.tagged.extend(keys);
+    }
+
+    fn subtree_of_selected(&self) -> Vec<ProcKey> {
+        let (Some(model), Some(row)) = (self.model.as_deref(), self.selected()) else { return Vec::new() };
+        let Some(index) = model.index_of(row.key().pid).and_then(|i| u32::try_from(i).ok()) else { return Vec::new() };
+        let tree = Tree::build(&model.now.processes);
+        tree.subtree(index).into_iter().map(|i| model.now.processes[i as usize].key).collect()
+    }
+
+    /// Folds (`Some(true)`), unfolds or toggles the selected subtree; on a row without children, its parent's.
+    pub(super) fn fold(&mut self, shut: Option<bool>) {
+        if !self.options.tree {
+            return;
+        }
+        let Some(line) = self.lines.get(self.cursor).copied() else { return };
+        let at = if line.parent || shut == Some(false) {
+            self.cursor
+        } else {
+            // The nearest line above that is one step out.
+            (0..self.cursor).rev().find(|i| self.lines[*i].depth < line.depth).unwrap_or(self.cursor)
+        };
+        let Some(RowKey::Process(key)) = self.lines.get(at).map(|l| l.key) else { return };
+        let shut = shut.unwrap_or(!self.options.folded.contains(&key));
+        if shut {
+            self.options.folded.insert(key);
+        } else {
+            self.options.folded.remove(&key);
+        }
+        self.cursor = at;
+        self.hold();
+        self.rebuild();
+    }
+
+    pub(super) fn fold_all(&mut self) {
+        if self.options.folded.is_empty() {
+            let parents: Vec<ProcKey> = self
+                .lines
+                .iter()
+                .filter(|l| l.parent && l.depth > 0)
+                .filter_map(|l| match l.key {
+                    RowKey::Process(key) => Some(key),
+                    RowKey::Task(_) => None,
+                })
+                .collect();
+            self.options.folded.extend(parents);
+        } else {
+            self.options.folded.clear();
+        }
+        self.rebuild();
+    }
+
+    /// Goes to the next line that matches the search, from `from` on, wrapping round; whether there is one.
+    pub(super) fn find(&mut self, what: &TextMatch, from: usize) -> bool {
+        let Some(model) = self.model.as_deref() else { return false };
+        let n = self.lines.len();
+        let hit = (0..n).map(|i| (from + i) % n).find(|i| Row::new(model, self.lines[*i].at).is_some_and(|r| what.matches(&r)));
+        if let Some(at) = hit {
+            self.cursor = at;
+            self.clamp();
+            self.hold();
+        }
+        hit.is_some()
+    }
+}

@@ -1,0 +1,14 @@
+//! A target of a signal as the dialog shows it; the pidfd itself stays with the engine.
+
+use crate::snapshot::ProcKey;
+
+/// One process chosen for a signal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FrozenTarget {
+    /// Whom.
+    pub key: ProcKey,
+    /// Its name when it was frozen; hostile bytes already made printable.
+    pub name: String,
+    /// Why it will not be signalled, in one sentence; `None` if it will.
+    pub problem: Option<String>,
+}

@@ -1,0 +1,307 @@
+//! Messages in, effects out.
+
+use crate::columns::{self, Column};
+use crate::lab::catalog::SYSTEMS;
+use crate::text::{Charset, sanitize};
+
+use super::App;
+use super::actions;
+use super::key::{Code, Key};
+use super::lab_view::interactive;
+use super::layer::{Input, InputKind, Layer, Menu, MenuKind, SignalDialog};
+use super::msg::{Command, Effect, Msg, Notice, Pointed};
+use super::options::Screen;
+
+/// How long a notice stays, nanoseconds.
+const NOTICE_NS: u64 = 6_000_000_000;
+
+impl App {
+    /// One thing happened; what is to be done about it.
+    pub fn update(&mut self, msg: Msg) -> Vec<Effect> {
+        match msg {
+            Msg::Sample(model) => self.sample(model),
+            Msg::SampleFailed(why) => self.tell(Notice::bad(why)),
+            Msg::Lab(state) => self.lab.state = state,
+            Msg::Key(key) => return self.key(key),
+            Msg::Resized { .. } => self.clamp(),
+            Msg::Pointed(at) => return self.pointed(at),
+            Msg::Do(command) => return self.run(command),
+            Msg::Frozen { token, targets } => {
+                if let Some(Layer::Signal(dialog)) = &mut self.layer
+                    && dialog.token == token
+                {
+                    dialog.targets = Some(targets);
+                }
+            }
+            Msg::Tell(notice) => self.tell(notice),
+            Msg::Clock(now_ns) => {
+                self.now_ns = now_ns;
+                if self.notice.as_ref().is_some_and(|(_, until)| *until <= now_ns) {
+                    self.notice = None;
+                }
+            }
+        }
+        Vec::new()
+    }
+
+    pub(super) fn tell(&mut self, notice: Notice) {
+        self.notice = Some((notice, self.now_ns + NOTICE_NS));
+    }
+
+    fn key(&mut self, key: Key) -> Vec<Effect> {
+        if key == Key::ctrl('c') {
+            return vec![Effect::Quit];
+        }
+        if self.layer.is_some() {
+            return self.layer_key(key);
+        }
+        if key.code == Code::Esc {
+            self.escape();
+            return Vec::new();
+        }
+        match actions::find(key, self.context()) {
+            Some(action) if action.changes && self.options.readonly => {
+                self.tell(Notice::bad(format!("{} is off: concmon was started with --readonly", action.bar)));
+                Vec::new()
+            }
+            Some(action) => self.run(action.command),
+            None => Vec::new(),
+        }
+    }
+
+    /// Esc undoes the innermost narrowing: tags, then filter, then user.
+    fn escape(&mut self) {
+        if self.screen != Screen::Processes {
+            self.screen = Screen::Processes;
+        } else if !self.tagged.is_empty() {
+            self.tagged.clear();
+        } else if self.options.filter.take().is_some() || self.options.user.take().is_some() {
+            self.rebuild();
+        }
+    }
+
+    fn pointed(&mut self, at: Pointed) -> Vec<Effect> {
+        if self.layer.is_some() {
+            return self.layer_pointed(at);
+        }
+        match (at, self.screen) {
+            (Pointed::Row(line), Screen::Processes) => {
+                let target = self.scroll + usize::from(line);
+                if target < self.lines.len() {
+                    self.cursor = target;
+                    self.hold();
+                }
+            }
+            (Pointed::Fold(line), Screen::Processes) => {
+                self.pointed(Pointed::Row(line));
+                self.fold(None);
+            }
+            (Pointed::Head(index), Screen::Processes) => {
+                if let Some(column) = self.visible_columns.get(index).copied() {
+                    return self.sort_by(column);
+                }
+            }
+            (Pointed::Wheel(by), Screen::Lab) => return self.run(Command::Move(by.signum())),
+            (Pointed::Wheel(by), _) => return self.run(Command::Move(by * 3)),
+            (Pointed::ListLine(line), Screen::Lab) => {
+                if usize::from(line) < SYSTEMS.len() {
+                    self.lab.system = usize::from(line);
+                    self.lab.field = 0;
+                }
+            }
+            _ => {}
+        }
+        Vec::new()
+    }
+
+    fn sort_by(&mut self, column: &'static Column) -> Vec<Effect> {
+        self.options.sort_by(column);
+        self.rebuild();
+        // What is sorted by must be known of all rows, not of the visible ones only.
+        vec![Effect::Resample]
+    }
+
+    pub(super) fn run(&mut self, command: Command) -> Vec<Effect> {
+        match command {
+            Command::Move(by) => self.scroll_by(i64::from(by)),
+            Command::Page(by) => self.scroll_by(i64::from(by) * i64::try_from(self.page.max(2) - 1).unwrap_or(1)),
+            Command::First => self.scroll_by(i64::MIN / 2),
+            Command::Last => self.scroll_by(i64::MAX / 2),
+            Command::Sideways(by) => {
+                self.sideways = self.sideways.saturating_add_signed(isize::try_from(by).unwrap_or(0)).min(4096)
+            }
+            Command::Go(screen) => self.screen = screen,
+            Command::NextScreen => self.next_screen(1),
+            Command::PreviousScreen => self.next_screen(Screen::ALL.len() - 1),
+            Command::Quit => return vec![Effect::Quit],
+            Command::Suspend => return vec![Effect::Suspend],
+            Command::Redraw => return vec![Effect::Redraw],
+            Command::Tag => self.tag(),
+            Command::TagSubtree => self.tag_subtree(),
+            Command::UntagAll => self.tagged.clear(),
+            Command::ToggleFold | Command::Fold | Command::Unfold | Command::FoldAll => self.fold_command(command),
+            Command::SortBy(id) => return columns::find(id).map(|c| self.sort_by(c)).unwrap_or_default(),
+            Command::Tree | Command::Invert | Command::Threads | Command::KernelThreads => return self.toggle(command),
+            Command::Follow => self.toggle_follow(),
+            Command::Pause => return self.toggle_pause(),
+            Command::Renice(delta) => return self.renice(delta),
+            Command::StopRuns => return self.stop_runs(),
+            Command::Parameter(by) => self.lab.change(by),
+            Command::NextField(by) => self.lab.next_field(by),
+            Command::Enter => return vec![Effect::Launch(self.lab.spec().clone())],
+            Command::Help => self.layer = Some(Layer::Help { scroll: 0 }),
+            Command::QuickLaunch => self.layer = Some(Layer::QuickLaunch),
+            Command::Explain => self.layer = Some(self.explain()),
+            Command::SignalMenu => return self.open_signals(),
+            Command::Search => self.open_input(InputKind::Search, String::new()),
+            Command::Filter if self.screen == Screen::Events => self.open_input(InputKind::EventFilter, String::new()),
+            Command::Filter => {
+                let text = self.options.filter.as_ref().map(|f| f.text().to_owned()).unwrap_or_default();
+                self.open_input(InputKind::Filter, text);
+            }
+            Command::SortMenu => self.layer = Some(self.sort_menu()),
+            Command::UserMenu => self.layer = Some(self.user_menu()),
+        }
+        Vec::new()
+    }
+
+    fn scroll_by(&mut self, by: i64) {
+        match self.screen {
+            Screen::Processes => self.move_by(by),
+            Screen::Lab => {
+                let at = i64::try_from(self.lab.system)
+                    .unwrap_or(0)
+                    .saturating_add(by)
+                    .clamp(0, i64::try_from(SYSTEMS.len()).unwrap_or(1) - 1);
+                self.lab.system = usize::try_from(at).unwrap_or(0);
+                self.lab.field = self.lab.field.min(self.lab.fields().len().saturating_sub(1));
+            }
+            Screen::Events => {
+                let back = i64::try_from(self.events.back).unwrap_or(0).saturating_add(by);
+                self.events.back = usize::try_from(back.max(0)).unwrap_or(0).min(self.events.len().saturating_sub(1));
+            }
+        }
+    }
+
+    fn next_screen(&mut self, by: usize) {
+        let at = Screen::ALL.iter().position(|s| *s == self.screen).unwrap_or(0);
+        self.screen = Screen::ALL[(at + by) % Screen::ALL.len()];
+    }
+
+    fn fold_command(&mut self, command: Command) {
+        match command {
+            Command::Fold => self.fold(Some(true)),
+            Command::Unfold => self.fold(Some(false)),
+            Command::FoldAll => self.fold_all(),
+            _ => self.fold(None),
+        }
+    }
+
+    fn toggle(&mut self, command: Command) -> Vec<Effect> {
+        let o = &mut self.options;
+        match command {
+            Command::Tree => {
+                o.tree = !o.tree;
+                o.sort_in_tree = false;
+            }
+            Command::Invert => o.descending = !o.descending,
+            Command::Threads => o.threads = !o.threads,
+            _ => o.kernel_threads = !o.kernel_threads,
+        }
+        self.rebuild();
+        vec![Effect::Resample]
+    }
+
+    fn toggle_follow(&mut self) {
+        self.follow = !self.follow;
+        self.hold();
+        let name = self.selected().map(|r| r.key().pid);
+        match (self.follow, name) {
+            (true, Some(pid)) => self.tell(Notice::info(format!("following PID {pid}: it keeps its line, F ends this"))),
+            (false, _) => self.tell(Notice::info("following ended")),
+            _ => self.follow = false,
+        }
+    }
+
+    fn toggle_pause(&mut self) -> Vec<Effect> {
+        self.paused = !self.paused;
+        if self.paused { Vec::new() } else { vec![Effect::Resample] }
+    }
+
+    fn stop_runs(&mut self) -> Vec<Effect> {
+        let active = self.lab.active();
+        if active == 0 {
+            self.tell(Notice::info("no lab run is active"));
+            return Vec::new();
+        }
+        self.tell(Notice::good(format!("stopping {active} lab run{}", if active == 1 { "" } else { "s" })));
+        vec![Effect::StopAll]
+    }
+
+    fn renice(&mut self, delta: i32) -> Vec<Effect> {
+        let keys = self.targets();
+        if keys.is_empty() {
+            self.tell(Notice::info("no process is selected"));
+            return Vec::new();
+        }
+        vec![Effect::Renice { keys, delta }]
+    }
+
+    fn open_signals(&mut self) -> Vec<Effect> {
+        let keys = self.targets();
+        if keys.is_empty() {
+            self.tell(Notice::info("no process is selected"));
+            return Vec::new();
+        }
+        self.token += 1;
+        self.layer = Some(Layer::Signal(SignalDialog::new(self.token)));
+        vec![Effect::Freeze { token: self.token, keys }]
+    }
+
+    fn open_input(&mut self, kind: InputKind, text: String) {
+        self.layer = Some(Layer::Input(Input { kind, text, error: None }));
+    }
+
+    fn sort_menu(&self) -> Layer {
+        let shown = &self.options.columns;
+        let rest = columns::COLUMNS.iter().filter(|c| !shown.iter().any(|s| s.id == c.id));
+        let all: Vec<&Column> = shown.iter().copied().chain(rest).collect();
+        let cursor = all.iter().position(|c| c.id == self.options.sort.id).unwrap_or(0);
+        let entries = all.iter().map(|c| (c.id.to_owned(), format!("{:9} {}", c.title, c.description))).collect();
+        Layer::Menu(Menu { kind: MenuKind::Sort, entries, cursor })
+    }
+
+    fn user_menu(&self) -> Layer {
+        let mut users: Vec<String> = self
+            .model
+            .iter()
+            .flat_map(|m| &m.now.processes)
+            .filter_map(|p| p.identity.user.as_deref().map(str::to_owned))
+            .collect();
+        users.sort_unstable();
+        users.dedup();
+        let cursor = self.options.user.as_ref().and_then(|u| users.iter().position(|x| x == u)).map_or(0, |i| i + 1);
+        let label = |u: &String| sanitize(u.as_bytes(), Charset::from_unicode(self.options.unicode)).into_owned();
+        let mut entries = vec![(String::new(), "all users".to_owned())];
+        entries.extend(users.iter().map(|u| (u.clone(), label(u))));
+        Layer::Menu(Menu { kind: MenuKind::User, entries, cursor })
+    }
+
+    /// Launches the system with this quick key.
+    pub(super) fn quick_launch(&mut self, letter: char) -> Vec<Effect> {
+        match SYSTEMS.iter().find(|s| s.quick_key == Some(letter)) {
+            Some(system) => {
+                self.tell(Notice::info(format!("launching {}: X stops it, L shows it in the lab", system.id)));
+                if self.screen == Screen::Processes && !self.options.tree {
+                    self.options.tree = true;
+                    self.rebuild();
+                }
+                vec![Effect::Launch(interactive(system))]
+            }
+            None => {
+                self.tell(Notice::bad(format!("n {letter} launches nothing; n shows the letters that do")));
+                Vec::new()
+            }
+        }
+    }
+}

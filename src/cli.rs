@@ -1,0 +1,332 @@
+//! The command line as typed: argv to [`LowArgs`], nothing resolved. Defaults and the config file are `config`'s business.
+//!
+//! To add a flag: a field here and the line in `config` that lays it over the file's value.
+
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+use crate::kernel::SourceChoice;
+use crate::lab::catalog::TaskKind;
+
+/// Exit codes, the same for every subcommand.
+pub mod exit {
+    /// Done.
+    pub const OK: u8 = 0;
+    /// The run failed, or something broke on the way.
+    pub const FAILED: u8 = 1;
+    /// Bad usage: arguments, config file, or no terminal where one is needed.
+    pub const USAGE: u8 = 2;
+    /// Not available on this machine; the message says why.
+    pub const UNAVAILABLE: u8 = 3;
+}
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 done, 1 the run failed, 2 bad usage, 3 not available here.
+Config file: $XDG_CONFIG_HOME/concmon/config.toml (or ~/.config/concmon/config.toml).
+In the program: F1 shows the keys, L the lab, F10 or q quits.";
+
+/// Everything that was typed.
+#[derive(Debug, Parser)]
+#[command(
+    name = "concmon",
+    version,
+    about = "Every process and thread of the machine, and a lab that launches concurrent workloads live",
+    after_help = AFTER_HELP,
+    disable_help_subcommand = true,
+    infer_long_args = false,
+    max_term_width = 110
+)]
+pub struct LowArgs {
+    /// Options of the monitor itself.
+    #[command(flatten)]
+    pub view: ViewArgs,
+    /// Read this config file instead of the usual one
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+    /// No colours (as NO_COLOR=1 in the environment)
+    #[arg(long, global = true)]
+    pub no_color: bool,
+    /// What to do instead of opening the monitor.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What a sweep looks at: shared by the monitor and `ps`.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+pub struct SelectArgs {
+    /// Seconds between two samples, 0.1 to 60
+    #[arg(short, long, value_name = "SECS")]
+    pub delay: Option<f64>,
+    /// Only these processes
+    #[arg(short, long = "pid", value_name = "PID,..", value_delimiter = ',', value_parser = clap::value_parser!(i32).range(1..))]
+    pub pids: Vec<i32>,
+    /// Only processes of this user (name or number)
+    #[arg(short, long, value_name = "USER")]
+    pub user: Option<String>,
+    /// Where tasks are read from
+    #[arg(long, value_name = "SOURCE")]
+    pub source: Option<SourceArg>,
+}
+
+/// Options of the monitor.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+pub struct ViewArgs {
+    /// What to look at.
+    #[command(flatten)]
+    pub select: SelectArgs,
+    /// Show only rows that match this filter, e.g. 'cpu>5 and user=www'
+    #[arg(short = 'F', long, value_name = "EXPR")]
+    pub filter: Option<String>,
+    /// Start with the tree
+    #[arg(short, long)]
+    pub tree: bool,
+    /// Start with every thread as a row of its own
+    #[arg(short = 'H', long)]
+    pub threads: bool,
+    /// Sort by this column; COL:asc or COL:desc give the direction
+    #[arg(short, long, value_name = "COL")]
+    pub sort: Option<String>,
+    /// No signals, no priorities, no lab runs: look only
+    #[arg(long)]
+    pub readonly: bool,
+}
+
+/// `--source`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SourceArg {
+    /// The best that works here
+    Auto,
+    /// The kernel's BPF task iterator (needs CAP_BPF and CAP_PERFMON)
+    Bpf,
+    /// Files of /proc, for everyone
+    Proc,
+}
+
+impl From<SourceArg> for SourceChoice {
+    fn from(arg: SourceArg) -> Self {
+        match arg {
+            SourceArg::Auto => Self::Auto,
+            SourceArg::Bpf => Self::Bpf,
+            SourceArg::Proc => Self::Proc,
+        }
+    }
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print the table once and leave
+    Ps(PsArgs),
+    /// Launch concurrent workloads and measure what they cost
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Lab {
+        /// Which part of the lab.
+        #[command(subcommand)]
+        command: LabCommand,
+    },
+}
+
+/// `concmon ps`.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+pub struct PsArgs {
+    /// Only rows that match this filter, e.g. 'nlwp>100'
+    #[arg(value_name = "EXPR")]
+    pub filter: Option<String>,
+    /// What to look at.
+    #[command(flatten)]
+    pub select: SelectArgs,
+    /// Columns to print, in this order
+    #[arg(long, value_name = "COL,..", value_delimiter = ',')]
+    pub columns: Option<Vec<String>>,
+    /// Sort by this column; COL:asc or COL:desc give the direction
+    #[arg(short, long, value_name = "COL")]
+    pub sort: Option<String>,
+    /// Children below their parents
+    #[arg(short, long)]
+    pub tree: bool,
+    /// Every thread as a row of its own
+    #[arg(short = 'H', long)]
+    pub threads: bool,
+    /// How many samples to take; rates (CPU%) need two, so 1 leaves them unknown
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub samples: u32,
+    /// One JSON object
+    #[arg(long, conflicts_with = "csv")]
+    pub json: bool,
+    /// Comma-separated values with a header line
+    #[arg(long)]
+    pub csv: bool,
+}
+
+/// `concmon lab ...`.
+#[derive(Debug, Subcommand)]
+pub enum LabCommand {
+    /// Every system of the lab, and whether it works here
+    List {
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run one system and print what it cost
+    Run(LabRunArgs),
+}
+
+/// A task with its size, as `--task pi:2000`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TaskArg {
+    /// What each unit of work does.
+    pub kind: TaskKind,
+    /// Its size, in the unit of [`TaskKind::size`].
+    pub size: Option<u32>,
+}
+
+/// `concmon lab run`.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct LabRunArgs {
+    /// Id of the system, e.g. native/fork (see: concmon lab list)
+    #[arg(value_name = "SYSTEM")]
+    pub system: String,
+    /// What each unit of work does, with its size after a colon, e.g. pi:2000
+    #[arg(long, value_name = "TASK[:SIZE]", value_parser = TaskParser)]
+    pub task: Option<TaskArg>,
+    /// How many workers; several numbers make several runs
+    #[arg(long, value_name = "N[,N]", value_delimiter = ',')]
+    pub workers: Vec<u32>,
+    /// How many units of work
+    #[arg(long, value_name = "N")]
+    pub tasks: Option<u32>,
+    /// Memory the parent holds before it creates workers, MB
+    #[arg(long, value_name = "M")]
+    pub parent_mb: Option<u32>,
+    /// How many times to run it
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub repeat: u32,
+    /// Seconds after which a run is killed
+    #[arg(long, value_name = "SECS")]
+    pub timeout: Option<f64>,
+    /// Seed of everything random
+    #[arg(long, value_name = "SEED", default_value_t = 42)]
+    pub seed: u64,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Reads [`TaskArg`]; the names come from [`TaskKind::ALL`], so that help and suggestions know them.
+#[derive(Debug, Clone, Copy)]
+struct TaskParser;
+
+impl TaskParser {
+    fn names() -> PossibleValuesParser {
+        PossibleValuesParser::new(TaskKind::ALL.map(TaskKind::name))
+    }
+}
+
+impl TypedValueParser for TaskParser {
+    type Value = TaskArg;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &std::ffi::OsStr,
+    ) -> Result<TaskArg, clap::Error> {
+        let text = value.to_string_lossy();
+        let (name, size) = text.split_once(':').map_or((&*text, None), |(name, size)| (name, Some(size)));
+        let name = Self::names().parse_ref(command, arg, name.as_ref())?;
+        let refuse = |why: String| clap::Error::raw(ErrorKind::ValueValidation, why).with_cmd(command);
+        let Some(kind) = TaskKind::from_name(&name) else {
+            return Err(refuse(format!("there is no task \"{name}\"\n")));
+        };
+        let size = match (size, kind.size()) {
+            (None, _) => None,
+            (Some(_), None) => return Err(refuse(format!("the task \"{name}\" has no size\n"))),
+            (Some(size), Some((unit, default))) => match size.parse::<u32>() {
+                Ok(n) if n > 0 => Some(n),
+                _ => return Err(refuse(format!("the size of \"{name}\" is a number of {unit} from 1, e.g. {name}:{default}\n"))),
+            },
+        };
+        Ok(TaskArg { kind, size })
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = clap::builder::PossibleValue> + '_>> {
+        Some(Box::new(TaskKind::ALL.into_iter().map(|kind| clap::builder::PossibleValue::new(kind.name()))))
+    }
+}
+
+impl LowArgs {
+    /// Parses argv.
+    ///
+    /// # Errors
+    /// clap's error, which is also how `--help` and `--version` come out; `Error::exit_code` is 0 for those and 2 for bad usage.
+    pub fn parse_from_args<I, T>(args: I) -> Result<Self, clap::Error>
+    where
+        I: IntoIterator<Item = T>,
+        T: Into<std::ffi::OsString> + Clone,
+    {
+        let low = Self::try_parse_from(args)?;
+        low.no_view_options_beside_a_command()?;
+        Ok(low)
+    }
+
+    /// `concmon -t ps` would silently do nothing with the `-t`: refused.
+    fn no_view_options_beside_a_command(&self) -> Result<(), clap::Error> {
+        if self.command.is_some() && self.view != ViewArgs::default() {
+            let why = "options of the monitor do not go before a command: put them after it, if it has them";
+            return Err(Self::command().error(ErrorKind::ArgumentConflict, why));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<LowArgs, clap::Error> {
+        LowArgs::parse_from_args(line.split(' '))
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        LowArgs::command().debug_assert();
+    }
+
+    #[test]
+    fn htop_hands_find_their_flags() {
+        let low = parse("concmon -d 0.5 -p 1,2 -p 3 -u www -F cpu>5 -t -H -s rss --source proc --readonly --no-color").unwrap();
+        assert_eq!(low.view.select.pids, [1, 2, 3]);
+        assert_eq!(low.view.select.delay, Some(0.5));
+        assert_eq!(low.view.sort.as_deref(), Some("rss"));
+        assert!(low.view.tree && low.view.threads && low.view.readonly && low.no_color);
+    }
+
+    #[test]
+    fn unknown_flags_are_named_with_the_nearest() {
+        let error = parse("concmon --readonl").unwrap_err();
+        assert_eq!(error.exit_code(), i32::from(exit::USAGE));
+        assert!(error.to_string().contains("'--readonly'"), "{error}");
+    }
+
+    #[test]
+    fn a_task_takes_a_size_if_it_has_one() {
+        let run = |task: &str| match parse(&format!("concmon lab run native/fork --task {task}"))?.command {
+            Some(Command::Lab { command: LabCommand::Run(run) }) => Ok::<_, clap::Error>(run.task),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(run("pi:2000").unwrap(), Some(TaskArg { kind: TaskKind::Pi, size: Some(2000) }));
+        assert_eq!(run("none").unwrap(), Some(TaskArg { kind: TaskKind::None, size: None }));
+        assert!(run("factorial:3").unwrap_err().to_string().contains("no size"));
+        assert!(run("pi:0").unwrap_err().to_string().contains("digits"));
+        assert!(run("factoral").unwrap_err().to_string().contains("factorial"));
+    }
+
+    #[test]
+    fn monitor_options_before_a_command_are_refused() {
+        assert_eq!(parse("concmon -t ps").unwrap_err().kind(), ErrorKind::ArgumentConflict);
+        assert!(parse("concmon --no-color ps -t").unwrap().no_color);
+    }
+}

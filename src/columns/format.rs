@@ -1,0 +1,64 @@
+//! Numbers for people: fixed widths, one meaning each, appended to a buffer that is used again.
+
+use std::fmt::Write as _;
+
+/// Memory in at most 5 cells: `812K`, `6.1M`, `107M`, `1.90G`; powers of 1024.
+pub fn bytes(out: &mut String, value: u64) {
+    const UNITS: [char; 6] = ['K', 'M', 'G', 'T', 'P', 'E'];
+    if value == 0 {
+        out.push('0');
+        return;
+    }
+    let mut scaled = value as f64 / 1024.0;
+    let mut unit = 0;
+    // 999.5 and not 1024: never more than three digits before the letter.
+    while scaled >= 999.5 && unit + 1 < UNITS.len() {
+        scaled /= 1024.0;
+        unit += 1;
+    }
+    let digits = if unit == 0 || scaled >= 99.95 {
+        0
+    } else if scaled >= 9.995 || unit == 1 {
+        1
+    } else {
+        2
+    };
+    let _ = write!(out, "{scaled:.digits$}{}", UNITS[unit]);
+}
+
+/// Percent with one digit up to 999.9, then none.
+pub fn percent(out: &mut String, value: f32) {
+    let _ = if value >= 999.95 { write!(out, "{value:.0}") } else { write!(out, "{value:.1}") };
+}
+
+/// A rate per second: `0`, `0.4`, `37`, `1.2k`.
+pub fn rate(out: &mut String, value: f32) {
+    let _ = match value {
+        v if v <= 0.0 => write!(out, "0"),
+        v if v < 9.95 => write!(out, "{v:.1}"),
+        v if v < 9_999.5 => write!(out, "{v:.0}"),
+        v if v < 9_999_500.0 => write!(out, "{:.0}k", v / 1e3),
+        v => write!(out, "{:.0}M", v / 1e6),
+    };
+}
+
+/// A count in at most 6 cells: `99999`, `1234k`, `12M`.
+pub fn count(out: &mut String, value: u64) {
+    let _ = match value {
+        0..=99_999 => write!(out, "{value}"),
+        100_000..=9_999_999 => write!(out, "{}k", value / 1_000),
+        10_000_000..=99_999_999_999 => write!(out, "{}M", value / 1_000_000),
+        _ => write!(out, "{}G", value / 1_000_000_000),
+    };
+}
+
+/// CPU or elapsed time in at most 8 cells: `0:01.23`, `59:59.99`, `1h02:03`, `3d04h`.
+pub fn duration(out: &mut String, ns: u64) {
+    let seconds = ns / 1_000_000_000;
+    let hundredths = ns / 10_000_000 % 100;
+    let _ = match seconds {
+        0..=3_599 => write!(out, "{}:{:02}.{hundredths:02}", seconds / 60, seconds % 60),
+        3_600..=86_399 => write!(out, "{}h{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60),
+        _ => write!(out, "{}d{:02}h", seconds / 86_400, seconds / 3_600 % 24),
+    };
+}

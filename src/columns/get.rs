@@ -1,0 +1,150 @@
+//! The values behind the registry's entries that take more than one line.
+
+use std::borrow::Cow;
+
+use crate::derive::StartMethod;
+use crate::snapshot::ExitStatus;
+
+use super::{Row, Unknown, Value};
+
+/// A rate: unknown on the first sample.
+pub(super) fn rated<'a>(row: &Row<'a>, value: Option<f32>, make: fn(f32) -> Value<'a>) -> Value<'a> {
+    match value {
+        Some(v) => make(v),
+        None if row.ghost.is_some() => Value::Unknown(Unknown::NotApplicable),
+        None if !row.rates.known_before => Value::Unknown(Unknown::FirstSample),
+        None => Value::Unknown(Unknown::NotRead),
+    }
+}
+
+/// A value of the process: tasks share it, so their rows leave it out.
+pub(super) fn shared<'a, T>(row: &Row<'a>, value: Option<T>, make: fn(T) -> Value<'a>) -> Value<'a> {
+    if row.is_task() || (value.is_none() && row.process.kernel_thread) {
+        Value::Unknown(Unknown::NotApplicable)
+    } else {
+        Value::read(value, make)
+    }
+}
+
+/// A total: the task's own, or the group's.
+pub(super) fn total<'a>(row: &Row<'a>, task: Option<u64>, process: Option<u64>, make: fn(u64) -> Value<'a>) -> Value<'a> {
+    Value::read(if row.is_task() { task } else { process }, make)
+}
+
+pub(super) fn priority<'a>(row: &Row<'a>) -> Value<'a> {
+    let p = row.face().priority;
+    // The kernel shows real-time priorities as -1-rt_priority; -100 is the deadline and migration class.
+    if p <= -100 { Value::Word("RT") } else { Value::Int(i64::from(p)) }
+}
+
+pub(super) fn policy<'a>(row: &Row<'a>) -> Value<'a> {
+    Value::read(row.face().policy, |p| {
+        Value::Word(match p {
+            0 => "OTHER",
+            1 => "FIFO",
+            2 => "RR",
+            3 => "BATCH",
+            5 => "IDLE",
+            6 => "DEADLN",
+            7 => "EXT",
+            _ => "?",
+        })
+    })
+}
+
+pub(super) fn memory_percent<'a>(row: &Row<'a>) -> Value<'a> {
+    let total = row.model.now.host.memory.map(|m| m.total_bytes).filter(|t| *t > 0);
+    let share = total.zip(row.process.rss_bytes).map(|(t, rss)| (rss as f64 * 100.0 / t as f64) as f32);
+    shared(row, share, Value::Percent)
+}
+
+pub(super) fn cpu_time<'a>(row: &Row<'a>) -> Value<'a> {
+    let (u, s) = match row.task {
+        Some(t) => (t.utime_ns, t.stime_ns),
+        None => (row.process.utime_ns, row.process.stime_ns),
+    };
+    Value::read(u.zip(s).map(|(u, s)| u + s), Value::Duration)
+}
+
+pub(super) fn elapsed<'a>(row: &Row<'a>) -> Value<'a> {
+    let started = row.face().start_ticks * row.model.now.system.tick_ns();
+    let until = row.ghost.map_or(row.model.now.taken_ns, |g| g.ended_ns);
+    Value::Duration(until.saturating_sub(started))
+}
+
+/// CPU use averaged over its whole life, percent of one CPU.
+pub(super) fn cpu_since_start<'a>(row: &Row<'a>) -> Value<'a> {
+    match (cpu_time(row), elapsed(row)) {
+        (Value::Duration(cpu), Value::Duration(life)) if life > 0 => Value::Percent((cpu as f64 * 100.0 / life as f64) as f32),
+        _ => Value::Unknown(Unknown::NotRead),
+    }
+}
+
+pub(super) fn run_wait<'a>(row: &Row<'a>) -> Value<'a> {
+    match (row.rates.cpu_percent, row.rates.wait_percent) {
+        (Some(run), Some(wait)) => Value::RunWait { run, wait },
+        _ => rated(row, None, Value::Percent),
+    }
+}
+
+/// Time neither running nor waiting for a CPU, percent; for a process: of all its threads' time together.
+pub(super) fn sleep_percent<'a>(row: &Row<'a>) -> Value<'a> {
+    let threads = if row.is_task() { Some(1) } else { row.process.nlwp };
+    let known = row.rates.cpu_percent.zip(row.rates.wait_percent).zip(threads);
+    rated(row, known.map(|((run, wait), n)| (100.0 - (run + wait) / n.max(1) as f32).max(0.0)), Value::Percent)
+}
+
+pub(super) fn start_method<'a>(row: &Row<'a>) -> Value<'a> {
+    if row.is_task() {
+        let leader = row.face().tid == row.process.key.pid;
+        return if leader { Value::Unknown(Unknown::NotApplicable) } else { Value::Word("thread") };
+    }
+    if row.process.kernel_thread {
+        return Value::Unknown(Unknown::NotApplicable);
+    }
+    let method = row.model.lifecycle.birth(row.key()).map_or(StartMethod::Unseen, |b| b.method);
+    Value::read(method.badge(), Value::Word)
+}
+
+pub(super) fn spawned_by<'a>(row: &Row<'a>) -> Value<'a> {
+    let birth = row.model.lifecycle.birth(row.key()).filter(|b| b.seen);
+    shared(row, birth.map(|b| i64::from(b.parent_pid)), Value::Int)
+}
+
+/// Arguments joined by spaces; a kernel thread's, a zombie's or a thread's name.
+pub(super) fn command<'a>(row: &Row<'a>) -> Value<'a> {
+    if let Some(ghost) = row.ghost {
+        return Value::Text(Cow::Owned(ghost_command(row, ghost.status)));
+    }
+    match row.process.identity.cmdline.as_deref() {
+        Some(args) if !args.is_empty() && !row.is_task() => Value::Text(joined(args)),
+        _ => Value::Text(Cow::Borrowed(row.face().comm.as_bytes())),
+    }
+}
+
+/// The most of a command line that is worth joining for a cell; a longer one is cut (it may have megabytes).
+const COMMAND_BYTES: usize = 4096;
+
+fn joined(args: &[u8]) -> Cow<'_, [u8]> {
+    let end = args.iter().rposition(|b| *b != 0).map_or(0, |i| i + 1).min(COMMAND_BYTES);
+    let args = &args[..end];
+    if args.contains(&0) {
+        Cow::Owned(args.iter().map(|b| if *b == 0 { b' ' } else { *b }).collect())
+    } else {
+        Cow::Borrowed(args)
+    }
+}
+
+fn ghost_command(row: &Row<'_>, status: ExitStatus) -> Vec<u8> {
+    let how = match status {
+        ExitStatus::Code(code) => format!("exited {code}: "),
+        ExitStatus::Signal { signal, core } => {
+            let name = nix::sys::signal::Signal::try_from(i32::from(signal)).map_or("a signal", |s| s.as_str());
+            format!("killed by {name}{}: ", if core { ", core dumped" } else { "" })
+        }
+        ExitStatus::Unknown => "ended: ".to_owned(),
+    };
+    let args = row.process.identity.cmdline.as_deref().filter(|a| !a.is_empty());
+    let name = args.map_or(Cow::Borrowed(row.process.leader.comm.as_bytes()), joined);
+    [how.as_bytes(), &name].concat()
+}

@@ -1,0 +1,119 @@
+//! The one registry of columns: everything that can be shown, sorted, filtered or exported of a row is one entry here.
+//!
+//! To add a column: one entry in [`COLUMNS`] (and a parser in `kernel::parse` only if the kernel datum is new).
+
+mod format;
+mod get;
+mod registry;
+mod row;
+mod value;
+
+pub use format::{bytes, count, duration, percent, rate};
+pub use registry::{COLUMNS, DEFAULT};
+pub use row::{Row, RowRef};
+pub use value::{Unknown, Value};
+
+use crate::kernel::source::Needs;
+
+/// Which rows a column has values for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Processes and threads.
+    Both,
+    /// Processes only: the value belongs to the whole group (memory, cmdline).
+    Process,
+}
+
+/// Horizontal alignment: numbers right, words left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Align {
+    /// Words.
+    Left,
+    /// Numbers.
+    Right,
+}
+
+/// The direction a first press on the header sorts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Smallest first.
+    Ascending,
+    /// Largest first.
+    Descending,
+}
+
+/// One column.
+#[derive(Debug)]
+pub struct Column {
+    /// Name in config, filter and export: lower case, `_` between words, with the unit for JSON in [`Column::json_key`].
+    pub id: &'static str,
+    /// Head of the column.
+    pub title: &'static str,
+    /// What it means, one sentence.
+    pub description: &'static str,
+    /// Unit of the exported number; empty for words and plain counts.
+    pub unit: &'static str,
+    /// Where the kernel tells it.
+    pub source: &'static str,
+    /// What a source must read for it beyond the basics.
+    pub needs: Needs,
+    /// Rows it has values for.
+    pub scope: Scope,
+    /// Alignment.
+    pub align: Align,
+    /// Cells; 0 takes what is left (the command).
+    pub width: u16,
+    /// First sort direction.
+    pub order: Order,
+    /// How important it is where there is little room: 0 always stays, larger steps back earlier.
+    pub rank: u8,
+    /// The value of a row.
+    pub get: for<'a> fn(&Row<'a>) -> Value<'a>,
+}
+
+/// Ids are unique, so they are the identity.
+impl PartialEq for Column {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for Column {}
+
+impl Column {
+    /// Key in JSON and CSV: the id with its unit.
+    #[must_use]
+    pub fn json_key(&self) -> String {
+        if self.unit.is_empty() || self.id.ends_with(self.unit) {
+            self.id.to_owned()
+        } else {
+            format!("{}_{}", self.id, self.unit)
+        }
+    }
+}
+
+/// The column with this id.
+#[must_use]
+pub fn find(id: &str) -> Option<&'static Column> {
+    COLUMNS.iter().find(|c| c.id == id)
+}
+
+/// The id nearest to a mistyped one.
+#[must_use]
+pub fn nearest(id: &str) -> Option<&'static str> {
+    COLUMNS
+        .iter()
+        .map(|c| (strsim::jaro_winkler(id, c.id), c.id))
+        .filter(|(score, _)| *score > 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, id)| id)
+}
+
+/// Everything the given columns need, together.
+#[must_use]
+pub fn needs<'a>(columns: impl IntoIterator<Item = &'a Column>) -> Needs {
+    columns.into_iter().fold(Needs::empty(), |all, c| all | c.needs)
+}
+
+#[cfg(test)]
+mod tests;

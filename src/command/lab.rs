@@ -1,0 +1,176 @@
+//! `concmon lab list` and `concmon lab run`: launch, wait, print. The arguments are parsed elsewhere.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::lab::catalog::{self, Backend, RunSpec, SYSTEMS, System, TaskKind};
+use crate::lab::launcher::{LaunchError, Launcher, Limits};
+use crate::lab::run::{Outcome, Run, RunId, RunPhase};
+
+mod document;
+mod table;
+
+pub use document::run_document;
+
+/// Options of `concmon lab run`; what is `None` is the system's default.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LabRunOptions {
+    /// Id of the system.
+    pub system: String,
+    /// Name of the task.
+    pub task: Option<String>,
+    /// Size of one unit of work.
+    pub task_size: Option<u32>,
+    /// Numbers of workers, one group of runs each. Empty: the default.
+    pub workers: Vec<u32>,
+    /// Units of work.
+    pub tasks: Option<u32>,
+    /// Memory of the parent, MB.
+    pub parent_mb: Option<u32>,
+    /// Runs per number of workers, at least 1.
+    pub repeat: u32,
+    /// Seconds before a run is killed.
+    pub timeout_s: Option<u64>,
+    /// Milliseconds that workers stay after their work.
+    pub hold_ms: Option<u32>,
+    /// Seed of everything random.
+    pub seed: Option<u64>,
+    /// Interpreter of Python systems.
+    pub python: Option<std::path::PathBuf>,
+    /// One JSON object instead of a table.
+    pub json: bool,
+}
+
+/// How a command ended, as its exit code says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// 0: done.
+    Done,
+    /// 1: a run failed.
+    Failed,
+    /// 2: bad usage.
+    BadUsage,
+    /// 3: not available here.
+    Unavailable,
+}
+
+impl From<Ended> for ExitCode {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::Done => Self::SUCCESS,
+            Ended::Failed => Self::from(1),
+            Ended::BadUsage => Self::from(2),
+            Ended::Unavailable => Self::from(3),
+        }
+    }
+}
+
+/// Prints the systems. An error is one of writing.
+pub fn list(json: bool, out: &mut dyn Write) -> io::Result<()> {
+    if json {
+        let systems: Vec<Value> = SYSTEMS.iter().map(system_document).collect();
+        serde_json::to_writer_pretty(&mut *out, &json!({ "schema": "concmon.lab.list/1", "systems": systems }))?;
+        return writeln!(out);
+    }
+    table::list(out)
+}
+
+fn system_document(system: &System) -> Value {
+    json!({
+        "id": system.id,
+        "title": system.title,
+        "section": system.section.title(),
+        "backend": system.backend,
+        "lesson": system.lesson,
+        "tasks": system.tasks.iter().map(|t| t.name()).collect::<Vec<_>>(),
+        "default_workers": system.params.workers,
+        "fixed_workers": (system.params.workers.is_none()).then_some(system.params.fixed_workers),
+        "default_tasks": system.params.tasks,
+        "parent_mb": system.params.parent_mb,
+        "available": system.backend == Backend::Native,
+    })
+}
+
+/// Runs a system as often as asked and prints what came of it. An error is one of writing.
+pub fn run(options: &LabRunOptions, out: &mut dyn Write) -> io::Result<Ended> {
+    run_with(Path::new("/proc/self/exe"), &Limits::default(), options, out)
+}
+
+/// The same with the concmon to use as the helper, and other limits.
+pub fn run_with(exe: &Path, limits: &Limits, options: &LabRunOptions, out: &mut dyn Write) -> io::Result<Ended> {
+    let specs = match specs(options) {
+        Ok(specs) => specs,
+        Err(error) => return refuse(&error),
+    };
+    let launcher = match Launcher::start_with(exe, limits.clone()) {
+        Ok(launcher) => launcher,
+        Err(error) => return refuse(&error),
+    };
+    let mut runs: Vec<Arc<Run>> = Vec::new();
+    // Rounds first, so that a change of the machine's load falls on all numbers of workers alike.
+    for _ in 0..options.repeat.max(1) {
+        for spec in &specs {
+            match launcher.launch(spec.clone()).map(|id| await_end(&launcher, id)) {
+                Ok(Some(run)) => runs.push(run),
+                Ok(None) => return refuse(&LaunchError::Helper("it ended without telling how the run went".into())),
+                Err(error) => return refuse(&error),
+            }
+        }
+    }
+    if options.json {
+        serde_json::to_writer_pretty(&mut *out, &run_document(&runs))?;
+        writeln!(out)?;
+    } else {
+        table::runs(&runs, out)?;
+    }
+    out.flush()?;
+    let done = runs.iter().all(|r| r.phase == RunPhase::Ended(Outcome::Done));
+    Ok(if done { Ended::Done } else { Ended::Failed })
+}
+
+fn refuse(error: &LaunchError) -> io::Result<Ended> {
+    writeln!(io::stderr(), "concmon: {error}")?;
+    Ok(match error {
+        LaunchError::UnknownSystem { .. } | LaunchError::BadOption(_) | LaunchError::TooLarge(_) => Ended::BadUsage,
+        LaunchError::Unavailable(_) | LaunchError::Helper(_) => Ended::Unavailable,
+    })
+}
+
+/// Waits until the run has ended.
+fn await_end(launcher: &Launcher, id: RunId) -> Option<Arc<Run>> {
+    let mut watch = launcher.watch();
+    // The launcher lives, so the channel stays open and every run ends.
+    let runtime = tokio::runtime::Builder::new_current_thread().build().ok()?;
+    runtime.block_on(async {
+        let ended = watch.wait_for(|state| state.run(id).is_none_or(|run| run.ended())).await.ok()?;
+        ended.run(id).cloned()
+    })
+}
+
+/// One spec for each number of workers.
+fn specs(options: &LabRunOptions) -> Result<Vec<RunSpec>, LaunchError> {
+    let id = &options.system;
+    let system = catalog::find(id).ok_or_else(|| LaunchError::UnknownSystem { id: id.clone(), nearest: catalog::nearest(id) })?;
+    let mut spec = system.defaults();
+    if let Some(name) = &options.task {
+        spec.task = TaskKind::from_name(name).ok_or_else(|| {
+            let names: Vec<&str> = system.tasks.iter().map(|t| t.name()).collect();
+            LaunchError::BadOption(format!("no task is called {name:?}; {id} can do {}", names.join(", ")))
+        })?;
+    }
+    spec.task_size = options.task_size;
+    spec.tasks = options.tasks.unwrap_or(spec.tasks);
+    spec.parent_mb = options.parent_mb.unwrap_or(spec.parent_mb);
+    spec.hold_ms = options.hold_ms.unwrap_or(0);
+    spec.seed = options.seed.unwrap_or(spec.seed);
+    spec.timeout_ms = options.timeout_s.map_or(spec.timeout_ms, |s| s.saturating_mul(1000));
+    spec.python.clone_from(&options.python);
+    if options.workers.is_empty() {
+        return Ok(vec![spec]);
+    }
+    Ok(options.workers.iter().map(|workers| RunSpec { workers: *workers, ..spec.clone() }).collect())
+}

@@ -1,0 +1,126 @@
+//! The JSON document of `concmon lab run --json`, schema `concmon.lab.run/1`. Units are in the key names; what is not known is `null`.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::lab::measure;
+use crate::lab::run::{Outcome, Run, RunPhase, Summary, Worker};
+use crate::snapshot::ExitStatus;
+
+/// All runs of one command as one object: `schema`, `machine`, `spec` of the first, `summary` per number of workers, `runs`.
+#[must_use]
+pub fn run_document(runs: &[Arc<Run>]) -> Value {
+    json!({
+        "schema": "concmon.lab.run/1",
+        "concmon": env!("CARGO_PKG_VERSION"),
+        "machine": machine(),
+        "summary": summaries(runs),
+        "runs": runs.iter().map(|r| one(r)).collect::<Vec<_>>(),
+    })
+}
+
+fn machine() -> Value {
+    let uname = nix::sys::utsname::uname().ok();
+    let text =
+        |f: fn(&nix::sys::utsname::UtsName) -> &std::ffi::OsStr| uname.as_ref().map(|u| f(u).to_string_lossy().into_owned());
+    let room = crate::lab::launcher::Machine::read();
+    json!({
+        "kernel": text(nix::sys::utsname::UtsName::release),
+        "architecture": text(nix::sys::utsname::UtsName::machine),
+        "cpus": std::thread::available_parallelism().ok().map(std::num::NonZero::get),
+        "memory_available_bytes": room.available_mb.map(|mb| mb << 20),
+    })
+}
+
+/// Creation latencies and walls over all repetitions with the same number of workers.
+fn summaries(runs: &[Arc<Run>]) -> Vec<Value> {
+    let mut numbers: Vec<u32> = runs.iter().map(|r| r.spec.workers).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let group = |workers: u32| {
+        let group: Vec<&Arc<Run>> = runs.iter().filter(|r| r.spec.workers == workers).collect();
+        json!({
+            "workers": workers,
+            "runs": group.len(),
+            "creation_ns": figures(points(group.iter().flat_map(|r| r.workers.iter().filter_map(Worker::creation_ns)))),
+            "wall_ns": figures(points(group.iter().filter_map(|r| r.costs.wall_ns))),
+        })
+    };
+    numbers.into_iter().map(group).collect()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "2^53 ns are 104 days")]
+fn points(ns: impl Iterator<Item = u64>) -> Option<Summary> {
+    measure::summary(&ns.map(|n| n as f64).collect::<Vec<_>>())
+}
+
+fn figures(summary: Option<Summary>) -> Value {
+    summary.map_or(Value::Null, |s| json!({ "count": s.count, "min": s.min, "median": s.median, "p90": s.p90, "max": s.max }))
+}
+
+fn one(run: &Run) -> Value {
+    let costs = &run.costs;
+    let (outcome, why) = outcome(run);
+    json!({
+        "run": run.id.0,
+        "spec": run.spec,
+        "outcome": outcome,
+        "why": why,
+        "root_pid": run.root_pid,
+        "creation_ns": run.workers.iter().map(Worker::creation_ns).collect::<Vec<_>>(),
+        "creation_summary_ns": figures(costs.creation_ns),
+        "wall_ns": costs.wall_ns,
+        "user_ns": costs.user_ns,
+        "sys_ns": costs.sys_ns,
+        "teardown_ns": costs.teardown_ns,
+        "peak_rss_bytes": costs.peak_rss_bytes,
+        "peak_pss_bytes": costs.peak_pss_bytes,
+        "minor_faults": costs.minor_faults,
+        "major_faults": costs.major_faults,
+        "voluntary_switches": costs.voluntary_switches,
+        "involuntary_switches": costs.involuntary_switches,
+        "workers": run.workers.iter().map(|w| worker(run, w)).collect::<Vec<_>>(),
+        "values": run.values,
+        "shape": run.shape,
+        "warnings": run.warnings,
+        "lines_lost": run.lines_lost,
+        "output": run.output,
+    })
+}
+
+fn worker(run: &Run, w: &Worker) -> Value {
+    // Times from the start of the run, so that lanes can be drawn from them.
+    let since = |ns: Option<u64>| ns.map(|ns| ns.saturating_sub(run.started_ns));
+    let spans: Vec<Value> = w
+        .spans
+        .iter()
+        .map(|s| json!({ "task": s.index, "start_ns": since(Some(s.start_ns)), "end_ns": since(s.end_ns) }))
+        .collect();
+    json!({
+        "index": w.index,
+        "pid": w.pid,
+        "tid": w.tid,
+        "how": w.how,
+        "requested_ns": since(w.requested_ns),
+        "ready_ns": since(w.ready_ns),
+        "exited_ns": since(w.exited_ns),
+        "exit": w.status.map(|s| match s {
+            ExitStatus::Code(code) => json!({ "code": code }),
+            ExitStatus::Signal { signal, .. } => json!({ "signal": signal }),
+            ExitStatus::Unknown => Value::Null,
+        }),
+        "spans": spans,
+    })
+}
+
+/// The outcome as a word, and why in a sentence.
+pub(super) fn outcome(run: &Run) -> (&'static str, Option<&str>) {
+    match &run.phase {
+        RunPhase::Ended(Outcome::Done) => ("done", None),
+        RunPhase::Ended(Outcome::Failed(why)) => ("failed", Some(why)),
+        RunPhase::Ended(Outcome::Stopped) => ("stopped", None),
+        RunPhase::Ended(Outcome::TimedOut) => ("timed_out", None),
+        RunPhase::Starting | RunPhase::Running | RunPhase::Ending => ("unfinished", None),
+    }
+}

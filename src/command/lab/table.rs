@@ -1,0 +1,122 @@
+//! What a person reads: the list of systems, and the result of runs.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use crate::lab::catalog::SYSTEMS;
+use crate::lab::run::{Run, Summary};
+
+use super::document::outcome;
+
+/// Systems under their headings, with the first sentence of their lesson.
+pub(super) fn list(out: &mut dyn Write) -> io::Result<()> {
+    let width = SYSTEMS.iter().map(|s| s.id.len()).max().unwrap_or(0);
+    let mut section = None;
+    for system in SYSTEMS {
+        if section != Some(system.section) {
+            let gap = if section.is_some() { "\n" } else { "" };
+            writeln!(out, "{gap}{}", system.section.title())?;
+            section = Some(system.section);
+        }
+        let first = system.lesson.split(". ").next().unwrap_or_default().trim_end_matches('.');
+        writeln!(out, "  {:<width$}  {first}", system.id)?;
+    }
+    Ok(())
+}
+
+/// What came of each run, and of all repetitions together.
+pub(super) fn runs(runs: &[Arc<Run>], out: &mut dyn Write) -> io::Result<()> {
+    for (i, run) in runs.iter().enumerate() {
+        if i > 0 {
+            writeln!(out)?;
+        }
+        one(run, out)?;
+    }
+    Ok(())
+}
+
+fn one(run: &Run, out: &mut dyn Write) -> io::Result<()> {
+    let spec = &run.spec;
+    let (word, why) = outcome(run);
+    let size = spec.task.size().map_or(String::new(), |(unit, _)| format!(" {} {unit}", spec.size()));
+    let mut title = format!("{}  {} workers, {} x {}{size}", spec.system, spec.workers, spec.tasks, spec.task.name());
+    if spec.parent_mb > 0 {
+        title += &format!(", parent {} MB", spec.parent_mb);
+    }
+    writeln!(out, "{title}  [{}]", why.map_or_else(|| word.to_owned(), |why| format!("{word}: {why}")))?;
+    let c = &run.costs;
+    line(out, "create", &c.creation_ns.map_or_else(|| "-".into(), |s| creation(&s)))?;
+    let cpu = format!("user {}, system {}", time(c.user_ns), time(c.sys_ns));
+    line(out, "wall", &format!("{}   cpu {cpu}   teardown {}", time(c.wall_ns), time(c.teardown_ns)))?;
+    line(out, "memory", &format!("peak rss {}, pss {} (family, sampled)", bytes(c.peak_rss_bytes), bytes(c.peak_pss_bytes)))?;
+    let faults = format!("{} minor, {} major", count(c.minor_faults), count(c.major_faults));
+    let switches = format!("{} voluntary, {} involuntary", count(c.voluntary_switches), count(c.involuntary_switches));
+    line(out, "faults", &format!("{faults}   switches {switches}"))?;
+    let shape: Vec<String> = run
+        .shape
+        .iter()
+        .map(|s| {
+            if s.met {
+                format!("{} ok ({})", s.what, s.seen)
+            } else {
+                format!("{} NOT MET (expected {}, seen {})", s.what, s.expected, s.seen)
+            }
+        })
+        .collect();
+    line(out, "shape", &if shape.is_empty() { "not seen".to_owned() } else { shape.join("   ") })?;
+    for value in &run.values {
+        line(out, &value.name, &value.text)?;
+    }
+    for warning in &run.warnings {
+        line(out, "warning", warning)?;
+    }
+    if !run.output.is_empty() {
+        writeln!(out, "  output:")?;
+        for text in run.output.lines() {
+            writeln!(out, "    {}", text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect::<String>())?;
+        }
+    }
+    Ok(())
+}
+
+fn line(out: &mut dyn Write, name: &str, text: &str) -> io::Result<()> {
+    writeln!(out, "  {name:<8} {text}")
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "shown with three digits")]
+fn creation(s: &Summary) -> String {
+    let of = |ns: f64| time(Some(ns.max(0.0) as u64));
+    format!("median {}, p90 {}, min {}, max {} ({} workers)", of(s.median), of(s.p90), of(s.min), of(s.max), s.count)
+}
+
+/// Three significant digits with a fitting unit; `-` for unknown.
+fn time(ns: Option<u64>) -> String {
+    scaled(ns, 1000.0, &["ns", "us", "ms", "s"])
+}
+
+fn bytes(bytes: Option<u64>) -> String {
+    scaled(bytes, 1024.0, &["B", "KiB", "MiB", "GiB"])
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
+fn scaled(value: Option<u64>, step: f64, units: &[&str]) -> String {
+    let Some(value) = value else { return "-".into() };
+    let mut value = value as f64;
+    let mut unit = 0;
+    while value >= 999.5 && unit + 1 < units.len() {
+        value /= step;
+        unit += 1;
+    }
+    let digits = if unit == 0 || value >= 99.95 {
+        0
+    } else if value >= 9.995 {
+        1
+    } else {
+        2
+    };
+    format!("{value:.digits$} {}", units[unit])
+}
+
+fn count(n: Option<u64>) -> String {
+    n.map_or_else(|| "-".into(), |n| n.to_string())
+}

@@ -1,0 +1,101 @@
+//! From argv to an exit code: one file per subcommand.
+
+pub mod lab;
+mod output;
+mod ps;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use crate::cli::{Command, LowArgs, exit};
+use crate::config::{Config, ConfigError, Environment};
+use crate::text::{Charset, sanitize_str};
+use crate::ui::terminal::TerminalError;
+
+/// Why a command did not do what it should; each kind has its exit code.
+#[derive(Debug)]
+pub enum Failure {
+    /// Bad usage: 2.
+    Usage(anyhow::Error),
+    /// Not available on this machine: 3.
+    Unavailable(anyhow::Error),
+    /// Anything else: 1.
+    Failed(anyhow::Error),
+    /// Already said, in a report of its own; the exit code alone is left.
+    Reported(u8),
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::Usage(error.into())
+    }
+}
+
+impl From<TerminalError> for Failure {
+    fn from(error: TerminalError) -> Self {
+        Self::Usage(error.into())
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// Runs what argv asks for and says on standard error what went wrong.
+#[must_use]
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let low = match LowArgs::parse_from_args(args) {
+        Ok(low) => low,
+        Err(error) => {
+            // Help and version come this way too. A closed pipe is no failure of theirs.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(exit::USAGE));
+        }
+    };
+    match run(&low) {
+        Ok(()) => ExitCode::from(exit::OK),
+        Err(failure) => ExitCode::from(report(&failure)),
+    }
+}
+
+fn run(low: &LowArgs) -> Result<(), Failure> {
+    let config = Config::load(low, &Environment::of_process())?;
+    match &low.command {
+        Some(Command::Ps(args)) => ps::run(&config, args),
+        None | Some(Command::Lab { .. }) => Err(Failure::Unavailable(anyhow::anyhow!("this build has no monitor and no lab"))),
+    }
+}
+
+/// Says what went wrong, in one sentence; the exit code.
+fn report(failure: &Failure) -> u8 {
+    let (error, code) = match failure {
+        Failure::Usage(error) => (error, exit::USAGE),
+        Failure::Unavailable(error) => (error, exit::UNAVAILABLE),
+        Failure::Failed(error) if is_broken_pipe(error) => return exit::OK,
+        Failure::Failed(error) => (error, exit::FAILED),
+        Failure::Reported(code) => return *code,
+    };
+    // Names in messages (files, keys of a config file) are other people's bytes too. Without a standard error nobody can be told.
+    let text = format!("{error:#}");
+    let lines: Vec<_> = text.lines().map(|line| sanitize_str(line, Charset::Unicode)).collect();
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("concmon: {}\n", lines.join("\n")).as_bytes());
+    code
+}
+
+/// The reader of our output had enough (`concmon ps | head`): that is how pipes end, not a failure.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+            || cause
+                .downcast_ref::<serde_json::Error>()
+                .is_some_and(|e| e.io_error_kind() == Some(std::io::ErrorKind::BrokenPipe))
+    })
+}

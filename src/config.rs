@@ -1,0 +1,363 @@
+//! Config file and command line to one resolved [`Config`]; the only place with defaults.
+//!
+//! Order: the defaults of [`Config::default`], over them the file, over that the environment (`NO_COLOR`), over all the arguments.
+//! To add an option: a field of [`Config`], its default, an entry in [`KEYS`]; and, if it has a flag, a line in [`Config::resolve`].
+
+mod file;
+mod keys;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use file::MAX_FILE_BYTES;
+pub use keys::{KEYS, Key};
+
+use crate::cli::{Command, LabRunArgs, LowArgs, SelectArgs};
+use crate::columns::{self, Column, Order};
+use crate::kernel::SourceChoice;
+
+/// Sorted by which column, which way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sort {
+    /// The column.
+    pub column: &'static Column,
+    /// Largest first.
+    pub descending: bool,
+}
+
+/// Whose processes are shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserFilter {
+    /// As the user wrote it.
+    pub name: String,
+    /// The user's id.
+    pub uid: u32,
+}
+
+/// What the lab may use of the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LabLimits {
+    /// The most workers one run may have.
+    pub max_workers: u32,
+    /// The most memory a run's parent may hold, MB; `None`: what is free decides.
+    pub max_parent_mb: Option<u32>,
+    /// A run is killed after this.
+    pub timeout: Duration,
+    /// How long workers of an interactive run stay after their work, so that a person can look at them.
+    pub hold: Duration,
+}
+
+/// Everything that can be set, resolved and checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Time between two samples.
+    pub delay: Duration,
+    /// Only these processes; empty: all.
+    pub pids: Vec<i32>,
+    /// Only this user's processes.
+    pub user: Option<UserFilter>,
+    /// Filter expression, not yet parsed.
+    pub filter: Option<String>,
+    /// Rows as a tree.
+    pub tree: bool,
+    /// A row for every thread.
+    pub threads: bool,
+    /// Show kernel threads.
+    pub kernel_threads: bool,
+    /// Sorted by.
+    pub sort: Sort,
+    /// Columns in display order, each once.
+    pub columns: Vec<&'static Column>,
+    /// Where tasks are read from.
+    pub source: SourceChoice,
+    /// Whether everything that changes other processes is off.
+    pub readonly: bool,
+    /// Whether colours are used.
+    pub color: bool,
+    /// Whether characters outside ASCII are drawn.
+    pub unicode: bool,
+    /// Name of the theme; who draws knows which there are.
+    pub theme: String,
+    /// Whether the mouse is captured.
+    pub mouse: bool,
+    /// How long an ended process stays as a ghost.
+    pub ghost: Duration,
+    /// The lab's limits.
+    pub lab: LabLimits,
+    /// The file that was read, if there was one.
+    pub path: Option<PathBuf>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            delay: Duration::from_secs(1),
+            pids: Vec::new(),
+            user: None,
+            filter: None,
+            tree: false,
+            threads: false,
+            kernel_threads: false,
+            sort: Sort { column: default_column("cpu"), descending: true },
+            columns: columns::DEFAULT.iter().map(|id| default_column(id)).collect(),
+            source: SourceChoice::Auto,
+            readonly: false,
+            color: true,
+            unicode: true,
+            theme: "default".to_owned(),
+            mouse: true,
+            ghost: Duration::from_secs(3),
+            lab: LabLimits {
+                max_workers: 256,
+                max_parent_mb: None,
+                timeout: Duration::from_secs(60),
+                hold: Duration::from_secs(5),
+            },
+            path: None,
+        }
+    }
+}
+
+/// A column that a default names. `tests/registries.rs` proves that all of them exist; the first column stands in if one did not.
+fn default_column(id: &str) -> &'static Column {
+    columns::find(id).unwrap_or(&columns::COLUMNS[0])
+}
+
+/// Why there is no config: bad usage, exit code 2.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{path}: {source}")]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not a small text file.
+    #[error("{path}: {why}")]
+    NotConfig {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        why: &'static str,
+    },
+    /// Something in the file is wrong.
+    #[error("{path}:{line}:{column}: {why}")]
+    InFile {
+        /// Which.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1, in characters.
+        column: usize,
+        /// What, with the nearest valid word where there is one.
+        why: String,
+    },
+    /// An argument is wrong.
+    #[error("{flag}: {why}")]
+    Argument {
+        /// The flag as typed.
+        flag: &'static str,
+        /// What is wrong with its value.
+        why: String,
+    },
+}
+
+/// What the environment says; read once at the edge, so that tests can say something else.
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    /// `NO_COLOR` is set and not empty (no-color.org).
+    pub no_color: bool,
+    /// The locale's character set is UTF-8; `None`: no locale is set.
+    pub utf8: Option<bool>,
+    /// `$XDG_CONFIG_HOME` if it is absolute, else `$HOME/.config`.
+    pub config_home: Option<PathBuf>,
+}
+
+impl Environment {
+    /// This process's environment.
+    #[must_use]
+    pub fn of_process() -> Self {
+        let var = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty());
+        let xdg = var("XDG_CONFIG_HOME").map(PathBuf::from).filter(|p| p.is_absolute());
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(var);
+        Self {
+            no_color: var("NO_COLOR").is_some(),
+            utf8: locale.map(|l| {
+                let l = l.to_string_lossy().to_ascii_lowercase();
+                l.contains("utf-8") || l.contains("utf8")
+            }),
+            config_home: xdg.or_else(|| var("HOME").map(|home| Path::new(&home).join(".config"))),
+        }
+    }
+}
+
+impl Config {
+    /// The file, the environment and the arguments, checked.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its place and how to mend it.
+    pub fn load(low: &LowArgs, environment: &Environment) -> Result<Self, ConfigError> {
+        let mut config = Self::default();
+        // No locale at all is the "C" locale; terminals there show UTF-8 nearly always, but old consoles and serial lines do not.
+        config.unicode = environment.utf8.unwrap_or(config.unicode);
+        let default_path = environment.config_home.as_ref().map(|home| home.join("concmon").join("config.toml"));
+        if let Some(text) = file::read(low.config.as_deref(), default_path.as_deref())? {
+            config.apply_file(&text.path, &text.text)?;
+            config.path = Some(text.path);
+        }
+        if environment.no_color {
+            config.color = false;
+        }
+        config.resolve(low)
+    }
+
+    /// Lays the arguments over the config.
+    fn resolve(mut self, low: &LowArgs) -> Result<Self, ConfigError> {
+        self.color &= !low.no_color;
+        match &low.command {
+            None => {
+                let view = &low.view;
+                self.select(&view.select)?;
+                self.filter = view.filter.clone().or(self.filter);
+                self.tree |= view.tree;
+                self.threads |= view.threads;
+                self.readonly |= view.readonly;
+                self.set_sort(view.sort.as_deref())?;
+            }
+            Some(Command::Ps(ps)) => {
+                self.select(&ps.select)?;
+                self.filter = ps.filter.clone();
+                self.tree = ps.tree;
+                self.threads = ps.threads;
+                self.set_sort(ps.sort.as_deref())?;
+                if let Some(ids) = &ps.columns {
+                    self.columns = ids.iter().map(|id| column(id)).collect::<Result<_, _>>().map_err(argument("--columns"))?;
+                }
+            }
+            Some(Command::Lab { .. }) => {}
+        }
+        Ok(self)
+    }
+
+    fn select(&mut self, args: &SelectArgs) -> Result<(), ConfigError> {
+        if let Some(secs) = args.delay {
+            self.delay = seconds(secs, keys::DELAY).map_err(argument("--delay"))?;
+        }
+        if !args.pids.is_empty() {
+            self.pids.clone_from(&args.pids);
+        }
+        if let Some(name) = &args.user {
+            self.user = Some(user(name).map_err(argument("--user"))?);
+        }
+        if let Some(source) = args.source {
+            self.source = source.into();
+        }
+        Ok(())
+    }
+
+    fn set_sort(&mut self, arg: Option<&str>) -> Result<(), ConfigError> {
+        if let Some(text) = arg {
+            self.sort = sort(text).map_err(argument("--sort"))?;
+        }
+        Ok(())
+    }
+}
+
+impl LabLimits {
+    /// Refuses what `lab run` may not do under these limits, with the figures; the machine's own limits are the launcher's to check.
+    ///
+    /// # Errors
+    /// The first argument beyond its limit.
+    pub fn check(&self, args: &LabRunArgs) -> Result<(), ConfigError> {
+        for &workers in &args.workers {
+            self.check_workers(workers).map_err(argument("--workers"))?;
+        }
+        if let Some(mb) = args.parent_mb {
+            self.check_parent_mb(mb).map_err(argument("--parent-mb"))?;
+        }
+        if let Some(secs) = args.timeout {
+            seconds(secs, keys::TIMEOUT).map_err(argument("--timeout"))?;
+        }
+        if args.tasks == Some(0) {
+            return Err(argument("--tasks")("a run needs at least 1 unit of work".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Refuses a number of workers.
+    ///
+    /// # Errors
+    /// A sentence with the limit and the key that raises it.
+    pub fn check_workers(&self, workers: u32) -> Result<(), String> {
+        let max = self.max_workers;
+        match workers {
+            0 => Err(format!("a run needs at least 1 worker (and at most {max})")),
+            n if n > max => {
+                Err(format!("{n} workers are more than the limit of {max}; lab.max_workers in the config file sets it"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a size of the parent.
+    ///
+    /// # Errors
+    /// A sentence with the limit and the key that raises it.
+    pub fn check_parent_mb(&self, mb: u32) -> Result<(), String> {
+        match self.max_parent_mb {
+            Some(max) if mb > max => Err(format!(
+                "a parent of {mb} MB is more than the limit of {max} MB; lab.max_parent_mb in the config file sets it"
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn argument(flag: &'static str) -> impl Fn(String) -> ConfigError {
+    move |why| ConfigError::Argument { flag, why }
+}
+
+/// A column by its id.
+pub(crate) fn column(id: &str) -> Result<&'static Column, String> {
+    let id = id.trim();
+    columns::find(id).ok_or_else(|| match columns::nearest(id) {
+        Some(near) => format!("there is no column \"{id}\": did you mean \"{near}\"?"),
+        None => format!("there is no column \"{id}\" (README.md lists them)"),
+    })
+}
+
+/// `COL`, `COL:asc` or `COL:desc`.
+fn sort(text: &str) -> Result<Sort, String> {
+    let (id, direction) = text.split_once(':').map_or((text, None), |(id, direction)| (id, Some(direction)));
+    let column = column(id)?;
+    let descending = match direction {
+        None => column.order == Order::Descending,
+        Some("asc") => false,
+        Some("desc") => true,
+        Some(other) => return Err(format!("\"{other}\" is not a direction: write {id}:asc or {id}:desc")),
+    };
+    Ok(Sort { column, descending })
+}
+
+/// A duration within the key's range.
+fn seconds(secs: f64, range: keys::Range) -> Result<Duration, String> {
+    if secs >= range.min && secs <= range.max {
+        Ok(Duration::from_secs_f64(secs))
+    } else {
+        Err(format!("{secs} is not between {} and {} seconds", range.min, range.max))
+    }
+}
+
+/// A user by name or number; a number needs no entry in the user database.
+fn user(name: &str) -> Result<UserFilter, String> {
+    let uid = match nix::unistd::User::from_name(name) {
+        Ok(Some(user)) => Some(user.uid.as_raw()),
+        _ => name.parse().ok(),
+    };
+    uid.map(|uid| UserFilter { name: name.to_owned(), uid }).ok_or_else(|| format!("there is no user \"{name}\" on this machine"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,242 @@
+//! The registry of config keys: reading, errors, `config.example.toml` and the README's table all come from it.
+
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+use crate::kernel::SourceChoice;
+
+use super::{Config, column, seconds, sort, user};
+
+/// A range of seconds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Range {
+    pub(super) min: f64,
+    pub(super) max: f64,
+}
+
+pub(super) const DELAY: Range = Range { min: 0.1, max: 60.0 };
+pub(super) const TIMEOUT: Range = Range { min: 0.1, max: 86_400.0 };
+const GHOST: Range = Range { min: 0.0, max: 3_600.0 };
+
+/// A value of the file with what the setters need of it.
+pub type FileValue<'a> = DeValue<'a>;
+
+/// One key.
+#[derive(Debug)]
+pub struct Key {
+    /// Table it is in; empty for the top level.
+    pub section: &'static str,
+    /// Name.
+    pub name: &'static str,
+    /// A valid value as TOML; the default, where there is one that a file can say.
+    pub example: &'static str,
+    /// One sentence.
+    pub help: &'static str,
+    /// Checks the value and lays it over the config; an error is one sentence without place or key.
+    pub set: fn(&mut Config, &FileValue<'_>) -> Result<(), String>,
+}
+
+impl Key {
+    /// `lab.max_workers`, `delay`.
+    #[must_use]
+    pub fn path(&self) -> String {
+        if self.section.is_empty() { self.name.to_owned() } else { format!("{}.{}", self.section, self.name) }
+    }
+}
+
+/// Every key, in the order of the example file.
+pub const KEYS: &[Key] = &[
+    Key {
+        section: "",
+        name: "delay",
+        example: "1.0",
+        help: "Seconds between two samples, 0.1 to 60.",
+        set: |c, v| put(&mut c.delay, duration(v, DELAY)),
+    },
+    Key {
+        section: "",
+        name: "source",
+        example: "\"auto\"",
+        help: "Where tasks are read from: \"auto\" (the best that works), \"bpf\" or \"proc\".",
+        set: |c, v| put(&mut c.source, source(v)),
+    },
+    Key {
+        section: "",
+        name: "columns",
+        example: r#"["pid", "tid", "ppid", "user", "priority", "nice", "virt", "rss", "shared", "state", "cpu", "run_wait", "mem", "time", "nlwp", "start", "command"]"#,
+        help: "Columns in display order; README.md lists them all.",
+        set: |c, v| put(&mut c.columns, columns(v)),
+    },
+    Key {
+        section: "",
+        name: "sort",
+        example: "\"cpu:desc\"",
+        help: "Column to sort by; \":asc\" or \":desc\" after it gives the direction.",
+        set: |c, v| put(&mut c.sort, text(v).and_then(sort)),
+    },
+    Key {
+        section: "",
+        name: "tree",
+        example: "false",
+        help: "Start with children below their parents.",
+        set: |c, v| put(&mut c.tree, flag(v)),
+    },
+    Key {
+        section: "",
+        name: "threads",
+        example: "false",
+        help: "Start with a row for every thread.",
+        set: |c, v| put(&mut c.threads, flag(v)),
+    },
+    Key {
+        section: "",
+        name: "kernel_threads",
+        example: "false",
+        help: "Show the kernel's own threads.",
+        set: |c, v| put(&mut c.kernel_threads, flag(v)),
+    },
+    Key {
+        section: "",
+        name: "filter",
+        example: "\"cpu>0\"",
+        help: "Start with this filter; none if the key is absent.",
+        set: |c, v| put(&mut c.filter, text(v).map(|t| Some(t.to_owned()))),
+    },
+    Key {
+        section: "",
+        name: "user",
+        example: "\"root\"",
+        help: "Show only this user's processes (name or number); everyone's if the key is absent.",
+        set: |c, v| put(&mut c.user, text(v).and_then(user).map(Some)),
+    },
+    Key {
+        section: "",
+        name: "readonly",
+        example: "false",
+        help: "No signals, no priorities, no lab runs: look only.",
+        set: |c, v| put(&mut c.readonly, flag(v)),
+    },
+    Key {
+        section: "",
+        name: "color",
+        example: "true",
+        help: "Use colours; NO_COLOR in the environment and --no-color turn them off whatever this says.",
+        set: |c, v| put(&mut c.color, flag(v)),
+    },
+    Key {
+        section: "",
+        name: "unicode",
+        example: "true",
+        help: "Draw characters outside ASCII; as the locale says if the key is absent.",
+        set: |c, v| put(&mut c.unicode, flag(v)),
+    },
+    Key {
+        section: "",
+        name: "theme",
+        example: "\"default\"",
+        help: "Name of the colour theme.",
+        set: |c, v| put(&mut c.theme, text(v).map(str::to_owned)),
+    },
+    Key {
+        section: "",
+        name: "mouse",
+        example: "true",
+        help: "Take mouse clicks and the wheel (the terminal's own selection then needs Shift).",
+        set: |c, v| put(&mut c.mouse, flag(v)),
+    },
+    Key {
+        section: "",
+        name: "ghost_seconds",
+        example: "3.0",
+        help: "How long an ended process stays visible, 0 to 3600.",
+        set: |c, v| put(&mut c.ghost, duration(v, GHOST)),
+    },
+    Key {
+        section: "lab",
+        name: "max_workers",
+        example: "256",
+        help: "The most workers one run may have, 1 to 100000.",
+        set: |c, v| put(&mut c.lab.max_workers, whole(v, 1, 100_000)),
+    },
+    Key {
+        section: "lab",
+        name: "max_parent_mb",
+        example: "4096",
+        help: "The most memory a run's parent may hold, MB; what is free decides if the key is absent.",
+        set: |c, v| put(&mut c.lab.max_parent_mb, whole(v, 0, u32::MAX).map(Some)),
+    },
+    Key {
+        section: "lab",
+        name: "timeout_secs",
+        example: "60.0",
+        help: "A run is killed after so many seconds, 0.1 to 86400.",
+        set: |c, v| put(&mut c.lab.timeout, duration(v, TIMEOUT)),
+    },
+    Key {
+        section: "lab",
+        name: "hold_ms",
+        example: "5000",
+        help: "How long workers of a run started in the program stay after their work, so that you can look at them, 0 to 3600000.",
+        set: |c, v| put(&mut c.lab.hold, whole(v, 0, 3_600_000).map(|ms| Duration::from_millis(u64::from(ms)))),
+    },
+];
+
+/// Lays a checked value over its place.
+fn put<T>(place: &mut T, value: Result<T, String>) -> Result<(), String> {
+    value.map(|v| *place = v)
+}
+
+fn wrong(value: &FileValue<'_>, wanted: &str) -> String {
+    let article = if value.type_str().starts_with(['a', 'i']) { "an" } else { "a" };
+    format!("this must be {wanted}, not {article} {}", value.type_str())
+}
+
+fn flag(value: &FileValue<'_>) -> Result<bool, String> {
+    value.as_bool().ok_or_else(|| wrong(value, "true or false"))
+}
+
+fn text<'a>(value: &'a FileValue<'_>) -> Result<&'a str, String> {
+    value.as_str().ok_or_else(|| wrong(value, "a word in quotes"))
+}
+
+fn integer(value: &FileValue<'_>) -> Option<i128> {
+    let int = value.as_integer()?;
+    i128::from_str_radix(int.as_str(), int.radix()).ok()
+}
+
+fn whole(value: &FileValue<'_>, min: u32, max: u32) -> Result<u32, String> {
+    let n = integer(value).ok_or_else(|| wrong(value, "a whole number"))?;
+    u32::try_from(n).ok().filter(|n| (min..=max).contains(n)).ok_or_else(|| format!("{n} is not between {min} and {max}"))
+}
+
+fn duration(value: &FileValue<'_>, range: Range) -> Result<Duration, String> {
+    let float = value.as_float().and_then(|f| f.as_str().parse().ok());
+    let secs = float.or_else(|| integer(value).map(|n| n as f64)).ok_or_else(|| wrong(value, "a number of seconds"))?;
+    seconds(secs, range)
+}
+
+fn source(value: &FileValue<'_>) -> Result<SourceChoice, String> {
+    match text(value)? {
+        "auto" => Ok(SourceChoice::Auto),
+        "bpf" => Ok(SourceChoice::Bpf),
+        "proc" => Ok(SourceChoice::Proc),
+        other => Err(format!("there is no source \"{other}\": it is \"auto\", \"bpf\" or \"proc\"")),
+    }
+}
+
+fn columns(value: &FileValue<'_>) -> Result<Vec<&'static crate::columns::Column>, String> {
+    let items = value.as_array().ok_or_else(|| wrong(value, "a list of column names"))?;
+    if items.is_empty() {
+        return Err("at least one column must be named".to_owned());
+    }
+    let mut found: Vec<&'static crate::columns::Column> = Vec::new();
+    for item in items {
+        let next = column(text(item.get_ref())?)?;
+        if found.iter().any(|c| c.id == next.id) {
+            return Err(format!("the column \"{}\" is named twice", next.id));
+        }
+        found.push(next);
+    }
+    Ok(found)
+}

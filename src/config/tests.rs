@@ -1,0 +1,165 @@
+use super::*;
+
+fn from(text: &str) -> Result<Config, String> {
+    let mut config = Config::default();
+    config.apply_file(Path::new("config.toml"), text).map_err(|e| e.to_string())?;
+    Ok(config)
+}
+
+fn with_args(line: &str) -> Result<Config, String> {
+    let low = LowArgs::parse_from_args(line.split(' ')).unwrap();
+    Config::default().resolve(&low).map_err(|e| e.to_string())
+}
+
+#[test]
+fn an_empty_file_is_the_default() {
+    assert_eq!(from("").unwrap(), Config::default());
+}
+
+#[test]
+fn mistakes_are_named_with_place_and_cure() {
+    for (text, want) in [
+        ("\n\ndealy = 2", "config.toml:3:1: unknown key \"dealy\": did you mean \"delay\"?"),
+        ("delay = 0", "config.toml:1:9: delay: 0 is not between 0.1 and 60 seconds"),
+        ("delay = nan", "config.toml:1:9: delay: NaN is not between 0.1 and 60 seconds"),
+        ("delay = \"1\"", "config.toml:1:9: delay: this must be a number of seconds, not a string"),
+        ("tree = 1", "config.toml:1:8: tree: this must be true or false, not an integer"),
+        ("max_workers = 1", "config.toml:1:1: unknown key \"max_workers\": \"max_workers\" belongs under [lab]"),
+        ("[lab]\ntree = true", "config.toml:2:1: unknown key \"lab.tree\": \"tree\" belongs before the first [table]"),
+        ("[lab]\nmax_workers = 0", "config.toml:2:15: lab.max_workers: 0 is not between 1 and 100000"),
+        ("lab.max_worker = 9", "config.toml:1:5: unknown key \"lab.max_worker\": did you mean \"lab.max_workers\"?"),
+        ("lab = 3", "config.toml:1:1: unknown key \"lab\" (config.example.toml lists them all)"),
+        ("sort = \"cpuu\"", "config.toml:1:8: sort: there is no column \"cpuu\": did you mean \"cpu\"?"),
+        ("sort = \"cpu:down\"", "config.toml:1:8: sort: \"down\" is not a direction: write cpu:asc or cpu:desc"),
+        ("columns = [\"pid\", \"pid\"]", "config.toml:1:11: columns: the column \"pid\" is named twice"),
+        ("columns = []", "config.toml:1:11: columns: at least one column must be named"),
+        ("user = \"no such user\"", "config.toml:1:8: user: there is no user \"no such user\" on this machine"),
+    ] {
+        assert_eq!(from(text).unwrap_err(), want, "of {text:?}");
+    }
+}
+
+#[test]
+fn broken_toml_is_named_with_its_line() {
+    let error = from("tree = true\ndelay = = 2\n").unwrap_err();
+    assert!(error.starts_with("config.toml:2:9: "), "{error}");
+    assert!(!error.contains('\n'), "one line: {error}");
+}
+
+#[test]
+fn the_first_mistake_in_the_file_is_the_one_named() {
+    assert!(from("[lab]\nx = 1\n").unwrap_err().starts_with("config.toml:2:1"));
+    assert!(from("zzz = 1\naaa = 1\n").unwrap_err().starts_with("config.toml:1:1"));
+}
+
+#[test]
+fn every_key_sets_something_and_its_example_is_valid() {
+    for key in KEYS {
+        let section = if key.section.is_empty() { String::new() } else { format!("[{}]\n", key.section) };
+        from(&format!("{section}{} = {}\n", key.name, key.example)).unwrap();
+    }
+    let config = from(
+        "delay = 2\nsource = \"proc\"\ncolumns = [\"pid\"]\nsort = \"rss:asc\"\ntree = true\nthreads = true\nkernel_threads = true\n\
+         filter = \"x\"\nuser = \"0\"\nreadonly = true\ncolor = false\nunicode = false\ntheme = \"t\"\nmouse = false\nghost_seconds = 0\n\
+         [lab]\nmax_workers = 1\nmax_parent_mb = 2\ntimeout_secs = 3\nhold_ms = 4\n",
+    )
+    .unwrap();
+    let want = Config {
+        delay: Duration::from_secs(2),
+        pids: Vec::new(),
+        user: Some(UserFilter { name: "0".to_owned(), uid: 0 }),
+        filter: Some("x".to_owned()),
+        tree: true,
+        threads: true,
+        kernel_threads: true,
+        sort: Sort { column: columns::find("rss").unwrap(), descending: false },
+        columns: vec![columns::find("pid").unwrap()],
+        source: SourceChoice::Proc,
+        readonly: true,
+        color: false,
+        unicode: false,
+        theme: "t".to_owned(),
+        mouse: false,
+        ghost: Duration::ZERO,
+        lab: LabLimits {
+            max_workers: 1,
+            max_parent_mb: Some(2),
+            timeout: Duration::from_secs(3),
+            hold: Duration::from_millis(4),
+        },
+        path: None,
+    };
+    assert_eq!(config, want);
+}
+
+#[test]
+fn arguments_win_over_the_file() {
+    let low = LowArgs::parse_from_args(["concmon", "-d", "0.5", "-s", "pid", "--source", "bpf"]).unwrap();
+    let config = from("delay = 2\nsort = \"rss\"\nsource = \"proc\"").unwrap().resolve(&low).unwrap();
+    assert_eq!(config.delay, Duration::from_millis(500));
+    assert_eq!((config.sort.column.id, config.sort.descending), ("pid", false));
+    assert_eq!(config.source, SourceChoice::Bpf);
+}
+
+#[test]
+fn wrong_arguments_are_named_by_their_flag() {
+    for (line, want) in [
+        ("concmon -d 0", "--delay: 0 is not between 0.1 and 60 seconds"),
+        ("concmon -s comand", "--sort: there is no column \"comand\": did you mean \"command\"?"),
+        ("concmon ps --columns pid,rs", "--columns: there is no column \"rs\": did you mean \"rss\"?"),
+        ("concmon -u nobodyhere", "--user: there is no user \"nobodyhere\" on this machine"),
+    ] {
+        assert_eq!(with_args(line).unwrap_err(), want);
+    }
+}
+
+#[test]
+fn lab_limits_refuse_with_the_figures() {
+    let check = |line: &str| match LowArgs::parse_from_args(line.split(' ')).unwrap().command {
+        Some(Command::Lab { command: crate::cli::LabCommand::Run(run) }) => {
+            Config::default().lab.check(&run).map_err(|e| e.to_string())
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(check("concmon lab run native/fork --workers 1,256"), Ok(()));
+    let zero = check("concmon lab run native/fork --workers 0").unwrap_err();
+    assert_eq!(zero, "--workers: a run needs at least 1 worker (and at most 256)");
+    let many = check("concmon lab run native/fork --workers 1000000000").unwrap_err();
+    assert!(many.contains("1000000000 workers are more than the limit of 256"), "{many}");
+}
+
+#[test]
+fn the_environment_turns_colour_and_unicode_off() {
+    let low = LowArgs::parse_from_args(["concmon"]).unwrap();
+    let environment = Environment { no_color: true, utf8: Some(false), config_home: None };
+    let config = Config::load(&low, &environment).unwrap();
+    assert!(!config.color && !config.unicode);
+}
+
+#[test]
+fn a_named_file_must_exist_and_the_usual_one_need_not() {
+    let home = tempfile::tempdir().unwrap();
+    let environment = Environment { config_home: Some(home.path().to_owned()), ..Environment::default() };
+    let low = LowArgs::parse_from_args(["concmon"]).unwrap();
+    assert_eq!(Config::load(&low, &environment).unwrap().path, None);
+
+    std::fs::create_dir(home.path().join("concmon")).unwrap();
+    std::fs::write(home.path().join("concmon/config.toml"), "tree = true").unwrap();
+    assert!(Config::load(&low, &environment).unwrap().tree);
+
+    for bad in ["/nonexistent/concmon.toml", "/dev/zero", "/"] {
+        let low = LowArgs::parse_from_args(["concmon", "--config", bad]).unwrap();
+        let error = Config::load(&low, &environment).unwrap_err().to_string();
+        assert!(error.starts_with(bad), "{error}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_utf8_is_named_with_its_line() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("c.toml");
+    std::fs::write(&path, b"tree = true\ntheme = \"\xff\"").unwrap();
+    let low = LowArgs::parse_from_args([std::ffi::OsStr::new("concmon"), "--config".as_ref(), path.as_os_str()]).unwrap();
+    let error = Config::load(&low, &Environment::default()).unwrap_err().to_string();
+    assert!(error.ends_with("c.toml:2:10: not UTF-8 from here on"), "{error}");
+}

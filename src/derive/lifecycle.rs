@@ -1,0 +1,179 @@
+//! Who was born, how, by whom; who died, and how: remembered across snapshots.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::snapshot::{EventKind, ExitStatus, LifecycleEvent, ProcKey, ProcessSample, Snapshot};
+
+/// How a process began, as the event stream tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartMethod {
+    /// Forked and never replaced its program since: shares its parent's memory by copy-on-write.
+    Fork,
+    /// Forked, then replaced its program (fork+exec and posix_spawn look the same from outside).
+    ForkExec,
+    /// Forked by a process that was itself only started to fork (its cmdline is a fork server's).
+    ForkServer,
+    /// Born before concmon looked, or between two samples without an event stream.
+    Unseen,
+}
+
+impl StartMethod {
+    /// Short words for the column.
+    #[must_use]
+    pub fn badge(self) -> Option<&'static str> {
+        match self {
+            Self::Fork => Some("fork"),
+            Self::ForkExec => Some("fork+exec"),
+            Self::ForkServer => Some("forksrv"),
+            Self::Unseen => None,
+        }
+    }
+}
+
+/// How one process began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Birth {
+    /// Start time of the process this is about: a reused pid gets a new entry.
+    pub start_ticks: u64,
+    /// The process that created it, kept after reparenting.
+    pub parent_pid: i32,
+    /// How.
+    pub method: StartMethod,
+    /// Whether the creation itself was seen (an event), not just the process.
+    pub seen: bool,
+    /// When it was first seen, snapshot time.
+    pub first_seen_ns: u64,
+}
+
+/// A process that has ended.
+#[derive(Debug, Clone)]
+pub struct Ghost {
+    /// As last sampled.
+    pub last: ProcessSample,
+    /// When its end was told or noticed.
+    pub ended_ns: u64,
+    /// How it ended.
+    pub status: ExitStatus,
+}
+
+/// What is remembered across snapshots.
+#[derive(Debug, Clone, Default)]
+pub struct Lifecycle {
+    /// Ended processes, oldest first, for the configured time.
+    pub ghosts: Vec<Arc<Ghost>>,
+    births: Arc<HashMap<i32, Birth>>,
+}
+
+impl Lifecycle {
+    /// How the process began.
+    #[must_use]
+    pub fn birth(&self, key: ProcKey) -> Option<&Birth> {
+        self.births.get(&key.pid).filter(|b| b.start_ticks == key.start_ticks)
+    }
+
+    /// Time a process is known to be new: its first snapshot.
+    #[must_use]
+    pub fn first_seen_ns(&self, key: ProcKey) -> Option<u64> {
+        self.birth(key).map(|b| b.first_seen_ns)
+    }
+
+    pub(super) fn step(&mut self, previous: Option<&Snapshot>, now: &Snapshot, ghost_ns: u64) {
+        let horizon = now.taken_ns.saturating_sub(ghost_ns);
+        self.ghosts.retain(|g| g.ended_ns >= horizon);
+        self.note_births(previous, now);
+        self.note_execs(&now.events);
+        if let Some(previous) = previous {
+            self.note_deaths(previous, now, ghost_ns > 0);
+            self.forget(now);
+        }
+    }
+
+    /// Adds every process that has no entry.
+    fn note_births(&mut self, previous: Option<&Snapshot>, now: &Snapshot) {
+        let fresh: Vec<&ProcessSample> = now.processes.iter().filter(|p| self.birth(p.key).is_none()).collect();
+        if fresh.is_empty() {
+            return;
+        }
+        let forks: HashMap<i32, i32> = now.events.iter().filter_map(forked).collect();
+        let births = Arc::make_mut(&mut self.births);
+        for p in fresh {
+            let creator = forks.get(&p.key.pid).copied().filter(|pid| *pid != 0);
+            let method = if creator.is_none() || previous.is_none() {
+                StartMethod::Unseen
+            } else if is_fork_server(now, creator) {
+                StartMethod::ForkServer
+            } else {
+                StartMethod::Fork
+            };
+            births.insert(
+                p.key.pid,
+                Birth {
+                    start_ticks: p.key.start_ticks,
+                    parent_pid: creator.unwrap_or(p.ppid),
+                    method,
+                    seen: creator.is_some(),
+                    first_seen_ns: now.taken_ns,
+                },
+            );
+        }
+    }
+
+    fn note_execs(&mut self, events: &[LifecycleEvent]) {
+        let execs = events.iter().filter_map(|e| match e.kind {
+            EventKind::Exec { tgid } => Some(tgid),
+            _ => None,
+        });
+        for tgid in execs {
+            if self.births.get(&tgid).is_some_and(|b| b.method == StartMethod::Fork || b.method == StartMethod::ForkServer) {
+                if let Some(birth) = Arc::make_mut(&mut self.births).get_mut(&tgid) {
+                    birth.method = StartMethod::ForkExec;
+                }
+            }
+        }
+    }
+
+    fn note_deaths(&mut self, previous: &Snapshot, now: &Snapshot, keep: bool) {
+        let mut alive = now.processes.iter().peekable();
+        for old in &previous.processes {
+            while alive.next_if(|p| p.key.pid < old.key.pid).is_some() {}
+            if alive.peek().is_some_and(|p| p.key == old.key) {
+                continue;
+            }
+            if keep {
+                let told = now.events.iter().rev().find_map(|e| match e.kind {
+                    EventKind::Exit { tid, tgid, status } if tid == tgid && tgid == old.key.pid => Some((e.at_ns, status)),
+                    _ => None,
+                });
+                let (ended_ns, status) = told.unwrap_or((now.taken_ns, ExitStatus::Unknown));
+                let mut last = old.clone();
+                last.tasks = 0..0;
+                self.ghosts.push(Arc::new(Ghost { last, ended_ns: ended_ns.max(previous.taken_ns), status }));
+            }
+        }
+    }
+
+    fn forget(&mut self, now: &Snapshot) {
+        // Dead entries cost memory only; sweep when they outnumber the living.
+        if self.births.len() > now.processes.len() * 2 + 64 {
+            Arc::make_mut(&mut self.births).retain(|pid, _| now.processes.binary_search_by_key(pid, |p| p.key.pid).is_ok());
+        }
+    }
+}
+
+fn forked(event: &LifecycleEvent) -> Option<(i32, i32)> {
+    match event.kind {
+        EventKind::Fork { parent_tgid, child_tid, child_tgid, .. } if child_tid == child_tgid => Some((child_tgid, parent_tgid)),
+        _ => None,
+    }
+}
+
+/// A fork server says so in its arguments: CPython's `multiprocessing.forkserver`, and the lab's own.
+fn is_fork_server(now: &Snapshot, pid: Option<i32>) -> bool {
+    let Some(pid) = pid else { return false };
+    let Ok(index) = now.processes.binary_search_by_key(&pid, |p| p.key.pid) else { return false };
+    now.processes[index].identity.cmdline.as_deref().is_some_and(|args| {
+        args.windows(b"multiprocessing.forkserver".len()).any(|w| w == b"multiprocessing.forkserver")
+            || args.split(|b| *b == 0).any(|arg| arg == b"__lab-forkserver")
+    })
+}

@@ -1,0 +1,113 @@
+//! Two snapshots in, one [`Model`] out: rates, lifecycle, counts, tree. Pure: no clock, no I/O; the measured `dt` is in the snapshots.
+//!
+//! Every rate is an `Option`: unknown on a process's first sample, after a counter went backwards, or where a side was not read.
+
+mod host;
+mod lifecycle;
+mod rates;
+mod tree;
+
+use std::sync::Arc;
+
+use crate::snapshot::{ProcessSample, Snapshot, State};
+
+pub use host::{CpuShare, HostRates};
+pub use lifecycle::{Birth, Ghost, Lifecycle, StartMethod};
+pub use rates::Rates;
+pub use tree::Tree;
+
+/// Number of processes and tasks, and processes by state.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Processes, kernel threads not included.
+    pub processes: usize,
+    /// Tasks of those processes; `None` if some could not be counted.
+    pub tasks: Option<u64>,
+    /// Kernel threads.
+    pub kernel_threads: usize,
+    /// Leaders by state letter, in the order of [`State::ALL`]; states of other kernels are not counted here.
+    pub by_state: [usize; State::ALL.len()],
+}
+
+/// What the views draw from: the newest snapshot with everything that takes two of them to know.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// The newest snapshot.
+    pub now: Arc<Snapshot>,
+    /// Measured time since the previous one, nanoseconds; `None` for the first.
+    pub dt_ns: Option<u64>,
+    /// Parallel to `now.processes`.
+    pub process_rates: Vec<Rates>,
+    /// Parallel to `now.tasks`.
+    pub task_rates: Vec<Rates>,
+    /// CPU shares.
+    pub host: HostRates,
+    /// Header's counts.
+    pub counts: Counts,
+    /// Who came, who went, how each began.
+    pub lifecycle: Lifecycle,
+}
+
+impl Model {
+    /// Index of a pid in `now.processes`.
+    #[must_use]
+    pub fn index_of(&self, pid: i32) -> Option<usize> {
+        self.now.processes.binary_search_by_key(&pid, |p| p.key.pid).ok()
+    }
+
+    /// The process with this pid.
+    #[must_use]
+    pub fn process(&self, pid: i32) -> Option<&ProcessSample> {
+        self.index_of(pid).map(|i| &self.now.processes[i])
+    }
+}
+
+/// Keeps what must be remembered between snapshots.
+#[derive(Debug, Default)]
+pub struct Deriver {
+    previous: Option<Arc<Snapshot>>,
+    lifecycle: Lifecycle,
+    ghost_ns: u64,
+}
+
+impl Deriver {
+    /// Ended processes stay as ghosts for `ghost_ns`.
+    #[must_use]
+    pub fn new(ghost_ns: u64) -> Self {
+        Self { previous: None, lifecycle: Lifecycle::default(), ghost_ns }
+    }
+
+    /// The next snapshot's model.
+    pub fn step(&mut self, snapshot: Snapshot) -> Model {
+        let now = Arc::new(snapshot);
+        let previous = self.previous.take();
+        let dt_ns = previous.as_ref().map(|p| now.taken_ns.saturating_sub(p.taken_ns)).filter(|dt| *dt > 0);
+        let (process_rates, task_rates) = rates::all(previous.as_deref(), &now, dt_ns);
+        let host = host::rates(previous.as_ref().map(|p| &p.host), &now.host);
+        self.lifecycle.step(previous.as_deref(), &now, self.ghost_ns);
+        let counts = count(&now);
+        self.previous = Some(Arc::clone(&now));
+        Model { dt_ns, process_rates, task_rates, host, counts, lifecycle: self.lifecycle.clone(), now }
+    }
+}
+
+fn count(now: &Snapshot) -> Counts {
+    let mut counts = Counts { tasks: Some(0), ..Counts::default() };
+    for p in &now.processes {
+        if let Some(slot) = State::ALL.iter().position(|s| *s == p.leader.state) {
+            counts.by_state[slot] += 1;
+        }
+        if p.kernel_thread {
+            counts.kernel_threads += 1;
+        } else {
+            counts.processes += 1;
+            counts.tasks = counts.tasks.zip(p.nlwp).map(|(sum, n)| sum + u64::from(n));
+        }
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(crate) use tests::{process as test_process, snapshot as test_snapshot};

@@ -1,0 +1,177 @@
+use super::*;
+use crate::snapshot::*;
+
+pub(crate) fn process(pid: i32, ppid: i32, start: u64) -> ProcessSample {
+    ProcessSample {
+        key: ProcKey { pid, start_ticks: start },
+        ppid,
+        pgrp: pid,
+        session: pid,
+        tty_nr: 0,
+        kernel_thread: false,
+        identity: Arc::new(Identity::default()),
+        leader: TaskSample {
+            tid: pid,
+            tgid: pid,
+            start_ticks: start,
+            state: State::SLEEPING,
+            comm: Comm::new(b"test"),
+            utime_ns: Some(0),
+            stime_ns: Some(0),
+            run_ns: None,
+            run_delay_ns: None,
+            voluntary_switches: None,
+            involuntary_switches: None,
+            minor_faults: Some(0),
+            major_faults: Some(0),
+            priority: 20,
+            nice: 0,
+            policy: Some(0),
+            rt_priority: Some(0),
+            last_cpu: Some(0),
+        },
+        nlwp: Some(1),
+        utime_ns: Some(0),
+        stime_ns: Some(0),
+        run_ns: None,
+        run_delay_ns: None,
+        voluntary_switches: None,
+        involuntary_switches: None,
+        minor_faults: Some(0),
+        major_faults: Some(0),
+        virt_bytes: Some(0),
+        rss_bytes: Some(0),
+        rss_anon_bytes: None,
+        rss_file_bytes: None,
+        rss_shmem_bytes: None,
+        shared_bytes: None,
+        swap_bytes: None,
+        tasks: 0..0,
+        exact: None,
+    }
+}
+
+pub(crate) fn snapshot(taken_ns: u64, processes: Vec<ProcessSample>) -> Snapshot {
+    Snapshot {
+        taken_ns,
+        system: Arc::new(SystemInfo {
+            page_bytes: 4096,
+            ticks_per_second: 100,
+            hostname: "host".into(),
+            kernel_release: "6.0".into(),
+            pid_max: None,
+        }),
+        host: HostSample::default(),
+        processes,
+        tasks: Vec::new(),
+        events: Vec::new(),
+        report: SourceReport {
+            tier: Tier::Proc,
+            why: String::new(),
+            better: None,
+            sample_cpu_ns: 0,
+            sample_wall_ns: 0,
+            events: EventTier::Polling(String::new()),
+            events_lost: 0,
+            denied: 0,
+        },
+    }
+}
+
+const S: u64 = 1_000_000_000;
+
+#[test]
+fn the_first_sample_has_no_rates() {
+    let mut d = Deriver::new(0);
+    let m = d.step(snapshot(S, vec![process(7, 1, 5)]));
+    assert_eq!(m.dt_ns, None);
+    assert_eq!(m.process_rates[0].cpu_percent, None);
+    assert!(!m.process_rates[0].known_before);
+}
+
+#[test]
+fn cpu_comes_from_schedstat_where_both_sides_have_it_and_from_ticks_elsewhere() {
+    let mut d = Deriver::new(0);
+    let mut exact = process(7, 1, 5);
+    exact.run_ns = Some(S);
+    d.step(snapshot(S, vec![exact.clone(), process(8, 1, 5)]));
+    exact.run_ns = Some(S + S / 4);
+    let mut ticks = process(8, 1, 5);
+    ticks.utime_ns = Some(S / 2);
+    let m = d.step(snapshot(2 * S, vec![exact, ticks]));
+    assert_eq!(m.process_rates[0].cpu_percent, Some(25.0));
+    assert_eq!(m.process_rates[1].cpu_percent, Some(50.0));
+}
+
+#[test]
+fn a_reused_pid_is_a_new_process_and_the_old_one_a_ghost() {
+    let mut d = Deriver::new(5 * S);
+    let mut old = process(7, 1, 5);
+    old.utime_ns = Some(9 * S);
+    d.step(snapshot(S, vec![old]));
+    let m = d.step(snapshot(2 * S, vec![process(7, 1, 99)]));
+    assert!(!m.process_rates[0].known_before);
+    assert_eq!(m.lifecycle.ghosts.len(), 1);
+    assert_eq!(m.lifecycle.ghosts[0].last.key.start_ticks, 5);
+    let m = d.step(snapshot(9 * S, vec![process(7, 1, 99)]));
+    assert!(m.lifecycle.ghosts.is_empty(), "ghosts leave after their time");
+}
+
+#[test]
+fn a_counter_that_went_backwards_is_unknown_not_negative() {
+    let mut d = Deriver::new(0);
+    let mut p = process(7, 1, 5);
+    p.run_ns = Some(S);
+    p.minor_faults = Some(100);
+    d.step(snapshot(S, vec![p.clone()]));
+    p.run_ns = Some(S / 2);
+    p.minor_faults = Some(50);
+    p.nlwp = Some(3);
+    let m = d.step(snapshot(2 * S, vec![p]));
+    assert_eq!(m.process_rates[0].minor_per_s, None);
+    assert_eq!(m.process_rates[0].cpu_percent, Some(0.0), "falls back to ticks, which did not move");
+}
+
+#[test]
+fn events_tell_fork_exec_and_exit_status() {
+    let mut d = Deriver::new(5 * S);
+    d.step(snapshot(S, vec![process(7, 1, 5)]));
+    let mut s = snapshot(2 * S, vec![process(7, 1, 5), process(8, 7, 150), process(9, 7, 150)]);
+    let fork = |child| EventKind::Fork { parent_tid: 7, parent_tgid: 7, child_tid: child, child_tgid: child };
+    s.events = vec![
+        LifecycleEvent { at_ns: S, kind: fork(8) },
+        LifecycleEvent { at_ns: S, kind: fork(9) },
+        LifecycleEvent { at_ns: S, kind: EventKind::Exec { tgid: 9 } },
+    ];
+    let m = d.step(s);
+    let method = |m: &Model, i: usize| m.lifecycle.birth(m.now.processes[i].key).map(|b| b.method);
+    assert_eq!(method(&m, 0), Some(StartMethod::Unseen));
+    assert_eq!(method(&m, 1), Some(StartMethod::Fork));
+    assert_eq!(method(&m, 2), Some(StartMethod::ForkExec));
+    let mut s = snapshot(3 * S, vec![process(7, 1, 5), process(8, 1, 150)]);
+    s.events =
+        vec![LifecycleEvent { at_ns: 2 * S + 5, kind: EventKind::Exit { tid: 9, tgid: 9, status: ExitStatus::from_raw(9) } }];
+    let m = d.step(s);
+    assert_eq!(m.lifecycle.ghosts[0].status, ExitStatus::Signal { signal: 9, core: false });
+    assert_eq!(m.lifecycle.birth(m.now.processes[1].key).map(|b| b.parent_pid), Some(7), "kept after reparenting to 1");
+}
+
+#[test]
+fn trees_survive_cycles_and_lost_parents() {
+    let t = Tree::from_parents(vec![Some(1), Some(2), Some(0), Some(2), None]);
+    let mut seen: Vec<u32> = t.roots().iter().flat_map(|r| t.subtree(*r)).collect();
+    seen.sort_unstable();
+    assert_eq!(seen, [0, 1, 2, 3, 4]);
+    let t = Tree::build(&[process(1, 0, 0), process(5, 1, 0), process(9, 77, 0)]);
+    assert_eq!(t.roots(), [0, 2]);
+    assert_eq!(t.children(0), [1]);
+}
+
+#[test]
+fn cpu_shares_add_up_to_a_hundred() {
+    let a = HostSample { cpu_total: Some(CpuTimes { user_ns: 10, idle_ns: 10, ..CpuTimes::default() }), ..HostSample::default() };
+    let b = HostSample { cpu_total: Some(CpuTimes { user_ns: 40, idle_ns: 20, ..CpuTimes::default() }), ..HostSample::default() };
+    let share = host::rates(Some(&a), &b).total.unwrap();
+    assert_eq!((share.user, share.busy()), (75.0, 75.0));
+    assert_eq!(host::rates(None, &b).total, None);
+}

@@ -1,0 +1,58 @@
+//! A table of rows and columns, written for people, for programs and for spreadsheets.
+//!
+//! Every writer goes through the [`crate::columns`] registry and knows no column by name. To add a format: one file with a function from
+//! [`Table`] to a writer.
+
+mod csv;
+mod json;
+mod table;
+
+pub use csv::write_csv;
+pub use json::{SafeFormatter, write_json};
+pub use table::{TableOptions, write_table};
+
+use crate::columns::{Column, Row, RowRef};
+use crate::derive::Model;
+
+/// One line of a table: a row and its place in the tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Line {
+    /// The row.
+    pub row: RowRef,
+    /// Ancestors above it in this table.
+    pub depth: u16,
+    /// Whether no sibling follows it.
+    pub last: bool,
+    /// Bit `n` is set if the ancestor at depth `n` has a sibling below, so that its branch goes on; the first 64 levels are drawn.
+    pub trunk: u64,
+}
+
+impl Line {
+    /// A line outside any tree.
+    #[must_use]
+    pub fn flat(row: RowRef) -> Self {
+        Self { row, depth: 0, last: true, trunk: 0 }
+    }
+}
+
+/// What is written.
+#[derive(Debug, Clone, Copy)]
+pub struct Table<'a> {
+    /// Where the rows are.
+    pub model: &'a Model,
+    /// Columns in order.
+    pub columns: &'a [&'static Column],
+    /// Lines in order.
+    pub lines: &'a [Line],
+}
+
+impl<'a> Table<'a> {
+    /// The rows, in order; lines of another model are left out.
+    fn rows(&self) -> impl Iterator<Item = (&'a Line, Row<'a>)> {
+        let model = self.model;
+        self.lines.iter().filter_map(move |line| Some((line, Row::new(model, line.row)?)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,25 @@
+//! Job control: stopping concmon as the terminal's Ctrl-Z would, which raw mode keeps from happening by itself.
+
+#![expect(unsafe_code, reason = "changing a signal's disposition")]
+
+use nix::sys::signal::{SigHandler, Signal, kill, raise, signal};
+use nix::unistd::Pid;
+
+/// Stops the whole foreground job; returns after it has been continued (`fg`), or at once where nobody could continue it (an orphaned
+/// process group: the kernel then drops the signal).
+///
+/// The others of the group (a script that runs concmon, a pipeline) get theirs first, while concmon ignores the signal. Its own is
+/// directed at the calling thread, so that the stop has happened when this returns: a signal to the process may be taken by another
+/// thread a moment later, when the caller already draws again.
+///
+/// # Errors
+/// If the kernel refuses, with nothing changed.
+pub fn stop_job() -> nix::Result<()> {
+    // SAFETY: no handler of ours is installed or replaced, only the two constant dispositions; concmon registers none for SIGTSTP.
+    unsafe { signal(Signal::SIGTSTP, SigHandler::SigIgn) }?;
+    let others = kill(Pid::from_raw(0), Signal::SIGTSTP);
+    // SAFETY: as above.
+    unsafe { signal(Signal::SIGTSTP, SigHandler::SigDfl) }?;
+    others?;
+    raise(Signal::SIGTSTP)
+}

@@ -1,0 +1,216 @@
+//! What concmon and its helper say to each other: one JSON object per line over a socket pair, [`Order`]s one way, [`Notice`]s the other.
+//!
+//! Both ends are the same binary, so this needs no version. The end of the stream is a message too: the helper kills every run when
+//! concmon's end closes, which the kernel does however concmon ended.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::catalog::RunSpec;
+use super::protocol::Line;
+
+/// What to exec for a run. The helper adds the run's own variables (`CONCMON_LAB_SOCKET`, `CONCMON_LAB_SPEC`, `CONCMON_LAB_RUN`, `TMPDIR`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Program {
+    /// Absolute path of the executable.
+    pub path: PathBuf,
+    /// Arguments, the name the program sees itself under first.
+    pub args: Vec<String>,
+    /// Variables to set.
+    #[serde(default)]
+    pub env: Vec<(String, String)>,
+    /// Variables not to hand on: exact names, or prefixes where they end in `*`.
+    #[serde(default)]
+    pub env_remove: Vec<String>,
+}
+
+impl Program {
+    /// This binary as the root of a native run.
+    #[must_use]
+    pub fn native() -> Self {
+        Self {
+            path: PathBuf::from("/proc/self/exe"),
+            args: vec!["concmon".into(), super::entry::ROOT.into()],
+            env: Vec::new(),
+            env_remove: Vec::new(),
+        }
+    }
+}
+
+/// What concmon asks of the helper.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "order", rename_all = "snake_case")]
+pub enum Order {
+    /// Start a run.
+    Launch {
+        /// Its number.
+        run: u32,
+        /// What it is to do.
+        spec: RunSpec,
+        /// What to exec.
+        program: Program,
+    },
+    /// Kill a run and everything it has created.
+    Stop {
+        /// Its number.
+        run: u32,
+    },
+}
+
+/// CPU and memory events of processes that were waited for (`struct rusage`, getrusage(2)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Usage {
+    /// User CPU, nanoseconds.
+    pub user_ns: u64,
+    /// System CPU, nanoseconds.
+    pub sys_ns: u64,
+    /// Minor faults.
+    pub minor_faults: u64,
+    /// Major faults.
+    pub major_faults: u64,
+    /// Voluntary switches.
+    pub voluntary_switches: u64,
+    /// Involuntary switches.
+    pub involuntary_switches: u64,
+}
+
+impl std::ops::AddAssign for Usage {
+    fn add_assign(&mut self, other: Self) {
+        self.user_ns += other.user_ns;
+        self.sys_ns += other.sys_ns;
+        self.minor_faults += other.minor_faults;
+        self.major_faults += other.major_faults;
+        self.voluntary_switches += other.voluntary_switches;
+        self.involuntary_switches += other.involuntary_switches;
+    }
+}
+
+/// One process of a run's family as the helper read it from `/proc/PID/stat`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its pid.
+    pub pid: i32,
+    /// Its parent.
+    pub ppid: i32,
+    /// Kernel state letter.
+    pub state: char,
+    /// Number of tasks.
+    pub nlwp: u32,
+    /// Resident memory; `None` for zombies.
+    pub rss_bytes: Option<u64>,
+}
+
+/// Why a run was killed rather than left to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KillReason {
+    /// [`Order::Stop`].
+    Stopped,
+    /// Its timeout.
+    TimedOut,
+}
+
+/// What the helper tells concmon.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "notice", rename_all = "snake_case")]
+pub enum Notice {
+    /// The run root has been forked.
+    Started {
+        /// Which run.
+        run: u32,
+        /// Pid of its root.
+        root_pid: i32,
+        /// Monotonic nanoseconds.
+        t: u64,
+    },
+    /// The run could not be started.
+    NotStarted {
+        /// Which run.
+        run: u32,
+        /// One sentence.
+        why: String,
+    },
+    /// A protocol line of the run, checked.
+    Line {
+        /// Which run.
+        run: u32,
+        /// The line.
+        line: Line,
+    },
+    /// Lines that were lost or refused.
+    Lost {
+        /// Which run.
+        run: u32,
+        /// How many.
+        count: u64,
+        /// Why, one sentence; empty for a gap in a worker's own counter.
+        why: String,
+    },
+    /// Something the run printed.
+    Output {
+        /// Which run.
+        run: u32,
+        /// Text (invalid UTF-8 replaced).
+        text: String,
+    },
+    /// The run's family at one moment.
+    Family {
+        /// Which run.
+        run: u32,
+        /// Monotonic nanoseconds.
+        t: u64,
+        /// Its processes.
+        members: Vec<Member>,
+        /// Sum of PSS, if it was read.
+        pss_bytes: Option<u64>,
+        /// Whether the run was held still for this look (every worker known to be alive).
+        held: bool,
+    },
+    /// The root has ended.
+    RootEnded {
+        /// Which run.
+        run: u32,
+        /// Monotonic nanoseconds.
+        t: u64,
+        /// Raw wait status.
+        status: u32,
+    },
+    /// Nothing of the run is left.
+    Ended {
+        /// Which run.
+        run: u32,
+        /// Monotonic nanoseconds.
+        t: u64,
+        /// What the root and all it waited for, and the orphans, have cost.
+        usage: Usage,
+        /// Processes that had to be killed after the root had ended by itself.
+        orphans: u32,
+        /// Why it was killed, if it was.
+        killed: Option<KillReason>,
+    },
+}
+
+impl Notice {
+    /// Number of the run it is about.
+    #[must_use]
+    pub fn run(&self) -> u32 {
+        match self {
+            Self::Started { run, .. }
+            | Self::NotStarted { run, .. }
+            | Self::Line { run, .. }
+            | Self::Lost { run, .. }
+            | Self::Output { run, .. }
+            | Self::Family { run, .. }
+            | Self::RootEnded { run, .. }
+            | Self::Ended { run, .. } => *run,
+        }
+    }
+}
+
+/// One message as its line, newline included. An error is a fault of serialisation, which these types cannot cause.
+pub fn to_line<T: Serialize>(message: &T) -> Vec<u8> {
+    let mut line = serde_json::to_vec(message).unwrap_or_default();
+    line.push(b'\n');
+    line
+}

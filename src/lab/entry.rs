@@ -1,0 +1,30 @@
+//! The hidden entries of the binary: what concmon is when it is re-executed as the lab's helper, a run root or a worker.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use super::{helper, native};
+
+/// First argument of the helper process.
+pub const HELPER: &str = "__lab-helper";
+/// First argument of the root of a native run.
+pub const ROOT: &str = "__lab-worker";
+/// First argument of a fresh image made by exec or spawn within a native run.
+pub const IMAGE: &str = "__lab-image";
+
+/// Runs a hidden entry if the arguments name one; `None` is the ordinary program.
+///
+/// Must be the first call of `main`: what follows forks, which is only sound while there is one thread.
+pub fn dispatch() -> Option<ExitCode> {
+    let mut args = std::env::args_os().skip(1);
+    let first = args.next()?;
+    let rest: Vec<OsString> = match first.to_str()? {
+        HELPER | ROOT | IMAGE => args.collect(),
+        _ => return None,
+    };
+    Some(match first.to_str()? {
+        HELPER => helper::main(),
+        ROOT => native::root_main(),
+        _ => native::image_main(&rest),
+    })
+}

@@ -1,0 +1,150 @@
+//! Who belongs to which run: one walk over `/proc`, which needs no option of the kernel (`task/TID/children` does).
+
+use std::collections::{HashMap, HashSet};
+
+/// One process, from `/proc/PID/stat` (proc_pid_stat(5)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Proc {
+    pub pid: i32,
+    pub ppid: i32,
+    pub session: i32,
+    pub state: char,
+    pub nlwp: u32,
+    pub rss_pages: u64,
+    /// Start time in clock ticks: with the pid, an identity.
+    pub start: u64,
+}
+
+impl Proc {
+    /// Reads one; `None` if it has gone.
+    pub fn read(pid: i32) -> Option<Self> {
+        Self::parse(pid, &std::fs::read(format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    /// Whether it has ended and only waits to be reaped.
+    pub fn is_dead(&self) -> bool {
+        matches!(self.state, 'Z' | 'X')
+    }
+
+    fn parse(pid: i32, stat: &[u8]) -> Option<Self> {
+        // The name, in parentheses, may hold anything: the last closing one ends it.
+        let end = stat.iter().rposition(|b| *b == b')')?;
+        let rest = std::str::from_utf8(stat.get(end + 2..)?).ok()?;
+        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+        let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
+        Some(Self {
+            pid,
+            state: fields.first()?.chars().next()?,
+            ppid: fields.get(1)?.parse().ok()?,
+            session: fields.get(3)?.parse().ok()?,
+            nlwp: u32::try_from(number(20)?).ok()?,
+            start: number(22)?,
+            rss_pages: number(24)?,
+        })
+    }
+}
+
+/// All processes by pid.
+pub fn scan() -> HashMap<i32, Proc> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return HashMap::new() };
+    let pids = entries.flatten().filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter_map(|pid| Some((pid, Proc::read(pid)?))).collect()
+}
+
+/// Everything below `ancestor`, without itself.
+pub fn descendants(all: &HashMap<i32, Proc>, ancestor: i32) -> Vec<Proc> {
+    closure(all, [ancestor].into()).into_iter().filter(|p| p.pid != ancestor).collect()
+}
+
+/// The members of one run: its root, whatever descends from it, and what has lost its parents and was handed to the helper (`me`) but is
+/// in the root's session, was seen before (`known`), or carries the run's number in its environment.
+pub fn members(all: &HashMap<i32, Proc>, me: i32, root: i32, run: u32, known: &HashSet<(i32, u64)>) -> Vec<Proc> {
+    let adopted = all.values().filter(|p| p.ppid == me).filter(|p| {
+        p.pid == root || p.session == root || known.contains(&(p.pid, p.start)) || (!p.is_dead() && carries(p.pid, run))
+    });
+    let mut starts: HashSet<i32> = adopted.map(|p| p.pid).collect();
+    starts.insert(root);
+    // Somebody who was seen as a member stays one, whoever its parent is now.
+    starts.extend(known.iter().filter(|(pid, start)| all.get(pid).is_some_and(|p| p.start == *start)).map(|(pid, _)| *pid));
+    let mut members = closure(all, starts);
+    members.retain(|p| p.pid != me);
+    members.sort_unstable_by_key(|p| p.pid);
+    members
+}
+
+fn closure(all: &HashMap<i32, Proc>, mut inside: HashSet<i32>) -> Vec<Proc> {
+    loop {
+        let before = inside.len();
+        let found: Vec<i32> = all.values().filter(|p| inside.contains(&p.ppid)).map(|p| p.pid).collect();
+        inside.extend(found);
+        if inside.len() == before {
+            return inside.iter().filter_map(|pid| all.get(pid).copied()).collect();
+        }
+    }
+}
+
+/// Whether the process's environment names run `run`.
+fn carries(pid: i32, run: u32) -> bool {
+    let wanted = format!("CONCMON_LAB_RUN={run}");
+    std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|env| env.split(|b| *b == 0).any(|v| v == wanted.as_bytes()))
+}
+
+/// Whether it is CPython's resource tracker, which must be the last to go: it unlinks what the others have left.
+pub fn is_tracker(pid: i32) -> bool {
+    const NAME: &[u8] = b"resource_tracker";
+    std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.windows(NAME.len()).any(|w| w == NAME))
+}
+
+/// Proportional set size of a process, bytes (`smaps_rollup`, proc_pid_smaps(5)).
+pub fn pss_bytes(pid: i32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let line = text.lines().find_map(|l| l.strip_prefix("Pss:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kb| kb * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proc(pid: i32, ppid: i32, session: i32) -> (i32, Proc) {
+        (pid, Proc { pid, ppid, session, state: 'S', nlwp: 1, rss_pages: 1, start: 1 })
+    }
+
+    #[test]
+    fn a_hostile_name_does_not_shift_the_fields() {
+        let stat = b"77 (a) R 1 (\n) S 5 6 7 0 -1 4194560 100 0 0 0 0 0 0 0 20 0 3 0 4242 1000 55 18446744073709551615";
+        let p = Proc::parse(77, stat).unwrap();
+        assert_eq!((p.state, p.ppid, p.session, p.nlwp, p.start, p.rss_pages), ('S', 5, 7, 3, 4242, 55));
+        assert_eq!(Proc::parse(77, b"77 (a"), None);
+        assert_eq!(Proc::parse(77, b"77 (a) S 5"), None);
+    }
+
+    #[test]
+    fn orphans_belong_to_the_run_of_their_session() {
+        // Helper 10 with runs 20 and 30; 21 has a child 22, 23 was orphaned, 33 belongs to the other run, 99 to nobody.
+        let all: HashMap<i32, Proc> = [
+            proc(10, 1, 10),
+            proc(20, 10, 20),
+            proc(21, 20, 20),
+            proc(22, 21, 22),
+            proc(23, 10, 20),
+            proc(30, 10, 30),
+            proc(33, 10, 30),
+            proc(99, 1, 99),
+        ]
+        .into();
+        let pids: Vec<i32> = members(&all, 10, 20, 4_000_000_000, &HashSet::new()).iter().map(|p| p.pid).collect();
+        assert_eq!(pids, [20, 21, 22, 23]);
+        let mut below: Vec<i32> = descendants(&all, 10).iter().map(|p| p.pid).collect();
+        below.sort_unstable();
+        assert_eq!(below, [20, 21, 22, 23, 30, 33]);
+    }
+
+    #[test]
+    fn who_was_seen_as_a_member_stays_one() {
+        let all: HashMap<i32, Proc> = [proc(10, 1, 10), proc(20, 10, 20), proc(25, 10, 25), proc(26, 10, 26)].into();
+        let known = HashSet::from([(25, 1), (26, 7)]);
+        let pids: Vec<i32> = members(&all, 10, 20, 4_000_000_000, &known).iter().map(|p| p.pid).collect();
+        assert_eq!(pids, [20, 25], "26 has another start time: its pid was reused");
+    }
+}

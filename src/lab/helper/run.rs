@@ -1,0 +1,353 @@
+//! One run as the helper holds it: its root, its connections, who belongs to it, and how it is brought to an end.
+
+use std::collections::{HashMap, HashSet};
+use std::io::{ErrorKind, PipeReader, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+
+use super::family::{self, Proc};
+use super::start::Started;
+use super::sys;
+use crate::clock::monotonic_ns;
+use crate::lab::catalog::RunSpec;
+use crate::lab::control::{KillReason, Member, Notice, Usage};
+use crate::lab::protocol::{LineError, MAX_LINE_BYTES, Message, parse_line};
+
+/// What descendants of a root that has ended by itself are given to end too.
+const GRACE: Duration = Duration::from_millis(200);
+/// What CPython's resource tracker is given to clean up once all others are gone.
+const TRACKER_GRACE: Duration = Duration::from_millis(600);
+/// Refused lines after which a connection is closed.
+const REFUSALS: u64 = 50;
+/// Longest that reading the family's PSS may take in one look.
+const PSS_BUDGET: Duration = Duration::from_millis(300);
+/// Largest time between two looks at a family.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// A connection of the root or of one worker.
+pub struct Conn {
+    pub stream: UnixStream,
+    peer: i32,
+    buffer: Vec<u8>,
+    next: u64,
+    root: bool,
+    refused: u64,
+    closed: bool,
+}
+
+/// How far the end of the run is.
+struct Ending {
+    since: Instant,
+    /// Everybody but a tracker is killed from here on.
+    kill_at: Instant,
+    reason: Option<KillReason>,
+}
+
+/// A run.
+pub struct Active {
+    pub id: u32,
+    pub listener: UnixListener,
+    pub output: Option<PipeReader>,
+    pub conns: Vec<Conn>,
+    pub root: i32,
+    spec: RunSpec,
+    root_gone: bool,
+    dir: PathBuf,
+    known: HashSet<(i32, u64)>,
+    deadline: Instant,
+    ending: Option<Ending>,
+    next_look: Instant,
+    ready: u32,
+    usage: Usage,
+    orphans: HashSet<i32>,
+    ended: bool,
+}
+
+impl Active {
+    pub fn new(id: u32, spec: RunSpec, started: Started) -> Self {
+        let now = Instant::now();
+        Self {
+            id,
+            listener: started.listener,
+            output: Some(started.output),
+            conns: Vec::new(),
+            root: started.root,
+            deadline: now + Duration::from_millis(spec.timeout_ms),
+            spec,
+            root_gone: false,
+            dir: started.dir,
+            known: HashSet::new(),
+            ending: None,
+            next_look: now + Duration::from_millis(50),
+            ready: 0,
+            usage: Usage::default(),
+            orphans: HashSet::new(),
+            ended: false,
+        }
+    }
+
+    /// Whether nothing is left of it.
+    pub fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// When it next wants [`Active::tick`], whatever happens before.
+    pub fn wake_at(&self) -> Instant {
+        if self.ending.is_some() { self.next_look } else { self.next_look.min(self.deadline) }
+    }
+
+    /// Takes in those who knock.
+    pub fn accept(&mut self, out: &mut Vec<Notice>) {
+        let most = self.spec.workers as usize * 4 + 64;
+        while let Ok((stream, _)) = self.listener.accept() {
+            let peer = getsockopt(&stream, PeerCredentials).map(|c| c.pid());
+            match (peer, stream.set_nonblocking(true)) {
+                (Ok(peer), Ok(())) if self.conns.len() < most => self.conns.push(Conn {
+                    stream,
+                    peer,
+                    buffer: Vec::new(),
+                    next: 0,
+                    root: peer == self.root,
+                    refused: 0,
+                    closed: false,
+                }),
+                _ => out.push(self.lost(1, format!("a connection was refused: the run already has {most}"))),
+            }
+        }
+    }
+
+    fn lost(&self, count: u64, why: String) -> Notice {
+        Notice::Lost { run: self.id, count, why }
+    }
+
+    /// Reads what the run has printed.
+    pub fn read_output(&mut self, out: &mut Vec<Notice>) {
+        let Some(pipe) = &mut self.output else { return };
+        let mut bytes = [0; 16 * 1024];
+        // One buffer at a time: a run that prints without end must not keep the helper from the others.
+        match pipe.read(&mut bytes) {
+            Ok(0) => self.output = None,
+            Ok(n) => out.push(Notice::Output { run: self.id, text: String::from_utf8_lossy(&bytes[..n]).into_owned() }),
+            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+            Err(_) => self.output = None,
+        }
+    }
+
+    /// Reads what connection `i` has to say.
+    pub fn read_conn(&mut self, i: usize, out: &mut Vec<Notice>) {
+        let Some(conn) = self.conns.get_mut(i) else { return };
+        let mut bytes = [0; 64 * 1024];
+        match conn.stream.read(&mut bytes) {
+            Ok(0) => conn.closed = true,
+            Ok(n) => conn.buffer.extend_from_slice(&bytes[..n]),
+            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => return,
+            Err(_) => conn.closed = true,
+        }
+        let mut buffer = std::mem::take(&mut conn.buffer);
+        let mut begin = 0;
+        while let Some(length) = buffer[begin..].iter().position(|b| *b == b'\n') {
+            self.take_line(i, &buffer[begin..begin + length], out);
+            begin += length + 1;
+        }
+        buffer.drain(..begin);
+        if buffer.len() > MAX_LINE_BYTES {
+            self.refuse(i, &LineError::TooLong.to_string(), true, out);
+            buffer.clear();
+        }
+        if let Some(conn) = self.conns.get_mut(i) {
+            conn.buffer = buffer;
+        }
+    }
+
+    /// Forgets connections that have ended.
+    pub fn sweep(&mut self) {
+        self.conns.retain(|c| !c.closed);
+    }
+
+    fn refuse(&mut self, i: usize, why: &str, close: bool, out: &mut Vec<Notice>) {
+        let Some(conn) = self.conns.get_mut(i) else { return };
+        conn.refused += 1;
+        conn.closed |= close || conn.refused >= REFUSALS;
+        let end = if conn.closed { "; its connection was closed" } else { "" };
+        let why = format!("process {} said what cannot be used: {why}{end}", conn.peer);
+        out.push(self.lost(1, why));
+    }
+
+    fn take_line(&mut self, i: usize, bytes: &[u8], out: &mut Vec<Notice>) {
+        let Some(conn) = self.conns.get_mut(i).filter(|c| !c.closed) else { return };
+        let line = match parse_line(bytes) {
+            Ok(line) => line,
+            Err(error) => {
+                let close = matches!(error, LineError::Version { .. });
+                return self.refuse(i, &error.to_string(), close, out);
+            }
+        };
+        // The root speaks for the workers that it has created; everybody else for itself.
+        if line.pid != conn.peer && !conn.root {
+            return self.refuse(i, &format!("it claims to be process {}", line.pid), false, out);
+        }
+        let gap = line.n.saturating_sub(conn.next);
+        conn.next = line.n + 1;
+        let held = conn.root && matches!(&line.message, Message::Phase { name } if name == "inspect");
+        let ready = matches!(line.message, Message::Ready { .. });
+        if gap > 0 {
+            out.push(self.lost(gap, String::new()));
+        }
+        out.push(Notice::Line { run: self.id, line });
+        if held {
+            self.look(true, true, out);
+            if let Some(conn) = self.conns.get_mut(i) {
+                // If it does not arrive the run goes on after its own patience.
+                let _ = conn.stream.write_all(b"go\n");
+            }
+        } else if ready {
+            self.ready += 1;
+            if self.ready == self.spec.workers {
+                // A run that does not hold still is looked at when all its workers are first known to be there.
+                self.next_look = Instant::now();
+            }
+        }
+    }
+
+    /// A child of the helper has ended. True if it was of this run.
+    pub fn child_ended(&mut self, pid: i32, status: u32, usage: Usage, out: &mut Vec<Notice>) -> bool {
+        if pid == self.root && !self.root_gone {
+            self.root_gone = true;
+            self.usage += usage;
+            self.drain(out);
+            out.push(Notice::RootEnded { run: self.id, t: monotonic_ns(), status });
+            self.end(GRACE, None);
+            return true;
+        }
+        let mine = self.known.iter().any(|(known, _)| *known == pid);
+        if mine {
+            self.usage += usage;
+        }
+        mine
+    }
+
+    /// Kills the run.
+    pub fn kill(&mut self, reason: KillReason) {
+        self.end(Duration::ZERO, Some(reason));
+    }
+
+    fn end(&mut self, grace: Duration, reason: Option<KillReason>) {
+        let now = Instant::now();
+        let ending = self.ending.get_or_insert(Ending { since: now, kill_at: now + grace, reason });
+        ending.kill_at = ending.kill_at.min(now + grace);
+        self.next_look = now;
+    }
+
+    /// Everything that can still be read of it.
+    fn drain(&mut self, out: &mut Vec<Notice>) {
+        self.accept(out);
+        for i in 0..self.conns.len() {
+            let before = |c: &Self| c.conns.get(i).is_some_and(|c| !c.closed);
+            // As long as there is something: a worker that writes for ever is killed a moment later.
+            for _ in 0..64 {
+                let notices = out.len();
+                self.read_conn(i, out);
+                if !before(self) || out.len() == notices {
+                    break;
+                }
+            }
+        }
+        for _ in 0..64 {
+            let notices = out.len();
+            self.read_output(out);
+            if out.len() == notices {
+                break;
+            }
+        }
+        self.sweep();
+    }
+
+    /// What is due: a look at the family, the deadline, the next step of the end.
+    pub fn tick(&mut self, out: &mut Vec<Notice>) {
+        let now = Instant::now();
+        if self.ending.is_none() && now >= self.deadline {
+            self.kill(KillReason::TimedOut);
+        }
+        if now < self.next_look {
+            return;
+        }
+        if self.ending.is_some() { self.step_to_end(out) } else { self.look(false, self.ready >= self.spec.workers, out) }
+    }
+
+    fn family(&mut self) -> Vec<Proc> {
+        let all: HashMap<i32, Proc> = family::scan();
+        let me = nix::unistd::getpid().as_raw();
+        let members = family::members(&all, me, self.root, self.id, &self.known);
+        self.known.extend(members.iter().map(|p| (p.pid, p.start)));
+        members
+    }
+
+    fn look(&mut self, held: bool, exact: bool, out: &mut Vec<Notice>) {
+        let began = Instant::now();
+        let members = self.family();
+        let pss_bytes = if exact { sum_pss(&members) } else { None };
+        out.push(Notice::Family {
+            run: self.id,
+            t: monotonic_ns(),
+            members: members.iter().map(to_member).collect(),
+            pss_bytes,
+            held,
+        });
+        // A look may cost a fiftieth of a CPU at most.
+        self.next_look = Instant::now() + LOOK_EVERY.max(began.elapsed() * 50);
+    }
+
+    fn step_to_end(&mut self, out: &mut Vec<Notice>) {
+        let began = Instant::now();
+        let members = self.family();
+        let Some(ending) = &self.ending else { return };
+        if members.is_empty() && self.root_gone {
+            let reason = ending.reason;
+            self.finish(reason, out);
+            return;
+        }
+        if began >= ending.kill_at {
+            let (trackers, others): (Vec<&Proc>, Vec<&Proc>) =
+                members.iter().filter(|p| !p.is_dead()).partition(|p| family::is_tracker(p.pid));
+            let spare = began < ending.since + TRACKER_GRACE;
+            let targets = if others.is_empty() && !spare { trackers } else { others };
+            for target in targets {
+                if sys::kill(target) && ending.reason.is_none() {
+                    self.orphans.insert(target.pid);
+                }
+            }
+        }
+        self.next_look = Instant::now() + Duration::from_millis(2).max(began.elapsed());
+    }
+
+    fn finish(&mut self, killed: Option<KillReason>, out: &mut Vec<Notice>) {
+        self.drain(out);
+        // Nothing in it is worth a failure of the run.
+        let _ = std::fs::remove_dir_all(&self.dir);
+        let orphans = u32::try_from(self.orphans.len()).unwrap_or(u32::MAX);
+        out.push(Notice::Ended { run: self.id, t: monotonic_ns(), usage: self.usage, orphans, killed });
+        self.ended = true;
+    }
+}
+
+fn to_member(p: &Proc) -> Member {
+    let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten().and_then(|n| u64::try_from(n).ok());
+    let rss_bytes = if p.is_dead() { None } else { page.map(|page| p.rss_pages * page) };
+    Member { pid: p.pid, ppid: p.ppid, state: p.state, nlwp: p.nlwp, rss_bytes }
+}
+
+/// Sum over the living members; `None` if one cannot be read or it takes too long.
+fn sum_pss(members: &[Proc]) -> Option<u64> {
+    let began = Instant::now();
+    let mut sum = 0;
+    for member in members.iter().filter(|p| !p.is_dead()) {
+        if began.elapsed() > PSS_BUDGET {
+            return None;
+        }
+        sum += family::pss_bytes(member.pid)?;
+    }
+    Some(sum)
+}

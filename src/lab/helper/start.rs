@@ -1,0 +1,107 @@
+//! From an order to a run root: directory, listener, pipes, fork, exec.
+
+use std::ffi::{CString, OsString};
+use std::io::{PipeReader, pipe};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{ForkResult, getpid};
+
+use super::sys::{self, Exec};
+use crate::lab::catalog::RunSpec;
+use crate::lab::control::Program;
+
+/// What is left in the helper's hands after a start.
+pub struct Started {
+    pub root: i32,
+    pub dir: PathBuf,
+    pub listener: UnixListener,
+    pub output: PipeReader,
+}
+
+/// Starts the root of run `run`; the error is one sentence.
+pub fn start(base: &Path, run: u32, spec: &RunSpec, program: &Program) -> Result<Started, String> {
+    let dir = base.join(run.to_string());
+    std::fs::DirBuilder::new().mode(0o700).create(&dir).map_err(|e| format!("{} could not be made: {e}", dir.display()))?;
+    let result = start_in(&dir, run, spec, program);
+    if result.is_err() {
+        // The error at hand says more than one of the clean-up.
+        let _ = std::fs::remove_dir_all(&dir);
+    }
+    result
+}
+
+fn start_in(dir: &Path, run: u32, spec: &RunSpec, program: &Program) -> Result<Started, String> {
+    let socket = dir.join("sock");
+    let listener = UnixListener::bind(&socket).map_err(|e| format!("{} could not be bound: {e}", socket.display()))?;
+    listener.set_nonblocking(true).map_err(|e| format!("the listener: {e}"))?;
+    let (output, theirs) = pipe().map_err(|e| format!("no pipe for the run's output: {e}"))?;
+    let null = std::fs::File::open("/dev/null").map_err(|e| format!("/dev/null: {e}"))?;
+    let also = theirs.try_clone().map_err(|e| format!("the pipe for the run's output: {e}"))?;
+    let exec = Exec {
+        path: c_string(program.path.as_os_str().as_bytes())?,
+        args: program.args.iter().map(|a| c_string(a.as_bytes())).collect::<Result<_, _>>()?,
+        env: environment(program, dir, &socket, run, spec)?,
+        dir: c_string(dir.as_os_str().as_bytes())?,
+        stdin: OwnedFd::from(null),
+        stdout: OwnedFd::from(theirs),
+        stderr: OwnedFd::from(also),
+    };
+    let helper = getpid();
+    match sys::fork().map_err(|e| format!("the run root could not be forked: {e}"))? {
+        ForkResult::Parent { child } => {
+            set_nonblocking(&output)?;
+            Ok(Started { root: child.as_raw(), dir: dir.to_owned(), listener, output })
+        }
+        ForkResult::Child => {
+            let Err(e) = exec.become_it(helper);
+            // Goes to the run's output pipe, or nowhere if that is what failed.
+            eprintln!("{} could not be executed: {e}", program.path.display());
+            sys::exit_now(127)
+        }
+    }
+}
+
+fn set_nonblocking(fd: &PipeReader) -> Result<(), String> {
+    let flags = nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK);
+    nix::fcntl::fcntl(fd, flags).map(|_| ()).map_err(|e| format!("the pipe for the run's output: {e}"))
+}
+
+fn c_string(bytes: &[u8]) -> Result<CString, String> {
+    CString::new(bytes).map_err(|_| "a NUL byte in an argument or variable of the run".to_owned())
+}
+
+fn environment(program: &Program, dir: &Path, socket: &Path, run: u32, spec: &RunSpec) -> Result<Vec<CString>, String> {
+    let spec = serde_json::to_string(spec).map_err(|e| format!("the run's spec: {e}"))?;
+    let mut vars: Vec<(OsString, OsString)> = std::env::vars_os().filter(|(name, _)| !removed(program, name)).collect();
+    let own: [(&str, OsString); 4] = [
+        ("CONCMON_LAB_SOCKET", socket.into()),
+        ("CONCMON_LAB_SPEC", spec.into()),
+        ("CONCMON_LAB_RUN", run.to_string().into()),
+        // What a run leaves in its temporary directory goes with it.
+        ("TMPDIR", dir.into()),
+    ];
+    let given = program.env.iter().map(|(n, v)| (OsString::from(n), OsString::from(v)));
+    for (name, value) in own.into_iter().map(|(n, v)| (OsString::from(n), v)).chain(given) {
+        vars.retain(|(n, _)| *n != name);
+        vars.push((name, value));
+    }
+    let pairs = vars.into_iter().map(|(name, value)| {
+        let mut pair = name.into_vec();
+        pair.push(b'=');
+        pair.extend(value.into_vec());
+        c_string(&pair)
+    });
+    pairs.collect()
+}
+
+fn removed(program: &Program, name: &std::ffi::OsStr) -> bool {
+    let name = name.as_bytes();
+    program.env_remove.iter().any(|pattern| match pattern.strip_suffix('*') {
+        Some(prefix) => name.starts_with(prefix.as_bytes()),
+        None => name == pattern.as_bytes(),
+    })
+}

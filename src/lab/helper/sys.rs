@@ -1,0 +1,128 @@
+//! System calls of the helper that nix does not wrap: pidfds, wait4 with its rusage, and what happens between fork and exec.
+#![expect(unsafe_code, reason = "pidfd_open, pidfd_send_signal, wait4, fork, close_range")]
+
+use std::convert::Infallible;
+use std::ffi::CString;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::unistd::{ForkResult, Pid};
+
+use super::family::Proc;
+use crate::lab::control::Usage;
+
+/// Kills one process by pidfd, after making sure that it is still the one that was seen. False if it has gone.
+pub fn kill(target: &Proc) -> bool {
+    // SAFETY: takes two numbers, returns a descriptor or -1.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, target.pid, 0) };
+    let Ok(fd) = RawFd::try_from(fd) else { return false };
+    if fd < 0 {
+        return false;
+    }
+    // SAFETY: the kernel has just given us this descriptor.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    // The descriptor holds on to whoever has the pid now; if the start time is the one seen, that is the one meant.
+    if Proc::read(target.pid).is_none_or(|now| now.start != target.start) {
+        return false;
+    }
+    // SAFETY: no pointer but a null siginfo is passed.
+    let sent = unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, fd.as_raw_fd(), libc::SIGKILL, std::ptr::null::<libc::siginfo_t>(), 0)
+    };
+    sent == 0
+}
+
+/// One child that has ended, with what it and all that it waited for have cost: `None` if none has.
+pub fn reap_one() -> Option<(i32, u32, Usage)> {
+    let mut status = 0;
+    // SAFETY: an all-zero rusage is valid.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: both pointers are valid for the call.
+    let pid = unsafe { libc::wait4(-1, &raw mut status, libc::WNOHANG, &raw mut usage) };
+    (pid > 0).then(|| (pid, status.cast_unsigned(), Usage::from(&usage)))
+}
+
+impl From<&libc::rusage> for Usage {
+    fn from(u: &libc::rusage) -> Self {
+        let ns = |t: libc::timeval| positive(t.tv_sec) * 1_000_000_000 + positive(t.tv_usec) * 1_000;
+        Self {
+            user_ns: ns(u.ru_utime),
+            sys_ns: ns(u.ru_stime),
+            minor_faults: positive(u.ru_minflt),
+            major_faults: positive(u.ru_majflt),
+            voluntary_switches: positive(u.ru_nvcsw),
+            involuntary_switches: positive(u.ru_nivcsw),
+        }
+    }
+}
+
+fn positive(n: i64) -> u64 {
+    u64::try_from(n).unwrap_or(0)
+}
+
+/// Forks the helper. Only called while the process has one thread.
+pub fn fork() -> Result<ForkResult, Errno> {
+    // SAFETY: the helper and its guard never create a thread, so the child may do anything.
+    unsafe { nix::unistd::fork() }
+}
+
+/// What the child becomes.
+pub struct Exec {
+    pub path: CString,
+    pub args: Vec<CString>,
+    pub env: Vec<CString>,
+    pub dir: CString,
+    pub stdin: OwnedFd,
+    pub stdout: OwnedFd,
+    pub stderr: OwnedFd,
+}
+
+impl Exec {
+    /// In the child of a fork: a session of its own, everything of the helper's reset, and the program. Comes back only with an error.
+    pub fn become_it(&self, helper: Pid) -> Result<Infallible, Errno> {
+        nix::unistd::setsid()?;
+        nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+        if nix::unistd::getppid() != helper {
+            return Err(Errno::ESRCH);
+        }
+        reset_signals()?;
+        // If memory runs out the run is to go, not the person's editor. Not allowed in some sandboxes, and then left alone.
+        let _ = std::fs::write("/proc/self/oom_score_adj", "600");
+        nix::unistd::dup2_stdin(&self.stdin)?;
+        nix::unistd::dup2_stdout(&self.stdout)?;
+        nix::unistd::dup2_stderr(&self.stderr)?;
+        close_on_exec_from(3);
+        nix::unistd::chdir(self.dir.as_c_str())?;
+        nix::unistd::execve(&self.path, &self.args, &self.env)
+    }
+}
+
+fn reset_signals() -> Result<(), Errno> {
+    for number in 1..=libc::SIGRTMAX() {
+        // SAFETY: the default action involves no code of ours. SIGKILL, SIGSTOP and the C library's own refuse, and need no reset.
+        unsafe { libc::signal(number, libc::SIG_DFL) };
+    }
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
+}
+
+fn close_on_exec_from(first: libc::c_uint) {
+    // SAFETY: takes numbers; marks descriptors only. Kernels before 5.11 refuse: there CLOEXEC at creation is what protects.
+    unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+}
+
+/// Takes over a standard descriptor that holds the control socket, leaving `/dev/null` in its place.
+pub fn take_stdin() -> Result<OwnedFd, Errno> {
+    let copy = nix::fcntl::fcntl(std::io::stdin(), nix::fcntl::FcntlArg::F_DUPFD_CLOEXEC(3))?;
+    let null =
+        nix::fcntl::open(c"/dev/null", nix::fcntl::OFlag::O_RDWR | nix::fcntl::OFlag::O_CLOEXEC, nix::sys::stat::Mode::empty())?;
+    nix::unistd::dup2_stdin(&null)?;
+    // SAFETY: F_DUPFD_CLOEXEC has just made this descriptor.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
+/// Ends this process at once.
+pub fn exit_now(code: i32) -> ! {
+    crate::lab::native::exit_now(code)
+}

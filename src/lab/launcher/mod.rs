@@ -1,0 +1,179 @@
+//! concmon's side of the lab: checks a [`RunSpec`], hands it to the helper process, and turns what comes back into [`Run`]s.
+//!
+//! The helper is started with the first run. A reading thread applies its notices and publishes the state; nothing here blocks for
+//! longer than it takes to write a line to a socket. Dropping the [`Launcher`] ends the helper and every run.
+
+mod link;
+mod validate;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+use super::catalog::{self, Backend, RunSpec, TaskKind};
+use super::control::{Order, Program};
+use super::run::{Run, RunId};
+use link::Link;
+pub use validate::{Machine, validate};
+
+/// How many runs are kept.
+pub const RUNS_KEPT: usize = 50;
+
+/// What a run may ask for at most.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Most workers of one run.
+    pub max_workers: u32,
+    /// Most units of work of one run.
+    pub max_tasks: u32,
+    /// Most memory a parent may hold, MB.
+    pub max_parent_mb: u32,
+    /// Longest timeout, milliseconds.
+    pub max_timeout_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_workers: 256, max_tasks: 10_000, max_parent_mb: 64 * 1024, max_timeout_ms: 3_600_000 }
+    }
+}
+
+/// Why a run was not launched.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LaunchError {
+    /// No system has this id.
+    #[error("no lab system is called {id:?}{}", nearest.map_or_else(|| "; `concmon lab list` shows them".to_owned(), |n| format!("; did you mean {n}?")))]
+    UnknownSystem {
+        /// What was asked for.
+        id: String,
+        /// The one with the most similar id.
+        nearest: Option<&'static str>,
+    },
+    /// An option is out of range or does not fit the system; one sentence with the figures.
+    #[error("{0}")]
+    BadOption(String),
+    /// The machine has not enough memory or pids for it; one sentence with the figures.
+    #[error("{0}")]
+    TooLarge(String),
+    /// The system cannot run on this machine; says why and what would enable it.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The helper could not be started or has gone.
+    #[error("the lab's helper process is not available: {0}")]
+    Helper(String),
+}
+
+/// All runs, as published.
+#[derive(Debug, Clone, Default)]
+pub struct LabState {
+    /// Newest last, at most [`RUNS_KEPT`].
+    pub runs: Vec<Arc<Run>>,
+}
+
+impl LabState {
+    /// The run with this number.
+    #[must_use]
+    pub fn run(&self, id: RunId) -> Option<&Arc<Run>> {
+        self.runs.iter().rev().find(|r| r.id == id)
+    }
+}
+
+/// Launches and stops runs.
+#[derive(Debug)]
+pub struct Launcher {
+    exe: PathBuf,
+    limits: Limits,
+    state: watch::Receiver<Arc<LabState>>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    next: u32,
+    link: Option<Link>,
+    shared: Arc<link::Shared>,
+}
+
+impl Launcher {
+    /// A launcher that re-executes this binary as its helper when the first run is launched.
+    pub fn start(limits: Limits) -> Result<Self, LaunchError> {
+        Self::start_with(Path::new("/proc/self/exe"), limits)
+    }
+
+    /// The same for a program that is not concmon itself (a test, an embedding): `exe` is the concmon to run as the helper.
+    pub fn start_with(exe: &Path, limits: Limits) -> Result<Self, LaunchError> {
+        let (shared, state) = link::Shared::new();
+        Ok(Self {
+            exe: exe.to_owned(),
+            limits,
+            state,
+            inner: Mutex::new(Inner { next: 1, link: None, shared: Arc::new(shared) }),
+        })
+    }
+
+    /// Starts a run, or says at once, with the figures, why it would not be wise.
+    pub fn launch(&self, spec: RunSpec) -> Result<RunId, LaunchError> {
+        let system = catalog::find(&spec.system)
+            .ok_or_else(|| LaunchError::UnknownSystem { id: spec.system.clone(), nearest: catalog::nearest(&spec.system) })?;
+        validate(system, &spec, &self.limits, &Machine::read())?;
+        let program = program_for(system, &spec)?;
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if !inner.link.as_ref().is_some_and(Link::alive) {
+            inner.link = None;
+            inner.link = Some(Link::open(&self.exe, Arc::clone(&inner.shared))?);
+        }
+        let id = RunId(inner.next);
+        inner.next += 1;
+        inner.shared.add(Run::new(id, spec.clone(), crate::clock::monotonic_ns()));
+        let sent = inner.link.as_ref().map(|link| link.send(&Order::Launch { run: id.0, spec, program }));
+        match sent {
+            Some(Ok(())) => Ok(id),
+            _ => {
+                inner.shared.forget(id);
+                Err(LaunchError::Helper("it does not take orders; the next launch starts a new one".into()))
+            }
+        }
+    }
+
+    /// Kills a run and everything it created. Nothing happens if it has ended.
+    pub fn stop(&self, id: RunId) {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(link) = &inner.link {
+            // A helper that cannot be told to stop a run has gone, and its guard has ended the run already.
+            let _ = link.send(&Order::Stop { run: id.0 });
+        }
+    }
+
+    /// Kills every run.
+    pub fn stop_all(&self) {
+        let active = self.inner.lock().unwrap_or_else(PoisonError::into_inner).shared.active();
+        for id in active {
+            self.stop(id);
+        }
+    }
+
+    /// The runs as they change: published at most about 20 times a second and at each change of phase.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Arc<LabState>> {
+        self.state.clone()
+    }
+
+    /// What runs may ask for.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+}
+
+/// What to exec for a run of `system`.
+fn program_for(system: &catalog::System, spec: &RunSpec) -> Result<Program, LaunchError> {
+    match system.backend {
+        Backend::Native => Ok(Program::native()),
+        Backend::Python => Err(LaunchError::Unavailable(format!(
+            "{} with task {} needs a Python backend, which this build does not have",
+            system.id,
+            TaskKind::name(spec.task)
+        ))),
+    }
+}

@@ -1,0 +1,184 @@
+//! Refusals: what a spec may not ask for, with the figures. Pure, except for [`Machine::read`].
+
+use super::{LaunchError, Limits};
+use crate::lab::catalog::{RunSpec, Section, System, TaskKind};
+
+/// Memory left to everybody else, MB.
+const SPARE_MB: u64 = 256;
+/// Pids left to everybody else.
+const SPARE_PIDS: u64 = 64;
+/// What one process of a run needs at least (stack, page tables, private pages), MB; a generous round figure.
+const PROCESS_MB: u64 = 1;
+
+/// What the machine has room for; `None` where it could not be read: then that guard does not hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Machine {
+    /// `MemAvailable` of `/proc/meminfo`, MB.
+    pub available_mb: Option<u64>,
+    /// Tasks that may still be created, the smallest of `pid_max`, `threads-max` and the pids control group.
+    pub free_tasks: Option<u64>,
+}
+
+impl Machine {
+    /// Reads them now.
+    #[must_use]
+    pub fn read() -> Self {
+        Self { available_mb: read_available_mb(), free_tasks: read_free_tasks() }
+    }
+}
+
+fn read_available_mb() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kb| kb / 1024)
+}
+
+fn read_number(path: &str) -> Option<u64> {
+    std::fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+fn read_free_tasks() -> Option<u64> {
+    // Fourth field of loadavg: runnable/existing scheduling entities.
+    let load = std::fs::read_to_string("/proc/loadavg").ok()?;
+    let tasks: u64 = load.split_whitespace().nth(3)?.split('/').nth(1)?.parse().ok()?;
+    let most =
+        [read_number("/proc/sys/kernel/pid_max"), read_number("/proc/sys/kernel/threads-max")].into_iter().flatten().min()?;
+    let machine = most.saturating_sub(tasks);
+    let group = read_pids_cgroup();
+    let user = read_user_tasks_left();
+    Some([Some(machine), group, user].into_iter().flatten().min().unwrap_or(machine))
+}
+
+/// Room in the pids controller of this process's control group, version 2 or 1.
+fn read_pids_cgroup() -> Option<u64> {
+    let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+    let dirs = groups.lines().filter_map(|line| {
+        let mut parts = line.splitn(3, ':');
+        let (_, controllers, path) = (parts.next()?, parts.next()?, parts.next()?);
+        match controllers {
+            "" => Some(format!("/sys/fs/cgroup{path}")),
+            "pids" => Some(format!("/sys/fs/cgroup/pids{path}")),
+            _ => None,
+        }
+    });
+    dirs.filter_map(|dir| {
+        let max = read_number(&format!("{dir}/pids.max"))?;
+        Some(max.saturating_sub(read_number(&format!("{dir}/pids.current"))?))
+    })
+    .min()
+}
+
+/// Room under `RLIMIT_NPROC`, which does not bind root. Tasks of the user are counted by the links below the owned `/proc/PID`.
+fn read_user_tasks_left() -> Option<u64> {
+    use std::os::unix::fs::MetadataExt;
+    let uid = nix::unistd::Uid::effective();
+    if uid.is_root() {
+        return None;
+    }
+    let (soft, _) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NPROC).ok()?;
+    if soft == nix::libc::RLIM_INFINITY {
+        return None;
+    }
+    let mut tasks = 0;
+    for entry in std::fs::read_dir("/proc").ok()?.flatten() {
+        if !entry.file_name().as_encoded_bytes().first().is_some_and(u8::is_ascii_digit) {
+            continue;
+        }
+        if entry.metadata().is_ok_and(|m| m.uid() == uid.as_raw()) {
+            let dir = std::fs::metadata(entry.path().join("task"));
+            // A directory has two links of its own and one for each task below it.
+            tasks += dir.map_or(1, |m| m.nlink().saturating_sub(2));
+        }
+    }
+    Some(soft.saturating_sub(tasks))
+}
+
+/// Whether `spec` may be run as it is.
+pub fn validate(system: &System, spec: &RunSpec, limits: &Limits, machine: &Machine) -> Result<(), LaunchError> {
+    check_options(system, spec, limits).map_err(LaunchError::BadOption)?;
+    check_room(system, spec, machine).map_err(LaunchError::TooLarge)
+}
+
+fn check_options(system: &System, spec: &RunSpec, limits: &Limits) -> Result<(), String> {
+    let id = system.id;
+    if !system.tasks.contains(&spec.task) {
+        let can: Vec<&str> = system.tasks.iter().map(|t| t.name()).collect();
+        return Err(format!("{id} cannot do task {}; it can do {}", spec.task.name(), can.join(", ")));
+    }
+    match system.params.workers {
+        None if spec.workers != system.params.fixed_workers => {
+            let fixed = system.params.fixed_workers;
+            return Err(format!("{id} always has {fixed} workers, not {}; leave --workers out", spec.workers));
+        }
+        Some(_) if spec.workers == 0 => return Err(format!("{id} needs at least 1 worker; give --workers 1 or more")),
+        Some(_) if spec.workers > limits.max_workers => {
+            return Err(format!(
+                "{} workers are more than the limit of {}; give fewer, or raise the limit in the config file",
+                spec.workers, limits.max_workers
+            ));
+        }
+        _ => {}
+    }
+    if spec.tasks > limits.max_tasks {
+        return Err(format!(
+            "{} tasks are more than the limit of {}; give --tasks {} or fewer",
+            spec.tasks, limits.max_tasks, limits.max_tasks
+        ));
+    }
+    if spec.parent_mb > limits.max_parent_mb {
+        return Err(format!("a parent of {} MB is more than the limit of {} MB", spec.parent_mb, limits.max_parent_mb));
+    }
+    if spec.timeout_ms == 0 || spec.timeout_ms > limits.max_timeout_ms {
+        return Err(format!("a timeout of {} ms is not within 1 to {} ms", spec.timeout_ms, limits.max_timeout_ms));
+    }
+    check_size(spec)
+}
+
+fn check_size(spec: &RunSpec) -> Result<(), String> {
+    let Some((unit, _)) = spec.task.size() else {
+        return match spec.task_size {
+            Some(_) => Err(format!("task {} has no size; leave --size out", spec.task.name())),
+            None => Ok(()),
+        };
+    };
+    let size = spec.size();
+    let most = match spec.task {
+        TaskKind::Pi => 20_000,
+        TaskKind::Sleep | TaskKind::Http => 600_000,
+        TaskKind::Matmul => 8_192,
+        TaskKind::File => 1024 * 1024,
+        TaskKind::Touch | TaskKind::None | TaskKind::Factorial => u32::MAX,
+    };
+    if size == 0 || size > most {
+        return Err(format!("task {} takes a size of 1 to {most} {unit}, not {size}", spec.task.name()));
+    }
+    if spec.task == TaskKind::Touch && size > spec.parent_mb {
+        return Err(format!(
+            "task touch writes {size} MB of the memory its parent holds, but the parent holds {} MB; give --parent-mb {size} or more",
+            spec.parent_mb
+        ));
+    }
+    Ok(())
+}
+
+fn check_room(system: &System, spec: &RunSpec, machine: &Machine) -> Result<(), String> {
+    let separate = matches!(system.section, Section::Processes | Section::Exhibits);
+    // A page that a child writes to is copied: in the worst case every worker process has its own copy of what it touches.
+    let touched = if spec.task == TaskKind::Touch && separate { u64::from(spec.size()) * u64::from(spec.workers) } else { 0 };
+    let processes = if separate { u64::from(spec.workers) * PROCESS_MB } else { 0 };
+    let wanted = u64::from(spec.parent_mb) + touched + processes;
+    if let Some(available) = machine.available_mb.filter(|a| wanted + SPARE_MB > *a) {
+        return Err(format!(
+            "the run may need {wanted} MB (parent {} MB, copied by workers {touched} MB, worker processes {processes} MB), \
+             but {available} MB are available and {SPARE_MB} MB stay free for others; ask for less parent memory or fewer workers",
+            spec.parent_mb
+        ));
+    }
+    let tasks = u64::from(spec.workers) * 2 + 4;
+    if let Some(free) = machine.free_tasks.filter(|f| tasks + SPARE_PIDS > *f) {
+        return Err(format!(
+            "the run may need {tasks} pids, but only {free} are left here and {SPARE_PIDS} stay free for others; ask for fewer workers"
+        ));
+    }
+    Ok(())
+}

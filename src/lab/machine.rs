@@ -1,0 +1,319 @@
+//! The run's state machine: each notice of the helper moves a [`Run`] along. Pure: time comes with the notices.
+
+use crate::snapshot::ExitStatus;
+
+use super::catalog::{self, Backend, ShapeParent};
+use super::control::{KillReason, Member, Notice};
+use super::measure;
+use super::protocol::{Line, Message};
+use super::run::{FamilyMember, Outcome, ReportedValue, Run, RunPhase, ShapeCheck, TaskSpan, Worker};
+
+/// Most of a run's output that is kept, bytes.
+pub const OUTPUT_KEPT: usize = 256 * 1024;
+/// Most workers one run may claim to have: a worker cannot make concmon grow.
+const WORKERS_KEPT: usize = 20_000;
+/// Most spans kept per worker.
+const SPANS_KEPT: usize = 20_000;
+/// Most values and most warnings kept.
+const NOTES_KEPT: usize = 100;
+
+/// What the state machine remembers between notices.
+#[derive(Debug, Clone, Default)]
+pub struct Progress {
+    first_ns: Option<u64>,
+    done_ns: Option<u64>,
+    said_done: bool,
+    error: Option<String>,
+    root_status: Option<u32>,
+    /// Time the run was held still to be looked at, which is not part of its wall time.
+    paused_ns: u64,
+    pause_began_ns: Option<u64>,
+    /// Whether the middle of the output has been cut.
+    cut: bool,
+}
+
+impl Run {
+    /// Takes in one notice about this run.
+    pub fn apply(&mut self, notice: &Notice) {
+        if self.ended() {
+            return;
+        }
+        match notice {
+            Notice::Started { root_pid, t, .. } => {
+                self.root_pid = Some(*root_pid);
+                self.started_ns = *t;
+            }
+            Notice::NotStarted { why, .. } => self.phase = RunPhase::Ended(Outcome::Failed(why.clone())),
+            Notice::Line { line, .. } => self.apply_line(line),
+            Notice::Lost { count, why, .. } => {
+                self.lines_lost += count;
+                if !why.is_empty() {
+                    self.warn(why.clone());
+                }
+            }
+            Notice::Output { text, .. } => self.append_output(text),
+            Notice::Family { members, pss_bytes, held, .. } => self.apply_family(members, *pss_bytes, *held),
+            Notice::RootEnded { t, status, .. } => {
+                self.progress.root_status = Some(*status);
+                self.progress.done_ns.get_or_insert(*t);
+                self.phase = RunPhase::Ending;
+            }
+            Notice::Ended { t, usage, orphans, killed, .. } => {
+                self.costs.user_ns = Some(usage.user_ns);
+                self.costs.sys_ns = Some(usage.sys_ns);
+                self.costs.minor_faults = Some(usage.minor_faults);
+                self.costs.major_faults = Some(usage.major_faults);
+                self.costs.voluntary_switches = Some(usage.voluntary_switches);
+                self.costs.involuntary_switches = Some(usage.involuntary_switches);
+                self.end(*t, *killed, *orphans);
+            }
+        }
+    }
+
+    /// Ends the run because nobody can tell any more how it went on.
+    pub fn abandon(&mut self, why: &str) {
+        if !self.ended() {
+            self.phase = RunPhase::Ended(Outcome::Failed(why.to_owned()));
+        }
+    }
+
+    fn end(&mut self, t: u64, killed: Option<KillReason>, orphans: u32) {
+        if let Some(done) = self.progress.done_ns {
+            self.costs.teardown_ns = Some(t.saturating_sub(done));
+            if let (Some(first), true) = (self.progress.first_ns, self.progress.said_done) {
+                self.costs.wall_ns = Some(done.saturating_sub(first).saturating_sub(self.progress.paused_ns));
+            }
+        }
+        if orphans > 0 && killed.is_none() {
+            self.warn(format!("{orphans} processes of the run were still there after its root had ended, and were killed"));
+        }
+        if self.lines_lost > 0 {
+            self.warn(format!("{} protocol lines were lost or refused: lanes and latencies may have gaps", self.lines_lost));
+        }
+        let advice = measure::advice(self);
+        for text in advice {
+            self.warn(text);
+        }
+        self.phase = RunPhase::Ended(self.outcome(killed));
+    }
+
+    fn outcome(&self, killed: Option<KillReason>) -> Outcome {
+        match killed {
+            Some(KillReason::Stopped) => return Outcome::Stopped,
+            Some(KillReason::TimedOut) => return Outcome::TimedOut,
+            None => {}
+        }
+        let root = self.root_pid.unwrap_or(0);
+        if let Some(error) = &self.progress.error {
+            return Outcome::Failed(error.lines().next_back().unwrap_or("the run failed").to_owned());
+        }
+        match self.progress.root_status.map(ExitStatus::from_raw) {
+            Some(ExitStatus::Code(0)) if self.progress.said_done => Outcome::Done,
+            Some(ExitStatus::Code(0)) => Outcome::Failed(format!(
+                "the run root (pid {root}) ended without saying that it was done; its output may tell why"
+            )),
+            Some(ExitStatus::Code(code)) => Outcome::Failed(format!("the run root (pid {root}) ended with exit code {code}")),
+            Some(ExitStatus::Signal { signal, .. }) => {
+                Outcome::Failed(format!("the run root (pid {root}) was killed by {}", signal_name(signal)))
+            }
+            Some(ExitStatus::Unknown) | None => Outcome::Failed(format!("nobody saw how the run root (pid {root}) ended")),
+        }
+    }
+
+    fn apply_line(&mut self, line: &Line) {
+        if matches!(self.phase, RunPhase::Starting) {
+            self.phase = RunPhase::Running;
+        }
+        match &line.message {
+            Message::Hello { role, .. } => {
+                if role == "root" {
+                    self.root_pid.get_or_insert(line.pid);
+                }
+            }
+            Message::Requested { w } => {
+                let first = self.progress.first_ns.get_or_insert(line.t);
+                *first = (*first).min(line.t);
+                if let Some(worker) = self.worker(*w) {
+                    worker.requested_ns = Some(line.t);
+                }
+            }
+            Message::Ready { w, how } => {
+                self.progress.first_ns.get_or_insert(line.t);
+                if let Some(worker) = self.worker(*w) {
+                    (worker.pid, worker.tid) = (Some(line.pid), Some(line.tid));
+                    (worker.how, worker.ready_ns) = (Some(*how), Some(line.t));
+                    self.costs.creation_ns = measure::creation(&self.workers);
+                }
+            }
+            Message::TaskStart { w, k } => {
+                self.progress.first_ns.get_or_insert(line.t);
+                if let Some(worker) = self.worker(*w).filter(|w| w.spans.len() < SPANS_KEPT) {
+                    worker.spans.push(TaskSpan { index: *k, start_ns: line.t, end_ns: None });
+                }
+            }
+            Message::TaskEnd { w, k } => {
+                if let Some(span) =
+                    self.worker(*w).and_then(|w| w.spans.iter_mut().rev().find(|s| s.index == *k && s.end_ns.is_none()))
+                {
+                    span.end_ns = Some(line.t);
+                }
+            }
+            Message::Exited { w, status } => {
+                if let Some(worker) = self.worker(*w) {
+                    worker.exited_ns = Some(line.t);
+                    worker.status = status.map(ExitStatus::from_raw);
+                }
+            }
+            Message::Value { name, text, number } => {
+                if self.values.len() < NOTES_KEPT {
+                    self.values.push(ReportedValue { name: name.clone(), text: text.clone(), number: *number });
+                }
+            }
+            Message::Phase { name } => self.turn(name, line.t),
+            Message::Warn { text } => self.warn(text.clone()),
+            Message::Error { text } => {
+                self.append_output(text);
+                self.append_output("\n");
+                self.progress.error.get_or_insert_with(|| text.clone());
+            }
+            Message::Done { .. } => {
+                self.turn("", line.t);
+                self.progress.said_done = true;
+                self.progress.done_ns = Some(line.t);
+                self.phase = RunPhase::Ending;
+            }
+        }
+    }
+
+    /// A part of the run begins; `inspect` is a pause in which it is looked at.
+    fn turn(&mut self, name: &str, t: u64) {
+        if let Some(began) = self.progress.pause_began_ns.take() {
+            self.progress.paused_ns += t.saturating_sub(began);
+        }
+        if name == "inspect" {
+            self.progress.pause_began_ns = Some(t);
+        }
+    }
+
+    fn worker(&mut self, w: u32) -> Option<&mut Worker> {
+        let index = usize::try_from(w).ok().filter(|i| *i < WORKERS_KEPT)?;
+        while self.workers.len() <= index {
+            self.workers.push(Worker {
+                index: u32::try_from(self.workers.len()).ok()?,
+                pid: None,
+                tid: None,
+                how: None,
+                requested_ns: None,
+                ready_ns: None,
+                exited_ns: None,
+                status: None,
+                spans: Vec::new(),
+            });
+        }
+        self.workers.get_mut(index)
+    }
+
+    fn warn(&mut self, text: String) {
+        if self.warnings.len() < NOTES_KEPT && !self.warnings.contains(&text) {
+            self.warnings.push(text);
+        }
+    }
+
+    /// Keeps the beginning and the end of what was printed.
+    fn append_output(&mut self, text: &str) {
+        self.output.push_str(text);
+        if self.output.len() <= OUTPUT_KEPT {
+            return;
+        }
+        const MARK: &str = "\n[... the middle of the output was cut here ...]\n";
+        let half = OUTPUT_KEPT / 2 - MARK.len();
+        let head = floor_boundary(&self.output, if self.progress.cut { half + MARK.len() } else { half });
+        let tail = ceil_boundary(&self.output, self.output.len() - half);
+        let mark = if self.progress.cut { "" } else { MARK };
+        self.output = format!("{}{mark}{}", &self.output[..head], &self.output[tail..]);
+        self.progress.cut = true;
+    }
+
+    fn apply_family(&mut self, members: &[Member], pss_bytes: Option<u64>, held: bool) {
+        if members.is_empty() {
+            return;
+        }
+        self.family = members
+            .iter()
+            .map(|m| FamilyMember { pid: m.pid, ppid: m.ppid, state: m.state, nlwp: m.nlwp, rss_bytes: m.rss_bytes })
+            .collect();
+        let rss: u64 = members.iter().filter_map(|m| m.rss_bytes).sum();
+        self.costs.peak_rss_bytes = self.costs.peak_rss_bytes.max(Some(rss));
+        self.costs.peak_pss_bytes = self.costs.peak_pss_bytes.max(pss_bytes);
+        // A native run is held still when its workers are known to be there, so only that look counts; Python runs are looked at as they go.
+        let native = catalog::find(&self.spec.system).is_some_and(|s| s.backend == Backend::Native);
+        if held || !native {
+            self.check_shape(members);
+        }
+    }
+
+    fn check_shape(&mut self, members: &[Member]) {
+        let (Some(system), Some(root)) = (catalog::find(&self.spec.system), self.root_pid) else { return };
+        let shape = (system.shape)(&self.spec);
+        let others: Vec<&Member> = members.iter().filter(|m| m.pid != root).collect();
+        let threads: u32 = members.iter().map(|m| m.nlwp.saturating_sub(1)).sum();
+        let mut checks = vec![
+            check("pids", u32::try_from(others.len()) == Ok(shape.processes), &shape.processes, &others.len()),
+            check("tids", threads == shape.threads, &shape.threads, &threads),
+        ];
+        if shape.parent != ShapeParent::None {
+            checks.push(self.check_parents(shape.parent, root, &others));
+        }
+        if !shape.states.is_empty() {
+            let mut seen: Vec<char> = others.iter().map(|m| m.state).collect();
+            seen.sort_unstable();
+            let met = shape.states.chars().all(|letter| seen.contains(&letter));
+            seen.dedup();
+            checks.push(check("states", met, &shape.states, &seen.iter().collect::<String>()));
+        }
+        for new in checks {
+            match self.shape.iter_mut().find(|c| c.what == new.what) {
+                Some(old) if old.met => {}
+                Some(old) => *old = new,
+                None => self.shape.push(new),
+            }
+        }
+    }
+
+    fn check_parents(&self, parent: ShapeParent, root: i32, others: &[&Member]) -> ShapeCheck {
+        let worker_pids: Vec<i32> = self.workers.iter().filter_map(|w| w.pid).collect();
+        let workers: Vec<&&Member> = others.iter().filter(|m| worker_pids.contains(&m.pid)).collect();
+        let is_server = |pid: i32| !worker_pids.contains(&pid) && others.iter().any(|m| m.pid == pid && m.ppid == root);
+        let right =
+            workers.iter().filter(|m| if parent == ShapeParent::Server { is_server(m.ppid) } else { m.ppid == root }).count();
+        let expected = match parent {
+            ShapeParent::Server => "every worker's parent is the server, a child of the root",
+            ShapeParent::Root | ShapeParent::None => "every worker's parent is the root",
+        };
+        let seen = format!("{right} of {} workers", workers.len());
+        check("parents", right == workers.len() && right > 0, &expected, &seen)
+    }
+}
+
+fn check(what: &str, met: bool, expected: &dyn std::fmt::Display, seen: &dyn std::fmt::Display) -> ShapeCheck {
+    ShapeCheck { what: what.to_owned(), met, expected: expected.to_string(), seen: seen.to_string() }
+}
+
+fn floor_boundary(text: &str, mut at: usize) -> usize {
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
+fn ceil_boundary(text: &str, mut at: usize) -> usize {
+    while !text.is_char_boundary(at) {
+        at += 1;
+    }
+    at
+}
+
+/// `SIGKILL` for 9; real-time and unknown signals by number.
+pub(super) fn signal_name(signal: u8) -> String {
+    nix::sys::signal::Signal::try_from(i32::from(signal)).map_or_else(|_| format!("signal {signal}"), |s| s.as_str().to_owned())
+}

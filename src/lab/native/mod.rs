@@ -1,0 +1,85 @@
+//! What native run roots do: one file per system. To add one: a file, a line in [`system`], a line in `catalog::SYSTEMS`.
+
+mod arena;
+mod birth;
+mod exec;
+mod fork;
+mod forkserver;
+mod image;
+mod process_pool;
+mod root;
+mod sequential;
+mod signals;
+mod spawn;
+mod states;
+mod tasks;
+mod thread;
+mod thread_pool;
+mod worker;
+
+use std::process::ExitCode;
+
+use root::{Root, RootError};
+
+use super::catalog::RunSpec;
+use super::protocol::Creation;
+pub use image::image_main;
+pub use worker::exit_now;
+
+/// How a system creates its workers, and the code that does it.
+type Entry = (Creation, fn(&mut Root) -> Result<(), RootError>);
+
+/// The code of each native system.
+fn system(id: &str) -> Option<Entry> {
+    Some(match id {
+        "native/sequential" => (Creation::Inline, sequential::run),
+        "native/fork" => (Creation::Fork, fork::run),
+        "native/exec" => (Creation::ForkExec, exec::run),
+        "native/spawn" => (Creation::Spawn, spawn::run),
+        "native/forkserver" => (Creation::ForkServer, forkserver::run),
+        "native/process-pool" => (Creation::Fork, process_pool::run),
+        "native/thread" => (Creation::Thread, thread::run),
+        "native/thread-pool" => (Creation::Thread, thread_pool::run),
+        "native/states" => (Creation::Fork, states::run),
+        _ => return None,
+    })
+}
+
+/// The run's spec, from the environment.
+fn spec_from_env() -> Option<RunSpec> {
+    serde_json::from_slice(std::env::var_os("CONCMON_LAB_SPEC")?.as_encoded_bytes()).ok()
+}
+
+/// The root of a native run. What goes wrong before it is connected is printed, and so ends up in the run's output.
+pub fn root_main() -> ExitCode {
+    let (Some(spec), Some(socket)) = (spec_from_env(), std::env::var_os("CONCMON_LAB_SOCKET")) else {
+        eprintln!("this is an internal entry of concmon; use `concmon lab run`");
+        return ExitCode::from(2);
+    };
+    let Some((how, run)) = system(&spec.system) else {
+        eprintln!("{} has no native code", spec.system);
+        return ExitCode::from(2);
+    };
+    match Root::new(spec, how, socket.as_ref()) {
+        Ok(mut root) => {
+            let result = run(&mut root);
+            if root.close(&result) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::lab::catalog::{Backend, SYSTEMS};
+
+    #[test]
+    fn every_native_system_of_the_catalog_has_code() {
+        for system in SYSTEMS.iter().filter(|s| s.backend == Backend::Native) {
+            assert!(super::system(system.id).is_some(), "{} has no code", system.id);
+        }
+    }
+}

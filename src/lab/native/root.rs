@@ -1,0 +1,426 @@
+//! The root of a native run: what every system shares. A system creates workers between [`Root::requested`] and [`Root::await_ready`],
+//! one at a time, so that a latency is the price of one creation and not of a queue; the rest is the same for all.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::wait::WaitPidFlag;
+use nix::unistd::{Pid, getpid, gettid};
+
+use super::arena::{Arena, Ballast, EMPTY, EXITED, FINISHED, Woken, futex_wait, futex_wake};
+use super::tasks;
+use super::worker::Worker;
+use crate::clock::monotonic_ns;
+use crate::lab::catalog::{RunSpec, TaskKind};
+use crate::lab::protocol::{Creation, Line, Message, VERSION};
+
+/// How often what has been noted is told while the run goes on, and how long a wait for an event may last before the root looks by itself.
+const TELL_EVERY: Duration = Duration::from_millis(50);
+/// How often that is while workers are being created: telling wakes other processes, which then want the CPUs too.
+const TELL_EVERY_LAUNCH: Duration = Duration::from_millis(200);
+/// What those that were woken by the beginning of the run get to go back to sleep.
+const QUIET: Duration = Duration::from_millis(5);
+/// Longest that a run holds still to be looked at.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longest that workers may take to leave once they may.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why a native run failed; said as the protocol's `error`.
+#[derive(Debug, thiserror::Error)]
+pub enum RootError {
+    /// A system call of the run failed.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// The error.
+        source: io::Error,
+    },
+    /// A worker did not do what it should.
+    #[error("{0}")]
+    Worker(String),
+}
+
+/// Adds what was tried to an error of the system.
+pub fn failed<E: Into<io::Error>>(what: impl Into<String>) -> impl FnOnce(E) -> RootError {
+    let what = what.into();
+    move |e| RootError::Io { what, source: e.into() }
+}
+
+/// What has been told about one worker or one unit of work.
+#[derive(Clone, Copy, Default)]
+struct Told {
+    begun: bool,
+    ready: bool,
+    ended: bool,
+}
+
+/// The root of a run.
+pub struct Root {
+    /// What to do.
+    pub spec: Arc<RunSpec>,
+    /// Shared notes.
+    pub arena: Arc<Arena>,
+    /// Memory that workers may inherit.
+    pub ballast: Option<Arc<Ballast>>,
+    how: Creation,
+    socket: BufReader<UnixStream>,
+    lines: u64,
+    pid: i32,
+    /// Direct children that are workers, in order of creation.
+    children: Vec<(Pid, u32)>,
+    workers_told: Vec<Told>,
+    spans_told: Vec<Told>,
+    told_at: Instant,
+    failure: Option<String>,
+}
+
+impl Root {
+    /// Connects to the helper and says hello. `workers` is how many slots the system needs.
+    pub fn new(spec: RunSpec, how: Creation, socket_path: &std::path::Path) -> Result<Self, RootError> {
+        let socket = UnixStream::connect(socket_path).map_err(failed(format!("connecting to {}", socket_path.display())))?;
+        let tasks = if spec.task == TaskKind::None { 0 } else { spec.tasks };
+        let arena = Arena::new(spec.workers, tasks).map_err(failed("mapping memory to share with the workers"))?;
+        let mut root = Self {
+            workers_told: vec![Told::default(); spec.workers as usize],
+            spans_told: vec![Told::default(); tasks as usize],
+            spec: Arc::new(spec),
+            arena: Arc::new(arena),
+            ballast: None,
+            how,
+            socket: BufReader::new(socket),
+            lines: 0,
+            pid: getpid().as_raw(),
+            children: Vec::new(),
+            told_at: Instant::now(),
+            failure: None,
+        };
+        super::signals::interrupt_on_child()?;
+        root.say(Message::Hello { v: VERSION, role: "root".into(), lang: "native".into() });
+        Ok(root)
+    }
+
+    /// Takes the parent's memory and writes to all of it.
+    pub fn hold_memory(&mut self) -> Result<(), RootError> {
+        let mb = self.spec.parent_mb;
+        if mb > 0 {
+            self.ballast = Some(Arc::new(Ballast::new(mb).map_err(failed(format!("taking {mb} MB of memory")))?));
+        }
+        Ok(())
+    }
+
+    /// This worker's view of the run.
+    pub fn worker(&self, index: u32) -> Worker<'_> {
+        Worker { arena: &self.arena, spec: &self.spec, ballast: self.ballast.as_deref(), index }
+    }
+
+    /// Notes that worker `w` is about to be created: the next thing the caller does.
+    pub fn requested(&self, w: u32) {
+        if let Some(slot) = self.arena.slots().get(w as usize) {
+            slot.requested_ns.store(monotonic_ns(), Ordering::Relaxed);
+        }
+    }
+
+    /// Worker `w` is this process's child `pid`.
+    pub fn adopt(&mut self, w: u32, pid: Pid) {
+        self.children.push((pid, w));
+    }
+
+    /// Waits until worker `w` runs.
+    pub fn await_ready(&mut self, w: u32) -> Result<(), RootError> {
+        let arena = Arc::clone(&self.arena);
+        let Some(slot) = arena.slots().get(w as usize) else { return Ok(()) };
+        while slot.state.load(Ordering::Acquire) == EMPTY {
+            if futex_wait(&slot.state, EMPTY, Some(TELL_EVERY)) != Woken::Changed {
+                self.reap();
+                if let Some(failure) = &self.failure {
+                    return Err(RootError::Worker(failure.clone()));
+                }
+            }
+        }
+        if self.told_at.elapsed() >= TELL_EVERY_LAUNCH {
+            self.tell();
+            std::thread::sleep(QUIET);
+        }
+        Ok(())
+    }
+
+    /// The creation of workers begins. The helper and concmon, which this wakes, are let go back to sleep first: on few CPUs they would
+    /// otherwise be measured too.
+    pub fn launch(&mut self) {
+        self.phase("launch");
+        std::thread::sleep(QUIET);
+    }
+
+    /// From all workers being there to all having done their share and left. `feed` works, or hands out work, while the workers do.
+    pub fn run_workers(&mut self, feed: impl FnOnce(&mut Self) -> Result<(), RootError>) -> Result<(), RootError> {
+        self.begin();
+        feed(self)?;
+        self.await_finished();
+        if self.spec.task == TaskKind::Touch {
+            self.hold_still();
+        }
+        self.linger();
+        self.dismiss(|| ())
+    }
+
+    /// Every worker is there: shows them, and lets them work.
+    pub fn begin(&mut self) {
+        self.hold_still();
+        self.phase("steady");
+        self.release();
+    }
+
+    /// Lets the workers leave, and sees them off; `wake` wakes those that sleep too deeply to be told.
+    pub fn dismiss(&mut self, wake: impl FnOnce()) -> Result<(), RootError> {
+        self.phase("teardown");
+        self.arena.header().leave.store(1, Ordering::Release);
+        futex_wake(&self.arena.header().leave, i32::MAX);
+        wake();
+        self.await_exits();
+        self.report_results();
+        match self.failure.take() {
+            Some(failure) => Err(RootError::Worker(failure)),
+            None => Ok(()),
+        }
+    }
+
+    /// Lets the workers begin.
+    pub fn release(&self) {
+        self.arena.header().go.store(1, Ordering::Release);
+        futex_wake(&self.arena.header().go, i32::MAX);
+    }
+
+    /// Announces a part of the run.
+    pub fn phase(&mut self, name: &str) {
+        self.tell();
+        self.say(Message::Phase { name: name.into() });
+    }
+
+    /// Holds still until the helper has looked at the family. The pause is marked and does not count as wall time.
+    pub fn hold_still(&mut self) {
+        self.phase("inspect");
+        // Without the option or the answer the run goes on unseen, which its shape checks will say.
+        let _ = self.socket.get_ref().set_read_timeout(Some(LOOK_TIMEOUT));
+        let began = Instant::now();
+        let mut answer = String::new();
+        while began.elapsed() < LOOK_TIMEOUT {
+            match self.socket.read_line(&mut answer) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Ok(_) | Err(_) => break,
+            }
+        }
+    }
+
+    /// Whether worker `w` has been seen to end.
+    pub fn has_exited(&self, w: usize) -> bool {
+        self.arena.slots().get(w).is_none_or(|s| s.state.load(Ordering::Acquire) == EXITED)
+    }
+
+    /// Whether worker `w` has ended, or has nothing left to do.
+    fn is_idle(&self, w: usize) -> bool {
+        self.arena.slots().get(w).is_none_or(|s| s.state.load(Ordering::Acquire) >= FINISHED)
+    }
+
+    /// Waits until every worker has done its share.
+    pub fn await_finished(&mut self) {
+        loop {
+            let seen = self.arena.header().progress.load(Ordering::Acquire);
+            self.reap();
+            if (0..self.arena.slots().len()).all(|w| self.is_idle(w)) {
+                return;
+            }
+            let arena = Arc::clone(&self.arena);
+            futex_wait(&arena.header().progress, seen, Some(TELL_EVERY));
+            self.tell_sometimes();
+        }
+    }
+
+    /// Keeps the workers for a person to look at.
+    pub fn linger(&mut self) {
+        let until = Instant::now() + Duration::from_millis(u64::from(self.spec.hold_ms));
+        if self.spec.hold_ms > 0 {
+            self.phase("hold");
+        }
+        while let Some(left) = until.checked_duration_since(Instant::now()).filter(|d| !d.is_zero()) {
+            let seen = self.arena.header().progress.load(Ordering::Acquire);
+            futex_wait(&self.arena.header().progress, seen, Some(left.min(TELL_EVERY)));
+            self.reap();
+            self.tell_sometimes();
+        }
+    }
+
+    fn await_exits(&mut self) {
+        let until = Instant::now() + LEAVE_TIMEOUT;
+        loop {
+            let seen = self.arena.header().progress.load(Ordering::Acquire);
+            self.reap();
+            let left = self.arena.slots().iter().filter(|s| s.state.load(Ordering::Acquire) != EXITED).count();
+            if left == 0 {
+                return;
+            }
+            if Instant::now() >= until {
+                self.failure.get_or_insert(format!("{left} workers did not leave within {} s", LEAVE_TIMEOUT.as_secs()));
+                return;
+            }
+            let arena = Arc::clone(&self.arena);
+            futex_wait(&arena.header().progress, seen, Some(TELL_EVERY));
+        }
+    }
+
+    /// Notes the end of children that have ended, without waiting.
+    pub fn reap(&mut self) {
+        for (pid, w) in std::mem::take(&mut self.children) {
+            match super::signals::wait_raw(pid, WaitPidFlag::WNOHANG) {
+                Ok(Some(status)) => self.note_exit(w, status),
+                Ok(None) | Err(Errno::EINTR) => self.children.push((pid, w)),
+                Err(_) => self.note_exit(w, 0),
+            }
+        }
+        self.check_exits();
+    }
+
+    /// Notes that worker `w` has ended with raw wait status `status`.
+    pub fn note_exit(&self, w: u32, status: u32) {
+        if let Some(slot) = self.arena.slots().get(w as usize) {
+            slot.status.store(status, Ordering::Relaxed);
+            slot.exited_ns.store(monotonic_ns(), Ordering::Relaxed);
+            slot.state.store(EXITED, Ordering::Release);
+        }
+    }
+
+    /// A worker that ended otherwise than by `exit(0)` fails the run (others are let finish).
+    fn check_exits(&mut self) {
+        if self.failure.is_some() {
+            return;
+        }
+        for (w, slot) in self.arena.slots().iter().enumerate() {
+            let status = slot.status.load(Ordering::Relaxed);
+            if slot.state.load(Ordering::Acquire) == EXITED && status != 0 {
+                let pid = slot.pid.load(Ordering::Relaxed);
+                let how = match crate::snapshot::ExitStatus::from_raw(status) {
+                    crate::snapshot::ExitStatus::Signal { signal, .. } => {
+                        format!("was killed by {}", crate::lab::machine::signal_name(signal))
+                    }
+                    crate::snapshot::ExitStatus::Code(code) => format!("ended with exit code {code}"),
+                    crate::snapshot::ExitStatus::Unknown => "ended, nobody knows how".to_owned(),
+                };
+                self.failure = Some(format!("worker {w} (pid {pid}) {how}"));
+                return;
+            }
+        }
+    }
+
+    fn report_results(&mut self) {
+        let done = self.arena.spans().iter().filter(|s| s.end_ns.load(Ordering::Acquire) != 0);
+        let results: Vec<u64> = done.map(|s| s.result.load(Ordering::Relaxed)).collect();
+        if let Some((name, text, number)) = tasks::describe(&self.spec, &results) {
+            self.say(Message::Value { name, text, number });
+        }
+    }
+
+    /// Tells what is new if the last time was a while ago.
+    pub fn tell_sometimes(&mut self) {
+        if self.told_at.elapsed() >= TELL_EVERY {
+            self.tell();
+        }
+    }
+
+    /// Turns what is new in the notes into protocol lines.
+    pub fn tell(&mut self) {
+        let arena = Arc::clone(&self.arena);
+        let mut out = Vec::new();
+        let root = (self.pid, gettid().as_raw());
+        for (w, slot) in (0..).zip(arena.slots()) {
+            let worker = (slot.pid.load(Ordering::Relaxed), slot.tid.load(Ordering::Relaxed));
+            let requested = slot.requested_ns.load(Ordering::Relaxed);
+            let state = slot.state.load(Ordering::Acquire);
+            let told = self.workers_told[w as usize];
+            if requested != 0 && !told.begun {
+                self.line(&mut out, requested, root, Message::Requested { w });
+            }
+            if slot.ready_ns.load(Ordering::Relaxed) != 0 && state != EMPTY && !told.ready {
+                self.line(&mut out, slot.ready_ns.load(Ordering::Relaxed), worker, Message::Ready { w, how: self.how });
+            }
+            if state == EXITED && !told.ended {
+                let is_process = worker.0 != self.pid;
+                let status = is_process.then(|| slot.status.load(Ordering::Relaxed));
+                self.line(&mut out, slot.exited_ns.load(Ordering::Relaxed), root, Message::Exited { w, status });
+            }
+            let ready = told.ready || state != EMPTY;
+            self.workers_told[w as usize] = Told { begun: told.begun || requested != 0, ready, ended: state == EXITED };
+        }
+        self.tell_spans(&arena, &mut out);
+        self.send(&out);
+        self.told_at = Instant::now();
+    }
+
+    fn tell_spans(&mut self, arena: &Arena, out: &mut Vec<u8>) {
+        for (k, span) in (0..).zip(arena.spans()) {
+            let told = self.spans_told[k as usize];
+            if told.ended {
+                continue;
+            }
+            let end = span.end_ns.load(Ordering::Acquire);
+            let start = span.start_ns.load(Ordering::Acquire);
+            let w = span.worker.load(Ordering::Relaxed);
+            let Some(slot) = arena.slots().get(w as usize) else { continue };
+            let worker = (slot.pid.load(Ordering::Relaxed), slot.tid.load(Ordering::Relaxed));
+            if start != 0 && !told.begun {
+                self.line(out, start, worker, Message::TaskStart { w, k });
+            }
+            if start != 0 && end != 0 {
+                self.line(out, end, worker, Message::TaskEnd { w, k });
+            }
+            self.spans_told[k as usize] = Told { begun: start != 0, ready: false, ended: start != 0 && end != 0 };
+        }
+    }
+
+    fn line(&mut self, out: &mut Vec<u8>, t: u64, (pid, tid): (i32, i32), message: Message) {
+        let line = Line { t, pid, tid, n: self.lines, message };
+        self.lines += 1;
+        out.extend(crate::lab::control::to_line(&line));
+    }
+
+    /// Says one thing now.
+    pub fn say(&mut self, message: Message) {
+        let mut out = Vec::new();
+        self.line(&mut out, monotonic_ns(), (self.pid, gettid().as_raw()), message);
+        self.send(&out);
+    }
+
+    fn send(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            // A helper that is gone takes this process with it; there is nobody to tell.
+            let _ = self.socket.get_mut().write_all(bytes);
+        }
+    }
+
+    /// Says how it ended, with what it cost.
+    pub fn close(mut self, result: &Result<(), RootError>) -> bool {
+        self.tell();
+        if let Err(error) = result {
+            self.say(Message::Error { text: error.to_string() });
+        }
+        let mut total = crate::lab::control::Usage::default();
+        for who in [UsageWho::RUSAGE_SELF, UsageWho::RUSAGE_CHILDREN] {
+            if let Ok(usage) = getrusage(who) {
+                total += usage.as_ref().into();
+            }
+        }
+        self.say(Message::Done {
+            user_ns: total.user_ns,
+            sys_ns: total.sys_ns,
+            minor_faults: total.minor_faults,
+            major_faults: total.major_faults,
+            voluntary_switches: total.voluntary_switches,
+            involuntary_switches: total.involuntary_switches,
+        });
+        result.is_ok()
+    }
+}

@@ -1,0 +1,145 @@
+//! The units of work of native workers. Each gives a number, so that no compiler can leave the work out and the results can be shown.
+
+use std::time::{Duration, Instant};
+
+use super::arena::Ballast;
+use crate::lab::catalog::{RunSpec, TaskKind};
+
+/// Does unit `k` of `spec`; what the number means is in [`describe`].
+pub fn perform(spec: &RunSpec, k: u32, ballast: Option<&Ballast>) -> u64 {
+    match spec.task {
+        TaskKind::Factorial => factorial(factorial_argument(spec.seed, k)),
+        TaskKind::Pi => pi_tail(spec.size()),
+        TaskKind::Sleep => {
+            let wanted = Duration::from_millis(u64::from(spec.size()));
+            let began = Instant::now();
+            std::thread::sleep(wanted);
+            u64::try_from(began.elapsed().saturating_sub(wanted).as_nanos()).unwrap_or(u64::MAX)
+        }
+        TaskKind::Touch => {
+            let before = thread_minor_faults();
+            if let Some(ballast) = ballast {
+                ballast.touch(spec.size());
+            }
+            thread_minor_faults().saturating_sub(before)
+        }
+        TaskKind::None | TaskKind::File | TaskKind::Http | TaskKind::Matmul => 0,
+    }
+}
+
+/// The results of all units as one value to show: its name (unit included), its text, and a number where one says it.
+pub fn describe(spec: &RunSpec, results: &[u64]) -> Option<(String, String, Option<u64>)> {
+    let sum: u64 = results.iter().fold(0, |a, b| a.wrapping_add(*b));
+    let most = results.iter().copied().max()?;
+    match spec.task {
+        TaskKind::Factorial => {
+            let shown: Vec<String> = results
+                .iter()
+                .take(10)
+                .zip(0..)
+                .map(|(result, k)| format!("{}! = {result}", factorial_argument(spec.seed, k)))
+                .collect();
+            Some(("factorials".into(), shown.join(", "), None))
+        }
+        TaskKind::Pi => Some(("pi_last_9_digits".into(), format!("{:09}", results.first()?), None)),
+        TaskKind::Sleep => Some(("largest_oversleep_ns".into(), most.to_string(), Some(most))),
+        TaskKind::Touch => Some(("touch_minor_faults".into(), sum.to_string(), Some(sum))),
+        TaskKind::None | TaskKind::File | TaskKind::Http | TaskKind::Matmul => None,
+    }
+}
+
+fn thread_minor_faults() -> u64 {
+    nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_THREAD)
+        .map_or(0, |u| u64::try_from(u.minor_page_faults()).unwrap_or(0))
+}
+
+/// 1 to 10, from the seed and the index alone, so that every worker and every system gets the same numbers (SplitMix64's finaliser).
+fn factorial_argument(seed: u64, k: u32) -> u64 {
+    let mut z = seed.wrapping_add(u64::from(k).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (z ^ (z >> 31)) % 10 + 1
+}
+
+fn factorial(n: u64) -> u64 {
+    // The argument is hidden from the compiler so that the recursion is real.
+    let n = std::hint::black_box(n);
+    if n <= 1 { 1 } else { n * factorial(n - 1) }
+}
+
+/// The last nine of the first `digits` decimals of pi (the 3 not counted), by the spigot of Rabinowitz and Wagon.
+fn pi_tail(digits: u32) -> u64 {
+    let digits = digits as usize + 1;
+    let mut remainders = vec![2_u64; (digits + 16) * 10 / 3 + 2];
+    // Digits that a later carry may still change are held back: one, and the nines after it.
+    let (mut held, mut nines, mut produced) = (None, 0_u32, Tail::default());
+    while produced.count < digits {
+        let mut carry = 0;
+        for (i, r) in remainders.iter_mut().enumerate().rev() {
+            let x = *r * 10 + carry;
+            let i = i as u64;
+            if i == 0 {
+                *r = x % 10;
+                carry = x / 10;
+            } else {
+                *r = x % (2 * i + 1);
+                carry = x / (2 * i + 1) * i;
+            }
+        }
+        match carry {
+            9 => nines += 1,
+            digit => {
+                let over = digit / 10;
+                if let Some(held) = held {
+                    produced.push(held + over);
+                }
+                for _ in 0..nines {
+                    produced.push_up_to(digits, if over == 1 { 0 } else { 9 });
+                }
+                nines = 0;
+                held = Some(digit % 10);
+            }
+        }
+    }
+    produced.value
+}
+
+#[derive(Default)]
+struct Tail {
+    value: u64,
+    count: usize,
+}
+
+impl Tail {
+    fn push(&mut self, digit: u64) {
+        self.value = (self.value * 10 + digit) % 1_000_000_000;
+        self.count += 1;
+    }
+    fn push_up_to(&mut self, most: usize, digit: u64) {
+        if self.count < most {
+            self.push(digit);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pi_has_its_known_digits() {
+        // 3.14159265 358979323 846264338 327950288 ...
+        assert_eq!(pi_tail(8), 314_159_265);
+        assert_eq!(pi_tail(9), 141_592_653);
+        assert_eq!(pi_tail(26), 846_264_338);
+        assert_eq!(pi_tail(1000), 164_201_989);
+    }
+
+    #[test]
+    fn factorials_are_of_one_to_ten() {
+        let arguments: Vec<u64> = (0..1000).map(|k| factorial_argument(7, k)).collect();
+        assert!((1..=10).all(|n| arguments.contains(&n)));
+        assert!(arguments.iter().all(|n| (1..=10).contains(n)));
+        assert_eq!(factorial(10), 3_628_800);
+    }
+}

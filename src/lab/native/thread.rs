@@ -1,0 +1,89 @@
+//! Each worker is a thread of the root.
+#![expect(unsafe_code, reason = "pthread_create(3)")]
+
+use std::sync::Arc;
+
+use super::arena::{Arena, Ballast};
+use super::root::{Root, RootError};
+use super::worker::Worker;
+use crate::clock::monotonic_ns;
+use crate::lab::catalog::RunSpec;
+
+pub fn run(root: &mut Root) -> Result<(), RootError> {
+    root.hold_memory()?;
+    root.launch();
+    let mut threads = Vec::new();
+    for w in 0..root.spec.workers {
+        threads.push(create(root, w, Box::new(|worker| worker.work_share()))?);
+    }
+    root.run_workers(|_| Ok(()))?;
+    join(threads);
+    Ok(())
+}
+
+type Work = Box<dyn FnOnce(&Worker<'_>) + Send>;
+
+/// Everything a thread takes with it.
+struct Life {
+    arena: Arc<Arena>,
+    spec: Arc<RunSpec>,
+    ballast: Option<Arc<Ballast>>,
+    index: u32,
+    work: Work,
+}
+
+impl Life {
+    fn live(self, ready_ns: u64) {
+        let worker = Worker { arena: &self.arena, spec: &self.spec, ballast: self.ballast.as_deref(), index: self.index };
+        worker.ready(ready_ns);
+        worker.await_go();
+        (self.work)(&worker);
+        worker.finish();
+        worker.left();
+    }
+}
+
+/// A thread that must be joined.
+pub struct Thread(nix::libc::pthread_t);
+
+extern "C" fn begin(life: *mut nix::libc::c_void) -> *mut nix::libc::c_void {
+    let ready_ns = monotonic_ns();
+    // SAFETY: `create` gave this thread, and nobody else, the pointer of a box that it let go of.
+    let life = unsafe { Box::from_raw(life.cast::<Life>()) };
+    life.live(ready_ns);
+    std::ptr::null_mut()
+}
+
+/// Starts thread `w` and waits until it runs; `work` is what it does between go and the end. It is pthread_create(3) itself, because the
+/// standard library's threads first give themselves a signal stack, which would count as creation.
+pub fn create(root: &mut Root, w: u32, work: Work) -> Result<Thread, RootError> {
+    let life = Box::new(Life {
+        arena: Arc::clone(&root.arena),
+        spec: Arc::clone(&root.spec),
+        ballast: root.ballast.clone(),
+        index: w,
+        work,
+    });
+    let life = Box::into_raw(life);
+    let mut thread = std::mem::MaybeUninit::uninit();
+    root.requested(w);
+    // SAFETY: `thread` is a place to write to, no attributes are given, and `begin` takes the box over.
+    let error = unsafe { nix::libc::pthread_create(thread.as_mut_ptr(), std::ptr::null(), begin, life.cast()) };
+    if error != 0 {
+        // SAFETY: there is no thread, so the box is still ours.
+        drop(unsafe { Box::from_raw(life) });
+        let source = std::io::Error::from_raw_os_error(error);
+        return Err(RootError::Io { what: format!("starting thread {w} of {}", root.spec.workers), source });
+    }
+    root.await_ready(w)?;
+    // SAFETY: pthread_create has succeeded and so has written it.
+    Ok(Thread(unsafe { thread.assume_init() }))
+}
+
+/// Joins them all.
+pub fn join(threads: Vec<Thread>) {
+    for thread in threads {
+        // SAFETY: it was created joinable, and is joined once: here it is consumed. It cannot fail for such a thread.
+        unsafe { nix::libc::pthread_join(thread.0, std::ptr::null_mut()) };
+    }
+}

@@ -1,0 +1,126 @@
+//! What every native worker does once it is there: notes it, waits to be let go, works, waits to leave.
+
+use std::sync::atomic::Ordering;
+
+use nix::unistd::{Pid, getpid, getppid, gettid};
+
+use super::arena::{Arena, Ballast, EXITED, FINISHED, READY, Span, futex_wait, futex_wake};
+use super::tasks;
+use crate::clock::monotonic_ns;
+use crate::lab::catalog::RunSpec;
+
+/// One worker's view of the run.
+pub struct Worker<'a> {
+    /// Shared notes.
+    pub arena: &'a Arena,
+    /// What to do.
+    pub spec: &'a RunSpec,
+    /// Memory of the parent, where this worker can see it.
+    pub ballast: Option<&'a Ballast>,
+    /// Its index.
+    pub index: u32,
+}
+
+impl Worker<'_> {
+    /// Notes that the worker is there, since `ready_ns`, and wakes its creator.
+    pub fn ready(&self, ready_ns: u64) {
+        let Some(slot) = self.arena.slots().get(self.index as usize) else { return };
+        slot.ready_ns.store(ready_ns, Ordering::Relaxed);
+        slot.pid.store(getpid().as_raw(), Ordering::Relaxed);
+        slot.tid.store(gettid().as_raw(), Ordering::Relaxed);
+        slot.state.store(READY, Ordering::Release);
+        futex_wake(&slot.state, 1);
+    }
+
+    /// Waits until the root lets the workers begin.
+    pub fn await_go(&self) {
+        wait_for(&self.arena.header().go);
+    }
+
+    /// Does every unit that falls to this worker when they are dealt out in turn.
+    pub fn work_share(&self) {
+        let (tasks, workers) = (self.arena.spans().len(), self.arena.slots().len().max(1));
+        for k in (self.index as usize..tasks).step_by(workers) {
+            self.work(k);
+        }
+    }
+
+    /// Does unit `k`.
+    pub fn work(&self, k: usize) {
+        let Some(span) = self.arena.spans().get(k) else { return };
+        span.worker.store(self.index, Ordering::Relaxed);
+        span.start_ns.store(monotonic_ns(), Ordering::Release);
+        let result = tasks::perform(self.spec, u32::try_from(k).unwrap_or(u32::MAX), self.ballast);
+        end_span(span, result);
+    }
+
+    /// Says that its share is done and waits until all may leave.
+    pub fn finish(&self) {
+        self.mark_finished();
+        self.await_leave();
+    }
+
+    /// Says that its share is done.
+    pub fn mark_finished(&self) {
+        if let Some(slot) = self.arena.slots().get(self.index as usize) {
+            slot.state.store(FINISHED, Ordering::Release);
+        }
+        self.arena.nudge();
+    }
+
+    /// Whether the workers may leave.
+    pub fn may_leave(&self) -> bool {
+        self.arena.header().leave.load(Ordering::Relaxed) != 0
+    }
+
+    /// Waits until the workers may leave.
+    pub fn await_leave(&self) {
+        wait_for(&self.arena.header().leave);
+    }
+
+    /// The last thing a worker thread does: there is no exit status that its creator could read.
+    pub fn left(&self) {
+        if let Some(slot) = self.arena.slots().get(self.index as usize) {
+            slot.exited_ns.store(monotonic_ns(), Ordering::Relaxed);
+            slot.state.store(EXITED, Ordering::Release);
+        }
+        self.arena.nudge();
+    }
+}
+
+fn end_span(span: &Span, result: u64) {
+    span.result.store(result, Ordering::Relaxed);
+    span.end_ns.store(monotonic_ns(), Ordering::Release);
+}
+
+fn wait_for(word: &std::sync::atomic::AtomicU32) {
+    while word.load(Ordering::Acquire) == 0 {
+        futex_wait(word, 0, None);
+    }
+}
+
+/// Has the kernel kill this process when its creator ends (`PR_SET_PDEATHSIG`, prctl(2)). The setting is not inherited by children, so
+/// each process asks for itself; `creator` tells whether it was too late.
+pub fn die_with(creator: Pid) {
+    let refused = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL).is_err();
+    if refused || getppid() != creator {
+        exit_now(1);
+    }
+}
+
+/// Ends this process without running what belongs to the process it was forked from (atexit functions, destructors, buffers).
+#[expect(unsafe_code, reason = "_exit(2) has no wrapper")]
+pub fn exit_now(code: i32) -> ! {
+    // SAFETY: _exit is async-signal-safe and does not return.
+    unsafe { nix::libc::_exit(code) }
+}
+
+/// The life of a worker process: `ready_ns` was taken first thing.
+pub fn live(worker: &Worker<'_>, creator: Pid, ready_ns: u64) -> ! {
+    worker.ready(ready_ns);
+    die_with(creator);
+    worker.await_go();
+    worker.work_share();
+    worker.finish();
+    exit_now(0)
+}

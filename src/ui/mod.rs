@@ -1,0 +1,3 @@
+//! Frames and the terminal they go to.
+
+pub mod terminal;

@@ -1,0 +1,158 @@
+//! The command line as scripts and people meet it: exit codes, messages, pipes.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot prepare its stage has failed")]
+
+use std::io::Read as _;
+use std::process::{Command, Output, Stdio};
+
+fn concmon(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_concmon"));
+    command.args(args).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("LANG", "C.UTF-8");
+    command.env("TERM", "xterm-256color").stdin(Stdio::null());
+    command
+}
+
+fn run(args: &[&str]) -> Output {
+    concmon(args).output().unwrap()
+}
+
+/// The one line it said on standard error, and its exit code.
+fn refusal(args: &[&str]) -> (i32, String) {
+    let output = run(args);
+    assert!(output.stdout.is_empty(), "nothing on standard output: {}", String::from_utf8_lossy(&output.stdout));
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+fn assert_refused(args: &[&str], words: &[&str]) {
+    let (code, said) = refusal(args);
+    assert_eq!(code, 2, "{args:?}: {said}");
+    for word in words {
+        assert!(said.contains(word), "{args:?} says {word:?}: {said}");
+    }
+    assert!(!said.contains("panicked"), "{said}");
+}
+
+#[test]
+fn unknown_flags_and_values_are_named_with_the_nearest() {
+    assert_refused(&["--readonl"], &["--readonl", "--readonly"]);
+    assert_refused(&["--source", "bpff"], &["bpff", "bpf"]);
+    assert_refused(&["laab", "list"], &["laab", "lab"]);
+    assert_refused(&["ps", "--json", "--csv"], &["--json", "--csv"]);
+    assert_refused(&["-p", "0"], &["0"]);
+    assert_refused(&["ps", "--columns", "pid,comand"], &["comand", "command"]);
+    assert_refused(&["ps", "--samples", "0"], &["0", "1..=1000"]);
+}
+
+#[test]
+fn a_bad_config_key_is_named_with_its_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("config.toml");
+    std::fs::write(&path, "tree = true\n\ndealy = 2\n").unwrap();
+    let name = path.to_str().unwrap();
+    assert_refused(&["--config", name, "ps"], &[&format!("{name}:3:1: unknown key \"dealy\": did you mean \"delay\"?")]);
+    assert_refused(&["ps", "--config", "/nonexistent/x.toml"], &["/nonexistent/x.toml: No such file"]);
+}
+
+#[test]
+fn a_hostile_config_cannot_talk_to_the_terminal() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("config.toml");
+    std::fs::write(&path, "\"\\u001b]0;owned\\u0007\" = 1\n").unwrap();
+    let (code, said) = refusal(&["--config", path.to_str().unwrap(), "ps"]);
+    assert_eq!(code, 2);
+    assert!(!said.contains('\x1b') && said.contains("owned"), "{said:?}");
+}
+
+#[test]
+fn without_a_terminal_it_says_so_and_points_to_ps() {
+    let (code, said) = refusal(&[]);
+    assert_eq!(code, 2);
+    assert!(said.contains("not a terminal") && said.contains("concmon ps"), "{said}");
+}
+
+#[test]
+fn help_and_version_are_no_failures() {
+    for args in [&["--help"][..], &["--version"], &["ps", "--help"], &["lab", "--help"]] {
+        let output = run(args);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(!output.stdout.is_empty() && output.stderr.is_empty(), "{args:?}");
+    }
+    let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
+    assert!(!help.contains("__lab"), "hidden entries stay hidden");
+}
+
+#[test]
+fn ps_finds_this_very_process() {
+    let me = std::process::id().to_string();
+    let output = run(&["ps", "--json", "--samples", "1", "-p", &me, "--columns", "pid,ppid,nlwp,rss,cpu,command"]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["schema"], "concmon.ps/1");
+    let rows = document["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0]["pid"], std::process::id());
+    assert!(rows[0]["rss_bytes"].as_u64().unwrap() > 100_000);
+    assert!(rows[0]["cpu_percent"].is_null(), "one sample has no rates");
+}
+
+#[test]
+fn two_samples_have_rates_and_the_measured_interval() {
+    let me = std::process::id().to_string();
+    let output = run(&["ps", "--json", "-d", "0.2", "-p", &me, "--columns", "pid,cpu"]);
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(document["interval_ns"].as_u64().unwrap() >= 200_000_000, "{document}");
+    assert!(document["rows"][0]["cpu_percent"].is_number(), "{document}");
+}
+
+#[test]
+fn every_thread_is_a_row_with_threads() {
+    let (tell, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Arc::new(std::sync::Mutex::new(wait));
+    let threads: Vec<_> = (0..5)
+        .map(|_| {
+            let wait = std::sync::Arc::clone(&wait);
+            std::thread::spawn(move || wait.lock().unwrap().recv().is_err())
+        })
+        .collect();
+    let me = std::process::id().to_string();
+    let output = run(&["ps", "--json", "--samples", "1", "-H", "-p", &me, "--columns", "pid,tid"]);
+    drop(tell);
+    assert!(threads.into_iter().all(|t| t.join().unwrap()), "they waited for the end of the channel");
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let tids: std::collections::BTreeSet<_> = document["rows"].as_array().unwrap().iter().map(|r| r["tid"].as_u64()).collect();
+    assert!(tids.len() >= 6, "{document}");
+}
+
+#[test]
+fn a_closed_pipe_is_the_end_and_no_failure() {
+    for args in [&["ps", "--samples", "1"][..], &["ps", "--samples", "1", "--json"], &["--help"]] {
+        let mut child = concmon(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // Nobody reads: the first write finds the pipe closed, however little it is.
+        drop(child.stdout.take());
+        let mut said = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{args:?}: {said}");
+        assert_eq!(said, "", "{args:?}");
+    }
+}
+
+#[test]
+fn lab_refuses_what_the_machine_should_not_do_with_the_figures() {
+    assert_refused(&["lab", "run", "native/fork", "--workers", "0"], &["--workers", "at least 1"]);
+    assert_refused(&["lab", "run", "native/fork", "--workers", "1000000000"], &["1000000000", "256"]);
+    assert_refused(&["lab", "run", "native/fork", "--task", "factoral"], &["factoral", "factorial"]);
+    let (code, said) = refusal(&["lab", "run", "native/fork", "--parent-mb", "4000000000"]);
+    assert!(matches!(code, 2 | 3), "{code}: {said}");
+    assert!(said.contains("4000000000") || said.contains("MB"), "{said}");
+}
+
+#[test]
+fn an_unknown_system_is_named_with_the_nearest() {
+    assert_refused(&["lab", "run", "native/fokr"], &["native/fokr", "native/fork"]);
+}
+
+#[test]
+fn a_standard_error_that_is_closed_changes_nothing() {
+    let status = concmon(&["ps", "--sort", "nothing"]).stderr(Stdio::null()).stdout(Stdio::null()).status().unwrap();
+    assert_eq!(status.code(), Some(2));
+}

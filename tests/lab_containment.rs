@@ -1,0 +1,214 @@
+//! Nothing of a run outlives what it depends on: concmon, the helper, its guard, the root. Processes are found by a mark in their
+//! environment, which everything that is started from here inherits.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "support/lab.rs"]
+mod support;
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use concmon::lab::catalog::{RunSpec, TaskKind};
+use concmon::lab::run::{Outcome, RunPhase};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use support::{await_end, await_workers, launcher, spec};
+
+const MARK: &str = "CONCMON_TEST_MARK";
+
+/// A process that carries the mark.
+#[derive(Debug, Clone)]
+struct Marked {
+    pid: i32,
+    ppid: i32,
+    state: char,
+    args: String,
+}
+
+fn marked(mark: &str) -> Vec<Marked> {
+    let wanted = format!("{MARK}={mark}");
+    let pids = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter_map(|pid| {
+        let environ = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+        environ.split(|b| *b == 0).any(|v| v == wanted.as_bytes()).then_some(())?;
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+        let state = fields.next()?.chars().next()?;
+        let ppid = fields.next()?.parse().ok()?;
+        let args = String::from_utf8_lossy(&std::fs::read(format!("/proc/{pid}/cmdline")).ok()?).replace('\0', " ");
+        Some(Marked { pid, ppid, state, args })
+    })
+    .collect()
+}
+
+/// A process of its own that holds a launcher and a run of `workers` forks which do nothing for a minute.
+struct Victim {
+    child: Child,
+    mark: String,
+    dir: PathBuf,
+    _scratch: tempfile::TempDir,
+}
+
+impl Victim {
+    /// Comes back when every worker is there.
+    fn start(workers: u32) -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        let dir = scratch.path().to_owned();
+        let mark = dir.file_name().unwrap().to_str().unwrap().to_owned();
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "the_victim", "--ignored", "--nocapture"])
+            .env(MARK, &mark)
+            .env("XDG_RUNTIME_DIR", &dir)
+            .env("VICTIM_WORKERS", workers.to_string())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        assert!(lines.any(|line| line.contains("the run is up")), "the victim could not start its run");
+        Self { child, mark, dir, _scratch: scratch }
+    }
+
+    fn processes(&self) -> Vec<Marked> {
+        marked(&self.mark)
+    }
+
+    /// The guard (child of the victim) and the supervisor (child of the guard).
+    fn helpers(&self) -> (i32, i32) {
+        let all = self.processes();
+        let helpers: Vec<&Marked> = all.iter().filter(|p| p.args.contains("__lab-helper")).collect();
+        let guard = helpers.iter().find(|p| p.ppid == self.child.id().cast_signed()).unwrap().pid;
+        (guard, helpers.iter().find(|p| p.ppid == guard).unwrap().pid)
+    }
+
+    /// Waits until nothing but the victim itself is left; panics with what is after a second.
+    fn assert_contained(&self) {
+        let began = Instant::now();
+        loop {
+            let left: Vec<Marked> =
+                self.processes().into_iter().filter(|p| p.pid != self.child.id().cast_signed() && p.state != 'Z').collect();
+            let files: Vec<_> = std::fs::read_dir(&self.dir).unwrap().flatten().map(|e| e.path()).collect();
+            if left.is_empty() && files.is_empty() {
+                return;
+            }
+            assert!(
+                began.elapsed() < Duration::from_secs(1),
+                "{} processes left after 1 s: {left:?}; files: {files:?}",
+                left.len()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn kill_now(pid: i32) {
+    kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+}
+
+/// Not a test: the process that the tests below kill.
+#[test]
+#[ignore = "it is started by the other tests and waits to be killed"]
+fn the_victim() {
+    let Some(workers) = std::env::var("VICTIM_WORKERS").ok().and_then(|n| n.parse().ok()) else { return };
+    let launcher = launcher();
+    let long =
+        RunSpec { workers, tasks: workers, task_size: Some(60_000), timeout_ms: 120_000, ..spec("native/fork", TaskKind::Sleep) };
+    let id = launcher.launch(long).unwrap();
+    await_workers(&launcher, id, workers);
+    println!("the run is up");
+    // Holding the launcher: only the death of this process is to end what it has started.
+    loop {
+        std::thread::park();
+    }
+}
+
+#[test]
+fn killing_concmon_in_a_run_of_200_workers_leaves_nothing() {
+    let mut victim = Victim::start(200);
+    assert!(victim.processes().len() >= 203, "victim, guard, supervisor, root and 200 workers");
+    victim.child.kill().unwrap();
+    victim.child.wait().unwrap();
+    victim.assert_contained();
+}
+
+#[test]
+fn killing_the_supervisor_leaves_nothing() {
+    let victim = Victim::start(50);
+    kill_now(victim.helpers().1);
+    victim.assert_contained();
+}
+
+#[test]
+fn killing_the_guard_leaves_nothing() {
+    let victim = Victim::start(50);
+    kill_now(victim.helpers().0);
+    victim.assert_contained();
+}
+
+#[test]
+fn killing_everybody_but_the_workers_at_once_leaves_no_process() {
+    let mut victim = Victim::start(50);
+    let (guard, supervisor) = victim.helpers();
+    for pid in [guard, supervisor] {
+        kill_now(pid);
+    }
+    victim.child.kill().unwrap();
+    victim.child.wait().unwrap();
+    // There is nobody left to remove the directory; parent-death signals end the processes.
+    for entry in std::fs::read_dir(&victim.dir).unwrap().flatten() {
+        std::fs::remove_dir_all(entry.path()).unwrap();
+    }
+    victim.assert_contained();
+}
+
+#[test]
+fn killing_the_root_ends_the_run_with_a_verdict() {
+    let launcher = launcher();
+    let id =
+        launcher.launch(RunSpec { tasks: 4, task_size: Some(60_000), ..spec("native/forkserver", TaskKind::Sleep) }).unwrap();
+    let run = await_workers(&launcher, id, 4);
+    let root = run.root_pid.unwrap();
+    kill_now(root);
+    let ended = await_end(&launcher, id);
+    assert_eq!(ended.phase, RunPhase::Ended(Outcome::Failed(format!("the run root (pid {root}) was killed by SIGKILL"))));
+    for worker in &run.workers {
+        assert!(!PathBuf::from(format!("/proc/{}", worker.pid.unwrap())).exists(), "{worker:?} outlived its run");
+    }
+    let again = launcher.launch(spec("native/fork", TaskKind::None)).unwrap();
+    assert_eq!(await_end(&launcher, again).phase, RunPhase::Ended(Outcome::Done), "other runs go on");
+}
+
+#[test]
+fn a_killed_helper_fails_its_runs_and_the_next_launch_starts_another() {
+    let launcher = launcher();
+    let id = launcher.launch(RunSpec { tasks: 4, task_size: Some(60_000), ..spec("native/fork", TaskKind::Sleep) }).unwrap();
+    let run = await_workers(&launcher, id, 4);
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", run.root_pid.unwrap())).unwrap();
+    let supervisor: i32 = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(1).unwrap().parse().unwrap();
+    kill_now(supervisor);
+    let ended = await_end(&launcher, id);
+    let RunPhase::Ended(Outcome::Failed(why)) = &ended.phase else { panic!("{:?}", ended.phase) };
+    assert!(why.contains("helper process ended"), "{why}");
+    let again = launcher.launch(spec("native/fork", TaskKind::None)).unwrap();
+    assert_eq!(await_end(&launcher, again).phase, RunPhase::Ended(Outcome::Done));
+}
+
+#[test]
+fn dropping_the_launcher_ends_its_runs() {
+    let scratch = launcher();
+    let id = scratch.launch(RunSpec { tasks: 4, task_size: Some(60_000), ..spec("native/fork", TaskKind::Sleep) }).unwrap();
+    let run = await_workers(&scratch, id, 4);
+    let pids: Vec<i32> = run.workers.iter().filter_map(|w| w.pid).chain(run.root_pid).collect();
+    drop(scratch);
+    for pid in pids {
+        assert!(!PathBuf::from(format!("/proc/{pid}")).exists(), "{pid} is still there");
+    }
+}

@@ -1,0 +1,242 @@
+//! The built program in a real terminal: what a person's hands do, and what is left of the terminal afterwards.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot prepare its stage has failed")]
+
+#[path = "support/key_script.rs"]
+mod key_script;
+#[path = "support/pty.rs"]
+mod pty;
+
+use std::process::{Child, Command, Stdio};
+
+use key_script::{bytes, click, wheel};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use pty::{Program, Pty, is_restored, row_of};
+
+const CONCMON: &str = env!("CARGO_BIN_EXE_concmon");
+
+fn open(rows: u16, columns: u16, args: &[&str]) -> Pty {
+    let pty = Pty::spawn(&Program { program: CONCMON, args, rows, columns, env: &[] });
+    wait_for_table(&pty);
+    pty
+}
+
+fn wait_for_table(pty: &Pty) {
+    pty.wait_until("the process table", |screen| screen.alternate_screen() && row_of(screen, "COMMAND").is_some());
+}
+
+/// A process that does nothing, with an argument that no other has.
+struct Marker {
+    child: Child,
+    name: String,
+}
+
+impl Marker {
+    fn start(tag: &str) -> Self {
+        let name = format!("marker{tag}{}", std::process::id());
+        // `sleep` would refuse the name; a shell that waits for input it never gets does not.
+        let child = Command::new("sh").args(["-c", "read line", &name]).stdin(Stdio::piped()).spawn().unwrap();
+        Self { child, name }
+    }
+
+    fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for its end: the signal that killed it, if one did.
+    fn signal_of_end(&mut self) -> Option<i32> {
+        use std::os::unix::process::ExitStatusExt as _;
+        self.child.wait().unwrap().signal()
+    }
+}
+
+impl Drop for Marker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_process_is_found_signalled_and_seen_to_vanish() {
+    let mut marker = Marker::start("term");
+    let mut pty = open(40, 160, &[]);
+    pty.send(&bytes(&format!("/ '{}'", marker.name)));
+    let pid = marker.pid().to_string();
+    pty.wait_until("the marker's row", |screen| screen.contents().lines().any(|l| l.contains(&pid) && l.contains("read line")));
+    pty.send(&bytes("Enter"));
+    pty.send(&bytes("F9"));
+    pty.wait_until("the signal dialog with its target", |screen| {
+        let shown = screen.contents();
+        shown.contains("SIGTERM") && shown.contains(&pid)
+    });
+    assert!(marker.child.try_wait().unwrap().is_none(), "one keystroke never kills");
+    pty.send(&bytes("Enter"));
+    assert_eq!(marker.signal_of_end(), Some(libc_sigterm()));
+    pty.wait_until("the marker gone from the table", |screen| {
+        !screen.contents().lines().any(|l| l.contains(&pid) && l.contains("read line") && !l.contains("killed"))
+    });
+    quit(pty);
+}
+
+fn libc_sigterm() -> i32 {
+    Signal::SIGTERM as i32
+}
+
+fn quit(mut pty: Pty) {
+    pty.send(&bytes("q"));
+    let status = pty.wait_exit();
+    assert!(status.success(), "{status:?}");
+    pty.assert_restored();
+}
+
+#[test]
+fn exactly_the_tagged_ones_get_the_signal() {
+    let mut tagged = [Marker::start("taga"), Marker::start("tagb")];
+    let mut other = Marker::start("tagc");
+    let mut pty = open(40, 160, &[]);
+    for marker in &tagged {
+        let pid = marker.pid().to_string();
+        pty.send(&bytes(&format!("/ '{}' Enter", marker.name)));
+        pty.wait_until("the marker's row", |screen| screen.contents().lines().any(|l| l.contains(&pid)));
+        pty.send(&bytes("Space"));
+    }
+    pty.wait_text("2 tagged");
+    pty.send(&bytes("k"));
+    let pids = [tagged[0].pid().to_string(), tagged[1].pid().to_string()];
+    pty.wait_until("both in the dialog", |screen| {
+        let shown = screen.contents();
+        shown.contains("SIGTERM") && pids.iter().all(|pid| shown.contains(pid))
+    });
+    pty.send(&bytes("Enter"));
+    for marker in &mut tagged {
+        assert_eq!(marker.signal_of_end(), Some(libc_sigterm()));
+    }
+    assert!(other.child.try_wait().unwrap().is_none(), "the third was not tagged");
+    quit(pty);
+}
+
+#[test]
+fn every_way_out_gives_the_terminal_back() {
+    for key in ["q", "F10", "C-c"] {
+        let mut pty = open(24, 80, &[]);
+        pty.send(&bytes(key));
+        pty.wait_exit();
+        pty.assert_restored();
+    }
+    for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT] {
+        let pty = open(24, 80, &[]);
+        kill(Pid::from_raw(pty.pid()), signal).unwrap();
+        pty.wait_exit();
+        pty.assert_restored();
+    }
+}
+
+#[test]
+fn readonly_signals_nobody() {
+    let mut marker = Marker::start("ro");
+    let mut pty = open(40, 160, &["--readonly"]);
+    pty.send(&bytes(&format!("/ '{}' Enter", marker.name)));
+    let pid = marker.pid().to_string();
+    pty.wait_until("the marker's row", |screen| screen.contents().lines().any(|l| l.contains(&pid)));
+    pty.send(&bytes("F9"));
+    pty.wait_until("a word on readonly", |screen| {
+        screen.contents().to_lowercase().contains("read-only") || screen.contents().contains("readonly")
+    });
+    pty.send(&bytes("Enter"));
+    quit(pty);
+    assert!(marker.child.try_wait().unwrap().is_none());
+}
+
+#[test]
+fn ctrl_z_gives_the_terminal_to_the_shell_and_fg_takes_it_again() {
+    let args = ["--norc", "--noprofile", "-i"];
+    let mut pty = Pty::spawn(&Program { program: "bash", args: &args, rows: 30, columns: 100, env: &[("PS1", "shell> ")] });
+    pty.wait_text("shell>");
+    pty.send(format!("{CONCMON}\r").as_bytes());
+    wait_for_table(&pty);
+    pty.send(&bytes("C-z"));
+    pty.wait_until("the shell's word on the stopped job", |screen| is_restored(screen) && screen.contents().contains("Stopped"));
+    pty.send(b"fg\r");
+    wait_for_table(&pty);
+    pty.send(&bytes("q"));
+    pty.wait_until("the shell's prompt again", |screen| is_restored(screen) && screen.contents().contains("fg"));
+    pty.send(b"echo left with $?\r");
+    pty.wait_text("left with 0");
+    pty.send(b"exit\r");
+    pty.wait_exit();
+}
+
+#[test]
+fn a_storm_of_sizes_leaves_a_whole_frame() {
+    let mut pty = open(24, 80, &[]);
+    let sizes = [(5, 20), (120, 400), (6, 300), (110, 21), (1, 1), (2, 2), (24, 80), (50, 132)];
+    for (rows, columns) in sizes.into_iter().cycle().take(64) {
+        pty.resize(rows, columns);
+    }
+    for (rows, columns) in [(5, 20), (120, 400)] {
+        pty.resize(rows, columns);
+        // The clock of the frame: the table's head is drawn for the new size.
+        pty.wait_until("a frame of the new size", |screen| screen.size() == (rows, columns) && row_of(screen, "PID").is_some());
+    }
+    pty.wait_until("the key bar on the last line", |screen| row_of(screen, "Quit") == Some(119));
+    quit(pty);
+}
+
+#[test]
+fn the_mouse_selects_sorts_and_scrolls() {
+    let mut pty = open(40, 160, &[]);
+    let (row, column) = pty.wait_for("the PID title", |screen| {
+        let row = row_of(screen, "COMMAND")?;
+        let line = screen.rows(0, 160).nth(usize::from(row))?;
+        let at = line.find("PID")?;
+        Some((row, u16::try_from(line[..at].chars().count()).ok()?))
+    });
+    pty.send(&click(row, column + 1));
+    // Ascending by PID: process 1, which every machine and container has, comes first.
+    pty.wait_until("process 1 on top", |screen| {
+        screen.rows(0, 160).nth(usize::from(row) + 1).is_some_and(|line| line.split_whitespace().any(|word| word == "1"))
+    });
+    pty.send(&wheel(row + 3, column, true));
+    pty.send(&click(row + 2, column));
+    quit(pty);
+}
+
+#[test]
+fn help_lists_the_keys_and_goes_away() {
+    let mut pty = open(50, 120, &[]);
+    pty.send(&bytes("F1"));
+    pty.wait_until("the help", |screen| screen.contents().contains("tag") && screen.contents().contains("F9"));
+    pty.send(&bytes("Esc"));
+    wait_for_table(&pty);
+    quit(pty);
+}
+
+/// Run by the test below in a terminal of its own: not a test of anything by itself.
+#[test]
+#[ignore = "started by a_panic_gives_the_terminal_back_before_its_message"]
+fn stage_that_panics() {
+    let options = concmon::ui::terminal::TerminalOptions { mouse: true };
+    let guard = concmon::ui::terminal::TerminalGuard::enter(options).unwrap();
+    assert!(guard.is_taken());
+    if std::env::var_os("CONCMON_PANIC_ELSEWHERE").is_some() {
+        let _ = std::thread::spawn(|| panic!("the stage falls")).join();
+        assert!(!guard.is_taken(), "whoever draws can tell");
+    } else {
+        panic!("the stage falls");
+    }
+}
+
+#[test]
+fn a_panic_gives_the_terminal_back_before_its_message() {
+    let exe = std::env::current_exe().unwrap();
+    for env in [&[][..], &[("CONCMON_PANIC_ELSEWHERE", "1")][..]] {
+        let args = ["--exact", "stage_that_panics", "--ignored", "--nocapture"];
+        let pty = Pty::spawn(&Program { program: exe.to_str().unwrap(), args: &args, rows: 24, columns: 100, env });
+        pty.wait_exit();
+        pty.assert_restored();
+        // On the main screen, so it came after the alternate one was left.
+        assert!(pty.contents().contains("the stage falls"), "{}", pty.contents());
+    }
+}
