@@ -264,7 +264,10 @@ fn deliver(batch: &mut Vec<Message>, overruns: u64, shared: &Shared) -> Result<(
     inbox.losses.overruns += overruns;
     for message in batch.drain(..) {
         match message {
-            Message::Ack { request, errno } if request == inbox.request && inbox.connection == Connection::Pending => {
+            Message::Ack { mark, answer_to, errno }
+                if answer_to == inbox.request.wrapping_add(1) && inbox.connection == Connection::Pending =>
+            {
+                inbox.losses.note(mark);
                 if errno == 0 {
                     inbox.connection = Connection::Listening;
                 } else {
@@ -272,8 +275,8 @@ fn deliver(batch: &mut Vec<Message>, overruns: u64, shared: &Shared) -> Result<(
                 }
             }
             // Before our answer nothing is known to be ours; it comes before any event of ours.
-            Message::Ack { .. } => {}
             _ if inbox.connection != Connection::Listening => {}
+            Message::Ack { mark, .. } => inbox.losses.note(mark),
             Message::Other(mark) => inbox.losses.note(mark),
             Message::Event(event) => {
                 inbox.losses.note(event.mark);
