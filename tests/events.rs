@@ -17,6 +17,12 @@ fn stream() -> Option<EventStream> {
     match EventStream::connect() {
         Ok(stream) => Some(stream),
         Err(why) => {
+            // In the first pid and user namespace the kernel answers, unless it was built without the connector.
+            let initial = |name: &str, inode: &str| {
+                std::fs::read_link(format!("/proc/self/ns/{name}")).is_ok_and(|link| link.to_string_lossy().contains(inode))
+            };
+            let expected = initial("pid", "4026531836") && initial("user", "4026531837") && why.contains("no answer");
+            assert!(!expected, "the kernel should have answered here: {why}");
             eprintln!("SKIPPED: no event stream here: {why}");
             None
         }
@@ -95,6 +101,9 @@ fn exit_codes_signals_and_threads_are_told_apart() {
         eprintln!("SKIPPED: {} events were lost under load", stream.lost());
         return;
     }
+    // python3 may be a script that starts others before it becomes the interpreter.
+    let begin = events.iter().rposition(|event| event.kind == EventKind::Exec { tgid: pid }).expect("it was started");
+    let events = &events[begin..];
     let threads: Vec<i32> = events
         .iter()
         .filter_map(|event| match event.kind {

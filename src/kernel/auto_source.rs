@@ -78,10 +78,12 @@ impl AutoSource {
     fn improve(&mut self) {
         match &self.better {
             Better::Untried => {
+                super::system::share_heap();
                 let (sender, receiver) = channel();
                 let thread = std::thread::Builder::new().name("bpf-load".to_owned()).spawn(move || {
                     let source = BpfSource::load();
-                    release_unused_memory();
+                    // The kernel's type information takes tens of megabytes while it is parsed; the allocator would keep them.
+                    super::system::trim_heap();
                     // Nobody waits for it any more if the program is ending.
                     let _ = sender.send(source);
                 });
@@ -160,9 +162,4 @@ impl Source for AutoSource {
 
 fn unavailable(why: String) -> Better {
     Better::Unavailable(BpfUnavailable { why, better: None })
-}
-
-/// The kernel's type information takes tens of megabytes while it is parsed; the allocator would keep them.
-fn release_unused_memory() {
-    super::system::trim_heap();
 }

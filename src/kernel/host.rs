@@ -56,6 +56,7 @@ pub struct HostReader {
     pressure: [Kept; 3],
     tick_ns: u64,
     buffer: Vec<u8>,
+    forks: Option<u64>,
 }
 
 impl HostReader {
@@ -72,13 +73,22 @@ impl HostReader {
             pressure: [kept("pressure/cpu"), kept("pressure/io"), kept("pressure/memory")],
             tick_ns: 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1),
             buffer: Vec::with_capacity(16 * 1024),
+            forks: None,
         }
+    }
+
+    /// How many tasks had been created since boot when [`HostReader::read`] was called last.
+    #[must_use]
+    pub fn forks(&self) -> Option<u64> {
+        self.forks
     }
 
     /// The machine now. What cannot be read is `None`.
     pub fn read(&mut self) -> HostSample {
-        let Self { stat, meminfo, loadavg, uptime, pressure, tick_ns, buffer } = self;
-        let (cpu_total, cpus) = stat.read(buffer).map(|bytes| cpu_times(bytes, *tick_ns)).unwrap_or_default();
+        let Self { stat, meminfo, loadavg, uptime, pressure, tick_ns, buffer, forks } = self;
+        let bytes = stat.read(buffer).unwrap_or_default();
+        *forks = fork_count(bytes);
+        let (cpu_total, cpus) = cpu_times(bytes, *tick_ns);
         let [cpu, io, memory] = pressure;
         HostSample {
             cpu_total,
@@ -92,6 +102,14 @@ impl HostReader {
             pressure: PressureSample { cpu: stall(cpu, buffer), io: stall(io, buffer), memory: stall(memory, buffer) },
         }
     }
+}
+
+/// The `processes` line of `/proc/stat`: tasks created since boot, in all namespaces. `None` if it is absent, or 0 as where `/proc` is an
+/// imitation.
+fn fork_count(bytes: &[u8]) -> Option<u64> {
+    // It is among the last lines.
+    let line = bytes.rsplit(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"processes "))?;
+    unsigned(line).filter(|count| *count > 0)
 }
 
 /// The `cpu` lines of `/proc/stat` (proc_stat(5)): all together, and each by its number.

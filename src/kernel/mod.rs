@@ -22,5 +22,5 @@ pub use bpf::BpfSource;
 pub use host::HostReader;
 pub use job::stop_job;
 pub use proc_source::ProcSource;
-pub use system::{descriptor_limit, raise_descriptor_limit, system_info};
+pub use system::{descriptor_limit, raise_descriptor_limit, share_heap, system_info};
 pub use users::UserNames;

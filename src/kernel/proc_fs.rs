@@ -68,6 +68,8 @@ impl RelPath {
 pub struct ProcFs {
     root: PathBuf,
     dir: OwnedFd,
+    /// Whether it is the kernel's own file system and not a tree that looks like it.
+    genuine: bool,
 }
 
 impl ProcFs {
@@ -79,7 +81,8 @@ impl ProcFs {
         let root = root.into();
         let dir = rustix::fs::open(&root, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
             .map_err(|errno| ReadError::Io { path: root.clone(), source: errno.into() })?;
-        Ok(Self { root, dir })
+        let genuine = rustix::fs::fstatfs(&dir).is_ok_and(|statfs| statfs.f_type == rustix::fs::PROC_SUPER_MAGIC);
+        Ok(Self { root, dir, genuine })
     }
 
     /// The directory's path.
@@ -188,7 +191,9 @@ impl ProcFs {
         let dir =
             rustix::fs::openat(&self.dir, path.as_c_str(), OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
                 .map_err(|errno| self.error(&path, errno))?;
-        if let Ok(count @ 1..) = u32::try_from(stat.st_size) {
+        if let Ok(count @ 1..) = u32::try_from(stat.st_size)
+            && self.genuine
+        {
             return Ok(count);
         }
         let mut numbers = Vec::new();

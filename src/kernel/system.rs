@@ -1,4 +1,4 @@
-#![cfg_attr(target_env = "gnu", expect(unsafe_code, reason = "malloc_trim has no safe wrapper"))]
+#![cfg_attr(target_env = "gnu", expect(unsafe_code, reason = "malloc_trim and mallopt have no safe wrappers"))]
 //! Facts of the machine, and the limits of this process that sampling lives under.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -38,5 +38,15 @@ pub fn trim_heap() {
     // SAFETY: malloc_trim(3) is thread-safe, takes a number and only returns free pages.
     unsafe {
         libc::malloc_trim(0);
+    }
+}
+
+/// Makes threads started from now on share the main heap (glibc). A thread's own heap never gives back what lies above its last used
+/// block, and loading the BPF program uses tens of megabytes once.
+pub fn share_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: mallopt(3) sets one number of the allocator under its lock.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
     }
 }

@@ -43,6 +43,9 @@ struct Shared {
 #[derive(Debug)]
 struct Inbox {
     connection: Connection,
+    /// The number of our request to listen. Where the kernel ignores it (namespaces) the answers to others still come by, and their
+    /// events with pids that mean nothing here.
+    request: u32,
     events: VecDeque<LifecycleEvent>,
     losses: Losses,
 }
@@ -80,7 +83,8 @@ impl EventStream {
     /// Begins to connect and returns at once; [`EventStream::connection`] tells how it went.
     #[must_use]
     pub fn start() -> Self {
-        let inbox = Inbox { connection: Connection::Pending, events: VecDeque::new(), losses: Losses::default() };
+        let request = std::process::id() ^ (monotonic_ns() as u32);
+        let inbox = Inbox { connection: Connection::Pending, request, events: VecDeque::new(), losses: Losses::default() };
         let shared = Arc::new(Shared { state: Mutex::new(inbox), arrived: Condvar::new() });
         let stop = match spawn(Arc::clone(&shared)) {
             Ok(stop) => Some(stop),
@@ -162,7 +166,8 @@ impl Shared {
 }
 
 fn spawn(shared: Arc<Shared>) -> Result<(OwnedFd, JoinHandle<()>), String> {
-    let socket = open_socket()?;
+    let request = shared.lock().request;
+    let socket = open_socket(request)?;
     let stop = eventfd(0, EventfdFlags::CLOEXEC).map_err(|error| format!("no eventfd: {error}"))?;
     let stopped = stop.try_clone().map_err(|error| format!("no descriptor left: {error}"))?;
     let thread = std::thread::Builder::new()
@@ -172,13 +177,13 @@ fn spawn(shared: Arc<Shared>) -> Result<(OwnedFd, JoinHandle<()>), String> {
             if let Err(why) = run(&socket, &stopped, &shared) {
                 shared.silent(why);
             }
-            let _ = send_control(&socket, false);
+            let _ = send_control(&socket, false, request.wrapping_add(1));
         })
         .map_err(|error| format!("no thread for the event stream: {error}"))?;
     Ok((stop, thread))
 }
 
-fn open_socket() -> Result<OwnedFd, String> {
+fn open_socket(request: u32) -> Result<OwnedFd, String> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(netlink::CONNECTOR))
         .map_err(|errno| format!("no netlink connector socket: {errno}"))?;
@@ -190,7 +195,7 @@ fn open_socket() -> Result<OwnedFd, String> {
         Errno::EPERM | Errno::EACCES => "the process connector is for root (CAP_NET_ADMIN) on this kernel".to_owned(),
         errno => format!("the process connector cannot be joined: {}", errno.desc()),
     })?;
-    send_control(&socket, true).map_err(|errno| match errno {
+    send_control(&socket, true, request).map_err(|errno| match errno {
         Errno::ECONNREFUSED => "there is no process connector in this network namespace or kernel".to_owned(),
         Errno::EPERM | Errno::EACCES => "the process connector is for root (CAP_NET_ADMIN) on this kernel".to_owned(),
         errno => format!("the process connector does not take requests: {}", errno.desc()),
@@ -198,8 +203,8 @@ fn open_socket() -> Result<OwnedFd, String> {
     Ok(socket)
 }
 
-fn send_control(socket: &OwnedFd, listen: bool) -> Result<(), Errno> {
-    let message = connector::control_message(listen);
+fn send_control(socket: &OwnedFd, listen: bool, request: u32) -> Result<(), Errno> {
+    let message = connector::control_message(listen, request);
     let kernel = NetlinkAddr::new(0, 0);
     socket::sendmsg(socket.as_raw_fd(), &[IoSlice::new(&message)], &[], MsgFlags::empty(), Some(&kernel)).map(|_| ())
 }
@@ -259,14 +264,21 @@ fn deliver(batch: &mut Vec<Message>, overruns: u64, shared: &Shared) -> Result<(
     inbox.losses.overruns += overruns;
     for message in batch.drain(..) {
         match message {
-            Message::Ack(0) if inbox.connection == Connection::Pending => inbox.connection = Connection::Listening,
-            Message::Ack(0) => {}
-            // Others' requests are answered to everyone: once listening, only our own refusal would matter and there is none.
-            Message::Ack(errno) if inbox.connection == Connection::Pending => refused = Some(errno),
-            Message::Ack(_) => {}
+            Message::Ack { mark, answer_to, errno }
+                if answer_to == inbox.request.wrapping_add(1) && inbox.connection == Connection::Pending =>
+            {
+                inbox.losses.note(mark);
+                if errno == 0 {
+                    inbox.connection = Connection::Listening;
+                } else {
+                    refused = Some(errno);
+                }
+            }
+            // Before our answer nothing is known to be ours; it comes before any event of ours.
+            _ if inbox.connection != Connection::Listening => {}
+            Message::Ack { mark, .. } => inbox.losses.note(mark),
             Message::Other(mark) => inbox.losses.note(mark),
             Message::Event(event) => {
-                // Events flow, so someone has turned the connector on: the answer to us may have been lost in the crowd.
                 inbox.losses.note(event.mark);
                 if inbox.events.len() < CAPACITY {
                     inbox.events.push_back(LifecycleEvent { at_ns: event.monotonic_ns.saturating_add(offset), kind: event.kind });

@@ -14,8 +14,15 @@ const CONNECTOR_HEADER: usize = 20;
 /// One message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Message {
-    /// The answer to listen or ignore: 0 or an errno.
-    Ack(u32),
+    /// The answer to a request, told to every listener: only the one with our number is ours.
+    Ack {
+        /// It counts in its CPU's row like any event.
+        mark: Mark,
+        /// The request's number plus one.
+        answer_to: u32,
+        /// 0 or why it was refused.
+        errno: u32,
+    },
     /// Something happened.
     Event(Stamped),
     /// A kind of event that concmon does not use; its number still counts.
@@ -42,9 +49,10 @@ pub struct Stamped {
     pub kind: EventKind,
 }
 
-/// The message that asks to listen (`PROC_CN_MCAST_LISTEN`) or to stop it (`PROC_CN_MCAST_IGNORE`).
+/// The message that asks to listen (`PROC_CN_MCAST_LISTEN`) or to stop it (`PROC_CN_MCAST_IGNORE`); the answer bears its number
+/// plus one.
 #[must_use]
-pub fn control_message(listen: bool) -> [u8; NETLINK_HEADER + CONNECTOR_HEADER + 4] {
+pub fn control_message(listen: bool, request: u32) -> [u8; NETLINK_HEADER + CONNECTOR_HEADER + 4] {
     let mut message = [0; NETLINK_HEADER + CONNECTOR_HEADER + 4];
     let mut put = |at: usize, bytes: &[u8]| message[at..at + bytes.len()].copy_from_slice(bytes);
     put(0, &40u32.to_ne_bytes());
@@ -52,6 +60,7 @@ pub fn control_message(listen: bool) -> [u8; NETLINK_HEADER + CONNECTOR_HEADER +
     put(12, &std::process::id().to_ne_bytes());
     put(16, &CN_IDX_PROC.to_ne_bytes());
     put(20, &CN_VAL_PROC.to_ne_bytes());
+    put(28, &request.to_ne_bytes());
     put(32, &4u16.to_ne_bytes());
     put(36, &(if listen { 1u32 } else { 2 }).to_ne_bytes());
     message
@@ -86,7 +95,7 @@ fn connector(bytes: &[u8]) -> Option<Message> {
     let data = event.get(16..)?;
     let id = |index: usize| u32_at(data, index * 4).map(u32::cast_signed);
     let kind = match what {
-        0 => return Some(Message::Ack(u32_at(data, 0)?)),
+        0 => return Some(Message::Ack { mark, answer_to: u32_at(bytes, 12)?, errno: u32_at(data, 0)? }),
         0x0000_0001 => fork(id(0)?, id(1)?, id(2)?, id(3)?),
         0x0000_0002 => EventKind::Exec { tgid: id(1)? },
         0x0000_0200 => EventKind::Comm { tid: id(0)?, tgid: id(1)?, comm: comm(data.get(8..24)?) },
@@ -160,7 +169,10 @@ mod tests {
         assert_eq!(kinds(&exit), [EventKind::Exit { tid: 20, tgid: 20, status: ExitStatus::Code(3) }]);
         let name = datagram(0x200, 8, &[20, 20, u32::from_ne_bytes(*b"ab\x1b\0"), 0, 0, 0]);
         assert_eq!(kinds(&name), [EventKind::Comm { tid: 20, tgid: 20, comm: Comm::new(b"ab\x1b") }]);
-        assert_eq!(messages(&datagram(0, 0, &[0])).collect::<Vec<_>>(), [Message::Ack(0)]);
+        assert_eq!(
+            messages(&datagram(0, 77, &[1])).collect::<Vec<_>>(),
+            [Message::Ack { mark: Mark { cpu: 1, sequence: 77 }, answer_to: 0, errno: 1 }]
+        );
         assert_eq!(messages(&datagram(4, 9, &[])).collect::<Vec<_>>(), [Message::Other(Mark { cpu: 1, sequence: 9 })]);
     }
 
