@@ -4,5 +4,7 @@ fn main() -> std::process::ExitCode {
     if let Some(code) = concmon::lab::entry::dispatch() {
         return code;
     }
+    // Before any thread has a heap of its own: one shared heap keeps the resident size small.
+    concmon::kernel::share_heap();
     concmon::command::main(std::env::args_os())
 }

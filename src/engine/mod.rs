@@ -51,7 +51,8 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let ghost_ns = u64::try_from(config.ghost.as_nanos()).unwrap_or(u64::MAX);
     let source = move || AutoSource::new("/proc", choice).map_err(|e| format!("the process table cannot be read: {e}"));
     let sampler = Sampler::start(source, config.delay, ghost_ns, wants).context("the sampling thread cannot be started")?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("the event loop cannot be started")?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("the event loop cannot be started")?;
     let guard = TerminalGuard::enter(TerminalOptions { mouse: config.mouse })?;
     let terminal = Terminal::new(CrosstermBackend::new(stdout())).context("the terminal cannot be drawn on")?;
     let size = terminal.size().context("the terminal's size cannot be read")?;
@@ -62,7 +63,8 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         ..Limits::default()
     };
     let launcher = Launcher::start(limits)?;
-    let engine = Engine { app, theme, sampler, launcher, targets: Targets::default(), guard, terminal, wanted: None, leaving: false };
+    let engine =
+        Engine { app, theme, sampler, launcher, targets: Targets::default(), guard, terminal, wanted: None, leaving: false };
     runtime.block_on(engine.run())
 }
 

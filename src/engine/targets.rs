@@ -47,7 +47,9 @@ impl Targets {
         if self.token != token {
             return Notice::bad("the targets are no longer held; open the dialog again");
         }
-        let Some(signal) = Signal::from_number(number) else { return Notice::bad(format!("{name} cannot be sent on this machine")) };
+        let Some(signal) = Signal::from_number(number) else {
+            return Notice::bad(format!("{name} cannot be sent on this machine"));
+        };
         let held = std::mem::take(&mut self.held);
         let mut failures: Vec<ControlError> = Vec::new();
         let mut sent = Vec::new();

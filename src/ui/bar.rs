@@ -82,7 +82,9 @@ pub fn draw(app: &App, theme: &Theme, line: Rect, bar: Rect, buffer: &mut Buffer
     for (button, action) in buttons(app, bar) {
         let (key, text) = label(action, wide);
         let off = action.changes && app.options.readonly;
-        pen.to(button.x).put(&key, theme.head.patch(theme.key)).put(&text, if off { theme.head.patch(theme.ghost) } else { theme.head });
+        pen.to(button.x)
+            .put(&key, theme.head.patch(theme.key))
+            .put(&text, if off { theme.head.patch(theme.ghost) } else { theme.head });
     }
 }
 

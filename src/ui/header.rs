@@ -121,7 +121,10 @@ fn totals(app: &App, model: &Model, theme: &Theme, area: Rect, buffer: &mut Buff
     pen.put("  ", theme.text);
     let tasks = c.tasks.map_or_else(|| "?".to_owned(), |t| t.to_string());
     let (label_tasks, label_procs) = if area.width >= 90 { (" tasks in ", " processes ") } else { ("/", " ") };
-    pen.put(&tasks, theme.strong).put(label_tasks, theme.dim).put(&c.processes.to_string(), theme.strong).put(label_procs, theme.dim);
+    pen.put(&tasks, theme.strong)
+        .put(label_tasks, theme.dim)
+        .put(&c.processes.to_string(), theme.strong)
+        .put(label_procs, theme.dim);
     for (state, n) in State::ALL.iter().zip(c.by_state) {
         if n > 0 {
             pen.put(&format!(" {}", state.letter()), theme.state(state.letter())).put(&n.to_string(), theme.text);
@@ -166,7 +169,12 @@ fn cpus(app: &App, model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer
         let fit = (room / slot).max(1);
         for _ in 0..fit {
             let Some((id, share)) = next.next() else { break };
-            pen.put(&format!(" {id:>3} "), theme.dim).bar(slot - 10, &cpu_parts(share.as_ref(), theme), app.options.unicode, theme.dim);
+            pen.put(&format!(" {id:>3} "), theme.dim).bar(
+                slot - 10,
+                &cpu_parts(share.as_ref(), theme),
+                app.options.unicode,
+                theme.dim,
+            );
             pen.put(&percent_text(share.as_ref()), theme.text).put(" ", theme.text);
         }
         if line == 0 {
@@ -179,7 +187,9 @@ fn cpus(app: &App, model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer
     if hidden > 0 {
         let line = area.height - 1;
         let text = format!(" +{hidden} more");
-        Pen::new(buffer, area, line).to(area.right().saturating_sub(u16::try_from(text.len()).unwrap_or(0))).put(&text, theme.dim);
+        Pen::new(buffer, area, line)
+            .to(area.right().saturating_sub(u16::try_from(text.len()).unwrap_or(0)))
+            .put(&text, theme.dim);
     }
 }
 

@@ -28,7 +28,9 @@ pub fn draw(app: &App, theme: &Theme, layout: &Layout, buffer: &mut Buffer) {
     match app.lab.shown() {
         Some(run) => show_run(app, run, theme, rest, buffer),
         None => {
-            Pen::new(buffer, rest, 1).put("Enter runs it. ", theme.text).put("Its processes and threads appear here, and on screen 1.", theme.dim);
+            Pen::new(buffer, rest, 1)
+                .put("Enter runs it. ", theme.text)
+                .put("Its processes and threads appear here, and on screen 1.", theme.dim);
         }
     }
 }
@@ -97,7 +99,8 @@ fn show_run(app: &App, run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer
     phase_line(run, theme, Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area }, buffer);
     let mut line = 2;
     for check in run.shape.iter().filter(|c| !c.met && run.ended()) {
-        Pen::new(buffer, area, line).put(&format!("  {}: expected {}, seen {}", check.what, check.expected, check.seen), theme.warn);
+        Pen::new(buffer, area, line)
+            .put(&format!("  {}: expected {}, seen {}", check.what, check.expected, check.seen), theme.warn);
         line += 1;
     }
     let costs = cost_lines(app, run);
@@ -140,8 +143,14 @@ fn phase_line(run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer) {
 /// One line per process of the family and per worker: pid, state, memory, how created, and its tasks over time.
 fn lanes(app: &App, run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
     let start = run.workers.iter().filter_map(|w| w.requested_ns).min().unwrap_or(run.started_ns);
-    let last = run.workers.iter().flat_map(|w| [w.ready_ns, w.exited_ns].into_iter().chain(w.spans.iter().map(|s| s.end_ns))).flatten().max();
-    let end = if run.ended() { last.unwrap_or(start + 1) } else { crate::clock::monotonic_ns().max(last.unwrap_or(0)) }.max(start + 1);
+    let last = run
+        .workers
+        .iter()
+        .flat_map(|w| [w.ready_ns, w.exited_ns].into_iter().chain(w.spans.iter().map(|s| s.end_ns)))
+        .flatten()
+        .max();
+    let end =
+        if run.ended() { last.unwrap_or(start + 1) } else { crate::clock::monotonic_ns().max(last.unwrap_or(0)) }.max(start + 1);
     let mut line = 0;
     if area.height == 0 {
         return 0;
@@ -238,11 +247,22 @@ fn cost_lines(app: &App, run: &Run) -> Vec<(&'static str, String)> {
         )
     };
     if c.wall_ns.is_some() || c.user_ns.is_some() {
-        lines.push(("wall", format!("{}   cpu {} user + {} system   teardown {}", ns(c.wall_ns), ns(c.user_ns), ns(c.sys_ns), ns(c.teardown_ns))));
+        lines.push((
+            "wall",
+            format!("{}   cpu {} user + {} system   teardown {}", ns(c.wall_ns), ns(c.user_ns), ns(c.sys_ns), ns(c.teardown_ns)),
+        ));
         let n = |v: Option<u64>| v.map_or_else(|| "-".to_owned(), |n| n.to_string());
         lines.push((
             "memory",
-            format!("peak {} RSS, {} PSS   faults {} minor, {} major   switches {} voluntary, {} not", mb(c.peak_rss_bytes), mb(c.peak_pss_bytes), n(c.minor_faults), n(c.major_faults), n(c.voluntary_switches), n(c.involuntary_switches)),
+            format!(
+                "peak {} RSS, {} PSS   faults {} minor, {} major   switches {} voluntary, {} not",
+                mb(c.peak_rss_bytes),
+                mb(c.peak_pss_bytes),
+                n(c.minor_faults),
+                n(c.major_faults),
+                n(c.voluntary_switches),
+                n(c.involuntary_switches)
+            ),
         ));
     }
     let rivals: Vec<String> = app
@@ -250,13 +270,18 @@ fn cost_lines(app: &App, run: &Run) -> Vec<(&'static str, String)> {
         .rivals()
         .iter()
         .take(4)
-        .filter_map(|r| r.costs.creation_ns.as_ref().map(|s| format!("{} {}", r.spec.system.trim_start_matches("native/"), time(s.median))))
+        .filter_map(|r| {
+            r.costs.creation_ns.as_ref().map(|s| format!("{} {}", r.spec.system.trim_start_matches("native/"), time(s.median)))
+        })
         .collect();
     if !rivals.is_empty() {
         lines.push(("against", rivals.join("   ")));
     }
     for value in run.values.iter().take(3) {
-        lines.push(("result", format!("{}: {}", sanitize_str(&value.name, Charset::Unicode), sanitize_str(&value.text, Charset::Unicode))));
+        lines.push((
+            "result",
+            format!("{}: {}", sanitize_str(&value.name, Charset::Unicode), sanitize_str(&value.text, Charset::Unicode)),
+        ));
     }
     lines
 }

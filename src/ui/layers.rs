@@ -50,7 +50,12 @@ fn inside(r: Rect) -> Rect {
 fn frame(app: &App, title: &str, theme: &Theme, area: Rect, buffer: &mut Buffer) -> Rect {
     Clear.render(area, buffer);
     if app.options.unicode {
-        Block::bordered().border_type(BorderType::Rounded).border_style(theme.frame).title(format!(" {title} ")).title_style(theme.accent).render(area, buffer);
+        Block::bordered()
+            .border_type(BorderType::Rounded)
+            .border_style(theme.frame)
+            .title(format!(" {title} "))
+            .title_style(theme.accent)
+            .render(area, buffer);
     } else {
         ascii_frame(title, theme, area, buffer);
     }
@@ -96,7 +101,9 @@ fn texts(app: &App, title: &str, lines: &[String], scroll: usize, theme: &Theme,
     let more = wrapped.len().saturating_sub(scroll + usize::from(body.height));
     let foot = if more > 0 { format!(" {more} more lines: Down ") } else { " Esc closes ".to_owned() };
     let corner = Rect { y: body.bottom(), height: 1, ..body };
-    Pen::new(buffer, corner, 0).to(corner.right().saturating_sub(u16::try_from(foot.len()).unwrap_or(0) + 1)).put(&foot, theme.dim);
+    Pen::new(buffer, corner, 0)
+        .to(corner.right().saturating_sub(u16::try_from(foot.len()).unwrap_or(0) + 1))
+        .put(&foot, theme.dim);
 }
 
 /// Help from the table of actions and the registry of columns.
@@ -194,7 +201,11 @@ fn signal(app: &App, dialog: &SignalDialog, theme: &Theme, area: Rect, buffer: &
         }
     }
     let foot = Rect { y: body.bottom().saturating_sub(1), height: 1, ..body };
-    Pen::new(buffer, foot, 0).put(" Enter", theme.key).put(" send   ", theme.dim).put("Esc", theme.key).put(" leave them alone", theme.dim);
+    Pen::new(buffer, foot, 0)
+        .put(" Enter", theme.key)
+        .put(" send   ", theme.dim)
+        .put("Esc", theme.key)
+        .put(" leave them alone", theme.dim);
 }
 
 fn menu_area(menu: &Menu, area: Rect) -> Rect {
@@ -226,7 +237,13 @@ fn quick(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let body = frame(app, "Launch a demo", theme, rect, buffer);
     for (line, s) in (0u16..).zip(&systems) {
         let key = s.quick_key.unwrap_or(' ').to_string();
-        Pen::new(buffer, body, line).put("  ", theme.text).put(&key, theme.key).put("  ", theme.text).put(&format!("{:14}", s.title), theme.text).put("  ", theme.text).put(s.id, theme.dim);
+        Pen::new(buffer, body, line)
+            .put("  ", theme.text)
+            .put(&key, theme.key)
+            .put("  ", theme.text)
+            .put(&format!("{:14}", s.title), theme.text)
+            .put("  ", theme.text)
+            .put(s.id, theme.dim);
     }
     Pen::new(buffer, body, body.height.saturating_sub(1)).put("  Esc", theme.key).put(" nothing", theme.dim);
 }

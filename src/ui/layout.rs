@@ -97,7 +97,9 @@ impl Layout {
                 let on_mark = app.options.tree && self.fold_mark(app, line).is_some_and(|m| x == m || x == m + 1);
                 Some(if on_mark { Pointed::Fold(line) } else { Pointed::Row(line) })
             }
-            Screen::Lab if inside(self.lab_list) => lab_line(y - self.lab_list.y, app, self.lab_list.height).map(Pointed::ListLine),
+            Screen::Lab if inside(self.lab_list) => {
+                lab_line(y - self.lab_list.y, app, self.lab_list.height).map(Pointed::ListLine)
+            }
             _ => None,
         }
     }
@@ -116,7 +118,9 @@ fn header_height(area: Rect, cpus: usize) -> u16 {
         12..=15 => 2,
         16..=29 => 3,
         // Two CPUs to a line of 80 cells; room for up to 6 lines of them.
-        rows => 3 + u16::try_from(cpus.saturating_sub(2) / usize::from((area.width / 40).max(1))).unwrap_or(6).min(6).min(rows / 6),
+        rows => {
+            3 + u16::try_from(cpus.saturating_sub(2) / usize::from((area.width / 40).max(1))).unwrap_or(6).min(6).min(rows / 6)
+        }
     }
 }
 
@@ -129,7 +133,9 @@ fn slots(app: &App, width: u16) -> Vec<Slot> {
     let fixed = |shown: &[&Column]| shown.iter().filter(|c| c.width > 0).map(|c| c.width + 1).sum::<u16>() + GUTTER;
     let least = if shown.iter().any(|c| c.width == 0) { MIN_COMMAND.min(width / 3) } else { 0 };
     while fixed(&shown) + least > width {
-        let Some(worst) = shown.iter().enumerate().filter(|(_, c)| c.rank > 0 && c.id != app.options.sort.id).max_by_key(|(_, c)| c.rank) else {
+        let Some(worst) =
+            shown.iter().enumerate().filter(|(_, c)| c.rank > 0 && c.id != app.options.sort.id).max_by_key(|(_, c)| c.rank)
+        else {
             break;
         };
         let at = worst.0;

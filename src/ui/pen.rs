@@ -89,7 +89,13 @@ impl<'a> Pen<'a> {
     }
 
     /// A graph of the last values of 0..=100, newest at the right.
-    pub fn graph<'v>(&mut self, cells: u16, newest_first: impl Iterator<Item = &'v f32>, unicode: bool, style: Style) -> &mut Self {
+    pub fn graph<'v>(
+        &mut self,
+        cells: u16,
+        newest_first: impl Iterator<Item = &'v f32>,
+        unicode: bool,
+        style: Style,
+    ) -> &mut Self {
         const BLOCKS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
         const ASCII: [&str; 8] = ["_", ".", ":", "-", "=", "+", "*", "#"];
         let start = self.x;

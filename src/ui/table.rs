@@ -22,7 +22,11 @@ pub fn draw(app: &App, theme: &Theme, layout: &Layout, buffer: &mut Buffer) {
         return;
     };
     if app.lines.is_empty() {
-        let text = if app.banner().is_some() { "  nothing matches: Esc shows all again, F4 changes the filter" } else { "  no process can be seen" };
+        let text = if app.banner().is_some() {
+            "  nothing matches: Esc shows all again, F4 changes the filter"
+        } else {
+            "  no process can be seen"
+        };
         Pen::new(buffer, layout.body, 0).put(text, theme.warn);
     }
     let family = family(app);
@@ -31,7 +35,8 @@ pub fn draw(app: &App, theme: &Theme, layout: &Layout, buffer: &mut Buffer) {
         let index = app.scroll + usize::from(line);
         let Some((entry, row)) = app.lines.get(index).and_then(|l| Row::new(model, l.at).map(|r| (l, r))) else { break };
         let area = Rect { y: layout.body.y + line, height: 1, ..layout.body };
-        let mut painter = RowPainter { app, theme, entry, row, base: theme.text, selected: index == app.cursor, scratch: &mut scratch };
+        let mut painter =
+            RowPainter { app, theme, entry, row, base: theme.text, selected: index == app.cursor, scratch: &mut scratch };
         painter.base = painter.style();
         if family.contains(&index) && index != app.cursor {
             buffer.set_style(area, theme.family);
@@ -47,7 +52,10 @@ pub fn draw(app: &App, theme: &Theme, layout: &Layout, buffer: &mut Buffer) {
 fn family(app: &App) -> std::ops::Range<usize> {
     match app.lines.get(app.cursor) {
         Some(top) if app.options.tree && app.cursor > 0 => {
-            let end = app.lines[app.cursor + 1..].iter().position(|l| l.depth <= top.depth).map_or(app.lines.len(), |n| app.cursor + 1 + n);
+            let end = app.lines[app.cursor + 1..]
+                .iter()
+                .position(|l| l.depth <= top.depth)
+                .map_or(app.lines.len(), |n| app.cursor + 1 + n);
             app.cursor..end
         }
         _ => 0..0,
@@ -61,7 +69,10 @@ fn banner(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let mut pen = Pen::new(buffer, area, 0);
     let charset = Charset::from_unicode(app.options.unicode);
     if let Some(text) = app.banner() {
-        pen.put(" FILTER ", theme.head_sorted).put(" ", theme.text).put(&text::sanitize_str(&text, charset), theme.strong).put(" ", theme.text);
+        pen.put(" FILTER ", theme.head_sorted)
+            .put(" ", theme.text)
+            .put(&text::sanitize_str(&text, charset), theme.strong)
+            .put(" ", theme.text);
     }
     let tail = match app.tagged.len() {
         0 => format!(" {} rows ", app.lines.len()),
@@ -162,12 +173,21 @@ impl RowPainter<'_> {
         match &value {
             Value::Text(bytes) => {
                 let cut = text::fit(bytes, usize::from(width), charset);
-                if slot.column.align == Align::Right { pen.put_right(&cut, width, style) } else { pen.put(&cut, style) };
+                if slot.column.align == Align::Right {
+                    pen.put_right(&cut, width, style)
+                } else {
+                    pen.put(&cut, style)
+                };
                 return;
             }
             Value::RunWait { run, wait } => {
                 let shade = if self.app.options.unicode { self.theme.warn } else { self.theme.dim };
-                pen.bar(width, &[(run / 100.0, self.theme.good), (wait / 100.0, shade)], self.app.options.unicode, self.theme.dim);
+                pen.bar(
+                    width,
+                    &[(run / 100.0, self.theme.good), (wait / 100.0, shade)],
+                    self.app.options.unicode,
+                    self.theme.dim,
+                );
                 return;
             }
             Value::Unknown(_) => self.scratch.push('-'),
@@ -215,7 +235,8 @@ impl RowPainter<'_> {
                 let rest: String = all.chars().skip(skip).collect();
                 text::truncate(&rest, room, self.charset()).into_owned().into()
             };
-            let name_end = if skip == 0 && !self.row.is_task() && self.row.ghost.is_none() { program_end(&shown) } else { (0, 0) };
+            let name_end =
+                if skip == 0 && !self.row.is_task() && self.row.ghost.is_none() { program_end(&shown) } else { (0, 0) };
             pen.put(&shown[..name_end.0], if self.base == self.theme.text { self.theme.dim } else { style });
             pen.put(&shown[name_end.0..name_end.1], style.add_modifier(Modifier::BOLD));
             pen.put(&shown[name_end.1..], style);
@@ -230,14 +251,36 @@ impl RowPainter<'_> {
         let depth = self.entry.depth;
         for d in 1..depth {
             let on = self.entry.guides & (1 << d) != 0;
-            pen.put(if !on { "  " } else if unicode { "│ " } else { "| " }, style);
+            pen.put(
+                if !on {
+                    "  "
+                } else if unicode {
+                    "│ "
+                } else {
+                    "| "
+                },
+                style,
+            );
         }
         if depth > 0 {
-            pen.put(if self.entry.last { if unicode { "└" } else { "`" } } else if unicode { "├" } else { "|" }, style);
+            pen.put(
+                if self.entry.last {
+                    if unicode { "└" } else { "`" }
+                } else if unicode {
+                    "├"
+                } else {
+                    "|"
+                },
+                style,
+            );
         }
         let mark = match (self.entry.parent, self.entry.folded.is_some(), unicode) {
             (false, ..) => {
-                if unicode { "─ " } else { "- " }
+                if unicode {
+                    "─ "
+                } else {
+                    "- "
+                }
             }
             (true, true, true) => "▸ ",
             (true, false, true) => "▾ ",
