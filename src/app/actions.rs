@@ -31,7 +31,7 @@ impl Context {
 }
 
 /// One action.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Action {
     /// Unique name.
     pub id: &'static str,

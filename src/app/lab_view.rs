@@ -143,7 +143,7 @@ impl LabView {
             Field::Tasks => spec.tasks = step(spec.tasks, by, 0, 100_000),
             Field::ParentMb => spec.parent_mb = step(spec.parent_mb, by * if spec.parent_mb == 0 { 8 } else { 1 }, 0, 1 << 20),
             Field::Hold => {
-                spec.hold_ms = u32::try_from((i64::from(spec.hold_ms) + i64::from(by) * 500).clamp(0, 600_000)).unwrap_or(0)
+                spec.hold_ms = u32::try_from((i64::from(spec.hold_ms) + i64::from(by) * 500).clamp(0, 600_000)).unwrap_or(0);
             }
         }
     }

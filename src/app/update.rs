@@ -103,11 +103,9 @@ impl App {
             }
             (Pointed::Wheel(by), Screen::Lab) => return self.run(Command::Move(by.signum())),
             (Pointed::Wheel(by), _) => return self.run(Command::Move(by * 3)),
-            (Pointed::ListLine(line), Screen::Lab) => {
-                if usize::from(line) < SYSTEMS.len() {
-                    self.lab.system = usize::from(line);
-                    self.lab.field = 0;
-                }
+            (Pointed::ListLine(line), Screen::Lab) if usize::from(line) < SYSTEMS.len() => {
+                self.lab.system = usize::from(line);
+                self.lab.field = 0;
             }
             _ => {}
         }
@@ -128,7 +126,7 @@ impl App {
             Command::First => self.scroll_by(i64::MIN / 2),
             Command::Last => self.scroll_by(i64::MAX / 2),
             Command::Sideways(by) => {
-                self.sideways = self.sideways.saturating_add_signed(isize::try_from(by).unwrap_or(0)).min(4096)
+                self.sideways = self.sideways.saturating_add_signed(isize::try_from(by).unwrap_or(0)).min(4096);
             }
             Command::Go(screen) => self.screen = screen,
             Command::NextScreen => self.next_screen(1),

@@ -173,8 +173,7 @@ fn forked(event: &LifecycleEvent) -> Option<(i32, i32)> {
 fn is_fork_server(now: &Snapshot, pid: Option<i32>) -> bool {
     let Some(pid) = pid else { return false };
     let Ok(index) = now.processes.binary_search_by_key(&pid, |p| p.key.pid) else { return false };
-    now.processes[index].identity.cmdline.as_deref().is_some_and(|args| {
-        args.windows(b"multiprocessing.forkserver".len()).any(|w| w == b"multiprocessing.forkserver")
-            || args.split(|b| *b == 0).any(|arg| arg == b"__lab-forkserver")
-    })
+    const MARKS: [&[u8]; 2] = [b"multiprocessing.forkserver", b"__lab-image\0server"];
+    let contains = |args: &[u8]| MARKS.iter().any(|mark| args.windows(mark.len()).any(|w| w == *mark));
+    now.processes[index].identity.cmdline.as_deref().is_some_and(contains)
 }

@@ -96,7 +96,7 @@ fn heads(app: &App, theme: &Theme, layout: &Layout, buffer: &mut Buffer) {
         let style = if sorted { theme.head_sorted } else { theme.head };
         pen.to(slot.x);
         let mut title = slot.column.title.to_owned();
-        if sorted && slot.width == 0 || sorted && title.len() < usize::from(slot.width) {
+        if sorted && (slot.width == 0 || title.len() < usize::from(slot.width)) {
             title.push(match (app.options.descending, app.options.unicode) {
                 (true, true) => '▼',
                 (false, true) => '▲',
