@@ -45,7 +45,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "engine",
         &[
             "app", "clock", "text", "snapshot", "kernel", "derive", "columns", "query", "diagnose", "export", "record",
-            "inspect", "lab", "config",
+            "inspect", "lab", "config", "ui",
         ],
     ),
     (
