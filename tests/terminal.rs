@@ -7,7 +7,7 @@ mod key_script;
 #[path = "support/pty.rs"]
 mod pty;
 
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 
 use key_script::{bytes, click, wheel};
 use nix::sys::signal::{Signal, kill};
@@ -29,6 +29,8 @@ fn wait_for_table(pty: &Pty) {
 /// A process that does nothing, with an argument that no other has.
 struct Marker {
     child: Child,
+    /// What it waits for; `Child::wait` would close it and so end the marker on its own account.
+    _line_to_come: Option<ChildStdin>,
     name: String,
 }
 
@@ -36,8 +38,8 @@ impl Marker {
     fn start(tag: &str) -> Self {
         let name = format!("marker{tag}{}", std::process::id());
         // `sleep` would refuse the name; a shell that waits for input it never gets does not.
-        let child = Command::new("sh").args(["-c", "read line", &name]).stdin(Stdio::piped()).spawn().unwrap();
-        Self { child, name }
+        let mut child = Command::new("sh").args(["-c", "read line", &name]).stdin(Stdio::piped()).spawn().unwrap();
+        Self { _line_to_come: child.stdin.take(), child, name }
     }
 
     fn pid(&self) -> u32 {
@@ -151,7 +153,8 @@ fn readonly_signals_nobody() {
 
 #[test]
 fn ctrl_z_gives_the_terminal_to_the_shell_and_fg_takes_it_again() {
-    let args = ["--norc", "--noprofile", "-i"];
+    // Without readline, which sets modes of its own at each prompt.
+    let args = ["--norc", "--noprofile", "--noediting", "-i"];
     let mut pty = Pty::spawn(&Program { program: "bash", args: &args, rows: 30, columns: 100, env: &[("PS1", "shell> ")] });
     pty.wait_text("shell>");
     pty.send(format!("{CONCMON}\r").as_bytes());

@@ -177,6 +177,10 @@ impl Engine {
     fn input(&mut self, event: &Event, input: &mut EventStream) -> anyhow::Result<()> {
         let mut next = Some(event.clone());
         while let Some(event) = next.take() {
+            if matches!(event, Event::Resize(..)) {
+                // A terminal that shrank and grew back before we looked has lost what the last frame drew.
+                self.forget_screen()?;
+            }
             let area = self.area();
             self.fit(area);
             if let Some(msg) = ui::keymap::message(&event, &self.app, area) {
@@ -228,7 +232,7 @@ impl Engine {
             Effect::Resample => self.resample(),
             Effect::Quit => self.leaving = true,
             Effect::Suspend => self.suspend()?,
-            Effect::Redraw => self.terminal.clear().context("the terminal cannot be drawn on")?,
+            Effect::Redraw => self.forget_screen()?,
         }
         Ok(answer)
     }
@@ -245,8 +249,14 @@ impl Engine {
 
     fn suspend(&mut self) -> anyhow::Result<()> {
         self.guard.suspend().context("the terminal cannot be taken again")?;
-        self.terminal.clear().context("the terminal cannot be drawn on")?;
-        Ok(())
+        self.forget_screen()
+    }
+
+    /// Has the next frame painted whole. Not `Terminal::clear`, which asks the terminal where its cursor is: the input stream would
+    /// take the answer.
+    fn forget_screen(&mut self) -> anyhow::Result<()> {
+        let area = self.area();
+        self.terminal.resize(area).context("the terminal cannot be drawn on")
     }
 
     /// Tells the application what fits on the screen.
