@@ -112,7 +112,7 @@ impl Default for Config {
                 max_workers: 256,
                 max_parent_mb: None,
                 timeout: Duration::from_secs(60),
-                hold: Duration::from_secs(5),
+                hold: Duration::from_secs(20),
             },
             path: None,
         }

@@ -50,23 +50,46 @@ pub struct LabView {
     pub state: Arc<LabState>,
 }
 
-/// How long workers of an interactive run stay by default, so that a person sees them.
-const HOLD_MS: u32 = 3_000;
+/// What every run started from the screen begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Watched {
+    /// How long workers stay after their work, so that a person can look at them and signal them; milliseconds.
+    pub hold_ms: u32,
+    /// After how long a run is killed, not counting `hold_ms`; milliseconds.
+    pub timeout_ms: u64,
+}
 
-impl Default for LabView {
+impl Default for Watched {
     fn default() -> Self {
-        let specs = SYSTEMS.iter().map(interactive).collect();
-        Self { system: 0, field: 0, specs, state: Arc::default() }
+        Self { hold_ms: 20_000, timeout_ms: 60_000 }
     }
 }
 
-/// A system's defaults for a person who watches: the workers stay a while.
-#[must_use]
-pub fn interactive(system: &System) -> RunSpec {
-    RunSpec { hold_ms: HOLD_MS, ..system.defaults() }
+impl Watched {
+    fn spec(self, system: &System) -> RunSpec {
+        RunSpec {
+            hold_ms: self.hold_ms,
+            timeout_ms: self.timeout_ms.saturating_add(u64::from(self.hold_ms)),
+            ..system.defaults()
+        }
+    }
 }
 
 impl LabView {
+    /// The first system chosen, no runs.
+    #[must_use]
+    pub fn new(watched: Watched) -> Self {
+        let specs = SYSTEMS.iter().map(|s| watched.spec(s)).collect();
+        Self { system: 0, field: 0, specs, state: Arc::default() }
+    }
+
+    /// The run of a system with its default parameters, which becomes the chosen one.
+    pub fn quick(&mut self, system: usize, watched: Watched) -> RunSpec {
+        self.system = system.min(SYSTEMS.len() - 1);
+        self.field = 0;
+        watched.spec(self.chosen())
+    }
+
     /// The chosen system.
     #[must_use]
     pub fn chosen(&self) -> &'static System {
@@ -213,7 +236,7 @@ mod tests {
 
     #[test]
     fn every_system_has_a_form_whose_fields_can_be_changed_and_read() {
-        let mut view = LabView::default();
+        let mut view = LabView::new(Watched::default());
         for i in 0..SYSTEMS.len() {
             view.system = i;
             for f in 0..view.fields().len() {

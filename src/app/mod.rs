@@ -21,6 +21,7 @@ use std::sync::Arc;
 use crate::columns::{Column, Row};
 use crate::derive::Model;
 use crate::kernel::source::Needs;
+use crate::lab::run::RunId;
 use crate::snapshot::ProcKey;
 
 use actions::Context;
@@ -71,6 +72,8 @@ pub struct App {
     pub visible_columns: Vec<&'static Column>,
     /// The row that was selected by hand; `None`: the top.
     anchor: Option<RowKey>,
+    /// A run launched from the table, whose root the cursor goes to when it appears.
+    expected: Option<RunId>,
     token: u64,
     now_ns: u64,
 }
@@ -82,7 +85,6 @@ impl App {
         Self {
             model: None,
             visible_columns: options.columns.clone(),
-            options,
             lines: Vec::new(),
             cursor: 0,
             scroll: 0,
@@ -92,12 +94,14 @@ impl App {
             screen: Screen::Processes,
             layer: None,
             notice: None,
-            lab: LabView::default(),
+            lab: LabView::new(options.watched),
             events: EventsLog::default(),
             history: History::default(),
             paused: false,
             follow: false,
             anchor: None,
+            expected: None,
+            options,
             token: 0,
             now_ns: 0,
         }

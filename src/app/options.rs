@@ -6,6 +6,8 @@ use crate::columns::{self, Column, Order};
 use crate::query::{Filter, TextMatch};
 use crate::snapshot::ProcKey;
 
+use super::lab_view::Watched;
+
 /// A whole screen of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Screen {
@@ -63,6 +65,8 @@ pub struct Options {
     pub readonly: bool,
     /// Unicode or ASCII drawing.
     pub unicode: bool,
+    /// How long runs of the lab stay to be looked at.
+    pub watched: Watched,
 }
 
 impl Options {
@@ -97,6 +101,7 @@ impl Default for Options {
             folded: HashSet::new(),
             readonly: false,
             unicode: true,
+            watched: Watched::default(),
         }
     }
 }

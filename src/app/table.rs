@@ -22,6 +22,26 @@ impl App {
         self.tagged.retain(|key| model.index_of(key.pid).is_some_and(|i| model.now.processes[i].key == *key));
         self.model = Some(model);
         self.rebuild();
+        self.meet_expected();
+    }
+
+    /// Puts the cursor on the first row of the run that was just launched, with its family below it on screen.
+    fn meet_expected(&mut self) {
+        let Some(run) = self.expected.and_then(|id| self.lab.state.run(id)) else { return };
+        let root = run.root_pid;
+        if run.ended() {
+            self.expected = None;
+        }
+        let of_root = |l: &rows::Line| matches!(l.key, RowKey::Process(key) if Some(key.pid) == root);
+        if let Some(at) = self.lines.iter().position(of_root) {
+            self.expected = None;
+            self.cursor = at;
+            if at >= self.scroll + self.page / 2 {
+                self.scroll = at.saturating_sub(self.page / 3);
+            }
+            self.clamp();
+            self.hold();
+        }
     }
 
     /// Makes the lines anew and keeps the selection on its row.

@@ -2,12 +2,12 @@
 
 use crate::columns::{self, Column};
 use crate::lab::catalog::SYSTEMS;
+use crate::lab::run::RunId;
 use crate::text::{Charset, sanitize};
 
 use super::App;
 use super::actions;
 use super::key::{Code, Key};
-use super::lab_view::interactive;
 use super::layer::{Input, InputKind, Layer, Menu, MenuKind, SignalDialog};
 use super::msg::{Command, Effect, Msg, Notice, Pointed};
 use super::options::Screen;
@@ -49,6 +49,8 @@ impl App {
     }
 
     fn key(&mut self, key: Key) -> Vec<Effect> {
+        // Whoever presses keys decides where the cursor is.
+        self.expected = None;
         if key == Key::ctrl('c') {
             return vec![Effect::Quit];
         }
@@ -287,14 +289,18 @@ impl App {
 
     /// Launches the system with this quick key.
     pub(super) fn quick_launch(&mut self, letter: char) -> Vec<Effect> {
-        match SYSTEMS.iter().find(|s| s.quick_key == Some(letter)) {
-            Some(system) => {
-                self.tell(Notice::info(format!("launching {}: X stops it, L shows it in the lab", system.id)));
-                if self.screen == Screen::Processes && !self.options.tree {
-                    self.options.tree = true;
-                    self.rebuild();
+        match SYSTEMS.iter().position(|s| s.quick_key == Some(letter)) {
+            Some(index) => {
+                let spec = self.lab.quick(index, self.options.watched);
+                self.tell(Notice::info(format!("launching {}: X stops it, L shows it in the lab", spec.system)));
+                if self.screen == Screen::Processes {
+                    if !self.options.tree {
+                        self.options.tree = true;
+                        self.rebuild();
+                    }
+                    self.expected = Some(RunId(self.lab.state.runs.last().map_or(0, |r| r.id.0) + 1));
                 }
-                vec![Effect::Launch(interactive(system))]
+                vec![Effect::Launch(spec)]
             }
             None => {
                 self.tell(Notice::bad(format!("n {letter} launches nothing; n shows the letters that do")));

@@ -176,7 +176,7 @@ pub const KEYS: &[Key] = &[
     Key {
         section: "lab",
         name: "hold_ms",
-        example: "5000",
+        example: "20000",
         help: "How long workers of a run started in the program stay after their work, so that you can look at them, 0 to 3600000.",
         set: |c, v| put(&mut c.lab.hold, whole(v, 0, 3_600_000).map(|ms| Duration::from_millis(u64::from(ms)))),
     },

@@ -16,6 +16,7 @@ use ratatui::layout::Rect;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::App;
+use crate::app::lab_view::Watched;
 use crate::app::msg::{Effect, Msg, Notice};
 use crate::app::options::{Options, Screen};
 use crate::clock::{Clock as _, SystemClock};
@@ -85,6 +86,10 @@ fn options(config: &Config) -> anyhow::Result<Options> {
         filter,
         readonly: config.readonly,
         unicode: config.unicode,
+        watched: Watched {
+            hold_ms: u32::try_from(config.lab.hold.as_millis()).unwrap_or(u32::MAX),
+            timeout_ms: u64::try_from(config.lab.timeout.as_millis()).unwrap_or(u64::MAX),
+        },
         ..Options::default()
     })
 }
