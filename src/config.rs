@@ -128,7 +128,7 @@ fn default_column(id: &str) -> &'static Column {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("{path}: {source}")]
+    #[error("the config file {path} cannot be read")]
     Unreadable {
         /// Which.
         path: PathBuf,

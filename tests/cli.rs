@@ -50,7 +50,10 @@ fn a_bad_config_key_is_named_with_its_line() {
     std::fs::write(&path, "tree = true\n\ndealy = 2\n").unwrap();
     let name = path.to_str().unwrap();
     assert_refused(&["--config", name, "ps"], &[&format!("{name}:3:1: unknown key \"dealy\": did you mean \"delay\"?")]);
-    assert_refused(&["ps", "--config", "/nonexistent/x.toml"], &["/nonexistent/x.toml: No such file"]);
+    assert_refused(
+        &["ps", "--config", "/nonexistent/x.toml"],
+        &["the config file /nonexistent/x.toml cannot be read: No such file"],
+    );
 }
 
 #[test]

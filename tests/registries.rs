@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use concmon::app::actions::{self, ACTIONS, Context};
 use concmon::columns::{self, COLUMNS};
 use concmon::config::KEYS;
 use concmon::lab::catalog::{self, Backend, SYSTEMS, TaskKind};
@@ -29,6 +30,24 @@ fn assert_sentence(of: &str, text: &str) {
     assert!(text.ends_with('.'), "{of}: {text:?} ends with a full stop");
     assert!(!text.contains("  ") && text.trim() == text, "{of}: {text:?} has stray blanks");
     assert!(text.len() > 10, "{of}: {text:?} says something");
+}
+
+#[test]
+fn actions_are_sound() {
+    assert_unique("action id", ACTIONS.iter().map(|a| a.id));
+    for context in [Context::Everywhere, Context::Table, Context::Lab, Context::Events] {
+        let names: Vec<String> =
+            ACTIONS.iter().filter(|a| a.context == context).flat_map(|a| a.keys).map(ToString::to_string).collect();
+        assert_unique(context.title(), names.iter().map(String::as_str));
+    }
+    for action in ACTIONS {
+        assert!(action.help.len() > 5 && action.help.trim() == action.help, "{}: help says something", action.id);
+        assert!(!action.keys.is_empty(), "{} has a key", action.id);
+        for key in action.keys {
+            let meant = actions::find(*key, action.context).map(|a| a.id);
+            assert_eq!(meant, Some(action.id), "{key} in {}", action.context.title());
+        }
+    }
 }
 
 #[test]
@@ -148,12 +167,21 @@ fn systems_table() -> String {
 
 /// The README's generated sections: name and content.
 fn generated() -> Vec<(&'static str, String)> {
-    vec![("systems", systems_table()), ("columns", columns_table()), ("config", config_table())]
+    vec![("systems", systems_table()), ("keys", keys_table()), ("columns", columns_table()), ("config", config_table())]
 }
 
 /// Text as a cell of a Markdown table.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|")
+}
+
+fn keys_table() -> String {
+    let mut out = String::from("| keys | where | what they do |\n|---|---|---|\n");
+    for a in ACTIONS {
+        let keys: Vec<String> = a.keys.iter().map(|k| format!("`{}`", cell(&k.to_string()))).collect();
+        writeln!(out, "| {} | {} | {} |", keys.join(" "), a.context.title(), cell(a.help)).unwrap();
+    }
+    out
 }
 
 fn columns_table() -> String {

@@ -48,6 +48,8 @@ pub struct LabView {
     specs: Vec<RunSpec>,
     /// The runs as published.
     pub state: Arc<LabState>,
+    /// Where the time axis of a run that is still on ends, monotonic nanoseconds; whoever draws tells.
+    pub now_ns: u64,
 }
 
 /// What every run started from the screen begins with.
@@ -80,7 +82,7 @@ impl LabView {
     #[must_use]
     pub fn new(watched: Watched) -> Self {
         let specs = SYSTEMS.iter().map(|s| watched.spec(s)).collect();
-        Self { system: 0, field: 0, specs, state: Arc::default() }
+        Self { system: 0, field: 0, specs, state: Arc::default(), now_ns: 0 }
     }
 
     /// The run of a system with its default parameters, which becomes the chosen one.

@@ -190,7 +190,7 @@ impl App {
         if let Some(p) = &self.options.pids {
             parts.push(format!("{} chosen pids", p.len()));
         }
-        (!parts.is_empty()).then(|| parts.join(" · "))
+        (!parts.is_empty()).then(|| parts.join(if self.options.unicode { " · " } else { ", " }))
     }
 }
 

@@ -23,6 +23,11 @@ pub(super) struct FileText {
 /// The file the user named, which must exist, or the usual one, which need not.
 pub(super) fn read(named: Option<&Path>, usual: Option<&Path>) -> Result<Option<FileText>, ConfigError> {
     let Some(path) = named.or(usual) else { return Ok(None) };
+    // Below somebody else's home, as after `su` without `-`, the usual file is not this user's: one that cannot even be asked about.
+    let denied = |path: &Path| std::fs::metadata(path).is_err_and(|e| e.kind() == std::io::ErrorKind::PermissionDenied);
+    if named.is_none() && denied(path) {
+        return Ok(None);
+    }
     match read_bounded(path) {
         Err(ConfigError::Unreadable { source, .. })
             if named.is_none() && matches!(source.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) =>

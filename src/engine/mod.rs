@@ -278,6 +278,7 @@ impl Engine {
         }
         let area = self.area();
         self.fit(area);
+        self.app.lab.now_ns = crate::clock::monotonic_ns();
         let (app, theme) = (&self.app, &self.theme);
         let mut out = stdout();
         crossterm::execute!(out, crossterm::terminal::BeginSynchronizedUpdate)?;

@@ -11,7 +11,7 @@ use crate::derive::{CpuShare, Model};
 use crate::snapshot::{EventTier, State};
 use crate::text::{Charset, sanitize_str};
 
-use super::pen::Pen;
+use super::pen::{Pen, dot};
 use super::theme::Theme;
 
 /// Draws as many of its lines as `area` has.
@@ -32,7 +32,7 @@ fn title(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
             pen.put("  ", theme.text).put(&host, theme.strong);
         }
         if area.width >= 100 {
-            pen.put(&format!(" · {} cpus", model.host.cpus.len()), theme.dim);
+            pen.put(&format!(" {} {} cpus", dot(app.options.unicode), model.host.cpus.len()), theme.dim);
         }
         if let Some(up) = model.now.host.uptime_ns {
             pen.put(&format!("  up {}", uptime(up / 1_000_000_000)), theme.dim);

@@ -149,8 +149,7 @@ fn lanes(app: &App, run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer) -
         .flat_map(|w| [w.ready_ns, w.exited_ns].into_iter().chain(w.spans.iter().map(|s| s.end_ns)))
         .flatten()
         .max();
-    let end =
-        if run.ended() { last.unwrap_or(start + 1) } else { crate::clock::monotonic_ns().max(last.unwrap_or(0)) }.max(start + 1);
+    let end = if run.ended() { last.unwrap_or(start + 1) } else { app.lab.now_ns.max(last.unwrap_or(0)) }.max(start + 1);
     let mut line = 0;
     if area.height == 0 {
         return 0;

@@ -6,6 +6,12 @@ use ratatui::style::Style;
 
 use crate::text;
 
+/// What divides two facts on a line.
+#[must_use]
+pub fn dot(unicode: bool) -> &'static str {
+    if unicode { "·" } else { "-" }
+}
+
 /// Writes along one line.
 pub struct Pen<'a> {
     buffer: &'a mut Buffer,

@@ -10,7 +10,7 @@ use crate::columns::{self, Align, Row, Value};
 use crate::text::{self, Charset};
 
 use super::layout::{GUTTER, Layout, Slot};
-use super::pen::Pen;
+use super::pen::{Pen, dot};
 use super::theme::Theme;
 
 /// Draws heads and rows.
@@ -76,7 +76,7 @@ fn banner(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     }
     let tail = match app.tagged.len() {
         0 => format!(" {} rows ", app.lines.len()),
-        n => format!(" {n} tagged · {} rows ", app.lines.len()),
+        n => format!(" {n} tagged {} {} rows ", dot(app.options.unicode), app.lines.len()),
     };
     let start = area.right().saturating_sub(u16::try_from(text::width(&tail)).unwrap_or(0));
     while pen.x() < start {

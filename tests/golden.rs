@@ -1,0 +1,339 @@
+//! Frames of every screen as text, made from a `/proc` that holds still: at three sizes, in two themes, and in ASCII without colour.
+//!
+//! After a wanted change: `UPDATE_GOLDEN=1 cargo test --test golden`, then look at the difference of the files in `tests/golden/`.
+//! Under a frame stand its styles, one line per row that has any: `from-to:letter` in cells, the letters explained at the end.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot prepare its stage has failed")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use concmon::app::App;
+use concmon::app::key::{Code, Key};
+use concmon::app::msg::{Effect, Msg};
+use concmon::app::options::Options;
+use concmon::app::target::FrozenTarget;
+use concmon::derive::Deriver;
+use concmon::kernel::ProcSource;
+use concmon::kernel::source::{Needs, Request, Source};
+use concmon::lab::catalog;
+use concmon::lab::launcher::LabState;
+use concmon::lab::protocol::Creation;
+use concmon::lab::run::{Costs, FamilyMember, Run, RunId, RunPhase, ShapeCheck, Summary, Worker};
+use concmon::snapshot::{EventKind, ExitStatus, Identity, LifecycleEvent, Snapshot};
+use concmon::ui;
+use concmon::ui::layout::Layout;
+use concmon::ui::theme::Theme;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use support::fake_proc::{Fake, FakeProc};
+
+const SIZES: [(u16, u16); 3] = [(80, 24), (140, 40), (220, 60)];
+/// When the second sample was taken, after boot.
+const NOW_NS: u64 = 1_000_500_000_000;
+
+/// A small web shop: a server with workers, a database with threads, a stopped job, a zombie, and a name made to do harm.
+fn fill(proc: &FakeProc, second: bool) {
+    let more = u64::from(second);
+    let idle = 20_000 + 60 * more;
+    proc.write(
+        "stat",
+        format!(
+            "cpu  {} 20 300 {} 50 6 7 8 0 0\ncpu0 {} 10 150 {idle} 25 3 3 4 0 0\ncpu1 500 10 150 {} 25 3 4 4 0 0\nbtime 1700000000\n",
+            1000 + 40 * more,
+            idle + 20_000 + 100 * more,
+            500 + 40 * more,
+            20_000 + 100 * more
+        ),
+    );
+    if second {
+        proc.remove(299);
+    } else {
+        proc.add(Fake::new(299).ppid(300).comm("nginx").cmdline(&["nginx: worker process"]).memory(70_000, 14_000));
+    }
+    proc.add(Fake::new(1).ppid(0).comm("systemd").cmdline(&["/sbin/init"]).memory(22_000, 12_000));
+    proc.add(Fake::new(20).kernel_thread().comm("kworker/0:1"));
+    proc.add(Fake::new(300).comm("nginx").cmdline(&["nginx: master process", "/usr/sbin/nginx"]).memory(66_000, 9_000));
+    for (index, pid) in (301..305).enumerate() {
+        let more = more * u64::from(index == 1);
+        let busy = 60 * more + 10;
+        let ran = Fake::new(pid).ppid(300).comm("nginx").cmdline(&["nginx: worker process"]).memory(70_000, 14_000);
+        proc.add(ran.times(busy, 5).ran(1 + more, 1_000_000 + 600_000_000 * more).state(if index == 1 { 'R' } else { 'S' }));
+    }
+    let database =
+        Fake::new(400).comm("postgres").cmdline(&["/usr/bin/postgres", "-D", "/var/lib/postgres"]).memory(900_000, 410_000);
+    proc.add(
+        database.thread(401, "checkpointer", 'S', 3, 1).thread(402, "walwriter", 'D', 4, 1 + more).times(500 + 20 * more, 40),
+    );
+    proc.add(Fake::new(500).comm("job").cmdline(&["./job", "--forever"]).state('T').nice(10));
+    proc.add(Fake::new(501).ppid(500).comm("child").zombie());
+    proc.add(Fake::new(600).comm(b") R 1 (\x1b[31m").cmdline(&["evil\x1b]0;pwned\x07", "\u{202e}txt.exe", "two\nlines", "漢字"]));
+}
+
+fn sample(source: &mut ProcSource, at_ns: u64) -> Snapshot {
+    let needs = Needs::all();
+    let mut snapshot = source.sample(&Request::basic(needs)).unwrap();
+    snapshot.taken_ns = at_ns;
+    snapshot.host.uptime_ns = Some(at_ns);
+    (snapshot.report.sample_cpu_ns, snapshot.report.sample_wall_ns) = (400_000, 600_000);
+    for process in &mut snapshot.processes {
+        // Whoever runs the test owns the files.
+        let (uid, user) = if process.key.pid < 400 { (0, "root") } else { (1000, "maria") };
+        process.identity = Arc::new(Identity { uid: Some(uid), user: Some(user.into()), ..(*process.identity).clone() });
+    }
+    snapshot
+}
+
+fn app(options: Options) -> App {
+    let mut deriver = Deriver::new(60_000_000_000);
+    let mut app = App::new(options);
+    let proc = FakeProc::new();
+    fill(&proc, false);
+    let mut source = ProcSource::with_system(proc.root(), proc.system()).unwrap();
+    app.update(Msg::Sample(Arc::new(deriver.step(sample(&mut source, NOW_NS - 1_000_000_000)))));
+    fill(&proc, true);
+    let mut second = sample(&mut source, NOW_NS);
+    second.events = events();
+    app.update(Msg::Sample(Arc::new(deriver.step(second))));
+    app
+}
+
+/// Worker 304 was forked half a second ago, and 299 ended.
+fn events() -> Vec<LifecycleEvent> {
+    let fork = EventKind::Fork { parent_tgid: 300, parent_tid: 300, child_tgid: 304, child_tid: 304 };
+    let exit = EventKind::Exit { tgid: 299, tid: 299, status: ExitStatus::Signal { signal: 15, core: false } };
+    vec![LifecycleEvent { at_ns: NOW_NS - 500_000_000, kind: fork }, LifecycleEvent { at_ns: NOW_NS - 250_000_000, kind: exit }]
+}
+
+/// A run of `native/forkserver` with two workers, as it is while they stay.
+fn lab() -> LabState {
+    let mut spec = catalog::find("native/forkserver").unwrap().defaults();
+    (spec.workers, spec.tasks) = (2, 10);
+    let mut run = Run::new(RunId(1), spec, 1_000);
+    run.phase = RunPhase::Running;
+    run.root_pid = Some(700);
+    let member = |pid, ppid, rss| FamilyMember { pid, ppid, state: 'S', nlwp: 1, rss_bytes: Some(rss) };
+    run.family =
+        vec![member(700, 699, 4 << 20), member(701, 700, 3 << 20), member(702, 701, 700 << 10), member(703, 701, 696 << 10)];
+    run.workers = (0..2)
+        .map(|index| Worker {
+            index,
+            pid: Some(702 + i32::try_from(index).unwrap()),
+            tid: Some(702 + i32::try_from(index).unwrap()),
+            how: Some(Creation::ForkServer),
+            requested_ns: Some(2_000),
+            ready_ns: Some(302_000),
+            exited_ns: None,
+            status: None,
+            spans: Vec::new(),
+        })
+        .collect();
+    run.costs = Costs {
+        creation_ns: Some(Summary { count: 2, min: 280e3, median: 300e3, p90: 320e3, max: 320e3 }),
+        wall_ns: Some(12_300_000),
+        user_ns: Some(4_000_000),
+        peak_rss_bytes: Some(9 << 20),
+        ..Costs::default()
+    };
+    let met =
+        |what: &str, met| ShapeCheck { what: what.into(), met, expected: "4".into(), seen: if met { "4" } else { "3" }.into() };
+    run.shape = vec![met("pids", true), met("parents", false)];
+    LabState { runs: vec![Arc::new(run)] }
+}
+
+/// A screen: what is done to the opened program before it is drawn.
+struct Scene {
+    name: &'static str,
+    options: fn() -> Options,
+    keys: &'static [Key],
+}
+
+const SCENES: &[Scene] = &[
+    Scene { name: "list", options: Options::default, keys: &[] },
+    Scene { name: "tree", options: tree, keys: &[Key::plain(Code::Down), Key::plain(Code::Down), Key::char(' ')] },
+    Scene { name: "threads", options: threads, keys: &[] },
+    Scene { name: "help", options: Options::default, keys: &[Key::f(1)] },
+    Scene { name: "signal", options: tree, keys: &[Key::plain(Code::Down), Key::char(' '), Key::f(9)] },
+    Scene { name: "explain", options: Options::default, keys: &[Key::char('E')] },
+    Scene { name: "sort", options: Options::default, keys: &[Key::f(6)] },
+    Scene { name: "launch", options: Options::default, keys: &[Key::char('n')] },
+    Scene { name: "filter", options: filtered, keys: &[] },
+    Scene {
+        name: "bad-filter",
+        options: Options::default,
+        keys: &[Key::f(4), Key::char('c'), Key::char('p'), Key::char('x'), Key::char('>')],
+    },
+    Scene { name: "readonly", options: readonly, keys: &[Key::f(9)] },
+    Scene { name: "lab", options: Options::default, keys: &[Key::char('n'), Key::char('v'), Key::char('L')] },
+    Scene { name: "events", options: Options::default, keys: &[Key::char('3')] },
+];
+
+fn tree() -> Options {
+    Options { tree: true, ..Options::default() }
+}
+
+fn threads() -> Options {
+    Options { tree: true, threads: true, kernel_threads: true, ..Options::default() }
+}
+
+fn readonly() -> Options {
+    Options { readonly: true, ..Options::default() }
+}
+
+fn filtered() -> Options {
+    Options { filter: Some(concmon::query::Filter::parse("user=maria and rss>5M").unwrap()), ..Options::default() }
+}
+
+fn frame(scene: &Scene, theme: &Theme, unicode: bool, (width, height): (u16, u16)) -> Buffer {
+    let mut app = app(Options { unicode, ..(scene.options)() });
+    let area = Rect::new(0, 0, width, height);
+    fit(&mut app, area);
+    for key in scene.keys {
+        for effect in app.update(Msg::Key(*key)) {
+            answer(&mut app, &effect);
+        }
+    }
+    fit(&mut app, area);
+    let mut buffer = Buffer::empty(area);
+    ui::draw(&app, theme, area, &mut buffer);
+    buffer
+}
+
+/// What the engine would answer.
+fn answer(app: &mut App, effect: &Effect) {
+    match effect {
+        Effect::Freeze { token, keys } => {
+            let problem =
+                |pid| (pid == 1).then(|| "process 1 keeps the machine alive and is never signalled from here".to_owned());
+            let frozen = |key: &concmon::snapshot::ProcKey| FrozenTarget {
+                key: *key,
+                name: format!("name-{}", key.pid),
+                problem: problem(key.pid),
+            };
+            app.update(Msg::Frozen { token: *token, targets: keys.iter().map(frozen).collect() });
+        }
+        Effect::Launch(_) => {
+            app.update(Msg::Lab(Arc::new(lab())));
+        }
+        _ => {}
+    }
+}
+
+fn fit(app: &mut App, area: Rect) {
+    let layout = Layout::new(app, area);
+    app.lab.now_ns = 13_000_000;
+    app.page = usize::from(layout.body.height);
+    app.visible_columns = layout.slots.iter().map(|s| s.column).collect();
+    app.update(Msg::Resized { width: area.width, height: area.height });
+}
+
+fn text(buffer: &Buffer) -> String {
+    let mut out = String::new();
+    for y in 0..buffer.area.height {
+        let mut line = String::new();
+        let mut skip = 0;
+        for x in 0..buffer.area.width {
+            let symbol = buffer[(x, y)].symbol();
+            if skip == 0 {
+                line.push_str(symbol);
+                skip = unicode_width::UnicodeWidthStr::width(symbol).max(1);
+            }
+            skip -= 1;
+        }
+        writeln!(out, "{}", line.trim_end()).unwrap();
+    }
+    out
+}
+
+fn styles(buffer: &Buffer) -> String {
+    let plain = Style::reset();
+    let mut letters: BTreeMap<String, char> = BTreeMap::new();
+    let mut out = String::new();
+    for y in 0..buffer.area.height {
+        let mut spans = Vec::new();
+        let mut x = 0;
+        while x < buffer.area.width {
+            let style = buffer[(x, y)].style();
+            let from = x;
+            while x < buffer.area.width && buffer[(x, y)].style() == style {
+                x += 1;
+            }
+            if style != plain && style != Style::default() {
+                let name =
+                    format!("{:?} on {:?} {:?}", style.fg.unwrap_or_default(), style.bg.unwrap_or_default(), style.add_modifier);
+                let next = char::from_u32(u32::from('a') + u32::try_from(letters.len()).unwrap()).unwrap();
+                spans.push(format!("{from}-{}:{}", x - 1, letters.entry(name).or_insert(next)));
+            }
+        }
+        if !spans.is_empty() {
+            writeln!(out, "{y:2} {}", spans.join(" ")).unwrap();
+        }
+    }
+    for (name, letter) in letters {
+        writeln!(out, "{letter} = {name}").unwrap();
+    }
+    out
+}
+
+/// Compares with a file, or writes it.
+fn check(name: &str, now: &str, wrong: &mut Vec<String>) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("{name}.txt"));
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, now).unwrap();
+        return;
+    }
+    let before = std::fs::read_to_string(&path).unwrap_or_default();
+    if before != now {
+        let line = before.lines().zip(now.lines()).position(|(a, b)| a != b).unwrap_or(0);
+        let of = |text: &str| text.lines().nth(line).unwrap_or("").to_owned();
+        wrong.push(format!("{name}, line {}:\n  was {}\n  is  {}", line + 1, of(&before), of(now)));
+    }
+}
+
+#[test]
+fn every_screen_looks_as_it_was_last_approved() {
+    let mut wrong = Vec::new();
+    for scene in SCENES {
+        for size in SIZES {
+            let name = format!("{}-{}x{}", scene.name, size.0, size.1);
+            let dark = frame(scene, &Theme::named("default", true).unwrap(), true, size);
+            let light = frame(scene, &Theme::named("light", true).unwrap(), true, size);
+            assert_eq!(text(&dark), text(&light), "a theme changes colours only");
+            check(&name, &format!("{}--- default\n{}--- light\n{}", text(&dark), styles(&dark), styles(&light)), &mut wrong);
+            let mono = frame(scene, &Theme::named("mono", true).unwrap(), false, size);
+            check(&format!("{name}-ascii"), &text(&mono), &mut wrong);
+            assert_ascii(scene, &mono);
+        }
+    }
+    let count = wrong.len();
+    wrong.truncate(5);
+    assert!(wrong.is_empty(), "{count} frames changed; UPDATE_GOLDEN=1 approves them. The first:\n{}", wrong.join("\n"));
+}
+
+/// What a terminal without UTF-8 gets is ASCII, and without colour.
+fn assert_ascii(scene: &Scene, buffer: &Buffer) {
+    for cell in buffer.content() {
+        assert!(cell.symbol().is_ascii(), "{}: {:?} in an ASCII frame", scene.name, cell.symbol());
+        let style = cell.style();
+        let colour = |c: Option<ratatui::style::Color>| c.is_some_and(|c| c != ratatui::style::Color::Reset);
+        assert!(!colour(style.fg) && !colour(style.bg), "{}: colour in a mono frame", scene.name);
+    }
+}
+
+/// Whatever the size, every scene is drawn without a panic, and no other process's escape sequence reaches a cell.
+#[test]
+fn every_screen_survives_every_size() {
+    let theme = Theme::named("default", true).unwrap();
+    for scene in SCENES {
+        for size in [(1, 1), (2, 2), (3, 30), (20, 5), (21, 110), (60, 10), (300, 6), (400, 120)] {
+            let buffer = frame(scene, &theme, true, size);
+            let hostile = |c: char| c.is_control() || matches!(c, '\u{202e}' | '\u{200b}');
+            assert!(!buffer.content().iter().any(|cell| cell.symbol().chars().any(hostile)), "{} at {size:?}", scene.name);
+        }
+    }
+}
