@@ -187,6 +187,19 @@ fn a_storm_of_sizes_leaves_a_whole_frame() {
     quit(pty);
 }
 
+/// Input is drawn when it comes, not when the next sample does: that one is a minute away.
+#[test]
+fn a_key_is_drawn_at_once() {
+    let mut pty = open(30, 100, &["-d", "60"]);
+    for round in 0..10 {
+        pty.send(&bytes("F1"));
+        pty.wait_until("the help", |screen| screen.contents().contains(" Help "));
+        pty.send(&bytes("Esc"));
+        pty.wait_until(&format!("the table again, round {round}"), |screen| !screen.contents().contains(" Help "));
+    }
+    quit(pty);
+}
+
 #[test]
 fn the_mouse_selects_sorts_and_scrolls() {
     let mut pty = open(40, 160, &[]);

@@ -5,11 +5,12 @@ mod targets;
 
 use std::collections::HashSet;
 use std::io::{Stdout, stdout};
+use std::task::Poll;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use crossterm::event::{Event, EventStream};
-use futures_util::{FutureExt as _, StreamExt as _};
+use futures_util::StreamExt as _;
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
@@ -139,7 +140,7 @@ impl Engine {
                 () = Signals::ended(&mut signals.end) => break,
                 _ = signals.stop.recv() => self.suspend()?,
                 event = input.next() => match event {
-                    Some(Ok(event)) => self.input(&event, &mut input)?,
+                    Some(Ok(event)) => self.input(event, &mut input).await?,
                     // The terminal is gone: nothing to draw on, nobody to ask.
                     Some(Err(_)) | None => break,
                 },
@@ -179,8 +180,8 @@ impl Engine {
     }
 
     /// One event and all that wait behind it: a wheel's storm is one frame.
-    fn input(&mut self, event: &Event, input: &mut EventStream) -> anyhow::Result<()> {
-        let mut next = Some(event.clone());
+    async fn input(&mut self, event: Event, input: &mut EventStream) -> anyhow::Result<()> {
+        let mut next = Some(event);
         while let Some(event) = next.take() {
             if matches!(event, Event::Resize(..)) {
                 // A terminal that shrank and grew back before we looked has lost what the last frame drew.
@@ -194,9 +195,7 @@ impl Engine {
             if self.leaving {
                 return Ok(());
             }
-            if let Some(Some(Ok(event))) = input.next().now_or_never() {
-                next = Some(event);
-            }
+            next = waiting(input).await;
         }
         Ok(())
     }
@@ -292,6 +291,16 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// The next event if it is there already. Asked with this task's own waker: the stream keeps the first it is given until an event
+/// comes, and one that wakes nobody would leave that event lying until the next tick.
+async fn waiting(input: &mut EventStream) -> Option<Event> {
+    std::future::poll_fn(|context| match input.poll_next_unpin(context) {
+        Poll::Ready(event) => Poll::Ready(event.and_then(Result::ok)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }
 
 /// A process's name as last sampled.
