@@ -200,6 +200,22 @@ fn a_key_is_drawn_at_once() {
     quit(pty);
 }
 
+/// The kernel's type information takes some 40 MiB while it is parsed: that is done by a process which is gone afterwards.
+#[test]
+fn loading_the_better_tier_leaves_no_peak_of_memory() {
+    if let Err(error) = concmon::kernel::BpfSource::load() {
+        eprintln!("SKIPPED: {error}");
+        return;
+    }
+    let pty = open(30, 140, &["-d", "0.2"]);
+    pty.wait_text("bpf ");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", pty.pid())).unwrap();
+    let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap();
+    let peak_kib: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(peak_kib < 32 * 1024, "{peak_kib} KiB at the most");
+    quit(pty);
+}
+
 #[test]
 fn the_mouse_selects_sorts_and_scrolls() {
     let mut pty = open(40, 160, &[]);

@@ -18,7 +18,7 @@ mod system;
 mod users;
 
 pub use auto_source::{AutoSource, SourceChoice};
-pub use bpf::BpfSource;
+pub use bpf::{BpfSource, dispatch as bpf_loader};
 pub use host::HostReader;
 pub use job::stop_job;
 pub use proc_source::ProcSource;

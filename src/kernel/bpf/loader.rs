@@ -61,6 +61,16 @@ impl TaskIterator {
         Ok(Self { link })
     }
 
+    /// What holds it in the kernel, and is all of it.
+    pub(super) fn link(&self) -> BorrowedFd<'_> {
+        self.link.as_fd()
+    }
+
+    /// One that another process has loaded.
+    pub(super) fn from_link(link: OwnedFd) -> Self {
+        Self { link }
+    }
+
     /// A descriptor from which all tasks can be read once.
     ///
     /// # Errors
@@ -92,7 +102,7 @@ fn bpf(command: libc::c_int, attributes: &[u32; 16]) -> std::io::Result<OwnedFd>
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-fn check_privilege() -> Result<(), BpfUnavailable> {
+pub(super) fn check_privilege() -> Result<(), BpfUnavailable> {
     let effective = capabilities(None).map(|sets| sets.effective).unwrap_or(CapabilitySet::empty());
     let needed = CapabilitySet::BPF | CapabilitySet::PERFMON;
     if effective.contains(needed) || effective.contains(CapabilitySet::SYS_ADMIN) {

@@ -2,12 +2,14 @@
 //! machine. What only changes at exec, and the expensive values of visible rows, come from `/proc` as everywhere.
 
 mod assemble;
+mod child;
 mod hidden;
 mod loader;
 mod record;
 
 use std::sync::Arc;
 
+pub use child::dispatch;
 pub use loader::BpfUnavailable;
 
 use self::assemble::{Assembler, Kept};
@@ -57,7 +59,7 @@ impl BpfSource {
             assembler: Assembler::new(&system),
             system: Arc::new(system),
             fs,
-            iterator: TaskIterator::load()?,
+            iterator: child::load()?,
             buffer: vec![0; READ_BYTES],
             identities: IdentityReader::default(),
             exact: ExactReader::default(),

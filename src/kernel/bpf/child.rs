@@ -1,0 +1,102 @@
+//! Loads the task iterator in a process of its own. Parsing the kernel's type information takes some 40 MiB for a moment: here they
+//! end with the process that needed them, and what comes back over a socket is one descriptor.
+
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    SocketFlags, SocketType, recvmsg, sendmsg, socketpair, sockopt,
+};
+
+use super::loader::{BpfUnavailable, TaskIterator, check_privilege};
+
+/// First argument of the loading process.
+const LOADER: &str = "__bpf-loader";
+/// Loading takes some 100 ms; a machine that thrashes may take longer.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// What stands before the descriptor; any other answer is the reason why there is none.
+const LOADED: &[u8] = b"loaded";
+
+/// Whether this program serves as its own loader when it is executed again: a test or a benchmark does not.
+static SERVES: AtomicBool = AtomicBool::new(false);
+
+/// Loads the iterator and sends it to whoever started this process, if the arguments say so; `None` is the ordinary program.
+pub fn dispatch() -> Option<ExitCode> {
+    if std::env::args_os().nth(1).is_none_or(|first| first != LOADER) {
+        SERVES.store(true, Ordering::Relaxed);
+        return None;
+    }
+    let socket = std::io::stdin();
+    let sent = match TaskIterator::load() {
+        Ok(iterator) => send(socket.as_fd(), LOADED, Some(iterator.link())),
+        Err(error) => send(socket.as_fd(), error.why.as_bytes(), None),
+    };
+    Some(if sent.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The loaded iterator, loaded by a child where the program can be one.
+pub(super) fn load() -> Result<TaskIterator, BpfUnavailable> {
+    check_privilege()?;
+    if !SERVES.load(Ordering::Relaxed) {
+        return TaskIterator::load();
+    }
+    match ask_child() {
+        Ok(answer) => answer,
+        // No process to be had, or it did not survive: the memory is the smaller trouble.
+        Err(_) => TaskIterator::load(),
+    }
+}
+
+fn ask_child() -> std::io::Result<Result<TaskIterator, BpfUnavailable>> {
+    let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    sockopt::set_socket_timeout(&ours, sockopt::Timeout::Recv, Some(PATIENCE))?;
+    let mut child = Command::new("/proc/self/exe")
+        .arg(LOADER)
+        .env_clear()
+        .stdin(Stdio::from(theirs))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let answer = receive(ours.as_fd());
+    if answer.is_err() {
+        // It is our own unreaped child, so the pid is still its own.
+        let _ = child.kill();
+    }
+    child.wait()?;
+    answer
+}
+
+fn send(socket: BorrowedFd<'_>, text: &[u8], descriptor: Option<BorrowedFd<'_>>) -> std::io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let descriptors: Vec<BorrowedFd<'_>> = descriptor.into_iter().collect();
+    if !descriptors.is_empty() {
+        control.push(SendAncillaryMessage::ScmRights(&descriptors));
+    }
+    sendmsg(socket, &[IoSlice::new(text)], &mut control, SendFlags::NOSIGNAL)?;
+    Ok(())
+}
+
+fn receive(socket: BorrowedFd<'_>) -> std::io::Result<Result<TaskIterator, BpfUnavailable>> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut text = [0; 1024];
+    let received = recvmsg(socket, &mut [IoSliceMut::new(&mut text)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    let mut link: Option<OwnedFd> = None;
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+            link = descriptors.into_iter().next().or(link);
+        }
+    }
+    match (&text[..received.bytes.min(text.len())], link) {
+        (LOADED, Some(link)) => Ok(Ok(TaskIterator::from_link(link))),
+        // It ended without a word.
+        ([], _) => Err(std::io::ErrorKind::UnexpectedEof.into()),
+        (why, _) => Ok(Err(BpfUnavailable { why: String::from_utf8_lossy(why).into_owned(), better: None })),
+    }
+}
