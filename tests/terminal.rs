@@ -135,6 +135,37 @@ fn every_way_out_gives_the_terminal_back() {
     }
 }
 
+/// The nice value as the kernel has it.
+fn nice_of(pid: u32) -> i32 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit_once(')').unwrap().1.split_whitespace().nth(16).unwrap().parse().unwrap()
+}
+
+#[test]
+fn f8_makes_the_selected_process_politer() {
+    let marker = Marker::start("nice");
+    let before = nice_of(marker.pid());
+    let mut pty = open(40, 160, &[]);
+    pty.send(&bytes(&format!("/ '{}' Enter", marker.name)));
+    let pid = marker.pid().to_string();
+    pty.wait_until("the marker selected", |screen| screen.contents().lines().any(|l| l.starts_with('>') && l.contains(&pid)));
+    pty.send(&bytes("F8"));
+    pty.wait_until("the new nice value", |_| nice_of(marker.pid()) == before + 1);
+    quit(pty);
+}
+
+#[test]
+fn a_terminal_without_a_name_is_refused_with_the_way_out() {
+    for term in ["", "dumb"] {
+        let program = Program { program: CONCMON, args: &[], rows: 24, columns: 80, env: &[("TERM", term)] };
+        let pty = Pty::spawn(&program);
+        assert!(!pty.wait_exit().success());
+        let shown = pty.contents();
+        assert!(shown.contains("TERM") && shown.contains("concmon ps"), "{shown}");
+        pty.assert_restored();
+    }
+}
+
 #[test]
 fn readonly_signals_nobody() {
     let mut marker = Marker::start("ro");
@@ -164,7 +195,8 @@ fn ctrl_z_gives_the_terminal_to_the_shell_and_fg_takes_it_again() {
     pty.send(b"fg\r");
     wait_for_table(&pty);
     pty.send(&bytes("q"));
-    pty.wait_until("the shell's prompt again", |screen| is_restored(screen) && screen.contents().contains("fg"));
+    // The prompt itself: until it is there, what is typed may still be concmon's.
+    pty.wait_until("the shell's prompt again", |screen| is_restored(screen) && screen.contents().trim_end().ends_with("shell>"));
     pty.send(b"echo left with $?\r");
     pty.wait_text("left with 0");
     pty.send(b"exit\r");
