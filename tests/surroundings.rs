@@ -124,6 +124,20 @@ fn in_a_pid_namespace_nothing_of_the_outside_is_shown() {
     });
 }
 
+/// With hidepid=2 only one's own processes are to be seen: a short table, not an error and not invented rows.
+#[test]
+fn with_hidepid_ones_own_processes_are_shown() {
+    let test = "with_hidepid_ones_own_processes_are_shown";
+    let hide = "mount -t proc -o hidepid=2 proc /proc && setpriv --reuid=65534 --regid=65534 --clear-groups \"$@\"; exit $?";
+    inside(test, &["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", hide, "sh"], || {
+        assert!(std::fs::metadata("/proc/1").is_err(), "process 1 is another user's and hidden");
+        let mut source = AutoSource::new("/proc", SourceChoice::Auto).expect("/proc");
+        let snapshot = source.sample(&Request::basic(Needs::empty())).expect("a sample");
+        assert!(me(&snapshot), "one sees oneself");
+        assert!(snapshot.processes.iter().all(|process| process.identity.uid == Some(65534)));
+    });
+}
+
 #[test]
 fn sixty_four_descriptors_are_enough() {
     inside("sixty_four_descriptors_are_enough", &["prlimit", "--nofile=64:64"], || {
