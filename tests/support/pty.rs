@@ -95,7 +95,8 @@ impl Pty {
 
     /// Gives the terminal another size, which sends SIGWINCH.
     pub fn resize(&mut self, rows: u16, columns: u16) {
-        self.seen.0.lock().unwrap().parser.screen_mut().set_size(rows, columns);
+        // The emulator panics when a line wraps on a screen of one row or column; the program is told the true size all the same.
+        self.seen.0.lock().unwrap().parser.screen_mut().set_size(rows.max(2), columns.max(2));
         let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
         self.master.resize(size).expect("the terminal can be resized");
     }
