@@ -4,7 +4,9 @@
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use rustix::net::{
     SocketFlags, SocketType, recvmsg, sendmsg, socketpair, sockopt,
 };
 
+use super::super::job::BIRTHS;
 use super::loader::{BpfUnavailable, TaskIterator, check_privilege};
 
 /// First argument of the loading process.
@@ -55,13 +58,17 @@ pub(super) fn load() -> Result<TaskIterator, BpfUnavailable> {
 fn ask_child() -> std::io::Result<Result<TaskIterator, BpfUnavailable>> {
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
     sockopt::set_socket_timeout(&ours, sockopt::Timeout::Recv, Some(PATIENCE))?;
+    let births = BIRTHS.lock().unwrap_or_else(PoisonError::into_inner);
     let mut child = Command::new("/proc/self/exe")
         .arg(LOADER)
         .env_clear()
         .stdin(Stdio::from(theirs))
         .stdout(Stdio::null())
         .stderr(Stdio::null())
+        // Out of reach of Ctrl-Z, which would only delay what it is waited for.
+        .process_group(0)
         .spawn()?;
+    drop(births);
     let answer = receive(ours.as_fd());
     if answer.is_err() {
         // It is our own unreaped child, so the pid is still its own.
