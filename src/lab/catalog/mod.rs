@@ -1,6 +1,10 @@
 //! The registry of systems: one entry each, from which list, help, README table, parameters and live shape checks derive.
 //!
-//! To add a system: one line in [`SYSTEMS`], and one file in `lab/native/` (or a program in `assets/python/`).
+//! To add a system: one entry in `catalog/native.rs` and one file in `lab/native/`, or one in `catalog/python.rs` and a program in
+//! `assets/python/`.
+
+mod native;
+mod python;
 
 use serde::{Deserialize, Serialize};
 
@@ -251,153 +255,22 @@ pub fn nearest(id: &str) -> Option<&'static str> {
         .map(|(_, id)| id)
 }
 
-const CPU_TASKS: &[TaskKind] = &[TaskKind::Factorial, TaskKind::None, TaskKind::Pi, TaskKind::Sleep];
-const MEMORY_TASKS: &[TaskKind] = &[TaskKind::Factorial, TaskKind::None, TaskKind::Pi, TaskKind::Sleep, TaskKind::Touch];
-const NO_TASKS: &[TaskKind] = &[TaskKind::None];
+/// Every system the lab can run, in the order of the list: by section, within one in the order of the tables, native before Python.
+pub static SYSTEMS: &[System] = &merged::<{ native::SYSTEMS.len() + python::SYSTEMS.len() }>(native::SYSTEMS, python::SYSTEMS);
 
-const FEW_WORKERS: Params = Params { workers: Some(4), fixed_workers: 0, tasks: Some(10), parent_mb: true };
-
-fn no_workers(_: &RunSpec) -> Shape {
-    Shape::default()
+/// Both tables as one, by section; stable.
+const fn merged<const N: usize>(first: &[System], second: &[System]) -> [System; N] {
+    let mut all = [first[0]; N];
+    let mut filled = 0;
+    while filled < N {
+        let system = if filled < first.len() { first[filled] } else { second[filled - first.len()] };
+        let mut at = filled;
+        while at > 0 && all[at - 1].section as u8 > system.section as u8 {
+            all[at] = all[at - 1];
+            at -= 1;
+        }
+        all[at] = system;
+        filled += 1;
+    }
+    all
 }
-
-fn children(spec: &RunSpec) -> Shape {
-    Shape { processes: spec.workers, threads: 0, parent: ShapeParent::Root, states: "S" }
-}
-
-fn grandchildren(spec: &RunSpec) -> Shape {
-    Shape { processes: spec.workers + 1, threads: 0, parent: ShapeParent::Server, states: "S" }
-}
-
-fn threads(spec: &RunSpec) -> Shape {
-    Shape { processes: 0, threads: spec.workers, parent: ShapeParent::None, states: "" }
-}
-
-/// Six children held in one state each and the child of the one that waits for its vfork; the seventh has ended and been reaped.
-fn every_state(_: &RunSpec) -> Shape {
-    Shape { processes: 7, threads: 0, parent: ShapeParent::Root, states: "RSDTtZ" }
-}
-
-/// Every system the lab can run, in the order of the list.
-pub static SYSTEMS: &[System] = &[
-    System {
-        id: "native/sequential",
-        title: "sequential",
-        lesson: "One thread does every task, one after the other: nothing is created and nothing is shared. \
-                 Watch its wall time: what every other system has to beat.",
-        section: Section::Baseline,
-        backend: Backend::Native,
-        tasks: MEMORY_TASKS,
-        params: Params { workers: None, fixed_workers: 1, tasks: Some(10), parent_mb: true },
-        shape: no_workers,
-        quick_key: None,
-    },
-    System {
-        id: "native/fork",
-        title: "fork",
-        lesson: "Each worker is a copy of the parent made by fork(2): a new PID, the same memory, shared until one side writes. \
-                 Watch the creation time grow with parent MB, because the page tables are copied, while USS stays small.",
-        section: Section::Processes,
-        backend: Backend::Native,
-        tasks: MEMORY_TASKS,
-        params: FEW_WORKERS,
-        shape: children,
-        quick_key: Some('f'),
-    },
-    System {
-        id: "native/exec",
-        title: "fork + exec",
-        lesson: "Each worker is forked and then replaces its program by execve(2): the PID stays, memory and program are new. \
-                 Watch that it pays for the copy of the parent first and then throws it away.",
-        section: Section::Processes,
-        backend: Backend::Native,
-        tasks: CPU_TASKS,
-        params: FEW_WORKERS,
-        shape: children,
-        quick_key: None,
-    },
-    System {
-        id: "native/spawn",
-        title: "spawn",
-        lesson: "Each worker is a fresh program started by posix_spawn(3), which borrows the parent's memory until the exec. \
-                 Watch the creation time stay the same however much memory the parent holds.",
-        section: Section::Processes,
-        backend: Backend::Native,
-        tasks: CPU_TASKS,
-        params: FEW_WORKERS,
-        shape: children,
-        quick_key: Some('s'),
-    },
-    System {
-        id: "native/forkserver",
-        title: "forkserver",
-        lesson: "A small clean server is started once and every worker is forked from it, so the cost does not grow with your program. \
-                 Watch the tree: the workers' parent is the server, not the run root.",
-        section: Section::Processes,
-        backend: Backend::Native,
-        tasks: CPU_TASKS,
-        params: FEW_WORKERS,
-        shape: grandchildren,
-        quick_key: Some('v'),
-    },
-    System {
-        id: "native/process-pool",
-        title: "process pool",
-        lesson: "Workers are forked once and then fed tasks over pipes, so that many tasks share the price of few processes. \
-                 Watch idle workers sleep in a pipe read, and the lanes even out: whoever is free gets the next task.",
-        section: Section::Processes,
-        backend: Backend::Native,
-        tasks: MEMORY_TASKS,
-        params: FEW_WORKERS,
-        shape: children,
-        quick_key: Some('p'),
-    },
-    System {
-        id: "native/thread",
-        title: "thread",
-        lesson: "Each worker is a thread made by clone(2): a new TID in the same PID, with the parent's memory and files. \
-                 Watch one process with many tasks, and the creation time against fork's.",
-        section: Section::Threads,
-        backend: Backend::Native,
-        tasks: MEMORY_TASKS,
-        params: FEW_WORKERS,
-        shape: threads,
-        quick_key: None,
-    },
-    System {
-        id: "native/thread-pool",
-        title: "thread pool",
-        lesson: "Threads are created once and take tasks from one queue behind a lock. \
-                 Watch idle workers wait in futex, and truly parallel lanes: no interpreter lock holds them back.",
-        section: Section::Threads,
-        backend: Backend::Native,
-        tasks: MEMORY_TASKS,
-        params: FEW_WORKERS,
-        shape: threads,
-        quick_key: Some('t'),
-    },
-    System {
-        id: "native/event-loop",
-        title: "event loop",
-        lesson: "Each worker is an async task: one thread runs them all and goes on with another whenever one waits. \
-                 Watch many workers behind a single TID asleep in epoll, and with task pi how one that computes holds up the rest.",
-        section: Section::Async,
-        backend: Backend::Native,
-        tasks: &[TaskKind::Sleep, TaskKind::None, TaskKind::Factorial, TaskKind::Pi],
-        params: Params { workers: Some(10), fixed_workers: 0, tasks: Some(10), parent_mb: true },
-        shape: no_workers,
-        quick_key: Some('a'),
-    },
-    System {
-        id: "native/states",
-        title: "process states",
-        lesson: "One child is held in each state: R running, S sleeping, D waiting for its vfork, T stopped, t traced, Z zombie; one ends. \
-                 Watch the letters in the tree, and send SIGCONT to the stopped one.",
-        section: Section::Exhibits,
-        backend: Backend::Native,
-        tasks: NO_TASKS,
-        params: Params { workers: None, fixed_workers: 7, tasks: None, parent_mb: false },
-        shape: every_state,
-        quick_key: None,
-    },
-];

@@ -1,0 +1,154 @@
+//! The native systems: one entry each. Code for them is in `lab/native/`.
+
+use super::{Backend, Params, RunSpec, Section, Shape, ShapeParent, System, TaskKind};
+
+const CPU_TASKS: &[TaskKind] = &[TaskKind::Factorial, TaskKind::None, TaskKind::Pi, TaskKind::Sleep];
+const MEMORY_TASKS: &[TaskKind] = &[TaskKind::Factorial, TaskKind::None, TaskKind::Pi, TaskKind::Sleep, TaskKind::Touch];
+const NO_TASKS: &[TaskKind] = &[TaskKind::None];
+
+const FEW_WORKERS: Params = Params { workers: Some(4), fixed_workers: 0, tasks: Some(10), parent_mb: true };
+
+fn no_workers(_: &RunSpec) -> Shape {
+    Shape::default()
+}
+
+fn children(spec: &RunSpec) -> Shape {
+    Shape { processes: spec.workers, threads: 0, parent: ShapeParent::Root, states: "S" }
+}
+
+fn grandchildren(spec: &RunSpec) -> Shape {
+    Shape { processes: spec.workers + 1, threads: 0, parent: ShapeParent::Server, states: "S" }
+}
+
+fn threads(spec: &RunSpec) -> Shape {
+    Shape { processes: 0, threads: spec.workers, parent: ShapeParent::None, states: "" }
+}
+
+/// Six children held in one state each and the child of the one that waits for its vfork; the seventh has ended and been reaped.
+fn every_state(_: &RunSpec) -> Shape {
+    Shape { processes: 7, threads: 0, parent: ShapeParent::Root, states: "RSDTtZ" }
+}
+
+/// Systems that this binary runs by itself.
+pub const SYSTEMS: &[System] = &[
+    System {
+        id: "native/sequential",
+        title: "sequential",
+        lesson: "One thread does every task, one after the other: nothing is created and nothing is shared. \
+                 Watch its wall time: what every other system has to beat.",
+        section: Section::Baseline,
+        backend: Backend::Native,
+        tasks: MEMORY_TASKS,
+        params: Params { workers: None, fixed_workers: 1, tasks: Some(10), parent_mb: true },
+        shape: no_workers,
+        quick_key: None,
+    },
+    System {
+        id: "native/fork",
+        title: "fork",
+        lesson: "Each worker is a copy of the parent made by fork(2): a new PID, the same memory, shared until one side writes. \
+                 Watch the creation time grow with parent MB, because the page tables are copied, while USS stays small.",
+        section: Section::Processes,
+        backend: Backend::Native,
+        tasks: MEMORY_TASKS,
+        params: FEW_WORKERS,
+        shape: children,
+        quick_key: Some('f'),
+    },
+    System {
+        id: "native/exec",
+        title: "fork + exec",
+        lesson: "Each worker is forked and then replaces its program by execve(2): the PID stays, memory and program are new. \
+                 Watch that it pays for the copy of the parent first and then throws it away.",
+        section: Section::Processes,
+        backend: Backend::Native,
+        tasks: CPU_TASKS,
+        params: FEW_WORKERS,
+        shape: children,
+        quick_key: None,
+    },
+    System {
+        id: "native/spawn",
+        title: "spawn",
+        lesson: "Each worker is a fresh program started by posix_spawn(3), which borrows the parent's memory until the exec. \
+                 Watch the creation time stay the same however much memory the parent holds.",
+        section: Section::Processes,
+        backend: Backend::Native,
+        tasks: CPU_TASKS,
+        params: FEW_WORKERS,
+        shape: children,
+        quick_key: Some('s'),
+    },
+    System {
+        id: "native/forkserver",
+        title: "forkserver",
+        lesson: "A small clean server is started once and every worker is forked from it, so the cost does not grow with your program. \
+                 Watch the tree: the workers' parent is the server, not the run root.",
+        section: Section::Processes,
+        backend: Backend::Native,
+        tasks: CPU_TASKS,
+        params: FEW_WORKERS,
+        shape: grandchildren,
+        quick_key: Some('v'),
+    },
+    System {
+        id: "native/process-pool",
+        title: "process pool",
+        lesson: "Workers are forked once and then fed tasks over pipes, so that many tasks share the price of few processes. \
+                 Watch idle workers sleep in a pipe read, and the lanes even out: whoever is free gets the next task.",
+        section: Section::Processes,
+        backend: Backend::Native,
+        tasks: MEMORY_TASKS,
+        params: FEW_WORKERS,
+        shape: children,
+        quick_key: Some('p'),
+    },
+    System {
+        id: "native/thread",
+        title: "thread",
+        lesson: "Each worker is a thread made by clone(2): a new TID in the same PID, with the parent's memory and files. \
+                 Watch one process with many tasks, and the creation time against fork's.",
+        section: Section::Threads,
+        backend: Backend::Native,
+        tasks: MEMORY_TASKS,
+        params: FEW_WORKERS,
+        shape: threads,
+        quick_key: None,
+    },
+    System {
+        id: "native/thread-pool",
+        title: "thread pool",
+        lesson: "Threads are created once and take tasks from one queue behind a lock. \
+                 Watch idle workers wait in futex, and truly parallel lanes: no interpreter lock holds them back.",
+        section: Section::Threads,
+        backend: Backend::Native,
+        tasks: MEMORY_TASKS,
+        params: FEW_WORKERS,
+        shape: threads,
+        quick_key: Some('t'),
+    },
+    System {
+        id: "native/event-loop",
+        title: "event loop",
+        lesson: "Each worker is an async task: one thread runs them all and goes on with another whenever one waits. \
+                 Watch many workers behind a single TID asleep in epoll, and with task pi how one that computes holds up the rest.",
+        section: Section::Async,
+        backend: Backend::Native,
+        tasks: &[TaskKind::Sleep, TaskKind::None, TaskKind::Factorial, TaskKind::Pi],
+        params: Params { workers: Some(10), fixed_workers: 0, tasks: Some(10), parent_mb: true },
+        shape: no_workers,
+        quick_key: Some('a'),
+    },
+    System {
+        id: "native/states",
+        title: "process states",
+        lesson: "One child is held in each state: R running, S sleeping, D waiting for its vfork, T stopped, t traced, Z zombie; one ends. \
+                 Watch the letters in the tree, and send SIGCONT to the stopped one.",
+        section: Section::Exhibits,
+        backend: Backend::Native,
+        tasks: NO_TASKS,
+        params: Params { workers: None, fixed_workers: 7, tasks: None, parent_mb: false },
+        shape: every_state,
+        quick_key: None,
+    },
+];
