@@ -10,7 +10,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::kernel::SourceChoice;
-use crate::lab::catalog::TaskKind;
+use crate::lab::catalog::{StartMethod, TaskKind};
 
 /// Exit codes, the same for every subcommand.
 pub mod exit {
@@ -197,6 +197,12 @@ pub enum LabCommand {
     },
     /// Run one system and print what it cost
     Run(LabRunArgs),
+    /// The Python interpreters of this machine, and what each of them can run
+    Doctor {
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// A task with its size, as `--task pi:2000`.
@@ -238,9 +244,21 @@ pub struct LabRunArgs {
     /// Seed of everything random
     #[arg(long, value_name = "SEED")]
     pub seed: Option<u64>,
+    /// Interpreter for a Python system: a path, or a name to be found on PATH; the first that has what the system needs if not given
+    #[arg(long, value_name = "PATH")]
+    pub python: Option<PathBuf>,
+    /// How multiprocessing makes processes; the interpreter's default if not given
+    #[arg(long, value_name = "METHOD", value_parser = start_methods())]
+    pub start_method: Option<StartMethod>,
     /// One JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// Reads a [`StartMethod`] by name.
+fn start_methods() -> impl TypedValueParser<Value = StartMethod> {
+    PossibleValuesParser::new(StartMethod::ALL.map(StartMethod::name))
+        .try_map(|name| StartMethod::from_name(&name).ok_or("no start method has this name"))
 }
 
 /// Reads [`TaskArg`]; the names come from [`TaskKind::ALL`], so that help and suggestions know them.

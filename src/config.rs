@@ -46,6 +46,8 @@ pub struct LabLimits {
     pub timeout: Duration,
     /// How long workers of an interactive run stay after their work, so that a person can look at them.
     pub hold: Duration,
+    /// Interpreters for Python systems, beside those that are found.
+    pub pythons: Vec<PathBuf>,
 }
 
 /// Everything that can be set, resolved and checked.
@@ -113,6 +115,7 @@ impl Default for Config {
                 max_parent_mb: None,
                 timeout: Duration::from_secs(60),
                 hold: Duration::from_secs(20),
+                pythons: Vec::new(),
             },
             path: None,
         }

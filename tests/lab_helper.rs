@@ -46,7 +46,11 @@ impl Helper {
     fn script(&mut self, script: &str, program: Program, timeout_ms: u64) {
         let spec = catalog::RunSpec { timeout_ms, ..catalog::find("native/fork").unwrap().defaults() };
         let args = vec!["sh".into(), "-c".into(), script.into()];
-        self.order(&Order::Launch { run: 1, spec, program: Program { path: "/bin/sh".into(), args, ..program } });
+        self.order(&Order::Launch {
+            run: 1,
+            spec: Box::new(spec),
+            program: Box::new(Program { path: "/bin/sh".into(), args, ..program }),
+        });
     }
 
     fn next(&mut self) -> Option<Notice> {
@@ -102,7 +106,7 @@ fn printed(notices: &[Notice]) -> String {
 }
 
 fn bare() -> Program {
-    Program { path: "/bin/sh".into(), args: Vec::new(), env: Vec::new(), env_remove: Vec::new() }
+    Program { path: "/bin/sh".into(), args: Vec::new(), env: Vec::new(), env_remove: Vec::new(), files: Vec::new() }
 }
 
 /// Two daemons, one of them an orphan of an orphan; prints their pids.
@@ -208,7 +212,11 @@ fn a_run_that_prints_without_end_does_not_keep_the_helper_from_stopping_it() {
 fn an_executable_that_is_not_there_is_told() {
     let mut helper = Helper::start();
     let spec = catalog::find("native/fork").unwrap().defaults();
-    helper.order(&Order::Launch { run: 1, spec, program: Program { path: "/nonexistent/python".into(), ..bare() } });
+    helper.order(&Order::Launch {
+        run: 1,
+        spec: Box::new(spec),
+        program: Box::new(Program { path: "/nonexistent/python".into(), ..bare() }),
+    });
     let seen = helper.until(|n| matches!(n, Notice::Ended { .. }));
     let said = printed(&seen).contains("/nonexistent/python could not be executed: ENOENT");
     assert!(said, "{seen:?}");

@@ -117,7 +117,7 @@ fn lab_systems_are_sound() {
         let name = name.unwrap_or_else(|| panic!("{}: the id says what runs it", system.id));
         assert!(name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-')), "{name} is lower case with dashes");
         assert!(
-            !system.title.is_empty() && concmon::text::width(system.title) <= 18,
+            !system.title.is_empty() && concmon::text::width(system.title) <= 32,
             "{}: a title that fits the list",
             system.id
         );

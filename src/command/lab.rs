@@ -1,20 +1,23 @@
 //! `concmon lab list` and `concmon lab run`: launch, wait, print. The arguments are parsed elsewhere.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::cli::{LabRunArgs, exit};
-use crate::lab::catalog::{self, Backend, RunSpec, SYSTEMS, System, TaskKind};
+use crate::lab::catalog::{self, Backend, PythonStart, RunSpec, SYSTEMS, StartMethod, System, TaskKind, python_program};
 use crate::lab::launcher::{LaunchError, Launcher, Limits};
+use crate::lab::python::{self, Discovery};
 use crate::lab::run::{Outcome, Run, RunId, RunPhase};
 
+mod doctor;
 mod document;
 mod table;
 
+pub use doctor::doctor;
 pub use document::run_document;
 
 /// Options of `concmon lab run`; what is `None` is the system's default.
@@ -42,6 +45,10 @@ pub struct LabRunOptions {
     pub seed: Option<u64>,
     /// Interpreter of Python systems.
     pub python: Option<std::path::PathBuf>,
+    /// Start method of multiprocessing.
+    pub start_method: Option<StartMethod>,
+    /// Interpreters that the config names.
+    pub pythons: Vec<PathBuf>,
     /// One JSON object instead of a table.
     pub json: bool,
 }
@@ -85,7 +92,9 @@ impl From<&LabRunArgs> for LabRunOptions {
             timeout_ms: args.timeout.map(milliseconds),
             hold_ms: args.hold_ms,
             seed: args.seed,
-            python: None,
+            pythons: Vec::new(),
+            python: args.python.clone(),
+            start_method: args.start_method,
             json: args.json,
         }
     }
@@ -97,17 +106,20 @@ fn milliseconds(seconds: f64) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Prints the systems. An error is one of writing.
-pub fn list(json: bool, out: &mut dyn Write) -> io::Result<()> {
+/// Prints the systems, and why some do not run here. An error is one of writing.
+pub fn list(json: bool, pythons: &[PathBuf], out: &mut dyn Write) -> io::Result<()> {
+    let found = python::interpreters(pythons);
     if json {
-        let systems: Vec<Value> = SYSTEMS.iter().map(system_document).collect();
+        let systems: Vec<Value> = SYSTEMS.iter().map(|s| system_document(s, &found)).collect();
         serde_json::to_writer_pretty(&mut *out, &json!({ "schema": "concmon.lab.list/1", "systems": systems }))?;
         return writeln!(out);
     }
-    table::list(out)
+    table::list(&found, out)
 }
 
-fn system_document(system: &System) -> Value {
+fn system_document(system: &System, found: &Discovery) -> Value {
+    let unavailable = python::availability(system, found);
+    let program = python_program(system.id);
     json!({
         "id": system.id,
         "title": system.title,
@@ -119,7 +131,14 @@ fn system_document(system: &System) -> Value {
         "fixed_workers": (system.params.workers.is_none()).then_some(system.params.fixed_workers),
         "default_tasks": system.params.tasks,
         "parent_mb": system.params.parent_mb,
-        "available": system.backend == Backend::Native,
+        "start_methods": program.map(|p| match p.start {
+            PythonStart::None => Vec::new(),
+            PythonStart::Fixed(method) => vec![method],
+            PythonStart::Chosen => StartMethod::ALL.to_vec(),
+        }),
+        "packages": program.map(|p| p.packages),
+        "available": unavailable.is_none(),
+        "why_not": unavailable,
     })
 }
 
@@ -135,7 +154,7 @@ pub fn run_with(exe: &Path, limits: &Limits, options: &LabRunOptions, out: &mut 
         Err(error) => return refuse(&error),
     };
     let launcher = match Launcher::start_with(exe, limits.clone()) {
-        Ok(launcher) => launcher,
+        Ok(launcher) => launcher.with_pythons(options.pythons.clone()),
         Err(error) => return refuse(&error),
     };
     let mut runs: Vec<Arc<Run>> = Vec::new();
@@ -196,7 +215,13 @@ fn specs(options: &LabRunOptions) -> Result<Vec<RunSpec>, LaunchError> {
     spec.hold_ms = options.hold_ms.unwrap_or(0);
     spec.seed = options.seed.unwrap_or(spec.seed);
     spec.timeout_ms = options.timeout_ms.unwrap_or(spec.timeout_ms);
-    spec.python.clone_from(&options.python);
+    if let Some(named) = &options.python {
+        if system.backend != Backend::Python {
+            return Err(LaunchError::BadOption(format!("{id} is not a Python system; leave --python out")));
+        }
+        spec.python = Some(python::resolve(named).map_err(LaunchError::BadOption)?);
+    }
+    spec.start_method = options.start_method;
     if options.workers.is_empty() {
         return Ok(vec![spec]);
     }

@@ -73,7 +73,12 @@ fn run(low: &LowArgs) -> Result<(), Failure> {
     match &low.command {
         Some(Command::Ps(args)) => ps::run(&config, args),
         Some(Command::Events(args)) => events::run(&config, args),
-        Some(Command::Lab { command: LabCommand::List { json } }) => Ok(output::with_stdout(|out| lab::list(*json, out))?),
+        Some(Command::Lab { command: LabCommand::List { json } }) => {
+            Ok(output::with_stdout(|out| lab::list(*json, &config.lab.pythons, out))?)
+        }
+        Some(Command::Lab { command: LabCommand::Doctor { json } }) => {
+            Ok(output::with_stdout(|out| lab::doctor(*json, &config.lab.pythons, out))?)
+        }
         Some(Command::Lab { command: LabCommand::Run(args) }) => lab_run(&config, args),
         None => crate::engine::run(&config).map_err(monitor_failure),
     }
@@ -84,6 +89,7 @@ fn lab_run(config: &Config, args: &LabRunArgs) -> Result<(), Failure> {
     config.lab.check(args)?;
     let mut options = lab::LabRunOptions::from(args);
     options.timeout_ms = options.timeout_ms.or(u64::try_from(config.lab.timeout.as_millis()).ok());
+    options.pythons.clone_from(&config.lab.pythons);
     let limits = config.lab.to_launcher_limits();
     let mut ended = lab::Ended::Done;
     output::with_stdout(|out| {

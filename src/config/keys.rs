@@ -1,5 +1,6 @@
 //! The registry of config keys: reading, errors, `config.example.toml` and the README's table all come from it.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::de::DeValue;
@@ -180,6 +181,13 @@ pub const KEYS: &[Key] = &[
         help: "How long workers of a run started in the program stay after their work, so that you can look at them, 0 to 3600000.",
         set: |c, v| put(&mut c.lab.hold, whole(v, 0, 3_600_000).map(|ms| Duration::from_millis(u64::from(ms)))),
     },
+    Key {
+        section: "lab",
+        name: "python",
+        example: "[\"/usr/bin/python3\"]",
+        help: "Interpreters for Python systems, preferred to those that are found; absolute paths.",
+        set: |c, v| put(&mut c.lab.pythons, paths(v)),
+    },
 ];
 
 /// Lays a checked value over its place.
@@ -223,6 +231,15 @@ fn source(value: &FileValue<'_>) -> Result<SourceChoice, String> {
         "proc" => Ok(SourceChoice::Proc),
         other => Err(format!("there is no source \"{other}\": it is \"auto\", \"bpf\" or \"proc\"")),
     }
+}
+
+fn paths(value: &FileValue<'_>) -> Result<Vec<PathBuf>, String> {
+    let items = value.as_array().ok_or_else(|| wrong(value, "a list of paths"))?;
+    let path = |item: &FileValue<'_>| {
+        let path = PathBuf::from(text(item)?);
+        if path.is_absolute() { Ok(path) } else { Err(format!("{} is not an absolute path", path.display())) }
+    };
+    items.iter().map(|item| path(item.get_ref())).collect()
 }
 
 fn columns(value: &FileValue<'_>) -> Result<Vec<&'static crate::columns::Column>, String> {

@@ -61,7 +61,7 @@ fn every_key_sets_something_and_its_example_is_valid() {
     let config = from(
         "delay = 2\nsource = \"proc\"\ncolumns = [\"pid\"]\nsort = \"rss:asc\"\ntree = true\nthreads = true\nkernel_threads = true\n\
          filter = \"x\"\nuser = \"0\"\nreadonly = true\ncolor = false\nunicode = false\ntheme = \"t\"\nmouse = false\nghost_seconds = 0\n\
-         [lab]\nmax_workers = 1\nmax_parent_mb = 2\ntimeout_secs = 3\nhold_ms = 4\n",
+         [lab]\nmax_workers = 1\nmax_parent_mb = 2\ntimeout_secs = 3\nhold_ms = 4\npython = [\"/p\"]\n",
     )
     .unwrap();
     let want = Config {
@@ -86,6 +86,7 @@ fn every_key_sets_something_and_its_example_is_valid() {
             max_parent_mb: Some(2),
             timeout: Duration::from_secs(3),
             hold: Duration::from_millis(4),
+            pythons: vec!["/p".into()],
         },
         path: None,
     };

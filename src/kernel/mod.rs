@@ -20,7 +20,7 @@ mod users;
 pub use auto_source::{AutoSource, SourceChoice};
 pub use bpf::{BpfSource, dispatch as bpf_loader};
 pub use host::HostReader;
-pub use job::stop_job;
+pub use job::{births, stop_job};
 pub use proc_source::ProcSource;
 pub use system::{descriptor_limit, raise_descriptor_limit, share_heap, system_info};
 pub use users::UserNames;

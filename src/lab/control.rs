@@ -23,7 +23,13 @@ pub struct Program {
     /// Variables not to hand on: exact names, or prefixes where they end in `*`.
     #[serde(default)]
     pub env_remove: Vec<String>,
+    /// Files to write into the run's own directory, which is also its working directory: name and text.
+    #[serde(default)]
+    pub files: Vec<(String, String)>,
 }
+
+/// In the value of a variable of [`Program::env`]: the run's own directory, which only the helper knows.
+pub const RUN_DIRECTORY: &str = "@RUN_DIRECTORY@";
 
 impl Program {
     /// This binary as the root of a native run.
@@ -34,6 +40,7 @@ impl Program {
             args: vec!["concmon".into(), super::entry::ROOT.into()],
             env: Vec::new(),
             env_remove: Vec::new(),
+            files: Vec::new(),
         }
     }
 }
@@ -47,9 +54,9 @@ pub enum Order {
         /// Its number.
         run: u32,
         /// What it is to do.
-        spec: RunSpec,
+        spec: Box<RunSpec>,
         /// What to exec.
-        program: Program,
+        program: Box<Program>,
     },
     /// Kill a run and everything it has created.
     Stop {
@@ -86,8 +93,8 @@ impl std::ops::AddAssign for Usage {
     }
 }
 
-/// One process of a run's family as the helper read it from `/proc/PID/stat`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// One process of a run's family as the helper read it from `/proc/PID/stat`, and, when the run was held still, what it waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     /// Its pid.
     pub pid: i32,
@@ -99,6 +106,12 @@ pub struct Member {
     pub nlwp: u32,
     /// Resident memory; `None` for zombies.
     pub rss_bytes: Option<u64>,
+    /// Its command line, arguments joined by spaces and cut; empty where it was not looked at.
+    #[serde(default)]
+    pub command: String,
+    /// What each of its tasks waits for, in the words of [`super::waits`]; tasks on a CPU, and those that could not be read, are left out.
+    #[serde(default)]
+    pub waits: Vec<String>,
 }
 
 /// Why a run was killed rather than left to end.

@@ -2,7 +2,7 @@
 
 use crate::snapshot::ExitStatus;
 
-use super::catalog::{self, Backend, ShapeParent};
+use super::catalog::{self, ShapeParent};
 use super::control::{KillReason, Member, Notice};
 use super::measure;
 use super::protocol::{Line, Message};
@@ -135,6 +135,10 @@ impl Run {
                 *first = (*first).min(line.t);
                 if let Some(worker) = self.worker(*w) {
                     worker.requested_ns = Some(line.t);
+                    // The creator may tell later than the created.
+                    if worker.ready_ns.is_some() {
+                        self.costs.creation_ns = measure::creation(&self.workers);
+                    }
                 }
             }
             Message::Ready { w, how } => {
@@ -176,6 +180,9 @@ impl Run {
                 self.append_output("\n");
                 self.progress.error.get_or_insert_with(|| text.clone());
             }
+            Message::Overhead { ns, .. } => {
+                self.costs.protocol_ns = Some(self.costs.protocol_ns.unwrap_or(0).saturating_add(*ns));
+            }
             Message::Done { .. } => {
                 self.turn("", line.t);
                 self.progress.said_done = true;
@@ -185,12 +192,12 @@ impl Run {
         }
     }
 
-    /// A part of the run begins; `inspect` is a pause in which it is looked at.
+    /// A part of the run begins; `inspect` is a pause in which it is looked at by concmon, `hold` one in which a person may.
     fn turn(&mut self, name: &str, t: u64) {
         if let Some(began) = self.progress.pause_began_ns.take() {
             self.progress.paused_ns += t.saturating_sub(began);
         }
-        if name == "inspect" {
+        if matches!(name, "inspect" | "hold") {
             self.progress.pause_began_ns = Some(t);
         }
     }
@@ -245,9 +252,8 @@ impl Run {
         let rss: u64 = members.iter().filter_map(|m| m.rss_bytes).sum();
         self.costs.peak_rss_bytes = self.costs.peak_rss_bytes.max(Some(rss));
         self.costs.peak_pss_bytes = self.costs.peak_pss_bytes.max(pss_bytes);
-        // A native run is held still when its workers are known to be there, so only that look counts; Python runs are looked at as they go.
-        let native = catalog::find(&self.spec.system).is_some_and(|s| s.backend == Backend::Native);
-        if held || !native {
+        // A run is held still when its workers are known to be there: only that look counts.
+        if held {
             self.check_shape(members);
         }
     }
@@ -258,8 +264,8 @@ impl Run {
         let others: Vec<&Member> = members.iter().filter(|m| m.pid != root).collect();
         let threads: u32 = members.iter().map(|m| m.nlwp.saturating_sub(1)).sum();
         let mut checks = vec![
-            check("pids", u32::try_from(others.len()) == Ok(shape.processes), &shape.processes, &others.len()),
-            check("tids", threads == shape.threads, &shape.threads, &threads),
+            count("pids", shape.processes, shape.processes_more, u32::try_from(others.len()).unwrap_or(u32::MAX)),
+            count("tids", shape.threads, shape.threads_more, threads),
         ];
         if shape.parent != ShapeParent::None {
             checks.push(self.check_parents(shape.parent, root, &others));
@@ -270,6 +276,19 @@ impl Run {
             let met = shape.states.chars().all(|letter| seen.contains(&letter));
             seen.dedup();
             checks.push(check("states", met, &shape.states, &seen.iter().collect::<String>()));
+        }
+        for word in shape.commands {
+            let seen = others.iter().filter(|m| m.command.contains(word)).count();
+            checks.push(check(
+                &format!("command {word}"),
+                seen > 0,
+                &"a process with this in its command line",
+                &format!("{seen} of them"),
+            ));
+        }
+        for wait in shape.waits {
+            let seen = members.iter().flat_map(|m| &m.waits).filter(|w| w == wait).count();
+            checks.push(check(&format!("wait {wait}"), seen > 0, &"a task that waits so", &format!("{seen} of them")));
         }
         for new in checks {
             match self.shape.iter_mut().find(|c| c.what == new.what) {
@@ -293,6 +312,12 @@ impl Run {
         let seen = format!("{right} of {} workers", workers.len());
         check("parents", right == workers.len() && right > 0, &expected, &seen)
     }
+}
+
+/// A number that must be `wanted`, or up to `more` above it.
+fn count(what: &str, wanted: u32, more: u32, seen: u32) -> ShapeCheck {
+    let expected = if more == 0 { wanted.to_string() } else { format!("{wanted} to {}", wanted + more) };
+    check(what, (wanted..=wanted + more).contains(&seen), &expected, &seen)
 }
 
 fn check(what: &str, met: bool, expected: &dyn std::fmt::Display, seen: &dyn std::fmt::Display) -> ShapeCheck {
@@ -345,7 +370,7 @@ mod tests {
     }
 
     fn member(pid: i32, ppid: i32, state: char, nlwp: u32) -> Member {
-        Member { pid, ppid, state, nlwp, rss_bytes: Some(1000) }
+        Member { pid, ppid, state, nlwp, rss_bytes: Some(1000), command: String::new(), waits: Vec::new() }
     }
 
     #[test]
@@ -435,15 +460,15 @@ mod tests {
             run.shape.iter().map(|c| (c.what.clone(), c.met)).collect()
         };
         let all = |checks: Vec<(String, bool)>| checks.iter().all(|(_, met)| *met);
-        let root = member(100, 1, 'S', 1);
-        assert!(all(checks("native/fork", &[root, member(101, 100, 'S', 1), member(102, 100, 'S', 1)])));
-        let short = checks("native/fork", &[root, member(101, 100, 'S', 1)]);
+        let root = || member(100, 1, 'S', 1);
+        assert!(all(checks("native/fork", &[root(), member(101, 100, 'S', 1), member(102, 100, 'S', 1)])));
+        let short = checks("native/fork", &[root(), member(101, 100, 'S', 1)]);
         assert!(short.contains(&("pids".into(), false)));
-        let stranger = checks("native/fork", &[root, member(101, 100, 'S', 1), member(102, 101, 'S', 1)]);
+        let stranger = checks("native/fork", &[root(), member(101, 100, 'S', 1), member(102, 101, 'S', 1)]);
         assert!(stranger.contains(&("parents".into(), false)));
-        let server = [root, member(103, 100, 'S', 1), member(101, 103, 'S', 1), member(102, 103, 'S', 1)];
+        let server = [root(), member(103, 100, 'S', 1), member(101, 103, 'S', 1), member(102, 103, 'S', 1)];
         assert!(all(checks("native/forkserver", &server)));
-        let busy = [root, member(101, 100, 'R', 1), member(102, 100, 'R', 2)];
+        let busy = [root(), member(101, 100, 'R', 1), member(102, 100, 'R', 2)];
         let busy = checks("native/fork", &busy);
         assert!(busy.contains(&("states".into(), false)) && busy.contains(&("tids".into(), false)));
     }

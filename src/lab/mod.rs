@@ -13,4 +13,6 @@ mod machine;
 pub mod measure;
 mod native;
 pub mod protocol;
+pub mod python;
 pub mod run;
+pub mod waits;

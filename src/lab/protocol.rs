@@ -143,6 +143,13 @@ pub enum Message {
         /// One sentence, or a whole traceback.
         text: String,
     },
+    /// What telling all this has cost one process so far, said by it at its end.
+    Overhead {
+        /// Lines.
+        events: u64,
+        /// Time spent in making and sending them.
+        ns: u64,
+    },
     /// The root has finished; its own costs (getrusage SELF and CHILDREN of waited-for descendants).
     Done {
         /// User CPU of root and waited-for children.

@@ -117,6 +117,9 @@ pub struct Costs {
     pub voluntary_switches: Option<u64>,
     /// Involuntary switches.
     pub involuntary_switches: Option<u64>,
+    /// What the workers spent on telling concmon what they do, as they measured it themselves; Python systems only.
+    #[serde(default)]
+    pub protocol_ns: Option<u64>,
     /// From the root's `done` (or the kill) to the last descendant gone.
     pub teardown_ns: Option<u64>,
 }

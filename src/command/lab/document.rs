@@ -80,6 +80,7 @@ fn one(run: &Run) -> Value {
         "major_faults": costs.major_faults,
         "voluntary_switches": costs.voluntary_switches,
         "involuntary_switches": costs.involuntary_switches,
+        "protocol_ns": costs.protocol_ns,
         "workers": run.workers.iter().map(|w| worker(run, w)).collect::<Vec<_>>(),
         "values": run.values,
         "shape": run.shape,

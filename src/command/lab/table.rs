@@ -4,12 +4,13 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use crate::lab::catalog::SYSTEMS;
+use crate::lab::python::{self, Discovery};
 use crate::lab::run::{Run, Summary};
 
 use super::document::outcome;
 
-/// Systems under their headings, with the first sentence of their lesson.
-pub(super) fn list(out: &mut dyn Write) -> io::Result<()> {
+/// Systems under their headings, with the first sentence of their lesson, or why they do not run here.
+pub(super) fn list(found: &Discovery, out: &mut dyn Write) -> io::Result<()> {
     let width = SYSTEMS.iter().map(|s| s.id.len()).max().unwrap_or(0);
     let mut section = None;
     for system in SYSTEMS {
@@ -19,7 +20,10 @@ pub(super) fn list(out: &mut dyn Write) -> io::Result<()> {
             section = Some(system.section);
         }
         let first = system.lesson.split(". ").next().unwrap_or_default().trim_end_matches('.');
-        writeln!(out, "  {:<width$}  {first}", system.id)?;
+        match python::availability(system, found) {
+            None => writeln!(out, "  {:<width$}  {first}", system.id)?,
+            Some(why) => writeln!(out, "  {:<width$}  not here: {why}", system.id)?,
+        }
     }
     Ok(())
 }
@@ -52,6 +56,9 @@ fn one(run: &Run, out: &mut dyn Write) -> io::Result<()> {
     let faults = format!("{} minor, {} major", count(c.minor_faults), count(c.major_faults));
     let switches = format!("{} voluntary, {} involuntary", count(c.voluntary_switches), count(c.involuntary_switches));
     line(out, "faults", &format!("{faults}   switches {switches}"))?;
+    if let Some(own) = c.protocol_ns {
+        line(out, "protocol", &format!("{} spent by the workers on telling all this", time(Some(own))))?;
+    }
     let shape: Vec<String> = run
         .shape
         .iter()

@@ -6,7 +6,6 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode, Stdio};
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use rustix::net::{
     SocketFlags, SocketType, recvmsg, sendmsg, socketpair, sockopt,
 };
 
-use super::super::job::BIRTHS;
+use super::super::job::births;
 use super::loader::{BpfUnavailable, TaskIterator, check_privilege};
 
 /// First argument of the loading process.
@@ -58,7 +57,7 @@ pub(super) fn load() -> Result<TaskIterator, BpfUnavailable> {
 fn ask_child() -> std::io::Result<Result<TaskIterator, BpfUnavailable>> {
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
     sockopt::set_socket_timeout(&ours, sockopt::Timeout::Recv, Some(PATIENCE))?;
-    let births = BIRTHS.lock().unwrap_or_else(PoisonError::into_inner);
+    let births = births();
     let mut child = Command::new("/proc/self/exe")
         .arg(LOADER)
         .env_clear()

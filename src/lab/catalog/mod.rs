@@ -6,6 +6,8 @@
 mod native;
 mod python;
 
+pub use python::{OLDEST as OLDEST_PYTHON, Program as PythonProgram, Start as PythonStart, program as python_program};
+
 use serde::{Deserialize, Serialize};
 
 /// Headings of the lab's list, in order.
@@ -117,6 +119,39 @@ impl TaskKind {
     }
 }
 
+/// How CPython's multiprocessing makes a process (`multiprocessing.set_start_method`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StartMethod {
+    /// fork(2) of the parent.
+    Fork,
+    /// A fresh interpreter.
+    Spawn,
+    /// fork(2) of a small server.
+    Forkserver,
+}
+
+impl StartMethod {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Fork, Self::Spawn, Self::Forkserver];
+
+    /// As Python calls it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fork => "fork",
+            Self::Spawn => "spawn",
+            Self::Forkserver => "forkserver",
+        }
+    }
+
+    /// The method for a name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|m| m.name() == name)
+    }
+}
+
 /// Everything that describes one run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunSpec {
@@ -141,6 +176,9 @@ pub struct RunSpec {
     /// Absolute path of the interpreter, for Python systems.
     #[serde(default)]
     pub python: Option<std::path::PathBuf>,
+    /// Start method, for Python systems that leave it to the user; `None` is the interpreter's default.
+    #[serde(default)]
+    pub start_method: Option<StartMethod>,
 }
 
 /// Which options make sense for a system, with the defaults of an interactive launch.
@@ -167,6 +205,14 @@ pub struct Shape {
     pub parent: ShapeParent,
     /// State letters of which each must be seen in a process other than the root. Empty: not checked.
     pub states: &'static str,
+    /// How many processes more than [`Shape::processes`] are right too: what the system creates on demand.
+    pub processes_more: u32,
+    /// The same for threads.
+    pub threads_more: u32,
+    /// Words of which each must be in the command line of a process other than the root.
+    pub commands: &'static [&'static str],
+    /// Waits, in the words of [`super::waits`], in which some task of the family must be seen. Empty: not checked.
+    pub waits: &'static [&'static str],
 }
 
 /// Whose children worker processes are.
@@ -220,6 +266,7 @@ impl System {
             hold_ms: 0,
             timeout_ms: 60_000,
             python: None,
+            start_method: None,
         }
     }
 }

@@ -13,20 +13,20 @@ fn no_workers(_: &RunSpec) -> Shape {
 }
 
 fn children(spec: &RunSpec) -> Shape {
-    Shape { processes: spec.workers, threads: 0, parent: ShapeParent::Root, states: "S" }
+    Shape { processes: spec.workers, threads: 0, parent: ShapeParent::Root, states: "S", ..Shape::default() }
 }
 
 fn grandchildren(spec: &RunSpec) -> Shape {
-    Shape { processes: spec.workers + 1, threads: 0, parent: ShapeParent::Server, states: "S" }
+    Shape { processes: spec.workers + 1, threads: 0, parent: ShapeParent::Server, states: "S", ..Shape::default() }
 }
 
 fn threads(spec: &RunSpec) -> Shape {
-    Shape { processes: 0, threads: spec.workers, parent: ShapeParent::None, states: "" }
+    Shape { processes: 0, threads: spec.workers, parent: ShapeParent::None, states: "", ..Shape::default() }
 }
 
 /// Six children held in one state each and the child of the one that waits for its vfork; the seventh has ended and been reaped.
 fn every_state(_: &RunSpec) -> Shape {
-    Shape { processes: 7, threads: 0, parent: ShapeParent::Root, states: "RSDTtZ" }
+    Shape { processes: 7, threads: 0, parent: ShapeParent::Root, states: "RSDTtZ", ..Shape::default() }
 }
 
 /// Systems that this binary runs by itself.

@@ -1,6 +1,551 @@
 //! The Python systems: one entry each. Programs for them are in `assets/python/`.
 
-use super::System;
+use super::{Backend, Params, RunSpec, Section, Shape, ShapeParent, StartMethod, System, TaskKind};
+
+/// What a Python system needs beside its entry in the list.
+#[derive(Debug, Clone, Copy)]
+pub struct Program {
+    /// Its main file in `assets/python/`.
+    pub file: &'static str,
+    /// Oldest version that has what it uses, major and minor.
+    pub since: (u8, u8),
+    /// Whether it shows what an interpreter without the GIL does (PEP 703), and so needs one.
+    pub free_threaded: bool,
+    /// Packages from outside the standard library, by the name they are installed under.
+    pub packages: &'static [&'static str],
+    /// Where processes come from.
+    pub start: Start,
+}
+
+/// Whether a system makes processes by multiprocessing, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// It does not.
+    None,
+    /// Always so.
+    Fixed(StartMethod),
+    /// As the user says, or as the interpreter does by default.
+    Chosen,
+}
+
+struct Entry {
+    system: System,
+    program: Program,
+}
+
+/// Oldest CPython the lab's programs run on.
+pub const OLDEST: (u8, u8) = (3, 9);
+
+const PLAIN: Program = Program { file: "", since: OLDEST, free_threaded: false, packages: &[], start: Start::None };
+
+const fn plain(file: &'static str) -> Program {
+    Program { file, ..PLAIN }
+}
+
+const fn process(method: StartMethod) -> Program {
+    Program { file: "run_process.py", start: Start::Fixed(method), ..PLAIN }
+}
+
+const CPU_TASKS: &[TaskKind] = &[TaskKind::Factorial, TaskKind::None, TaskKind::Pi, TaskKind::Sleep, TaskKind::File];
+const FORK_TASKS: &[TaskKind] =
+    &[TaskKind::Factorial, TaskKind::None, TaskKind::Pi, TaskKind::Sleep, TaskKind::File, TaskKind::Touch];
+const ALL_TASKS: &[TaskKind] =
+    &[TaskKind::Factorial, TaskKind::None, TaskKind::Pi, TaskKind::Sleep, TaskKind::File, TaskKind::Http, TaskKind::Touch];
+const PI_FIRST: &[TaskKind] = &[TaskKind::Pi, TaskKind::Factorial];
+const WAITS_FIRST: &[TaskKind] =
+    &[TaskKind::Sleep, TaskKind::None, TaskKind::Factorial, TaskKind::Pi, TaskKind::Http, TaskKind::File];
+const HTTP: &[TaskKind] = &[TaskKind::Http];
+
+const FEW: Params = Params { workers: Some(4), fixed_workers: 0, tasks: Some(10), parent_mb: true };
+const PAIR: Params = Params { workers: Some(2), fixed_workers: 0, tasks: Some(8), parent_mb: false };
+const TEN: Params = Params { workers: Some(10), fixed_workers: 0, tasks: Some(10), parent_mb: false };
+const ONE: Params = Params { workers: None, fixed_workers: 1, tasks: Some(10), parent_mb: false };
+
+/// A run whose tasks are GETs has a server process beside it.
+fn servers(spec: &RunSpec) -> u32 {
+    u32::from(spec.task == TaskKind::Http)
+}
+
+fn alone(spec: &RunSpec) -> Shape {
+    Shape { processes: servers(spec), ..Shape::default() }
+}
+
+fn forked(spec: &RunSpec) -> Shape {
+    Shape { processes: spec.workers, parent: ShapeParent::Root, states: "S", waits: &["read"], ..Shape::default() }
+}
+
+/// Processes of multiprocessing: its helpers come on top.
+fn processes(spec: &RunSpec) -> Shape {
+    match spec.start_method {
+        Some(StartMethod::Spawn) => {
+            Shape { processes: spec.workers + 1, commands: &["resource_tracker", "spawn_main"], ..forked(spec) }
+        }
+        Some(StartMethod::Forkserver) => Shape {
+            processes: spec.workers + 2,
+            parent: ShapeParent::Server,
+            commands: &["resource_tracker", "multiprocessing.forkserver"],
+            ..forked(spec)
+        },
+        Some(StartMethod::Fork) | None => forked(spec),
+    }
+}
+
+/// The one child, and the thread in it that feeds the queue.
+fn queue(spec: &RunSpec) -> Shape {
+    // The semaphores of a queue that others must find by name have the tracker, which fork's children need not.
+    Shape { threads: 1, ..processes(spec) }
+}
+
+/// A pool's parent has a thread that manages and one that feeds the call queue. Idle workers: one reads the queue's pipe, the rest wait
+/// for the lock beside it. Where processes are made on demand there may be less of them than workers.
+fn process_pool(spec: &RunSpec) -> Shape {
+    let shape = processes(spec);
+    let created = if spec.task == TaskKind::None { spec.workers } else { spec.workers.min(spec.tasks) };
+    let (fewest, most) = (shape.processes - spec.workers + created.min(1), shape.processes);
+    let waits: &'static [&'static str] = if spec.workers > 1 { &["read", "futex"] } else { &["read"] };
+    Shape { threads: 2, processes: fewest, processes_more: most - fewest, waits, ..shape }
+}
+
+fn threads(spec: &RunSpec) -> Shape {
+    Shape { threads: spec.workers, processes: servers(spec), waits: &["futex"], ..Shape::default() }
+}
+
+fn sleepers(spec: &RunSpec) -> Shape {
+    threads(spec)
+}
+
+/// A thread is only made while nobody is idle.
+fn thread_pool(spec: &RunSpec) -> Shape {
+    Shape { threads: 1, threads_more: spec.workers.saturating_sub(1), ..threads(spec) }
+}
+
+fn event_loop(spec: &RunSpec) -> Shape {
+    Shape { waits: &["epoll"], ..alone(spec) }
+}
+
+/// Tasks whose blocking parts are done by threads of the loop's executor, which makes them on demand.
+fn loop_with_executor(spec: &RunSpec) -> Shape {
+    Shape { threads: 1, threads_more: spec.workers.saturating_sub(1), waits: &["epoll", "futex"], ..alone(spec) }
+}
+
+/// One more thread where the last unit finds nobody idle yet.
+fn files_from_a_loop(spec: &RunSpec) -> Shape {
+    Shape { threads_more: spec.workers, ..loop_with_executor(spec) }
+}
+
+fn four_forked(spec: &RunSpec) -> Shape {
+    Shape { processes: 4, ..forked(spec) }
+}
+
+/// Every Python system.
+const ENTRIES: &[Entry] = &[
+    Entry {
+        program: plain("run_sequential.py"),
+        system: System {
+            id: "python/sequential",
+            title: "sequential",
+            lesson: "One thread does every task, one after the other, as a plain Python loop. \
+                     Watch its wall time, and how a map() that nobody consumes seems faster still: it has done nothing.",
+            section: Section::Baseline,
+            backend: Backend::Python,
+            tasks: ALL_TASKS,
+            params: Params { parent_mb: true, ..ONE },
+            shape: alone,
+            quick_key: None,
+        },
+    },
+    Entry {
+        program: plain("run_os_fork.py"),
+        system: System {
+            id: "python/fork",
+            title: "fork",
+            lesson: "os.fork() copies the interpreter: a new PID with the same memory, shared until one side writes, and reference counts write. \
+                     Watch the children share the parent's command line and most of its pages.",
+            section: Section::Processes,
+            backend: Backend::Python,
+            tasks: FORK_TASKS,
+            params: FEW,
+            shape: forked,
+            quick_key: None,
+        },
+    },
+    Entry {
+        program: plain("run_fork_exec.py"),
+        system: System {
+            id: "python/exec",
+            title: "fork + exec",
+            lesson: "Each child is forked and then replaces itself by a fresh interpreter through os.execv(): same PID, new program. \
+                     Watch the creation time: starting Python costs far more than the fork.",
+            section: Section::Processes,
+            backend: Backend::Python,
+            tasks: CPU_TASKS,
+            params: FEW,
+            shape: forked,
+            quick_key: None,
+        },
+    },
+    Entry {
+        program: process(StartMethod::Fork),
+        system: System {
+            id: "python/process-fork",
+            title: "Process, start method fork",
+            lesson: "multiprocessing.Process with start method fork: the default on Linux up to 3.13. \
+                     Watch how its price grows with parent MB, and that each child's private memory stays near 1 MB.",
+            section: Section::Processes,
+            backend: Backend::Python,
+            tasks: FORK_TASKS,
+            params: FEW,
+            shape: processes,
+            quick_key: None,
+        },
+    },
+    Entry {
+        program: process(StartMethod::Spawn),
+        system: System {
+            id: "python/process-spawn",
+            title: "Process, start method spawn",
+            lesson: "Each child is a fresh interpreter that imports the main file again and gets its arguments pickled. \
+                     Watch the resource_tracker beside the children, and a price that is high but the same for any parent.",
+            section: Section::Processes,
+            backend: Backend::Python,
+            tasks: CPU_TASKS,
+            params: FEW,
+            shape: processes,
+            quick_key: None,
+        },
+    },
+    Entry {
+        program: process(StartMethod::Forkserver),
+        system: System {
+            id: "python/process-forkserver",
+            title: "Process, start method forkserver",
+            lesson: "A clean server process is started once, imports what is preloaded, and forks every child: the default since 3.14. \
+                     Watch two helpers appear, and the children's parent be the server.",
+            section: Section::Processes,
+            backend: Backend::Python,
+            tasks: CPU_TASKS,
+            params: FEW,
+            shape: processes,
+            quick_key: None,
+        },
+    },
+    Entry {
+        program: Program { file: "run_process_queue.py", start: Start::Chosen, ..PLAIN },
+        system: System {
+            id: "python/process-queue",
+            title: "process + queue",
+            lesson: "A Process computes the factorial of 5 and sends it back through a Queue: a pipe, a lock and a feeder thread. \
+                     Watch the child's second thread, which exists only to feed the pipe.",
+            section: Section::Processes,
+            backend: Backend::Python,
+            tasks: &[TaskKind::None],
+            params: Params { workers: None, fixed_workers: 1, tasks: None, parent_mb: true },
+            shape: queue,
+            quick_key: None,
+        },
+    },
+    Entry {
+        program: Program { file: "run_process_pool_executor.py", start: Start::Chosen, ..PLAIN },
+        system: System {
+            id: "python/process-pool-submit",
+            title: "ProcessPoolExecutor.submit",
+            lesson: "One call in another process, its result a future. \
+                     Watch what a single call needs: a worker process, a thread that manages and a thread that feeds.",
+            section: Section::Processes,
+            backend: Backend::Python,
+            tasks: CPU_TASKS,
+            params: Params { workers: None, fixed_workers: 1, tasks: Some(1), parent_mb: true },
+            shape: process_pool,
+            quick_key: None,
+        },
+    },
+    Entry {
+        program: Program { file: "run_process_pool_executor.py", start: Start::Chosen, ..PLAIN },
+        system: System {
+            id: "python/process-pool-executor",
+            title: "ProcessPoolExecutor.map",
+            lesson: "A pool of worker processes, fed with pickled calls over one pipe. \
+                     Watch ten workers lose to one for ten tiny tasks: creating a process costs more than the work.",
+            section: Section::Processes,
+            backend: Backend::Python,
+            tasks: CPU_TASKS,
+            params: FEW,
+            shape: process_pool,
+            quick_key: None,
+        },
+    },
+    Entry {
+        program: plain("run_thread.py"),
+        system: System {
+            id: "python/thread",
+            title: "thread",
+            lesson: "threading.Thread: each worker is a kernel thread in the same process, with the same objects. \
+                     Watch one PID with many TIDs, and a creation time far below any process.",
+            section: Section::Threads,
+            backend: Backend::Python,
+            tasks: ALL_TASKS,
+            params: FEW,
+            shape: threads,
+            quick_key: None,
+        },
+    },
+    Entry {
+        program: plain("run_thread_pool_executor.py"),
+        system: System {
+            id: "python/thread-pool-executor",
+            title: "ThreadPoolExecutor.map",
+            lesson: "A pool of threads that take calls from one queue; a thread is only made while nobody is idle. \
+                     Watch tiny tasks need fewer threads than allowed, at about a hundredth of the price of processes.",
+            section: Section::Threads,
+            backend: Backend::Python,
+            tasks: ALL_TASKS,
+            params: FEW,
+            shape: thread_pool,
+            quick_key: None,
+        },
+    },
+    Entry {
+        program: plain("run_sleep_threads.py"),
+        system: System {
+            id: "python/sleep-threads",
+            title: "sleeping threads",
+            lesson: "One thread sleeps ten times as long as the others, and each prints when it wakes: sleep releases the GIL. \
+                     Watch the lanes overlap: together they take as long as the longest.",
+            section: Section::Threads,
+            backend: Backend::Python,
+            tasks: &[TaskKind::Sleep],
+            params: Params { workers: Some(11), fixed_workers: 0, tasks: None, parent_mb: false },
+            shape: sleepers,
+            quick_key: None,
+        },
+    },
+    Entry {
+        program: plain("run_cpu_threads.py"),
+        system: System {
+            id: "python/gil-threads",
+            title: "bytecode threads, GIL",
+            lesson: "Threads that only run bytecode: the GIL lets one at a time do it. \
+                     Watch a speed-up near 1 however many CPUs there are, and threads that wait in futex for their turn.",
+            section: Section::Threads,
+            backend: Backend::Python,
+            tasks: PI_FIRST,
+            params: PAIR,
+            shape: threads,
+            quick_key: None,
+        },
+    },
+    Entry {
+        program: Program { since: (3, 13), free_threaded: true, ..plain("run_cpu_threads.py") },
+        system: System {
+            id: "python/no-gil-threads",
+            title: "bytecode threads, no GIL",
+            lesson: "The same program on a free-threaded build (PEP 703): bytecode runs on every CPU at once. \
+                     Watch all threads in state R, no voluntary switches, and a speed-up near the number of CPUs.",
+            section: Section::Threads,
+            backend: Backend::Python,
+            tasks: PI_FIRST,
+            params: PAIR,
+            shape: threads,
+            quick_key: None,
+        },
+    },
+    Entry {
+        program: plain("run_cpu_threads.py"),
+        system: System {
+            id: "python/hash-threads",
+            title: "C code that releases the GIL",
+            lesson: "Threads that hash large blocks: hashlib, like numpy and zlib, gives the GIL back while its C code runs. \
+                     Watch a speed-up near the number of CPUs with the GIL on.",
+            section: Section::Threads,
+            backend: Backend::Python,
+            tasks: &[TaskKind::None],
+            params: PAIR,
+            shape: threads,
+            quick_key: None,
+        },
+    },
+    Entry {
+        program: Program { since: (3, 13), ..plain("run_interpreters.py") },
+        system: System {
+            id: "python/interpreters",
+            title: "sub-interpreters",
+            lesson: "Each thread has an interpreter of its own with its own GIL (PEP 684), and shares nothing but the process. \
+                     Watch truly parallel lanes within one PID, and what an interpreter costs to create beside a thread and a process.",
+            section: Section::Interpreters,
+            backend: Backend::Python,
+            tasks: PI_FIRST,
+            params: PAIR,
+            shape: threads,
+            quick_key: None,
+        },
+    },
+    Entry {
+        program: Program { since: (3, 14), ..plain("run_interpreter_pool_executor.py") },
+        system: System {
+            id: "python/interpreter-pool-executor",
+            title: "InterpreterPoolExecutor.map",
+            lesson: "A thread pool whose threads each own an interpreter (3.14): calls are pickled as for processes, but nothing is forked. \
+                     Watch the memory per worker: megabytes, where a thread takes kilobytes.",
+            section: Section::Interpreters,
+            backend: Backend::Python,
+            tasks: PI_FIRST,
+            params: PAIR,
+            shape: thread_pool,
+            quick_key: None,
+        },
+    },
+    Entry {
+        program: plain("run_asyncio.py"),
+        system: System {
+            id: "python/asyncio",
+            title: "event loop",
+            lesson: "Each worker is an asyncio task: coroutines that take turns on one thread, whenever one awaits. \
+                     Watch many workers behind a single TID asleep in epoll, and with task pi how one that computes holds up all.",
+            section: Section::Async,
+            backend: Backend::Python,
+            tasks: WAITS_FIRST,
+            params: TEN,
+            shape: event_loop,
+            quick_key: None,
+        },
+    },
+    Entry {
+        program: plain("run_blocked_loop.py"),
+        system: System {
+            id: "python/blocked-loop",
+            title: "blocked event loop",
+            lesson: "Tasks of an event loop make a blocking call each: until it returns, nothing else in the loop runs. \
+                     Watch how late a tick comes that is due every 10 ms.",
+            section: Section::Async,
+            backend: Backend::Python,
+            tasks: &[TaskKind::Sleep, TaskKind::Pi],
+            params: Params { workers: Some(4), fixed_workers: 0, tasks: Some(4), parent_mb: false },
+            shape: event_loop,
+            quick_key: None,
+        },
+    },
+    Entry {
+        program: plain("run_blocked_loop.py"),
+        system: System {
+            id: "python/blocked-loop-cured",
+            title: "blocked event loop, cured",
+            lesson: "The same calls handed to threads by asyncio.to_thread: the loop goes on while they block. \
+                     Watch the ticks come in time, and the executor's threads beside the loop.",
+            section: Section::Async,
+            backend: Backend::Python,
+            tasks: &[TaskKind::Sleep, TaskKind::Pi],
+            params: Params { workers: Some(4), fixed_workers: 0, tasks: Some(4), parent_mb: false },
+            shape: loop_with_executor,
+            quick_key: None,
+        },
+    },
+    Entry {
+        program: plain("run_asyncio_files.py"),
+        system: System {
+            id: "python/asyncio-files",
+            title: "files from an event loop",
+            lesson: "A selector cannot wait for a regular file, so an event loop hands file operations to threads, as aiofiles does. \
+                     Watch the executor's threads, and what the detour adds to one operation.",
+            section: Section::Async,
+            backend: Backend::Python,
+            tasks: &[TaskKind::File],
+            params: Params { workers: Some(4), fixed_workers: 0, tasks: Some(8), parent_mb: false },
+            shape: files_from_a_loop,
+            quick_key: None,
+        },
+    },
+    Entry {
+        program: plain("run_async_vs_threads.py"),
+        system: System {
+            id: "python/async-vs-threads",
+            title: "async tasks against threads",
+            lesson: "The same waits by 100, 1,000 and 10,000 asyncio tasks, then by threads, up to as many as tasks are asked for. \
+                     Watch creation time and private memory of each.",
+            section: Section::Async,
+            backend: Backend::Python,
+            tasks: &[TaskKind::Sleep],
+            params: Params { workers: None, fixed_workers: 1, tasks: Some(1_000), parent_mb: false },
+            shape: alone,
+            quick_key: None,
+        },
+    },
+    Entry {
+        program: plain("run_sockets.py"),
+        system: System {
+            id: "python/socket-blocking",
+            title: "blocking sockets",
+            lesson: "GETs over raw sockets, one after the other: recv() sleeps until the server answers. \
+                     Watch hardly any CPU, and a wall time that is the sum of all waits.",
+            section: Section::Sockets,
+            backend: Backend::Python,
+            tasks: HTTP,
+            params: ONE,
+            shape: alone,
+            quick_key: None,
+        },
+    },
+    Entry {
+        program: plain("run_sockets.py"),
+        system: System {
+            id: "python/socket-nonblocking",
+            title: "non-blocking sockets",
+            lesson: "All GETs at once over sockets that never block: the program asks each again and again. \
+                     Watch one wait for all, and a whole CPU burnt by calls in vain.",
+            section: Section::Sockets,
+            backend: Backend::Python,
+            tasks: HTTP,
+            params: ONE,
+            shape: alone,
+            quick_key: None,
+        },
+    },
+    Entry {
+        program: plain("run_sockets.py"),
+        system: System {
+            id: "python/selectors",
+            title: "selector",
+            lesson: "All GETs at once, and epoll tells which socket is ready: the basis of every event loop. \
+                     Watch one wait for all, and next to no CPU.",
+            section: Section::Sockets,
+            backend: Backend::Python,
+            tasks: HTTP,
+            params: ONE,
+            shape: alone,
+            quick_key: None,
+        },
+    },
+    Entry {
+        program: plain("run_copy_on_write.py"),
+        system: System {
+            id: "python/copy-on-write",
+            title: "copy-on-write",
+            lesson: "Four forked children inherit the parent's objects: one leaves them alone, one reads them, one runs a full collection, \
+                     one does so after gc.freeze(). Watch what each makes private: reading alone copies, because it counts references.",
+            section: Section::Exhibits,
+            backend: Backend::Python,
+            tasks: &[TaskKind::None],
+            params: Params { workers: None, fixed_workers: 4, tasks: None, parent_mb: true },
+            shape: four_forked,
+            quick_key: None,
+        },
+    },
+];
+
+const SYSTEMS_ARRAY: [System; ENTRIES.len()] = {
+    let mut systems = [ENTRIES[0].system; ENTRIES.len()];
+    let mut i = 0;
+    while i < ENTRIES.len() {
+        systems[i] = ENTRIES[i].system;
+        i += 1;
+    }
+    systems
+};
 
 /// Systems that a CPython interpreter of the machine runs.
-pub const SYSTEMS: &[System] = &[];
+pub const SYSTEMS: &[System] = &SYSTEMS_ARRAY;
+
+/// What the Python system with this id needs; `None` for native ones.
+#[must_use]
+pub fn program(id: &str) -> Option<&'static Program> {
+    ENTRIES.iter().find(|e| e.system.id == id).map(|e| &e.program)
+}

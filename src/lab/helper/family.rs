@@ -95,6 +95,36 @@ pub fn is_tracker(pid: i32) -> bool {
     std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.windows(NAME.len()).any(|w| w == NAME))
 }
 
+/// Longest command line that is handed on, bytes.
+const COMMAND_MOST: usize = 1024;
+/// Most tasks of one process whose waits are read in one look.
+const WAITS_MOST: usize = 64;
+
+/// Command line of a process, arguments joined by spaces, cut; empty if it cannot be read.
+pub fn command(pid: i32) -> String {
+    let Ok(mut line) = std::fs::read(format!("/proc/{pid}/cmdline")) else { return String::new() };
+    line.truncate(COMMAND_MOST);
+    let words: Vec<_> = line.split(|b| *b == 0).map(String::from_utf8_lossy).collect();
+    words.join(" ").trim_end().to_owned()
+}
+
+/// What the tasks of a process wait for, in the words of [`crate::lab::waits`].
+pub fn waits(pid: i32) -> Vec<String> {
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    let files = tasks.flatten().take(WAITS_MOST).map(|task| task.path().join("syscall"));
+    files.filter_map(|file| crate::lab::waits::parse(&std::fs::read_to_string(file).ok()?)).map(str::to_owned).collect()
+}
+
+/// Whether a thread of the process, other than its leader, is on a CPU or wants one.
+pub fn any_running(process: &Proc) -> bool {
+    if process.nlwp < 2 || process.is_dead() {
+        return false;
+    }
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{}/task", process.pid)) else { return false };
+    let stats = tasks.flatten().take(WAITS_MOST).filter_map(|task| std::fs::read(task.path().join("stat")).ok());
+    stats.into_iter().any(|stat| Proc::parse(process.pid, &stat).is_some_and(|task| task.state == 'R'))
+}
+
 /// Proportional set size of a process, bytes (`smaps_rollup`, proc_pid_smaps(5)).
 pub fn pss_bytes(pid: i32) -> Option<u64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;

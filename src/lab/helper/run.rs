@@ -25,6 +25,9 @@ const TRACKER_GRACE: Duration = Duration::from_millis(600);
 const REFUSALS: u64 = 50;
 /// Longest that reading the family's PSS may take in one look.
 const PSS_BUDGET: Duration = Duration::from_millis(300);
+/// What a family that holds still gets to come to rest, and how often that is looked at.
+const REST_PATIENCE: Duration = Duration::from_millis(40);
+const REST_STEP: Duration = Duration::from_millis(2);
 /// Largest time between two looks at a family.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
@@ -62,6 +65,8 @@ pub struct Active {
     deadline: Instant,
     ending: Option<Ending>,
     next_look: Instant,
+    /// Since when the root holds still to be looked at.
+    held_since: Option<Instant>,
     ready: u32,
     usage: Usage,
     orphans: HashSet<i32>,
@@ -85,6 +90,7 @@ impl Active {
             known: HashSet::new(),
             ending: None,
             next_look: now + Duration::from_millis(50),
+            held_since: None,
             ready: 0,
             usage: Usage::default(),
             orphans: HashSet::new(),
@@ -201,11 +207,8 @@ impl Active {
         }
         out.push(Notice::Line { run: self.id, line });
         if held {
-            self.look(true, true, out);
-            if let Some(conn) = self.conns.get_mut(i) {
-                // If it does not arrive the run goes on after its own patience.
-                let _ = conn.stream.write_all(b"go\n");
-            }
+            self.held_since = Some(Instant::now());
+            self.next_look = Instant::now();
         } else if ready {
             self.ready += 1;
             if self.ready == self.spec.workers {
@@ -277,7 +280,34 @@ impl Active {
         if now < self.next_look {
             return;
         }
-        if self.ending.is_some() { self.step_to_end(out) } else { self.look(false, self.ready >= self.spec.workers, out) }
+        if self.ending.is_some() {
+            self.step_to_end(out);
+        } else if let Some(since) = self.held_since {
+            self.look_at_rest(since, out);
+        } else {
+            self.look(false, self.ready >= self.spec.workers, out);
+        }
+    }
+
+    /// The root has asked to be looked at. Whoever has just said so is still on its way to sleep: the look that counts is the first that
+    /// finds everybody asleep, or the last within a short time, as some never are.
+    fn look_at_rest(&mut self, since: Instant, out: &mut Vec<Notice>) {
+        // What the workers have said before the root asked belongs to the same picture.
+        self.accept(out);
+        for i in 0..self.conns.len() {
+            self.read_conn(i, out);
+        }
+        let busy = self.family().iter().any(|p| p.state == 'R' || family::any_running(p));
+        if busy && since.elapsed() < REST_PATIENCE {
+            self.next_look = Instant::now() + REST_STEP;
+            return;
+        }
+        self.held_since = None;
+        self.look(true, true, out);
+        for conn in self.conns.iter_mut().filter(|c| c.root) {
+            // If it does not arrive the run goes on after its own patience.
+            let _ = conn.stream.write_all(b"go\n");
+        }
     }
 
     fn family(&mut self) -> Vec<Proc> {
@@ -298,7 +328,7 @@ impl Active {
         out.push(Notice::Family {
             run: self.id,
             t: monotonic_ns(),
-            members: members.iter().map(to_member).collect(),
+            members: members.iter().map(|p| to_member(p, held)).collect(),
             pss_bytes,
             held,
         });
@@ -345,10 +375,11 @@ impl Active {
     }
 }
 
-fn to_member(p: &Proc) -> Member {
+fn to_member(p: &Proc, held: bool) -> Member {
     let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten().and_then(|n| u64::try_from(n).ok());
     let rss_bytes = if p.is_dead() { None } else { page.map(|page| p.rss_pages * page) };
-    Member { pid: p.pid, ppid: p.ppid, state: p.state, nlwp: p.nlwp, rss_bytes }
+    let (command, waits) = if held && !p.is_dead() { (family::command(p.pid), family::waits(p.pid)) } else { Default::default() };
+    Member { pid: p.pid, ppid: p.ppid, state: p.state, nlwp: p.nlwp, rss_bytes, command, waits }
 }
 
 /// Sum over the living members; `None` if one cannot be read or it takes too long.

@@ -13,7 +13,7 @@ use nix::unistd::{ForkResult, getpid};
 use super::cgroup::Group;
 use super::sys::{self, Exec};
 use crate::lab::catalog::RunSpec;
-use crate::lab::control::Program;
+use crate::lab::control::{Program, RUN_DIRECTORY};
 
 /// What is left in the helper's hands after a start.
 pub struct Started {
@@ -39,6 +39,10 @@ pub fn start(base: &Path, run: u32, spec: &RunSpec, program: &Program) -> Result
 fn start_in(dir: &Path, run: u32, spec: &RunSpec, program: &Program) -> Result<Started, String> {
     let socket = dir.join("sock");
     let listener = UnixListener::bind(&socket).map_err(|e| format!("{} could not be bound: {e}", socket.display()))?;
+    for (name, text) in &program.files {
+        let path = dir.join(name);
+        std::fs::write(&path, text).map_err(|e| format!("{} could not be written: {e}", path.display()))?;
+    }
     listener.set_nonblocking(true).map_err(|e| format!("the listener: {e}"))?;
     let (output, theirs) = pipe().map_err(|e| format!("no pipe for the run's output: {e}"))?;
     let null = std::fs::File::open("/dev/null").map_err(|e| format!("/dev/null: {e}"))?;
@@ -88,7 +92,8 @@ fn environment(program: &Program, dir: &Path, socket: &Path, run: u32, spec: &Ru
         // What a run leaves in its temporary directory goes with it.
         ("TMPDIR", dir.into()),
     ];
-    let given = program.env.iter().map(|(n, v)| (OsString::from(n), OsString::from(v)));
+    let in_dir = |value: &String| if value == RUN_DIRECTORY { dir.into() } else { OsString::from(value) };
+    let given = program.env.iter().map(|(n, v)| (OsString::from(n), in_dir(v)));
     for (name, value) in own.into_iter().map(|(n, v)| (OsString::from(n), v)).chain(given) {
         vars.retain(|(n, _)| *n != name);
         vars.push((name, value));

@@ -176,7 +176,7 @@ impl Supervisor {
             Order::Launch { run, spec, program } => match start::start(dir, run, &spec, &program) {
                 Ok(started) => {
                     notices.push(Notice::Started { run, root_pid: started.root, t: monotonic_ns() });
-                    self.runs.push(Active::new(run, spec, started));
+                    self.runs.push(Active::new(run, *spec, started));
                 }
                 Err(why) => notices.push(Notice::NotStarted { run, why }),
             },

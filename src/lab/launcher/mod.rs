@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
-use super::catalog::{self, Backend, RunSpec, TaskKind};
+use super::catalog::{self, Backend, PythonStart, RunSpec};
 use super::control::{Order, Program};
+use super::python::{self, Discovery};
 use super::run::{Run, RunId};
 use link::Link;
 pub use validate::{Machine, validate};
@@ -84,6 +85,7 @@ impl LabState {
 pub struct Launcher {
     exe: PathBuf,
     limits: Limits,
+    pythons: Vec<PathBuf>,
     state: watch::Receiver<Arc<LabState>>,
     inner: Mutex<Inner>,
 }
@@ -107,17 +109,31 @@ impl Launcher {
         Ok(Self {
             exe: exe.to_owned(),
             limits,
+            pythons: Vec::new(),
             state,
             inner: Mutex::new(Inner { next: 1, link: None, shared: Arc::new(shared) }),
         })
     }
 
+    /// Interpreters that the user names beside those that are found.
+    #[must_use]
+    pub fn with_pythons(mut self, pythons: Vec<PathBuf>) -> Self {
+        self.pythons = pythons;
+        self
+    }
+
+    /// The interpreters that Python systems may run on; the first call looks for them, which takes some tenths of a second.
+    #[must_use]
+    pub fn interpreters(&self) -> Arc<Discovery> {
+        python::interpreters(&self.pythons)
+    }
+
     /// Starts a run, or says at once, with the figures, why it would not be wise.
-    pub fn launch(&self, spec: RunSpec) -> Result<RunId, LaunchError> {
+    pub fn launch(&self, mut spec: RunSpec) -> Result<RunId, LaunchError> {
         let system = catalog::find(&spec.system)
             .ok_or_else(|| LaunchError::UnknownSystem { id: spec.system.clone(), nearest: catalog::nearest(&spec.system) })?;
         validate(system, &spec, &self.limits, &Machine::read())?;
-        let program = program_for(system, &spec)?;
+        let program = self.program_for(system, &mut spec)?;
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         if !inner.link.as_ref().is_some_and(Link::alive) {
             inner.link = None;
@@ -126,7 +142,10 @@ impl Launcher {
         let id = RunId(inner.next);
         inner.next += 1;
         inner.shared.add(Run::new(id, spec.clone(), crate::clock::monotonic_ns()));
-        let sent = inner.link.as_ref().map(|link| link.send(&Order::Launch { run: id.0, spec, program }));
+        let sent = inner
+            .link
+            .as_ref()
+            .map(|link| link.send(&Order::Launch { run: id.0, spec: Box::new(spec), program: Box::new(program) }));
         match sent {
             Some(Ok(())) => Ok(id),
             _ => {
@@ -164,16 +183,21 @@ impl Launcher {
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
-}
 
-/// What to exec for a run of `system`.
-fn program_for(system: &catalog::System, spec: &RunSpec) -> Result<Program, LaunchError> {
-    match system.backend {
-        Backend::Native => Ok(Program::native()),
-        Backend::Python => Err(LaunchError::Unavailable(format!(
-            "{} with task {} needs a Python backend, which this build does not have",
-            system.id,
-            TaskKind::name(spec.task)
-        ))),
+    /// What to exec for a run of `system`; settles in `spec` what was left to the interpreter.
+    fn program_for(&self, system: &catalog::System, spec: &mut RunSpec) -> Result<Program, LaunchError> {
+        let (Backend::Python, Some(program)) = (system.backend, catalog::python_program(system.id)) else {
+            return Ok(Program::native());
+        };
+        let interpreter =
+            python::choose(system, spec.python.as_deref(), &self.interpreters()).map_err(LaunchError::Unavailable)?;
+        spec.start_method = match program.start {
+            PythonStart::None => None,
+            PythonStart::Fixed(method) => Some(method),
+            PythonStart::Chosen => Some(spec.start_method.unwrap_or(interpreter.start_method)),
+        };
+        spec.python = Some(interpreter.path.clone());
+        python::program(program, &interpreter)
+            .ok_or_else(|| LaunchError::Unavailable(format!("{} has no program in this build", system.id)))
     }
 }

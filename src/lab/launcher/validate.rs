@@ -1,7 +1,7 @@
 //! Refusals: what a spec may not ask for, with the figures. Pure, except for [`Machine::read`].
 
 use super::{LaunchError, Limits};
-use crate::lab::catalog::{RunSpec, Section, System, TaskKind};
+use crate::lab::catalog::{self, Backend, PythonStart, RunSpec, Section, System, TaskKind};
 
 /// Memory left to everybody else, MB.
 const SPARE_MB: u64 = 256;
@@ -11,6 +11,8 @@ const PLENTY: u64 = 4096;
 const SPARE_PIDS: u64 = 64;
 /// What one process of a run needs at least (stack, page tables, private pages), MB; a generous round figure.
 const PROCESS_MB: u64 = 1;
+/// The same for a process with an interpreter in it.
+const PYTHON_PROCESS_MB: u64 = 16;
 
 /// What the machine has room for; `None` where it could not be read: then that guard does not hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -125,6 +127,18 @@ fn check_options(system: &System, spec: &RunSpec, limits: &Limits) -> Result<(),
         }
         _ => {}
     }
+    if let Some(method) = spec.start_method {
+        let fixed = catalog::python_program(id).map_or(PythonStart::None, |p| p.start);
+        let said = method.name();
+        match fixed {
+            PythonStart::Chosen => {}
+            PythonStart::Fixed(own) if own == method => {}
+            PythonStart::Fixed(own) => return Err(format!("{id} always uses start method {}, not {said}", own.name())),
+            PythonStart::None => {
+                return Err(format!("{id} starts no processes by multiprocessing; leave --start-method {said} out"));
+            }
+        }
+    }
     if spec.tasks > limits.max_tasks {
         return Err(format!(
             "{} tasks are more than the limit of {}; give --tasks {} or fewer",
@@ -171,7 +185,8 @@ fn check_room(system: &System, spec: &RunSpec, machine: &Machine) -> Result<(), 
     let separate = matches!(system.section, Section::Processes | Section::Exhibits);
     // A page that a child writes to is copied: in the worst case every worker process has its own copy of what it touches.
     let touched = if spec.task == TaskKind::Touch && separate { u64::from(spec.size()) * u64::from(spec.workers) } else { 0 };
-    let processes = if separate { u64::from(spec.workers) * PROCESS_MB } else { 0 };
+    let each = if system.backend == Backend::Python { PYTHON_PROCESS_MB } else { PROCESS_MB };
+    let processes = if separate { u64::from(spec.workers) * each } else { 0 };
     let wanted = u64::from(spec.parent_mb) + touched + processes;
     if let Some(available) = machine.available_mb.filter(|a| wanted + SPARE_MB > *a) {
         return Err(format!(

@@ -1,0 +1,79 @@
+"""The same waits by asyncio tasks and by threads: what one costs to create, what all cost to finish, what each takes of memory."""
+
+import asyncio
+import gc
+import threading
+import time
+
+import concmon_lab as lab
+import lab_root
+import lab_tasks
+
+COUNTS = (100, 1_000, 10_000)
+
+
+def private_bytes():
+    """Private memory of this process, from smaps_rollup."""
+    total = 0
+    with open("/proc/self/smaps_rollup") as file:
+        for line in file:
+            if line.startswith(("Private_Clean:", "Private_Dirty:")):
+                total += int(line.split()[1]) * 1024
+    return total
+
+
+def tell(what, count, created, wall, memory):
+    lab.value("%s_%d_create_ns_each" % (what, count), created // count, created // count)
+    lab.value("%s_%d_wall_ns" % (what, count), "%.0f ms" % (wall / 1e6), wall)
+    lab.value("%s_%d_private_bytes_each" % (what, count), memory // count, memory // count)
+
+
+async def tasks_of(count, seconds):
+    async def unit():
+        await asyncio.sleep(seconds)
+
+    before, begun = private_bytes(), time.monotonic_ns()
+    running = [asyncio.create_task(unit()) for _ in range(count)]
+    created = time.monotonic_ns() - begun
+    await asyncio.sleep(0)
+    memory = private_bytes() - before
+    for task in running:
+        await task
+    tell("asyncio", count, created, time.monotonic_ns() - begun, max(0, memory))
+
+
+def threads_of(count, seconds):
+    before, begun = private_bytes(), time.monotonic_ns()
+    running = [threading.Thread(target=time.sleep, args=(seconds,)) for _ in range(count)]
+    for thread in running:
+        thread.start()
+    created = time.monotonic_ns() - begun
+    memory = private_bytes() - before
+    for thread in running:
+        thread.join()
+    tell("threads", count, created, time.monotonic_ns() - begun, max(0, memory))
+
+
+def body():
+    seconds = lab_tasks.size(lab_root.SPEC) / 1000
+    most_threads = lab_root.SPEC["tasks"]
+    lab.requested(0)
+    lab.ready(0, "inline")
+    for count in COUNTS:
+        lab.phase("asyncio %d" % count)
+        gc.collect()
+        asyncio.run(tasks_of(count, seconds))
+    for count in COUNTS:
+        if count > most_threads:
+            lab.warn("%d threads were not tried: more than the %d tasks asked for" % (count, most_threads))
+            continue
+        lab.phase("threads %d" % count)
+        gc.collect()
+        # So that the last of them is created before the first has ended, however slow creation is here.
+        threads_of(count, seconds + count * 0.0005)
+    lab_root.show()
+    lab.exited(0)
+
+
+if __name__ == "__main__":
+    lab_root.main(body)

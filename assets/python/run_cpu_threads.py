@@ -1,0 +1,91 @@
+"""The same work by one thread, then by several: what threads gain, which the GIL decides.
+
+One program for three systems: bytecode under the GIL, bytecode without it, and C code that frees it (SHA-256 of a large block).
+"""
+
+import hashlib
+import sys
+import sysconfig
+import threading
+import time
+
+import concmon_lab as lab
+import lab_root
+import lab_tasks
+
+#: What the hashing system hashes per unit.
+BLOCK = bytes(16 << 20) if lab_root.SPEC.get("system", "").endswith("/hash-threads") else b""
+
+
+def unit(w, k):
+    if not BLOCK:
+        return lab_root.work(w, k)
+    with lab.task(w, k):
+        return int.from_bytes(hashlib.sha256(BLOCK).digest()[:4], "big")
+
+
+def gil_enabled():
+    return getattr(sys, "_is_gil_enabled", lambda: True)()
+
+
+def body():
+    spec = lab_root.SPEC
+    workers, units = spec["workers"], spec["tasks"] if BLOCK else lab_tasks.units(spec)
+    built_without = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+    lab.value("gil", "on" if gil_enabled() else "off", int(gil_enabled()))
+    if built_without and gil_enabled():
+        lab.warn("this interpreter is free-threaded, but something has switched its GIL on")
+
+    # The rival: one thread, before any other exists. It is not shown as work of the workers.
+    lab.phase("alone")
+    begun = time.monotonic_ns()
+    if BLOCK:
+        for _ in range(units):
+            hashlib.sha256(BLOCK).digest()
+    else:
+        for k in range(units):
+            lab_root.perform(k)
+    alone = time.monotonic_ns() - begun
+
+    there, go, leave = threading.Semaphore(0), lab_root.Gate(), lab_root.Gate()
+    done, results = threading.Semaphore(0), {}
+
+    def worker(w):
+        lab.ready(w, "thread")
+        there.release()
+        go.wait()
+        mine = {k: unit(w, k) for k in range(w, units, workers)}
+        ended = time.monotonic_ns()
+        results.update(mine)
+        ends.append(ended)
+        done.release()
+        leave.wait()
+
+    ends = []
+    threads = [threading.Thread(target=worker, args=(w,), name="cpu-%d" % w) for w in range(workers)]
+    lab.phase("launch")
+    for w, thread in enumerate(threads):
+        lab.requested(w)
+        thread.start()
+        there.acquire()
+    lab.inspect()
+    lab.phase("steady")
+    begun = time.monotonic_ns()
+    go.open()
+    for _ in threads:
+        done.acquire()
+    together = max(ends) - begun
+    lab.value("one_thread_ns", alone, alone)
+    lab.value("all_threads_ns", together, together)
+    lab.value("speed_up_percent", "%.2fx" % (alone / together), alone * 100 // together)
+    lab_root.linger()
+    lab.phase("teardown")
+    leave.open()
+    for w, thread in enumerate(threads):
+        thread.join()
+        lab.exited(w)
+    return {} if BLOCK else results
+
+
+if __name__ == "__main__":
+    lab_root.main(body)

@@ -1,0 +1,37 @@
+"""One thread does everything."""
+
+import time
+
+import concmon_lab as lab
+import lab_root
+import lab_tasks
+
+
+def show_the_lazy_map():
+    """`map` does nothing until somebody asks for its results: what looks like a very fast run is no run."""
+    numbers = [lab_tasks.factorial_argument(lab_root.SPEC["seed"], k) for k in range(lab_tasks.units(lab_root.SPEC))]
+    begun = time.perf_counter_ns()
+    lazy = map(lab_tasks.factorial, numbers)
+    made = time.perf_counter_ns()
+    list(lazy)
+    done = time.perf_counter_ns()
+    lab.value("map_made_but_not_consumed_ns", made - begun, made - begun)
+    lab.value("map_consumed_ns", done - made, done - made)
+
+
+def body():
+    if lab_root.SPEC["task"] == "factorial":
+        show_the_lazy_map()
+    lab.requested(0)
+    lab.ready(0, "inline")
+    lab.inspect()
+    lab.phase("steady")
+    results = lab_root.work_share(0)
+    lab_root.linger()
+    lab.phase("teardown")
+    lab.exited(0)
+    return results
+
+
+if __name__ == "__main__":
+    lab_root.main(body)

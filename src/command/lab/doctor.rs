@@ -1,0 +1,97 @@
+//! `concmon lab doctor`: the interpreters of this machine, and what each of them can run.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::lab::catalog::{Backend, SYSTEMS, System};
+use crate::lab::python::{self, Discovery, Interpreter};
+use crate::text::{Charset, sanitize_str};
+
+/// Prints what the lab's Python side finds here. An error is one of writing.
+pub fn doctor(json: bool, pythons: &[PathBuf], out: &mut dyn Write) -> io::Result<()> {
+    let found = python::interpreters(pythons);
+    if json {
+        serde_json::to_writer_pretty(&mut *out, &document(&found))?;
+        return writeln!(out);
+    }
+    interpreters(&found, out)?;
+    systems(&found, out)
+}
+
+fn python_systems() -> impl Iterator<Item = &'static System> {
+    SYSTEMS.iter().filter(|s| s.backend == Backend::Python)
+}
+
+fn document(found: &Discovery) -> Value {
+    let system = |s: &System| {
+        let runs_on = python::choose(s, None, found).ok().map(|i| i.path);
+        json!({ "id": s.id, "available": runs_on.is_some(), "why_not": python::availability(s, found), "runs_on": runs_on })
+    };
+    json!({
+        "schema": "concmon.lab.doctor/1",
+        "interpreters": found.interpreters,
+        "rejected": found.rejected,
+        "environment_home": python::environment_home(),
+        "systems": python_systems().map(system).collect::<Vec<_>>(),
+    })
+}
+
+fn interpreters(found: &Discovery, out: &mut dyn Write) -> io::Result<()> {
+    if found.interpreters.is_empty() {
+        writeln!(
+            out,
+            "No Python interpreter that the lab can use was found on PATH, nor where pyenv, uv and conda keep theirs."
+        )?;
+    }
+    let rows: Vec<[String; 7]> = found.interpreters.iter().map(row).collect();
+    let head = ["PYTHON", "GIL", "DEFAULT START", "SUB-INTERPRETERS", "PACKAGES", "FOUND", "PATH"].map(str::to_owned);
+    let mut widths = [0; 7];
+    for line in rows.iter().chain([&head]) {
+        for (width, cell) in widths.iter_mut().zip(line) {
+            *width = (*width).max(crate::text::width(cell));
+        }
+    }
+    if !rows.is_empty() {
+        for line in [&head].into_iter().chain(&rows) {
+            let cells: Vec<String> = line.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+            writeln!(out, "{}", cells.join("  ").trim_end())?;
+        }
+    }
+    if !found.rejected.is_empty() {
+        writeln!(out, "\nNot usable")?;
+    }
+    for rejected in &found.rejected {
+        writeln!(out, "  {}: {}", clean(&rejected.path.to_string_lossy()), clean(&rejected.why))?;
+    }
+    Ok(())
+}
+
+fn row(i: &Interpreter) -> [String; 7] {
+    let packages: Vec<String> = i.packages.iter().map(|(name, version)| format!("{name} {version}")).collect();
+    [
+        i.release.clone(),
+        i.gil_words().to_owned(),
+        i.start_method.name().to_owned(),
+        i.interpreters.clone().unwrap_or_else(|| "-".into()),
+        if packages.is_empty() { "-".into() } else { packages.join(", ") },
+        i.origin.name().to_owned(),
+        i.path.to_string_lossy().into_owned(),
+    ]
+    .map(|cell| clean(&cell))
+}
+
+fn systems(found: &Discovery, out: &mut dyn Write) -> io::Result<()> {
+    let all = python_systems().count();
+    let missing: Vec<(&str, String)> = python_systems().filter_map(|s| Some((s.id, python::availability(s, found)?))).collect();
+    writeln!(out, "\n{} of {all} Python systems run here.", all - missing.len())?;
+    for (_, why) in missing {
+        writeln!(out, "  {}", clean(&why))?;
+    }
+    Ok(())
+}
+
+fn clean(text: &str) -> String {
+    sanitize_str(text, Charset::Unicode).into_owned()
+}

@@ -1,0 +1,62 @@
+//! The Python side of the lab: which interpreters the machine has, and what a run of a Python system executes.
+
+mod choose;
+mod discover;
+mod probe;
+mod program;
+
+pub use choose::{availability, choose};
+pub use discover::{Discovery, discover};
+pub use probe::{Interpreter, Origin, Rejected};
+pub use program::program;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Packages from outside the standard library that some system uses.
+pub const PACKAGES: &[&str] = &["aiofiles", "aiohttp", "anyio", "django", "gevent", "mpire", "numpy", "trio", "uvloop"];
+
+/// Where `concmon lab setup` keeps its environments: below the user's data directory. `None` if there is neither a home nor
+/// `XDG_DATA_HOME`.
+#[must_use]
+pub fn environment_home() -> Option<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+    let data = variable("XDG_DATA_HOME").or_else(|| variable("HOME").map(|home| home.join(".local/share")))?;
+    Some(data.join("concmon/python"))
+}
+
+/// The absolute path of an interpreter as a user writes it: a path, or a name to be found on PATH.
+///
+/// # Errors
+/// One sentence, if there is no such file.
+pub fn resolve(named: &std::path::Path) -> Result<PathBuf, String> {
+    let found = if named.components().count() == 1 && !named.exists() {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).map(|dir| dir.join(named)).find(|p| p.is_file())
+    } else {
+        Some(named.to_owned())
+    };
+    // Not canonical: a link into a virtual environment is what makes it one.
+    found
+        .and_then(|p| std::path::absolute(p).ok())
+        .filter(|p| p.is_file())
+        .ok_or_else(|| format!("there is no interpreter {}; `concmon lab doctor` shows those that were found", named.display()))
+}
+
+/// What was found, by what was named beside it.
+static FOUND: Mutex<BTreeMap<Vec<PathBuf>, Arc<Discovery>>> = Mutex::new(BTreeMap::new());
+
+/// The interpreters of this machine and those of `also`, looked for once in the life of the program: the first call takes some tenths of
+/// a second, and others that come meanwhile wait for it.
+#[must_use]
+pub fn interpreters(also: &[PathBuf]) -> Arc<Discovery> {
+    let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
+    let entry = found.entry(also.to_vec());
+    Arc::clone(entry.or_insert_with(|| Arc::new(discover(&discover::Places::of_environment(also)))))
+}
+
+/// Forgets what was found: something has been installed.
+pub fn look_again() {
+    FOUND.lock().unwrap_or_else(PoisonError::into_inner).clear();
+}

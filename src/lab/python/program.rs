@@ -1,0 +1,73 @@
+//! What the helper executes for a run of a Python system: the interpreter, the system's main file, and the modules beside it.
+
+use super::probe::Interpreter;
+use crate::lab::catalog::PythonProgram;
+use crate::lab::control::{Program, RUN_DIRECTORY};
+
+/// The module of the protocol; a program of the user's own may import it too.
+pub const WORKER_MODULE: (&str, &str) = ("concmon_lab.py", include_str!("../../../assets/python/concmon_lab.py"));
+
+/// Modules every run gets.
+const SHARED: &[(&str, &str)] = &[
+    WORKER_MODULE,
+    ("lab_root.py", include_str!("../../../assets/python/lab_root.py")),
+    ("lab_server.py", include_str!("../../../assets/python/lab_server.py")),
+    ("lab_tasks.py", include_str!("../../../assets/python/lab_tasks.py")),
+    ("lab_units.py", include_str!("../../../assets/python/lab_units.py")),
+];
+
+macro_rules! mains {
+    ($($name:literal),* $(,)?) => {
+        /// Main files, one per kind of system.
+        const MAINS: &[(&str, &str)] = &[$(($name, include_str!(concat!("../../../assets/python/", $name)))),*];
+    };
+}
+
+mains!(
+    "run_async_vs_threads.py",
+    "run_asyncio.py",
+    "run_asyncio_files.py",
+    "run_blocked_loop.py",
+    "run_copy_on_write.py",
+    "run_cpu_threads.py",
+    "run_fork_exec.py",
+    "run_interpreter_pool_executor.py",
+    "run_interpreters.py",
+    "run_os_fork.py",
+    "run_process.py",
+    "run_process_pool_executor.py",
+    "run_process_queue.py",
+    "run_sequential.py",
+    "run_sleep_threads.py",
+    "run_sockets.py",
+    "run_thread.py",
+    "run_thread_pool_executor.py",
+);
+
+/// What to execute; `None` if the system names a file that this binary does not carry.
+#[must_use]
+pub fn program(system: &PythonProgram, interpreter: &Interpreter) -> Option<Program> {
+    let (name, text) = MAINS.iter().find(|(name, _)| *name == system.file)?;
+    let files = SHARED.iter().chain([&(*name, *text)]).map(|(n, t)| ((*n).to_owned(), (*t).to_owned())).collect();
+    let args = vec![interpreter.path.to_string_lossy().into_owned(), "-s".into(), (*name).into()];
+    // The run's own directory first, for interpreters that the system's processes start anew; what is printed is seen at once.
+    let env = vec![("PYTHONPATH".into(), RUN_DIRECTORY.into()), ("PYTHONUNBUFFERED".into(), "1".into())];
+    Some(Program { path: interpreter.path.clone(), args, env, env_remove: vec!["PYTHON*".into()], files })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::catalog::{SYSTEMS, python_program};
+
+    #[test]
+    fn every_python_system_of_the_catalog_has_its_file_and_every_file_a_system() {
+        let used: Vec<&str> = SYSTEMS.iter().filter_map(|s| python_program(s.id)).map(|p| p.file).collect();
+        for file in &used {
+            assert!(MAINS.iter().any(|(name, _)| name == file), "{file} is not embedded");
+        }
+        for (name, _) in MAINS {
+            assert!(used.contains(name), "{name} is run by no system");
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! What the tests of the Python systems share. What no interpreter here can run is skipped, loudly.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use concmon::lab::catalog::{RunSpec, find};
+use concmon::lab::launcher::Launcher;
+use concmon::lab::run::{Outcome, Run, RunPhase};
+
+use super::support::{await_end, launcher};
+
+pub fn run_on(launcher: &Launcher, spec: &RunSpec) -> Arc<Run> {
+    let id = launcher.launch(spec.clone()).unwrap_or_else(|e| panic!("{}: {e}", spec.system));
+    await_end(launcher, id)
+}
+
+pub fn run_it(spec: &RunSpec) -> Arc<Run> {
+    run_on(&launcher(), spec)
+}
+
+pub fn assert_done(run: &Run) {
+    let with = run.spec.python.as_ref().unwrap().display();
+    assert_eq!(run.phase, RunPhase::Ended(Outcome::Done), "{} with {with}: {:?}\n{}", run.spec.system, run.warnings, run.output);
+    assert!(run.shape.len() >= 2, "{} with {with}: it was looked at while it held still", run.spec.system);
+    let unmet: Vec<_> = run.shape.iter().filter(|c| !c.met).collect();
+    assert!(unmet.is_empty(), "{} with {with}: {unmet:?}\n{:?}", run.spec.system, run.family);
+    assert_eq!(run.lines_lost, 0, "{} with {with}: {:?}", run.spec.system, run.warnings);
+}
+
+/// Interpreters that only the tests know of: paths in `CONCMON_TEST_PYTHONS`, separated by colons.
+pub fn named() -> Vec<PathBuf> {
+    std::env::var_os("CONCMON_TEST_PYTHONS").map(|v| std::env::split_paths(&v).collect()).unwrap_or_default()
+}
+
+/// Whether an interpreter here can run the system; says so if not.
+pub fn available(id: &str) -> bool {
+    let why = concmon::lab::python::availability(find(id).unwrap(), &concmon::lab::python::interpreters(&named()));
+    if let Some(why) = &why {
+        eprintln!("SKIPPED {id}: {why}");
+    }
+    why.is_none()
+}
