@@ -29,12 +29,15 @@ impl App {
     fn meet_expected(&mut self) {
         let Some(run) = self.expected.and_then(|id| self.lab.state.run(id)) else { return };
         let root = run.root_pid;
-        if run.ended() {
+        let of = |pid: i32| self.lines.iter().position(|l| matches!(l.key, RowKey::Process(key) if key.pid == pid));
+        let at = root.and_then(of);
+        // Its workers come one by one, below it: it is moved up until all of them are there.
+        let there = run.workers.iter().filter_map(|w| w.pid).filter(|pid| of(*pid).is_some()).count();
+        let settled = there >= usize::try_from(run.spec.workers).unwrap_or(usize::MAX);
+        if run.ended() || (at.is_some() && settled) {
             self.expected = None;
         }
-        let of_root = |l: &rows::Line| matches!(l.key, RowKey::Process(key) if Some(key.pid) == root);
-        if let Some(at) = self.lines.iter().position(of_root) {
-            self.expected = None;
+        if let Some(at) = at {
             self.cursor = at;
             if at >= self.scroll + self.page / 2 {
                 self.scroll = at.saturating_sub(self.page / 3);
