@@ -15,10 +15,12 @@ use crate::lab::run::{Outcome, Run, RunId, RunPhase};
 
 mod doctor;
 mod document;
+mod setup;
 mod table;
 
 pub use doctor::doctor;
 pub use document::run_document;
+pub use setup::setup;
 
 /// Options of `concmon lab run`; what is `None` is the system's default.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

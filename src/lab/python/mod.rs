@@ -2,12 +2,13 @@
 
 mod choose;
 mod discover;
+pub mod environment;
 mod probe;
 mod program;
 
 pub use choose::{availability, choose};
 pub use discover::{Discovery, discover};
-pub use probe::{Interpreter, Origin, Rejected};
+pub use probe::{Interpreter, Origin, Rejected, probe};
 pub use program::program;
 
 use std::collections::BTreeMap;
@@ -15,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Packages from outside the standard library that some system uses.
-pub const PACKAGES: &[&str] = &["aiofiles", "aiohttp", "anyio", "django", "gevent", "mpire", "numpy", "trio", "uvloop"];
+pub const PACKAGES: &[&str] = &["aiofiles", "aiohttp", "anyio", "cheroot", "django", "gevent", "mpire", "numpy", "trio", "uvloop"];
 
 /// Where `concmon lab setup` keeps its environments: below the user's data directory. `None` if there is neither a home nor
 /// `XDG_DATA_HOME`.
