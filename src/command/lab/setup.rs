@@ -47,7 +47,7 @@ pub fn setup(named: Option<&Path>, all: bool, pythons: &[PathBuf]) -> Ended {
 /// Whom to make one for.
 fn wanted(named: Option<&Path>, all: bool, found: &Discovery) -> Result<Vec<Interpreter>, (String, Ended)> {
     if let Some(named) = named {
-        let path = python::resolve(named).map_err(|why| (why, Ended::BadUsage))?;
+        let path = python::resolve(named, found).map_err(|why| (why, Ended::BadUsage))?;
         let known = found.interpreters.iter().find(|i| i.path == path).cloned();
         let interpreter = known.map_or_else(|| python::probe(&path, Origin::Named), Ok);
         return interpreter
@@ -130,7 +130,9 @@ impl ProgressLine {
         }
         let text = match step {
             Step::Creating => "making the environment".to_owned(),
-            Step::Fetching { package, done, all } => format!("[{:>2}/{all}] {}", done + 1, sanitize_str(package, Charset::Unicode)),
+            Step::Fetching { package, done, all } => {
+                format!("[{:>2}/{all}] {}", done + 1, sanitize_str(package, Charset::Unicode))
+            }
             Step::Installing => "installing".to_owned(),
             Step::Checking => "checking that everything can be imported".to_owned(),
         };

@@ -87,7 +87,9 @@ pub enum SetupError {
     #[error("another `concmon lab setup` is at work in {0}; wait for it to end")]
     Busy(PathBuf),
     /// Nothing that installs packages.
-    #[error("no pip was found: install one for {0} (e.g. `{0} -m ensurepip --user`, or your distribution's python3-pip), or install uv")]
+    #[error(
+        "no pip was found: install one for {0} (e.g. `{0} -m ensurepip --user`, or your distribution's python3-pip), or install uv"
+    )]
     NoInstaller(PathBuf),
     /// The installer did not get what it should.
     #[error(
@@ -97,6 +99,14 @@ pub enum SetupError {
         /// What was being done.
         what: String,
         /// The installer's own words.
+        why: String,
+    },
+    /// The installer, or Python's venv, failed otherwise.
+    #[error("{what}: {why}; nothing was left behind")]
+    Failed {
+        /// What was being done.
+        what: String,
+        /// The program's own words.
         why: String,
     },
     /// What was installed does not work.
@@ -268,7 +278,13 @@ impl Setup<'_> {
             return Err(SetupError::NoInstaller(self.interpreter.path.clone()));
         }
         let mut uv = Command::new("uv");
-        uv.args(["pip", "install", "--python"]).arg(target).args(["--require-hashes", "--only-binary", ":all:", "--no-deps", "-r"]);
+        uv.args(["pip", "install", "--python"]).arg(target).args([
+            "--require-hashes",
+            "--only-binary",
+            ":all:",
+            "--no-deps",
+            "-r",
+        ]);
         uv.arg(stamp);
         Ok(uv)
     }
@@ -284,7 +300,7 @@ impl Setup<'_> {
         let mut import = python(&path);
         import.args(["-I", "-c", &format!("import {}", wanted.join(", "))]);
         self.call(import, "", &mut |_| {}).map_err(|e| match e {
-            SetupError::NotFetched { why, .. } => SetupError::Broken(why),
+            SetupError::NotFetched { why, .. } | SetupError::Failed { why, .. } => SetupError::Broken(why),
             other => other,
         })
     }
@@ -330,7 +346,13 @@ fn call(mut command: Command, what: &str, heard: &mut dyn FnMut(&str), stop: &St
         (None, Some(signal)) => format!("it was killed by signal {signal}"),
         (None, None) => "nobody knows how it ended".to_owned(),
     };
-    Err(SetupError::NotFetched { what: what.to_owned(), why: complaint(&words).unwrap_or(ended) })
+    let (what, why) = (what.to_owned(), complaint(&words).unwrap_or(ended));
+    let fetching = ["requirement", "matching distribution", "connection", "HTTP", "resolve", "fetch", "hash"];
+    if fetching.iter().any(|word| why.contains(word)) {
+        Err(SetupError::NotFetched { what, why })
+    } else {
+        Err(SetupError::Failed { what, why })
+    }
 }
 
 /// Hears out a program: each line of its standard output, and all that it says on standard error, cut.
