@@ -230,7 +230,7 @@ fn specs_that_cannot_be_run_are_refused_at_once_with_the_figures() {
         (RunSpec { workers: 1_000_000_000, ..fork.clone() }, "1000000000 workers are more than the limit of 256"),
         (RunSpec { tasks: 2_000_000, ..fork.clone() }, "2000000 tasks"),
         (RunSpec { timeout_ms: 0, ..fork.clone() }, "timeout"),
-        (RunSpec { task: TaskKind::Http, ..fork.clone() }, "cannot do task http"),
+        (spec("native/exec", TaskKind::Touch), "cannot do task touch"),
         (RunSpec { task_size: Some(4), ..fork.clone() }, "has no size"),
         (RunSpec { task: TaskKind::Touch, task_size: Some(8), parent_mb: 4, ..fork.clone() }, "holds 4 MB"),
         (RunSpec { workers: 3, ..spec("native/states", TaskKind::None) }, "always has 7 workers"),

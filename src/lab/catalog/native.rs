@@ -2,31 +2,46 @@
 
 use super::{Backend, Params, RunSpec, Section, Shape, ShapeParent, System, TaskKind};
 
-const CPU_TASKS: &[TaskKind] = &[TaskKind::Factorial, TaskKind::None, TaskKind::Pi, TaskKind::Sleep];
-const MEMORY_TASKS: &[TaskKind] = &[TaskKind::Factorial, TaskKind::None, TaskKind::Pi, TaskKind::Sleep, TaskKind::Touch];
+const CPU_TASKS: &[TaskKind] =
+    &[TaskKind::Factorial, TaskKind::None, TaskKind::Pi, TaskKind::Sleep, TaskKind::File, TaskKind::Http, TaskKind::Matmul];
+const MEMORY_TASKS: &[TaskKind] = &[
+    TaskKind::Factorial,
+    TaskKind::None,
+    TaskKind::Pi,
+    TaskKind::Sleep,
+    TaskKind::File,
+    TaskKind::Http,
+    TaskKind::Matmul,
+    TaskKind::Touch,
+];
 const NO_TASKS: &[TaskKind] = &[TaskKind::None];
 
 const FEW_WORKERS: Params = Params { workers: Some(4), fixed_workers: 0, tasks: Some(10), parent_mb: true };
 
-fn no_workers(_: &RunSpec) -> Shape {
-    Shape::default()
+/// A run whose tasks are GETs has a server process beside it.
+fn servers(spec: &RunSpec) -> u32 {
+    u32::from(spec.task == TaskKind::Http)
+}
+
+fn no_workers(spec: &RunSpec) -> Shape {
+    Shape { processes: servers(spec), ..Shape::default() }
 }
 
 fn children(spec: &RunSpec) -> Shape {
-    Shape { processes: spec.workers, threads: 0, parent: ShapeParent::Root, states: "S", ..Shape::default() }
+    Shape { processes: spec.workers + servers(spec), parent: ShapeParent::Root, states: "S", ..Shape::default() }
 }
 
 fn grandchildren(spec: &RunSpec) -> Shape {
-    Shape { processes: spec.workers + 1, threads: 0, parent: ShapeParent::Server, states: "S", ..Shape::default() }
+    Shape { processes: spec.workers + 1 + servers(spec), parent: ShapeParent::Server, states: "S", ..Shape::default() }
 }
 
 fn threads(spec: &RunSpec) -> Shape {
-    Shape { processes: 0, threads: spec.workers, parent: ShapeParent::None, states: "", ..Shape::default() }
+    Shape { processes: servers(spec), threads: spec.workers, ..Shape::default() }
 }
 
 /// Six children held in one state each and the child of the one that waits for its vfork; the seventh has ended and been reaped.
 fn every_state(_: &RunSpec) -> Shape {
-    Shape { processes: 7, threads: 0, parent: ShapeParent::Root, states: "RSDTtZ", ..Shape::default() }
+    Shape { processes: 7, parent: ShapeParent::Root, states: "RSDTtZ", ..Shape::default() }
 }
 
 /// Systems that this binary runs by itself.
@@ -134,7 +149,7 @@ pub const SYSTEMS: &[System] = &[
                  Watch many workers behind a single TID asleep in epoll, and with task pi how one that computes holds up the rest.",
         section: Section::Async,
         backend: Backend::Native,
-        tasks: &[TaskKind::Sleep, TaskKind::None, TaskKind::Factorial, TaskKind::Pi],
+        tasks: &[TaskKind::Sleep, TaskKind::None, TaskKind::Factorial, TaskKind::Pi, TaskKind::Http, TaskKind::Matmul],
         params: Params { workers: Some(10), fixed_workers: 0, tasks: Some(10), parent_mb: true },
         shape: no_workers,
         quick_key: Some('a'),

@@ -33,6 +33,8 @@ pub struct Header {
     pub leave: AtomicU32,
     /// Counted up whenever the root should look: a worker finished or ended.
     pub progress: AtomicU32,
+    /// Where the run's server listens on 127.0.0.1; 0 if it has none.
+    pub port: AtomicU32,
 }
 
 /// One worker.

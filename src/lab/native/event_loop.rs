@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 
 use super::arena::{Arena, Ballast};
+use super::http;
 use super::root::{Root, RootError, failed};
 use super::worker::Worker;
 use crate::clock::monotonic_ns;
@@ -42,13 +43,23 @@ impl Life {
     }
 }
 
-/// One unit: a sleep lets the loop go on with the others, a computation holds all of them up.
+/// One unit: a sleep or a GET lets the loop go on with the others, a computation holds all of them up.
 async fn work(worker: &Worker<'_>, k: usize) {
-    if worker.spec.task != TaskKind::Sleep {
-        worker.work(k);
-        // Between two units the others get their turn, as with an await in real code.
-        return tokio::task::yield_now().await;
+    match worker.spec.task {
+        TaskKind::Sleep => sleep(worker, k).await,
+        TaskKind::Http => {
+            worker.begin(k);
+            worker.conclude(k, http::fetch_async(worker.port(), worker.spec.size()).await);
+        }
+        _ => {
+            worker.work(k);
+            // Between two units the others get their turn, as with an await in real code.
+            tokio::task::yield_now().await;
+        }
     }
+}
+
+async fn sleep(worker: &Worker<'_>, k: usize) {
     let wanted = Duration::from_millis(u64::from(worker.spec.size()));
     worker.begin(k);
     let began = Instant::now();
@@ -60,7 +71,7 @@ async fn work(worker: &Worker<'_>, k: usize) {
 pub fn run(root: &mut Root) -> Result<(), RootError> {
     root.hold_memory()?;
     let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed("building the event loop"))?;
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed("building the event loop"))?;
     let (go, may_go) = watch::channel(false);
     let (leave, may_leave) = watch::channel(false);
     let (finished, mut finishes) = mpsc::unbounded_channel();

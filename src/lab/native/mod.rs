@@ -6,6 +6,8 @@ mod event_loop;
 mod exec;
 mod fork;
 mod forkserver;
+mod http;
+mod http_server;
 mod image;
 mod process_pool;
 mod root;
@@ -64,7 +66,7 @@ pub fn root_main() -> ExitCode {
     };
     match Root::new(spec, how, socket.as_ref()) {
         Ok(mut root) => {
-            let result = run(&mut root);
+            let result = root.start_server().and_then(|()| run(&mut root));
             if root.close(&result) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => {

@@ -13,6 +13,7 @@ use nix::sys::wait::WaitPidFlag;
 use nix::unistd::{Pid, getpid, gettid};
 
 use super::arena::{Arena, Ballast, EMPTY, EXITED, FINISHED, Woken, futex_wait, futex_wake};
+use super::http_server::Server;
 use super::tasks;
 use super::worker::Worker;
 use crate::clock::monotonic_ns;
@@ -78,6 +79,8 @@ pub struct Root {
     spans_told: Vec<Told>,
     told_at: Instant,
     failure: Option<String>,
+    /// Beside the workers, for task http.
+    server: Option<Server>,
 }
 
 impl Root {
@@ -99,10 +102,21 @@ impl Root {
             children: Vec::new(),
             told_at: Instant::now(),
             failure: None,
+            server: None,
         };
         super::signals::interrupt_on_child()?;
         root.say(Message::Hello { v: VERSION, role: "root".into(), lang: "native".into() });
         Ok(root)
+    }
+
+    /// Starts what the task needs beside the workers.
+    pub fn start_server(&mut self) -> Result<(), RootError> {
+        if self.spec.task == TaskKind::Http {
+            let server = Server::start()?;
+            self.arena.header().port.store(server.port.into(), Ordering::Release);
+            self.server = Some(server);
+        }
+        Ok(())
     }
 
     /// Takes the parent's memory and writes to all of it.
@@ -319,6 +333,11 @@ impl Root {
     fn report_results(&mut self) {
         let done = self.arena.spans().iter().filter(|s| s.end_ns.load(Ordering::Acquire) != 0);
         let results: Vec<u64> = done.map(|s| s.result.load(Ordering::Relaxed)).collect();
+        let bad = results.iter().filter(|r| **r == tasks::FAILED).count();
+        if bad > 0 {
+            self.failure.get_or_insert(format!("{bad} of {} units of work failed; the run's output says why", results.len()));
+            return;
+        }
         if let Some((name, text, number)) = tasks::describe(&self.spec, &results) {
             self.say(Message::Value { name, text, number });
         }
@@ -421,6 +440,10 @@ impl Root {
             voluntary_switches: total.voluntary_switches,
             involuntary_switches: total.involuntary_switches,
         });
+        // After that: ending the server is no part of what was measured.
+        if let Some(server) = self.server.take() {
+            server.stop();
+        }
         result.is_ok()
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use nix::unistd::{Pid, getpid, getppid, gettid};
 
 use super::arena::{Arena, Ballast, EXITED, FINISHED, READY, futex_wait, futex_wake};
+use super::root::RootError;
 use super::tasks;
 use crate::clock::monotonic_ns;
 use crate::lab::catalog::RunSpec;
@@ -53,7 +54,20 @@ impl Worker<'_> {
     /// Does unit `k`.
     pub fn work(&self, k: usize) {
         self.begin(k);
-        let result = tasks::perform(self.spec, u32::try_from(k).unwrap_or(u32::MAX), self.ballast);
+        self.conclude(k, tasks::perform(self.spec, u32::try_from(k).unwrap_or(u32::MAX), self.ballast, self.port()));
+    }
+
+    /// Where the run's server listens; only with task http.
+    pub fn port(&self) -> u16 {
+        u16::try_from(self.arena.header().port.load(Ordering::Relaxed)).unwrap_or(0)
+    }
+
+    /// Notes how unit `k` has ended. What went wrong is printed, and so ends up in the run's output; the root fails the run for it.
+    pub fn conclude(&self, k: usize, result: Result<u64, RootError>) {
+        let result = result.unwrap_or_else(|error| {
+            eprintln!("unit {k} of worker {}: {error}", self.index);
+            tasks::FAILED
+        });
         self.end(k, result);
     }
 
