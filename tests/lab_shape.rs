@@ -25,7 +25,7 @@ fn assert_done(run: &Run) {
     assert!(run.shape.len() >= 2, "{}: it was looked at while it held still", run.spec.system);
     assert!(run.shape.iter().all(|c| c.met), "{}: {:?}", run.spec.system, run.shape);
     assert_eq!(run.lines_lost, 0);
-    assert_eq!(run.output, "");
+    assert_eq!(run.output.is_empty(), run.spec.system != "native/sleep-threads", "only that one prints: {}", run.output);
 }
 
 fn pids(run: &Run) -> BTreeSet<i32> {

@@ -16,6 +16,9 @@ const MEMORY_TASKS: &[TaskKind] = &[
 ];
 const NO_TASKS: &[TaskKind] = &[TaskKind::None];
 
+const HTTP: &[TaskKind] = &[TaskKind::Http];
+
+const ONE_WORKER: Params = Params { workers: None, fixed_workers: 1, tasks: Some(10), parent_mb: false };
 const FEW_WORKERS: Params = Params { workers: Some(4), fixed_workers: 0, tasks: Some(10), parent_mb: true };
 
 /// A run whose tasks are GETs has a server process beside it.
@@ -37,6 +40,19 @@ fn grandchildren(spec: &RunSpec) -> Shape {
 
 fn threads(spec: &RunSpec) -> Shape {
     Shape { processes: servers(spec), threads: spec.workers, ..Shape::default() }
+}
+
+/// Children that wait for each other by memory they share.
+fn one_child(_: &RunSpec) -> Shape {
+    Shape { processes: 1, parent: ShapeParent::Root, states: "S", waits: &["futex"], ..Shape::default() }
+}
+
+fn four_children(_: &RunSpec) -> Shape {
+    Shape { processes: 4, parent: ShapeParent::Root, states: "S", waits: &["futex"], ..Shape::default() }
+}
+
+fn waiting_threads(spec: &RunSpec) -> Shape {
+    Shape { waits: &["futex"], ..threads(spec) }
 }
 
 /// Six children held in one state each and the child of the one that waits for its vfork; the seventh has ended and been reaped.
@@ -119,6 +135,18 @@ pub const SYSTEMS: &[System] = &[
         quick_key: Some('p'),
     },
     System {
+        id: "native/process-queue",
+        title: "process + queue",
+        lesson: "One child computes the factorial of 5 and sends it back through a pipe, which is all that a queue between processes is. \
+                 Watch how much less it takes than Python's, which adds a lock, a feeder thread and pickling.",
+        section: Section::Processes,
+        backend: Backend::Native,
+        tasks: NO_TASKS,
+        params: Params { workers: None, fixed_workers: 1, tasks: None, parent_mb: true },
+        shape: one_child,
+        quick_key: None,
+    },
+    System {
         id: "native/thread",
         title: "thread",
         lesson: "Each worker is a thread made by clone(2): a new TID in the same PID, with the parent's memory and files. \
@@ -143,6 +171,18 @@ pub const SYSTEMS: &[System] = &[
         quick_key: Some('t'),
     },
     System {
+        id: "native/sleep-threads",
+        title: "sleeping threads",
+        lesson: "One thread sleeps ten times as long as the others, and each prints when it wakes. \
+                 Watch the lanes overlap: together they take as long as the longest.",
+        section: Section::Threads,
+        backend: Backend::Native,
+        tasks: &[TaskKind::Sleep],
+        params: Params { workers: Some(11), fixed_workers: 0, tasks: None, parent_mb: false },
+        shape: waiting_threads,
+        quick_key: None,
+    },
+    System {
         id: "native/event-loop",
         title: "event loop",
         lesson: "Each worker is an async task: one thread runs them all and goes on with another whenever one waits. \
@@ -153,6 +193,54 @@ pub const SYSTEMS: &[System] = &[
         params: Params { workers: Some(10), fixed_workers: 0, tasks: Some(10), parent_mb: true },
         shape: no_workers,
         quick_key: Some('a'),
+    },
+    System {
+        id: "native/socket-blocking",
+        title: "blocking sockets",
+        lesson: "GETs over raw sockets, one after the other: recv(2) sleeps until the server answers. \
+                 Watch hardly any CPU, and a wall time that is the sum of all waits.",
+        section: Section::Sockets,
+        backend: Backend::Native,
+        tasks: HTTP,
+        params: ONE_WORKER,
+        shape: no_workers,
+        quick_key: None,
+    },
+    System {
+        id: "native/socket-nonblocking",
+        title: "non-blocking sockets",
+        lesson: "All GETs at once over sockets that never block: the program asks each again and again and mostly gets EAGAIN. \
+                 Watch one wait for all, and a whole CPU burnt by calls in vain.",
+        section: Section::Sockets,
+        backend: Backend::Native,
+        tasks: HTTP,
+        params: ONE_WORKER,
+        shape: no_workers,
+        quick_key: None,
+    },
+    System {
+        id: "native/socket-epoll",
+        title: "selector",
+        lesson: "All GETs at once, and epoll(7) tells which socket is ready: the basis of every event loop. \
+                 Watch one wait for all, and next to no CPU.",
+        section: Section::Sockets,
+        backend: Backend::Native,
+        tasks: HTTP,
+        params: ONE_WORKER,
+        shape: no_workers,
+        quick_key: None,
+    },
+    System {
+        id: "native/copy-on-write",
+        title: "copy-on-write",
+        lesson: "Four forked children inherit the parent's memory: one leaves it alone, one reads it all, one writes to a quarter, one to all. \
+                 Watch what each makes private: only what it writes, where Python's reference counts write even to read.",
+        section: Section::Exhibits,
+        backend: Backend::Native,
+        tasks: NO_TASKS,
+        params: Params { workers: None, fixed_workers: 4, tasks: None, parent_mb: true },
+        shape: four_children,
+        quick_key: None,
     },
     System {
         id: "native/states",

@@ -227,6 +227,14 @@ impl Ballast {
         Ok(Self { base: base.cast(), bytes })
     }
 
+    /// Reads one byte of every page of the first `mb` MB; their sum.
+    pub fn read(&self, mb: u32) -> u64 {
+        let end = ((mb as usize) << 20).min(self.bytes);
+        // SAFETY: as in `touch`.
+        let byte = |offset| unsafe { AtomicU8::from_ptr(self.base.add(offset).as_ptr()) }.load(Ordering::Relaxed);
+        (0..end).step_by(4096).map(|offset| u64::from(byte(offset))).sum()
+    }
+
     /// Writes one byte to every page of the first `mb` MB: a page shared with another process is copied by that.
     pub fn touch(&self, mb: u32) {
         let end = ((mb as usize) << 20).min(self.bytes);

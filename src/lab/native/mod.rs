@@ -2,6 +2,7 @@
 
 mod arena;
 mod birth;
+mod copy_on_write;
 mod event_loop;
 mod exec;
 mod fork;
@@ -10,9 +11,12 @@ mod http;
 mod http_server;
 mod image;
 mod process_pool;
+mod process_queue;
 mod root;
 mod sequential;
 mod signals;
+mod sleep_threads;
+mod sockets;
 mod spawn;
 mod states;
 mod tasks;
@@ -24,7 +28,7 @@ use std::process::ExitCode;
 
 use root::{Root, RootError};
 
-use super::catalog::RunSpec;
+use super::catalog::{RunSpec, TaskKind};
 use super::protocol::Creation;
 pub use image::image_main;
 pub use worker::exit_now;
@@ -44,9 +48,24 @@ fn system(id: &str) -> Option<Entry> {
         "native/thread" => (Creation::Thread, thread::run),
         "native/thread-pool" => (Creation::Thread, thread_pool::run),
         "native/event-loop" => (Creation::AsyncTask, event_loop::run),
+        "native/process-queue" => (Creation::Fork, process_queue::run),
+        "native/sleep-threads" => (Creation::Thread, sleep_threads::run),
+        "native/socket-blocking" => (Creation::Inline, sockets::run_blocking),
+        "native/socket-nonblocking" => (Creation::Inline, sockets::run_nonblocking),
+        "native/socket-epoll" => (Creation::Inline, sockets::run_epoll),
+        "native/copy-on-write" => (Creation::Fork, copy_on_write::run),
         "native/states" => (Creation::Fork, states::run),
         _ => return None,
     })
+}
+
+/// How many units of work there are to note: as many as asked for, or one for each worker where the work is what the exhibit shows.
+fn units(spec: &RunSpec) -> u32 {
+    match spec.system.as_str() {
+        "native/process-queue" | "native/sleep-threads" | "native/copy-on-write" => spec.workers,
+        _ if spec.task == TaskKind::None => 0,
+        _ => spec.tasks,
+    }
 }
 
 /// The run's spec, from the environment.

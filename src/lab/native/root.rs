@@ -87,7 +87,7 @@ impl Root {
     /// Connects to the helper and says hello. `workers` is how many slots the system needs.
     pub fn new(spec: RunSpec, how: Creation, socket_path: &std::path::Path) -> Result<Self, RootError> {
         let socket = UnixStream::connect(socket_path).map_err(failed(format!("connecting to {}", socket_path.display())))?;
-        let tasks = if spec.task == TaskKind::None { 0 } else { spec.tasks };
+        let tasks = super::units(&spec);
         let arena = Arena::new(spec.workers, tasks).map_err(failed("mapping memory to share with the workers"))?;
         let mut root = Self {
             workers_told: vec![Told::default(); spec.workers as usize],
@@ -121,7 +121,11 @@ impl Root {
 
     /// Takes the parent's memory and writes to all of it.
     pub fn hold_memory(&mut self) -> Result<(), RootError> {
-        let mb = self.spec.parent_mb;
+        self.hold(self.spec.parent_mb)
+    }
+
+    /// Takes `mb` MB of memory and writes to all of it.
+    pub fn hold(&mut self, mb: u32) -> Result<(), RootError> {
         if mb > 0 {
             self.ballast = Some(Arc::new(Ballast::new(mb).map_err(failed(format!("taking {mb} MB of memory")))?));
         }
@@ -411,6 +415,34 @@ impl Root {
         let mut out = Vec::new();
         self.line(&mut out, monotonic_ns(), (self.pid, gettid().as_raw()), message);
         self.send(&out);
+    }
+
+    /// Reports a count.
+    pub fn value(&mut self, name: &str, number: u64) {
+        self.say(Message::Value { name: name.into(), text: number.to_string(), number: Some(number) });
+    }
+
+    /// Reports a time.
+    pub fn value_ns(&mut self, name: &str, ns: u64) {
+        let text = match ns {
+            0..1_000_000 => format!("{:.1} us", ns as f64 / 1e3),
+            _ => format!("{:.1} ms", ns as f64 / 1e6),
+        };
+        self.say(Message::Value { name: name.into(), text, number: Some(ns) });
+    }
+
+    /// Reports an amount of memory.
+    pub fn value_bytes(&mut self, name: &str, bytes: u64) {
+        let text = match bytes {
+            0..1_048_576 => format!("{:.1} KB", bytes as f64 / 1024.0),
+            _ => format!("{:.1} MB", bytes as f64 / 1_048_576.0),
+        };
+        self.say(Message::Value { name: name.into(), text, number: Some(bytes) });
+    }
+
+    /// Reports that a figure is not known.
+    pub fn value_unknown(&mut self, name: &str, why: &str) {
+        self.say(Message::Value { name: name.into(), text: why.into(), number: None });
     }
 
     fn send(&mut self, bytes: &[u8]) {

@@ -16,12 +16,7 @@ pub fn perform(spec: &RunSpec, k: u32, ballast: Option<&Ballast>, port: u16) -> 
     Ok(match spec.task {
         TaskKind::Factorial => factorial(factorial_argument(spec.seed, k)),
         TaskKind::Pi => pi_tail(spec.size()),
-        TaskKind::Sleep => {
-            let wanted = Duration::from_millis(u64::from(spec.size()));
-            let began = Instant::now();
-            std::thread::sleep(wanted);
-            u64::try_from(began.elapsed().saturating_sub(wanted).as_nanos()).unwrap_or(u64::MAX)
-        }
+        TaskKind::Sleep => oversleep(Duration::from_millis(u64::from(spec.size()))),
         TaskKind::Touch => {
             let before = thread_minor_faults();
             if let Some(ballast) = ballast {
@@ -60,6 +55,13 @@ pub fn describe(spec: &RunSpec, results: &[u64]) -> Option<(String, String, Opti
     }
 }
 
+/// Sleeps, in a call that blocks; by how many nanoseconds it was longer than wanted.
+pub fn oversleep(wanted: Duration) -> u64 {
+    let began = Instant::now();
+    std::thread::sleep(wanted);
+    u64::try_from(began.elapsed().saturating_sub(wanted).as_nanos()).unwrap_or(u64::MAX)
+}
+
 fn thread_minor_faults() -> u64 {
     nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_THREAD)
         .map_or(0, |u| u64::try_from(u.minor_page_faults()).unwrap_or(0))
@@ -73,7 +75,8 @@ fn factorial_argument(seed: u64, k: u32) -> u64 {
     (z ^ (z >> 31)) % 10 + 1
 }
 
-fn factorial(n: u64) -> u64 {
+/// The talk's: recursive.
+pub fn factorial(n: u64) -> u64 {
     // The argument is hidden from the compiler so that the recursion is real.
     let n = std::hint::black_box(n);
     if n <= 1 { 1 } else { n * factorial(n - 1) }
