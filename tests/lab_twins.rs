@@ -5,9 +5,11 @@
 #[path = "support/lab.rs"]
 mod support;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use concmon::lab::catalog::{Backend, RunSpec, SYSTEMS, TaskKind};
+use concmon::lab::protocol::Creation;
 use concmon::lab::run::{Outcome, Run, RunPhase};
 use concmon::snapshot::ExitStatus;
 use support::{await_end, await_workers, launcher, spec};
@@ -186,4 +188,88 @@ fn three_ways_to_wait_for_sockets_fetch_the_same_at_another_price() {
     assert!(number(&epoll, "recv_calls") <= 3 * 20 && number(&epoll, "select_calls") <= 2 * 20, "{:?}", epoll.values);
     assert!(number(&blocking, "client_voluntary_switches") >= 20, "it slept for each: {:?}", blocking.values);
     assert!(number(&spin, "client_voluntary_switches") < 20, "it never slept: {:?}", spin.values);
+}
+
+/// Pids and tids of the workers.
+fn ids(run: &Run) -> (BTreeSet<i32>, BTreeSet<i32>) {
+    (run.workers.iter().filter_map(|w| w.pid).collect(), run.workers.iter().filter_map(|w| w.tid).collect())
+}
+
+#[test]
+fn the_runtimes_run_the_same_tasks_on_one_thread_and_on_four() {
+    let on = |system: &str| {
+        let run = run_it(&RunSpec { workers: 20, tasks: 20, task_size: Some(500), ..spec(system, TaskKind::Pi) });
+        assert_done(&run);
+        assert_eq!(units_done(&run), 20);
+        assert!(
+            run.workers.iter().all(|w| w.how == Some(Creation::AsyncTask) && w.creation_ns().is_some() && w.exited_ns.is_some())
+        );
+        assert!((1..1_000_000).contains(&number(&run, "async_task_create_ns_each")), "{:?}", run.values);
+        assert!(number(&run, "async_task_create_and_finish_ns_each") >= number(&run, "async_task_create_ns_each"));
+        assert!(number(&run, "runtime_created_ns") > 0);
+        run
+    };
+    let (current, multi) = (on("native/tokio-current"), on("native/tokio-multi"));
+    let root = [current.root_pid.unwrap()].into();
+    assert_eq!(ids(&current), (root, [current.root_pid.unwrap()].into()), "one thread for all");
+    assert!(!overlaps(&current), "one task computes at a time");
+    let (pids, tids) = ids(&multi);
+    assert_eq!(pids, [multi.root_pid.unwrap()].into());
+    assert!(!tids.contains(&multi.root_pid.unwrap()) && (1..=4).contains(&tids.len()), "on threads of the runtime: {tids:?}");
+    // Even on one CPU the kernel changes between threads in the midst of a unit.
+    assert!(overlaps(&multi), "tasks compute in overlapping periods");
+}
+
+/// Whether two units were ever under way at one time.
+fn overlaps(run: &Run) -> bool {
+    let mut spans: Vec<(u64, u64)> = run.workers.iter().flat_map(|w| &w.spans).map(|s| (s.start_ns, s.end_ns.unwrap())).collect();
+    spans.sort_unstable();
+    spans.windows(2).any(|pair| pair[1].0 < pair[0].1)
+}
+
+#[test]
+fn sleeps_of_async_tasks_overlap_on_either_runtime() {
+    for system in ["native/tokio-current", "native/tokio-multi"] {
+        let run = run_it(&RunSpec { workers: 50, tasks: 50, task_size: Some(50), ..spec(system, TaskKind::Sleep) });
+        assert_done(&run);
+        assert!(run.costs.wall_ns.is_some_and(|wall| wall < 50 * 50_000_000 / 2), "{system}: {:?}", run.costs.wall_ns);
+    }
+}
+
+#[test]
+fn a_blocking_call_makes_the_loops_clock_late_and_the_cure_does_not() {
+    for (task, size) in [(TaskKind::Sleep, 300), (TaskKind::Pi, 1_000)] {
+        let run = |system: &str| {
+            let run = run_it(&RunSpec { task_size: Some(size), ..spec(system, task) });
+            assert_done(&run);
+            assert_eq!(units_done(&run), 4);
+            run
+        };
+        let (blocked, cured) = (run("native/blocked-loop"), run("native/blocked-loop-cured"));
+        let late = |run: &Run| number(run, "largest_lateness_of_a_10_ms_tick_ns");
+        assert!(!overlaps(&blocked), "one call after the other");
+        assert!(overlaps(&cured), "calls at the same time");
+        if task == TaskKind::Sleep {
+            assert!(late(&blocked) > 200_000_000, "{}", late(&blocked));
+            assert!(late(&cured) < 100_000_000, "{}", late(&cured));
+            assert!(number(&cured, "ticks") > 3 * number(&blocked, "ticks"), "{:?} {:?}", cured.values, blocked.values);
+        }
+    }
+}
+
+#[test]
+fn an_async_task_is_created_faster_and_is_smaller_than_a_thread() {
+    let run = run_it(&RunSpec { task_size: Some(200), ..spec("native/async-vs-threads", TaskKind::Sleep) });
+    assert_done(&run);
+    for count in [100, 1_000] {
+        let of = |what: &str, figure: &str| number(&run, &format!("{what}_{count}_{figure}"));
+        assert!(of("threads", "create_ns_each") > 3 * of("async", "create_ns_each"), "{:?}", run.values);
+        assert!(of("threads", "private_bytes_each") > 4 * of("async", "private_bytes_each"), "{:?}", run.values);
+        for what in ["async", "threads"] {
+            assert!((200_000_000..20_000_000_000).contains(&of(what, "wall_ns")), "all sleep at one time: {:?}", run.values);
+        }
+    }
+    assert!(number(&run, "async_10000_wall_ns") < 10_000_000_000);
+    assert!(run.warnings.iter().any(|w| w == "10000 threads were not tried: more than the 1000 tasks asked for"));
+    assert!(!run.values.iter().any(|v| v.name.starts_with("threads_10000")));
 }

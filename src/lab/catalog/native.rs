@@ -18,7 +18,17 @@ const NO_TASKS: &[TaskKind] = &[TaskKind::None];
 
 const HTTP: &[TaskKind] = &[TaskKind::Http];
 
+const LOOP_TASKS: &[TaskKind] =
+    &[TaskKind::Sleep, TaskKind::None, TaskKind::Factorial, TaskKind::Pi, TaskKind::Http, TaskKind::Matmul];
+const RUNTIME_TASKS: &[TaskKind] =
+    &[TaskKind::Pi, TaskKind::None, TaskKind::Factorial, TaskKind::Sleep, TaskKind::Http, TaskKind::Matmul];
+const BLOCKING_TASKS: &[TaskKind] = &[TaskKind::Sleep, TaskKind::Pi];
+
+/// Threads of the multi-threaded async runtime: more than this would hardly be told apart in a list.
+pub const TOKIO_THREADS: u32 = 4;
+
 const ONE_WORKER: Params = Params { workers: None, fixed_workers: 1, tasks: Some(10), parent_mb: false };
+const FOUR_CALLS: Params = Params { workers: Some(4), fixed_workers: 0, tasks: Some(4), parent_mb: false };
 const FEW_WORKERS: Params = Params { workers: Some(4), fixed_workers: 0, tasks: Some(10), parent_mb: true };
 
 /// A run whose tasks are GETs has a server process beside it.
@@ -53,6 +63,20 @@ fn four_children(_: &RunSpec) -> Shape {
 
 fn waiting_threads(spec: &RunSpec) -> Shape {
     Shape { waits: &["futex"], ..threads(spec) }
+}
+
+fn event_loop(spec: &RunSpec) -> Shape {
+    Shape { waits: &["epoll"], ..no_workers(spec) }
+}
+
+/// One thread of the runtime waits in epoll for all, the others for it.
+fn runtime_threads(spec: &RunSpec) -> Shape {
+    Shape { threads: TOKIO_THREADS, waits: &["epoll", "futex"], ..no_workers(spec) }
+}
+
+/// Threads are made for calls that block, as many as are needed at one time.
+fn loop_with_threads(spec: &RunSpec) -> Shape {
+    Shape { threads: 1, threads_more: spec.workers.saturating_sub(1), waits: &["epoll", "futex"], ..Shape::default() }
 }
 
 /// Six children held in one state each and the child of the one that waits for its vfork; the seventh has ended and been reaped.
@@ -189,10 +213,70 @@ pub const SYSTEMS: &[System] = &[
                  Watch many workers behind a single TID asleep in epoll, and with task pi how one that computes holds up the rest.",
         section: Section::Async,
         backend: Backend::Native,
-        tasks: &[TaskKind::Sleep, TaskKind::None, TaskKind::Factorial, TaskKind::Pi, TaskKind::Http, TaskKind::Matmul],
+        tasks: LOOP_TASKS,
         params: Params { workers: Some(10), fixed_workers: 0, tasks: Some(10), parent_mb: true },
-        shape: no_workers,
+        shape: event_loop,
         quick_key: Some('a'),
+    },
+    System {
+        id: "native/tokio-current",
+        title: "tokio, current_thread",
+        lesson: "Async tasks on a runtime that has only the thread it was started on: however many tasks compute, one does at a time. \
+                 Watch the lanes take turns, and what creating a task costs beside creating a thread.",
+        section: Section::Async,
+        backend: Backend::Native,
+        tasks: RUNTIME_TASKS,
+        params: Params { workers: Some(10), fixed_workers: 0, tasks: Some(10), parent_mb: true },
+        shape: event_loop,
+        quick_key: None,
+    },
+    System {
+        id: "native/tokio-multi",
+        title: "tokio, multi_thread",
+        lesson: "The same async tasks on a runtime with four threads that take tasks from each other, so that tasks run in parallel. \
+                 Watch one thread wait in epoll for all of them and the others in futex, until there is work.",
+        section: Section::Async,
+        backend: Backend::Native,
+        tasks: RUNTIME_TASKS,
+        params: Params { workers: Some(10), fixed_workers: 0, tasks: Some(10), parent_mb: true },
+        shape: runtime_threads,
+        quick_key: None,
+    },
+    System {
+        id: "native/blocked-loop",
+        title: "blocked event loop",
+        lesson: "Async tasks make a blocking call each: until it returns, nothing else on the loop's thread runs. \
+                 Watch how late a tick comes that is due every 10 ms.",
+        section: Section::Async,
+        backend: Backend::Native,
+        tasks: BLOCKING_TASKS,
+        params: FOUR_CALLS,
+        shape: event_loop,
+        quick_key: None,
+    },
+    System {
+        id: "native/blocked-loop-cured",
+        title: "blocked event loop, cured",
+        lesson: "The same calls handed to threads by spawn_blocking: the loop goes on while they block. \
+                 Watch the ticks come in time, and the threads beside the loop.",
+        section: Section::Async,
+        backend: Backend::Native,
+        tasks: BLOCKING_TASKS,
+        params: FOUR_CALLS,
+        shape: loop_with_threads,
+        quick_key: None,
+    },
+    System {
+        id: "native/async-vs-threads",
+        title: "async tasks against threads",
+        lesson: "The same waits by 100, 1,000 and 10,000 async tasks, then by threads, up to as many as tasks are asked for. \
+                 Watch creation time and private memory of each.",
+        section: Section::Async,
+        backend: Backend::Native,
+        tasks: &[TaskKind::Sleep],
+        params: Params { workers: None, fixed_workers: 1, tasks: Some(1_000), parent_mb: false },
+        shape: no_workers,
+        quick_key: None,
     },
     System {
         id: "native/socket-blocking",

@@ -3,6 +3,7 @@
 
 use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
 
+use super::memory::private_bytes;
 use super::root::{Root, RootError, failed};
 use super::worker::{self, Worker};
 use super::{arena::Ballast, fork};
@@ -90,11 +91,4 @@ fn report(root: &mut Root, name: &str, bytes: Option<u64>) {
         Some(bytes) => root.value_bytes(name, bytes),
         None => root.value_unknown(name, "/proc/self/smaps_rollup could not be read"),
     }
-}
-
-/// Memory of this process that is no one else's and has been written to (`Private_Dirty` of `smaps_rollup`, proc_pid_smaps(5)).
-pub fn private_bytes() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/self/smaps_rollup").ok()?;
-    let line = text.lines().find_map(|l| l.strip_prefix("Private_Dirty:"))?;
-    line.split_whitespace().next()?.parse::<u64>().ok().map(|kb| kb * 1024)
 }

@@ -1,7 +1,9 @@
 //! What native run roots do: one file per system. To add one: a file, a line in [`system`], a line in `catalog::SYSTEMS`.
 
 mod arena;
+mod async_vs_threads;
 mod birth;
+mod blocked_loop;
 mod copy_on_write;
 mod event_loop;
 mod exec;
@@ -10,6 +12,8 @@ mod forkserver;
 mod http;
 mod http_server;
 mod image;
+mod memory;
+mod on_loop;
 mod process_pool;
 mod process_queue;
 mod root;
@@ -22,6 +26,7 @@ mod states;
 mod tasks;
 mod thread;
 mod thread_pool;
+mod tokio_runtimes;
 mod worker;
 
 use std::process::ExitCode;
@@ -54,6 +59,11 @@ fn system(id: &str) -> Option<Entry> {
         "native/socket-nonblocking" => (Creation::Inline, sockets::run_nonblocking),
         "native/socket-epoll" => (Creation::Inline, sockets::run_epoll),
         "native/copy-on-write" => (Creation::Fork, copy_on_write::run),
+        "native/tokio-current" => (Creation::AsyncTask, tokio_runtimes::run_current),
+        "native/tokio-multi" => (Creation::AsyncTask, tokio_runtimes::run_multi),
+        "native/blocked-loop" => (Creation::AsyncTask, blocked_loop::run_blocked),
+        "native/blocked-loop-cured" => (Creation::AsyncTask, blocked_loop::run_cured),
+        "native/async-vs-threads" => (Creation::Inline, async_vs_threads::run),
         "native/states" => (Creation::Fork, states::run),
         _ => return None,
     })
@@ -63,6 +73,8 @@ fn system(id: &str) -> Option<Entry> {
 fn units(spec: &RunSpec) -> u32 {
     match spec.system.as_str() {
         "native/process-queue" | "native/sleep-threads" | "native/copy-on-write" => spec.workers,
+        // Its thousands of sleeps are counted, not noted one by one.
+        "native/async-vs-threads" => 0,
         _ if spec.task == TaskKind::None => 0,
         _ => spec.tasks,
     }

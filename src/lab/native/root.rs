@@ -21,13 +21,13 @@ use crate::lab::catalog::{RunSpec, TaskKind};
 use crate::lab::protocol::{Creation, Line, Message, VERSION};
 
 /// How often what has been noted is told while the run goes on, and how long a wait for an event may last before the root looks by itself.
-const TELL_EVERY: Duration = Duration::from_millis(50);
+pub const TELL_EVERY: Duration = Duration::from_millis(50);
 /// How often that is while workers are being created: telling wakes other processes, which then want the CPUs too.
 const TELL_EVERY_LAUNCH: Duration = Duration::from_millis(200);
 /// What those that were woken by the beginning of the run get to go back to sleep.
 const QUIET: Duration = Duration::from_millis(5);
 /// Longest that a run holds still to be looked at.
-const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
+pub const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest that workers may take to leave once they may.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -222,7 +222,22 @@ impl Root {
 
     /// Holds still until the helper has looked at the family. The pause is marked and does not count as wall time.
     pub fn hold_still(&mut self) {
+        self.ask_to_be_seen();
+        self.await_seen();
+    }
+
+    /// The first half of [`Root::hold_still`]: what comes next is the answer.
+    pub fn ask_to_be_seen(&mut self) {
         self.phase("inspect");
+    }
+
+    /// Where the answer arrives.
+    pub fn socket(&self) -> &UnixStream {
+        self.socket.get_ref()
+    }
+
+    /// The second half of [`Root::hold_still`].
+    pub fn await_seen(&mut self) {
         // Without the option or the answer the run goes on unseen, which its shape checks will say.
         let _ = self.socket.get_ref().set_read_timeout(Some(LOOK_TIMEOUT));
         let began = Instant::now();
