@@ -12,7 +12,7 @@ use concmon::lab::catalog::{Backend, RunSpec, SYSTEMS, TaskKind};
 use concmon::lab::protocol::Creation;
 use concmon::lab::run::{Outcome, Run, RunPhase};
 use concmon::snapshot::ExitStatus;
-use support::{await_end, await_workers, launcher, spec};
+use support::{await_end, await_run, await_workers, launcher, spec};
 
 fn run_it(spec: &RunSpec) -> Arc<Run> {
     let launcher = launcher();
@@ -91,6 +91,30 @@ fn the_server_on_loopback_goes_with_its_run() {
         let run = await_end(&launcher, id);
         assert_ne!(run.phase, RunPhase::Ended(Outcome::Done));
         assert_ne!(start_time(server), Some(began), "the server (pid {server}) has outlived its run");
+    }
+}
+
+#[test]
+fn a_server_that_dies_fails_the_run_and_the_output_says_why() {
+    let launcher = launcher();
+    for system in ["native/thread", "native/fork", "native/socket-blocking", "native/socket-epoll", "native/event-loop"] {
+        let long = RunSpec { tasks: 20, task_size: Some(20_000), ..spec(system, TaskKind::Http) };
+        let id = launcher.launch(long).unwrap();
+        // Someone waits for an answer.
+        let run = await_run(&launcher, id, "a GET is under way", |run| run.workers.iter().any(|w| !w.spans.is_empty()));
+        let workers: Vec<i32> = run.workers.iter().filter_map(|w| w.pid).collect();
+        let server = children_of(run.root_pid.unwrap()).into_iter().find(|pid| !workers.contains(pid)).unwrap();
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(server), nix::sys::signal::Signal::SIGKILL).unwrap();
+        let run = await_end(&launcher, id);
+        assert_eq!(
+            run.phase,
+            RunPhase::Ended(Outcome::Failed("20 of 20 units of work failed; the run's output says why".into())),
+            "{system}: {}",
+            run.output
+        );
+        let said = run.output.lines().filter(|line| line.starts_with("unit ")).count();
+        assert_eq!(said, 5, "{system}: the first failures are told, not all: {}", run.output);
+        assert!(run.workers.iter().all(|w| w.exited_ns.is_some()), "{system}: the workers left in order");
     }
 }
 

@@ -35,6 +35,8 @@ pub struct Header {
     pub progress: AtomicU32,
     /// Where the run's server listens on 127.0.0.1; 0 if it has none.
     pub port: AtomicU32,
+    /// How many units of work have failed.
+    pub failures: AtomicU32,
 }
 
 /// One worker.

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
 use nix::sys::wait::WaitPidFlag;
 use nix::unistd::{Pid, getpid, gettid};
 
@@ -51,6 +51,18 @@ pub enum RootError {
 pub fn failed<E: Into<io::Error>>(what: impl Into<String>) -> impl FnOnce(E) -> RootError {
     let what = what.into();
     move |e| RootError::Io { what, source: e.into() }
+}
+
+/// Lets the root and what comes from it open as many descriptors as the hard limit lets it (`RLIMIT_NOFILE`, getrlimit(2)), up to what a
+/// run may use.
+fn allow_descriptors() {
+    const ENOUGH: u64 = 4096;
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard.min(ENOUGH)
+    {
+        // With less the run may do too; if not, it will say so.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard.min(ENOUGH), hard);
+    }
 }
 
 /// What has been told about one worker or one unit of work.
@@ -112,6 +124,7 @@ impl Root {
     /// Starts what the task needs beside the workers.
     pub fn start_server(&mut self) -> Result<(), RootError> {
         if self.spec.task == TaskKind::Http {
+            allow_descriptors();
             let server = Server::start()?;
             self.arena.header().port.store(server.port.into(), Ordering::Release);
             self.server = Some(server);

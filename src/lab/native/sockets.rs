@@ -5,19 +5,26 @@ use std::collections::HashMap;
 use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage};
 
 use super::http::{self, Answer};
-use super::root::{Root, RootError, failed};
+use super::root::{Root, RootError, TELL_EVERY, failed};
 use super::worker::Worker;
 use crate::clock::monotonic_ns;
 use crate::lab::control::Usage;
 
-/// Most GETs under way at one time: a process may not open descriptors without end.
-const OPEN_MOST: usize = 500;
+/// Most GETs under way at one time, where the process may open that many descriptors.
+const OPEN_MOST: u64 = 500;
+
+/// How many GETs may be under way at one time: half of the descriptors that this process may open at most.
+fn open_most() -> usize {
+    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(OPEN_MOST, |(soft, _)| soft / 2);
+    usize::try_from(limit.clamp(1, OPEN_MOST)).unwrap_or(1)
+}
 
 /// What the fetching took.
 #[derive(Debug, Default)]
@@ -93,6 +100,7 @@ pub fn run_blocking(root: &mut Root) -> Result<(), RootError> {
     run(root, |root, worker, counts| {
         for k in worker.share() {
             if let Some(mut fetch) = Fetch::start(worker, k, true) {
+                tell_before_wait(root);
                 while fetch.advance(worker, counts) {}
             }
             root.tell_sometimes();
@@ -105,9 +113,9 @@ pub fn run_blocking(root: &mut Root) -> Result<(), RootError> {
 pub fn run_nonblocking(root: &mut Root) -> Result<(), RootError> {
     run(root, |root, worker, counts| {
         counts.in_vain = Some(0);
-        let (mut units, mut open) = (worker.share(), Vec::new());
+        let (mut units, mut open, most) = (worker.share(), Vec::new(), open_most());
         loop {
-            while open.len() < OPEN_MOST {
+            while open.len() < most {
                 let Some(k) = units.next() else { break };
                 open.extend(Fetch::start(worker, k, false));
             }
@@ -124,11 +132,11 @@ pub fn run_nonblocking(root: &mut Root) -> Result<(), RootError> {
 pub fn run_epoll(root: &mut Root) -> Result<(), RootError> {
     run(root, |root, worker, counts| {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(failed("making an epoll set"))?;
-        let (mut units, mut open) = (worker.share(), HashMap::new());
+        let (mut units, mut open, most) = (worker.share(), HashMap::new(), open_most());
         let mut events = [EpollEvent::empty(); 64];
         counts.select_calls = Some(0);
         loop {
-            while open.len() < OPEN_MOST {
+            while open.len() < most {
                 let Some(k) = units.next() else { break };
                 let Some(fetch) = Fetch::start(worker, k, false) else { continue };
                 let wanted = EpollEvent::new(EpollFlags::EPOLLIN, k as u64);
@@ -138,6 +146,7 @@ pub fn run_epoll(root: &mut Root) -> Result<(), RootError> {
             if open.is_empty() {
                 return Ok(());
             }
+            tell_before_wait(root);
             *counts.select_calls.get_or_insert(0) += 1;
             let ready = match epoll.wait(&mut events, EpollTimeout::NONE) {
                 Ok(n) => n,
@@ -153,6 +162,13 @@ pub fn run_epoll(root: &mut Root) -> Result<(), RootError> {
             root.tell_sometimes();
         }
     })
+}
+
+/// Says what has begun, if the wait for it will be so long that saying so is nothing beside it.
+fn tell_before_wait(root: &mut Root) {
+    if Duration::from_millis(u64::from(root.spec.size())) > TELL_EVERY {
+        root.tell();
+    }
 }
 
 fn run(root: &mut Root, way: Way) -> Result<(), RootError> {
