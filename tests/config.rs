@@ -38,7 +38,11 @@ fn uncommented_it_says_the_defaults() {
     let expected = Config {
         filter: config.filter.clone(),
         user: config.user.clone(),
-        lab: concmon::config::LabLimits { max_parent_mb: config.lab.max_parent_mb, ..default.lab.clone() },
+        lab: concmon::config::LabLimits {
+            max_parent_mb: config.lab.max_parent_mb,
+            pythons: config.lab.pythons.clone(),
+            ..default.lab.clone()
+        },
         ..default
     };
     assert_eq!(config, expected);

@@ -46,6 +46,20 @@ fn walls<const N: usize>(specs: &[RunSpec; N]) -> [u64; N] {
     walls.map(median)
 }
 
+/// Median speed-ups of three interleaved rounds, percent.
+fn speed_ups<const N: usize>(specs: &[RunSpec; N]) -> [u64; N] {
+    let launcher = launcher().with_pythons(named());
+    let mut points: [Vec<u64>; N] = std::array::from_fn(|_| Vec::new());
+    for _ in 0..3 {
+        for (spec, points) in specs.iter().zip(&mut points) {
+            let run = run_on(&launcher, spec);
+            assert_done(&run);
+            points.push(value(&run, "speed_up_percent"));
+        }
+    }
+    points.map(median)
+}
+
 /// Median creation latencies of three interleaved rounds.
 fn creations<const N: usize>(specs: &[RunSpec; N]) -> [u64; N] {
     let launcher = launcher().with_pythons(named());
@@ -137,8 +151,7 @@ fn sleeping_threads_overlap() {
 #[test]
 fn bytecode_threads_take_turns_under_the_gil_and_c_code_does_not() {
     let _alone = alone();
-    let gil = value(&run_it(&spec("python/gil-threads", TaskKind::Pi)), "speed_up_percent");
-    let hash = value(&run_it(&spec("python/hash-threads", TaskKind::None)), "speed_up_percent");
+    let [gil, hash] = speed_ups(&[spec("python/gil-threads", TaskKind::Pi), spec("python/hash-threads", TaskKind::None)]);
     eprintln!("speed-up of 2 threads in percent: bytecode {gil}, hashing {hash}");
     assert!(gil < 130, "{gil}");
     if std::thread::available_parallelism().is_ok_and(|n| n.get() >= 2) {
@@ -152,9 +165,7 @@ fn bytecode_threads_take_turns_under_the_gil_and_c_code_does_not() {
 fn without_the_gil_bytecode_threads_run_in_parallel() {
     let _alone = alone();
     if available("python/no-gil-threads") && std::thread::available_parallelism().is_ok_and(|n| n.get() >= 2) {
-        let run = run_on(&launcher().with_pythons(named()), &spec("python/no-gil-threads", TaskKind::Pi));
-        assert_done(&run);
-        let speed_up = value(&run, "speed_up_percent");
+        let [speed_up] = speed_ups(&[spec("python/no-gil-threads", TaskKind::Pi)]);
         assert!(speed_up > 130, "{speed_up}");
     }
 }

@@ -23,7 +23,13 @@ fn open(rows: u16, columns: u16, args: &[&str]) -> Pty {
 }
 
 fn wait_for_table(pty: &Pty) {
-    pty.wait_until("the process table", |screen| screen.alternate_screen() && row_of(screen, "COMMAND").is_some());
+    // With a process in it: what is typed before the first sample has nothing to act on.
+    let is_process =
+        |line: &str| line.trim_start_matches(['>', ' ', '◆']).split(' ').next().is_some_and(|w| w.parse::<u32>().is_ok());
+    pty.wait_until("the process table", |screen| {
+        let below = |head: u16| screen.contents().lines().skip(usize::from(head) + 1).any(is_process);
+        screen.alternate_screen() && row_of(screen, "COMMAND").is_some_and(below)
+    });
 }
 
 /// A process that does nothing, with an argument that no other has.

@@ -160,6 +160,7 @@ pub const ACTIONS: &[Action] = &[
     action("lab-more", &[k(Code::Right), c('+')], Lab, "", "more of the chosen parameter", Command::Parameter(1)),
     action("lab-next-field", &[c(']'), c('p')], Lab, "", "next parameter", Command::NextField(1)),
     action("lab-previous-field", &[c('[')], Lab, "", "previous parameter", Command::NextField(-1)),
+    action("lab-output", &[c('o')], Lab, "", "all that the run has printed and reported", Command::Output),
 ];
 
 /// The action a key means in a context: that context's own first.

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::lab::catalog::{RunSpec, SYSTEMS, System};
+use crate::lab::catalog::{Backend, PythonStart, RunSpec, SYSTEMS, StartMethod, System, python_program};
 use crate::lab::launcher::LabState;
-use crate::lab::run::{Run, RunId};
+use crate::lab::python::{self, Discovery, Interpreter};
+use crate::lab::run::{Outcome, Run, RunId, RunPhase};
 
 /// A parameter of the form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +20,10 @@ pub enum Field {
     Tasks,
     /// Memory of the parent.
     ParentMb,
+    /// Which interpreter runs it.
+    Python,
+    /// How multiprocessing makes processes.
+    StartMethod,
     /// How long workers stay to be looked at.
     Hold,
 }
@@ -33,6 +38,8 @@ impl Field {
             Self::Workers => "workers",
             Self::Tasks => "tasks",
             Self::ParentMb => "parent MB",
+            Self::Python => "python",
+            Self::StartMethod => "start method",
             Self::Hold => "stay",
         }
     }
@@ -46,6 +53,8 @@ pub struct LabView {
     /// Index into [`LabView::fields`].
     pub field: usize,
     specs: Vec<RunSpec>,
+    /// The interpreters of this machine, once somebody has looked for them.
+    pub interpreters: Option<Arc<Discovery>>,
     /// The runs as published.
     pub state: Arc<LabState>,
     /// Where the time axis of a run that is still on ends, monotonic nanoseconds; whoever draws tells.
@@ -82,7 +91,7 @@ impl LabView {
     #[must_use]
     pub fn new(watched: Watched) -> Self {
         let specs = SYSTEMS.iter().map(|s| watched.spec(s)).collect();
-        Self { system: 0, field: 0, specs, state: Arc::default(), now_ns: 0 }
+        Self { system: 0, field: 0, specs, interpreters: None, state: Arc::default(), now_ns: 0 }
     }
 
     /// The run of a system with its default parameters, which becomes the chosen one.
@@ -124,8 +133,35 @@ impl LabView {
         if params.parent_mb {
             fields.push(Field::ParentMb);
         }
+        if self.chosen().backend == Backend::Python && self.interpreters.is_some() {
+            fields.push(Field::Python);
+        }
+        if python_program(self.chosen().id).is_some_and(|p| p.start == PythonStart::Chosen) {
+            fields.push(Field::StartMethod);
+        }
         fields.push(Field::Hold);
         fields
+    }
+
+    /// The interpreters that can run the chosen system.
+    fn able(&self) -> Vec<&Interpreter> {
+        let system = self.chosen();
+        self.interpreters.as_deref().map_or_else(Vec::new, |found| {
+            found.interpreters.iter().filter(|i| python::choose(system, Some(&i.path), found).is_ok()).collect()
+        })
+    }
+
+    /// The interpreter that would run the chosen system.
+    #[must_use]
+    pub fn interpreter(&self) -> Option<Interpreter> {
+        let found = self.interpreters.as_deref()?;
+        python::choose(self.chosen(), self.spec().python.as_deref(), found).ok()
+    }
+
+    /// Why a system cannot run here; `None` if it can, or nobody has looked yet.
+    #[must_use]
+    pub fn unavailable(&self, system: &System) -> Option<String> {
+        python::availability(system, self.interpreters.as_deref()?)
     }
 
     /// Value of a parameter as text.
@@ -138,6 +174,16 @@ impl LabView {
             Field::Workers => spec.workers.to_string(),
             Field::Tasks => spec.tasks.to_string(),
             Field::ParentMb => spec.parent_mb.to_string(),
+            Field::Python => match (self.interpreter(), &spec.python) {
+                (Some(found), None) => format!("{}, the first that can", found.short()),
+                (Some(found), Some(_)) => format!("{} from {}", found.short(), found.origin.name()),
+                (None, _) => "none here can".to_owned(),
+            },
+            Field::StartMethod => match (spec.start_method, self.interpreter()) {
+                (Some(method), _) => method.name().to_owned(),
+                (None, Some(found)) => format!("{}, its default", found.start_method.name()),
+                (None, None) => "its default".to_owned(),
+            },
             Field::Hold => format!("{:.1} s", f64::from(spec.hold_ms) / 1e3),
         }
     }
@@ -153,6 +199,7 @@ impl LabView {
     pub fn change(&mut self, by: i32) {
         let Some(field) = self.fields().get(self.field).copied() else { return };
         let tasks = self.chosen().tasks;
+        let able: Vec<std::path::PathBuf> = self.able().into_iter().map(|i| i.path.clone()).collect();
         let index = self.system.min(self.specs.len() - 1);
         let spec = &mut self.specs[index];
         match field {
@@ -167,6 +214,8 @@ impl LabView {
             Field::Workers => spec.workers = step(spec.workers, by, 1, 4_096),
             Field::Tasks => spec.tasks = step(spec.tasks, by, 0, 100_000),
             Field::ParentMb => spec.parent_mb = step(spec.parent_mb, by * if spec.parent_mb == 0 { 8 } else { 1 }, 0, 1 << 20),
+            Field::Python => spec.python = cycle(&able, spec.python.as_ref(), by),
+            Field::StartMethod => spec.start_method = cycle(&StartMethod::ALL, spec.start_method.as_ref(), by),
             Field::Hold => {
                 spec.hold_ms = u32::try_from((i64::from(spec.hold_ms) + i64::from(by) * 500).clamp(0, 600_000)).unwrap_or(0);
             }
@@ -211,6 +260,14 @@ impl LabView {
     }
 }
 
+/// The choice after this one, in a ring that begins with no choice.
+fn cycle<T: Clone + PartialEq>(all: &[T], now: Option<&T>, by: i32) -> Option<T> {
+    let at = now.and_then(|now| all.iter().position(|x| x == now)).map_or(0, |i| i + 1);
+    let n = i32::try_from(all.len() + 1).unwrap_or(1);
+    let next = (i32::try_from(at).unwrap_or(0) + by).rem_euclid(n);
+    usize::try_from(next).ok()?.checked_sub(1).and_then(|i| all.get(i).cloned())
+}
+
 /// One step: by one below ten, then by halves and doubles of the leading digits (10, 20, 50, 100, ...).
 fn step(value: u32, by: i32, min: u32, max: u32) -> u32 {
     let mut v = i64::from(value);
@@ -221,6 +278,27 @@ fn step(value: u32, by: i32, min: u32, max: u32) -> u32 {
         v = v.clamp(i64::from(min), i64::from(max));
     }
     u32::try_from(v).unwrap_or(min)
+}
+
+/// All that a run has said, as lines: its verdict, results, warnings, and what it printed. Not yet fit for a terminal.
+#[must_use]
+pub fn output_lines(run: &Run) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let RunPhase::Ended(Outcome::Failed(why)) = &run.phase {
+        lines.push("Failed".to_owned());
+        lines.extend(why.lines().map(|l| format!("  {l}")));
+    }
+    if !run.values.is_empty() {
+        lines.push("Reported".to_owned());
+        lines.extend(run.values.iter().map(|v| format!("  {}  {}", v.name, v.text)));
+    }
+    if !run.warnings.is_empty() {
+        lines.push("Warnings".to_owned());
+        lines.extend(run.warnings.iter().map(|w| format!("  {w}")));
+    }
+    lines.push(if run.output.is_empty() { "It has printed nothing." } else { "Printed" }.to_owned());
+    lines.extend(run.output.lines().map(|l| format!("  {l}")));
+    lines
 }
 
 #[cfg(test)]

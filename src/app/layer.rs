@@ -18,6 +18,11 @@ pub enum Layer {
     Menu(Menu),
     /// The input line of search or filter.
     Input(Input),
+    /// What the shown run has said, scrolled; it goes on growing behind.
+    Output {
+        /// First line shown.
+        scroll: usize,
+    },
     /// Waiting for the letter of a quick launch.
     QuickLaunch,
     /// An explanation, scrolled.

@@ -5,6 +5,7 @@ use crate::query::{Filter, TextMatch};
 
 use super::App;
 use super::key::{Code, Key};
+use super::lab_view::output_lines;
 use super::layer::{Input, InputKind, Layer, Menu, MenuKind, SignalDialog};
 use super::msg::{Effect, Notice, Pointed};
 
@@ -18,6 +19,10 @@ impl App {
                     scroll: scroll.min(lines.len().saturating_sub(1)),
                     lines,
                 });
+            }
+            Some(Layer::Output { scroll }) => {
+                let most = self.lab.shown().map_or(0, |run| output_lines(run).len().saturating_sub(1));
+                self.layer = scrolled(key, scroll).map(|scroll| Layer::Output { scroll: scroll.min(most) });
             }
             Some(Layer::QuickLaunch) => {
                 if let Code::Char(letter) = key.code {

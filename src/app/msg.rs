@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::derive::Model;
 use crate::lab::catalog::RunSpec;
 use crate::lab::launcher::LabState;
+use crate::lab::python::Discovery;
 use crate::lab::run::RunId;
 use crate::snapshot::ProcKey;
 
@@ -21,6 +22,8 @@ pub enum Msg {
     SampleFailed(String),
     /// The lab's runs changed.
     Lab(Arc<LabState>),
+    /// The Python interpreters of the machine have been looked for.
+    Interpreters(Arc<Discovery>),
     /// A key.
     Key(Key),
     /// The terminal has this many columns and rows, of which the table shows `table_rows`.
@@ -178,6 +181,8 @@ pub enum Command {
     Parameter(i32),
     /// Next field of the lab form.
     NextField(i32),
+    /// Everything the shown run has said.
+    Output,
 }
 
 /// Something to be done outside.
@@ -213,6 +218,8 @@ pub enum Effect {
     },
     /// Start a lab run.
     Launch(RunSpec),
+    /// Look for Python interpreters; answered by [`Msg::Interpreters`].
+    Discover,
     /// End one lab run.
     Stop(RunId),
     /// End all lab runs.

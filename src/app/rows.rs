@@ -2,6 +2,7 @@
 
 use crate::columns::{Row, RowRef, Value};
 use crate::derive::{Model, Tree};
+use crate::lab::run::RunId;
 use crate::query::Lineage;
 use crate::snapshot::{ProcKey, TaskKey};
 
@@ -14,6 +15,22 @@ pub enum RowKey {
     Process(ProcKey),
     /// A task.
     Task(TaskKey),
+    /// A unit of a lab run that the kernel cannot see.
+    Logical {
+        /// The run.
+        run: RunId,
+        /// Index of the worker.
+        worker: u32,
+    },
+    /// More of them, on one thread.
+    MoreLogical {
+        /// The run.
+        run: RunId,
+        /// The thread.
+        tid: i32,
+        /// How many.
+        count: u32,
+    },
 }
 
 impl RowKey {

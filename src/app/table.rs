@@ -8,6 +8,7 @@ use crate::query::TextMatch;
 use crate::snapshot::ProcKey;
 
 use super::App;
+use super::logical;
 use super::rows::{self, RowKey};
 
 impl App {
@@ -29,12 +30,15 @@ impl App {
     fn meet_expected(&mut self) {
         let Some(run) = self.expected.and_then(|id| self.lab.state.run(id)) else { return };
         let root = run.root_pid;
-        if run.ended() {
+        let of = |pid: i32| self.lines.iter().position(|l| matches!(l.key, RowKey::Process(key) if key.pid == pid));
+        let at = root.and_then(of);
+        // Its workers come one by one, below it: it is moved up until all of them are there.
+        let there = run.workers.iter().filter_map(|w| w.pid).filter(|pid| of(*pid).is_some()).count();
+        let settled = there >= usize::try_from(run.spec.workers).unwrap_or(usize::MAX);
+        if run.ended() || (at.is_some() && settled) {
             self.expected = None;
         }
-        let of_root = |l: &rows::Line| matches!(l.key, RowKey::Process(key) if Some(key.pid) == root);
-        if let Some(at) = self.lines.iter().position(of_root) {
-            self.expected = None;
+        if let Some(at) = at {
             self.cursor = at;
             if at >= self.scroll + self.page / 2 {
                 self.scroll = at.saturating_sub(self.page / 3);
@@ -48,6 +52,9 @@ impl App {
     pub(super) fn rebuild(&mut self) {
         let line_on_screen = self.cursor.saturating_sub(self.scroll);
         self.lines = self.model.as_deref().map(|m| rows::build(m, &self.options)).unwrap_or_default();
+        if let (Some(model), true) = (self.model.as_deref(), self.options.tree) {
+            logical::insert(&mut self.lines, model, &self.lab.state, &self.options.folded);
+        }
         if let Some(anchor) = self.anchor {
             match self.lines.iter().position(|l| l.key == anchor) {
                 Some(at) => {
@@ -151,7 +158,7 @@ impl App {
                 .filter(|l| l.parent && l.depth > 0)
                 .filter_map(|l| match l.key {
                     RowKey::Process(key) => Some(key),
-                    RowKey::Task(_) => None,
+                    RowKey::Task(_) | RowKey::Logical { .. } | RowKey::MoreLogical { .. } => None,
                 })
                 .collect();
             self.options.folded.extend(parents);

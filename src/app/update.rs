@@ -22,6 +22,7 @@ impl App {
             Msg::Sample(model) => self.sample(model),
             Msg::SampleFailed(why) => self.tell(Notice::bad(why)),
             Msg::Lab(state) => self.lab.state = state,
+            Msg::Interpreters(found) => self.lab.interpreters = Some(found),
             Msg::Key(key) => return self.key(key),
             Msg::Resized { .. } => self.clamp(),
             Msg::Pointed(at) => return self.pointed(at),
@@ -130,9 +131,10 @@ impl App {
             Command::Sideways(by) => {
                 self.sideways = self.sideways.saturating_add_signed(isize::try_from(by).unwrap_or(0)).min(4096);
             }
-            Command::Go(screen) => self.screen = screen,
-            Command::NextScreen => self.next_screen(1),
-            Command::PreviousScreen => self.next_screen(Screen::ALL.len() - 1),
+            Command::Go(screen) => return self.go(screen),
+            Command::NextScreen => return self.next_screen(1),
+            Command::PreviousScreen => return self.next_screen(Screen::ALL.len() - 1),
+            Command::Output => self.layer = Some(Layer::Output { scroll: 0 }),
             Command::Quit => return vec![Effect::Quit],
             Command::Suspend => return vec![Effect::Suspend],
             Command::Redraw => return vec![Effect::Redraw],
@@ -183,9 +185,15 @@ impl App {
         }
     }
 
-    fn next_screen(&mut self, by: usize) {
+    fn next_screen(&mut self, by: usize) -> Vec<Effect> {
         let at = Screen::ALL.iter().position(|s| *s == self.screen).unwrap_or(0);
-        self.screen = Screen::ALL[(at + by) % Screen::ALL.len()];
+        self.go(Screen::ALL[(at + by) % Screen::ALL.len()])
+    }
+
+    fn go(&mut self, screen: Screen) -> Vec<Effect> {
+        self.screen = screen;
+        // Looking costs some tenths of a second of CPU: only those who open the lab pay.
+        if screen == Screen::Lab && self.lab.interpreters.is_none() { vec![Effect::Discover] } else { Vec::new() }
     }
 
     fn fold_command(&mut self, command: Command) {

@@ -15,6 +15,7 @@ use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
 use crate::app::App;
 use crate::app::lab_view::Watched;
@@ -23,7 +24,9 @@ use crate::app::options::{Options, Screen};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::kernel::{AutoSource, raise_descriptor_limit};
+use crate::lab::catalog::{self, Backend, RunSpec};
 use crate::lab::launcher::{Launcher, Limits};
+use crate::lab::python::{self, Discovery};
 use crate::query::Filter;
 use crate::snapshot::ProcKey;
 use crate::text::{Charset, sanitize};
@@ -64,9 +67,23 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         max_parent_mb: config.lab.max_parent_mb.unwrap_or(Limits::default().max_parent_mb),
         ..Limits::default()
     };
-    let launcher = Launcher::start(limits)?;
-    let engine =
-        Engine { app, theme, sampler, launcher, targets: Targets::default(), guard, terminal, wanted: None, leaving: false };
+    let pythons = config.lab.pythons.clone();
+    let launcher = Launcher::start(limits)?.with_pythons(pythons.clone());
+    let engine = Engine {
+        app,
+        theme,
+        sampler,
+        launcher,
+        targets: Targets::default(),
+        guard,
+        terminal,
+        wanted: None,
+        pythons,
+        found: watch::Sender::new(None),
+        looking: false,
+        waiting: Vec::new(),
+        leaving: false,
+    };
     runtime.block_on(engine.run())
 }
 
@@ -104,6 +121,14 @@ struct Engine {
     guard: TerminalGuard,
     terminal: Terminal<CrosstermBackend<Stdout>>,
     wanted: Option<Wants>,
+    /// Interpreters from the configuration.
+    pythons: Vec<std::path::PathBuf>,
+    /// Where the thread that looks for interpreters leaves what it finds.
+    found: watch::Sender<Option<std::sync::Arc<Discovery>>>,
+    /// Whether it has been started.
+    looking: bool,
+    /// Runs that wait for it.
+    waiting: Vec<RunSpec>,
     leaving: bool,
 }
 
@@ -129,6 +154,7 @@ impl Engine {
     async fn run(mut self) -> anyhow::Result<()> {
         let mut models = self.sampler.models();
         let mut runs = self.launcher.watch();
+        let mut interpreters = self.found.subscribe();
         let mut input = EventStream::new();
         let mut signals = Signals::new().context("signals cannot be handled")?;
         let mut clock = tokio::time::interval(Duration::from_secs(1));
@@ -164,6 +190,12 @@ impl Engine {
                             // Nothing of it is on screen before the next sample.
                             continue;
                         }
+                    }
+                }
+                Ok(()) = interpreters.changed() => {
+                    let found = interpreters.borrow_and_update().clone();
+                    if let Some(found) = found {
+                        self.found(found)?;
                     }
                 }
                 _ = clock.tick(), if self.app.notice.is_some() => self.message(Msg::Clock(SystemClock.boot_ns()))?,
@@ -227,10 +259,12 @@ impl Engine {
                 answer = Some(Msg::Tell(targets::renice(&known, delta)));
                 self.resample();
             }
-            Effect::Launch(spec) => match self.launcher.launch(spec) {
-                Ok(_) => self.resample(),
-                Err(error) => answer = Some(Msg::Tell(Notice::bad(error.to_string()))),
-            },
+            Effect::Launch(spec) if self.must_look_first(&spec) => {
+                self.waiting.push(spec);
+                self.discover();
+            }
+            Effect::Launch(spec) => answer = self.launch(spec),
+            Effect::Discover => self.discover(),
             Effect::Stop(id) => self.launcher.stop(id),
             Effect::StopAll => self.launcher.stop_all(),
             Effect::Resample => self.resample(),
@@ -239,6 +273,46 @@ impl Engine {
             Effect::Redraw => self.forget_screen()?,
         }
         Ok(answer)
+    }
+
+    fn launch(&mut self, spec: RunSpec) -> Option<Msg> {
+        match self.launcher.launch(spec) {
+            Ok(_) => {
+                self.resample();
+                None
+            }
+            Err(error) => Some(Msg::Tell(Notice::bad(error.to_string()))),
+        }
+    }
+
+    /// Whether it is not yet known which interpreters there are to run it.
+    fn must_look_first(&self, spec: &RunSpec) -> bool {
+        self.app.lab.interpreters.is_none() && catalog::find(&spec.system).is_some_and(|s| s.backend == Backend::Python)
+    }
+
+    /// Looks for interpreters on another thread: it takes some tenths of a second, in which keys are answered.
+    fn discover(&mut self) {
+        if std::mem::replace(&mut self.looking, true) {
+            return;
+        }
+        let (tell, pythons) = (self.found.clone(), self.pythons.clone());
+        let looking = std::thread::Builder::new().name("lab-pythons".into()).spawn(move || {
+            // Whoever waited for it has left.
+            let _ = tell.send(Some(python::interpreters(&pythons)));
+        });
+        if looking.is_err() {
+            self.looking = false;
+        }
+    }
+
+    fn found(&mut self, found: std::sync::Arc<Discovery>) -> anyhow::Result<()> {
+        self.message(Msg::Interpreters(found))?;
+        for spec in std::mem::take(&mut self.waiting) {
+            if let Some(answer) = self.launch(spec) {
+                self.message(answer)?;
+            }
+        }
+        Ok(())
     }
 
     fn resample(&mut self) {

@@ -14,6 +14,11 @@ use super::layout::{Layout, lab_lines, lab_scroll};
 use super::pen::Pen;
 use super::theme::Theme;
 
+/// Lanes that are shown before results get more than their least.
+const LANES_WANTED: usize = 10;
+/// Lines of results that are shown in any case.
+const RESULTS_LEAST: usize = 3;
+
 /// Draws it.
 pub fn draw(app: &App, theme: &Theme, layout: &Layout, buffer: &mut Buffer) {
     list(app, theme, layout.lab_list, buffer);
@@ -48,7 +53,12 @@ fn list(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
             Some(i) => {
                 let system = &SYSTEMS[*i];
                 let chosen = *i == app.lab.system;
-                let style = if chosen { theme.selected } else { theme.text };
+                let unavailable = app.lab.unavailable(system).is_some();
+                let style = match (chosen, unavailable) {
+                    (true, _) => theme.selected,
+                    (false, true) => theme.dim,
+                    (false, false) => theme.text,
+                };
                 if chosen {
                     buffer.set_style(Rect { y: area.y + row, height: 1, ..area }, theme.selected);
                 }
@@ -56,9 +66,15 @@ fn list(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
                 pen.put(if chosen { " > " } else { "   " }, style).put(system.id, style);
                 if app.lab.state.runs.iter().any(|r| !r.ended() && r.spec.system == system.id) {
                     pen.put(" running", theme.good);
+                } else if unavailable {
+                    if pen.left() > 9 {
+                        pen.to(area.right().saturating_sub(9)).put("not here ", theme.dim);
+                    }
                 } else if let Some(key) = system.quick_key {
                     let hint = format!("n {key} ");
-                    pen.to(area.right().saturating_sub(u16::try_from(hint.len()).unwrap_or(4))).put(&hint, theme.dim);
+                    if usize::from(pen.left()) > hint.len() {
+                        pen.to(area.right().saturating_sub(u16::try_from(hint.len()).unwrap_or(4))).put(&hint, theme.dim);
+                    }
                 }
             }
         }
@@ -73,6 +89,12 @@ fn form(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
     for part in wrap(system.lesson, usize::from(area.width)) {
         Pen::new(buffer, area, line).put(&part, theme.text);
         line += 1;
+    }
+    if let Some(why) = app.lab.unavailable(system) {
+        for part in wrap(&why, usize::from(area.width)) {
+            Pen::new(buffer, area, line).put(&sanitize_str(&part, Charset::from_unicode(app.options.unicode)), theme.warn);
+            line += 1;
+        }
     }
     let mut pen = Pen::new(buffer, area, line);
     for (i, field) in app.lab.fields().iter().enumerate() {
@@ -89,7 +111,7 @@ fn form(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
         pen.put(open, theme.dim).put(&value, style).put(shut, theme.dim).put("  ", theme.text);
     }
     line += 1;
-    let hint = "Enter run   ] [ parameter   Left Right change   X stop";
+    let hint = "Enter run   ] [ parameter   Left Right change   o output   X stop";
     Pen::new(buffer, area, line).put(hint, theme.dim);
     line + 2
 }
@@ -104,12 +126,27 @@ fn show_run(app: &App, run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer
         line += 1;
     }
     let costs = cost_lines(app, run);
-    let below = u16::try_from(costs.len() + run.warnings.len().min(3)).unwrap_or(4) + 1;
-    let room = area.height.saturating_sub(line + below);
+    let fixed = u16::try_from(costs.len() + run.warnings.len().min(3)).unwrap_or(4) + 1;
+    // Results get what the lanes leave, and three lines in any case; the rest is a key away.
+    let left = usize::from(area.height.saturating_sub(line + fixed));
+    let wanted = run.workers.len().min(LANES_WANTED) + helpers(run).count() + 2;
+    let results = run.values.len().min(left.saturating_sub(wanted).max(RESULTS_LEAST));
+    let room = u16::try_from(left.saturating_sub(results)).unwrap_or(0);
     line += lanes(app, run, theme, Rect { y: area.y + line, height: room, ..area }, buffer);
     line += 1;
     for (label, text) in costs {
         Pen::new(buffer, area, line).put(&format!("{label:9}"), theme.dim).put(&text, theme.strong);
+        line += 1;
+    }
+    let charset = Charset::from_unicode(app.options.unicode);
+    for (i, value) in run.values.iter().take(results).enumerate() {
+        let mut pen = Pen::new(buffer, area, line);
+        pen.put(if i == 0 { "result   " } else { "         " }, theme.dim);
+        pen.put(&sanitize_str(&value.name, charset), theme.text).put("  ", theme.text);
+        pen.put(&sanitize_str(&value.text, charset), theme.strong);
+        if i + 1 == results && results < run.values.len() {
+            pen.put(&format!("   and {} more: o", run.values.len() - results), theme.dim);
+        }
         line += 1;
     }
     for warning in run.warnings.iter().take(3) {
@@ -269,18 +306,13 @@ fn cost_lines(app: &App, run: &Run) -> Vec<(&'static str, String)> {
         .rivals()
         .iter()
         .take(4)
-        .filter_map(|r| {
-            r.costs.creation_ns.as_ref().map(|s| format!("{} {}", r.spec.system.trim_start_matches("native/"), time(s.median)))
-        })
+        .filter_map(|r| r.costs.creation_ns.as_ref().map(|s| format!("{} {}", r.spec.system, time(s.median))))
         .collect();
     if !rivals.is_empty() {
         lines.push(("against", rivals.join("   ")));
     }
-    for value in run.values.iter().take(3) {
-        lines.push((
-            "result",
-            format!("{}: {}", sanitize_str(&value.name, Charset::Unicode), sanitize_str(&value.text, Charset::Unicode)),
-        ));
+    if !run.output.is_empty() {
+        lines.push(("printed", format!("{} lines: o shows them", run.output.lines().count())));
     }
     lines
 }

@@ -6,6 +6,7 @@ use ratatui::widgets::{Block, BorderType, Clear, Widget};
 
 use crate::app::App;
 use crate::app::actions::{ACTIONS, Context};
+use crate::app::lab_view::output_lines;
 use crate::app::layer::{Layer, Menu, MenuKind, SignalDialog};
 use crate::columns::COLUMNS;
 use crate::lab::catalog::SYSTEMS;
@@ -20,6 +21,7 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     match &app.layer {
         Some(Layer::Help { scroll }) => texts(app, "Help", &help(), *scroll, theme, area, buffer),
         Some(Layer::Explain { title, lines, scroll }) => texts(app, title, lines, *scroll, theme, area, buffer),
+        Some(Layer::Output { scroll }) => output(app, *scroll, theme, area, buffer),
         Some(Layer::Signal(dialog)) => signal(app, dialog, theme, area, buffer),
         Some(Layer::Menu(menu)) => draw_menu(app, menu, theme, area, buffer),
         Some(Layer::QuickLaunch) => quick(app, theme, area, buffer),
@@ -106,6 +108,16 @@ fn texts(app: &App, title: &str, lines: &[String], scroll: usize, theme: &Theme,
         .put(&foot, theme.dim);
 }
 
+fn output(app: &App, scroll: usize, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let charset = Charset::from_unicode(app.options.unicode);
+    let (title, lines) = match app.lab.shown() {
+        Some(run) => (format!("Run #{} of {}", run.id.0, run.spec.system), output_lines(run)),
+        None => (app.lab.chosen().id.to_owned(), vec!["It has not been run yet: Enter runs it.".to_owned()]),
+    };
+    let lines: Vec<String> = lines.iter().map(|l| text::sanitize_str(l, charset).into_owned()).collect();
+    texts(app, &title, &lines, scroll, theme, area, buffer);
+}
+
 /// Help from the table of actions and the registry of columns.
 #[must_use]
 pub fn help() -> Vec<String> {
@@ -122,7 +134,7 @@ pub fn help() -> Vec<String> {
         }
         lines.push(String::new());
     }
-    lines.push("Quick launch".into());
+    lines.push("Quick launch (small letters: native, capitals: Python)".into());
     for s in SYSTEMS.iter().filter(|s| s.quick_key.is_some()) {
         lines.push(format!("  n {:14} {}", s.quick_key.unwrap_or(' '), s.id));
     }
@@ -233,7 +245,7 @@ fn draw_menu(app: &App, menu: &Menu, theme: &Theme, area: Rect, buffer: &mut Buf
 
 fn quick(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let systems: Vec<_> = SYSTEMS.iter().filter(|s| s.quick_key.is_some()).collect();
-    let rect = centered(area, 60, u16::try_from(systems.len() + 4).unwrap_or(10));
+    let rect = centered(area, 78, u16::try_from(systems.len() + 4).unwrap_or(10));
     let body = frame(app, "Launch a demo", theme, rect, buffer);
     for (line, s) in (0u16..).zip(&systems) {
         let key = s.quick_key.unwrap_or(' ').to_string();
@@ -241,7 +253,7 @@ fn quick(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
             .put("  ", theme.text)
             .put(&key, theme.key)
             .put("  ", theme.text)
-            .put(&format!("{:14}", s.title), theme.text)
+            .put(&format!("{:33}", s.title), theme.text)
             .put("  ", theme.text)
             .put(s.id, theme.dim);
     }

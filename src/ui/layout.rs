@@ -14,7 +14,7 @@ pub const GUTTER: u16 = 2;
 /// The least the command column is left with before other columns step back.
 const MIN_COMMAND: u16 = 26;
 /// Width of the lab's list of systems.
-const LAB_LIST: u16 = 36;
+const LAB_LIST: u16 = 44;
 
 /// Where a column is.
 #[derive(Debug, Clone, Copy)]

@@ -196,7 +196,7 @@ const ENTRIES: &[Entry] = &[
             tasks: FORK_TASKS,
             params: FEW,
             shape: processes,
-            quick_key: None,
+            quick_key: Some('F'),
         },
     },
     Entry {
@@ -211,7 +211,7 @@ const ENTRIES: &[Entry] = &[
             tasks: CPU_TASKS,
             params: FEW,
             shape: processes,
-            quick_key: None,
+            quick_key: Some('S'),
         },
     },
     Entry {
@@ -226,7 +226,7 @@ const ENTRIES: &[Entry] = &[
             tasks: CPU_TASKS,
             params: FEW,
             shape: processes,
-            quick_key: None,
+            quick_key: Some('V'),
         },
     },
     Entry {
@@ -271,7 +271,7 @@ const ENTRIES: &[Entry] = &[
             tasks: CPU_TASKS,
             params: FEW,
             shape: process_pool,
-            quick_key: None,
+            quick_key: Some('P'),
         },
     },
     Entry {
@@ -301,7 +301,7 @@ const ENTRIES: &[Entry] = &[
             tasks: ALL_TASKS,
             params: FEW,
             shape: thread_pool,
-            quick_key: None,
+            quick_key: Some('T'),
         },
     },
     Entry {
@@ -406,7 +406,7 @@ const ENTRIES: &[Entry] = &[
             tasks: WAITS_FIRST,
             params: TEN,
             shape: event_loop,
-            quick_key: None,
+            quick_key: Some('A'),
         },
     },
     Entry {
