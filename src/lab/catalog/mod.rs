@@ -6,6 +6,7 @@
 mod native;
 mod python;
 
+pub use native::TOKIO_THREADS;
 pub use python::{OLDEST as OLDEST_PYTHON, Program as PythonProgram, Start as PythonStart, program as python_program};
 
 use serde::{Deserialize, Serialize};

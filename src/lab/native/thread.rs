@@ -80,6 +80,28 @@ pub fn create(root: &mut Root, w: u32, work: Work) -> Result<Thread, RootError> 
     Ok(Thread(unsafe { thread.assume_init() }))
 }
 
+/// Starts a thread that is no worker of the run.
+pub fn start(life: Box<dyn FnOnce() + Send>) -> std::io::Result<Thread> {
+    let life = Box::into_raw(Box::new(life));
+    let mut thread = std::mem::MaybeUninit::uninit();
+    // SAFETY: `thread` is a place to write to, no attributes are given, and `begin_plain` takes the box over.
+    let error = unsafe { nix::libc::pthread_create(thread.as_mut_ptr(), std::ptr::null(), begin_plain, life.cast()) };
+    if error != 0 {
+        // SAFETY: there is no thread, so the box is still ours.
+        drop(unsafe { Box::from_raw(life) });
+        return Err(std::io::Error::from_raw_os_error(error));
+    }
+    // SAFETY: pthread_create has succeeded and so has written it.
+    Ok(Thread(unsafe { thread.assume_init() }))
+}
+
+extern "C" fn begin_plain(life: *mut nix::libc::c_void) -> *mut nix::libc::c_void {
+    // SAFETY: `start` gave this thread, and nobody else, the pointer of a box of this type that it let go of.
+    let life = unsafe { Box::from_raw(life.cast::<Box<dyn FnOnce() + Send>>()) };
+    life();
+    std::ptr::null_mut()
+}
+
 /// Joins them all.
 pub fn join(threads: Vec<Thread>) {
     for thread in threads {
