@@ -3,6 +3,7 @@
 use crate::columns::{self, Column};
 use crate::lab::catalog::SYSTEMS;
 use crate::lab::run::RunId;
+use crate::query::Completion;
 use crate::text::{Charset, sanitize};
 
 use super::App;
@@ -267,7 +268,7 @@ impl App {
     }
 
     fn open_input(&mut self, kind: InputKind, text: String) {
-        self.layer = Some(Layer::Input(Input { kind, text, error: None }));
+        self.layer = Some(Layer::Input(Input { kind, text, error: None, completion: Completion::default() }));
     }
 
     fn sort_menu(&self) -> Layer {
