@@ -124,7 +124,7 @@ impl Filter {
     /// # Errors
     /// The first mistake, with its place.
     pub fn parse_with(text: &str, saved: &SavedFilters) -> Result<Self, FilterError> {
-        let expr = syntax::parse(text)?;
+        let expr = syntax::parse_with(text, |field, at| field_column(field, at).map(|_| ()))?;
         let mut compiler = Compiler { saved, open: Vec::new(), ancestors: Vec::new(), nodes: 0 };
         let root = compiler.node(&expr)?;
         Ok(Self { text: text.to_owned(), root, ancestors: compiler.ancestors })

@@ -231,13 +231,22 @@ pub(super) fn lex(text: &str) -> Result<Vec<Token>, FilterError> {
     Ok(tokens)
 }
 
-/// Parses a text.
+/// Parses a text, whatever its columns are called.
 ///
 /// # Errors
 /// The first mistake, with its place.
 pub fn parse(text: &str) -> Result<Expr, FilterError> {
+    parse_with(text, |_, _| Ok(()))
+}
+
+/// Parses a text; `field` may refuse a column's name as soon as it is met, before what follows it is looked at: while a filter is
+/// typed, a wrong name must not wait for its value.
+///
+/// # Errors
+/// The first mistake, with its place.
+pub fn parse_with(text: &str, field: fn(&str, At) -> Result<(), FilterError>) -> Result<Expr, FilterError> {
     let tokens = lex(text)?;
-    let mut parser = Parser { tokens, at: 0, end: text.chars().count(), depth: 0 };
+    let mut parser = Parser { tokens, at: 0, end: text.chars().count(), depth: 0, field };
     let root = parser.any()?;
     match parser.peek() {
         None => Ok(root),
@@ -251,6 +260,7 @@ struct Parser {
     at: usize,
     end: usize,
     depth: usize,
+    field: fn(&str, At) -> Result<(), FilterError>,
 }
 
 impl Parser {
@@ -377,6 +387,7 @@ impl Parser {
     }
 
     fn comparison(&mut self, field: Token) -> Result<Expr, FilterError> {
+        (self.field)(&field.text, At(field.column))?;
         let Some(operator) = self.next() else { return self.missing("an operator") };
         let symbol = if operator.text == "==" { "=" } else { operator.text.as_str() };
         let Some(op) = Op::ALL.into_iter().find(|op| op.symbol() == symbol) else {

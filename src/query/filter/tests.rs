@@ -47,6 +47,7 @@ fn errors_name_the_place_and_the_mend() {
     for (text, column, word) in [
         ("cpuu>5", 0, "did you mean cpu"),
         ("cpu>", 4, "a value is missing"),
+        ("cpuu>", 0, "did you mean cpu"),
         ("cpu>5 and", 9, "a condition is missing"),
         ("(cpu>5", 6, "closing )"),
         ("rss>lots", 4, "wants a number"),
