@@ -6,7 +6,7 @@ use crate::kernel::source::Needs;
 
 use super::get::{
     command, cpu_since_start, cpu_time, elapsed, memory_percent, policy, priority, rated, run_wait, shared, sleep_percent,
-    spawned_by, start_method, total,
+    spawned_by, start_method, syscall, total, wait, wchan,
 };
 use super::{Align, Column, Order, Scope, Unknown, Value};
 
@@ -505,19 +505,40 @@ pub const COLUMNS: &[Column] = &[
         ..BASE
     },
     Column {
+        id: "wait",
+        title: "WAIT",
+        description: "What it waits for, in words. Of a futex: the end of its address, and in brackets how many of its threads wait there. A process shows its leader's.",
+        source: "/proc/PID/task/TID/syscall, else wchan",
+        needs: Needs::WAITS,
+        align: Align::Left,
+        width: 22,
+        order: Order::Ascending,
+        rank: 10,
+        get: |r| wait(r),
+        ..BASE
+    },
+    Column {
+        id: "syscall",
+        title: "SYSCALL",
+        description: "System call it sleeps in: its name if it is one that waits, else its number.",
+        source: "/proc/PID/task/TID/syscall",
+        needs: Needs::WAITS,
+        align: Align::Left,
+        width: 15,
+        order: Order::Ascending,
+        get: |r| syscall(r),
+        ..BASE
+    },
+    Column {
         id: "wchan",
         title: "WCHAN",
         description: "Kernel function it sleeps in.",
-        source: "/proc/PID/wchan",
-        needs: Needs::WCHAN,
-        scope: Scope::Process,
+        source: "/proc/PID/task/TID/wchan",
+        needs: Needs::WAITS,
         align: Align::Left,
         width: 16,
         order: Order::Ascending,
-        get: |r| {
-            let name = r.process.exact.as_ref().and_then(|e| e.wchan.as_deref());
-            shared(r, name, |w| Value::Text(Cow::Borrowed(w.as_bytes())))
-        },
+        get: |r| wchan(r),
         ..BASE
     },
     Column {

@@ -12,6 +12,8 @@ pub enum Unknown {
     FirstSample,
     /// It was not read: the kernel denied it, or nothing asked for it yet.
     NotRead,
+    /// The kernel tells it only to others: its owner, who may trace it, or root.
+    Denied,
     /// There is no such thing for this row (memory of a thread, cmdline of a kernel thread).
     NotApplicable,
 }
@@ -23,6 +25,7 @@ impl Unknown {
         match self {
             Self::FirstSample => "unknown: a rate needs two samples",
             Self::NotRead => "unknown: not readable, or not read yet",
+            Self::Denied => "unknown: the kernel tells this only to root or to who may trace it",
             Self::NotApplicable => "does not apply to this row",
         }
     }

@@ -38,6 +38,8 @@ bitflags! {
         /// With [`Needs::SMAPS`]: also of processes so large that reading it stalls them for a noticeable time. Only when the user
         /// asks for it.
         const SMAPS_ANY_SIZE = 1 << 11;
+        /// What sleeping tasks wait for, in words.
+        const WAITS = 1 << 12;
     }
 }
 

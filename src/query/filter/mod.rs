@@ -305,7 +305,9 @@ fn compare(value: &Value<'_>, op: Op, operand: &Operand) -> Option<bool> {
 /// State letters differ by case (T stopped, t traced); names are compared as people mean them.
 fn compare_bytes(bytes: &[u8], exact_case: bool, op: Op, operand: &Operand) -> bool {
     let text = operand.text.as_bytes();
-    let same = if exact_case { bytes == text } else { bytes.eq_ignore_ascii_case(text) };
+    let word = |b: &u8| !b.is_ascii_alphanumeric();
+    let any_word = operand.any_word && bytes.split(word).any(|w| w.eq_ignore_ascii_case(text));
+    let same = any_word || if exact_case { bytes == text } else { bytes.eq_ignore_ascii_case(text) };
     match op {
         Op::Equal => same,
         Op::NotEqual => !same,

@@ -14,6 +14,8 @@ pub(super) struct Operand {
     pub(super) number: Option<f64>,
     /// For `~` and `!~`.
     pub(super) regex: Option<Regex>,
+    /// Whether one word of the value is enough to be equal: `wait=futex` means every "futex wait 7f..".
+    pub(super) any_word: bool,
 }
 
 impl Operand {
@@ -27,13 +29,13 @@ impl Operand {
                 .size_limit(1 << 20)
                 .build()
                 .map_err(|_| format!("{text:?} is not a regular expression"))?;
-            return Ok(Self { text: text.to_owned(), number: None, regex: Some(built) });
+            return Ok(Self { text: text.to_owned(), number: None, regex: Some(built), any_word: false });
         }
         let number = number(text, column.unit);
         if number.is_none() && column.align == Align::Right {
             return Err(format!("{} wants a number, e.g. {}>{}", column.id, column.id, example(column)));
         }
-        Ok(Self { text: text.to_owned(), number, regex: None })
+        Ok(Self { text: text.to_owned(), number, regex: None, any_word: column.id == "wait" })
     }
 }
 
