@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::derive::StartMethod;
-use crate::snapshot::{ExitStatus, State, Syscall, TaskWait};
+use crate::snapshot::{Exact, ExitStatus, State, Syscall, TaskWait};
 
 use super::{Row, Unknown, Value};
 
@@ -24,6 +24,34 @@ pub(super) fn shared<'a, T>(row: &Row<'a>, value: Option<T>, make: fn(T) -> Valu
     } else {
         Value::read(value, make)
     }
+}
+
+/// A figure of `smaps_rollup`, with the reason if it was left out on purpose.
+pub(super) fn smaps<'a>(row: &Row<'a>, get: fn(&Exact) -> Option<u64>) -> Value<'a> {
+    let exact = row.process.exact.as_deref();
+    match exact {
+        Some(exact) if exact.too_large_for_smaps && !row.is_task() => Value::Unknown(Unknown::TooLarge),
+        _ => shared(row, exact.and_then(get), Value::Bytes),
+    }
+}
+
+/// Terminal by its device number: bits as in the kernel's include/linux/kdev_t.h, names as in its list of devices.
+pub(super) fn tty<'a>(row: &Row<'a>) -> Value<'a> {
+    let device = row.process.tty_nr.cast_unsigned();
+    let (major, minor) = (device >> 8 & 0xfff, (device & 0xff) | (device >> 12 & 0xfff00));
+    if device == 0 || row.is_task() {
+        return Value::Unknown(Unknown::NotApplicable);
+    }
+    let name = match (major, minor) {
+        (136..=143, _) => format!("pts/{}", (major - 136) * 256 + minor),
+        (4, 0..=63) => format!("tty{minor}"),
+        (4, _) => format!("ttyS{}", minor - 64),
+        (5, 1) => "console".to_owned(),
+        (204, 64..) => format!("ttyAMA{}", minor - 64),
+        (229, _) => format!("hvc{minor}"),
+        _ => format!("{major}:{minor}"),
+    };
+    Value::Text(Cow::Owned(name.into_bytes()))
 }
 
 /// A total: the task's own, or the group's.

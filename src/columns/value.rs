@@ -14,6 +14,8 @@ pub enum Unknown {
     NotRead,
     /// The kernel tells it only to others: its owner, who may trace it, or root.
     Denied,
+    /// The process is so large that reading it would hold it up.
+    TooLarge,
     /// There is no such thing for this row (memory of a thread, cmdline of a kernel thread).
     NotApplicable,
 }
@@ -26,6 +28,7 @@ impl Unknown {
             Self::FirstSample => "unknown: a rate needs two samples",
             Self::NotRead => "unknown: not readable, or not read yet",
             Self::Denied => "unknown: the kernel tells this only to root or to who may trace it",
+            Self::TooLarge => "unknown: the process is so large that reading this would hold it up",
             Self::NotApplicable => "does not apply to this row",
         }
     }

@@ -48,8 +48,14 @@ pub(super) fn run(config: &Config, args: &PsArgs) -> Result<(), Failure> {
 }
 
 /// What a source reads of visible rows only, for its cost.
-const OF_VISIBLE: Needs =
-    Needs::SMAPS.union(Needs::IO).union(Needs::FDS).union(Needs::WCHAN).union(Needs::STATUS).union(Needs::WAITS);
+const OF_VISIBLE: Needs = Needs::SMAPS
+    .union(Needs::IO)
+    .union(Needs::FDS)
+    .union(Needs::WCHAN)
+    .union(Needs::STATUS)
+    .union(Needs::WAITS)
+    .union(Needs::AFFINITY)
+    .union(Needs::OOM);
 
 /// Nothing else waits for a sweep of `ps`: what was asked for is read, within reason.
 const BUDGET: Duration = Duration::from_secs(60);

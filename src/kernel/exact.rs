@@ -10,7 +10,8 @@ use std::time::Instant;
 use super::parse::io::Io;
 use super::parse::smaps::SmapsRollup;
 use super::parse::statm::Statm;
-use super::parse::status::Status;
+use super::parse::status::{Status, cpus_allowed};
+use super::parse::unsigned;
 use super::proc_fs::{ProcFs, RelPath};
 use super::source::{Needs, Request};
 use super::waits;
@@ -20,16 +21,13 @@ use crate::snapshot::{Exact, ProcKey, ProcessSample, State, TaskSample};
 /// Resident size above which `smaps_rollup` is not read unasked: at some 50 ns a page this is about 25 ms with the process's memory
 /// map locked.
 const SMAPS_LIMIT_BYTES: u64 = 2 << 30;
+/// One or two small files each.
+const CHEAP: Needs = Needs::WAITS.union(Needs::AFFINITY).union(Needs::OOM);
 /// What is read here.
-const EXACT: Needs = Needs::IO
-    .union(Needs::SMAPS)
-    .union(Needs::WCHAN)
-    .union(Needs::FDS)
-    .union(Needs::STATUS)
-    .union(Needs::STATM)
-    .union(Needs::WAITS);
+const EXACT: Needs =
+    Needs::IO.union(Needs::SMAPS).union(Needs::WCHAN).union(Needs::FDS).union(Needs::STATUS).union(Needs::STATM).union(CHEAP);
 /// What may be wanted of every process. `status` and `statm` for all are the sources' own business.
-const FOR_ALL: Needs = Needs::IO.union(Needs::WCHAN).union(Needs::FDS).union(Needs::WAITS);
+const FOR_ALL: Needs = Needs::IO.union(Needs::WCHAN).union(Needs::FDS).union(CHEAP);
 
 #[derive(Debug)]
 struct Kept {
@@ -168,6 +166,14 @@ fn read_exact(fs: &ProcFs, process: &mut ProcessSample, needs: Needs, page_bytes
     }
     if needs.contains(Needs::WCHAN) {
         exact.wchan = waits::function(fs.read_once(&RelPath::process(pid, "wchan"), &mut buffer));
+    }
+    if needs.contains(Needs::AFFINITY) {
+        let status = fs.read_once(&RelPath::process(pid, "status"), &mut buffer);
+        exact.cpus_allowed = status.ok().and_then(cpus_allowed).map(Into::into);
+    }
+    if needs.contains(Needs::OOM) && !process.kernel_thread {
+        let score = fs.read_once(&RelPath::process(pid, "oom_score"), &mut buffer);
+        exact.oom_score = score.ok().and_then(|bytes| unsigned(bytes.trim_ascii())).and_then(|score| u32::try_from(score).ok());
     }
     if needs.contains(Needs::FDS) {
         exact.fds = fs.count_fds(pid).ok();

@@ -167,6 +167,10 @@ pub struct Exact {
     pub fds: Option<u32>,
     /// Kernel function it sleeps in (`/proc/PID/wchan`), if readable and not `0`.
     pub wchan: Option<Box<str>>,
+    /// CPUs its leader may run on, as the kernel lists them (`0-3,8`).
+    pub cpus_allowed: Option<Box<str>>,
+    /// How early it would be killed for want of memory, 0 to 2000 (`oom_score`; proc_pid_oom_score(5)).
+    pub oom_score: Option<u32>,
     /// What its sleeping tasks wait for, ascending tid; a task that ran has none. `None` if not asked for.
     pub waits: Option<Box<[TaskWait]>>,
 }
