@@ -102,7 +102,7 @@ fn environments(found: &Discovery, out: &mut dyn Write) -> io::Result<()> {
         match state {
             State::Ready => writeln!(out, "  {version:<6} ready, {dir}")?,
             State::Outdated => {
-                writeln!(out, "  {version:<6} outdated, {dir}: `concmon lab setup --python {version}` makes it anew")?
+                writeln!(out, "  {version:<6} outdated, {dir}: `concmon lab setup --python {version}` makes it anew")?;
             }
             State::Missing => writeln!(out, "  {version:<6} not made: `concmon lab setup --python {version}` makes it")?,
         }
