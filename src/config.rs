@@ -16,6 +16,7 @@ use crate::cli::{Command, LabRunArgs, LowArgs, SelectArgs};
 use crate::columns::{self, Column, Order};
 use crate::kernel::SourceChoice;
 use crate::lab::launcher::Limits;
+use crate::query::SavedFilters;
 
 /// Sorted by which column, which way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +62,8 @@ pub struct Config {
     pub user: Option<UserFilter>,
     /// Filter expression, not yet parsed.
     pub filter: Option<String>,
+    /// Filters with names, checked.
+    pub saved_filters: SavedFilters,
     /// Rows as a tree.
     pub tree: bool,
     /// A row for every thread.
@@ -98,6 +101,7 @@ impl Default for Config {
             pids: Vec::new(),
             user: None,
             filter: None,
+            saved_filters: SavedFilters::default(),
             tree: false,
             threads: false,
             kernel_threads: false,

@@ -30,7 +30,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("lab::measure", &["snapshot", "clock", "kernel", "lab::catalog", "lab::protocol", "lab::run"]),
     ("lab::report", &["snapshot", "text", "lab::catalog", "lab::protocol", "lab::run", "lab::measure"]),
     ("cli", &["kernel::SourceChoice", "lab::catalog"]),
-    ("config", &["cli", "columns", "kernel::SourceChoice", "lab::launcher::Limits"]),
+    ("config", &["cli", "columns", "query", "kernel::SourceChoice", "lab::launcher::Limits"]),
     (
         "app",
         &[

@@ -109,7 +109,7 @@ fn ps_filters_and_names_a_filters_mistake_by_its_column() {
     let none = run(&["ps", "pid=1 and pid=2", "--json", "--samples", "1"]);
     let none: serde_json::Value = serde_json::from_slice(&none.stdout).unwrap();
     assert_eq!(none["rows"], serde_json::json!([]), "no row is an empty list and no failure");
-    assert_refused(&["ps", "cpu>"], &["filter: ", "column 5"]);
+    assert_refused(&["ps", "cpu>"], &["filter: a value is missing here\n  cpu>\n      ^\n"]);
 }
 
 #[test]

@@ -38,6 +38,7 @@ fn uncommented_it_says_the_defaults() {
     let expected = Config {
         filter: config.filter.clone(),
         user: config.user.clone(),
+        saved_filters: config.saved_filters.clone(),
         lab: concmon::config::LabLimits {
             max_parent_mb: config.lab.max_parent_mb,
             pythons: config.lab.pythons.clone(),
@@ -46,6 +47,7 @@ fn uncommented_it_says_the_defaults() {
         ..default
     };
     assert_eq!(config, expected);
+    assert!(config.saved_filters.get("big").is_some());
     assert!(config.filter.is_some() && config.user.is_some() && config.lab.max_parent_mb.is_some());
 }
 

@@ -146,6 +146,7 @@ pub const ACTIONS: &[Action] = &[
     action("fold-all", &[c('*')], Table, "", "fold or unfold everything", Command::FoldAll),
     action("threads", &[c('H')], Table, "", "every thread as a row", Command::Threads),
     action("kernel-threads", &[c('K')], Table, "", "kernel threads", Command::KernelThreads),
+    action("waits", &[c('W')], Table, "", "what each row waits for: futex, pipe, epoll, child, ...", Command::Waits),
     action("follow", &[c('F')], Table, "", "keep the selected process at its line while others move", Command::Follow),
     action("invert", &[c('I'), c('<'), c(',')], Table, "", "sort in the other direction", Command::Invert),
     action("sort-pid", &[c('N')], Table, "", "sort by PID", Command::SortBy("pid")),

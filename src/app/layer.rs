@@ -2,6 +2,8 @@
 
 use crate::kernel::control::{Signal, signals};
 
+use crate::query::Completion;
+
 use super::target::FrozenTarget;
 
 /// The open dialog or input line.
@@ -76,6 +78,8 @@ pub struct Input {
     pub text: String,
     /// What is wrong with it, and at which character.
     pub error: Option<(usize, String)>,
+    /// How the word at its end may go on (filter only).
+    pub completion: Completion,
 }
 
 /// The signal dialog: its targets are frozen, the table moves on behind it.

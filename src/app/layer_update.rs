@@ -1,7 +1,7 @@
 //! Keys and clicks while a dialog or an input line is open.
 
 use crate::columns;
-use crate::query::{Filter, TextMatch};
+use crate::query::{Filter, FilterError, TextMatch, complete};
 
 use super::App;
 use super::key::{Code, Key};
@@ -138,6 +138,12 @@ impl App {
                 return Vec::new();
             }
             Code::Enter => return self.accept(input),
+            Code::Tab if input.kind == InputKind::Filter => {
+                if let Some(text) = input.completion.apply(&input.text) {
+                    input.text = text;
+                    self.typed(&mut input);
+                }
+            }
             Code::Down if input.kind == InputKind::Search => self.search_on(&input),
             Code::Backspace => {
                 input.text.pop();
@@ -176,7 +182,8 @@ impl App {
                 }
             }
             InputKind::Filter => {
-                if let Err(e) = Filter::parse(&input.text)
+                input.completion = complete(&input.text, &self.options.saved_filters);
+                if let Err(e) = self.parse_filter(&input.text)
                     && !input.text.trim().is_empty()
                     && e.column < input.text.chars().count()
                 {
@@ -185,6 +192,10 @@ impl App {
             }
             InputKind::EventFilter => self.events.filter = TextMatch::new(&input.text),
         }
+    }
+
+    fn parse_filter(&self, text: &str) -> Result<Filter, FilterError> {
+        Filter::parse_with(text, &self.options.saved_filters)
     }
 
     fn accept(&mut self, mut input: Input) -> Vec<Effect> {
@@ -196,7 +207,7 @@ impl App {
             self.rebuild();
             return Vec::new();
         }
-        match Filter::parse(&input.text) {
+        match self.parse_filter(&input.text) {
             Ok(filter) => {
                 self.options.filter = Some(filter);
                 self.rebuild();

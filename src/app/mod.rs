@@ -148,11 +148,8 @@ impl App {
         let mut needs = self.options.sort.needs;
         if let Some(filter) = &self.options.filter {
             needs |= crate::columns::needs(filter.columns());
-            if filter.wants_threads() {
-                needs |= Needs::THREADS;
-            }
         }
-        if self.options.threads {
+        if self.options.shows_threads() {
             needs |= Needs::THREADS;
         }
         needs

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::columns::{self, Column, Order};
-use crate::query::{Filter, TextMatch};
+use crate::query::{Filter, SavedFilters, TextMatch};
 use crate::snapshot::ProcKey;
 
 use super::lab_view::Watched;
@@ -57,6 +57,8 @@ pub struct Options {
     pub pids: Option<HashSet<i32>>,
     /// Only what matches.
     pub filter: Option<Filter>,
+    /// Filters that `@name` stands for.
+    pub saved_filters: SavedFilters,
     /// What the search looks for.
     pub search: Option<TextMatch>,
     /// Folded processes of the tree.
@@ -70,6 +72,18 @@ pub struct Options {
 }
 
 impl Options {
+    /// Whether threads are rows: asked for, or the filter speaks of them.
+    #[must_use]
+    pub fn shows_threads(&self) -> bool {
+        self.threads || self.filter.as_ref().is_some_and(Filter::wants_threads)
+    }
+
+    /// Whether kernel threads are rows: asked for, or the filter speaks of them.
+    #[must_use]
+    pub fn shows_kernel_threads(&self) -> bool {
+        self.kernel_threads || self.filter.as_ref().is_some_and(Filter::wants_kernel_threads)
+    }
+
     /// Sorts by a column; again by the same one turns the direction round.
     pub fn sort_by(&mut self, column: &'static Column) {
         if std::ptr::eq(self.sort, column) || self.sort.id == column.id {
@@ -97,6 +111,7 @@ impl Default for Options {
             user: None,
             pids: None,
             filter: None,
+            saved_filters: SavedFilters::default(),
             search: None,
             folded: HashSet::new(),
             readonly: false,

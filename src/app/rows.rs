@@ -74,14 +74,21 @@ impl Line {
 /// Builds the lines.
 #[must_use]
 pub fn build(model: &Model, options: &Options) -> Vec<Line> {
-    let builder =
-        Builder { model, options, lineage: options.filter.as_ref().map(|f| Lineage::new(f, model)).unwrap_or_default() };
+    let builder = Builder {
+        model,
+        options,
+        threads: options.shows_threads(),
+        kernel_threads: options.shows_kernel_threads(),
+        lineage: options.filter.as_ref().map(|f| Lineage::new(f, model)).unwrap_or_default(),
+    };
     if options.tree { builder.tree() } else { builder.list() }
 }
 
 struct Builder<'a> {
     model: &'a Model,
     options: &'a Options,
+    threads: bool,
+    kernel_threads: bool,
     lineage: Lineage,
 }
 
@@ -89,7 +96,7 @@ impl Builder<'_> {
     /// Whether the row's process may be shown at all (before the filter).
     fn admitted(&self, row: &Row<'_>) -> bool {
         let o = self.options;
-        (o.kernel_threads || !row.process.kernel_thread || o.pids.as_ref().is_some_and(|p| p.contains(&row.process.key.pid)))
+        (self.kernel_threads || !row.process.kernel_thread || o.pids.as_ref().is_some_and(|p| p.contains(&row.process.key.pid)))
             && o.pids.as_ref().is_none_or(|pids| pids.contains(&row.process.key.pid))
             && o.user.as_deref().is_none_or(|user| row.process.identity.user.as_deref() == Some(user))
     }
@@ -103,7 +110,7 @@ impl Builder<'_> {
     }
 
     fn tasks_of(&self, process: u32) -> impl Iterator<Item = RowRef> {
-        let range = if self.options.threads { self.model.now.processes[process as usize].tasks.clone() } else { 0..0 };
+        let range = if self.threads { self.model.now.processes[process as usize].tasks.clone() } else { 0..0 };
         range.map(move |task| RowRef::Task { process, task })
     }
 

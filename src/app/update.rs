@@ -3,6 +3,7 @@
 use crate::columns::{self, Column};
 use crate::lab::catalog::SYSTEMS;
 use crate::lab::run::RunId;
+use crate::query::Completion;
 use crate::text::{Charset, sanitize};
 
 use super::App;
@@ -144,6 +145,7 @@ impl App {
             Command::ToggleFold | Command::Fold | Command::Unfold | Command::FoldAll => self.fold_command(command),
             Command::SortBy(id) => return columns::find(id).map(|c| self.sort_by(c)).unwrap_or_default(),
             Command::Tree | Command::Invert | Command::Threads | Command::KernelThreads => return self.toggle(command),
+            Command::Waits => return self.toggle_column("wait"),
             Command::Follow => self.toggle_follow(),
             Command::Pause => return self.toggle_pause(),
             Command::Renice(delta) => return self.renice(delta),
@@ -220,6 +222,18 @@ impl App {
         vec![Effect::Resample]
     }
 
+    /// Shows a column before the last one (the command, which takes what is left), or hides it.
+    fn toggle_column(&mut self, id: &str) -> Vec<Effect> {
+        let shown = &mut self.options.columns;
+        if let Some(at) = shown.iter().position(|c| c.id == id) {
+            shown.remove(at);
+        } else if let Some(column) = columns::find(id) {
+            let at = shown.iter().position(|c| c.width == 0).unwrap_or(shown.len());
+            shown.insert(at, column);
+        }
+        vec![Effect::Resample]
+    }
+
     fn toggle_follow(&mut self) {
         self.follow = !self.follow;
         self.hold();
@@ -267,7 +281,7 @@ impl App {
     }
 
     fn open_input(&mut self, kind: InputKind, text: String) {
-        self.layer = Some(Layer::Input(Input { kind, text, error: None }));
+        self.layer = Some(Layer::Input(Input { kind, text, error: None, completion: Completion::default() }));
     }
 
     fn sort_menu(&self) -> Layer {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::derive::StartMethod;
-use crate::snapshot::ExitStatus;
+use crate::snapshot::{Exact, ExitStatus, State, Syscall, TaskWait};
 
 use super::{Row, Unknown, Value};
 
@@ -24,6 +24,34 @@ pub(super) fn shared<'a, T>(row: &Row<'a>, value: Option<T>, make: fn(T) -> Valu
     } else {
         Value::read(value, make)
     }
+}
+
+/// A figure of `smaps_rollup`, with the reason if it was left out on purpose.
+pub(super) fn smaps<'a>(row: &Row<'a>, get: fn(&Exact) -> Option<u64>) -> Value<'a> {
+    let exact = row.process.exact.as_deref();
+    match exact {
+        Some(exact) if exact.too_large_for_smaps && !row.is_task() => Value::Unknown(Unknown::TooLarge),
+        _ => shared(row, exact.and_then(get), Value::Bytes),
+    }
+}
+
+/// Terminal by its device number: bits as in the kernel's include/linux/kdev_t.h, names as in its list of devices.
+pub(super) fn tty<'a>(row: &Row<'a>) -> Value<'a> {
+    let device = row.process.tty_nr.cast_unsigned();
+    let (major, minor) = (device >> 8 & 0xfff, (device & 0xff) | (device >> 12 & 0xfff00));
+    if device == 0 || row.is_task() {
+        return Value::Unknown(Unknown::NotApplicable);
+    }
+    let name = match (major, minor) {
+        (136..=143, _) => format!("pts/{}", (major - 136) * 256 + minor),
+        (4, 0..=63) => format!("tty{minor}"),
+        (4, _) => format!("ttyS{}", minor - 64),
+        (5, 1) => "console".to_owned(),
+        (204, 64..) => format!("ttyAMA{}", minor - 64),
+        (229, _) => format!("hvc{minor}"),
+        _ => format!("{major}:{minor}"),
+    };
+    Value::Text(Cow::Owned(name.into_bytes()))
 }
 
 /// A total: the task's own, or the group's.
@@ -92,6 +120,40 @@ pub(super) fn sleep_percent<'a>(row: &Row<'a>) -> Value<'a> {
     let threads = if row.is_task() { Some(1) } else { row.process.nlwp };
     let known = row.rates.cpu_percent.zip(row.rates.wait_percent).zip(threads);
     rated(row, known.map(|((run, wait), n)| (100.0 - (run + wait) / n.max(1) as f32).max(0.0)), Value::Percent)
+}
+
+/// What was read of the row's task while it slept; else why there is nothing.
+fn task_wait<'a>(row: &Row<'a>) -> Result<&'a TaskWait, Unknown> {
+    let face = row.face();
+    if row.ghost.is_some() || face.state == State::RUNNING {
+        return Err(Unknown::NotApplicable);
+    }
+    let waits = row.process.exact.as_deref().ok_or(Unknown::NotRead)?;
+    waits.wait_of(face.tid).ok_or(Unknown::NotRead)
+}
+
+fn of_wait<'a>(row: &Row<'a>, get: impl FnOnce(&'a TaskWait) -> Option<Cow<'a, [u8]>>) -> Value<'a> {
+    match task_wait(row) {
+        Err(why) => Value::Unknown(why),
+        Ok(wait) => match get(wait) {
+            Some(text) => Value::Text(text),
+            None if wait.denied => Value::Unknown(Unknown::Denied),
+            None => Value::Unknown(Unknown::NotRead),
+        },
+    }
+}
+
+pub(super) fn wait<'a>(row: &Row<'a>) -> Value<'a> {
+    of_wait(row, |wait| wait.reason.as_ref().map(|_| Cow::Owned(wait.to_string().into_bytes())))
+}
+
+pub(super) fn syscall<'a>(row: &Row<'a>) -> Value<'a> {
+    let text = |s: Syscall| s.name.map_or_else(|| s.number.to_string().into_bytes().into(), |n| Cow::Borrowed(n.as_bytes()));
+    of_wait(row, |wait| wait.syscall.map(text))
+}
+
+pub(super) fn wchan<'a>(row: &Row<'a>) -> Value<'a> {
+    of_wait(row, |wait| wait.wchan.as_deref().map(|w| Cow::Borrowed(w.as_bytes())))
 }
 
 pub(super) fn start_method<'a>(row: &Row<'a>) -> Value<'a> {

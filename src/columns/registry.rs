@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use crate::kernel::source::Needs;
 
 use super::get::{
-    command, cpu_since_start, cpu_time, elapsed, memory_percent, policy, priority, rated, run_wait, shared, sleep_percent,
-    spawned_by, start_method, total,
+    command, cpu_since_start, cpu_time, elapsed, memory_percent, policy, priority, rated, run_wait, shared, sleep_percent, smaps,
+    spawned_by, start_method, syscall, total, tty, wait, wchan,
 };
 use super::{Align, Column, Order, Scope, Unknown, Value};
 
@@ -86,6 +86,18 @@ pub const COLUMNS: &[Column] = &[
         ..BASE
     },
     Column {
+        id: "tty",
+        title: "TTY",
+        description: "Controlling terminal.",
+        source: "/proc/PID/stat field 7",
+        align: Align::Left,
+        width: 7,
+        order: Order::Ascending,
+        scope: Scope::Process,
+        get: |r| tty(r),
+        ..BASE
+    },
+    Column {
         id: "user",
         title: "USER",
         description: "Name of the effective user, or the number if it has no name.",
@@ -136,6 +148,33 @@ pub const COLUMNS: &[Column] = &[
         source: "/proc/PID/task/TID/stat field 40",
         width: 4,
         get: |r| Value::read(r.face().rt_priority, |p| Value::Int(i64::from(p))),
+        ..BASE
+    },
+    Column {
+        id: "affinity",
+        title: "CPUS",
+        description: "CPUs the leader may run on.",
+        source: "/proc/PID/status Cpus_allowed_list",
+        needs: Needs::AFFINITY,
+        scope: Scope::Process,
+        align: Align::Left,
+        width: 8,
+        order: Order::Ascending,
+        get: |r| {
+            let cpus = r.process.exact.as_ref().and_then(|e| e.cpus_allowed.as_deref());
+            shared(r, cpus, |c| Value::Text(Cow::Borrowed(c.as_bytes())))
+        },
+        ..BASE
+    },
+    Column {
+        id: "oom_score",
+        title: "OOM",
+        description: "How early the kernel would kill it for want of memory: 0 last, 2000 first.",
+        source: "/proc/PID/oom_score",
+        needs: Needs::OOM,
+        scope: Scope::Process,
+        width: 4,
+        get: |r| shared(r, r.process.exact.as_ref().and_then(|e| e.oom_score).map(u64::from), Value::Count),
         ..BASE
     },
     Column {
@@ -210,6 +249,18 @@ pub const COLUMNS: &[Column] = &[
         ..BASE
     },
     Column {
+        id: "shmem",
+        title: "SHMEM",
+        description: "Resident shared memory: tmpfs, System V segments, shared anonymous mappings.",
+        unit: "bytes",
+        source: "/proc/PID/status RssShmem",
+        needs: Needs::STATUS,
+        scope: Scope::Process,
+        width: 5,
+        get: |r| shared(r, r.process.rss_shmem_bytes, Value::Bytes),
+        ..BASE
+    },
+    Column {
         id: "swap",
         title: "SWAP",
         description: "Anonymous memory that is swapped out.",
@@ -230,7 +281,7 @@ pub const COLUMNS: &[Column] = &[
         needs: Needs::SMAPS,
         scope: Scope::Process,
         width: 5,
-        get: |r| shared(r, r.process.exact.as_ref().and_then(|e| e.pss_bytes), Value::Bytes),
+        get: |r| smaps(r, |e| e.pss_bytes),
         ..BASE
     },
     Column {
@@ -242,7 +293,7 @@ pub const COLUMNS: &[Column] = &[
         needs: Needs::SMAPS,
         scope: Scope::Process,
         width: 5,
-        get: |r| shared(r, r.process.exact.as_ref().and_then(|e| e.uss_bytes), Value::Bytes),
+        get: |r| smaps(r, |e| e.uss_bytes),
         ..BASE
     },
     Column {
@@ -399,6 +450,24 @@ pub const COLUMNS: &[Column] = &[
         ..BASE
     },
     Column {
+        id: "voluntary_switches_total",
+        title: "VCSW",
+        description: "Voluntary context switches since the start.",
+        source: "/proc/PID/task/TID/status voluntary_ctxt_switches",
+        needs: Needs::SWITCHES,
+        get: |r| total(r, r.face().voluntary_switches, r.process.voluntary_switches, Value::Count),
+        ..BASE
+    },
+    Column {
+        id: "involuntary_switches_total",
+        title: "ICSW",
+        description: "Involuntary context switches since the start.",
+        source: "/proc/PID/task/TID/status nonvoluntary_ctxt_switches",
+        needs: Needs::SWITCHES,
+        get: |r| total(r, r.face().involuntary_switches, r.process.involuntary_switches, Value::Count),
+        ..BASE
+    },
+    Column {
         id: "minor_faults",
         title: "MINF/s",
         description: "Minor page faults per second: first touches and copy-on-write copies.",
@@ -455,7 +524,7 @@ pub const COLUMNS: &[Column] = &[
         needs: Needs::SMAPS,
         scope: Scope::Process,
         width: 5,
-        get: |r| shared(r, r.process.exact.as_ref().and_then(|e| e.private_dirty_bytes), Value::Bytes),
+        get: |r| smaps(r, |e| e.private_dirty_bytes),
         ..BASE
     },
     Column {
@@ -505,19 +574,40 @@ pub const COLUMNS: &[Column] = &[
         ..BASE
     },
     Column {
+        id: "wait",
+        title: "WAIT",
+        description: "What it waits for, in words. Of a futex: the end of its address, and in brackets how many of its threads wait there. A process shows its leader's.",
+        source: "/proc/PID/task/TID/syscall, else wchan",
+        needs: Needs::WAITS,
+        align: Align::Left,
+        width: 22,
+        order: Order::Ascending,
+        rank: 10,
+        get: |r| wait(r),
+        ..BASE
+    },
+    Column {
+        id: "syscall",
+        title: "SYSCALL",
+        description: "System call it sleeps in: its name if it is one that waits, else its number.",
+        source: "/proc/PID/task/TID/syscall",
+        needs: Needs::WAITS,
+        align: Align::Left,
+        width: 15,
+        order: Order::Ascending,
+        get: |r| syscall(r),
+        ..BASE
+    },
+    Column {
         id: "wchan",
         title: "WCHAN",
         description: "Kernel function it sleeps in.",
-        source: "/proc/PID/wchan",
-        needs: Needs::WCHAN,
-        scope: Scope::Process,
+        source: "/proc/PID/task/TID/wchan",
+        needs: Needs::WAITS,
         align: Align::Left,
         width: 16,
         order: Order::Ascending,
-        get: |r| {
-            let name = r.process.exact.as_ref().and_then(|e| e.wchan.as_deref());
-            shared(r, name, |w| Value::Text(Cow::Borrowed(w.as_bytes())))
-        },
+        get: |r| wchan(r),
         ..BASE
     },
     Column {

@@ -52,6 +52,28 @@ fn nearest_helps_with_slips_and_stays_silent_for_nonsense() {
 }
 
 #[test]
+fn terminals_are_named_by_their_device_number() {
+    let shown = |tty_nr| {
+        let mut p = crate::derive::test_process(7, 1, 5);
+        p.tty_nr = tty_nr;
+        let model = crate::derive::Deriver::new(0).step(crate::derive::test_snapshot(1, vec![p]));
+        let row = Row::new(&model, RowRef::Process(0)).unwrap();
+        match (find("tty").unwrap().get)(&row) {
+            Value::Text(t) => String::from_utf8(t.into_owned()).unwrap(),
+            other => format!("{other:?}"),
+        }
+    };
+    assert_eq!(shown(0x8803), "pts/3");
+    assert_eq!(shown(0x0010_8800), "pts/256");
+    assert_eq!(shown(0x8901), "pts/257");
+    assert_eq!(shown(0x0401), "tty1");
+    assert_eq!(shown(0x0440), "ttyS0");
+    assert_eq!(shown(0x0501), "console");
+    assert_eq!(shown(0), "Unknown(NotApplicable)");
+    assert_eq!(shown(-1), "4095:1048575", "hostile numbers are only shown");
+}
+
+#[test]
 fn json_keys_carry_the_unit_once() {
     let key = |id| find(id).map(Column::json_key);
     assert_eq!(key("rss").as_deref(), Some("rss_bytes"));

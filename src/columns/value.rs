@@ -12,6 +12,10 @@ pub enum Unknown {
     FirstSample,
     /// It was not read: the kernel denied it, or nothing asked for it yet.
     NotRead,
+    /// The kernel tells it only to others: its owner, who may trace it, or root.
+    Denied,
+    /// The process is so large that reading it would hold it up.
+    TooLarge,
     /// There is no such thing for this row (memory of a thread, cmdline of a kernel thread).
     NotApplicable,
 }
@@ -23,6 +27,8 @@ impl Unknown {
         match self {
             Self::FirstSample => "unknown: a rate needs two samples",
             Self::NotRead => "unknown: not readable, or not read yet",
+            Self::Denied => "unknown: the kernel tells this only to root or to who may trace it",
+            Self::TooLarge => "unknown: the process is so large that reading this would hold it up",
             Self::NotApplicable => "does not apply to this row",
         }
     }

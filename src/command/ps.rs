@@ -21,8 +21,10 @@ use super::output::{terminal_width, with_stdout};
 
 /// Runs it.
 pub(super) fn run(config: &Config, args: &PsArgs) -> Result<(), Failure> {
-    let filter = config.filter.as_deref().map(Filter::parse).transpose();
-    let filter = filter.map_err(|error| Failure::Usage(anyhow::anyhow!("filter: {error}")))?;
+    let filter = config.filter.as_deref().map(|text| Filter::parse_with(text, &config.saved_filters)).transpose();
+    let filter = filter.map_err(|error| {
+        Failure::Usage(anyhow::anyhow!("filter: {}", error.pointed(config.filter.as_deref().unwrap_or_default())))
+    })?;
     let mut source = AutoSource::new("/proc", config.source).map_err(|error| {
         let error = anyhow::Error::from(error);
         // Whoever names a source wants that one or none.
@@ -46,7 +48,14 @@ pub(super) fn run(config: &Config, args: &PsArgs) -> Result<(), Failure> {
 }
 
 /// What a source reads of visible rows only, for its cost.
-const OF_VISIBLE: Needs = Needs::SMAPS.union(Needs::IO).union(Needs::FDS).union(Needs::WCHAN).union(Needs::STATUS);
+const OF_VISIBLE: Needs = Needs::SMAPS
+    .union(Needs::IO)
+    .union(Needs::FDS)
+    .union(Needs::WCHAN)
+    .union(Needs::STATUS)
+    .union(Needs::WAITS)
+    .union(Needs::AFFINITY)
+    .union(Needs::OOM);
 
 /// Nothing else waits for a sweep of `ps`: what was asked for is read, within reason.
 const BUDGET: Duration = Duration::from_secs(60);

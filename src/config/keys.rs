@@ -6,6 +6,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use crate::kernel::SourceChoice;
+use crate::query::SavedFilters;
 
 use super::{Config, column, seconds, sort, user};
 
@@ -103,6 +104,13 @@ pub const KEYS: &[Key] = &[
         example: "\"cpu>0\"",
         help: "Start with this filter; none if the key is absent.",
         set: |c, v| put(&mut c.filter, text(v).map(|t| Some(t.to_owned()))),
+    },
+    Key {
+        section: "",
+        name: "filters",
+        example: r#"{ big = "rss>1G", waiting = "thread and wait_cpu>10%" }"#,
+        help: "Filters with names: @big stands for its expression wherever a filter is written.",
+        set: |c, v| put(&mut c.saved_filters, saved_filters(v)),
     },
     Key {
         section: "",
@@ -231,6 +239,16 @@ fn source(value: &FileValue<'_>) -> Result<SourceChoice, String> {
         "proc" => Ok(SourceChoice::Proc),
         other => Err(format!("there is no source \"{other}\": it is \"auto\", \"bpf\" or \"proc\"")),
     }
+}
+
+fn saved_filters(value: &FileValue<'_>) -> Result<SavedFilters, String> {
+    let table = value.as_table().ok_or_else(|| wrong(value, "a table of names and filters"))?;
+    let entry = |(name, text_of): (&toml::Spanned<std::borrow::Cow<'_, str>>, &toml::Spanned<DeValue<'_>>)| {
+        let expression = text(text_of.get_ref()).map_err(|why| format!("{}: {why}", name.get_ref()))?;
+        Ok::<_, String>((name.get_ref().to_string(), expression.to_owned()))
+    };
+    let filters = table.iter().map(entry).collect::<Result<Vec<_>, _>>()?;
+    SavedFilters::new(filters).map_err(|(name, why)| format!("{name}: {why}"))
 }
 
 fn paths(value: &FileValue<'_>) -> Result<Vec<PathBuf>, String> {

@@ -60,7 +60,7 @@ fn every_key_sets_something_and_its_example_is_valid() {
     }
     let config = from(
         "delay = 2\nsource = \"proc\"\ncolumns = [\"pid\"]\nsort = \"rss:asc\"\ntree = true\nthreads = true\nkernel_threads = true\n\
-         filter = \"x\"\nuser = \"0\"\nreadonly = true\ncolor = false\nunicode = false\ntheme = \"t\"\nmouse = false\nghost_seconds = 0\n\
+         filter = \"x\"\nfilters = { a = \"pid=1\" }\nuser = \"0\"\nreadonly = true\ncolor = false\nunicode = false\ntheme = \"t\"\nmouse = false\nghost_seconds = 0\n\
          [lab]\nmax_workers = 1\nmax_parent_mb = 2\ntimeout_secs = 3\nhold_ms = 4\npython = [\"/p\"]\n",
     )
     .unwrap();
@@ -69,6 +69,7 @@ fn every_key_sets_something_and_its_example_is_valid() {
         pids: Vec::new(),
         user: Some(UserFilter { name: "0".to_owned(), uid: 0 }),
         filter: Some("x".to_owned()),
+        saved_filters: SavedFilters::new([("a".to_owned(), "pid=1".to_owned())]).unwrap(),
         tree: true,
         threads: true,
         kernel_threads: true,
@@ -91,6 +92,14 @@ fn every_key_sets_something_and_its_example_is_valid() {
         path: None,
     };
     assert_eq!(config, want);
+}
+
+#[test]
+fn a_saved_filter_that_is_wrong_is_named_with_its_mistake() {
+    let error = from("[filters]\nok = \"pid=1\"\nbad = \"cpuu>1\"\n").unwrap_err();
+    assert!(error.contains("filters: bad: no column is called \"cpuu\"; did you mean cpu"), "{error}");
+    assert!(from("[filters]\na = \"@a\"\n").unwrap_err().contains("names itself"));
+    assert!(from("[filters]\na = 5\n").unwrap_err().contains("a: this must be a word in quotes"));
 }
 
 #[test]

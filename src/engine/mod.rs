@@ -89,7 +89,10 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
 
 fn options(config: &Config) -> anyhow::Result<Options> {
     let filter = match &config.filter {
-        Some(text) => Some(Filter::parse(text).with_context(|| format!("the filter {text:?} cannot be understood"))?),
+        Some(text) => Some(
+            Filter::parse_with(text, &config.saved_filters)
+                .map_err(|e| anyhow::anyhow!("the filter cannot be understood: {}", e.pointed(text)))?,
+        ),
         None => None,
     };
     Ok(Options {
@@ -102,6 +105,7 @@ fn options(config: &Config) -> anyhow::Result<Options> {
         user: config.user.as_ref().map(|u| u.name.clone()),
         pids: (!config.pids.is_empty()).then(|| config.pids.iter().copied().collect::<HashSet<_>>()),
         filter,
+        saved_filters: config.saved_filters.clone(),
         readonly: config.readonly,
         unicode: config.unicode,
         watched: Watched {

@@ -7,29 +7,35 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::error::ReadError;
 use super::parse::io::Io;
 use super::parse::smaps::SmapsRollup;
 use super::parse::statm::Statm;
-use super::parse::status::Status;
+use super::parse::status::{Status, cpus_allowed};
+use super::parse::unsigned;
 use super::proc_fs::{ProcFs, RelPath};
 use super::source::{Needs, Request};
+use super::waits;
 use crate::clock::{Clock, SystemClock};
-use crate::snapshot::{Exact, ProcKey, ProcessSample, State};
+use crate::snapshot::{Exact, ProcKey, ProcessSample, State, TaskSample};
 
 /// Resident size above which `smaps_rollup` is not read unasked: at some 50 ns a page this is about 25 ms with the process's memory
 /// map locked.
 const SMAPS_LIMIT_BYTES: u64 = 2 << 30;
+/// One or two small files each.
+const CHEAP: Needs = Needs::WAITS.union(Needs::AFFINITY).union(Needs::OOM);
 /// What is read here.
-const EXACT: Needs = Needs::IO.union(Needs::SMAPS).union(Needs::WCHAN).union(Needs::FDS).union(Needs::STATUS).union(Needs::STATM);
+const EXACT: Needs =
+    Needs::IO.union(Needs::SMAPS).union(Needs::WCHAN).union(Needs::FDS).union(Needs::STATUS).union(Needs::STATM).union(CHEAP);
 /// What may be wanted of every process. `status` and `statm` for all are the sources' own business.
-const FOR_ALL: Needs = Needs::IO.union(Needs::WCHAN).union(Needs::FDS);
+const FOR_ALL: Needs = Needs::IO.union(Needs::WCHAN).union(Needs::FDS).union(CHEAP);
 
 #[derive(Debug)]
 struct Kept {
     exact: Arc<Exact>,
     needs: Needs,
     sweep: u64,
+    /// The task at which the next reading of waits begins.
+    next_tid: i32,
 }
 
 /// Reads and remembers exact values.
@@ -43,34 +49,55 @@ pub struct ExactReader {
 impl ExactReader {
     /// Completes `processes` (ascending pid) as far as the request wants and its budget goes. `moved` tells of the process at an index
     /// whether it ran since the previous sweep.
-    pub fn fill(&mut self, fs: &ProcFs, request: &Request<'_>, processes: &mut [ProcessSample], moved: impl Fn(usize) -> bool) {
+    pub fn fill(
+        &mut self,
+        fs: &ProcFs,
+        request: &Request<'_>,
+        processes: &mut [ProcessSample],
+        tasks: &[TaskSample],
+        moved: impl Fn(usize) -> bool,
+    ) {
         self.sweep += 1;
         self.page_bytes = rustix::param::page_size() as u64;
         let for_all = request.all & FOR_ALL;
         if !for_all.is_empty() {
-            self.fill_all(fs, for_all, processes, moved);
+            self.fill_all(fs, for_all, processes, tasks, moved);
         }
         let for_visible = (request.all | request.visible_needs) & (EXACT | Needs::SMAPS_ANY_SIZE);
         if for_visible.intersects(EXACT) {
-            self.fill_visible(fs, for_visible, request, processes);
+            self.fill_visible(fs, for_visible, request, processes, tasks);
         }
         let sweep = self.sweep;
         // Rows scrolled away are remembered for a while, for they often come back.
         self.kept.retain(|_, kept| sweep - kept.sweep < 16);
     }
 
-    fn fill_all(&mut self, fs: &ProcFs, needs: Needs, processes: &mut [ProcessSample], moved: impl Fn(usize) -> bool) {
+    fn fill_all(
+        &mut self,
+        fs: &ProcFs,
+        needs: Needs,
+        processes: &mut [ProcessSample],
+        tasks: &[TaskSample],
+        moved: impl Fn(usize) -> bool,
+    ) {
         for (index, process) in processes.iter_mut().enumerate() {
             let key = process.key;
             let fresh = self.kept.get(&key).is_some_and(|kept| kept.needs.contains(needs)) && !moved(index);
             if !fresh {
-                self.read(fs, process, needs);
+                self.read(fs, process, tasks, needs, None);
             }
             self.attach(process);
         }
     }
 
-    fn fill_visible(&mut self, fs: &ProcFs, needs: Needs, request: &Request<'_>, processes: &mut [ProcessSample]) {
+    fn fill_visible(
+        &mut self,
+        fs: &ProcFs,
+        needs: Needs,
+        request: &Request<'_>,
+        processes: &mut [ProcessSample],
+        tasks: &[TaskSample],
+    ) {
         let began = Instant::now();
         let mut rows: Vec<(u64, usize)> = Vec::with_capacity(request.visible.len());
         for key in request.visible {
@@ -84,7 +111,7 @@ impl ExactReader {
             let Some(process) = processes.get_mut(index) else { continue };
             // The first one is read in any case, or a budget of nothing would mean never.
             if position == 0 || began.elapsed() < request.budget {
-                self.read(fs, process, needs);
+                self.read(fs, process, tasks, needs, Some(began + request.budget));
             }
             self.attach(process);
         }
@@ -97,9 +124,17 @@ impl ExactReader {
         }
     }
 
-    fn read(&mut self, fs: &ProcFs, process: &mut ProcessSample, needs: Needs) {
-        let exact = Arc::new(read_exact(fs, process, needs, self.page_bytes));
-        self.kept.insert(process.key, Kept { exact, needs, sweep: self.sweep });
+    fn read(&mut self, fs: &ProcFs, process: &mut ProcessSample, tasks: &[TaskSample], needs: Needs, deadline: Option<Instant>) {
+        let mut exact = read_exact(fs, process, needs, self.page_bytes);
+        let mut next_tid = 0;
+        if needs.contains(Needs::WAITS) {
+            let own = tasks.get(process.tasks.start as usize..process.tasks.end as usize).unwrap_or_default();
+            let kept = self.kept.get(&process.key);
+            let previous = kept.and_then(|kept| kept.exact.waits.as_deref()).unwrap_or_default();
+            let (waits, next) = waits::read(fs, process, own, previous, kept.map_or(0, |kept| kept.next_tid), deadline);
+            (exact.waits, next_tid) = (Some(waits), next);
+        }
+        self.kept.insert(process.key, Kept { exact: Arc::new(exact), needs, sweep: self.sweep, next_tid });
     }
 }
 
@@ -130,7 +165,15 @@ fn read_exact(fs: &ProcFs, process: &mut ProcessSample, needs: Needs, page_bytes
         (exact.read_bytes, exact.write_bytes) = (io.read_bytes, io.write_bytes);
     }
     if needs.contains(Needs::WCHAN) {
-        exact.wchan = wchan(fs.read_once(&RelPath::process(pid, "wchan"), &mut buffer));
+        exact.wchan = waits::function(fs.read_once(&RelPath::process(pid, "wchan"), &mut buffer));
+    }
+    if needs.contains(Needs::AFFINITY) {
+        let status = fs.read_once(&RelPath::process(pid, "status"), &mut buffer);
+        exact.cpus_allowed = status.ok().and_then(cpus_allowed).map(Into::into);
+    }
+    if needs.contains(Needs::OOM) && !process.kernel_thread {
+        let score = fs.read_once(&RelPath::process(pid, "oom_score"), &mut buffer);
+        exact.oom_score = score.ok().and_then(|bytes| unsigned(bytes.trim_ascii())).and_then(|score| u32::try_from(score).ok());
     }
     if needs.contains(Needs::FDS) {
         exact.fds = fs.count_fds(pid).ok();
@@ -147,10 +190,4 @@ fn read_exact(fs: &ProcFs, process: &mut ProcessSample, needs: Needs, page_bytes
         }
     }
     exact
-}
-
-/// The function's name; a task that runs, or may not be looked at, shows `0`.
-fn wchan(bytes: Result<&[u8], ReadError>) -> Option<Box<str>> {
-    let name = std::str::from_utf8(bytes.ok()?).ok()?.trim_ascii();
-    (!name.is_empty() && name != "0").then(|| name.into())
 }

@@ -16,6 +16,7 @@ mod signals;
 pub mod source;
 mod system;
 mod users;
+mod waits;
 
 pub use auto_source::{AutoSource, SourceChoice};
 pub use bpf::{BpfSource, dispatch as bpf_loader};

@@ -48,6 +48,18 @@ impl RelPath {
         Self::of(format_args!("{pid}/task/{tid}/{leaf}"))
     }
 
+    /// `PID/fd/N`.
+    #[must_use]
+    pub fn descriptor(pid: i32, fd: i32) -> Self {
+        Self::of(format_args!("{pid}/fd/{fd}"))
+    }
+
+    /// `PID/fdinfo/N`.
+    #[must_use]
+    pub fn descriptor_info(pid: i32, fd: i32) -> Self {
+        Self::of(format_args!("{pid}/fdinfo/{fd}"))
+    }
+
     /// A file of the root itself.
     #[must_use]
     pub fn top(leaf: &str) -> Self {

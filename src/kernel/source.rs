@@ -38,6 +38,12 @@ bitflags! {
         /// With [`Needs::SMAPS`]: also of processes so large that reading it stalls them for a noticeable time. Only when the user
         /// asks for it.
         const SMAPS_ANY_SIZE = 1 << 11;
+        /// What sleeping tasks wait for, in words.
+        const WAITS = 1 << 12;
+        /// CPUs it may run on.
+        const AFFINITY = 1 << 13;
+        /// How early the kernel would kill it for want of memory.
+        const OOM = 1 << 14;
     }
 }
 

@@ -3,5 +3,5 @@
 mod filter;
 mod text;
 
-pub use filter::{Filter, FilterError, Lineage};
+pub use filter::{Completion, Filter, FilterError, Lineage, SavedFilters, complete, syntax};
 pub use text::TextMatch;

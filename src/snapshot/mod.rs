@@ -7,6 +7,7 @@ mod host;
 mod process;
 mod report;
 mod state;
+mod wait;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ pub use host::{CpuTimes, HostSample, MemorySample, Pressure, PressureSample};
 pub use process::{Exact, Identity, ProcKey, ProcessSample, TaskKey, TaskSample};
 pub use report::{EventTier, SourceReport, Tier};
 pub use state::{Comm, State};
+pub use wait::{Direction, Endpoint, Syscall, TaskWait, WaitReason};
 
 /// Facts of the machine that do not change while concmon runs.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Comm, State};
+use super::{Comm, State, TaskWait};
 
 /// A process's identity for as long as the machine is up: pids are reused, a pid with its start time is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -167,4 +167,19 @@ pub struct Exact {
     pub fds: Option<u32>,
     /// Kernel function it sleeps in (`/proc/PID/wchan`), if readable and not `0`.
     pub wchan: Option<Box<str>>,
+    /// CPUs its leader may run on, as the kernel lists them (`0-3,8`).
+    pub cpus_allowed: Option<Box<str>>,
+    /// How early it would be killed for want of memory, 0 to 2000 (`oom_score`; proc_pid_oom_score(5)).
+    pub oom_score: Option<u32>,
+    /// What its sleeping tasks wait for, ascending tid; a task that ran has none. `None` if not asked for.
+    pub waits: Option<Box<[TaskWait]>>,
+}
+
+impl Exact {
+    /// The wait of a task.
+    #[must_use]
+    pub fn wait_of(&self, tid: i32) -> Option<&TaskWait> {
+        let waits = self.waits.as_deref()?;
+        waits.binary_search_by_key(&tid, |wait| wait.tid).ok().map(|at| &waits[at])
+    }
 }

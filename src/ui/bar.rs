@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::app::actions::{ACTIONS, Action, Context};
 use crate::app::layer::{Input, Layer};
 use crate::app::msg::Level;
-use crate::text::{Charset, sanitize_str};
+use crate::text::{Charset, sanitize_str, width};
 
 use super::layout::input_label;
 use super::pen::Pen;
@@ -88,24 +88,57 @@ pub fn draw(app: &App, theme: &Theme, line: Rect, bar: Rect, buffer: &mut Buffer
     }
 }
 
+/// What is typed, from as far right as fits; for a filter a line below it with a caret under the mistake, or with how it may go on.
 fn draw_input(app: &App, input: &Input, theme: &Theme, line: Rect, buffer: &mut Buffer) {
     let charset = Charset::from_unicode(app.options.unicode);
     let mut pen = Pen::new(buffer, line, 0);
     pen.put(" ", theme.text).put(input_label(input.kind), theme.accent).put(": ", theme.accent);
-    match &input.error {
-        // The place of the mistake stands out in the text itself.
-        Some((column, message)) if *column > 0 || input.kind == crate::app::layer::InputKind::Filter => {
-            let before: String = input.text.chars().take(*column).collect();
-            let rest: String = input.text.chars().skip(*column).collect();
-            pen.put(&sanitize_str(&before, charset), theme.strong);
-            pen.put(if app.options.unicode { "▸" } else { "^" }, theme.bad).put(&sanitize_str(&rest, charset), theme.bad);
-            pen.put("_  ", theme.accent).put(message, theme.bad);
+    let start = pen.x();
+    let room = usize::from(pen.left()).saturating_sub(2).max(1);
+    let typed: Vec<char> = input.text.chars().collect();
+    let mut first = 0;
+    while first < typed.len() && width(&shown(&typed[first..], charset)) > room {
+        first += 1;
+    }
+    let wrong_from = input.error.as_ref().map_or(typed.len(), |(column, _)| *column).clamp(first, typed.len());
+    pen.put(&shown(&typed[first..wrong_from], charset), theme.strong);
+    let caret = pen.x();
+    pen.put(&shown(&typed[wrong_from..], charset), theme.bad).put("_", theme.accent);
+    if line.height < 2 {
+        if let Some((_, message)) = &input.error {
+            pen.put("  ", theme.text).put(&sanitize_str(message, charset), theme.bad);
         }
-        error => {
-            pen.put(&sanitize_str(&input.text, charset), theme.strong).put("_", theme.accent);
-            if let Some((_, message)) = error {
-                pen.put("  ", theme.text).put(message, theme.bad);
+        return;
+    }
+    let mut below = Pen::new(buffer, line, 1);
+    match &input.error {
+        Some((_, message)) => pointed(&mut below, caret, &sanitize_str(message, charset), line, theme),
+        None if input.completion.candidates.is_empty() => {
+            below.to(start).put("Enter apply   Esc leave   cpu>5 and user=www   under(nginx) and thread", theme.dim);
+        }
+        None => {
+            below.to(start).put("Tab", theme.key);
+            for candidate in &input.completion.candidates {
+                if usize::from(below.left()) < candidate.len() + 2 {
+                    break;
+                }
+                below.put("  ", theme.dim).put(candidate, theme.cool);
             }
         }
     }
+}
+
+/// A caret at `caret` with the message beside it, to the right if it fits there.
+fn pointed(pen: &mut Pen<'_>, caret: u16, message: &str, line: Rect, theme: &Theme) {
+    let cells = u16::try_from(width(message)).unwrap_or(u16::MAX);
+    if caret.saturating_add(cells).saturating_add(2) <= line.right() || caret < line.x + cells + 2 {
+        pen.to(caret).put("^ ", theme.bad).put(message, theme.bad);
+    } else {
+        pen.to(caret - cells - 1).put(message, theme.bad).put(" ^", theme.bad);
+    }
+}
+
+fn shown(chars: &[char], charset: Charset) -> String {
+    let text: String = chars.iter().collect();
+    sanitize_str(&text, charset).into_owned()
 }

@@ -38,7 +38,7 @@ pub struct Layout {
     pub head: Rect,
     /// The main part.
     pub body: Rect,
-    /// Notice or input line; empty if there is neither.
+    /// Notice or input line (two for a filter); empty if there is neither.
     pub line: Rect,
     /// Function keys.
     pub bar: Rect,
@@ -56,8 +56,13 @@ impl Layout {
     pub fn new(app: &App, area: Rect) -> Self {
         let cpus = app.model.as_ref().map_or(1, |m| m.host.cpus.len());
         let header_rows = header_height(area, cpus);
-        let input = matches!(app.layer, Some(Layer::Input(_)));
-        let has_line = (input || app.notice.is_some()) && area.height > 6;
+        // A filter has a second line below what is typed: how it may go on, or a caret and what is wrong there.
+        let line_rows = match &app.layer {
+            Some(Layer::Input(input)) if input.kind == InputKind::Filter && area.height > 9 => 2,
+            Some(Layer::Input(_)) => 1,
+            _ => u16::from(app.notice.is_some()),
+        };
+        let line_rows = if area.height > 6 { line_rows } else { 0 };
         let table = app.screen == Screen::Processes;
         let has_banner = table && area.height > 8 && (app.banner().is_some() || !app.tagged.is_empty());
         let mut y = area.y;
@@ -70,9 +75,9 @@ impl Layout {
         let header = take(header_rows);
         let banner = take(u16::from(has_banner));
         let head = take(u16::from(table));
-        let below = 1 + u16::from(has_line);
+        let below = 1 + line_rows;
         let body = take(area.height.saturating_sub(header.height + banner.height + head.height + below));
-        let line = take(u16::from(has_line));
+        let line = take(line_rows);
         let bar = take(1);
         let list = LAB_LIST.min(area.width * 2 / 5);
         let lab_list = Rect { width: list, ..body };
@@ -127,7 +132,7 @@ fn header_height(area: Rect, cpus: usize) -> u16 {
 /// The columns that fit: the least important step back until the command has room.
 fn slots(app: &App, width: u16) -> Vec<Slot> {
     let mut shown: Vec<&'static Column> = app.options.columns.clone();
-    if !app.options.threads {
+    if !app.options.shows_threads() {
         shown.retain(|c| c.id != "tid");
     }
     let fixed = |shown: &[&Column]| shown.iter().filter(|c| c.width > 0).map(|c| c.width + 1).sum::<u16>() + GUTTER;

@@ -99,13 +99,12 @@ fn environments(found: &Discovery, out: &mut dyn Write) -> io::Result<()> {
     for (lock, dir, state) in known {
         let version = lock.version;
         let dir = clean(&dir.to_string_lossy());
-        match state {
-            State::Ready => writeln!(out, "  {version:<6} ready, {dir}")?,
-            State::Outdated => {
-                writeln!(out, "  {version:<6} outdated, {dir}: `concmon lab setup --python {version}` makes it anew")?;
-            }
-            State::Missing => writeln!(out, "  {version:<6} not made: `concmon lab setup --python {version}` makes it")?,
-        }
+        let words = match state {
+            State::Ready => format!("ready, {dir}"),
+            State::Outdated => format!("outdated, {dir}: `concmon lab setup --python {version}` makes it anew"),
+            State::Missing => format!("not made: `concmon lab setup --python {version}` makes it"),
+        };
+        writeln!(out, "  {version:<6} {words}")?;
     }
     Ok(())
 }

@@ -138,7 +138,7 @@ impl BpfSource {
         let (mut processes, mut tasks) = self.assembler.finish(request, &mut self.identities, &self.fs);
         let kept = self.assembler.kept();
         let moved = |index: usize| kept.get(index).is_none_or(Kept::moved);
-        self.exact.fill(&self.fs, request, &mut processes, moved);
+        self.exact.fill(&self.fs, request, &mut processes, &tasks, moved);
         self.hidden.complete(&self.fs, request, &mut processes, &mut tasks)?;
         let host = self.host.read();
         let why = match self.hidden.count() {

@@ -41,3 +41,11 @@ impl Status {
         status
     }
 }
+
+/// The CPUs the task may run on, as `Cpus_allowed_list` writes them: `0-3,8`.
+#[must_use]
+pub fn cpus_allowed(bytes: &[u8]) -> Option<&str> {
+    let (_, list) = key_values(bytes).find(|(key, _)| *key == b"Cpus_allowed_list")?;
+    let plain = !list.is_empty() && list.iter().all(|b| b.is_ascii_digit() || matches!(b, b'-' | b','));
+    std::str::from_utf8(list).ok().filter(|_| plain)
+}

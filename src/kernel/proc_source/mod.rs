@@ -234,7 +234,7 @@ impl ProcSource {
         processes.extend(self.entries.iter().filter_map(|entry| entry.sample(self.units, with_tasks, &mut tasks)));
         self.tasks_hint = tasks.len();
         let moved = |index: usize| self.entries.get(index).is_none_or(|entry| entry.moved);
-        self.exact.fill(&self.reader.fs, request, &mut processes, moved);
+        self.exact.fill(&self.reader.fs, request, &mut processes, &tasks, moved);
         (processes, tasks)
     }
 

@@ -259,11 +259,12 @@ impl Setup<'_> {
         let (target, stamp) = (build.join("bin/python3"), build.join(STAMP));
         let others = self.found.interpreters.iter().filter(|i| i.path != self.interpreter.path);
         for interpreter in [self.interpreter].into_iter().chain(others) {
+            // Asked within the new environment, as it will work: an old pip does not run on a newer Python.
             let mut asked = python(&interpreter.path);
-            asked.args(["-I", "-m", "pip", "--version"]);
+            asked.args(["-I", "-m", "pip", "--python"]).arg(&target).args(["list", "--format", "freeze"]);
             if call(asked, "", &mut |_| {}, self.stop).is_ok() {
                 let mut pip = python(&interpreter.path);
-                pip.args(["-I", "-m", "pip", "--python"]).arg(target);
+                pip.args(["-I", "-m", "pip", "--python"]).arg(&target);
                 pip.args(["install", "--require-hashes", "--only-binary", ":all:", "--no-deps", "--no-input"]);
                 pip.args(["--progress-bar", "off", "--disable-pip-version-check", "--retries", "1", "-r"]).arg(stamp);
                 return Ok(pip);
@@ -383,7 +384,8 @@ fn listen(child: &mut Child, heard: &mut dyn FnMut(&str)) -> String {
 /// What went wrong, in the program's own words: pip's first error, or the last line of a traceback.
 fn complaint(words: &str) -> Option<String> {
     let errors = words.lines().filter_map(|l| l.trim().strip_prefix("ERROR:").or_else(|| l.trim().strip_prefix("error:")));
-    let first = errors.map(str::trim).find(|l| !l.is_empty());
+    // Before a traceback pip says "ERROR: Exception:".
+    let first = errors.map(str::trim).find(|l| !l.is_empty() && !l.ends_with(':'));
     let last = || words.lines().rev().map(str::trim).find(|l| !l.is_empty());
     first.or_else(last).map(|l| l.chars().take(300).collect())
 }
@@ -433,6 +435,8 @@ mod tests {
         let pip = "WARNING: retrying\nERROR: Could not find a version that satisfies the requirement x==1\nERROR: No matching distribution\n";
         assert_eq!(complaint(pip).unwrap(), "Could not find a version that satisfies the requirement x==1");
         assert_eq!(complaint("Traceback:\n  File\nOSError: disk full\n\n").unwrap(), "OSError: disk full");
+        let crash = "ERROR: Exception:\nTraceback:\n  File\nAttributeError: no ImpImporter\n";
+        assert_eq!(complaint(crash).unwrap(), "AttributeError: no ImpImporter");
         assert_eq!(complaint("\n"), None);
     }
 
