@@ -140,7 +140,7 @@ fn threads(count: u32, nap: Duration) -> Result<Figures, RootError> {
     let mut refused = None;
     for i in 0..count {
         let gate = Arc::clone(&gate);
-        match thread::start(Box::new(move || gate.pass(count, nap))) {
+        match thread::start(Box::new(Box::new(move |_| gate.pass(count, nap)))) {
             Ok(thread) => threads.push(thread),
             Err(error) => {
                 refused = Some(failed(format!("starting thread {i} of {count}"))(error));

@@ -7,9 +7,8 @@ use super::memory::private_bytes;
 use super::root::{Root, RootError, failed};
 use super::worker::{self, Worker};
 use super::{arena::Ballast, fork};
+use crate::lab::catalog::COPY_ON_WRITE_MB;
 
-/// Memory of the parent where the spec does not say, MB.
-const DEFAULT_MB: u32 = 64;
 /// What stands for a figure that could not be read.
 const UNKNOWN: u64 = u64::MAX;
 
@@ -26,7 +25,7 @@ const ACTS: [(&str, Act); 4] = [
 ];
 
 pub fn run(root: &mut Root) -> Result<(), RootError> {
-    let mb = if root.spec.parent_mb == 0 { DEFAULT_MB } else { root.spec.parent_mb };
+    let mb = if root.spec.parent_mb == 0 { COPY_ON_WRITE_MB } else { root.spec.parent_mb };
     root.hold(mb)?;
     report(root, "parent_private_bytes", private_bytes());
     root.launch();
