@@ -57,7 +57,7 @@ fn every_python_system_meets_its_shape_and_does_its_work() {
         assert!(run.costs.wall_ns.is_some_and(|ns| ns > 0), "{}", system.id);
         assert!(run.costs.user_ns.zip(run.costs.sys_ns).is_some_and(|(u, s)| u + s > 0), "{}", system.id);
         assert!(run.costs.peak_pss_bytes.is_some_and(|b| b > 0), "{}", system.id);
-        assert!(run.costs.voluntary_switches.is_some() && run.costs.creation_ns.is_some(), "{}", system.id);
+        assert!(run.costs.voluntary_switches.is_some(), "{}", system.id);
         ran += 1;
     }
     assert!(ran > 20, "only {ran} Python systems ran: is there no python3 of at least 3.11 on PATH?");

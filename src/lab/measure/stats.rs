@@ -2,7 +2,11 @@
 
 use statrs::statistics::{Data, Max, Min, OrderStatistics};
 
+use crate::lab::protocol::Creation;
 use crate::lab::run::{Run, Summary, Worker};
+
+/// A latency below this is nobody's concern, however far from the median: the first async task of a loop, say.
+const NOTICEABLE_NS: f64 = 20e6;
 
 /// Order statistics of `points`; `None` if there are none.
 #[must_use]
@@ -18,7 +22,9 @@ pub fn summary(points: &[f64]) -> Option<Summary> {
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "a latency of 2^53 ns is 104 days")]
 pub fn creation(workers: &[Worker]) -> Option<Summary> {
-    let points: Vec<f64> = workers.iter().filter_map(Worker::creation_ns).map(|ns| ns as f64).collect();
+    // The root that works itself has not been created by anybody in the run.
+    let created = workers.iter().filter(|w| w.how != Some(Creation::Inline));
+    let points: Vec<f64> = created.filter_map(Worker::creation_ns).map(|ns| ns as f64).collect();
     summary(&points)
 }
 
@@ -29,6 +35,7 @@ pub fn advice(run: &Run) -> Vec<String> {
     if let Some(c) = run.costs.creation_ns
         && c.count >= 5
         && c.max > 10.0 * c.median
+        && c.max > NOTICEABLE_NS
     {
         advice.push(format!(
             "the slowest worker took {:.0} times the median to create: the machine may be busy; repeat the run",
