@@ -256,6 +256,9 @@ pub struct LabRunArgs {
     /// Interpreter for a Python system: a path, or a name to be found on PATH; the first that has what the system needs if not given
     #[arg(long, value_name = "PATH")]
     pub python: Option<PathBuf>,
+    /// Do not make the environment of a system that needs packages: say that it is missing
+    #[arg(long)]
+    pub no_setup: bool,
     /// How multiprocessing makes processes; the interpreter's default if not given
     #[arg(long, value_name = "METHOD", value_parser = start_methods())]
     pub start_method: Option<StartMethod>,

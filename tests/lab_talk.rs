@@ -82,7 +82,7 @@ fn every_run_is_one_json_object_with_what_it_cost() {
             eprintln!("SKIPPED {}", system["why_not"].as_str().unwrap());
             continue;
         }
-        let mut args = vec!["lab", "run", id, "--json"];
+        let mut args = vec!["lab", "run", id, "--json", "--no-setup"];
         if id == "native/states" {
             // Its states are there to be looked at for as long as it is let.
             args.extend(["--hold-ms", "1"]);

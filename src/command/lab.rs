@@ -51,6 +51,8 @@ pub struct LabRunOptions {
     pub start_method: Option<StartMethod>,
     /// Interpreters that the config names.
     pub pythons: Vec<PathBuf>,
+    /// Whether an environment that is missing is made first.
+    pub set_up: bool,
     /// One JSON object instead of a table.
     pub json: bool,
 }
@@ -95,6 +97,7 @@ impl From<&LabRunArgs> for LabRunOptions {
             hold_ms: args.hold_ms,
             seed: args.seed,
             pythons: Vec::new(),
+            set_up: !args.no_setup,
             python: args.python.clone(),
             start_method: args.start_method,
             json: args.json,
@@ -159,6 +162,13 @@ pub fn run_with(exe: &Path, limits: &Limits, options: &LabRunOptions, out: &mut 
         Ok(launcher) => launcher.with_pythons(options.pythons.clone()),
         Err(error) => return refuse(&error),
     };
+    if let Some(system) = catalog::find(&options.system).filter(|s| s.backend == Backend::Python)
+        && options.python.is_none()
+        && options.set_up
+    {
+        // What could not be made is said by the launcher's refusal, below.
+        let _ = setup::for_first_use(system, &launcher.interpreters());
+    }
     let mut runs: Vec<Arc<Run>> = Vec::new();
     // Rounds first, so that a change of the machine's load falls on all numbers of workers alike.
     for _ in 0..options.repeat.max(1) {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::lab::python::environment::{Lock, Setup, SetupError, Step, Stop};
+use crate::lab::catalog::System;
+use crate::lab::python::environment::{self, Lock, Setup, SetupError, Step, Stop};
 use crate::lab::python::{self, Discovery, Interpreter, Origin};
 use crate::text::{Charset, sanitize_str};
 
@@ -54,20 +55,34 @@ fn wanted(named: Option<&Path>, all: bool, found: &Discovery) -> Result<Vec<Inte
             .map(|i| vec![i])
             .map_err(|r| (format!("{} cannot run the lab: {}", r.path.display(), r.why), Ended::Unavailable));
     }
-    // An environment is made from an interpreter, not from another environment.
-    let able = found.interpreters.iter().filter(|i| i.origin != Origin::Managed && Lock::of(i).is_some());
-    let mut able: Vec<Interpreter> = able.cloned().collect();
+    let mut able: Vec<Interpreter> = environment::default_interpreter(found).cloned().into_iter().collect();
     if all {
+        let others = found.interpreters.iter().filter(|i| i.origin != Origin::Managed && Lock::of(i).is_some());
+        able = others.cloned().collect();
         able.sort_by_key(|i| std::cmp::Reverse(i.version));
         let mut seen = std::collections::HashSet::new();
         able.retain(|i| seen.insert(i.short()));
-    } else {
-        able.truncate(1);
     }
     if able.is_empty() {
         return Err((SetupError::NoLock("(none was found that has one)".to_owned()).to_string(), Ended::Unavailable));
     }
     Ok(able)
+}
+
+/// Makes the environment that a run needs, if that is all it needs; whether it is there now.
+pub(super) fn for_first_use(system: &System, found: &Discovery) -> bool {
+    let (Some(interpreter), Some(home)) = (environment::remedy(system, found), python::environment_home()) else { return false };
+    say(&format!("{} needs packages that are not here yet: setting up their environment, once", system.id));
+    match one(&home, interpreter, found) {
+        Ok(()) => {
+            python::look_again();
+            true
+        }
+        Err(error) => {
+            say(&format!("concmon: Python {}: {error}", interpreter.release));
+            false
+        }
+    }
 }
 
 /// Makes one, on another thread, so that Ctrl-C can be heard here.
@@ -128,15 +143,8 @@ impl ProgressLine {
         if !self.terminal {
             return;
         }
-        let text = match step {
-            Step::Creating => "making the environment".to_owned(),
-            Step::Fetching { package, done, all } => {
-                format!("[{:>2}/{all}] {}", done + 1, sanitize_str(package, Charset::Unicode))
-            }
-            Step::Installing => "installing".to_owned(),
-            Step::Checking => "checking that everything can be imported".to_owned(),
-        };
-        let _ = write!(std::io::stderr(), "\r\x1b[KPython {}: {text}", self.python);
+        let words = step.words();
+        let _ = write!(std::io::stderr(), "\r\x1b[KPython {}: {}", self.python, sanitize_str(&words, Charset::Unicode));
         self.shown = true;
     }
 

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::discover::Discovery;
+use crate::lab::catalog::{System, python_program};
 use super::probe::{Interpreter, Origin, probe};
 
 /// What an environment was made from is kept in it under this name.
@@ -156,6 +157,36 @@ pub enum Step {
     Installing,
     /// What was installed is being tried.
     Checking,
+}
+
+impl Step {
+    /// In words, for a line that is written over.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self {
+            Self::Creating => "making the environment".to_owned(),
+            Self::Fetching { package, done, all } => format!("[{:>2}/{all}] {package}", done + 1),
+            Self::Installing => "installing".to_owned(),
+            Self::Checking => "checking that everything can be imported".to_owned(),
+        }
+    }
+}
+
+/// The interpreter that an environment is made for if nobody names one: the first that there is a lock for. An environment is made from an
+/// interpreter, not from another environment.
+#[must_use]
+pub fn default_interpreter(found: &Discovery) -> Option<&Interpreter> {
+    found.interpreters.iter().find(|i| i.origin != Origin::Managed && Lock::of(i).is_some())
+}
+
+/// The interpreter whose environment would make a system available that is not; `None` if no environment would.
+#[must_use]
+pub fn remedy<'a>(system: &System, found: &'a Discovery) -> Option<&'a Interpreter> {
+    let program = python_program(system.id).filter(|p| !p.packages.is_empty())?;
+    super::availability(system, found)?;
+    let interpreter = default_interpreter(found)?;
+    let lock = Lock::of(interpreter)?;
+    program.packages.iter().all(|wanted| lock.packages().any(|(name, _)| name == *wanted)).then_some(interpreter)
 }
 
 /// Stops a set-up from another thread: kills the program it waits for.
