@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use crate::columns::{Column, Row};
 use crate::derive::Model;
+use crate::diagnose::{self, Finding, Watch};
 use crate::kernel::source::Needs;
 use crate::lab::run::RunId;
 use crate::snapshot::ProcKey;
@@ -64,6 +65,8 @@ pub struct App {
     pub events: EventsLog,
     /// Small graphs.
     pub history: History,
+    /// What is wrong as of the newest sample, gravest first.
+    pub findings: Vec<Finding>,
     /// Whether the picture is frozen.
     pub paused: bool,
     /// Whether the selected row keeps its line while others move.
@@ -72,6 +75,8 @@ pub struct App {
     pub visible_columns: Vec<&'static Column>,
     /// The row that was selected by hand; `None`: the top.
     anchor: Option<RowKey>,
+    /// Follows what may be wrong.
+    watch: Watch,
     /// A run launched from the table, whose root the cursor goes to when it appears.
     expected: Option<RunId>,
     token: u64,
@@ -97,6 +102,8 @@ impl App {
             lab: LabView::new(options.watched),
             events: EventsLog::default(),
             history: History::default(),
+            findings: Vec::new(),
+            watch: Watch::default(),
             paused: false,
             follow: false,
             anchor: None,
@@ -148,6 +155,9 @@ impl App {
         if let Some(filter) = &self.options.filter {
             needs |= crate::columns::needs(filter.columns());
         }
+        if matches!(self.layer, Some(Layer::Diagnoses { .. })) {
+            needs |= diagnose::needs() - Needs::SMAPS;
+        }
         if self.options.shows_threads() {
             needs |= Needs::THREADS;
         }
@@ -157,7 +167,8 @@ impl App {
     /// What must be read of the visible rows: the columns on screen.
     #[must_use]
     pub fn needs_of_visible(&self) -> Needs {
-        crate::columns::needs(self.visible_columns.iter().copied())
+        let needs = crate::columns::needs(self.visible_columns.iter().copied());
+        if matches!(self.layer, Some(Layer::Diagnoses { .. })) { needs | diagnose::needs() } else { needs }
     }
 
     /// The processes on screen.
@@ -172,6 +183,12 @@ impl App {
             }
         }
         keys
+    }
+
+    /// The gravest finding about a process, for its row's badge.
+    #[must_use]
+    pub fn finding(&self, key: ProcKey) -> Option<&Finding> {
+        self.findings.iter().find(|f| f.concerns(key))
     }
 
     /// What filter, user and pids narrow the table to, in words; `None` if nothing does.

@@ -19,6 +19,7 @@ impl App {
         if self.paused {
             return;
         }
+        self.findings = self.watch.step(&model);
         self.tagged.retain(|key| model.index_of(key.pid).is_some_and(|i| model.now.processes[i].key == *key));
         self.model = Some(model);
         self.rebuild();
