@@ -21,7 +21,7 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
             about: child.key,
             others: Vec::new(),
             evidence: format!(
-                "{} ({}) was forked by {} ({}), which had {} threads, and has not replaced its program",
+                "{} ({}) was forked by {} ({}), which had {} threads or more, and has not replaced its program",
                 name(child),
                 child.key.pid,
                 parent.map_or_else(|| "a process".to_owned(), name),

@@ -15,7 +15,7 @@ use std::collections::HashMap;
 
 use crate::derive::{Model, StartMethod, Tree};
 use crate::kernel::source::Needs;
-use crate::snapshot::{EventKind, ProcKey, ProcessSample};
+use crate::snapshot::{EventKind, EventTier, LifecycleEvent, ProcKey, ProcessSample, State};
 
 /// One kind of trouble.
 #[derive(Debug)]
@@ -155,18 +155,24 @@ impl Watch {
 
     /// Forks of processes with several threads, as the events of this sample tell them; forgotten when the child ends or execs.
     fn remember_forks(&mut self, model: &Model) {
-        for event in &model.now.events {
+        // Without the kernel's own stream nobody knows which came first, the fork or the threads.
+        let events = if model.now.report.events == EventTier::Connector { model.now.events.as_slice() } else { &[] };
+        for (at, event) in events.iter().enumerate() {
             let EventKind::Fork { parent_tgid, child_tid, child_tgid, .. } = event.kind else { continue };
             if child_tid != child_tgid {
                 continue;
             }
-            let threads = model.process(parent_tgid).and_then(|p| p.nlwp).filter(|n| *n > 1);
+            // Threads that were started after the fork were not there yet; those that ended since are not known: at least so many.
+            let later = |e: &LifecycleEvent| matches!(e.kind, EventKind::Fork { child_tid, child_tgid, .. } if child_tgid == parent_tgid && child_tid != child_tgid);
+            let started = u32::try_from(events[at + 1..].iter().filter(|e| later(e)).count()).unwrap_or(u32::MAX);
+            let now = model.process(parent_tgid).and_then(|p| p.nlwp);
+            let threads = now.map(|n| n.saturating_sub(started)).filter(|n| *n > 1);
             if let (Some(threads), Some(child)) = (threads, model.process(child_tgid)) {
                 self.threaded_forks.insert(child.key, ThreadedFork { parent_pid: parent_tgid, threads });
             }
         }
         self.threaded_forks.retain(|child, _| {
-            let alive = model.process(child.pid).is_some_and(|p| p.key == *child);
+            let alive = model.process(child.pid).is_some_and(|p| p.key == *child && p.leader.state != State::ZOMBIE);
             alive && model.lifecycle.birth(*child).is_some_and(|b| b.method == StartMethod::Fork)
         });
     }

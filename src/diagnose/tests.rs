@@ -134,6 +134,7 @@ fn born(threads: u32, later: impl Fn() -> Vec<ProcessSample>) -> Vec<Snapshot> {
     let first = test_snapshot(S, vec![test_process(1, 0, 0), parent.clone()]);
     let mut second = test_snapshot(2 * S, vec![test_process(1, 0, 0), parent, child]);
     second.events = vec![fork(7, 8)];
+    second.report.events = EventTier::Connector;
     let mut all = vec![first, second];
     all.extend((3..8).map(|s| test_snapshot(s * S, later())));
     all
@@ -166,8 +167,15 @@ fn a_fork_beside_threads_is_told_until_it_execs() {
     };
     let found = findings(born(4, family));
     assert_eq!(said(&found), [("fork_threads", 8)]);
-    assert!(found[0].evidence.contains("which had 4 threads"), "{}", found[0].evidence);
+    assert!(found[0].evidence.contains("which had 4 threads or more"), "{}", found[0].evidence);
     assert_eq!(findings(born(1, family)), [], "one thread at the time of the fork");
+    let mut later = born(4, family);
+    let thread = |tid| EventKind::Fork { parent_tid: 7, parent_tgid: 7, child_tid: tid, child_tgid: 7 };
+    later[1].events.extend([20, 21, 22].map(|tid| LifecycleEvent { at_ns: 2 * S, kind: thread(tid) }));
+    assert_eq!(findings(later), [], "its threads were started after the fork");
+    let mut polled = born(4, family);
+    polled[1].report.events = EventTier::Polling(String::new());
+    assert_eq!(findings(polled), [], "which came first is not known");
     let mut execs = born(4, family);
     execs[2].events = vec![LifecycleEvent { at_ns: 2 * S, kind: EventKind::Exec { tgid: 8 } }];
     assert_eq!(findings(execs), [], "a new program has none of the old one's locks");

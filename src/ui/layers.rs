@@ -144,7 +144,7 @@ pub fn diagnoses(app: &App) -> Vec<String> {
     }
     lines.push("Looked for".into());
     for diagnosis in DIAGNOSES {
-        lines.push(format!("  {:30} {}", diagnosis.title, diagnosis.description));
+        lines.push(format!("  {}: {}", diagnosis.title, diagnosis.description));
     }
     lines.push("  Memory is compared where PSS is known: of the processes on screen.".into());
     lines

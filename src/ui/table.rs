@@ -217,24 +217,21 @@ impl RowPainter<'_> {
         }
     }
 
-    /// What is wrong with the row's process in a few words, at the end of the cell; how many cells that takes.
-    fn badge(&self, end: u16, width: u16, pen: &mut Pen<'_>) -> u16 {
+    /// What is wrong with the row's process in a few words, for the end of the command; empty if nothing is known to be.
+    fn badge(&self, width: u16) -> String {
         let finding = self.app.finding(self.row.key()).filter(|_| !self.row.is_task() && self.row.ghost.is_none());
-        let Some(finding) = finding else { return 0 };
+        let Some(finding) = finding else { return String::new() };
         let mark = if self.app.options.unicode { "⚠" } else { "!" };
         let text = format!(" {mark} {}", finding.diagnosis.badge);
-        let cells = u16::try_from(text::width(&text)).unwrap_or(u16::MAX);
-        // Where there is little room, the mark alone: `!` tells the rest.
-        let (text, cells) = if cells + 12 > width { (format!(" {mark}"), 2) } else { (text, cells) };
-        let start = pen.x();
-        pen.to(end.saturating_sub(cells)).put(&text, self.theme.warn).to(start);
-        cells
+        // Where there is little room, the mark alone: the screen of all diagnoses tells the rest.
+        if text::width(&text) + 12 > usize::from(width) { format!(" {mark}") } else { text }
     }
 
     /// Guides of the tree, fold mark, then the words, scrolled sideways.
     fn command(&mut self, value: &Value<'_>, width: u16, pen: &mut Pen<'_>) {
         let end = pen.x().saturating_add(width);
-        let end = end - self.badge(end, width, pen);
+        let badge = self.badge(width);
+        let end = end.saturating_sub(u16::try_from(text::width(&badge)).unwrap_or(0));
         let unicode = self.app.options.unicode;
         if self.app.options.tree {
             self.guides(pen, unicode);
@@ -258,6 +255,9 @@ impl RowPainter<'_> {
         }
         if let Some(n) = self.entry.folded {
             pen.put(&format!("  (+{n})"), self.theme.accent);
+        }
+        if !badge.is_empty() {
+            pen.to(end).put(&badge, self.theme.warn);
         }
     }
 
