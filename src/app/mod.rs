@@ -18,7 +18,7 @@ mod update;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::columns::{Column, Row};
+use crate::columns::{Column, Row, RowRef, Value};
 use crate::derive::Model;
 use crate::diagnose::{self, Finding, Watch};
 use crate::kernel::source::Needs;
@@ -43,6 +43,8 @@ pub struct App {
     pub options: Options,
     /// Lines of the table.
     pub lines: Vec<Line>,
+    /// Of every folded line the processes of its subtree, by [`rows::Folded::family`].
+    families: Vec<Vec<u32>>,
     /// Index of the selected line.
     pub cursor: usize,
     /// First visible line.
@@ -91,6 +93,7 @@ impl App {
             model: None,
             visible_columns: options.columns.clone(),
             lines: Vec::new(),
+            families: Vec::new(),
             cursor: 0,
             scroll: 0,
             page: 20,
@@ -128,6 +131,15 @@ impl App {
     #[must_use]
     pub fn row(&self, line: usize) -> Option<Row<'_>> {
         Row::new(self.model.as_deref()?, self.lines.get(line)?.at)
+    }
+
+    /// A line's value in a column: its row's own, or of the whole subtree that is folded into it.
+    #[must_use]
+    pub fn value<'a>(&'a self, line: &Line, row: &Row<'a>, column: &Column) -> Value<'a> {
+        match line.folded.and_then(|f| self.families.get(f.family as usize)) {
+            Some(family) => column.folded(family.iter().filter_map(|i| Row::new(row.model, RowRef::Process(*i)))),
+            None => (column.get)(row),
+        }
     }
 
     /// The selected row.
@@ -180,6 +192,10 @@ impl App {
                 && keys.last() != Some(&row.key())
             {
                 keys.push(row.key());
+                // What is folded into it counts in its sums.
+                let family = line.folded.and_then(|f| self.families.get(f.family as usize));
+                let members = family.into_iter().flatten().skip(1);
+                keys.extend(members.filter_map(|i| row.model.now.processes.get(*i as usize)).map(|p| p.key));
             }
         }
         keys

@@ -51,7 +51,8 @@ impl App {
     /// Makes the lines anew and keeps the selection on its row.
     pub(super) fn rebuild(&mut self) {
         let line_on_screen = self.cursor.saturating_sub(self.scroll);
-        self.lines = self.model.as_deref().map(|m| rows::build(m, &self.options)).unwrap_or_default();
+        let built = self.model.as_deref().map(|m| rows::build(m, &self.options)).unwrap_or_default();
+        (self.lines, self.families) = (built.lines, built.families);
         if let Some(anchor) = self.anchor {
             match self.lines.iter().position(|l| l.key == anchor) {
                 Some(at) => {

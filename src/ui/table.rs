@@ -161,7 +161,7 @@ impl RowPainter<'_> {
     }
 
     fn cell(&mut self, slot: &Slot, pen: &mut Pen<'_>) {
-        let value = (slot.column.get)(&self.row);
+        let value = self.app.value(self.entry, &self.row, slot.column);
         let width = slot.width;
         let charset = self.charset();
         if slot.column.id == "command" {
@@ -253,8 +253,8 @@ impl RowPainter<'_> {
             pen.put(&shown[name_end.0..name_end.1], style.add_modifier(Modifier::BOLD));
             pen.put(&shown[name_end.1..], style);
         }
-        if let Some(n) = self.entry.folded {
-            pen.put(&format!("  (+{n})"), self.theme.accent);
+        if let Some(folded) = self.entry.folded {
+            pen.put(&format!("  (+{})", folded.hidden), self.theme.accent);
         }
         if !badge.is_empty() {
             pen.to(end).put(&badge, self.theme.warn);
