@@ -197,6 +197,15 @@ pub enum LabCommand {
     },
     /// Run one system and print what it cost
     Run(LabRunArgs),
+    /// Make the environment that systems with third-party packages run in
+    Setup {
+        /// Interpreter to make it for; the one that Python systems run on by default if not given
+        #[arg(long, value_name = "PATH")]
+        python: Option<PathBuf>,
+        /// For the newest interpreter of every version that there is a lock for
+        #[arg(long, conflicts_with = "python")]
+        all: bool,
+    },
     /// The Python interpreters of this machine, and what each of them can run
     Doctor {
         /// One JSON object

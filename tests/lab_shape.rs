@@ -25,7 +25,7 @@ fn assert_done(run: &Run) {
     assert!(run.shape.len() >= 2, "{}: it was looked at while it held still", run.spec.system);
     assert!(run.shape.iter().all(|c| c.met), "{}: {:?}", run.spec.system, run.shape);
     assert_eq!(run.lines_lost, 0);
-    assert_eq!(run.output, "");
+    assert_eq!(run.output.is_empty(), run.spec.system != "native/sleep-threads", "only that one prints: {}", run.output);
 }
 
 fn pids(run: &Run) -> BTreeSet<i32> {
@@ -54,7 +54,8 @@ fn every_native_system_meets_its_shape_and_does_its_work() {
     for system in SYSTEMS.iter().filter(|s| s.backend == Backend::Native) {
         let run = run_it(&system.defaults());
         assert_done(&run);
-        if system.params.tasks.is_some() {
+        // That one counts its thousands of sleeps and notes none.
+        if system.params.tasks.is_some() && system.id != "native/async-vs-threads" {
             assert_worked(&run);
         }
         assert_eq!(run.workers.len(), run.spec.workers as usize, "{}", system.id);
@@ -230,7 +231,7 @@ fn specs_that_cannot_be_run_are_refused_at_once_with_the_figures() {
         (RunSpec { workers: 1_000_000_000, ..fork.clone() }, "1000000000 workers are more than the limit of 256"),
         (RunSpec { tasks: 2_000_000, ..fork.clone() }, "2000000 tasks"),
         (RunSpec { timeout_ms: 0, ..fork.clone() }, "timeout"),
-        (RunSpec { task: TaskKind::Http, ..fork.clone() }, "cannot do task http"),
+        (spec("native/exec", TaskKind::Touch), "cannot do task touch"),
         (RunSpec { task_size: Some(4), ..fork.clone() }, "has no size"),
         (RunSpec { task: TaskKind::Touch, task_size: Some(8), parent_mb: 4, ..fork.clone() }, "holds 4 MB"),
         (RunSpec { workers: 3, ..spec("native/states", TaskKind::None) }, "always has 7 workers"),

@@ -1,9 +1,11 @@
 """The same work by one thread, then by several: what threads gain, which the GIL decides.
 
-One program for three systems: bytecode under the GIL, bytecode without it, and C code that frees it (SHA-256 of a large block).
+One program for four systems: bytecode under the GIL, bytecode without it, and C code that frees it: SHA-256 of a large block, and numpy's
+matrix product.
 """
 
 import hashlib
+import os
 import sys
 import sysconfig
 import threading
@@ -13,15 +15,32 @@ import concmon_lab as lab
 import lab_root
 import lab_tasks
 
+#: Which of the systems this is.
+SYSTEM = lab_root.SPEC.get("system", "").rpartition("/")[2]
 #: What the hashing system hashes per unit.
-BLOCK = bytes(16 << 20) if lab_root.SPEC.get("system", "").endswith("/hash-threads") else b""
+BLOCK = bytes(16 << 20) if SYSTEM == "hash-threads" else b""
+
+if SYSTEM == "numpy-threads":
+    # Before numpy is imported: its library for linear algebra would use threads of its own, and nobody could tell whose speed-up it was.
+    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+        os.environ[name] = "1"
+    import numpy
+
+    matrix = numpy.random.default_rng(lab_root.SPEC["seed"]).random((lab_tasks.size(lab_root.SPEC),) * 2)
+
+
+def perform(k):
+    """One unit, whoever does it."""
+    if SYSTEM == "hash-threads":
+        return int.from_bytes(hashlib.sha256(BLOCK).digest()[:4], "big")
+    if SYSTEM == "numpy-threads":
+        return int((matrix @ matrix).trace())
+    return lab_root.perform(k)
 
 
 def unit(w, k):
-    if not BLOCK:
-        return lab_root.work(w, k)
     with lab.task(w, k):
-        return int.from_bytes(hashlib.sha256(BLOCK).digest()[:4], "big")
+        return perform(k)
 
 
 def gil_enabled():
@@ -39,12 +58,8 @@ def body():
     # The rival: one thread, before any other exists. It is not shown as work of the workers.
     lab.phase("alone")
     begun = time.monotonic_ns()
-    if BLOCK:
-        for _ in range(units):
-            hashlib.sha256(BLOCK).digest()
-    else:
-        for k in range(units):
-            lab_root.perform(k)
+    for k in range(units):
+        perform(k)
     alone = time.monotonic_ns() - begun
 
     there, go, leave = threading.Semaphore(0), lab_root.Gate(), lab_root.Gate()
@@ -84,7 +99,7 @@ def body():
     for w, thread in enumerate(threads):
         thread.join()
         lab.exited(w)
-    return {} if BLOCK else results
+    return results if SYSTEM in ("gil-threads", "no-gil-threads") else {}
 
 
 if __name__ == "__main__":

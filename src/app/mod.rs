@@ -8,6 +8,7 @@ pub mod key;
 pub mod lab_view;
 pub mod layer;
 mod layer_update;
+pub mod logical;
 pub mod msg;
 pub mod options;
 pub mod rows;
@@ -136,7 +137,7 @@ impl App {
     /// A line's value in a column: its row's own, or of the whole subtree that is folded into it.
     #[must_use]
     pub fn value<'a>(&'a self, line: &Line, row: &Row<'a>, column: &Column) -> Value<'a> {
-        match line.folded.and_then(|f| self.families.get(f.family as usize)) {
+        match line.folded.and_then(|f| self.families.get(f.family? as usize)) {
             Some(family) => column.folded(family.iter().filter_map(|i| Row::new(row.model, RowRef::Process(*i)))),
             None => (column.get)(row),
         }
@@ -193,7 +194,7 @@ impl App {
             {
                 keys.push(row.key());
                 // What is folded into it counts in its sums.
-                let family = line.folded.and_then(|f| self.families.get(f.family as usize));
+                let family = line.folded.and_then(|f| self.families.get(f.family? as usize));
                 let members = family.into_iter().flatten().skip(1);
                 keys.extend(members.filter_map(|i| row.model.now.processes.get(*i as usize)).map(|p| p.key));
             }

@@ -2,6 +2,7 @@
 
 use crate::columns::{Row, RowRef, Value};
 use crate::derive::{Model, Tree};
+use crate::lab::run::RunId;
 use crate::query::Lineage;
 use crate::snapshot::{ProcKey, TaskKey};
 
@@ -14,6 +15,22 @@ pub enum RowKey {
     Process(ProcKey),
     /// A task.
     Task(TaskKey),
+    /// A unit of a lab run that the kernel cannot see.
+    Logical {
+        /// The run.
+        run: RunId,
+        /// Index of the worker.
+        worker: u32,
+    },
+    /// More of them, on one thread.
+    MoreLogical {
+        /// The run.
+        run: RunId,
+        /// The thread.
+        tid: i32,
+        /// How many.
+        count: u32,
+    },
 }
 
 impl RowKey {
@@ -51,10 +68,10 @@ pub struct Line {
 /// A subtree folded into its top.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Folded {
-    /// Number of processes that are hidden.
+    /// Number of rows that are hidden.
     pub hidden: u32,
-    /// Index into [`Lines::families`].
-    pub family: u32,
+    /// Index into [`Lines::families`]; `None` if what is hidden are no processes.
+    pub family: Option<u32>,
 }
 
 /// The lines of the table.
@@ -250,7 +267,8 @@ impl Walk<'_> {
         line.parent = !below.is_empty();
         if self.builder.options.folded.contains(&row.key()) && line.parent {
             let family = self.tree.subtree(index);
-            line.folded = Some(Folded { hidden: to_u32(family.len()).saturating_sub(1), family: to_u32(self.families.len()) });
+            line.folded =
+                Some(Folded { hidden: to_u32(family.len()).saturating_sub(1), family: Some(to_u32(self.families.len())) });
             self.families.push(family);
             self.lines.push(line);
             return;

@@ -8,6 +8,7 @@ use crate::query::TextMatch;
 use crate::snapshot::ProcKey;
 
 use super::App;
+use super::logical;
 use super::rows::{self, RowKey};
 
 impl App {
@@ -53,6 +54,9 @@ impl App {
         let line_on_screen = self.cursor.saturating_sub(self.scroll);
         let built = self.model.as_deref().map(|m| rows::build(m, &self.options)).unwrap_or_default();
         (self.lines, self.families) = (built.lines, built.families);
+        if let (Some(model), true) = (self.model.as_deref(), self.options.tree) {
+            logical::insert(&mut self.lines, model, &self.lab.state, &self.options.folded);
+        }
         if let Some(anchor) = self.anchor {
             match self.lines.iter().position(|l| l.key == anchor) {
                 Some(at) => {
@@ -156,7 +160,7 @@ impl App {
                 .filter(|l| l.parent && l.depth > 0)
                 .filter_map(|l| match l.key {
                     RowKey::Process(key) => Some(key),
-                    RowKey::Task(_) => None,
+                    RowKey::Task(_) | RowKey::Logical { .. } | RowKey::MoreLogical { .. } => None,
                 })
                 .collect();
             self.options.folded.extend(parents);

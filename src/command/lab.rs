@@ -15,10 +15,12 @@ use crate::lab::run::{Outcome, Run, RunId, RunPhase};
 
 mod doctor;
 mod document;
+mod setup;
 mod table;
 
 pub use doctor::doctor;
 pub use document::run_document;
+pub use setup::setup;
 
 /// Options of `concmon lab run`; what is `None` is the system's default.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -219,7 +221,7 @@ fn specs(options: &LabRunOptions) -> Result<Vec<RunSpec>, LaunchError> {
         if system.backend != Backend::Python {
             return Err(LaunchError::BadOption(format!("{id} is not a Python system; leave --python out")));
         }
-        spec.python = Some(python::resolve(named).map_err(LaunchError::BadOption)?);
+        spec.python = Some(python::resolve(named, &python::interpreters(&options.pythons)).map_err(LaunchError::BadOption)?);
     }
     spec.start_method = options.start_method;
     if options.workers.is_empty() {

@@ -79,6 +79,12 @@ fn run(low: &LowArgs) -> Result<(), Failure> {
         Some(Command::Lab { command: LabCommand::Doctor { json } }) => {
             Ok(output::with_stdout(|out| lab::doctor(*json, &config.lab.pythons, out))?)
         }
+        Some(Command::Lab { command: LabCommand::Setup { python, all } }) => {
+            match lab::setup(python.as_deref(), *all, &config.lab.pythons) {
+                lab::Ended::Done => Ok(()),
+                ended => Err(Failure::Reported(ended.code())),
+            }
+        }
         Some(Command::Lab { command: LabCommand::Run(args) }) => lab_run(&config, args),
         None => crate::engine::run(&config).map_err(monitor_failure),
     }

@@ -112,7 +112,12 @@ impl Run {
             Some(ExitStatus::Code(0)) => Outcome::Failed(format!(
                 "the run root (pid {root}) ended without saying that it was done; its output may tell why"
             )),
-            Some(ExitStatus::Code(code)) => Outcome::Failed(format!("the run root (pid {root}) ended with exit code {code}")),
+            Some(ExitStatus::Code(code)) => {
+                // A program that cannot even begin says why in what it prints.
+                let words = self.output.lines().rev().map(str::trim).find(|l| !l.is_empty());
+                let words = words.map_or(String::new(), |w| format!(": {w}"));
+                Outcome::Failed(format!("the run root (pid {root}) ended with exit code {code}{words}"))
+            }
             Some(ExitStatus::Signal { signal, .. }) => {
                 Outcome::Failed(format!("the run root (pid {root}) was killed by {}", signal_name(signal)))
             }

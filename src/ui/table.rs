@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
 use crate::app::App;
+use crate::app::logical;
 use crate::app::rows::{Line, RowKey};
 use crate::columns::{self, Align, Row, Value};
 use crate::text::{self, Charset};
@@ -154,9 +155,30 @@ impl RowPainter<'_> {
             _ => pen.skip(1),
         };
         pen.to(area.x + GUTTER);
+        if let Some((badge, words)) = logical::describe(&self.app.lab.state, self.entry.key) {
+            self.logical(layout, badge, &words, &mut pen);
+            return;
+        }
         for slot in &layout.slots {
             pen.to(slot.x);
             self.cell(slot, &mut pen);
+        }
+    }
+
+    /// A unit that the kernel cannot see has no values of its own: how it began, and what it does, from the lab's protocol.
+    fn logical(&self, layout: &Layout, badge: &str, words: &str, pen: &mut Pen<'_>) {
+        for slot in &layout.slots {
+            pen.to(slot.x);
+            match slot.column.id {
+                "start" => {
+                    pen.put(badge, self.theme.cool);
+                }
+                "command" => {
+                    self.guides(pen, self.app.options.unicode);
+                    pen.put(if self.app.options.unicode { "◇ " } else { "o " }, self.theme.accent).put(words, self.theme.cool);
+                }
+                _ => {}
+            }
         }
     }
 

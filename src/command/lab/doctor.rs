@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::lab::catalog::{Backend, SYSTEMS, System};
+use crate::lab::python::environment::{self, LOCKS, Lock, State};
 use crate::lab::python::{self, Discovery, Interpreter};
 use crate::text::{Charset, sanitize_str};
 
@@ -17,6 +18,7 @@ pub fn doctor(json: bool, pythons: &[PathBuf], out: &mut dyn Write) -> io::Resul
         return writeln!(out);
     }
     interpreters(&found, out)?;
+    environments(&found, out)?;
     systems(&found, out)
 }
 
@@ -33,7 +35,15 @@ fn document(found: &Discovery) -> Value {
         "schema": "concmon.lab.doctor/1",
         "interpreters": found.interpreters,
         "rejected": found.rejected,
-        "environment_home": python::environment_home(),
+        "environments": known_environments(found).into_iter().map(|(lock, dir, state)| json!({
+            "version": lock.version,
+            "path": dir,
+            "state": match state {
+                State::Ready => "ready",
+                State::Outdated => "outdated",
+                State::Missing => "missing",
+            },
+        })).collect::<Vec<_>>(),
         "systems": python_systems().map(system).collect::<Vec<_>>(),
     })
 }
@@ -68,14 +78,50 @@ fn interpreters(found: &Discovery, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
+/// The environments that could be there, each for the interpreters of its version.
+fn known_environments(found: &Discovery) -> Vec<(&'static Lock, PathBuf, State)> {
+    let Some(home) = python::environment_home() else { return Vec::new() };
+    let here = |lock: &&Lock| found.interpreters.iter().any(|i| i.short() == lock.version);
+    LOCKS
+        .iter()
+        .filter(here)
+        .map(|lock| (lock, environment::state(&home, lock)))
+        .map(|(l, (dir, state))| (l, dir, state))
+        .collect()
+}
+
+fn environments(found: &Discovery, out: &mut dyn Write) -> io::Result<()> {
+    let known = known_environments(found);
+    if known.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\nEnvironments for systems that need packages")?;
+    for (lock, dir, state) in known {
+        let version = lock.version;
+        let dir = clean(&dir.to_string_lossy());
+        let words = match state {
+            State::Ready => format!("ready, {dir}"),
+            State::Outdated => format!("outdated, {dir}: `concmon lab setup --python {version}` makes it anew"),
+            State::Missing => format!("not made: `concmon lab setup --python {version}` makes it"),
+        };
+        writeln!(out, "  {version:<6} {words}")?;
+    }
+    Ok(())
+}
+
 fn row(i: &Interpreter) -> [String; 7] {
-    let packages: Vec<String> = i.packages.iter().map(|(name, version)| format!("{name} {version}")).collect();
+    // Their versions are in the JSON: a line each would be longer than any terminal.
+    let packages: Vec<&str> = i.packages.keys().map(String::as_str).collect();
     [
         i.release.clone(),
         i.gil_words().to_owned(),
         i.start_method.name().to_owned(),
         i.interpreters.clone().unwrap_or_else(|| "-".into()),
-        if packages.is_empty() { "-".into() } else { packages.join(", ") },
+        match packages.len() {
+            0 => "-".into(),
+            n if n == python::PACKAGES.len() => format!("all {n}"),
+            _ => packages.join(", "),
+        },
         i.origin.name().to_owned(),
         i.path.to_string_lossy().into_owned(),
     ]

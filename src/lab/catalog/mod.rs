@@ -3,9 +3,12 @@
 //! To add a system: one entry in `catalog/native.rs` and one file in `lab/native/`, or one in `catalog/python.rs` and a program in
 //! `assets/python/`.
 
+mod demand;
 mod native;
 mod python;
 
+pub use demand::{COPY_ON_WRITE_MB, Demand};
+pub use native::TOKIO_THREADS;
 pub use python::{OLDEST as OLDEST_PYTHON, Program as PythonProgram, Start as PythonStart, program as python_program};
 
 use serde::{Deserialize, Serialize};

@@ -2,31 +2,86 @@
 
 use super::{Backend, Params, RunSpec, Section, Shape, ShapeParent, System, TaskKind};
 
-const CPU_TASKS: &[TaskKind] = &[TaskKind::Factorial, TaskKind::None, TaskKind::Pi, TaskKind::Sleep];
-const MEMORY_TASKS: &[TaskKind] = &[TaskKind::Factorial, TaskKind::None, TaskKind::Pi, TaskKind::Sleep, TaskKind::Touch];
+const CPU_TASKS: &[TaskKind] =
+    &[TaskKind::Factorial, TaskKind::None, TaskKind::Pi, TaskKind::Sleep, TaskKind::File, TaskKind::Http, TaskKind::Matmul];
+const MEMORY_TASKS: &[TaskKind] = &[
+    TaskKind::Factorial,
+    TaskKind::None,
+    TaskKind::Pi,
+    TaskKind::Sleep,
+    TaskKind::File,
+    TaskKind::Http,
+    TaskKind::Matmul,
+    TaskKind::Touch,
+];
 const NO_TASKS: &[TaskKind] = &[TaskKind::None];
 
+const HTTP: &[TaskKind] = &[TaskKind::Http];
+
+const LOOP_TASKS: &[TaskKind] =
+    &[TaskKind::Sleep, TaskKind::None, TaskKind::Factorial, TaskKind::Pi, TaskKind::Http, TaskKind::Matmul];
+const RUNTIME_TASKS: &[TaskKind] =
+    &[TaskKind::Pi, TaskKind::None, TaskKind::Factorial, TaskKind::Sleep, TaskKind::Http, TaskKind::Matmul];
+const BLOCKING_TASKS: &[TaskKind] = &[TaskKind::Sleep, TaskKind::Pi];
+
+/// Threads of the multi-threaded async runtime: more than this would hardly be told apart in a list.
+pub const TOKIO_THREADS: u32 = 4;
+
+const ONE_WORKER: Params = Params { workers: None, fixed_workers: 1, tasks: Some(10), parent_mb: false };
+const FOUR_CALLS: Params = Params { workers: Some(4), fixed_workers: 0, tasks: Some(4), parent_mb: false };
 const FEW_WORKERS: Params = Params { workers: Some(4), fixed_workers: 0, tasks: Some(10), parent_mb: true };
 
-fn no_workers(_: &RunSpec) -> Shape {
-    Shape::default()
+/// A run whose tasks are GETs has a server process beside it.
+fn servers(spec: &RunSpec) -> u32 {
+    u32::from(spec.task == TaskKind::Http)
+}
+
+fn no_workers(spec: &RunSpec) -> Shape {
+    Shape { processes: servers(spec), ..Shape::default() }
 }
 
 fn children(spec: &RunSpec) -> Shape {
-    Shape { processes: spec.workers, threads: 0, parent: ShapeParent::Root, states: "S", ..Shape::default() }
+    Shape { processes: spec.workers + servers(spec), parent: ShapeParent::Root, states: "S", ..Shape::default() }
 }
 
 fn grandchildren(spec: &RunSpec) -> Shape {
-    Shape { processes: spec.workers + 1, threads: 0, parent: ShapeParent::Server, states: "S", ..Shape::default() }
+    Shape { processes: spec.workers + 1 + servers(spec), parent: ShapeParent::Server, states: "S", ..Shape::default() }
 }
 
 fn threads(spec: &RunSpec) -> Shape {
-    Shape { processes: 0, threads: spec.workers, parent: ShapeParent::None, states: "", ..Shape::default() }
+    Shape { processes: servers(spec), threads: spec.workers, ..Shape::default() }
+}
+
+/// Children that wait for each other by memory they share.
+fn one_child(_: &RunSpec) -> Shape {
+    Shape { processes: 1, parent: ShapeParent::Root, states: "S", waits: &["futex"], ..Shape::default() }
+}
+
+fn four_children(_: &RunSpec) -> Shape {
+    Shape { processes: 4, parent: ShapeParent::Root, states: "S", waits: &["futex"], ..Shape::default() }
+}
+
+fn waiting_threads(spec: &RunSpec) -> Shape {
+    Shape { waits: &["futex"], ..threads(spec) }
+}
+
+fn event_loop(spec: &RunSpec) -> Shape {
+    Shape { waits: &["epoll"], ..no_workers(spec) }
+}
+
+/// One thread of the runtime waits in epoll for all, the others for it.
+fn runtime_threads(spec: &RunSpec) -> Shape {
+    Shape { threads: TOKIO_THREADS, waits: &["epoll", "futex"], ..no_workers(spec) }
+}
+
+/// Threads are made for calls that block, as many as are needed at one time.
+fn loop_with_threads(spec: &RunSpec) -> Shape {
+    Shape { threads: 1, threads_more: spec.workers.saturating_sub(1), waits: &["epoll", "futex"], ..Shape::default() }
 }
 
 /// Six children held in one state each and the child of the one that waits for its vfork; the seventh has ended and been reaped.
 fn every_state(_: &RunSpec) -> Shape {
-    Shape { processes: 7, threads: 0, parent: ShapeParent::Root, states: "RSDTtZ", ..Shape::default() }
+    Shape { processes: 7, parent: ShapeParent::Root, states: "RSDTtZ", ..Shape::default() }
 }
 
 /// Systems that this binary runs by itself.
@@ -104,6 +159,18 @@ pub const SYSTEMS: &[System] = &[
         quick_key: Some('p'),
     },
     System {
+        id: "native/process-queue",
+        title: "process + queue",
+        lesson: "One child computes the factorial of 5 and sends it back through a pipe, which is all that a queue between processes is. \
+                 Watch how much less it takes than Python's, which adds a lock, a feeder thread and pickling.",
+        section: Section::Processes,
+        backend: Backend::Native,
+        tasks: NO_TASKS,
+        params: Params { workers: None, fixed_workers: 1, tasks: None, parent_mb: true },
+        shape: one_child,
+        quick_key: None,
+    },
+    System {
         id: "native/thread",
         title: "thread",
         lesson: "Each worker is a thread made by clone(2): a new TID in the same PID, with the parent's memory and files. \
@@ -128,16 +195,136 @@ pub const SYSTEMS: &[System] = &[
         quick_key: Some('t'),
     },
     System {
+        id: "native/sleep-threads",
+        title: "sleeping threads",
+        lesson: "One thread sleeps ten times as long as the others, and each prints when it wakes. \
+                 Watch the lanes overlap: together they take as long as the longest.",
+        section: Section::Threads,
+        backend: Backend::Native,
+        tasks: &[TaskKind::Sleep],
+        params: Params { workers: Some(11), fixed_workers: 0, tasks: None, parent_mb: false },
+        shape: waiting_threads,
+        quick_key: None,
+    },
+    System {
         id: "native/event-loop",
         title: "event loop",
         lesson: "Each worker is an async task: one thread runs them all and goes on with another whenever one waits. \
                  Watch many workers behind a single TID asleep in epoll, and with task pi how one that computes holds up the rest.",
         section: Section::Async,
         backend: Backend::Native,
-        tasks: &[TaskKind::Sleep, TaskKind::None, TaskKind::Factorial, TaskKind::Pi],
+        tasks: LOOP_TASKS,
         params: Params { workers: Some(10), fixed_workers: 0, tasks: Some(10), parent_mb: true },
-        shape: no_workers,
+        shape: event_loop,
         quick_key: Some('a'),
+    },
+    System {
+        id: "native/tokio-current",
+        title: "tokio, current_thread",
+        lesson: "Async tasks on a runtime that has only the thread it was started on: however many tasks compute, one does at a time. \
+                 Watch the lanes take turns, and what creating a task costs beside creating a thread.",
+        section: Section::Async,
+        backend: Backend::Native,
+        tasks: RUNTIME_TASKS,
+        params: Params { workers: Some(10), fixed_workers: 0, tasks: Some(10), parent_mb: true },
+        shape: event_loop,
+        quick_key: None,
+    },
+    System {
+        id: "native/tokio-multi",
+        title: "tokio, multi_thread",
+        lesson: "The same async tasks on a runtime with four threads that take tasks from each other, so that tasks run in parallel. \
+                 Watch one thread wait in epoll for all of them and the others in futex, until there is work.",
+        section: Section::Async,
+        backend: Backend::Native,
+        tasks: RUNTIME_TASKS,
+        params: Params { workers: Some(10), fixed_workers: 0, tasks: Some(10), parent_mb: true },
+        shape: runtime_threads,
+        quick_key: None,
+    },
+    System {
+        id: "native/blocked-loop",
+        title: "blocked event loop",
+        lesson: "Async tasks make a blocking call each: until it returns, nothing else on the loop's thread runs. \
+                 Watch how late a tick comes that is due every 10 ms.",
+        section: Section::Async,
+        backend: Backend::Native,
+        tasks: BLOCKING_TASKS,
+        params: FOUR_CALLS,
+        shape: event_loop,
+        quick_key: None,
+    },
+    System {
+        id: "native/blocked-loop-cured",
+        title: "blocked event loop, cured",
+        lesson: "The same calls handed to threads by spawn_blocking: the loop goes on while they block. \
+                 Watch the ticks come in time, and the threads beside the loop.",
+        section: Section::Async,
+        backend: Backend::Native,
+        tasks: BLOCKING_TASKS,
+        params: FOUR_CALLS,
+        shape: loop_with_threads,
+        quick_key: None,
+    },
+    System {
+        id: "native/async-vs-threads",
+        title: "async tasks against threads",
+        lesson: "The same waits by 100, 1,000 and 10,000 async tasks, then by threads, up to as many as tasks are asked for. \
+                 Watch creation time and private memory of each.",
+        section: Section::Async,
+        backend: Backend::Native,
+        tasks: &[TaskKind::Sleep],
+        params: Params { workers: None, fixed_workers: 1, tasks: Some(1_000), parent_mb: false },
+        shape: no_workers,
+        quick_key: None,
+    },
+    System {
+        id: "native/socket-blocking",
+        title: "blocking sockets",
+        lesson: "GETs over raw sockets, one after the other: recv(2) sleeps until the server answers. \
+                 Watch hardly any CPU, and a wall time that is the sum of all waits.",
+        section: Section::Sockets,
+        backend: Backend::Native,
+        tasks: HTTP,
+        params: ONE_WORKER,
+        shape: no_workers,
+        quick_key: None,
+    },
+    System {
+        id: "native/socket-nonblocking",
+        title: "non-blocking sockets",
+        lesson: "All GETs at once over sockets that never block: the program asks each again and again and mostly gets EAGAIN. \
+                 Watch one wait for all, and a whole CPU burnt by calls in vain.",
+        section: Section::Sockets,
+        backend: Backend::Native,
+        tasks: HTTP,
+        params: ONE_WORKER,
+        shape: no_workers,
+        quick_key: None,
+    },
+    System {
+        id: "native/socket-epoll",
+        title: "selector",
+        lesson: "All GETs at once, and epoll(7) tells which socket is ready: the basis of every event loop. \
+                 Watch one wait for all, and next to no CPU.",
+        section: Section::Sockets,
+        backend: Backend::Native,
+        tasks: HTTP,
+        params: ONE_WORKER,
+        shape: no_workers,
+        quick_key: None,
+    },
+    System {
+        id: "native/copy-on-write",
+        title: "copy-on-write",
+        lesson: "Four forked children inherit the parent's memory: one leaves it alone, one reads it all, one writes to a quarter, one to all. \
+                 Watch what each makes private: only what it writes, where Python's reference counts write even to read.",
+        section: Section::Exhibits,
+        backend: Backend::Native,
+        tasks: NO_TASKS,
+        params: Params { workers: None, fixed_workers: 4, tasks: None, parent_mb: true },
+        shape: four_children,
+        quick_key: None,
     },
     System {
         id: "native/states",

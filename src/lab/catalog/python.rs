@@ -54,6 +54,7 @@ const ALL_TASKS: &[TaskKind] =
 const PI_FIRST: &[TaskKind] = &[TaskKind::Pi, TaskKind::Factorial];
 const WAITS_FIRST: &[TaskKind] =
     &[TaskKind::Sleep, TaskKind::None, TaskKind::Factorial, TaskKind::Pi, TaskKind::Http, TaskKind::File];
+const ANYIO_TASKS: &[TaskKind] = &[TaskKind::Sleep, TaskKind::None, TaskKind::Factorial, TaskKind::File];
 const HTTP: &[TaskKind] = &[TaskKind::Http];
 
 const FEW: Params = Params { workers: Some(4), fixed_workers: 0, tasks: Some(10), parent_mb: true };
@@ -128,9 +129,30 @@ fn loop_with_executor(spec: &RunSpec) -> Shape {
     Shape { threads: 1, threads_more: spec.workers.saturating_sub(1), waits: &["epoll", "futex"], ..alone(spec) }
 }
 
-/// One more thread where the last unit finds nobody idle yet.
+/// The executor makes a thread whenever it finds nobody idle, up to a number that depends on the CPUs and is never above 32.
 fn files_from_a_loop(spec: &RunSpec) -> Shape {
-    Shape { threads_more: spec.workers, ..loop_with_executor(spec) }
+    Shape { threads_more: 31, ..loop_with_executor(spec) }
+}
+
+/// Threads that serve, the one that accepts, and one of cheroot's that closes connections nobody uses.
+fn django(spec: &RunSpec) -> Shape {
+    Shape { threads: spec.workers + 1, threads_more: 1, ..threads(spec) }
+}
+
+/// The clients are a process. libuv may keep threads for what no selector can wait for.
+fn echo(_: &RunSpec) -> Shape {
+    Shape { processes: 1, threads_more: 4, waits: &["epoll"], ..Shape::default() }
+}
+
+/// Files go through threads of AnyIO.
+fn anyio(spec: &RunSpec) -> Shape {
+    Shape { threads_more: if spec.task == TaskKind::File { spec.workers } else { 0 }, ..event_loop(spec) }
+}
+
+/// Its parent has threads for results, restarts, timeouts and unexpected ends, more of them by version; a worker gets one or two with its
+/// first task, which an idle one never had.
+fn mpire(spec: &RunSpec) -> Shape {
+    Shape { threads: 5, threads_more: 3 + 2 * spec.workers, waits: &["futex"], ..processes(spec) }
 }
 
 fn four_forked(spec: &RunSpec) -> Shape {
@@ -275,6 +297,21 @@ const ENTRIES: &[Entry] = &[
         },
     },
     Entry {
+        program: Program { packages: &["mpire"], start: Start::Chosen, ..plain("run_mpire.py") },
+        system: System {
+            id: "python/mpire",
+            title: "mpire WorkerPool",
+            lesson: "A pool that adds task queues, progress and exception handling of its own to multiprocessing. \
+                     Watch the threads it keeps in parent and workers, and its start-up against the executor's.",
+            section: Section::Processes,
+            backend: Backend::Python,
+            tasks: CPU_TASKS,
+            params: FEW,
+            shape: mpire,
+            quick_key: None,
+        },
+    },
+    Entry {
         program: plain("run_thread.py"),
         system: System {
             id: "python/thread",
@@ -361,6 +398,36 @@ const ENTRIES: &[Entry] = &[
             tasks: &[TaskKind::None],
             params: PAIR,
             shape: threads,
+            quick_key: None,
+        },
+    },
+    Entry {
+        program: Program { packages: &["numpy"], ..plain("run_cpu_threads.py") },
+        system: System {
+            id: "python/numpy-threads",
+            title: "numpy releases the GIL",
+            lesson: "Threads that multiply matrices with numpy, whose C code gives the GIL back. \
+                     Watch a speed-up near the number of CPUs, with numpy's own threads switched off.",
+            section: Section::Threads,
+            backend: Backend::Python,
+            tasks: &[TaskKind::Matmul],
+            params: Params { workers: Some(2), fixed_workers: 0, tasks: Some(64), parent_mb: false },
+            shape: threads,
+            quick_key: None,
+        },
+    },
+    Entry {
+        program: Program { packages: &["django", "cheroot"], ..plain("run_django.py") },
+        system: System {
+            id: "python/django",
+            title: "Django under load",
+            lesson: "A view that computes, served by threads of cheroot to concurrent clients, with one thread and then with several. \
+                     Watch requests per second: under the GIL more threads serve no more, without it they do.",
+            section: Section::Threads,
+            backend: Backend::Python,
+            tasks: &[TaskKind::Pi],
+            params: Params { workers: Some(2), fixed_workers: 0, tasks: Some(40), parent_mb: false },
+            shape: django,
             quick_key: None,
         },
     },
@@ -470,6 +537,96 @@ const ENTRIES: &[Entry] = &[
         },
     },
     Entry {
+        program: Program { packages: &["aiofiles"], ..plain("run_aiofiles.py") },
+        system: System {
+            id: "python/aiofiles",
+            title: "aiofiles",
+            lesson: "Files with async and await: each operation is handed to a thread of the executor and awaited. \
+                     Watch how many times longer one file takes than with plain calls.",
+            section: Section::Async,
+            backend: Backend::Python,
+            tasks: &[TaskKind::File],
+            params: Params { workers: Some(4), fixed_workers: 0, tasks: Some(8), parent_mb: false },
+            shape: files_from_a_loop,
+            quick_key: None,
+        },
+    },
+    Entry {
+        program: Program { packages: &["gevent"], ..plain("run_gevent.py") },
+        system: System {
+            id: "python/gevent",
+            title: "gevent",
+            lesson: "Monkey-patched threads are greenlets: each has a stack of its own, and they take turns on one kernel thread. \
+                     Watch hundreds of Python threads behind a single TID.",
+            section: Section::Async,
+            backend: Backend::Python,
+            tasks: &[TaskKind::Sleep, TaskKind::None, TaskKind::Factorial],
+            params: Params { workers: Some(200), fixed_workers: 0, tasks: Some(200), parent_mb: false },
+            shape: event_loop,
+            quick_key: None,
+        },
+    },
+    Entry {
+        program: plain("run_echo.py"),
+        system: System {
+            id: "python/asyncio-echo",
+            title: "echo server on asyncio",
+            lesson: "An echo server on the event loop of the standard library; its clients are a process of their own. \
+                     Watch the server's CPU time per request.",
+            section: Section::Async,
+            backend: Backend::Python,
+            tasks: &[TaskKind::None],
+            params: Params { workers: Some(10), fixed_workers: 0, tasks: Some(500), parent_mb: false },
+            shape: echo,
+            quick_key: None,
+        },
+    },
+    Entry {
+        program: Program { packages: &["uvloop"], ..plain("run_echo.py") },
+        system: System {
+            id: "python/uvloop-echo",
+            title: "echo server on uvloop",
+            lesson: "The same echo server on uvloop, an event loop in C on top of libuv. \
+                     Watch the server's CPU time per request against asyncio's.",
+            section: Section::Async,
+            backend: Backend::Python,
+            tasks: &[TaskKind::None],
+            params: Params { workers: Some(10), fixed_workers: 0, tasks: Some(500), parent_mb: false },
+            shape: echo,
+            quick_key: None,
+        },
+    },
+    Entry {
+        program: Program { packages: &["anyio"], ..plain("run_anyio.py") },
+        system: System {
+            id: "python/anyio-asyncio",
+            title: "AnyIO on asyncio",
+            lesson: "Structured concurrency on asyncio: tasks belong to a group, and the group waits for all of them. \
+                     Watch one thread asleep in epoll, and with task file the threads that AnyIO adds.",
+            section: Section::Async,
+            backend: Backend::Python,
+            tasks: ANYIO_TASKS,
+            params: TEN,
+            shape: anyio,
+            quick_key: None,
+        },
+    },
+    Entry {
+        program: Program { packages: &["anyio", "trio"], ..plain("run_anyio.py") },
+        system: System {
+            id: "python/anyio-trio",
+            title: "AnyIO on trio",
+            lesson: "The same program on trio's event loop, which needs not a line changed. \
+                     Watch the same shape, and what a task costs here.",
+            section: Section::Async,
+            backend: Backend::Python,
+            tasks: ANYIO_TASKS,
+            params: TEN,
+            shape: anyio,
+            quick_key: None,
+        },
+    },
+    Entry {
         program: plain("run_sockets.py"),
         system: System {
             id: "python/socket-blocking",
@@ -511,6 +668,21 @@ const ENTRIES: &[Entry] = &[
             tasks: HTTP,
             params: ONE,
             shape: alone,
+            quick_key: None,
+        },
+    },
+    Entry {
+        program: Program { packages: &["aiohttp"], ..plain("run_aiohttp.py") },
+        system: System {
+            id: "python/aiohttp",
+            title: "aiohttp",
+            lesson: "The same GETs through an HTTP client for asyncio, all in one session. \
+                     Watch what comfort costs: importing it takes longer than all the requests.",
+            section: Section::Sockets,
+            backend: Backend::Python,
+            tasks: HTTP,
+            params: TEN,
+            shape: event_loop,
             quick_key: None,
         },
     },

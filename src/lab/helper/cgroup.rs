@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// Pids a run may use beyond two per worker.
+/// Pids a run may use beyond what its system is known to need.
 const SPARE_PIDS: u64 = 256;
 
 /// The group of one run; removed when dropped, if it is empty by then.
@@ -14,8 +14,9 @@ pub struct Group {
 }
 
 impl Group {
-    /// Makes one below the helper's own group; `None` where that is not allowed or version 2 is not mounted.
-    pub fn create(run: u32, workers: u32) -> Option<Self> {
+    /// Makes one below the helper's own group, for a run of up to `tasks` tasks of the kernel; `None` where that is not allowed or version 2
+    /// is not mounted.
+    pub fn create(run: u32, tasks: u64) -> Option<Self> {
         // `cgroup.kill` came with Linux 5.14; without it a group would only be in the way.
         let own = own_group()?;
         let dir = own.join(format!("concmon-lab-{}-{run}", std::process::id()));
@@ -25,7 +26,7 @@ impl Group {
             return None;
         }
         // Only there if the group above hands the controller down; a bound more, not a condition.
-        let _ = std::fs::write(group.dir.join("pids.max"), (u64::from(workers) * 2 + SPARE_PIDS).to_string());
+        let _ = std::fs::write(group.dir.join("pids.max"), (tasks + SPARE_PIDS).to_string());
         Some(group)
     }
 

@@ -12,7 +12,7 @@ use nix::unistd::{ForkResult, getpid};
 
 use super::cgroup::Group;
 use super::sys::{self, Exec};
-use crate::lab::catalog::RunSpec;
+use crate::lab::catalog::{self, RunSpec};
 use crate::lab::control::{Program, RUN_DIRECTORY};
 
 /// What is left in the helper's hands after a start.
@@ -47,7 +47,8 @@ fn start_in(dir: &Path, run: u32, spec: &RunSpec, program: &Program) -> Result<S
     let (output, theirs) = pipe().map_err(|e| format!("no pipe for the run's output: {e}"))?;
     let null = std::fs::File::open("/dev/null").map_err(|e| format!("/dev/null: {e}"))?;
     let also = theirs.try_clone().map_err(|e| format!("the pipe for the run's output: {e}"))?;
-    let group = Group::create(run, spec.workers);
+    let most = catalog::find(&spec.system).map_or(0, |system| system.demand(spec).tasks);
+    let group = Group::create(run, most);
     let exec = Exec {
         group: group.as_ref().map(Group::procs),
         path: c_string(program.path.as_os_str().as_bytes())?,

@@ -1,7 +1,7 @@
 //! Refusals: what a spec may not ask for, with the figures. Pure, except for [`Machine::read`].
 
 use super::{LaunchError, Limits};
-use crate::lab::catalog::{self, Backend, PythonStart, RunSpec, Section, System, TaskKind};
+use crate::lab::catalog::{self, Demand, PythonStart, RunSpec, System, TaskKind};
 
 /// Memory left to everybody else, MB.
 const SPARE_MB: u64 = 256;
@@ -9,10 +9,6 @@ const SPARE_MB: u64 = 256;
 const PLENTY: u64 = 4096;
 /// Pids left to everybody else.
 const SPARE_PIDS: u64 = 64;
-/// What one process of a run needs at least (stack, page tables, private pages), MB; a generous round figure.
-const PROCESS_MB: u64 = 1;
-/// The same for a process with an interpreter in it.
-const PYTHON_PROCESS_MB: u64 = 16;
 
 /// What the machine has room for; `None` where it could not be read: then that guard does not hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -182,20 +178,17 @@ fn check_size(spec: &RunSpec) -> Result<(), String> {
 }
 
 fn check_room(system: &System, spec: &RunSpec, machine: &Machine) -> Result<(), String> {
-    let separate = matches!(system.section, Section::Processes | Section::Exhibits);
-    // A page that a child writes to is copied: in the worst case every worker process has its own copy of what it touches.
-    let touched = if spec.task == TaskKind::Touch && separate { u64::from(spec.size()) * u64::from(spec.workers) } else { 0 };
-    let each = if system.backend == Backend::Python { PYTHON_PROCESS_MB } else { PROCESS_MB };
-    let processes = if separate { u64::from(spec.workers) * each } else { 0 };
-    let wanted = u64::from(spec.parent_mb) + touched + processes;
+    let demand = system.demand(spec);
+    let wanted = demand.total_mb();
     if let Some(available) = machine.available_mb.filter(|a| wanted + SPARE_MB > *a) {
+        let Demand { parent_mb, copied_mb, workers_mb, work_mb, .. } = demand;
+        let work = if work_mb == 0 { String::new() } else { format!(", their work {work_mb} MB") };
         return Err(format!(
-            "the run may need {wanted} MB (parent {} MB, copied by workers {touched} MB, worker processes {processes} MB), \
-             but {available} MB are available and {SPARE_MB} MB stay free for others; ask for less parent memory or fewer workers",
-            spec.parent_mb
+            "the run may need {wanted} MB (parent {parent_mb} MB, copied by workers {copied_mb} MB, workers {workers_mb} MB{work}), \
+             but {available} MB are available and {SPARE_MB} MB stay free for others; ask for less memory or fewer workers",
         ));
     }
-    let tasks = u64::from(spec.workers) * 2 + 4;
+    let tasks = demand.tasks;
     if let Some(free) = machine.free_tasks.filter(|f| tasks + SPARE_PIDS > *f) {
         return Err(format!(
             "the run may need {tasks} pids, but only {free} are left here and {SPARE_PIDS} stay free for others; ask for fewer workers"

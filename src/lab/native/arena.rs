@@ -33,6 +33,10 @@ pub struct Header {
     pub leave: AtomicU32,
     /// Counted up whenever the root should look: a worker finished or ended.
     pub progress: AtomicU32,
+    /// Where the run's server listens on 127.0.0.1; 0 if it has none.
+    pub port: AtomicU32,
+    /// How many units of work have failed.
+    pub failures: AtomicU32,
 }
 
 /// One worker.
@@ -223,6 +227,14 @@ impl Ballast {
         // SAFETY: the mapping is `bytes` long, writable, and nobody else knows of it yet.
         unsafe { base.cast::<u8>().write_bytes(1, bytes) };
         Ok(Self { base: base.cast(), bytes })
+    }
+
+    /// Reads one byte of every page of the first `mb` MB; their sum.
+    pub fn read(&self, mb: u32) -> u64 {
+        let end = ((mb as usize) << 20).min(self.bytes);
+        // SAFETY: as in `touch`.
+        let byte = |offset| unsafe { AtomicU8::from_ptr(self.base.add(offset).as_ptr()) }.load(Ordering::Relaxed);
+        (0..end).step_by(4096).map(|offset| u64::from(byte(offset))).sum()
     }
 
     /// Writes one byte to every page of the first `mb` MB: a page shared with another process is copied by that.

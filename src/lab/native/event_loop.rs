@@ -1,18 +1,30 @@
-//! Each worker is an async task on one thread's event loop (tokio, `current_thread`): the kernel sees none of them.
+//! Each worker is an async task on one thread's event loop (tokio, `current_thread`): the kernel sees none of them. The tasks are also
+//! what the other systems with event loops are made of.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 
 use super::arena::{Arena, Ballast};
-use super::root::{Root, RootError, failed};
+use super::root::{Root, RootError, TELL_EVERY, failed};
 use super::worker::Worker;
+use super::{http, on_loop};
 use crate::clock::monotonic_ns;
 use crate::lab::catalog::{RunSpec, TaskKind};
 
-/// How often what has been noted is told while the tasks run.
-const TELL_EVERY: Duration = Duration::from_millis(50);
+/// How a task does a unit of work.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// Where the unit waits, the loop goes on with the others.
+    Waiting,
+    /// By a call that knows nothing of the loop, and blocks it.
+    Blocking,
+    /// By the same call, handed to a thread.
+    Handed,
+}
 
 /// What an async task takes with it.
 struct Life {
@@ -20,6 +32,7 @@ struct Life {
     spec: Arc<RunSpec>,
     ballast: Option<Arc<Ballast>>,
     index: u32,
+    way: Way,
     go: watch::Receiver<bool>,
     leave: watch::Receiver<bool>,
     finished: mpsc::UnboundedSender<()>,
@@ -33,22 +46,46 @@ impl Life {
         // The senders outlive the tasks; if they did not, going on would be right too.
         let _ = self.go.wait_for(|go| *go).await;
         for k in worker.share() {
-            work(&worker, k).await;
+            match self.way {
+                Way::Waiting => work(&worker, k).await,
+                Way::Blocking => block(&worker, k).await,
+                Way::Handed => self.hand_over(k).await,
+            }
         }
         worker.mark_finished();
         let _ = self.finished.send(());
         let _ = self.leave.wait_for(|leave| *leave).await;
         worker.left();
     }
+
+    /// Unit `k` on a thread of the runtime's blocking pool; the task waits for it without blocking.
+    async fn hand_over(&self, k: usize) {
+        let (arena, spec, ballast, index) = (Arc::clone(&self.arena), Arc::clone(&self.spec), self.ballast.clone(), self.index);
+        let call = move || Worker { arena: &arena, spec: &spec, ballast: ballast.as_deref(), index }.work(k);
+        // A call that panicked leaves its unit without an end, which will be seen.
+        let _ = tokio::task::spawn_blocking(call).await;
+    }
 }
 
-/// One unit: a sleep lets the loop go on with the others, a computation holds all of them up.
+/// One unit: a sleep or a GET lets the loop go on with the others, a computation holds all of them up.
 async fn work(worker: &Worker<'_>, k: usize) {
-    if worker.spec.task != TaskKind::Sleep {
-        worker.work(k);
-        // Between two units the others get their turn, as with an await in real code.
-        return tokio::task::yield_now().await;
+    match worker.spec.task {
+        TaskKind::Sleep => sleep(worker, k).await,
+        TaskKind::Http => {
+            worker.begin(k);
+            worker.conclude(k, http::fetch_async(worker.port(), worker.spec.size()).await);
+        }
+        _ => block(worker, k).await,
     }
+}
+
+/// One unit by a call that blocks the thread. Between two units the others get their turn, as with an await in real code.
+async fn block(worker: &Worker<'_>, k: usize) {
+    worker.work(k);
+    tokio::task::yield_now().await;
+}
+
+async fn sleep(worker: &Worker<'_>, k: usize) {
     let wanted = Duration::from_millis(u64::from(worker.spec.size()));
     worker.begin(k);
     let began = Instant::now();
@@ -57,55 +94,79 @@ async fn work(worker: &Worker<'_>, k: usize) {
     worker.end(k, u64::try_from(late.as_nanos()).unwrap_or(u64::MAX));
 }
 
-pub fn run(root: &mut Root) -> Result<(), RootError> {
-    root.hold_memory()?;
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed("building the event loop"))?;
-    let (go, may_go) = watch::channel(false);
-    let (leave, may_leave) = watch::channel(false);
-    let (finished, mut finishes) = mpsc::unbounded_channel();
-    root.launch();
-    let workers = root.spec.workers;
-    let tasks = runtime.block_on(async {
-        let mut tasks = Vec::new();
-        for w in 0..workers {
+/// The workers of a run as async tasks of a runtime.
+pub struct Tasks {
+    handles: Vec<JoinHandle<()>>,
+    go: watch::Sender<bool>,
+    leave: watch::Sender<bool>,
+    finishes: mpsc::UnboundedReceiver<()>,
+}
+
+impl Tasks {
+    /// Creates them one at a time, as workers of every kind are. It runs on the loop that they will run on.
+    pub async fn create(root: &mut Root, way: Way) -> Result<Self, RootError> {
+        let (go, may_go) = watch::channel(false);
+        let (leave, may_leave) = watch::channel(false);
+        let (finished, finishes) = mpsc::unbounded_channel();
+        let mut handles = Vec::new();
+        for w in 0..root.spec.workers {
             let life = Life {
                 arena: Arc::clone(&root.arena),
                 spec: Arc::clone(&root.spec),
                 ballast: root.ballast.clone(),
                 index: w,
+                way,
                 go: may_go.clone(),
                 leave: may_leave.clone(),
                 finished: finished.clone(),
             };
             root.requested(w);
-            tasks.push(tokio::spawn(life.live()));
+            handles.push(tokio::spawn(life.live()));
             // The loop runs what is queued, and comes back.
             tokio::task::yield_now().await;
             root.await_ready(w)?;
         }
-        Ok::<_, RootError>(tasks)
-    })?;
-    root.begin();
-    runtime.block_on(async {
-        go.send_replace(true);
-        let mut left = workers;
+        Ok(Self { handles, go, leave, finishes })
+    }
+
+    /// Lets them work, until each has done its share.
+    pub async fn work(&mut self, root: &mut Root) {
+        self.go.send_replace(true);
+        let mut left = self.handles.len();
         while left > 0 {
-            if let Ok(Some(())) = tokio::time::timeout(TELL_EVERY, finishes.recv()).await {
+            if let Ok(Some(())) = tokio::time::timeout(TELL_EVERY, self.finishes.recv()).await {
                 left -= 1;
             }
             root.tell_sometimes();
         }
+    }
+
+    /// Lets them leave.
+    pub async fn leave(self) {
+        self.leave.send_replace(true);
+        for handle in self.handles {
+            // A task that panicked has not left, which the root will say.
+            let _ = handle.await;
+        }
+    }
+}
+
+pub fn run(root: &mut Root) -> Result<(), RootError> {
+    root.hold_memory()?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed("building the event loop"))?;
+    run_on(root, &runtime)
+}
+
+/// The whole run on this runtime.
+pub fn run_on(root: &mut Root, runtime: &Runtime) -> Result<(), RootError> {
+    root.launch();
+    let mut tasks = runtime.block_on(Tasks::create(root, Way::Waiting))?;
+    runtime.block_on(async {
+        on_loop::begin(root).await;
+        tasks.work(root).await;
     });
     root.await_finished();
-    root.linger();
-    root.dismiss(|| {
-        leave.send_replace(true);
-        runtime.block_on(async {
-            for task in tasks {
-                // A task that panicked has not left, which the root will say.
-                let _ = task.await;
-            }
-        });
-    })
+    runtime.block_on(on_loop::linger(root));
+    root.dismiss(|| runtime.block_on(tasks.leave()))
 }

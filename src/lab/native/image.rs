@@ -11,7 +11,7 @@ use nix::unistd::{Pid, getppid};
 
 use super::arena::Arena;
 use super::worker::{self, Worker};
-use super::{birth, forkserver, spec_from_env};
+use super::{birth, forkserver, http_server, spec_from_env};
 use crate::lab::entry;
 
 const SELF: &std::ffi::CStr = c"/proc/self/exe";
@@ -24,6 +24,11 @@ pub fn worker_arguments(arena: RawFd, w: u32) -> Vec<CString> {
 /// Arguments of a fork server's image.
 pub fn server_arguments(arena: RawFd, socket: RawFd) -> Vec<CString> {
     arguments(&["server".into(), arena.to_string(), socket.to_string()])
+}
+
+/// Arguments of the image of the server on loopback.
+pub fn http_arguments(listener: RawFd) -> Vec<CString> {
+    arguments(&["http".into(), listener.to_string()])
 }
 
 fn arguments(rest: &[String]) -> Vec<CString> {
@@ -57,6 +62,9 @@ pub fn image_main(args: &[OsString]) -> ExitCode {
     let creator = getppid();
     worker::die_with(creator);
     let number = |i: usize| args.get(i)?.to_str()?.parse::<i32>().ok().filter(|n| *n >= 0);
+    if let (Some(listener), true) = (number(1), args.first().is_some_and(|role| role == "http")) {
+        return http_server::serve(inherited(listener).into());
+    }
     let (Some(role), Some(fd), Some(last), Some(spec)) = (args.first(), number(1), number(2), spec_from_env()) else {
         eprintln!("this is an internal entry of concmon; use `concmon lab run`");
         return ExitCode::from(2);

@@ -1,28 +1,39 @@
 //! What native run roots do: one file per system. To add one: a file, a line in [`system`], a line in `catalog::SYSTEMS`.
 
 mod arena;
+mod async_vs_threads;
 mod birth;
+mod blocked_loop;
+mod copy_on_write;
 mod event_loop;
 mod exec;
 mod fork;
 mod forkserver;
+mod http;
+mod http_server;
 mod image;
+mod memory;
+mod on_loop;
 mod process_pool;
+mod process_queue;
 mod root;
 mod sequential;
 mod signals;
+mod sleep_threads;
+mod sockets;
 mod spawn;
 mod states;
 mod tasks;
 mod thread;
 mod thread_pool;
+mod tokio_runtimes;
 mod worker;
 
 use std::process::ExitCode;
 
 use root::{Root, RootError};
 
-use super::catalog::RunSpec;
+use super::catalog::{RunSpec, TaskKind};
 use super::protocol::Creation;
 pub use image::image_main;
 pub use worker::exit_now;
@@ -42,9 +53,31 @@ fn system(id: &str) -> Option<Entry> {
         "native/thread" => (Creation::Thread, thread::run),
         "native/thread-pool" => (Creation::Thread, thread_pool::run),
         "native/event-loop" => (Creation::AsyncTask, event_loop::run),
+        "native/process-queue" => (Creation::Fork, process_queue::run),
+        "native/sleep-threads" => (Creation::Thread, sleep_threads::run),
+        "native/socket-blocking" => (Creation::Inline, sockets::run_blocking),
+        "native/socket-nonblocking" => (Creation::Inline, sockets::run_nonblocking),
+        "native/socket-epoll" => (Creation::Inline, sockets::run_epoll),
+        "native/copy-on-write" => (Creation::Fork, copy_on_write::run),
+        "native/tokio-current" => (Creation::AsyncTask, tokio_runtimes::run_current),
+        "native/tokio-multi" => (Creation::AsyncTask, tokio_runtimes::run_multi),
+        "native/blocked-loop" => (Creation::AsyncTask, blocked_loop::run_blocked),
+        "native/blocked-loop-cured" => (Creation::AsyncTask, blocked_loop::run_cured),
+        "native/async-vs-threads" => (Creation::Inline, async_vs_threads::run),
         "native/states" => (Creation::Fork, states::run),
         _ => return None,
     })
+}
+
+/// How many units of work there are to note: as many as asked for, or one for each worker where the work is what the exhibit shows.
+fn units(spec: &RunSpec) -> u32 {
+    match spec.system.as_str() {
+        "native/process-queue" | "native/sleep-threads" | "native/copy-on-write" => spec.workers,
+        // Its thousands of sleeps are counted, not noted one by one.
+        "native/async-vs-threads" => 0,
+        _ if spec.task == TaskKind::None => 0,
+        _ => spec.tasks,
+    }
 }
 
 /// The run's spec, from the environment.
@@ -64,7 +97,7 @@ pub fn root_main() -> ExitCode {
     };
     match Root::new(spec, how, socket.as_ref()) {
         Ok(mut root) => {
-            let result = run(&mut root);
+            let result = root.start_server().and_then(|()| run(&mut root));
             if root.close(&result) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => {

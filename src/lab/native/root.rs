@@ -8,11 +8,12 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
 use nix::sys::wait::WaitPidFlag;
 use nix::unistd::{Pid, getpid, gettid};
 
 use super::arena::{Arena, Ballast, EMPTY, EXITED, FINISHED, Woken, futex_wait, futex_wake};
+use super::http_server::Server;
 use super::tasks;
 use super::worker::Worker;
 use crate::clock::monotonic_ns;
@@ -20,13 +21,13 @@ use crate::lab::catalog::{RunSpec, TaskKind};
 use crate::lab::protocol::{Creation, Line, Message, VERSION};
 
 /// How often what has been noted is told while the run goes on, and how long a wait for an event may last before the root looks by itself.
-const TELL_EVERY: Duration = Duration::from_millis(50);
+pub const TELL_EVERY: Duration = Duration::from_millis(50);
 /// How often that is while workers are being created: telling wakes other processes, which then want the CPUs too.
 const TELL_EVERY_LAUNCH: Duration = Duration::from_millis(200);
 /// What those that were woken by the beginning of the run get to go back to sleep.
 const QUIET: Duration = Duration::from_millis(5);
 /// Longest that a run holds still to be looked at.
-const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
+pub const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest that workers may take to leave once they may.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -50,6 +51,18 @@ pub enum RootError {
 pub fn failed<E: Into<io::Error>>(what: impl Into<String>) -> impl FnOnce(E) -> RootError {
     let what = what.into();
     move |e| RootError::Io { what, source: e.into() }
+}
+
+/// Lets the root and what comes from it open as many descriptors as the hard limit lets it (`RLIMIT_NOFILE`, getrlimit(2)), up to what a
+/// run may use.
+fn allow_descriptors() {
+    const ENOUGH: u64 = 4096;
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard.min(ENOUGH)
+    {
+        // With less the run may do too; if not, it will say so.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard.min(ENOUGH), hard);
+    }
 }
 
 /// What has been told about one worker or one unit of work.
@@ -78,13 +91,15 @@ pub struct Root {
     spans_told: Vec<Told>,
     told_at: Instant,
     failure: Option<String>,
+    /// Beside the workers, for task http.
+    server: Option<Server>,
 }
 
 impl Root {
     /// Connects to the helper and says hello. `workers` is how many slots the system needs.
     pub fn new(spec: RunSpec, how: Creation, socket_path: &std::path::Path) -> Result<Self, RootError> {
         let socket = UnixStream::connect(socket_path).map_err(failed(format!("connecting to {}", socket_path.display())))?;
-        let tasks = if spec.task == TaskKind::None { 0 } else { spec.tasks };
+        let tasks = super::units(&spec);
         let arena = Arena::new(spec.workers, tasks).map_err(failed("mapping memory to share with the workers"))?;
         let mut root = Self {
             workers_told: vec![Told::default(); spec.workers as usize],
@@ -99,15 +114,31 @@ impl Root {
             children: Vec::new(),
             told_at: Instant::now(),
             failure: None,
+            server: None,
         };
         super::signals::interrupt_on_child()?;
         root.say(Message::Hello { v: VERSION, role: "root".into(), lang: "native".into() });
         Ok(root)
     }
 
+    /// Starts what the task needs beside the workers.
+    pub fn start_server(&mut self) -> Result<(), RootError> {
+        if self.spec.task == TaskKind::Http {
+            allow_descriptors();
+            let server = Server::start()?;
+            self.arena.header().port.store(server.port.into(), Ordering::Release);
+            self.server = Some(server);
+        }
+        Ok(())
+    }
+
     /// Takes the parent's memory and writes to all of it.
     pub fn hold_memory(&mut self) -> Result<(), RootError> {
-        let mb = self.spec.parent_mb;
+        self.hold(self.spec.parent_mb)
+    }
+
+    /// Takes `mb` MB of memory and writes to all of it.
+    pub fn hold(&mut self, mb: u32) -> Result<(), RootError> {
         if mb > 0 {
             self.ballast = Some(Arc::new(Ballast::new(mb).map_err(failed(format!("taking {mb} MB of memory")))?));
         }
@@ -204,7 +235,22 @@ impl Root {
 
     /// Holds still until the helper has looked at the family. The pause is marked and does not count as wall time.
     pub fn hold_still(&mut self) {
+        self.ask_to_be_seen();
+        self.await_seen();
+    }
+
+    /// The first half of [`Root::hold_still`]: what comes next is the answer.
+    pub fn ask_to_be_seen(&mut self) {
         self.phase("inspect");
+    }
+
+    /// Where the answer arrives.
+    pub fn socket(&self) -> &UnixStream {
+        self.socket.get_ref()
+    }
+
+    /// The second half of [`Root::hold_still`].
+    pub fn await_seen(&mut self) {
         // Without the option or the answer the run goes on unseen, which its shape checks will say.
         let _ = self.socket.get_ref().set_read_timeout(Some(LOOK_TIMEOUT));
         let began = Instant::now();
@@ -319,6 +365,11 @@ impl Root {
     fn report_results(&mut self) {
         let done = self.arena.spans().iter().filter(|s| s.end_ns.load(Ordering::Acquire) != 0);
         let results: Vec<u64> = done.map(|s| s.result.load(Ordering::Relaxed)).collect();
+        let bad = results.iter().filter(|r| **r == tasks::FAILED).count();
+        if bad > 0 {
+            self.failure.get_or_insert(format!("{bad} of {} units of work failed; the run's output says why", results.len()));
+            return;
+        }
         if let Some((name, text, number)) = tasks::describe(&self.spec, &results) {
             self.say(Message::Value { name, text, number });
         }
@@ -394,6 +445,34 @@ impl Root {
         self.send(&out);
     }
 
+    /// Reports a count.
+    pub fn value(&mut self, name: &str, number: u64) {
+        self.say(Message::Value { name: name.into(), text: number.to_string(), number: Some(number) });
+    }
+
+    /// Reports a time.
+    pub fn value_ns(&mut self, name: &str, ns: u64) {
+        let text = match ns {
+            0..1_000_000 => format!("{:.1} us", ns as f64 / 1e3),
+            _ => format!("{:.1} ms", ns as f64 / 1e6),
+        };
+        self.say(Message::Value { name: name.into(), text, number: Some(ns) });
+    }
+
+    /// Reports an amount of memory.
+    pub fn value_bytes(&mut self, name: &str, bytes: u64) {
+        let text = match bytes {
+            0..1_048_576 => format!("{:.1} KB", bytes as f64 / 1024.0),
+            _ => format!("{:.1} MB", bytes as f64 / 1_048_576.0),
+        };
+        self.say(Message::Value { name: name.into(), text, number: Some(bytes) });
+    }
+
+    /// Reports that a figure is not known.
+    pub fn value_unknown(&mut self, name: &str, why: &str) {
+        self.say(Message::Value { name: name.into(), text: why.into(), number: None });
+    }
+
     fn send(&mut self, bytes: &[u8]) {
         if !bytes.is_empty() {
             // A helper that is gone takes this process with it; there is nobody to tell.
@@ -421,6 +500,10 @@ impl Root {
             voluntary_switches: total.voluntary_switches,
             involuntary_switches: total.involuntary_switches,
         });
+        // After that: ending the server is no part of what was measured.
+        if let Some(server) = self.server.take() {
+            server.stop();
+        }
         result.is_ok()
     }
 }

@@ -1,21 +1,22 @@
 //! The units of work of native workers. Each gives a number, so that no compiler can leave the work out and the results can be shown.
 
+use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use super::arena::Ballast;
+use super::http;
+use super::root::{RootError, failed};
 use crate::lab::catalog::{RunSpec, TaskKind};
 
-/// Does unit `k` of `spec`; what the number means is in [`describe`].
-pub fn perform(spec: &RunSpec, k: u32, ballast: Option<&Ballast>) -> u64 {
-    match spec.task {
+/// The result of a unit that failed.
+pub const FAILED: u64 = u64::MAX;
+
+/// Does unit `k` of `spec`; what the number means is in [`describe`]. `port` is where the run's server listens.
+pub fn perform(spec: &RunSpec, k: u32, ballast: Option<&Ballast>, port: u16) -> Result<u64, RootError> {
+    Ok(match spec.task {
         TaskKind::Factorial => factorial(factorial_argument(spec.seed, k)),
         TaskKind::Pi => pi_tail(spec.size()),
-        TaskKind::Sleep => {
-            let wanted = Duration::from_millis(u64::from(spec.size()));
-            let began = Instant::now();
-            std::thread::sleep(wanted);
-            u64::try_from(began.elapsed().saturating_sub(wanted).as_nanos()).unwrap_or(u64::MAX)
-        }
+        TaskKind::Sleep => oversleep(Duration::from_millis(u64::from(spec.size()))),
         TaskKind::Touch => {
             let before = thread_minor_faults();
             if let Some(ballast) = ballast {
@@ -23,8 +24,11 @@ pub fn perform(spec: &RunSpec, k: u32, ballast: Option<&Ballast>) -> u64 {
             }
             thread_minor_faults().saturating_sub(before)
         }
-        TaskKind::None | TaskKind::File | TaskKind::Http | TaskKind::Matmul => 0,
-    }
+        TaskKind::File => write_and_read(spec.size(), k)?,
+        TaskKind::Http => http::fetch(port, spec.size())?,
+        TaskKind::Matmul => matmul_trace(spec.size() as usize),
+        TaskKind::None => 0,
+    })
 }
 
 /// The results of all units as one value to show: its name (unit included), its text, and a number where one says it.
@@ -44,8 +48,18 @@ pub fn describe(spec: &RunSpec, results: &[u64]) -> Option<(String, String, Opti
         TaskKind::Pi => Some(("pi_last_9_digits".into(), format!("{:09}", results.first()?), None)),
         TaskKind::Sleep => Some(("largest_oversleep_ns".into(), most.to_string(), Some(most))),
         TaskKind::Touch => Some(("touch_minor_faults".into(), sum.to_string(), Some(sum))),
-        TaskKind::None | TaskKind::File | TaskKind::Http | TaskKind::Matmul => None,
+        TaskKind::File => Some(("bytes_read".into(), sum.to_string(), Some(sum))),
+        TaskKind::Http => Some(("bytes_received".into(), sum.to_string(), Some(sum))),
+        TaskKind::Matmul => Some(("matmul_trace".into(), results.first()?.to_string(), results.first().copied())),
+        TaskKind::None => None,
     }
+}
+
+/// Sleeps, in a call that blocks; by how many nanoseconds it was longer than wanted.
+pub fn oversleep(wanted: Duration) -> u64 {
+    let began = Instant::now();
+    std::thread::sleep(wanted);
+    u64::try_from(began.elapsed().saturating_sub(wanted).as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn thread_minor_faults() -> u64 {
@@ -61,7 +75,8 @@ fn factorial_argument(seed: u64, k: u32) -> u64 {
     (z ^ (z >> 31)) % 10 + 1
 }
 
-fn factorial(n: u64) -> u64 {
+/// The talk's: recursive.
+pub fn factorial(n: u64) -> u64 {
     // The argument is hidden from the compiler so that the recursion is real.
     let n = std::hint::black_box(n);
     if n <= 1 { 1 } else { n * factorial(n - 1) }
@@ -104,6 +119,64 @@ fn pi_tail(digits: u32) -> u64 {
     produced.value
 }
 
+/// Writes a file of `kb` KB into the run's own directory and reads it back; the bytes read.
+fn write_and_read(kb: u32, k: u32) -> Result<u64, RootError> {
+    let path = std::env::temp_dir().join(format!("unit-{}-{k}", std::process::id()));
+    let said = |what: &str| format!("{what} {}", path.display());
+    let byte = u8::try_from(k % 251).unwrap_or(0);
+    let block = [byte; 1024];
+    let copied = || {
+        let mut file = std::fs::File::create_new(&path).map_err(failed(said("making")))?;
+        for _ in 0..kb {
+            file.write_all(&block).map_err(failed(said("writing")))?;
+        }
+        drop(file);
+        let mut file = std::fs::File::open(&path).map_err(failed(said("opening")))?;
+        let (mut read, mut buffer) = (0, [0; 16 * 1024]);
+        loop {
+            match file.read(&mut buffer).map_err(failed(said("reading")))? {
+                0 => return Ok(read),
+                n if buffer[..n].iter().all(|b| *b == byte) => read += n as u64,
+                _ => return Err(RootError::Worker(said("what was written is not what was read from"))),
+            }
+        }
+    };
+    let result = copied();
+    // It may not have been made; otherwise it goes with the run's directory.
+    let _ = std::fs::remove_file(&path);
+    result
+}
+
+/// Elements of the matrices that are multiplied: small whole numbers, so that sums are exact in whatever order.
+fn left(i: usize, j: usize) -> f64 {
+    [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0][(i + 2 * j) % 7]
+}
+
+fn right(i: usize, j: usize) -> f64 {
+    [0.0, 1.0, 2.0, 3.0, 4.0][(3 * i + j) % 5]
+}
+
+/// Multiplies two matrices of `rows` x `rows`, plainly; the trace of the product.
+fn matmul_trace(rows: usize) -> u64 {
+    let fill =
+        |element: fn(usize, usize) -> f64| -> Vec<f64> { (0..rows * rows).map(|at| element(at / rows, at % rows)).collect() };
+    let (a, b) = (fill(left), fill(right));
+    let mut product = vec![0.0; rows * rows];
+    // Row by row of the right matrix, so that memory is read in its order.
+    for (out, row) in product.chunks_exact_mut(rows).zip(a.chunks_exact(rows)) {
+        for (factor, line) in row.iter().zip(b.chunks_exact(rows)) {
+            for (sum, element) in out.iter_mut().zip(line) {
+                *sum += factor * element;
+            }
+        }
+    }
+    // The whole product is wanted, not only the diagonal that is shown.
+    let product = std::hint::black_box(product);
+    let trace: f64 = product.iter().step_by(rows + 1).sum();
+    // Whole and not negative by construction.
+    trace as u64
+}
+
 #[derive(Default)]
 struct Tail {
     value: u64,
@@ -133,6 +206,23 @@ mod tests {
         assert_eq!(pi_tail(9), 141_592_653);
         assert_eq!(pi_tail(26), 846_264_338);
         assert_eq!(pi_tail(1000), 164_201_989);
+    }
+
+    #[test]
+    fn a_product_has_its_trace() {
+        // Only the diagonal, straight from its definition.
+        let expected = |n: usize| (0..n).flat_map(|i| (0..n).map(move |j| left(i, j) * right(j, i))).sum::<f64>() as u64;
+        for rows in [1, 2, 7, 64, 101] {
+            assert_eq!(matmul_trace(rows), expected(rows), "{rows} rows");
+        }
+        assert!(matmul_trace(64) > 0);
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_and_removed() {
+        assert_eq!(write_and_read(40, 7).unwrap(), 40 * 1024);
+        let left = std::env::temp_dir().join(format!("unit-{}-7", std::process::id()));
+        assert!(!left.exists());
     }
 
     #[test]

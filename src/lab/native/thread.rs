@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::arena::{Arena, Ballast};
-use super::root::{Root, RootError};
+use super::root::{Root, RootError, failed};
 use super::worker::Worker;
 use crate::clock::monotonic_ns;
 use crate::lab::catalog::RunSpec;
@@ -46,38 +46,42 @@ impl Life {
 /// A thread that must be joined.
 pub struct Thread(nix::libc::pthread_t);
 
-extern "C" fn begin(life: *mut nix::libc::c_void) -> *mut nix::libc::c_void {
+/// What a thread does, given the time of its first instruction. Boxed twice, as a pointer of one word is what a thread can be given.
+pub type Start = Box<Box<dyn FnOnce(u64) + Send>>;
+
+extern "C" fn begin(start: *mut nix::libc::c_void) -> *mut nix::libc::c_void {
     let ready_ns = monotonic_ns();
-    // SAFETY: `create` gave this thread, and nobody else, the pointer of a box that it let go of.
-    let life = unsafe { Box::from_raw(life.cast::<Life>()) };
-    life.live(ready_ns);
+    // SAFETY: `start` gave this thread, and nobody else, the pointer of a box of this type that it let go of.
+    let start: Start = unsafe { Box::from_raw(start.cast()) };
+    start(ready_ns);
     std::ptr::null_mut()
 }
 
-/// Starts thread `w` and waits until it runs; `work` is what it does between go and the end. It is pthread_create(3) itself, because the
-/// standard library's threads first give themselves a signal stack, which would count as creation.
-pub fn create(root: &mut Root, w: u32, work: Work) -> Result<Thread, RootError> {
-    let life = Box::new(Life {
-        arena: Arc::clone(&root.arena),
-        spec: Arc::clone(&root.spec),
-        ballast: root.ballast.clone(),
-        index: w,
-        work,
-    });
-    let life = Box::into_raw(life);
+/// Starts a thread. It is pthread_create(3) itself, because the standard library's threads first give themselves a signal stack, which
+/// would count as creation.
+pub fn start(start: Start) -> std::io::Result<Thread> {
+    let start = Box::into_raw(start);
     let mut thread = std::mem::MaybeUninit::uninit();
-    root.requested(w);
     // SAFETY: `thread` is a place to write to, no attributes are given, and `begin` takes the box over.
-    let error = unsafe { nix::libc::pthread_create(thread.as_mut_ptr(), std::ptr::null(), begin, life.cast()) };
+    let error = unsafe { nix::libc::pthread_create(thread.as_mut_ptr(), std::ptr::null(), begin, start.cast()) };
     if error != 0 {
         // SAFETY: there is no thread, so the box is still ours.
-        drop(unsafe { Box::from_raw(life) });
-        let source = std::io::Error::from_raw_os_error(error);
-        return Err(RootError::Io { what: format!("starting thread {w} of {}", root.spec.workers), source });
+        drop(unsafe { Box::from_raw(start) });
+        return Err(std::io::Error::from_raw_os_error(error));
     }
-    root.await_ready(w)?;
     // SAFETY: pthread_create has succeeded and so has written it.
     Ok(Thread(unsafe { thread.assume_init() }))
+}
+
+/// Starts thread `w` and waits until it runs; `work` is what it does between go and the end.
+pub fn create(root: &mut Root, w: u32, work: Work) -> Result<Thread, RootError> {
+    let life =
+        Life { arena: Arc::clone(&root.arena), spec: Arc::clone(&root.spec), ballast: root.ballast.clone(), index: w, work };
+    let life: Start = Box::new(Box::new(move |ready_ns| life.live(ready_ns)));
+    root.requested(w);
+    let thread = start(life).map_err(failed(format!("starting thread {w} of {}", root.spec.workers)))?;
+    root.await_ready(w)?;
+    Ok(thread)
 }
 
 /// Joins them all.

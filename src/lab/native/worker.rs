@@ -1,13 +1,18 @@
 //! What every native worker does once it is there: notes it, waits to be let go, works, waits to leave.
 
+use std::io::Write;
 use std::sync::atomic::Ordering;
 
 use nix::unistd::{Pid, getpid, getppid, gettid};
 
 use super::arena::{Arena, Ballast, EXITED, FINISHED, READY, futex_wait, futex_wake};
+use super::root::RootError;
 use super::tasks;
 use crate::clock::monotonic_ns;
 use crate::lab::catalog::RunSpec;
+
+/// So many failures of a run are printed: the others mostly say the same.
+const FAILURES_SHOWN: u32 = 5;
 
 /// One worker's view of the run.
 pub struct Worker<'a> {
@@ -53,7 +58,24 @@ impl Worker<'_> {
     /// Does unit `k`.
     pub fn work(&self, k: usize) {
         self.begin(k);
-        let result = tasks::perform(self.spec, u32::try_from(k).unwrap_or(u32::MAX), self.ballast);
+        self.conclude(k, tasks::perform(self.spec, u32::try_from(k).unwrap_or(u32::MAX), self.ballast, self.port()));
+    }
+
+    /// Where the run's server listens; only with task http.
+    pub fn port(&self) -> u16 {
+        u16::try_from(self.arena.header().port.load(Ordering::Relaxed)).unwrap_or(0)
+    }
+
+    /// Notes how unit `k` has ended. What went wrong first is printed, and so ends up in the run's output; the root fails the run for it.
+    pub fn conclude(&self, k: usize, result: Result<u64, RootError>) {
+        let result = result.unwrap_or_else(|error| {
+            if self.arena.header().failures.fetch_add(1, Ordering::Relaxed) < FAILURES_SHOWN {
+                // One write for the whole line, or those of other workers come between.
+                let line = format!("unit {k} of worker {}: {error}\n", self.index);
+                let _ = std::io::stderr().write_all(line.as_bytes());
+            }
+            tasks::FAILED
+        });
         self.end(k, result);
     }
 

@@ -24,7 +24,11 @@ pub fn choose(system: &System, named: Option<&Path>, found: &Discovery) -> Resul
             }
         };
     }
-    found.interpreters.iter().find(|i| lacks(program, i).is_none()).cloned().ok_or_else(|| unavailable(system, program, found))
+    // What needs packages runs best with those of the lock; what needs none runs on the user's own interpreter.
+    let managed_first = !program.packages.is_empty();
+    let mut able: Vec<&Interpreter> = found.interpreters.iter().filter(|i| lacks(program, i).is_none()).collect();
+    able.sort_by_key(|i| (i.origin != Origin::Config, (i.origin == Origin::Managed) != managed_first));
+    able.first().copied().cloned().ok_or_else(|| unavailable(system, program, found))
 }
 
 /// Why `system` cannot run here, if so.

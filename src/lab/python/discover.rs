@@ -85,7 +85,11 @@ fn identity(path: &Path) -> (PathBuf, Option<PathBuf>) {
 /// The `bin` directories below a home of environments; the home itself may be one.
 fn environments(home: &Path) -> Vec<PathBuf> {
     let mut dirs: Vec<PathBuf> = std::fs::read_dir(home)
-        .map(|entries| entries.flatten().map(|e| e.path().join("bin")).filter(|p| p.is_dir()).collect())
+        .map(|entries| {
+            // Hidden ones are being made, or are no environments.
+            let shown = entries.flatten().filter(|e| !e.file_name().as_encoded_bytes().starts_with(b"."));
+            shown.map(|e| e.path().join("bin")).filter(|p| p.is_dir()).collect()
+        })
         .unwrap_or_default();
     dirs.sort();
     if home.join("conda-meta").is_dir() {

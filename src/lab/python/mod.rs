@@ -2,12 +2,13 @@
 
 mod choose;
 mod discover;
+pub mod environment;
 mod probe;
 mod program;
 
 pub use choose::{availability, choose};
 pub use discover::{Discovery, discover};
-pub use probe::{Interpreter, Origin, Rejected};
+pub use probe::{Interpreter, Origin, Rejected, probe};
 pub use program::program;
 
 use std::collections::BTreeMap;
@@ -15,7 +16,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Packages from outside the standard library that some system uses.
-pub const PACKAGES: &[&str] = &["aiofiles", "aiohttp", "anyio", "django", "gevent", "mpire", "numpy", "trio", "uvloop"];
+pub const PACKAGES: &[&str] =
+    &["aiofiles", "aiohttp", "anyio", "cheroot", "django", "gevent", "mpire", "numpy", "trio", "uvloop"];
 
 /// Where `concmon lab setup` keeps its environments: below the user's data directory. `None` if there is neither a home nor
 /// `XDG_DATA_HOME`.
@@ -26,20 +28,24 @@ pub fn environment_home() -> Option<PathBuf> {
     Some(data.join("concmon/python"))
 }
 
-/// The absolute path of an interpreter as a user writes it: a path, or a name to be found on PATH.
+/// The absolute path of an interpreter as a user writes it: a path, a version (`3.14`, `python3.14t`) that was found, or a name on PATH.
 ///
 /// # Errors
 /// One sentence, if there is no such file.
-pub fn resolve(named: &std::path::Path) -> Result<PathBuf, String> {
-    let found = if named.components().count() == 1 && !named.exists() {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&path).map(|dir| dir.join(named)).find(|p| p.is_file())
+pub fn resolve(named: &std::path::Path, found: &Discovery) -> Result<PathBuf, String> {
+    let path = if named.components().count() == 1 && !named.exists() {
+        let name = named.to_string_lossy();
+        let version = name.strip_prefix("python").unwrap_or(&name);
+        let by_version = found.interpreters.iter().filter(|i| i.origin != Origin::Managed).find(|i| i.short() == version);
+        by_version.map(|i| i.path.clone()).or_else(|| {
+            let path = std::env::var_os("PATH").unwrap_or_default();
+            std::env::split_paths(&path).map(|dir| dir.join(named)).find(|p| p.is_file())
+        })
     } else {
         Some(named.to_owned())
     };
     // Not canonical: a link into a virtual environment is what makes it one.
-    found
-        .and_then(|p| std::path::absolute(p).ok())
+    path.and_then(|p| std::path::absolute(p).ok())
         .filter(|p| p.is_file())
         .ok_or_else(|| format!("there is no interpreter {}; `concmon lab doctor` shows those that were found", named.display()))
 }

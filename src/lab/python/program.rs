@@ -11,6 +11,8 @@ pub const WORKER_MODULE: (&str, &str) = ("concmon_lab.py", include_str!("../../.
 const SHARED: &[(&str, &str)] = &[
     WORKER_MODULE,
     ("lab_root.py", include_str!("../../../assets/python/lab_root.py")),
+    ("lab_echo_client.py", include_str!("../../../assets/python/lab_echo_client.py")),
+    ("lab_http_client.py", include_str!("../../../assets/python/lab_http_client.py")),
     ("lab_server.py", include_str!("../../../assets/python/lab_server.py")),
     ("lab_tasks.py", include_str!("../../../assets/python/lab_tasks.py")),
     ("lab_units.py", include_str!("../../../assets/python/lab_units.py")),
@@ -24,15 +26,22 @@ macro_rules! mains {
 }
 
 mains!(
+    "run_aiofiles.py",
+    "run_aiohttp.py",
+    "run_anyio.py",
     "run_async_vs_threads.py",
     "run_asyncio.py",
     "run_asyncio_files.py",
     "run_blocked_loop.py",
     "run_copy_on_write.py",
     "run_cpu_threads.py",
+    "run_django.py",
+    "run_echo.py",
     "run_fork_exec.py",
+    "run_gevent.py",
     "run_interpreter_pool_executor.py",
     "run_interpreters.py",
+    "run_mpire.py",
     "run_os_fork.py",
     "run_process.py",
     "run_process_pool_executor.py",

@@ -1,0 +1,63 @@
+"""Files with aiofiles: every operation on a file is a trip to a thread of the loop's executor and back."""
+
+import asyncio
+import os
+import threading
+import time
+
+import aiofiles
+import concmon_lab as lab
+import lab_root
+import lab_tasks
+
+
+async def write_and_read(k):
+    """What `lab_tasks.write_and_read` does, awaiting each step."""
+    path = os.path.join(os.environ["TMPDIR"], "async-%d" % k)
+    block = bytes([k % 251]) * 1024
+    async with aiofiles.open(path, "wb") as file:
+        for _ in range(lab_tasks.size(lab_root.SPEC)):
+            await file.write(block)
+    async with aiofiles.open(path, "rb") as file:
+        length = len(await file.read())
+    os.unlink(path)
+    return length
+
+
+async def run():
+    spec = lab_root.SPEC
+    results = {}
+
+    async def worker(w):
+        lab.ready(w, "async_task")
+        for k in range(w, lab_tasks.units(spec), spec["workers"]):
+            with lab.task(w, k):
+                results[k] = await write_and_read(k)
+
+    lab.phase("launch")
+    running = []
+    for w in range(spec["workers"]):
+        lab.requested(w)
+        running.append(asyncio.create_task(worker(w), name="worker-%d" % w))
+        await asyncio.sleep(0)
+    lab.phase("steady")
+    for w, task in enumerate(running):
+        await task
+        lab.exited(w)
+    threads = threading.active_count() - 1
+    lab.value("executor_threads", threads, threads)
+    begun = time.monotonic_ns()
+    lab_root.perform(0)
+    plain = time.monotonic_ns() - begun
+    begun = time.monotonic_ns()
+    await write_and_read(0)
+    awaited = time.monotonic_ns() - begun
+    lab.value("one_file_directly_ns", "%.2f ms" % (plain / 1e6), plain)
+    lab.value("one_file_with_aiofiles_ns", "%.2f ms, %.0f times as long" % (awaited / 1e6, awaited / plain), awaited)
+    await lab_root.show_loop()
+    lab.phase("teardown")
+    return results
+
+
+if __name__ == "__main__":
+    lab_root.main(lambda: asyncio.run(run()))
