@@ -39,6 +39,7 @@ pub mod columns;
 pub mod command;
 pub mod config;
 pub mod derive;
+pub mod diagnose;
 pub mod engine;
 pub mod export;
 pub mod kernel;

@@ -25,6 +25,11 @@ pub enum Layer {
         /// First line shown.
         scroll: usize,
     },
+    /// All that is wrong, scrolled; it follows the samples.
+    Diagnoses {
+        /// First line shown.
+        scroll: usize,
+    },
     /// Waiting for the letter of a quick launch.
     QuickLaunch,
     /// An explanation, scrolled.

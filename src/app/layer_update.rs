@@ -13,6 +13,9 @@ impl App {
     pub(super) fn layer_key(&mut self, key: Key) -> Vec<Effect> {
         match self.layer.take() {
             Some(Layer::Help { scroll }) => self.layer = scrolled(key, scroll).map(|scroll| Layer::Help { scroll }),
+            Some(Layer::Diagnoses { scroll }) => {
+                self.layer = scrolled(key, scroll).map(|scroll| Layer::Diagnoses { scroll });
+            }
             Some(Layer::Explain { title, lines, scroll }) => {
                 self.layer = scrolled(key, scroll).map(|scroll| Layer::Explain {
                     title,

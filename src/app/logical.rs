@@ -10,7 +10,7 @@ use crate::lab::protocol::Creation;
 use crate::lab::run::{Run, Worker};
 use crate::snapshot::ProcKey;
 
-use super::rows::{Line, RowKey};
+use super::rows::{Folded, Line, RowKey};
 
 /// Most units of one carrier that get a line each; the rest share one.
 const SHOWN_MOST: usize = 100;
@@ -54,7 +54,11 @@ fn insert_below(lines: &mut Vec<Line>, model: &Model, run: &Run, (pid, tid): (i3
     }
     let units: Vec<u32> = alive(run).filter(|w| w.tid == Some(tid)).map(|w| w.index).collect();
     if matches!(top.key, RowKey::Process(key) if folded.contains(&key)) {
-        (lines[at].parent, lines[at].folded) = (true, u32::try_from(units.len()).ok());
+        (lines[at].parent, lines[at].folded) = (
+            true,
+            // What is hidden has no process of its own to add up.
+            u32::try_from(units.len()).ok().map(|hidden| Folded { hidden, family: None }),
+        );
         return;
     }
     let childless = lines.get(at + 1).is_none_or(|next| next.depth <= top.depth);
@@ -132,7 +136,7 @@ mod tests {
 
     fn keys(lab: &LabState) -> Vec<(u16, bool, Option<String>)> {
         let model = model(&[(1, 0), (10, 1), (11, 10), (12, 1)]);
-        let mut lines = rows::build(&model, &Options { tree: true, ..Options::default() });
+        let mut lines = rows::build(&model, &Options { tree: true, ..Options::default() }).lines;
         insert(&mut lines, &model, lab, &HashSet::new());
         lines.iter().map(|l| (l.depth, l.last, describe(lab, l.key).map(|(_, words)| words))).collect()
     }

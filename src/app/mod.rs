@@ -19,8 +19,9 @@ mod update;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::columns::{Column, Row};
+use crate::columns::{Column, Row, RowRef, Value};
 use crate::derive::Model;
+use crate::diagnose::{self, Finding, Watch};
 use crate::kernel::source::Needs;
 use crate::lab::run::RunId;
 use crate::snapshot::ProcKey;
@@ -43,6 +44,8 @@ pub struct App {
     pub options: Options,
     /// Lines of the table.
     pub lines: Vec<Line>,
+    /// Of every folded line the processes of its subtree, by [`rows::Folded::family`].
+    families: Vec<Vec<u32>>,
     /// Index of the selected line.
     pub cursor: usize,
     /// First visible line.
@@ -65,6 +68,8 @@ pub struct App {
     pub events: EventsLog,
     /// Small graphs.
     pub history: History,
+    /// What is wrong as of the newest sample, gravest first.
+    pub findings: Vec<Finding>,
     /// Whether the picture is frozen.
     pub paused: bool,
     /// Whether the selected row keeps its line while others move.
@@ -73,6 +78,8 @@ pub struct App {
     pub visible_columns: Vec<&'static Column>,
     /// The row that was selected by hand; `None`: the top.
     anchor: Option<RowKey>,
+    /// Follows what may be wrong.
+    watch: Watch,
     /// A run launched from the table, whose root the cursor goes to when it appears.
     expected: Option<RunId>,
     token: u64,
@@ -87,6 +94,7 @@ impl App {
             model: None,
             visible_columns: options.columns.clone(),
             lines: Vec::new(),
+            families: Vec::new(),
             cursor: 0,
             scroll: 0,
             page: 20,
@@ -98,6 +106,8 @@ impl App {
             lab: LabView::new(options.watched),
             events: EventsLog::default(),
             history: History::default(),
+            findings: Vec::new(),
+            watch: Watch::default(),
             paused: false,
             follow: false,
             anchor: None,
@@ -122,6 +132,15 @@ impl App {
     #[must_use]
     pub fn row(&self, line: usize) -> Option<Row<'_>> {
         Row::new(self.model.as_deref()?, self.lines.get(line)?.at)
+    }
+
+    /// A line's value in a column: its row's own, or of the whole subtree that is folded into it.
+    #[must_use]
+    pub fn value<'a>(&'a self, line: &Line, row: &Row<'a>, column: &Column) -> Value<'a> {
+        match line.folded.and_then(|f| self.families.get(f.family? as usize)) {
+            Some(family) => column.folded(family.iter().filter_map(|i| Row::new(row.model, RowRef::Process(*i)))),
+            None => (column.get)(row),
+        }
     }
 
     /// The selected row.
@@ -149,6 +168,9 @@ impl App {
         if let Some(filter) = &self.options.filter {
             needs |= crate::columns::needs(filter.columns());
         }
+        if matches!(self.layer, Some(Layer::Diagnoses { .. })) {
+            needs |= diagnose::needs() - Needs::SMAPS;
+        }
         if self.options.shows_threads() {
             needs |= Needs::THREADS;
         }
@@ -158,7 +180,8 @@ impl App {
     /// What must be read of the visible rows: the columns on screen.
     #[must_use]
     pub fn needs_of_visible(&self) -> Needs {
-        crate::columns::needs(self.visible_columns.iter().copied())
+        let needs = crate::columns::needs(self.visible_columns.iter().copied());
+        if matches!(self.layer, Some(Layer::Diagnoses { .. })) { needs | diagnose::needs() } else { needs }
     }
 
     /// The processes on screen.
@@ -170,9 +193,19 @@ impl App {
                 && keys.last() != Some(&row.key())
             {
                 keys.push(row.key());
+                // What is folded into it counts in its sums.
+                let family = line.folded.and_then(|f| self.families.get(f.family? as usize));
+                let members = family.into_iter().flatten().skip(1);
+                keys.extend(members.filter_map(|i| row.model.now.processes.get(*i as usize)).map(|p| p.key));
             }
         }
         keys
+    }
+
+    /// The gravest finding about a process, for its row's badge.
+    #[must_use]
+    pub fn finding(&self, key: ProcKey) -> Option<&Finding> {
+        self.findings.iter().find(|f| f.concerns(key))
     }
 
     /// What filter, user and pids narrow the table to, in words; `None` if nothing does.

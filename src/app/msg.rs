@@ -157,6 +157,8 @@ pub enum Command {
     Threads,
     /// Kernel threads as rows.
     KernelThreads,
+    /// All that is wrong.
+    Diagnoses,
     /// Show or hide what each row waits for.
     Waits,
     /// Keep the selected row at its line.

@@ -57,12 +57,30 @@ pub struct Line {
     pub guides: u64,
     /// Whether it is the last of its siblings.
     pub last: bool,
-    /// Number of children that are hidden by folding; `None` if not folded.
-    pub folded: Option<u32>,
+    /// What is hidden by folding; `None` if not folded.
+    pub folded: Option<Folded>,
     /// Whether it has children (a fold mark is drawn).
     pub parent: bool,
     /// Whether it is here only because a descendant matches.
     pub context: bool,
+}
+
+/// A subtree folded into its top.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Folded {
+    /// Number of rows that are hidden.
+    pub hidden: u32,
+    /// Index into [`Lines::families`]; `None` if what is hidden are no processes.
+    pub family: Option<u32>,
+}
+
+/// The lines of the table.
+#[derive(Debug, Clone, Default)]
+pub struct Lines {
+    /// In order.
+    pub lines: Vec<Line>,
+    /// Of every folded line the processes of its subtree, itself first, by index into the model's.
+    pub families: Vec<Vec<u32>>,
 }
 
 impl Line {
@@ -73,7 +91,7 @@ impl Line {
 
 /// Builds the lines.
 #[must_use]
-pub fn build(model: &Model, options: &Options) -> Vec<Line> {
+pub fn build(model: &Model, options: &Options) -> Lines {
     let builder = Builder {
         model,
         options,
@@ -81,7 +99,7 @@ pub fn build(model: &Model, options: &Options) -> Vec<Line> {
         kernel_threads: options.shows_kernel_threads(),
         lineage: options.filter.as_ref().map(|f| Lineage::new(f, model)).unwrap_or_default(),
     };
-    if options.tree { builder.tree() } else { builder.list() }
+    if options.tree { builder.tree() } else { Lines { lines: builder.list(), families: Vec::new() } }
 }
 
 struct Builder<'a> {
@@ -145,7 +163,7 @@ impl Builder<'_> {
         lines.extend(keyed.into_iter().map(|(_, l)| l));
     }
 
-    fn tree(&self) -> Vec<Line> {
+    fn tree(&self) -> Lines {
         let processes = &self.model.now.processes;
         let tree = Tree::build(processes);
         let (wanted, shown) = self.wanted(&tree);
@@ -155,7 +173,7 @@ impl Builder<'_> {
                 ghosts[self.model.index_of(g.last.ppid).unwrap_or(processes.len())].push(i);
             }
         }
-        let mut walk = Walk { builder: self, tree: &tree, wanted, shown, ghosts, lines: Vec::new() };
+        let mut walk = Walk { builder: self, tree: &tree, wanted, shown, ghosts, lines: Vec::new(), families: Vec::new() };
         let roots: Vec<RowRef> = tree
             .roots()
             .iter()
@@ -164,7 +182,7 @@ impl Builder<'_> {
             .chain(walk.ghosts[processes.len()].iter().map(|g| RowRef::Ghost(*g)))
             .collect();
         walk.siblings(roots, 0, 0);
-        walk.lines
+        Lines { lines: walk.lines, families: walk.families }
     }
 
     /// Which processes match themselves, and which are shown: those and all their ancestors.
@@ -205,6 +223,7 @@ struct Walk<'a> {
     shown: Vec<bool>,
     ghosts: Vec<Vec<u32>>,
     lines: Vec<Line>,
+    families: Vec<Vec<u32>>,
 }
 
 /// Deeper trees are drawn flat from here on; a fork bomb cannot overflow the stack or the guides.
@@ -214,16 +233,25 @@ impl Walk<'_> {
     fn siblings(&mut self, mut rows: Vec<RowRef>, depth: u16, guides: u64) {
         let b = self.builder;
         if b.options.sort_in_tree {
-            let get = b.options.sort.get;
-            rows.sort_by(|x, y| match (b.row(*x), b.row(*y)) {
-                (Some(x), Some(y)) => get(&x).compare(&get(&y), b.options.descending),
-                _ => std::cmp::Ordering::Equal,
-            });
+            let mut keyed: Vec<(Value<'_>, RowRef)> = rows.iter().filter_map(|at| Some((self.sorted_by(*at)?, *at))).collect();
+            keyed.sort_by(|x, y| x.0.compare(&y.0, b.options.descending));
+            rows = keyed.into_iter().map(|(_, at)| at).collect();
         }
         let count = rows.len();
         for (n, at) in rows.into_iter().enumerate() {
             self.line(at, depth, guides, n + 1 == count);
         }
+    }
+
+    /// What the row shows in the column sorted by: a folded one the sum of its subtree.
+    fn sorted_by(&self, at: RowRef) -> Option<Value<'_>> {
+        let b = self.builder;
+        let row = b.row(at)?;
+        let folded = match at {
+            RowRef::Process(index) if b.options.folded.contains(&row.key()) => self.tree.subtree(index),
+            _ => return Some((b.options.sort.get)(&row)),
+        };
+        Some(b.options.sort.folded(folded.iter().filter_map(|i| b.row(RowRef::Process(*i)))))
     }
 
     fn line(&mut self, at: RowRef, depth: u16, guides: u64, last: bool) {
@@ -238,7 +266,10 @@ impl Walk<'_> {
         let below = self.below(index);
         line.parent = !below.is_empty();
         if self.builder.options.folded.contains(&row.key()) && line.parent {
-            line.folded = Some(to_u32(self.tree.subtree(index).len()).saturating_sub(1));
+            let family = self.tree.subtree(index);
+            line.folded =
+                Some(Folded { hidden: to_u32(family.len()).saturating_sub(1), family: Some(to_u32(self.families.len())) });
+            self.families.push(family);
             self.lines.push(line);
             return;
         }

@@ -20,6 +20,7 @@ impl App {
         if self.paused {
             return;
         }
+        self.findings = self.watch.step(&model);
         self.tagged.retain(|key| model.index_of(key.pid).is_some_and(|i| model.now.processes[i].key == *key));
         self.model = Some(model);
         self.rebuild();
@@ -51,7 +52,8 @@ impl App {
     /// Makes the lines anew and keeps the selection on its row.
     pub(super) fn rebuild(&mut self) {
         let line_on_screen = self.cursor.saturating_sub(self.scroll);
-        self.lines = self.model.as_deref().map(|m| rows::build(m, &self.options)).unwrap_or_default();
+        let built = self.model.as_deref().map(|m| rows::build(m, &self.options)).unwrap_or_default();
+        (self.lines, self.families) = (built.lines, built.families);
         if let (Some(model), true) = (self.model.as_deref(), self.options.tree) {
             logical::insert(&mut self.lines, model, &self.lab.state, &self.options.folded);
         }

@@ -1,1 +1,97 @@
+use std::sync::Arc;
 
+use super::key::{Code, Key};
+use super::layer::Layer;
+use super::msg::{Effect, Msg};
+use super::options::Options;
+use super::*;
+use crate::columns::{self, Value};
+use crate::derive::{Deriver, test_process, test_snapshot};
+use crate::query::SavedFilters;
+use crate::snapshot::{Comm, Exact};
+
+/// 1 init with 10 a, of 11 b and 12 b; and 20 c.
+fn app() -> App {
+    let member = |pid, ppid, name: &str, pss| {
+        let mut p = test_process(pid, ppid, 5);
+        p.leader.comm = Comm::new(name.as_bytes());
+        p.exact = Some(Arc::new(Exact { pss_bytes: Some(pss), ..Exact::default() }));
+        p
+    };
+    let processes = vec![
+        member(1, 0, "init", 1),
+        member(10, 1, "a", 10),
+        member(11, 10, "b", 20),
+        member(12, 10, "b", 30),
+        member(20, 1, "c", 40),
+    ];
+    let saved = SavedFilters::new([("workers".to_owned(), "comm=b".to_owned())]).unwrap();
+    let mut app = App::new(Options { tree: true, saved_filters: saved, ..Options::default() });
+    app.update(Msg::Sample(Arc::new(Deriver::new(0).step(test_snapshot(1, processes)))));
+    app
+}
+
+fn type_in(app: &mut App, text: &str) {
+    for c in text.chars() {
+        app.update(Msg::Key(Key::char(c)));
+    }
+}
+
+fn pids(app: &App) -> Vec<(i32, bool)> {
+    (0..app.lines.len()).filter_map(|i| Some((app.row(i)?.key().pid, app.lines[i].context))).collect()
+}
+
+#[test]
+fn a_filter_in_the_tree_keeps_the_ancestors_of_what_matches() {
+    let mut app = app();
+    app.update(Msg::Key(Key::f(4)));
+    type_in(&mut app, "@work");
+    app.update(Msg::Key(Key::plain(Code::Tab)));
+    assert!(matches!(&app.layer, Some(Layer::Input(input)) if input.text == "@workers"), "{:?}", app.layer);
+    let effects = app.update(Msg::Key(Key::plain(Code::Enter)));
+    assert_eq!(effects, [Effect::Resample], "what it reads must be known of all");
+    assert_eq!(pids(&app), [(1, true), (10, true), (11, false), (12, false)]);
+    assert_eq!(app.banner().as_deref(), Some("@workers"));
+    app.update(Msg::Key(Key::plain(Code::Esc)));
+    assert_eq!(app.banner(), None);
+    assert_eq!(pids(&app).len(), 5);
+}
+
+#[test]
+fn a_mistake_keeps_the_input_open_and_the_old_rows() {
+    let mut app = app();
+    app.update(Msg::Key(Key::f(4)));
+    type_in(&mut app, "comm=b and cpuu>");
+    assert!(matches!(&app.layer, Some(Layer::Input(input)) if input.error.as_ref().is_some_and(|e| e.0 == 11)));
+    app.update(Msg::Key(Key::plain(Code::Enter)));
+    assert!(matches!(&app.layer, Some(Layer::Input(_))));
+    assert_eq!(pids(&app).len(), 5);
+}
+
+#[test]
+fn a_folded_row_shows_and_sorts_by_the_sum_of_its_subtree() {
+    let mut app = app();
+    let pss = columns::find("pss").unwrap();
+    app.options.sort_by(pss);
+    app.rebuild();
+    assert_eq!(pids(&app).iter().map(|p| p.0).collect::<Vec<_>>(), [1, 20, 10, 12, 11], "40 before 10");
+    let key = app.row(2).unwrap().key();
+    app.options.folded.insert(key);
+    app.rebuild();
+    assert_eq!(pids(&app).iter().map(|p| p.0).collect::<Vec<_>>(), [1, 10, 20], "10+20+30 before 40");
+    let shown = |line: usize| app.value(&app.lines[line], &app.row(line).unwrap(), pss);
+    assert_eq!(shown(1), Value::Bytes(60));
+    assert_eq!(shown(2), Value::Bytes(40));
+    let keys: Vec<i32> = app.visible_keys().iter().map(|k| k.pid).collect();
+    assert_eq!(keys, [1, 10, 11, 12, 20], "what is folded is measured too");
+}
+
+#[test]
+fn waits_come_and_go_before_the_command() {
+    let mut app = app();
+    app.update(Msg::Key(Key::char('W')));
+    let ids: Vec<&str> = app.options.columns.iter().map(|c| c.id).collect();
+    assert_eq!(&ids[ids.len() - 2..], ["wait", "command"]);
+    app.update(Msg::Key(Key::char('W')));
+    assert!(!app.options.columns.iter().any(|c| c.id == "wait"));
+}

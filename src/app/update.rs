@@ -145,6 +145,10 @@ impl App {
             Command::ToggleFold | Command::Fold | Command::Unfold | Command::FoldAll => self.fold_command(command),
             Command::SortBy(id) => return columns::find(id).map(|c| self.sort_by(c)).unwrap_or_default(),
             Command::Tree | Command::Invert | Command::Threads | Command::KernelThreads => return self.toggle(command),
+            Command::Diagnoses => {
+                self.layer = Some(Layer::Diagnoses { scroll: 0 });
+                return vec![Effect::Resample];
+            }
             Command::Waits => return self.toggle_column("wait"),
             Command::Follow => self.toggle_follow(),
             Command::Pause => return self.toggle_pause(),

@@ -2,12 +2,14 @@
 //!
 //! To add a column: one entry in [`COLUMNS`] (and a parser in `kernel::parse` only if the kernel datum is new).
 
+mod fold;
 mod format;
 mod get;
 mod registry;
 mod row;
 mod value;
 
+pub use fold::Fold;
 pub use format::{bytes, count, duration, percent, rate};
 pub use registry::{COLUMNS, DEFAULT};
 pub use row::{Row, RowRef};
@@ -67,6 +69,8 @@ pub struct Column {
     pub order: Order,
     /// How important it is where there is little room: 0 always stays, larger steps back earlier.
     pub rank: u8,
+    /// How a folded subtree's values become one.
+    pub fold: Fold,
     /// The value of a row.
     pub get: for<'a> fn(&Row<'a>) -> Value<'a>,
 }

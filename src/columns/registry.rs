@@ -8,7 +8,7 @@ use super::get::{
     command, cpu_since_start, cpu_time, elapsed, memory_percent, policy, priority, rated, run_wait, shared, sleep_percent, smaps,
     spawned_by, start_method, syscall, total, tty, wait, wchan,
 };
-use super::{Align, Column, Order, Scope, Unknown, Value};
+use super::{Align, Column, Fold, Order, Scope, Unknown, Value};
 
 /// The columns shown if the config names none, in display order.
 pub const DEFAULT: &[&str] = &[
@@ -28,6 +28,7 @@ const BASE: Column = Column {
     width: 7,
     order: Order::Descending,
     rank: 50,
+    fold: Fold::Own,
     get: |_| Value::Unknown(Unknown::NotApplicable),
 };
 
@@ -281,6 +282,7 @@ pub const COLUMNS: &[Column] = &[
         needs: Needs::SMAPS,
         scope: Scope::Process,
         width: 5,
+        fold: Fold::Sum,
         get: |r| smaps(r, |e| e.pss_bytes),
         ..BASE
     },
@@ -293,6 +295,7 @@ pub const COLUMNS: &[Column] = &[
         needs: Needs::SMAPS,
         scope: Scope::Process,
         width: 5,
+        fold: Fold::Sum,
         get: |r| smaps(r, |e| e.uss_bytes),
         ..BASE
     },
@@ -316,6 +319,7 @@ pub const COLUMNS: &[Column] = &[
         source: SCHEDSTAT,
         width: 5,
         rank: 0,
+        fold: Fold::Sum,
         get: |r| rated(r, r.rates.cpu_percent, Value::Percent),
         ..BASE
     },
@@ -328,6 +332,7 @@ pub const COLUMNS: &[Column] = &[
         needs: Needs::SCHEDSTAT,
         width: 8,
         rank: 45,
+        fold: Fold::Sum,
         get: |r| run_wait(r),
         ..BASE
     },
@@ -339,6 +344,7 @@ pub const COLUMNS: &[Column] = &[
         source: SCHEDSTAT,
         needs: Needs::SCHEDSTAT,
         width: 5,
+        fold: Fold::Sum,
         get: |r| rated(r, r.rates.wait_percent, Value::Percent),
         ..BASE
     },
@@ -360,6 +366,7 @@ pub const COLUMNS: &[Column] = &[
         unit: "percent",
         source: "/proc/PID/stat field 14",
         width: 5,
+        fold: Fold::Sum,
         get: |r| rated(r, r.rates.user_percent, Value::Percent),
         ..BASE
     },
@@ -370,6 +377,7 @@ pub const COLUMNS: &[Column] = &[
         unit: "percent",
         source: "/proc/PID/stat field 15",
         width: 5,
+        fold: Fold::Sum,
         get: |r| rated(r, r.rates.system_percent, Value::Percent),
         ..BASE
     },
@@ -403,6 +411,7 @@ pub const COLUMNS: &[Column] = &[
         source: "/proc/PID/stat fields 14, 15",
         width: 8,
         rank: 35,
+        fold: Fold::Sum,
         get: |r| cpu_time(r),
         ..BASE
     },
@@ -424,6 +433,7 @@ pub const COLUMNS: &[Column] = &[
         scope: Scope::Process,
         width: 4,
         rank: 40,
+        fold: Fold::Sum,
         get: |r| shared(r, r.process.nlwp.map(u64::from), Value::Count),
         ..BASE
     },
@@ -435,6 +445,7 @@ pub const COLUMNS: &[Column] = &[
         source: "/proc/PID/task/TID/status voluntary_ctxt_switches",
         needs: Needs::SWITCHES,
         width: 6,
+        fold: Fold::Sum,
         get: |r| rated(r, r.rates.voluntary_per_s, Value::Rate),
         ..BASE
     },
@@ -446,6 +457,7 @@ pub const COLUMNS: &[Column] = &[
         source: "/proc/PID/task/TID/status nonvoluntary_ctxt_switches",
         needs: Needs::SWITCHES,
         width: 6,
+        fold: Fold::Sum,
         get: |r| rated(r, r.rates.involuntary_per_s, Value::Rate),
         ..BASE
     },
@@ -455,6 +467,7 @@ pub const COLUMNS: &[Column] = &[
         description: "Voluntary context switches since the start.",
         source: "/proc/PID/task/TID/status voluntary_ctxt_switches",
         needs: Needs::SWITCHES,
+        fold: Fold::Sum,
         get: |r| total(r, r.face().voluntary_switches, r.process.voluntary_switches, Value::Count),
         ..BASE
     },
@@ -464,6 +477,7 @@ pub const COLUMNS: &[Column] = &[
         description: "Involuntary context switches since the start.",
         source: "/proc/PID/task/TID/status nonvoluntary_ctxt_switches",
         needs: Needs::SWITCHES,
+        fold: Fold::Sum,
         get: |r| total(r, r.face().involuntary_switches, r.process.involuntary_switches, Value::Count),
         ..BASE
     },
@@ -474,6 +488,7 @@ pub const COLUMNS: &[Column] = &[
         unit: "per_s",
         source: "/proc/PID/stat field 10",
         width: 6,
+        fold: Fold::Sum,
         get: |r| rated(r, r.rates.minor_per_s, Value::Rate),
         ..BASE
     },
@@ -484,6 +499,7 @@ pub const COLUMNS: &[Column] = &[
         unit: "per_s",
         source: "/proc/PID/stat field 12",
         width: 6,
+        fold: Fold::Sum,
         get: |r| rated(r, r.rates.major_per_s, Value::Rate),
         ..BASE
     },
@@ -492,6 +508,7 @@ pub const COLUMNS: &[Column] = &[
         title: "MINFLT",
         description: "Minor page faults since the start.",
         source: STAT,
+        fold: Fold::Sum,
         get: |r| total(r, r.face().minor_faults, r.process.minor_faults, Value::Count),
         ..BASE
     },
@@ -500,6 +517,7 @@ pub const COLUMNS: &[Column] = &[
         title: "MAJFLT",
         description: "Major page faults since the start.",
         source: TASK_STAT,
+        fold: Fold::Sum,
         get: |r| total(r, r.face().major_faults, r.process.major_faults, Value::Count),
         ..BASE
     },
@@ -524,6 +542,7 @@ pub const COLUMNS: &[Column] = &[
         needs: Needs::SMAPS,
         scope: Scope::Process,
         width: 5,
+        fold: Fold::Sum,
         get: |r| smaps(r, |e| e.private_dirty_bytes),
         ..BASE
     },
@@ -536,6 +555,7 @@ pub const COLUMNS: &[Column] = &[
         needs: Needs::IO,
         scope: Scope::Process,
         width: 6,
+        fold: Fold::Sum,
         get: |r| {
             if r.is_task() {
                 Value::Unknown(Unknown::NotApplicable)
@@ -553,6 +573,7 @@ pub const COLUMNS: &[Column] = &[
         source: "/proc/PID/io write_bytes",
         needs: Needs::IO,
         scope: Scope::Process,
+        fold: Fold::Sum,
         get: |r| {
             if r.is_task() {
                 Value::Unknown(Unknown::NotApplicable)
@@ -570,6 +591,7 @@ pub const COLUMNS: &[Column] = &[
         needs: Needs::FDS,
         scope: Scope::Process,
         width: 5,
+        fold: Fold::Sum,
         get: |r| shared(r, r.process.exact.as_ref().and_then(|e| e.fds).map(u64::from), Value::Count),
         ..BASE
     },

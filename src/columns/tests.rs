@@ -79,3 +79,29 @@ fn json_keys_carry_the_unit_once() {
     assert_eq!(key("rss").as_deref(), Some("rss_bytes"));
     assert_eq!(key("pid").as_deref(), Some("pid"));
 }
+
+#[test]
+fn a_folded_subtree_adds_up_what_adds_up_and_nothing_else() {
+    let member = |pid, rss: u64, pss: Option<u64>| {
+        let mut p = crate::derive::test_process(pid, 1, 5);
+        p.rss_bytes = Some(rss);
+        p.nlwp = Some(2);
+        p.exact = Some(std::sync::Arc::new(crate::snapshot::Exact { pss_bytes: pss, ..Default::default() }));
+        p
+    };
+    let folded = |id: &str, processes: Vec<crate::snapshot::ProcessSample>| {
+        let n = u32::try_from(processes.len()).unwrap();
+        let model = crate::derive::Deriver::new(0).step(crate::derive::test_snapshot(1, processes));
+        let value = find(id).unwrap().folded((0..n).map(|i| Row::new(&model, RowRef::Process(i)).unwrap()));
+        value.number().ok_or(format!("{value:?}"))
+    };
+    let family = |last| vec![member(7, 100, Some(10)), member(8, 100, Some(5)), member(9, 100, last)];
+    assert_eq!(folded("pss", family(Some(5))), Ok(20.0));
+    assert_eq!(folded("nlwp", family(Some(5))), Ok(6.0));
+    assert_eq!(folded("rss", family(Some(5))), Ok(100.0), "shared pages would count again and again");
+    assert_eq!(folded("pss", family(None)), Err("Unknown(NotRead)".into()), "one unknown part, no sum");
+    let mut zombie = family(None);
+    zombie[2].kernel_thread = true;
+    assert_eq!(folded("pss", zombie), Ok(15.0), "what it cannot have adds nothing");
+    assert_eq!(folded("comm", family(None)), Err("Text([116, 101, 115, 116])".into()), "words are the top's own");
+}

@@ -9,6 +9,7 @@ use crate::app::actions::{ACTIONS, Context};
 use crate::app::lab_view::output_lines;
 use crate::app::layer::{Layer, Menu, MenuKind, SignalDialog};
 use crate::columns::COLUMNS;
+use crate::diagnose::DIAGNOSES;
 use crate::lab::catalog::SYSTEMS;
 use crate::text::{self, Charset};
 
@@ -21,6 +22,7 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     match &app.layer {
         Some(Layer::Help { scroll }) => texts(app, "Help", &help(), *scroll, theme, area, buffer),
         Some(Layer::Explain { title, lines, scroll }) => texts(app, title, lines, *scroll, theme, area, buffer),
+        Some(Layer::Diagnoses { scroll }) => texts(app, "Diagnoses", &diagnoses(app), *scroll, theme, area, buffer),
         Some(Layer::Output { scroll }) => output(app, *scroll, theme, area, buffer),
         Some(Layer::Signal(dialog)) => signal(app, dialog, theme, area, buffer),
         Some(Layer::Menu(menu)) => draw_menu(app, menu, theme, area, buffer),
@@ -116,6 +118,36 @@ fn output(app: &App, scroll: usize, theme: &Theme, area: Rect, buffer: &mut Buff
     };
     let lines: Vec<String> = lines.iter().map(|l| text::sanitize_str(l, charset).into_owned()).collect();
     texts(app, &title, &lines, scroll, theme, area, buffer);
+}
+
+/// Every finding with its evidence and advice; below them what was looked for.
+#[must_use]
+pub fn diagnoses(app: &App) -> Vec<String> {
+    let charset = Charset::from_unicode(app.options.unicode);
+    let now_ns = app.model.as_ref().map_or(0, |m| m.now.taken_ns);
+    let mut lines = Vec::new();
+    let mut heading = "";
+    for finding in &app.findings {
+        if heading != finding.diagnosis.title {
+            heading = finding.diagnosis.title;
+            lines.push(format!("{heading}: {}", finding.diagnosis.description));
+        }
+        let seconds = now_ns.saturating_sub(finding.since_ns) / 1_000_000_000;
+        let seen = if seconds > 0 { format!(" (seen for {seconds} s)") } else { String::new() };
+        lines.push(format!("  {}{seen}", text::sanitize_str(&finding.evidence, charset)));
+        lines.push(format!("    {}", text::sanitize_str(&finding.advice, charset)));
+        lines.push(String::new());
+    }
+    if lines.is_empty() {
+        lines.push("Nothing wrong is seen.".into());
+        lines.push(String::new());
+    }
+    lines.push("Looked for".into());
+    for diagnosis in DIAGNOSES {
+        lines.push(format!("  {}: {}", diagnosis.title, diagnosis.description));
+    }
+    lines.push("  Memory is compared where PSS is known: of the processes on screen.".into());
+    lines
 }
 
 /// Help from the table of actions and the registry of columns.

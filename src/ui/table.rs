@@ -183,7 +183,7 @@ impl RowPainter<'_> {
     }
 
     fn cell(&mut self, slot: &Slot, pen: &mut Pen<'_>) {
-        let value = (slot.column.get)(&self.row);
+        let value = self.app.value(self.entry, &self.row, slot.column);
         let width = slot.width;
         let charset = self.charset();
         if slot.column.id == "command" {
@@ -239,9 +239,21 @@ impl RowPainter<'_> {
         }
     }
 
+    /// What is wrong with the row's process in a few words, for the end of the command; empty if nothing is known to be.
+    fn badge(&self, width: u16) -> String {
+        let finding = self.app.finding(self.row.key()).filter(|_| !self.row.is_task() && self.row.ghost.is_none());
+        let Some(finding) = finding else { return String::new() };
+        let mark = if self.app.options.unicode { "⚠" } else { "!" };
+        let text = format!(" {mark} {}", finding.diagnosis.badge);
+        // Where there is little room, the mark alone: the screen of all diagnoses tells the rest.
+        if text::width(&text) + 12 > usize::from(width) { format!(" {mark}") } else { text }
+    }
+
     /// Guides of the tree, fold mark, then the words, scrolled sideways.
     fn command(&mut self, value: &Value<'_>, width: u16, pen: &mut Pen<'_>) {
         let end = pen.x().saturating_add(width);
+        let badge = self.badge(width);
+        let end = end.saturating_sub(u16::try_from(text::width(&badge)).unwrap_or(0));
         let unicode = self.app.options.unicode;
         if self.app.options.tree {
             self.guides(pen, unicode);
@@ -263,8 +275,11 @@ impl RowPainter<'_> {
             pen.put(&shown[name_end.0..name_end.1], style.add_modifier(Modifier::BOLD));
             pen.put(&shown[name_end.1..], style);
         }
-        if let Some(n) = self.entry.folded {
-            pen.put(&format!("  (+{n})"), self.theme.accent);
+        if let Some(folded) = self.entry.folded {
+            pen.put(&format!("  (+{})", folded.hidden), self.theme.accent);
+        }
+        if !badge.is_empty() {
+            pen.to(end).put(&badge, self.theme.warn);
         }
     }
 

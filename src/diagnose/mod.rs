@@ -1,0 +1,192 @@
+//! What is wrong with the processes at hand: each [`Diagnosis`] looks at a model and tells its findings, one line of evidence and one
+//! of advice each. Pure; a diagnosis says nothing where what it needs was not read.
+//!
+//! To add one: a file with a `pub(super) const DIAGNOSIS`, and its line in [`DIAGNOSES`].
+
+mod fork_threads;
+mod never_blocks;
+mod orphans;
+mod overcount;
+mod oversubscribed;
+mod stopped;
+mod zombies;
+
+use std::collections::HashMap;
+
+use crate::derive::{Model, StartMethod, Tree};
+use crate::kernel::source::Needs;
+use crate::snapshot::{EventKind, EventTier, LifecycleEvent, ProcKey, ProcessSample, State};
+
+/// One kind of trouble.
+#[derive(Debug)]
+pub struct Diagnosis {
+    /// Unique name.
+    pub id: &'static str,
+    /// A few words.
+    pub title: &'static str,
+    /// Two or three words for the row's badge.
+    pub badge: &'static str,
+    /// What it means, one sentence.
+    pub description: &'static str,
+    /// What must have been read for it.
+    pub needs: Needs,
+    /// How long it must hold before it is told: what passes by itself is no trouble. Nanoseconds.
+    pub after_ns: u64,
+    /// Finds them.
+    check: fn(&Scene<'_>) -> Vec<Suspicion>,
+}
+
+impl PartialEq for Diagnosis {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for Diagnosis {}
+
+/// Every diagnosis, gravest first.
+pub const DIAGNOSES: &[Diagnosis] = &[
+    zombies::DIAGNOSIS,
+    fork_threads::DIAGNOSIS,
+    orphans::DIAGNOSIS,
+    oversubscribed::DIAGNOSIS,
+    never_blocks::DIAGNOSIS,
+    stopped::DIAGNOSIS,
+    overcount::DIAGNOSIS,
+];
+
+/// What all diagnoses need together.
+#[must_use]
+pub fn needs() -> Needs {
+    DIAGNOSES.iter().fold(Needs::empty(), |all, d| all | d.needs)
+}
+
+/// What a diagnosis sees in one model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Suspicion {
+    about: ProcKey,
+    /// Others concerned, ascending pid.
+    others: Vec<ProcKey>,
+    evidence: String,
+    advice: String,
+}
+
+/// A suspicion that has held long enough.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What kind.
+    pub diagnosis: &'static Diagnosis,
+    /// Whom to look at: the guilty one if there is one.
+    pub about: ProcKey,
+    /// Others concerned.
+    pub others: Vec<ProcKey>,
+    /// What was measured, one line. May hold names of processes as they are: sanitise before drawing.
+    pub evidence: String,
+    /// What to do, one line.
+    pub advice: String,
+    /// Since when it has been seen, `CLOCK_BOOTTIME` nanoseconds.
+    pub since_ns: u64,
+}
+
+impl Finding {
+    /// Whether the row of this process carries the badge.
+    #[must_use]
+    pub fn concerns(&self, key: ProcKey) -> bool {
+        self.about == key || self.others.binary_search(&key).is_ok()
+    }
+}
+
+/// What the checks look at.
+struct Scene<'a> {
+    model: &'a Model,
+    tree: Tree,
+    /// Children forked by a process of several threads that have not replaced their program since.
+    threaded_forks: &'a HashMap<ProcKey, ThreadedFork>,
+}
+
+/// A fork seen in the event stream.
+#[derive(Debug, Clone, Copy)]
+struct ThreadedFork {
+    parent_pid: i32,
+    threads: u32,
+}
+
+impl Scene<'_> {
+    fn processes(&self) -> &[ProcessSample] {
+        &self.model.now.processes
+    }
+
+    /// Number of CPUs, if known.
+    fn cpus(&self) -> Option<usize> {
+        Some(self.model.now.host.cpus.len()).filter(|n| *n > 0)
+    }
+}
+
+/// Follows suspicions across models until they are findings.
+#[derive(Debug, Default)]
+pub struct Watch {
+    since: HashMap<(&'static str, ProcKey), u64>,
+    threaded_forks: HashMap<ProcKey, ThreadedFork>,
+}
+
+impl Watch {
+    /// What is wrong as of this model, gravest first, then by pid.
+    pub fn step(&mut self, model: &Model) -> Vec<Finding> {
+        self.remember_forks(model);
+        let now_ns = model.now.taken_ns;
+        let scene = Scene { model, tree: Tree::build(&model.now.processes), threaded_forks: &self.threaded_forks };
+        let mut since = HashMap::new();
+        let mut findings = Vec::new();
+        for diagnosis in DIAGNOSES {
+            let mut seen = (diagnosis.check)(&scene);
+            seen.sort_by_key(|s| s.about);
+            for Suspicion { about, mut others, evidence, advice } in seen {
+                let first = *self.since.get(&(diagnosis.id, about)).unwrap_or(&now_ns);
+                since.insert((diagnosis.id, about), first);
+                if now_ns.saturating_sub(first) >= diagnosis.after_ns {
+                    others.sort_unstable();
+                    findings.push(Finding { diagnosis, about, others, evidence, advice, since_ns: first });
+                }
+            }
+        }
+        self.since = since;
+        findings
+    }
+
+    /// Forks of processes with several threads, as the events of this sample tell them; forgotten when the child ends or execs.
+    fn remember_forks(&mut self, model: &Model) {
+        // Without the kernel's own stream nobody knows which came first, the fork or the threads.
+        let events = if model.now.report.events == EventTier::Connector { model.now.events.as_slice() } else { &[] };
+        for (at, event) in events.iter().enumerate() {
+            let EventKind::Fork { parent_tgid, child_tid, child_tgid, .. } = event.kind else { continue };
+            if child_tid != child_tgid {
+                continue;
+            }
+            // Threads that were started after the fork were not there yet; those that ended since are not known: at least so many.
+            let later = |e: &LifecycleEvent| matches!(e.kind, EventKind::Fork { child_tid, child_tgid, .. } if child_tgid == parent_tgid && child_tid != child_tgid);
+            let started = u32::try_from(events[at + 1..].iter().filter(|e| later(e)).count()).unwrap_or(u32::MAX);
+            let now = model.process(parent_tgid).and_then(|p| p.nlwp);
+            let threads = now.map(|n| n.saturating_sub(started)).filter(|n| *n > 1);
+            if let (Some(threads), Some(child)) = (threads, model.process(child_tgid)) {
+                self.threaded_forks.insert(child.key, ThreadedFork { parent_pid: parent_tgid, threads });
+            }
+        }
+        self.threaded_forks.retain(|child, _| {
+            let alive = model.process(child.pid).is_some_and(|p| p.key == *child && p.leader.state != State::ZOMBIE);
+            alive && model.lifecycle.birth(*child).is_some_and(|b| b.method == StartMethod::Fork)
+        });
+    }
+}
+
+/// The process's name, any bytes as they are.
+fn name(process: &ProcessSample) -> String {
+    String::from_utf8_lossy(process.leader.comm.as_bytes()).into_owned()
+}
+
+/// `1 child`, `3 children`.
+fn counted(n: usize, one: &str, many: &str) -> String {
+    if n == 1 { format!("1 {one}") } else { format!("{n} {many}") }
+}
+
+#[cfg(test)]
+mod tests;

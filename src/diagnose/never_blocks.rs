@@ -1,0 +1,61 @@
+//! A thread that keeps a CPU to itself and never blocks.
+
+use super::{Diagnosis, Scene, Suspicion, name};
+use crate::derive::Rates;
+use crate::kernel::source::Needs;
+use crate::snapshot::TaskSample;
+
+pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
+    id: "never_blocks",
+    title: "A thread that never blocks",
+    badge: "spins?",
+    description: "It takes a whole CPU and was never seen to wait for anything: it computes, or it spins.",
+    needs: Needs::THREADS.union(Needs::SCHEDSTAT).union(Needs::SWITCHES),
+    after_ns: 10_000_000_000,
+    check,
+};
+
+/// Share of a CPU it used or wanted, percent.
+const BUSY_PERCENT: f32 = 95.0;
+/// Waiting less often than once in two seconds.
+const VOLUNTARY_PER_S: f32 = 0.5;
+
+fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
+    let model = scene.model;
+    let mut found = Vec::new();
+    for (process, rates) in model.now.processes.iter().zip(&model.process_rates) {
+        let range = process.tasks.start as usize..process.tasks.end as usize;
+        let tasks = model.now.tasks.get(range.clone()).unwrap_or_default();
+        let busy = if tasks.is_empty() && process.nlwp == Some(1) {
+            vec![(&process.leader, rates)]
+        } else {
+            tasks.iter().zip(model.task_rates.get(range).unwrap_or_default()).collect()
+        };
+        let busy: Vec<(&TaskSample, &Rates)> = busy.into_iter().filter(|(_, r)| never_blocks(r)).collect();
+        let Some((task, rates)) = busy.first() else { continue };
+        let pid = process.key.pid;
+        let who = if busy.len() == 1 { format!("thread {}", task.tid) } else { format!("{} threads", busy.len()) };
+        let kernel = rates.system_percent.zip(rates.cpu_percent).is_some_and(|(system, cpu)| system > cpu / 2.0);
+        found.push(Suspicion {
+            about: process.key,
+            others: Vec::new(),
+            evidence: format!(
+                "{} ({pid}): {who} at {:.0}% of a CPU, mostly in {}, blocking less than once in 2 s",
+                name(process),
+                rates.cpu_percent.unwrap_or_default(),
+                if kernel { "the kernel" } else { "its own code" }
+            ),
+            advice: if kernel {
+                format!("it calls the kernel in a loop: strace -c -p {pid} tells what; nonblocking calls want a poll before them")
+            } else {
+                format!("work or a loop without a wait: perf top -p {pid} (py-spy dump --pid {pid} for Python) tells where")
+            },
+        });
+    }
+    found
+}
+
+fn never_blocks(rates: &Rates) -> bool {
+    let wanted = rates.cpu_percent.map(|cpu| cpu + rates.wait_percent.unwrap_or(0.0));
+    wanted.is_some_and(|w| w >= BUSY_PERCENT) && rates.voluntary_per_s.is_some_and(|v| v < VOLUNTARY_PER_S)
+}

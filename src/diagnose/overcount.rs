@@ -1,0 +1,62 @@
+//! A family whose resident sizes count shared pages again and again.
+
+use super::{Diagnosis, Scene, Suspicion, name};
+use crate::columns;
+use crate::kernel::source::Needs;
+
+pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
+    id: "overcount",
+    title: "Memory counted more than once",
+    badge: "RES overcounts",
+    description: "The resident sizes of a family add up to far more than it holds: they share pages.",
+    needs: Needs::SMAPS,
+    after_ns: 0,
+    check,
+};
+
+const LEAST_PROCESSES: usize = 3;
+const LEAST_BYTES: u64 = 64 << 20;
+
+fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
+    let processes = scene.processes();
+    let mut found: Vec<Suspicion> = Vec::new();
+    for (index, top) in (0u32..).zip(processes) {
+        // The top of a family: its own parent has another name.
+        let inner = scene.tree.parent[index as usize].is_some_and(|p| processes[p as usize].leader.comm == top.leader.comm);
+        if inner || scene.tree.children(index).len() + 1 < LEAST_PROCESSES || top.exact.is_none() {
+            continue;
+        }
+        let family = scene.tree.subtree(index);
+        let sum = |get: &dyn Fn(u32) -> Option<u64>| family.iter().map(|i| get(*i)).sum::<Option<u64>>();
+        let exact = |i: u32| processes[i as usize].exact.as_deref();
+        // Known of all or not at all: a sum that leaves some out would be another number.
+        let (Some(rss), Some(pss), Some(uss)) =
+            (sum(&|i| processes[i as usize].rss_bytes), sum(&|i| exact(i)?.pss_bytes), sum(&|i| exact(i)?.uss_bytes))
+        else {
+            continue;
+        };
+        if rss < LEAST_BYTES || rss < pss.saturating_mul(2) || pss == 0 {
+            continue;
+        }
+        let shown = |n: u64| {
+            let mut text = String::new();
+            columns::bytes(&mut text, n);
+            text
+        };
+        found.push(Suspicion {
+            about: top.key,
+            others: Vec::new(),
+            evidence: format!(
+                "{} ({}) and {} below it: RES adds up to {}, they hold {} (PSS), {:.1}x less",
+                name(top),
+                top.key.pid,
+                family.len() - 1,
+                shown(rss),
+                shown(pss),
+                rss as f64 / pss as f64
+            ),
+            advice: format!("plan with PSS; ending all of them frees at least {} (USS)", shown(uss)),
+        });
+    }
+    found
+}

@@ -1,0 +1,36 @@
+//! Stopped by a signal and not continued.
+
+use super::{Diagnosis, Scene, Suspicion, name};
+use crate::columns;
+use crate::kernel::source::Needs;
+use crate::snapshot::State;
+
+pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
+    id: "stopped",
+    title: "Stopped by a signal",
+    badge: "stopped",
+    description: "It does not run, yet keeps its memory, locks and connections until SIGCONT.",
+    needs: Needs::empty(),
+    after_ns: 3_000_000_000,
+    check,
+};
+
+fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
+    let stopped = scene.processes().iter().filter(|p| p.leader.state == State::STOPPED);
+    stopped
+        .map(|p| {
+            let pid = p.key.pid;
+            let mut kept = String::new();
+            if let Some(rss) = p.rss_bytes {
+                kept.push_str(" and keeps ");
+                columns::bytes(&mut kept, rss);
+            }
+            Suspicion {
+                about: p.key,
+                others: Vec::new(),
+                evidence: format!("{} ({pid}) was stopped by a signal{kept}", name(p)),
+                advice: format!("kill -CONT {pid} lets it go on; a job of a shell comes back with fg"),
+            }
+        })
+        .collect()
+}

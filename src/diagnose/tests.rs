@@ -1,0 +1,203 @@
+use super::*;
+use crate::derive::{Deriver, test_process, test_snapshot};
+use crate::snapshot::{CpuTimes, Exact, LifecycleEvent, Snapshot, State};
+use std::sync::Arc;
+
+const S: u64 = 1_000_000_000;
+
+/// Steps through snapshots; findings after the last.
+fn findings(snapshots: Vec<Snapshot>) -> Vec<Finding> {
+    let (mut deriver, mut watch) = (Deriver::new(0), Watch::default());
+    let mut last = Vec::new();
+    for mut snapshot in snapshots {
+        snapshot.host.cpus = vec![(0, CpuTimes::default()), (1, CpuTimes::default())];
+        last = watch.step(&deriver.step(snapshot));
+    }
+    last
+}
+
+/// The same processes at each of these seconds.
+fn held(processes: &[ProcessSample], seconds: std::ops::Range<u64>) -> Vec<Snapshot> {
+    seconds.map(|s| test_snapshot(s * S, processes.to_vec())).collect()
+}
+
+fn said(found: &[Finding]) -> Vec<(&'static str, i32)> {
+    found.iter().map(|f| (f.diagnosis.id, f.about.pid)).collect()
+}
+
+fn with_state(mut p: ProcessSample, state: State) -> ProcessSample {
+    p.leader.state = state;
+    p
+}
+
+#[test]
+fn the_registry_is_sound() {
+    let mut ids: Vec<&str> = DIAGNOSES.iter().map(|d| d.id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), DIAGNOSES.len());
+    for d in DIAGNOSES {
+        assert!(d.description.ends_with('.') || d.description.ends_with(")."), "{}", d.id);
+        assert!(!d.title.is_empty() && d.badge.len() <= 14, "{}", d.id);
+    }
+}
+
+#[test]
+fn a_healthy_machine_has_no_findings() {
+    assert_eq!(findings(held(&[test_process(1, 0, 0), test_process(7, 1, 5)], 1..20)), []);
+}
+
+#[test]
+fn zombies_are_the_parents_fault_once_they_stay() {
+    let zombie = |pid| with_state(test_process(pid, 7, 9), State::ZOMBIE);
+    let all = [test_process(1, 0, 0), test_process(7, 1, 5), zombie(8), zombie(9)];
+    assert_eq!(findings(held(&all, 1..3)), [], "one that is about to be reaped is no trouble");
+    let found = findings(held(&all, 1..5));
+    assert_eq!(said(&found), [("zombies", 7)]);
+    assert_eq!(found[0].evidence, "test (7) has 2 ended children it does not reap: 8, 9");
+    assert!(found[0].concerns(all[2].key) && found[0].concerns(all[1].key) && !found[0].concerns(all[0].key));
+    let mut leader = zombie(8);
+    leader.nlwp = Some(3);
+    assert_eq!(findings(held(&[test_process(7, 1, 5), leader], 1..9)), [], "its other threads go on");
+}
+
+#[test]
+fn a_stopped_process_is_told_with_what_it_keeps() {
+    let mut p = with_state(test_process(7, 1, 5), State::STOPPED);
+    p.rss_bytes = Some(200 << 20);
+    let found = findings(held(std::slice::from_ref(&p), 1..6));
+    assert_eq!(said(&found), [("stopped", 7)]);
+    assert_eq!(found[0].evidence, "test (7) was stopped by a signal and keeps 200M");
+    p.rss_bytes = None;
+    assert_eq!(findings(held(&[p], 1..6))[0].evidence, "test (7) was stopped by a signal");
+}
+
+/// A process that runs and waits so many nanoseconds of each second.
+fn busy(pid: i32, ppid: i32, second: u64, run: u64, wait: u64, voluntary: Option<u64>) -> ProcessSample {
+    let mut p = test_process(pid, ppid, 5);
+    p.run_ns = Some(second * run);
+    p.run_delay_ns = Some(second * wait);
+    p.voluntary_switches = voluntary.map(|v| v * second);
+    p
+}
+
+#[test]
+fn a_thread_that_never_blocks_is_told_only_where_switches_are_known() {
+    let run =
+        |voluntary| findings((1..14).map(|s| test_snapshot(s * S, vec![busy(7, 1, s, S * 99 / 100, 0, voluntary)])).collect());
+    let found = run(Some(0));
+    assert_eq!(said(&found), [("never_blocks", 7)]);
+    assert!(found[0].evidence.contains("thread 7 at 99% of a CPU, mostly in its own code"), "{}", found[0].evidence);
+    assert_eq!(run(Some(100)), [], "it waits now and then");
+    assert_eq!(run(None), [], "not known is not none");
+}
+
+#[test]
+fn pools_of_threads_and_of_processes_wider_than_the_machine() {
+    let threads = |n| {
+        let at = |s| {
+            let mut p = busy(7, 1, s, 2 * S, 6 * S, None);
+            p.nlwp = Some(n);
+            test_snapshot(s * S, vec![p])
+        };
+        findings((1..7).map(at).collect())
+    };
+    assert_eq!(said(&threads(8)), [("oversubscribed", 7)]);
+    assert!(threads(8)[0].evidence.contains("8 threads on 2 CPUs, 75% of their runnable time"), "{}", threads(8)[0].evidence);
+    assert_eq!(threads(2), [], "as many as CPUs");
+    let workers = |wait| {
+        let at = |s| {
+            let children = (10..14).map(|pid| busy(pid, 7, s, S / 2, wait, None));
+            test_snapshot(s * S, std::iter::once(test_process(7, 1, 5)).chain(children).collect())
+        };
+        findings((1..7).map(at).collect())
+    };
+    let found = workers(S / 2);
+    assert_eq!(said(&found), [("oversubscribed", 7)]);
+    assert_eq!(found[0].others.len(), 4);
+    assert_eq!(workers(0), [], "nobody waits");
+}
+
+fn fork(parent: i32, child: i32) -> LifecycleEvent {
+    LifecycleEvent {
+        at_ns: S,
+        kind: EventKind::Fork { parent_tid: parent, parent_tgid: parent, child_tid: child, child_tgid: child },
+    }
+}
+
+/// 8 is forked by 7 in the second snapshot; afterwards the world is as `later` says.
+fn born(threads: u32, later: impl Fn() -> Vec<ProcessSample>) -> Vec<Snapshot> {
+    let mut parent = test_process(7, 1, 5);
+    parent.nlwp = Some(threads);
+    let mut child = test_process(8, 7, 150);
+    child.session = 7;
+    let first = test_snapshot(S, vec![test_process(1, 0, 0), parent.clone()]);
+    let mut second = test_snapshot(2 * S, vec![test_process(1, 0, 0), parent, child]);
+    second.events = vec![fork(7, 8)];
+    second.report.events = EventTier::Connector;
+    let mut all = vec![first, second];
+    all.extend((3..8).map(|s| test_snapshot(s * S, later())));
+    all
+}
+
+#[test]
+fn a_worker_that_outlives_its_creator_is_an_orphan_a_daemon_is_not() {
+    let left = |session| {
+        let mut child = test_process(8, 1, 150);
+        child.session = session;
+        vec![test_process(1, 0, 0), child]
+    };
+    let found = findings(born(1, || left(7)));
+    assert_eq!(said(&found), [("orphans", 8)]);
+    assert_eq!(found[0].evidence, "test (8) was forked by PID 7, which has ended; it was left to PID 1 (test)");
+    assert_eq!(findings(born(1, || left(8))), [], "a session of its own: a daemon");
+    let mut never_seen = born(1, || left(7));
+    never_seen[1].events.clear();
+    assert_eq!(findings(never_seen), [], "who created it is not known");
+}
+
+#[test]
+fn a_fork_beside_threads_is_told_until_it_execs() {
+    let family = || {
+        let mut child = test_process(8, 7, 150);
+        child.session = 7;
+        let mut parent = test_process(7, 1, 5);
+        parent.nlwp = Some(4);
+        vec![test_process(1, 0, 0), parent, child]
+    };
+    let found = findings(born(4, family));
+    assert_eq!(said(&found), [("fork_threads", 8)]);
+    assert!(found[0].evidence.contains("which had 4 threads or more"), "{}", found[0].evidence);
+    assert_eq!(findings(born(1, family)), [], "one thread at the time of the fork");
+    let mut later = born(4, family);
+    let thread = |tid| EventKind::Fork { parent_tid: 7, parent_tgid: 7, child_tid: tid, child_tgid: 7 };
+    later[1].events.extend([20, 21, 22].map(|tid| LifecycleEvent { at_ns: 2 * S, kind: thread(tid) }));
+    assert_eq!(findings(later), [], "its threads were started after the fork");
+    let mut polled = born(4, family);
+    polled[1].report.events = EventTier::Polling(String::new());
+    assert_eq!(findings(polled), [], "which came first is not known");
+    let mut execs = born(4, family);
+    execs[2].events = vec![LifecycleEvent { at_ns: 2 * S, kind: EventKind::Exec { tgid: 8 } }];
+    assert_eq!(findings(execs), [], "a new program has none of the old one's locks");
+}
+
+#[test]
+fn resident_sizes_of_a_family_overcount_where_all_is_known() {
+    let member = |pid, ppid, pss: Option<u64>| {
+        let mut p = test_process(pid, ppid, 5);
+        p.rss_bytes = Some(200 << 20);
+        p.exact = Some(Arc::new(Exact { pss_bytes: pss, uss_bytes: pss.map(|_| 1 << 20), ..Exact::default() }));
+        p
+    };
+    let mut init = test_process(1, 0, 0);
+    init.leader.comm = crate::snapshot::Comm::new(b"init");
+    let family = |pss| {
+        let workers = (8..15).map(|pid| member(pid, 7, pss));
+        held(&[vec![init.clone(), member(7, 1, Some(25 << 20))], workers.collect()].concat(), 1..2)
+    };
+    let found = findings(family(Some(25 << 20)));
+    assert_eq!(said(&found), [("overcount", 7)]);
+    assert!(found[0].evidence.contains("RES adds up to 1.56G, they hold 200M (PSS), 8.0x less"), "{}", found[0].evidence);
+    assert_eq!(findings(family(None)), [], "one unknown makes the sum unknown");
+    assert_eq!(findings(family(Some(190 << 20))), [], "little is shared");
+}

@@ -1,0 +1,48 @@
+//! Children that have ended and are not reaped: the parent is the guilty one.
+
+use std::collections::BTreeMap;
+
+use super::{Diagnosis, Scene, Suspicion, counted, name};
+use crate::kernel::source::Needs;
+use crate::snapshot::{ProcessSample, State};
+
+pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
+    id: "zombies",
+    title: "Zombies that are not reaped",
+    badge: "not reaped",
+    description: "A parent leaves its ended children: each keeps a pid until the parent waits for it or ends.",
+    needs: Needs::empty(),
+    after_ns: 2_000_000_000,
+    check,
+};
+
+/// A leader that has ended while its other threads go on shows as a zombie and is none.
+fn is_zombie(process: &ProcessSample) -> bool {
+    process.leader.state == State::ZOMBIE && process.nlwp.is_none_or(|n| n <= 1)
+}
+
+fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
+    let mut by_parent: BTreeMap<i32, Vec<&ProcessSample>> = BTreeMap::new();
+    for zombie in scene.processes().iter().filter(|p| is_zombie(p)) {
+        by_parent.entry(zombie.ppid).or_default().push(zombie);
+    }
+    let guilty = |(parent, zombies): (i32, Vec<&ProcessSample>)| {
+        let parent = scene.model.process(parent)?;
+        let pids: Vec<String> = zombies.iter().take(5).map(|z| z.key.pid.to_string()).collect();
+        let more = if zombies.len() > 5 { ", ..." } else { "" };
+        let children = counted(zombies.len(), "ended child", "ended children");
+        let pid = parent.key.pid;
+        let advice = if pid == 1 {
+            "PID 1 must reap whatever is left to it: start the container with an init (docker run --init, tini)".to_owned()
+        } else {
+            format!("PID {pid} must call wait, or handle SIGCHLD; kill -CHLD {pid} may remind it, ending it frees them")
+        };
+        Some(Suspicion {
+            about: parent.key,
+            others: zombies.iter().map(|z| z.key).collect(),
+            evidence: format!("{} ({pid}) has {children} it does not reap: {}{more}", name(parent), pids.join(", ")),
+            advice,
+        })
+    };
+    by_parent.into_iter().filter_map(guilty).collect()
+}
