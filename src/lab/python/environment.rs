@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::discover::Discovery;
-use crate::lab::catalog::{System, python_program};
 use super::probe::{Interpreter, Origin, probe};
+use crate::lab::catalog::{System, python_program};
 
 /// What an environment was made from is kept in it under this name.
 const STAMP: &str = "concmon-lock.txt";
