@@ -158,6 +158,12 @@ impl LabView {
         python::choose(self.chosen(), self.spec().python.as_deref(), found).ok()
     }
 
+    /// Whether a system that cannot run here could, once an environment with its packages has been made.
+    #[must_use]
+    pub fn can_be_set_up(&self, system: &System) -> bool {
+        self.interpreters.as_deref().is_some_and(|found| python::environment::remedy(system, found).is_some())
+    }
+
     /// Why a system cannot run here; `None` if it can, or nobody has looked yet.
     #[must_use]
     pub fn unavailable(&self, system: &System) -> Option<String> {

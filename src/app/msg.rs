@@ -85,20 +85,26 @@ pub struct Notice {
     pub level: Level,
     /// One sentence.
     pub text: String,
+    /// Whether it stays until another takes its place, rather than fade.
+    pub lasting: bool,
 }
 
 impl Notice {
+    /// What is going on, until something else is told.
+    pub fn lasting(text: impl Into<String>) -> Self {
+        Self { lasting: true, ..Self::info(text) }
+    }
     /// It worked.
     pub fn good(text: impl Into<String>) -> Self {
-        Self { level: Level::Good, text: text.into() }
+        Self { level: Level::Good, text: text.into(), lasting: false }
     }
     /// Something to know.
     pub fn info(text: impl Into<String>) -> Self {
-        Self { level: Level::Info, text: text.into() }
+        Self { level: Level::Info, text: text.into(), lasting: false }
     }
     /// It did not work.
     pub fn bad(text: impl Into<String>) -> Self {
-        Self { level: Level::Bad, text: text.into() }
+        Self { level: Level::Bad, text: text.into(), lasting: false }
     }
 }
 

@@ -47,7 +47,8 @@ impl App {
     }
 
     pub(super) fn tell(&mut self, notice: Notice) {
-        self.notice = Some((notice, self.now_ns + NOTICE_NS));
+        let until = if notice.lasting { u64::MAX } else { self.now_ns + NOTICE_NS };
+        self.notice = Some((notice, until));
     }
 
     fn key(&mut self, key: Key) -> Vec<Effect> {
@@ -257,8 +258,9 @@ impl App {
     fn stop_runs(&mut self) -> Vec<Effect> {
         let active = self.lab.active();
         if active == 0 {
+            // The engine may be making an environment, which it stops too.
             self.tell(Notice::info("no lab run is active"));
-            return Vec::new();
+            return vec![Effect::StopAll];
         }
         self.tell(Notice::good(format!("stopping {active} lab run{}", if active == 1 { "" } else { "s" })));
         vec![Effect::StopAll]

@@ -1,5 +1,6 @@
 //! Joins the edges: the sampler thread, the terminal's input, signals and the lab come in as messages; effects go out.
 
+mod pythons;
 mod sampler;
 mod targets;
 
@@ -15,7 +16,7 @@ use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::app::App;
 use crate::app::lab_view::Watched;
@@ -25,8 +26,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::kernel::{AutoSource, raise_descriptor_limit};
 use crate::lab::catalog::{self, Backend, RunSpec};
-use crate::lab::launcher::{Launcher, Limits};
-use crate::lab::python::{self, Discovery};
+use crate::lab::launcher::{LaunchError, Launcher, Limits};
 use crate::query::Filter;
 use crate::snapshot::ProcKey;
 use crate::text::{Charset, sanitize};
@@ -35,6 +35,7 @@ use crate::ui::layout::Layout;
 use crate::ui::terminal::{TerminalGuard, TerminalOptions};
 use crate::ui::theme::{THEMES, Theme};
 
+use pythons::{News, Pythons};
 use sampler::{Sampler, Wants};
 use targets::Targets;
 
@@ -67,8 +68,8 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         max_parent_mb: config.lab.max_parent_mb.unwrap_or(Limits::default().max_parent_mb),
         ..Limits::default()
     };
-    let pythons = config.lab.pythons.clone();
-    let launcher = Launcher::start(limits)?.with_pythons(pythons.clone());
+    let launcher = Launcher::start(limits)?.with_pythons(config.lab.pythons.clone());
+    let (pythons, news) = Pythons::new(config.lab.pythons.clone());
     let engine = Engine {
         app,
         theme,
@@ -79,9 +80,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         terminal,
         wanted: None,
         pythons,
-        found: watch::Sender::new(None),
-        looking: false,
-        waiting: Vec::new(),
+        news,
         leaving: false,
     };
     runtime.block_on(engine.run())
@@ -125,14 +124,9 @@ struct Engine {
     guard: TerminalGuard,
     terminal: Terminal<CrosstermBackend<Stdout>>,
     wanted: Option<Wants>,
-    /// Interpreters from the configuration.
-    pythons: Vec<std::path::PathBuf>,
-    /// Where the thread that looks for interpreters leaves what it finds.
-    found: watch::Sender<Option<std::sync::Arc<Discovery>>>,
-    /// Whether it has been started.
-    looking: bool,
-    /// Runs that wait for it.
-    waiting: Vec<RunSpec>,
+    /// Interpreters and environments, and what is heard of them.
+    pythons: Pythons,
+    news: UnboundedReceiver<News>,
     leaving: bool,
 }
 
@@ -158,7 +152,6 @@ impl Engine {
     async fn run(mut self) -> anyhow::Result<()> {
         let mut models = self.sampler.models();
         let mut runs = self.launcher.watch();
-        let mut interpreters = self.found.subscribe();
         let mut input = EventStream::new();
         let mut signals = Signals::new().context("signals cannot be handled")?;
         let mut clock = tokio::time::interval(Duration::from_secs(1));
@@ -196,12 +189,7 @@ impl Engine {
                         }
                     }
                 }
-                Ok(()) = interpreters.changed() => {
-                    let found = interpreters.borrow_and_update().clone();
-                    if let Some(found) = found {
-                        self.found(found)?;
-                    }
-                }
+                Some(news) = self.news.recv() => self.python_news(news)?,
                 _ = clock.tick(), if self.app.notice.is_some() => self.message(Msg::Clock(SystemClock.boot_ns()))?,
             }
             if !self.leaving {
@@ -264,13 +252,15 @@ impl Engine {
                 self.resample();
             }
             Effect::Launch(spec) if self.must_look_first(&spec) => {
-                self.waiting.push(spec);
-                self.discover();
+                self.pythons.wait(spec);
             }
-            Effect::Launch(spec) => answer = self.launch(spec),
-            Effect::Discover => self.discover(),
+            Effect::Launch(spec) => answer = self.launch(&spec),
+            Effect::Discover => self.pythons.look(),
             Effect::Stop(id) => self.launcher.stop(id),
-            Effect::StopAll => self.launcher.stop_all(),
+            Effect::StopAll => {
+                self.pythons.stop();
+                self.launcher.stop_all();
+            }
             Effect::Resample => self.resample(),
             Effect::Quit => self.leaving = true,
             Effect::Suspend => self.suspend()?,
@@ -279,14 +269,20 @@ impl Engine {
         Ok(answer)
     }
 
-    fn launch(&mut self, spec: RunSpec) -> Option<Msg> {
-        match self.launcher.launch(spec) {
+    fn launch(&mut self, spec: &RunSpec) -> Option<Msg> {
+        match self.launcher.launch(spec.clone()) {
             Ok(_) => {
                 self.resample();
                 None
             }
+            Err(LaunchError::Unavailable(_)) if self.set_up_for(spec) => None,
             Err(error) => Some(Msg::Tell(Notice::bad(error.to_string()))),
         }
+    }
+
+    /// Whether an environment is being made that will let the run be launched.
+    fn set_up_for(&mut self, spec: &RunSpec) -> bool {
+        self.app.lab.interpreters.as_ref().is_some_and(|found| self.pythons.set_up_for(spec, found))
     }
 
     /// Whether it is not yet known which interpreters there are to run it.
@@ -294,29 +290,26 @@ impl Engine {
         self.app.lab.interpreters.is_none() && catalog::find(&spec.system).is_some_and(|s| s.backend == Backend::Python)
     }
 
-    /// Looks for interpreters on another thread: it takes some tenths of a second, in which keys are answered.
-    fn discover(&mut self) {
-        if std::mem::replace(&mut self.looking, true) {
-            return;
-        }
-        let (tell, pythons) = (self.found.clone(), self.pythons.clone());
-        let looking = std::thread::Builder::new().name("lab-pythons".into()).spawn(move || {
-            // Whoever waited for it has left.
-            let _ = tell.send(Some(python::interpreters(&pythons)));
-        });
-        if looking.is_err() {
-            self.looking = false;
-        }
-    }
-
-    fn found(&mut self, found: std::sync::Arc<Discovery>) -> anyhow::Result<()> {
-        self.message(Msg::Interpreters(found))?;
-        for spec in std::mem::take(&mut self.waiting) {
-            if let Some(answer) = self.launch(spec) {
-                self.message(answer)?;
+    fn python_news(&mut self, news: News) -> anyhow::Result<()> {
+        match news {
+            News::Found(found) => {
+                self.message(Msg::Interpreters(found))?;
+                for spec in self.pythons.waited() {
+                    if let Some(answer) = self.launch(&spec) {
+                        self.message(answer)?;
+                    }
+                }
+                Ok(())
+            }
+            News::Step(words) => self.message(Msg::Tell(Notice::lasting(words))),
+            News::Ended(ended) => {
+                self.pythons.set_up_ended(ended.is_ok());
+                match ended {
+                    Ok(()) => self.message(Msg::Tell(Notice::good("the packages are ready"))),
+                    Err(error) => self.message(Msg::Tell(Notice::bad(error.to_string()))),
+                }
             }
         }
-        Ok(())
     }
 
     fn resample(&mut self) {

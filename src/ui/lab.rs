@@ -67,8 +67,9 @@ fn list(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
                 if app.lab.state.runs.iter().any(|r| !r.ended() && r.spec.system == system.id) {
                     pen.put(" running", theme.good);
                 } else if unavailable {
+                    let mark = if app.lab.can_be_set_up(system) { "to fetch " } else { "not here " };
                     if pen.left() > 9 {
-                        pen.to(area.right().saturating_sub(9)).put("not here ", theme.dim);
+                        pen.to(area.right().saturating_sub(9)).put(mark, theme.dim);
                     }
                 } else if let Some(key) = system.quick_key {
                     let hint = format!("n {key} ");
@@ -90,7 +91,11 @@ fn form(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
         Pen::new(buffer, area, line).put(&part, theme.text);
         line += 1;
     }
-    if let Some(why) = app.lab.unavailable(system) {
+    if let Some(mut why) = app.lab.unavailable(system) {
+        if app.lab.can_be_set_up(system) {
+            let packages = crate::lab::catalog::python_program(system.id).map_or(&[][..], |p| p.packages);
+            why = format!("Needs {}: the first run fetches it into an environment of its own, once.", packages.join(" and "));
+        }
         for part in wrap(&why, usize::from(area.width)) {
             Pen::new(buffer, area, line).put(&sanitize_str(&part, Charset::from_unicode(app.options.unicode)), theme.warn);
             line += 1;
