@@ -123,6 +123,8 @@ pub enum Command {
     Ps(PsArgs),
     /// Print births, execs and deaths as they happen
     Events(EventsArgs),
+    /// Run a program of your own, and say what it and everything it created has cost
+    Run(RunArgs),
     /// Launch concurrent workloads and measure what they cost
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Lab {
@@ -162,6 +164,17 @@ pub struct PsArgs {
     /// Comma-separated values with a header line
     #[arg(long)]
     pub csv: bool,
+}
+
+/// `concmon run`.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+pub struct RunArgs {
+    /// The costs as one JSON object on standard output; what the program prints goes to standard error
+    #[arg(long)]
+    pub json: bool,
+    /// The program and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub command: Vec<std::ffi::OsString>,
 }
 
 /// `concmon events`.

@@ -249,7 +249,7 @@ impl Config {
                     self.source = source.into();
                 }
             }
-            Some(Command::Lab { .. }) => {}
+            Some(Command::Lab { .. } | Command::Run(_)) => {}
         }
         Ok(self)
     }

@@ -106,7 +106,7 @@ fn printed(notices: &[Notice]) -> String {
 }
 
 fn bare() -> Program {
-    Program { path: "/bin/sh".into(), args: Vec::new(), env: Vec::new(), env_remove: Vec::new(), files: Vec::new() }
+    Program { path: "/bin/sh".into(), args: Vec::new(), env: Vec::new(), env_remove: Vec::new(), files: Vec::new(), own: None }
 }
 
 /// Two daemons, one of them an orphan of an orphan; prints their pids.

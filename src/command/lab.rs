@@ -21,6 +21,7 @@ mod table;
 pub use doctor::doctor;
 pub use document::run_document;
 pub use setup::setup;
+pub(super) use table::own_program;
 
 /// Options of `concmon lab run`; what is `None` is the system's default.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -200,7 +201,7 @@ fn refuse(error: &LaunchError) -> io::Result<Ended> {
 }
 
 /// Waits until the run has ended.
-fn await_end(launcher: &Launcher, id: RunId) -> Option<Arc<Run>> {
+pub(super) fn await_end(launcher: &Launcher, id: RunId) -> Option<Arc<Run>> {
     let mut watch = launcher.watch();
     // The launcher lives, so the channel stays open and every run ends.
     let runtime = tokio::runtime::Builder::new_current_thread().build().ok()?;

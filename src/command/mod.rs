@@ -4,6 +4,7 @@ mod events;
 pub mod lab;
 mod output;
 mod ps;
+mod run;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -76,6 +77,7 @@ fn run(low: &LowArgs) -> Result<(), Failure> {
         Some(Command::Lab { command: LabCommand::List { json } }) => {
             Ok(output::with_stdout(|out| lab::list(*json, &config.lab.pythons, out))?)
         }
+        Some(Command::Run(args)) => run::run(args),
         Some(Command::Lab { command: LabCommand::Doctor { json } }) => {
             Ok(output::with_stdout(|out| lab::doctor(*json, &config.lab.pythons, out))?)
         }

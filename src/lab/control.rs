@@ -26,6 +26,10 @@ pub struct Program {
     /// Files to write into the run's own directory, which is also its working directory: name and text.
     #[serde(default)]
     pub files: Vec<(String, String)>,
+    /// For a program of the user's own: the directory it runs in. Its standard streams are the three descriptors that come with the order,
+    /// and nothing of its environment is changed but what [`Program::env`] says.
+    #[serde(default)]
+    pub own: Option<PathBuf>,
 }
 
 /// In the value of a variable of [`Program::env`]: the run's own directory, which only the helper knows.
@@ -41,6 +45,7 @@ impl Program {
             env: Vec::new(),
             env_remove: Vec::new(),
             files: Vec::new(),
+            own: None,
         }
     }
 }
@@ -57,6 +62,13 @@ pub enum Order {
         spec: Box<RunSpec>,
         /// What to exec.
         program: Box<Program>,
+    },
+    /// Send a signal to the process group of a run's root, as the terminal does for Ctrl-C.
+    Signal {
+        /// Its number.
+        run: u32,
+        /// The signal's number.
+        signal: i32,
     },
     /// Kill a run and everything it has created.
     Stop {

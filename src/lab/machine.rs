@@ -70,6 +70,17 @@ impl Run {
         }
     }
 
+    /// How the root has ended, as its parent saw it.
+    #[must_use]
+    pub fn root_status(&self) -> Option<ExitStatus> {
+        self.progress.root_status.map(ExitStatus::from_raw)
+    }
+
+    /// Whether it is a program of the user's own.
+    fn is_own(&self) -> bool {
+        self.spec.system == catalog::OWN_PROGRAM
+    }
+
     /// Ends the run because nobody can tell any more how it went on.
     pub fn abandon(&mut self, why: &str) {
         if !self.ended() {
@@ -82,10 +93,15 @@ impl Run {
             self.costs.teardown_ns = Some(t.saturating_sub(done));
             if let (Some(first), true) = (self.progress.first_ns, self.progress.said_done) {
                 self.costs.wall_ns = Some(done.saturating_sub(first).saturating_sub(self.progress.paused_ns));
+            } else if self.is_own() {
+                self.costs.wall_ns = Some(done.saturating_sub(self.started_ns));
             }
         }
         if orphans > 0 && killed.is_none() {
-            self.warn(format!("{orphans} processes of the run were still there after its root had ended, and were killed"));
+            self.warn(format!(
+                "still there after its root had ended, and killed: {orphans} process{} of the run",
+                if orphans == 1 { "" } else { "es" }
+            ));
         }
         if self.lines_lost > 0 {
             self.warn(format!("{} protocol lines were lost or refused: lanes and latencies may have gaps", self.lines_lost));
@@ -104,24 +120,25 @@ impl Run {
             None => {}
         }
         let root = self.root_pid.unwrap_or(0);
+        let who = if self.is_own() { "the program" } else { "the run root" };
         if let Some(error) = &self.progress.error {
             return Outcome::Failed(error.lines().next_back().unwrap_or("the run failed").to_owned());
         }
         match self.progress.root_status.map(ExitStatus::from_raw) {
-            Some(ExitStatus::Code(0)) if self.progress.said_done => Outcome::Done,
-            Some(ExitStatus::Code(0)) => Outcome::Failed(format!(
-                "the run root (pid {root}) ended without saying that it was done; its output may tell why"
-            )),
+            Some(ExitStatus::Code(0)) if self.progress.said_done || self.is_own() => Outcome::Done,
+            Some(ExitStatus::Code(0)) => {
+                Outcome::Failed(format!("{who} (pid {root}) ended without saying that it was done; its output may tell why"))
+            }
             Some(ExitStatus::Code(code)) => {
                 // A program that cannot even begin says why in what it prints.
                 let words = self.output.lines().rev().map(str::trim).find(|l| !l.is_empty());
                 let words = words.map_or(String::new(), |w| format!(": {w}"));
-                Outcome::Failed(format!("the run root (pid {root}) ended with exit code {code}{words}"))
+                Outcome::Failed(format!("{who} (pid {root}) ended with exit code {code}{words}"))
             }
             Some(ExitStatus::Signal { signal, .. }) => {
-                Outcome::Failed(format!("the run root (pid {root}) was killed by {}", signal_name(signal)))
+                Outcome::Failed(format!("{who} (pid {root}) was killed by {}", signal_name(signal)))
             }
-            Some(ExitStatus::Unknown) | None => Outcome::Failed(format!("nobody saw how the run root (pid {root}) ended")),
+            Some(ExitStatus::Unknown) | None => Outcome::Failed(format!("nobody saw how {who} (pid {root}) ended")),
         }
     }
 

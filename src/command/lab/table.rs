@@ -39,6 +39,39 @@ pub(super) fn runs(runs: &[Arc<Run>], out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
+/// What a program of the user's own has cost.
+pub(in crate::command) fn own_program(run: &Run, out: &mut dyn Write) -> io::Result<()> {
+    let (word, why) = outcome(run);
+    writeln!(out, "concmon run  [{}]", why.map_or_else(|| word.to_owned(), |why| format!("{word}: {}", clean(why))))?;
+    costs(run, out)?;
+    let workers = run.workers.iter().filter(|w| w.ready_ns.is_some()).count();
+    if workers > 0 {
+        let units: usize = run.workers.iter().map(|w| w.spans.len()).sum();
+        line(out, "told", &format!("{workers} workers, {units} units of work"))?;
+    }
+    for value in &run.values {
+        line(out, &value.name, &value.text)?;
+    }
+    for warning in &run.warnings {
+        line(out, "warning", warning)?;
+    }
+    Ok(())
+}
+
+fn costs(run: &Run, out: &mut dyn Write) -> io::Result<()> {
+    let c = &run.costs;
+    let cpu = format!("user {}, system {}", time(c.user_ns), time(c.sys_ns));
+    line(out, "wall", &format!("{}   cpu {cpu}   teardown {}", time(c.wall_ns), time(c.teardown_ns)))?;
+    line(out, "memory", &format!("peak rss {}, pss {} (family, sampled)", bytes(c.peak_rss_bytes), bytes(c.peak_pss_bytes)))?;
+    let faults = format!("{} minor, {} major", count(c.minor_faults), count(c.major_faults));
+    let switches = format!("{} voluntary, {} involuntary", count(c.voluntary_switches), count(c.involuntary_switches));
+    line(out, "faults", &format!("{faults}   switches {switches}"))?;
+    if let Some(own) = c.protocol_ns {
+        line(out, "protocol", &format!("{} spent by the workers on telling all this", time(Some(own))))?;
+    }
+    Ok(())
+}
+
 fn one(run: &Run, out: &mut dyn Write) -> io::Result<()> {
     let spec = &run.spec;
     let (word, why) = outcome(run);
@@ -50,15 +83,7 @@ fn one(run: &Run, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{title}  [{}]", why.map_or_else(|| word.to_owned(), |why| format!("{word}: {}", clean(why))))?;
     let c = &run.costs;
     line(out, "create", &c.creation_ns.map_or_else(|| "-".into(), |s| creation(&s)))?;
-    let cpu = format!("user {}, system {}", time(c.user_ns), time(c.sys_ns));
-    line(out, "wall", &format!("{}   cpu {cpu}   teardown {}", time(c.wall_ns), time(c.teardown_ns)))?;
-    line(out, "memory", &format!("peak rss {}, pss {} (family, sampled)", bytes(c.peak_rss_bytes), bytes(c.peak_pss_bytes)))?;
-    let faults = format!("{} minor, {} major", count(c.minor_faults), count(c.major_faults));
-    let switches = format!("{} voluntary, {} involuntary", count(c.voluntary_switches), count(c.involuntary_switches));
-    line(out, "faults", &format!("{faults}   switches {switches}"))?;
-    if let Some(own) = c.protocol_ns {
-        line(out, "protocol", &format!("{} spent by the workers on telling all this", time(Some(own))))?;
-    }
+    costs(run, out)?;
     let shape: Vec<String> = run
         .shape
         .iter()

@@ -274,7 +274,31 @@ impl System {
     }
 }
 
+/// Ten years: a program of the user's own is not killed for taking its time.
+const OWN_TIMEOUT_MS: u64 = 10 * 366 * 86_400_000;
+
+/// What [`RunSpec::system`] says of a program of the user's own, which is no system of the lab.
+pub const OWN_PROGRAM: &str = "run";
+
 impl RunSpec {
+    /// A program of the user's own: it does what it does, for as long as it likes.
+    #[must_use]
+    pub fn own() -> Self {
+        Self {
+            system: OWN_PROGRAM.to_owned(),
+            task: TaskKind::None,
+            task_size: None,
+            workers: 0,
+            tasks: 0,
+            parent_mb: 0,
+            seed: 0,
+            hold_ms: 0,
+            timeout_ms: OWN_TIMEOUT_MS,
+            python: None,
+            start_method: None,
+        }
+    }
+
     /// Size of one unit of work in the unit of [`TaskKind::size`], the default filled in; 0 for tasks without a size.
     #[must_use]
     pub fn size(&self) -> u32 {

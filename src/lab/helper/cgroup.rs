@@ -14,9 +14,9 @@ pub struct Group {
 }
 
 impl Group {
-    /// Makes one below the helper's own group, for a run of up to `tasks` tasks of the kernel; `None` where that is not allowed or version 2
+    /// Makes one below the helper's own group, for a run of up to `tasks` tasks of the kernel, or of any number; `None` where that is not allowed or version 2
     /// is not mounted.
-    pub fn create(run: u32, tasks: u64) -> Option<Self> {
+    pub fn create(run: u32, tasks: Option<u64>) -> Option<Self> {
         // `cgroup.kill` came with Linux 5.14; without it a group would only be in the way.
         let own = own_group()?;
         let dir = own.join(format!("concmon-lab-{}-{run}", std::process::id()));
@@ -26,7 +26,9 @@ impl Group {
             return None;
         }
         // Only there if the group above hands the controller down; a bound more, not a condition.
-        let _ = std::fs::write(group.dir.join("pids.max"), (tasks + SPARE_PIDS).to_string());
+        if let Some(tasks) = tasks {
+            let _ = std::fs::write(group.dir.join("pids.max"), (tasks + SPARE_PIDS).to_string());
+        }
         Some(group)
     }
 

@@ -21,6 +21,8 @@ use crate::lab::protocol::{LineError, MAX_LINE_BYTES, Message, parse_line};
 const GRACE: Duration = Duration::from_millis(200);
 /// What CPython's resource tracker is given to clean up once all others are gone.
 const TRACKER_GRACE: Duration = Duration::from_millis(600);
+/// Connections beyond those that a run's workers need: helpers, and the workers of a program of the user's own.
+const CONNECTIONS_SPARE: usize = 512;
 /// Refused lines after which a connection is closed.
 const REFUSALS: u64 = 50;
 /// Longest that reading the family's PSS may take in one look.
@@ -110,7 +112,7 @@ impl Active {
 
     /// Takes in those who knock.
     pub fn accept(&mut self, out: &mut Vec<Notice>) {
-        let most = self.spec.workers as usize * 4 + 64;
+        let most = self.spec.workers as usize * 4 + CONNECTIONS_SPARE;
         while let Ok((stream, _)) = self.listener.accept() {
             let peer = getsockopt(&stream, PeerCredentials).map(|c| c.pid());
             match (peer, stream.set_nonblocking(true)) {
@@ -233,6 +235,14 @@ impl Active {
             self.usage += usage;
         }
         mine
+    }
+
+    /// Signals the root's process group. The root is our own child and not yet waited for, so the number is still its.
+    pub fn signal(&self, number: i32) {
+        if let (false, Ok(signal)) = (self.root_gone, nix::sys::signal::Signal::try_from(number)) {
+            // A root that has just ended has left nobody to tell.
+            let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(self.root), signal);
+        }
     }
 
     /// Kills the run.

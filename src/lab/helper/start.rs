@@ -25,10 +25,12 @@ pub struct Started {
 }
 
 /// Starts the root of run `run`; the error is one sentence.
-pub fn start(base: &Path, run: u32, spec: &RunSpec, program: &Program) -> Result<Started, String> {
+///
+/// `streams` are the standard streams of a program of the user's own; every other run has none, and prints into a pipe.
+pub fn start(base: &Path, run: u32, spec: &RunSpec, program: &Program, streams: Option<[OwnedFd; 3]>) -> Result<Started, String> {
     let dir = base.join(run.to_string());
     std::fs::DirBuilder::new().mode(0o700).create(&dir).map_err(|e| format!("{} could not be made: {e}", dir.display()))?;
-    let result = start_in(&dir, run, spec, program);
+    let result = start_in(&dir, run, spec, program, streams);
     if result.is_err() {
         // The error at hand says more than one of the clean-up.
         let _ = std::fs::remove_dir_all(&dir);
@@ -36,7 +38,7 @@ pub fn start(base: &Path, run: u32, spec: &RunSpec, program: &Program) -> Result
     result
 }
 
-fn start_in(dir: &Path, run: u32, spec: &RunSpec, program: &Program) -> Result<Started, String> {
+fn start_in(dir: &Path, run: u32, spec: &RunSpec, program: &Program, streams: Option<[OwnedFd; 3]>) -> Result<Started, String> {
     let socket = dir.join("sock");
     let listener = UnixListener::bind(&socket).map_err(|e| format!("{} could not be bound: {e}", socket.display()))?;
     for (name, text) in &program.files {
@@ -47,17 +49,21 @@ fn start_in(dir: &Path, run: u32, spec: &RunSpec, program: &Program) -> Result<S
     let (output, theirs) = pipe().map_err(|e| format!("no pipe for the run's output: {e}"))?;
     let null = std::fs::File::open("/dev/null").map_err(|e| format!("/dev/null: {e}"))?;
     let also = theirs.try_clone().map_err(|e| format!("the pipe for the run's output: {e}"))?;
-    let most = catalog::find(&spec.system).map_or(0, |system| system.demand(spec).tasks);
+    // What the user's own program needs is the user's business.
+    let most = catalog::find(&spec.system).map(|system| system.demand(spec).tasks);
     let group = Group::create(run, most);
+    let [stdin, stdout, stderr] = streams.unwrap_or([OwnedFd::from(null), OwnedFd::from(theirs), OwnedFd::from(also)]);
+    let work_dir = program.own.as_deref().unwrap_or(dir);
     let exec = Exec {
         group: group.as_ref().map(Group::procs),
         path: c_string(program.path.as_os_str().as_bytes())?,
         args: program.args.iter().map(|a| c_string(a.as_bytes())).collect::<Result<_, _>>()?,
         env: environment(program, dir, &socket, run, spec)?,
-        dir: c_string(dir.as_os_str().as_bytes())?,
-        stdin: OwnedFd::from(null),
-        stdout: OwnedFd::from(theirs),
-        stderr: OwnedFd::from(also),
+        dir: c_string(work_dir.as_os_str().as_bytes())?,
+        expendable: program.own.is_none(),
+        stdin,
+        stdout,
+        stderr,
     };
     let helper = getpid();
     match sys::fork().map_err(|e| format!("the run root could not be forked: {e}"))? {
@@ -93,9 +99,19 @@ fn environment(program: &Program, dir: &Path, socket: &Path, run: u32, spec: &Ru
         // What a run leaves in its temporary directory goes with it.
         ("TMPDIR", dir.into()),
     ];
-    let in_dir = |value: &String| if value == RUN_DIRECTORY { dir.into() } else { OsString::from(value) };
+    let in_dir = |value: &String| {
+        let mut path = OsString::new();
+        for (i, part) in value.split(RUN_DIRECTORY).enumerate() {
+            if i > 0 {
+                path.push(dir);
+            }
+            path.push(part);
+        }
+        path
+    };
+    let own = own.into_iter().filter(|(name, _)| *name != "TMPDIR" || program.own.is_none());
     let given = program.env.iter().map(|(n, v)| (OsString::from(n), in_dir(v)));
-    for (name, value) in own.into_iter().map(|(n, v)| (OsString::from(n), v)).chain(given) {
+    for (name, value) in own.map(|(n, v)| (OsString::from(n), v)).chain(given) {
         vars.retain(|(n, _)| *n != name);
         vars.push((name, value));
     }

@@ -1,6 +1,8 @@
 //! The supervisor's loop: orders, ends of children, connections, output and clocks, in one `poll`.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Write};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -15,7 +17,7 @@ use nix::unistd::{Pid, getppid};
 use super::run::Active;
 use super::{start, sys};
 use crate::clock::monotonic_ns;
-use crate::lab::control::{KillReason, Notice, Order, to_line};
+use crate::lab::control::{KillReason, Notice, Order, Program, to_line};
 
 /// Notices waiting for a concmon that does not read, beyond which runs are not read either.
 const UNREAD_MOST: usize = 8 << 20;
@@ -27,9 +29,25 @@ struct Supervisor {
     /// False once concmon has gone: nobody to tell, everything to end.
     listening: bool,
     orders: Vec<u8>,
+    /// Descriptors that have come with orders, not yet taken.
+    streams: VecDeque<OwnedFd>,
     unsent: Vec<u8>,
     signals: SignalFd,
     runs: Vec<Active>,
+}
+
+/// Reads what there is, and takes in the descriptors that come with it.
+fn receive(socket: &UnixStream, bytes: &mut [u8], streams: &mut VecDeque<OwnedFd>) -> io::Result<usize> {
+    use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let received = recvmsg(socket, &mut [io::IoSliceMut::new(bytes)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+            streams.extend(descriptors);
+        }
+    }
+    Ok(received.bytes)
 }
 
 /// What a ready descriptor belongs to.
@@ -57,8 +75,15 @@ pub fn run(control: OwnedFd, dir: &Path, guard: Pid) -> io::Result<()> {
     let control = UnixStream::from(control);
     control.set_nonblocking(true)?;
     let signals = SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
-    let mut supervisor =
-        Supervisor { control, listening: true, orders: Vec::new(), unsent: Vec::new(), signals, runs: Vec::new() };
+    let mut supervisor = Supervisor {
+        control,
+        listening: true,
+        orders: Vec::new(),
+        streams: VecDeque::new(),
+        unsent: Vec::new(),
+        signals,
+        runs: Vec::new(),
+    };
     while supervisor.listening || !supervisor.runs.is_empty() {
         supervisor.turn(dir)?;
     }
@@ -150,7 +175,7 @@ impl Supervisor {
 
     fn read_orders(&mut self, dir: &Path, notices: &mut Vec<Notice>) {
         let mut bytes = [0; 16 * 1024];
-        match self.control.read(&mut bytes) {
+        match receive(&self.control, &mut bytes, &mut self.streams) {
             Ok(0) => return self.hang_up(),
             Ok(n) => self.orders.extend_from_slice(&bytes[..n]),
             Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => return,
@@ -173,19 +198,30 @@ impl Supervisor {
 
     fn obey(&mut self, order: Order, dir: &Path, notices: &mut Vec<Notice>) {
         match order {
-            Order::Launch { run, spec, program } => match start::start(dir, run, &spec, &program) {
+            Order::Launch { run, spec, program } => match start::start(dir, run, &spec, &program, self.streams_for(&program)) {
                 Ok(started) => {
                     notices.push(Notice::Started { run, root_pid: started.root, t: monotonic_ns() });
                     self.runs.push(Active::new(run, *spec, started));
                 }
                 Err(why) => notices.push(Notice::NotStarted { run, why }),
             },
+            Order::Signal { run, signal } => {
+                if let Some(run) = self.runs.iter().find(|r| r.id == run) {
+                    run.signal(signal);
+                }
+            }
             Order::Stop { run } => {
                 if let Some(run) = self.runs.iter_mut().find(|r| r.id == run) {
                     run.kill(KillReason::Stopped);
                 }
             }
         }
+    }
+
+    /// The standard streams of a program of the user's own.
+    fn streams_for(&mut self, program: &Program) -> Option<[OwnedFd; 3]> {
+        program.own.as_ref()?;
+        Some([self.streams.pop_front()?, self.streams.pop_front()?, self.streams.pop_front()?])
     }
 
     fn write_notices(&mut self) {

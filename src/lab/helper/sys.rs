@@ -77,6 +77,8 @@ pub struct Exec {
     pub args: Vec<CString>,
     pub env: Vec<CString>,
     pub dir: CString,
+    /// Whether it is to go first if memory runs out.
+    pub expendable: bool,
     pub stdin: OwnedFd,
     pub stdout: OwnedFd,
     pub stderr: OwnedFd,
@@ -95,8 +97,10 @@ impl Exec {
             // Where it is refused the run is held by its session and parents alone.
             let _ = std::fs::write(group, "0");
         }
-        // If memory runs out the run is to go, not the person's editor. Not allowed in some sandboxes, and then left alone.
-        let _ = std::fs::write("/proc/self/oom_score_adj", "600");
+        if self.expendable {
+            // The run, not the person's editor. Not allowed in some sandboxes, and then left alone.
+            let _ = std::fs::write("/proc/self/oom_score_adj", "600");
+        }
         nix::unistd::dup2_stdin(&self.stdin)?;
         nix::unistd::dup2_stdout(&self.stdout)?;
         nix::unistd::dup2_stderr(&self.stderr)?;

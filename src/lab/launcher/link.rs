@@ -1,8 +1,9 @@
 //! The connection to one helper process: starts it, writes orders, and reads notices on a thread of its own.
 
 use std::io::{self, BufRead, BufReader, Write};
+use std::mem::MaybeUninit;
 use std::net::Shutdown;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -148,6 +149,17 @@ impl Link {
 
     pub(super) fn send(&self, order: &Order) -> io::Result<()> {
         (&self.socket).write_all(&to_line(order))
+    }
+
+    /// The same, with the standard streams for a program of the user's own.
+    pub(super) fn send_with(&self, order: &Order, streams: [BorrowedFd<'_>; 3]) -> io::Result<()> {
+        use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+        let line = to_line(order);
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        control.push(SendAncillaryMessage::ScmRights(&streams));
+        let sent = sendmsg(&self.socket, &[io::IoSlice::new(&line)], &mut control, SendFlags::NOSIGNAL)?;
+        (&self.socket).write_all(&line[sent..])
     }
 }
 

@@ -6,10 +6,11 @@ pub mod environment;
 mod probe;
 mod program;
 
+pub use crate::lab::control::RUN_DIRECTORY;
 pub use choose::{availability, choose};
 pub use discover::{Discovery, discover};
 pub use probe::{Interpreter, Origin, Rejected, probe};
-pub use program::program;
+pub use program::{WORKER_MODULE, program};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,0 +1,123 @@
+//! `concmon run -- CMD`: a program of the user's own keeps its streams, its exit status and its signals, and leaves nothing behind.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, Command, Output, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+fn concmon(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_concmon"));
+    command.arg("run").args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn run(args: &[&str]) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = concmon(args).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    (status.code().unwrap(), text(stdout), text(stderr))
+}
+
+fn pid(child: &Child) -> Pid {
+    Pid::from_raw(i32::try_from(child.id()).unwrap())
+}
+
+#[test]
+fn streams_and_exit_status_are_the_programs() {
+    let mut child = concmon(&["--", "sh", "-c", "echo out; echo err >&2; cat; exit 3"]).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"from outside\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "out\nfrom outside\n", "nothing of concmon's own");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.starts_with("err\n") && said.contains("ended with exit code 3") && said.contains("wall"), "{said}");
+    assert_eq!(run(&["--", "true"]).0, 0);
+    assert_eq!(run(&["--", "sh", "-c", "kill -SEGV $$"]).0, 128 + 11);
+    assert_eq!(run(&["--", "sh", "-c", "pwd; echo ${TMPDIR-unset}"]).1.lines().next(), std::env::current_dir().unwrap().to_str());
+}
+
+#[test]
+fn what_cannot_be_run_is_said_in_one_sentence() {
+    for (command, code, words) in [
+        ("no-such-program", 127, "no program no-such-program on PATH"),
+        ("./nowhere", 127, "there is no ./nowhere"),
+        ("/etc/passwd", 126, "executed"),
+    ] {
+        let (status, out, said) = run(&["--", command]);
+        assert_eq!((status, out.as_str()), (code, ""), "{said}");
+        assert!(said.contains(words) && said.lines().count() == 1, "{said}");
+    }
+    assert_eq!(run(&[]).0, 2, "a command is needed");
+}
+
+#[test]
+fn costs_of_everything_it_created_come_as_json() {
+    let (status, out, said) = run(&[
+        "--json",
+        "--",
+        "sh",
+        "-c",
+        "echo printed; for i in 1 2 3; do sh -c 'i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done'; done",
+    ]);
+    assert_eq!(status, 0, "{said}");
+    assert!(said.contains("printed"), "with --json the program's output goes to standard error: {said}");
+    let document: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let run = &document["runs"][0];
+    assert_eq!(run["outcome"], "done");
+    assert!(run["user_ns"].as_u64().unwrap() > 1_000_000 && run["wall_ns"].as_u64().unwrap() > 1_000_000, "{run}");
+}
+
+#[test]
+fn a_python_program_says_what_its_workers_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let app = dir.path().join("app.py");
+    let program = "import threading, time\nimport concmon_lab as lab\n\n\ndef work(w):\n    lab.ready(w, 'thread')\n    with lab.task(w, w):\n        time.sleep(0.02)\n\n\nfor w in range(3):\n    lab.requested(w)\n    thread = threading.Thread(target=work, args=(w,))\n    thread.start()\n    thread.join()\nlab.value('answer', 'forty-two', 42)\n";
+    std::fs::write(&app, program).unwrap();
+    let (status, out, said) = run(&["--json", "--", "python3", app.to_str().unwrap()]);
+    assert_eq!(status, 0, "{said}");
+    let document: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let run = &document["runs"][0];
+    assert_eq!(run["workers"].as_array().unwrap().len(), 3);
+    assert!(run["workers"].as_array().unwrap().iter().all(|w| w["how"] == "thread" && w["spans"].as_array().unwrap().len() == 1));
+    assert_eq!((&run["values"][0]["name"], &run["values"][0]["number"]), (&"answer".into(), &42.into()));
+    // Without concmon the same program runs, and says nothing to anybody.
+    std::fs::write(dir.path().join("concmon_lab.py"), concmon::lab::python::WORKER_MODULE.1).unwrap();
+    assert!(Command::new("python3").arg(&app).status().unwrap().success());
+}
+
+#[test]
+fn signals_are_passed_on_and_the_second_kills() {
+    for (trap, code) in [("exit 7", 7), ("echo again", 128 + 9)] {
+        let script = format!("trap '{trap}' INT; echo ready; while :; do sleep 0.01; done");
+        let mut child = concmon(&["--", "sh", "-c", &script]).spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        out.read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n");
+        kill(pid(&child), Signal::SIGINT).unwrap();
+        if code != 7 {
+            line.clear();
+            out.read_line(&mut line).unwrap();
+            assert_eq!(line, "again\n", "the program has had the first one");
+            kill(pid(&child), Signal::SIGINT).unwrap();
+        }
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{trap}");
+    }
+}
+
+#[test]
+fn the_program_goes_with_concmon() {
+    let mut child = concmon(&["--", "sh", "-c", "echo $$; sleep 600"]).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let root: i32 = line.trim().parse().unwrap();
+    kill(pid(&child), Signal::SIGKILL).unwrap();
+    child.wait().unwrap();
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    // A process that is no child of this one has no event to wait for but its directory's end.
+    while std::path::Path::new(&format!("/proc/{root}")).exists() {
+        assert!(std::time::Instant::now() < until, "the program outlives concmon");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
