@@ -13,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use concmon::lab::catalog::{RunSpec, StartMethod, TaskKind};
 use concmon::lab::run::{Outcome, Run, RunPhase};
-use python::{assert_done, available, named, run_it, run_on};
+use python::{assert_done, available, named, no_python, run_it, run_on};
 use support::{launcher, spec};
 
 fn value(run: &Run, name: &str) -> u64 {
@@ -80,6 +80,9 @@ fn pool(workers: u32, start_method: StartMethod) -> RunSpec {
 #[test]
 fn ten_processes_lose_to_one_and_threads_beat_both_and_one_thread_all() {
     let _alone = alone();
+    if no_python() {
+        return;
+    }
     let threads = RunSpec { workers: 10, ..spec("python/thread-pool-executor", TaskKind::Factorial) };
     let single = spec("python/sequential", TaskKind::Factorial);
     let [ten, one, threads, single] = walls(&[pool(10, StartMethod::Fork), pool(1, StartMethod::Fork), threads, single]);
@@ -92,6 +95,9 @@ fn ten_processes_lose_to_one_and_threads_beat_both_and_one_thread_all() {
 #[test]
 fn threads_are_at_least_twenty_times_cheaper_to_create_than_processes() {
     let _alone = alone();
+    if no_python() {
+        return;
+    }
     let [thread, spawn] = creations(&[
         RunSpec { workers: 8, ..spec("python/thread", TaskKind::None) },
         RunSpec { workers: 4, ..spec("python/process-spawn", TaskKind::None) },
@@ -103,6 +109,9 @@ fn threads_are_at_least_twenty_times_cheaper_to_create_than_processes() {
 #[test]
 fn spawn_is_dearer_than_forkserver_and_forkserver_than_fork_for_a_small_parent() {
     let _alone = alone();
+    if no_python() {
+        return;
+    }
     let of = |system: &str| RunSpec { workers: 6, ..spec(system, TaskKind::None) };
     let [fork, forkserver, spawn] =
         creations(&[of("python/process-fork"), of("python/process-forkserver"), of("python/process-spawn")]);
@@ -114,6 +123,9 @@ fn spawn_is_dearer_than_forkserver_and_forkserver_than_fork_for_a_small_parent()
 #[test]
 fn sub_interpreters_are_created_faster_than_spawned_processes() {
     let _alone = alone();
+    if no_python() {
+        return;
+    }
     if !available("python/interpreters") {
         return;
     }
@@ -128,6 +140,9 @@ fn sub_interpreters_are_created_faster_than_spawned_processes() {
 #[test]
 fn async_tasks_are_created_faster_and_smaller_than_threads() {
     let _alone = alone();
+    if no_python() {
+        return;
+    }
     let run = run_it(&spec("python/async-vs-threads", TaskKind::Sleep));
     assert_done(&run);
     let (task, thread) = (value(&run, "asyncio_1000_create_ns_each"), value(&run, "threads_1000_create_ns_each"));
@@ -139,6 +154,9 @@ fn async_tasks_are_created_faster_and_smaller_than_threads() {
 #[test]
 fn sleeping_threads_overlap() {
     let _alone = alone();
+    if no_python() {
+        return;
+    }
     let run = run_it(&RunSpec { task_size: Some(50), ..spec("python/sleep-threads", TaskKind::Sleep) });
     assert_done(&run);
     let together = value(&run, "slept_together_ns");
@@ -150,6 +168,9 @@ fn sleeping_threads_overlap() {
 #[test]
 fn bytecode_threads_take_turns_under_the_gil_and_c_code_does_not() {
     let _alone = alone();
+    if no_python() {
+        return;
+    }
     // No speed-up is enough here: all eight are made, and half of them are below. One or another is off, when what it is compared with was
     // disturbed.
     let gil = speed_ups(&spec("python/gil-threads", TaskKind::Pi), u64::MAX);
@@ -166,6 +187,9 @@ fn bytecode_threads_take_turns_under_the_gil_and_c_code_does_not() {
 #[test]
 fn without_the_gil_bytecode_threads_run_in_parallel() {
     let _alone = alone();
+    if no_python() {
+        return;
+    }
     if available("python/no-gil-threads") && std::thread::available_parallelism().is_ok_and(|n| n.get() >= 2) {
         let tried = speed_ups(&spec("python/no-gil-threads", TaskKind::Pi), 130);
         assert!(tried.last() > Some(&130), "{tried:?}");
@@ -175,6 +199,9 @@ fn without_the_gil_bytecode_threads_run_in_parallel() {
 #[test]
 fn a_blocking_call_stops_the_loop_and_a_thread_cures_it() {
     let _alone = alone();
+    if no_python() {
+        return;
+    }
     let late = |system| value(&run_it(&spec(system, TaskKind::Sleep)), "largest_lateness_of_a_10_ms_tick_ns");
     let (blocked, cured) = (late("python/blocked-loop"), late("python/blocked-loop-cured"));
     eprintln!("lateness ns: blocked {blocked}, cured {cured}");
@@ -185,6 +212,9 @@ fn a_blocking_call_stops_the_loop_and_a_thread_cures_it() {
 #[test]
 fn a_selector_waits_for_all_at_once_at_next_to_no_cpu() {
     let _alone = alone();
+    if no_python() {
+        return;
+    }
     let fetch = |system| {
         let run = run_it(&RunSpec { task_size: Some(100), ..spec(system, TaskKind::Http) });
         assert_done(&run);
@@ -200,6 +230,9 @@ fn a_selector_waits_for_all_at_once_at_next_to_no_cpu() {
 #[test]
 fn reading_makes_inherited_pages_private_and_freeze_saves_the_collectors_share() {
     let _alone = alone();
+    if no_python() {
+        return;
+    }
     let run = run_it(&spec("python/copy-on-write", TaskKind::None));
     assert_done(&run);
     let grown = |what: &str| value(&run, &format!("{what}_private_growth_bytes"));

@@ -8,7 +8,7 @@ mod common;
 #[path = "support/lab.rs"]
 mod support;
 
-use common::{assert_done, available, named, run_it, run_on};
+use common::{assert_done, available, named, no_python, run_it, run_on};
 use concmon::lab::catalog::{Backend, PythonStart, RunSpec, SYSTEMS, StartMethod, System, TaskKind, find, python_program};
 use concmon::lab::launcher::LaunchError;
 use concmon::lab::protocol::Creation;
@@ -46,6 +46,9 @@ fn assert_worked(run: &Run) {
 
 #[test]
 fn every_python_system_meets_its_shape_and_does_its_work() {
+    if no_python() {
+        return;
+    }
     let launcher = launcher().with_pythons(named());
     let mut ran = 0;
     for system in python_systems().filter(|s| available(s.id)) {
@@ -65,6 +68,9 @@ fn every_python_system_meets_its_shape_and_does_its_work() {
 
 #[test]
 fn the_start_methods_look_the_same_on_every_interpreter() {
+    if no_python() {
+        return;
+    }
     let launcher = launcher().with_pythons(named());
     for interpreter in interpreters() {
         for method in StartMethod::ALL {
@@ -93,6 +99,9 @@ fn the_start_methods_look_the_same_on_every_interpreter() {
 
 #[test]
 fn python_and_native_get_the_same_numbers_from_a_seed() {
+    if no_python() {
+        return;
+    }
     let factorials = |system| {
         let run = run_it(&RunSpec { seed: 99, ..spec(system, TaskKind::Factorial) });
         run.values.iter().find(|v| v.name == "factorials").unwrap().text.clone()
@@ -110,6 +119,9 @@ fn python_and_native_get_the_same_numbers_from_a_seed() {
 
 #[test]
 fn a_process_is_known_by_its_pid_and_its_end_by_its_status() {
+    if no_python() {
+        return;
+    }
     for system in ["python/fork", "python/exec", "python/process-fork", "python/process-spawn", "python/process-forkserver"] {
         let run = run_it(&RunSpec { workers: 3, ..spec(system, TaskKind::Factorial) });
         assert_done(&run);
@@ -128,6 +140,9 @@ fn a_process_is_known_by_its_pid_and_its_end_by_its_status() {
 
 #[test]
 fn a_worker_that_is_killed_fails_the_run_and_the_others_finish() {
+    if no_python() {
+        return;
+    }
     let launcher = launcher();
     for system in ["python/fork", "python/process-fork", "python/process-spawn", "python/process-forkserver"] {
         let id = launcher.launch(RunSpec { hold_ms: 700, ..spec(system, TaskKind::Factorial) }).unwrap();
@@ -143,6 +158,9 @@ fn a_worker_that_is_killed_fails_the_run_and_the_others_finish() {
 
 #[test]
 fn a_traceback_is_kept_whole() {
+    if no_python() {
+        return;
+    }
     // A task that the program does not know: the catalog would refuse it, the program must too, with its traceback.
     let launcher = launcher();
     let id = launcher.launch(RunSpec { hold_ms: 700, ..spec("python/process-pool-executor", TaskKind::Factorial) }).unwrap();
@@ -172,6 +190,9 @@ fn a_traceback_is_kept_whole() {
 
 #[test]
 fn the_protocol_costs_less_than_a_fiftieth_of_the_work() {
+    if no_python() {
+        return;
+    }
     for system in ["python/process-pool-executor", "python/thread-pool-executor", "python/gil-threads", "python/asyncio"] {
         let run = run_it(&RunSpec { workers: 2, tasks: 20, ..spec(system, TaskKind::Pi) });
         assert_done(&run);
@@ -183,6 +204,9 @@ fn the_protocol_costs_less_than_a_fiftieth_of_the_work() {
 
 #[test]
 fn what_cannot_run_is_refused_with_what_would_help() {
+    if no_python() {
+        return;
+    }
     let launcher = launcher();
     let refused = |spec: RunSpec| launcher.launch(spec).unwrap_err();
     let not_there = RunSpec { python: Some("/nowhere/python3".into()), ..spec("python/fork", TaskKind::Factorial) };

@@ -32,6 +32,15 @@ pub fn named() -> Vec<PathBuf> {
     std::env::var_os("CONCMON_TEST_PYTHONS").map(|v| std::env::split_paths(&v).collect()).unwrap_or_default()
 }
 
+/// Whether there is no interpreter at all; says so.
+pub fn no_python() -> bool {
+    let none = concmon::lab::python::interpreters(&named()).interpreters.is_empty();
+    if none {
+        eprintln!("SKIPPED: there is no CPython of at least 3.9 here, and this test needs one");
+    }
+    none
+}
+
 /// Whether an interpreter here can run the system; says so if not.
 pub fn available(id: &str) -> bool {
     let why = concmon::lab::python::availability(find(id).unwrap(), &concmon::lab::python::interpreters(&named()));
