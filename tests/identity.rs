@@ -1,6 +1,9 @@
 //! Acting on a process means acting on that process: what happens when a pid is dead, reused, or one that must be left alone.
 #![expect(clippy::expect_used, reason = "a test that cannot prepare its stage has failed")]
 
+#[macro_use]
+#[path = "support/loudly.rs"]
+mod loudly;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 
@@ -86,10 +89,10 @@ fn a_reused_pid_is_recognised_by_the_source_and_refused_by_control() {
                 assert!(String::from_utf8_lossy(&output.stdout).contains("pid was reused"), "the inner test did its work");
             }
             Ok(output) if String::from_utf8_lossy(&output.stderr).contains("Operation not permitted") => {
-                eprintln!("SKIPPED: no pid namespace may be made here, so a pid cannot be made to repeat");
+                loudly!("SKIPPED: no pid namespace may be made here, so a pid cannot be made to repeat");
             }
             Ok(output) => panic!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)),
-            Err(error) => eprintln!("SKIPPED: unshare(1) does not start: {error}"),
+            Err(error) => loudly!("SKIPPED: unshare(1) does not start: {error}"),
         }
         return;
     }
@@ -132,7 +135,7 @@ fn init_myself_and_kernel_threads_are_refused_with_a_reason() {
             let error = control::freeze(thread.key).expect_err("refused");
             assert!(matches!(error, ControlError::KernelThread { .. }) && error.to_string().contains("kernel thread"), "{error}");
         }
-        None => eprintln!("SKIPPED: no kernel threads are visible in this pid namespace"),
+        None => loudly!("SKIPPED: no kernel threads are visible in this pid namespace"),
     }
 }
 

@@ -4,6 +4,9 @@
 //! the first test run of a checkout pays for it.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[macro_use]
+#[path = "support/loudly.rs"]
+mod loudly;
 #[path = "support/python.rs"]
 #[expect(dead_code, reason = "the interpreter is always the environment's")]
 mod common;
@@ -46,7 +49,7 @@ fn environment() -> Option<&'static PathBuf> {
         let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join("lab-data");
         let output = setup(&data).output().unwrap();
         if output.status.code() == Some(3) {
-            eprintln!("SKIPPED: the environment cannot be made here: {}", said(&output));
+            loudly!("SKIPPED: the environment cannot be made here: {}", said(&output));
             return None;
         }
         assert!(output.status.success(), "{}", said(&output));
@@ -54,7 +57,7 @@ fn environment() -> Option<&'static PathBuf> {
         Some(homes.into_iter().find(|p| p.is_file()).unwrap())
     });
     if made.is_none() {
-        eprintln!("SKIPPED: there is no environment, as said above");
+        loudly!("SKIPPED: there is no environment, as said above");
     }
     made.as_ref()
 }
@@ -174,7 +177,7 @@ fn matrices_are_multiplied_in_parallel_with_the_gil_on() {
     let _alone = alone();
     let Some(launcher) = in_environment() else { return };
     if std::thread::available_parallelism().map_or(1, std::num::NonZero::get) < 2 {
-        eprintln!("SKIPPED: parallel speed-up needs two CPUs");
+        loudly!("SKIPPED: parallel speed-up needs two CPUs");
         return;
     }
     // The best of some: others may want the CPUs meanwhile, and nothing makes it better than it is.

@@ -3,6 +3,9 @@
 //! One test at a time: what is compared must not be disturbed by the next comparison.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[macro_use]
+#[path = "support/loudly.rs"]
+mod loudly;
 #[path = "support/python.rs"]
 mod python;
 #[path = "support/lab.rs"]
@@ -180,7 +183,7 @@ fn bytecode_threads_take_turns_under_the_gil_and_c_code_does_not() {
         let hash = speed_ups(&spec("python/hash-threads", TaskKind::None), 130);
         assert!(hash.last() > Some(&130), "{hash:?}");
     } else {
-        eprintln!("SKIPPED: parallel speed-up needs two CPUs");
+        loudly!("SKIPPED: parallel speed-up needs two CPUs");
     }
 }
 

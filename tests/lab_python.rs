@@ -3,6 +3,9 @@
 //! What no interpreter here can run is skipped, loudly: the skip names the system and what it lacks.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[macro_use]
+#[path = "support/loudly.rs"]
+mod loudly;
 #[path = "support/python.rs"]
 mod common;
 #[path = "support/lab.rs"]

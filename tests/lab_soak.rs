@@ -1,6 +1,9 @@
 //! Many runs of random systems, one after the other, with random kills: nothing stays behind, and concmon does not grow.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[macro_use]
+#[path = "support/loudly.rs"]
+mod loudly;
 #[path = "support/python.rs"]
 #[expect(dead_code, reason = "systems are chosen by hand here")]
 mod common;

@@ -1,6 +1,9 @@
 //! The lab as scripts see it: every system of the talk is listed, and each run is one JSON object with what it cost.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[macro_use]
+#[path = "support/loudly.rs"]
+mod loudly;
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -79,7 +82,7 @@ fn every_run_is_one_json_object_with_what_it_cost() {
     for system in list["systems"].as_array().unwrap() {
         let id = system["id"].as_str().unwrap();
         if !system["available"].as_bool().unwrap() {
-            eprintln!("SKIPPED {}", system["why_not"].as_str().unwrap());
+            loudly!("SKIPPED {}", system["why_not"].as_str().unwrap());
             continue;
         }
         let mut args = vec!["lab", "run", id, "--json", "--no-setup"];

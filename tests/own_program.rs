@@ -1,6 +1,9 @@
 //! `concmon run -- CMD`: a program of the user's own keeps its streams, its exit status and its signals, and leaves nothing behind.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[macro_use]
+#[path = "support/loudly.rs"]
+mod loudly;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -71,7 +74,7 @@ fn costs_of_everything_it_created_come_as_json() {
 #[test]
 fn a_python_program_says_what_its_workers_do() {
     if !Command::new("python3").arg("--version").output().is_ok_and(|o| o.status.success()) {
-        eprintln!("SKIPPED: there is no python3 on PATH, and this test needs one");
+        loudly!("SKIPPED: there is no python3 on PATH, and this test needs one");
         return;
     }
     let dir = tempfile::tempdir().unwrap();

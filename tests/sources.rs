@@ -1,6 +1,9 @@
 //! The sources against held-still fake machines and against the real one.
 #![expect(clippy::expect_used, reason = "a test that cannot prepare its stage has failed")]
 
+#[macro_use]
+#[path = "support/loudly.rs"]
+mod loudly;
 mod support;
 
 use std::process::{Child, Command, Stdio};
@@ -366,7 +369,7 @@ fn both() -> Option<(BpfSource, ProcSource)> {
     match BpfSource::load() {
         Ok(bpf) => Some((bpf, ProcSource::new("/proc").expect("/proc"))),
         Err(error) => {
-            eprintln!("SKIPPED: {error}");
+            loudly!("SKIPPED: {error}");
             None
         }
     }
@@ -496,7 +499,7 @@ fn the_committed_bpf_object_is_what_the_script_builds() {
         std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/bpf/task_iter.bpf.o")).expect("the committed object");
     let has = |tool: &str| Command::new(tool).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
     if !has("clang") || !has("llvm-strip") {
-        eprintln!("SKIPPED: clang and llvm-strip are needed to rebuild the BPF object");
+        loudly!("SKIPPED: clang and llvm-strip are needed to rebuild the BPF object");
         return;
     }
     let dir = tempfile::tempdir().expect("a temporary directory");
@@ -505,7 +508,7 @@ fn the_committed_bpf_object_is_what_the_script_builds() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let version = Command::new("clang").arg("--version").output().expect("clang --version").stdout;
     if !String::from_utf8_lossy(&version).contains("version 14.") {
-        eprintln!("SKIPPED the comparison: the committed object was built with clang 14, other versions emit other code");
+        loudly!("SKIPPED the comparison: the committed object was built with clang 14, other versions emit other code");
         return;
     }
     assert!(std::fs::read(built).expect("the built object") == committed, "run assets/bpf/build.sh and commit the object");

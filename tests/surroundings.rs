@@ -2,6 +2,9 @@
 //! again inside those surroundings, and skips loudly where they cannot be made.
 #![expect(clippy::expect_used, reason = "a test that cannot prepare its stage has failed")]
 
+#[macro_use]
+#[path = "support/loudly.rs"]
+mod loudly;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -28,12 +31,12 @@ fn inside(test: &str, wrapper: &[&str], body: impl FnOnce()) {
             let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
             let impossible = ["Operation not permitted", "setgroups failed", "setresuid failed", "Permission denied"];
             if !text.contains("running 1 test") && impossible.iter().any(|why| text.contains(why)) {
-                eprintln!("SKIPPED: {wrapper:?} is not possible here: {}", text.trim());
+                loudly!("SKIPPED: {wrapper:?} is not possible here: {}", text.trim());
                 return;
             }
             assert!(output.status.success() && text.contains("inside: done"), "{text}");
         }
-        Err(error) => eprintln!("SKIPPED: {} does not start: {error}", wrapper[0]),
+        Err(error) => loudly!("SKIPPED: {} does not start: {error}", wrapper[0]),
     }
 }
 
@@ -57,7 +60,7 @@ fn me(snapshot: &Snapshot) -> bool {
 #[test]
 fn the_first_sweep_is_proc_and_the_better_tier_takes_over_without_losing_anyone() {
     if let Err(error) = BpfSource::load() {
-        eprintln!("SKIPPED: {error}");
+        loudly!("SKIPPED: {error}");
         return;
     }
     let mut source = AutoSource::new("/proc", SourceChoice::Auto).expect("/proc");

@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot prepare its stage has failed")]
 
+#[macro_use]
+#[path = "support/loudly.rs"]
+mod loudly;
 #[path = "support/key_script.rs"]
 mod key_script;
 #[path = "support/pty.rs"]
@@ -242,7 +245,7 @@ fn a_key_is_drawn_at_once() {
 #[test]
 fn loading_the_better_tier_leaves_no_peak_of_memory() {
     if let Err(error) = concmon::kernel::BpfSource::load() {
-        eprintln!("SKIPPED: {error}");
+        loudly!("SKIPPED: {error}");
         return;
     }
     let pty = open(30, 140, &["-d", "0.2"]);

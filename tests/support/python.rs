@@ -36,7 +36,7 @@ pub fn named() -> Vec<PathBuf> {
 pub fn no_python() -> bool {
     let none = concmon::lab::python::interpreters(&named()).interpreters.is_empty();
     if none {
-        eprintln!("SKIPPED: there is no CPython of at least 3.9 here, and this test needs one");
+        loudly!("SKIPPED: there is no CPython of at least 3.9 here, and this test needs one");
     }
     none
 }
@@ -45,7 +45,7 @@ pub fn no_python() -> bool {
 pub fn available(id: &str) -> bool {
     let why = concmon::lab::python::availability(find(id).unwrap(), &concmon::lab::python::interpreters(&named()));
     if let Some(why) = &why {
-        eprintln!("SKIPPED {id}: {why}");
+        loudly!("SKIPPED {id}: {why}");
     }
     why.is_none()
 }
