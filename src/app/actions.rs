@@ -79,6 +79,14 @@ pub const ACTIONS: &[Action] = &[
     action("search", &[Key::f(3), c('/')], Table, "Search", "search as you type; Enter or F3 for the next", Command::Search),
     action("filter", &[Key::f(4), c('\\')], Table, "Filter", "show only what matches, e.g. cpu>5 and user=www", Command::Filter),
     action("tree", &[Key::f(5), c('t')], Table, "Tree", "tree of parents and children, or list", Command::Tree),
+    action(
+        "spawn-tree",
+        &[c('Y')],
+        Table,
+        "",
+        "tree of who created whom: orphans stay below the nearest creator that is left",
+        Command::SpawnTree,
+    ),
     action("sort", &[Key::f(6), c('>'), c('.')], Table, "Sort", "choose the column to sort by", Command::SortMenu),
     changing(action(
         "nice-down",

@@ -1,11 +1,22 @@
 //! `E`: the selected row's sorted cell in full, and what sampling costs and how it could be better.
 
 use crate::columns::{self, Value};
+use crate::kernel::source::Needs;
 use crate::snapshot::EventTier;
 use crate::text::{Charset, sanitize};
 
 use super::App;
 use super::layer::Layer;
+
+/// What is read of rows on screen only, as far as its budget goes.
+const READ_IN_TURN: Needs = Needs::STATUS
+    .union(Needs::IO)
+    .union(Needs::SMAPS)
+    .union(Needs::WCHAN)
+    .union(Needs::FDS)
+    .union(Needs::WAITS)
+    .union(Needs::AFFINITY)
+    .union(Needs::OOM);
 
 impl App {
     pub(super) fn explain(&self) -> Layer {
@@ -16,6 +27,10 @@ impl App {
             lines.push(format!("{} of PID {} ({name}), the column sorted by", column.title, row.key().pid));
             lines.push(format!("  {}", column.description));
             lines.push(format!("  value   {}", in_words(&(column.get)(&row))));
+            if let (true, Some(exact)) = (column.needs.intersects(READ_IN_TURN), row.process.exact.as_ref()) {
+                let age = self.now_ns.saturating_sub(exact.taken_ns) as f64 / 1e9;
+                lines.push(format!("  age     {age:.1} s: rows on screen take turns within a budget of time"));
+            }
             if !column.unit.is_empty() {
                 lines.push(format!("  unit    {}", column.unit));
             }

@@ -129,6 +129,8 @@ pub enum Command {
     Filter,
     /// Tree or list.
     Tree,
+    /// The tree by creators, or by the kernel's parents.
+    SpawnTree,
     /// Sort menu.
     SortMenu,
     /// Sort by this column.

@@ -47,6 +47,8 @@ pub struct Options {
     pub tree: bool,
     /// In the tree: whether siblings are sorted by `sort` (else by pid).
     pub sort_in_tree: bool,
+    /// Whether the tree's parents are those that created, as far as that was seen, instead of those that the kernel gives orphans to.
+    pub by_spawner: bool,
     /// Threads as rows.
     pub threads: bool,
     /// Kernel threads as rows.
@@ -106,6 +108,7 @@ impl Default for Options {
             descending: true,
             tree: false,
             sort_in_tree: false,
+            by_spawner: false,
             threads: false,
             kernel_threads: false,
             user: None,

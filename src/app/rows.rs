@@ -165,7 +165,7 @@ impl Builder<'_> {
 
     fn tree(&self) -> Lines {
         let processes = &self.model.now.processes;
-        let tree = Tree::build(processes);
+        let tree = self.model.tree(self.options.by_spawner);
         let (wanted, shown) = self.wanted(&tree);
         let mut ghosts: Vec<Vec<u32>> = vec![Vec::new(); processes.len() + 1];
         for (i, g) in (0u32..).zip(&self.model.lifecycle.ghosts) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::columns::Row;
-use crate::derive::{Model, Tree};
+use crate::derive::Model;
 use crate::query::TextMatch;
 use crate::snapshot::ProcKey;
 
@@ -124,7 +124,7 @@ impl App {
     fn subtree_of_selected(&self) -> Vec<ProcKey> {
         let (Some(model), Some(row)) = (self.model.as_deref(), self.selected()) else { return Vec::new() };
         let Some(index) = model.index_of(row.key().pid).and_then(|i| u32::try_from(i).ok()) else { return Vec::new() };
-        let tree = Tree::build(&model.now.processes);
+        let tree = model.tree(self.options.by_spawner);
         tree.subtree(index).into_iter().map(|i| model.now.processes[i as usize].key).collect()
     }
 

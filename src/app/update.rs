@@ -145,7 +145,9 @@ impl App {
             Command::UntagAll => self.tagged.clear(),
             Command::ToggleFold | Command::Fold | Command::Unfold | Command::FoldAll => self.fold_command(command),
             Command::SortBy(id) => return columns::find(id).map(|c| self.sort_by(c)).unwrap_or_default(),
-            Command::Tree | Command::Invert | Command::Threads | Command::KernelThreads => return self.toggle(command),
+            Command::Tree | Command::SpawnTree | Command::Invert | Command::Threads | Command::KernelThreads => {
+                return self.toggle(command);
+            }
             Command::Diagnoses => {
                 self.layer = Some(Layer::Diagnoses { scroll: 0 });
                 return vec![Effect::Resample];
@@ -218,6 +220,17 @@ impl App {
             Command::Tree => {
                 o.tree = !o.tree;
                 o.sort_in_tree = false;
+            }
+            Command::SpawnTree => {
+                o.by_spawner = !(o.tree && o.by_spawner);
+                o.tree = true;
+                o.sort_in_tree = false;
+                let words = if o.by_spawner {
+                    "tree of creators: an orphan stays below the nearest one that is left, where its creation was seen"
+                } else {
+                    "tree of the kernel's parents"
+                };
+                self.tell(Notice::info(words));
             }
             Command::Invert => o.descending = !o.descending,
             Command::Threads => o.threads = !o.threads,

@@ -31,6 +31,9 @@ impl StartMethod {
     }
 }
 
+/// Longest line of dead ancestors that is followed.
+const LINE_MOST: usize = 64;
+
 /// How one process began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Birth {
@@ -38,6 +41,8 @@ pub struct Birth {
     pub start_ticks: u64,
     /// The process that created it, kept after reparenting.
     pub parent_pid: i32,
+    /// Its nearest ancestor by creation that was alive when this was last looked at: the creator, or whoever created that one.
+    lineage_pid: i32,
     /// How.
     pub method: StartMethod,
     /// Whether the creation itself was seen (an event), not just the process.
@@ -78,6 +83,27 @@ impl Lifecycle {
         self.birth(key).map(|b| b.first_seen_ns)
     }
 
+    /// The nearest ancestor by creation that is still there, however often the kernel has given the process another parent; `None` if its
+    /// creation was not seen, or nobody of its line is left. `alive` says when a process started, if there is one with the pid.
+    #[must_use]
+    pub fn spawner(&self, key: ProcKey, alive: impl Fn(i32) -> Option<u64>) -> Option<i32> {
+        let birth = self.birth(key).filter(|b| b.seen)?;
+        let mut pid = birth.lineage_pid;
+        // Bounded: events of reused pids could chase each other's tails.
+        for _ in 0..LINE_MOST {
+            // Somebody who started later than the child has only got the creator's pid.
+            if alive(pid).is_some_and(|start| start <= key.start_ticks) {
+                return Some(pid);
+            }
+            let next = self.births.get(&pid).filter(|b| b.seen && b.start_ticks <= key.start_ticks)?;
+            if next.lineage_pid == pid {
+                return None;
+            }
+            pid = next.lineage_pid;
+        }
+        None
+    }
+
     pub(super) fn step(&mut self, previous: Option<&Snapshot>, now: &Snapshot, ghost_ns: u64) {
         let horizon = now.taken_ns.saturating_sub(ghost_ns);
         self.ghosts.retain(|g| g.ended_ns >= horizon);
@@ -97,6 +123,23 @@ impl Lifecycle {
         }
         let forks: HashMap<i32, i32> = now.events.iter().filter_map(forked).collect();
         let births = Arc::make_mut(&mut self.births);
+        // Creators that lived between two samples only: known by what they did.
+        for p in &fresh {
+            let mut pid = forks.get(&p.key.pid).copied();
+            while let Some(creator) = pid
+                && !births.contains_key(&creator)
+                && now.processes.binary_search_by_key(&creator, |q| q.key.pid).is_err()
+            {
+                let Some(theirs) = forks.get(&creator).copied() else { break };
+                let first_seen_ns = now.taken_ns;
+                let (method, seen) = (StartMethod::Fork, true);
+                births.insert(
+                    creator,
+                    Birth { start_ticks: 0, parent_pid: theirs, lineage_pid: theirs, method, seen, first_seen_ns },
+                );
+                pid = Some(theirs);
+            }
+        }
         for p in fresh {
             let creator = forks.get(&p.key.pid).copied().filter(|pid| *pid != 0);
             let method = if creator.is_none() || previous.is_none() {
@@ -111,6 +154,7 @@ impl Lifecycle {
                 Birth {
                     start_ticks: p.key.start_ticks,
                     parent_pid: creator.unwrap_or(p.ppid),
+                    lineage_pid: creator.unwrap_or(p.ppid),
                     method,
                     seen: creator.is_some(),
                     first_seen_ns: now.taken_ns,
@@ -157,7 +201,18 @@ impl Lifecycle {
     fn forget(&mut self, now: &Snapshot) {
         // Dead entries cost memory only; sweep when they outnumber the living.
         if self.births.len() > now.processes.len() * 2 + 64 {
-            Arc::make_mut(&mut self.births).retain(|pid, _| now.processes.binary_search_by_key(pid, |p| p.key.pid).is_ok());
+            let start =
+                |pid: i32| now.processes.binary_search_by_key(&pid, |p| p.key.pid).ok().map(|i| now.processes[i].key.start_ticks);
+            // Before the dead are forgotten, the living are told who is left of their line.
+            let lines: Vec<(i32, i32)> =
+                now.processes.iter().filter_map(|p| Some((p.key.pid, self.spawner(p.key, start)?))).collect();
+            let births = Arc::make_mut(&mut self.births);
+            for (pid, spawner) in lines {
+                if let Some(birth) = births.get_mut(&pid) {
+                    birth.lineage_pid = spawner;
+                }
+            }
+            births.retain(|pid, _| start(*pid).is_some());
         }
     }
 }

@@ -57,6 +57,23 @@ impl Model {
         self.now.processes.binary_search_by_key(&pid, |p| p.key.pid).ok()
     }
 
+    /// The tree of the kernel's parents, or of creators: there a process is below the nearest that created it or its creator and is still
+    /// there, and below its kernel's parent where that was not seen.
+    #[must_use]
+    pub fn tree(&self, by_spawner: bool) -> Tree {
+        let processes = &self.now.processes;
+        if !by_spawner {
+            return Tree::build(processes);
+        }
+        let start = |pid: i32| self.process(pid).map(|p| p.key.start_ticks);
+        let parents = processes.iter().map(|p| {
+            let parent = self.lifecycle.spawner(p.key, start).unwrap_or(p.ppid);
+            let index = self.index_of(parent).filter(|_| parent != p.key.pid)?;
+            u32::try_from(index).ok()
+        });
+        Tree::from_parents(parents.collect())
+    }
+
     /// The process with this pid.
     #[must_use]
     pub fn process(&self, pid: i32) -> Option<&ProcessSample> {

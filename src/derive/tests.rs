@@ -175,3 +175,54 @@ fn cpu_shares_add_up_to_a_hundred() {
     assert_eq!((share.user, share.busy()), (75.0, 75.0));
     assert_eq!(host::rates(None, &b).total, None);
 }
+
+fn fork(parent: i32, child: i32) -> LifecycleEvent {
+    LifecycleEvent {
+        at_ns: S,
+        kind: EventKind::Fork { parent_tid: parent, parent_tgid: parent, child_tid: child, child_tgid: child },
+    }
+}
+
+fn parents_by_spawner(model: &Model) -> Vec<(i32, Option<i32>)> {
+    let tree = model.tree(true);
+    let pid = |i: u32| model.now.processes[i as usize].key.pid;
+    model.now.processes.iter().zip(&tree.parent).map(|(p, parent)| (p.key.pid, parent.map(pid))).collect()
+}
+
+#[test]
+fn an_orphan_stays_below_the_nearest_creator_that_is_left() {
+    let mut d = Deriver::new(0);
+    d.step(snapshot(S, vec![process(1, 0, 0), process(10, 1, 5)]));
+    // 10 makes 20, which makes 30 and ends between the samples: the kernel gives 30 to 1. 40 is made by 30.
+    let mut second = snapshot(2 * S, vec![process(1, 0, 0), process(10, 1, 5), process(30, 1, 7), process(40, 30, 8)]);
+    second.events = vec![fork(10, 20), fork(20, 30), fork(30, 40)];
+    let model = d.step(second);
+    assert_eq!(parents_by_spawner(&model), [(1, None), (10, Some(1)), (30, Some(10)), (40, Some(30))]);
+    assert_eq!(model.tree(false).parent[2], Some(0), "the kernel's tree is as it was");
+    // 30 ends too.
+    let model = d.step(snapshot(3 * S, vec![process(1, 0, 0), process(10, 1, 5), process(40, 1, 8)]));
+    assert_eq!(parents_by_spawner(&model), [(1, None), (10, Some(1)), (40, Some(10))]);
+    // The dead are forgotten in a crowd, and who is left of the line is not.
+    let crowd = |from: i32, t: u64| {
+        let others = (from..from + 200).map(|pid| process(pid, 1, 50));
+        let all = [process(1, 0, 0), process(10, 1, 5), process(40, 1, 8)].into_iter().chain(others).collect();
+        snapshot(t, all)
+    };
+    d.step(crowd(1000, 4 * S));
+    d.step(crowd(2000, 5 * S));
+    let model = d.step(snapshot(6 * S, vec![process(1, 0, 0), process(10, 1, 5), process(40, 1, 8)]));
+    assert_eq!(parents_by_spawner(&model), [(1, None), (10, Some(1)), (40, Some(10))]);
+    // A later process with the creator's pid is not the creator.
+    let model = d.step(snapshot(7 * S, vec![process(1, 0, 0), process(10, 1, 900), process(40, 1, 8)]));
+    assert_eq!(parents_by_spawner(&model)[2], (40, Some(1)));
+}
+
+#[test]
+fn a_circle_of_creators_is_cut() {
+    let mut d = Deriver::new(0);
+    d.step(snapshot(S, vec![process(1, 0, 0)]));
+    let mut next = snapshot(2 * S, vec![process(1, 0, 0), process(5, 6, 3), process(6, 5, 3)]);
+    next.events = vec![fork(6, 5), fork(5, 6)];
+    let model = d.step(next);
+    assert_eq!(model.tree(true).roots().len(), 2);
+}
