@@ -112,7 +112,7 @@ pub fn command(pid: i32) -> String {
 pub fn waits(pid: i32) -> Vec<String> {
     let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
     let files = tasks.flatten().take(WAITS_MOST).map(|task| task.path().join("syscall"));
-    files.filter_map(|file| crate::lab::waits::parse(&std::fs::read_to_string(file).ok()?)).map(str::to_owned).collect()
+    files.filter_map(|file| crate::lab::waits::parse(&std::fs::read(file).ok()?)).map(str::to_owned).collect()
 }
 
 /// Whether a thread of the process, other than its leader, is on a CPU or wants one.
