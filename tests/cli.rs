@@ -57,6 +57,23 @@ fn a_bad_config_key_is_named_with_its_line() {
 }
 
 #[test]
+fn an_unknown_theme_is_bad_usage_and_the_known_ones_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config.toml");
+    std::fs::write(&file, "theme = \"solarised\"\n").unwrap();
+    assert_refused(&["--config", file.to_str().unwrap()], &["config.toml", "solarised", "default"]);
+}
+
+#[test]
+fn what_a_run_is_asked_for_cannot_talk_to_the_terminal() {
+    for id in ["native/\x1b]0;mine\x07fork", "native/\u{202e}krof"] {
+        let (code, said) = refusal(&["lab", "run", id]);
+        assert_eq!(code, 2, "{said}");
+        assert!(!said.contains(['\x1b', '\x07', '\u{202e}']), "{said:?}");
+    }
+}
+
+#[test]
 fn a_hostile_config_cannot_talk_to_the_terminal() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("config.toml");

@@ -128,11 +128,12 @@ fn a_set_up_that_is_interrupted_leaves_nothing() {
         return;
     }
     let data = tempfile::tempdir().unwrap();
-    let child = setup(data.path()).stderr(Stdio::piped()).spawn().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let child = setup(data.path()).env("TMPDIR", scratch.path()).stderr(Stdio::piped()).spawn().unwrap();
     let workshop = data.path().join("concmon/python/.building");
-    // Within the build: as soon as its directory is there.
+    // In the midst of it: as soon as pip has temporary files.
     let until = std::time::Instant::now() + support::PATIENCE;
-    let building = || std::fs::read_dir(&workshop).is_ok_and(|e| e.flatten().any(|e| e.path().is_dir()));
+    let building = || std::fs::read_dir(workshop.join("tmp")).is_ok_and(|e| e.flatten().any(|e| e.path().is_dir()));
     while !building() && std::time::Instant::now() < until {
         std::thread::yield_now();
     }
@@ -142,6 +143,8 @@ fn a_set_up_that_is_interrupted_leaves_nothing() {
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert!(said(&output).contains("stopped; nothing was left behind"), "{}", said(&output));
     assert_nothing_half_done(data.path());
+    let left: Vec<_> = std::fs::read_dir(scratch.path()).unwrap().flatten().map(|e| e.file_name()).collect();
+    assert!(left.is_empty(), "temporary files: {left:?}");
 }
 
 #[test]

@@ -160,6 +160,34 @@ fn a_worker_that_is_killed_fails_the_run_and_the_others_finish() {
 }
 
 #[test]
+fn a_worker_that_crashes_is_named_and_one_that_hangs_is_killed_in_time() {
+    if no_python() {
+        return;
+    }
+    let launcher = launcher();
+    let signal = |pid: i32, signal| nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).unwrap();
+    for system in ["python/fork", "python/process-spawn", "python/process-forkserver"] {
+        let id = launcher.launch(RunSpec { hold_ms: 700, ..spec(system, TaskKind::Factorial) }).unwrap();
+        let victim = await_workers(&launcher, id, 4).workers[2].pid.unwrap();
+        signal(victim, nix::sys::signal::Signal::SIGSEGV);
+        let RunPhase::Ended(Outcome::Failed(why)) = await_end(&launcher, id).phase.clone() else { panic!("{system}") };
+        assert_eq!(why, format!("worker 2 (pid {victim}) was killed by SIGSEGV"), "{system}");
+
+        // One that is stopped answers nothing and takes no SIGTERM.
+        let hung = RunSpec { timeout_ms: 2_500, hold_ms: 500, ..spec(system, TaskKind::Factorial) };
+        let id = launcher.launch(hung).unwrap();
+        let run = await_workers(&launcher, id, 4);
+        signal(run.workers[2].pid.unwrap(), nix::sys::signal::Signal::SIGSTOP);
+        let run = await_end(&launcher, id);
+        assert_eq!(run.phase, RunPhase::Ended(Outcome::TimedOut), "{system}");
+        for worker in &run.workers {
+            let gone = !std::path::Path::new(&format!("/proc/{}", worker.pid.unwrap())).exists();
+            assert!(gone, "{system}: worker {} is left", worker.index);
+        }
+    }
+}
+
+#[test]
 fn a_traceback_is_kept_whole() {
     if no_python() {
         return;

@@ -12,6 +12,7 @@ use crate::lab::catalog::{self, Backend, PythonStart, RunSpec, SYSTEMS, StartMet
 use crate::lab::launcher::{LaunchError, Launcher, Limits};
 use crate::lab::python::{self, Discovery};
 use crate::lab::run::{Outcome, Run, RunId, RunPhase};
+use crate::text::{Charset, sanitize_str};
 
 mod doctor;
 mod document;
@@ -193,7 +194,8 @@ pub fn run_with(exe: &Path, limits: &Limits, options: &LabRunOptions, out: &mut 
 }
 
 fn refuse(error: &LaunchError) -> io::Result<Ended> {
-    writeln!(io::stderr(), "concmon: {error}")?;
+    // An id, a path or an interpreter's words may hold anything.
+    writeln!(io::stderr(), "concmon: {}", sanitize_str(&error.to_string(), Charset::Unicode))?;
     Ok(match error {
         LaunchError::UnknownSystem { .. } | LaunchError::BadOption(_) | LaunchError::TooLarge(_) => Ended::BadUsage,
         LaunchError::Unavailable(_) | LaunchError::Helper(_) => Ended::Unavailable,

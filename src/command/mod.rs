@@ -14,6 +14,7 @@ use crate::cli::{Command, LabCommand, LabRunArgs, LowArgs, exit};
 use crate::config::{Config, ConfigError, Environment};
 use crate::text::{Charset, sanitize_str};
 use crate::ui::terminal::TerminalError;
+use crate::ui::theme::{THEMES, Theme};
 
 /// Why a command did not do what it should; each kind has its exit code.
 #[derive(Debug)]
@@ -88,7 +89,10 @@ fn run(low: &LowArgs) -> Result<(), Failure> {
             }
         }
         Some(Command::Lab { command: LabCommand::Run(args) }) => lab_run(&config, args),
-        None => crate::engine::run(&config).map_err(monitor_failure),
+        None => {
+            known_theme(&config)?;
+            crate::engine::run(&config).map_err(monitor_failure)
+        }
     }
 }
 
@@ -110,6 +114,15 @@ fn lab_run(config: &Config, args: &LabRunArgs) -> Result<(), Failure> {
         lab::Ended::BadUsage => Err(Failure::Reported(exit::USAGE)),
         lab::Ended::Unavailable => Err(Failure::Reported(exit::UNAVAILABLE)),
     }
+}
+
+/// A theme that is not there is bad usage, like any other wrong value of the config file.
+fn known_theme(config: &Config) -> Result<(), Failure> {
+    if Theme::named(&config.theme, config.color).is_some() {
+        return Ok(());
+    }
+    let file = config.path.as_ref().map_or_else(|| "the config file".to_owned(), |p| p.display().to_string());
+    Err(Failure::Usage(anyhow::anyhow!("theme in {file}: there is no theme {:?}; there are {}", config.theme, THEMES.join(", "))))
 }
 
 /// Why the monitor ended before its user left: no terminal is bad usage, everything else a failure.

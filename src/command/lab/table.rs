@@ -8,6 +8,7 @@ use crate::lab::python::{self, Discovery};
 use crate::lab::run::{Run, Summary};
 
 use super::document::outcome;
+use crate::text::{Charset, sanitize_str};
 
 /// Systems under their headings, with the first sentence of their lesson, or why they do not run here.
 pub(super) fn list(found: &Discovery, out: &mut dyn Write) -> io::Result<()> {
@@ -117,7 +118,7 @@ fn line(out: &mut dyn Write, name: &str, text: &str) -> io::Result<()> {
 
 /// What a run says may hold anything; a terminal must not obey it.
 fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    sanitize_str(text, Charset::Unicode).into_owned()
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "shown with three digits")]

@@ -17,6 +17,8 @@ use crate::lab::catalog::{System, python_program};
 const STAMP: &str = "concmon-lock.txt";
 /// Where environments are built: hidden, so that nobody takes one for finished.
 const WORKSHOP: &str = ".building";
+/// Temporary files of the programs that build, in the workshop: a pip that is killed leaves its own behind.
+const SCRATCH: &str = "tmp";
 /// What is kept of the words of a pip that failed, bytes.
 const WORDS_MOST: usize = 64 * 1024;
 
@@ -250,6 +252,8 @@ impl Setup<'_> {
         }
         // Whoever was at work here before has ended: the lock is ours.
         clear(&workshop);
+        let scratch = workshop.join(SCRATCH);
+        fs::create_dir(&scratch).map_err(io(format!("{} cannot be made", scratch.display())))?;
         let build = workshop.join(lock.version);
         let made = self.build(lock, &build).and_then(|()| put_in_place(&build, &target));
         clear(&workshop);
@@ -258,7 +262,7 @@ impl Setup<'_> {
 
     fn build(&mut self, lock: &Lock, build: &Path) -> Result<(), SetupError> {
         (self.progress)(Step::Creating);
-        let mut venv = python(&self.interpreter.path);
+        let mut venv = self.program(&self.interpreter.path);
         venv.args(["-I", "-m", "venv", "--without-pip"]).arg(build);
         self.call(venv, "the bare environment cannot be made", &mut |_| {})?;
         let file = build.join(STAMP);
@@ -281,6 +285,18 @@ impl Setup<'_> {
         self.check(lock, build)
     }
 
+    /// A program that is not led astray by the user's settings for other Pythons, and keeps its temporary files in the workshop.
+    fn program(&self, path: &Path) -> Command {
+        let mut command = Command::new(path);
+        for (name, _) in std::env::vars_os() {
+            if name.as_encoded_bytes().starts_with(b"PYTHON") {
+                command.env_remove(name);
+            }
+        }
+        command.env("PYTHONUNBUFFERED", "1").env("TMPDIR", self.home.join(WORKSHOP).join(SCRATCH));
+        command
+    }
+
     fn call(&self, command: Command, what: &str, heard: &mut dyn FnMut(&str)) -> Result<(), SetupError> {
         call(command, what, heard, self.stop)
     }
@@ -291,10 +307,10 @@ impl Setup<'_> {
         let others = self.found.interpreters.iter().filter(|i| i.path != self.interpreter.path);
         for interpreter in [self.interpreter].into_iter().chain(others) {
             // Asked within the new environment, as it will work: an old pip does not run on a newer Python.
-            let mut asked = python(&interpreter.path);
+            let mut asked = self.program(&interpreter.path);
             asked.args(["-I", "-m", "pip", "--python"]).arg(&target).args(["list", "--format", "freeze"]);
             if call(asked, "", &mut |_| {}, self.stop).is_ok() {
-                let mut pip = python(&interpreter.path);
+                let mut pip = self.program(&interpreter.path);
                 pip.args(["-I", "-m", "pip", "--python"]).arg(&target);
                 pip.args(["install", "--require-hashes", "--only-binary", ":all:", "--no-deps", "--no-input"]);
                 pip.args(["--progress-bar", "off", "--disable-pip-version-check", "--retries", "1", "-r"]).arg(stamp);
@@ -309,7 +325,7 @@ impl Setup<'_> {
         if call(asked, "", &mut |_| {}, self.stop).is_err() {
             return Err(SetupError::NoInstaller(self.interpreter.path.clone()));
         }
-        let mut uv = Command::new("uv");
+        let mut uv = self.program(Path::new("uv"));
         uv.args(["pip", "install", "--python"]).arg(target).args([
             "--require-hashes",
             "--only-binary",
@@ -329,25 +345,13 @@ impl Setup<'_> {
         if let Some(missing) = wanted.iter().find(|p| !about.packages.contains_key(**p)) {
             return Err(SetupError::Broken(format!("{missing} is missing")));
         }
-        let mut import = python(&path);
+        let mut import = self.program(&path);
         import.args(["-I", "-c", &format!("import {}", wanted.join(", "))]);
         self.call(import, "", &mut |_| {}).map_err(|e| match e {
             SetupError::NotFetched { why, .. } | SetupError::Failed { why, .. } => SetupError::Broken(why),
             other => other,
         })
     }
-}
-
-/// An interpreter that is not led astray by the user's settings for others.
-fn python(path: &Path) -> Command {
-    let mut command = Command::new(path);
-    for (name, _) in std::env::vars_os() {
-        if name.as_encoded_bytes().starts_with(b"PYTHON") {
-            command.env_remove(name);
-        }
-    }
-    command.env("PYTHONUNBUFFERED", "1");
-    command
 }
 
 /// Runs a program in a process group of its own, so that all of it can be stopped, and listens to what it says.
