@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use concmon::app::App;
 use concmon::app::key::{Code, Key};
+use concmon::app::layer::Layer;
 use concmon::app::msg::{Effect, Msg};
 use concmon::app::options::Options;
 use concmon::app::target::FrozenTarget;
@@ -24,7 +25,10 @@ use concmon::lab::catalog;
 use concmon::lab::launcher::LabState;
 use concmon::lab::protocol::Creation;
 use concmon::lab::run::{Costs, FamilyMember, Run, RunId, RunPhase, ShapeCheck, Summary, Worker};
-use concmon::snapshot::{EventKind, ExitStatus, Identity, LifecycleEvent, Snapshot};
+use concmon::snapshot::{
+    Comm, Detail, DetailContent, DetailPart, EventKind, ExitStatus, FileDetail, Identity, LifecycleEvent, ProcKey, Snapshot,
+    State, TaskWait, ThreadDetail, WaitReason,
+};
 use concmon::ui;
 use concmon::ui::layout::Layout;
 use concmon::ui::theme::Theme;
@@ -170,6 +174,10 @@ const SCENES: &[Scene] = &[
     },
     Scene { name: "readonly", options: readonly, keys: &[Key::f(9)] },
     Scene { name: "lab", options: Options::default, keys: &[Key::char('n'), Key::char('v'), Key::char('L')] },
+    Scene { name: "detail", options: Options::default, keys: &[Key::plain(Code::Enter)] },
+    Scene { name: "detail-files", options: Options::default, keys: &[Key::plain(Code::Enter), Key::char('3')] },
+    Scene { name: "detail-tree", options: Options::default, keys: &[Key::plain(Code::Enter), Key::char('7')] },
+    Scene { name: "detail-graphs", options: Options::default, keys: &[Key::plain(Code::Enter), Key::char('8')] },
     Scene { name: "events", options: Options::default, keys: &[Key::char('3')] },
 ];
 
@@ -198,10 +206,52 @@ fn frame(scene: &Scene, theme: &Theme, unicode: bool, (width, height): (u16, u16
             answer(&mut app, &effect);
         }
     }
+    if let Some(Layer::Detail(pane)) = &app.layer {
+        for detail in details(pane.key) {
+            app.update(Msg::Detail(detail));
+        }
+    }
     fit(&mut app, area);
     let mut buffer = Buffer::empty(area);
     ui::draw(&app, theme, area, &mut buffer);
     buffer
+}
+
+/// Two readings of a worker's threads, of which one was busy for a quarter of the time between them, and one of its files.
+fn details(key: ProcKey) -> Vec<Detail> {
+    let of = |part, taken_ns, content| Detail { key, part, taken_ns, content: Ok(content) };
+    let threads = |ran| {
+        let reason = WaitReason::Futex { address: Some(0x7f00_0012_34c0) };
+        let wait = TaskWait { tid: 311, syscall: None, wchan: None, reason: Some(reason), same_futex: 2, denied: false };
+        let thread = |tid, comm: &[u8], state, run_ns, wait| ThreadDetail {
+            tid,
+            start_ticks: 5,
+            comm: Comm::new(comm),
+            state,
+            run_ns,
+            wait,
+        };
+        DetailContent::Threads(vec![
+            thread(310, b"nginx", State::RUNNING, Some(ran), None),
+            thread(311, b"\x1b[31mred", State::SLEEPING, None, Some(wait)),
+        ])
+    };
+    let file = |fd, target: Result<&[u8], &str>, socket: Option<&str>| FileDetail {
+        fd,
+        target: target.map(Box::from).map_err(str::to_owned),
+        socket: socket.map(Into::into),
+    };
+    let files = vec![
+        file(0, Ok(b"/dev/null"), None),
+        file(1, Ok(b"/tmp/\x1b]0;title\x07"), None),
+        file(6, Ok(b"socket:[42]"), Some("tcp 10.0.0.1:443 to 10.0.0.9:50123 established")),
+        file(7, Err("/proc/302/fd/7: permission denied"), None),
+    ];
+    vec![
+        of(DetailPart::Threads, NOW_NS - 1_000_000_000, threads(0)),
+        of(DetailPart::Threads, NOW_NS, threads(250_000_000)),
+        of(DetailPart::Files, NOW_NS, DetailContent::Files(files)),
+    ]
 }
 
 /// What the engine would answer.

@@ -186,7 +186,11 @@ fn readonly_signals_nobody() {
     pty.wait_until("a word on readonly", |screen| {
         screen.contents().to_lowercase().contains("read-only") || screen.contents().contains("readonly")
     });
+    // No dialog is open that Enter would confirm: it opens the details, which only read.
     pty.send(&bytes("Enter"));
+    pty.wait_text("Limits");
+    pty.send(&bytes("q"));
+    pty.wait_until("the table again", |screen| !screen.contents().contains("Limits"));
     quit(pty);
     assert!(marker.child.try_wait().unwrap().is_none());
 }

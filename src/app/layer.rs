@@ -14,6 +14,8 @@ pub enum Layer {
         /// First line shown.
         scroll: usize,
     },
+    /// One process in depth.
+    Detail(Box<super::detail::DetailPane>),
     /// Which signal, to whom.
     Signal(SignalDialog),
     /// A choice from a list.

@@ -2,8 +2,10 @@
 
 use crate::columns;
 use crate::query::{Filter, FilterError, TextMatch, complete};
+use crate::text::Charset;
 
 use super::App;
+use super::detail::{DetailPane, Tab};
 use super::key::{Code, Key};
 use super::lab_view::output_lines;
 use super::layer::{Input, InputKind, Layer, Menu, MenuKind, SignalDialog};
@@ -32,6 +34,7 @@ impl App {
                     return self.quick_launch(letter);
                 }
             }
+            Some(Layer::Detail(pane)) => self.detail_key(pane, key),
             Some(Layer::Signal(dialog)) => return self.signal_key(dialog, key),
             Some(Layer::Menu(menu)) => return self.menu_key(menu, key),
             Some(Layer::Input(input)) => return self.input_key(input, key),
@@ -59,6 +62,31 @@ impl App {
             }
             _ => Vec::new(),
         }
+    }
+
+    fn detail_key(&mut self, mut pane: Box<DetailPane>, key: Key) {
+        let count = Tab::ALL.len();
+        let at = Tab::ALL.iter().position(|tab| *tab == pane.tab).unwrap_or(0);
+        let page = match key.code {
+            Code::Tab | Code::Right => Some((at + 1) % count),
+            Code::BackTab | Code::Left => Some((at + count - 1) % count),
+            Code::Char(digit @ '1'..='8') => Some(digit as usize - '1' as usize),
+            _ => None,
+        };
+        if let Some(page) = page {
+            (pane.tab, pane.scroll) = (Tab::ALL[page], 0);
+        } else if key.code == Code::Char('m') {
+            pane.maps = !pane.maps;
+        } else {
+            let charset = Charset::from_unicode(self.options.unicode);
+            let most = pane.lines(self.model.as_deref(), charset).len().saturating_sub(1);
+            match scrolled(key, pane.scroll) {
+                Some(scroll) => pane.scroll = scroll.min(most),
+                None if matches!(key.code, Code::Esc | Code::Enter | Code::Char('q') | Code::F(10)) => return,
+                None => {}
+            }
+        }
+        self.layer = Some(Layer::Detail(pane));
     }
 
     fn signal_key(&mut self, mut dialog: SignalDialog, key: Key) -> Vec<Effect> {

@@ -1,6 +1,7 @@
 //! The application as a value: [`App`] changes only through [`App::update`], which answers with [`Effect`]s for the engine.
 
 pub mod actions;
+pub mod detail;
 pub mod events_log;
 mod explain;
 mod history;

@@ -7,7 +7,7 @@ use crate::lab::catalog::RunSpec;
 use crate::lab::launcher::LabState;
 use crate::lab::python::Discovery;
 use crate::lab::run::RunId;
-use crate::snapshot::ProcKey;
+use crate::snapshot::{Detail, ProcKey};
 
 use super::key::Key;
 use super::options::Screen;
@@ -20,6 +20,8 @@ pub enum Msg {
     Sample(Arc<Model>),
     /// The sampler failed; one sentence.
     SampleFailed(String),
+    /// A part of the process in the detail pane has been read.
+    Detail(Detail),
     /// The lab's runs changed.
     Lab(Arc<LabState>),
     /// The Python interpreters of the machine have been looked for.
@@ -153,6 +155,8 @@ pub enum Command {
     TagSubtree,
     /// Tag nothing.
     UntagAll,
+    /// One process in depth.
+    Detail,
     /// Fold or unfold.
     ToggleFold,
     /// Fold.

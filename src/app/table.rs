@@ -8,6 +8,7 @@ use crate::query::TextMatch;
 use crate::snapshot::ProcKey;
 
 use super::App;
+use super::layer::Layer;
 use super::logical;
 use super::rows::{self, RowKey};
 
@@ -23,6 +24,9 @@ impl App {
         self.findings = self.watch.step(&model);
         self.tagged.retain(|key| model.index_of(key.pid).is_some_and(|i| model.now.processes[i].key == *key));
         self.model = Some(model);
+        if let (Some(Layer::Detail(pane)), Some(model)) = (&mut self.layer, &self.model) {
+            pane.sample(model);
+        }
         self.rebuild();
         self.meet_expected();
     }

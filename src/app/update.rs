@@ -8,6 +8,7 @@ use crate::text::{Charset, sanitize};
 
 use super::App;
 use super::actions;
+use super::detail::DetailPane;
 use super::key::{Code, Key};
 use super::layer::{Input, InputKind, Layer, Menu, MenuKind, SignalDialog};
 use super::msg::{Command, Effect, Msg, Notice, Pointed};
@@ -22,6 +23,11 @@ impl App {
         match msg {
             Msg::Sample(model) => self.sample(model),
             Msg::SampleFailed(why) => self.tell(Notice::bad(why)),
+            Msg::Detail(detail) => {
+                if let Some(Layer::Detail(pane)) = &mut self.layer {
+                    pane.take(detail);
+                }
+            }
             Msg::Lab(state) => self.lab.state = state,
             Msg::Interpreters(found) => self.lab.interpreters = Some(found),
             Msg::Key(key) => return self.key(key),
@@ -140,6 +146,7 @@ impl App {
             Command::Quit => return vec![Effect::Quit],
             Command::Suspend => return vec![Effect::Suspend],
             Command::Redraw => return vec![Effect::Redraw],
+            Command::Detail => self.open_detail(),
             Command::Tag => self.tag(),
             Command::TagSubtree => self.tag_subtree(),
             Command::UntagAll => self.tagged.clear(),
@@ -203,6 +210,13 @@ impl App {
         self.screen = screen;
         // Looking costs some tenths of a second of CPU: only those who open the lab pay.
         if screen == Screen::Lab && self.lab.interpreters.is_none() { vec![Effect::Discover] } else { Vec::new() }
+    }
+
+    fn open_detail(&mut self) {
+        let Some(row) = self.selected() else { return };
+        let mut pane = DetailPane::new(row.process);
+        pane.sample(row.model);
+        self.layer = Some(Layer::Detail(Box::new(pane)));
     }
 
     fn fold_command(&mut self, command: Command) {

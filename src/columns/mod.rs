@@ -3,7 +3,7 @@
 //! To add a column: one entry in [`COLUMNS`] (and a parser in `kernel::parse` only if the kernel datum is new).
 
 mod fold;
-mod format;
+pub mod format;
 mod get;
 mod registry;
 mod row;

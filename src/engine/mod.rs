@@ -1,5 +1,6 @@
 //! Joins the edges: the sampler thread, the terminal's input, signals and the lab come in as messages; effects go out.
 
+mod inspector;
 mod pythons;
 mod sampler;
 mod targets;
@@ -20,6 +21,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::app::App;
 use crate::app::lab_view::Watched;
+use crate::app::layer::Layer;
 use crate::app::msg::{Effect, Msg, Notice};
 use crate::app::options::{Options, Screen};
 use crate::clock::{Clock as _, SystemClock};
@@ -35,6 +37,7 @@ use crate::ui::layout::Layout;
 use crate::ui::terminal::{TerminalGuard, TerminalOptions};
 use crate::ui::theme::{THEMES, Theme};
 
+use inspector::Inspector;
 use pythons::{News, Pythons};
 use sampler::{Sampler, Wants};
 use targets::Targets;
@@ -57,6 +60,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let ghost_ns = u64::try_from(config.ghost.as_nanos()).unwrap_or(u64::MAX);
     let source = move || AutoSource::new("/proc", choice).map_err(|e| format!("the process table cannot be read: {e}"));
     let sampler = Sampler::start(source, config.delay, ghost_ns, wants).context("the sampling thread cannot be started")?;
+    let inspector = Inspector::start(config.delay).context("the detail thread cannot be started")?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("the event loop cannot be started")?;
     let guard = TerminalGuard::enter(TerminalOptions { mouse: config.mouse })?;
@@ -74,6 +78,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         app,
         theme,
         sampler,
+        inspector,
         launcher,
         targets: Targets::default(),
         guard,
@@ -119,6 +124,7 @@ struct Engine {
     app: App,
     theme: Theme,
     sampler: Sampler,
+    inspector: Inspector,
     launcher: Launcher,
     targets: Targets,
     guard: TerminalGuard,
@@ -151,6 +157,7 @@ impl Signals {
 impl Engine {
     async fn run(mut self) -> anyhow::Result<()> {
         let mut models = self.sampler.models();
+        let mut details = self.inspector.details();
         let mut runs = self.launcher.watch();
         let mut input = EventStream::new();
         let mut signals = Signals::new().context("signals cannot be handled")?;
@@ -177,6 +184,12 @@ impl Engine {
                         Some(Err(why)) if self.app.model.is_none() => anyhow::bail!(why),
                         Some(Err(why)) => self.message(Msg::SampleFailed(why))?,
                         None => {}
+                    }
+                }
+                Ok(()) = details.changed() => {
+                    let detail = details.borrow_and_update().clone();
+                    if let Some(detail) = detail {
+                        self.message(Msg::Detail(detail))?;
                     }
                 }
                 changed = runs.changed() => {
@@ -355,6 +368,10 @@ impl Engine {
         let drawn = self.terminal.draw(|frame| ui::view(app, theme, frame)).map(|_| ());
         crossterm::execute!(out, crossterm::terminal::EndSynchronizedUpdate)?;
         drawn.context("the terminal cannot be drawn on")?;
+        self.inspector.want(match &self.app.layer {
+            Some(Layer::Detail(pane)) => pane.wanted(),
+            _ => None,
+        });
         let wants = self.wants();
         if self.wanted.as_ref() != Some(&wants) {
             self.sampler.want(wants.clone(), false);

@@ -3,6 +3,7 @@
 mod auto_source;
 pub mod bpf;
 pub mod control;
+mod detail;
 pub mod error;
 pub mod events;
 mod exact;
@@ -20,6 +21,7 @@ mod waits;
 
 pub use auto_source::{AutoSource, SourceChoice};
 pub use bpf::{BpfSource, dispatch as bpf_loader};
+pub use detail::DetailReader;
 pub use host::HostReader;
 pub use job::{births, stop_job};
 pub use proc_source::ProcSource;

@@ -192,6 +192,18 @@ impl ProcFs {
         self.list_numbers(dir.as_fd(), tids, 32 * 1024).map_err(|errno| self.error(&path, errno))
     }
 
+    /// The open descriptors of `pid`, ascending, into `numbers`, which is emptied first.
+    ///
+    /// # Errors
+    /// [`ReadError::Denied`] for processes of others.
+    pub fn list_fds(&self, pid: i32, numbers: &mut Vec<i32>) -> Result<(), ReadError> {
+        let path = RelPath::process(pid, "fd");
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let dir =
+            rustix::fs::openat(&self.dir, path.as_c_str(), flags, Mode::empty()).map_err(|errno| self.error(&path, errno))?;
+        self.list_numbers(dir.as_fd(), numbers, 32 * 1024).map_err(|errno| self.error(&path, errno))
+    }
+
     /// How many entries `PID/fd` has.
     ///
     /// # Errors

@@ -37,7 +37,7 @@ pub(super) fn read(
             next_tid = task.tid;
         }
         if !late {
-            waits.extend(read_one(fs, process.key.pid, task, &mut epolls));
+            waits.extend(read_one(fs, process.key.pid, task.tid, task.state, &mut epolls));
         } else if let Ok(known) = previous.binary_search_by_key(&task.tid, |wait| wait.tid)
             && task.state != State::RUNNING
         {
@@ -50,9 +50,15 @@ pub(super) fn read(
 }
 
 /// `None` for a task that runs or is gone.
-fn read_one(fs: &ProcFs, pid: i32, task: &TaskSample, epolls: &mut HashMap<i32, Option<u32>>) -> Option<TaskWait> {
-    let mut wait = TaskWait { tid: task.tid, syscall: None, wchan: None, reason: None, same_futex: 0, denied: false };
-    wait.reason = match task.state {
+pub(super) fn read_one(
+    fs: &ProcFs,
+    pid: i32,
+    tid: i32,
+    state: State,
+    epolls: &mut HashMap<i32, Option<u32>>,
+) -> Option<TaskWait> {
+    let mut wait = TaskWait { tid, syscall: None, wchan: None, reason: None, same_futex: 0, denied: false };
+    wait.reason = match state {
         State::RUNNING => return None,
         State::ZOMBIE => Some(WaitReason::Reaper),
         State::STOPPED => Some(WaitReason::Stopped),
@@ -63,7 +69,7 @@ fn read_one(fs: &ProcFs, pid: i32, task: &TaskSample, epolls: &mut HashMap<i32, 
         return Some(wait);
     }
     let mut buffer = [0u8; 512];
-    let line = match fs.read_once(&RelPath::task(pid, task.tid, "syscall"), &mut buffer) {
+    let line = match fs.read_once(&RelPath::task(pid, tid, "syscall"), &mut buffer) {
         Ok(bytes) => SyscallLine::parse(bytes),
         Err(ReadError::Denied { .. }) => {
             wait.denied = true;
@@ -74,7 +80,7 @@ fn read_one(fs: &ProcFs, pid: i32, task: &TaskSample, epolls: &mut HashMap<i32, 
     if line == Some(SyscallLine::Running) {
         return None;
     }
-    wait.wchan = function(fs.read_once(&RelPath::task(pid, task.tid, "wchan"), &mut buffer));
+    wait.wchan = function(fs.read_once(&RelPath::task(pid, tid, "wchan"), &mut buffer));
     let mut reason = None;
     if let (Some(SyscallLine::Inside { number, args, narrow: false }), Some(here)) = (line, Machine::HERE) {
         wait.syscall = Some(Syscall { number, name: here.name(number) });
@@ -113,7 +119,7 @@ fn look_at(fs: &ProcFs, pid: i32, fd: i32, reason: &mut Option<WaitReason>, epol
 }
 
 /// Tells each how many wait at its futex: the crowd at one lock.
-fn count_same_futex(waits: &mut [TaskWait]) {
+pub(super) fn count_same_futex(waits: &mut [TaskWait]) {
     let address = |wait: &TaskWait| match wait.reason {
         Some(WaitReason::Futex { address }) => address,
         _ => None,

@@ -2,6 +2,7 @@
 //!
 //! `None` always means "not read or not readable", never zero. Times are nanoseconds, memory is bytes.
 
+mod detail;
 mod event;
 mod host;
 mod process;
@@ -11,6 +12,7 @@ mod wait;
 
 use std::sync::Arc;
 
+pub use detail::{Detail, DetailContent, DetailPart, FileDetail, OrWhy, RawBytes, ThreadDetail};
 pub use event::{EventKind, ExitStatus, LifecycleEvent};
 pub use host::{CpuTimes, HostSample, MemorySample, Pressure, PressureSample};
 pub use process::{Exact, Identity, ProcKey, ProcessSample, TaskKey, TaskSample};

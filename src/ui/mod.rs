@@ -1,6 +1,7 @@
 //! Frames: [`view`] draws the application's state into a buffer; nothing here sorts, filters, computes or reads.
 
 mod bar;
+mod detail;
 mod events;
 mod header;
 pub mod keymap;

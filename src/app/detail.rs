@@ -1,0 +1,343 @@
+//! The detail pane: one process followed by its identity, also beyond its end. What is shown is made here, as lines.
+
+use std::collections::VecDeque;
+
+use crate::columns::format;
+use crate::derive::Model;
+use crate::snapshot::{Detail, DetailContent, DetailPart, ExitStatus, ProcKey, ProcessSample, State, ThreadDetail};
+use crate::text::{Charset, sanitize, sanitize_str};
+
+/// The most points of each graph.
+const KEPT: usize = 240;
+
+/// The pane's pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tab {
+    /// Tasks.
+    Threads,
+    /// Memory.
+    Memory,
+    /// Files and sockets.
+    Files,
+    /// Environment.
+    Environment,
+    /// Limits.
+    Limits,
+    /// Control group and namespaces.
+    Groups,
+    /// Ancestors and children.
+    Tree,
+    /// CPU, memory, switches since it was opened.
+    Graphs,
+}
+
+impl Tab {
+    /// All, in the order of their digits.
+    pub const ALL: [Self; 8] =
+        [Self::Threads, Self::Memory, Self::Files, Self::Environment, Self::Limits, Self::Groups, Self::Tree, Self::Graphs];
+
+    /// One word.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Threads => "Threads",
+            Self::Memory => "Memory",
+            Self::Files => "Files",
+            Self::Environment => "Env",
+            Self::Limits => "Limits",
+            Self::Groups => "Groups",
+            Self::Tree => "Tree",
+            Self::Graphs => "Graphs",
+        }
+    }
+}
+
+/// One moment of the graphs.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Point {
+    /// Percent of one CPU.
+    pub cpu: Option<f32>,
+    /// Resident bytes.
+    pub rss: Option<u64>,
+    /// Voluntary and involuntary switches per second.
+    pub switches: Option<f32>,
+}
+
+/// The open pane.
+#[derive(Debug, Clone)]
+pub struct DetailPane {
+    /// Whom it follows.
+    pub key: ProcKey,
+    /// The page.
+    pub tab: Tab,
+    /// First line shown.
+    pub scroll: usize,
+    /// Whether every mapping is shown.
+    pub maps: bool,
+    /// As last sampled; kept after its end.
+    pub last: ProcessSample,
+    /// Newest last.
+    pub points: VecDeque<Point>,
+    /// When and how it ended.
+    pub ended: Option<(u64, ExitStatus)>,
+    /// Newest reading of each part.
+    read: Vec<Detail>,
+    /// Reading of the threads before the newest: their CPU use takes two.
+    threads_before: Option<Detail>,
+}
+
+impl DetailPane {
+    /// Opens on a process.
+    #[must_use]
+    pub fn new(process: &ProcessSample) -> Self {
+        Self {
+            key: process.key,
+            tab: Tab::Threads,
+            scroll: 0,
+            maps: false,
+            last: process.clone(),
+            points: VecDeque::new(),
+            ended: None,
+            read: Vec::new(),
+            threads_before: None,
+        }
+    }
+
+    /// What is to be read now; `None` once there is nothing left to read.
+    #[must_use]
+    pub fn wanted(&self) -> Option<(ProcKey, DetailPart)> {
+        self.ended.is_none().then(|| (self.key, self.part()))
+    }
+
+    fn part(&self) -> DetailPart {
+        match self.tab {
+            Tab::Threads => DetailPart::Threads,
+            Tab::Memory => DetailPart::Memory { maps: self.maps },
+            Tab::Files => DetailPart::Files,
+            Tab::Environment => DetailPart::Environment,
+            Tab::Limits => DetailPart::Limits,
+            Tab::Groups => DetailPart::Groups,
+            Tab::Tree | Tab::Graphs => DetailPart::Samples,
+        }
+    }
+
+    /// A new sample of the machine: the process's values, or its end.
+    pub fn sample(&mut self, model: &Model) {
+        let ghost = model.lifecycle.ghosts.iter().find(|ghost| ghost.last.key == self.key);
+        match model.index_of(self.key.pid).filter(|i| model.now.processes[*i].key == self.key) {
+            Some(index) => {
+                let (process, rates) = (&model.now.processes[index], &model.process_rates[index]);
+                self.last = process.clone();
+                let switches = rates.voluntary_per_s.zip(rates.involuntary_per_s).map(|(a, b)| a + b);
+                if self.points.len() == KEPT {
+                    self.points.pop_front();
+                }
+                self.points.push_back(Point { cpu: rates.cpu_percent, rss: process.rss_bytes, switches });
+            }
+            None if self.ended.is_none() => {
+                self.ended = Some(ghost.map_or((model.now.taken_ns, ExitStatus::Unknown), |g| (g.ended_ns, g.status)));
+            }
+            None => {}
+        }
+    }
+
+    /// A new reading; one of another process, or that comes late, is dropped.
+    pub fn take(&mut self, detail: Detail) {
+        if detail.key != self.key {
+            return;
+        }
+        if let Some(old) = self.read.iter().position(|d| std::mem::discriminant(&d.part) == std::mem::discriminant(&detail.part))
+        {
+            let old = self.read.swap_remove(old);
+            if detail.part == DetailPart::Threads {
+                self.threads_before = Some(old);
+            }
+        }
+        self.read.push(detail);
+    }
+
+    /// Whether it lives, and how it ended otherwise.
+    #[must_use]
+    pub fn standing(&self) -> String {
+        match self.ended {
+            None => self.last.leader.state.words().to_owned(),
+            Some((_, ExitStatus::Code(code))) => format!("ended with exit code {code}; these are the last values"),
+            Some((_, ExitStatus::Signal { signal, core })) => {
+                format!("killed by signal {signal}{}; these are the last values", if core { ", core dumped" } else { "" })
+            }
+            Some((_, ExitStatus::Unknown)) => "ended, nobody told how; these are the last values".to_owned(),
+        }
+    }
+
+    /// The page as lines, safe to draw; an empty list where it is drawn otherwise.
+    #[must_use]
+    pub fn lines(&self, model: Option<&Model>, charset: Charset) -> Vec<String> {
+        match self.tab {
+            Tab::Tree => return model.map(|m| self.tree(m, charset)).unwrap_or_default(),
+            Tab::Graphs => return Vec::new(),
+            _ => {}
+        }
+        let part = std::mem::discriminant(&self.part());
+        let Some(detail) = self.read.iter().find(|d| std::mem::discriminant(&d.part) == part) else {
+            let why = if self.ended.is_some() { "it ended before this was read" } else { "reading..." };
+            return vec![why.to_owned()];
+        };
+        match &detail.content {
+            Err(why) => vec![sanitize_str(why, charset).into_owned()],
+            Ok(content) => self.content(content, detail.taken_ns, charset),
+        }
+    }
+
+    fn content(&self, content: &DetailContent, taken_ns: u64, charset: Charset) -> Vec<String> {
+        let clean = |bytes: &[u8]| sanitize(bytes, charset).into_owned();
+        let all = |lines: &Result<Vec<Box<[u8]>>, String>| match lines {
+            Ok(lines) => lines.iter().map(|line| clean(line)).collect(),
+            Err(why) => vec![sanitize_str(why, charset).into_owned()],
+        };
+        match content {
+            DetailContent::Threads(threads) => self.threads(threads, taken_ns, charset),
+            DetailContent::Memory { sums, maps } => {
+                let mut lines = match sums {
+                    Ok(sums) => sums.iter().map(|(label, bytes)| format!("{:>8}  {}", in_bytes(*bytes), clean(label))).collect(),
+                    Err(why) => vec![sanitize_str(why, charset).into_owned()],
+                };
+                lines.push(String::new());
+                match maps {
+                    Some(maps) => lines.extend(all(maps)),
+                    None => lines.push("m shows every mapping".into()),
+                }
+                lines
+            }
+            DetailContent::Files(files) => {
+                let mut lines = vec![format!("{:>6}  LEADS TO", "FD")];
+                lines.extend(files.iter().map(|file| {
+                    let target = match &file.target {
+                        Ok(target) => clean(target),
+                        Err(why) => sanitize_str(why, charset).into_owned(),
+                    };
+                    let socket = file.socket.as_deref().map(|ends| format!("  {ends}")).unwrap_or_default();
+                    format!("{:>6}  {target}{socket}", file.fd)
+                }));
+                lines
+            }
+            DetailContent::Lines(lines) if lines.is_empty() => vec!["nothing is there".into()],
+            DetailContent::Lines(lines) => lines.iter().map(|line| clean(line)).collect(),
+            DetailContent::Groups { cgroups, namespaces } => {
+                let mut lines = vec!["CONTROL GROUPS".to_owned()];
+                lines.extend(all(cgroups));
+                lines.extend([String::new(), "NAMESPACES".to_owned()]);
+                lines.extend(namespaces.iter().map(|(name, target)| match target {
+                    Ok(target) => format!("{name:8}{}", clean(target)),
+                    Err(why) => format!("{name:8}{}", sanitize_str(why, charset)),
+                }));
+                lines
+            }
+            DetailContent::Nothing => Vec::new(),
+        }
+    }
+
+    fn threads(&self, threads: &[ThreadDetail], taken_ns: u64, charset: Charset) -> Vec<String> {
+        let mut lines = vec![format!("{:>8} S {:>6}  {:16} WAIT", "TID", "CPU%", "NAME")];
+        lines.extend(threads.iter().map(|thread| {
+            let mut cpu = String::new();
+            match self.cpu(thread, taken_ns) {
+                Some(percent) => format::percent(&mut cpu, percent),
+                None => cpu.push('-'),
+            }
+            let wait = match &thread.wait {
+                Some(wait) if wait.denied => "not permitted to know".to_owned(),
+                Some(wait) if wait.reason.is_none() => "-".to_owned(),
+                Some(wait) => sanitize_str(&wait.to_string(), charset).into_owned(),
+                None if thread.state == State::RUNNING => "runs".to_owned(),
+                None => "-".to_owned(),
+            };
+            let name = sanitize(thread.comm.as_bytes(), charset);
+            format!("{:>8} {} {cpu:>6}  {name:16} {wait}", thread.tid, thread.state.letter())
+        }));
+        lines
+    }
+
+    fn cpu(&self, thread: &ThreadDetail, taken_ns: u64) -> Option<f32> {
+        let before = self.threads_before.as_ref()?;
+        let Ok(DetailContent::Threads(threads)) = &before.content else { return None };
+        let same = |t: &&ThreadDetail| t.tid == thread.tid && t.start_ticks == thread.start_ticks;
+        let ran = thread.run_ns?.checked_sub(threads.iter().find(same)?.run_ns?)?;
+        let gone = taken_ns.checked_sub(before.taken_ns).filter(|gone| *gone > 0)?;
+        Some((ran as f64 * 100.0 / gone as f64) as f32)
+    }
+
+    fn tree(&self, model: &Model, charset: Charset) -> Vec<String> {
+        let name = |p: &ProcessSample| format!("{} {}", p.key.pid, sanitize(p.leader.comm.as_bytes(), charset));
+        let mut line = vec![name(&self.last)];
+        let mut at = self.last.ppid;
+        // A torn reading can make a circle of parents.
+        while let Some(parent) = model.process(at).filter(|_| line.len() < 64) {
+            line.push(name(parent));
+            at = parent.ppid;
+        }
+        let mut lines = vec!["ANCESTORS".to_owned()];
+        lines.extend(line.iter().rev().enumerate().map(|(depth, name)| format!("{:1$}{name}", "", depth * 2)));
+        lines.push(String::new());
+        lines.push(match model.lifecycle.birth(self.key).filter(|birth| birth.seen) {
+            Some(birth) => {
+                format!(
+                    "Created by PID {}{}",
+                    birth.parent_pid,
+                    birth.method.badge().map(|b| format!(", {b}")).unwrap_or_default()
+                )
+            }
+            None => "Its creation was not seen: who created it is not known beyond its present parent".to_owned(),
+        });
+        lines.push(String::new());
+        lines.push("CHILDREN".to_owned());
+        // Those whose parent died belong to another now.
+        let children: Vec<_> =
+            model.now.processes.iter().filter(|p| self.ended.is_none() && p.ppid == self.key.pid).map(name).collect();
+        if children.is_empty() {
+            lines.push("none".to_owned());
+        }
+        lines.extend(children);
+        lines
+    }
+}
+
+/// Bytes for people.
+#[must_use]
+pub fn in_bytes(bytes: u64) -> String {
+    let mut out = String::new();
+    format::bytes(&mut out, bytes);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::derive::{Deriver, test_process, test_snapshot};
+
+    #[test]
+    fn it_follows_the_process_and_not_its_pid_and_outlives_it() {
+        let process = test_process(7, 1, 70);
+        let mut deriver = Deriver::new(0);
+        let mut pane = DetailPane::new(&process);
+        pane.sample(&deriver.step(test_snapshot(1_000, vec![process.clone()])));
+        assert!(pane.ended.is_none() && pane.points.len() == 1 && pane.wanted().is_some());
+        let limits = |key| Detail {
+            key,
+            part: DetailPart::Limits,
+            taken_ns: 1,
+            content: Ok(DetailContent::Lines(vec![b"Max \x1b[31m"[..].into()])),
+        };
+        pane.tab = Tab::Limits;
+        let other = ProcKey { start_ticks: process.key.start_ticks + 1, ..process.key };
+        pane.take(limits(other));
+        assert_eq!(pane.lines(None, Charset::Ascii), ["reading..."]);
+        pane.take(limits(process.key));
+        let mut successor = process.clone();
+        successor.key = other;
+        pane.sample(&deriver.step(test_snapshot(2_000, vec![successor])));
+        assert!(pane.ended.is_some() && pane.wanted().is_none());
+        assert_eq!((pane.last.key, pane.points.len()), (process.key, 1));
+        assert_eq!(pane.lines(None, Charset::Ascii), ["Max \\x1b[31m"]);
+        assert!(pane.standing().contains("last values"));
+    }
+}

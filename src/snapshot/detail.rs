@@ -1,0 +1,99 @@
+//! Everything about one process that is only read while somebody looks at it.
+
+use super::{Comm, ProcKey, State, TaskWait};
+
+/// Which part of the detail is looked at, and so read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum DetailPart {
+    /// Its tasks and what they wait for.
+    #[default]
+    Threads,
+    /// `smaps_rollup`; every mapping too, if asked for.
+    Memory {
+        /// Whether `maps` is wanted.
+        maps: bool,
+    },
+    /// Descriptors, where they lead, sockets with their peers.
+    Files,
+    /// Its initial environment.
+    Environment,
+    /// Resource limits.
+    Limits,
+    /// Control group and namespaces.
+    Groups,
+    /// Nothing that the samples do not tell.
+    Samples,
+}
+
+/// One reading of one part of one process. A part that could not be read says why in one sentence.
+#[derive(Debug, Clone)]
+pub struct Detail {
+    /// Whose.
+    pub key: ProcKey,
+    /// Which part.
+    pub part: DetailPart,
+    /// When, `CLOCK_BOOTTIME` nanoseconds.
+    pub taken_ns: u64,
+    /// What was read; bytes are the process's own and are sanitised by whoever draws them.
+    pub content: Result<DetailContent, String>,
+}
+
+/// Bytes as the kernel gave them: the process's own choice, to be sanitised before they are drawn.
+pub type RawBytes = Box<[u8]>;
+/// A value, or why it could not be read.
+pub type OrWhy<T> = Result<T, String>;
+
+/// The part's content.
+#[derive(Debug, Clone)]
+pub enum DetailContent {
+    /// Ascending tid.
+    Threads(Vec<ThreadDetail>),
+    /// Lines of `smaps_rollup` (label, bytes), and lines of `maps` if they were asked for.
+    Memory {
+        /// As the kernel orders them.
+        sums: OrWhy<Vec<(RawBytes, u64)>>,
+        /// `None` if not asked for.
+        maps: Option<OrWhy<Vec<RawBytes>>>,
+    },
+    /// Ascending descriptor.
+    Files(Vec<FileDetail>),
+    /// Text as the kernel gives it, cut into entries.
+    Lines(Vec<Box<[u8]>>),
+    /// Lines of `cgroup`, then name and target of every namespace.
+    Groups {
+        /// Lines of `/proc/PID/cgroup`.
+        cgroups: OrWhy<Vec<RawBytes>>,
+        /// Name and target, e.g. `pid` and `pid:[4026531836]`.
+        namespaces: Vec<(&'static str, OrWhy<RawBytes>)>,
+    },
+    /// Nothing was to be read.
+    Nothing,
+}
+
+/// One task.
+#[derive(Debug, Clone)]
+pub struct ThreadDetail {
+    /// Its id.
+    pub tid: i32,
+    /// Start time in clock ticks after boot: with the tid its identity.
+    pub start_ticks: u64,
+    /// Its name.
+    pub comm: Comm,
+    /// Its state.
+    pub state: State,
+    /// Time on a CPU (`schedstat` field 1); `None` if it could not be read.
+    pub run_ns: Option<u64>,
+    /// What it waits for; `None` for one that runs.
+    pub wait: Option<TaskWait>,
+}
+
+/// One descriptor.
+#[derive(Debug, Clone)]
+pub struct FileDetail {
+    /// Its number.
+    pub fd: i32,
+    /// Where it leads, or why that is not known.
+    pub target: Result<Box<[u8]>, String>,
+    /// Of a TCP or UDP socket: its two ends and its state.
+    pub socket: Option<Box<str>>,
+}

@@ -1,0 +1,80 @@
+//! The detail pane: over the whole table, below the header.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::widgets::{Clear, Widget};
+
+use crate::app::App;
+use crate::app::detail::{DetailPane, Tab, in_bytes};
+use crate::text::{Charset, sanitize, truncate};
+
+use super::layout::Layout;
+use super::pen::Pen;
+use super::theme::Theme;
+
+/// Draws the open pane.
+pub fn draw(app: &App, pane: &DetailPane, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let layout = Layout::new(app, area);
+    let top = layout.header.bottom();
+    let area = Rect { y: top, height: area.bottom().saturating_sub(top), ..area };
+    Clear.render(area, buffer);
+    let charset = Charset::from_unicode(app.options.unicode);
+    let name = sanitize(pane.last.leader.comm.as_bytes(), charset);
+    let style = if pane.ended.is_some() { theme.warn } else { theme.text };
+    Pen::new(buffer, area, 0)
+        .put(&format!(" PID {} ", pane.key.pid), theme.accent)
+        .put(&name, theme.strong)
+        .put("  ", theme.text)
+        .put(&pane.standing(), style);
+    let mut pen = Pen::new(buffer, area, 1);
+    for (tab, digit) in Tab::ALL.into_iter().zip(1..) {
+        let style = if tab == pane.tab { theme.selected } else { theme.dim };
+        pen.put(&format!(" {digit}"), theme.key).put(tab.title(), style);
+    }
+    let body = Rect { y: area.y.saturating_add(3), height: area.height.saturating_sub(4), ..area };
+    if pane.tab == Tab::Graphs {
+        graphs(app, pane, theme, body, buffer);
+    } else {
+        let lines = pane.lines(app.model.as_deref(), charset);
+        let scroll = pane.scroll.min(lines.len().saturating_sub(usize::from(body.height)));
+        for (line, text) in (0..body.height).zip(lines.iter().skip(scroll)) {
+            let text = truncate(text, usize::from(body.width.saturating_sub(1)), charset);
+            Pen::new(buffer, body, line).put(" ", theme.text).put(&text, theme.text);
+        }
+    }
+    let foot = Rect { y: area.bottom().saturating_sub(1), height: area.height.min(1), ..area };
+    Pen::new(buffer, foot, 0)
+        .put(" Tab", theme.key)
+        .put(" next page  ", theme.dim)
+        .put("Up Down", theme.key)
+        .put(" scroll  ", theme.dim)
+        .put("m", theme.key)
+        .put(" mappings  ", theme.dim)
+        .put("Esc", theme.key)
+        .put(" back to the table", theme.dim);
+}
+
+fn graphs(app: &App, pane: &DetailPane, theme: &Theme, body: Rect, buffer: &mut Buffer) {
+    let unicode = app.options.unicode;
+    let newest = pane.points.back().copied().unwrap_or_default();
+    let number = |value: Option<f32>| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.1}"));
+    let curves = [
+        ("CPU%", number(newest.cpu), pane.points.iter().map(|p| p.cpu).collect::<Vec<_>>()),
+        (
+            "RES",
+            newest.rss.map_or_else(|| "-".to_owned(), in_bytes),
+            pane.points.iter().map(|p| p.rss.map(|b| b as f32)).collect(),
+        ),
+        ("switches/s", number(newest.switches), pane.points.iter().map(|p| p.switches).collect()),
+    ];
+    for (line, (title, now, values)) in (0u16..).step_by(3).zip(curves) {
+        let most = values.iter().flatten().copied().fold(0.0f32, f32::max);
+        let shares: Vec<f32> =
+            values.iter().rev().flatten().map(|value| if most > 0.0 { value * 100.0 / most } else { 0.0 }).collect();
+        let mut pen = Pen::new(buffer, body, line);
+        pen.put(&format!(" {title:11}"), theme.accent).put_right(&now, 9, theme.strong).put("  ", theme.text);
+        let cells = pen.left().saturating_sub(1);
+        pen.graph(cells, shares.iter(), unicode, theme.text);
+    }
+    Pen::new(buffer, body, 9).put(" Each against its highest since this pane was opened; the newest is at the right.", theme.dim);
+}
