@@ -150,6 +150,59 @@ async def show_loop():
     await linger_loop()
 
 
+async def launch_tasks(worker):
+    """Starts an asyncio task `worker(w)` for each worker, one after the other."""
+    import asyncio
+
+    lab.phase("launch")
+    running = []
+    for w in range(SPEC["workers"]):
+        lab.requested(w)
+        running.append(asyncio.create_task(worker(w), name="worker-%d" % w))
+        # A task runs when its creator waits; otherwise its latency would be that of all who come after it.
+        await asyncio.sleep(0)
+    return running
+
+
+async def see_off_tasks(running):
+    """Waits for the end of each."""
+    for w, task in enumerate(running):
+        await task
+        lab.exited(w)
+
+
+async def run_tasks(perform):
+    """All that a run of asyncio tasks does, from their creation to their end: unit `k` is `await perform(k)`; the results by index."""
+    import asyncio
+
+    workers, units = SPEC["workers"], tasks.units(SPEC)
+    go, leave, finished = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    results, left = {}, workers
+
+    async def worker(w):
+        nonlocal left
+        lab.ready(w, "async_task")
+        await go.wait()
+        for k in range(w, units, workers):
+            with lab.task(w, k):
+                results[k] = await perform(k)
+        left -= 1
+        if left == 0:
+            finished.set()
+        await leave.wait()
+
+    running = await launch_tasks(worker)
+    await inspect_loop()
+    lab.phase("steady")
+    go.set()
+    await finished.wait()
+    await linger_loop()
+    lab.phase("teardown")
+    leave.set()
+    await see_off_tasks(running)
+    return results
+
+
 def main(body):
     """Runs the root: `body()` does what the system does and gives the results by index of unit, or None."""
     lab.begin_root()
@@ -242,6 +295,15 @@ class Crew:
             self.failure = "worker %d (pid %d) %s" % (w, self.pids[w], how_it_ended(status))
 
 
+def run_crew(start):
+    """All that a run of a crew does; `start(w, crew)` starts worker `w` and adds it."""
+    crew = Crew()
+    lab.phase("launch")
+    for w in range(SPEC["workers"]):
+        start(w, crew)
+    return crew.run()
+
+
 def how_it_ended(status):
     """A raw wait status in words."""
     if status & 0x7F:
@@ -306,6 +368,11 @@ class _ForkServerContext(multiprocessing.context.ForkServerContext):
     Process = _ForkServerProcess
 
 
+def preload(context):
+    """What a fork server has imported, its children need not."""
+    context.set_forkserver_preload(["__main__", "lab_root"])
+
+
 def start_method():
     """The start method that was asked for, or the interpreter's own default."""
     return SPEC.get("start_method") or multiprocessing.get_context().get_start_method()
@@ -317,7 +384,7 @@ def announcing_context():
     lab.value("start_method", method)
     context = {"fork": _ForkContext, "spawn": _SpawnContext, "forkserver": _ForkServerContext}[method]()
     if method == "forkserver":
-        context.set_forkserver_preload(["__main__", "lab_root"])
+        preload(context)
     return context
 
 
@@ -345,6 +412,42 @@ class Gate:
     def open(self):
         """Lets everybody through."""
         self._lock.release()
+
+
+class AnnouncedSubmit:
+    """For a pool of threads: says when one is asked for. The pool starts one within `submit` while it has fewer than it may and nobody
+    is idle."""
+
+    def submit(self, fn, /, *args, **kwargs):
+        before, begun = len(self._threads), lab.now_ns()
+        future = super().submit(fn, *args, **kwargs)
+        if len(self._threads) > before:
+            lab.requested(before, begun)
+        return future
+
+
+def run_thread_pool(kind, name, announce, unit):
+    """All that a run of such a pool does: its threads call `announce` first, and `unit(k)` gives `k` and its result. The results by
+    index, and how many threads there were."""
+    units = tasks.units(SPEC)
+    lab.phase("launch")
+    with kind(SPEC["workers"], thread_name_prefix=name, initializer=announce) as pool:
+        if units == 0:
+            list(pool.map(abs, range(SPEC["workers"])))
+        results = dict(pool.map(unit, range(units)))
+        threads = len(pool._threads)
+        show()
+        lab.phase("teardown")
+    for w in range(threads):
+        lab.exited(w)
+    return results, threads
+
+
+def one_blas_thread():
+    """To be called before numpy is imported: its library for linear algebra would make a thread for each CPU, and nobody could tell whose
+    threads, and whose speed-up, they were."""
+    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+        os.environ[name] = "1"
 
 
 # --- a server on loopback ----------------------------------------------------------------------------------------------------------

@@ -34,16 +34,9 @@ async def run():
             with lab.task(w, k):
                 results[k] = await write_and_read(k)
 
-    lab.phase("launch")
-    running = []
-    for w in range(spec["workers"]):
-        lab.requested(w)
-        running.append(asyncio.create_task(worker(w), name="worker-%d" % w))
-        await asyncio.sleep(0)
+    running = await lab_root.launch_tasks(worker)
     lab.phase("steady")
-    for w, task in enumerate(running):
-        await task
-        lab.exited(w)
+    await lab_root.see_off_tasks(running)
     threads = threading.active_count() - 1
     lab.value("executor_threads", threads, threads)
     begun = time.monotonic_ns()

@@ -40,16 +40,9 @@ async def run():
     ticking = asyncio.create_task(clock(lateness))
     await asyncio.sleep(TICK * 3)
     lateness.clear()
-    lab.phase("launch")
-    running = []
-    for w in range(lab_root.SPEC["workers"]):
-        lab.requested(w)
-        running.append(asyncio.create_task(worker(w, results), name="worker-%d" % w))
-        await asyncio.sleep(0)
+    running = await lab_root.launch_tasks(lambda w: worker(w, results))
     lab.phase("steady")
-    for w, task in enumerate(running):
-        await task
-        lab.exited(w)
+    await lab_root.see_off_tasks(running)
     # One more tick, so that the lateness of the last blocking call is seen.
     await asyncio.sleep(TICK * 2)
     ticking.cancel()

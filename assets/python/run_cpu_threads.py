@@ -5,7 +5,6 @@ matrix product.
 """
 
 import hashlib
-import os
 import sys
 import sysconfig
 import threading
@@ -21,9 +20,7 @@ SYSTEM = lab_root.SPEC.get("system", "").rpartition("/")[2]
 BLOCK = bytes(16 << 20) if SYSTEM == "hash-threads" else b""
 
 if SYSTEM == "numpy-threads":
-    # Before numpy is imported: its library for linear algebra would use threads of its own, and nobody could tell whose speed-up it was.
-    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
-        os.environ[name] = "1"
+    lab_root.one_blas_thread()
     import numpy
 
     matrix = numpy.random.default_rng(lab_root.SPEC["seed"]).random((lab_tasks.size(lab_root.SPEC),) * 2)

@@ -71,7 +71,7 @@ def body():
     if UVLOOP:
         import uvloop
 
-        return uvloop.run(run()) if hasattr(uvloop, "run") else None
+        return uvloop.run(run())
     return asyncio.run(run())
 
 

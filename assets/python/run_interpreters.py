@@ -7,7 +7,6 @@ import time
 
 import concmon_lab as lab
 import lab_root
-import lab_tasks
 
 try:
     from concurrent import interpreters  # 3.14

@@ -1,16 +1,13 @@
 """mpire's WorkerPool: worker processes with queues, a lock and threads of their own for bookkeeping."""
 
-import os
+import concmon_lab as lab
+import lab_root
+import lab_tasks
 
-# mpire imports numpy where it finds it, whose linear algebra would add a thread per CPU to every process of the exhibit.
-for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
-    os.environ[name] = "1"
+# mpire imports numpy where it finds it.
+lab_root.one_blas_thread()
 
 import mpire.worker  # noqa: E402
-
-import concmon_lab as lab  # noqa: E402
-import lab_root  # noqa: E402
-import lab_tasks  # noqa: E402
 
 # mpire's own hook for new workers runs with a worker's first task, not when the worker is there.
 _run = mpire.worker.AbstractWorker.run

@@ -26,13 +26,5 @@ def start(w, crew):
     crew.add(ours, pid, lambda: os.waitpid(pid, 0)[1])
 
 
-def body():
-    crew = lab_root.Crew()
-    lab.phase("launch")
-    for w in range(lab_root.SPEC["workers"]):
-        start(w, crew)
-    return crew.run()
-
-
 if __name__ == "__main__":
-    lab_root.main(body)
+    lab_root.main(lambda: lab_root.run_crew(start))

@@ -24,13 +24,8 @@ def body():
     method = lab_root.start_method()
     context = multiprocessing.get_context(method)
     if method == "forkserver":
-        # What the server has imported, its children need not.
-        context.set_forkserver_preload(["__main__", "lab_root"])
-    crew = lab_root.Crew()
-    lab.phase("launch")
-    for w in range(lab_root.SPEC["workers"]):
-        start(context, w, crew)
-    return crew.run()
+        lab_root.preload(context)
+    return lab_root.run_crew(lambda w, crew: start(context, w, crew))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
-"""concurrent.futures.ThreadPoolExecutor, and on 3.14 InterpreterPoolExecutor, which is one whose threads have interpreters of their own."""
+"""concurrent.futures.ThreadPoolExecutor: threads that take calls from one queue."""
 
 import concurrent.futures
 import threading
 
 import concmon_lab as lab
 import lab_root
-import lab_tasks
 
 
 def index_of_thread():
@@ -21,31 +20,13 @@ def unit(k):
     return k, lab_root.work(index_of_thread(), k)
 
 
-class Announcing(concurrent.futures.ThreadPoolExecutor):
-    """Says when a thread is asked for: the pool starts one within `submit` while it has fewer than it may and nobody is idle."""
-
-    def submit(self, fn, /, *args, **kwargs):
-        before, begun = len(self._threads), lab.now_ns()
-        future = super().submit(fn, *args, **kwargs)
-        if len(self._threads) > before:
-            lab.requested(before, begun)
-        return future
+class Announcing(lab_root.AnnouncedSubmit, concurrent.futures.ThreadPoolExecutor):
+    pass
 
 
 def body():
-    spec = lab_root.SPEC
-    units = lab_tasks.units(spec)
-    lab.phase("launch")
-    with Announcing(spec["workers"], thread_name_prefix="pool", initializer=announce) as pool:
-        if units == 0:
-            list(pool.map(abs, range(spec["workers"])))
-        results = dict(pool.map(unit, range(units)))
-        threads = len(pool._threads)
-        lab_root.show()
-        lab.phase("teardown")
-    for w in range(threads):
-        lab.exited(w)
-    if threads < spec["workers"]:
+    results, threads = lab_root.run_thread_pool(Announcing, "pool", announce, unit)
+    if threads < lab_root.SPEC["workers"]:
         lab.value("threads_the_pool_needed", threads, threads)
     return results
 

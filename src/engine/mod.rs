@@ -28,7 +28,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::kernel::{AutoSource, raise_descriptor_limit};
 use crate::lab::catalog::{self, Backend, RunSpec};
-use crate::lab::launcher::{LaunchError, Launcher, Limits};
+use crate::lab::launcher::{LaunchError, Launcher};
 use crate::query::Filter;
 use crate::snapshot::ProcKey;
 use crate::text::{Charset, sanitize};
@@ -67,12 +67,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let terminal = Terminal::new(CrosstermBackend::new(stdout())).context("the terminal cannot be drawn on")?;
     let size = terminal.size().context("the terminal's size cannot be read")?;
     app.update(Msg::Resized { width: size.width, height: size.height });
-    let limits = Limits {
-        max_workers: config.lab.max_workers,
-        max_parent_mb: config.lab.max_parent_mb.unwrap_or(Limits::default().max_parent_mb),
-        ..Limits::default()
-    };
-    let launcher = Launcher::start(limits)?.with_pythons(config.lab.pythons.clone());
+    let launcher = Launcher::start(config.lab.to_launcher_limits())?.with_pythons(config.lab.pythons.clone());
     let (pythons, news) = Pythons::new(config.lab.pythons.clone());
     let engine = Engine {
         app,
