@@ -263,6 +263,7 @@ fn answer(app: &mut App, effect: &Effect) {
             let frozen = |key: &concmon::snapshot::ProcKey| FrozenTarget {
                 key: *key,
                 name: format!("name-{}", key.pid),
+                command: format!("/usr/bin/name-{} --serve", key.pid),
                 problem: problem(key.pid),
             };
             app.update(Msg::Frozen { token: *token, targets: keys.iter().map(frozen).collect() });

@@ -9,6 +9,8 @@ pub struct FrozenTarget {
     pub key: ProcKey,
     /// Its name when it was frozen; hostile bytes already made printable.
     pub name: String,
+    /// Its command line when it was last read, as far as a dialog shows it; empty if unknown; hostile bytes already made printable.
+    pub command: String,
     /// Why it will not be signalled, in one sentence; `None` if it will.
     pub problem: Option<String>,
 }

@@ -247,7 +247,7 @@ impl Engine {
         match effect {
             Effect::Freeze { token, keys } => {
                 let app = &self.app;
-                let targets = self.targets.freeze(token, &keys, |key| name_of(app, key));
+                let targets = self.targets.freeze(token, &keys, |key| known_of(app, key));
                 answer = Some(Msg::Frozen { token, targets });
             }
             Effect::Thaw { token } => self.targets.thaw(token),
@@ -387,7 +387,14 @@ async fn waiting(input: &mut EventStream) -> Option<Event> {
 }
 
 /// A process's name as last sampled.
-fn name_of(app: &App, key: ProcKey) -> Option<String> {
-    let process = app.model.as_deref()?.process(key.pid)?;
-    Some(sanitize(process.leader.comm.as_bytes(), Charset::Unicode).into_owned())
+/// The most of a command line that a dialog can show, bytes.
+const COMMAND_SHOWN: usize = 200;
+
+/// Name and command line of a process, made printable; "?" and nothing for one that the table no longer has.
+fn known_of(app: &App, key: ProcKey) -> (String, String) {
+    let Some(process) = app.model.as_deref().and_then(|m| m.process(key.pid)) else { return ("?".into(), String::new()) };
+    let printable = |bytes: &[u8]| sanitize(bytes, Charset::Unicode).into_owned();
+    let args = process.identity.cmdline.as_deref().unwrap_or_default();
+    let shown: Vec<u8> = args.iter().take(COMMAND_SHOWN).map(|b| if *b == 0 { b' ' } else { *b }).collect();
+    (printable(process.leader.comm.as_bytes()), printable(shown.trim_ascii_end()))
 }

@@ -15,21 +15,25 @@ pub struct Targets {
 }
 
 impl Targets {
-    /// Opens a pidfd for each and checks that it is still the same process. An earlier set is let go.
-    pub fn freeze(&mut self, token: u64, keys: &[ProcKey], name: impl Fn(ProcKey) -> Option<String>) -> Vec<FrozenTarget> {
+    /// Opens a pidfd for each and checks that it is still the same process. An earlier set is let go. `known` gives
+    /// the name and command line that the table has for a process.
+    pub fn freeze(&mut self, token: u64, keys: &[ProcKey], known: impl Fn(ProcKey) -> (String, String)) -> Vec<FrozenTarget> {
         self.token = token;
         self.held.clear();
         self.refused = 0;
         keys.iter()
-            .map(|key| match freeze(*key) {
-                Ok(target) => {
-                    let name = sanitize(target.comm.as_bytes(), Charset::Unicode).into_owned();
-                    self.held.push(target);
-                    FrozenTarget { key: *key, name, problem: None }
-                }
-                Err(error) => {
-                    self.refused += 1;
-                    FrozenTarget { key: *key, name: name(*key).unwrap_or_else(|| "?".into()), problem: Some(error.to_string()) }
+            .map(|key| {
+                let (name, command) = known(*key);
+                match freeze(*key) {
+                    Ok(target) => {
+                        let name = sanitize(target.comm.as_bytes(), Charset::Unicode).into_owned();
+                        self.held.push(target);
+                        FrozenTarget { key: *key, name, command, problem: None }
+                    }
+                    Err(error) => {
+                        self.refused += 1;
+                        FrozenTarget { key: *key, name, command, problem: Some(error.to_string()) }
+                    }
                 }
             })
             .collect()

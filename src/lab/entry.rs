@@ -28,3 +28,11 @@ pub fn dispatch() -> Option<ExitCode> {
         _ => native::image_main(&rest),
     })
 }
+
+/// Names the calling task as the kernel shows it (`comm`, of which prctl(2) `PR_SET_NAME` keeps 15 bytes). What runs from `/proc/self/exe`
+/// would be called "exe" otherwise. A name only helps the reader, so a refusal changes nothing.
+pub fn name_task(name: &str) {
+    if let Ok(name) = std::ffi::CString::new(name) {
+        let _ = nix::sys::prctl::set_name(&name);
+    }
+}

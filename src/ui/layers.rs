@@ -217,7 +217,12 @@ fn signal(app: &App, dialog: &SignalDialog, theme: &Theme, area: Rect, buffer: &
         pen.put_right(&t.key.pid.to_string(), 8, theme.strong).put("  ", theme.text);
         let name = text::truncate(&t.name, 30, charset).into_owned();
         match &t.problem {
-            None => pen.put(&name, theme.text),
+            None => {
+                let rest = usize::from(body.width).saturating_sub(12 + text::width(&name).max(16));
+                let command = text::truncate(&t.command, rest, charset);
+                let gap = " ".repeat(16usize.saturating_sub(text::width(&name)) + 1);
+                pen.put(&name, theme.text).put(&gap, theme.text).put(&command, theme.dim)
+            }
             Some(why) => pen.put(&name, theme.dim).put("  ", theme.text).put(why, theme.bad),
         };
     }
@@ -227,7 +232,7 @@ fn signal(app: &App, dialog: &SignalDialog, theme: &Theme, area: Rect, buffer: &
     }
     let at = target_lines(dialog);
     let willing = dialog.willing().count();
-    let text = format!(" to {willing} of {} frozen targets; they are the same processes however the table moves", targets.len());
+    let text = format!(" to {willing} of {} frozen targets, whatever the table does meanwhile", targets.len());
     Pen::new(buffer, body, at).put(&text, theme.dim);
     Pen::new(buffer, body, at + 1).put(" find: ", theme.dim).put(&dialog.query, theme.strong).put("_", theme.accent);
     let list = signal_list(dialog, area);

@@ -59,6 +59,7 @@ fn ask_child() -> std::io::Result<Result<TaskIterator, BpfUnavailable>> {
     sockopt::set_socket_timeout(&ours, sockopt::Timeout::Recv, Some(PATIENCE))?;
     let births = births();
     let mut child = Command::new("/proc/self/exe")
+        .arg0("concmon")
         .arg(LOADER)
         .env_clear()
         .stdin(Stdio::from(theirs))

@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::{ForkResult, Pid, getpid};
 
+use crate::lab::entry::name_task;
+
 /// Name of the lock in a helper's directory.
 const LOCK: &str = "lock";
 /// Longest the guard goes on killing.
@@ -51,9 +53,11 @@ fn prepare() -> std::io::Result<ExitCode> {
     match sys::fork()? {
         ForkResult::Parent { child } => {
             drop(control);
+            name_task("lab guard");
             Ok(stand_guard(child, &dir))
         }
         ForkResult::Child => {
+            name_task("lab helper");
             nix::sys::prctl::set_child_subreaper(true)?;
             let result = supervisor::run(control, &dir, guard);
             sys::exit_now(i32::from(result.is_err()))

@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -117,6 +118,7 @@ impl Link {
         let failed = |what: &str, e: &io::Error| LaunchError::Helper(format!("{what}: {e}"));
         let (socket, theirs) = UnixStream::pair().map_err(|e| failed("no socket pair could be made", &e))?;
         let child = Command::new(exe)
+            .arg0("concmon")
             .arg(entry::HELPER)
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())

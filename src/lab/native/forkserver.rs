@@ -18,6 +18,7 @@ use super::worker::{self, Worker};
 use super::{image, signals};
 use crate::clock::monotonic_ns;
 use crate::lab::catalog::RunSpec;
+use crate::lab::entry::name_task;
 
 pub fn run(root: &mut Root) -> Result<(), RootError> {
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)
@@ -53,6 +54,7 @@ pub fn serve(arena: &Arena, spec: &RunSpec, socket: &OwnedFd) -> ExitCode {
     else {
         return ExitCode::FAILURE;
     };
+    name_task("forkserver");
     let server = getpid();
     let mut children: Vec<(Pid, u32)> = Vec::new();
     if write(socket, b"!").is_err() {

@@ -61,8 +61,12 @@ pub fn replace(args: &[CString]) {
 pub fn image_main(args: &[OsString]) -> ExitCode {
     let creator = getppid();
     worker::die_with(creator);
+    if args.first().is_some_and(|role| role == "born") {
+        return tell_birth();
+    }
     let number = |i: usize| args.get(i)?.to_str()?.parse::<i32>().ok().filter(|n| *n >= 0);
     if let (Some(listener), true) = (number(1), args.first().is_some_and(|role| role == "http")) {
+        entry::name_task("http server");
         return http_server::serve(inherited(listener).into());
     }
     let (Some(role), Some(fd), Some(last), Some(spec)) = (args.first(), number(1), number(2), spec_from_env()) else {
@@ -81,6 +85,16 @@ pub fn image_main(args: &[OsString]) -> ExitCode {
     }
     let index = last.cast_unsigned();
     worker::live(&Worker { arena: &arena, spec: &spec, ballast: None, index }, creator, birth::born_ns())
+}
+
+/// Says when this image ran its first own instruction, nanoseconds, and stays while its standard input is open: what the creation of a
+/// spawned worker is held against.
+fn tell_birth() -> ExitCode {
+    println!("{}", birth::born_ns());
+    match std::io::copy(&mut std::io::stdin(), &mut std::io::sink()) {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
 }
 
 /// A descriptor that the creator of this image left open for it.

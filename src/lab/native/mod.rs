@@ -87,6 +87,7 @@ fn spec_from_env() -> Option<RunSpec> {
 
 /// The root of a native run. What goes wrong before it is connected is printed, and so ends up in the run's output.
 pub fn root_main() -> ExitCode {
+    crate::lab::entry::name_task("lab run");
     let (Some(spec), Some(socket)) = (spec_from_env(), std::env::var_os("CONCMON_LAB_SOCKET")) else {
         eprintln!("this is an internal entry of concmon; use `concmon lab run`");
         return ExitCode::from(2);

@@ -12,6 +12,7 @@ use super::root::{Root, RootError, failed};
 use super::worker::{Worker, die_with, exit_now};
 use super::{fork, signals};
 use crate::clock::monotonic_ns;
+use crate::lab::entry::name_task;
 
 /// The letters in the order of the workers; the last one ends.
 const LETTERS: [char; 7] = ['R', 'S', 'D', 'T', 't', 'Z', 'X'];
@@ -49,6 +50,7 @@ fn create_unreaped(root: &mut Root, w: u32) -> Result<Pid, RootError> {
     match signals::fork() {
         Ok(ForkResult::Child) => {
             root.worker(w).ready(monotonic_ns());
+            name_task("state Z");
             exit_now(0)
         }
         Ok(ForkResult::Parent { child }) => {
@@ -64,6 +66,7 @@ fn create_unreaped(root: &mut Root, w: u32) -> Result<Pid, RootError> {
 
 fn live(worker: &Worker<'_>, letter: char, creator: Pid, ready_ns: u64) -> ! {
     worker.ready(ready_ns);
+    name_task(&format!("state {letter}"));
     die_with(creator);
     worker.mark_finished();
     match letter {

@@ -10,6 +10,7 @@ use super::root::RootError;
 use super::tasks;
 use crate::clock::monotonic_ns;
 use crate::lab::catalog::RunSpec;
+use crate::lab::entry::name_task;
 
 /// So many failures of a run are printed: the others mostly say the same.
 const FAILURES_SHOWN: u32 = 5;
@@ -30,6 +31,8 @@ impl Worker<'_> {
     /// Notes that the worker is there, since `ready_ns`, and wakes its creator.
     pub fn ready(&self, ready_ns: u64) {
         let Some(slot) = self.arena.slots().get(self.index as usize) else { return };
+        // After the time was taken, before anyone is told: whoever looks at a worker that is ready sees its name.
+        name_task(&format!("worker {}", self.index));
         slot.ready_ns.store(ready_ns, Ordering::Relaxed);
         slot.pid.store(getpid().as_raw(), Ordering::Relaxed);
         slot.tid.store(gettid().as_raw(), Ordering::Relaxed);
