@@ -9,6 +9,7 @@ pub mod key;
 pub mod lab_view;
 pub mod layer;
 mod layer_update;
+pub mod ledger;
 pub mod logical;
 pub mod msg;
 pub mod options;

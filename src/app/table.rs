@@ -24,8 +24,10 @@ impl App {
         self.findings = self.watch.step(&model);
         self.tagged.retain(|key| model.index_of(key.pid).is_some_and(|i| model.now.processes[i].key == *key));
         self.model = Some(model);
-        if let (Some(Layer::Detail(pane)), Some(model)) = (&mut self.layer, &self.model) {
-            pane.sample(model);
+        match (&mut self.layer, &self.model) {
+            (Some(Layer::Detail(pane)), Some(model)) => pane.sample(model),
+            (Some(Layer::Ledger(pane)), Some(model)) => pane.sample(model),
+            _ => {}
         }
         self.rebuild();
         self.meet_expected();

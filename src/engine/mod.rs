@@ -365,6 +365,7 @@ impl Engine {
         drawn.context("the terminal cannot be drawn on")?;
         self.inspector.want(match &self.app.layer {
             Some(Layer::Detail(pane)) => pane.wanted(),
+            Some(Layer::Ledger(pane)) => pane.wanted(),
             _ => None,
         });
         let wants = self.wants();
