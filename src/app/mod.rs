@@ -4,6 +4,7 @@ pub mod actions;
 pub mod detail;
 pub mod events_log;
 mod explain;
+mod family;
 mod history;
 pub mod key;
 pub mod lab_view;
@@ -48,6 +49,7 @@ pub struct App {
     pub lines: Vec<Line>,
     /// Of every folded line the processes of its subtree, by [`rows::Folded::family`].
     families: Vec<Vec<u32>>,
+    tree: Option<crate::derive::Tree>,
     /// Index of the selected line.
     pub cursor: usize,
     /// First visible line.
@@ -97,6 +99,7 @@ impl App {
             visible_columns: options.columns.clone(),
             lines: Vec::new(),
             families: Vec::new(),
+            tree: None,
             cursor: 0,
             scroll: 0,
             page: 20,

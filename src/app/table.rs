@@ -59,7 +59,7 @@ impl App {
     pub(super) fn rebuild(&mut self) {
         let line_on_screen = self.cursor.saturating_sub(self.scroll);
         let built = self.model.as_deref().map(|m| rows::build(m, &self.options)).unwrap_or_default();
-        (self.lines, self.families) = (built.lines, built.families);
+        (self.lines, self.families, self.tree) = (built.lines, built.families, built.tree);
         if let (Some(model), true) = (self.model.as_deref(), self.options.tree) {
             logical::insert(&mut self.lines, model, &self.lab.state, &self.options.folded);
         }
