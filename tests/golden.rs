@@ -18,6 +18,7 @@ use concmon::app::layer::Layer;
 use concmon::app::msg::{Effect, Msg};
 use concmon::app::options::Options;
 use concmon::app::target::FrozenTarget;
+use concmon::config::ColorDepth;
 use concmon::derive::Deriver;
 use concmon::kernel::ProcSource;
 use concmon::kernel::source::{Needs, Request, Source};
@@ -401,11 +402,11 @@ fn every_screen_looks_as_it_was_last_approved() {
     for scene in SCENES {
         for size in SIZES {
             let name = format!("{}-{}x{}", scene.name, size.0, size.1);
-            let dark = frame(scene, &Theme::named("default", true).unwrap(), true, size);
-            let light = frame(scene, &Theme::named("light", true).unwrap(), true, size);
+            let dark = frame(scene, &Theme::named("default", ColorDepth::TwoFiftySix).unwrap(), true, size);
+            let light = frame(scene, &Theme::named("light", ColorDepth::TwoFiftySix).unwrap(), true, size);
             assert_eq!(text(&dark), text(&light), "a theme changes colours only");
             check(&name, &format!("{}--- default\n{}--- light\n{}", text(&dark), styles(&dark), styles(&light)), &mut wrong);
-            let mono = frame(scene, &Theme::named("mono", true).unwrap(), false, size);
+            let mono = frame(scene, &Theme::named("mono", ColorDepth::TwoFiftySix).unwrap(), false, size);
             check(&format!("{name}-ascii"), &text(&mono), &mut wrong);
             assert_ascii(scene, &mono);
         }
@@ -428,7 +429,7 @@ fn assert_ascii(scene: &Scene, buffer: &Buffer) {
 /// Whatever the size, every scene is drawn without a panic, and no other process's escape sequence reaches a cell.
 #[test]
 fn every_screen_survives_every_size() {
-    let theme = Theme::named("default", true).unwrap();
+    let theme = Theme::named("default", ColorDepth::TwoFiftySix).unwrap();
     for scene in SCENES {
         for size in [(1, 1), (2, 2), (3, 30), (20, 5), (21, 110), (60, 10), (300, 6), (400, 120)] {
             let buffer = frame(scene, &theme, true, size);
