@@ -10,7 +10,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use concmon::app::App;
 use concmon::app::key::{Code, Key};
@@ -97,15 +97,24 @@ fn sample(source: &mut ProcSource, at_ns: u64) -> Snapshot {
 fn app(options: Options) -> App {
     let mut deriver = Deriver::new(60_000_000_000);
     let mut app = App::new(options);
-    let proc = FakeProc::new();
-    fill(&proc, false);
-    let mut source = ProcSource::with_system(proc.root(), proc.system()).unwrap();
-    app.update(Msg::Sample(Arc::new(deriver.step(sample(&mut source, NOW_NS - 1_000_000_000)))));
-    fill(&proc, true);
-    let mut second = sample(&mut source, NOW_NS);
-    second.events = events();
-    app.update(Msg::Sample(Arc::new(deriver.step(second))));
+    for snapshot in samples() {
+        app.update(Msg::Sample(Arc::new(deriver.step(snapshot.clone()))));
+    }
     app
+}
+
+/// The machine at two moments, a second apart; read once, for the files of a `/proc` take longer to write than all frames to draw.
+fn samples() -> &'static [Snapshot; 2] {
+    static SAMPLES: OnceLock<[Snapshot; 2]> = OnceLock::new();
+    SAMPLES.get_or_init(|| {
+        let proc = FakeProc::new();
+        fill(&proc, false);
+        let mut source = ProcSource::with_system(proc.root(), proc.system()).unwrap();
+        let first = sample(&mut source, NOW_NS - 1_000_000_000);
+        fill(&proc, true);
+        let second = Snapshot { events: events(), ..sample(&mut source, NOW_NS) };
+        [first, second]
+    })
 }
 
 /// Worker 304 was forked half a second ago, and 299 ended.
