@@ -4,6 +4,7 @@
 //! To add an option: a field of [`Config`], its default, an entry in [`KEYS`]; and, if it has a flag, a line in [`Config::resolve`].
 
 mod depth;
+mod edit;
 mod file;
 mod keys;
 
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use depth::ColorDepth;
+pub use edit::{SaveError, Setting, save, write_whole};
 pub use file::MAX_FILE_BYTES;
 pub use keys::{KEYS, Key};
 
@@ -96,6 +98,8 @@ pub struct Config {
     pub lab: LabLimits,
     /// The file that was read, if there was one.
     pub path: Option<PathBuf>,
+    /// The file that settings are saved to; `None` if there is no place for one.
+    pub save_path: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -127,6 +131,7 @@ impl Default for Config {
                 pythons: Vec::new(),
             },
             path: None,
+            save_path: None,
         }
     }
 }
@@ -223,6 +228,7 @@ impl Config {
         config.color_depth = environment.color_depth;
         config.unicode = environment.utf8.unwrap_or(config.unicode);
         let default_path = environment.config_home.as_ref().map(|home| home.join("concmon").join("config.toml"));
+        config.save_path = low.config.clone().or_else(|| default_path.clone());
         if let Some(text) = file::read(low.config.as_deref(), default_path.as_deref())? {
             config.apply_file(&text.path, &text.text)?;
             config.path = Some(text.path);

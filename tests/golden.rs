@@ -188,6 +188,12 @@ const SCENES: &[Scene] = &[
     Scene { name: "detail-files", options: Options::default, keys: &[Key::plain(Code::Enter), Key::char('3')] },
     Scene { name: "detail-tree", options: Options::default, keys: &[Key::plain(Code::Enter), Key::char('7')] },
     Scene { name: "detail-graphs", options: Options::default, keys: &[Key::plain(Code::Enter), Key::char('8')] },
+    Scene { name: "setup", options: Options::default, keys: &[Key::f(2), Key::plain(Code::Down), Key::char(' ')] },
+    Scene {
+        name: "setup-display",
+        options: Options::default,
+        keys: &[Key::f(2), Key::plain(Code::Tab), Key::plain(Code::Down), Key::plain(Code::Right)],
+    },
     Scene { name: "copy-on-write", options: tree, keys: &[Key::plain(Code::Down), Key::char('D')] },
     Scene { name: "events", options: Options::default, keys: &[Key::char('3')] },
 ];

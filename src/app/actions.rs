@@ -76,6 +76,14 @@ const fn k(code: Code) -> Key {
 /// Every action, in the order of help.
 pub const ACTIONS: &[Action] = &[
     action("help", &[Key::f(1), c('?'), c('h')], Everywhere, "Help", "this help", Command::Help),
+    action(
+        "setup",
+        &[Key::f(2), c('S')],
+        Table,
+        "Setup",
+        "set-up: columns, theme, delay; saved to the config file",
+        Command::Setup,
+    ),
     action("search", &[Key::f(3), c('/')], Table, "Search", "search as you type; Enter or F3 for the next", Command::Search),
     action("filter", &[Key::f(4), c('\\')], Table, "Filter", "show only what matches, e.g. cpu>5 and user=www", Command::Filter),
     action("tree", &[Key::f(5), c('t')], Table, "Tree", "tree of parents and children, or list", Command::Tree),

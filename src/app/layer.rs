@@ -18,6 +18,8 @@ pub enum Layer {
     Detail(Box<super::detail::DetailPane>),
     /// What forked children still share with their parent.
     Ledger(Box<super::ledger::LedgerPane>),
+    /// Columns and display, and saving them.
+    Setup(Box<super::setup::Setup>),
     /// Which signal, to whom.
     Signal(SignalDialog),
     /// A choice from a list.

@@ -11,6 +11,7 @@ use super::lab_view::output_lines;
 use super::layer::{Input, InputKind, Layer, Menu, MenuKind, SignalDialog};
 use super::ledger::LedgerPane;
 use super::msg::{Effect, Notice, Pointed};
+use super::setup::{Page, Setup};
 
 impl App {
     pub(super) fn layer_key(&mut self, key: Key) -> Vec<Effect> {
@@ -37,6 +38,7 @@ impl App {
             }
             Some(Layer::Detail(pane)) => self.detail_key(pane, key),
             Some(Layer::Ledger(pane)) => self.ledger_key(pane, key),
+            Some(Layer::Setup(setup)) => return self.setup_key(setup, key),
             Some(Layer::Signal(dialog)) => return self.signal_key(dialog, key),
             Some(Layer::Menu(menu)) => return self.menu_key(menu, key),
             Some(Layer::Input(input)) => return self.input_key(input, key),
@@ -56,6 +58,10 @@ impl App {
             (Pointed::ListLine(line), Some(Layer::Menu(menu))) if usize::from(line) < menu.entries.len() => {
                 menu.cursor = usize::from(line);
                 self.layer_key(Key::plain(Code::Enter))
+            }
+            (Pointed::ListLine(line), Some(Layer::Setup(setup))) => {
+                setup.go(usize::from(line));
+                self.layer_key(Key::char(' '))
             }
             // A click chooses a signal; sending it takes Enter: one click never kills.
             (Pointed::ListLine(line), Some(Layer::Signal(dialog))) if usize::from(line) < dialog.matches().len() => {
@@ -89,6 +95,47 @@ impl App {
             }
         }
         self.layer = Some(Layer::Detail(pane));
+    }
+
+    fn setup_key(&mut self, mut setup: Box<Setup>, key: Key) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        let (on_columns, at) = (setup.page == Page::Columns, setup.cursor);
+        match key.code {
+            Code::Up => setup.go(at.saturating_sub(1)),
+            Code::Down => setup.go(at + 1),
+            Code::PageUp => setup.go(at.saturating_sub(10)),
+            Code::PageDown => setup.go(at + 10),
+            Code::Home => setup.go(0),
+            Code::End => setup.go(usize::MAX),
+            Code::Char('1') => setup.turn(Page::Columns),
+            Code::Char('2') => setup.turn(Page::Display),
+            Code::Tab | Code::BackTab => setup.turn(if on_columns { Page::Display } else { Page::Columns }),
+            Code::Char(']') | Code::F(8) => setup.carry(&mut self.options, true),
+            Code::Char('[') | Code::F(7) => setup.carry(&mut self.options, false),
+            Code::Char(' ') | Code::Enter | Code::Right => setup.change(&mut self.options, true),
+            Code::Left if !on_columns => setup.change(&mut self.options, false),
+            Code::Char('s') | Code::F(2) => {
+                let settings = setup.settings(&self.options);
+                if settings.is_empty() {
+                    self.tell(Notice::info("nothing has been changed, so there is nothing to save"));
+                } else {
+                    effects.push(Effect::Save(settings));
+                    setup.changed.clear();
+                }
+            }
+            Code::Esc | Code::Char('q') | Code::F(10) => {
+                if !setup.changed.is_empty() {
+                    self.tell(Notice::info("changed until concmon ends; F2 and s save it"));
+                }
+                self.rebuild();
+                return effects;
+            }
+            _ => {}
+        }
+        self.layer = Some(Layer::Setup(setup));
+        self.rebuild();
+        effects.push(Effect::Look);
+        effects
     }
 
     fn ledger_key(&mut self, mut pane: Box<LedgerPane>, key: Key) {

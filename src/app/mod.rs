@@ -15,6 +15,7 @@ pub mod logical;
 pub mod msg;
 pub mod options;
 pub mod rows;
+pub mod setup;
 mod table;
 pub mod target;
 mod update;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::config::Setting;
 use crate::derive::Model;
 use crate::lab::catalog::RunSpec;
 use crate::lab::launcher::LabState;
@@ -149,6 +150,8 @@ pub enum Command {
     Suspend,
     /// Draw everything anew.
     Redraw,
+    /// The set-up screen.
+    Setup,
     /// Tag the row and go on.
     Tag,
     /// Tag the row and its descendants.
@@ -250,4 +253,8 @@ pub enum Effect {
     Suspend,
     /// Draw everything anew.
     Redraw,
+    /// Take over what can be set while the program runs: theme and delay.
+    Look,
+    /// Write these keys to the config file; answered by a notice.
+    Save(Vec<(&'static str, Setting)>),
 }

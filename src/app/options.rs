@@ -69,6 +69,12 @@ pub struct Options {
     pub readonly: bool,
     /// Unicode or ASCII drawing.
     pub unicode: bool,
+    /// Name of the theme.
+    pub theme: String,
+    /// Names of all themes.
+    pub themes: &'static [&'static str],
+    /// Seconds between two samples.
+    pub delay_s: f64,
     /// How long runs of the lab stay to be looked at.
     pub watched: Watched,
 }
@@ -119,6 +125,9 @@ impl Default for Options {
             folded: HashSet::new(),
             readonly: false,
             unicode: true,
+            theme: "default".to_owned(),
+            themes: &["default"],
+            delay_s: 1.0,
             watched: Watched::default(),
         }
     }

@@ -14,6 +14,7 @@ use super::layer::{Input, InputKind, Layer, Menu, MenuKind, SignalDialog};
 use super::ledger::LedgerPane;
 use super::msg::{Command, Effect, Msg, Notice, Pointed};
 use super::options::Screen;
+use super::setup::Setup;
 
 /// How long a notice stays, nanoseconds.
 const NOTICE_NS: u64 = 6_000_000_000;
@@ -149,6 +150,7 @@ impl App {
             Command::Redraw => return vec![Effect::Redraw],
             Command::Detail => self.open_detail(),
             Command::Ledger => self.open_ledger(),
+            Command::Setup => self.layer = Some(Layer::Setup(Box::new(Setup::new(&self.options)))),
             Command::Tag => self.tag(),
             Command::TagSubtree => self.tag_subtree(),
             Command::UntagAll => self.tagged.clear(),

@@ -90,6 +90,7 @@ fn every_key_sets_something_and_its_example_is_valid() {
             hold: Duration::from_millis(4),
             pythons: vec!["/p".into()],
         },
+        save_path: None,
         path: None,
     };
     assert_eq!(config, want);

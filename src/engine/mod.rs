@@ -7,6 +7,7 @@ mod targets;
 
 use std::collections::HashSet;
 use std::io::{Stdout, stdout};
+use std::path::PathBuf;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ use crate::app::layer::Layer;
 use crate::app::msg::{Effect, Msg, Notice};
 use crate::app::options::{Options, Screen};
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::Config;
+use crate::config::{ColorDepth, Config};
 use crate::kernel::{AutoSource, raise_descriptor_limit};
 use crate::lab::catalog::{self, Backend, RunSpec};
 use crate::lab::launcher::{LaunchError, Launcher};
@@ -72,6 +73,8 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let engine = Engine {
         app,
         theme,
+        depth: config.depth(),
+        save_path: config.save_path.clone(),
         sampler,
         inspector,
         launcher,
@@ -107,6 +110,9 @@ fn options(config: &Config) -> anyhow::Result<Options> {
         saved_filters: config.saved_filters.clone(),
         readonly: config.readonly,
         unicode: config.unicode,
+        theme: config.theme.clone(),
+        themes: THEMES,
+        delay_s: config.delay.as_secs_f64(),
         watched: Watched {
             hold_ms: u32::try_from(config.lab.hold.as_millis()).unwrap_or(u32::MAX),
             timeout_ms: u64::try_from(config.lab.timeout.as_millis()).unwrap_or(u64::MAX),
@@ -118,6 +124,9 @@ fn options(config: &Config) -> anyhow::Result<Options> {
 struct Engine {
     app: App,
     theme: Theme,
+    depth: ColorDepth,
+    /// Where settings are saved.
+    save_path: Option<PathBuf>,
     sampler: Sampler,
     inspector: Inspector,
     launcher: Launcher,
@@ -273,6 +282,18 @@ impl Engine {
             Effect::Quit => self.leaving = true,
             Effect::Suspend => self.suspend()?,
             Effect::Redraw => self.forget_screen()?,
+            Effect::Look => {
+                if let Some(theme) = Theme::named(&self.app.options.theme, self.depth) {
+                    self.theme = theme;
+                }
+                self.sampler.set_interval(Duration::from_secs_f64(self.app.options.delay_s));
+            }
+            Effect::Save(settings) => {
+                answer = Some(Msg::Tell(match crate::config::save(self.save_path.as_deref(), &settings) {
+                    Ok(path) => Notice::good(format!("saved to {}", path.display())),
+                    Err(error) => Notice::bad(error.to_string()),
+                }));
+            }
         }
         Ok(answer)
     }

@@ -26,6 +26,7 @@ pub struct Wants {
 #[derive(Debug, Default)]
 struct Orders {
     wants: Wants,
+    interval: Duration,
     nudge: bool,
     stop: bool,
 }
@@ -55,10 +56,10 @@ impl Sampler {
         wants: Wants,
     ) -> std::io::Result<Self> {
         let (sender, models) = watch::channel(None);
-        let orders = Arc::new((Mutex::new(Orders { wants, ..Orders::default() }), Condvar::new()));
+        let orders = Arc::new((Mutex::new(Orders { wants, interval, ..Orders::default() }), Condvar::new()));
         let shared = Arc::clone(&orders);
         let thread = std::thread::Builder::new().name("sampler".into()).spawn(move || match make() {
-            Ok(source) => sweep_until_told(source, &shared, &sender, interval, ghost_ns),
+            Ok(source) => sweep_until_told(source, &shared, &sender, ghost_ns),
             Err(why) => {
                 let _ = sender.send(Some(Err(why)));
             }
@@ -70,6 +71,11 @@ impl Sampler {
     #[must_use]
     pub fn models(&self) -> watch::Receiver<Option<Sampled>> {
         self.models.clone()
+    }
+
+    /// Sweeps so often from the next sweep on.
+    pub fn set_interval(&self, interval: Duration) {
+        self.orders.0.lock().unwrap_or_else(PoisonError::into_inner).interval = interval;
     }
 
     /// Says what the screen wants; with `now`, the next sweep starts at once.
@@ -99,14 +105,13 @@ fn sweep_until_told(
     mut source: impl Source,
     orders: &(Mutex<Orders>, Condvar),
     sender: &watch::Sender<Option<Sampled>>,
-    interval: Duration,
     ghost_ns: u64,
 ) {
     let mut deriver = Deriver::new(ghost_ns);
     let mut late_ticks = 0;
     let mut due = Instant::now();
     let mut first = true;
-    while let Some((wants, nudged)) = wait(orders, due) {
+    while let Some((wants, interval, nudged)) = wait(orders, due) {
         let begun = Instant::now();
         if !nudged && !first && begun > due + interval / 2 {
             late_ticks += 1;
@@ -136,7 +141,7 @@ fn sweep_until_told(
 }
 
 /// Waits for the tick or a nudge; `None` at the end.
-fn wait(orders: &(Mutex<Orders>, Condvar), due: Instant) -> Option<(Wants, bool)> {
+fn wait(orders: &(Mutex<Orders>, Condvar), due: Instant) -> Option<(Wants, Duration, bool)> {
     let (lock, bell) = orders;
     let mut guard = lock.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
@@ -146,7 +151,7 @@ fn wait(orders: &(Mutex<Orders>, Condvar), due: Instant) -> Option<(Wants, bool)
         let left = due.saturating_duration_since(Instant::now());
         let nudged = std::mem::take(&mut guard.nudge);
         if nudged || left.is_zero() {
-            return Some((guard.wants.clone(), nudged));
+            return Some((guard.wants.clone(), guard.interval, nudged));
         }
         guard = bell.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0;
     }

@@ -5,11 +5,13 @@ use ratatui::layout::Rect;
 
 use crate::app::App;
 use crate::app::key::{Code, Key};
+use crate::app::layer::Layer;
 use crate::app::msg::{Msg, Pointed};
 
 use super::bar;
 use super::layers;
 use super::layout::Layout;
+use super::setup;
 
 /// What an event means; `None` if it means nothing here.
 #[must_use]
@@ -29,6 +31,11 @@ pub fn message(event: &Event, app: &App, area: Rect) -> Option<Msg> {
 
 fn click(app: &App, area: Rect, x: u16, y: u16) -> Option<Msg> {
     let layout = Layout::new(app, area);
+    if let Some(Layer::Setup(open)) = &app.layer {
+        let (list, first) = setup::list(app, open, area);
+        let line = (y.checked_sub(list.y)?).saturating_add(u16::try_from(first).ok()?);
+        return list.contains((x, y).into()).then_some(Msg::Pointed(Pointed::ListLine(line)));
+    }
     let dialog = layers::list_area(app, area);
     if dialog.is_none() && layout.bar.contains((x, y).into()) {
         let hit = bar::buttons(app, layout.bar).into_iter().find(|(b, _)| x >= b.x && x < b.x + b.width)?;

@@ -10,6 +10,7 @@ pub mod layers;
 pub mod layout;
 mod ledger;
 mod pen;
+mod setup;
 mod table;
 pub mod terminal;
 pub mod theme;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::cli::{ReportArgs, TalkArgs};
+use crate::config::write_whole;
 use crate::kernel::host::cpu_times_now;
 use crate::lab::catalog::{self, Backend, RunSpec};
 use crate::lab::launcher::{LaunchError, Launcher, Limits};
@@ -17,7 +18,6 @@ use crate::snapshot::CpuTimes;
 use crate::text::{Charset, sanitize_str};
 
 use super::{Ended, await_end, document, setup};
-use crate::command::output;
 
 /// Measures the talk's claims and prints what came of them. An error is one of writing.
 pub fn talk(args: &TalkArgs, limits: &Limits, pythons: &[PathBuf], out: &mut dyn Write) -> io::Result<Ended> {
@@ -44,7 +44,7 @@ pub fn talk(args: &TalkArgs, limits: &Limits, pythons: &[PathBuf], out: &mut dyn
         let finding = measure(claim, args.repeat, &launcher, &mut progress);
         talk.add(finding);
         if let Some(path) = &args.out
-            && let Err(error) = output::write_whole(path, &json(&talk)?)
+            && let Err(error) = write_whole(path, &json(&talk)?)
         {
             progress.end();
             return refuse(&format!("{}: {error}", path.display()), Ended::Failed);
@@ -54,7 +54,7 @@ pub fn talk(args: &TalkArgs, limits: &Limits, pythons: &[PathBuf], out: &mut dyn
     talk.findings.retain(|f| claims.iter().any(|c| c.id == f.claim));
     show(&talk, args.json, args.md, out)?;
     if let Some(path) = &args.html
-        && let Err(error) = output::write_whole(path, html(&talk::page(&talk)).as_bytes())
+        && let Err(error) = write_whole(path, html(&talk::page(&talk)).as_bytes())
     {
         return refuse(&format!("{}: {error}", path.display()), Ended::Failed);
     }
@@ -69,7 +69,7 @@ pub fn report(args: &ReportArgs, out: &mut dyn Write) -> io::Result<Ended> {
         Err(why) => return refuse(&why, Ended::BadUsage),
     };
     if let Some(path) = &args.html {
-        return match output::write_whole(path, html(&page).as_bytes()) {
+        return match write_whole(path, html(&page).as_bytes()) {
             Ok(()) => Ok(Ended::Done),
             Err(error) => refuse(&format!("{}: {error}", path.display()), Ended::Failed),
         };

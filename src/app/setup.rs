@@ -1,0 +1,272 @@
+//! The set-up screen: what can be set while the program runs. A change is seen at once; saving writes it to the config file.
+
+use std::collections::BTreeSet;
+
+use crate::columns::{COLUMNS, Column};
+use crate::config::Setting;
+
+use super::options::Options;
+
+/// Delays that are offered, seconds.
+const DELAYS: [f64; 6] = [0.25, 0.5, 1.0, 2.0, 5.0, 10.0];
+
+/// The pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Page {
+    /// Which columns, in which order.
+    Columns,
+    /// Everything else.
+    Display,
+}
+
+impl Page {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Columns, Self::Display];
+
+    /// One word.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Columns => "Columns",
+            Self::Display => "Display",
+        }
+    }
+}
+
+/// One entry of the page "Display". To add one: an entry here.
+#[derive(Debug)]
+pub struct Choice {
+    /// Key of the config file.
+    pub key: &'static str,
+    /// What it is called.
+    pub title: &'static str,
+    /// What it means, one sentence.
+    pub help: &'static str,
+    /// What it is now.
+    pub value: fn(&Options) -> Setting,
+    /// Goes on to its next value, or back.
+    pub step: fn(&mut Options, bool),
+}
+
+/// Every entry.
+pub const CHOICES: &[Choice] = &[
+    Choice {
+        key: "theme",
+        title: "theme",
+        help: "Colours: for dark or light ground, with high contrast, safe for the colour-blind, or none.",
+        value: |o| Setting::Text(o.theme.clone()),
+        step: |o, forth| {
+            let at = o.themes.iter().position(|t| *t == o.theme).unwrap_or(0);
+            let count = o.themes.len().max(1);
+            if let Some(name) = o.themes.get((at + if forth { 1 } else { count - 1 }) % count) {
+                o.theme = (*name).to_owned();
+            }
+        },
+    },
+    Choice {
+        key: "delay",
+        title: "delay, s",
+        help: "Seconds between two samples; concmon's own cost falls with it.",
+        value: |o| Setting::Number(o.delay_s),
+        step: |o, forth| {
+            let next = DELAYS.into_iter().find(|d| *d > o.delay_s).unwrap_or(DELAYS[0]);
+            let previous = DELAYS.into_iter().rev().find(|d| *d < o.delay_s).unwrap_or(DELAYS[DELAYS.len() - 1]);
+            o.delay_s = if forth { next } else { previous };
+        },
+    },
+    Choice {
+        key: "tree",
+        title: "tree",
+        help: "Children below their parents instead of a list.",
+        value: |o| Setting::Flag(o.tree),
+        step: |o, _| o.tree = !o.tree,
+    },
+    Choice {
+        key: "threads",
+        title: "threads",
+        help: "A row for every thread.",
+        value: |o| Setting::Flag(o.threads),
+        step: |o, _| o.threads = !o.threads,
+    },
+    Choice {
+        key: "kernel_threads",
+        title: "kernel threads",
+        help: "Rows for the kernel's own threads.",
+        value: |o| Setting::Flag(o.kernel_threads),
+        step: |o, _| o.kernel_threads = !o.kernel_threads,
+    },
+    Choice {
+        key: "unicode",
+        title: "unicode",
+        help: "Bars and frames in Unicode instead of ASCII.",
+        value: |o| Setting::Flag(o.unicode),
+        step: |o, _| o.unicode = !o.unicode,
+    },
+    Choice {
+        key: "sort",
+        title: "sort",
+        help: "Column that the table is sorted by, as it is now: F6 and a click on a title change it.",
+        value: |o| Setting::Text(format!("{}:{}", o.sort.id, if o.descending { "desc" } else { "asc" })),
+        step: |o, _| o.descending = !o.descending,
+    },
+];
+
+/// The open screen.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// Which page.
+    pub page: Page,
+    /// The line on it.
+    pub cursor: usize,
+    /// Every column, the shown ones first and in their order, and whether it is shown.
+    pub columns: Vec<(&'static Column, bool)>,
+    /// Keys of what was changed and not yet saved.
+    pub changed: BTreeSet<&'static str>,
+}
+
+impl Setup {
+    /// Opens on what is.
+    #[must_use]
+    pub fn new(options: &Options) -> Self {
+        let shown = options.columns.iter().map(|c| (*c, true));
+        let rest = COLUMNS.iter().filter(|c| !options.columns.iter().any(|s| s.id == c.id)).map(|c| (c, false));
+        Self { page: Page::Columns, cursor: 0, columns: shown.chain(rest).collect(), changed: BTreeSet::new() }
+    }
+
+    /// How many lines the page has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self.page {
+            Page::Columns => self.columns.len(),
+            Page::Display => CHOICES.len(),
+        }
+    }
+
+    /// Whether the page has no lines; it never is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Goes to a line, as far as there is one.
+    pub fn go(&mut self, line: usize) {
+        self.cursor = line.min(self.len().saturating_sub(1));
+    }
+
+    /// Goes to a page.
+    pub fn turn(&mut self, page: Page) {
+        if self.page != page {
+            (self.page, self.cursor) = (page, 0);
+        }
+    }
+
+    /// Shows or hides the column, or changes the value, under the cursor.
+    pub fn change(&mut self, options: &mut Options, forth: bool) {
+        match self.page {
+            Page::Columns => {
+                let shown = self.columns.iter().filter(|(_, shown)| *shown).count();
+                if let Some((_, on)) = self.columns.get_mut(self.cursor)
+                    // A table without columns shows nothing.
+                    && (!*on || shown > 1)
+                {
+                    *on = !*on;
+                    self.apply(options);
+                }
+            }
+            Page::Display => {
+                if let Some(choice) = CHOICES.get(self.cursor) {
+                    (choice.step)(options, forth);
+                    self.changed.insert(choice.key);
+                }
+            }
+        }
+    }
+
+    /// Moves the column under the cursor; the cursor goes with it.
+    pub fn carry(&mut self, options: &mut Options, down: bool) {
+        let to = if down { self.cursor + 1 } else { self.cursor.wrapping_sub(1) };
+        if self.page == Page::Columns && to < self.columns.len() {
+            self.columns.swap(self.cursor, to);
+            self.cursor = to;
+            self.apply(options);
+        }
+    }
+
+    fn apply(&mut self, options: &mut Options) {
+        options.columns = self.columns.iter().filter(|(_, shown)| *shown).map(|(column, _)| *column).collect();
+        self.changed.insert("columns");
+    }
+
+    /// What is to be written to the config file.
+    #[must_use]
+    pub fn settings(&self, options: &Options) -> Vec<(&'static str, Setting)> {
+        let columns = || Setting::Texts(options.columns.iter().map(|c| c.id.to_owned()).collect());
+        let choices = CHOICES.iter().filter(|c| self.changed.contains(c.key)).map(|c| (c.key, (c.value)(options)));
+        self.changed.contains("columns").then(|| ("columns", columns())).into_iter().chain(choices).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, KEYS};
+
+    fn opened() -> (Setup, Options) {
+        let options = Options { themes: &["default", "light"], ..Options::default() };
+        (Setup::new(&options), options)
+    }
+
+    #[test]
+    fn a_column_is_shown_hidden_and_moved() {
+        let (mut setup, mut options) = opened();
+        assert_eq!(setup.len(), COLUMNS.len(), "each column once");
+        let (first, second) = (options.columns[0].id, options.columns[1].id);
+        setup.carry(&mut options, true);
+        assert_eq!((options.columns[0].id, options.columns[1].id, setup.cursor), (second, first, 1));
+        setup.change(&mut options, true);
+        assert!(!options.columns.iter().any(|c| c.id == first));
+        for line in 0..setup.len() {
+            setup.go(line);
+            if setup.columns[line].1 {
+                setup.change(&mut options, true);
+            }
+        }
+        assert_eq!(options.columns.len(), 1, "the last one stays");
+    }
+
+    #[test]
+    fn only_what_was_changed_is_saved_and_can_be_read_again() {
+        let (mut setup, mut options) = opened();
+        assert!(setup.settings(&options).is_empty());
+        setup.change(&mut options, true);
+        setup.turn(Page::Display);
+        for line in 0..setup.len() {
+            setup.go(line);
+            setup.change(&mut options, true);
+        }
+        let settings = setup.settings(&options);
+        assert_eq!(settings.len(), CHOICES.len() + 1);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
+        crate::config::save(Some(&path), &settings).unwrap();
+        let mut config = Config::default();
+        config.apply_file(&path, &std::fs::read_to_string(&path).unwrap()).unwrap();
+        assert_eq!(config.theme, "light");
+        assert!(config.tree && config.threads && config.kernel_threads && !config.sort.descending);
+        assert_eq!(config.delay.as_secs_f64(), 2.0);
+        assert_eq!(config.columns, options.columns);
+    }
+
+    #[test]
+    fn every_choice_is_a_key_of_the_config_and_comes_back() {
+        let (_, mut options) = opened();
+        for choice in CHOICES {
+            assert!(KEYS.iter().any(|k| k.section.is_empty() && k.name == choice.key), "{}", choice.key);
+            let before = (choice.value)(&options);
+            (choice.step)(&mut options, true);
+            assert_ne!((choice.value)(&options), before, "{}", choice.key);
+            (choice.step)(&mut options, false);
+            assert_eq!((choice.value)(&options), before, "{}", choice.key);
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Changing single keys of the config file: everything else in it, comments and layout too, stays as it is.
+
+use std::fs::Permissions;
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use toml_edit::{Array, DocumentMut, Item, Value, value};
+
+use super::{Config, file};
+
+/// What a key is set to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Setting {
+    /// A word.
+    Text(String),
+    /// A list of words.
+    Texts(Vec<String>),
+    /// Yes or no.
+    Flag(bool),
+    /// A number.
+    Number(f64),
+}
+
+/// Why the file was not changed; it is then as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum SaveError {
+    /// There is no place for it.
+    #[error("there is no place for a config file: neither XDG_CONFIG_HOME nor HOME is set; name one with --config FILE")]
+    NoPlace,
+    /// It cannot be read or written.
+    #[error("{path} was not changed: {source}")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// What is in it is not what concmon reads, so that nobody knows what else a change would break.
+    #[error("{path} was not changed, for it has a mistake: {why}")]
+    Mistake {
+        /// Which file.
+        path: PathBuf,
+        /// Which mistake.
+        why: String,
+    },
+}
+
+/// Sets keys of the first table of the file at `path`, which is made, with its directory, if it is not there. The file is read again for
+/// it: what somebody else has changed in it meanwhile stays.
+///
+/// # Errors
+/// Why nothing was changed.
+pub fn save(path: Option<&Path>, settings: &[(&str, Setting)]) -> Result<PathBuf, SaveError> {
+    let path = path.ok_or(SaveError::NoPlace)?;
+    let mistake = |why: String| SaveError::Mistake { path: path.to_owned(), why };
+    let io = |source| SaveError::Io { path: path.to_owned(), source };
+    let old = file::read(None, Some(path)).map_err(|e| mistake(e.to_string()))?.map_or_else(String::new, |file| file.text);
+    let new = edited(&old, settings).map_err(mistake)?;
+    // What would not be read again at the next start is not written.
+    Config::default().apply_file(path, &new).map_err(|e| mistake(e.to_string()))?;
+    if let Some(directory) = path.parent() {
+        // As the XDG base directory specification wants it.
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(io)?;
+    }
+    write_whole(path, new.as_bytes()).map_err(io)?;
+    Ok(path.to_owned())
+}
+
+/// The text with the settings in it.
+fn edited(old: &str, settings: &[(&str, Setting)]) -> Result<String, String> {
+    let mut document: DocumentMut = old.parse().map_err(|e: toml_edit::TomlError| e.message().to_owned())?;
+    for (key, setting) in settings {
+        let mut new = setting.to_value();
+        match document.get_mut(key).and_then(Item::as_value_mut) {
+            Some(old) => {
+                // A comment behind the value belongs to the line, not to the value.
+                *new.decor_mut() = old.decor().clone();
+                *old = new;
+            }
+            None => drop(document.insert(key, value(new))),
+        }
+    }
+    Ok(document.to_string())
+}
+
+impl Setting {
+    fn to_value(&self) -> Value {
+        match self {
+            Self::Text(text) => text.as_str().into(),
+            Self::Texts(texts) => Value::Array(texts.iter().map(String::as_str).collect::<Array>()),
+            Self::Flag(flag) => (*flag).into(),
+            Self::Number(number) => (*number).into(),
+        }
+    }
+}
+
+/// Writes a file whole or not at all: beside the old one first, then in its place. What is no regular file (a terminal, a pipe) is written
+/// to as it is; a symbolic link stays one.
+///
+/// # Errors
+/// As the operating system says; the old file is then as it was.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let target = match path.canonicalize() {
+        Ok(there) if !there.is_file() => return std::fs::write(there, bytes),
+        Ok(there) => there,
+        // Not there yet.
+        Err(_) => path.to_owned(),
+    };
+    let directory = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // As permissive as the user's umask lets any new file be.
+    let mut file =
+        tempfile::Builder::new().prefix(".concmon-").permissions(Permissions::from_mode(0o666)).tempfile_in(directory)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    if let Ok(old) = target.metadata() {
+        file.as_file().set_permissions(old.permissions())?;
+    }
+    file.persist(&target).map_err(|e| e.error)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(old: &str, settings: &[(&str, Setting)]) -> String {
+        edited(old, settings).unwrap()
+    }
+
+    #[test]
+    fn comments_and_layout_stay() {
+        let old = "# mine\ntheme   = \"light\"  # for the beamer\n\n# later\n[lab]\nhold_ms = 5 # short\n";
+        let new = set(old, &[("theme", Setting::Text("mono".into())), ("tree", Setting::Flag(true))]);
+        assert_eq!(new, "# mine\ntheme   = \"mono\"  # for the beamer\ntree = true\n\n# later\n[lab]\nhold_ms = 5 # short\n");
+        let columns = Setting::Texts(vec!["pid".into(), "command".into()]);
+        assert_eq!(
+            set("", &[("columns", columns), ("delay", Setting::Number(0.5))]),
+            "columns = [\"pid\", \"command\"]\ndelay = 0.5\n"
+        );
+    }
+
+    #[test]
+    fn a_file_with_a_mistake_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
+        for text in ["theme = ", "themes = \"light\"\n"] {
+            std::fs::write(&path, text).unwrap();
+            let error = save(Some(&path), &[("tree", Setting::Flag(true))]).unwrap_err();
+            assert!(error.to_string().contains("was not changed"), "{error}");
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing half-done stays");
+        assert!(matches!(save(None, &[]), Err(SaveError::NoPlace)));
+    }
+
+    #[test]
+    fn the_first_save_makes_file_and_directory_for_the_user_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/concmon/config.toml");
+        save(Some(&path), &[("tree", Setting::Flag(true))]).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "tree = true\n");
+        assert_eq!(path.parent().unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_and_keeps_its_mode_and_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, link) = (dir.path().join("file"), dir.path().join("link"));
+        write_whole(&file, b"one").unwrap();
+        std::fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        write_whole(&link, b"two").unwrap();
+        assert_eq!(std::fs::read(&file).unwrap(), b"two");
+        assert!(link.is_symlink());
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "nothing half-done stays");
+    }
+
+    #[test]
+    fn what_is_no_file_is_written_to_and_not_replaced() {
+        write_whole(Path::new("/dev/null"), b"gone").unwrap();
+        assert!(!Path::new("/dev/null").is_file());
+        assert!(write_whole(Path::new("/nowhere/at/all"), b"").is_err());
+    }
+}
