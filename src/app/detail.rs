@@ -72,6 +72,8 @@ pub struct DetailPane {
     pub tab: Tab,
     /// First line shown.
     pub scroll: usize,
+    /// Characters that its lines are scrolled to the left by.
+    pub sideways: usize,
     /// Whether every mapping is shown.
     pub maps: bool,
     /// As last sampled; kept after its end.
@@ -94,6 +96,7 @@ impl DetailPane {
             key: process.key,
             tab: Tab::Threads,
             scroll: 0,
+            sideways: 0,
             maps: false,
             last: process.clone(),
             points: VecDeque::new(),
@@ -101,6 +104,11 @@ impl DetailPane {
             read: Vec::new(),
             threads_before: None,
         }
+    }
+
+    /// Shows another page from its beginning.
+    pub fn turn_to(&mut self, tab: Tab) {
+        (self.tab, self.scroll, self.sideways) = (tab, 0, 0);
     }
 
     /// What is to be read now; `None` once there is nothing left to read.

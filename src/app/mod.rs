@@ -1,10 +1,13 @@
 //! The application as a value: [`App`] changes only through [`App::update`], which answers with [`Effect`]s for the engine.
 
 pub mod actions;
+pub mod copy;
 pub mod detail;
+pub mod editor;
 pub mod events_log;
 mod explain;
 mod history;
+mod input_update;
 pub mod key;
 pub mod lab_view;
 pub mod layer;
@@ -12,6 +15,8 @@ mod layer_update;
 pub mod logical;
 pub mod msg;
 pub mod options;
+pub mod palette;
+pub mod presets;
 pub mod rows;
 mod table;
 pub mod target;
@@ -30,6 +35,8 @@ use crate::snapshot::ProcKey;
 use actions::Context;
 use events_log::EventsLog;
 use history::History;
+use input_update::Typed;
+use key::Key;
 use lab_view::LabView;
 use layer::Layer;
 use msg::Notice;
@@ -83,6 +90,10 @@ pub struct App {
     watch: Watch,
     /// A run launched from the table, whose root the cursor goes to when it appears.
     expected: Option<RunId>,
+    /// What was typed before.
+    typed: Typed,
+    /// A key that means something if it is pressed again.
+    pending: Option<Key>,
     token: u64,
     now_ns: u64,
 }
@@ -113,6 +124,8 @@ impl App {
             follow: false,
             anchor: None,
             expected: None,
+            typed: Typed::default(),
+            pending: None,
             options,
             token: 0,
             now_ns: 0,

@@ -7,6 +7,7 @@ use crate::query::{Filter, SavedFilters, TextMatch};
 use crate::snapshot::ProcKey;
 
 use super::lab_view::Watched;
+use super::presets::Preset;
 
 /// A whole screen of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -65,6 +66,10 @@ pub struct Options {
     pub search: Option<TextMatch>,
     /// Folded processes of the tree.
     pub folded: HashSet<ProcKey>,
+    /// Whose keys.
+    pub keys: Preset,
+    /// Whether copying is on.
+    pub clipboard: bool,
     /// Nothing that changes another process.
     pub readonly: bool,
     /// Unicode or ASCII drawing.
@@ -117,6 +122,8 @@ impl Default for Options {
             saved_filters: SavedFilters::default(),
             search: None,
             folded: HashSet::new(),
+            keys: Preset::default(),
+            clipboard: true,
             readonly: false,
             unicode: true,
             watched: Watched::default(),

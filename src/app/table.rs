@@ -179,6 +179,19 @@ impl App {
         let Some(model) = self.model.as_deref() else { return false };
         let n = self.lines.len();
         let hit = (0..n).map(|i| (from + i) % n).find(|i| Row::new(model, self.lines[*i].at).is_some_and(|r| what.matches(&r)));
+        self.found(hit)
+    }
+
+    /// Goes to the nearest line before `from` that matches, wrapping round; whether there is one.
+    pub(super) fn find_back(&mut self, what: &TextMatch, from: usize) -> bool {
+        let Some(model) = self.model.as_deref() else { return false };
+        let n = self.lines.len();
+        let back = (1..=n).map(|i| (from + n - i) % n);
+        let hit = back.into_iter().find(|i| Row::new(model, self.lines[*i].at).is_some_and(|r| what.matches(&r)));
+        self.found(hit)
+    }
+
+    fn found(&mut self, hit: Option<usize>) -> bool {
         if let Some(at) = hit {
             self.cursor = at;
             self.clamp();

@@ -11,7 +11,7 @@ use crate::query::SavedFilters;
 use crate::snapshot::{Comm, Exact};
 
 /// 1 init with 10 a, of 11 b and 12 b; and 20 c.
-fn app() -> App {
+pub(super) fn app() -> App {
     let member = |pid, ppid, name: &str, pss| {
         let mut p = test_process(pid, ppid, 5);
         p.leader.comm = Comm::new(name.as_bytes());
@@ -31,7 +31,7 @@ fn app() -> App {
     app
 }
 
-fn type_in(app: &mut App, text: &str) {
+pub(super) fn type_in(app: &mut App, text: &str) {
     for c in text.chars() {
         app.update(Msg::Key(Key::char(c)));
     }
@@ -47,7 +47,7 @@ fn a_filter_in_the_tree_keeps_the_ancestors_of_what_matches() {
     app.update(Msg::Key(Key::f(4)));
     type_in(&mut app, "@work");
     app.update(Msg::Key(Key::plain(Code::Tab)));
-    assert!(matches!(&app.layer, Some(Layer::Input(input)) if input.text == "@workers"), "{:?}", app.layer);
+    assert!(matches!(&app.layer, Some(Layer::Input(input)) if input.line.text() == "@workers"), "{:?}", app.layer);
     let effects = app.update(Msg::Key(Key::plain(Code::Enter)));
     assert_eq!(effects, [Effect::Resample], "what it reads must be known of all");
     assert_eq!(pids(&app), [(1, true), (10, true), (11, false), (12, false)]);

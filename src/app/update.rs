@@ -3,16 +3,17 @@
 use crate::columns::{self, Column};
 use crate::lab::catalog::SYSTEMS;
 use crate::lab::run::RunId;
-use crate::query::Completion;
 use crate::text::{Charset, sanitize};
 
 use super::App;
-use super::actions;
+use super::actions::Context;
 use super::detail::DetailPane;
 use super::key::{Code, Key};
-use super::layer::{Input, InputKind, Layer, Menu, MenuKind, SignalDialog};
+use super::layer::{InputKind, Layer, Menu, MenuKind, SignalDialog};
+use super::layer_update::MOST_SIDEWAYS;
 use super::msg::{Command, Effect, Msg, Notice, Pointed};
 use super::options::Screen;
+use super::presets::Preset;
 
 /// How long a notice stays, nanoseconds.
 const NOTICE_NS: u64 = 6_000_000_000;
@@ -63,14 +64,15 @@ impl App {
         if key == Key::ctrl('c') {
             return vec![Effect::Quit];
         }
+        let Some(key) = self.whole(key) else { return Vec::new() };
         if self.layer.is_some() {
-            return self.layer_key(key);
+            return self.layer_key(self.in_lists(key));
         }
         if key.code == Code::Esc {
             self.escape();
             return Vec::new();
         }
-        match actions::find(key, self.context()) {
+        match self.options.keys.find(key, self.context()) {
             Some(action) if action.changes && self.options.readonly => {
                 self.tell(Notice::bad(format!("{} is off: concmon was started with --readonly", action.bar)));
                 Vec::new()
@@ -78,6 +80,35 @@ impl App {
             Some(action) => self.run(action.command),
             None => Vec::new(),
         }
+    }
+
+    /// The key with the one before it, where two make one; `None` for the first of two.
+    fn whole(&mut self, key: Key) -> Option<Key> {
+        let typing = matches!(self.layer, Some(Layer::Input(_) | Layer::Palette(_) | Layer::Signal(_) | Layer::QuickLaunch));
+        let twice = key.typed().filter(|_| !typing).map(|c| Key::plain(Code::Double(c)));
+        let twice = twice.filter(|twice| self.options.keys.find(*twice, self.context()).is_some());
+        match (self.pending.take(), twice) {
+            (Some(first), Some(twice)) if first == key => Some(twice),
+            (_, Some(_)) => {
+                self.pending = Some(key);
+                None
+            }
+            _ => Some(key),
+        }
+    }
+
+    /// What moves in the table moves in texts and menus over it too, with the same keys.
+    fn in_lists(&self, key: Key) -> Key {
+        let moves = match self.layer {
+            Some(
+                Layer::Help { .. } | Layer::Explain { .. } | Layer::Diagnoses { .. } | Layer::Output { .. } | Layer::Detail(_),
+            ) => true,
+            // There letters of htop's hands go to the entry that begins with them.
+            Some(Layer::Menu(_)) => self.options.keys == Preset::Vim,
+            _ => false,
+        };
+        let action = self.options.keys.find(key, Context::Table).filter(|_| moves);
+        action.and_then(|a| a.command.as_movement()).map_or(key, Key::plain)
     }
 
     /// Esc undoes the innermost narrowing: tags, then filter, then user.
@@ -134,10 +165,11 @@ impl App {
         match command {
             Command::Move(by) => self.scroll_by(i64::from(by)),
             Command::Page(by) => self.scroll_by(i64::from(by) * i64::try_from(self.page.max(2) - 1).unwrap_or(1)),
+            Command::HalfPage(by) => self.scroll_by(i64::from(by) * i64::try_from(self.page / 2).unwrap_or(1).max(1)),
             Command::First => self.scroll_by(i64::MIN / 2),
             Command::Last => self.scroll_by(i64::MAX / 2),
             Command::Sideways(by) => {
-                self.sideways = self.sideways.saturating_add_signed(isize::try_from(by).unwrap_or(0)).min(4096);
+                self.sideways = self.sideways.saturating_add_signed(isize::try_from(by).unwrap_or(0)).min(MOST_SIDEWAYS);
             }
             Command::Go(screen) => return self.go(screen),
             Command::NextScreen => return self.next_screen(1),
@@ -171,6 +203,9 @@ impl App {
             Command::QuickLaunch => self.layer = Some(Layer::QuickLaunch),
             Command::Explain => self.layer = Some(self.explain()),
             Command::SignalMenu => return self.open_signals(),
+            Command::Copy(what) => return self.copy(what),
+            Command::Palette => self.open_palette(),
+            Command::SearchNext(by) => self.search_again(by),
             Command::Search => self.open_input(InputKind::Search, String::new()),
             Command::Filter if self.screen == Screen::Events => self.open_input(InputKind::EventFilter, String::new()),
             Command::Filter => {
@@ -311,10 +346,6 @@ impl App {
         self.token += 1;
         self.layer = Some(Layer::Signal(SignalDialog::new(self.token)));
         vec![Effect::Freeze { token: self.token, keys }]
-    }
-
-    fn open_input(&mut self, kind: InputKind, text: String) {
-        self.layer = Some(Layer::Input(Input { kind, text, error: None, completion: Completion::default() }));
     }
 
     fn sort_menu(&self) -> Layer {

@@ -3,10 +3,11 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::widgets::{Clear, Widget};
+use unicode_segmentation::UnicodeSegmentation as _;
 
 use crate::app::App;
 use crate::app::detail::{DetailPane, Tab, in_bytes};
-use crate::text::{Charset, sanitize, truncate};
+use crate::text::{Charset, sanitize, truncate, width};
 
 use super::layout::Layout;
 use super::pen::Pen;
@@ -27,9 +28,9 @@ pub fn draw(app: &App, pane: &DetailPane, theme: &Theme, area: Rect, buffer: &mu
         .put("  ", theme.text)
         .put(&pane.standing(), style);
     let mut pen = Pen::new(buffer, area, 1);
-    for (tab, digit) in Tab::ALL.into_iter().zip(1..) {
+    for (index, tab) in Tab::ALL.into_iter().enumerate() {
         let style = if tab == pane.tab { theme.selected } else { theme.dim };
-        pen.put(&format!(" {digit}"), theme.key).put(tab.title(), style);
+        pen.put(&tab_key(index), theme.key).put(tab.title(), style);
     }
     let body = Rect { y: area.y.saturating_add(3), height: area.height.saturating_sub(4), ..area };
     if pane.tab == Tab::Graphs {
@@ -38,7 +39,8 @@ pub fn draw(app: &App, pane: &DetailPane, theme: &Theme, area: Rect, buffer: &mu
         let lines = pane.lines(app.model.as_deref(), charset);
         let scroll = pane.scroll.min(lines.len().saturating_sub(usize::from(body.height)));
         for (line, text) in (0..body.height).zip(lines.iter().skip(scroll)) {
-            let text = truncate(text, usize::from(body.width.saturating_sub(1)), charset);
+            let moved: String = text.graphemes(true).skip(pane.sideways).collect();
+            let text = truncate(&moved, usize::from(body.width.saturating_sub(1)), charset);
             Pen::new(buffer, body, line).put(" ", theme.text).put(&text, theme.text);
         }
     }
@@ -46,12 +48,30 @@ pub fn draw(app: &App, pane: &DetailPane, theme: &Theme, area: Rect, buffer: &mu
     Pen::new(buffer, foot, 0)
         .put(" Tab", theme.key)
         .put(" next page  ", theme.dim)
-        .put("Up Down", theme.key)
+        .put("arrows", theme.key)
         .put(" scroll  ", theme.dim)
+        .put("y", theme.key)
+        .put(" copy  ", theme.dim)
         .put("m", theme.key)
         .put(" mappings  ", theme.dim)
         .put("Esc", theme.key)
         .put(" back to the table", theme.dim);
+}
+
+fn tab_key(index: usize) -> String {
+    format!(" {}", index + 1)
+}
+
+/// The page whose tab is at a cell.
+#[must_use]
+pub fn tab_at(app: &App, area: Rect, x: u16, y: u16) -> Option<usize> {
+    let mut right = area.x;
+    let line = Layout::new(app, area).header.bottom() + 1;
+    Tab::ALL.into_iter().enumerate().filter(|_| y == line).find_map(|(index, tab)| {
+        let left = right;
+        right += u16::try_from(width(&tab_key(index)) + width(tab.title())).unwrap_or(0);
+        (left..right).contains(&x).then_some(index)
+    })
 }
 
 fn graphs(app: &App, pane: &DetailPane, theme: &Theme, body: Rect, buffer: &mut Buffer) {

@@ -5,9 +5,11 @@ use ratatui::layout::Rect;
 
 use crate::app::App;
 use crate::app::key::{Code, Key};
+use crate::app::layer::Layer;
 use crate::app::msg::{Msg, Pointed};
 
 use super::bar;
+use super::detail;
 use super::layers;
 use super::layout::Layout;
 
@@ -33,7 +35,11 @@ fn click(app: &App, area: Rect, x: u16, y: u16) -> Option<Msg> {
     if dialog.is_none() && layout.bar.contains((x, y).into()) {
         let hit = bar::buttons(app, layout.bar).into_iter().find(|(b, _)| x >= b.x && x < b.x + b.width)?;
         // As a key, so that --readonly holds for clicks too.
-        return hit.1.keys.first().map(|key| Msg::Key(*key));
+        return app.options.keys.keys(hit.1).first().map(|key| Msg::Key(*key));
+    }
+    if matches!(app.layer, Some(Layer::Detail(_))) {
+        // It is as large as the screen: there is no outside, and only its tabs take clicks.
+        return detail::tab_at(app, area, x, y).map(|page| Msg::Pointed(Pointed::Tab(page)));
     }
     layout.point(app, x, y, dialog).map(Msg::Pointed)
 }
@@ -58,5 +64,6 @@ fn key(event: &KeyEvent) -> Option<Key> {
         KeyCode::F(n) => Code::F(n),
         _ => return None,
     };
-    Some(Key { code, ctrl: event.modifiers.contains(KeyModifiers::CONTROL) })
+    let held = |modifier| event.modifiers.contains(modifier);
+    Some(Key { code, ctrl: held(KeyModifiers::CONTROL), alt: held(KeyModifiers::ALT) })
 }

@@ -9,6 +9,8 @@ use crate::app::options::Screen;
 use crate::columns::Column;
 use crate::lab::catalog::SYSTEMS;
 
+use super::layers::ListArea;
+
 /// Cells before the first column: tag and lab marks.
 pub const GUTTER: u16 = 2;
 /// The least the command column is left with before other columns step back.
@@ -87,10 +89,11 @@ impl Layout {
 
     /// What the mouse means at a cell; `dialog` is the list of the open dialog.
     #[must_use]
-    pub fn point(&self, app: &App, x: u16, y: u16, dialog: Option<Rect>) -> Option<Pointed> {
+    pub fn point(&self, app: &App, x: u16, y: u16, dialog: Option<ListArea>) -> Option<Pointed> {
         let inside = |r: Rect| r.contains((x, y).into());
         if let Some(list) = dialog {
-            return Some(if inside(list) { Pointed::ListLine(y - list.y) } else { Pointed::Outside });
+            let at = || u16::try_from(list.first).unwrap_or(u16::MAX).saturating_add(y - list.lines.y);
+            return Some(if inside(list.lines) { Pointed::ListLine(at()) } else { Pointed::Outside });
         }
         if inside(self.head) && app.screen == Screen::Processes {
             let at = self.slots.iter().position(|s| x >= s.x && x < s.x + s.width.max(1) + 1)?;
