@@ -72,7 +72,7 @@ impl LineEditor {
 
     /// Types a text: of several lines only the first, without what cannot be seen.
     pub fn insert(&mut self, text: &str) {
-        let line = text.lines().next().unwrap_or_default();
+        let line = text.split(['\n', '\r']).next().unwrap_or_default();
         let mut typed: String = line.chars().filter(|c| !c.is_control()).collect();
         let room = MOST_BYTES.saturating_sub(self.text.len());
         typed.truncate(typed.floor_char_boundary(room));

@@ -77,6 +77,31 @@ impl App {
         Vec::new()
     }
 
+    /// A text is typed where text is typed, and nowhere does anything.
+    pub(super) fn paste(&mut self, text: &str) {
+        match self.layer.take() {
+            Some(Layer::Input(mut input)) => {
+                input.line.insert(text);
+                self.edited(&mut input);
+                self.layer = Some(Layer::Input(input));
+            }
+            Some(Layer::Palette(mut palette)) => {
+                palette.line.insert(text);
+                self.refresh(&mut palette);
+                self.layer = Some(Layer::Palette(palette));
+            }
+            Some(Layer::Signal(mut dialog)) => {
+                dialog.query.insert(text.trim());
+                dialog.cursor = 0;
+                self.layer = Some(Layer::Signal(dialog));
+            }
+            other => {
+                self.layer = other;
+                self.tell(Notice::info("nothing is typed here that a pasted text could go into: F4 filters, : does"));
+            }
+        }
+    }
+
     fn search_on(&mut self, input: &Input) {
         if let Some(what) = TextMatch::new(input.line.text()) {
             self.find(&what, self.cursor + 1);
@@ -211,6 +236,16 @@ mod tests {
         assert_eq!(pid(&app), 11, "round");
         press(&mut app, &[Key::ctrl('p')]);
         assert_eq!(pid(&app), 12);
+    }
+
+    #[test]
+    fn a_pasted_text_is_typed_and_never_acts() {
+        let mut app = app();
+        assert_eq!(app.update(Msg::Paste("k\rq".to_owned())), []);
+        assert!(app.layer.is_none() && app.notice.is_some());
+        press(&mut app, &[Key::char(':')]);
+        assert_eq!(app.update(Msg::Paste("sort pss\rq\r".to_owned())), []);
+        assert!(matches!(&app.layer, Some(Layer::Palette(p)) if p.line.text() == "sort pss" && p.entries[0].title == "pss"));
     }
 
     #[test]

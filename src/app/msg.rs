@@ -29,6 +29,8 @@ pub enum Msg {
     Interpreters(Arc<Discovery>),
     /// A key.
     Key(Key),
+    /// A text from the clipboard.
+    Paste(String),
     /// The terminal has this many columns and rows, of which the table shows `table_rows`.
     Resized {
         /// Columns.

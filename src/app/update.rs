@@ -32,6 +32,7 @@ impl App {
             Msg::Lab(state) => self.lab.state = state,
             Msg::Interpreters(found) => self.lab.interpreters = Some(found),
             Msg::Key(key) => return self.key(key),
+            Msg::Paste(text) => self.paste(&text),
             Msg::Resized { .. } => self.clamp(),
             Msg::Pointed(at) => return self.pointed(at),
             Msg::Do(command) => return self.run(command),

@@ -18,6 +18,7 @@ use super::layout::Layout;
 pub fn message(event: &Event, app: &App, area: Rect) -> Option<Msg> {
     match event {
         Event::Key(key) if key.kind != KeyEventKind::Release => self::key(key).map(Msg::Key),
+        Event::Paste(text) => Some(Msg::Paste(text.clone())),
         Event::Resize(width, height) => Some(Msg::Resized { width: *width, height: *height }),
         Event::Mouse(mouse) => match mouse.kind {
             MouseEventKind::ScrollUp => Some(Msg::Pointed(Pointed::Wheel(-1))),
