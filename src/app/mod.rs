@@ -60,7 +60,10 @@ pub struct App {
     pub scroll: usize,
     /// Visible lines of the table; the view's layout tells.
     pub page: usize,
-    /// Characters the command is scrolled by.
+    /// Steps that columns are scrolled by: 0, those that matter least step back where there is no room; 1, all from the first on as far
+    /// as there is room; each further one leaves out one more at the left, of those that do not always stay.
+    pub skipped: usize,
+    /// Characters the command is scrolled by, once no column is left to scroll to.
     pub sideways: usize,
     /// Tagged processes.
     pub tagged: HashSet<ProcKey>,
@@ -110,6 +113,7 @@ impl App {
             cursor: 0,
             scroll: 0,
             page: 20,
+            skipped: 0,
             sideways: 0,
             tagged: HashSet::new(),
             screen: Screen::Processes,
@@ -231,6 +235,16 @@ impl App {
         }
         if let Some(u) = &self.options.user {
             parts.push(format!("user {u}"));
+        }
+        match self.options.only.as_slice() {
+            [] => {}
+            [one] => {
+                let name = self.model.as_deref().and_then(|m| m.process(one.pid)).filter(|p| p.key == *one);
+                let name = name.map(|p| String::from_utf8_lossy(p.leader.comm.as_bytes()).into_owned());
+                let name = name.unwrap_or_else(|| "which has ended".to_owned());
+                parts.push(format!("only the subtree of PID {} {name}", one.pid));
+            }
+            more => parts.push(format!("only the subtrees of {} chosen processes", more.len())),
         }
         if let Some(p) = &self.options.pids {
             parts.push(format!("{} chosen pids", p.len()));

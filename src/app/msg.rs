@@ -152,6 +152,8 @@ pub enum Command {
     Copy(Copied),
     /// Search over the actions.
     Palette,
+    /// Show only the tagged or selected with their subtrees, or everything again.
+    Only,
     /// Nice up or down by this.
     Renice(i32),
     /// Signal dialog.

@@ -58,6 +58,8 @@ pub struct Options {
     pub user: Option<String>,
     /// Only these pids.
     pub pids: Option<HashSet<i32>>,
+    /// Only these processes with all that descends from them; empty: all.
+    pub only: Vec<ProcKey>,
     /// Only what matches.
     pub filter: Option<Filter>,
     /// Filters that `@name` stands for.
@@ -91,6 +93,19 @@ impl Options {
         self.kernel_threads || self.filter.as_ref().is_some_and(Filter::wants_kernel_threads)
     }
 
+    /// Columns that a scroll to the side leaves in their place: who it is, and the command.
+    #[must_use]
+    pub fn stays(column: &Column) -> bool {
+        column.width == 0 || matches!(column.id, "pid" | "tid")
+    }
+
+    /// Columns in display order as far as they apply: without threads there is nothing to tell apart by tid.
+    #[must_use]
+    pub fn shown_columns(&self) -> Vec<&'static Column> {
+        let threads = self.shows_threads();
+        self.columns.iter().copied().filter(|c| threads || c.id != "tid").collect()
+    }
+
     /// Sorts by a column; again by the same one turns the direction round.
     pub fn sort_by(&mut self, column: &'static Column) {
         if std::ptr::eq(self.sort, column) || self.sort.id == column.id {
@@ -118,6 +133,7 @@ impl Default for Options {
             kernel_threads: false,
             user: None,
             pids: None,
+            only: Vec::new(),
             filter: None,
             saved_filters: SavedFilters::default(),
             search: None,

@@ -95,3 +95,49 @@ fn waits_come_and_go_before_the_command() {
     app.update(Msg::Key(Key::char('W')));
     assert!(!app.options.columns.iter().any(|c| c.id == "wait"));
 }
+
+#[test]
+fn only_the_chosen_subtrees_are_shown_until_they_are_not() {
+    let mut app = app();
+    let press = |app: &mut App, code| app.update(Msg::Key(Key::plain(code)));
+    press(&mut app, Code::Down);
+    assert_eq!(app.selected().unwrap().key().pid, 10);
+    assert_eq!(app.update(Msg::Key(Key::char('o'))), [Effect::Resample]);
+    assert_eq!(pids(&app), [(10, false), (11, false), (12, false)]);
+    assert_eq!((app.lines[0].depth, app.lines[1].depth), (0, 1), "the chosen one is the top");
+    assert_eq!(app.banner().as_deref(), Some("only the subtree of PID 10 a"));
+    // A filter within it keeps ancestors up to the top, and no higher.
+    app.options.filter = Some(crate::query::Filter::parse("pid=12").unwrap());
+    app.rebuild();
+    assert_eq!(pids(&app), [(10, true), (12, false)]);
+    press(&mut app, Code::Esc);
+    assert_eq!(pids(&app), [(1, true), (10, true), (12, false)], "Esc widens first, the filter stays");
+    press(&mut app, Code::Esc);
+    // Tagged ones, of which one is within another; in the list too.
+    for pid in [12, 10, 20] {
+        app.tagged.insert(app.model.as_ref().unwrap().process(pid).unwrap().key);
+    }
+    app.update(Msg::Key(Key::char('o')));
+    assert_eq!(pids(&app).iter().map(|p| p.0).collect::<Vec<_>>(), [10, 11, 12, 20]);
+    assert_eq!(app.banner().as_deref(), Some("only the subtrees of 3 chosen processes"));
+    app.options.tree = false;
+    app.rebuild();
+    assert_eq!(app.lines.len(), 4);
+    app.update(Msg::Key(Key::char('o')));
+    assert_eq!((app.lines.len(), app.banner()), (5, None));
+    assert_eq!(app.tagged.len(), 3, "what was tagged stays so");
+}
+
+#[test]
+fn a_chosen_subtree_that_has_ended_says_so_and_leads_back() {
+    let mut deriver = Deriver::new(60_000_000_000);
+    let mut app = App::new(Options { tree: true, ..Options::default() });
+    app.update(Msg::Sample(Arc::new(deriver.step(test_snapshot(1, vec![test_process(1, 0, 5), test_process(9, 1, 5)])))));
+    app.options.only = vec![app.model.as_ref().unwrap().process(9).unwrap().key];
+    app.update(Msg::Sample(Arc::new(deriver.step(test_snapshot(2_000_000_000, vec![test_process(1, 0, 5)])))));
+    assert_eq!(app.banner().as_deref(), Some("only the subtree of PID 9 which has ended"));
+    assert_eq!((app.lines.len(), app.lines[0].depth), (1, 0));
+    assert!(app.row(0).unwrap().ghost.is_some());
+    app.update(Msg::Key(Key::plain(Code::Esc)));
+    assert!(pids(&app).iter().any(|p| p.0 == 1));
+}

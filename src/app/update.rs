@@ -10,7 +10,6 @@ use super::actions::Context;
 use super::detail::DetailPane;
 use super::key::{Code, Key};
 use super::layer::{InputKind, Layer, Menu, MenuKind, SignalDialog};
-use super::layer_update::MOST_SIDEWAYS;
 use super::msg::{Command, Effect, Msg, Notice, Pointed};
 use super::options::Screen;
 use super::presets::Preset;
@@ -112,10 +111,13 @@ impl App {
         action.and_then(|a| a.command.as_movement()).map_or(key, Key::plain)
     }
 
-    /// Esc undoes the innermost narrowing: tags, then filter, then user.
+    /// Esc undoes the innermost narrowing: chosen subtrees, tags, then filter, then user.
     fn escape(&mut self) {
         if self.screen != Screen::Processes {
             self.screen = Screen::Processes;
+        } else if !self.options.only.is_empty() {
+            self.options.only.clear();
+            self.rebuild();
         } else if !self.tagged.is_empty() {
             self.tagged.clear();
         } else if self.options.filter.take().is_some() || self.options.user.take().is_some() {
@@ -169,9 +171,7 @@ impl App {
             Command::HalfPage(by) => self.scroll_by(i64::from(by) * i64::try_from(self.page / 2).unwrap_or(1).max(1)),
             Command::First => self.scroll_by(i64::MIN / 2),
             Command::Last => self.scroll_by(i64::MAX / 2),
-            Command::Sideways(by) => {
-                self.sideways = self.sideways.saturating_add_signed(isize::try_from(by).unwrap_or(0)).min(MOST_SIDEWAYS);
-            }
+            Command::Sideways(by) => self.scroll_sideways(by),
             Command::Go(screen) => return self.go(screen),
             Command::NextScreen => return self.next_screen(1),
             Command::PreviousScreen => return self.next_screen(Screen::ALL.len() - 1),
@@ -204,6 +204,7 @@ impl App {
             Command::QuickLaunch => self.layer = Some(Layer::QuickLaunch),
             Command::Explain => self.layer = Some(self.explain()),
             Command::SignalMenu => return self.open_signals(),
+            Command::Only => return self.toggle_only(),
             Command::Copy(what) => return self.copy(what),
             Command::Palette => self.open_palette(),
             Command::SearchNext(by) => self.search_again(by),
@@ -299,6 +300,20 @@ impl App {
             let at = shown.iter().position(|c| c.width == 0).unwrap_or(shown.len());
             shown.insert(at, column);
         }
+        vec![Effect::Resample]
+    }
+
+    /// Narrows the table to the subtrees of the tagged, or the selected; or shows all again.
+    fn toggle_only(&mut self) -> Vec<Effect> {
+        let narrowed = std::mem::take(&mut self.options.only);
+        if narrowed.is_empty() {
+            self.options.only = self.targets();
+            if self.options.only.is_empty() {
+                self.tell(Notice::info("no process is selected"));
+                return Vec::new();
+            }
+        }
+        self.rebuild();
         vec![Effect::Resample]
     }
 
