@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub use detail::{Detail, DetailContent, DetailPart, FileDetail, OrWhy, RawBytes, ThreadDetail};
 pub use event::{EventKind, ExitStatus, LifecycleEvent};
 pub use host::{CpuTimes, HostSample, MemorySample, Pressure, PressureSample};
-pub use process::{Exact, Identity, ProcKey, ProcessSample, TaskKey, TaskSample};
+pub use process::{Denied, Exact, Identity, ProcKey, ProcessSample, TaskKey, TaskSample};
 pub use report::{EventTier, SourceReport, Tier};
 pub use state::{Comm, State};
 pub use wait::{Direction, Endpoint, Syscall, TaskWait, WaitReason};

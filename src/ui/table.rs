@@ -216,7 +216,7 @@ impl RowPainter<'_> {
                 );
                 return;
             }
-            Value::Unknown(_) => self.scratch.push('-'),
+            Value::Unknown(why) => self.scratch.push_str(why.mark(usize::from(width))),
             other => format_into(self.scratch, other),
         }
         match slot.column.align {
