@@ -12,7 +12,7 @@ mod wait;
 
 use std::sync::Arc;
 
-pub use detail::{Detail, DetailContent, DetailPart, FileDetail, OrWhy, RawBytes, ThreadDetail};
+pub use detail::{Detail, DetailContent, DetailPart, FileDetail, OrWhy, RawBytes, StackDetail, ThreadDetail};
 pub use event::{EventKind, ExitStatus, LifecycleEvent};
 pub use host::{CpuTimes, HostSample, MemorySample, Pressure, PressureSample};
 pub use process::{Denied, Exact, Identity, ProcKey, ProcessSample, TaskKey, TaskSample};
