@@ -185,7 +185,7 @@ const SCENES: &[Scene] = &[
     Scene { name: "detail-stacks", options: Options::default, keys: &[Key::plain(Code::Enter), Key::char('9')] },
     Scene { name: "detail-ended", options: Options::default, keys: &[Key::plain(Code::Enter)] },
     Scene { name: "palette", options: Options::default, keys: &[Key::char(':'), Key::char('l'), Key::char('a'), Key::char('b')] },
-    Scene { name: "only", options: tree, keys: &[Key::plain(Code::Down), Key::plain(Code::Down), Key::char('o')] },
+    Scene { name: "only", options: tree, keys: &[Key::plain(Code::Down), Key::char('o')] },
     Scene { name: "events", options: Options::default, keys: &[Key::char('3')] },
 ];
 

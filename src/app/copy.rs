@@ -79,8 +79,11 @@ impl App {
         let whole = text.len();
         text.truncate(text.floor_char_boundary(MOST_BYTES));
         let cut = if text.len() < whole { format!(", only its first {} bytes", text.len()) } else { String::new() };
-        let repeated: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(REPEATED).collect();
-        let more = if text.chars().nth(REPEATED).is_some() { "..." } else { "" };
+        // Lines and tabs are all that a sanitised text has of blanks that move; here they are single blanks.
+        let start = &text[..text.floor_char_boundary(8 * REPEATED)];
+        let words = start.split_whitespace().collect::<Vec<_>>().join(" ");
+        let repeated: String = words.chars().take(REPEATED).collect();
+        let more = if words.chars().nth(REPEATED).is_some() || start.len() < text.len() { "..." } else { "" };
         vec![Effect::Copy { said: format!("copied {of}{cut}: {repeated}{more}"), text }]
     }
 }

@@ -228,7 +228,7 @@ impl App {
 /// Where it works instead.
 fn elsewhere(context: Context) -> String {
     let digit = Screen::ALL.iter().position(|s| s.title() == context.title()).map_or(0, |at| at + 1);
-    format!("works on the screen {}: {digit} goes there", context.title())
+    format!("works in {}: {digit} goes there", context.title())
 }
 
 impl Palette {
@@ -329,7 +329,7 @@ mod tests {
         type_in(&mut app, ":lab run");
         assert_eq!(enter(&mut app), []);
         let Some(Layer::Palette(palette)) = &app.layer else { panic!() };
-        assert_eq!(palette.error.as_deref(), Some("works on the screen Lab: 2 goes there"));
+        assert_eq!(palette.error.as_deref(), Some("works in Lab: 2 goes there"));
         app.layer = None;
         app.screen = Screen::Lab;
         type_in(&mut app, ":lab run");

@@ -385,7 +385,7 @@ fn copy(text: &str, said: String) -> Notice {
     let sequence = ui::clipboard::sequence(text, in_tmux);
     let mut out = stdout();
     match out.write_all(sequence.as_bytes()).and_then(|()| out.flush()) {
-        Ok(()) if in_tmux => Notice::good(format!("{said} (tmux passes it on with set-clipboard on)")),
+        Ok(()) if in_tmux => Notice::good(format!("{said} (in tmux: with set-clipboard on)")),
         Ok(()) => Notice::good(said),
         Err(error) => Notice::bad(format!("nothing is copied, the terminal does not take it: {error}")),
     }

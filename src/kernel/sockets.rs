@@ -301,6 +301,18 @@ mod tests {
         let words = Sockets::default().describe(&fs, pid, &inodes);
         let comm = std::fs::read_to_string("/proc/self/comm").unwrap();
         assert_eq!(*words[&inodes[0]], *format!("unix stream to PID {pid} {}", comm.trim_end()));
+        // Held by another: the end given to a child, and not kept.
+        let (mine, theirs) = UnixStream::pair().unwrap();
+        let theirs = std::os::fd::OwnedFd::from(theirs);
+        let mut child = std::process::Command::new("cat").stdin(theirs).spawn().unwrap();
+        let sockets = Sockets::default();
+        let mine = inode(mine.as_raw_fd());
+        // A busy machine may need more than one reading's time to come to the child.
+        let words_of_mine = (0..1000).map(|_| sockets.describe(&fs, pid, &[mine])[&mine].clone());
+        let named = words_of_mine.into_iter().find(|words| words.contains("PID"));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(named.as_deref(), Some(&*format!("unix stream to PID {} cat", child.id())));
         assert_eq!(*words[&inodes[1]], *format!("unix stream at @{name} listening"));
     }
 }

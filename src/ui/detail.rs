@@ -98,3 +98,49 @@ fn graphs(app: &App, pane: &DetailPane, theme: &Theme, body: Rect, buffer: &mut 
     }
     Pen::new(buffer, body, 9).put(" Each against its highest since this pane was opened; the newest is at the right.", theme.dim);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::app::key::{Code, Key};
+    use crate::app::layer::Layer;
+    use crate::app::msg::{Msg, Pointed};
+    use crate::app::options::Options;
+    use crate::derive::{Deriver, test_process, test_snapshot};
+
+    fn pane(app: &App) -> &DetailPane {
+        match &app.layer {
+            Some(Layer::Detail(pane)) => pane,
+            other => panic!("no pane but {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_click_on_a_tab_turns_to_the_page_whose_name_is_there() {
+        let area = Rect::new(0, 0, 80, 24);
+        let mut app = App::new(Options::default());
+        app.update(Msg::Sample(Arc::new(Deriver::new(0).step(test_snapshot(1, vec![test_process(7, 1, 5)])))));
+        app.update(Msg::Key(Key::plain(Code::Enter)));
+        let mut buffer = Buffer::empty(area);
+        let theme = Theme::named("default", true).unwrap();
+        draw(&app, pane(&app), &theme, area, &mut buffer);
+        let line_of = |y: u16| (0..80).map(|x| buffer[(x, y)].symbol()).collect::<String>();
+        let y = (0..24).find(|y| line_of(*y).contains("1Threads")).unwrap();
+        for (index, tab) in Tab::ALL.into_iter().enumerate() {
+            let x = u16::try_from(line_of(y).find(tab.title()).unwrap()).unwrap();
+            assert_eq!(tab_at(&app, area, x, y), Some(index), "{}", tab.title());
+        }
+        assert_eq!((tab_at(&app, area, 79, y), tab_at(&app, area, 3, y + 1)), (None, None));
+        app.update(Msg::Pointed(Pointed::Tab(5)));
+        assert_eq!(pane(&app).tab, Tab::Groups);
+        app.update(Msg::Key(Key::plain(Code::Right)));
+        assert_eq!((pane(&app).sideways, pane(&app).tab), (8, Tab::Groups));
+        // The wheel scrolls the page.
+        app.update(Msg::Key(Key::char('7')));
+        assert_eq!(pane(&app).sideways, 0);
+        app.update(Msg::Pointed(Pointed::Wheel(1)));
+        assert_eq!(pane(&app).scroll, 1);
+    }
+}
