@@ -26,8 +26,8 @@ use concmon::lab::launcher::LabState;
 use concmon::lab::protocol::Creation;
 use concmon::lab::run::{Costs, FamilyMember, Run, RunId, RunPhase, ShapeCheck, Summary, Worker};
 use concmon::snapshot::{
-    Comm, Detail, DetailContent, DetailPart, EventKind, ExitStatus, FileDetail, Identity, LifecycleEvent, ProcKey, Snapshot,
-    StackDetail, State, TaskWait, ThreadDetail, WaitReason,
+    Comm, Detail, DetailContent, DetailPart, EventKind, ExitStatus, FileDetail, Identity, Ledger, LedgerChild, LedgerMapping,
+    LedgerReading, LifecycleEvent, PageCounts, ProcKey, Snapshot, StackDetail, State, TaskWait, ThreadDetail, WaitReason,
 };
 use concmon::ui;
 use concmon::ui::layout::Layout;
@@ -186,6 +186,7 @@ const SCENES: &[Scene] = &[
     Scene { name: "detail-ended", options: Options::default, keys: &[Key::plain(Code::Enter)] },
     Scene { name: "palette", options: Options::default, keys: &[Key::char(':'), Key::char('l'), Key::char('a'), Key::char('b')] },
     Scene { name: "only", options: tree, keys: &[Key::plain(Code::Down), Key::char('o')] },
+    Scene { name: "copy-on-write", options: tree, keys: &[Key::plain(Code::Down), Key::char('D')] },
     Scene { name: "events", options: Options::default, keys: &[Key::char('3')] },
 ];
 
@@ -221,6 +222,11 @@ fn frame(scene: &Scene, theme: &Theme, unicode: bool, (width, height): (u16, u16
     }
     if let Some(Layer::Detail(pane)) = app.layer.as_mut().filter(|_| scene.name == "detail-ended") {
         pane.ended = Some((NOW_NS, ExitStatus::Signal { signal: 9, core: true }));
+    }
+    if let Some(Layer::Ledger(pane)) = &app.layer {
+        for detail in ledger(pane.parent) {
+            app.update(Msg::Detail(detail));
+        }
     }
     fit(&mut app, area);
     let mut buffer = Buffer::empty(area);
@@ -319,6 +325,49 @@ fn details(key: ProcKey) -> Vec<Detail> {
         of(DetailPart::Groups, NOW_NS, groups()),
         of(DetailPart::Stacks, NOW_NS, stacks()),
     ]
+}
+
+/// Two readings of a master's children: one that goes on copying, one with a hostile name whose parent has written, one that may not be read.
+fn ledger(parent: ProcKey) -> [Detail; 2] {
+    let reading = |counts: PageCounts, mappings| LedgerReading {
+        counts,
+        mappings,
+        exact: false,
+        cut: false,
+        pss_bytes: Some(9 << 20),
+        uss_bytes: Some((counts.copied + counts.new) * 4096),
+    };
+    let mapping = |name: &[u8], start: u64, pieces: &[(u32, u32)]| LedgerMapping {
+        start,
+        end: start + pieces.len() as u64 * 4096,
+        name: name.into(),
+        counts: PageCounts {
+            shared: pieces.iter().map(|(all, gone)| u64::from(all - gone)).sum(),
+            copied: pieces.iter().map(|(_, gone)| u64::from(*gone)).sum(),
+            ..PageCounts::default()
+        },
+        strip: pieces.to_vec(),
+    };
+    let heap: Vec<(u32, u32)> = (0..48).map(|i| (16, if i % 5 == 0 { i / 3 } else { 0 })).collect();
+    let mappings = vec![
+        mapping(b"[heap]", 0x55d0_c8a0_0000, &heap),
+        mapping(b"", 0x7f00_0000_0000, &[(64, 0), (0, 0), (64, 64), (64, 32)]),
+        mapping(b"/usr/lib/\x1b]0;title\x07.so", 0x7f10_0000_0000, &[(1, 1); 9]),
+    ];
+    let at = |taken_ns, copied| {
+        let child =
+            |pid, comm: &[u8], reading| LedgerChild { key: ProcKey { pid, start_ticks: 1 }, comm: Comm::new(comm), reading };
+        let first = PageCounts { shared: 25_000, copied, new: 900, ..PageCounts::default() };
+        let second = PageCounts { shared: 20_000, elsewhere: 5_000, copied: 12, new: 0, swapped: 3 };
+        let children = vec![
+            child(301, b"nginx", Ok(reading(first, mappings.clone()))),
+            child(302, b"\x1b[31mred", Ok(reading(second, Vec::new()))),
+            child(303, b"nginx", Err("/proc/303/pagemap: permission denied: only its owner and root may read it".into())),
+        ];
+        let content = DetailContent::Ledger(Box::new(Ledger { page_bytes: 4096, children, more: 0 }));
+        Detail::new(parent, DetailPart::CopyOnWrite, taken_ns, Ok(content))
+    };
+    [at(NOW_NS - 1_000_000_000, 1_000), at(NOW_NS, 1_250)]
 }
 
 /// What the engine would answer.

@@ -269,7 +269,8 @@ impl DetailPane {
                 lines
             }
             DetailContent::Stacks(stacks) => stacks_in_words(stacks, charset),
-            DetailContent::Nothing => Vec::new(),
+            // It has a pane of its own.
+            DetailContent::Ledger(_) | DetailContent::Nothing => Vec::new(),
         }
     }
 
@@ -376,14 +377,9 @@ mod tests {
         let mut pane = DetailPane::new(&process);
         pane.sample(&deriver.step(test_snapshot(1_000, vec![process.clone()])));
         assert!(pane.ended.is_none() && pane.points.len() == 1 && pane.wanted().is_some());
-        let limits = |key| Detail {
-            key,
-            part: DetailPart::Limits,
-            taken_ns: 1,
-            content: Ok(DetailContent::Lines(vec![b"Max \x1b[31m"[..].into()])),
-            cut: None,
-            took_ns: 0,
-            gone: false,
+        let limits = |key| {
+            let lines = vec![b"Max \x1b[31m"[..].into()];
+            Detail::new(key, DetailPart::Limits, 1, Ok(DetailContent::Lines(lines)))
         };
         pane.tab = Tab::Limits;
         let other = ProcKey { start_ticks: process.key.start_ticks + 1, ..process.key };

@@ -9,6 +9,7 @@ use super::editor::Edited;
 use super::key::{Code, Key};
 use super::lab_view::output_lines;
 use super::layer::{Layer, Menu, MenuKind, SignalDialog};
+use super::ledger::LedgerPane;
 use super::msg::{Effect, Notice, Pointed};
 
 /// The most characters that a text is scrolled to the left.
@@ -38,6 +39,7 @@ impl App {
                 }
             }
             Some(Layer::Detail(pane)) => return self.detail_key(pane, key),
+            Some(Layer::Ledger(pane)) => self.ledger_key(pane, key),
             Some(Layer::Signal(dialog)) => return self.signal_key(dialog, key),
             Some(Layer::Menu(menu)) => return self.menu_key(menu, key),
             Some(Layer::Palette(palette)) => return self.palette_key(palette, key),
@@ -110,6 +112,20 @@ impl App {
         }
         self.layer = Some(Layer::Detail(pane));
         Vec::new()
+    }
+
+    fn ledger_key(&mut self, mut pane: Box<LedgerPane>, key: Key) {
+        match key.code {
+            Code::Up => pane.step(-1),
+            Code::Down => pane.step(1),
+            Code::PageUp => pane.step(-10),
+            Code::PageDown => pane.step(10),
+            Code::Home => pane.step(isize::MIN + 1),
+            Code::End => pane.step(isize::MAX),
+            Code::Esc | Code::Enter | Code::Char('q' | 'D') | Code::F(10) => return,
+            _ => {}
+        }
+        self.layer = Some(Layer::Ledger(pane));
     }
 
     fn signal_key(&mut self, mut dialog: SignalDialog, key: Key) -> Vec<Effect> {

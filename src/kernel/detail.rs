@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use super::error::ReadError;
+use super::ledger;
 use super::parse::schedstat::Schedstat;
 use super::parse::stat::Stat;
 use super::parse::{key_values, kibibytes};
@@ -55,6 +56,7 @@ impl DetailReader {
             DetailPart::Limits => self.pieces(key.pid, "limits", b'\n', &mut cut).map(DetailContent::Lines),
             DetailPart::Groups => Ok(self.groups(key.pid, &mut cut)),
             DetailPart::Stacks => self.stacks(key.pid, &mut cut).map(DetailContent::Stacks),
+            DetailPart::CopyOnWrite => ledger::read(&self.fs, key.pid).map(|ledger| DetailContent::Ledger(Box::new(ledger))),
             DetailPart::Samples => Ok(DetailContent::Nothing),
         };
         // What was read between two looks at the same process is that process's own.
@@ -200,7 +202,7 @@ fn shorten(of: &mut Vec<i32>, most: usize, what: &str, cut: &mut Cut) {
     }
 }
 
-fn reason(error: &ReadError) -> String {
+pub(super) fn reason(error: &ReadError) -> String {
     match error {
         ReadError::Denied { .. } => format!("{error}: only its owner and root may read it"),
         other => other.to_string(),

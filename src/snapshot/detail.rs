@@ -1,6 +1,6 @@
 //! Everything about one process that is only read while somebody looks at it.
 
-use super::{Comm, ProcKey, State, TaskWait};
+use super::{Comm, Ledger, ProcKey, State, TaskWait};
 
 /// Which part of the detail is looked at, and so read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -23,6 +23,8 @@ pub enum DetailPart {
     Groups,
     /// The kernel functions that its sleeping tasks are in.
     Stacks,
+    /// What its children still share with it, page by page.
+    CopyOnWrite,
     /// Nothing that the samples do not tell.
     Samples,
 }
@@ -44,6 +46,14 @@ pub struct Detail {
     pub took_ns: u64,
     /// Whether it could not be read because the process is gone: an earlier reading stays then.
     pub gone: bool,
+}
+
+impl Detail {
+    /// A reading that is whole and took no time to speak of.
+    #[must_use]
+    pub fn new(key: ProcKey, part: DetailPart, taken_ns: u64, content: Result<DetailContent, String>) -> Self {
+        Self { key, part, taken_ns, content, cut: None, took_ns: 0, gone: false }
+    }
 }
 
 /// Bytes as the kernel gave them: the process's own choice, to be sanitised before they are drawn.
@@ -76,6 +86,8 @@ pub enum DetailContent {
     },
     /// Ascending tid.
     Stacks(Vec<StackDetail>),
+    /// Its children, page by page.
+    Ledger(Box<Ledger>),
     /// Nothing was to be read.
     Nothing,
 }

@@ -9,6 +9,7 @@ pub mod keymap;
 mod lab;
 pub mod layers;
 pub mod layout;
+mod ledger;
 mod palette;
 mod pen;
 mod table;
