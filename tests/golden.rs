@@ -10,7 +10,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use concmon::app::App;
 use concmon::app::key::{Code, Key};
@@ -18,6 +18,7 @@ use concmon::app::layer::Layer;
 use concmon::app::msg::{Effect, Msg};
 use concmon::app::options::Options;
 use concmon::app::target::FrozenTarget;
+use concmon::config::ColorDepth;
 use concmon::derive::Deriver;
 use concmon::kernel::ProcSource;
 use concmon::kernel::source::{Needs, Request, Source};
@@ -96,15 +97,24 @@ fn sample(source: &mut ProcSource, at_ns: u64) -> Snapshot {
 fn app(options: Options) -> App {
     let mut deriver = Deriver::new(60_000_000_000);
     let mut app = App::new(options);
-    let proc = FakeProc::new();
-    fill(&proc, false);
-    let mut source = ProcSource::with_system(proc.root(), proc.system()).unwrap();
-    app.update(Msg::Sample(Arc::new(deriver.step(sample(&mut source, NOW_NS - 1_000_000_000)))));
-    fill(&proc, true);
-    let mut second = sample(&mut source, NOW_NS);
-    second.events = events();
-    app.update(Msg::Sample(Arc::new(deriver.step(second))));
+    for snapshot in samples() {
+        app.update(Msg::Sample(Arc::new(deriver.step(snapshot.clone()))));
+    }
     app
+}
+
+/// The machine at two moments, a second apart; read once, for the files of a `/proc` take longer to write than all frames to draw.
+fn samples() -> &'static [Snapshot; 2] {
+    static SAMPLES: OnceLock<[Snapshot; 2]> = OnceLock::new();
+    SAMPLES.get_or_init(|| {
+        let proc = FakeProc::new();
+        fill(&proc, false);
+        let mut source = ProcSource::with_system(proc.root(), proc.system()).unwrap();
+        let first = sample(&mut source, NOW_NS - 1_000_000_000);
+        fill(&proc, true);
+        let second = Snapshot { events: events(), ..sample(&mut source, NOW_NS) };
+        [first, second]
+    })
 }
 
 /// Worker 304 was forked half a second ago, and 299 ended.
@@ -468,11 +478,11 @@ fn every_screen_looks_as_it_was_last_approved() {
     for scene in SCENES {
         for size in SIZES {
             let name = format!("{}-{}x{}", scene.name, size.0, size.1);
-            let dark = frame(scene, &Theme::named("default", true).unwrap(), true, size);
-            let light = frame(scene, &Theme::named("light", true).unwrap(), true, size);
+            let dark = frame(scene, &Theme::named("default", ColorDepth::TwoFiftySix).unwrap(), true, size);
+            let light = frame(scene, &Theme::named("light", ColorDepth::TwoFiftySix).unwrap(), true, size);
             assert_eq!(text(&dark), text(&light), "a theme changes colours only");
             check(&name, &format!("{}--- default\n{}--- light\n{}", text(&dark), styles(&dark), styles(&light)), &mut wrong);
-            let mono = frame(scene, &Theme::named("mono", true).unwrap(), false, size);
+            let mono = frame(scene, &Theme::named("mono", ColorDepth::TwoFiftySix).unwrap(), false, size);
             check(&format!("{name}-ascii"), &text(&mono), &mut wrong);
             assert_ascii(scene, &mono);
         }
@@ -495,7 +505,7 @@ fn assert_ascii(scene: &Scene, buffer: &Buffer) {
 /// Whatever the size, every scene is drawn without a panic, and no other process's escape sequence reaches a cell.
 #[test]
 fn every_screen_survives_every_size() {
-    let theme = Theme::named("default", true).unwrap();
+    let theme = Theme::named("default", ColorDepth::TwoFiftySix).unwrap();
     for scene in SCENES {
         for size in [(1, 1), (2, 2), (3, 30), (20, 5), (21, 110), (60, 10), (300, 6), (400, 120)] {
             let buffer = frame(scene, &theme, true, size);

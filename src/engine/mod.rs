@@ -50,7 +50,7 @@ const FIRST_FRAME: Duration = Duration::from_millis(60);
 /// # Errors
 /// If there is no terminal, `/proc` cannot be read at all, or the terminal goes away.
 pub fn run(config: &Config) -> anyhow::Result<()> {
-    let theme = Theme::named(&config.theme, config.color)
+    let theme = Theme::named(&config.theme, config.depth())
         .with_context(|| format!("no theme is called {:?}; there are {}", config.theme, THEMES.join(", ")))?;
     let options = options(config)?;
     raise_descriptor_limit();

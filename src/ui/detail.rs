@@ -108,6 +108,7 @@ mod tests {
     use crate::app::layer::Layer;
     use crate::app::msg::{Msg, Pointed};
     use crate::app::options::Options;
+    use crate::config::ColorDepth;
     use crate::derive::{Deriver, test_process, test_snapshot};
 
     fn pane(app: &App) -> &DetailPane {
@@ -124,7 +125,7 @@ mod tests {
         app.update(Msg::Sample(Arc::new(Deriver::new(0).step(test_snapshot(1, vec![test_process(7, 1, 5)])))));
         app.update(Msg::Key(Key::plain(Code::Enter)));
         let mut buffer = Buffer::empty(area);
-        let theme = Theme::named("default", true).unwrap();
+        let theme = Theme::named("default", ColorDepth::True).unwrap();
         draw(&app, pane(&app), &theme, area, &mut buffer);
         let line_of = |y: u16| (0..80).map(|x| buffer[(x, y)].symbol()).collect::<String>();
         let y = (0..24).find(|y| line_of(*y).contains("1Threads")).unwrap();

@@ -55,11 +55,12 @@ mod tests {
 
     use super::*;
     use crate::app::key::{Code, Key};
+    use crate::config::ColorDepth;
 
     fn drawn(line: &LineEditor, wrong_from: Option<usize>, room: u16) -> (String, Option<u16>, u16) {
         let area = Rect::new(0, 0, 20, 1);
         let mut buffer = Buffer::empty(area);
-        let theme = Theme::named("default", true).unwrap();
+        let theme = Theme::named("default", ColorDepth::True).unwrap();
         let place = draw(&mut Pen::new(&mut buffer, area, 0), line, wrong_from, room, Charset::Unicode, &theme);
         let text: String = (0..20).map(|x| buffer[(x, 0)].symbol().to_owned()).collect();
         let cursor = (0..20).find(|x| buffer[(*x, 0)].modifier.contains(Modifier::REVERSED));
