@@ -55,6 +55,30 @@ pub struct LabLimits {
     pub pythons: Vec<PathBuf>,
 }
 
+/// Whose keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Preset {
+    /// htop's.
+    #[default]
+    Htop,
+    /// vim's movements and searches, htop's otherwise.
+    Vim,
+}
+
+impl Preset {
+    /// All.
+    pub const ALL: [Self; 2] = [Self::Htop, Self::Vim];
+
+    /// Its name in the config file.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Htop => "htop",
+            Self::Vim => "vim",
+        }
+    }
+}
+
 /// Everything that can be set, resolved and checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
@@ -92,6 +116,10 @@ pub struct Config {
     pub theme: String,
     /// Whether the mouse is captured.
     pub mouse: bool,
+    /// Whose keys.
+    pub keys: Preset,
+    /// Whether what is copied goes to the terminal's clipboard.
+    pub clipboard: bool,
     /// How long an ended process stays as a ghost.
     pub ghost: Duration,
     /// The lab's limits.
@@ -122,6 +150,8 @@ impl Default for Config {
             unicode: true,
             theme: "default".to_owned(),
             mouse: true,
+            keys: Preset::default(),
+            clipboard: true,
             ghost: Duration::from_secs(3),
             lab: LabLimits {
                 max_workers: 256,

@@ -28,7 +28,7 @@ use concmon::lab::protocol::Creation;
 use concmon::lab::run::{Costs, FamilyMember, Run, RunId, RunPhase, ShapeCheck, Summary, Worker};
 use concmon::snapshot::{
     Comm, Detail, DetailContent, DetailPart, EventKind, ExitStatus, FileDetail, Identity, Ledger, LedgerChild, LedgerMapping,
-    LedgerReading, LifecycleEvent, PageCounts, ProcKey, Snapshot, State, TaskWait, ThreadDetail, WaitReason,
+    LedgerReading, LifecycleEvent, PageCounts, ProcKey, Snapshot, StackDetail, State, TaskWait, ThreadDetail, WaitReason,
 };
 use concmon::ui;
 use concmon::ui::layout::Layout;
@@ -194,6 +194,14 @@ const SCENES: &[Scene] = &[
         options: Options::default,
         keys: &[Key::f(2), Key::plain(Code::Tab), Key::plain(Code::Down), Key::plain(Code::Right)],
     },
+    Scene { name: "detail-memory", options: Options::default, keys: &[Key::plain(Code::Enter), Key::char('2')] },
+    Scene { name: "detail-environment", options: Options::default, keys: &[Key::plain(Code::Enter), Key::char('4')] },
+    Scene { name: "detail-limits", options: Options::default, keys: &[Key::plain(Code::Enter), Key::char('5')] },
+    Scene { name: "detail-groups", options: Options::default, keys: &[Key::plain(Code::Enter), Key::char('6')] },
+    Scene { name: "detail-stacks", options: Options::default, keys: &[Key::plain(Code::Enter), Key::char('9')] },
+    Scene { name: "detail-ended", options: Options::default, keys: &[Key::plain(Code::Enter)] },
+    Scene { name: "palette", options: Options::default, keys: &[Key::char(':'), Key::char('l'), Key::char('a'), Key::char('b')] },
+    Scene { name: "only", options: tree, keys: &[Key::plain(Code::Down), Key::char('o')] },
     Scene { name: "copy-on-write", options: tree, keys: &[Key::plain(Code::Down), Key::char('D')] },
     Scene { name: "events", options: Options::default, keys: &[Key::char('3')] },
 ];
@@ -228,6 +236,9 @@ fn frame(scene: &Scene, theme: &Theme, unicode: bool, (width, height): (u16, u16
             app.update(Msg::Detail(detail));
         }
     }
+    if let Some(Layer::Detail(pane)) = app.layer.as_mut().filter(|_| scene.name == "detail-ended") {
+        pane.ended = Some((NOW_NS, ExitStatus::Signal { signal: 9, core: true }));
+    }
     if let Some(Layer::Ledger(pane)) = &app.layer {
         for detail in ledger(pane.parent) {
             app.update(Msg::Detail(detail));
@@ -239,9 +250,52 @@ fn frame(scene: &Scene, theme: &Theme, unicode: bool, (width, height): (u16, u16
     buffer
 }
 
+fn lines(of: &[&str]) -> DetailContent {
+    DetailContent::Lines(of.iter().map(|line| line.as_bytes().into()).collect())
+}
+
+fn memory() -> DetailContent {
+    let sums = [("Rss", 56u64 << 20), ("Pss", 21 << 20), ("Private_Dirty", 3 << 20), ("Swap", 0)];
+    DetailContent::Memory { sums: Ok(sums.map(|(label, bytes)| (label.as_bytes().into(), bytes)).into()), maps: None }
+}
+
+fn groups() -> DetailContent {
+    DetailContent::Groups {
+        cgroups: Ok(vec![b"0::/system.slice/nginx.service"[..].into()]),
+        namespaces: vec![
+            ("net", Ok(b"net:[4026531840]"[..].into())),
+            ("pid", Err("/proc/302/ns/pid: permission denied: only its owner and root may read it".to_owned())),
+        ],
+    }
+}
+
+fn stacks() -> DetailContent {
+    let stack = |tid, comm: &[u8], frames: &[&str]| StackDetail {
+        tid,
+        comm: Comm::new(comm),
+        frames: Ok(frames.iter().map(|frame| frame.as_bytes().into()).collect()),
+    };
+    DetailContent::Stacks(vec![
+        stack(310, b"nginx", &[]),
+        stack(
+            311,
+            b"nginx",
+            &["[<0>] futex_wait_queue+0x62/0x90", "[<0>] __x64_sys_futex+0x6e/0x180", "[<0>] do_syscall_64+0x4b/0x110"],
+        ),
+    ])
+}
+
 /// Two readings of a worker's threads, of which one was busy for a quarter of the time between them, and one of its files.
 fn details(key: ProcKey) -> Vec<Detail> {
-    let of = |part, taken_ns, content| Detail { key, part, taken_ns, content: Ok(content) };
+    let of = |part, taken_ns, content| Detail {
+        key,
+        part,
+        taken_ns,
+        content: Ok(content),
+        cut: (part == DetailPart::Stacks).then(|| "44 more threads are there that are not read".into()),
+        took_ns: if part == (DetailPart::Memory { maps: false }) { 800_000_000 } else { 1_000_000 },
+        gone: false,
+    };
     let threads = |ran| {
         let reason = WaitReason::Futex { address: Some(0x7f00_0012_34c0) };
         let wait = TaskWait { tid: 311, syscall: None, wchan: None, reason: Some(reason), same_futex: 2, denied: false };
@@ -273,6 +327,19 @@ fn details(key: ProcKey) -> Vec<Detail> {
         of(DetailPart::Threads, NOW_NS - 1_000_000_000, threads(0)),
         of(DetailPart::Threads, NOW_NS, threads(250_000_000)),
         of(DetailPart::Files, NOW_NS, DetailContent::Files(files)),
+        of(DetailPart::Memory { maps: false }, NOW_NS, memory()),
+        of(DetailPart::Environment, NOW_NS, lines(&["PATH=/usr/bin:/bin", "SECRET=\x1b]52;c;AAAA\x07", "LANG=C.UTF-8"])),
+        of(
+            DetailPart::Limits,
+            NOW_NS,
+            lines(&[
+                "Limit                     Soft Limit           Hard Limit           Units     ",
+                "Max cpu time              unlimited            unlimited            seconds   ",
+                "Max open files            1024                 524288               files     ",
+            ]),
+        ),
+        of(DetailPart::Groups, NOW_NS, groups()),
+        of(DetailPart::Stacks, NOW_NS, stacks()),
     ]
 }
 
@@ -314,7 +381,7 @@ fn ledger(parent: ProcKey) -> [Detail; 2] {
             child(303, b"nginx", Err("/proc/303/pagemap: permission denied: only its owner and root may read it".into())),
         ];
         let content = DetailContent::Ledger(Box::new(Ledger { page_bytes: 4096, children, more: 0 }));
-        Detail { key: parent, part: DetailPart::CopyOnWrite, taken_ns, content: Ok(content) }
+        Detail::new(parent, DetailPart::CopyOnWrite, taken_ns, Ok(content))
     };
     [at(NOW_NS - 1_000_000_000, 1_000), at(NOW_NS, 1_250)]
 }

@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use concmon::app::actions::{self, ACTIONS, Context};
+use concmon::app::actions::{ACTIONS, Action, Context};
+use concmon::app::key::{Code, Key};
+use concmon::app::presets::Preset;
 use concmon::columns::{self, COLUMNS};
 use concmon::config::KEYS;
 use concmon::lab::catalog::{self, Backend, SYSTEMS, TaskKind};
@@ -35,17 +37,36 @@ fn assert_sentence(of: &str, text: &str) {
 #[test]
 fn actions_are_sound() {
     assert_unique("action id", ACTIONS.iter().map(|a| a.id));
-    for context in [Context::Everywhere, Context::Table, Context::Lab, Context::Events] {
-        let names: Vec<String> =
-            ACTIONS.iter().filter(|a| a.context == context).flat_map(|a| a.keys).map(ToString::to_string).collect();
-        assert_unique(context.title(), names.iter().map(String::as_str));
-    }
     for action in ACTIONS {
         assert!(action.help.len() > 5 && action.help.trim() == action.help, "{}: help says something", action.id);
         assert!(!action.keys.is_empty(), "{} has a key", action.id);
-        for key in action.keys {
-            let meant = actions::find(*key, action.context).map(|a| a.id);
-            assert_eq!(meant, Some(action.id), "{key} in {}", action.context.title());
+    }
+}
+
+#[test]
+fn no_key_means_two_things() {
+    for preset in Preset::ALL {
+        for context in ACTIONS.iter().map(|a| a.context) {
+            let there = |a: &&Action| a.context == context || a.context == Context::Everywhere;
+            let names: Vec<String> =
+                ACTIONS.iter().filter(there).flat_map(|a| preset.keys(a)).map(|key| key.to_string()).collect();
+            assert_unique(&format!("{} key of {}", preset.name(), context.title()), names.iter().map(String::as_str));
+        }
+        for action in ACTIONS {
+            for key in preset.keys(action) {
+                let meant = preset.find(key, action.context).map(|a| a.id);
+                assert_eq!(meant, Some(action.id), "{key} in {} of {}", action.context.title(), preset.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_doubled_key_is_no_key_alone() {
+    let keys: Vec<_> = ACTIONS.iter().flat_map(|a| Preset::Vim.keys(a)).collect();
+    for key in &keys {
+        if let Code::Double(c) = key.code {
+            assert!(!keys.contains(&Key::char(c)), "{c} would wait for itself");
         }
     }
 }
@@ -176,10 +197,13 @@ fn cell(text: &str) -> String {
 }
 
 fn keys_table() -> String {
-    let mut out = String::from("| keys | where | what they do |\n|---|---|---|\n");
+    let mut out = String::from("| keys | `keys = \"vim\"` | where | what they do |\n|---|---|---|---|\n");
     for a in ACTIONS {
-        let keys: Vec<String> = a.keys.iter().map(|k| format!("`{}`", cell(&k.to_string()))).collect();
-        writeln!(out, "| {} | {} | {} |", keys.join(" "), a.context.title(), cell(a.help)).unwrap();
+        let of =
+            |preset: Preset| preset.keys(a).iter().map(|k| format!("`{}`", cell(&k.to_string()))).collect::<Vec<_>>().join(" ");
+        let (htop, vim) = (of(Preset::Htop), of(Preset::Vim));
+        let vim = if vim == htop { "" } else { &vim };
+        writeln!(out, "| {htop} | {vim} | {} | {} |", a.context.title(), cell(a.help)).unwrap();
     }
     out
 }

@@ -12,6 +12,7 @@ mod pty;
 
 use std::process::{Child, ChildStdin, Command, Stdio};
 
+use concmon::ui::clipboard;
 use key_script::{bytes, click, wheel};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -160,6 +161,46 @@ fn f8_makes_the_selected_process_politer() {
     pty.wait_until("the marker selected", |screen| screen.contents().lines().any(|l| l.starts_with('>') && l.contains(&pid)));
     pty.send(&bytes("F8"));
     pty.wait_until("the new nice value", |_| nice_of(marker.pid()) == before + 1);
+    quit(pty);
+}
+
+/// What is copied is what a terminal takes out of the bytes; a command line that would fill the clipboard itself does not.
+#[test]
+fn y_copies_for_the_terminal_and_hostile_bytes_do_not() {
+    let theirs = "\x1b]52;c;ZXZpbA==\x07";
+    let marker = Marker::start(&format!("clip{theirs}"));
+    let mut pty = open(40, 160, &[]);
+    pty.send(&bytes("/ 'markerclip' Enter"));
+    let pid = marker.pid().to_string();
+    pty.wait_until("the marker selected", |screen| screen.contents().lines().any(|l| l.starts_with('>') && l.contains(&pid)));
+    let command = format!("sh -c read line markerclip␛]52;c;ZXZpbA==␇{}", std::process::id());
+    pty.send(&bytes("C-y"));
+    pty.wait_bytes("the command line", clipboard::sequence(&command, false).as_bytes());
+    pty.wait_text(&format!("copied the command line of PID {pid}"));
+    pty.send(&bytes("N"));
+    pty.wait_text("PID▲");
+    pty.send(&bytes("y"));
+    pty.wait_bytes("the pid", clipboard::sequence(&pid, false).as_bytes());
+    pty.wait_text(&format!("copied PID of PID {pid}: {pid}"));
+    assert!(!pty.has_written(b"\x1bPtmux;"), "there is no tmux here");
+    assert!(!pty.has_written(theirs.as_bytes()), "an escape sequence of another process came through");
+    quit(pty);
+}
+
+/// Keys that a person presses while nothing but a text is asked for; and what is pasted is no keys at all.
+#[test]
+fn the_palette_runs_what_is_found_and_a_pasted_text_does_nothing_by_itself() {
+    let mut marker = Marker::start("paste");
+    let mut pty = open(40, 160, &[]);
+    pty.send(&bytes(&format!("/ '{}' Enter", marker.name)));
+    pty.send(b"\x1b[200~k\rq\r\x1b[201~");
+    pty.wait_text("nothing is typed here");
+    pty.send(&bytes("':zzqq'"));
+    pty.wait_text(":zzqq_");
+    pty.wait_text("nothing is called so");
+    pty.send(&bytes("C-u 'spawn' Enter"));
+    pty.wait_text("tree of creators");
+    assert!(marker.child.try_wait().unwrap().is_none());
     quit(pty);
 }
 

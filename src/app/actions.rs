@@ -1,5 +1,6 @@
 //! The one table of actions: keys, help and the README's key table come from it; `update` has an arm per [`Command`].
 
+use super::copy::Copied;
 use super::key::{Code, Key};
 use super::msg::Command;
 use super::options::Screen;
@@ -31,11 +32,11 @@ impl Context {
 }
 
 /// One action.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Action {
     /// Unique name.
     pub id: &'static str,
-    /// Keys that mean it.
+    /// Keys that mean it, as htop has them: [`super::presets::Preset::keys`] knows those of other hands.
     pub keys: &'static [Key],
     /// Where.
     pub context: Context,
@@ -64,7 +65,7 @@ const fn changing(action: Action) -> Action {
     Action { changes: true, ..action }
 }
 
-use Context::{Everywhere, Lab, Table};
+use Context::{Events, Everywhere, Lab, Table};
 
 const fn c(ch: char) -> Key {
     Key::char(ch)
@@ -85,6 +86,8 @@ pub const ACTIONS: &[Action] = &[
         Command::Setup,
     ),
     action("search", &[Key::f(3), c('/')], Table, "Search", "search as you type; Enter or F3 for the next", Command::Search),
+    action("search-next", &[Key::ctrl('n')], Table, "", "next row that the last search matches", Command::SearchNext(1)),
+    action("search-previous", &[Key::ctrl('p')], Table, "", "previous row that the last search matches", Command::SearchNext(-1)),
     action("filter", &[Key::f(4), c('\\')], Table, "Filter", "show only what matches, e.g. cpu>5 and user=www", Command::Filter),
     action("tree", &[Key::f(5), c('t')], Table, "Tree", "tree of parents and children, or list", Command::Tree),
     action(
@@ -144,6 +147,7 @@ pub const ACTIONS: &[Action] = &[
     action("screen-processes", &[c('1')], Everywhere, "", "the table of processes", Command::Go(Screen::Processes)),
     action("screen-lab", &[c('2')], Everywhere, "", "the lab: systems, parameters, runs", Command::Go(Screen::Lab)),
     action("screen-events", &[c('3')], Everywhere, "", "events: every birth, exec and death", Command::Go(Screen::Events)),
+    action("palette", &[c(':')], Everywhere, "", "every action by a part of its name; sort, filter, columns", Command::Palette),
     action("redraw", &[Key::ctrl('l')], Everywhere, "", "draw the screen anew", Command::Redraw),
     action("suspend", &[Key::ctrl('z')], Everywhere, "", "to the shell; fg comes back", Command::Suspend),
     action("pause", &[c('Z')], Everywhere, "", "freeze the picture, and go on", Command::Pause),
@@ -151,6 +155,8 @@ pub const ACTIONS: &[Action] = &[
     action("down", &[k(Code::Down)], Everywhere, "", "line down", Command::Move(1)),
     action("page-up", &[k(Code::PageUp), Key::ctrl('b')], Everywhere, "", "page up", Command::Page(-1)),
     action("page-down", &[k(Code::PageDown), Key::ctrl('f')], Everywhere, "", "page down", Command::Page(1)),
+    action("half-page-up", &[Key::ctrl('u')], Everywhere, "", "half a page up", Command::HalfPage(-1)),
+    action("half-page-down", &[Key::ctrl('d')], Everywhere, "", "half a page down", Command::HalfPage(1)),
     action("first", &[k(Code::Home), c('g')], Everywhere, "", "first line", Command::First),
     action("last", &[k(Code::End)], Everywhere, "", "last line", Command::Last),
     action("tag", &[c(' ')], Table, "", "tag the row", Command::Tag),
@@ -164,6 +170,7 @@ pub const ACTIONS: &[Action] = &[
         "the process in depth: threads, memory, files, environment, limits",
         Command::Detail,
     ),
+    action("only", &[c('o')], Table, "", "show only the tagged, or the selected, with their subtrees; again: all", Command::Only),
     action(
         "copy-on-write",
         &[c('D')],
@@ -187,6 +194,16 @@ pub const ACTIONS: &[Action] = &[
         Command::Diagnoses,
     ),
     action("waits", &[c('W')], Table, "", "what each row waits for: futex, pipe, epoll, child, ...", Command::Waits),
+    action(
+        "copy-cell",
+        &[c('y')],
+        Table,
+        "",
+        "copy the sorted column's cell to the clipboard (OSC 52)",
+        Command::Copy(Copied::Cell),
+    ),
+    action("copy-command", &[Key::ctrl('y')], Table, "", "copy the whole command line", Command::Copy(Copied::CommandLine)),
+    action("copy-row", &[Key::alt('y')], Table, "", "copy the row's visible cells, divided by tabs", Command::Copy(Copied::Row)),
     action("follow", &[c('F')], Table, "", "keep the selected process at its line while others move", Command::Follow),
     action("invert", &[c('I'), c('<'), c(',')], Table, "", "sort in the other direction", Command::Invert),
     action("sort-pid", &[c('N')], Table, "", "sort by PID", Command::SortBy("pid")),
@@ -194,19 +211,20 @@ pub const ACTIONS: &[Action] = &[
     action("sort-memory", &[c('M')], Table, "", "sort by resident memory", Command::SortBy("rss")),
     action("sort-time", &[c('T')], Table, "", "sort by CPU time", Command::SortBy("time")),
     action("user", &[c('u')], Table, "", "only one user's processes", Command::UserMenu),
-    action("scroll-left", &[k(Code::Left)], Table, "", "scroll the command to the left", Command::Sideways(-8)),
-    action("scroll-right", &[k(Code::Right)], Table, "", "scroll the command to the right", Command::Sideways(8)),
+    action("scroll-left", &[k(Code::Left)], Table, "", "scroll to the left: the command, then columns", Command::Sideways(-8)),
+    action(
+        "scroll-right",
+        &[k(Code::Right)],
+        Table,
+        "",
+        "scroll to the right: columns that do not fit, then the command",
+        Command::Sideways(8),
+    ),
     action("lab-run", &[k(Code::Enter)], Lab, "", "run the chosen system", Command::Enter),
     action("lab-less", &[k(Code::Left), c('-')], Lab, "", "less of the chosen parameter", Command::Parameter(-1)),
     action("lab-more", &[k(Code::Right), c('+')], Lab, "", "more of the chosen parameter", Command::Parameter(1)),
     action("lab-next-field", &[c(']'), c('p')], Lab, "", "next parameter", Command::NextField(1)),
     action("lab-previous-field", &[c('[')], Lab, "", "previous parameter", Command::NextField(-1)),
+    action("event-filter", &[Key::f(4), c('\\')], Events, "Filter", "only events with a text in them", Command::Filter),
     action("lab-output", &[c('o')], Lab, "", "all that the run has printed and reported", Command::Output),
 ];
-
-/// The action a key means in a context: that context's own first.
-#[must_use]
-pub fn find(key: Key, context: Context) -> Option<&'static Action> {
-    let of = |c: Context| ACTIONS.iter().find(move |a| a.context == c && a.keys.contains(&key));
-    of(context).or_else(|| of(Context::Everywhere))
-}

@@ -4,11 +4,14 @@ use std::collections::VecDeque;
 
 use crate::columns::format;
 use crate::derive::Model;
-use crate::snapshot::{Detail, DetailContent, DetailPart, ExitStatus, ProcKey, ProcessSample, State, ThreadDetail};
+use crate::snapshot::{Detail, DetailContent, DetailPart, ExitStatus, ProcKey, ProcessSample, StackDetail, State, ThreadDetail};
 use crate::text::{Charset, sanitize, sanitize_str};
 
 /// The most points of each graph.
 const KEPT: usize = 240;
+
+/// A reading that takes longer is said to.
+const LONG_READING_NS: u64 = 100_000_000;
 
 /// The pane's pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,12 +32,23 @@ pub enum Tab {
     Tree,
     /// CPU, memory, switches since it was opened.
     Graphs,
+    /// Kernel functions that its tasks sleep in.
+    Stacks,
 }
 
 impl Tab {
     /// All, in the order of their digits.
-    pub const ALL: [Self; 8] =
-        [Self::Threads, Self::Memory, Self::Files, Self::Environment, Self::Limits, Self::Groups, Self::Tree, Self::Graphs];
+    pub const ALL: [Self; 9] = [
+        Self::Threads,
+        Self::Memory,
+        Self::Files,
+        Self::Environment,
+        Self::Limits,
+        Self::Groups,
+        Self::Tree,
+        Self::Graphs,
+        Self::Stacks,
+    ];
 
     /// One word.
     #[must_use]
@@ -48,6 +62,7 @@ impl Tab {
             Self::Groups => "Groups",
             Self::Tree => "Tree",
             Self::Graphs => "Graphs",
+            Self::Stacks => "Stacks",
         }
     }
 }
@@ -72,6 +87,8 @@ pub struct DetailPane {
     pub tab: Tab,
     /// First line shown.
     pub scroll: usize,
+    /// Characters that its lines are scrolled to the left by.
+    pub sideways: usize,
     /// Whether every mapping is shown.
     pub maps: bool,
     /// As last sampled; kept after its end.
@@ -94,6 +111,7 @@ impl DetailPane {
             key: process.key,
             tab: Tab::Threads,
             scroll: 0,
+            sideways: 0,
             maps: false,
             last: process.clone(),
             points: VecDeque::new(),
@@ -101,6 +119,11 @@ impl DetailPane {
             read: Vec::new(),
             threads_before: None,
         }
+    }
+
+    /// Shows another page from its beginning.
+    pub fn turn_to(&mut self, tab: Tab) {
+        (self.tab, self.scroll, self.sideways) = (tab, 0, 0);
     }
 
     /// What is to be read now; `None` once there is nothing left to read.
@@ -117,6 +140,7 @@ impl DetailPane {
             Tab::Environment => DetailPart::Environment,
             Tab::Limits => DetailPart::Limits,
             Tab::Groups => DetailPart::Groups,
+            Tab::Stacks => DetailPart::Stacks,
             Tab::Tree | Tab::Graphs => DetailPart::Samples,
         }
     }
@@ -148,6 +172,9 @@ impl DetailPane {
         }
         if let Some(old) = self.read.iter().position(|d| std::mem::discriminant(&d.part) == std::mem::discriminant(&detail.part))
         {
+            if detail.gone && self.read[old].content.is_ok() {
+                return;
+            }
             let old = self.read.swap_remove(old);
             if detail.part == DetailPart::Threads {
                 self.threads_before = Some(old);
@@ -182,10 +209,18 @@ impl DetailPane {
             let why = if self.ended.is_some() { "it ended before this was read" } else { "reading..." };
             return vec![why.to_owned()];
         };
-        match &detail.content {
+        let mut lines = match &detail.content {
             Err(why) => vec![sanitize_str(why, charset).into_owned()],
             Ok(content) => self.content(content, detail.taken_ns, charset),
+        };
+        if let Some(cut) = &detail.cut {
+            lines.extend([String::new(), sanitize_str(cut, charset).into_owned()]);
         }
+        if detail.took_ns >= LONG_READING_NS {
+            let seconds = detail.took_ns as f64 / 1e9;
+            lines.push(format!("Reading this took {seconds:.1} s, so it is done more rarely."));
+        }
+        lines
     }
 
     fn content(&self, content: &DetailContent, taken_ns: u64, charset: Charset) -> Vec<String> {
@@ -215,7 +250,8 @@ impl DetailPane {
                         Ok(target) => clean(target),
                         Err(why) => sanitize_str(why, charset).into_owned(),
                     };
-                    let socket = file.socket.as_deref().map(|ends| format!("  {ends}")).unwrap_or_default();
+                    let socket =
+                        file.socket.as_deref().map(|ends| format!("  {}", sanitize_str(ends, charset))).unwrap_or_default();
                     format!("{:>6}  {target}{socket}", file.fd)
                 }));
                 lines
@@ -232,6 +268,7 @@ impl DetailPane {
                 }));
                 lines
             }
+            DetailContent::Stacks(stacks) => stacks_in_words(stacks, charset),
             // It has a pane of its own.
             DetailContent::Ledger(_) | DetailContent::Nothing => Vec::new(),
         }
@@ -302,6 +339,24 @@ impl DetailPane {
     }
 }
 
+/// Each task's frames below its name.
+fn stacks_in_words(stacks: &[StackDetail], charset: Charset) -> Vec<String> {
+    let mut lines = Vec::new();
+    for stack in stacks {
+        lines.push(format!("{:>8}  {}", stack.tid, sanitize(stack.comm.as_bytes(), charset)));
+        match &stack.frames {
+            Err(why) => lines.push(format!("          {}", sanitize_str(why, charset))),
+            Ok(frames) if frames.is_empty() => lines.push("          in no kernel function: it runs, or has ended".to_owned()),
+            Ok(frames) => lines.extend(frames.iter().map(|frame| {
+                // "[<0>] futex_wait+0x60/0x100": the address is always hidden.
+                let frame = frame.strip_prefix(b"[<0>] ").unwrap_or(frame);
+                format!("          {}", sanitize(frame, charset))
+            })),
+        }
+    }
+    lines
+}
+
 /// Bytes for people.
 #[must_use]
 pub fn in_bytes(bytes: u64) -> String {
@@ -322,11 +377,9 @@ mod tests {
         let mut pane = DetailPane::new(&process);
         pane.sample(&deriver.step(test_snapshot(1_000, vec![process.clone()])));
         assert!(pane.ended.is_none() && pane.points.len() == 1 && pane.wanted().is_some());
-        let limits = |key| Detail {
-            key,
-            part: DetailPart::Limits,
-            taken_ns: 1,
-            content: Ok(DetailContent::Lines(vec![b"Max \x1b[31m"[..].into()])),
+        let limits = |key| {
+            let lines = vec![b"Max \x1b[31m"[..].into()];
+            Detail::new(key, DetailPart::Limits, 1, Ok(DetailContent::Lines(lines)))
         };
         pane.tab = Tab::Limits;
         let other = ProcKey { start_ticks: process.key.start_ticks + 1, ..process.key };

@@ -27,6 +27,11 @@ impl App {
             lines.push(format!("{} of PID {} ({name}), the column sorted by", column.title, row.key().pid));
             lines.push(format!("  {}", column.description));
             lines.push(format!("  value   {}", in_words(&(column.get)(&row))));
+            if let Value::Unknown(why) = (column.get)(&row)
+                && let Some(remedy) = why.remedy()
+            {
+                lines.push(format!("  remedy  {remedy}"));
+            }
             if let (true, Some(exact)) = (column.needs.intersects(READ_IN_TURN), row.process.exact.as_ref()) {
                 let age = self.now_ns.saturating_sub(exact.taken_ns) as f64 / 1e9;
                 lines.push(format!("  age     {age:.1} s: rows on screen take turns within a budget of time"));

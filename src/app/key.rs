@@ -37,6 +37,16 @@ pub enum Code {
     Delete,
     /// F1 to F12.
     F(u8),
+    /// The same character twice, one after the other (`gg`); never comes from the terminal.
+    Double(char),
+}
+
+impl Code {
+    /// Whether it moves in a list below a line that text is typed into: what moves along a line is the line's.
+    #[must_use]
+    pub const fn moves_in_list(self) -> bool {
+        matches!(self, Self::Up | Self::Down | Self::PageUp | Self::PageDown)
+    }
 }
 
 /// A key press.
@@ -46,13 +56,15 @@ pub struct Key {
     pub code: Code,
     /// With Ctrl.
     pub ctrl: bool,
+    /// With Alt.
+    pub alt: bool,
 }
 
 impl Key {
     /// A plain key.
     #[must_use]
     pub const fn plain(code: Code) -> Self {
-        Self { code, ctrl: false }
+        Self { code, ctrl: false, alt: false }
     }
     /// A character.
     #[must_use]
@@ -62,7 +74,20 @@ impl Key {
     /// A character with Ctrl.
     #[must_use]
     pub const fn ctrl(c: char) -> Self {
-        Self { code: Code::Char(c), ctrl: true }
+        Self { code: Code::Char(c), ctrl: true, alt: false }
+    }
+    /// A character with Alt.
+    #[must_use]
+    pub const fn alt(c: char) -> Self {
+        Self { code: Code::Char(c), ctrl: false, alt: true }
+    }
+    /// The character it types; `None` for one that is held with Ctrl or Alt, or that types nothing.
+    #[must_use]
+    pub const fn typed(self) -> Option<char> {
+        match self.code {
+            Code::Char(c) if !self.ctrl && !self.alt => Some(c),
+            _ => None,
+        }
     }
     /// A function key.
     #[must_use]
@@ -75,6 +100,9 @@ impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.ctrl {
             f.write_str("Ctrl-")?;
+        }
+        if self.alt {
+            f.write_str("Alt-")?;
         }
         match self.code {
             Code::Char(' ') => f.write_str("Space"),
@@ -95,6 +123,7 @@ impl fmt::Display for Key {
             Code::Backspace => f.write_str("Backspace"),
             Code::Delete => f.write_str("Del"),
             Code::F(n) => write!(f, "F{n}"),
+            Code::Double(c) => write!(f, "{c}{c}"),
         }
     }
 }

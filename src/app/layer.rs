@@ -4,6 +4,8 @@ use crate::kernel::control::{Signal, signals};
 
 use crate::query::Completion;
 
+use super::editor::{LineEditor, Recall};
+use super::palette::Palette;
 use super::target::FrozenTarget;
 
 /// The open dialog or input line.
@@ -24,6 +26,8 @@ pub enum Layer {
     Signal(SignalDialog),
     /// A choice from a list.
     Menu(Menu),
+    /// Search over the actions.
+    Palette(Palette),
     /// The input line of search or filter.
     Input(Input),
     /// What the shown run has said, scrolled; it goes on growing behind.
@@ -86,10 +90,12 @@ pub struct Input {
     /// What for.
     pub kind: InputKind,
     /// So far.
-    pub text: String,
+    pub line: LineEditor,
+    /// Where among the earlier lines of its kind.
+    pub recall: Recall,
     /// What is wrong with it, and at which character.
     pub error: Option<(usize, String)>,
-    /// How the word at its end may go on (filter only).
+    /// How the word before the cursor may go on (filter only).
     pub completion: Completion,
 }
 
@@ -101,7 +107,7 @@ pub struct SignalDialog {
     /// Whom; `None` until the engine has frozen them.
     pub targets: Option<Vec<FrozenTarget>>,
     /// What was typed to find a signal.
-    pub query: String,
+    pub query: LineEditor,
     /// All signals.
     pub signals: Vec<Signal>,
     /// Index into [`SignalDialog::matches`].
@@ -112,13 +118,13 @@ impl SignalDialog {
     /// SIGTERM first.
     #[must_use]
     pub fn new(token: u64) -> Self {
-        Self { token, targets: None, query: String::new(), signals: signals(), cursor: 0 }
+        Self { token, targets: None, query: LineEditor::default(), signals: signals(), cursor: 0 }
     }
 
     /// Signals that fit what was typed: a number, or a part of the name.
     #[must_use]
     pub fn matches(&self) -> Vec<&Signal> {
-        let query = self.query.to_ascii_uppercase();
+        let query = self.query.text().to_ascii_uppercase();
         self.signals.iter().filter(|s| s.name().contains(&query) || s.number().to_string() == query).collect()
     }
 

@@ -1,17 +1,20 @@
 //! Keys and clicks while a dialog or an input line is open.
 
 use crate::columns;
-use crate::query::{Filter, FilterError, TextMatch, complete};
 use crate::text::Charset;
 
 use super::App;
 use super::detail::{DetailPane, Tab};
+use super::editor::Edited;
 use super::key::{Code, Key};
 use super::lab_view::output_lines;
-use super::layer::{Input, InputKind, Layer, Menu, MenuKind, SignalDialog};
+use super::layer::{Layer, Menu, MenuKind, SignalDialog};
 use super::ledger::LedgerPane;
 use super::msg::{Effect, Notice, Pointed};
 use super::setup::{Page, Setup};
+
+/// The most characters that a text is scrolled to the left.
+pub(super) const MOST_SIDEWAYS: usize = 4096;
 
 impl App {
     pub(super) fn layer_key(&mut self, key: Key) -> Vec<Effect> {
@@ -36,11 +39,12 @@ impl App {
                     return self.quick_launch(letter);
                 }
             }
-            Some(Layer::Detail(pane)) => self.detail_key(pane, key),
+            Some(Layer::Detail(pane)) => return self.detail_key(pane, key),
             Some(Layer::Ledger(pane)) => self.ledger_key(pane, key),
             Some(Layer::Setup(setup)) => return self.setup_key(setup, key),
             Some(Layer::Signal(dialog)) => return self.signal_key(dialog, key),
             Some(Layer::Menu(menu)) => return self.menu_key(menu, key),
+            Some(Layer::Palette(palette)) => return self.palette_key(palette, key),
             Some(Layer::Input(input)) => return self.input_key(input, key),
             None => {}
         }
@@ -51,6 +55,10 @@ impl App {
         match (at, &mut self.layer) {
             (Pointed::Outside, Some(Layer::Input(_)) | None) => Vec::new(),
             (Pointed::Outside, Some(_)) => self.layer_key(Key::plain(Code::Esc)),
+            (Pointed::Tab(page), Some(Layer::Detail(pane))) if page < Tab::ALL.len() => {
+                pane.turn_to(Tab::ALL[page]);
+                Vec::new()
+            }
             (Pointed::Wheel(by), _) => {
                 let code = if by < 0 { Code::Up } else { Code::Down };
                 self.layer_key(Key::plain(code))
@@ -63,6 +71,10 @@ impl App {
                 setup.go(usize::from(line));
                 self.layer_key(Key::char(' '))
             }
+            (Pointed::ListLine(line), Some(Layer::Palette(palette))) if usize::from(line) < palette.entries.len() => {
+                palette.cursor = usize::from(line);
+                self.layer_key(Key::plain(Code::Enter))
+            }
             // A click chooses a signal; sending it takes Enter: one click never kills.
             (Pointed::ListLine(line), Some(Layer::Signal(dialog))) if usize::from(line) < dialog.matches().len() => {
                 dialog.cursor = usize::from(line);
@@ -72,29 +84,40 @@ impl App {
         }
     }
 
-    fn detail_key(&mut self, mut pane: Box<DetailPane>, key: Key) {
+    fn detail_key(&mut self, mut pane: Box<DetailPane>, key: Key) -> Vec<Effect> {
         let count = Tab::ALL.len();
         let at = Tab::ALL.iter().position(|tab| *tab == pane.tab).unwrap_or(0);
         let page = match key.code {
-            Code::Tab | Code::Right => Some((at + 1) % count),
-            Code::BackTab | Code::Left => Some((at + count - 1) % count),
-            Code::Char(digit @ '1'..='8') => Some(digit as usize - '1' as usize),
+            Code::Tab => Some((at + 1) % count),
+            Code::BackTab => Some((at + count - 1) % count),
+            Code::Char(digit @ '1'..='9') => Some(digit as usize - '1' as usize).filter(|page| *page < count),
             _ => None,
         };
         if let Some(page) = page {
-            (pane.tab, pane.scroll) = (Tab::ALL[page], 0);
+            pane.turn_to(Tab::ALL[page]);
         } else if key.code == Code::Char('m') {
             pane.maps = !pane.maps;
+        } else if key.code == Code::Left {
+            pane.sideways = pane.sideways.saturating_sub(8);
+        } else if key.code == Code::Right {
+            pane.sideways = (pane.sideways + 8).min(MOST_SIDEWAYS);
+        } else if key.code == Code::Char('y') {
+            let effects = self.copy_page(&pane);
+            self.layer = Some(Layer::Detail(pane));
+            return effects;
         } else {
             let charset = Charset::from_unicode(self.options.unicode);
             let most = pane.lines(self.model.as_deref(), charset).len().saturating_sub(1);
             match scrolled(key, pane.scroll) {
                 Some(scroll) => pane.scroll = scroll.min(most),
-                None if matches!(key.code, Code::Esc | Code::Enter | Code::Char('q') | Code::F(10)) => return,
+                None if matches!(key.code, Code::Esc | Code::Enter | Code::Char('q') | Code::F(10)) => {
+                    return Vec::new();
+                }
                 None => {}
             }
         }
         self.layer = Some(Layer::Detail(pane));
+        Vec::new()
     }
 
     fn setup_key(&mut self, mut setup: Box<Setup>, key: Key) -> Vec<Effect> {
@@ -162,18 +185,17 @@ impl App {
                 match chosen {
                     Some((signal, name)) if ready => return vec![Effect::Signal { token: dialog.token, signal, name }],
                     Some(_) => {}
-                    None => self.tell(Notice::bad(format!("no signal is called {:?}", dialog.query))),
+                    None => self.tell(Notice::bad(format!("no signal is called {:?}", dialog.query.text()))),
                 }
             }
-            Code::Backspace => {
-                dialog.query.pop();
-                dialog.cursor = 0;
+            code if code.moves_in_list() => dialog.cursor = moved(code, dialog.cursor, count),
+            // Names of signals have no blanks: one that slips in would find nothing.
+            Code::Char(' ') => {}
+            _ => {
+                if dialog.query.key(key) == Edited::Changed {
+                    dialog.cursor = 0;
+                }
             }
-            Code::Char(c) if !key.ctrl && !c.is_whitespace() => {
-                dialog.query.push(c);
-                dialog.cursor = 0;
-            }
-            code => dialog.cursor = moved(code, dialog.cursor, count),
         }
         self.layer = Some(Layer::Signal(dialog));
         Vec::new()
@@ -183,7 +205,7 @@ impl App {
         match key.code {
             Code::Esc | Code::F(10) => return Vec::new(),
             Code::Enter => return self.choose(menu),
-            Code::Char(c) if !key.ctrl => {
+            Code::Char(c) if key.typed().is_some() => {
                 // The next entry that begins with the letter.
                 let n = menu.entries.len();
                 let begins = |i: &usize| menu.entries[*i].1.to_lowercase().starts_with(c.to_ascii_lowercase());
@@ -215,109 +237,10 @@ impl App {
         self.rebuild();
         vec![Effect::Resample]
     }
-
-    fn input_key(&mut self, mut input: Input, key: Key) -> Vec<Effect> {
-        match key.code {
-            Code::Esc => {
-                if input.kind == InputKind::Search {
-                    self.options.search = None;
-                }
-                return Vec::new();
-            }
-            Code::Enter | Code::F(3) if input.kind == InputKind::Search => {
-                if key.code == Code::F(3) || input.text.is_empty() {
-                    self.search_on(&input);
-                    self.layer = Some(Layer::Input(input));
-                }
-                return Vec::new();
-            }
-            Code::Enter => return self.accept(input),
-            Code::Tab if input.kind == InputKind::Filter => {
-                if let Some(text) = input.completion.apply(&input.text) {
-                    input.text = text;
-                    self.typed(&mut input);
-                }
-            }
-            Code::Down if input.kind == InputKind::Search => self.search_on(&input),
-            Code::Backspace => {
-                input.text.pop();
-                self.typed(&mut input);
-            }
-            Code::Char('u') if key.ctrl => {
-                input.text.clear();
-                self.typed(&mut input);
-            }
-            Code::Char(c) if !key.ctrl => {
-                input.text.push(c);
-                self.typed(&mut input);
-            }
-            _ => {}
-        }
-        self.layer = Some(Layer::Input(input));
-        Vec::new()
-    }
-
-    fn search_on(&mut self, input: &Input) {
-        if let Some(what) = TextMatch::new(&input.text) {
-            self.find(&what, self.cursor + 1);
-        }
-    }
-
-    /// After each character: the search jumps, the filter says what is wrong so far.
-    fn typed(&mut self, input: &mut Input) {
-        input.error = None;
-        match input.kind {
-            InputKind::Search => {
-                self.options.search = TextMatch::new(&input.text);
-                if let Some(what) = self.options.search.clone()
-                    && !self.find(&what, self.cursor)
-                {
-                    input.error = Some((0, "nothing here matches".into()));
-                }
-            }
-            InputKind::Filter => {
-                input.completion = complete(&input.text, &self.options.saved_filters);
-                if let Err(e) = self.parse_filter(&input.text)
-                    && !input.text.trim().is_empty()
-                    && e.column < input.text.chars().count()
-                {
-                    input.error = Some((e.column, e.message));
-                }
-            }
-            InputKind::EventFilter => self.events.filter = TextMatch::new(&input.text),
-        }
-    }
-
-    fn parse_filter(&self, text: &str) -> Result<Filter, FilterError> {
-        Filter::parse_with(text, &self.options.saved_filters)
-    }
-
-    fn accept(&mut self, mut input: Input) -> Vec<Effect> {
-        if input.kind == InputKind::EventFilter {
-            return Vec::new();
-        }
-        if input.text.trim().is_empty() {
-            self.options.filter = None;
-            self.rebuild();
-            return Vec::new();
-        }
-        match self.parse_filter(&input.text) {
-            Ok(filter) => {
-                self.options.filter = Some(filter);
-                self.rebuild();
-                vec![Effect::Resample]
-            }
-            Err(e) => {
-                input.error = Some((e.column, e.message));
-                self.layer = Some(Layer::Input(input));
-                Vec::new()
-            }
-        }
-    }
 }
 
 /// The cursor of a list of `count` entries after a key.
-fn moved(code: Code, cursor: usize, count: usize) -> usize {
+pub(super) fn moved(code: Code, cursor: usize, count: usize) -> usize {
     let last = count.saturating_sub(1);
     match code {
         Code::Up => cursor.saturating_sub(1),

@@ -95,6 +95,10 @@ impl LedgerPane {
         if detail.key != self.parent || detail.part != DetailPart::CopyOnWrite {
             return;
         }
+        // It is gone: what was last read of it stays, and the samples tell how it ended.
+        if detail.gone && self.ledger().is_some() {
+            return;
+        }
         self.before = self.now.replace(detail);
         let children = self.ledger().map_or(&[][..], |ledger| &ledger.children);
         if !children.iter().any(|child| Some(child.key) == self.chosen) {
@@ -268,7 +272,7 @@ mod tests {
     fn detail(taken_ns: u64, reading: LedgerReading) -> Detail {
         let child = LedgerChild { key: CHILD, comm: Comm::new(b"a\x1b[1mb"), reading: Ok(reading) };
         let ledger = Ledger { page_bytes: 4096, children: vec![child], more: 0 };
-        Detail { key: PARENT, part: DetailPart::CopyOnWrite, taken_ns, content: Ok(DetailContent::Ledger(Box::new(ledger))) }
+        Detail::new(PARENT, DetailPart::CopyOnWrite, taken_ns, Ok(DetailContent::Ledger(Box::new(ledger))))
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! The application as a value: [`App`] changes only through [`App::update`], which answers with [`Effect`]s for the engine.
 
 pub mod actions;
+pub mod copy;
 pub mod detail;
+pub mod editor;
 pub mod events_log;
 mod explain;
 mod family;
 mod history;
+mod input_update;
 pub mod key;
 pub mod lab_view;
 pub mod layer;
@@ -14,6 +17,8 @@ pub mod ledger;
 pub mod logical;
 pub mod msg;
 pub mod options;
+pub mod palette;
+pub mod presets;
 pub mod rows;
 pub mod setup;
 mod table;
@@ -33,6 +38,8 @@ use crate::snapshot::ProcKey;
 use actions::Context;
 use events_log::EventsLog;
 use history::History;
+use input_update::Typed;
+use key::Key;
 use lab_view::LabView;
 use layer::Layer;
 use msg::Notice;
@@ -57,7 +64,10 @@ pub struct App {
     pub scroll: usize,
     /// Visible lines of the table; the view's layout tells.
     pub page: usize,
-    /// Characters the command is scrolled by.
+    /// Steps that columns are scrolled by: 0, those that matter least step back where there is no room; 1, all from the first on as far
+    /// as there is room; each further one leaves out one more at the left, of those that do not always stay.
+    pub skipped: usize,
+    /// Characters the command is scrolled by, once no column is left to scroll to.
     pub sideways: usize,
     /// Tagged processes.
     pub tagged: HashSet<ProcKey>,
@@ -87,6 +97,10 @@ pub struct App {
     watch: Watch,
     /// A run launched from the table, whose root the cursor goes to when it appears.
     expected: Option<RunId>,
+    /// What was typed before.
+    typed: Typed,
+    /// A key that means something if it is pressed again.
+    pending: Option<Key>,
     token: u64,
     now_ns: u64,
 }
@@ -104,6 +118,7 @@ impl App {
             cursor: 0,
             scroll: 0,
             page: 20,
+            skipped: 0,
             sideways: 0,
             tagged: HashSet::new(),
             screen: Screen::Processes,
@@ -118,6 +133,8 @@ impl App {
             follow: false,
             anchor: None,
             expected: None,
+            typed: Typed::default(),
+            pending: None,
             options,
             token: 0,
             now_ns: 0,
@@ -223,6 +240,16 @@ impl App {
         }
         if let Some(u) = &self.options.user {
             parts.push(format!("user {u}"));
+        }
+        match self.options.only.as_slice() {
+            [] => {}
+            [one] => {
+                let name = self.model.as_deref().and_then(|m| m.process(one.pid)).filter(|p| p.key == *one);
+                let name = name.map(|p| String::from_utf8_lossy(p.leader.comm.as_bytes()).into_owned());
+                let name = name.unwrap_or_else(|| "which has ended".to_owned());
+                parts.push(format!("only the subtree of PID {} {name}", one.pid));
+            }
+            more => parts.push(format!("only the subtrees of {} chosen processes", more.len())),
         }
         if let Some(p) = &self.options.pids {
             parts.push(format!("{} chosen pids", p.len()));

@@ -10,7 +10,8 @@ use crate::lab::python::Discovery;
 use crate::lab::run::RunId;
 use crate::snapshot::{Detail, ProcKey};
 
-use super::key::Key;
+use super::copy::Copied;
+use super::key::{Code, Key};
 use super::options::Screen;
 use super::target::FrozenTarget;
 
@@ -29,6 +30,8 @@ pub enum Msg {
     Interpreters(Arc<Discovery>),
     /// A key.
     Key(Key),
+    /// A text from the clipboard.
+    Paste(String),
     /// The terminal has this many columns and rows, of which the table shows `table_rows`.
     Resized {
         /// Columns.
@@ -62,8 +65,10 @@ pub enum Pointed {
     Fold(u16),
     /// A column's head, by index into the visible columns.
     Head(usize),
-    /// A line of the open list (dialog or lab list).
+    /// An entry of the open list (dialog or lab list).
     ListLine(u16),
+    /// A page of the detail pane, by index.
+    Tab(usize),
     /// The wheel: lines down (negative: up).
     Wheel(i32),
     /// Outside the open dialog.
@@ -118,6 +123,8 @@ pub enum Command {
     Move(i32),
     /// Pages down (negative: up).
     Page(i32),
+    /// Half pages down (negative: up).
+    HalfPage(i32),
     /// To the first row.
     First,
     /// To the last row.
@@ -128,6 +135,8 @@ pub enum Command {
     Help,
     /// Incremental search.
     Search,
+    /// To the next row that the search matches (negative: the one before).
+    SearchNext(i32),
     /// Filter.
     Filter,
     /// Tree or list.
@@ -140,6 +149,12 @@ pub enum Command {
     SortBy(&'static str),
     /// Other direction.
     Invert,
+    /// Copy of the selected row to the clipboard.
+    Copy(Copied),
+    /// Search over the actions.
+    Palette,
+    /// Show only the tagged or selected with their subtrees, or everything again.
+    Only,
     /// Nice up or down by this.
     Renice(i32),
     /// Signal dialog.
@@ -206,6 +221,22 @@ pub enum Command {
     Output,
 }
 
+impl Command {
+    /// The plain key that moves alike in a text or list; `None` for what is no movement.
+    #[must_use]
+    pub fn as_movement(self) -> Option<Code> {
+        match self {
+            Self::Move(-1) => Some(Code::Up),
+            Self::Move(1) => Some(Code::Down),
+            Self::Page(by) | Self::HalfPage(by) => Some(if by < 0 { Code::PageUp } else { Code::PageDown }),
+            Self::First => Some(Code::Home),
+            Self::Last => Some(Code::End),
+            Self::Sideways(by) => Some(if by < 0 { Code::Left } else { Code::Right }),
+            _ => None,
+        }
+    }
+}
+
 /// Something to be done outside.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
@@ -236,6 +267,13 @@ pub enum Effect {
         keys: Vec<ProcKey>,
         /// By how much.
         delta: i32,
+    },
+    /// Put a text, sanitised and bounded, into the terminal's clipboard; answer with a notice.
+    Copy {
+        /// The text.
+        text: String,
+        /// What the notice says once it is done.
+        said: String,
     },
     /// Start a lab run.
     Launch(RunSpec),

@@ -7,6 +7,7 @@ use crate::query::{Filter, SavedFilters, TextMatch};
 use crate::snapshot::ProcKey;
 
 use super::lab_view::Watched;
+use super::presets::Preset;
 
 /// A whole screen of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -57,6 +58,8 @@ pub struct Options {
     pub user: Option<String>,
     /// Only these pids.
     pub pids: Option<HashSet<i32>>,
+    /// Only these processes with all that descends from them; empty: all.
+    pub only: Vec<ProcKey>,
     /// Only what matches.
     pub filter: Option<Filter>,
     /// Filters that `@name` stands for.
@@ -65,6 +68,10 @@ pub struct Options {
     pub search: Option<TextMatch>,
     /// Folded processes of the tree.
     pub folded: HashSet<ProcKey>,
+    /// Whose keys.
+    pub keys: Preset,
+    /// Whether copying is on.
+    pub clipboard: bool,
     /// Nothing that changes another process.
     pub readonly: bool,
     /// Unicode or ASCII drawing.
@@ -90,6 +97,19 @@ impl Options {
     #[must_use]
     pub fn shows_kernel_threads(&self) -> bool {
         self.kernel_threads || self.filter.as_ref().is_some_and(Filter::wants_kernel_threads)
+    }
+
+    /// Columns that a scroll to the side leaves in their place: who it is, and the command.
+    #[must_use]
+    pub fn stays(column: &Column) -> bool {
+        column.width == 0 || matches!(column.id, "pid" | "tid")
+    }
+
+    /// Columns in display order as far as they apply: without threads there is nothing to tell apart by tid.
+    #[must_use]
+    pub fn shown_columns(&self) -> Vec<&'static Column> {
+        let threads = self.shows_threads();
+        self.columns.iter().copied().filter(|c| threads || c.id != "tid").collect()
     }
 
     /// Sorts by a column; again by the same one turns the direction round.
@@ -119,10 +139,13 @@ impl Default for Options {
             kernel_threads: false,
             user: None,
             pids: None,
+            only: Vec::new(),
             filter: None,
             saved_filters: SavedFilters::default(),
             search: None,
             folded: HashSet::new(),
+            keys: Preset::default(),
+            clipboard: true,
             readonly: false,
             unicode: true,
             theme: "default".to_owned(),

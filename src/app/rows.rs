@@ -99,12 +99,50 @@ pub fn build(model: &Model, options: &Options) -> Lines {
         options,
         threads: options.shows_threads(),
         kernel_threads: options.shows_kernel_threads(),
+        chosen: (!options.only.is_empty()).then(|| Chosen::new(model, options)),
         lineage: options.filter.as_ref().map(|f| Lineage::new(f, model)).unwrap_or_default(),
     };
     if options.tree { builder.tree() } else { Lines { lines: builder.list(), families: Vec::new(), tree: None } }
 }
 
+/// The chosen subtrees.
+struct Chosen {
+    /// Which processes are in them, by index.
+    within: Vec<bool>,
+    /// Their tops; of two within one another only the upper.
+    tops: Vec<u32>,
+}
+
+impl Chosen {
+    fn new(model: &Model, options: &Options) -> Self {
+        let tree = model.tree(options.by_spawner);
+        let mut within = vec![false; model.now.processes.len()];
+        let mut tops: Vec<u32> = Vec::new();
+        for key in &options.only {
+            let index = model.index_of(key.pid).filter(|i| model.now.processes[*i].key == *key);
+            tops.extend(index.filter(|i| !within[*i]).map(to_u32));
+            for i in index.map(|i| tree.subtree(to_u32(i))).unwrap_or_default() {
+                within[i as usize] = true;
+            }
+        }
+        // One that was met before what it descends from is no top either.
+        tops.retain(|top| tree.parent[*top as usize].is_none_or(|parent| !within[parent as usize]));
+        tops.sort_unstable();
+        Self { within, tops }
+    }
+
+    /// Also one that has ended is of a subtree: its own that was chosen, or its parent's.
+    fn has(&self, model: &Model, row: &Row<'_>, options: &Options) -> bool {
+        let within = |pid: i32| model.index_of(pid).is_some_and(|i| self.within[i]);
+        match row.ghost {
+            Some(_) => options.only.contains(&row.key()) || within(row.process.ppid),
+            None => within(row.key().pid),
+        }
+    }
+}
+
 struct Builder<'a> {
+    chosen: Option<Chosen>,
     model: &'a Model,
     options: &'a Options,
     threads: bool,
@@ -118,6 +156,7 @@ impl Builder<'_> {
         let o = self.options;
         (self.kernel_threads || !row.process.kernel_thread || o.pids.as_ref().is_some_and(|p| p.contains(&row.process.key.pid)))
             && o.pids.as_ref().is_none_or(|pids| pids.contains(&row.process.key.pid))
+            && self.chosen.as_ref().is_none_or(|c| c.has(self.model, row, o))
             && o.user.as_deref().is_none_or(|user| row.process.identity.user.as_deref() == Some(user))
     }
 
@@ -172,12 +211,13 @@ impl Builder<'_> {
         let mut ghosts: Vec<Vec<u32>> = vec![Vec::new(); processes.len() + 1];
         for (i, g) in (0u32..).zip(&self.model.lifecycle.ghosts) {
             if self.row(RowRef::Ghost(i)).is_some_and(|r| self.admitted(&r) && self.passes(&r)) {
-                ghosts[self.model.index_of(g.last.ppid).unwrap_or(processes.len())].push(i);
+                let parent = self.model.index_of(g.last.ppid).filter(|p| self.chosen.as_ref().is_none_or(|c| c.within[*p]));
+                ghosts[parent.unwrap_or(processes.len())].push(i);
             }
         }
         let mut walk = Walk { builder: self, tree: &tree, wanted, shown, ghosts, lines: Vec::new(), families: Vec::new() };
-        let roots: Vec<RowRef> = tree
-            .roots()
+        let tops = self.chosen.as_ref().map_or(tree.roots(), |chosen| &chosen.tops);
+        let roots: Vec<RowRef> = tops
             .iter()
             .filter(|i| walk.shown[**i as usize])
             .map(|i| RowRef::Process(*i))
@@ -214,6 +254,10 @@ impl Builder<'_> {
                     shown[at] = true;
                 }
             }
+        }
+        if let Some(chosen) = &self.chosen {
+            // What stands above a chosen top is not shown for what matches below it.
+            shown.iter_mut().zip(&chosen.within).for_each(|(shown, within)| *shown &= within);
         }
         (wanted, shown)
     }

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use crate::columns::Row;
+use crate::columns::{Column, Row};
 use crate::derive::Model;
 use crate::query::TextMatch;
 use crate::snapshot::ProcKey;
 
 use super::App;
 use super::layer::Layer;
+use super::layer_update::MOST_SIDEWAYS;
 use super::logical;
+use super::options::Options;
 use super::rows::{self, RowKey};
 
 impl App {
@@ -90,6 +92,23 @@ impl App {
         self.scroll = self.scroll.min(self.lines.len().saturating_sub(page)).min(self.cursor);
         if self.cursor >= self.scroll + page {
             self.scroll = self.cursor + 1 - page;
+        }
+    }
+
+    /// To the right first through the columns that have stepped back for want of room, one at a time, then through the command.
+    pub(super) fn scroll_sideways(&mut self, by: i32) {
+        let by = isize::try_from(by).unwrap_or(0);
+        let more = |app: &Self| {
+            let shown = app.options.shown_columns();
+            let seen = |c: &&'static Column| app.visible_columns.iter().any(|v| v.id == c.id);
+            // Once scrolled, columns are left out at the right only; before, wherever they count least.
+            let last = shown.iter().rev().find(|c| !Options::stays(c));
+            if app.skipped > 0 { last.is_some_and(|c| !seen(c)) } else { !shown.iter().all(seen) }
+        };
+        match (by > 0, self.sideways) {
+            (true, 0) if more(self) => self.skipped += 1,
+            (false, 0) => self.skipped = self.skipped.saturating_sub(1),
+            _ => self.sideways = self.sideways.saturating_add_signed(by).min(MOST_SIDEWAYS),
         }
     }
 
@@ -181,6 +200,19 @@ impl App {
         let Some(model) = self.model.as_deref() else { return false };
         let n = self.lines.len();
         let hit = (0..n).map(|i| (from + i) % n).find(|i| Row::new(model, self.lines[*i].at).is_some_and(|r| what.matches(&r)));
+        self.found(hit)
+    }
+
+    /// Goes to the nearest line before `from` that matches, wrapping round; whether there is one.
+    pub(super) fn find_back(&mut self, what: &TextMatch, from: usize) -> bool {
+        let Some(model) = self.model.as_deref() else { return false };
+        let n = self.lines.len();
+        let back = (1..=n).map(|i| (from + n - i) % n);
+        let hit = back.into_iter().find(|i| Row::new(model, self.lines[*i].at).is_some_and(|r| what.matches(&r)));
+        self.found(hit)
+    }
+
+    fn found(&mut self, hit: Option<usize>) -> bool {
         if let Some(at) = hit {
             self.cursor = at;
             self.clamp();

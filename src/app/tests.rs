@@ -11,7 +11,7 @@ use crate::query::SavedFilters;
 use crate::snapshot::{Comm, Exact};
 
 /// 1 init with 10 a, of 11 b and 12 b; and 20 c.
-fn app() -> App {
+pub(super) fn app() -> App {
     let member = |pid, ppid, name: &str, pss| {
         let mut p = test_process(pid, ppid, 5);
         p.leader.comm = Comm::new(name.as_bytes());
@@ -31,7 +31,7 @@ fn app() -> App {
     app
 }
 
-fn type_in(app: &mut App, text: &str) {
+pub(super) fn type_in(app: &mut App, text: &str) {
     for c in text.chars() {
         app.update(Msg::Key(Key::char(c)));
     }
@@ -47,7 +47,7 @@ fn a_filter_in_the_tree_keeps_the_ancestors_of_what_matches() {
     app.update(Msg::Key(Key::f(4)));
     type_in(&mut app, "@work");
     app.update(Msg::Key(Key::plain(Code::Tab)));
-    assert!(matches!(&app.layer, Some(Layer::Input(input)) if input.text == "@workers"), "{:?}", app.layer);
+    assert!(matches!(&app.layer, Some(Layer::Input(input)) if input.line.text() == "@workers"), "{:?}", app.layer);
     let effects = app.update(Msg::Key(Key::plain(Code::Enter)));
     assert_eq!(effects, [Effect::Resample], "what it reads must be known of all");
     assert_eq!(pids(&app), [(1, true), (10, true), (11, false), (12, false)]);
@@ -94,4 +94,50 @@ fn waits_come_and_go_before_the_command() {
     assert_eq!(&ids[ids.len() - 2..], ["wait", "command"]);
     app.update(Msg::Key(Key::char('W')));
     assert!(!app.options.columns.iter().any(|c| c.id == "wait"));
+}
+
+#[test]
+fn only_the_chosen_subtrees_are_shown_until_they_are_not() {
+    let mut app = app();
+    let press = |app: &mut App, code| app.update(Msg::Key(Key::plain(code)));
+    press(&mut app, Code::Down);
+    assert_eq!(app.selected().unwrap().key().pid, 10);
+    assert_eq!(app.update(Msg::Key(Key::char('o'))), [Effect::Resample]);
+    assert_eq!(pids(&app), [(10, false), (11, false), (12, false)]);
+    assert_eq!((app.lines[0].depth, app.lines[1].depth), (0, 1), "the chosen one is the top");
+    assert_eq!(app.banner().as_deref(), Some("only the subtree of PID 10 a"));
+    // A filter within it keeps ancestors up to the top, and no higher.
+    app.options.filter = Some(crate::query::Filter::parse("pid=12").unwrap());
+    app.rebuild();
+    assert_eq!(pids(&app), [(10, true), (12, false)]);
+    press(&mut app, Code::Esc);
+    assert_eq!(pids(&app), [(1, true), (10, true), (12, false)], "Esc widens first, the filter stays");
+    press(&mut app, Code::Esc);
+    // Tagged ones, of which one is within another; in the list too.
+    for pid in [12, 10, 20] {
+        app.tagged.insert(app.model.as_ref().unwrap().process(pid).unwrap().key);
+    }
+    app.update(Msg::Key(Key::char('o')));
+    assert_eq!(pids(&app).iter().map(|p| p.0).collect::<Vec<_>>(), [10, 11, 12, 20]);
+    assert_eq!(app.banner().as_deref(), Some("only the subtrees of 3 chosen processes"));
+    app.options.tree = false;
+    app.rebuild();
+    assert_eq!(app.lines.len(), 4);
+    app.update(Msg::Key(Key::char('o')));
+    assert_eq!((app.lines.len(), app.banner()), (5, None));
+    assert_eq!(app.tagged.len(), 3, "what was tagged stays so");
+}
+
+#[test]
+fn a_chosen_subtree_that_has_ended_says_so_and_leads_back() {
+    let mut deriver = Deriver::new(60_000_000_000);
+    let mut app = App::new(Options { tree: true, ..Options::default() });
+    app.update(Msg::Sample(Arc::new(deriver.step(test_snapshot(1, vec![test_process(1, 0, 5), test_process(9, 1, 5)])))));
+    app.options.only = vec![app.model.as_ref().unwrap().process(9).unwrap().key];
+    app.update(Msg::Sample(Arc::new(deriver.step(test_snapshot(2_000_000_000, vec![test_process(1, 0, 5)])))));
+    assert_eq!(app.banner().as_deref(), Some("only the subtree of PID 9 which has ended"));
+    assert_eq!((app.lines.len(), app.lines[0].depth), (1, 0));
+    assert!(app.row(0).unwrap().ghost.is_some());
+    app.update(Msg::Key(Key::plain(Code::Esc)));
+    assert!(pids(&app).iter().any(|p| p.0 == 1));
 }

@@ -3,17 +3,17 @@
 use crate::columns::{self, Column};
 use crate::lab::catalog::SYSTEMS;
 use crate::lab::run::RunId;
-use crate::query::Completion;
 use crate::text::{Charset, sanitize};
 
 use super::App;
-use super::actions;
+use super::actions::Context;
 use super::detail::DetailPane;
 use super::key::{Code, Key};
-use super::layer::{Input, InputKind, Layer, Menu, MenuKind, SignalDialog};
+use super::layer::{InputKind, Layer, Menu, MenuKind, SignalDialog};
 use super::ledger::LedgerPane;
 use super::msg::{Command, Effect, Msg, Notice, Pointed};
 use super::options::Screen;
+use super::presets::Preset;
 use super::setup::Setup;
 
 /// How long a notice stays, nanoseconds.
@@ -33,6 +33,7 @@ impl App {
             Msg::Lab(state) => self.lab.state = state,
             Msg::Interpreters(found) => self.lab.interpreters = Some(found),
             Msg::Key(key) => return self.key(key),
+            Msg::Paste(text) => self.paste(&text),
             Msg::Resized { .. } => self.clamp(),
             Msg::Pointed(at) => return self.pointed(at),
             Msg::Do(command) => return self.run(command),
@@ -65,14 +66,15 @@ impl App {
         if key == Key::ctrl('c') {
             return vec![Effect::Quit];
         }
+        let Some(key) = self.whole(key) else { return Vec::new() };
         if self.layer.is_some() {
-            return self.layer_key(key);
+            return self.layer_key(self.in_lists(key));
         }
         if key.code == Code::Esc {
             self.escape();
             return Vec::new();
         }
-        match actions::find(key, self.context()) {
+        match self.options.keys.find(key, self.context()) {
             Some(action) if action.changes && self.options.readonly => {
                 self.tell(Notice::bad(format!("{} is off: concmon was started with --readonly", action.bar)));
                 Vec::new()
@@ -82,10 +84,47 @@ impl App {
         }
     }
 
-    /// Esc undoes the innermost narrowing: tags, then filter, then user.
+    /// The key with the one before it, where two make one; `None` for the first of two.
+    fn whole(&mut self, key: Key) -> Option<Key> {
+        let typing = matches!(self.layer, Some(Layer::Input(_) | Layer::Palette(_) | Layer::Signal(_) | Layer::QuickLaunch));
+        let twice = key.typed().filter(|_| !typing).map(|c| Key::plain(Code::Double(c)));
+        let twice = twice.filter(|twice| self.options.keys.find(*twice, self.context()).is_some());
+        match (self.pending.take(), twice) {
+            (Some(first), Some(twice)) if first == key => Some(twice),
+            (_, Some(_)) => {
+                self.pending = Some(key);
+                None
+            }
+            _ => Some(key),
+        }
+    }
+
+    /// What moves in the table moves in texts and menus over it too, with the same keys.
+    fn in_lists(&self, key: Key) -> Key {
+        let moves = match self.layer {
+            Some(
+                Layer::Help { .. }
+                | Layer::Explain { .. }
+                | Layer::Diagnoses { .. }
+                | Layer::Output { .. }
+                | Layer::Detail(_)
+                | Layer::Ledger(_),
+            ) => true,
+            // There letters of htop's hands go to the entry that begins with them.
+            Some(Layer::Menu(_)) => self.options.keys == Preset::Vim,
+            _ => false,
+        };
+        let action = self.options.keys.find(key, Context::Table).filter(|_| moves);
+        action.and_then(|a| a.command.as_movement()).map_or(key, Key::plain)
+    }
+
+    /// Esc undoes the innermost narrowing: chosen subtrees, tags, then filter, then user.
     fn escape(&mut self) {
         if self.screen != Screen::Processes {
             self.screen = Screen::Processes;
+        } else if !self.options.only.is_empty() {
+            self.options.only.clear();
+            self.rebuild();
         } else if !self.tagged.is_empty() {
             self.tagged.clear();
         } else if self.options.filter.take().is_some() || self.options.user.take().is_some() {
@@ -136,11 +175,10 @@ impl App {
         match command {
             Command::Move(by) => self.scroll_by(i64::from(by)),
             Command::Page(by) => self.scroll_by(i64::from(by) * i64::try_from(self.page.max(2) - 1).unwrap_or(1)),
+            Command::HalfPage(by) => self.scroll_by(i64::from(by) * i64::try_from(self.page / 2).unwrap_or(1).max(1)),
             Command::First => self.scroll_by(i64::MIN / 2),
             Command::Last => self.scroll_by(i64::MAX / 2),
-            Command::Sideways(by) => {
-                self.sideways = self.sideways.saturating_add_signed(isize::try_from(by).unwrap_or(0)).min(4096);
-            }
+            Command::Sideways(by) => self.scroll_sideways(by),
             Command::Go(screen) => return self.go(screen),
             Command::NextScreen => return self.next_screen(1),
             Command::PreviousScreen => return self.next_screen(Screen::ALL.len() - 1),
@@ -175,6 +213,10 @@ impl App {
             Command::QuickLaunch => self.layer = Some(Layer::QuickLaunch),
             Command::Explain => self.layer = Some(self.explain()),
             Command::SignalMenu => return self.open_signals(),
+            Command::Only => return self.toggle_only(),
+            Command::Copy(what) => return self.copy(what),
+            Command::Palette => self.open_palette(),
+            Command::SearchNext(by) => self.search_again(by),
             Command::Search => self.open_input(InputKind::Search, String::new()),
             Command::Filter if self.screen == Screen::Events => self.open_input(InputKind::EventFilter, String::new()),
             Command::Filter => {
@@ -289,6 +331,20 @@ impl App {
         vec![Effect::Resample]
     }
 
+    /// Narrows the table to the subtrees of the tagged, or the selected; or shows all again.
+    fn toggle_only(&mut self) -> Vec<Effect> {
+        let narrowed = std::mem::take(&mut self.options.only);
+        if narrowed.is_empty() {
+            self.options.only = self.targets();
+            if self.options.only.is_empty() {
+                self.tell(Notice::info("no process is selected"));
+                return Vec::new();
+            }
+        }
+        self.rebuild();
+        vec![Effect::Resample]
+    }
+
     fn toggle_follow(&mut self) {
         self.follow = !self.follow;
         self.hold();
@@ -334,10 +390,6 @@ impl App {
         self.token += 1;
         self.layer = Some(Layer::Signal(SignalDialog::new(self.token)));
         vec![Effect::Freeze { token: self.token, keys }]
-    }
-
-    fn open_input(&mut self, kind: InputKind, text: String) {
-        self.layer = Some(Layer::Input(Input { kind, text, error: None, completion: Completion::default() }));
     }
 
     fn sort_menu(&self) -> Layer {

@@ -31,7 +31,25 @@ pub(super) fn smaps<'a>(row: &Row<'a>, get: fn(&Exact) -> Option<u64>) -> Value<
     let exact = row.process.exact.as_deref();
     match exact {
         Some(exact) if exact.too_large_for_smaps && !row.is_task() => Value::Unknown(Unknown::TooLarge),
-        _ => shared(row, exact.and_then(get), Value::Bytes),
+        _ => refusable(row, exact.and_then(get), exact.is_some_and(|e| e.denied.smaps), Value::Bytes),
+    }
+}
+
+/// A value of the process that the kernel may have refused to tell.
+pub(super) fn refusable<'a, T>(row: &Row<'a>, value: Option<T>, denied: bool, make: fn(T) -> Value<'a>) -> Value<'a> {
+    if denied && value.is_none() && !row.is_task() && !row.process.kernel_thread && row.ghost.is_none() {
+        return Value::Unknown(Unknown::Denied);
+    }
+    shared(row, value, make)
+}
+
+/// Bytes per second from or to storage, which are told per process and not to everyone.
+pub(super) fn storage<'a>(row: &Row<'a>, rate: Option<f32>) -> Value<'a> {
+    let denied = row.process.exact.as_deref().is_some_and(|e| e.denied.io);
+    match rate {
+        _ if row.is_task() => Value::Unknown(Unknown::NotApplicable),
+        None if denied && row.ghost.is_none() => Value::Unknown(Unknown::Denied),
+        rate => rated(row, rate, Value::BytesPerSecond),
     }
 }
 

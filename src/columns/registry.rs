@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use crate::kernel::source::Needs;
 
 use super::get::{
-    command, cpu_since_start, cpu_time, elapsed, memory_percent, policy, priority, rated, run_wait, shared, sleep_percent, smaps,
-    spawned_by, start_method, syscall, total, tty, wait, wchan,
+    command, cpu_since_start, cpu_time, elapsed, memory_percent, policy, priority, rated, refusable, run_wait, shared,
+    sleep_percent, smaps, spawned_by, start_method, storage, syscall, total, tty, wait, wchan,
 };
 use super::{Align, Column, Fold, Order, Scope, Unknown, Value};
 
@@ -556,13 +556,7 @@ pub const COLUMNS: &[Column] = &[
         scope: Scope::Process,
         width: 6,
         fold: Fold::Sum,
-        get: |r| {
-            if r.is_task() {
-                Value::Unknown(Unknown::NotApplicable)
-            } else {
-                rated(r, r.rates.read_bytes_per_s, Value::BytesPerSecond)
-            }
-        },
+        get: |r| storage(r, r.rates.read_bytes_per_s),
         ..BASE
     },
     Column {
@@ -574,13 +568,7 @@ pub const COLUMNS: &[Column] = &[
         needs: Needs::IO,
         scope: Scope::Process,
         fold: Fold::Sum,
-        get: |r| {
-            if r.is_task() {
-                Value::Unknown(Unknown::NotApplicable)
-            } else {
-                rated(r, r.rates.write_bytes_per_s, Value::BytesPerSecond)
-            }
-        },
+        get: |r| storage(r, r.rates.write_bytes_per_s),
         ..BASE
     },
     Column {
@@ -592,7 +580,10 @@ pub const COLUMNS: &[Column] = &[
         scope: Scope::Process,
         width: 5,
         fold: Fold::Sum,
-        get: |r| shared(r, r.process.exact.as_ref().and_then(|e| e.fds).map(u64::from), Value::Count),
+        get: |r| {
+            let exact = r.process.exact.as_deref();
+            refusable(r, exact.and_then(|e| e.fds).map(u64::from), exact.is_some_and(|e| e.denied.fds), Value::Count)
+        },
         ..BASE
     },
     Column {
@@ -655,7 +646,10 @@ pub const COLUMNS: &[Column] = &[
         align: Align::Left,
         width: 24,
         order: Order::Ascending,
-        get: |r| shared(r, r.process.identity.exe.as_deref(), |e| Value::Text(Cow::Borrowed(e))),
+        get: |r| {
+            let identity = &r.process.identity;
+            refusable(r, identity.exe.as_deref(), identity.exe_denied, |e| Value::Text(Cow::Borrowed(e)))
+        },
         ..BASE
     },
     Column {

@@ -105,3 +105,31 @@ fn a_folded_subtree_adds_up_what_adds_up_and_nothing_else() {
     assert_eq!(folded("pss", zombie), Ok(15.0), "what it cannot have adds nothing");
     assert_eq!(folded("comm", family(None)), Err("Text([116, 101, 115, 116])".into()), "words are the top's own");
 }
+
+#[test]
+fn what_the_kernel_refuses_is_told_from_what_is_just_not_known() {
+    let mut process = crate::derive::test_process(7, 1, 5);
+    let denied = crate::snapshot::Denied { smaps: true, io: true, fds: true };
+    process.exact = Some(std::sync::Arc::new(crate::snapshot::Exact { denied, ..Default::default() }));
+    std::sync::Arc::make_mut(&mut process.identity).exe_denied = true;
+    let model_of = |process| crate::derive::Deriver::new(0).step(crate::derive::test_snapshot(1, vec![process]));
+    let value = |id: &str, process: &crate::snapshot::ProcessSample| {
+        let model = model_of(process.clone());
+        match (find(id).unwrap().get)(&Row::new(&model, RowRef::Process(0)).unwrap()) {
+            Value::Unknown(why) => why,
+            known => panic!("{id}: {known:?}"),
+        }
+    };
+    for id in ["pss", "uss", "private_dirty", "io_read", "io_write", "fds", "exe"] {
+        let why = value(id, &process);
+        assert_eq!(why, Unknown::Denied, "{id}");
+        let cells = usize::from(find(id).unwrap().width);
+        let mark = why.mark(cells);
+        assert!(mark.len() <= cells && mark.starts_with("den"), "{id}: {mark} in {cells} cells");
+        assert!(why.remedy().is_some_and(|r| r.contains("root")));
+    }
+    process.kernel_thread = true;
+    assert_eq!(value("fds", &process), Unknown::NotApplicable, "a kernel thread has none, whoever asks");
+    let unread = crate::derive::test_process(8, 1, 5);
+    assert_eq!((value("fds", &unread), Unknown::NotRead.mark(9)), (Unknown::NotRead, "-"));
+}

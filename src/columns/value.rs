@@ -21,6 +21,22 @@ pub enum Unknown {
 }
 
 impl Unknown {
+    /// What would let it be known; `None` where nothing would, or only time.
+    #[must_use]
+    pub fn remedy(self) -> Option<&'static str> {
+        (self == Self::Denied).then_some("run concmon as root, or as the user whose process it is")
+    }
+
+    /// In a cell of so many characters at most: a refusal is told from what is just not known.
+    #[must_use]
+    pub fn mark(self, cells: usize) -> &'static str {
+        match self {
+            Self::Denied if cells >= 6 => "denied",
+            Self::Denied if cells >= 4 => "deny",
+            _ => "-",
+        }
+    }
+
     /// In words, for `E` and exports.
     #[must_use]
     pub fn words(self) -> &'static str {

@@ -9,7 +9,7 @@ use super::ColorDepth;
 use crate::kernel::SourceChoice;
 use crate::query::SavedFilters;
 
-use super::{Config, column, seconds, sort, user};
+use super::{Config, Preset, column, seconds, sort, user};
 
 /// A range of seconds.
 #[derive(Debug, Clone, Copy)]
@@ -170,6 +170,20 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         section: "",
+        name: "keys",
+        example: "\"htop\"",
+        help: "Whose keys: \"htop\", or \"vim\" (h j k l, gg G, n N; a letter vim takes from an action works with Alt).",
+        set: |c, v| put(&mut c.keys, preset(v)),
+    },
+    Key {
+        section: "",
+        name: "clipboard",
+        example: "true",
+        help: "Let y copy to the terminal's clipboard (OSC 52).",
+        set: |c, v| put(&mut c.clipboard, flag(v)),
+    },
+    Key {
+        section: "",
         name: "ghost_seconds",
         example: "3.0",
         help: "How long an ended process stays visible, 0 to 3600.",
@@ -253,6 +267,12 @@ fn source(value: &FileValue<'_>) -> Result<SourceChoice, String> {
         "proc" => Ok(SourceChoice::Proc),
         other => Err(format!("there is no source \"{other}\": it is \"auto\", \"bpf\" or \"proc\"")),
     }
+}
+
+fn preset(value: &FileValue<'_>) -> Result<Preset, String> {
+    let name = text(value)?;
+    let found = Preset::ALL.into_iter().find(|preset| preset.name() == name);
+    found.ok_or_else(|| format!("there are no keys \"{name}\": they are \"htop\" or \"vim\""))
 }
 
 fn saved_filters(value: &FileValue<'_>) -> Result<SavedFilters, String> {

@@ -6,7 +6,7 @@ mod sampler;
 mod targets;
 
 use std::collections::HashSet;
-use std::io::{Stdout, stdout};
+use std::io::{Stdout, Write as _, stdout};
 use std::path::PathBuf;
 use std::task::Poll;
 use std::time::Duration;
@@ -108,6 +108,8 @@ fn options(config: &Config) -> anyhow::Result<Options> {
         pids: (!config.pids.is_empty()).then(|| config.pids.iter().copied().collect::<HashSet<_>>()),
         filter,
         saved_filters: config.saved_filters.clone(),
+        keys: config.keys,
+        clipboard: config.clipboard,
         readonly: config.readonly,
         unicode: config.unicode,
         theme: config.theme.clone(),
@@ -278,6 +280,7 @@ impl Engine {
                 self.pythons.stop();
                 self.launcher.stop_all();
             }
+            Effect::Copy { text, said } => answer = Some(Msg::Tell(copy(&text, said))),
             Effect::Resample => self.resample(),
             Effect::Quit => self.leaving = true,
             Effect::Suspend => self.suspend()?,
@@ -400,6 +403,18 @@ impl Engine {
             self.wanted = Some(wants);
         }
         Ok(())
+    }
+}
+
+/// Puts a text into the terminal's clipboard. Whether the terminal takes it, no terminal tells.
+fn copy(text: &str, said: String) -> Notice {
+    let in_tmux = std::env::var_os("TMUX").is_some();
+    let sequence = ui::clipboard::sequence(text, in_tmux);
+    let mut out = stdout();
+    match out.write_all(sequence.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) if in_tmux => Notice::good(format!("{said} (in tmux: with set-clipboard on)")),
+        Ok(()) => Notice::good(said),
+        Err(error) => Notice::bad(format!("nothing is copied, the terminal does not take it: {error}")),
     }
 }
 

@@ -9,7 +9,7 @@ mod table;
 
 pub use csv::write_csv;
 pub use json::{SafeFormatter, write_json};
-pub use table::{TableOptions, write_table};
+pub use table::{TableOptions, cell, write_table};
 
 use crate::columns::{Column, Row, RowRef};
 use crate::derive::Model;

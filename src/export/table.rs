@@ -79,7 +79,8 @@ fn branch(line: &Line, charset: Charset) -> String {
 }
 
 /// A value for people.
-fn cell(value: &Value<'_>, charset: Charset) -> String {
+#[must_use]
+pub fn cell(value: &Value<'_>, charset: Charset) -> String {
     let mut out = String::new();
     match value {
         Value::Unknown(_) => out.push('-'),

@@ -1,7 +1,6 @@
 //! One process in depth, for the detail pane: read by its own thread, one part at a time, and only while somebody looks.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use super::error::ReadError;
@@ -10,20 +9,26 @@ use super::parse::schedstat::Schedstat;
 use super::parse::stat::Stat;
 use super::parse::{key_values, kibibytes};
 use super::proc_fs::{ProcFs, RelPath};
+use super::sockets::{Sockets, socket_inode};
 use super::waits;
 use crate::clock::{Clock as _, SystemClock};
-use crate::snapshot::{Detail, DetailContent, DetailPart, FileDetail, ProcKey, ThreadDetail};
+use crate::snapshot::{Detail, DetailContent, DetailPart, FileDetail, ProcKey, StackDetail, ThreadDetail};
 
 /// The most of any file that is read.
 const MOST_BYTES: usize = 1 << 20;
 /// The most tasks and descriptors that are looked at in one reading.
 const MOST_ENTRIES: usize = 4096;
+/// The most tasks whose stacks are looked at: each takes the kernel a walk through frames.
+const MOST_STACKS: usize = 256;
+/// The kernel shows 64 frames at most.
+const STACK_BYTES: usize = 16 * 1024;
 const NAMESPACES: [&str; 8] = ["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"];
 
 /// Reads details below one `/proc`.
 #[derive(Debug)]
 pub struct DetailReader {
     fs: ProcFs,
+    sockets: Sockets,
 }
 
 impl DetailReader {
@@ -32,7 +37,7 @@ impl DetailReader {
     /// # Errors
     /// If it does not exist or may not be opened.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, ReadError> {
-        Ok(Self { fs: ProcFs::open(root)? })
+        Ok(Self { fs: ProcFs::open(root)?, sockets: Sockets::default() })
     }
 
     /// Reads one part of a process.
@@ -42,19 +47,30 @@ impl DetailReader {
     pub fn read(&self, key: ProcKey, part: DetailPart) -> Result<Detail, ReadError> {
         self.identify(key)?;
         let taken_ns = SystemClock.boot_ns();
+        let mut cut = None;
         let content = match part {
-            DetailPart::Threads => self.threads(key.pid).map(DetailContent::Threads),
-            DetailPart::Memory { maps } => Ok(self.memory(key.pid, maps)),
-            DetailPart::Files => self.files(key.pid).map(DetailContent::Files),
-            DetailPart::Environment => self.pieces(key.pid, "environ", 0).map(DetailContent::Lines),
-            DetailPart::Limits => self.pieces(key.pid, "limits", b'\n').map(DetailContent::Lines),
-            DetailPart::Groups => Ok(self.groups(key.pid)),
+            DetailPart::Threads => self.threads(key.pid, &mut cut).map(DetailContent::Threads),
+            DetailPart::Memory { maps } => Ok(self.memory(key.pid, maps, &mut cut)),
+            DetailPart::Files => self.files(key.pid, &mut cut).map(DetailContent::Files),
+            DetailPart::Environment => self.pieces(key.pid, "environ", 0, &mut cut).map(DetailContent::Lines),
+            DetailPart::Limits => self.pieces(key.pid, "limits", b'\n', &mut cut).map(DetailContent::Lines),
+            DetailPart::Groups => Ok(self.groups(key.pid, &mut cut)),
+            DetailPart::Stacks => self.stacks(key.pid, &mut cut).map(DetailContent::Stacks),
             DetailPart::CopyOnWrite => ledger::read(&self.fs, key.pid).map(|ledger| DetailContent::Ledger(Box::new(ledger))),
             DetailPart::Samples => Ok(DetailContent::Nothing),
         };
         // What was read between two looks at the same process is that process's own.
         self.identify(key)?;
-        Ok(Detail { key, part, taken_ns, content: content.map_err(|error| reason(&error)) })
+        let took_ns = SystemClock.boot_ns().saturating_sub(taken_ns);
+        Ok(Detail { key, part, taken_ns, content: content.map_err(|error| reason(&error)), cut, took_ns, gone: false })
+    }
+
+    /// What is told instead of a reading that failed as a whole.
+    #[must_use]
+    pub fn failed(key: ProcKey, part: DetailPart, error: &ReadError) -> Detail {
+        let gone = matches!(error, ReadError::Vanished);
+        let content = Err(if gone { "it ended before this was read".to_owned() } else { reason(error) });
+        Detail { key, part, taken_ns: SystemClock.boot_ns(), content, cut: None, took_ns: 0, gone }
     }
 
     fn identify(&self, key: ProcKey) -> Result<(), ReadError> {
@@ -68,13 +84,14 @@ impl DetailReader {
         Stat::parse(bytes).map_err(|what| self.fs.malformed(path, what))
     }
 
-    fn threads(&self, pid: i32) -> Result<Vec<ThreadDetail>, ReadError> {
+    fn threads(&self, pid: i32, cut: &mut Cut) -> Result<Vec<ThreadDetail>, ReadError> {
         let mut tids = Vec::new();
         self.fs.list_tids(pid, &mut tids)?;
+        shorten(&mut tids, MOST_ENTRIES, "threads", cut);
         let mut epolls = HashMap::new();
-        let mut threads: Vec<ThreadDetail> = Vec::with_capacity(tids.len().min(MOST_ENTRIES));
+        let mut threads: Vec<ThreadDetail> = Vec::with_capacity(tids.len());
         let mut found = Vec::new();
-        for tid in tids.into_iter().take(MOST_ENTRIES) {
+        for tid in tids {
             // One that ended since the listing is no thread any more.
             let Ok(stat) = self.stat(&RelPath::task(pid, tid, "stat")) else { continue };
             let mut buffer = [0u8; 128];
@@ -93,21 +110,20 @@ impl DetailReader {
         Ok(threads)
     }
 
-    fn memory(&self, pid: i32, maps: bool) -> DetailContent {
+    fn memory(&self, pid: i32, maps: bool, cut: &mut Cut) -> DetailContent {
         let mut bytes = Vec::new();
         let sums = self.fs.read_all(&RelPath::process(pid, "smaps_rollup"), MOST_BYTES, &mut bytes);
         let sums = sums
             .map(|()| key_values(&bytes).filter_map(|(key, value)| Some((Box::from(key), kibibytes(value)?))).collect())
             .map_err(|error| reason(&error));
-        let maps = maps.then(|| self.pieces(pid, "maps", b'\n').map_err(|error| reason(&error)));
+        let maps = maps.then(|| self.pieces(pid, "maps", b'\n', cut).map_err(|error| reason(&error)));
         DetailContent::Memory { sums, maps }
     }
 
-    fn files(&self, pid: i32) -> Result<Vec<FileDetail>, ReadError> {
+    fn files(&self, pid: i32, cut: &mut Cut) -> Result<Vec<FileDetail>, ReadError> {
         let mut numbers = Vec::new();
         self.fs.list_fds(pid, &mut numbers)?;
-        numbers.truncate(MOST_ENTRIES);
-        let mut sockets = None;
+        shorten(&mut numbers, MOST_ENTRIES, "descriptors", cut);
         let mut files = Vec::with_capacity(numbers.len());
         for fd in numbers {
             let target = match self.fs.read_link(&RelPath::descriptor(pid, fd)) {
@@ -115,27 +131,21 @@ impl DetailReader {
                 Err(ReadError::Vanished) => continue,
                 other => other.map_err(|error| reason(&error)),
             };
-            let inode = target.as_deref().ok().and_then(socket_inode);
-            // The tables are of the process's own network namespace, and are read once and only if it has a socket.
-            let socket = inode.and_then(|inode| sockets.get_or_insert_with(|| self.sockets(pid)).get(&inode).cloned());
-            files.push(FileDetail { fd, target, socket });
+            files.push(FileDetail { fd, target, socket: None });
+        }
+        let inode = |file: &FileDetail| file.target.as_deref().ok().and_then(socket_inode);
+        let inodes: Vec<u64> = files.iter().filter_map(inode).collect();
+        if !inodes.is_empty() {
+            let mut words = self.sockets.describe(&self.fs, pid, &inodes);
+            for file in &mut files {
+                file.socket = inode(file).and_then(|inode| words.remove(&inode));
+            }
         }
         Ok(files)
     }
 
-    fn sockets(&self, pid: i32) -> HashMap<u64, Box<str>> {
-        let mut ends = HashMap::new();
-        let mut bytes = Vec::new();
-        for (table, name) in [("net/tcp", "tcp"), ("net/tcp6", "tcp"), ("net/udp", "udp"), ("net/udp6", "udp")] {
-            if self.fs.read_all(&RelPath::process(pid, table), MOST_BYTES, &mut bytes).is_ok() {
-                ends.extend(bytes.split(|b| *b == b'\n').skip(1).filter_map(|line| socket_line(line, name)));
-            }
-        }
-        ends
-    }
-
-    fn groups(&self, pid: i32) -> DetailContent {
-        let cgroups = self.pieces(pid, "cgroup", b'\n').map_err(|error| reason(&error));
+    fn groups(&self, pid: i32, cut: &mut Cut) -> DetailContent {
+        let cgroups = self.pieces(pid, "cgroup", b'\n', cut).map_err(|error| reason(&error));
         let of = |name: &'static str| {
             let target = self.fs.read_link(&RelPath::process(pid, &format!("ns/{name}")));
             (name, target.map_err(|error| reason(&error)))
@@ -143,10 +153,52 @@ impl DetailReader {
         DetailContent::Groups { cgroups, namespaces: NAMESPACES.map(of).into() }
     }
 
-    fn pieces(&self, pid: i32, leaf: &str, divider: u8) -> Result<Vec<Box<[u8]>>, ReadError> {
+    /// Kernel stacks of the sleeping tasks; of the running ones there is none to be had.
+    fn stacks(&self, pid: i32, cut: &mut Cut) -> Result<Vec<StackDetail>, ReadError> {
+        let mut tids = Vec::new();
+        self.fs.list_tids(pid, &mut tids)?;
+        shorten(&mut tids, MOST_STACKS, "threads", cut);
+        let mut stacks = Vec::with_capacity(tids.len());
+        let mut bytes = Vec::new();
+        for tid in tids {
+            let Ok(stat) = self.stat(&RelPath::task(pid, tid, "stat")) else { continue };
+            let frames = match self.fs.read_all(&RelPath::task(pid, tid, "stack"), STACK_BYTES, &mut bytes) {
+                Ok(()) => Ok(bytes.split(|b| *b == b'\n').filter(|line| !line.is_empty()).map(Box::from).collect()),
+                Err(ReadError::Vanished) => Err(ReadError::Unsupported { what: "a task's kernel stack (CONFIG_STACKTRACE)" }),
+                // The same holds for all of them: proc_pid_stack(5).
+                Err(ReadError::Denied { .. }) => {
+                    return Err(ReadError::Unavailable {
+                        what: "the kernel stack",
+                        why: "the kernel shows it to root alone (CAP_SYS_ADMIN): run concmon as root".to_owned(),
+                    });
+                }
+                Err(other) => Err(other),
+            };
+            stacks.push(StackDetail { tid, comm: stat.comm, frames: frames.map_err(|error| reason(&error)) });
+        }
+        Ok(stacks)
+    }
+
+    fn pieces(&self, pid: i32, leaf: &str, divider: u8, cut: &mut Cut) -> Result<Vec<Box<[u8]>>, ReadError> {
         let mut bytes = Vec::new();
         self.fs.read_all(&RelPath::process(pid, leaf), MOST_BYTES, &mut bytes)?;
+        if bytes.len() == MOST_BYTES {
+            // The last one is not whole.
+            bytes.truncate(bytes.iter().rposition(|b| *b == divider).unwrap_or(0));
+            *cut = Some(format!("more follows that is not read: only the first {} KiB are", MOST_BYTES / 1024).into());
+        }
         Ok(bytes.split(|b| *b == divider).filter(|piece| !piece.is_empty()).map(Box::from).collect())
+    }
+}
+
+/// What was left out.
+type Cut = Option<Box<str>>;
+
+/// Leaves out what is more than `most`, and says how many that are.
+fn shorten(of: &mut Vec<i32>, most: usize, what: &str, cut: &mut Cut) {
+    if of.len() > most {
+        *cut = Some(format!("{} more {what} are there that are not read", of.len() - most).into());
+        of.truncate(most);
     }
 }
 
@@ -157,63 +209,9 @@ pub(super) fn reason(error: &ReadError) -> String {
     }
 }
 
-fn socket_inode(target: &[u8]) -> Option<u64> {
-    std::str::from_utf8(target).ok()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
-}
-
-/// A line of `/proc/net/tcp` and its kin (proc_pid_net(5)): inode, and both ends in words.
-fn socket_line(line: &[u8], name: &str) -> Option<(u64, Box<str>)> {
-    let mut fields = std::str::from_utf8(line).ok()?.split_ascii_whitespace();
-    let (local, peer, state) = (end(fields.nth(1)?)?, end(fields.next()?)?, fields.next()?);
-    let inode = fields.nth(5)?.parse().ok()?;
-    let state = match (name, state) {
-        ("udp", _) => "",
-        (_, "01") => " established",
-        (_, "06") => " time-wait",
-        (_, "08") => " close-wait",
-        (_, "0A") => " listening",
-        _ => " changing",
-    };
-    let peer = if peer.port() == 0 && peer.ip().is_unspecified() { String::new() } else { format!(" to {peer}") };
-    Some((inode, format!("{name} {local}{peer}{state}").into()))
-}
-
-/// `0100007F:1F90`: words of the address as this machine stores them in memory, the port as a plain number.
-fn end(text: &str) -> Option<SocketAddr> {
-    let (address, port) = text.split_once(':')?;
-    let port = u16::from_str_radix(port, 16).ok()?;
-    let word = |at: usize| u32::from_str_radix(address.get(at * 8..at * 8 + 8)?, 16).ok().map(u32::to_ne_bytes);
-    let ip = match address.len() {
-        8 => IpAddr::from(Ipv4Addr::from(word(0)?)),
-        32 => {
-            let mut all = [0u8; 16];
-            for (at, part) in all.chunks_exact_mut(4).enumerate() {
-                part.copy_from_slice(&word(at)?);
-            }
-            IpAddr::from(Ipv6Addr::from(all))
-        }
-        _ => return None,
-    };
-    Some(SocketAddr::new(ip, port))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    #[cfg(target_endian = "little")]
-    fn sockets_are_read_with_both_ends() {
-        let line = b"   1: 0100007F:1F90 0200007F:C001 01 00000000:00000000 00:00000000 00000000  1000        0 4242 1 0";
-        assert_eq!(socket_line(line, "tcp").unwrap(), (4242, "tcp 127.0.0.1:8080 to 127.0.0.2:49153 established".into()));
-        let six = b" 0: 00000000000000000000000001000000:0050 00000000000000000000000000000000:0000 0A 0:0 0:0 0 0 0 7 1";
-        assert_eq!(socket_line(six, "tcp").unwrap(), (7, "tcp [::1]:80 listening".into()));
-        for bad in
-            [&b""[..], b"1: x y z", b" 0: 0:0 0:0 0A", b"\xff\xfe", b" 0: \xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9:0 0:0 0 0 0 0 0 0 7"]
-        {
-            assert_eq!(socket_line(bad, "tcp"), None);
-        }
-    }
 
     #[test]
     fn a_real_process_is_read_part_by_part() {

@@ -45,3 +45,11 @@ pub enum ReadError {
         source: std::io::Error,
     },
 }
+
+impl ReadError {
+    /// Whether the kernel refused, as opposed to having nothing to tell.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Denied { .. })
+    }
+}

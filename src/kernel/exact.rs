@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::error::ReadError;
 use super::parse::io::Io;
 use super::parse::smaps::SmapsRollup;
 use super::parse::statm::Statm;
@@ -166,7 +167,9 @@ fn read_exact(fs: &ProcFs, process: &mut ProcessSample, needs: Needs, page_bytes
         process.swap_bytes = status.swap_bytes.or(process.swap_bytes);
     }
     if needs.contains(Needs::IO) {
-        let io = fs.read_once(&RelPath::process(pid, "io"), &mut buffer).map(Io::parse).unwrap_or_default();
+        let io = fs.read_once(&RelPath::process(pid, "io"), &mut buffer).map(Io::parse);
+        exact.denied.io = io.as_ref().is_err_and(ReadError::is_denied);
+        let io = io.unwrap_or_default();
         (exact.read_bytes, exact.write_bytes) = (io.read_bytes, io.write_bytes);
     }
     if needs.contains(Needs::WCHAN) {
@@ -181,14 +184,18 @@ fn read_exact(fs: &ProcFs, process: &mut ProcessSample, needs: Needs, page_bytes
         exact.oom_score = score.ok().and_then(|bytes| unsigned(bytes.trim_ascii())).and_then(|score| u32::try_from(score).ok());
     }
     if needs.contains(Needs::FDS) {
-        exact.fds = fs.count_fds(pid).ok();
+        let fds = fs.count_fds(pid);
+        exact.denied.fds = fds.as_ref().is_err_and(ReadError::is_denied);
+        exact.fds = fds.ok();
     }
     if needs.contains(Needs::SMAPS) && has_memory {
         exact.too_large_for_smaps =
             !needs.contains(Needs::SMAPS_ANY_SIZE) && process.rss_bytes.is_none_or(|rss| rss > SMAPS_LIMIT_BYTES);
         if !exact.too_large_for_smaps {
             let path = RelPath::process(pid, "smaps_rollup");
-            let rollup = fs.read_once(&path, &mut buffer).map(SmapsRollup::parse).unwrap_or_default();
+            let rollup = fs.read_once(&path, &mut buffer).map(SmapsRollup::parse);
+            exact.denied.smaps = rollup.as_ref().is_err_and(ReadError::is_denied);
+            let rollup = rollup.unwrap_or_default();
             exact.pss_bytes = rollup.pss_bytes;
             exact.uss_bytes = rollup.uss_bytes();
             exact.private_dirty_bytes = rollup.private_dirty_bytes;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::error::ReadError;
 use super::parse::cgroup;
 use super::proc_fs::{ProcFs, RelPath};
 use super::source::Needs;
@@ -84,9 +85,12 @@ impl IdentityReader {
         }
         known.tried |= missing;
         if missing.contains(Needs::EXE) && !subject.kernel_thread && !subject.over {
-            let exe = fs.read_link(&RelPath::process(subject.pid, "exe")).ok();
-            if known.identity.exe != exe {
-                Arc::make_mut(&mut known.identity).exe = exe;
+            let exe = fs.read_link(&RelPath::process(subject.pid, "exe"));
+            let denied = exe.as_ref().is_err_and(ReadError::is_denied);
+            let exe = exe.ok();
+            if known.identity.exe != exe || known.identity.exe_denied != denied {
+                let identity = Arc::make_mut(&mut known.identity);
+                (identity.exe, identity.exe_denied) = (exe, denied);
             }
         }
         if missing.contains(Needs::CGROUP) {

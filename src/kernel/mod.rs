@@ -15,6 +15,7 @@ pub mod parse;
 mod proc_fs;
 pub mod proc_source;
 mod signals;
+mod sockets;
 pub mod source;
 mod system;
 mod users;

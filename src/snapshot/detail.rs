@@ -21,6 +21,8 @@ pub enum DetailPart {
     Limits,
     /// Control group and namespaces.
     Groups,
+    /// The kernel functions that its sleeping tasks are in.
+    Stacks,
     /// What its children still share with it, page by page.
     CopyOnWrite,
     /// Nothing that the samples do not tell.
@@ -38,6 +40,20 @@ pub struct Detail {
     pub taken_ns: u64,
     /// What was read; bytes are the process's own and are sanitised by whoever draws them.
     pub content: Result<DetailContent, String>,
+    /// What of it was left out because there is too much, in words; `None` if it is whole.
+    pub cut: Option<Box<str>>,
+    /// How long the reading took, nanoseconds.
+    pub took_ns: u64,
+    /// Whether it could not be read because the process is gone: an earlier reading stays then.
+    pub gone: bool,
+}
+
+impl Detail {
+    /// A reading that is whole and took no time to speak of.
+    #[must_use]
+    pub fn new(key: ProcKey, part: DetailPart, taken_ns: u64, content: Result<DetailContent, String>) -> Self {
+        Self { key, part, taken_ns, content, cut: None, took_ns: 0, gone: false }
+    }
 }
 
 /// Bytes as the kernel gave them: the process's own choice, to be sanitised before they are drawn.
@@ -68,6 +84,8 @@ pub enum DetailContent {
         /// Name and target, e.g. `pid` and `pid:[4026531836]`.
         namespaces: Vec<(&'static str, OrWhy<RawBytes>)>,
     },
+    /// Ascending tid.
+    Stacks(Vec<StackDetail>),
     /// Its children, page by page.
     Ledger(Box<Ledger>),
     /// Nothing was to be read.
@@ -91,6 +109,17 @@ pub struct ThreadDetail {
     pub wait: Option<TaskWait>,
 }
 
+/// One task's kernel stack.
+#[derive(Debug, Clone)]
+pub struct StackDetail {
+    /// Its id.
+    pub tid: i32,
+    /// Its name.
+    pub comm: Comm,
+    /// Lines of `/proc/PID/task/TID/stack`, innermost first; none for a task that runs in user space.
+    pub frames: OrWhy<Vec<RawBytes>>,
+}
+
 /// One descriptor.
 #[derive(Debug, Clone)]
 pub struct FileDetail {
@@ -98,6 +127,6 @@ pub struct FileDetail {
     pub fd: i32,
     /// Where it leads, or why that is not known.
     pub target: Result<Box<[u8]>, String>,
-    /// Of a TCP or UDP socket: its two ends and its state.
+    /// Of a TCP, UDP or Unix socket: its two ends and its state, as far as they are known.
     pub socket: Option<Box<str>>,
 }

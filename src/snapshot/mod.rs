@@ -13,11 +13,11 @@ mod wait;
 
 use std::sync::Arc;
 
-pub use detail::{Detail, DetailContent, DetailPart, FileDetail, OrWhy, RawBytes, ThreadDetail};
+pub use detail::{Detail, DetailContent, DetailPart, FileDetail, OrWhy, RawBytes, StackDetail, ThreadDetail};
 pub use event::{EventKind, ExitStatus, LifecycleEvent};
 pub use host::{CpuTimes, HostSample, MemorySample, Pressure, PressureSample};
 pub use ledger::{Ledger, LedgerChild, LedgerMapping, LedgerReading, PageCounts};
-pub use process::{Exact, Identity, ProcKey, ProcessSample, TaskKey, TaskSample};
+pub use process::{Denied, Exact, Identity, ProcKey, ProcessSample, TaskKey, TaskSample};
 pub use report::{EventTier, SourceReport, Tier};
 pub use state::{Comm, State};
 pub use wait::{Direction, Endpoint, Syscall, TaskWait, WaitReason};

@@ -30,6 +30,8 @@ pub struct Identity {
     pub cmdline: Option<Box<[u8]>>,
     /// Target of `/proc/PID/exe`, if it may be read (own processes, or privileged).
     pub exe: Option<Box<[u8]>>,
+    /// Whether the kernel refused to tell `exe`.
+    pub exe_denied: bool,
     /// Effective user id (owner of `/proc/PID`).
     pub uid: Option<u32>,
     /// User name for `uid`, or its number in digits.
@@ -165,6 +167,8 @@ pub struct Exact {
     pub write_bytes: Option<u64>,
     /// Open descriptors.
     pub fds: Option<u32>,
+    /// What of all this the kernel refused to tell.
+    pub denied: Denied,
     /// Kernel function it sleeps in (`/proc/PID/wchan`), if readable and not `0`.
     pub wchan: Option<Box<str>>,
     /// CPUs its leader may run on, as the kernel lists them (`0-3,8`).
@@ -173,6 +177,17 @@ pub struct Exact {
     pub oom_score: Option<u32>,
     /// What its sleeping tasks wait for, ascending tid; a task that ran has none. `None` if not asked for.
     pub waits: Option<Box<[TaskWait]>>,
+}
+
+/// What the kernel tells only to root and to who may trace the process (ptrace(2), `PTRACE_MODE_READ_FSCREDS`), and did not tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Denied {
+    /// `smaps_rollup`: PSS, USS, private dirty pages.
+    pub smaps: bool,
+    /// `io`: bytes from and to storage.
+    pub io: bool,
+    /// `fd`: open descriptors.
+    pub fds: bool,
 }
 
 impl Exact {

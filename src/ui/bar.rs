@@ -12,6 +12,7 @@ use crate::text::{Charset, sanitize_str, width};
 use super::layout::input_label;
 use super::pen::Pen;
 use super::theme::Theme;
+use super::typed;
 
 /// A labelled key of the bar and its cells.
 pub struct Button {
@@ -27,8 +28,8 @@ fn labelled(app: &App) -> impl Iterator<Item = &'static Action> {
     ACTIONS.iter().filter(move |a| !a.bar.is_empty() && (a.context == here || a.context == Context::Everywhere))
 }
 
-fn label(action: &Action, wide: bool) -> (String, String) {
-    let key = action.keys.first().map(ToString::to_string).unwrap_or_default();
+fn label(app: &App, action: &Action, wide: bool) -> (String, String) {
+    let key = app.options.keys.keys(action).first().map(ToString::to_string).unwrap_or_default();
     let label = action.bar;
     (key, if wide { format!("{label} ") } else { label.to_owned() })
 }
@@ -45,7 +46,7 @@ pub fn buttons(app: &App, area: Rect) -> Vec<(Button, &'static Action)> {
     let mut x = area.x;
     let mut out = Vec::new();
     for action in actions {
-        let (key, text) = label(action, wide);
+        let (key, text) = label(app, action, wide);
         let width = u16::try_from(key.len() + text.len() + 1).unwrap_or(10);
         if x + width > area.right() {
             break;
@@ -84,7 +85,7 @@ pub fn draw(app: &App, theme: &Theme, line: Rect, bar: Rect, buffer: &mut Buffer
     let wide = bar.width >= 110;
     let mut pen = Pen::new(buffer, bar, 0);
     for (button, action) in buttons(app, bar) {
-        let (key, text) = label(action, wide);
+        let (key, text) = label(app, action, wide);
         let off = action.changes && app.options.readonly;
         pen.to(button.x)
             .put(&key, theme.head.patch(theme.key))
@@ -92,22 +93,15 @@ pub fn draw(app: &App, theme: &Theme, line: Rect, bar: Rect, buffer: &mut Buffer
     }
 }
 
-/// What is typed, from as far right as fits; for a filter a line below it with a caret under the mistake, or with how it may go on.
+/// What is typed; for a filter a line below it with a caret under the mistake, or with how it may go on.
 fn draw_input(app: &App, input: &Input, theme: &Theme, line: Rect, buffer: &mut Buffer) {
     let charset = Charset::from_unicode(app.options.unicode);
     let mut pen = Pen::new(buffer, line, 0);
     pen.put(" ", theme.text).put(input_label(input.kind), theme.accent).put(": ", theme.accent);
     let start = pen.x();
-    let room = usize::from(pen.left()).saturating_sub(2).max(1);
-    let typed: Vec<char> = input.text.chars().collect();
-    let mut first = 0;
-    while first < typed.len() && width(&shown(&typed[first..], charset)) > room {
-        first += 1;
-    }
-    let wrong_from = input.error.as_ref().map_or(typed.len(), |(column, _)| *column).clamp(first, typed.len());
-    pen.put(&shown(&typed[first..wrong_from], charset), theme.strong);
-    let caret = pen.x();
-    pen.put(&shown(&typed[wrong_from..], charset), theme.bad).put("_", theme.accent);
+    let room = pen.left().saturating_sub(2).max(1);
+    let wrong_from = input.error.as_ref().map(|(column, _)| *column);
+    let caret = typed::draw(&mut pen, &input.line, wrong_from, room, charset, theme);
     if line.height < 2 {
         if let Some((_, message)) = &input.error {
             pen.put("  ", theme.text).put(&sanitize_str(message, charset), theme.bad);
@@ -140,9 +134,4 @@ fn pointed(pen: &mut Pen<'_>, caret: u16, message: &str, line: Rect, theme: &The
     } else {
         pen.to(caret - cells - 1).put(message, theme.bad).put(" ^", theme.bad);
     }
-}
-
-fn shown(chars: &[char], charset: Charset) -> String {
-    let text: String = chars.iter().collect();
-    sanitize_str(&text, charset).into_owned()
 }

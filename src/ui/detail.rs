@@ -3,10 +3,11 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::widgets::{Clear, Widget};
+use unicode_segmentation::UnicodeSegmentation as _;
 
 use crate::app::App;
 use crate::app::detail::{DetailPane, Tab, in_bytes};
-use crate::text::{Charset, sanitize, truncate};
+use crate::text::{Charset, sanitize, truncate, width};
 
 use super::layout::Layout;
 use super::pen::Pen;
@@ -27,9 +28,9 @@ pub fn draw(app: &App, pane: &DetailPane, theme: &Theme, area: Rect, buffer: &mu
         .put("  ", theme.text)
         .put(&pane.standing(), style);
     let mut pen = Pen::new(buffer, area, 1);
-    for (tab, digit) in Tab::ALL.into_iter().zip(1..) {
+    for (index, tab) in Tab::ALL.into_iter().enumerate() {
         let style = if tab == pane.tab { theme.selected } else { theme.dim };
-        pen.put(&format!(" {digit}"), theme.key).put(tab.title(), style);
+        pen.put(&tab_key(index), theme.key).put(tab.title(), style);
     }
     let body = Rect { y: area.y.saturating_add(3), height: area.height.saturating_sub(4), ..area };
     if pane.tab == Tab::Graphs {
@@ -38,7 +39,8 @@ pub fn draw(app: &App, pane: &DetailPane, theme: &Theme, area: Rect, buffer: &mu
         let lines = pane.lines(app.model.as_deref(), charset);
         let scroll = pane.scroll.min(lines.len().saturating_sub(usize::from(body.height)));
         for (line, text) in (0..body.height).zip(lines.iter().skip(scroll)) {
-            let text = truncate(text, usize::from(body.width.saturating_sub(1)), charset);
+            let moved: String = text.graphemes(true).skip(pane.sideways).collect();
+            let text = truncate(&moved, usize::from(body.width.saturating_sub(1)), charset);
             Pen::new(buffer, body, line).put(" ", theme.text).put(&text, theme.text);
         }
     }
@@ -46,12 +48,30 @@ pub fn draw(app: &App, pane: &DetailPane, theme: &Theme, area: Rect, buffer: &mu
     Pen::new(buffer, foot, 0)
         .put(" Tab", theme.key)
         .put(" next page  ", theme.dim)
-        .put("Up Down", theme.key)
+        .put("arrows", theme.key)
         .put(" scroll  ", theme.dim)
+        .put("y", theme.key)
+        .put(" copy  ", theme.dim)
         .put("m", theme.key)
         .put(" mappings  ", theme.dim)
         .put("Esc", theme.key)
         .put(" back to the table", theme.dim);
+}
+
+fn tab_key(index: usize) -> String {
+    format!(" {}", index + 1)
+}
+
+/// The page whose tab is at a cell.
+#[must_use]
+pub fn tab_at(app: &App, area: Rect, x: u16, y: u16) -> Option<usize> {
+    let mut right = area.x;
+    let line = Layout::new(app, area).header.bottom() + 1;
+    Tab::ALL.into_iter().enumerate().filter(|_| y == line).find_map(|(index, tab)| {
+        let left = right;
+        right += u16::try_from(width(&tab_key(index)) + width(tab.title())).unwrap_or(0);
+        (left..right).contains(&x).then_some(index)
+    })
 }
 
 fn graphs(app: &App, pane: &DetailPane, theme: &Theme, body: Rect, buffer: &mut Buffer) {
@@ -77,4 +97,51 @@ fn graphs(app: &App, pane: &DetailPane, theme: &Theme, body: Rect, buffer: &mut 
         pen.graph(cells, shares.iter(), unicode, theme.text);
     }
     Pen::new(buffer, body, 9).put(" Each against its highest since this pane was opened; the newest is at the right.", theme.dim);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::app::key::{Code, Key};
+    use crate::app::layer::Layer;
+    use crate::app::msg::{Msg, Pointed};
+    use crate::app::options::Options;
+    use crate::config::ColorDepth;
+    use crate::derive::{Deriver, test_process, test_snapshot};
+
+    fn pane(app: &App) -> &DetailPane {
+        match &app.layer {
+            Some(Layer::Detail(pane)) => pane,
+            other => panic!("no pane but {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_click_on_a_tab_turns_to_the_page_whose_name_is_there() {
+        let area = Rect::new(0, 0, 80, 24);
+        let mut app = App::new(Options::default());
+        app.update(Msg::Sample(Arc::new(Deriver::new(0).step(test_snapshot(1, vec![test_process(7, 1, 5)])))));
+        app.update(Msg::Key(Key::plain(Code::Enter)));
+        let mut buffer = Buffer::empty(area);
+        let theme = Theme::named("default", ColorDepth::True).unwrap();
+        draw(&app, pane(&app), &theme, area, &mut buffer);
+        let line_of = |y: u16| (0..80).map(|x| buffer[(x, y)].symbol()).collect::<String>();
+        let y = (0..24).find(|y| line_of(*y).contains("1Threads")).unwrap();
+        for (index, tab) in Tab::ALL.into_iter().enumerate() {
+            let x = u16::try_from(line_of(y).find(tab.title()).unwrap()).unwrap();
+            assert_eq!(tab_at(&app, area, x, y), Some(index), "{}", tab.title());
+        }
+        assert_eq!((tab_at(&app, area, 79, y), tab_at(&app, area, 3, y + 1)), (None, None));
+        app.update(Msg::Pointed(Pointed::Tab(5)));
+        assert_eq!(pane(&app).tab, Tab::Groups);
+        app.update(Msg::Key(Key::plain(Code::Right)));
+        assert_eq!((pane(&app).sideways, pane(&app).tab), (8, Tab::Groups));
+        // The wheel scrolls the page.
+        app.update(Msg::Key(Key::char('7')));
+        assert_eq!(pane(&app).sideways, 0);
+        app.update(Msg::Pointed(Pointed::Wheel(1)));
+        assert_eq!(pane(&app).scroll, 1);
+    }
 }

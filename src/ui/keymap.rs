@@ -9,6 +9,7 @@ use crate::app::layer::Layer;
 use crate::app::msg::{Msg, Pointed};
 
 use super::bar;
+use super::detail;
 use super::layers;
 use super::layout::Layout;
 use super::setup;
@@ -18,6 +19,7 @@ use super::setup;
 pub fn message(event: &Event, app: &App, area: Rect) -> Option<Msg> {
     match event {
         Event::Key(key) if key.kind != KeyEventKind::Release => self::key(key).map(Msg::Key),
+        Event::Paste(text) => Some(Msg::Paste(text.clone())),
         Event::Resize(width, height) => Some(Msg::Resized { width: *width, height: *height }),
         Event::Mouse(mouse) => match mouse.kind {
             MouseEventKind::ScrollUp => Some(Msg::Pointed(Pointed::Wheel(-1))),
@@ -36,11 +38,19 @@ fn click(app: &App, area: Rect, x: u16, y: u16) -> Option<Msg> {
         let line = (y.checked_sub(list.y)?).saturating_add(u16::try_from(first).ok()?);
         return list.contains((x, y).into()).then_some(Msg::Pointed(Pointed::ListLine(line)));
     }
+    if matches!(app.layer, Some(Layer::Ledger(_))) {
+        // As large as the screen, too; it is worked by keys.
+        return None;
+    }
     let dialog = layers::list_area(app, area);
     if dialog.is_none() && layout.bar.contains((x, y).into()) {
         let hit = bar::buttons(app, layout.bar).into_iter().find(|(b, _)| x >= b.x && x < b.x + b.width)?;
         // As a key, so that --readonly holds for clicks too.
-        return hit.1.keys.first().map(|key| Msg::Key(*key));
+        return app.options.keys.keys(hit.1).first().map(|key| Msg::Key(*key));
+    }
+    if matches!(app.layer, Some(Layer::Detail(_))) {
+        // It is as large as the screen: there is no outside, and only its tabs take clicks.
+        return detail::tab_at(app, area, x, y).map(|page| Msg::Pointed(Pointed::Tab(page)));
     }
     layout.point(app, x, y, dialog).map(Msg::Pointed)
 }
@@ -65,5 +75,6 @@ fn key(event: &KeyEvent) -> Option<Key> {
         KeyCode::F(n) => Code::F(n),
         _ => return None,
     };
-    Some(Key { code, ctrl: event.modifiers.contains(KeyModifiers::CONTROL) })
+    let held = |modifier| event.modifiers.contains(modifier);
+    Some(Key { code, ctrl: held(KeyModifiers::CONTROL), alt: held(KeyModifiers::ALT) })
 }

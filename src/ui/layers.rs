@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::app::actions::{ACTIONS, Context};
 use crate::app::lab_view::output_lines;
 use crate::app::layer::{Layer, Menu, MenuKind, SignalDialog};
+use crate::app::presets::Preset;
 use crate::columns::COLUMNS;
 use crate::diagnose::DIAGNOSES;
 use crate::lab::catalog::SYSTEMS;
@@ -16,11 +17,12 @@ use crate::text::{self, Charset};
 use super::lab::wrap;
 use super::pen::Pen;
 use super::theme::Theme;
+use super::typed;
 
 /// Draws the open dialog; the list in it that takes clicks, if it has one.
 pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     match &app.layer {
-        Some(Layer::Help { scroll }) => texts(app, "Help", &help(), *scroll, theme, area, buffer),
+        Some(Layer::Help { scroll }) => texts(app, "Help", &help(app.options.keys), *scroll, theme, area, buffer),
         Some(Layer::Explain { title, lines, scroll }) => texts(app, title, lines, *scroll, theme, area, buffer),
         Some(Layer::Diagnoses { scroll }) => texts(app, "Diagnoses", &diagnoses(app), *scroll, theme, area, buffer),
         Some(Layer::Output { scroll }) => output(app, *scroll, theme, area, buffer),
@@ -30,31 +32,48 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         Some(Layer::Signal(dialog)) => signal(app, dialog, theme, area, buffer),
         Some(Layer::Menu(menu)) => draw_menu(app, menu, theme, area, buffer),
         Some(Layer::QuickLaunch) => quick(app, theme, area, buffer),
+        Some(Layer::Palette(palette)) => super::palette::draw(app, palette, theme, area, buffer),
         Some(Layer::Input(_)) | None => {}
     }
 }
 
-/// The list of the open dialog, for the mouse; `None` if no dialog is open.
+/// The list of the open dialog, for the mouse.
+#[derive(Debug, Clone, Copy)]
+pub struct ListArea {
+    /// Its lines.
+    pub lines: Rect,
+    /// Index of the entry on the first of them.
+    pub first: usize,
+}
+
+/// The list of the open dialog; `None` if no dialog is open.
 #[must_use]
-pub fn list_area(app: &App, area: Rect) -> Option<Rect> {
+pub fn list_area(app: &App, area: Rect) -> Option<ListArea> {
+    let of = |lines: Rect, cursor| ListArea { lines, first: scroll_of(cursor, lines.height) };
     match app.layer.as_ref()? {
-        Layer::Signal(dialog) => Some(signal_list(dialog, area)),
-        Layer::Menu(menu) => Some(inside(menu_area(menu, area))),
+        Layer::Signal(dialog) => Some(of(signal_list(dialog, area), dialog.cursor)),
+        Layer::Menu(menu) => Some(of(inside(menu_area(menu, area)), menu.cursor)),
+        Layer::Palette(palette) => Some(of(super::palette::list(area), palette.cursor)),
         Layer::Input(_) => None,
-        _ => Some(Rect { width: 0, height: 0, ..area }),
+        _ => Some(of(Rect { width: 0, height: 0, ..area }, 0)),
     }
 }
 
-fn centered(area: Rect, width: u16, height: u16) -> Rect {
+/// First entry shown of a list of `height` lines: as far down as the cursor needs.
+pub(super) fn scroll_of(cursor: usize, height: u16) -> usize {
+    (cursor + 1).saturating_sub(usize::from(height))
+}
+
+pub(super) fn centered(area: Rect, width: u16, height: u16) -> Rect {
     let (width, height) = (width.min(area.width), height.min(area.height));
     Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height }
 }
 
-fn inside(r: Rect) -> Rect {
+pub(super) fn inside(r: Rect) -> Rect {
     Rect { x: r.x + 1, y: r.y + 1, width: r.width.saturating_sub(2), height: r.height.saturating_sub(2) }
 }
 
-fn frame(app: &App, title: &str, theme: &Theme, area: Rect, buffer: &mut Buffer) -> Rect {
+pub(super) fn frame(app: &App, title: &str, theme: &Theme, area: Rect, buffer: &mut Buffer) -> Rect {
     Clear.render(area, buffer);
     if app.options.unicode {
         Block::bordered()
@@ -155,7 +174,7 @@ pub fn diagnoses(app: &App) -> Vec<String> {
 
 /// Help from the table of actions and the registry of columns.
 #[must_use]
-pub fn help() -> Vec<String> {
+pub fn help(preset: Preset) -> Vec<String> {
     let mut lines = Vec::new();
     for context in [Context::Table, Context::Everywhere, Context::Lab, Context::Events] {
         let actions: Vec<_> = ACTIONS.iter().filter(|a| a.context == context).collect();
@@ -164,8 +183,7 @@ pub fn help() -> Vec<String> {
         }
         lines.push(context.title().to_owned());
         for a in actions {
-            let keys: Vec<String> = a.keys.iter().map(ToString::to_string).collect();
-            lines.push(format!("  {:16} {}", keys.join(" "), a.help));
+            lines.push(format!("  {:16} {}", preset.words(a), a.help));
         }
         lines.push(String::new());
     }
@@ -236,13 +254,16 @@ fn signal(app: &App, dialog: &SignalDialog, theme: &Theme, area: Rect, buffer: &
     let willing = dialog.willing().count();
     let text = format!(" to {willing} of {} frozen targets, whatever the table does meanwhile", targets.len());
     Pen::new(buffer, body, at).put(&text, theme.dim);
-    Pen::new(buffer, body, at + 1).put(" find: ", theme.dim).put(&dialog.query, theme.strong).put("_", theme.accent);
+    let mut pen = Pen::new(buffer, body, at + 1);
+    pen.put(" find: ", theme.dim);
+    let room = pen.left().saturating_sub(1);
+    typed::draw(&mut pen, &dialog.query, None, room, charset, theme);
     let list = signal_list(dialog, area);
     let matches = dialog.matches();
     if matches.is_empty() {
         Pen::new(buffer, list, 0).put(" no such signal", theme.warn);
     }
-    let scroll = (dialog.cursor + 1).saturating_sub(usize::from(list.height));
+    let scroll = scroll_of(dialog.cursor, list.height);
     for (line, s) in (0..list.height).zip(matches.iter().skip(scroll)) {
         let chosen = scroll + usize::from(line) == dialog.cursor;
         let style = if chosen { theme.selected } else { theme.text };
@@ -272,7 +293,7 @@ fn draw_menu(app: &App, menu: &Menu, theme: &Theme, area: Rect, buffer: &mut Buf
         MenuKind::User => "Show processes of",
     };
     let body = frame(app, title, theme, menu_area(menu, area), buffer);
-    let scroll = (menu.cursor + 1).saturating_sub(usize::from(body.height));
+    let scroll = scroll_of(menu.cursor, body.height);
     for (line, (i, (_, label))) in (0..body.height).zip(menu.entries.iter().enumerate().skip(scroll)) {
         let style = if i == menu.cursor { theme.selected } else { theme.text };
         let mut pen = Pen::new(buffer, body, line);

@@ -5,9 +5,11 @@ use ratatui::layout::Rect;
 use crate::app::App;
 use crate::app::layer::{InputKind, Layer};
 use crate::app::msg::Pointed;
-use crate::app::options::Screen;
+use crate::app::options::{Options, Screen};
 use crate::columns::Column;
 use crate::lab::catalog::SYSTEMS;
+
+use super::layers::ListArea;
 
 /// Cells before the first column: tag and lab marks.
 pub const GUTTER: u16 = 2;
@@ -88,10 +90,11 @@ impl Layout {
 
     /// What the mouse means at a cell; `dialog` is the list of the open dialog.
     #[must_use]
-    pub fn point(&self, app: &App, x: u16, y: u16, dialog: Option<Rect>) -> Option<Pointed> {
+    pub fn point(&self, app: &App, x: u16, y: u16, dialog: Option<ListArea>) -> Option<Pointed> {
         let inside = |r: Rect| r.contains((x, y).into());
         if let Some(list) = dialog {
-            return Some(if inside(list) { Pointed::ListLine(y - list.y) } else { Pointed::Outside });
+            let at = || u16::try_from(list.first).unwrap_or(u16::MAX).saturating_add(y - list.lines.y);
+            return Some(if inside(list.lines) { Pointed::ListLine(at()) } else { Pointed::Outside });
         }
         if inside(self.head) && app.screen == Screen::Processes {
             let at = self.slots.iter().position(|s| x >= s.x && x < s.x + s.width.max(1) + 1)?;
@@ -132,19 +135,23 @@ fn header_height(area: Rect, cpus: usize) -> u16 {
 
 /// The columns that fit: the least important step back until the command has room.
 fn slots(app: &App, width: u16) -> Vec<Slot> {
-    let mut shown: Vec<&'static Column> = app.options.columns.clone();
-    if !app.options.shows_threads() {
-        shown.retain(|c| c.id != "tid");
+    let mut shown = app.options.shown_columns();
+    if app.skipped > 0 {
+        let moving = |c: &&Column| !Options::stays(c);
+        let out: Vec<&str> = shown.iter().copied().filter(moving).take(app.skipped - 1).map(|c| c.id).collect();
+        shown.retain(|c| !out.contains(&c.id));
     }
     let fixed = |shown: &[&Column]| shown.iter().filter(|c| c.width > 0).map(|c| c.width + 1).sum::<u16>() + GUTTER;
     let least = if shown.iter().any(|c| c.width == 0) { MIN_COMMAND.min(width / 3) } else { 0 };
     while fixed(&shown) + least > width {
-        let Some(worst) =
-            shown.iter().enumerate().filter(|(_, c)| c.rank > 0 && c.id != app.options.sort.id).max_by_key(|(_, c)| c.rank)
-        else {
-            break;
+        let worst = if app.skipped > 0 {
+            // Scrolled: a window over the columns in their order.
+            shown.iter().rposition(|c| !Options::stays(c))
+        } else {
+            let others = shown.iter().enumerate().filter(|(_, c)| c.rank > 0 && c.id != app.options.sort.id);
+            others.max_by_key(|(_, c)| c.rank).map(|(at, _)| at)
         };
-        let at = worst.0;
+        let Some(at) = worst else { break };
         shown.remove(at);
     }
     let rest = width.saturating_sub(fixed(&shown));
@@ -194,5 +201,52 @@ pub fn input_label(kind: InputKind) -> &'static str {
         InputKind::Search => "Search",
         InputKind::Filter => "Filter",
         InputKind::EventFilter => "Only events with",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::key::{Code, Key};
+    use crate::app::msg::Msg;
+
+    fn shown(app: &mut App, width: u16) -> Vec<&'static str> {
+        let slots = Layout::new(app, Rect::new(0, 0, width, 24)).slots;
+        assert!(slots.iter().all(|s| s.x + s.width <= width), "within the screen");
+        app.visible_columns = slots.iter().map(|s| s.column).collect();
+        slots.iter().map(|s| s.column.id).collect()
+    }
+
+    #[test]
+    fn a_scroll_to_the_right_passes_every_column_and_then_the_command() {
+        let mut app = App::new(Options::default());
+        let first = shown(&mut app, 80);
+        assert!(first.len() < app.options.shown_columns().len(), "some do not fit: {first:?}");
+        let mut seen = first.clone();
+        let mut presses = 0;
+        while app.sideways == 0 {
+            app.update(Msg::Key(Key::plain(Code::Right)));
+            let now = shown(&mut app, 80);
+            assert!(now.starts_with(&["pid"]) && now.ends_with(&["command"]), "who it is stays: {now:?}");
+            seen.extend(now);
+            presses += 1;
+            assert!(presses < 40, "it comes to an end");
+        }
+        for column in app.options.shown_columns() {
+            assert!(seen.contains(&column.id), "{} was never seen", column.id);
+        }
+        for _ in 0..presses {
+            app.update(Msg::Key(Key::plain(Code::Left)));
+            shown(&mut app, 80);
+        }
+        assert_eq!((shown(&mut app, 80), app.skipped, app.sideways), (first, 0, 0), "and back");
+    }
+
+    #[test]
+    fn where_every_column_fits_only_the_command_moves() {
+        let mut app = App::new(Options::default());
+        shown(&mut app, 300);
+        app.update(Msg::Key(Key::plain(Code::Right)));
+        assert_eq!((app.skipped, app.sideways), (0, 8));
     }
 }

@@ -1,6 +1,7 @@
 //! Frames: [`view`] draws the application's state into a buffer; nothing here sorts, filters, computes or reads.
 
 mod bar;
+pub mod clipboard;
 mod detail;
 mod events;
 mod header;
@@ -9,11 +10,13 @@ mod lab;
 pub mod layers;
 pub mod layout;
 mod ledger;
+mod palette;
 mod pen;
 mod setup;
 mod table;
 pub mod terminal;
 pub mod theme;
+mod typed;
 
 use ratatui::Frame;
 use ratatui::buffer::Buffer;

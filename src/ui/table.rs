@@ -92,6 +92,10 @@ fn heads(app: &App, theme: &Theme, layout: &Layout, buffer: &mut Buffer) {
     }
     buffer.set_style(layout.head, theme.head);
     let mut pen = Pen::new(buffer, layout.head, 0);
+    if app.skipped > 1 {
+        // Columns are out of sight to the left.
+        pen.put(if app.options.unicode { "◂" } else { "<" }, theme.head_sorted);
+    }
     for slot in &layout.slots {
         let sorted = slot.column.id == app.options.sort.id;
         let style = if sorted { theme.head_sorted } else { theme.head };
@@ -212,7 +216,7 @@ impl RowPainter<'_> {
                 );
                 return;
             }
-            Value::Unknown(_) => self.scratch.push('-'),
+            Value::Unknown(why) => self.scratch.push_str(why.mark(usize::from(width))),
             other => format_into(self.scratch, other),
         }
         match slot.column.align {

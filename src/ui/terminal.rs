@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossterm::Command;
 use crossterm::cursor::{Hide, Show};
-use crossterm::event::{DisableMouseCapture, EnableMouseCapture};
+use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture};
 use crossterm::style::ResetColor;
 use crossterm::terminal::{EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 
@@ -145,6 +145,8 @@ fn entry_sequence(options: TerminalOptions) -> String {
     let mut out = String::new();
     add(&mut out, EnterAlternateScreen);
     add(&mut out, Hide);
+    // What is pasted must come as a text, not as keys: a line with a "k" and its end could send a signal.
+    add(&mut out, EnableBracketedPaste);
     if options.mouse {
         add(&mut out, EnableMouseCapture);
     }
@@ -157,6 +159,7 @@ fn exit_sequence() -> String {
     add(&mut out, EndSynchronizedUpdate);
     add(&mut out, ResetColor);
     add(&mut out, DisableMouseCapture);
+    add(&mut out, DisableBracketedPaste);
     add(&mut out, LeaveAlternateScreen);
     add(&mut out, Show);
     out
@@ -203,12 +206,13 @@ mod tests {
         screen.process(b"before");
         screen.process(entry_sequence(TerminalOptions { mouse: true }).as_bytes());
         assert!(screen.screen().alternate_screen() && screen.screen().hide_cursor());
+        assert!(screen.screen().bracketed_paste());
         assert_ne!(screen.screen().mouse_protocol_mode(), vt100::MouseProtocolMode::None);
         screen.process(b"\x1b[31mframe");
         for _ in 0..2 {
             screen.process(exit_sequence().as_bytes());
             let now = screen.screen();
-            assert!(!now.alternate_screen() && !now.hide_cursor());
+            assert!(!now.alternate_screen() && !now.hide_cursor() && !now.bracketed_paste());
             assert_eq!(now.mouse_protocol_mode(), vt100::MouseProtocolMode::None);
             assert_eq!(now.contents(), "before");
             assert_eq!(now.fgcolor(), vt100::Color::Default);

@@ -13,6 +13,8 @@ pub const DEADLINE: Duration = Duration::from_secs(30);
 /// What the reader thread has made of the bytes so far.
 struct Seen {
     parser: vt100::Parser,
+    /// The bytes themselves, for what a screen does not show.
+    bytes: Vec<u8>,
     /// The terminal's other side is closed: no more bytes will come.
     closed: bool,
     exit: Option<ExitStatus>,
@@ -57,7 +59,7 @@ impl Pty {
         drop(pair.slave);
 
         let parser = vt100::Parser::new(start.rows, start.columns, 0);
-        let seen = Arc::new((Mutex::new(Seen { parser, closed: false, exit: None }), Condvar::new()));
+        let seen = Arc::new((Mutex::new(Seen { parser, bytes: Vec::new(), closed: false, exit: None }), Condvar::new()));
         let mut reader = pair.master.try_clone_reader().expect("a reader");
         let writer = pair.master.take_writer().expect("a writer");
         let killer = child.clone_killer();
@@ -68,7 +70,10 @@ impl Pty {
             let mut buffer = [0; 16 * 1024];
             // EIO is how Linux says that the other side has closed.
             while let Ok(n @ 1..) = reader.read(&mut buffer) {
-                shared.0.lock().unwrap().parser.process(&buffer[..n]);
+                let mut seen = shared.0.lock().unwrap();
+                seen.parser.process(&buffer[..n]);
+                seen.bytes.extend_from_slice(&buffer[..n]);
+                drop(seen);
                 shared.1.notify_all();
             }
             shared.0.lock().unwrap().closed = true;
@@ -114,6 +119,16 @@ impl Pty {
     /// Waits until the text is somewhere on the screen.
     pub fn wait_text(&self, text: &str) {
         self.wait_until(&format!("{text:?} on the screen"), |screen| screen.contents().contains(text));
+    }
+
+    /// Waits until the program has written these bytes to its terminal.
+    pub fn wait_bytes(&self, what: &str, wanted: &[u8]) {
+        self.wait(what, |seen| seen.bytes.windows(wanted.len()).any(|w| w == wanted).then_some(()));
+    }
+
+    /// Whether the program has written these bytes so far.
+    pub fn has_written(&self, bytes: &[u8]) -> bool {
+        self.seen.0.lock().unwrap().bytes.windows(bytes.len()).any(|w| w == bytes)
     }
 
     /// Waits for the program's end and for the last of its output.
