@@ -135,6 +135,7 @@ fn lab() -> LabState {
             exited_ns: None,
             status: None,
             spans: Vec::new(),
+            memory: concmon::lab::run::Memory::default(),
         })
         .collect();
     run.costs = Costs {
