@@ -4,6 +4,7 @@
 //! along, `launcher` talks to the `helper` process that does the launching, `native` is what the run roots of this binary do.
 //! Nothing in here knows of `ui`, `app` or `engine`.
 
+pub mod batch;
 pub mod catalog;
 pub mod control;
 pub mod entry;
@@ -15,6 +16,7 @@ mod native;
 pub mod page;
 pub mod protocol;
 pub mod python;
+pub mod report;
 pub mod run;
 pub mod talk;
 pub mod waits;
