@@ -9,6 +9,7 @@ mod lab;
 pub mod layers;
 pub mod layout;
 mod pen;
+pub mod plot;
 mod table;
 pub mod terminal;
 pub mod theme;

@@ -135,8 +135,8 @@ pub fn advise(batch: &Batch, cell: usize) -> Vec<Advice> {
     if let Some(why) = failures.first() {
         out.push(Advice::Failed { runs: failures.len(), why: (*why).clone() });
     }
-    out.extend(noise(&points));
-    out.extend(contention(batch, cell, &points));
+    // Waiting is what noise does: said once.
+    out.extend(noise(&points).or_else(|| contention(batch, cell, &points)));
     if let Some(spread) = spread {
         out.extend(steadiness(&spread, &walls));
         let warm_up = batch.points.iter().filter(|p| p.cell == cell && p.warm_up && p.failed.is_none());

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::lab::catalog::RunSpec;
+use crate::lab::catalog::{self, RunSpec};
 use crate::lab::measure::{Batch, Measure, Spread, Unit, measure};
 
 use super::rows::{Comparison, Row};
@@ -38,6 +38,30 @@ impl Axis {
             Self::ParentMb => "creation",
             Self::Workers | Self::TaskMs => "wall",
         })
+    }
+
+    /// The runs of a sweep over this axis: `spec` at each of some usual settings, no more workers than `most_workers`. Empty if the axis
+    /// means nothing to its system.
+    #[must_use]
+    pub fn sweep(self, spec: &RunSpec, most_workers: u32) -> Vec<RunSpec> {
+        let Some(system) = catalog::find(&spec.system) else { return Vec::new() };
+        match self {
+            Self::Workers if system.params.workers.is_some() => {
+                let numbers = [1, 2, 4, 8, 16].into_iter().filter(|n| *n <= most_workers);
+                numbers.map(|workers| RunSpec { workers, ..spec.clone() }).collect()
+            }
+            Self::ParentMb if system.params.parent_mb => {
+                [0, 64, 256, 512, 1024].into_iter().map(|parent_mb| RunSpec { parent_mb, ..spec.clone() }).collect()
+            }
+            Self::TaskMs if spec.task.size().is_some() => {
+                // Work grows faster than its size for some tasks; each step is an eighth to eight times what the form says.
+                let sizes =
+                    [8, 4, 2].into_iter().map(|part| spec.size() / part).chain([1, 2, 4].map(|times| spec.size() * times));
+                let sizes: std::collections::BTreeSet<u32> = sizes.filter(|s| *s > 0).collect();
+                sizes.into_iter().map(|size| RunSpec { task_size: Some(size), ..spec.clone() }).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     fn setting(self, spec: &RunSpec) -> u32 {
@@ -99,6 +123,14 @@ pub fn axis(batch: &Batch) -> Option<Axis> {
         // The first of equals.
         .reduce(|a, b| if b.0 > a.0 { b } else { a })?;
     (most > 1).then_some(axis)
+}
+
+/// The measures whose curves answer what the batch has swept.
+#[must_use]
+pub fn swept(batch: &Batch) -> Vec<&'static Measure> {
+    let axis = axis(batch);
+    let more = if axis == Some(Axis::Workers) { measure("speed_up") } else { None };
+    axis.and_then(Axis::measure).into_iter().chain(more).collect()
 }
 
 /// The curves of a measure over what was swept; `None` if nothing was, or nothing is known yet.
@@ -169,6 +201,11 @@ pub struct Plot {
     pub y_labels: Vec<String>,
 }
 
+/// A place along an axis: whole from 100 on, three digits below.
+fn along(value: f64) -> String {
+    if value >= 100.0 { format!("{value:.0}") } else { show(value, Unit::Count) }
+}
+
 /// Values that differ by more than this are drawn on a logarithmic scale.
 const WIDE: f64 = 30.0;
 
@@ -219,7 +256,7 @@ impl Curves {
             title: format!("{}{}", measure.title, said(&y)),
             x_title: format!("{}{}", self.axis.title(), said(&x)),
             series: self.series.iter().map(place).collect(),
-            x_labels: x.labels(4, |v| show(v, Unit::Count)),
+            x_labels: x.labels(4, along),
             y_labels: y.labels(2, |v| show(v, measure.unit)),
         })
     }

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::lab::measure::{Batch, Better, MEASURES, Unit, measure};
+use crate::lab::measure::{Batch, Better, MEASURES, Unit};
 
-use super::curves::{axis, curves};
+use super::curves::{curves, swept};
 use super::rows::Comparison;
 
 /// Schema of the document; `assets/report/compare.schema.json` describes it.
@@ -22,9 +22,6 @@ pub fn document(batch: &Batch, comparison: &Comparison) -> Value {
             "about": m.about,
         })
     });
-    let of_axis = axis(batch).and_then(|a| a.measure());
-    let mut swept: Vec<_> = of_axis.into_iter().chain(measure("speed_up")).collect();
-    swept.dedup_by_key(|m| m.id);
     json!({
         "schema": SCHEMA,
         "complete": batch.complete(),
@@ -41,7 +38,7 @@ pub fn document(batch: &Batch, comparison: &Comparison) -> Value {
             }).collect();
             value
         }).collect::<Vec<_>>(),
-        "curves": swept.into_iter().filter_map(|m| curves(batch, comparison, m)).collect::<Vec<_>>(),
+        "curves": swept(batch).into_iter().filter_map(|m| curves(batch, comparison, m)).collect::<Vec<_>>(),
         "batch": batch,
     })
 }

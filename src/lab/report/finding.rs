@@ -3,7 +3,7 @@
 //! "Clearly" is: at least three repetitions, and middle halves (from the lower to the upper quartile) that do not overlap.
 
 use crate::lab::catalog;
-use crate::lab::measure::{Batch, MEASURES, Spread, Unit, measure};
+use crate::lab::measure::{Advice, Batch, MEASURES, Spread, Unit, measure};
 
 use super::curves::{Axis, Curves, Series, axis, curves};
 use super::rows::{Comparison, Row, compare_silently};
@@ -21,7 +21,10 @@ pub fn finding(batch: &Batch) -> Option<String> {
     if rows.rows.iter().any(|r| r.runs < REPETITIONS) {
         return None;
     }
+    // How much parallel work gains depends on the CPUs that others leave: on a noisy machine nothing is said about it.
+    let noisy = rows.rows.iter().any(|r| r.advice.iter().any(|a| matches!(a, Advice::NoisyMachine { .. })));
     match axis(batch) {
+        Some(Axis::TaskMs | Axis::Workers) | None if noisy => None,
         Some(axis @ Axis::TaskMs) => pays_from(&curves(batch, &rows, axis.measure()?)?, &rows),
         Some(axis @ Axis::ParentMb) => grows(&curves(batch, &rows, axis.measure()?)?),
         Some(Axis::Workers) => gains(&curves(batch, &rows, measure("speed_up")?)?),
@@ -132,7 +135,7 @@ fn gains(curves: &Curves) -> Option<String> {
         let (x, best) = series.points.iter().find(|p| !below(&p.1, best))?;
         let (last, _) = series.points.last()?;
         let one = series.points.first().map(|p| &p.1)?;
-        if best.q3 < 1.2 {
+        if series.points.iter().all(|p| p.1.q3 < 1.2) {
             said.push(format!("{} gains nothing from workers (at most {:.2}x)", series.label, best.median));
         } else if below(one, best) {
             let more = if x < last { ", and more do not help" } else { "" };

@@ -3,7 +3,7 @@
 use crate::lab::measure::{Batch, Better, MEASURES, measure};
 use crate::lab::page::{self, Bar, Bars, Block, Cell, Lines, Page, Table};
 
-use super::curves::{axis, curves};
+use super::curves::{curves, swept};
 use super::rows::{Comparison, Mark};
 use super::{document, show};
 
@@ -34,7 +34,7 @@ pub fn page(batch: &Batch, comparison: &Comparison) -> Page {
             ..Bars::default()
         }));
     }
-    for of in axis(batch).and_then(|a| a.measure()).into_iter().chain(measure("speed_up")) {
+    for of in swept(batch) {
         let Some(found) = curves(batch, comparison, of) else { continue };
         let to_ms = if of.id.ends_with("_ns") { 1e-6 } else { 1.0 };
         let series = found.series.iter().map(|s| (s.label.clone(), s.points.iter().map(|p| (p.0, p.1.median * to_ms)).collect()));
@@ -48,10 +48,7 @@ pub fn page(batch: &Batch, comparison: &Comparison) -> Page {
     blocks.push(Block::Heading("Figures".into()));
     blocks.push(Block::Text("The median, and after the sign half the distance of the quartiles. Green is the best of its column, and what cannot be told from it.".into()));
     blocks.push(Block::Table(table(comparison)));
-    for row in comparison.rows.iter().filter(|r| !r.advice.is_empty()) {
-        let words: Vec<String> = row.advice.iter().map(ToString::to_string).collect();
-        blocks.push(Block::Text(format!("{}: {}.", row.label, words.join("; "))));
-    }
+    blocks.extend(super::advice_lines(comparison).into_iter().map(|line| Block::Text(format!("{line}."))));
     let host = &batch.host;
     let langs: std::collections::BTreeSet<&str> = comparison.rows.iter().filter_map(|r| r.lang.as_deref()).collect();
     let known = |text: &Option<String>| text.clone().unwrap_or_else(|| "unknown".into());

@@ -159,7 +159,8 @@ fn label(batch: &Batch, spec: &RunSpec) -> String {
     {
         label += &format!(" {} workers", spec.workers);
     }
-    if varies(&|o| o.parent_mb == spec.parent_mb) {
+    let asked = batch.plan.cells.iter().any(|c| c.asked && c.spec == *spec);
+    if asked && varies(&|o| o.parent_mb == spec.parent_mb) {
         label += &format!(" {} MB", spec.parent_mb);
     }
     if varies(&|o| o.task == spec.task) {
@@ -184,6 +185,23 @@ fn label(batch: &Batch, spec: &RunSpec) -> String {
         label += &format!(" {}", python.file_name().unwrap_or(python.as_os_str()).to_string_lossy());
     }
     label
+}
+
+/// What a reader should know, each kind of advice once: said of the first row it holds for, with how many others there are.
+#[must_use]
+pub fn advice_lines(comparison: &Comparison) -> Vec<String> {
+    let all: Vec<(&Row, &Advice)> = comparison.rows.iter().flat_map(|r| r.advice.iter().map(move |a| (r, a))).collect();
+    let kind = |a: &Advice| std::mem::discriminant(a);
+    let mut lines = Vec::new();
+    for (at, (row, advice)) in all.iter().enumerate() {
+        if all[..at].iter().any(|(_, earlier)| kind(earlier) == kind(advice)) {
+            continue;
+        }
+        let others = all[at + 1..].iter().filter(|(_, later)| kind(later) == kind(advice)).count();
+        let others = if others == 0 { String::new() } else { format!(" (and {others} more, each in its way)") };
+        lines.push(format!("{}{others}: {advice}", row.label));
+    }
+    lines
 }
 
 /// What all rows share, in words.
