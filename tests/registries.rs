@@ -35,7 +35,7 @@ fn assert_sentence(of: &str, text: &str) {
 #[test]
 fn actions_are_sound() {
     assert_unique("action id", ACTIONS.iter().map(|a| a.id));
-    for context in [Context::Everywhere, Context::Table, Context::Lab, Context::Events] {
+    for context in [Context::Everywhere, Context::Table, Context::Lab, Context::Events, Context::Compare] {
         let names: Vec<String> =
             ACTIONS.iter().filter(|a| a.context == context).flat_map(|a| a.keys).map(ToString::to_string).collect();
         assert_unique(context.title(), names.iter().map(String::as_str));

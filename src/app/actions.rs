@@ -1,5 +1,6 @@
 //! The one table of actions: keys, help and the README's key table come from it; `update` has an arm per [`Command`].
 
+use super::compare::CompareKey;
 use super::key::{Code, Key};
 use super::msg::Command;
 use super::options::Screen;
@@ -15,6 +16,8 @@ pub enum Context {
     Lab,
     /// On the events' screen.
     Events,
+    /// On the Compare screen.
+    Compare,
 }
 
 impl Context {
@@ -26,6 +29,7 @@ impl Context {
             Self::Table => "Processes",
             Self::Lab => "Lab",
             Self::Events => "Events",
+            Self::Compare => "Compare",
         }
     }
 }
@@ -64,7 +68,7 @@ const fn changing(action: Action) -> Action {
     Action { changes: true, ..action }
 }
 
-use Context::{Everywhere, Lab, Table};
+use Context::{Compare, Everywhere, Lab, Table};
 
 const fn c(ch: char) -> Key {
     Key::char(ch)
@@ -136,6 +140,14 @@ pub const ACTIONS: &[Action] = &[
     action("screen-processes", &[c('1')], Everywhere, "", "the table of processes", Command::Go(Screen::Processes)),
     action("screen-lab", &[c('2')], Everywhere, "", "the lab: systems, parameters, runs", Command::Go(Screen::Lab)),
     action("screen-events", &[c('3')], Everywhere, "", "events: every birth, exec and death", Command::Go(Screen::Events)),
+    action(
+        "screen-compare",
+        &[c('4')],
+        Everywhere,
+        "",
+        "compare: what systems of the lab cost, side by side",
+        Command::Go(Screen::Compare),
+    ),
     action("redraw", &[Key::ctrl('l')], Everywhere, "", "draw the screen anew", Command::Redraw),
     action("suspend", &[Key::ctrl('z')], Everywhere, "", "to the shell; fg comes back", Command::Suspend),
     action("pause", &[c('Z')], Everywhere, "", "freeze the picture, and go on", Command::Pause),
@@ -186,6 +198,54 @@ pub const ACTIONS: &[Action] = &[
     action("lab-next-field", &[c(']'), c('p')], Lab, "", "next parameter", Command::NextField(1)),
     action("lab-previous-field", &[c('[')], Lab, "", "previous parameter", Command::NextField(-1)),
     action("lab-output", &[c('o')], Lab, "", "all that the run has printed and reported", Command::Output),
+    action(
+        "lab-compare",
+        &[c('c')],
+        Lab,
+        "",
+        "compare the chosen system, with its parameters: adds it to screen 4",
+        Command::Compare(CompareKey::Add),
+    ),
+    changing(action(
+        "compare-run",
+        &[k(Code::Enter)],
+        Compare,
+        "",
+        "run what is compared, interleaved and repeated",
+        Command::Compare(CompareKey::Run),
+    )),
+    action(
+        "compare-sweep",
+        &[c('s')],
+        Compare,
+        "",
+        "sweep workers, memory of the parent, length of a task, or nothing",
+        Command::Compare(CompareKey::Sweep),
+    ),
+    action(
+        "compare-sort",
+        &[c('>'), c('.'), k(Code::Right)],
+        Compare,
+        "",
+        "sort by the next measure, and draw its bars",
+        Command::Compare(CompareKey::Sort(1)),
+    ),
+    action(
+        "compare-sort-back",
+        &[c('<'), c(','), k(Code::Left)],
+        Compare,
+        "",
+        "sort by the measure before",
+        Command::Compare(CompareKey::Sort(-1)),
+    ),
+    action(
+        "compare-remove",
+        &[c('d'), c('-')],
+        Compare,
+        "",
+        "compare the chosen line no longer",
+        Command::Compare(CompareKey::Remove),
+    ),
 ];
 
 /// The action a key means in a context: that context's own first.

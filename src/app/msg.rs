@@ -5,10 +5,12 @@ use std::sync::Arc;
 use crate::derive::Model;
 use crate::lab::catalog::RunSpec;
 use crate::lab::launcher::LabState;
+use crate::lab::measure::Plan;
 use crate::lab::python::Discovery;
 use crate::lab::run::RunId;
 use crate::snapshot::{Detail, ProcKey};
 
+use super::compare::{CompareKey, Progressed};
 use super::key::Key;
 use super::options::Screen;
 use super::target::FrozenTarget;
@@ -24,6 +26,8 @@ pub enum Msg {
     Detail(Detail),
     /// The lab's runs changed.
     Lab(Arc<LabState>),
+    /// A batch of the Compare screen went on.
+    Compared(Progressed),
     /// The Python interpreters of the machine have been looked for.
     Interpreters(Arc<Discovery>),
     /// A key.
@@ -199,6 +203,8 @@ pub enum Command {
     NextField(i32),
     /// Everything the shown run has said.
     Output,
+    /// A key of the Compare screen.
+    Compare(CompareKey),
 }
 
 /// Something to be done outside.
@@ -234,6 +240,8 @@ pub enum Effect {
     },
     /// Start a lab run.
     Launch(RunSpec),
+    /// Run a batch; answered by [`Msg::Compared`], run by run.
+    Compare(Plan),
     /// Look for Python interpreters; answered by [`Msg::Interpreters`].
     Discover,
     /// End one lab run.

@@ -155,7 +155,7 @@ pub fn diagnoses(app: &App) -> Vec<String> {
 #[must_use]
 pub fn help() -> Vec<String> {
     let mut lines = Vec::new();
-    for context in [Context::Table, Context::Everywhere, Context::Lab, Context::Events] {
+    for context in [Context::Table, Context::Everywhere, Context::Lab, Context::Compare, Context::Events] {
         let actions: Vec<_> = ACTIONS.iter().filter(|a| a.context == context).collect();
         if actions.is_empty() {
             continue;

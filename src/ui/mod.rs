@@ -1,6 +1,7 @@
 //! Frames: [`view`] draws the application's state into a buffer; nothing here sorts, filters, computes or reads.
 
 mod bar;
+mod compare;
 mod detail;
 mod events;
 mod header;
@@ -38,6 +39,7 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         Screen::Processes => table::draw(app, theme, &layout, buffer),
         Screen::Lab => lab::draw(app, theme, &layout, buffer),
         Screen::Events => events::draw(app, theme, layout.body, buffer),
+        Screen::Compare => compare::draw(app, theme, layout.body, buffer),
     }
     bar::draw(app, theme, layout.line, layout.bar, buffer);
     layers::draw(app, theme, area, buffer);
