@@ -129,7 +129,7 @@ fn ending(run: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<lab::Ende
 
 /// A theme that is not there is bad usage, like any other wrong value of the config file.
 fn known_theme(config: &Config) -> Result<(), Failure> {
-    if Theme::named(&config.theme, config.color).is_some() {
+    if Theme::named(&config.theme, config.depth()).is_some() {
         return Ok(());
     }
     let file = config.path.as_ref().map_or_else(|| "the config file".to_owned(), |p| p.display().to_string());

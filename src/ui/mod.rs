@@ -9,6 +9,7 @@ pub mod keymap;
 mod lab;
 pub mod layers;
 pub mod layout;
+mod ledger;
 mod pen;
 pub mod plot;
 mod table;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::cli::{ReportArgs, TalkArgs};
+use crate::kernel::host::cpu_times_now;
 use crate::lab::catalog::{self, Backend, RunSpec};
 use crate::lab::launcher::{LaunchError, Launcher, Limits};
 use crate::lab::measure::{self, Batch};
@@ -14,6 +15,7 @@ use crate::lab::python;
 use crate::lab::report;
 use crate::lab::run::Run;
 use crate::lab::talk::{self, CLAIMS, Claim, Finding, SCHEMA, Talk, Verdict, judge};
+use crate::snapshot::CpuTimes;
 use crate::text::{Charset, sanitize_str};
 
 use super::{Ended, await_end, document, setup};
@@ -163,6 +165,7 @@ fn measure_claim(claim: &Claim, repeat: u32, launcher: &Launcher, progress: &mut
             return Finding::without(claim, Verdict::NotAvailable(why));
         }
     };
+    let before = cpu_times_now();
     let mut rounds: Vec<Vec<Arc<Run>>> = Vec::new();
     for round in 0..repeat {
         let mut runs: Vec<Option<Arc<Run>>> = vec![None; specs.len()];
@@ -183,7 +186,19 @@ fn measure_claim(claim: &Claim, repeat: u32, launcher: &Launcher, progress: &mut
         rounds.push(runs.into_iter().flatten().collect());
     }
     let rounds: Vec<Vec<&Run>> = rounds.iter().map(|runs| runs.iter().map(AsRef::as_ref).collect()).collect();
-    judge(claim, &rounds)
+    let own = rounds.iter().flatten().filter_map(|run| Some(run.costs.user_ns? + run.costs.sys_ns?)).sum();
+    Finding { others: before.zip(cpu_times_now()).and_then(|(from, to)| others(&from, &to, own)), ..judge(claim, &rounds) }
+}
+
+/// Ticks are 10 ms, so that a shorter time says nothing about who used it.
+const TELLING_NS: u64 = 200_000_000;
+
+/// The share of all CPU time between two readings that was not `own`.
+#[expect(clippy::cast_precision_loss, reason = "2^53 ns are 104 days")]
+fn others(from: &CpuTimes, to: &CpuTimes, own: u64) -> Option<f64> {
+    let all = to.all_ns().checked_sub(from.all_ns()).filter(|all| *all >= TELLING_NS)?;
+    let busy = to.busy_ns().saturating_sub(from.busy_ns());
+    Some(busy.saturating_sub(own) as f64 / all as f64)
 }
 
 fn failed(claim: &Claim, why: &str) -> Finding {
@@ -295,6 +310,15 @@ mod tests {
         assert_eq!(bar(5, 10), format!("[{}{}]", "#".repeat(12), "-".repeat(12)));
         assert_eq!(bar(10, 10), format!("[{}]", "#".repeat(24)));
         assert_eq!(bar(0, 0), format!("[{}]", "#".repeat(24)), "nothing to do is done");
+    }
+
+    #[test]
+    fn what_others_used_is_what_the_runs_did_not() {
+        let times = |user_ns, idle_ns| CpuTimes { user_ns, idle_ns, ..CpuTimes::default() };
+        let from = times(1_000_000_000, 0);
+        assert_eq!(others(&from, &times(1_600_000_000, 400_000_000), 500_000_000), Some(0.1));
+        assert_eq!(others(&from, &times(1_600_000_000, 400_000_000), 700_000_000), Some(0.0));
+        assert_eq!(others(&from, &times(1_050_000_000, 50_000_000), 0), None, "too short to tell");
     }
 
     #[test]

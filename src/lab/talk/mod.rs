@@ -224,13 +224,19 @@ pub struct Finding {
     pub summary: Option<Summary>,
     /// The raw points behind them.
     pub arms: Vec<ArmPoints>,
+    /// Share of all CPU time that other programs used meanwhile, 0 to 1; `None` if it took too short to tell.
+    #[serde(default)]
+    pub others: Option<f64>,
 }
+
+/// Above this share of the CPUs others may have decided what came out.
+pub const BUSY: f64 = 0.15;
 
 impl Finding {
     /// A claim that could not be tried.
     #[must_use]
     pub fn without(claim: &Claim, verdict: Verdict) -> Self {
-        Self { claim: claim.id.to_owned(), verdict, figures: Vec::new(), summary: None, arms: Vec::new() }
+        Self { claim: claim.id.to_owned(), verdict, figures: Vec::new(), summary: None, arms: Vec::new(), others: None }
     }
 
     /// The entry of [`CLAIMS`] that it belongs to; `None` if it was written by a version with other claims.
@@ -267,7 +273,7 @@ pub fn judge(claim: &Claim, rounds: &[Vec<&Run>]) -> Finding {
         Some(s) if s.median >= claim.holds.0 && s.median <= claim.holds.1 => Verdict::Reproduces,
         Some(_) => Verdict::DoesNot,
     };
-    Finding { claim: claim.id.to_owned(), verdict, figures, summary, arms }
+    Finding { claim: claim.id.to_owned(), verdict, figures, summary, arms, others: None }
 }
 
 /// Everything that one `concmon lab talk` has measured.

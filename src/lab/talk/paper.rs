@@ -1,6 +1,6 @@
 //! Findings in words: for the terminal, and as a page to send to a colleague.
 
-use super::{Claim, Finding, Talk, Verdict};
+use super::{BUSY, Claim, Finding, Talk, Verdict};
 use crate::lab::page::{Bar, Bars, Block, Cell, Mark, Page, Table};
 use crate::lab::run::Summary;
 
@@ -49,7 +49,14 @@ pub fn said(finding: &Finding) -> String {
     };
     let figure = if claim.is_about_looks() { String::new() } else { format!(" {}", claim.figure) };
     let talk = talk_says(claim).map_or_else(String::new, |talk| format!("; talk: {talk}"));
-    format!("{here}{figure}{talk}")
+    let busy = busy(finding).map_or_else(String::new, |busy| format!("; {busy}"));
+    format!("{here}{figure}{talk}{busy}")
+}
+
+/// What a reader must know of a figure that was made on a machine with other work to do.
+fn busy(finding: &Finding) -> Option<String> {
+    let others = finding.others.filter(|share| *share > BUSY)?;
+    Some(format!("the machine was busy: others used {:.0}% of its CPUs meanwhile", others * 100.0))
 }
 
 /// The figure made here; `None` if there is none.
@@ -152,7 +159,10 @@ fn row(finding: &Finding) -> Option<Vec<Cell>> {
     let figure = match &finding.verdict {
         Verdict::NotAvailable(why) | Verdict::Failed(why) => Cell::marked(why.clone(), Mark::Dim),
         _ if claim.is_about_looks() => "processes, threads, parents and states as the kernel shows them".into(),
-        _ => format!("{}; {}", claim.figure, bound(claim)).into(),
+        _ => {
+            let busy = busy(finding).map_or_else(String::new, |busy| format!("; {busy}"));
+            format!("{}; {}{busy}", claim.figure, bound(claim)).into()
+        }
     };
     Some(vec![
         claim.part.to_string().into(),

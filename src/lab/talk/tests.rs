@@ -86,7 +86,7 @@ fn the_paper_says_what_the_findings_say() {
     assert_eq!(summary_line(&talk), "2 claims: 1 reproduce here, 0 do not, 1 not available");
     assert_eq!(
         said(&talk.findings[0]),
-        "2.50x ProcessPoolExecutor.map, 10 workers / 1 worker; talk: 71.4012 / 42.3365 ms = 1.69x"
+        "2.50x ProcessPoolExecutor.map from fork, 10 workers / 1 worker; talk: 71.4012 / 42.3365 ms = 1.69x"
     );
     let paper = html(&page(&talk));
     for text in ["2.50x", "1.69x", "reproduces", "not available", "needs uvloop", "6.18&lt;b&gt;"] {
