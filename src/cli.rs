@@ -210,6 +210,8 @@ pub enum LabCommand {
     },
     /// Run one system and print what it cost
     Run(LabRunArgs),
+    /// Run several systems side by side and hold them against each other
+    Compare(CompareArgs),
     /// Every figure of the talk on concurrent execution in Python, measured here, beside the talk's own
     Talk(TalkArgs),
     /// Make a page of what `lab talk --json` has written: Markdown, or one HTML file
@@ -282,6 +284,68 @@ pub struct LabRunArgs {
     /// One JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// `concmon lab compare`.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct CompareArgs {
+    /// Ids of the systems, e.g. native/fork native/spawn (see: concmon lab list)
+    #[arg(value_name = "SYSTEM", required = true)]
+    pub systems: Vec<String>,
+    /// What each unit of work does, with its size after a colon; the first that all systems can do if not given
+    #[arg(long, value_name = "TASK[:SIZE]", value_parser = TaskParser)]
+    pub task: Option<TaskArg>,
+    /// Sizes of a unit of work, one run each: a sweep
+    #[arg(long, value_name = "N[,N]", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..))]
+    pub task_size: Vec<u32>,
+    /// The same in milliseconds of work; for CPU work, the sizes that take about so long are found first
+    #[arg(long, value_name = "MS[,MS]", value_delimiter = ',', conflicts_with = "task_size")]
+    pub task_ms: Vec<f64>,
+    /// How many workers; several numbers are a sweep
+    #[arg(long, value_name = "N[,N]", value_delimiter = ',')]
+    pub workers: Vec<u32>,
+    /// How many units of work
+    #[arg(long, value_name = "N")]
+    pub tasks: Option<u32>,
+    /// Memory the parent holds before it creates workers, MB; several numbers are a sweep
+    #[arg(long, value_name = "M[,M]", value_delimiter = ',')]
+    pub parent_mb: Vec<u32>,
+    /// How often each is measured; once more, before, to warm up
+    #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub repeat: u32,
+    /// Seed of the order, and of everything random in the runs
+    #[arg(long, value_name = "SEED", default_value_t = 1)]
+    pub seed: u64,
+    /// Seconds after which a run is killed
+    #[arg(long, value_name = "SECS")]
+    pub timeout: Option<f64>,
+    /// Interpreter for Python systems: a path, or a name to be found on PATH
+    #[arg(long, value_name = "PATH")]
+    pub python: Option<PathBuf>,
+    /// How multiprocessing makes processes, for systems that leave it open
+    #[arg(long, value_name = "METHOD", value_parser = start_methods())]
+    pub start_method: Option<StartMethod>,
+    /// Do not make the environment of systems that need packages: say that it is missing
+    #[arg(long)]
+    pub no_setup: bool,
+    /// Sort by this measure, best first
+    #[arg(long, value_name = "MEASURE", default_value = "wall")]
+    pub sort: String,
+    /// Keep what was measured in this file, run by run; if it is there already, go on where it ends
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Also as a page: one HTML file
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// One JSON object
+    #[arg(long, conflicts_with_all = ["csv", "md"])]
+    pub json: bool,
+    /// Comma-separated values with a header line
+    #[arg(long, conflicts_with = "md")]
+    pub csv: bool,
+    /// Markdown
+    #[arg(long)]
+    pub md: bool,
 }
 
 /// `concmon lab talk`.

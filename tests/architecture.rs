@@ -28,7 +28,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("lab::protocol", &[]),
     ("lab::run", &["snapshot", "lab::catalog", "lab::protocol"]),
     ("lab::measure", &["snapshot", "clock", "kernel", "lab::catalog", "lab::protocol", "lab::run"]),
-    ("lab::report", &["snapshot", "text", "lab::catalog", "lab::protocol", "lab::run", "lab::measure"]),
+    ("lab::report", &["snapshot", "text", "lab::page", "lab::catalog", "lab::protocol", "lab::run", "lab::measure"]),
     ("cli", &["kernel::SourceChoice", "lab::catalog"]),
     ("config", &["cli", "columns", "query", "kernel::SourceChoice", "lab::launcher::Limits"]),
     (

@@ -13,6 +13,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use concmon::app::App;
+use concmon::app::compare::Progressed;
 use concmon::app::key::{Code, Key};
 use concmon::app::layer::Layer;
 use concmon::app::msg::{Effect, Msg};
@@ -24,7 +25,9 @@ use concmon::kernel::ProcSource;
 use concmon::kernel::source::{Needs, Request, Source};
 use concmon::lab::catalog;
 use concmon::lab::launcher::LabState;
+use concmon::lab::measure::{Batch, Host, Plan, Point};
 use concmon::lab::protocol::Creation;
+use concmon::lab::run::Memory;
 use concmon::lab::run::{Costs, FamilyMember, Run, RunId, RunPhase, ShapeCheck, Summary, Worker};
 use concmon::snapshot::{
     Comm, Detail, DetailContent, DetailPart, EventKind, ExitStatus, FileDetail, Identity, Ledger, LedgerChild, LedgerMapping,
@@ -145,6 +148,7 @@ fn lab() -> LabState {
             exited_ns: None,
             status: None,
             spans: Vec::new(),
+            memory: concmon::lab::run::Memory::default(),
         })
         .collect();
     run.costs = Costs {
@@ -202,9 +206,61 @@ const SCENES: &[Scene] = &[
     Scene { name: "detail-ended", options: Options::default, keys: &[Key::plain(Code::Enter)] },
     Scene { name: "palette", options: Options::default, keys: &[Key::char(':'), Key::char('l'), Key::char('a'), Key::char('b')] },
     Scene { name: "only", options: tree, keys: &[Key::plain(Code::Down), Key::char('o')] },
+    Scene { name: "compare", options: Options::default, keys: COMPARE },
+    Scene { name: "compare-sweep", options: Options::default, keys: COMPARE_SWEEP },
     Scene { name: "copy-on-write", options: tree, keys: &[Key::plain(Code::Down), Key::char('D')] },
     Scene { name: "events", options: Options::default, keys: &[Key::char('3')] },
 ];
+
+/// Adds fork and spawn of the lab's list, and runs them.
+const COMPARE: &[Key] = &[
+    Key::char('L'),
+    Key::plain(Code::Down),
+    Key::plain(Code::Down),
+    Key::char('c'),
+    Key::plain(Code::Down),
+    Key::char('c'),
+    Key::char('4'),
+    Key::plain(Code::Enter),
+];
+
+/// The same over the memory of the parent.
+const COMPARE_SWEEP: &[Key] = &[
+    Key::char('L'),
+    Key::plain(Code::Down),
+    Key::plain(Code::Down),
+    Key::char('c'),
+    Key::plain(Code::Down),
+    Key::char('c'),
+    Key::char('4'),
+    Key::char('s'),
+    Key::char('s'),
+    Key::plain(Code::Enter),
+];
+
+/// A batch that has run: fork's creation grows with the parent, the others' does not.
+fn measured(plan: &Plan) -> Batch {
+    let mut batch = Batch::new(plan.clone(), Host { cpus: Some(2), ..Host::default() });
+    for (cell, repetition, warm_up) in plan.order() {
+        let spec = &plan.cells[cell].spec;
+        let grows = if spec.system.ends_with("fork") { u64::from(spec.parent_mb) * 60_000 } else { 0 };
+        let ns = (400_000 + 700_000 * cell as u64 + grows) * (98 + u64::from(repetition)) / 100;
+        let memory = Memory { rss_bytes: Some(3 << 20), pss_bytes: Some(900 << 10), uss_bytes: Some(300 << 10) };
+        batch.points.push(Point {
+            cell,
+            repetition,
+            warm_up,
+            creation_ns: vec![ns; 2],
+            wall_ns: Some(ns * 5),
+            user_ns: Some(ns),
+            sys_ns: Some(ns / 2),
+            workers: vec![memory; 2],
+            tasks_done: 10,
+            ..Point::default()
+        });
+    }
+    batch
+}
 
 fn tree() -> Options {
     Options { tree: true, ..Options::default() }
@@ -399,6 +455,9 @@ fn answer(app: &mut App, effect: &Effect) {
                 problem: problem(key.pid),
             };
             app.update(Msg::Frozen { token: *token, targets: keys.iter().map(frozen).collect() });
+        }
+        Effect::Compare(plan) => {
+            app.update(Msg::Compared(Progressed { batch: Arc::new(measured(plan)), running: false, halted: None }));
         }
         Effect::Launch(_) => {
             app.update(Msg::Lab(Arc::new(lab())));

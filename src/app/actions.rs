@@ -1,5 +1,6 @@
 //! The one table of actions: keys, help and the README's key table come from it; `update` has an arm per [`Command`].
 
+use super::compare::CompareKey;
 use super::copy::Copied;
 use super::key::{Code, Key};
 use super::msg::Command;
@@ -16,6 +17,8 @@ pub enum Context {
     Lab,
     /// On the events' screen.
     Events,
+    /// On the Compare screen.
+    Compare,
 }
 
 impl Context {
@@ -27,6 +30,7 @@ impl Context {
             Self::Table => "Processes",
             Self::Lab => "Lab",
             Self::Events => "Events",
+            Self::Compare => "Compare",
         }
     }
 }
@@ -65,7 +69,7 @@ const fn changing(action: Action) -> Action {
     Action { changes: true, ..action }
 }
 
-use Context::{Events, Everywhere, Lab, Table};
+use Context::{Compare, Events, Everywhere, Lab, Table};
 
 const fn c(ch: char) -> Key {
     Key::char(ch)
@@ -148,6 +152,14 @@ pub const ACTIONS: &[Action] = &[
     action("screen-lab", &[c('2')], Everywhere, "", "the lab: systems, parameters, runs", Command::Go(Screen::Lab)),
     action("screen-events", &[c('3')], Everywhere, "", "events: every birth, exec and death", Command::Go(Screen::Events)),
     action("palette", &[c(':')], Everywhere, "", "every action by a part of its name; sort, filter, columns", Command::Palette),
+    action(
+        "screen-compare",
+        &[c('4')],
+        Everywhere,
+        "",
+        "compare: what systems of the lab cost, side by side",
+        Command::Go(Screen::Compare),
+    ),
     action("redraw", &[Key::ctrl('l')], Everywhere, "", "draw the screen anew", Command::Redraw),
     action("suspend", &[Key::ctrl('z')], Everywhere, "", "to the shell; fg comes back", Command::Suspend),
     action("pause", &[c('Z')], Everywhere, "", "freeze the picture, and go on", Command::Pause),
@@ -227,4 +239,52 @@ pub const ACTIONS: &[Action] = &[
     action("lab-previous-field", &[c('[')], Lab, "", "previous parameter", Command::NextField(-1)),
     action("event-filter", &[Key::f(4), c('\\')], Events, "Filter", "only events with a text in them", Command::Filter),
     action("lab-output", &[c('o')], Lab, "", "all that the run has printed and reported", Command::Output),
+    action(
+        "lab-compare",
+        &[c('c')],
+        Lab,
+        "",
+        "compare the chosen system, with its parameters: adds it to screen 4",
+        Command::Compare(CompareKey::Add),
+    ),
+    changing(action(
+        "compare-run",
+        &[k(Code::Enter)],
+        Compare,
+        "",
+        "run what is compared, interleaved and repeated",
+        Command::Compare(CompareKey::Run),
+    )),
+    action(
+        "compare-sweep",
+        &[c('s')],
+        Compare,
+        "",
+        "sweep workers, memory of the parent, length of a task, or nothing",
+        Command::Compare(CompareKey::Sweep),
+    ),
+    action(
+        "compare-sort",
+        &[c('>'), c('.'), k(Code::Right)],
+        Compare,
+        "",
+        "sort by the next measure, and draw its bars",
+        Command::Compare(CompareKey::Sort(1)),
+    ),
+    action(
+        "compare-sort-back",
+        &[c('<'), c(','), k(Code::Left)],
+        Compare,
+        "",
+        "sort by the measure before",
+        Command::Compare(CompareKey::Sort(-1)),
+    ),
+    action(
+        "compare-remove",
+        &[c('d'), c('-')],
+        Compare,
+        "",
+        "compare the chosen line no longer",
+        Command::Compare(CompareKey::Remove),
+    ),
 ];

@@ -129,6 +129,7 @@ mod tests {
                 exited_ns: None,
                 status: None,
                 spans: Vec::new(),
+                memory: crate::lab::run::Memory::default(),
             });
         }
         LabState { runs: vec![Arc::new(run)] }

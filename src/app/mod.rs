@@ -1,6 +1,7 @@
 //! The application as a value: [`App`] changes only through [`App::update`], which answers with [`Effect`]s for the engine.
 
 pub mod actions;
+pub mod compare;
 pub mod copy;
 pub mod detail;
 pub mod editor;
@@ -36,6 +37,7 @@ use crate::lab::run::RunId;
 use crate::snapshot::ProcKey;
 
 use actions::Context;
+use compare::CompareView;
 use events_log::EventsLog;
 use history::History;
 use input_update::Typed;
@@ -81,6 +83,8 @@ pub struct App {
     pub lab: LabView,
     /// The events' screen.
     pub events: EventsLog,
+    /// The Compare screen.
+    pub compare: CompareView,
     /// Small graphs.
     pub history: History,
     /// What is wrong as of the newest sample, gravest first.
@@ -126,6 +130,7 @@ impl App {
             notice: None,
             lab: LabView::new(options.watched),
             events: EventsLog::default(),
+            compare: CompareView::default(),
             history: History::default(),
             findings: Vec::new(),
             watch: Watch::default(),
@@ -148,6 +153,7 @@ impl App {
             Screen::Processes => Context::Table,
             Screen::Lab => Context::Lab,
             Screen::Events => Context::Events,
+            Screen::Compare => Context::Compare,
         }
     }
 

@@ -6,10 +6,12 @@ use crate::config::Setting;
 use crate::derive::Model;
 use crate::lab::catalog::RunSpec;
 use crate::lab::launcher::LabState;
+use crate::lab::measure::Plan;
 use crate::lab::python::Discovery;
 use crate::lab::run::RunId;
 use crate::snapshot::{Detail, ProcKey};
 
+use super::compare::{CompareKey, Progressed};
 use super::copy::Copied;
 use super::key::{Code, Key};
 use super::options::Screen;
@@ -26,6 +28,8 @@ pub enum Msg {
     Detail(Detail),
     /// The lab's runs changed.
     Lab(Arc<LabState>),
+    /// A batch of the Compare screen went on.
+    Compared(Progressed),
     /// The Python interpreters of the machine have been looked for.
     Interpreters(Arc<Discovery>),
     /// A key.
@@ -219,6 +223,8 @@ pub enum Command {
     NextField(i32),
     /// Everything the shown run has said.
     Output,
+    /// A key of the Compare screen.
+    Compare(CompareKey),
 }
 
 impl Command {
@@ -277,6 +283,8 @@ pub enum Effect {
     },
     /// Start a lab run.
     Launch(RunSpec),
+    /// Run a batch; answered by [`Msg::Compared`], run by run.
+    Compare(Plan),
     /// Look for Python interpreters; answered by [`Msg::Interpreters`].
     Discover,
     /// End one lab run.

@@ -18,11 +18,13 @@ pub enum Screen {
     Lab,
     /// Births and deaths.
     Events,
+    /// What systems of the lab cost, side by side.
+    Compare,
 }
 
 impl Screen {
     /// All, in the order of their digits.
-    pub const ALL: [Self; 3] = [Self::Processes, Self::Lab, Self::Events];
+    pub const ALL: [Self; 4] = [Self::Processes, Self::Lab, Self::Events, Self::Compare];
 
     /// Name in the top line.
     #[must_use]
@@ -31,6 +33,7 @@ impl Screen {
             Self::Processes => "Processes",
             Self::Lab => "Lab",
             Self::Events => "Events",
+            Self::Compare => "Compare",
         }
     }
 }

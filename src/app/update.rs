@@ -31,6 +31,7 @@ impl App {
                 _ => {}
             },
             Msg::Lab(state) => self.lab.state = state,
+            Msg::Compared(news) => self.compare.take(news),
             Msg::Interpreters(found) => self.lab.interpreters = Some(found),
             Msg::Key(key) => return self.key(key),
             Msg::Paste(text) => self.paste(&text),
@@ -182,6 +183,7 @@ impl App {
             Command::Go(screen) => return self.go(screen),
             Command::NextScreen => return self.next_screen(1),
             Command::PreviousScreen => return self.next_screen(Screen::ALL.len() - 1),
+            Command::Compare(key) => return self.compare_key(key),
             Command::Output => self.layer = Some(Layer::Output { scroll: 0 }),
             Command::Quit => return vec![Effect::Quit],
             Command::Suspend => return vec![Effect::Suspend],
@@ -240,6 +242,7 @@ impl App {
                 self.lab.system = usize::try_from(at).unwrap_or(0);
                 self.lab.field = self.lab.field.min(self.lab.fields().len().saturating_sub(1));
             }
+            Screen::Compare => self.compare_move(by),
             Screen::Events => {
                 let back = i64::try_from(self.events.back).unwrap_or(0).saturating_add(by);
                 self.events.back = usize::try_from(back.max(0)).unwrap_or(0).min(self.events.len().saturating_sub(1));
@@ -363,7 +366,7 @@ impl App {
 
     fn stop_runs(&mut self) -> Vec<Effect> {
         let active = self.lab.active();
-        if active == 0 {
+        if active == 0 && !self.compare.running {
             // The engine may be making an environment, which it stops too.
             self.tell(Notice::info("no lab run is active"));
             return vec![Effect::StopAll];

@@ -14,12 +14,15 @@ use crate::lab::python::{self, Discovery};
 use crate::lab::run::{Outcome, Run, RunId, RunPhase};
 use crate::text::{Charset, sanitize_str};
 
+mod compare;
+mod compare_table;
 mod doctor;
 mod document;
 mod setup;
 mod table;
 mod talk;
 
+pub use compare::compare;
 pub use doctor::doctor;
 pub use document::run_document;
 pub use setup::setup;

@@ -92,6 +92,10 @@ fn run(low: &LowArgs) -> Result<(), Failure> {
         Some(Command::Lab { command: LabCommand::Talk(args) }) => {
             ending(|out| lab::talk(args, &config.lab.to_launcher_limits(), &config.lab.pythons, out))
         }
+        Some(Command::Lab { command: LabCommand::Compare(args) }) => {
+            let timeout_ms = u64::try_from(config.lab.timeout.as_millis()).unwrap_or(u64::MAX);
+            ending(|out| lab::compare(args, &config.lab.to_launcher_limits(), timeout_ms, &config.lab.pythons, out))
+        }
         Some(Command::Lab { command: LabCommand::Report(args) }) => ending(|out| lab::report(args, out)),
         None => {
             known_theme(&config)?;

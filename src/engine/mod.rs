@@ -1,5 +1,6 @@
 //! Joins the edges: the sampler thread, the terminal's input, signals and the lab come in as messages; effects go out.
 
+mod comparing;
 mod inspector;
 mod pythons;
 mod sampler;
@@ -8,6 +9,7 @@ mod targets;
 use std::collections::HashSet;
 use std::io::{Stdout, Write as _, stdout};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -19,8 +21,10 @@ use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::watch;
 
 use crate::app::App;
+use crate::app::compare::Progressed;
 use crate::app::lab_view::Watched;
 use crate::app::layer::Layer;
 use crate::app::msg::{Effect, Msg, Notice};
@@ -38,6 +42,7 @@ use crate::ui::layout::Layout;
 use crate::ui::terminal::{TerminalGuard, TerminalOptions};
 use crate::ui::theme::{THEMES, Theme};
 
+use comparing::Comparing;
 use inspector::Inspector;
 use pythons::{News, Pythons};
 use sampler::{Sampler, Wants};
@@ -68,7 +73,8 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let terminal = Terminal::new(CrosstermBackend::new(stdout())).context("the terminal cannot be drawn on")?;
     let size = terminal.size().context("the terminal's size cannot be read")?;
     app.update(Msg::Resized { width: size.width, height: size.height });
-    let launcher = Launcher::start(config.lab.to_launcher_limits())?.with_pythons(config.lab.pythons.clone());
+    let launcher = Arc::new(Launcher::start(config.lab.to_launcher_limits())?.with_pythons(config.lab.pythons.clone()));
+    let (comparing, compared) = Comparing::new(Arc::clone(&launcher));
     let (pythons, news) = Pythons::new(config.lab.pythons.clone());
     let engine = Engine {
         app,
@@ -77,6 +83,8 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         save_path: config.save_path.clone(),
         sampler,
         inspector,
+        comparing,
+        compared,
         launcher,
         targets: Targets::default(),
         guard,
@@ -131,7 +139,10 @@ struct Engine {
     save_path: Option<PathBuf>,
     sampler: Sampler,
     inspector: Inspector,
-    launcher: Launcher,
+    /// Runs batches, and what is heard of them.
+    comparing: Comparing,
+    compared: watch::Receiver<Option<Progressed>>,
+    launcher: Arc<Launcher>,
     targets: Targets,
     guard: TerminalGuard,
     terminal: Terminal<CrosstermBackend<Stdout>>,
@@ -208,6 +219,12 @@ impl Engine {
                         }
                     }
                 }
+                Ok(()) = self.compared.changed() => {
+                    let news = self.compared.borrow_and_update().clone();
+                    if let Some(news) = news {
+                        self.message(Msg::Compared(news))?;
+                    }
+                }
                 Some(news) = self.news.recv() => self.python_news(news)?,
                 _ = clock.tick(), if self.app.notice.is_some() => self.message(Msg::Clock(SystemClock.boot_ns()))?,
             }
@@ -274,10 +291,17 @@ impl Engine {
                 self.pythons.wait(spec);
             }
             Effect::Launch(spec) => answer = self.launch(&spec),
+            Effect::Compare(plan) => {
+                if let Err(error) = self.comparing.start(plan) {
+                    self.app.compare.running = false;
+                    answer = Some(Msg::Tell(Notice::bad(format!("the thread that compares cannot be started: {error}"))));
+                }
+            }
             Effect::Discover => self.pythons.look(),
             Effect::Stop(id) => self.launcher.stop(id),
             Effect::StopAll => {
                 self.pythons.stop();
+                self.comparing.stop();
                 self.launcher.stop_all();
             }
             Effect::Copy { text, said } => answer = Some(Msg::Tell(copy(&text, said))),

@@ -118,6 +118,12 @@ pub struct Member {
     pub nlwp: u32,
     /// Resident memory; `None` for zombies.
     pub rss_bytes: Option<u64>,
+    /// Proportional set size; `None` where it was not looked at or could not be read.
+    #[serde(default)]
+    pub pss_bytes: Option<u64>,
+    /// Unique set size, the same.
+    #[serde(default)]
+    pub uss_bytes: Option<u64>,
     /// Its command line, arguments joined by spaces and cut; empty where it was not looked at.
     #[serde(default)]
     pub command: String,
@@ -209,6 +215,9 @@ pub enum Notice {
         t: u64,
         /// What the root and all it waited for, and the orphans, have cost.
         usage: Usage,
+        /// `memory.peak` of its control group, if it had one with that controller.
+        #[serde(default)]
+        memory_peak_bytes: Option<u64>,
         /// Processes that had to be killed after the root had ended by itself.
         orphans: u32,
         /// Why it was killed, if it was.

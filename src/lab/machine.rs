@@ -5,8 +5,8 @@ use crate::snapshot::ExitStatus;
 use super::catalog::{self, ShapeParent};
 use super::control::{KillReason, Member, Notice};
 use super::measure;
-use super::protocol::{Line, Message};
-use super::run::{FamilyMember, Outcome, ReportedValue, Run, RunPhase, ShapeCheck, TaskSpan, Worker};
+use super::protocol::{Creation, Line, Message};
+use super::run::{FamilyMember, Memory, Outcome, ReportedValue, Run, RunPhase, ShapeCheck, TaskSpan, Worker};
 
 /// Most of a run's output that is kept, bytes.
 pub const OUTPUT_KEPT: usize = 256 * 1024;
@@ -28,6 +28,8 @@ pub struct Progress {
     /// Time the run was held still to be looked at, which is not part of its wall time.
     paused_ns: u64,
     pause_began_ns: Option<u64>,
+    /// The pauses, for what happened between them.
+    pauses: Vec<(u64, u64)>,
     /// Whether the middle of the output has been cut.
     cut: bool,
 }
@@ -58,7 +60,8 @@ impl Run {
                 self.progress.done_ns.get_or_insert(*t);
                 self.phase = RunPhase::Ending;
             }
-            Notice::Ended { t, usage, orphans, killed, .. } => {
+            Notice::Ended { t, usage, memory_peak_bytes, orphans, killed, .. } => {
+                self.costs.cgroup_peak_bytes = *memory_peak_bytes;
                 self.costs.user_ns = Some(usage.user_ns);
                 self.costs.sys_ns = Some(usage.sys_ns);
                 self.costs.minor_faults = Some(usage.minor_faults);
@@ -89,6 +92,7 @@ impl Run {
     }
 
     fn end(&mut self, t: u64, killed: Option<KillReason>, orphans: u32) {
+        self.costs.first_task_ns = self.first_task_ns();
         if let Some(done) = self.progress.done_ns {
             self.costs.teardown_ns = Some(t.saturating_sub(done));
             if let (Some(first), true) = (self.progress.first_ns, self.progress.said_done) {
@@ -111,6 +115,13 @@ impl Run {
             self.warn(text);
         }
         self.phase = RunPhase::Ended(self.outcome(killed));
+    }
+
+    fn first_task_ns(&self) -> Option<u64> {
+        let begin = self.progress.first_ns?;
+        let first = self.workers.iter().flat_map(|w| &w.spans).map(|s| s.start_ns).min()?;
+        let paused: u64 = self.progress.pauses.iter().map(|(a, b)| b.min(&first).saturating_sub(*a.max(&begin))).sum();
+        Some(first.saturating_sub(begin).saturating_sub(paused))
     }
 
     fn outcome(&self, killed: Option<KillReason>) -> Outcome {
@@ -147,8 +158,9 @@ impl Run {
             self.phase = RunPhase::Running;
         }
         match &line.message {
-            Message::Hello { role, .. } => {
+            Message::Hello { role, lang, .. } => {
                 if role == "root" {
+                    self.lang.get_or_insert_with(|| lang.clone());
                     self.root_pid.get_or_insert(line.pid);
                 }
             }
@@ -205,7 +217,8 @@ impl Run {
             Message::Overhead { ns, .. } => {
                 self.costs.protocol_ns = Some(self.costs.protocol_ns.unwrap_or(0).saturating_add(*ns));
             }
-            Message::Done { .. } => {
+            Message::Done { run_delay_ns, .. } => {
+                self.costs.run_delay_ns = *run_delay_ns;
                 self.turn("", line.t);
                 self.progress.said_done = true;
                 self.progress.done_ns = Some(line.t);
@@ -218,6 +231,7 @@ impl Run {
     fn turn(&mut self, name: &str, t: u64) {
         if let Some(began) = self.progress.pause_began_ns.take() {
             self.progress.paused_ns += t.saturating_sub(began);
+            self.progress.pauses.push((began, t));
         }
         if matches!(name, "inspect" | "hold") {
             self.progress.pause_began_ns = Some(t);
@@ -237,6 +251,7 @@ impl Run {
                 exited_ns: None,
                 status: None,
                 spans: Vec::new(),
+                memory: Memory::default(),
             });
         }
         self.workers.get_mut(index)
@@ -274,6 +289,17 @@ impl Run {
         let rss: u64 = members.iter().filter_map(|m| m.rss_bytes).sum();
         self.costs.peak_rss_bytes = self.costs.peak_rss_bytes.max(Some(rss));
         self.costs.peak_pss_bytes = self.costs.peak_pss_bytes.max(pss_bytes);
+        // A sum without one of them would be too small: then there is none.
+        let alive = members.iter().filter(|m| m.rss_bytes.is_some());
+        self.costs.peak_uss_bytes = self.costs.peak_uss_bytes.max(alive.map(|m| m.uss_bytes).sum());
+        for member in members {
+            // Threads share the memory of their process: only a worker that is a process has memory of its own.
+            let own = |w: &&mut Worker| w.pid == Some(member.pid) && w.how.is_some_and(Creation::is_process);
+            if let Some(worker) = self.workers.iter_mut().find(own) {
+                let Member { rss_bytes, pss_bytes, uss_bytes, .. } = *member;
+                worker.memory.raise(Memory { rss_bytes, pss_bytes, uss_bytes });
+            }
+        }
         // A run is held still when its workers are known to be there: only that look counts.
         if held {
             self.check_shape(members);
@@ -370,7 +396,6 @@ mod tests {
     use super::*;
     use crate::lab::catalog::RunSpec;
     use crate::lab::control::Usage;
-    use crate::lab::protocol::Creation;
     use crate::lab::run::RunId;
 
     fn run(system: &str) -> Run {
@@ -384,15 +409,33 @@ mod tests {
     }
 
     fn done() -> Message {
-        Message::Done { user_ns: 0, sys_ns: 0, minor_faults: 0, major_faults: 0, voluntary_switches: 0, involuntary_switches: 0 }
+        Message::Done {
+            user_ns: 0,
+            sys_ns: 0,
+            minor_faults: 0,
+            major_faults: 0,
+            voluntary_switches: 0,
+            involuntary_switches: 0,
+            run_delay_ns: None,
+        }
     }
 
     fn ended(t: u64, killed: Option<KillReason>) -> Notice {
-        Notice::Ended { run: 1, t, usage: Usage { user_ns: 7, ..Usage::default() }, orphans: 0, killed }
+        Notice::Ended { run: 1, t, usage: Usage { user_ns: 7, ..Usage::default() }, memory_peak_bytes: None, orphans: 0, killed }
     }
 
     fn member(pid: i32, ppid: i32, state: char, nlwp: u32) -> Member {
-        Member { pid, ppid, state, nlwp, rss_bytes: Some(1000), command: String::new(), waits: Vec::new() }
+        Member {
+            pid,
+            ppid,
+            state,
+            nlwp,
+            rss_bytes: Some(1000),
+            pss_bytes: None,
+            uss_bytes: None,
+            command: String::new(),
+            waits: Vec::new(),
+        }
     }
 
     #[test]

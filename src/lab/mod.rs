@@ -2,8 +2,10 @@
 //!
 //! `catalog` says what can be run, `protocol` is what workers say while they run, `run` is one run as a value and `machine` moves it
 //! along, `launcher` talks to the `helper` process that does the launching, `native` is what the run roots of this binary do.
+//! `batch` runs many of them interleaved, `measure` is what is read off them, `report` is what is shown of that.
 //! Nothing in here knows of `ui`, `app` or `engine`.
 
+pub mod batch;
 pub mod catalog;
 pub mod control;
 pub mod entry;
@@ -15,6 +17,7 @@ mod native;
 pub mod page;
 pub mod protocol;
 pub mod python;
+pub mod report;
 pub mod run;
 pub mod talk;
 pub mod waits;

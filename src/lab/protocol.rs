@@ -53,6 +53,12 @@ pub enum Creation {
 }
 
 impl Creation {
+    /// Whether what it creates is a process, with a PID and memory of its own.
+    #[must_use]
+    pub fn is_process(self) -> bool {
+        matches!(self, Self::Fork | Self::ForkExec | Self::Spawn | Self::ForkServer)
+    }
+
     /// Short words for a badge.
     #[must_use]
     pub fn badge(self) -> &'static str {
@@ -164,6 +170,9 @@ pub enum Message {
         voluntary_switches: u64,
         /// Involuntary switches.
         involuntary_switches: u64,
+        /// Time that root and workers were ready but waited for a CPU, nanoseconds, where they know it (2nd field of `schedstat`).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run_delay_ns: Option<u64>,
     },
 }
 

@@ -69,6 +69,29 @@ pub struct Worker {
     pub status: Option<ExitStatus>,
     /// What it worked on.
     pub spans: Vec<TaskSpan>,
+    /// The most memory it was seen to hold; only for workers that are processes.
+    pub memory: Memory,
+}
+
+/// Memory of one process or of a family, bytes: the largest values among the helper's looks, so lower bounds of the true peaks. `None`
+/// where nobody looked, or the kernel did not let us read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Memory {
+    /// Resident (`VmRSS`).
+    pub rss_bytes: Option<u64>,
+    /// Proportional: each shared page divided by its sharers (`Pss` of `smaps_rollup`, proc_pid_smaps(5)).
+    pub pss_bytes: Option<u64>,
+    /// Unique: pages that nobody else maps (`Private_Clean` + `Private_Dirty`).
+    pub uss_bytes: Option<u64>,
+}
+
+impl Memory {
+    /// Keeps the larger of each.
+    pub fn raise(&mut self, seen: Self) {
+        self.rss_bytes = self.rss_bytes.max(seen.rss_bytes);
+        self.pss_bytes = self.pss_bytes.max(seen.pss_bytes);
+        self.uss_bytes = self.uss_bytes.max(seen.uss_bytes);
+    }
 }
 
 impl Worker {
@@ -109,6 +132,19 @@ pub struct Costs {
     pub peak_rss_bytes: Option<u64>,
     /// Largest sum of PSS over the family, sampled (a lower bound).
     pub peak_pss_bytes: Option<u64>,
+    /// Largest sum of USS over the family, sampled (a lower bound).
+    #[serde(default)]
+    pub peak_uss_bytes: Option<u64>,
+    /// `memory.peak` of the run's control group, page cache included (cgroups(7)); exact, but only where the group has the controller.
+    #[serde(default)]
+    pub cgroup_peak_bytes: Option<u64>,
+    /// From the first request for a worker to the beginning of the first unit of work, pauses to be looked at not counted.
+    #[serde(default)]
+    pub first_task_ns: Option<u64>,
+    /// Time the tasks of the run were ready to run but waited for a CPU, as they read it themselves at their end (2nd field of
+    /// `schedstat`); native systems only.
+    #[serde(default)]
+    pub run_delay_ns: Option<u64>,
     /// Minor faults.
     pub minor_faults: Option<u64>,
     /// Major faults.
@@ -172,6 +208,8 @@ pub struct Run {
     pub spec: RunSpec,
     /// How far it is.
     pub phase: RunPhase,
+    /// What its root is written in, as it says itself: `native`, or `python 3.14.0`.
+    pub lang: Option<String>,
     /// Pid of the run root, once known.
     pub root_pid: Option<i32>,
     /// Start of the time axis, monotonic nanoseconds.
@@ -204,6 +242,7 @@ impl Run {
             id,
             spec,
             phase: RunPhase::Starting,
+            lang: None,
             root_pid: None,
             started_ns,
             workers: Vec::new(),

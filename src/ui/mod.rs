@@ -2,6 +2,7 @@
 
 mod bar;
 pub mod clipboard;
+mod compare;
 mod detail;
 mod events;
 mod header;
@@ -12,6 +13,7 @@ pub mod layout;
 mod ledger;
 mod palette;
 mod pen;
+pub mod plot;
 mod setup;
 mod table;
 pub mod terminal;
@@ -42,6 +44,7 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         Screen::Processes => table::draw(app, theme, &layout, buffer),
         Screen::Lab => lab::draw(app, theme, &layout, buffer),
         Screen::Events => events::draw(app, theme, layout.body, buffer),
+        Screen::Compare => compare::draw(app, theme, layout.body, buffer),
     }
     bar::draw(app, theme, layout.line, layout.bar, buffer);
     layers::draw(app, theme, area, buffer);

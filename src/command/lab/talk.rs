@@ -10,8 +10,10 @@ use crate::config::write_whole;
 use crate::kernel::host::cpu_times_now;
 use crate::lab::catalog::{self, Backend, RunSpec};
 use crate::lab::launcher::{LaunchError, Launcher, Limits};
+use crate::lab::measure::{self, Batch};
 use crate::lab::page::{Page, html, markdown};
 use crate::lab::python;
+use crate::lab::report;
 use crate::lab::run::Run;
 use crate::lab::talk::{self, CLAIMS, Claim, Finding, SCHEMA, Talk, Verdict, judge};
 use crate::snapshot::CpuTimes;
@@ -41,7 +43,7 @@ pub fn talk(args: &TalkArgs, limits: &Limits, pythons: &[PathBuf], out: &mut dyn
     let open: Vec<&Claim> = claims.iter().copied().filter(|c| !settled(&talk, c)).collect();
     let mut progress = Progress::new(open.iter().map(|c| c.specs().len()).sum::<usize>() * args.repeat as usize);
     for claim in open {
-        let finding = measure(claim, args.repeat, &launcher, &mut progress);
+        let finding = measure_claim(claim, args.repeat, &launcher, &mut progress);
         talk.add(finding);
         if let Some(path) = &args.out
             && let Err(error) = write_whole(path, &json(&talk)?)
@@ -87,7 +89,15 @@ fn page_of(text: &str) -> Result<Page, String> {
                 serde_json::from_value(value).map_err(|e| format!("this is not what its schema {SCHEMA} says: {e}"))?;
             Ok(talk::page(&talk))
         }
-        Some(other) => Err(format!("there is no page for documents of schema {other:?}; there is one for {SCHEMA}")),
+        Some(report::SCHEMA) => {
+            let batch: Batch = serde_json::from_value(value["batch"].clone())
+                .map_err(|e| format!("this is not what its schema {} says: {e}", report::SCHEMA))?;
+            let sort = value["sorted_by"].as_str().and_then(measure::measure).unwrap_or(&measure::MEASURES[0]);
+            Ok(report::page(&batch, &report::compare(&batch, sort)))
+        }
+        Some(other) => {
+            Err(format!("there is no page for documents of schema {other:?}; there is one for {SCHEMA} and {}", report::SCHEMA))
+        }
         None => {
             Err(format!("this is no document of concmon: it has no \"schema\"; `concmon lab talk --json` writes one of {SCHEMA}"))
         }
@@ -147,7 +157,7 @@ fn set_up(claims: &[&Claim], launcher: &Launcher) {
 }
 
 /// All rounds of a claim.
-fn measure(claim: &Claim, repeat: u32, launcher: &Launcher, progress: &mut Progress) -> Finding {
+fn measure_claim(claim: &Claim, repeat: u32, launcher: &Launcher, progress: &mut Progress) -> Finding {
     let specs = match specs(claim, launcher) {
         Ok(specs) => specs,
         Err(why) => {

@@ -43,6 +43,11 @@ impl Group {
         let _ = std::fs::write(self.dir.join("cgroup.kill"), "1");
     }
 
+    /// Most memory the group has ever held, page cache included; `None` without the memory controller (or before Linux 5.19).
+    pub fn memory_peak_bytes(&self) -> Option<u64> {
+        std::fs::read_to_string(self.dir.join("memory.peak")).ok()?.trim().parse().ok()
+    }
+
     /// Pids of the members, zombies not among them.
     pub fn members(&self) -> Vec<i32> {
         let text = std::fs::read_to_string(self.procs()).unwrap_or_default();

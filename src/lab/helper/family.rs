@@ -125,11 +125,14 @@ pub fn any_running(process: &Proc) -> bool {
     stats.into_iter().any(|stat| Proc::parse(process.pid, &stat).is_some_and(|task| task.state == 'R'))
 }
 
-/// Proportional set size of a process, bytes (`smaps_rollup`, proc_pid_smaps(5)).
-pub fn pss_bytes(pid: i32) -> Option<u64> {
+/// Proportional and unique set size of a process, bytes (`smaps_rollup`, proc_pid_smaps(5)).
+pub fn pss_uss_bytes(pid: i32) -> Option<(u64, u64)> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
-    let line = text.lines().find_map(|l| l.strip_prefix("Pss:"))?;
-    line.split_whitespace().next()?.parse::<u64>().ok().map(|kb| kb * 1024)
+    let field = |name: &str| -> Option<u64> {
+        let line = text.lines().find_map(|l| l.strip_prefix(name))?;
+        line.split_whitespace().next()?.parse::<u64>().ok().map(|kb| kb * 1024)
+    };
+    Some((field("Pss:")?, field("Private_Clean:")? + field("Private_Dirty:")?))
 }
 
 #[cfg(test)]

@@ -334,11 +334,13 @@ impl Active {
     fn look(&mut self, held: bool, exact: bool, out: &mut Vec<Notice>) {
         let began = Instant::now();
         let members = self.family();
-        let pss_bytes = if exact { sum_pss(&members) } else { None };
+        let exact = if exact { read_exact(&members) } else { HashMap::new() };
+        // A sum without one of them would be too small: then there is none.
+        let pss_bytes = members.iter().filter(|p| !p.is_dead()).map(|p| exact.get(&p.pid).map(|m| m.0)).sum();
         out.push(Notice::Family {
             run: self.id,
             t: monotonic_ns(),
-            members: members.iter().map(|p| to_member(p, held)).collect(),
+            members: members.iter().map(|p| to_member(p, held, exact.get(&p.pid))).collect(),
             pss_bytes,
             held,
         });
@@ -376,31 +378,27 @@ impl Active {
 
     fn finish(&mut self, killed: Option<KillReason>, out: &mut Vec<Notice>) {
         self.drain(out);
+        let memory_peak_bytes = self.group.as_ref().and_then(Group::memory_peak_bytes);
         self.group = None;
         // Nothing in it is worth a failure of the run.
         let _ = std::fs::remove_dir_all(&self.dir);
         let orphans = u32::try_from(self.orphans.len()).unwrap_or(u32::MAX);
-        out.push(Notice::Ended { run: self.id, t: monotonic_ns(), usage: self.usage, orphans, killed });
+        out.push(Notice::Ended { run: self.id, t: monotonic_ns(), usage: self.usage, memory_peak_bytes, orphans, killed });
         self.ended = true;
     }
 }
 
-fn to_member(p: &Proc, held: bool) -> Member {
+fn to_member(p: &Proc, held: bool, exact: Option<&(u64, u64)>) -> Member {
     let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten().and_then(|n| u64::try_from(n).ok());
     let rss_bytes = if p.is_dead() { None } else { page.map(|page| p.rss_pages * page) };
     let (command, waits) = if held && !p.is_dead() { (family::command(p.pid), family::waits(p.pid)) } else { Default::default() };
-    Member { pid: p.pid, ppid: p.ppid, state: p.state, nlwp: p.nlwp, rss_bytes, command, waits }
+    let (pss_bytes, uss_bytes) = exact.copied().unzip();
+    Member { pid: p.pid, ppid: p.ppid, state: p.state, nlwp: p.nlwp, rss_bytes, pss_bytes, uss_bytes, command, waits }
 }
 
-/// Sum over the living members; `None` if one cannot be read or it takes too long.
-fn sum_pss(members: &[Proc]) -> Option<u64> {
+/// PSS and USS of the living members that can be read within the time for it, bytes.
+fn read_exact(members: &[Proc]) -> HashMap<i32, (u64, u64)> {
     let began = Instant::now();
-    let mut sum = 0;
-    for member in members.iter().filter(|p| !p.is_dead()) {
-        if began.elapsed() > PSS_BUDGET {
-            return None;
-        }
-        sum += family::pss_bytes(member.pid)?;
-    }
-    Some(sum)
+    let living = members.iter().filter(|p| !p.is_dead()).take_while(|_| began.elapsed() <= PSS_BUDGET);
+    living.filter_map(|p| Some((p.pid, family::pss_uss_bytes(p.pid)?))).collect()
 }

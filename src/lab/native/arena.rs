@@ -56,6 +56,8 @@ pub struct Slot {
     pub ready_ns: AtomicU64,
     /// Its creator saw it end.
     pub exited_ns: AtomicU64,
+    /// Time it waited for a CPU while it was ready to run, plus 1; 0 not said.
+    pub delay_plus_one_ns: AtomicU64,
 }
 
 /// One unit of work.

@@ -492,7 +492,13 @@ impl Root {
                 total += usage.as_ref().into();
             }
         }
+        // The whole is known only if every worker that is a kernel task has said its part; others run inside the root.
+        let slots = self.arena.slots();
+        let others = slots.iter().filter(|s| s.tid.load(Ordering::Relaxed) != gettid().as_raw());
+        let parts = others.map(|s| s.delay_plus_one_ns.load(Ordering::Relaxed).checked_sub(1));
+        let run_delay_ns = parts.chain([super::worker::own_delay_ns()]).sum();
         self.say(Message::Done {
+            run_delay_ns,
             user_ns: total.user_ns,
             sys_ns: total.sys_ns,
             minor_faults: total.minor_faults,

@@ -107,9 +107,17 @@ impl Worker<'_> {
     /// Says that its share is done.
     pub fn mark_finished(&self) {
         if let Some(slot) = self.arena.slots().get(self.index as usize) {
+            self.note_delay();
             slot.state.store(FINISHED, Ordering::Release);
         }
         self.arena.nudge();
+    }
+
+    /// Notes how long this worker has waited for CPUs. Its share is done, so reading that is no part of it.
+    fn note_delay(&self) {
+        if let (Some(slot), Some(ns)) = (self.arena.slots().get(self.index as usize), own_delay_ns()) {
+            slot.delay_plus_one_ns.store(ns + 1, Ordering::Relaxed);
+        }
     }
 
     /// Whether the workers may leave.
@@ -130,6 +138,12 @@ impl Worker<'_> {
         }
         self.arena.nudge();
     }
+}
+
+/// Nanoseconds that the calling task has been ready but waited for a CPU (proc_pid_schedstat, second field).
+pub fn own_delay_ns() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    text.split_whitespace().nth(1)?.parse().ok()
 }
 
 fn wait_for(word: &std::sync::atomic::AtomicU32) {

@@ -1,0 +1,313 @@
+//! `concmon lab compare`: several systems side by side, swept where asked, as a table with bars, curves and a sentence.
+
+use std::io::{self, IsTerminal as _, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::cli::CompareArgs;
+use crate::command::output;
+use crate::config::write_whole;
+use crate::lab::batch::{self, Executor as _, Halt, Real, Stop};
+use crate::lab::catalog::{self, Backend, PythonStart, RunSpec, System, TaskKind, python_program};
+use crate::lab::launcher::{LaunchError, Launcher, Limits, Machine, validate};
+use crate::lab::measure::{Batch, MEASURES, Measure, Plan, measure};
+use crate::lab::page::{html, markdown};
+use crate::lab::report::{self, Comparison};
+use crate::lab::{page, python};
+use crate::text::{Charset, sanitize_str};
+
+use super::compare_table;
+use super::{Ended, milliseconds, refuse, setup};
+
+/// Measures the systems and prints how they compare. An error is one of writing.
+pub fn compare(
+    args: &CompareArgs,
+    limits: &Limits,
+    timeout_ms: u64,
+    pythons: &[PathBuf],
+    out: &mut dyn Write,
+) -> io::Result<Ended> {
+    let Some(sort) = measure(&args.sort) else {
+        let ids: Vec<&str> = MEASURES.iter().map(|m| m.id).collect();
+        return refuse(&LaunchError::BadOption(format!(
+            "--sort: no measure is called {:?}; there are {}",
+            args.sort,
+            ids.join(", ")
+        )));
+    };
+    let launcher = match Launcher::start_with(Path::new("/proc/self/exe"), limits.clone()) {
+        Ok(launcher) => launcher.with_pythons(pythons.to_vec()),
+        Err(error) => return refuse(&error),
+    };
+    let stop = stop_by_signal();
+    let mut batch = match begin(args, timeout_ms, &launcher, &stop) {
+        Ok(batch) => batch,
+        Err(error) => return refuse(&error),
+    };
+    let progress = Progress::new(batch.left().len());
+    let result = batch::run(&mut batch, &mut Real { launcher: &launcher }, &stop, |batch| {
+        progress.show(batch);
+        keep(args, sort, batch)
+    });
+    progress.end();
+    let halted = match result {
+        Ok(()) => None,
+        Err(Halt::Launch(error)) => return refuse(&error),
+        Err(halt) => Some(halt.to_string()),
+    };
+    let comparison = report::compare(&batch, sort);
+    show(args, &batch, &comparison, sort, out)?;
+    if let Some(path) = &args.html {
+        let page = html(&report::page(&batch, &comparison));
+        write_whole(path, page.as_bytes()).map_err(|e| named(path, &e))?;
+    }
+    out.flush()?;
+    if let Some(why) = halted {
+        let kept = if args.out.is_some() { "; the same command goes on from there" } else { "" };
+        writeln!(io::stderr(), "concmon: {why} after {} of {} runs{kept}", batch.points.len(), batch.plan.order().len())?;
+        return Ok(Ended::Failed);
+    }
+    let failed = batch.points.iter().any(|p| p.failed.is_some());
+    Ok(if failed { Ended::Failed } else { Ended::Done })
+}
+
+/// An error that says which file it is about.
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+/// Ctrl-C stops the batch: what was measured until then is shown.
+fn stop_by_signal() -> Stop {
+    let stop = Stop::default();
+    let theirs = stop.clone();
+    let wait = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        runtime.block_on(tokio::signal::ctrl_c())?;
+        theirs.stop();
+        Ok::<(), io::Error>(())
+    };
+    // Without that thread Ctrl-C ends concmon as it ends every program, and its runs with it.
+    let _ = std::thread::Builder::new().name("interrupt".into()).spawn(wait);
+    stop
+}
+
+/// The batch to run: a new one, or the rest of the one that is kept.
+fn begin(args: &CompareArgs, timeout_ms: u64, launcher: &Launcher, stop: &Stop) -> Result<Batch, LaunchError> {
+    let bad = LaunchError::BadOption;
+    let host = batch::host();
+    let old = match args.out.as_ref().filter(|p| p.exists()) {
+        Some(path) => Some(read(path).map_err(bad)?),
+        None => None,
+    };
+    let mut specs = Vec::new();
+    let systems = systems(&args.systems)?;
+    let task = common_task(args, &systems)?;
+    for system in systems {
+        if system.backend == Backend::Python && args.python.is_none() && !args.no_setup {
+            // What could not be made is said by the launcher's refusal.
+            let _ = setup::for_first_use(system, &launcher.interpreters());
+        }
+        specs.extend(variants(args, system, task, timeout_ms, launcher)?);
+    }
+    let sizes = if args.task_ms.is_empty() {
+        args.task_size.clone()
+    } else if let Some(old) = &old {
+        // What took so long then is asked for again: another calibration would find other sizes.
+        let known: std::collections::BTreeSet<u32> = old.plan.cells.iter().filter_map(|c| c.spec.task_size).collect();
+        known.into_iter().collect()
+    } else {
+        sizes_for(&args.task_ms, &specs[0], launcher, stop)?
+    };
+    if !sizes.is_empty() {
+        let sized = |spec: &RunSpec| sizes.iter().map(|s| RunSpec { task_size: Some(*s), ..spec.clone() }).collect::<Vec<_>>();
+        specs = specs.iter().flat_map(sized).collect();
+    }
+    let new = Batch::new(Plan::new(specs, args.repeat, args.seed), host);
+    let machine = Machine::read();
+    for cell in &new.plan.cells {
+        if let Some(system) = catalog::find(&cell.spec.system) {
+            validate(system, &cell.spec, launcher.limits(), &machine)?;
+        }
+    }
+    match (old, &args.out) {
+        (Some(old), Some(path)) if (&old.plan, &old.host, &old.concmon) != (&new.plan, &new.host, &new.concmon) => {
+            Err(bad(format!(
+                "{}: this was measured with other options, or by another version on another machine; name another file, or take this one away",
+                path.display()
+            )))
+        }
+        (Some(old), _) => Ok(old),
+        (None, _) => Ok(new),
+    }
+}
+
+/// The batch of a file that was kept.
+fn read(path: &Path) -> Result<Batch, String> {
+    let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let value: serde_json::Value =
+        serde_json::from_str(&text).map_err(|e| format!("{}: this is no JSON: {e}", path.display()))?;
+    if value["schema"] != report::SCHEMA {
+        return Err(format!("{}: this holds no comparison to go on with; name another file", path.display()));
+    }
+    serde_json::from_value(value["batch"].clone())
+        .map_err(|e| format!("{}: this is not what its schema says: {e}", path.display()))
+}
+
+fn systems(ids: &[String]) -> Result<Vec<&'static System>, LaunchError> {
+    let find = |id: &String| {
+        catalog::find(id).ok_or_else(|| LaunchError::UnknownSystem { id: id.clone(), nearest: catalog::nearest(id) })
+    };
+    ids.iter().map(find).collect()
+}
+
+/// The task that was asked for, or the first that all systems can do.
+fn common_task(args: &CompareArgs, systems: &[&System]) -> Result<TaskKind, LaunchError> {
+    let task = match args.task {
+        Some(task) => task.kind,
+        None => *systems[0].tasks.iter().find(|t| systems.iter().all(|s| s.tasks.contains(t))).ok_or_else(|| {
+            LaunchError::BadOption("there is no task that all of these systems can do; compare fewer of them".into())
+        })?,
+    };
+    if task.size().is_none() && !(args.task_size.is_empty() && args.task_ms.is_empty()) {
+        return Err(LaunchError::BadOption(format!(
+            "the task {} has no size that could be swept; pi has, and sleep",
+            task.name()
+        )));
+    }
+    Ok(task)
+}
+
+/// A system with each combination of what is swept and has a meaning to it.
+fn variants(
+    args: &CompareArgs,
+    system: &System,
+    task: TaskKind,
+    timeout_ms: u64,
+    launcher: &Launcher,
+) -> Result<Vec<RunSpec>, LaunchError> {
+    let mut spec = RunSpec { task, seed: args.seed, ..system.defaults() };
+    spec.task_size = args.task.and_then(|t| t.size);
+    spec.timeout_ms = args.timeout.map_or(timeout_ms, milliseconds);
+    if system.params.tasks.is_some() {
+        spec.tasks = args.tasks.unwrap_or(spec.tasks);
+    }
+    if let Some(named) = args.python.as_ref().filter(|_| system.backend == Backend::Python) {
+        spec.python = Some(python::resolve(named, &launcher.interpreters()).map_err(LaunchError::BadOption)?);
+    }
+    if python_program(system.id).is_some_and(|p| p.start == PythonStart::Chosen) {
+        spec.start_method = args.start_method;
+    }
+    let workers =
+        if args.workers.is_empty() || system.params.workers.is_none() { vec![spec.workers] } else { args.workers.clone() };
+    let parents = if args.parent_mb.is_empty() || !system.params.parent_mb { vec![0] } else { args.parent_mb.clone() };
+    let all = workers.iter().flat_map(|w| parents.iter().map(|mb| RunSpec { workers: *w, parent_mb: *mb, ..spec.clone() }));
+    Ok(all.collect())
+}
+
+/// Sizes of a task that take one thread about so many milliseconds. CPU work is measured first, on the first system's side (native or
+/// Python); how long each really took is what the axis of the curves shows.
+fn sizes_for(ms: &[f64], spec: &RunSpec, launcher: &Launcher, stop: &Stop) -> Result<Vec<u32>, LaunchError> {
+    let bad = |why: String| LaunchError::BadOption(why);
+    if let Some(wrong) = ms.iter().find(|ms| !(0.01..=60_000.0).contains(*ms)) {
+        return Err(bad(format!("--task-ms: {wrong} is not between 0.01 and 60000")));
+    }
+    match spec.task {
+        TaskKind::Sleep | TaskKind::Http => Ok(ms.iter().map(|ms| whole(*ms)).collect()),
+        TaskKind::Pi => {
+            let plan = Plan::new(vec![RunSpec { tasks: 1, ..spec.clone() }], 1, 1);
+            let alone = plan.cells[0].baseline.map(|b| plan.cells[b].spec.clone());
+            let alone = alone.ok_or_else(|| bad(format!("--task-ms: {} has no sequential twin to measure", spec.system)))?;
+            ms.iter().map(|ms| size_of_pi(*ms, &alone, launcher, stop)).collect()
+        }
+        other => Err(bad(format!("--task-ms needs task pi, sleep or http, not {}; --task-size takes sizes", other.name()))),
+    }
+}
+
+/// Digits of pi that take about `ms`: the work grows with their square, so each measured run gives the next, better guess.
+fn size_of_pi(ms: f64, alone: &RunSpec, launcher: &Launcher, stop: &Stop) -> Result<u32, LaunchError> {
+    let mut size = 500_u32;
+    for _ in 0..3 {
+        let spec = RunSpec { task_size: Some(size), ..alone.clone() };
+        let point = Real { launcher }.execute(&spec, stop).map_err(|halt| match halt {
+            Halt::Launch(error) => error,
+            other => LaunchError::Helper(format!("while a task's length was measured: {other}")),
+        })?;
+        let Some(wall_ns) = point.wall_ns.filter(|ns| *ns > 0) else { break };
+        let factor = (ms * 1e6 / (Duration::from_nanos(wall_ns).as_secs_f64() * 1e9)).sqrt();
+        size = whole((f64::from(size) * factor).clamp(1.0, 200_000.0));
+    }
+    Ok(size)
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be between 1 and 200,000")]
+fn whole(n: f64) -> u32 {
+    n.round().max(1.0) as u32
+}
+
+fn json(batch: &Batch, comparison: &Comparison) -> io::Result<Vec<u8>> {
+    let mut text = serde_json::to_vec_pretty(&report::document(batch, comparison))?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+fn keep(args: &CompareArgs, sort: &'static Measure, batch: &Batch) -> io::Result<()> {
+    let Some(path) = &args.out else { return Ok(()) };
+    write_whole(path, &json(batch, &report::compare(batch, sort))?).map_err(|e| named(path, &e))
+}
+
+fn show(
+    args: &CompareArgs,
+    batch: &Batch,
+    comparison: &Comparison,
+    sort: &'static Measure,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    if args.json {
+        return out.write_all(&json(batch, comparison)?);
+    }
+    if args.csv {
+        return out.write_all(report::csv(comparison).as_bytes());
+    }
+    if args.md {
+        let page: page::Page = report::page(batch, comparison);
+        return out.write_all(markdown(&page).as_bytes());
+    }
+    let width = output::terminal_width().unwrap_or(120);
+    let text = compare_table::text(batch, comparison, sort, width);
+    let lines: Vec<_> = text.lines().map(|line| sanitize_str(line, Charset::Unicode)).collect();
+    writeln!(out, "{}", lines.join("\n"))
+}
+
+/// How far the batch is, on a terminal's standard error.
+struct Progress {
+    terminal: bool,
+    begun: Instant,
+    before: std::cell::Cell<Option<usize>>,
+    all: usize,
+}
+
+impl Progress {
+    fn new(all: usize) -> Self {
+        Self { terminal: io::stderr().is_terminal(), begun: Instant::now(), before: None.into(), all }
+    }
+
+    fn show(&self, batch: &Batch) {
+        let left = batch.left().len();
+        let done = self.all.saturating_sub(left);
+        self.before.set(Some(done));
+        if !self.terminal || done == 0 {
+            return;
+        }
+        let seconds = self.begun.elapsed().as_secs_f64() / f64::from(u32::try_from(done).unwrap_or(u32::MAX));
+        let seconds = seconds * f64::from(u32::try_from(left).unwrap_or(u32::MAX));
+        let system = batch.points.last().map_or("", |p| batch.plan.cells[p.cell].spec.system.as_str());
+        // Nobody can be told that nobody can be told.
+        let _ = write!(io::stderr(), "\r\x1b[K{done} of {} runs, about {seconds:.0} s left  {system}", self.all);
+    }
+
+    fn end(&self) {
+        if self.terminal && self.before.get().is_some() {
+            let _ = write!(io::stderr(), "\r\x1b[K");
+        }
+    }
+}

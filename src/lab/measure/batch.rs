@@ -1,0 +1,204 @@
+//! What a batch of runs is to do, and what came of it: the document that is kept, resumed, and reported from.
+
+use serde::{Deserialize, Serialize};
+
+use super::point::Point;
+use crate::lab::catalog::{self, Backend, RunSpec};
+
+/// Schema of [`Batch`] as JSON; a change that readers of the old one would misread gets the next number.
+pub const SCHEMA: &str = "concmon.lab.batch/1";
+
+/// One kind of run of a batch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cell {
+    /// What runs.
+    pub spec: RunSpec,
+    /// The cell that does the same work in one thread, which speed-up is measured against; `None` if there is none.
+    pub baseline: Option<usize>,
+    /// Whether it was asked for, rather than added as a baseline.
+    pub asked: bool,
+}
+
+/// What a batch is to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Kinds of runs.
+    pub cells: Vec<Cell>,
+    /// How often each is measured.
+    pub repetitions: u32,
+    /// How often each runs before anything is measured.
+    pub warm_up: u32,
+    /// Seed of the order.
+    pub seed: u64,
+}
+
+impl Plan {
+    /// The runs asked for, each once, with the sequential runs that they are held against.
+    #[must_use]
+    pub fn new(specs: Vec<RunSpec>, repetitions: u32, seed: u64) -> Self {
+        let mut cells: Vec<Cell> = Vec::new();
+        for spec in specs {
+            if !cells.iter().any(|c| c.spec == spec) {
+                cells.push(Cell { spec, baseline: None, asked: true });
+            }
+        }
+        for at in 0..cells.len() {
+            let Some(wanted) = baseline_of(&cells[at].spec) else { continue };
+            let same = |c: &Cell| c.spec.system == wanted.system && RunSpec { parent_mb: 0, ..c.spec.clone() } == wanted;
+            let found = cells.iter().position(same);
+            cells[at].baseline = Some(found.unwrap_or(cells.len()));
+            if found.is_none() {
+                cells.push(Cell { spec: wanted, baseline: Some(cells.len()), asked: false });
+            }
+        }
+        Self { cells, repetitions, warm_up: 1, seed }
+    }
+
+    /// Every run in the order in which it takes place: cell, repetition, warm-up or not. Each round runs every cell once, shuffled anew,
+    /// so that a machine that becomes busy, hot or fragmented disturbs all alike.
+    #[must_use]
+    pub fn order(&self) -> Vec<(usize, u32, bool)> {
+        let rounds = (0..self.warm_up).map(|r| (r, true)).chain((0..self.repetitions).map(|r| (r, false)));
+        let mut random = fastrand::Rng::with_seed(self.seed);
+        let mut order = Vec::new();
+        for (repetition, warm_up) in rounds {
+            let mut cells: Vec<usize> = (0..self.cells.len()).collect();
+            random.shuffle(&mut cells);
+            order.extend(cells.into_iter().map(|cell| (cell, repetition, warm_up)));
+        }
+        order
+    }
+}
+
+/// The same work in one thread of the same language; `None` for systems whose work is their own.
+fn baseline_of(spec: &RunSpec) -> Option<RunSpec> {
+    let system = catalog::find(&spec.system)?;
+    let name = match system.backend {
+        Backend::Native => "native/sequential",
+        Backend::Python => "python/sequential",
+    };
+    let sequential = catalog::find(name)?;
+    let does_the_same = system.params.tasks.is_some() && spec.tasks > 0 && sequential.tasks.contains(&spec.task);
+    does_the_same.then(|| RunSpec {
+        task: spec.task,
+        task_size: spec.task_size,
+        tasks: spec.tasks,
+        seed: spec.seed,
+        timeout_ms: spec.timeout_ms,
+        python: spec.python.clone(),
+        ..sequential.defaults()
+    })
+}
+
+/// The machine that a batch ran on.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Host {
+    /// Kernel release.
+    pub kernel: Option<String>,
+    /// Machine architecture.
+    pub architecture: Option<String>,
+    /// Model of its CPUs (`/proc/cpuinfo`).
+    pub cpu_model: Option<String>,
+    /// CPUs that this process may use (sched_getaffinity(2) and the control group's quota).
+    pub cpus: Option<usize>,
+    /// Memory of the machine, bytes.
+    pub memory_bytes: Option<u64>,
+}
+
+/// A batch: what was to be done, and every point so far.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Batch {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// Version of concmon.
+    pub concmon: String,
+    /// Where it ran.
+    pub host: Host,
+    /// What was to be done.
+    pub plan: Plan,
+    /// One per run, in the order in which they ran; warm-ups and failures included.
+    pub points: Vec<Point>,
+}
+
+impl Batch {
+    /// One in which nothing has run yet.
+    #[must_use]
+    pub fn new(plan: Plan, host: Host) -> Self {
+        Self { schema: SCHEMA.into(), concmon: env!("CARGO_PKG_VERSION").into(), host, plan, points: Vec::new() }
+    }
+
+    /// The runs that are still to take place.
+    #[must_use]
+    pub fn left(&self) -> Vec<(usize, u32, bool)> {
+        let ran = |cell, repetition, warm_up| {
+            self.points.iter().any(|p| (p.cell, p.repetition, p.warm_up) == (cell, repetition, warm_up))
+        };
+        self.plan.order().into_iter().filter(|(c, r, w)| !ran(*c, *r, *w)).collect()
+    }
+
+    /// The points of a cell that count.
+    pub fn of(&self, cell: usize) -> impl Iterator<Item = &Point> {
+        self.points.iter().filter(move |p| p.cell == cell && p.counts())
+    }
+
+    /// Whether every run has taken place.
+    #[must_use]
+    pub fn complete(&self) -> bool {
+        self.left().is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(system: &str) -> RunSpec {
+        catalog::find(system).unwrap().defaults()
+    }
+
+    #[test]
+    fn every_round_runs_every_cell_once_in_an_order_that_the_seed_decides() {
+        let systems = ["native/fork", "native/spawn", "native/forkserver", "native/thread", "native/exec"];
+        let plan = |seed| Plan::new(systems.map(spec).to_vec(), 20, seed);
+        let order = plan(7).order();
+        assert_eq!(order, plan(7).order(), "the same seed, the same order");
+        assert_ne!(order, plan(8).order());
+        let cells = plan(7).cells.len();
+        let mut firsts = std::collections::HashSet::new();
+        for round in order.chunks(cells) {
+            let mut seen: Vec<usize> = round.iter().map(|r| r.0).collect();
+            firsts.insert(seen[0]);
+            assert!(round.iter().all(|r| (r.1, r.2) == (round[0].1, round[0].2)), "rounds do not mix: {round:?}");
+            seen.sort_unstable();
+            assert!(seen.into_iter().eq(0..cells));
+        }
+        assert_eq!(firsts.len(), cells, "in 21 rounds everybody is first once");
+        assert_eq!(order.iter().filter(|r| r.2).count(), cells, "one round warms up");
+    }
+
+    #[test]
+    fn the_baseline_does_the_same_work_and_is_there_once() {
+        let big = RunSpec { parent_mb: 200, workers: 2, ..spec("native/fork") };
+        let plan = Plan::new(vec![spec("native/fork"), big, spec("native/fork"), spec("native/states")], 1, 1);
+        let added: Vec<&Cell> = plan.cells.iter().filter(|c| !c.asked).collect();
+        assert_eq!((plan.cells.len(), added.len()), (4, 1), "{:?}", plan.cells);
+        assert_eq!((added[0].spec.system.as_str(), added[0].spec.tasks), ("native/sequential", 10));
+        assert_eq!(plan.cells.iter().map(|c| c.baseline).collect::<Vec<_>>(), [Some(3), Some(3), None, Some(3)]);
+        let own = Plan::new(vec![spec("native/fork"), spec("native/sequential")], 1, 1);
+        assert!(own.cells.iter().all(|c| c.asked && c.baseline == Some(1)));
+    }
+
+    #[test]
+    fn what_has_run_does_not_run_again() {
+        let plan = Plan::new(vec![spec("native/fork"), spec("native/spawn")], 2, 3);
+        let mut batch = Batch::new(plan, Host::default());
+        let all = batch.plan.order();
+        for (cell, repetition, warm_up) in &all[..4] {
+            batch.points.push(Point { cell: *cell, repetition: *repetition, warm_up: *warm_up, ..Point::default() });
+        }
+        let text = serde_json::to_string(&batch).unwrap();
+        let again: Batch = serde_json::from_str(&text).unwrap();
+        assert_eq!(again, batch);
+        assert_eq!(again.left(), all[4..]);
+    }
+}

@@ -1,0 +1,88 @@
+//! A comparison for programs: JSON and CSV.
+
+use serde_json::{Value, json};
+
+use crate::lab::measure::{Batch, Better, MEASURES, Unit};
+
+use super::curves::{curves, swept};
+use super::rows::Comparison;
+
+/// Schema of the document; `assets/report/compare.schema.json` describes it.
+pub const SCHEMA: &str = "concmon.lab.compare/1";
+
+/// The whole as one object: what is measured, the rows, the curves, and the batch with every raw point, from which all can be made anew.
+#[must_use]
+pub fn document(batch: &Batch, comparison: &Comparison) -> Value {
+    let measures = MEASURES.iter().map(|m| {
+        json!({
+            "id": m.id,
+            "title": m.title,
+            "unit": match m.unit { Unit::Ns => "ns", Unit::Bytes => "bytes", Unit::Count => "count", Unit::PerSecond => "per second", Unit::Ratio => "ratio" },
+            "better": match m.better { Better::Lower => "lower", Better::Higher => "higher" },
+            "about": m.about,
+        })
+    });
+    json!({
+        "schema": SCHEMA,
+        "complete": batch.complete(),
+        "title": comparison.title,
+        "finding": comparison.finding,
+        "sorted_by": comparison.sorted_by,
+        "measures": measures.collect::<Vec<_>>(),
+        "rows": comparison.rows.iter().map(|row| {
+            let mut value = serde_json::to_value(row).unwrap_or_default();
+            value["advice"] = row.advice.iter().map(|a| {
+                let mut one = serde_json::to_value(a).unwrap_or_default();
+                one["text"] = a.to_string().into();
+                one
+            }).collect();
+            value
+        }).collect::<Vec<_>>(),
+        "curves": swept(batch).into_iter().filter_map(|m| curves(batch, comparison, m)).collect::<Vec<_>>(),
+        "batch": batch,
+    })
+}
+
+/// One line per row: what ran, then for each measure its points, median and quartiles; unknown is empty.
+#[must_use]
+pub fn csv(comparison: &Comparison) -> String {
+    let mut head =
+        ["label", "system", "lang", "workers", "tasks", "task", "task_size", "parent_mb", "runs"].map(str::to_owned).to_vec();
+    for m in MEASURES {
+        head.extend(["count", "median", "q1", "q3"].map(|part| format!("{}_{part}", m.id)));
+    }
+    let mut out = head.join(",") + "\r\n";
+    for row in &comparison.rows {
+        let spec = &row.spec;
+        let mut cells = vec![
+            quoted(&row.label),
+            quoted(&spec.system),
+            quoted(row.lang.as_deref().unwrap_or_default()),
+            spec.workers.to_string(),
+            spec.tasks.to_string(),
+            spec.task.name().to_owned(),
+            spec.task.size().map_or(String::new(), |_| spec.size().to_string()),
+            spec.parent_mb.to_string(),
+            row.runs.to_string(),
+        ];
+        for figure in &row.figures {
+            cells.extend(match &figure.spread {
+                Some(s) => [s.count.to_string(), s.median.to_string(), s.q1.to_string(), s.q3.to_string()],
+                None => Default::default(),
+            });
+        }
+        out += &cells.join(",");
+        out += "\r\n";
+    }
+    out
+}
+
+/// A cell of CSV (RFC 4180). What a spreadsheet would take for a formula is kept text.
+fn quoted(text: &str) -> String {
+    let guard = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
+    if guard.is_empty() && !text.contains([',', '"', '\n', '\r']) {
+        text.to_owned()
+    } else {
+        format!("\"{guard}{}\"", text.replace('"', "\"\""))
+    }
+}

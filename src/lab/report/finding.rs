@@ -1,0 +1,184 @@
+//! What the data says in one sentence, derived from it; nothing where it does not say it clearly.
+//!
+//! "Clearly" is: at least three repetitions, and middle halves (from the lower to the upper quartile) that do not overlap.
+
+use crate::lab::catalog;
+use crate::lab::measure::{Advice, Batch, MEASURES, Spread, Unit, measure};
+
+use super::curves::{Axis, Curves, Series, axis, curves};
+use super::rows::{Comparison, Row, compare_silently};
+use super::show;
+
+/// Fewer repetitions support no sentence.
+const REPETITIONS: usize = 3;
+/// What changes by less than this over an axis is said to stay.
+const STAYS: f64 = 2.0;
+
+/// The sentence, if there is one.
+#[must_use]
+pub fn finding(batch: &Batch) -> Option<String> {
+    let rows = compare_silently(batch, MEASURES.first()?);
+    if rows.rows.iter().any(|r| r.runs < REPETITIONS) {
+        return None;
+    }
+    // How much parallel work gains depends on the CPUs that others leave: on a noisy machine nothing is said about it.
+    let noisy = rows.rows.iter().any(|r| r.advice.iter().any(|a| matches!(a, Advice::NoisyMachine { .. })));
+    match axis(batch) {
+        Some(Axis::TaskMs | Axis::Workers) | None if noisy => None,
+        Some(axis @ Axis::TaskMs) => pays_from(&curves(batch, &rows, axis.measure()?)?, &rows),
+        Some(axis @ Axis::ParentMb) => grows(&curves(batch, &rows, axis.measure()?)?),
+        Some(Axis::Workers) => gains(&curves(batch, &rows, measure("speed_up")?)?),
+        None => fastest(&rows),
+    }
+}
+
+fn below(a: &Spread, b: &Spread) -> bool {
+    a.q3 < b.q1
+}
+
+fn is_sequential(system: &str) -> bool {
+    system.ends_with("/sequential")
+}
+
+/// The twin of a series that works in one thread.
+fn baseline<'a>(of: &Series, all: &'a [Series]) -> Option<&'a Series> {
+    let backend = |id: &str| id.split('/').next().map(str::to_owned);
+    all.iter().find(|s| is_sequential(&s.spec.system) && backend(&s.spec.system) == backend(&of.spec.system))
+}
+
+/// From which length of a task on each system beats one thread.
+fn pays_from(curves: &Curves, rows: &Comparison) -> Option<String> {
+    let tasks = rows.rows.first()?.spec.tasks;
+    let (mut pays, mut never) = (Vec::new(), Vec::new());
+    for series in curves.series.iter().filter(|s| !is_sequential(&s.spec.system)) {
+        let Some(alone) = baseline(series, &curves.series) else { continue };
+        match crossing(series, alone) {
+            Some(Crossing::At(x)) => pays.push((x, format!("{} pays from about {}", series.label, show(x * 1e6, Unit::Ns)))),
+            Some(Crossing::Never(x)) => never.push(format!("{} not even at {}", series.label, show(x * 1e6, Unit::Ns))),
+            None => {}
+        }
+    }
+    pays.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let said: Vec<String> = pays.into_iter().map(|p| p.1).chain(never).collect();
+    (!said.is_empty()).then(|| format!("With {tasks} tasks, {} of work each; below that one thread is faster here.", list(&said)))
+}
+
+enum Crossing {
+    /// From here on, milliseconds.
+    At(f64),
+    /// It is clearly slower everywhere, up to here.
+    Never(f64),
+}
+
+/// Where a series goes from clearly slower to clearly faster than one thread, once.
+fn crossing(series: &Series, alone: &Series) -> Option<Crossing> {
+    let paired: Vec<_> = series
+        .points
+        .iter()
+        .filter_map(|(x, spread)| Some((*x, spread, alone.points.iter().find(|p| p.0 == *x).map(|p| &p.1)?)))
+        .collect();
+    if paired.len() < 2 {
+        return None;
+    }
+    if paired.iter().all(|(_, own, alone)| below(alone, own)) {
+        return paired.last().map(|p| Crossing::Never(p.0));
+    }
+    let first_faster = paired.iter().position(|(_, own, alone)| below(own, alone))?;
+    let last_slower = paired.iter().rposition(|(_, own, alone)| below(alone, own))?;
+    if last_slower > first_faster {
+        return None;
+    }
+    // Between the two the logarithm of the ratio is taken as a straight line over the logarithm of the length.
+    let log_ratio = |at: usize| (paired[at].1.median / paired[at].2.median).ln();
+    let (a, b) = (log_ratio(last_slower), log_ratio(first_faster));
+    let (x, y) = (paired[last_slower].0.ln(), paired[first_faster].0.ln());
+    let at = (x + (y - x) * a / (a - b)).exp();
+    at.is_finite().then_some(Crossing::At(at))
+}
+
+/// Whose creation grows with the parent, and whose does not.
+fn grows(curves: &Curves) -> Option<String> {
+    let (mut up, mut flat) = (Vec::new(), Vec::new());
+    let (mut from, mut to) = (f64::MAX, 0.0_f64);
+    for series in &curves.series {
+        let ((x0, first), (x1, last)) = (series.points.first()?, series.points.last()?);
+        (from, to) = (from.min(*x0), to.max(*x1));
+        let medians = || series.points.iter().map(|p| p.1.median);
+        let most = medians().fold(0.0, f64::max) / medians().fold(f64::MAX, f64::min).max(1.0);
+        if last.median > STAYS * first.median && below(first, last) {
+            up.push(format!(
+                "{} grows {:.0} times ({} to {})",
+                series.label,
+                last.median / first.median.max(1.0),
+                show(first.median, Unit::Ns),
+                show(last.median, Unit::Ns)
+            ));
+        } else if most < STAYS {
+            flat.push(format!("{} stays within {most:.1} times", series.label));
+        }
+    }
+    let range = format!("From {from:.0} to {to:.0} MB of parent");
+    match (up.is_empty(), flat.is_empty()) {
+        (true, true) => None,
+        (false, true) => Some(format!("{range} the creation of {}.", list(&up))),
+        (true, false) => Some(format!("{range} the creation of {}.", list(&flat))),
+        (false, false) => Some(format!("{range} the creation of {}; that of {}.", list(&up), list(&flat))),
+    }
+}
+
+/// What more workers bring.
+fn gains(curves: &Curves) -> Option<String> {
+    let mut said = Vec::new();
+    for series in curves.series.iter().filter(|s| !is_sequential(&s.spec.system)) {
+        let (_, best) = series.points.iter().max_by(|a, b| a.1.median.total_cmp(&b.1.median))?;
+        // The fewest workers that cannot be told from the best.
+        let (x, best) = series.points.iter().find(|p| !below(&p.1, best))?;
+        let (last, _) = series.points.last()?;
+        let one = series.points.first().map(|p| &p.1)?;
+        if series.points.iter().all(|p| p.1.q3 < 1.2) {
+            said.push(format!("{} gains nothing from workers (at most {:.2}x)", series.label, best.median));
+        } else if below(one, best) {
+            let more = if x < last { ", and more do not help" } else { "" };
+            said.push(format!("{} gains most with {x:.0} workers, {:.2}x one thread{more}", series.label, best.median));
+        }
+    }
+    (!said.is_empty()).then(|| format!("Here {}.", list(&said)))
+}
+
+/// Who is fastest, if anybody clearly is.
+fn fastest(rows: &Comparison) -> Option<String> {
+    let wall = measure("wall")?;
+    let [best, next, ..] = rows.rows.as_slice() else { return None };
+    let others = |row: &&Row| row.cell != best.cell;
+    let clearly =
+        rows.rows.iter().filter(others).all(|r| r.spread(wall).zip(best.spread(wall)).is_some_and(|(r, b)| below(b, r)));
+    if !clearly {
+        return None;
+    }
+    let (one, two) = (best.median(wall)?, next.median(wall)?);
+    let concurrent = |id: &str| catalog::find(id).is_some_and(|s| s.section != catalog::Section::Baseline);
+    if is_sequential(&best.spec.system) && concurrent(&next.spec.system) {
+        return Some(format!(
+            "Sharing this work out does not pay here: one thread does it in {}, the next best, {}, in {}.",
+            show(one, Unit::Ns),
+            next.label,
+            show(two, Unit::Ns)
+        ));
+    }
+    Some(format!(
+        "{} is the fastest here: {} against {} of the next, {}.",
+        best.label,
+        show(one, Unit::Ns),
+        show(two, Unit::Ns),
+        next.label
+    ))
+}
+
+/// `a, b and c`.
+fn list(parts: &[String]) -> String {
+    match parts {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}

@@ -1,0 +1,72 @@
+//! From a batch to what is shown: one row per kind of run, curves over what was swept, and a sentence if the data supports one.
+//!
+//! The command, the Compare screen and the page read the same [`Comparison`]; nothing here writes or draws.
+
+mod curves;
+mod document;
+mod finding;
+mod page;
+mod rows;
+
+pub use curves::{Axis, Curves, Plot, Series, axis, curves, swept};
+pub use document::{SCHEMA, csv, document};
+pub use finding::finding;
+pub use page::page;
+pub use rows::{Comparison, Figure, Mark, Row, advice_lines, compare};
+
+use super::measure::{Spread, Unit};
+
+/// A value with three digits and its unit.
+#[must_use]
+pub fn show(value: f64, unit: Unit) -> String {
+    match unit {
+        Unit::Ns => scaled(value, 1000.0, &["ns", "us", "ms", "s"]),
+        Unit::Bytes => scaled(value, 1024.0, &["B", "K", "M", "G"]),
+        Unit::Count => short(value),
+        Unit::PerSecond => format!("{}/s", short(value)),
+        Unit::Ratio if value.abs() < 0.095 => format!("{value:.3}x"),
+        Unit::Ratio => format!("{value:.2}x"),
+    }
+}
+
+/// A number without a unit, three digits, thousands as k.
+fn short(value: f64) -> String {
+    scaled(value, 1000.0, &["", "k", "M", "G"]).replace(' ', "")
+}
+
+fn scaled(mut value: f64, step: f64, units: &[&str]) -> String {
+    let mut unit = 0;
+    while value.abs() >= 999.5 && unit + 1 < units.len() {
+        value /= step;
+        unit += 1;
+    }
+    let digits = match value.abs() {
+        v if unit == 0 && v.fract() == 0.0 => 0,
+        v if v >= 99.95 => 0,
+        v if v >= 9.995 => 1,
+        _ => 2,
+    };
+    format!("{value:.digits$} {}", units[unit])
+}
+
+/// A bar of `cells` for a spread where `full` is as long as they go: whole up to the lower quartile, shaded to the upper one.
+#[must_use]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "cells of a terminal")]
+pub fn bar(spread: &Spread, full: f64, cells: usize, unicode: bool) -> String {
+    let eighths = |value: f64| (value / full.max(f64::MIN_POSITIVE) * cells as f64 * 8.0).round().max(0.0) as usize;
+    let (solid, shaded) = (eighths(spread.q1).min(cells * 8), eighths(spread.q3).min(cells * 8).div_ceil(8));
+    if !unicode {
+        let solid = (solid / 8).max(1);
+        return "#".repeat(solid) + &"=".repeat(shaded.saturating_sub(solid));
+    }
+    let mut bar = "█".repeat(solid / 8);
+    match solid % 8 {
+        0 if solid > 0 => {}
+        part => bar.extend([' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'].get(part.max(1))),
+    }
+    let drawn = bar.chars().count();
+    bar + &"▒".repeat(shaded.saturating_sub(drawn))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,230 @@
+//! One row per kind of run.
+
+use serde::Serialize;
+
+use crate::lab::catalog::RunSpec;
+use crate::lab::measure::{Advice, Batch, Better, MEASURES, Measure, Point, Sample, Spread, advise};
+
+/// How a figure stands among the others of its measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mark {
+    /// The best median.
+    Best,
+    /// Not to be told from the best: the middle halves of their points overlap.
+    AsGood,
+    /// Behind, alone, or nothing to compare.
+    None,
+}
+
+/// What one measure says of one kind of run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Figure {
+    /// [`Measure::id`].
+    pub measure: &'static str,
+    /// Where its points lie; `None` is unknown.
+    pub spread: Option<Spread>,
+    /// Why it is unknown.
+    pub unknown: Option<&'static str>,
+    /// How it stands among the others.
+    pub mark: Mark,
+}
+
+/// One kind of run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Row {
+    /// Index in the plan.
+    pub cell: usize,
+    /// System, and whatever else tells it from the other rows.
+    pub label: String,
+    /// What ran.
+    pub spec: RunSpec,
+    /// What it is written in, as it says itself.
+    pub lang: Option<String>,
+    /// Whether it was asked for, or added as the baseline.
+    pub asked: bool,
+    /// Runs that count.
+    pub runs: usize,
+    /// One per measure, in the order of [`MEASURES`].
+    pub figures: Vec<Figure>,
+    /// What a reader should know before trusting it.
+    pub advice: Vec<Advice>,
+}
+
+impl Row {
+    /// What a measure says of it.
+    #[must_use]
+    pub fn figure(&self, measure: &Measure) -> Option<&Figure> {
+        self.figures.iter().find(|f| f.measure == measure.id)
+    }
+
+    /// The spread of a measure; `None` is unknown.
+    #[must_use]
+    pub fn spread(&self, measure: &Measure) -> Option<&Spread> {
+        self.figure(measure)?.spread.as_ref()
+    }
+
+    /// The median of a measure.
+    #[must_use]
+    pub fn median(&self, measure: &Measure) -> Option<f64> {
+        self.spread(measure).map(|s| s.median)
+    }
+}
+
+/// A batch as rows.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Comparison {
+    /// What they have in common: task, workers, repetitions, seed.
+    pub title: String,
+    /// The rows, best first by the measure that they are sorted by.
+    pub rows: Vec<Row>,
+    /// [`Measure::id`] of that measure.
+    pub sorted_by: &'static str,
+    /// What the data says in one sentence, if it says anything.
+    pub finding: Option<String>,
+}
+
+/// Rows of what has run so far, sorted by `sort`, best first, unknown last, with the finding.
+#[must_use]
+pub fn compare(batch: &Batch, sort: &'static Measure) -> Comparison {
+    Comparison { finding: super::finding(batch), ..compare_silently(batch, sort) }
+}
+
+/// The same without a finding, which is derived from this.
+pub(super) fn compare_silently(batch: &Batch, sort: &'static Measure) -> Comparison {
+    let mut rows: Vec<Row> = (0..batch.plan.cells.len()).map(|cell| row(batch, cell)).collect();
+    for (at, measure) in MEASURES.iter().enumerate() {
+        mark(&mut rows, at, measure);
+    }
+    rows.sort_by(|a, b| match (a.median(sort), b.median(sort)) {
+        (Some(a), Some(b)) if sort.better == Better::Higher => b.total_cmp(&a),
+        (Some(a), Some(b)) => a.total_cmp(&b),
+        (a, b) => a.is_none().cmp(&b.is_none()),
+    });
+    Comparison { title: title(batch), rows, sorted_by: sort.id, finding: None }
+}
+
+fn row(batch: &Batch, cell: usize) -> Row {
+    let spec = &batch.plan.cells[cell].spec;
+    let points: Vec<&Point> = batch.of(cell).collect();
+    let baseline = batch.plan.cells[cell].baseline;
+    let figures = MEASURES.iter().map(|measure| {
+        let mut values = Vec::new();
+        for point in &points {
+            let of_round = baseline.and_then(|b| batch.of(b).find(|p| p.repetition == point.repetition));
+            (measure.get)(Sample { point, spec, baseline: of_round }, &mut values);
+        }
+        let spread = Spread::of(&values);
+        Figure { measure: measure.id, unknown: spread.is_none().then_some(measure.unknown), spread, mark: Mark::None }
+    });
+    Row {
+        cell,
+        label: label(batch, spec),
+        spec: spec.clone(),
+        lang: points.iter().find_map(|p| p.lang.clone()),
+        asked: batch.plan.cells[cell].asked,
+        runs: points.len(),
+        figures: figures.collect(),
+        advice: advise(batch, cell),
+    }
+}
+
+/// Marks the best of a measure, and what cannot be told from it. With fewer than two rows to compare there is no best.
+fn mark(rows: &mut [Row], at: usize, measure: &Measure) {
+    let known: Vec<(usize, Spread)> = rows.iter().enumerate().filter_map(|(i, r)| Some((i, r.figures[at].spread?))).collect();
+    let better = |a: &Spread, b: &Spread| match measure.better {
+        Better::Lower => a.median.total_cmp(&b.median),
+        Better::Higher => b.median.total_cmp(&a.median),
+    };
+    let Some((_, best)) = known.iter().min_by(|a, b| better(&a.1, &b.1)).copied().filter(|_| known.len() > 1) else { return };
+    for (i, spread) in known {
+        let overlaps = spread.q1 <= best.q3 && best.q1 <= spread.q3;
+        rows[i].figures[at].mark = match () {
+            () if spread.median == best.median => Mark::Best,
+            () if overlaps => Mark::AsGood,
+            () => Mark::None,
+        };
+    }
+}
+
+/// Parameters that not all rows share.
+fn label(batch: &Batch, spec: &RunSpec) -> String {
+    let mut label = spec.system.clone();
+    let varies = |same: &dyn Fn(&RunSpec) -> bool| batch.plan.cells.iter().filter(|c| c.asked).any(|c| !same(&c.spec));
+    let fixed = crate::lab::catalog::find(&spec.system).is_some_and(|s| s.params.workers.is_none());
+    if !fixed
+        && varies(&|o| {
+            o.workers == spec.workers || crate::lab::catalog::find(&o.system).is_some_and(|s| s.params.workers.is_none())
+        })
+    {
+        label += &format!(" {} workers", spec.workers);
+    }
+    let asked = batch.plan.cells.iter().any(|c| c.asked && c.spec == *spec);
+    if asked && varies(&|o| o.parent_mb == spec.parent_mb) {
+        label += &format!(" {} MB", spec.parent_mb);
+    }
+    if varies(&|o| o.task == spec.task) {
+        label += &format!(" {}", spec.task.name());
+    }
+    if let Some((unit, _)) = spec.task.size()
+        && varies(&|o| o.size() == spec.size())
+    {
+        label += &format!(" {} {unit}", spec.size());
+    }
+    if varies(&|o| o.tasks == spec.tasks) {
+        label += &format!(" {} tasks", spec.tasks);
+    }
+    if varies(&|o| o.start_method == spec.start_method)
+        && let Some(method) = spec.start_method
+    {
+        label += &format!(" {}", method.name());
+    }
+    if varies(&|o| o.python == spec.python)
+        && let Some(python) = &spec.python
+    {
+        label += &format!(" {}", python.file_name().unwrap_or(python.as_os_str()).to_string_lossy());
+    }
+    label
+}
+
+/// What a reader should know, each kind of advice once: said of the first row it holds for, with how many others there are.
+#[must_use]
+pub fn advice_lines(comparison: &Comparison) -> Vec<String> {
+    let all: Vec<(&Row, &Advice)> = comparison.rows.iter().flat_map(|r| r.advice.iter().map(move |a| (r, a))).collect();
+    let kind = |a: &Advice| std::mem::discriminant(a);
+    let mut lines = Vec::new();
+    for (at, (row, advice)) in all.iter().enumerate() {
+        if all[..at].iter().any(|(_, earlier)| kind(earlier) == kind(advice)) {
+            continue;
+        }
+        let others = all[at + 1..].iter().filter(|(_, later)| kind(later) == kind(advice)).count();
+        let others = if others == 0 { String::new() } else { format!(" (and {others} more, each in its way)") };
+        lines.push(format!("{}{others}: {advice}", row.label));
+    }
+    lines
+}
+
+/// What all rows share, in words.
+fn title(batch: &Batch) -> String {
+    let asked: Vec<&RunSpec> = batch.plan.cells.iter().filter(|c| c.asked).map(|c| &c.spec).collect();
+    let Some(first) = asked.first() else { return String::new() };
+    let all = |same: fn(&RunSpec, &RunSpec) -> bool| asked.iter().all(|o| same(o, first));
+    let mut parts = Vec::new();
+    if all(|a, b| a.task == b.task && a.tasks == b.tasks && a.size() == b.size()) && first.tasks > 0 {
+        let size = first.task.size().map_or(String::new(), |(unit, _)| format!(" of {} {unit}", first.size()));
+        parts.push(format!("{} x {}{size}", first.tasks, first.task.name()));
+    }
+    let with_workers: Vec<&&RunSpec> =
+        asked.iter().filter(|s| crate::lab::catalog::find(&s.system).is_some_and(|s| s.params.workers.is_some())).collect();
+    if let Some(one) = with_workers.first()
+        && with_workers.iter().all(|s| s.workers == one.workers)
+    {
+        parts.push(format!("{} workers", one.workers));
+    }
+    if all(|a, b| a.parent_mb == b.parent_mb) && first.parent_mb > 0 {
+        parts.push(format!("{} MB parent", first.parent_mb));
+    }
+    let plan = &batch.plan;
+    parts.push(format!("{} repetitions, order shuffled (seed {})", plan.repetitions, plan.seed));
+    parts.join(", ")
+}
