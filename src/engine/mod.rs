@@ -26,6 +26,7 @@ use crate::app::msg::{Effect, Msg, Notice};
 use crate::app::options::{Options, Screen};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
+use crate::kernel::kin::Known;
 use crate::kernel::{AutoSource, raise_descriptor_limit};
 use crate::lab::catalog::{self, Backend, RunSpec};
 use crate::lab::launcher::{LaunchError, Launcher};
@@ -247,7 +248,7 @@ impl Engine {
         match effect {
             Effect::Freeze { token, keys } => {
                 let app = &self.app;
-                let targets = self.targets.freeze(token, &keys, |key| known_of(app, key));
+                let targets = self.targets.freeze(token, &keys, |key| known_of(app, key), everybody(app));
                 answer = Some(Msg::Frozen { token, targets });
             }
             Effect::Thaw { token } => self.targets.thaw(token),
@@ -386,7 +387,12 @@ async fn waiting(input: &mut EventStream) -> Option<Event> {
     .await
 }
 
-/// A process's name as last sampled.
+/// All processes of the last sample.
+fn everybody(app: &App) -> impl Iterator<Item = Known> + '_ {
+    let processes = app.model.iter().flat_map(|model| &model.now.processes);
+    processes.map(|process| Known { key: process.key, ppid: process.ppid, pgrp: process.pgrp })
+}
+
 /// The most of a command line that a dialog can show, bytes.
 const COMMAND_SHOWN: usize = 200;
 

@@ -10,6 +10,7 @@ mod exact;
 pub mod host;
 mod identity;
 mod job;
+pub mod kin;
 pub mod parse;
 mod proc_fs;
 pub mod proc_source;

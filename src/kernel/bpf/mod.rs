@@ -5,7 +5,7 @@ mod assemble;
 mod child;
 mod hidden;
 mod loader;
-mod record;
+pub mod record;
 
 use std::sync::Arc;
 
