@@ -1,6 +1,7 @@
 //! Joins the edges: the sampler thread, the terminal's input, signals and the lab come in as messages; effects go out.
 
 mod inspector;
+mod last_resort;
 mod pythons;
 mod sampler;
 mod targets;
@@ -64,6 +65,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let inspector = Inspector::start(config.delay).context("the detail thread cannot be started")?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("the event loop cannot be started")?;
+    last_resort::start().context("signals cannot be handled")?;
     let guard = TerminalGuard::enter(TerminalOptions { mouse: config.mouse })?;
     let terminal = Terminal::new(CrosstermBackend::new(stdout())).context("the terminal cannot be drawn on")?;
     let size = terminal.size().context("the terminal's size cannot be read")?;
@@ -144,9 +146,14 @@ impl Signals {
         Ok(Self { end, stop: signal(SignalKind::from_raw(nix::libc::SIGTSTP))? })
     }
 
-    async fn ended(end: &mut [Signal; 3]) {
+    /// Waits for one that ends; its number.
+    async fn ended(end: &mut [Signal; 3]) -> i32 {
         let [term, hup, int] = end;
-        tokio::select! { _ = term.recv() => {}, _ = hup.recv() => {}, _ = int.recv() => {} }
+        tokio::select! {
+            _ = term.recv() => nix::libc::SIGTERM,
+            _ = hup.recv() => nix::libc::SIGHUP,
+            _ = int.recv() => nix::libc::SIGINT,
+        }
     }
 }
 
@@ -163,7 +170,7 @@ impl Engine {
         while !self.leaving {
             tokio::select! {
                 biased;
-                () = Signals::ended(&mut signals.end) => break,
+                _ = Signals::ended(&mut signals.end) => break,
                 _ = signals.stop.recv() => self.suspend()?,
                 event = input.next() => match event {
                     Some(Ok(event)) => self.input(event, &mut input).await?,

@@ -65,6 +65,8 @@ impl vt100::Callbacks for Alarms {
 /// What the reader thread has made of the bytes so far.
 struct Seen {
     parser: vt100::Parser<Alarms>,
+    /// The terminal reads nothing for now.
+    paused: bool,
     /// The terminal's other side is closed: no more bytes will come.
     closed: bool,
     exit: Option<ExitStatus>,
@@ -109,7 +111,7 @@ impl Pty {
         drop(pair.slave);
 
         let parser = vt100::Parser::new_with_callbacks(start.rows, start.columns, 0, Alarms::default());
-        let seen = Arc::new((Mutex::new(Seen { parser, closed: false, exit: None }), Condvar::new()));
+        let seen = Arc::new((Mutex::new(Seen { parser, paused: false, closed: false, exit: None }), Condvar::new()));
         let mut reader = pair.master.try_clone_reader().expect("a reader");
         let writer = pair.master.take_writer().expect("a writer");
         let killer = child.clone_killer();
@@ -120,8 +122,10 @@ impl Pty {
             let mut buffer = [0; 16 * 1024];
             // EIO is how Linux says that the other side has closed.
             while let Ok(n @ 1..) = reader.read(&mut buffer) {
-                shared.0.lock().unwrap().parser.process(&buffer[..n]);
+                let mut seen = shared.0.lock().unwrap();
+                seen.parser.process(&buffer[..n]);
                 shared.1.notify_all();
+                drop(shared.1.wait_while(seen, |seen| seen.paused).unwrap());
             }
             shared.0.lock().unwrap().closed = true;
             shared.1.notify_all();
@@ -199,6 +203,19 @@ impl Pty {
         }
     }
 
+    /// Has the terminal read nothing (`true`), or go on reading.
+    #[allow(dead_code, clippy::allow_attributes, reason = "every test file compiles its own copy and uses a part")]
+    pub fn pause(&self, paused: bool) {
+        self.seen.0.lock().unwrap().paused = paused;
+        self.seen.1.notify_all();
+    }
+
+    /// Waits for the program's end alone: its terminal may still hold output that nobody reads.
+    #[allow(dead_code, clippy::allow_attributes, reason = "every test file compiles its own copy and uses a part")]
+    pub fn wait_dead(&self) -> ExitStatus {
+        self.wait("the program's end", |seen| seen.exit.clone())
+    }
+
     /// What the terminal was told to do beside drawing, so far.
     #[allow(dead_code, clippy::allow_attributes, reason = "every test file compiles its own copy and uses a part")]
     pub fn alarms(&self) -> Vec<String> {
@@ -212,6 +229,7 @@ impl Pty {
     }
 
     /// What the screen shows now.
+    #[allow(dead_code, clippy::allow_attributes, reason = "every test file compiles its own copy and uses a part")]
     pub fn contents(&self) -> String {
         self.seen.0.lock().unwrap().parser.screen().contents()
     }
@@ -251,6 +269,10 @@ fn dump(screen: &Screen) -> String {
 
 impl Drop for Pty {
     fn drop(&mut self) {
+        if let Ok(mut seen) = self.seen.0.lock() {
+            seen.paused = false;
+            self.seen.1.notify_all();
+        }
         let over = self.seen.0.lock().is_ok_and(|seen| seen.exit.is_some());
         if !over {
             let _ = self.killer.kill();
