@@ -7,6 +7,7 @@
 pub mod catalog;
 pub mod control;
 pub mod entry;
+mod guard;
 mod helper;
 pub mod launcher;
 mod machine;
