@@ -7,7 +7,6 @@
 #[allow(dead_code, clippy::allow_attributes, reason = "this file uses a part of it")]
 mod key_script;
 #[path = "support/pty.rs"]
-#[allow(dead_code, clippy::allow_attributes, reason = "this file uses a part of it")]
 mod pty;
 
 use std::ffi::{OsStr, OsString};

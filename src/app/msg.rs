@@ -249,3 +249,22 @@ pub enum Effect {
     /// Draw everything anew.
     Redraw,
 }
+
+impl Effect {
+    /// Whether it changes other processes, or starts some: nothing of the kind happens with `--readonly`, whoever asks.
+    #[must_use]
+    pub fn changes(&self) -> bool {
+        match self {
+            Self::Signal { .. } | Self::Renice { .. } | Self::Launch(_) => true,
+            Self::Freeze { .. }
+            | Self::Thaw { .. }
+            | Self::Discover
+            | Self::Stop(_)
+            | Self::StopAll
+            | Self::Resample
+            | Self::Quit
+            | Self::Suspend
+            | Self::Redraw => false,
+        }
+    }
+}

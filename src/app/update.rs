@@ -72,7 +72,8 @@ impl App {
         }
         match actions::find(key, self.context()) {
             Some(action) if action.changes && self.options.readonly => {
-                self.tell(Notice::bad(format!("{} is off: concmon was started with --readonly", action.bar)));
+                let what = if action.bar.is_empty() { action.help } else { action.bar };
+                self.tell(Notice::bad(format!("{what} is off: concmon was started with --readonly")));
                 Vec::new()
             }
             Some(action) => self.run(action.command),

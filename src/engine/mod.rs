@@ -251,6 +251,10 @@ impl Engine {
     }
 
     fn effect(&mut self, effect: Effect) -> anyhow::Result<Option<Msg>> {
+        if self.app.options.readonly && effect.changes() {
+            // The actions say so before it comes to this; here is where it holds whatever asks.
+            return Ok(Some(Msg::Tell(Notice::bad("nothing is changed or started: concmon was started with --readonly"))));
+        }
         let mut answer = None;
         match effect {
             Effect::Freeze { token, keys } => {

@@ -1,4 +1,5 @@
 //! A real terminal for end-to-end tests: a program in a pty, and what the screen shows of it. Waits for the screen, never for time.
+#![allow(dead_code, clippy::allow_attributes, reason = "every test file compiles its own copy and uses a part")]
 
 use std::io::{Read as _, Write};
 use std::sync::{Arc, Condvar, Mutex};
@@ -204,32 +205,27 @@ impl Pty {
     }
 
     /// Has the terminal read nothing (`true`), or go on reading.
-    #[allow(dead_code, clippy::allow_attributes, reason = "every test file compiles its own copy and uses a part")]
     pub fn pause(&self, paused: bool) {
         self.seen.0.lock().unwrap().paused = paused;
         self.seen.1.notify_all();
     }
 
     /// Waits for the program's end alone: its terminal may still hold output that nobody reads.
-    #[allow(dead_code, clippy::allow_attributes, reason = "every test file compiles its own copy and uses a part")]
     pub fn wait_dead(&self) -> ExitStatus {
         self.wait("the program's end", |seen| seen.exit.clone())
     }
 
     /// What the terminal was told to do beside drawing, so far.
-    #[allow(dead_code, clippy::allow_attributes, reason = "every test file compiles its own copy and uses a part")]
     pub fn alarms(&self) -> Vec<String> {
         self.seen.0.lock().unwrap().parser.callbacks().0.clone()
     }
 
     /// Looks at the screen as it is now.
-    #[allow(dead_code, clippy::allow_attributes, reason = "every test file compiles its own copy and uses a part")]
     pub fn look<T>(&self, look: impl FnOnce(&Screen) -> T) -> T {
         look(self.seen.0.lock().unwrap().parser.screen())
     }
 
     /// What the screen shows now.
-    #[allow(dead_code, clippy::allow_attributes, reason = "every test file compiles its own copy and uses a part")]
     pub fn contents(&self) -> String {
         self.seen.0.lock().unwrap().parser.screen().contents()
     }
