@@ -70,21 +70,62 @@ impl Drop for Killed {
     }
 }
 
-/// The binary as README has it made privileged: each re-execution would give the capabilities anew.
-#[test]
-fn a_binary_with_capabilities_of_its_own_hands_none_to_its_runs() {
+/// The binary as README has it made privileged, in a directory that everybody may use; `None`, said loudly, where that is impossible.
+fn capable() -> Option<(tempfile::TempDir, std::path::PathBuf)> {
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let copy = directory.path().join("concmon");
     std::fs::copy(CONCMON, &copy).unwrap();
-    std::fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
     let capable = Command::new("setcap").arg("cap_bpf,cap_perfmon+ep").arg(&copy).output();
     if !capable.as_ref().is_ok_and(|output| output.status.success()) {
         loudly!("SKIPPED: setcap(8) cannot be used here: {capable:?}");
+        return None;
+    }
+    Some((directory, copy))
+}
+
+/// Once the task iterator is loaded nobody needs the capabilities that loading took.
+#[test]
+fn the_monitor_lets_go_of_its_capabilities_when_it_has_loaded() {
+    if let Err(error) = concmon::kernel::BpfSource::load() {
+        loudly!("SKIPPED: {error}");
         return;
     }
+    let Some((_directory, copy)) = capable() else { return };
+    let args = ["--reuid=65534", "--regid=65534", "--clear-groups", copy.to_str().unwrap(), "-d", "0.2"];
+    let mut pty = Pty::spawn(&Program { program: "setpriv", args: &args, rows: 40, columns: 160, env: &[] });
+    let tier = |screen: &vt100::Screen| screen.contents().lines().next().is_some_and(|line| line.contains(" bpf "));
+    pty.wait_until("the better tier", tier);
+    let tasks = || std::fs::read_dir(format!("/proc/{}/task", pty.pid())).unwrap().flatten().map(|e| e.path());
+    let held = || -> Vec<String> {
+        let mut held = Vec::new();
+        for task in tasks() {
+            let status = std::fs::read_to_string(task.join("status")).unwrap_or_default();
+            let name = status.lines().next().unwrap_or_default().to_owned();
+            let powers = status.lines().filter(|line| line.starts_with("Cap") && !line.starts_with("CapBnd"));
+            held.extend(powers.filter(|line| !line.ends_with("\t0000000000000000")).map(|line| format!("{name} {line}")));
+        }
+        held
+    };
+    // The thread that loaded ends when it has handed over.
+    let until = Instant::now() + PATIENCE;
+    while !held().is_empty() {
+        assert!(Instant::now() < until, "still held: {:?}", held());
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    // And it goes on sampling in the same tier: the uptime or any figure changes.
+    let before = pty.contents();
+    pty.wait_until("another sample", |screen| screen.contents() != before);
+    pty.wait_until("the tier as it was", tier);
+    pty.send(&bytes("q"));
+    assert!(pty.wait_exit().success());
+}
+
+/// Each re-execution of such a binary would give the capabilities anew.
+#[test]
+fn a_binary_with_capabilities_of_its_own_hands_none_to_its_runs() {
+    let Some((directory, copy)) = capable() else { return };
     let mark = format!("privilege-{}", std::process::id());
-    // Nobody has no runtime directory, and needs one to write into.
-    std::fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
     let child = Command::new("setpriv")
         .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
         .arg(&copy)

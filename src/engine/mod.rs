@@ -28,7 +28,7 @@ use crate::app::options::{Options, Screen};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::kernel::kin::Known;
-use crate::kernel::{AutoSource, raise_descriptor_limit};
+use crate::kernel::{AutoSource, let_go_of_loading, raise_descriptor_limit};
 use crate::lab::catalog::{self, Backend, RunSpec};
 use crate::lab::launcher::{LaunchError, Launcher};
 use crate::query::Filter;
@@ -62,6 +62,8 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let ghost_ns = u64::try_from(config.ghost.as_nanos()).unwrap_or(u64::MAX);
     let source = move || AutoSource::new("/proc", choice).map_err(|e| format!("the process table cannot be read: {e}"));
     let sampler = Sampler::start(source, config.delay, ghost_ns, wants).context("the sampling thread cannot be started")?;
+    // The sampler alone has use for what loading needs; this thread, and all that it starts, has not.
+    let_go_of_loading(|| true);
     let inspector = Inspector::start(config.delay).context("the detail thread cannot be started")?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("the event loop cannot be started")?;

@@ -70,6 +70,11 @@ impl BpfSource {
         Ok(source)
     }
 
+    /// Whether the iterator can be read, with the capabilities that this thread has now.
+    pub fn works(&mut self) -> bool {
+        self.read_records(&mut |_| {}).is_ok()
+    }
+
     /// Takes over what another source has read of identities.
     pub fn adopt(&mut self, identities: Vec<(ProcKey, Known)>) {
         self.assembler.adopt(identities);
