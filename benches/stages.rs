@@ -14,6 +14,7 @@ use std::sync::Arc;
 use concmon::app::App;
 use concmon::app::msg::Msg;
 use concmon::app::options::Options;
+use concmon::config::ColorDepth;
 use concmon::derive::{Deriver, Model};
 use concmon::kernel::ProcSource;
 use concmon::kernel::parse::schedstat::Schedstat;
@@ -124,7 +125,7 @@ fn rows<const TREE: bool>(bencher: Bencher<'_, '_>, count: usize) {
 #[divan::bench(args = SIZES, consts = [false, true])]
 fn render<const TREE: bool>(bencher: Bencher<'_, '_>, count: usize) {
     let app = app(count, TREE);
-    let theme = Theme::named("default", true).unwrap();
+    let theme = Theme::named("default", ColorDepth::TwoFiftySix).unwrap();
     let mut buffer = Buffer::empty(SCREEN);
     bencher.bench_local(|| ui::draw(black_box(&app), &theme, SCREEN, &mut buffer));
 }

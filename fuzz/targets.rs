@@ -7,6 +7,8 @@ use concmon::config::Config;
 use concmon::kernel::bpf::record::Record;
 use concmon::kernel::host::cpu_times;
 use concmon::kernel::parse::io::Io;
+use concmon::kernel::parse::maps::Mapping;
+use concmon::kernel::parse::pagemap::{ENTRY_BYTES, Page};
 use concmon::kernel::parse::schedstat::Schedstat;
 use concmon::kernel::parse::smaps::SmapsRollup;
 use concmon::kernel::parse::stat::Stat;
@@ -29,6 +31,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("schedstat", schedstat),
     ("smaps_rollup", smaps_rollup),
     ("cgroup", cgroup_path),
+    ("pages", pages),
     ("proc_files", proc_files),
     ("syscall", syscall),
     ("connector", connector_messages),
@@ -82,6 +85,17 @@ fn smaps_rollup(bytes: &[u8]) {
 fn cgroup_path(bytes: &[u8]) {
     if let Some(path) = cgroup::path(bytes) {
         assert!(!path.contains('\n'));
+    }
+}
+
+/// `/proc/PID/pagemap` and the lines of `/proc/PID/maps`.
+fn pages(bytes: &[u8]) {
+    assert_eq!(Page::all(bytes).count(), bytes.len() / ENTRY_BYTES);
+    for page in Page::all(bytes) {
+        assert!(page.present() || page.frame().is_none(), "a page that is not there has no frame");
+    }
+    for line in bytes.split(|byte| *byte == b'\n') {
+        let _ = Mapping::parse(line);
     }
 }
 

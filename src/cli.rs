@@ -210,6 +210,10 @@ pub enum LabCommand {
     },
     /// Run one system and print what it cost
     Run(LabRunArgs),
+    /// Every figure of the talk on concurrent execution in Python, measured here, beside the talk's own
+    Talk(TalkArgs),
+    /// Make a page of what `lab talk --json` has written: Markdown, or one HTML file
+    Report(ReportArgs),
     /// Make the environment that systems with third-party packages run in
     Setup {
         /// Interpreter to make it for; the one that Python systems run on by default if not given
@@ -278,6 +282,43 @@ pub struct LabRunArgs {
     /// One JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// `concmon lab talk`.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct TalkArgs {
+    /// Only these claims
+    #[arg(long, value_name = "CLAIM,..", value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// Rounds of each claim
+    #[arg(long, value_name = "K", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub repeat: u32,
+    /// Keep what was measured in this file, claim by claim; if it is there already, go on where it ends
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Also as a page: one HTML file
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// One JSON object
+    #[arg(long, conflicts_with = "md")]
+    pub json: bool,
+    /// Markdown
+    #[arg(long)]
+    pub md: bool,
+    /// Do not make the environment of systems that need packages: say that it is missing
+    #[arg(long)]
+    pub no_setup: bool,
+}
+
+/// `concmon lab report`.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct ReportArgs {
+    /// What `concmon lab talk --json` or `--out` has written
+    #[arg(value_name = "FILE.json")]
+    pub file: PathBuf,
+    /// Write one HTML file instead of Markdown to standard output
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
 }
 
 /// Reads a [`StartMethod`] by name.

@@ -3,12 +3,14 @@
 //! Order: the defaults of [`Config::default`], over them the file, over that the environment (`NO_COLOR`), over all the arguments.
 //! To add an option: a field of [`Config`], its default, an entry in [`KEYS`]; and, if it has a flag, a line in [`Config::resolve`].
 
+mod depth;
 mod file;
 mod keys;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use depth::ColorDepth;
 pub use file::MAX_FILE_BYTES;
 pub use keys::{KEYS, Key};
 
@@ -80,6 +82,8 @@ pub struct Config {
     pub readonly: bool,
     /// Whether colours are used.
     pub color: bool,
+    /// How many colours the terminal shows, as the config says or as was found out.
+    pub color_depth: ColorDepth,
     /// Whether characters outside ASCII are drawn.
     pub unicode: bool,
     /// Name of the theme; who draws knows which there are.
@@ -110,6 +114,7 @@ impl Default for Config {
             source: SourceChoice::Auto,
             readonly: false,
             color: true,
+            color_depth: ColorDepth::default(),
             unicode: true,
             theme: "default".to_owned(),
             mouse: true,
@@ -177,6 +182,8 @@ pub enum ConfigError {
 pub struct Environment {
     /// `NO_COLOR` is set and not empty (no-color.org).
     pub no_color: bool,
+    /// What the terminal says it shows.
+    pub color_depth: ColorDepth,
     /// The locale's character set is UTF-8; `None`: no locale is set.
     pub utf8: Option<bool>,
     /// `$XDG_CONFIG_HOME` if it is absolute, else `$HOME/.config`.
@@ -192,6 +199,10 @@ impl Environment {
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(var);
         Self {
             no_color: var("NO_COLOR").is_some(),
+            color_depth: {
+                let text = |name: &str| var(name).map(|v| v.to_string_lossy().into_owned());
+                ColorDepth::detect(text("TERM").as_deref(), text("COLORTERM").as_deref())
+            },
             utf8: locale.map(|l| {
                 let l = l.to_string_lossy().to_ascii_lowercase();
                 l.contains("utf-8") || l.contains("utf8")
@@ -209,6 +220,7 @@ impl Config {
     pub fn load(low: &LowArgs, environment: &Environment) -> Result<Self, ConfigError> {
         let mut config = Self::default();
         // No locale at all is the "C" locale; terminals there show UTF-8 nearly always, but old consoles and serial lines do not.
+        config.color_depth = environment.color_depth;
         config.unicode = environment.utf8.unwrap_or(config.unicode);
         let default_path = environment.config_home.as_ref().map(|home| home.join("concmon").join("config.toml"));
         if let Some(text) = file::read(low.config.as_deref(), default_path.as_deref())? {
@@ -219,6 +231,12 @@ impl Config {
             config.color = false;
         }
         config.resolve(low)
+    }
+
+    /// How many colours are drawn with.
+    #[must_use]
+    pub fn depth(&self) -> ColorDepth {
+        if self.color { self.color_depth } else { ColorDepth::Mono }
     }
 
     /// Lays the arguments over the config.

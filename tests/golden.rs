@@ -10,7 +10,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use concmon::app::App;
 use concmon::app::key::{Code, Key};
@@ -18,6 +18,7 @@ use concmon::app::layer::Layer;
 use concmon::app::msg::{Effect, Msg};
 use concmon::app::options::Options;
 use concmon::app::target::FrozenTarget;
+use concmon::config::ColorDepth;
 use concmon::derive::Deriver;
 use concmon::kernel::ProcSource;
 use concmon::kernel::source::{Needs, Request, Source};
@@ -26,8 +27,8 @@ use concmon::lab::launcher::LabState;
 use concmon::lab::protocol::Creation;
 use concmon::lab::run::{Costs, FamilyMember, Run, RunId, RunPhase, ShapeCheck, Summary, Worker};
 use concmon::snapshot::{
-    Comm, Detail, DetailContent, DetailPart, EventKind, ExitStatus, FileDetail, Identity, LifecycleEvent, ProcKey, Snapshot,
-    State, TaskWait, ThreadDetail, WaitReason,
+    Comm, Detail, DetailContent, DetailPart, EventKind, ExitStatus, FileDetail, Identity, Ledger, LedgerChild, LedgerMapping,
+    LedgerReading, LifecycleEvent, PageCounts, ProcKey, Snapshot, State, TaskWait, ThreadDetail, WaitReason,
 };
 use concmon::ui;
 use concmon::ui::layout::Layout;
@@ -96,15 +97,24 @@ fn sample(source: &mut ProcSource, at_ns: u64) -> Snapshot {
 fn app(options: Options) -> App {
     let mut deriver = Deriver::new(60_000_000_000);
     let mut app = App::new(options);
-    let proc = FakeProc::new();
-    fill(&proc, false);
-    let mut source = ProcSource::with_system(proc.root(), proc.system()).unwrap();
-    app.update(Msg::Sample(Arc::new(deriver.step(sample(&mut source, NOW_NS - 1_000_000_000)))));
-    fill(&proc, true);
-    let mut second = sample(&mut source, NOW_NS);
-    second.events = events();
-    app.update(Msg::Sample(Arc::new(deriver.step(second))));
+    for snapshot in samples() {
+        app.update(Msg::Sample(Arc::new(deriver.step(snapshot.clone()))));
+    }
     app
+}
+
+/// The machine at two moments, a second apart; read once, for the files of a `/proc` take longer to write than all frames to draw.
+fn samples() -> &'static [Snapshot; 2] {
+    static SAMPLES: OnceLock<[Snapshot; 2]> = OnceLock::new();
+    SAMPLES.get_or_init(|| {
+        let proc = FakeProc::new();
+        fill(&proc, false);
+        let mut source = ProcSource::with_system(proc.root(), proc.system()).unwrap();
+        let first = sample(&mut source, NOW_NS - 1_000_000_000);
+        fill(&proc, true);
+        let second = Snapshot { events: events(), ..sample(&mut source, NOW_NS) };
+        [first, second]
+    })
 }
 
 /// Worker 304 was forked half a second ago, and 299 ended.
@@ -178,6 +188,7 @@ const SCENES: &[Scene] = &[
     Scene { name: "detail-files", options: Options::default, keys: &[Key::plain(Code::Enter), Key::char('3')] },
     Scene { name: "detail-tree", options: Options::default, keys: &[Key::plain(Code::Enter), Key::char('7')] },
     Scene { name: "detail-graphs", options: Options::default, keys: &[Key::plain(Code::Enter), Key::char('8')] },
+    Scene { name: "copy-on-write", options: tree, keys: &[Key::plain(Code::Down), Key::char('D')] },
     Scene { name: "events", options: Options::default, keys: &[Key::char('3')] },
 ];
 
@@ -208,6 +219,11 @@ fn frame(scene: &Scene, theme: &Theme, unicode: bool, (width, height): (u16, u16
     }
     if let Some(Layer::Detail(pane)) = &app.layer {
         for detail in details(pane.key) {
+            app.update(Msg::Detail(detail));
+        }
+    }
+    if let Some(Layer::Ledger(pane)) = &app.layer {
+        for detail in ledger(pane.parent) {
             app.update(Msg::Detail(detail));
         }
     }
@@ -252,6 +268,49 @@ fn details(key: ProcKey) -> Vec<Detail> {
         of(DetailPart::Threads, NOW_NS, threads(250_000_000)),
         of(DetailPart::Files, NOW_NS, DetailContent::Files(files)),
     ]
+}
+
+/// Two readings of a master's children: one that goes on copying, one with a hostile name whose parent has written, one that may not be read.
+fn ledger(parent: ProcKey) -> [Detail; 2] {
+    let reading = |counts: PageCounts, mappings| LedgerReading {
+        counts,
+        mappings,
+        exact: false,
+        cut: false,
+        pss_bytes: Some(9 << 20),
+        uss_bytes: Some((counts.copied + counts.new) * 4096),
+    };
+    let mapping = |name: &[u8], start: u64, pieces: &[(u32, u32)]| LedgerMapping {
+        start,
+        end: start + pieces.len() as u64 * 4096,
+        name: name.into(),
+        counts: PageCounts {
+            shared: pieces.iter().map(|(all, gone)| u64::from(all - gone)).sum(),
+            copied: pieces.iter().map(|(_, gone)| u64::from(*gone)).sum(),
+            ..PageCounts::default()
+        },
+        strip: pieces.to_vec(),
+    };
+    let heap: Vec<(u32, u32)> = (0..48).map(|i| (16, if i % 5 == 0 { i / 3 } else { 0 })).collect();
+    let mappings = vec![
+        mapping(b"[heap]", 0x55d0_c8a0_0000, &heap),
+        mapping(b"", 0x7f00_0000_0000, &[(64, 0), (0, 0), (64, 64), (64, 32)]),
+        mapping(b"/usr/lib/\x1b]0;title\x07.so", 0x7f10_0000_0000, &[(1, 1); 9]),
+    ];
+    let at = |taken_ns, copied| {
+        let child =
+            |pid, comm: &[u8], reading| LedgerChild { key: ProcKey { pid, start_ticks: 1 }, comm: Comm::new(comm), reading };
+        let first = PageCounts { shared: 25_000, copied, new: 900, ..PageCounts::default() };
+        let second = PageCounts { shared: 20_000, elsewhere: 5_000, copied: 12, new: 0, swapped: 3 };
+        let children = vec![
+            child(301, b"nginx", Ok(reading(first, mappings.clone()))),
+            child(302, b"\x1b[31mred", Ok(reading(second, Vec::new()))),
+            child(303, b"nginx", Err("/proc/303/pagemap: permission denied: only its owner and root may read it".into())),
+        ];
+        let content = DetailContent::Ledger(Box::new(Ledger { page_bytes: 4096, children, more: 0 }));
+        Detail { key: parent, part: DetailPart::CopyOnWrite, taken_ns, content: Ok(content) }
+    };
+    [at(NOW_NS - 1_000_000_000, 1_000), at(NOW_NS, 1_250)]
 }
 
 /// What the engine would answer.
@@ -352,11 +411,11 @@ fn every_screen_looks_as_it_was_last_approved() {
     for scene in SCENES {
         for size in SIZES {
             let name = format!("{}-{}x{}", scene.name, size.0, size.1);
-            let dark = frame(scene, &Theme::named("default", true).unwrap(), true, size);
-            let light = frame(scene, &Theme::named("light", true).unwrap(), true, size);
+            let dark = frame(scene, &Theme::named("default", ColorDepth::TwoFiftySix).unwrap(), true, size);
+            let light = frame(scene, &Theme::named("light", ColorDepth::TwoFiftySix).unwrap(), true, size);
             assert_eq!(text(&dark), text(&light), "a theme changes colours only");
             check(&name, &format!("{}--- default\n{}--- light\n{}", text(&dark), styles(&dark), styles(&light)), &mut wrong);
-            let mono = frame(scene, &Theme::named("mono", true).unwrap(), false, size);
+            let mono = frame(scene, &Theme::named("mono", ColorDepth::TwoFiftySix).unwrap(), false, size);
             check(&format!("{name}-ascii"), &text(&mono), &mut wrong);
             assert_ascii(scene, &mono);
         }
@@ -379,7 +438,7 @@ fn assert_ascii(scene: &Scene, buffer: &Buffer) {
 /// Whatever the size, every scene is drawn without a panic, and no other process's escape sequence reaches a cell.
 #[test]
 fn every_screen_survives_every_size() {
-    let theme = Theme::named("default", true).unwrap();
+    let theme = Theme::named("default", ColorDepth::TwoFiftySix).unwrap();
     for scene in SCENES {
         for size in [(1, 1), (2, 2), (3, 30), (20, 5), (21, 110), (60, 10), (300, 6), (400, 120)] {
             let buffer = frame(scene, &theme, true, size);

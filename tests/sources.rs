@@ -211,7 +211,7 @@ fn rows_on_screen_get_their_expensive_values_and_take_turns_when_the_budget_is_s
     let keys: Vec<_> = sweep(&mut source, Needs::empty()).processes.iter().map(|process| process.key).collect();
     let needs = Needs::SMAPS | Needs::IO | Needs::WCHAN | Needs::FDS | Needs::STATUS;
     let mut with = |visible: &[ProcKey], visible_needs: Needs, budget: Duration| {
-        source.sample(&Request { all: Needs::empty(), visible_needs, visible, budget }).expect("a sample")
+        source.sample(&Request { all: Needs::empty(), visible_needs, visible, family: &[], budget }).expect("a sample")
     };
     // Without any time left one row is read in each sweep, and never the same one twice before the others had theirs.
     let mut read = Vec::new();

@@ -232,7 +232,8 @@ impl DetailPane {
                 }));
                 lines
             }
-            DetailContent::Nothing => Vec::new(),
+            // It has a pane of its own.
+            DetailContent::Ledger(_) | DetailContent::Nothing => Vec::new(),
         }
     }
 

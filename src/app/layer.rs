@@ -16,6 +16,8 @@ pub enum Layer {
     },
     /// One process in depth.
     Detail(Box<super::detail::DetailPane>),
+    /// What forked children still share with their parent.
+    Ledger(Box<super::ledger::LedgerPane>),
     /// Which signal, to whom.
     Signal(SignalDialog),
     /// A choice from a list.

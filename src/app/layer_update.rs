@@ -9,6 +9,7 @@ use super::detail::{DetailPane, Tab};
 use super::key::{Code, Key};
 use super::lab_view::output_lines;
 use super::layer::{Input, InputKind, Layer, Menu, MenuKind, SignalDialog};
+use super::ledger::LedgerPane;
 use super::msg::{Effect, Notice, Pointed};
 
 impl App {
@@ -35,6 +36,7 @@ impl App {
                 }
             }
             Some(Layer::Detail(pane)) => self.detail_key(pane, key),
+            Some(Layer::Ledger(pane)) => self.ledger_key(pane, key),
             Some(Layer::Signal(dialog)) => return self.signal_key(dialog, key),
             Some(Layer::Menu(menu)) => return self.menu_key(menu, key),
             Some(Layer::Input(input)) => return self.input_key(input, key),
@@ -87,6 +89,20 @@ impl App {
             }
         }
         self.layer = Some(Layer::Detail(pane));
+    }
+
+    fn ledger_key(&mut self, mut pane: Box<LedgerPane>, key: Key) {
+        match key.code {
+            Code::Up => pane.step(-1),
+            Code::Down => pane.step(1),
+            Code::PageUp => pane.step(-10),
+            Code::PageDown => pane.step(10),
+            Code::Home => pane.step(isize::MIN + 1),
+            Code::End => pane.step(isize::MAX),
+            Code::Esc | Code::Enter | Code::Char('q' | 'D') | Code::F(10) => return,
+            _ => {}
+        }
+        self.layer = Some(Layer::Ledger(pane));
     }
 
     fn signal_key(&mut self, mut dialog: SignalDialog, key: Key) -> Vec<Effect> {

@@ -4,11 +4,13 @@ pub mod actions;
 pub mod detail;
 pub mod events_log;
 mod explain;
+mod family;
 mod history;
 pub mod key;
 pub mod lab_view;
 pub mod layer;
 mod layer_update;
+pub mod ledger;
 pub mod logical;
 pub mod msg;
 pub mod options;
@@ -47,6 +49,7 @@ pub struct App {
     pub lines: Vec<Line>,
     /// Of every folded line the processes of its subtree, by [`rows::Folded::family`].
     families: Vec<Vec<u32>>,
+    tree: Option<crate::derive::Tree>,
     /// Index of the selected line.
     pub cursor: usize,
     /// First visible line.
@@ -96,6 +99,7 @@ impl App {
             visible_columns: options.columns.clone(),
             lines: Vec::new(),
             families: Vec::new(),
+            tree: None,
             cursor: 0,
             scroll: 0,
             page: 20,

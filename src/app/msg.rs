@@ -157,6 +157,8 @@ pub enum Command {
     UntagAll,
     /// One process in depth.
     Detail,
+    /// What forked children still share with their parent.
+    Ledger,
     /// Fold or unfold.
     ToggleFold,
     /// Fold.

@@ -81,6 +81,8 @@ pub struct Lines {
     pub lines: Vec<Line>,
     /// Of every folded line the processes of its subtree, itself first, by index into the model's.
     pub families: Vec<Vec<u32>>,
+    /// Who descends from whom; only in the tree.
+    pub tree: Option<Tree>,
 }
 
 impl Line {
@@ -99,7 +101,7 @@ pub fn build(model: &Model, options: &Options) -> Lines {
         kernel_threads: options.shows_kernel_threads(),
         lineage: options.filter.as_ref().map(|f| Lineage::new(f, model)).unwrap_or_default(),
     };
-    if options.tree { builder.tree() } else { Lines { lines: builder.list(), families: Vec::new() } }
+    if options.tree { builder.tree() } else { Lines { lines: builder.list(), families: Vec::new(), tree: None } }
 }
 
 struct Builder<'a> {
@@ -182,7 +184,8 @@ impl Builder<'_> {
             .chain(walk.ghosts[processes.len()].iter().map(|g| RowRef::Ghost(*g)))
             .collect();
         walk.siblings(roots, 0, 0);
-        Lines { lines: walk.lines, families: walk.families }
+        let (lines, families) = (walk.lines, walk.families);
+        Lines { lines, families, tree: Some(tree) }
     }
 
     /// Which processes match themselves, and which are shown: those and all their ancestors.

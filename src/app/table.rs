@@ -24,8 +24,10 @@ impl App {
         self.findings = self.watch.step(&model);
         self.tagged.retain(|key| model.index_of(key.pid).is_some_and(|i| model.now.processes[i].key == *key));
         self.model = Some(model);
-        if let (Some(Layer::Detail(pane)), Some(model)) = (&mut self.layer, &self.model) {
-            pane.sample(model);
+        match (&mut self.layer, &self.model) {
+            (Some(Layer::Detail(pane)), Some(model)) => pane.sample(model),
+            (Some(Layer::Ledger(pane)), Some(model)) => pane.sample(model),
+            _ => {}
         }
         self.rebuild();
         self.meet_expected();
@@ -57,7 +59,7 @@ impl App {
     pub(super) fn rebuild(&mut self) {
         let line_on_screen = self.cursor.saturating_sub(self.scroll);
         let built = self.model.as_deref().map(|m| rows::build(m, &self.options)).unwrap_or_default();
-        (self.lines, self.families) = (built.lines, built.families);
+        (self.lines, self.families, self.tree) = (built.lines, built.families, built.tree);
         if let (Some(model), true) = (self.model.as_deref(), self.options.tree) {
             logical::insert(&mut self.lines, model, &self.lab.state, &self.options.folded);
         }

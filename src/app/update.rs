@@ -11,6 +11,7 @@ use super::actions;
 use super::detail::DetailPane;
 use super::key::{Code, Key};
 use super::layer::{Input, InputKind, Layer, Menu, MenuKind, SignalDialog};
+use super::ledger::LedgerPane;
 use super::msg::{Command, Effect, Msg, Notice, Pointed};
 use super::options::Screen;
 
@@ -23,11 +24,11 @@ impl App {
         match msg {
             Msg::Sample(model) => self.sample(model),
             Msg::SampleFailed(why) => self.tell(Notice::bad(why)),
-            Msg::Detail(detail) => {
-                if let Some(Layer::Detail(pane)) = &mut self.layer {
-                    pane.take(detail);
-                }
-            }
+            Msg::Detail(detail) => match &mut self.layer {
+                Some(Layer::Detail(pane)) => pane.take(detail),
+                Some(Layer::Ledger(pane)) => pane.take(detail),
+                _ => {}
+            },
             Msg::Lab(state) => self.lab.state = state,
             Msg::Interpreters(found) => self.lab.interpreters = Some(found),
             Msg::Key(key) => return self.key(key),
@@ -148,6 +149,7 @@ impl App {
             Command::Suspend => return vec![Effect::Suspend],
             Command::Redraw => return vec![Effect::Redraw],
             Command::Detail => self.open_detail(),
+            Command::Ledger => self.open_ledger(),
             Command::Tag => self.tag(),
             Command::TagSubtree => self.tag_subtree(),
             Command::UntagAll => self.tagged.clear(),
@@ -218,6 +220,25 @@ impl App {
         let mut pane = DetailPane::new(row.process);
         pane.sample(row.model);
         self.layer = Some(Layer::Detail(Box::new(pane)));
+    }
+
+    /// The ledger of the selected process's children, or of its parent's if it has none.
+    fn open_ledger(&mut self) {
+        let Some(row) = self.selected() else { return };
+        let (model, selected) = (row.model, row.process);
+        let has_children = model.now.processes.iter().any(|p| p.ppid == selected.key.pid);
+        let parent = if has_children { Some(selected) } else { model.process(selected.ppid).filter(|p| p.key.pid > 1) };
+        let Some(parent) = parent else {
+            let pid = selected.key.pid;
+            self.tell(Notice::info(format!(
+                "PID {pid} has no children, and no parent whose pages it may share: nothing to compare"
+            )));
+            return;
+        };
+        let name = sanitize(parent.leader.comm.as_bytes(), Charset::from_unicode(self.options.unicode)).into_owned();
+        let mut pane = LedgerPane::new(parent.key, name, (!has_children).then_some(selected.key));
+        pane.sample(model);
+        self.layer = Some(Layer::Ledger(Box::new(pane)));
     }
 
     fn fold_command(&mut self, command: Command) {

@@ -18,11 +18,13 @@ mod doctor;
 mod document;
 mod setup;
 mod table;
+mod talk;
 
 pub use doctor::doctor;
 pub use document::run_document;
 pub use setup::setup;
 pub(super) use table::own_program;
+pub use talk::{report, talk};
 
 /// Options of `concmon lab run`; what is `None` is the system's default.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

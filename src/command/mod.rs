@@ -89,6 +89,10 @@ fn run(low: &LowArgs) -> Result<(), Failure> {
             }
         }
         Some(Command::Lab { command: LabCommand::Run(args) }) => lab_run(&config, args),
+        Some(Command::Lab { command: LabCommand::Talk(args) }) => {
+            ending(|out| lab::talk(args, &config.lab.to_launcher_limits(), &config.lab.pythons, out))
+        }
+        Some(Command::Lab { command: LabCommand::Report(args) }) => ending(|out| lab::report(args, out)),
         None => {
             known_theme(&config)?;
             crate::engine::run(&config).map_err(monitor_failure)
@@ -103,22 +107,25 @@ fn lab_run(config: &Config, args: &LabRunArgs) -> Result<(), Failure> {
     options.timeout_ms = options.timeout_ms.or(u64::try_from(config.lab.timeout.as_millis()).ok());
     options.pythons.clone_from(&config.lab.pythons);
     let limits = config.lab.to_launcher_limits();
+    ending(|out| lab::run_with(Path::new("/proc/self/exe"), &limits, &options, out))
+}
+
+/// Runs a command of the lab with standard output; how it ended as what `main` makes of it.
+fn ending(run: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<lab::Ended>) -> Result<(), Failure> {
     let mut ended = lab::Ended::Done;
     output::with_stdout(|out| {
-        ended = lab::run_with(Path::new("/proc/self/exe"), &limits, &options, out)?;
+        ended = run(out)?;
         Ok(())
     })?;
     match ended {
         lab::Ended::Done => Ok(()),
-        lab::Ended::Failed => Err(Failure::Reported(exit::FAILED)),
-        lab::Ended::BadUsage => Err(Failure::Reported(exit::USAGE)),
-        lab::Ended::Unavailable => Err(Failure::Reported(exit::UNAVAILABLE)),
+        ended => Err(Failure::Reported(ended.code())),
     }
 }
 
 /// A theme that is not there is bad usage, like any other wrong value of the config file.
 fn known_theme(config: &Config) -> Result<(), Failure> {
-    if Theme::named(&config.theme, config.color).is_some() {
+    if Theme::named(&config.theme, config.depth()).is_some() {
         return Ok(());
     }
     let file = config.path.as_ref().map_or_else(|| "the config file".to_owned(), |p| p.display().to_string());

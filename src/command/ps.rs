@@ -86,7 +86,7 @@ impl<'a> Question<'a> {
 fn sample(source: &mut impl Source, question: &Question<'_>, samples: u32) -> Result<Model, Failure> {
     let needs = question.needs;
     let mut sweep = |visible: &[ProcKey]| {
-        let request = Request { all: needs, visible_needs: needs, visible, budget: BUDGET };
+        let request = Request { all: needs, visible_needs: needs, visible, family: &[], budget: BUDGET };
         source.sample(&request).context("the processes cannot be read")
     };
     let mut deriver = Deriver::new(0);

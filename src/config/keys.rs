@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
+use super::ColorDepth;
 use crate::kernel::SourceChoice;
 use crate::query::SavedFilters;
 
@@ -135,6 +136,19 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         section: "",
+        name: "color_depth",
+        example: "\"auto\"",
+        help: "How many colours the terminal shows: \"16\", \"256\", \"true\" (24 bits), or \"auto\", what TERM and COLORTERM say.",
+        set: |c, v| match text(v)? {
+            "auto" => Ok(()),
+            word => put(
+                &mut c.color_depth,
+                ColorDepth::from_word(word).ok_or_else(|| wrong(v, "\"auto\", \"16\", \"256\" or \"true\"")),
+            ),
+        },
+    },
+    Key {
+        section: "",
         name: "unicode",
         example: "true",
         help: "Draw characters outside ASCII; as the locale says if the key is absent.",
@@ -144,7 +158,7 @@ pub const KEYS: &[Key] = &[
         section: "",
         name: "theme",
         example: "\"default\"",
-        help: "Name of the colour theme.",
+        help: "Name of the colour theme: default (for dark ground), light, high-contrast, colour-blind or mono.",
         set: |c, v| put(&mut c.theme, text(v).map(str::to_owned)),
     },
     Key {

@@ -60,7 +60,7 @@ fn every_key_sets_something_and_its_example_is_valid() {
     }
     let config = from(
         "delay = 2\nsource = \"proc\"\ncolumns = [\"pid\"]\nsort = \"rss:asc\"\ntree = true\nthreads = true\nkernel_threads = true\n\
-         filter = \"x\"\nfilters = { a = \"pid=1\" }\nuser = \"0\"\nreadonly = true\ncolor = false\nunicode = false\ntheme = \"t\"\nmouse = false\nghost_seconds = 0\n\
+         filter = \"x\"\nfilters = { a = \"pid=1\" }\nuser = \"0\"\nreadonly = true\ncolor = false\ncolor_depth = \"16\"\nunicode = false\ntheme = \"t\"\nmouse = false\nghost_seconds = 0\n\
          [lab]\nmax_workers = 1\nmax_parent_mb = 2\ntimeout_secs = 3\nhold_ms = 4\npython = [\"/p\"]\n",
     )
     .unwrap();
@@ -78,6 +78,7 @@ fn every_key_sets_something_and_its_example_is_valid() {
         source: SourceChoice::Proc,
         readonly: true,
         color: false,
+        color_depth: ColorDepth::Sixteen,
         unicode: false,
         theme: "t".to_owned(),
         mouse: false,
@@ -141,7 +142,7 @@ fn lab_limits_refuse_with_the_figures() {
 #[test]
 fn the_environment_turns_colour_and_unicode_off() {
     let low = LowArgs::parse_from_args(["concmon"]).unwrap();
-    let environment = Environment { no_color: true, utf8: Some(false), config_home: None };
+    let environment = Environment { no_color: true, utf8: Some(false), ..Environment::default() };
     let config = Config::load(&low, &environment).unwrap();
     assert!(!config.color && !config.unicode);
 }

@@ -52,13 +52,13 @@ const FIRST_FRAME: Duration = Duration::from_millis(60);
 /// # Errors
 /// If there is no terminal, `/proc` cannot be read at all, or the terminal goes away.
 pub fn run(config: &Config) -> anyhow::Result<()> {
-    let theme = Theme::named(&config.theme, config.color)
+    let theme = Theme::named(&config.theme, config.depth())
         .with_context(|| format!("no theme is called {:?}; there are {}", config.theme, THEMES.join(", ")))?;
     let options = options(config)?;
     raise_descriptor_limit();
     let mut app = App::new(options);
     let choice = config.source;
-    let wants = Wants { all: app.needs_of_all(), visible_needs: app.needs_of_visible(), visible: Vec::new() };
+    let wants = Wants { all: app.needs_of_all(), visible_needs: app.needs_of_visible(), visible: Vec::new(), family: Vec::new() };
     let ghost_ns = u64::try_from(config.ghost.as_nanos()).unwrap_or(u64::MAX);
     let source = move || AutoSource::new("/proc", choice).map_err(|e| format!("the process table cannot be read: {e}"));
     let sampler = Sampler::start(source, config.delay, ghost_ns, wants).context("the sampling thread cannot be started")?;
@@ -341,7 +341,12 @@ impl Engine {
     }
 
     fn wants(&self) -> Wants {
-        Wants { all: self.app.needs_of_all(), visible_needs: self.app.needs_of_visible(), visible: self.app.visible_keys() }
+        Wants {
+            all: self.app.needs_of_all(),
+            visible_needs: self.app.needs_of_visible(),
+            visible: self.app.visible_keys(),
+            family: self.app.family_keys(),
+        }
     }
 
     fn suspend(&mut self) -> anyhow::Result<()> {
@@ -379,6 +384,7 @@ impl Engine {
         drawn.context("the terminal cannot be drawn on")?;
         self.inspector.want(match &self.app.layer {
             Some(Layer::Detail(pane)) => pane.wanted(),
+            Some(Layer::Ledger(pane)) => pane.wanted(),
             _ => None,
         });
         let wants = self.wants();

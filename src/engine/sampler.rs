@@ -19,6 +19,8 @@ pub struct Wants {
     pub visible_needs: Needs,
     /// The visible rows.
     pub visible: Vec<ProcKey>,
+    /// The selected family, whose sums are shown.
+    pub family: Vec<ProcKey>,
 }
 
 #[derive(Debug, Default)]
@@ -109,7 +111,13 @@ fn sweep_until_told(
         if !nudged && !first && begun > due + interval / 2 {
             late_ticks += 1;
         }
-        let request = Request { all: wants.all, visible_needs: wants.visible_needs, visible: &wants.visible, budget: BUDGET };
+        let request = Request {
+            all: wants.all,
+            visible_needs: wants.visible_needs,
+            visible: &wants.visible,
+            family: &wants.family,
+            budget: BUDGET,
+        };
         let sampled = match source.sample(&request) {
             Ok(snapshot) => {
                 let mut model = deriver.step(snapshot);

@@ -62,7 +62,10 @@ impl AutoSource {
             SourceChoice::Auto => {
                 (Active::Proc(Box::new(ProcSource::new(&root)?)), no_better("BPF reads the running kernel only"))
             }
-            SourceChoice::Proc => (Active::Proc(Box::new(ProcSource::new(&root)?)), no_better("chosen with --source proc")),
+            SourceChoice::Proc => {
+                let_go_of_loading(|| true);
+                (Active::Proc(Box::new(ProcSource::new(&root)?)), no_better("chosen with --source proc"))
+            }
             SourceChoice::Bpf => {
                 let mut source = BpfSource::load().map_err(|error| {
                     let mend = error.better.map(|command| format!("; try: {command}")).unwrap_or_default();

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use super::error::ReadError;
+use super::ledger;
 use super::parse::schedstat::Schedstat;
 use super::parse::stat::Stat;
 use super::parse::{key_values, kibibytes};
@@ -48,6 +49,7 @@ impl DetailReader {
             DetailPart::Environment => self.pieces(key.pid, "environ", 0).map(DetailContent::Lines),
             DetailPart::Limits => self.pieces(key.pid, "limits", b'\n').map(DetailContent::Lines),
             DetailPart::Groups => Ok(self.groups(key.pid)),
+            DetailPart::CopyOnWrite => ledger::read(&self.fs, key.pid).map(|ledger| DetailContent::Ledger(Box::new(ledger))),
             DetailPart::Samples => Ok(DetailContent::Nothing),
         };
         // What was read between two looks at the same process is that process's own.
@@ -148,7 +150,7 @@ impl DetailReader {
     }
 }
 
-fn reason(error: &ReadError) -> String {
+pub(super) fn reason(error: &ReadError) -> String {
     match error {
         ReadError::Denied { .. } => format!("{error}: only its owner and root may read it"),
         other => other.to_string(),

@@ -64,7 +64,7 @@ impl ExactReader {
             self.fill_all(fs, for_all, processes, tasks, moved);
         }
         let for_visible = (request.all | request.visible_needs) & (EXACT | Needs::SMAPS_ANY_SIZE);
-        if for_visible.intersects(EXACT) {
+        if for_visible.intersects(EXACT) || !request.family.is_empty() {
             self.fill_visible(fs, for_visible, request, processes, tasks);
         }
         let sweep = self.sweep;
@@ -99,15 +99,20 @@ impl ExactReader {
         tasks: &[TaskSample],
     ) {
         let began = Instant::now();
-        let mut rows: Vec<(u64, usize)> = Vec::with_capacity(request.visible.len());
-        for key in request.visible {
+        let mut rows: Vec<(u64, usize, Needs)> = Vec::with_capacity(request.visible.len() + request.family.len());
+        let of_family = request.family.iter().filter(|key| !request.visible.contains(key)).map(|key| (key, Needs::SMAPS));
+        let on_screen = request.visible.iter().map(|key| {
+            let more = if request.family.contains(key) { Needs::SMAPS } else { Needs::empty() };
+            (key, needs | more)
+        });
+        for (key, needs) in on_screen.chain(of_family).filter(|(_, needs)| needs.intersects(EXACT)) {
             if let Ok(index) = processes.binary_search_by_key(&key.pid, |process| process.key.pid) {
                 let complete = self.kept.get(key).filter(|kept| kept.needs.contains(needs));
-                rows.push((complete.map_or(0, |kept| kept.exact.taken_ns), index));
+                rows.push((complete.map_or(0, |kept| kept.exact.taken_ns), index, needs));
             }
         }
-        rows.sort_unstable();
-        for (position, (_, index)) in rows.into_iter().enumerate() {
+        rows.sort_unstable_by_key(|(taken_ns, index, _)| (*taken_ns, *index));
+        for (position, (_, index, needs)) in rows.into_iter().enumerate() {
             let Some(process) = processes.get_mut(index) else { continue };
             // The first one is read in any case, or a budget of nothing would mean never.
             if position == 0 || began.elapsed() < request.budget {

@@ -104,6 +104,12 @@ impl HostReader {
     }
 }
 
+/// What all CPUs together have done since boot, read once; `None` if the kernel does not say.
+#[must_use]
+pub fn cpu_times_now() -> Option<CpuTimes> {
+    cpu_times(&std::fs::read("/proc/stat").ok()?, super::system_info().tick_ns()).0
+}
+
 /// The `processes` line of `/proc/stat`: tasks created since boot, in all namespaces. `None` if it is absent, or 0 as where `/proc` is an
 /// imitation.
 fn fork_count(bytes: &[u8]) -> Option<u64> {

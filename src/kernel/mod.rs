@@ -11,6 +11,7 @@ pub mod host;
 mod identity;
 mod job;
 pub mod kin;
+mod ledger;
 pub mod parse;
 mod privilege;
 mod proc_fs;

@@ -56,6 +56,8 @@ pub struct Request<'a> {
     pub visible_needs: Needs,
     /// The rows on screen.
     pub visible: &'a [ProcKey],
+    /// Processes whose share of memory ([`Needs::SMAPS`]) is wanted whether or not they are on screen: the selected family.
+    pub family: &'a [ProcKey],
     /// Time the expensive reads of visible rows may take in this sweep; what is left over comes in the next.
     pub budget: Duration,
 }
@@ -64,7 +66,7 @@ impl Request<'_> {
     /// The basics of everything.
     #[must_use]
     pub fn basic(all: Needs) -> Request<'static> {
-        Request { all, visible_needs: Needs::empty(), visible: &[], budget: Duration::from_millis(20) }
+        Request { all, visible_needs: Needs::empty(), visible: &[], family: &[], budget: Duration::from_millis(20) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Everything about one process that is only read while somebody looks at it.
 
-use super::{Comm, ProcKey, State, TaskWait};
+use super::{Comm, Ledger, ProcKey, State, TaskWait};
 
 /// Which part of the detail is looked at, and so read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -21,6 +21,8 @@ pub enum DetailPart {
     Limits,
     /// Control group and namespaces.
     Groups,
+    /// What its children still share with it, page by page.
+    CopyOnWrite,
     /// Nothing that the samples do not tell.
     Samples,
 }
@@ -66,6 +68,8 @@ pub enum DetailContent {
         /// Name and target, e.g. `pid` and `pid:[4026531836]`.
         namespaces: Vec<(&'static str, OrWhy<RawBytes>)>,
     },
+    /// Its children, page by page.
+    Ledger(Box<Ledger>),
     /// Nothing was to be read.
     Nothing,
 }

@@ -19,6 +19,21 @@ pub struct CpuTimes {
     pub steal_ns: u64,
 }
 
+impl CpuTimes {
+    /// Everything but idling, the hypervisor's share included: time that a program could not have.
+    #[must_use]
+    pub fn busy_ns(&self) -> u64 {
+        let own = self.user_ns.saturating_add(self.nice_ns).saturating_add(self.system_ns);
+        own.saturating_add(self.irq_ns).saturating_add(self.steal_ns)
+    }
+
+    /// Busy or idle.
+    #[must_use]
+    pub fn all_ns(&self) -> u64 {
+        self.busy_ns().saturating_add(self.idle_ns).saturating_add(self.iowait_ns)
+    }
+}
+
 /// `/proc/meminfo`, bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MemorySample {

@@ -5,6 +5,7 @@
 mod detail;
 mod event;
 mod host;
+mod ledger;
 mod process;
 mod report;
 mod state;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 pub use detail::{Detail, DetailContent, DetailPart, FileDetail, OrWhy, RawBytes, ThreadDetail};
 pub use event::{EventKind, ExitStatus, LifecycleEvent};
 pub use host::{CpuTimes, HostSample, MemorySample, Pressure, PressureSample};
+pub use ledger::{Ledger, LedgerChild, LedgerMapping, LedgerReading, PageCounts};
 pub use process::{Exact, Identity, ProcKey, ProcessSample, TaskKey, TaskSample};
 pub use report::{EventTier, SourceReport, Tier};
 pub use state::{Comm, State};

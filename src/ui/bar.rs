@@ -70,7 +70,11 @@ pub fn draw(app: &App, theme: &Theme, line: Rect, bar: Rect, buffer: &mut Buffer
                 let text = sanitize_str(&notice.text, Charset::from_unicode(app.options.unicode));
                 Pen::new(buffer, line, 0).put(" ", style).put(&text, style);
             }
-            _ => {}
+            _ => {
+                if let Some(family) = app.family_words() {
+                    Pen::new(buffer, line, 0).put(" ", theme.dim).put(&family, theme.dim);
+                }
+            }
         }
     }
     if bar.height == 0 {

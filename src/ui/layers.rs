@@ -25,6 +25,7 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         Some(Layer::Diagnoses { scroll }) => texts(app, "Diagnoses", &diagnoses(app), *scroll, theme, area, buffer),
         Some(Layer::Output { scroll }) => output(app, *scroll, theme, area, buffer),
         Some(Layer::Detail(pane)) => super::detail::draw(app, pane, theme, area, buffer),
+        Some(Layer::Ledger(pane)) => super::ledger::draw(app, pane, theme, area, buffer),
         Some(Layer::Signal(dialog)) => signal(app, dialog, theme, area, buffer),
         Some(Layer::Menu(menu)) => draw_menu(app, menu, theme, area, buffer),
         Some(Layer::QuickLaunch) => quick(app, theme, area, buffer),

@@ -56,14 +56,15 @@ impl Layout {
     pub fn new(app: &App, area: Rect) -> Self {
         let cpus = app.model.as_ref().map_or(1, |m| m.host.cpus.len());
         let header_rows = header_height(area, cpus);
+        let table = app.screen == Screen::Processes;
         // A filter has a second line below what is typed: how it may go on, or a caret and what is wrong there.
         let line_rows = match &app.layer {
             Some(Layer::Input(input)) if input.kind == InputKind::Filter && area.height > 9 => 2,
             Some(Layer::Input(_)) => 1,
-            _ => u16::from(app.notice.is_some()),
+            // In the tree the selected family's sums stand there: the line is kept free, so that nothing jumps with the selection.
+            _ => u16::from(app.notice.is_some() || app.options.tree && table && area.height >= 20),
         };
         let line_rows = if area.height > 6 { line_rows } else { 0 };
-        let table = app.screen == Screen::Processes;
         let has_banner = table && area.height > 8 && (app.banner().is_some() || !app.tagged.is_empty());
         let mut y = area.y;
         let mut take = |rows: u16| {

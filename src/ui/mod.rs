@@ -8,6 +8,7 @@ pub mod keymap;
 mod lab;
 pub mod layers;
 pub mod layout;
+mod ledger;
 mod pen;
 mod table;
 pub mod terminal;

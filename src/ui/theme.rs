@@ -1,9 +1,124 @@
-//! Colours by meaning. One accent; state colours are used for state only.
+//! Colours by meaning. One accent; state colours are used for state only. A theme is a [`Palette`]: to add one, add it to [`PALETTES`].
 
 use ratatui::style::{Color, Modifier, Style};
 
+use crate::config::ColorDepth;
+
 /// Names of the themes, the default first.
-pub const THEMES: &[&str] = &["default", "light", "mono"];
+pub const THEMES: &[&str] = &["default", "light", "high-contrast", "colour-blind", "mono"];
+
+/// A colour: 24 bits, and the one of the terminal's own 16 that stands for it where there are no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Paint(u32, Color);
+
+impl Paint {
+    fn rgb(self) -> (u8, u8, u8) {
+        let [_, r, g, b] = self.0.to_be_bytes();
+        (r, g, b)
+    }
+
+    fn at(self, depth: ColorDepth) -> Color {
+        let (r, g, b) = self.rgb();
+        match depth {
+            ColorDepth::Mono => Color::Reset,
+            ColorDepth::Sixteen => self.1,
+            ColorDepth::TwoFiftySix => Color::Indexed(anstyle_lossy::rgb_to_xterm(anstyle::RgbColor(r, g, b)).index()),
+            ColorDepth::True => Color::Rgb(r, g, b),
+        }
+    }
+}
+
+/// The colours of a theme. Text has the terminal's own, so that a theme fits whatever ground of its kind it is drawn on.
+#[derive(Debug, Clone, Copy)]
+struct Palette {
+    name: &'static str,
+    dim: Paint,
+    accent: Paint,
+    /// On the accent.
+    on_accent: Paint,
+    selected: (Paint, Paint),
+    /// Behind the family; nothing where there are 16 colours only, of which none is faint enough.
+    family: Paint,
+    head: (Paint, Paint),
+    good: Paint,
+    bad: Paint,
+    warn: Paint,
+    cool: Paint,
+    tagged: Paint,
+    fresh: Paint,
+    ghost: Paint,
+}
+
+const BLACK: Paint = Paint(0x00_0000, Color::Black);
+const WHITE: Paint = Paint(0xff_ffff, Color::White);
+
+const PALETTES: &[Palette] = &[
+    Palette {
+        name: "default",
+        dim: Paint(0x8a_8a8a, Color::DarkGray),
+        accent: Paint(0x5f_d7d7, Color::Cyan),
+        on_accent: BLACK,
+        selected: (WHITE, Paint(0x00_5f87, Color::Blue)),
+        family: Paint(0x26_2626, Color::Reset),
+        head: (Paint(0xd0_d0d0, Color::Black), Paint(0x3a_3a3a, Color::Gray)),
+        good: Paint(0x87_d787, Color::Green),
+        bad: Paint(0xff_5f5f, Color::LightRed),
+        warn: Paint(0xff_af5f, Color::Yellow),
+        cool: Paint(0x5f_afff, Color::LightBlue),
+        tagged: Paint(0xff_d75f, Color::LightYellow),
+        fresh: Paint(0xaf_ffaf, Color::LightGreen),
+        ghost: Paint(0x6c_6c6c, Color::DarkGray),
+    },
+    Palette {
+        name: "light",
+        dim: Paint(0x6c_6c6c, Color::DarkGray),
+        accent: Paint(0x00_5faf, Color::Blue),
+        on_accent: WHITE,
+        selected: (BLACK, Paint(0xaf_d7ff, Color::Cyan)),
+        family: Paint(0xee_eeee, Color::Reset),
+        head: (Paint(0x30_3030, Color::Black), Paint(0xd0_d0d0, Color::Gray)),
+        good: Paint(0x00_8700, Color::Green),
+        bad: Paint(0xd7_0000, Color::Red),
+        warn: Paint(0xaf_5f00, Color::Magenta),
+        cool: Paint(0x00_5fd7, Color::Blue),
+        tagged: Paint(0xaf_00ff, Color::Magenta),
+        fresh: Paint(0x00_5f00, Color::Green),
+        ghost: Paint(0x8a_8a8a, Color::DarkGray),
+    },
+    Palette {
+        name: "high-contrast",
+        dim: Paint(0xd0_d0d0, Color::Gray),
+        accent: Paint(0xff_ff00, Color::LightYellow),
+        on_accent: BLACK,
+        selected: (BLACK, Paint(0xff_ff00, Color::Yellow)),
+        family: Paint(0x30_3030, Color::Reset),
+        head: (BLACK, Paint(0xff_ffff, Color::Gray)),
+        good: Paint(0x00_ff00, Color::LightGreen),
+        bad: Paint(0xff_afaf, Color::LightRed),
+        warn: Paint(0xff_d700, Color::LightYellow),
+        cool: Paint(0x5f_d7ff, Color::LightCyan),
+        tagged: Paint(0xff_afff, Color::LightMagenta),
+        fresh: Paint(0xaf_ffaf, Color::LightGreen),
+        ghost: Paint(0xb2_b2b2, Color::Gray),
+    },
+    // Blue, orange and yellow, which those who do not tell red from green tell apart, and which differ in lightness besides.
+    Palette {
+        name: "colour-blind",
+        dim: Paint(0x8a_8a8a, Color::DarkGray),
+        accent: Paint(0xff_ffff, Color::White),
+        on_accent: BLACK,
+        selected: (WHITE, Paint(0x00_5f87, Color::Blue)),
+        family: Paint(0x26_2626, Color::Reset),
+        head: (Paint(0xd0_d0d0, Color::Black), Paint(0x3a_3a3a, Color::Gray)),
+        good: Paint(0x87_d7ff, Color::LightCyan),
+        bad: Paint(0xff_8700, Color::LightRed),
+        warn: Paint(0xff_ffaf, Color::LightYellow),
+        cool: Paint(0xaf_87d7, Color::LightMagenta),
+        tagged: Paint(0xff_ff5f, Color::LightYellow),
+        fresh: Paint(0xd7_ffff, Color::LightCyan),
+        ghost: Paint(0x6c_6c6c, Color::DarkGray),
+    },
+];
 
 /// Styles by meaning.
 #[derive(Debug, Clone)]
@@ -45,62 +160,43 @@ pub struct Theme {
 }
 
 impl Theme {
-    /// The theme of that name; without colour, `mono` whatever the name. An unknown name is `None`.
+    /// The theme of that name in as many colours as there are; without colours `mono`, whatever the name. An unknown name is `None`.
     #[must_use]
-    pub fn named(name: &str, color: bool) -> Option<Self> {
-        match name {
-            _ if !THEMES.contains(&name) => None,
-            "mono" => Some(Self::mono()),
-            _ if !color => Some(Self::mono()),
-            "light" => Some(Self::light()),
-            _ => Some(Self::dark()),
+    pub fn named(name: &str, depth: ColorDepth) -> Option<Self> {
+        if !THEMES.contains(&name) {
+            return None;
+        }
+        match PALETTES.iter().find(|p| p.name == name) {
+            Some(palette) if depth > ColorDepth::Mono => Some(Self::painted(palette, depth)),
+            _ => Some(Self::mono()),
         }
     }
 
-    fn dark() -> Self {
-        let fg = |c| Style::new().fg(c);
-        let accent = Color::Indexed(80);
+    fn painted(palette: &Palette, depth: ColorDepth) -> Self {
+        let fg = |paint: Paint| Style::new().fg(paint.at(depth));
+        let on = |(front, ground): (Paint, Paint)| Style::new().fg(front.at(depth)).bg(ground.at(depth));
+        let accent = fg(palette.accent);
         Self {
             text: Style::new(),
-            dim: fg(Color::Indexed(244)),
+            dim: fg(palette.dim),
             strong: Style::new().add_modifier(Modifier::BOLD),
-            accent: fg(accent).add_modifier(Modifier::BOLD),
-            selected: Style::new().bg(Color::Indexed(24)).fg(Color::Indexed(231)),
-            family: Style::new().bg(Color::Indexed(235)),
-            head: Style::new().bg(Color::Indexed(237)).fg(Color::Indexed(252)),
-            head_sorted: Style::new().bg(accent).fg(Color::Indexed(16)).add_modifier(Modifier::BOLD),
-            key: fg(accent).add_modifier(Modifier::BOLD),
-            good: fg(Color::Indexed(114)),
-            bad: fg(Color::Indexed(203)),
-            warn: fg(Color::Indexed(215)),
-            cool: fg(Color::Indexed(75)),
-            tagged: fg(Color::Indexed(221)),
-            fresh: fg(Color::Indexed(157)),
-            ghost: fg(Color::Indexed(242)).add_modifier(Modifier::CROSSED_OUT),
-            frame: fg(accent),
-        }
-    }
-
-    fn light() -> Self {
-        let fg = |c| Style::new().fg(c);
-        let accent = Color::Indexed(25);
-        Self {
-            dim: fg(Color::Indexed(243)),
-            accent: fg(accent).add_modifier(Modifier::BOLD),
-            selected: Style::new().bg(Color::Indexed(153)).fg(Color::Indexed(16)),
-            family: Style::new().bg(Color::Indexed(255)),
-            head: Style::new().bg(Color::Indexed(252)).fg(Color::Indexed(236)),
-            head_sorted: Style::new().bg(accent).fg(Color::Indexed(231)).add_modifier(Modifier::BOLD),
-            key: fg(accent).add_modifier(Modifier::BOLD),
-            good: fg(Color::Indexed(28)),
-            bad: fg(Color::Indexed(160)),
-            warn: fg(Color::Indexed(130)),
-            cool: fg(Color::Indexed(26)),
-            tagged: fg(Color::Indexed(129)),
-            fresh: fg(Color::Indexed(22)),
-            ghost: fg(Color::Indexed(247)).add_modifier(Modifier::CROSSED_OUT),
-            frame: fg(accent),
-            ..Self::dark()
+            accent: accent.add_modifier(Modifier::BOLD),
+            selected: on(palette.selected),
+            family: match palette.family.at(depth) {
+                Color::Reset => Style::new(),
+                ground => Style::new().bg(ground),
+            },
+            head: on(palette.head),
+            head_sorted: on((palette.on_accent, palette.accent)).add_modifier(Modifier::BOLD),
+            key: accent.add_modifier(Modifier::BOLD),
+            good: fg(palette.good),
+            bad: fg(palette.bad),
+            warn: fg(palette.warn),
+            cool: fg(palette.cool),
+            tagged: fg(palette.tagged),
+            fresh: fg(palette.fresh),
+            ghost: fg(palette.ghost).add_modifier(Modifier::CROSSED_OUT),
+            frame: accent,
         }
     }
 
@@ -139,5 +235,92 @@ impl Theme {
             'T' | 't' => self.warn,
             _ => self.dim,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Relative luminance (WCAG 2.2).
+    fn luminance((r, g, b): (u8, u8, u8)) -> f64 {
+        let linear = |c: u8| {
+            let c = f64::from(c) / 255.0;
+            if c <= 0.04045 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) }
+        };
+        0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b)
+    }
+
+    fn contrast(a: (u8, u8, u8), b: (u8, u8, u8)) -> f64 {
+        let (a, b) = (luminance(a), luminance(b));
+        (a.max(b) + 0.05) / (a.min(b) + 0.05)
+    }
+
+    /// As 24 bits again after it went through xterm's palette.
+    fn seen(paint: Paint, depth: ColorDepth) -> (u8, u8, u8) {
+        match paint.at(depth) {
+            Color::Indexed(index) => {
+                let rgb = anstyle_lossy::xterm_to_rgb(anstyle::Ansi256Color(index), anstyle_lossy::palette::DEFAULT);
+                (rgb.r(), rgb.g(), rgb.b())
+            }
+            Color::Rgb(r, g, b) => (r, g, b),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_text_can_be_read_on_its_ground() {
+        for palette in PALETTES {
+            let grounds =
+                if palette.name != "light" { [(0, 0, 0), (0x1e, 0x1e, 0x1e)] } else { [(0xff, 0xff, 0xff), (0xfc, 0xfc, 0xfc)] };
+            let least = if palette.name == "high-contrast" { 7.0 } else { 4.5 };
+            for depth in [ColorDepth::TwoFiftySix, ColorDepth::True] {
+                let texts = [
+                    palette.dim,
+                    palette.accent,
+                    palette.good,
+                    palette.bad,
+                    palette.warn,
+                    palette.cool,
+                    palette.tagged,
+                    palette.fresh,
+                ];
+                for (paint, ground) in texts.into_iter().flat_map(|p| grounds.map(|g| (p, g))) {
+                    let ratio = contrast(seen(paint, depth), ground);
+                    assert!(ratio >= least, "{}: {:06x} on {ground:?} at {depth:?}: {ratio:.2}", palette.name, paint.0);
+                }
+                // What has ended may recede.
+                let ghost = contrast(seen(palette.ghost, depth), grounds[1]);
+                assert!(ghost >= 3.0, "{}: ghosts {ghost:.2}", palette.name);
+                for (front, ground) in [palette.selected, palette.head, (palette.on_accent, palette.accent)] {
+                    let ratio = contrast(seen(front, depth), seen(ground, depth));
+                    assert!(ratio >= least, "{}: {:06x} on {:06x}: {ratio:.2}", palette.name, front.0, ground.0);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn states_differ_in_lightness_where_hue_may_not_be_seen() {
+        let palette = PALETTES.iter().find(|p| p.name == "colour-blind").unwrap();
+        for (a, b) in [(palette.good, palette.bad), (palette.bad, palette.warn), (palette.good, palette.warn)] {
+            assert!(contrast(a.rgb(), b.rgb()) >= 1.4, "{:06x} and {:06x}", a.0, b.0);
+        }
+    }
+
+    #[test]
+    fn every_theme_is_there_at_every_depth() {
+        for name in THEMES {
+            for depth in [ColorDepth::Mono, ColorDepth::Sixteen, ColorDepth::TwoFiftySix, ColorDepth::True] {
+                let theme = Theme::named(name, depth).unwrap();
+                let colourless = theme.bad.fg.is_none();
+                assert_eq!(colourless, *name == "mono" || depth == ColorDepth::Mono, "{name} at {depth:?}");
+                if depth == ColorDepth::Sixteen {
+                    let basic = |c: Option<Color>| !matches!(c, Some(Color::Indexed(_) | Color::Rgb(..)));
+                    assert!(basic(theme.selected.bg) && basic(theme.bad.fg) && basic(theme.family.bg));
+                }
+            }
+        }
+        assert!(Theme::named("solarised", ColorDepth::True).is_none());
     }
 }

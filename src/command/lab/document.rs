@@ -20,7 +20,7 @@ pub fn run_document(runs: &[Arc<Run>]) -> Value {
     })
 }
 
-fn machine() -> Value {
+pub(super) fn machine() -> Value {
     let uname = nix::sys::utsname::uname().ok();
     let text =
         |f: fn(&nix::sys::utsname::UtsName) -> &std::ffi::OsStr| uname.as_ref().map(|u| f(u).to_string_lossy().into_owned());

@@ -6,6 +6,8 @@
 pub mod cgroup;
 pub mod connector;
 pub mod io;
+pub mod maps;
+pub mod pagemap;
 pub mod schedstat;
 pub mod smaps;
 pub mod stat;

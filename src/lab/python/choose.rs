@@ -24,11 +24,30 @@ pub fn choose(system: &System, named: Option<&Path>, found: &Discovery) -> Resul
             }
         };
     }
-    // What needs packages runs best with those of the lock; what needs none runs on the user's own interpreter.
+    best(program, found, |_| true).ok_or_else(|| unavailable(system, program, found))
+}
+
+/// The interpreter for a run of `system` that must have the GIL, or must not.
+///
+/// # Errors
+/// Why there is none, in one sentence.
+pub fn choose_gil(system: &System, gil: bool, found: &Discovery) -> Result<Interpreter, String> {
+    let Some(program) = python_program(system.id) else { return Err(format!("{} is not a Python system", system.id)) };
+    best(program, found, |i| i.gil == gil).ok_or_else(|| {
+        let kind = if gil { "a CPython with the GIL" } else { "a free-threaded CPython" };
+        let packages =
+            if program.packages.is_empty() { String::new() } else { format!(" that has {}", program.packages.join(" and ")) };
+        format!("{} needs {kind}{packages} here, and none was found; `concmon lab doctor` shows those that are", system.id)
+    })
+}
+
+/// The first that has all that is needed. What needs packages runs best with those of the lock; what needs none runs on the user's own
+/// interpreter.
+fn best(program: &PythonProgram, found: &Discovery, fits: impl Fn(&Interpreter) -> bool) -> Option<Interpreter> {
     let managed_first = !program.packages.is_empty();
-    let mut able: Vec<&Interpreter> = found.interpreters.iter().filter(|i| lacks(program, i).is_none()).collect();
+    let mut able: Vec<&Interpreter> = found.interpreters.iter().filter(|i| fits(i) && lacks(program, i).is_none()).collect();
     able.sort_by_key(|i| (i.origin != Origin::Config, (i.origin == Origin::Managed) != managed_first));
-    able.first().copied().cloned().ok_or_else(|| unavailable(system, program, found))
+    able.first().copied().cloned()
 }
 
 /// Why `system` cannot run here, if so.
@@ -110,6 +129,16 @@ mod tests {
 
     fn found(all: &[Interpreter]) -> Discovery {
         Discovery { interpreters: all.to_vec(), rejected: Vec::new() }
+    }
+
+    #[test]
+    fn the_gil_can_be_asked_for() {
+        let system = find("python/thread").unwrap();
+        let here = found(&[interpreter(13, false), interpreter(13, true)]);
+        assert_eq!(choose_gil(system, false, &here).map(|i| i.short()), Ok("3.13t".into()));
+        assert_eq!(choose_gil(system, true, &here).map(|i| i.short()), Ok("3.13".into()));
+        let why = choose_gil(find("python/django").unwrap(), false, &here).unwrap_err();
+        assert!(why.contains("free-threaded CPython that has django and cheroot"), "{why}");
     }
 
     #[test]

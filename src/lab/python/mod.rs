@@ -7,7 +7,7 @@ mod probe;
 mod program;
 
 pub use crate::lab::control::RUN_DIRECTORY;
-pub use choose::{availability, choose};
+pub use choose::{availability, choose, choose_gil};
 pub use discover::{Discovery, discover};
 pub use probe::{Interpreter, Origin, Rejected, probe};
 pub use program::{WORKER_MODULE, program};

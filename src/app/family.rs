@@ -1,0 +1,121 @@
+//! The selected process with all its descendants as one: what they really hold together, and what resident sizes would say.
+
+use crate::columns::format;
+use crate::snapshot::{ProcKey, ProcessSample, State};
+
+use super::App;
+use super::detail::in_bytes;
+
+/// The largest family that is summed: each member's page tables are walked for it.
+const MOST: usize = 64;
+
+/// What is known of a family's memory, bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Sums {
+    /// Processes with memory of their own.
+    members: usize,
+    /// Those whose shares could be read.
+    read: usize,
+    pss: u64,
+    uss: u64,
+    rss: u64,
+    /// Whether a member is left out for its size.
+    too_large: bool,
+}
+
+impl Sums {
+    fn of<'a>(members: impl Iterator<Item = &'a ProcessSample>) -> Self {
+        let mut sums = Self::default();
+        for process in members.filter(|p| p.leader.state != State::ZOMBIE && !p.kernel_thread) {
+            sums.members += 1;
+            sums.too_large |= process.exact.as_ref().is_some_and(|e| e.too_large_for_smaps);
+            let exact = process.exact.as_ref().and_then(|e| Some((e.pss_bytes?, e.uss_bytes?)));
+            if let (Some((pss, uss)), Some(rss)) = (exact, process.rss_bytes) {
+                sums.read += 1;
+                sums.pss += pss;
+                sums.uss += uss;
+                sums.rss += rss;
+            }
+        }
+        sums
+    }
+
+    fn words(&self, pid: i32, divider: &str) -> String {
+        let Self { members, read, .. } = *self;
+        let head = format!("family of {pid}, {members} processes");
+        if read == 0 {
+            let why =
+                if self.too_large { "too large to be read unasked" } else { "being read, or its owner's and root's to read" };
+            return format!("{head}: PSS {why}");
+        }
+        let of = if read < members { format!(" of the {read} that could be read") } else { String::new() };
+        let mut line = format!(
+            "{head}: PSS {}{of}{divider}killing all frees {} to {}",
+            in_bytes(self.pss),
+            in_bytes(self.uss),
+            in_bytes(self.pss)
+        );
+        if self.pss > 0 {
+            let mut times = String::new();
+            format::rate(&mut times, self.rss as f32 / self.pss as f32);
+            line += &format!("{divider}RES adds up to {}, {times}x as much", in_bytes(self.rss));
+        }
+        line
+    }
+}
+
+impl App {
+    /// Indices of the selected process and its descendants; empty without descendants, outside the tree, and for families too large to be
+    /// summed.
+    fn family(&self) -> Vec<u32> {
+        let Some(tree) = &self.tree else { return Vec::new() };
+        let Some(row) = self.selected().filter(|row| row.ghost.is_none()) else { return Vec::new() };
+        let Some(index) = row.model.index_of(row.process.key.pid).and_then(|i| u32::try_from(i).ok()) else { return Vec::new() };
+        let mut all = vec![index];
+        let mut next = 0;
+        while let Some(index) = all.get(next) {
+            all.extend_from_slice(tree.children(*index));
+            if all.len() > MOST {
+                return Vec::new();
+            }
+            next += 1;
+        }
+        if all.len() > 1 { all } else { Vec::new() }
+    }
+
+    /// Whose shares of memory must be read for [`App::family_words`].
+    #[must_use]
+    pub fn family_keys(&self) -> Vec<ProcKey> {
+        let Some(model) = self.model.as_deref() else { return Vec::new() };
+        self.family().into_iter().filter_map(|i| model.now.processes.get(i as usize)).map(|p| p.key).collect()
+    }
+
+    /// What the selected family holds, in one line. Ended together, its members free at least what each has for itself (USS), and at most
+    /// all they have a share in (PSS): what they share only with each other goes too, what others map as well stays.
+    #[must_use]
+    pub fn family_words(&self) -> Option<String> {
+        let (model, family) = (self.model.as_deref()?, self.family());
+        let first = model.now.processes.get(*family.first()? as usize)?;
+        let sums = Sums::of(family.iter().filter_map(|i| model.now.processes.get(*i as usize)));
+        let divider = if self.options.unicode { " · " } else { ", " };
+        (sums.members > 1).then(|| sums.words(first.key.pid, divider))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_is_summed_and_the_rest_is_said() {
+        const G: u64 = 1 << 30;
+        let all = Sums { members: 9, read: 9, pss: 2 * G, uss: G / 2, rss: 10 * G, too_large: false };
+        assert_eq!(
+            all.words(300, ", "),
+            "family of 300, 9 processes: PSS 2.00G, killing all frees 512M to 2.00G, RES adds up to 10.0G, 5.0x as much"
+        );
+        assert!(Sums { read: 7, ..all }.words(300, ", ").contains("PSS 2.00G of the 7 that could be read"));
+        assert!(Sums { read: 0, too_large: true, ..all }.words(300, ", ").ends_with("too large to be read unasked"));
+        assert!(Sums { read: 0, ..all }.words(300, ", ").contains("root's to read"), "nothing is not 0");
+    }
+}

@@ -1,0 +1,320 @@
+//! `concmon lab talk` and `concmon lab report`: every figure of the talk, measured here, and what was measured as a page.
+
+use std::io::{self, IsTerminal as _, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::cli::{ReportArgs, TalkArgs};
+use crate::kernel::host::cpu_times_now;
+use crate::lab::catalog::{self, Backend, RunSpec};
+use crate::lab::launcher::{LaunchError, Launcher, Limits};
+use crate::lab::page::{Page, html, markdown};
+use crate::lab::python;
+use crate::lab::run::Run;
+use crate::lab::talk::{self, CLAIMS, Claim, Finding, SCHEMA, Talk, Verdict, judge};
+use crate::snapshot::CpuTimes;
+use crate::text::{Charset, sanitize_str};
+
+use super::{Ended, await_end, document, setup};
+use crate::command::output;
+
+/// Measures the talk's claims and prints what came of them. An error is one of writing.
+pub fn talk(args: &TalkArgs, limits: &Limits, pythons: &[PathBuf], out: &mut dyn Write) -> io::Result<Ended> {
+    let claims = match chosen(&args.only) {
+        Ok(claims) => claims,
+        Err(why) => return refuse(&why, Ended::BadUsage),
+    };
+    let mut talk = match begin(args) {
+        Ok(talk) => talk,
+        Err(why) => return refuse(&why, Ended::BadUsage),
+    };
+    // Some claims are about a thousand of something; what a run may hold is still checked against the machine.
+    let limits = Limits { max_workers: limits.max_workers.max(1_000), ..limits.clone() };
+    let launcher = match Launcher::start_with(Path::new("/proc/self/exe"), limits) {
+        Ok(launcher) => launcher.with_pythons(pythons.to_vec()),
+        Err(error) => return refuse(&error.to_string(), Ended::Unavailable),
+    };
+    if !args.no_setup {
+        set_up(&claims, &launcher);
+    }
+    let open: Vec<&Claim> = claims.iter().copied().filter(|c| !settled(&talk, c)).collect();
+    let mut progress = Progress::new(open.iter().map(|c| c.specs().len()).sum::<usize>() * args.repeat as usize);
+    for claim in open {
+        let finding = measure(claim, args.repeat, &launcher, &mut progress);
+        talk.add(finding);
+        if let Some(path) = &args.out
+            && let Err(error) = output::write_whole(path, &json(&talk)?)
+        {
+            progress.end();
+            return refuse(&format!("{}: {error}", path.display()), Ended::Failed);
+        }
+    }
+    progress.end();
+    talk.findings.retain(|f| claims.iter().any(|c| c.id == f.claim));
+    show(&talk, args.json, args.md, out)?;
+    if let Some(path) = &args.html
+        && let Err(error) = output::write_whole(path, html(&talk::page(&talk)).as_bytes())
+    {
+        return refuse(&format!("{}: {error}", path.display()), Ended::Failed);
+    }
+    let failed = talk.findings.iter().any(|f| matches!(f.verdict, Verdict::Failed(_)));
+    Ok(if failed { Ended::Failed } else { Ended::Done })
+}
+
+/// Makes a page of what was measured and kept as JSON. An error is one of writing.
+pub fn report(args: &ReportArgs, out: &mut dyn Write) -> io::Result<Ended> {
+    let page = match read(&args.file).and_then(|text| page_of(&text).map_err(|why| format!("{}: {why}", args.file.display()))) {
+        Ok(page) => page,
+        Err(why) => return refuse(&why, Ended::BadUsage),
+    };
+    if let Some(path) = &args.html {
+        return match output::write_whole(path, html(&page).as_bytes()) {
+            Ok(()) => Ok(Ended::Done),
+            Err(error) => refuse(&format!("{}: {error}", path.display()), Ended::Failed),
+        };
+    }
+    out.write_all(markdown(&page).as_bytes())?;
+    Ok(Ended::Done)
+}
+
+/// The page of a document, whichever kind it is.
+fn page_of(text: &str) -> Result<Page, String> {
+    let value: serde_json::Value = serde_json::from_str(text).map_err(|e| format!("this is no JSON: {e}"))?;
+    match value["schema"].as_str() {
+        Some(SCHEMA) => {
+            let talk: Talk =
+                serde_json::from_value(value).map_err(|e| format!("this is not what its schema {SCHEMA} says: {e}"))?;
+            Ok(talk::page(&talk))
+        }
+        Some(other) => Err(format!("there is no page for documents of schema {other:?}; there is one for {SCHEMA}")),
+        None => {
+            Err(format!("this is no document of concmon: it has no \"schema\"; `concmon lab talk --json` writes one of {SCHEMA}"))
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+/// The claims that were asked for, in the talk's order.
+fn chosen(only: &[String]) -> Result<Vec<&'static Claim>, String> {
+    if let Some(unknown) = only.iter().find(|id| !CLAIMS.iter().any(|c| c.id == **id)) {
+        let ids: Vec<&str> = CLAIMS.iter().map(|c| c.id).collect();
+        return Err(format!("--only: no claim is called {unknown:?}; there are {}", ids.join(", ")));
+    }
+    Ok(CLAIMS.iter().filter(|c| only.is_empty() || only.iter().any(|id| id == c.id)).collect())
+}
+
+/// What was measured before, if the file to write has it, or nothing yet.
+fn begin(args: &TalkArgs) -> Result<Talk, String> {
+    let new = Talk {
+        schema: SCHEMA.into(),
+        concmon: env!("CARGO_PKG_VERSION").into(),
+        machine: document::machine(),
+        repeat: args.repeat,
+        findings: Vec::new(),
+    };
+    let Some(path) = args.out.as_ref().filter(|p| p.exists()) else { return Ok(new) };
+    let old: Talk = serde_json::from_str(&read(path)?)
+        .map_err(|e| format!("{}: this holds no talk to go on with ({e}); name another file", path.display()))?;
+    let same = |key: &str| old.machine[key] == new.machine[key];
+    if (&old.schema, &old.concmon, old.repeat) != (&new.schema, &new.concmon, new.repeat) || !same("kernel") || !same("cpus") {
+        return Err(format!(
+            "{}: this was measured with another machine, version or --repeat; name another file, or take this one away",
+            path.display()
+        ));
+    }
+    Ok(old)
+}
+
+/// Whether a claim needs no more runs. What was not to be had or went wrong is tried again.
+fn settled(talk: &Talk, claim: &Claim) -> bool {
+    talk.finding(claim.id).is_some_and(|f| matches!(f.verdict, Verdict::Reproduces | Verdict::DoesNot))
+}
+
+/// Makes the environment that the claims need, once.
+fn set_up(claims: &[&Claim], launcher: &Launcher) {
+    let systems = claims.iter().flat_map(|c| c.arms).filter_map(|arm| catalog::find(arm.system));
+    for system in systems.filter(|s| s.backend == Backend::Python) {
+        let found = launcher.interpreters();
+        // What could not be made is said by the claims that need it. One environment serves all.
+        if python::availability(system, &found).is_some() && !setup::for_first_use(system, &found) {
+            continue;
+        }
+    }
+}
+
+/// All rounds of a claim.
+fn measure(claim: &Claim, repeat: u32, launcher: &Launcher, progress: &mut Progress) -> Finding {
+    let specs = match specs(claim, launcher) {
+        Ok(specs) => specs,
+        Err(why) => {
+            progress.skip(claim.specs().len() * repeat as usize);
+            return Finding::without(claim, Verdict::NotAvailable(why));
+        }
+    };
+    let before = cpu_times_now();
+    let mut rounds: Vec<Vec<Arc<Run>>> = Vec::new();
+    for round in 0..repeat {
+        let mut runs: Vec<Option<Arc<Run>>> = vec![None; specs.len()];
+        // Every other round goes the other way, so that neither side always comes second.
+        let forth = 0..specs.len();
+        let order: Vec<usize> = if round % 2 == 0 { forth.collect() } else { forth.rev().collect() };
+        for at in order {
+            progress.step(claim.id);
+            runs[at] = match launcher.launch(specs[at].clone()).map(|id| await_end(launcher, id)) {
+                Ok(Some(run)) => Some(run),
+                Ok(None) => return failed(claim, "the lab's helper ended without telling how the run went"),
+                Err(LaunchError::Unavailable(why) | LaunchError::TooLarge(why)) => {
+                    return Finding::without(claim, Verdict::NotAvailable(why));
+                }
+                Err(error) => return failed(claim, &error.to_string()),
+            };
+        }
+        rounds.push(runs.into_iter().flatten().collect());
+    }
+    let rounds: Vec<Vec<&Run>> = rounds.iter().map(|runs| runs.iter().map(AsRef::as_ref).collect()).collect();
+    let own = rounds.iter().flatten().filter_map(|run| Some(run.costs.user_ns? + run.costs.sys_ns?)).sum();
+    Finding { others: before.zip(cpu_times_now()).and_then(|(from, to)| others(&from, &to, own)), ..judge(claim, &rounds) }
+}
+
+/// Ticks are 10 ms, so that a shorter time says nothing about who used it.
+const TELLING_NS: u64 = 200_000_000;
+
+/// The share of all CPU time between two readings that was not `own`.
+#[expect(clippy::cast_precision_loss, reason = "2^53 ns are 104 days")]
+fn others(from: &CpuTimes, to: &CpuTimes, own: u64) -> Option<f64> {
+    let all = to.all_ns().checked_sub(from.all_ns()).filter(|all| *all >= TELLING_NS)?;
+    let busy = to.busy_ns().saturating_sub(from.busy_ns());
+    Some(busy.saturating_sub(own) as f64 / all as f64)
+}
+
+fn failed(claim: &Claim, why: &str) -> Finding {
+    Finding::without(claim, Verdict::Failed(why.to_owned()))
+}
+
+/// The runs of one round, each with an interpreter that has what the claim asks for.
+fn specs(claim: &Claim, launcher: &Launcher) -> Result<Vec<RunSpec>, String> {
+    let found = launcher.interpreters();
+    let mut specs = claim.specs();
+    for arm in claim.arms {
+        let Some(system) = catalog::find(arm.system) else { return Err(format!("the catalogue has no {}", arm.system)) };
+        if system.backend != Backend::Python {
+            continue;
+        }
+        let chosen = match arm.gil {
+            None => python::choose(system, None, &found)?,
+            Some(gil) => python::choose_gil(system, gil, &found)?,
+        };
+        let wanted = arm.spec();
+        for spec in specs.iter_mut().filter(|s| wanted.as_ref() == Some(&RunSpec { python: None, ..(**s).clone() })) {
+            spec.python = Some(chosen.path.clone());
+        }
+    }
+    Ok(specs)
+}
+
+fn json(talk: &Talk) -> io::Result<Vec<u8>> {
+    let mut text = serde_json::to_vec_pretty(talk)?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+fn show(talk: &Talk, as_json: bool, as_markdown: bool, out: &mut dyn Write) -> io::Result<()> {
+    if as_json {
+        return out.write_all(&json(talk)?);
+    }
+    if as_markdown {
+        return out.write_all(markdown(&talk::page(talk)).as_bytes());
+    }
+    for finding in &talk.findings {
+        let Some(claim) = finding.entry() else { continue };
+        writeln!(out, "{:>2}  {}", claim.part, claim.statement)?;
+        let said = talk::said(finding);
+        writeln!(out, "    {:<13}  {}", finding.verdict.word(), sanitize_str(&said, Charset::Unicode))?;
+    }
+    writeln!(out, "\n{}", talk::summary_line(talk))
+}
+
+fn refuse(why: &str, ended: Ended) -> io::Result<Ended> {
+    writeln!(io::stderr(), "concmon: {}", sanitize_str(why, Charset::Unicode))?;
+    Ok(ended)
+}
+
+/// How far it is, on one line of a terminal that is written over; elsewhere nothing.
+struct Progress {
+    terminal: bool,
+    begun: Instant,
+    done: usize,
+    skipped: usize,
+    all: usize,
+}
+
+impl Progress {
+    fn new(all: usize) -> Self {
+        Self { terminal: io::stderr().is_terminal(), begun: Instant::now(), done: 0, skipped: 0, all }
+    }
+
+    /// The next run begins.
+    fn step(&mut self, claim: &str) {
+        if self.terminal {
+            let bar = bar(self.done + self.skipped, self.all);
+            let left = self.left().map_or_else(String::new, |left| format!(", about {} s left", left.as_secs() + 1));
+            let _ = write!(io::stderr(), "\r\x1b[K{bar} {}/{} {claim}{left}", self.done + self.skipped + 1, self.all);
+        }
+        self.done += 1;
+    }
+
+    fn skip(&mut self, runs: usize) {
+        self.skipped += runs;
+    }
+
+    /// As long as the runs so far took on average, for those that are left; unknown until a few have been seen.
+    fn left(&self) -> Option<Duration> {
+        let (done, left) = (u32::try_from(self.done).ok()?, u32::try_from(self.all.checked_sub(self.done + self.skipped)?).ok()?);
+        (done >= 3).then(|| self.begun.elapsed() / done * left)
+    }
+
+    fn end(&self) {
+        if self.terminal && self.done > 0 {
+            let _ = write!(io::stderr(), "\r\x1b[K");
+        }
+    }
+}
+
+fn bar(done: usize, all: usize) -> String {
+    const CELLS: usize = 24;
+    let full = (done * CELLS).checked_div(all).unwrap_or(CELLS).min(CELLS);
+    format!("[{}{}]", "#".repeat(full), "-".repeat(CELLS - full))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bar_is_as_full_as_the_work_is_done() {
+        assert_eq!(bar(0, 10), format!("[{}]", "-".repeat(24)));
+        assert_eq!(bar(5, 10), format!("[{}{}]", "#".repeat(12), "-".repeat(12)));
+        assert_eq!(bar(10, 10), format!("[{}]", "#".repeat(24)));
+        assert_eq!(bar(0, 0), format!("[{}]", "#".repeat(24)), "nothing to do is done");
+    }
+
+    #[test]
+    fn what_others_used_is_what_the_runs_did_not() {
+        let times = |user_ns, idle_ns| CpuTimes { user_ns, idle_ns, ..CpuTimes::default() };
+        let from = times(1_000_000_000, 0);
+        assert_eq!(others(&from, &times(1_600_000_000, 400_000_000), 500_000_000), Some(0.1));
+        assert_eq!(others(&from, &times(1_600_000_000, 400_000_000), 700_000_000), Some(0.0));
+        assert_eq!(others(&from, &times(1_050_000_000, 50_000_000), 0), None, "too short to tell");
+    }
+
+    #[test]
+    fn documents_of_another_kind_are_refused_by_name() {
+        assert!(page_of("[]").unwrap_err().contains("no document of concmon"));
+        assert!(page_of(r#"{"schema":"other/1"}"#).unwrap_err().contains("other/1"));
+        assert!(page_of("{").unwrap_err().contains("no JSON"));
+    }
+}

@@ -1,0 +1,127 @@
+//! A page as one HTML file: no network, no scripts, light and dark as the reader's system says, charts inside.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
+
+use super::{Bars, Block, Cell, Lines, Mark, Page, Table, chart};
+
+const STYLE: &str = include_str!("../../../assets/report/page.css");
+
+/// Nothing is loaded and nothing runs, whatever a command name says.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
+
+/// The page as an HTML document.
+#[must_use]
+pub fn html(page: &Page) -> String {
+    let document = markup! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta http-equiv="Content-Security-Policy" content=(POLICY);
+                meta name="generator" content={ "concmon " (env!("CARGO_PKG_VERSION")) };
+                title { (page.title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                main {
+                    h1 { (page.title) }
+                    @for paragraph in &page.lead { p class="lead" { (paragraph) } }
+                    (facts(page))
+                    @for block in &page.blocks { (self::block(block)) }
+                }
+                (data(page))
+            }
+        }
+    };
+    document.into_string()
+}
+
+fn facts(page: &Page) -> Markup {
+    markup! {
+        @if !page.facts.is_empty() {
+            dl class="facts" {
+                @for (name, value) in &page.facts { div { dt { (name) } dd { (value) } } }
+            }
+        }
+    }
+}
+
+fn block(block: &Block) -> Markup {
+    match block {
+        Block::Heading(text) => markup! { h2 { (text) } },
+        Block::Text(text) => markup! { p { (text) } },
+        Block::Table(table) => self::table(table),
+        Block::Bars(bars) => figure(chart::bars(bars), &bars.title, &bars_note(bars)),
+        Block::Lines(lines) => figure(chart::lines(lines), &lines.title, &lines_note(lines)),
+    }
+}
+
+fn table(table: &Table) -> Markup {
+    let numeric = |i: usize| table.head.get(i).is_some_and(|(_, numeric)| *numeric);
+    markup! {
+        div class="wide" {
+            table {
+                thead { tr { @for (title, number) in &table.head { th class=[number.then_some("number")] { (title) } } } }
+                tbody {
+                    @for row in &table.rows {
+                        tr {
+                            @for (i, cell) in row.iter().enumerate() {
+                                (self::cell(cell, numeric(i), table.head.get(i).map_or("", |(title, _)| title)))
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Its title is said again where the page is too narrow for a table.
+fn cell(cell: &Cell, numeric: bool, title: &str) -> Markup {
+    let mark = match cell.mark {
+        Mark::None => "",
+        Mark::Good => "good word",
+        Mark::Bad => "bad word",
+        Mark::Dim => "dim",
+    };
+    let class = [if numeric { "number" } else { "" }, mark].join(" ");
+    let class = class.trim();
+    markup! { td class=[(!class.is_empty()).then_some(class)] data-label=(title) { (cell.text) } }
+}
+
+/// The drawing for each ground; who cannot see it reads the table beside it, so it is named only.
+fn figure(drawn: Option<[String; 2]>, title: &str, note: &str) -> Markup {
+    markup! {
+        @match drawn {
+            Some([light, dark]) => {
+                figure role="img" aria-label=(title) {
+                    div class="wide light" { (PreEscaped(light)) }
+                    div class="wide dark" { (PreEscaped(dark)) }
+                    @if !note.is_empty() { figcaption { (note) } }
+                }
+            }
+            None => p class="dim" { (title) ": nothing could be measured that can be drawn." }
+        }
+    }
+}
+
+fn bars_note(bars: &Bars) -> String {
+    let spread = if bars.bars.iter().any(|b| b.spread.is_some()) {
+        "Bars are medians, thin lines reach from the smallest to the largest point."
+    } else {
+        ""
+    };
+    let reference = if bars.reference.is_empty() { String::new() } else { format!(" Crosses: {}.", bars.reference) };
+    format!("{spread}{reference}").trim().to_owned()
+}
+
+fn lines_note(lines: &Lines) -> String {
+    if lines.series.is_empty() { String::new() } else { "Points are medians.".to_owned() }
+}
+
+/// The raw data, for programs. `<` is escaped as JSON allows, so that no string in it can end the element.
+fn data(page: &Page) -> Markup {
+    let text = page.data.to_string().replace('<', "\\u003c");
+    markup! { script type="application/json" id="data" { (PreEscaped(text)) } }
+}

@@ -1,0 +1,202 @@
+//! Findings in words: for the terminal, and as a page to send to a colleague.
+
+use super::{BUSY, Claim, Finding, Talk, Verdict};
+use crate::lab::page::{Bar, Bars, Block, Cell, Mark, Page, Table};
+use crate::lab::run::Summary;
+
+/// A figure with its unit.
+fn with_unit(value: f64, unit: &str) -> String {
+    let digits = match value.abs() {
+        v if v >= 100.0 || v.fract() == 0.0 && v >= 1.0 => 0,
+        v if v >= 10.0 => 1,
+        _ => 2,
+    };
+    match unit {
+        "" => format!("{value:.digits$}"),
+        "x" => format!("{value:.digits$}x"),
+        unit => format!("{value:.digits$} {unit}"),
+    }
+}
+
+/// Median with the smallest and largest of the rounds.
+fn spread(summary: &Summary, unit: &str) -> String {
+    let median = with_unit(summary.median, unit);
+    if summary.count < 2 || unit.is_empty() {
+        return median;
+    }
+    format!("{median} ({} to {})", with_unit(summary.min, ""), with_unit(summary.max, ""))
+}
+
+/// Where a claim holds, in words.
+fn bound(claim: &Claim) -> String {
+    match claim.holds {
+        (low, high) if low == high => format!("holds at {}", with_unit(low, claim.unit)),
+        (low, f64::INFINITY) => format!("holds from {}", with_unit(low, claim.unit)),
+        (0.0, high) => format!("holds up to {}", with_unit(high, claim.unit)),
+        (low, high) => format!("holds from {} to {}", with_unit(low, claim.unit), with_unit(high, claim.unit)),
+    }
+}
+
+/// What was found, in one line: the figure and what it is, or why there is none.
+#[must_use]
+pub fn said(finding: &Finding) -> String {
+    let Some(claim) = finding.entry() else { return "of a claim that this version does not know".into() };
+    let Some(here) = here(claim, finding) else {
+        return match &finding.verdict {
+            Verdict::NotAvailable(why) | Verdict::Failed(why) => why.clone(),
+            _ => "nothing was measured".into(),
+        };
+    };
+    let figure = if claim.is_about_looks() { String::new() } else { format!(" {}", claim.figure) };
+    let talk = talk_says(claim).map_or_else(String::new, |talk| format!("; talk: {talk}"));
+    let busy = busy(finding).map_or_else(String::new, |busy| format!("; {busy}"));
+    format!("{here}{figure}{talk}{busy}")
+}
+
+/// What a reader must know of a figure that was made on a machine with other work to do.
+fn busy(finding: &Finding) -> Option<String> {
+    let others = finding.others.filter(|share| *share > BUSY)?;
+    Some(format!("the machine was busy: others used {:.0}% of its CPUs meanwhile", others * 100.0))
+}
+
+/// The figure made here; `None` if there is none.
+fn here(claim: &Claim, finding: &Finding) -> Option<String> {
+    let summary = finding.summary.filter(|_| matches!(finding.verdict, Verdict::Reproduces | Verdict::DoesNot))?;
+    if claim.is_about_looks() {
+        return Some(if finding.verdict == Verdict::Reproduces { "seen so" } else { "seen otherwise" }.into());
+    }
+    Some(spread(&summary, claim.unit))
+}
+
+/// What the talk says; `None` if it gives nothing to hold this against.
+fn talk_says(claim: &Claim) -> Option<String> {
+    match (claim.talk, claim.talk_figure) {
+        ("", _) => None,
+        (said, Some(figure)) if claim.unit == "x" => Some(format!("{said} = {}", with_unit(figure, "x"))),
+        (said, _) => Some(said.to_owned()),
+    }
+}
+
+/// How many claims came out how, in one sentence.
+#[must_use]
+pub fn summary_line(talk: &Talk) -> String {
+    let count = |wanted: fn(&Verdict) -> bool| talk.findings.iter().filter(|f| wanted(&f.verdict)).count();
+    let (yes, no) = (count(|v| *v == Verdict::Reproduces), count(|v| *v == Verdict::DoesNot));
+    let (away, failed) = (count(|v| matches!(v, Verdict::NotAvailable(_))), count(|v| matches!(v, Verdict::Failed(_))));
+    let mut line =
+        format!("{} claims: {yes} reproduce here, {no} {}", talk.findings.len(), if no == 1 { "does not" } else { "do not" });
+    if away > 0 {
+        line += &format!(", {away} not available");
+    }
+    if failed > 0 {
+        line += &format!(", {failed} failed");
+    }
+    line
+}
+
+fn mark(verdict: &Verdict) -> Mark {
+    match verdict {
+        Verdict::Reproduces => Mark::Good,
+        Verdict::DoesNot | Verdict::Failed(_) => Mark::Bad,
+        Verdict::NotAvailable(_) => Mark::Dim,
+    }
+}
+
+/// The page of a talk.
+#[must_use]
+pub fn page(talk: &Talk) -> Page {
+    let head = [("#", true), ("claim", false), ("verdict", false), ("here", true), ("talk", false), ("figure", false)];
+    let claims = Table {
+        head: head.map(|(title, number)| (title.to_owned(), number)).to_vec(),
+        rows: talk.findings.iter().filter_map(row).collect(),
+    };
+    let points = Table {
+        head: [("claim", false), ("measured", false), ("system", false), ("points, round by round", true)]
+            .map(|(title, number)| (title.to_owned(), number))
+            .to_vec(),
+        rows: talk.findings.iter().flat_map(raw).collect(),
+    };
+    let blocks = vec![
+        Block::Heading("Ratios".into()),
+        Block::Bars(ratios(talk)),
+        Block::Heading("Claim by claim".into()),
+        Block::Table(claims),
+        Block::Heading("Raw points".into()),
+        Block::Text("Durations are in nanoseconds, memory in bytes; speed-ups reported by a system are in per cent.".into()),
+        Block::Table(points),
+    ];
+    let mut pythons: Vec<&str> = talk.findings.iter().flat_map(|f| f.arms.iter().filter_map(|a| a.python.as_deref())).collect();
+    pythons.sort_unstable();
+    pythons.dedup();
+    let fact = |name: &str, key: &str| {
+        let value = &talk.machine[key];
+        (name.to_owned(), value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+    };
+    Page {
+        title: "Concurrent execution in Python: the talk's figures, measured again".into(),
+        lead: vec![
+            summary_line(talk),
+            "Ratios travel between machines, milliseconds do not: the talk was given on a laptop of 10 cores. Each claim was \
+             measured in rounds that run all its sides in turn; the figure is the median of the rounds."
+                .into(),
+        ],
+        facts: vec![
+            fact("kernel", "kernel"),
+            fact("architecture", "architecture"),
+            fact("CPUs", "cpus"),
+            ("concmon".into(), talk.concmon.clone()),
+            ("rounds".into(), talk.repeat.to_string()),
+            ("interpreters".into(), if pythons.is_empty() { "none".into() } else { pythons.join(", ") }),
+        ],
+        blocks,
+        data: serde_json::to_value(talk).unwrap_or_default(),
+    }
+}
+
+fn row(finding: &Finding) -> Option<Vec<Cell>> {
+    let claim = finding.entry()?;
+    let dash = || Cell::marked("-", Mark::Dim);
+    let figure = match &finding.verdict {
+        Verdict::NotAvailable(why) | Verdict::Failed(why) => Cell::marked(why.clone(), Mark::Dim),
+        _ if claim.is_about_looks() => "processes, threads, parents and states as the kernel shows them".into(),
+        _ => {
+            let busy = busy(finding).map_or_else(String::new, |busy| format!("; {busy}"));
+            format!("{}; {}{busy}", claim.figure, bound(claim)).into()
+        }
+    };
+    Some(vec![
+        claim.part.to_string().into(),
+        claim.statement.into(),
+        Cell::marked(finding.verdict.word(), mark(&finding.verdict)),
+        here(claim, finding).map_or_else(dash, Cell::from),
+        talk_says(claim).map_or_else(dash, Cell::from),
+        figure,
+    ])
+}
+
+fn raw(finding: &Finding) -> Vec<Vec<Cell>> {
+    let points = |points: &[f64]| points.iter().map(|p| format!("{p:.0}")).collect::<Vec<_>>().join(", ");
+    let row = |arm: &super::ArmPoints| {
+        vec![finding.claim.as_str().into(), arm.label.as_str().into(), arm.system.as_str().into(), points(&arm.points).into()]
+    };
+    finding.arms.iter().filter(|arm| !arm.points.is_empty()).map(row).collect()
+}
+
+/// The ratios as bars, with the talk's own where it gives one.
+fn ratios(talk: &Talk) -> Bars {
+    let bar = |finding: &Finding| {
+        let (claim, summary) = (finding.entry()?, finding.summary?);
+        (claim.unit == "x").then(|| Bar {
+            label: claim.id.to_owned(),
+            value: summary.median,
+            spread: (summary.count > 1).then_some((summary.min, summary.max)),
+            reference: claim.talk_figure,
+        })
+    };
+    Bars {
+        title: "How many times as much (claims that are ratios)".into(),
+        bars: talk.findings.iter().filter_map(bar).collect(),
+        base: Some(1.0),
+        reference: "the talk's own figure".into(),
+    }
+}

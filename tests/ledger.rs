@@ -1,0 +1,143 @@
+//! The copy-on-write ledger against real forks: a child that writes to 16 of 64 inherited pages shows exactly 16, for everybody.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[macro_use]
+#[path = "support/loudly.rs"]
+mod loudly;
+
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Child, ChildStdin, Command, Stdio};
+
+use concmon::kernel::DetailReader;
+use concmon::snapshot::{DetailContent, DetailPart, Ledger, LedgerMapping, PageCounts, ProcKey};
+
+/// Holds 64 pages, forks, has the child write to 16 of them and the parent to `sys.argv[1]` others, says where they are, and stays until
+/// its standard input ends. Pages are kept small, or the first write would copy a huge one; that also keeps the mapping apart from others.
+const FAMILY: &str = r"
+import mmap, os, sys
+PAGE = mmap.PAGESIZE
+memory = mmap.mmap(-1, 64 * PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+memory.madvise(mmap.MADV_NOHUGEPAGE)
+for page in range(64):
+    memory[page * PAGE] = 1
+told, tell = os.pipe()
+child = os.fork()
+if child == 0:
+    for page in range(0, 32, 2):
+        memory[page * PAGE] = 2
+    os.write(tell, b'!')
+    os.close(tell)
+    sys.stdin.read()
+    os._exit(0)
+for page in range(int(sys.argv[1])):
+    memory[(63 - page) * PAGE] = 3
+os.read(told, 1)
+print(child, flush=True)
+sys.stdin.read()
+os.waitpid(child, 0)
+";
+
+struct Family {
+    parent: Child,
+    child: i32,
+    _alive: ChildStdin,
+}
+
+impl Family {
+    fn start(parent_writes: u32) -> Option<Self> {
+        let mut parent = Command::new("python3")
+            .args(["-I", "-c", FAMILY, &parent_writes.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .ok()?;
+        let alive = parent.stdin.take().unwrap();
+        let mut line = String::new();
+        BufReader::new(parent.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        Some(Self { child: line.trim().parse().unwrap(), parent, _alive: alive })
+    }
+
+    fn ledger(&self) -> Ledger {
+        let pid = i32::try_from(self.parent.id()).unwrap();
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        let start_ticks = stat.rsplit(')').next().unwrap().split_whitespace().nth(19).unwrap().parse().unwrap();
+        let detail = DetailReader::open("/proc").unwrap().read(ProcKey { pid, start_ticks }, DetailPart::CopyOnWrite).unwrap();
+        match detail.content.unwrap() {
+            DetailContent::Ledger(ledger) => *ledger,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The mapping of the 64 pages in the child.
+    fn memory(&self) -> LedgerMapping {
+        let ledger = self.ledger();
+        let child = ledger.children.iter().find(|c| c.key.pid == self.child).unwrap();
+        let reading = child.reading.as_ref().unwrap();
+        assert!(!reading.cut && reading.uss_bytes.is_some());
+        let pages = |m: &&LedgerMapping| (m.end - m.start) / ledger.page_bytes == 64 && m.counts.inherited() == 64;
+        let found: Vec<&LedgerMapping> = reading.mappings.iter().filter(pages).collect();
+        assert_eq!(found.len(), 1, "{:?}", reading.mappings);
+        found[0].clone()
+    }
+}
+
+impl Drop for Family {
+    fn drop(&mut self) {
+        drop(self.parent.stdin.take());
+        // It is our own child, not yet waited for.
+        let _ = self.parent.kill();
+        let _ = self.parent.wait();
+    }
+}
+
+#[test]
+fn sixteen_pages_written_by_the_child_are_sixteen_copies() {
+    let Some(family) = Family::start(0) else {
+        loudly!("SKIPPED the ledger of a real fork: python3 is not installed");
+        return;
+    };
+    let memory = family.memory();
+    assert_eq!(memory.counts, PageCounts { shared: 48, copied: 16, ..PageCounts::default() });
+    let strip: Vec<u32> = memory.strip.iter().map(|(_, copied)| *copied).collect();
+    let wanted: Vec<u32> = (0..64).map(|page| u32::from(page < 32 && page % 2 == 0)).collect();
+    assert_eq!(strip, wanted, "and it shows which");
+}
+
+#[test]
+fn what_the_parent_writes_to_is_no_longer_shared_either() {
+    let Some(family) = Family::start(8) else {
+        loudly!("SKIPPED the ledger of a parent that writes: python3 is not installed");
+        return;
+    };
+    assert_eq!(family.memory().counts, PageCounts { shared: 40, copied: 24, ..PageCounts::default() });
+}
+
+/// Runs the first test again as a user without any privilege, who sees no page frames.
+#[test]
+fn it_takes_no_privilege_for_own_processes() {
+    let dir = tempfile::tempdir().unwrap();
+    let copy = dir.path().join("ledger");
+    std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let nobody = ["--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"];
+    let output = Command::new("setpriv")
+        .args(nobody)
+        .arg(&copy)
+        .args(["sixteen_pages_written_by_the_child_are_sixteen_copies", "--exact", "--nocapture"])
+        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+        .env("HOME", "/")
+        .current_dir("/")
+        .output();
+    match output {
+        Ok(output) if output.status.success() => {
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert!(said.contains("1 passed"), "{said}");
+        }
+        Ok(output) if String::from_utf8_lossy(&output.stderr).contains("setpriv:") => {
+            loudly!("SKIPPED the ledger as another user: {}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(output) => panic!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)),
+        Err(error) => loudly!("SKIPPED the ledger as another user: setpriv: {error}"),
+    }
+}

@@ -1,0 +1,123 @@
+//! The truth about memory, against other readers of it and against what is known to be there.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[macro_use]
+#[path = "support/loudly.rs"]
+mod loudly;
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, ChildStdin, Command, Stdio};
+
+use serde_json::Value;
+
+/// Holds `sys.argv[1]` MB, says its own PSS as KB, forks `sys.argv[2]` children that hold still, and stays until its standard input ends.
+const FAMILY: &str = r"
+import os, sys
+memory = bytearray(os.urandom(4096) * (256 * int(sys.argv[1])))
+with open('/proc/self/smaps_rollup') as rollup:
+    alone = next(line.split()[1] for line in rollup if line.startswith('Pss:'))
+told, tell = os.pipe()
+children = []
+for _ in range(int(sys.argv[2])):
+    child = os.fork()
+    if child == 0:
+        os.write(tell, b'!')
+        os.close(tell)
+        sys.stdin.read()
+        os._exit(0)
+    children.append(child)
+waiting = len(children)
+while waiting:
+    waiting -= len(os.read(told, waiting))
+print(alone, flush=True)
+sys.stdin.read()
+for child in children:
+    os.waitpid(child, 0)
+";
+
+struct Family {
+    parent: Child,
+    alone_bytes: u64,
+    _alive: ChildStdin,
+}
+
+impl Family {
+    fn start(megabytes: u32, children: u32) -> Option<Self> {
+        let mut parent = Command::new("python3")
+            .args(["-I", "-c", FAMILY, &megabytes.to_string(), &children.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .ok()?;
+        let alive = parent.stdin.take().unwrap();
+        let mut line = String::new();
+        BufReader::new(parent.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        Some(Self { alone_bytes: line.trim().parse::<u64>().unwrap() * 1024, parent, _alive: alive })
+    }
+
+    /// What concmon says of it and its descendants.
+    fn rows(&self) -> Vec<Value> {
+        let output = Command::new(env!("CARGO_BIN_EXE_concmon"))
+            .args(["ps", &format!("under({})", self.parent.id()), "--columns", "pid,rss,pss,uss", "--samples", "1", "--json"])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+        document["rows"].as_array().unwrap().clone()
+    }
+}
+
+impl Drop for Family {
+    fn drop(&mut self) {
+        // It is our own child, not yet waited for; its children end with its standard input.
+        let _ = self.parent.kill();
+        let _ = self.parent.wait();
+    }
+}
+
+fn bytes(row: &Value, column: &str) -> u64 {
+    row[column].as_u64().unwrap_or_else(|| panic!("{column} of {row}"))
+}
+
+/// PSS and USS of a process as awk adds them up, bytes.
+fn by_awk(pid: &Value) -> (u64, u64) {
+    let program = "/^Pss:/ { pss = $2 } /^Private_(Clean|Dirty):/ { uss += $2 } END { print pss * 1024, uss * 1024 }";
+    let output = Command::new("awk").args([program, &format!("/proc/{pid}/smaps_rollup")]).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let (pss, uss) = said.trim().split_once(' ').unwrap();
+    (pss.parse().unwrap(), uss.parse().unwrap())
+}
+
+#[test]
+fn shares_are_what_another_reader_of_the_kernel_finds() {
+    let Some(family) = Family::start(20, 3) else {
+        loudly!("SKIPPED shares of memory: python3 is not installed");
+        return;
+    };
+    let rows = family.rows();
+    assert_eq!(rows.len(), 4, "{rows:?}");
+    for row in &rows {
+        let (pss, uss) = by_awk(&row["pid"]);
+        assert_eq!(bytes(row, "uss_bytes"), uss, "what is its own is its own, whoever reads: {row}");
+        // The C library is shared with whatever runs, and either reader is one more to share it with.
+        let off = bytes(row, "pss_bytes").abs_diff(pss) as f64 / pss as f64;
+        assert!(off < 0.02, "awk reads a PSS of {pss}: {row}");
+    }
+}
+
+#[test]
+fn a_forked_family_of_eight_is_not_counted_eight_times() {
+    let Some(family) = Family::start(200, 7) else {
+        loudly!("SKIPPED a forked family: python3 is not installed");
+        return;
+    };
+    let rows = family.rows();
+    assert_eq!(rows.len(), 8, "{rows:?}");
+    let sum = |column: &str| rows.iter().map(|row| bytes(row, column)).sum::<u64>() as f64;
+    let (pss, rss) = (sum("pss_bytes"), sum("rss_bytes"));
+    // What there was before the forks, and what each child has of its own since.
+    let parent = rows.iter().find(|row| row["pid"] == u64::from(family.parent.id())).unwrap();
+    let truth = family.alone_bytes as f64 + sum("uss_bytes") - bytes(parent, "uss_bytes") as f64;
+    assert!((pss / truth - 1.0).abs() < 0.05, "PSS adds up to {pss}, and {truth} is there");
+    assert!((7.0..9.0).contains(&(rss / truth)), "RES adds up to {rss} of {truth}");
+}
