@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use unicode_segmentation::UnicodeSegmentation as _;
-use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr as _};
 
 /// What may be drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -127,7 +127,7 @@ fn push(out: &mut String, c: char, charset: Charset, marks: usize) -> usize {
         out.push(c);
         return MOST_MARKS;
     }
-    let hidden = c.is_control() || is_invisible(c);
+    let hidden = c.is_control() || is_invisible(c) || is_emoji_modifier(c);
     match (charset, c.width()) {
         (Charset::Unicode, Some(1..)) if !hidden => {
             out.push(c);
@@ -169,6 +169,12 @@ pub fn is_invisible(c: char) -> bool {
         0xad | 0x34f | 0x61c | 0x115f..=0x1160 | 0x17b4..=0x17b5 | 0x180b..=0x180f | 0x200b..=0x200f | 0x2028..=0x202e
         | 0x2060..=0x206f | 0x3164 | 0xfe00..=0xfe0f | 0xfeff | 0xffa0 | 0xfff0..=0xfffb | 0x1bca0..=0x1bca3
         | 0x1d173..=0x1d17a | 0xe0000..=0xe0fff)
+}
+
+/// Skin tones: some terminals colour the character before with them, others give them two cells of their own, and all that follows
+/// would stand beside its column.
+fn is_emoji_modifier(c: char) -> bool {
+    matches!(c, '\u{1f3fb}'..='\u{1f3ff}')
 }
 
 #[cfg(test)]
@@ -236,6 +242,8 @@ mod tests {
                 Just("\u{202e}"),
                 Just("\u{301}\u{302}\u{303}"),
                 Just("\u{200d}👩"),
+                Just("👧\u{1f3fd}"),
+                Just("\u{1f1e9}\u{1f1ea}"),
                 Just("\u{fe0f}"),
                 Just("한")
             ]
@@ -255,6 +263,10 @@ mod tests {
                 prop_assert!(run <= MOST_MARKS, "{shown:?}");
             }
             prop_assert_eq!(sanitize_str(&shown, Charset::Unicode), shown.clone(), "twice is once");
+            for grapheme in shown.graphemes(true) {
+                let apart: usize = grapheme.chars().filter_map(UnicodeWidthChar::width).sum();
+                prop_assert_eq!(width(grapheme), apart, "terminals that count by character and by cluster agree: {:?}", grapheme);
+            }
             let ascii = sanitize(&bytes, Charset::Ascii);
             prop_assert!(ascii.bytes().all(|b| (b' '..=b'~').contains(&b)), "{ascii:?}");
             prop_assert_eq!(width(&ascii), ascii.len());

@@ -25,6 +25,12 @@ impl Sleeper {
     fn key(&self) -> ProcKey {
         key_of(self.pid())
     }
+    /// The same, of this process alone.
+    fn stat_key(&self) -> ProcKey {
+        let stat = std::fs::read(format!("/proc/{}/stat", self.pid())).expect("it lives");
+        let stat = concmon::kernel::parse::stat::Stat::parse(&stat).expect("a stat line");
+        ProcKey { pid: stat.pid, start_ticks: stat.start_ticks }
+    }
 }
 
 impl Drop for Sleeper {
@@ -72,28 +78,38 @@ fn another_process_with_the_same_pid_is_not_the_target() {
     assert!(sleeper.0.try_wait().expect("wait").is_none(), "and it is untouched");
 }
 
-/// The real thing: a pid given to a second process. Needs a pid namespace of its own with `ns_last_pid`, that is, root.
+/// Runs a test of this file once more, as the first processes of a pid namespace of its own, where `ns_last_pid` makes pids repeat;
+/// `false` from inside. Needs root: what it cannot try it says loudly.
+fn in_own_namespace(test: &str, proof: &str) -> bool {
+    if std::env::var_os("CONCMON_TEST_PID_NAMESPACE").is_some() {
+        return false;
+    }
+    let me = std::env::current_exe().expect("own path");
+    let output = Command::new("unshare")
+        .args(["--pid", "--fork", "--mount-proc", "--kill-child"])
+        .arg(me)
+        .args(["--exact", test, "--nocapture", "--include-ignored"])
+        .env("CONCMON_TEST_PID_NAMESPACE", "1")
+        .output();
+    match output {
+        Ok(output) if output.status.success() => {
+            let told = String::from_utf8_lossy(&output.stdout).into_owned();
+            let line = told.lines().find(|line| line.contains(proof)).expect("the inner test did its work");
+            loudly!("{line}");
+        }
+        Ok(output) if String::from_utf8_lossy(&output.stderr).contains("Operation not permitted") => {
+            loudly!("SKIPPED: no pid namespace may be made here, so a pid cannot be made to repeat");
+        }
+        Ok(output) => panic!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)),
+        Err(error) => loudly!("SKIPPED: unshare(1) does not start: {error}"),
+    }
+    true
+}
+
+/// A pid that is given to a second process.
 #[test]
 fn a_reused_pid_is_recognised_by_the_source_and_refused_by_control() {
-    let inside = std::env::var_os("CONCMON_TEST_PID_NAMESPACE").is_some();
-    if !inside {
-        let me = std::env::current_exe().expect("own path");
-        let output = Command::new("unshare")
-            .args(["--pid", "--fork", "--mount-proc", "--kill-child"])
-            .arg(me)
-            .args(["--exact", "a_reused_pid_is_recognised_by_the_source_and_refused_by_control", "--nocapture"])
-            .env("CONCMON_TEST_PID_NAMESPACE", "1")
-            .output();
-        match output {
-            Ok(output) if output.status.success() => {
-                assert!(String::from_utf8_lossy(&output.stdout).contains("pid was reused"), "the inner test did its work");
-            }
-            Ok(output) if String::from_utf8_lossy(&output.stderr).contains("Operation not permitted") => {
-                loudly!("SKIPPED: no pid namespace may be made here, so a pid cannot be made to repeat");
-            }
-            Ok(output) => panic!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)),
-            Err(error) => loudly!("SKIPPED: unshare(1) does not start: {error}"),
-        }
+    if in_own_namespace("a_reused_pid_is_recognised_by_the_source_and_refused_by_control", "pid was reused") {
         return;
     }
     let mut source = ProcSource::new("/proc").expect("/proc");
@@ -105,11 +121,7 @@ fn a_reused_pid_is_recognised_by_the_source_and_refused_by_control() {
     let (pid, key) = (first.pid(), sample(first.pid()).expect("listed").key);
     let frozen = control::freeze(key).expect("freeze");
     drop(first);
-    // Start times have the resolution of a clock tick: wait until the clock shows another one, or the two would be twins.
-    let ticks = || (concmon::clock::Clock::boot_ns(&concmon::clock::SystemClock)) / 10_000_000;
-    while ticks() <= key.start_ticks + 1 {
-        std::thread::yield_now();
-    }
+    outlast(key.start_ticks);
     std::fs::write("/proc/sys/kernel/ns_last_pid", (pid - 1).to_string()).expect("set the next pid");
     let mut second = Sleeper::start();
     assert_eq!(second.pid(), pid, "the kernel gave the pid out again");
@@ -120,6 +132,65 @@ fn a_reused_pid_is_recognised_by_the_source_and_refused_by_control() {
     assert!(matches!(frozen.signal(signal(libc::SIGKILL)), Err(ControlError::Vanished { .. })));
     assert!(second.0.try_wait().expect("wait").is_none(), "the newcomer is unharmed");
     println!("pid was reused");
+}
+
+/// Start times have the resolution of a clock tick: waits until the clock shows a later one, or two processes would be twins.
+fn outlast(start_ticks: u64) {
+    let ticks = || (concmon::clock::Clock::boot_ns(&concmon::clock::SystemClock)) / 10_000_000;
+    while ticks() <= start_ticks + 1 {
+        std::thread::yield_now();
+    }
+}
+
+/// How many live at once while their pids are handed on: they share the wait for the next clock tick.
+const AT_ONCE: usize = 50;
+
+/// Hands `count` pids to a second process each, after the first was chosen and before the signal: none of the second may get it.
+fn hand_pids_on(count: usize) {
+    let begun = std::time::Instant::now();
+    let (mut reused, mut refused, mut kept_off) = (0usize, 0usize, 0usize);
+    while reused < count {
+        let first: Vec<Sleeper> = (0..AT_ONCE).map(|_| Sleeper::start()).collect();
+        let chosen: Vec<ProcKey> = first.iter().map(Sleeper::stat_key).collect();
+        let frozen: Vec<_> = chosen.iter().map(|key| control::freeze(*key).expect("freeze")).collect();
+        drop(first);
+        outlast(chosen.iter().map(|key| key.start_ticks).max().expect("some were chosen"));
+        let mut second: Vec<Sleeper> = chosen
+            .iter()
+            .map(|key| {
+                std::fs::write("/proc/sys/kernel/ns_last_pid", (key.pid - 1).to_string()).expect("set the next pid");
+                Sleeper::start()
+            })
+            .collect();
+        for ((key, target), newcomer) in chosen.iter().zip(&frozen).zip(&second) {
+            assert_eq!(newcomer.pid(), key.pid, "the kernel gave the pid out again");
+            reused += 1;
+            // Chosen and held before: what the dialog does.
+            kept_off += usize::from(matches!(target.signal(signal(libc::SIGKILL)), Err(ControlError::Vanished { .. })));
+            // Chosen before, held only now: what the table does when its sample is old.
+            refused += usize::from(matches!(control::freeze(*key), Err(ControlError::Vanished { .. })));
+        }
+        for newcomer in &mut second {
+            assert!(newcomer.0.try_wait().expect("wait").is_none(), "a newcomer was hit");
+        }
+    }
+    assert_eq!((kept_off, refused), (reused, reused));
+    println!("{reused} pids were reused, 0 wrong targets, {:.1} s", begun.elapsed().as_secs_f64());
+}
+
+#[test]
+fn a_thousand_reused_pids_and_no_wrong_target() {
+    if !in_own_namespace("a_thousand_reused_pids_and_no_wrong_target", "0 wrong targets") {
+        hand_pids_on(1_000);
+    }
+}
+
+#[test]
+#[ignore = "a minute: cargo test --test identity ten_thousand -- --ignored"]
+fn ten_thousand_reused_pids_and_no_wrong_target() {
+    if !in_own_namespace("ten_thousand_reused_pids_and_no_wrong_target", "0 wrong targets") {
+        hand_pids_on(10_000);
+    }
 }
 
 #[test]

@@ -147,6 +147,59 @@ fn a_set_up_that_is_interrupted_leaves_nothing() {
     assert!(left.is_empty(), "temporary files: {left:?}");
 }
 
+/// The processes that have this in their environment.
+fn marked(mark: &str) -> Vec<String> {
+    let wanted = format!("CONCMON_TEST_MARK={mark}");
+    let pids = std::fs::read_dir("/proc").unwrap().flatten().filter(|e| e.file_name().to_string_lossy().parse::<i32>().is_ok());
+    pids.filter(|pid| {
+        let environ = std::fs::read(pid.path().join("environ")).unwrap_or_default();
+        environ.split(|b| *b == 0).any(|v| v == wanted.as_bytes())
+    })
+    .map(|pid| std::fs::read_to_string(pid.path().join("cmdline")).unwrap_or_default().replace('\0', " "))
+    .collect()
+}
+
+/// pip has children of its own: none of them may go on when concmon is killed without a chance to say anything.
+#[test]
+fn a_set_up_that_is_killed_takes_its_installer_with_it() {
+    let data = tempfile::tempdir().unwrap();
+    // An index that takes calls and never answers.
+    let index = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mark = format!("setup-{}", std::process::id());
+    let mut child = setup(data.path())
+        .env("CONCMON_TEST_MARK", &mark)
+        .env("PIP_INDEX_URL", format!("http://{}/simple", index.local_addr().unwrap()))
+        .env("PIP_CONFIG_FILE", "/dev/null")
+        .env("PIP_NO_CACHE_DIR", "1")
+        .env_remove("PIP_FIND_LINKS")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let until = std::time::Instant::now() + support::PATIENCE;
+    index.set_nonblocking(true).unwrap();
+    let called = loop {
+        if let Ok((call, _)) = index.accept() {
+            break call;
+        }
+        if let Some(status) = child.try_wait().unwrap() {
+            assert_eq!(status.code(), Some(3), "the set-up ended by itself");
+            loudly!("SKIPPED: no interpreter or installer is here that a set-up could use");
+            return;
+        }
+        assert!(std::time::Instant::now() < until, "nobody asked the index: {:?}", marked(&mark));
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    };
+    assert!(marked(&mark).iter().any(|args| args.contains(" pip ")), "{:?}", marked(&mark));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let killed = std::time::Instant::now();
+    while !marked(&mark).is_empty() {
+        assert!(killed.elapsed() < std::time::Duration::from_secs(1), "left after 1 s: {:?}", marked(&mark));
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    drop(called);
+}
+
 #[test]
 fn greenlets_share_one_kernel_thread() {
     let _alone = alone();

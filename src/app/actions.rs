@@ -48,7 +48,7 @@ pub struct Action {
     pub help: &'static str,
     /// Label in the function-key bar; empty if it has no place there.
     pub bar: &'static str,
-    /// Whether it (or what it leads to) changes other processes: off with `--readonly`.
+    /// Whether it (or what it leads to) changes other processes or starts some: off with `--readonly`.
     pub changes: bool,
     /// What it does.
     pub command: Command,
@@ -129,14 +129,14 @@ pub const ACTIONS: &[Action] = &[
         "the lab: run a concurrent system and see what it costs",
         Command::Go(Screen::Lab),
     ),
-    action(
+    changing(action(
         "quick-launch",
         &[c('n')],
         Everywhere,
         "Launch",
         "launch a small demo: then f fork, s spawn, v forkserver, ...",
         Command::QuickLaunch,
-    ),
+    )),
     action("stop-runs", &[c('X')], Everywhere, "", "stop all lab runs", Command::StopRuns),
     action(
         "explain",
@@ -232,7 +232,7 @@ pub const ACTIONS: &[Action] = &[
         "scroll to the right: columns that do not fit, then the command",
         Command::Sideways(8),
     ),
-    action("lab-run", &[k(Code::Enter)], Lab, "", "run the chosen system", Command::Enter),
+    changing(action("lab-run", &[k(Code::Enter)], Lab, "", "run the chosen system", Command::Enter)),
     action("lab-less", &[k(Code::Left), c('-')], Lab, "", "less of the chosen parameter", Command::Parameter(-1)),
     action("lab-more", &[k(Code::Right), c('+')], Lab, "", "more of the chosen parameter", Command::Parameter(1)),
     action("lab-next-field", &[c(']'), c('p')], Lab, "", "next parameter", Command::NextField(1)),

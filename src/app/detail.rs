@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use crate::columns::format;
 use crate::derive::Model;
 use crate::snapshot::{Detail, DetailContent, DetailPart, ExitStatus, ProcKey, ProcessSample, StackDetail, State, ThreadDetail};
-use crate::text::{Charset, sanitize, sanitize_str};
+use crate::text::{Charset, sanitize, sanitize_str, width};
 
 /// The most points of each graph.
 const KEPT: usize = 240;
@@ -290,7 +290,9 @@ impl DetailPane {
                 None => "-".to_owned(),
             };
             let name = sanitize(thread.comm.as_bytes(), charset);
-            format!("{:>8} {} {cpu:>6}  {name:16} {wait}", thread.tid, thread.state.letter())
+            // Padded by cells: a wide character takes two.
+            let pad = 16usize.saturating_sub(width(&name));
+            format!("{:>8} {} {cpu:>6}  {name}{:pad$} {wait}", thread.tid, thread.state.letter(), "")
         }));
         lines
     }

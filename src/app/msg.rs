@@ -304,3 +304,25 @@ pub enum Effect {
     /// Write these keys to the config file; answered by a notice.
     Save(Vec<(&'static str, Setting)>),
 }
+
+impl Effect {
+    /// Whether it changes other processes, or starts some: nothing of the kind happens with `--readonly`, whoever asks.
+    #[must_use]
+    pub fn changes(&self) -> bool {
+        match self {
+            Self::Signal { .. } | Self::Renice { .. } | Self::Launch(_) | Self::Compare(_) => true,
+            Self::Freeze { .. }
+            | Self::Thaw { .. }
+            | Self::Discover
+            | Self::Stop(_)
+            | Self::StopAll
+            | Self::Resample
+            | Self::Quit
+            | Self::Suspend
+            | Self::Redraw
+            | Self::Copy { .. }
+            | Self::Look
+            | Self::Save(_) => false,
+        }
+    }
+}

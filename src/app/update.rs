@@ -77,7 +77,8 @@ impl App {
         }
         match self.options.keys.find(key, self.context()) {
             Some(action) if action.changes && self.options.readonly => {
-                self.tell(Notice::bad(format!("{} is off: concmon was started with --readonly", action.bar)));
+                let what = if action.bar.is_empty() { action.help } else { action.bar };
+                self.tell(Notice::bad(format!("{what} is off: concmon was started with --readonly")));
                 Vec::new()
             }
             Some(action) => self.run(action.command),

@@ -2,6 +2,7 @@
 
 mod comparing;
 mod inspector;
+mod last_resort;
 mod pythons;
 mod sampler;
 mod targets;
@@ -31,7 +32,8 @@ use crate::app::msg::{Effect, Msg, Notice};
 use crate::app::options::{Options, Screen};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{ColorDepth, Config};
-use crate::kernel::{AutoSource, raise_descriptor_limit};
+use crate::kernel::kin::Known;
+use crate::kernel::{AutoSource, let_go_of_loading, raise_descriptor_limit};
 use crate::lab::catalog::{self, Backend, RunSpec};
 use crate::lab::launcher::{LaunchError, Launcher};
 use crate::query::Filter;
@@ -66,9 +68,12 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let ghost_ns = u64::try_from(config.ghost.as_nanos()).unwrap_or(u64::MAX);
     let source = move || AutoSource::new("/proc", choice).map_err(|e| format!("the process table cannot be read: {e}"));
     let sampler = Sampler::start(source, config.delay, ghost_ns, wants).context("the sampling thread cannot be started")?;
+    // The sampler alone has use for what loading needs; this thread, and all that it starts, has not.
+    let_go_of_loading(|| true);
     let inspector = Inspector::start(config.delay).context("the detail thread cannot be started")?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("the event loop cannot be started")?;
+    last_resort::start().context("signals cannot be handled")?;
     let guard = TerminalGuard::enter(TerminalOptions { mouse: config.mouse })?;
     let terminal = Terminal::new(CrosstermBackend::new(stdout())).context("the terminal cannot be drawn on")?;
     let size = terminal.size().context("the terminal's size cannot be read")?;
@@ -165,9 +170,14 @@ impl Signals {
         Ok(Self { end, stop: signal(SignalKind::from_raw(nix::libc::SIGTSTP))? })
     }
 
-    async fn ended(end: &mut [Signal; 3]) {
+    /// Waits for one that ends; its number.
+    async fn ended(end: &mut [Signal; 3]) -> i32 {
         let [term, hup, int] = end;
-        tokio::select! { _ = term.recv() => {}, _ = hup.recv() => {}, _ = int.recv() => {} }
+        tokio::select! {
+            _ = term.recv() => nix::libc::SIGTERM,
+            _ = hup.recv() => nix::libc::SIGHUP,
+            _ = int.recv() => nix::libc::SIGINT,
+        }
     }
 }
 
@@ -184,7 +194,7 @@ impl Engine {
         while !self.leaving {
             tokio::select! {
                 biased;
-                () = Signals::ended(&mut signals.end) => break,
+                _ = Signals::ended(&mut signals.end) => break,
                 _ = signals.stop.recv() => self.suspend()?,
                 event = input.next() => match event {
                     Some(Ok(event)) => self.input(event, &mut input).await?,
@@ -271,11 +281,15 @@ impl Engine {
     }
 
     fn effect(&mut self, effect: Effect) -> anyhow::Result<Option<Msg>> {
+        if self.app.options.readonly && effect.changes() {
+            // The actions say so before it comes to this; here is where it holds whatever asks.
+            return Ok(Some(Msg::Tell(Notice::bad("nothing is changed or started: concmon was started with --readonly"))));
+        }
         let mut answer = None;
         match effect {
             Effect::Freeze { token, keys } => {
                 let app = &self.app;
-                let targets = self.targets.freeze(token, &keys, |key| known_of(app, key));
+                let targets = self.targets.freeze(token, &keys, |key| known_of(app, key), everybody(app));
                 answer = Some(Msg::Frozen { token, targets });
             }
             Effect::Thaw { token } => self.targets.thaw(token),
@@ -452,7 +466,12 @@ async fn waiting(input: &mut EventStream) -> Option<Event> {
     .await
 }
 
-/// A process's name as last sampled.
+/// All processes of the last sample.
+fn everybody(app: &App) -> impl Iterator<Item = Known> + '_ {
+    let processes = app.model.iter().flat_map(|model| &model.now.processes);
+    processes.map(|process| Known { key: process.key, ppid: process.ppid, pgrp: process.pgrp })
+}
+
 /// The most of a command line that a dialog can show, bytes.
 const COMMAND_SHOWN: usize = 200;
 

@@ -1,8 +1,11 @@
 //! Frozen signal targets and the effects on other processes: the only place where the user's will reaches them.
 
+use std::path::Path;
+
 use crate::app::msg::Notice;
 use crate::app::target::FrozenTarget;
 use crate::kernel::control::{ControlError, Signal, Target, freeze};
+use crate::kernel::kin::{Kin, Known};
 use crate::snapshot::ProcKey;
 use crate::text::{Charset, sanitize};
 
@@ -12,12 +15,24 @@ pub struct Targets {
     token: u64,
     held: Vec<Target>,
     refused: usize,
+    kin: Kin,
 }
+
+/// Signals after which somebody expects the chosen to be gone or to stand still.
+const ENDING: [i32; 6] =
+    [nix::libc::SIGINT, nix::libc::SIGQUIT, nix::libc::SIGABRT, nix::libc::SIGKILL, nix::libc::SIGTERM, nix::libc::SIGSTOP];
 
 impl Targets {
     /// Opens a pidfd for each and checks that it is still the same process. An earlier set is let go. `known` gives
-    /// the name and command line that the table has for a process.
-    pub fn freeze(&mut self, token: u64, keys: &[ProcKey], known: impl Fn(ProcKey) -> (String, String)) -> Vec<FrozenTarget> {
+    /// the name and command line that the table has for a process, `everybody` who is in it: whom the chosen create from now on is told when they are signalled.
+    pub fn freeze(
+        &mut self,
+        token: u64,
+        keys: &[ProcKey],
+        known: impl Fn(ProcKey) -> (String, String),
+        everybody: impl Iterator<Item = Known>,
+    ) -> Vec<FrozenTarget> {
+        self.kin = Kin::watch(keys, everybody);
         self.token = token;
         self.held.clear();
         self.refused = 0;
@@ -55,6 +70,12 @@ impl Targets {
             return Notice::bad(format!("{name} cannot be sent on this machine"));
         };
         let held = std::mem::take(&mut self.held);
+        let mut kin = std::mem::take(&mut self.kin);
+        let ending = ENDING.contains(&signal.number());
+        if ending {
+            // While their parents live: a child whose parent is gone no longer tells whose it was.
+            let _ = kin.look(Path::new(PROC));
+        }
         let mut failures: Vec<ControlError> = Vec::new();
         let mut sent = Vec::new();
         for target in &held {
@@ -63,14 +84,34 @@ impl Targets {
                 Err(error) => failures.push(error),
             }
         }
+        let left = if ending { left_behind(&mut kin) } else { String::new() };
         let refused = if self.refused > 0 { format!("; {} left alone as the dialog said", self.refused) } else { String::new() };
+        let refused = refused + &left;
         match (sent.len(), failures.first()) {
             (0, None) => Notice::bad(format!("{name} went to nobody{refused}")),
             (0, Some(why)) => Notice::bad(format!("{name} was not sent: {why}{refused}")),
-            (1, None) => Notice::good(format!("{name} sent to PID {}{refused}", sent[0])),
-            (n, None) => Notice::good(format!("{name} sent to {n} processes: {}{refused}", listed(&sent))),
+            (1, None) if left.is_empty() => Notice::good(format!("{name} sent to PID {}{refused}", sent[0])),
+            (n, None) if left.is_empty() => Notice::good(format!("{name} sent to {n} processes: {}{refused}", listed(&sent))),
+            // Not all is as it should be.
+            (n, None) => Notice::bad(format!("{name} sent to {n}{refused}")),
             (n, Some(why)) => Notice::bad(format!("{name} sent to {n}, not to {}: {why}{refused}", failures.len())),
         }
+    }
+}
+
+/// Where processes are looked for.
+const PROC: &str = "/proc";
+
+/// Whom the signalled have created since they were chosen, and who therefore got nothing; empty if there is nobody.
+fn left_behind(kin: &mut Kin) -> String {
+    if let Err(error) = kin.look(Path::new(PROC)) {
+        return format!("; whether they created others meanwhile is not known: {error}");
+    }
+    let left: Vec<String> =
+        kin.left().map(|(key, comm)| format!("{} ({})", key.pid, sanitize(comm.as_bytes(), Charset::Unicode))).collect();
+    match left.len() {
+        0 => String::new(),
+        n => format!("; {n} created meanwhile got nothing and are left: {}", listed(&left)),
     }
 }
 
@@ -95,5 +136,93 @@ pub fn renice(keys: &[(ProcKey, i32)], delta: i32) -> Notice {
         ([(pid, nice)], None) => Notice::good(format!("nice of PID {pid} is now {nice}")),
         ([], None) => Notice::info("no process is selected"),
         (many, None) => Notice::good(format!("nice of {} processes changed by {delta:+}", many.len())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::os::unix::process::CommandExt as _;
+    use std::process::{Child, Command, Stdio};
+
+    use super::*;
+    use crate::kernel::ProcSource;
+    use crate::kernel::source::{Needs, Request, Source as _};
+
+    /// A shell that forks when it is told to, and says whom.
+    struct Parent(Child);
+
+    impl Parent {
+        /// `child` is a command that runs until it is killed.
+        fn start(child: &str) -> Self {
+            let script = format!("read go; {child} >/dev/null & echo $!; read end");
+            let mut command = Command::new("sh");
+            command.args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+            // A group of its own, as a shell gives each of its jobs.
+            Self(command.process_group(0).spawn().unwrap())
+        }
+
+        fn fork(&mut self) -> i32 {
+            self.0.stdin.as_mut().unwrap().write_all(b"go\n").unwrap();
+            let mut line = String::new();
+            BufReader::new(self.0.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+            line.trim().parse().unwrap()
+        }
+    }
+
+    impl Drop for Parent {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    /// Everybody who is there, and the process with this pid.
+    fn sample(pid: u32) -> (Vec<Known>, ProcKey) {
+        let snapshot = ProcSource::new("/proc").unwrap().sample(&Request::basic(Needs::empty())).unwrap();
+        let everybody: Vec<Known> = snapshot.processes.iter().map(|p| Known { key: p.key, ppid: p.ppid, pgrp: p.pgrp }).collect();
+        let chosen = everybody.iter().find(|known| u32::try_from(known.key.pid) == Ok(pid)).unwrap().key;
+        (everybody, chosen)
+    }
+
+    fn kill(pid: i32) {
+        let (_, key) = sample(u32::try_from(pid).unwrap());
+        freeze(key).unwrap().signal(Signal::from_number(nix::libc::SIGKILL).unwrap()).unwrap();
+    }
+
+    #[test]
+    fn a_child_forked_after_the_choice_is_told() {
+        let mut parent = Parent::start("sleep 60");
+        let (everybody, chosen) = sample(parent.0.id());
+        let mut targets = Targets::default();
+        targets.freeze(1, &[chosen], |_| Default::default(), everybody.into_iter());
+        let child = parent.fork();
+        let said = targets.signal(1, nix::libc::SIGKILL, "SIGKILL");
+        kill(child);
+        assert!(said.text.contains(&format!("1 created meanwhile got nothing and are left: {child} (")), "{}", said.text);
+    }
+
+    #[test]
+    fn one_that_made_itself_a_session_of_its_own_is_told_too() {
+        let mut parent = Parent::start("setsid sleep 60");
+        let (everybody, chosen) = sample(parent.0.id());
+        let mut targets = Targets::default();
+        targets.freeze(1, &[chosen], |_| Default::default(), everybody.into_iter());
+        let child = parent.fork();
+        let said = targets.signal(1, nix::libc::SIGTERM, "SIGTERM");
+        kill(child);
+        assert!(said.text.contains(&child.to_string()), "{}", said.text);
+    }
+
+    #[test]
+    fn children_that_were_seen_and_not_chosen_are_nobodys_surprise() {
+        let mut parent = Parent::start("sleep 60");
+        let child = parent.fork();
+        let (everybody, chosen) = sample(parent.0.id());
+        let mut targets = Targets::default();
+        targets.freeze(1, &[chosen], |_| Default::default(), everybody.into_iter());
+        let said = targets.signal(1, nix::libc::SIGTERM, "SIGTERM");
+        kill(child);
+        assert_eq!(said.text, format!("SIGTERM sent to PID {}", chosen.pid));
     }
 }

@@ -65,7 +65,8 @@ fn push(line: &mut String, value: &Value<'_>) {
 
 /// Text of another process: quoted where CSV wants it, and never the beginning of a spreadsheet's formula.
 fn push_text(line: &mut String, text: &str) {
-    let formula = text.starts_with(['=', '+', '-', '@']);
+    // The wide forms too: spreadsheets of some languages take them for the narrow ones.
+    let formula = text.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']);
     // A blank at an end would be taken away by some readers.
     let quoted = text.contains(['"', ',', ';', '\'']) || text.starts_with(' ') || text.ends_with(' ');
     if !formula && !quoted {

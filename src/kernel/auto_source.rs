@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use super::bpf::{BpfSource, BpfUnavailable};
 use super::error::ReadError;
 use super::events::Lifecycle;
+use super::privilege::let_go_of_loading;
 use super::proc_source::ProcSource;
 use super::source::{Request, Source};
 use crate::snapshot::Snapshot;
@@ -61,12 +62,16 @@ impl AutoSource {
             SourceChoice::Auto => {
                 (Active::Proc(Box::new(ProcSource::new(&root)?)), no_better("BPF reads the running kernel only"))
             }
-            SourceChoice::Proc => (Active::Proc(Box::new(ProcSource::new(&root)?)), no_better("chosen with --source proc")),
+            SourceChoice::Proc => {
+                let_go_of_loading(|| true);
+                (Active::Proc(Box::new(ProcSource::new(&root)?)), no_better("chosen with --source proc"))
+            }
             SourceChoice::Bpf => {
-                let source = BpfSource::load().map_err(|error| {
+                let mut source = BpfSource::load().map_err(|error| {
                     let mend = error.better.map(|command| format!("; try: {command}")).unwrap_or_default();
                     ReadError::Unavailable { what: "--source bpf", why: format!("{}{mend}", error.why) }
                 })?;
+                let_go_of_loading(|| source.works());
                 (Active::Bpf(Box::new(source)), no_better(""))
             }
         };
@@ -94,13 +99,17 @@ impl AutoSource {
             }
             Better::Loading(receiver) => match receiver.try_recv() {
                 Ok(Ok(mut source)) => {
+                    let_go_of_loading(|| source.works());
                     if let Active::Proc(proc) = &self.tier {
                         source.adopt(proc.identities());
                     }
                     self.tier = Active::Bpf(Box::new(source));
                     self.better = unavailable(String::new());
                 }
-                Ok(Err(why)) => self.better = Better::Unavailable(why),
+                Ok(Err(why)) => {
+                    let_go_of_loading(|| true);
+                    self.better = Better::Unavailable(why);
+                }
                 Err(TryRecvError::Disconnected) => self.better = unavailable("loading the BPF task iterator failed".to_owned()),
                 Err(TryRecvError::Empty) => {}
             },

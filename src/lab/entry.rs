@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use super::{helper, native};
+use super::{guard, helper, native};
 
 /// First argument of the helper process.
 pub const HELPER: &str = "__lab-helper";
@@ -11,6 +11,8 @@ pub const HELPER: &str = "__lab-helper";
 pub const ROOT: &str = "__lab-worker";
 /// First argument of a fresh image made by exec or spawn within a native run.
 pub const IMAGE: &str = "__lab-image";
+/// First argument of the guard around a command that concmon has others execute.
+pub const GUARD: &str = "__lab-guard";
 
 /// Runs a hidden entry if the arguments name one; `None` is the ordinary program.
 ///
@@ -19,11 +21,12 @@ pub fn dispatch() -> Option<ExitCode> {
     let mut args = std::env::args_os().skip(1);
     let first = args.next()?;
     let rest: Vec<OsString> = match first.to_str()? {
-        HELPER | ROOT | IMAGE => args.collect(),
+        HELPER | ROOT | IMAGE | GUARD => args.collect(),
         _ => return None,
     };
     Some(match first.to_str()? {
         HELPER => helper::main(),
+        GUARD => guard::main(&rest),
         ROOT => native::root_main(),
         _ => native::image_main(&rest),
     })

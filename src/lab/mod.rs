@@ -9,6 +9,7 @@ pub mod batch;
 pub mod catalog;
 pub mod control;
 pub mod entry;
+mod guard;
 mod helper;
 pub mod launcher;
 mod machine;

@@ -22,7 +22,9 @@ pub struct FakeProc {
 impl FakeProc {
     /// An empty machine with two CPUs, 8 GiB of memory and no processes.
     pub fn new() -> Self {
-        let proc = Self { dir: tempfile::tempdir().expect("a temporary directory") };
+        // In memory where there is a directory for it: some tests write a hundred thousand files.
+        let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+        let proc = Self { dir: dir.expect("a temporary directory") };
         proc.write("stat", "cpu  1000 20 300 40000 50 6 7 8 0 0\ncpu0 500 10 150 20000 25 3 3 4 0 0\ncpu1 500 10 150 20000 25 3 4 4 0 0\nintr 1 2 3\nbtime 1700000000\n");
         proc.write("uptime", "1000.50 1900.00\n");
         proc.write("loadavg", "0.50 0.25 0.10 1/70 4242\n");

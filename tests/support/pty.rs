@@ -1,4 +1,5 @@
 //! A real terminal for end-to-end tests: a program in a pty, and what the screen shows of it. Waits for the screen, never for time.
+#![allow(dead_code, clippy::allow_attributes, reason = "every test file compiles its own copy and uses a part")]
 
 use std::io::{Read as _, Write};
 use std::sync::{Arc, Condvar, Mutex};
@@ -10,11 +11,65 @@ use vt100::{MouseProtocolMode, Screen};
 /// How long anything may take before the test fails; only reached when something is broken.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
+/// What the terminal was told to do beside drawing: each of these is a thing that only an attacker's bytes would ask of it.
+#[derive(Default)]
+pub struct Alarms(Vec<String>);
+
+impl vt100::Callbacks for Alarms {
+    fn audible_bell(&mut self, _: &mut Screen) {
+        self.0.push("bell".into());
+    }
+    fn visual_bell(&mut self, _: &mut Screen) {
+        self.0.push("visual bell".into());
+    }
+    fn resize(&mut self, _: &mut Screen, size: (u16, u16)) {
+        self.0.push(format!("resized itself to {size:?}"));
+    }
+    fn set_window_icon_name(&mut self, _: &mut Screen, name: &[u8]) {
+        self.0.push(format!("icon name {:?}", name.escape_ascii().to_string()));
+    }
+    fn set_window_title(&mut self, _: &mut Screen, title: &[u8]) {
+        self.0.push(format!("title {:?}", title.escape_ascii().to_string()));
+    }
+    fn copy_to_clipboard(&mut self, _: &mut Screen, _: &[u8], data: &[u8]) {
+        self.0.push(format!("clipboard {:?}", data.escape_ascii().to_string()));
+    }
+    fn paste_from_clipboard(&mut self, _: &mut Screen, _: &[u8]) {
+        self.0.push("clipboard read".into());
+    }
+    fn unhandled_char(&mut self, _: &mut Screen, c: char) {
+        self.0.push(format!("character {c:?}"));
+    }
+    fn unhandled_control(&mut self, _: &mut Screen, byte: u8) {
+        self.0.push(format!("control {byte:#x}"));
+    }
+    fn unhandled_escape(&mut self, _: &mut Screen, a: Option<u8>, b: Option<u8>, last: u8) {
+        self.0.push(format!("escape {a:?} {b:?} {:?}", char::from(last)));
+    }
+    fn unhandled_csi(&mut self, _: &mut Screen, a: Option<u8>, _: Option<u8>, parameters: &[&[u16]], last: char) {
+        // What the program itself asks for and the emulator does not know: synchronised updates, a mode of the mouse, the
+        // underline's own colour taken away.
+        let own = match last {
+            'h' | 'l' => a == Some(b'?') && matches!(parameters, [[2026 | 1015 | 7]]),
+            'm' => a.is_none() && matches!(parameters, [[59]]),
+            _ => false,
+        };
+        if !own {
+            self.0.push(format!("CSI {a:?} {parameters:?} {last:?}"));
+        }
+    }
+    fn unhandled_osc(&mut self, _: &mut Screen, parameters: &[&[u8]]) {
+        self.0.push(format!("OSC {:?}", parameters.iter().map(|p| p.escape_ascii().to_string()).collect::<Vec<_>>()));
+    }
+}
+
 /// What the reader thread has made of the bytes so far.
 struct Seen {
-    parser: vt100::Parser,
     /// The bytes themselves, for what a screen does not show.
     bytes: Vec<u8>,
+    parser: vt100::Parser<Alarms>,
+    /// The terminal reads nothing for now.
+    paused: bool,
     /// The terminal's other side is closed: no more bytes will come.
     closed: bool,
     exit: Option<ExitStatus>,
@@ -58,8 +113,9 @@ impl Pty {
         // Ours must go, or the end of the program would not close the terminal.
         drop(pair.slave);
 
-        let parser = vt100::Parser::new(start.rows, start.columns, 0);
-        let seen = Arc::new((Mutex::new(Seen { parser, bytes: Vec::new(), closed: false, exit: None }), Condvar::new()));
+        let parser = vt100::Parser::new_with_callbacks(start.rows, start.columns, 0, Alarms::default());
+        let seen =
+            Arc::new((Mutex::new(Seen { parser, bytes: Vec::new(), paused: false, closed: false, exit: None }), Condvar::new()));
         let mut reader = pair.master.try_clone_reader().expect("a reader");
         let writer = pair.master.take_writer().expect("a writer");
         let killer = child.clone_killer();
@@ -73,8 +129,8 @@ impl Pty {
                 let mut seen = shared.0.lock().unwrap();
                 seen.parser.process(&buffer[..n]);
                 seen.bytes.extend_from_slice(&buffer[..n]);
-                drop(seen);
                 shared.1.notify_all();
+                drop(shared.1.wait_while(seen, |seen| seen.paused).unwrap());
             }
             shared.0.lock().unwrap().closed = true;
             shared.1.notify_all();
@@ -162,6 +218,27 @@ impl Pty {
         }
     }
 
+    /// Has the terminal read nothing (`true`), or go on reading.
+    pub fn pause(&self, paused: bool) {
+        self.seen.0.lock().unwrap().paused = paused;
+        self.seen.1.notify_all();
+    }
+
+    /// Waits for the program's end alone: its terminal may still hold output that nobody reads.
+    pub fn wait_dead(&self) -> ExitStatus {
+        self.wait("the program's end", |seen| seen.exit.clone())
+    }
+
+    /// What the terminal was told to do beside drawing, so far.
+    pub fn alarms(&self) -> Vec<String> {
+        self.seen.0.lock().unwrap().parser.callbacks().0.clone()
+    }
+
+    /// Looks at the screen as it is now.
+    pub fn look<T>(&self, look: impl FnOnce(&Screen) -> T) -> T {
+        look(self.seen.0.lock().unwrap().parser.screen())
+    }
+
     /// What the screen shows now.
     pub fn contents(&self) -> String {
         self.seen.0.lock().unwrap().parser.screen().contents()
@@ -202,6 +279,10 @@ fn dump(screen: &Screen) -> String {
 
 impl Drop for Pty {
     fn drop(&mut self) {
+        if let Ok(mut seen) = self.seen.0.lock() {
+            seen.paused = false;
+            self.seen.1.notify_all();
+        }
         let over = self.seen.0.lock().is_ok_and(|seen| seen.exit.is_some());
         if !over {
             let _ = self.killer.kill();

@@ -5,7 +5,7 @@ mod assemble;
 mod child;
 mod hidden;
 mod loader;
-mod record;
+pub mod record;
 
 use std::sync::Arc;
 
@@ -68,6 +68,11 @@ impl BpfSource {
         };
         source.check_namespace()?;
         Ok(source)
+    }
+
+    /// Whether the iterator can be read, with the capabilities that this thread has now.
+    pub fn works(&mut self) -> bool {
+        self.read_records(&mut |_| {}).is_ok()
     }
 
     /// Takes over what another source has read of identities.

@@ -13,6 +13,7 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, netlink, socket_with};
 
 use crate::clock::{Clock, SystemClock, monotonic_ns};
+use crate::kernel::let_go_of_loading;
 use crate::kernel::parse::connector::{self, CN_IDX_PROC, Mark, Message};
 use crate::snapshot::LifecycleEvent;
 
@@ -174,6 +175,8 @@ fn spawn(shared: Arc<Shared>) -> Result<(OwnedFd, JoinHandle<()>), String> {
         .name("events".to_owned())
         .stack_size(128 * 1024)
         .spawn(move || {
+            // It is started before the task iterator is loaded, and has no part in that.
+            let_go_of_loading(|| true);
             if let Err(why) = run(&socket, &stopped, &shared) {
                 shared.silent(why);
             }

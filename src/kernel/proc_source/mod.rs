@@ -29,7 +29,7 @@ use super::events::Lifecycle;
 use super::exact::ExactReader;
 use super::host::HostReader;
 use super::identity::Known;
-use super::proc_fs::ProcFs;
+use super::proc_fs::{ProcFs, out_of_descriptors};
 use super::source::{Needs, Request, Source};
 use super::system;
 
@@ -50,6 +50,8 @@ pub struct ProcSource {
     gone: Vec<i32>,
     sweep: u64,
     denied: u32,
+    /// Why a process could not be read in this sweep though it is there.
+    failure: Option<ReadError>,
     forks_when_listed: Option<u64>,
     tasks_hint: usize,
     exact: ExactReader,
@@ -84,6 +86,7 @@ impl ProcSource {
             gone: Vec::new(),
             sweep: 0,
             denied: 0,
+            failure: None,
             forks_when_listed: None,
             tasks_hint: 0,
             exact: ExactReader::default(),
@@ -118,7 +121,7 @@ impl ProcSource {
         let mut visible: Vec<i32> = request.visible.iter().map(|key| key.pid).collect();
         visible.sort_unstable();
         let turn = self.sweep % TURNS;
-        let Self { entries, reader, scratch, gone, denied, .. } = self;
+        let Self { entries, reader, scratch, gone, denied, failure, .. } = self;
         entries.retain_mut(|entry| {
             let on_screen = visible.binary_search(&entry.pid).is_ok();
             let wanted = Wanted {
@@ -134,6 +137,11 @@ impl ProcSource {
                     true
                 }
                 Err(error) => {
+                    if out_of_descriptors(&error) {
+                        failure.get_or_insert(error);
+                        reader.budget.used -= entry.kept_files();
+                        return false;
+                    }
                     *denied += u32::from(matches!(error, ReadError::Denied { .. }));
                     reader.budget.used -= entry.kept_files();
                     gone.push(entry.pid);
@@ -187,12 +195,17 @@ impl ProcSource {
     /// One sweep without events: whoever joins several sources learns of those elsewhere.
     ///
     /// # Errors
-    /// If the root directory cannot be listed.
+    /// If the root directory cannot be listed, or descriptors have run out.
     pub fn sweep(&mut self, request: &Request<'_>) -> Result<Snapshot, ReadError> {
         let (cpu_before, taken_ns) = (thread_cpu_ns(), SystemClock.boot_ns());
         let host = self.host.read();
         self.list()?;
         let (processes, tasks) = self.read_listed(request);
+        if let Some(error) = self.failure.take() {
+            // Processes that were not read have not ended: a table without them would be a lie. The next sweep lists them anew.
+            self.forks_when_listed = None;
+            return Err(error);
+        }
         let wall_ns = SystemClock.boot_ns().saturating_sub(taken_ns);
         let report = self.report(thread_cpu_ns().saturating_sub(cpu_before), wall_ns);
         Ok(Snapshot { taken_ns, system: Arc::clone(&self.system), host, processes, tasks, events: Vec::new(), report })

@@ -5,8 +5,20 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::lab::catalog::Demand;
+
 /// Pids a run may use beyond what its system is known to need.
 const SPARE_PIDS: u64 = 256;
+
+/// Memory a run may use beyond that, MB: the page cache of what it reads counts too.
+const SPARE_MB: u64 = 1024;
+/// What a run is known to need is what its workers need to be there; libraries and allocators may take so many times as much.
+const MARGIN: u64 = 4;
+
+/// Where a run that has gone out of hand is stopped, bytes.
+fn memory_max(most: &Demand) -> u64 {
+    (most.total_mb() * MARGIN + SPARE_MB) << 20
+}
 
 /// The group of one run; removed when dropped, if it is empty by then.
 pub struct Group {
@@ -14,9 +26,9 @@ pub struct Group {
 }
 
 impl Group {
-    /// Makes one below the helper's own group, for a run of up to `tasks` tasks of the kernel, or of any number; `None` where that is not allowed or version 2
-    /// is not mounted.
-    pub fn create(run: u32, tasks: Option<u64>) -> Option<Self> {
+    /// Makes one below the helper's own group, for a run that may take so much, or anything; `None` where that is not allowed or version
+    /// 2 is not mounted.
+    pub fn create(run: u32, most: Option<&Demand>) -> Option<Self> {
         // `cgroup.kill` came with Linux 5.14; without it a group would only be in the way.
         let own = own_group()?;
         let dir = own.join(format!("concmon-lab-{}-{run}", std::process::id()));
@@ -26,8 +38,9 @@ impl Group {
             return None;
         }
         // Only there if the group above hands the controller down; a bound more, not a condition.
-        if let Some(tasks) = tasks {
-            let _ = std::fs::write(group.dir.join("pids.max"), (tasks + SPARE_PIDS).to_string());
+        if let Some(most) = most {
+            let _ = std::fs::write(group.dir.join("pids.max"), (most.tasks + SPARE_PIDS).to_string());
+            let _ = std::fs::write(group.dir.join("memory.max"), memory_max(most).to_string());
         }
         Some(group)
     }

@@ -50,8 +50,8 @@ fn start_in(dir: &Path, run: u32, spec: &RunSpec, program: &Program, streams: Op
     let null = std::fs::File::open("/dev/null").map_err(|e| format!("/dev/null: {e}"))?;
     let also = theirs.try_clone().map_err(|e| format!("the pipe for the run's output: {e}"))?;
     // What the user's own program needs is the user's business.
-    let most = catalog::find(&spec.system).map(|system| system.demand(spec).tasks);
-    let group = Group::create(run, most);
+    let most = catalog::find(&spec.system).map(|system| system.demand(spec));
+    let group = Group::create(run, most.as_ref());
     let [stdin, stdout, stderr] = streams.unwrap_or([OwnedFd::from(null), OwnedFd::from(theirs), OwnedFd::from(also)]);
     let work_dir = program.own.as_deref().unwrap_or(dir);
     let exec = Exec {

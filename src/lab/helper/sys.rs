@@ -11,6 +11,8 @@ use nix::libc;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::unistd::{ForkResult, Pid};
 
+use rustix::thread::{CapabilitySet, CapabilitySets};
+
 use super::family::Proc;
 use crate::lab::control::Usage;
 
@@ -77,7 +79,8 @@ pub struct Exec {
     pub args: Vec<CString>,
     pub env: Vec<CString>,
     pub dir: CString,
-    /// Whether it is to go first if memory runs out.
+    /// Whether it is a system of the lab and not a program of the user's own: it is to go first if memory runs out, and has no
+    /// privileges to lose.
     pub expendable: bool,
     pub stdin: OwnedFd,
     pub stdout: OwnedFd,
@@ -106,9 +109,28 @@ impl Exec {
         nix::unistd::dup2_stderr(&self.stderr)?;
         close_on_exec_from(3);
         limit_files(FileLimit::Own);
+        if self.expendable {
+            give_up_privileges()?;
+        }
         nix::unistd::chdir(self.dir.as_c_str())?;
         nix::unistd::execve(&self.path, &self.args, &self.env)
     }
+}
+
+/// What a run keeps of root's capabilities: reading files, without which `sudo concmon` could not run an interpreter in a home directory.
+const KEPT: CapabilitySet = CapabilitySet::DAC_OVERRIDE.union(CapabilitySet::DAC_READ_SEARCH);
+
+/// Leaves this process and all that it will execute without capabilities, also where the binary has some of its own (setcap(8)) and is
+/// executed again: with `no_new_privs` an exec can only keep what there is (capabilities(7)).
+fn give_up_privileges() -> Result<(), Errno> {
+    let os = |errno: rustix::io::Errno| Errno::from_raw(errno.raw_os_error());
+    let now = rustix::thread::capabilities(None).map_err(os)?;
+    // Not known to kernels before 4.3, which have no such set.
+    let _ = rustix::thread::clear_ambient_capability_set();
+    let (effective, permitted) = (now.effective.intersection(KEPT), now.permitted.intersection(KEPT));
+    let sets = CapabilitySets { effective, permitted, inheritable: CapabilitySet::empty() };
+    rustix::thread::set_capabilities(None, sets).map_err(os)?;
+    rustix::thread::set_no_new_privs(true).map_err(os)
 }
 
 fn reset_signals() -> Result<(), Errno> {

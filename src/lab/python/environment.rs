@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use super::discover::Discovery;
 use super::probe::{Interpreter, Origin, probe};
 use crate::lab::catalog::{System, python_program};
+use crate::lab::guard;
 
 /// What an environment was made from is kept in it under this name.
 const STAMP: &str = "concmon-lock.txt";
@@ -264,7 +265,7 @@ impl Setup<'_> {
         (self.progress)(Step::Creating);
         let mut venv = self.program(&self.interpreter.path);
         venv.args(["-I", "-m", "venv", "--without-pip"]).arg(build);
-        self.call(venv, "the bare environment cannot be made", &mut |_| {})?;
+        self.call(&venv, "the bare environment cannot be made", &mut |_| {})?;
         let file = build.join(STAMP);
         fs::write(&file, lock.text).map_err(io(format!("{} cannot be written", file.display())))?;
         let all = lock.packages().count();
@@ -280,7 +281,7 @@ impl Setup<'_> {
                 tell(Step::Installing);
             }
         };
-        call(installer, "the packages cannot be installed", &mut heard, self.stop)?;
+        call(&installer, "the packages cannot be installed", &mut heard, self.stop)?;
         (self.progress)(Step::Checking);
         self.check(lock, build)
     }
@@ -297,7 +298,7 @@ impl Setup<'_> {
         command
     }
 
-    fn call(&self, command: Command, what: &str, heard: &mut dyn FnMut(&str)) -> Result<(), SetupError> {
+    fn call(&self, command: &Command, what: &str, heard: &mut dyn FnMut(&str)) -> Result<(), SetupError> {
         call(command, what, heard, self.stop)
     }
 
@@ -309,7 +310,7 @@ impl Setup<'_> {
             // Asked within the new environment, as it will work: an old pip does not run on a newer Python.
             let mut asked = self.program(&interpreter.path);
             asked.args(["-I", "-m", "pip", "--python"]).arg(&target).args(["list", "--format", "freeze"]);
-            if call(asked, "", &mut |_| {}, self.stop).is_ok() {
+            if call(&asked, "", &mut |_| {}, self.stop).is_ok() {
                 let mut pip = self.program(&interpreter.path);
                 pip.args(["-I", "-m", "pip", "--python"]).arg(&target);
                 pip.args(["install", "--require-hashes", "--only-binary", ":all:", "--no-deps", "--no-input"]);
@@ -322,7 +323,7 @@ impl Setup<'_> {
         }
         let mut asked = Command::new("uv");
         asked.arg("--version");
-        if call(asked, "", &mut |_| {}, self.stop).is_err() {
+        if call(&asked, "", &mut |_| {}, self.stop).is_err() {
             return Err(SetupError::NoInstaller(self.interpreter.path.clone()));
         }
         let mut uv = self.program(Path::new("uv"));
@@ -347,20 +348,24 @@ impl Setup<'_> {
         }
         let mut import = self.program(&path);
         import.args(["-I", "-c", &format!("import {}", wanted.join(", "))]);
-        self.call(import, "", &mut |_| {}).map_err(|e| match e {
+        self.call(&import, "", &mut |_| {}).map_err(|e| match e {
             SetupError::NotFetched { why, .. } | SetupError::Failed { why, .. } => SetupError::Broken(why),
             other => other,
         })
     }
 }
 
-/// Runs a program in a process group of its own, so that all of it can be stopped, and listens to what it says.
-fn call(mut command: Command, what: &str, heard: &mut dyn FnMut(&str), stop: &Stop) -> Result<(), SetupError> {
+/// Runs a program behind a guard, in a process group of its own, so that all of it can be stopped and ends with concmon, and listens to
+/// what it says.
+fn call(command: &Command, what: &str, heard: &mut dyn FnMut(&str), stop: &Stop) -> Result<(), SetupError> {
     let name = command.get_program().to_string_lossy().into_owned();
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    let (mut guard, alive) = guard::guarded(command).map_err(io(format!("{name} cannot be guarded")))?;
+    guard.stdout(Stdio::piped()).stderr(Stdio::piped());
     let births = crate::kernel::births();
-    let child = command.spawn();
+    let child = guard.spawn();
     drop(births);
+    // The guard's reading end is the only one from here on.
+    drop(guard);
     let mut child = child.map_err(io(format!("{name} cannot be executed")))?;
     stop.set(i32::try_from(child.id()).ok().map(nix::unistd::Pid::from_raw));
     if stop.asked() {
@@ -371,6 +376,7 @@ fn call(mut command: Command, what: &str, heard: &mut dyn FnMut(&str), stop: &St
     // From here on the number may be another's: nobody may be killed by it.
     stop.set(None);
     let status = child.wait().map_err(io(format!("{name} cannot be waited for")))?;
+    drop(alive);
     if stop.asked() {
         return Err(SetupError::Stopped);
     }

@@ -1,0 +1,233 @@
+//! The monitor where things are broken: a terminal that does not read, is gone, is tiny or huge, no descriptors, full disks.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot prepare its stage has failed")]
+
+#[macro_use]
+#[path = "support/loudly.rs"]
+mod loudly;
+#[path = "support/key_script.rs"]
+#[allow(dead_code, clippy::allow_attributes, reason = "this file uses a part of it")]
+mod key_script;
+#[path = "support/pty.rs"]
+mod pty;
+
+use std::fs::File;
+use std::io::Read as _;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use key_script::bytes;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use pty::{Program, Pty, row_of};
+
+const CONCMON: &str = env!("CARGO_BIN_EXE_concmon");
+
+fn open(rows: u16, columns: u16, args: &[&str]) -> Pty {
+    let pty = Pty::spawn(&Program { program: CONCMON, args, rows, columns, env: &[] });
+    pty.wait_until("the process table", |screen| screen.alternate_screen() && row_of(screen, "COMMAND").is_some());
+    pty
+}
+
+fn quit(mut pty: Pty) {
+    pty.send(&bytes("q"));
+    assert!(pty.wait_exit().success());
+    pty.assert_restored();
+}
+
+/// Resident KiB and the turns that each thread of this name has had on a CPU.
+fn rss_kib(pid: i32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+fn turns(pid: i32, thread: &str) -> u64 {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let mut tasks = tasks.map(|task| task.unwrap().path());
+    let task = tasks.find(|task| std::fs::read_to_string(task.join("comm")).unwrap().trim() == thread).expect("the thread");
+    let schedstat = std::fs::read_to_string(task.join("schedstat")).unwrap();
+    schedstat.split_whitespace().nth(2).unwrap().parse().unwrap()
+}
+
+/// Ten seconds in which the terminal reads nothing: sampling goes on, nothing piles up, and afterwards a whole frame is there.
+#[test]
+fn a_terminal_that_reads_nothing_blocks_neither_sampling_nor_memory() {
+    let pty = open(40, 160, &["-d", "0.1"]);
+    pty.wait_until("rates, so that all is warm", |screen| screen.contents().contains(" ms") || screen.contents().contains("ms "));
+    pty.pause(true);
+    let begun = Instant::now();
+    let wait_until = |seconds: u64| {
+        std::thread::sleep(Duration::from_secs(seconds).saturating_sub(begun.elapsed()));
+    };
+    // The pty's own buffer is full after the first frames.
+    wait_until(2);
+    let (rss, sampled) = (rss_kib(pty.pid()), turns(pty.pid(), "sampler"));
+    wait_until(10);
+    let (rss_after, sampled_after) = (rss_kib(pty.pid()), turns(pty.pid(), "sampler"));
+    assert!(sampled_after >= sampled + 20, "sampling went on: {sampled} then {sampled_after} turns in 8 s of 0.1 s ticks");
+    assert!(rss_after <= rss + 1024, "nothing piles up: {rss} KiB, then {rss_after} KiB");
+    loudly!(
+        "10 s without a reader: {} turns of the sampler, {rss} KiB before and {rss_after} KiB after",
+        sampled_after - sampled
+    );
+    pty.pause(false);
+    pty.wait_until("the table", |screen| row_of(screen, "COMMAND").is_some());
+    quit(pty);
+}
+
+/// Whoever asks it to end is obeyed, even while it waits for a terminal that reads nothing.
+#[test]
+fn a_blocked_terminal_does_not_keep_it_from_ending() {
+    for signal in [Signal::SIGTERM, Signal::SIGHUP] {
+        let pty = open(60, 220, &["-d", "0.1"]);
+        pty.pause(true);
+        let blocked = || {
+            let wchan = std::fs::read_to_string(format!("/proc/{}/wchan", pty.pid())).unwrap_or_default();
+            let syscall = std::fs::read_to_string(format!("/proc/{}/syscall", pty.pid())).unwrap_or_default();
+            wchan.contains("n_tty_write") || wchan.contains("tty") || syscall.starts_with("1 0x1 ")
+        };
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !blocked() {
+            assert!(Instant::now() < deadline, "it never had to wait for its terminal");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let begun = Instant::now();
+        kill(Pid::from_raw(pty.pid()), signal).unwrap();
+        pty.wait_dead();
+        assert!(begun.elapsed() < Duration::from_secs(5), "{signal} was obeyed after {:?}", begun.elapsed());
+    }
+}
+
+#[test]
+fn sizes_from_one_cell_to_five_hundred_columns_are_drawn() {
+    let mut pty = open(24, 80, &[]);
+    for (rows, columns) in [(1, 1), (1, 500), (200, 1), (2, 3), (200, 500)] {
+        pty.resize(rows, columns);
+    }
+    pty.wait_until("a frame of 500 columns", |screen| screen.size() == (200, 500) && row_of(screen, "Quit") == Some(199));
+    for key in ["F1", "Esc", "Enter", "Esc", "F9", "Esc", "L", "1", "t", "E", "Esc"] {
+        // Every dialog where there is no room for any.
+        pty.resize(1, 1);
+        pty.send(&bytes(key));
+        pty.resize(3, 9);
+    }
+    pty.resize(40, 140);
+    pty.wait_until("a whole frame again", |screen| screen.size() == (40, 140) && row_of(screen, "Quit") == Some(39));
+    quit(pty);
+}
+
+/// Not a test: holds a terminal with a monitor until it is killed, which takes the terminal away.
+#[test]
+#[ignore = "started by the tests below, and killed by them"]
+fn stage_of_a_terminal() {
+    let Some(line) = std::env::var_os("STAGE_COMMAND") else { return };
+    let line = line.to_str().unwrap().to_owned();
+    let pty = Pty::spawn(&Program { program: "sh", args: &["-c", &line], rows: 30, columns: 100, env: &[] });
+    pty.wait_until("the process table", |screen| row_of(screen, "COMMAND").is_some());
+    println!("it is up");
+    loop {
+        std::thread::park();
+    }
+}
+
+/// The terminal's window is closed: with the hang-up that the shell's session gets, and without it.
+#[test]
+fn a_terminal_that_goes_away_ends_it() {
+    for (case, how) in [("hang-up", "exec"), ("no hang-up", "exec setsid -w")] {
+        let mark = format!("concmon-faults-{}-{}", std::process::id(), case.len());
+        let mut stage = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "stage_of_a_terminal", "--ignored", "--nocapture"])
+            .env("STAGE_COMMAND", format!("{how} {CONCMON} -d 0.2 -F \"comm!={mark}\""))
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut told = String::new();
+        let mut out = stage.stdout.take().unwrap();
+        let mut byte = [0; 256];
+        while !told.contains("it is up") {
+            let n = out.read(&mut byte).unwrap();
+            assert!(n > 0, "{case}: the stage fell: {told}");
+            told.push_str(&String::from_utf8_lossy(&byte[..n]));
+        }
+        let mine = || -> Vec<i32> {
+            let pids = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|e| e.file_name().to_str()?.parse().ok());
+            pids.filter(|pid| {
+                let args = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+                args.starts_with(CONCMON.as_bytes()) && String::from_utf8_lossy(&args).contains(&mark)
+            })
+            .collect()
+        };
+        assert_eq!(mine().len(), 1, "{case}");
+        stage.kill().unwrap();
+        stage.wait().unwrap();
+        let begun = Instant::now();
+        while !mine().is_empty() {
+            assert!(begun.elapsed() < Duration::from_secs(5), "{case}: still there: {:?}", mine());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+#[test]
+fn standard_input_at_its_end_is_no_reason_to_spin() {
+    let line = format!("{CONCMON} -d 0.5 </dev/null");
+    let mut pty = Pty::spawn(&Program { program: "sh", args: &["-c", &line], rows: 30, columns: 100, env: &[] });
+    pty.wait_until("the process table", |screen| row_of(screen, "COMMAND").is_some());
+    // Keys come from the controlling terminal then.
+    pty.send(&bytes("F1"));
+    pty.wait_text(" Help ");
+    pty.send(&bytes("Esc"));
+    pty.wait_until("the table again", |screen| !screen.contents().contains(" Help "));
+    quit(pty);
+}
+
+fn run(wrapper: &[&str], args: &[&str], out: Stdio) -> Output {
+    let mut words: Vec<&str> = wrapper.to_vec();
+    words.push(CONCMON);
+    words.extend(args);
+    Command::new(words[0]).args(&words[1..]).stdin(Stdio::null()).stdout(out).output().unwrap()
+}
+
+/// A full disk: one sentence, an exit code, nothing of a panic.
+#[test]
+fn a_full_disk_is_said_in_one_sentence() {
+    for args in [
+        &["ps", "--samples", "1"][..],
+        &["ps", "--samples", "1", "--json"],
+        &["ps", "--samples", "1", "--csv"],
+        &["events", "--for", "0.3", "--json"],
+        &["lab", "list"],
+        &["lab", "list", "--json"],
+        &["lab", "run", "native/fork", "--json"],
+    ] {
+        let output = run(&[], args, Stdio::from(File::options().write(true).open("/dev/full").unwrap()));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        if args[0] == "events" && output.status.success() {
+            // Nothing happened in that time, so nothing was written.
+            continue;
+        }
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {said}");
+        assert!(said.contains("No space left on device") && !said.contains("panicked"), "{args:?}: {said}");
+        assert_eq!(said.trim().lines().count(), 1, "{args:?}: {said}");
+    }
+}
+
+/// With hardly any descriptors it works, or says which limit is too low; it never panics and never shows an empty machine.
+#[test]
+fn few_descriptors_are_enough_or_are_said() {
+    for limit in [4, 5, 6, 8, 10, 12, 16, 24, 32] {
+        let wrapper = format!("--nofile={limit}:{limit}");
+        let output = run(&["prlimit", &wrapper], &["ps", "--samples", "2", "-d", "0.1", "pid=1"], Stdio::piped());
+        let (out, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(!said.contains("panicked"), "{limit}: {said}");
+        if output.status.success() {
+            assert!(out.lines().count() == 2, "{limit}: process 1 is there: {out}");
+        } else {
+            assert!(said.contains("concmon: ") || said.contains("prlimit") || said.contains("shared librar"), "{limit}: {said}");
+        }
+        if limit >= 16 {
+            assert!(output.status.success(), "{limit} descriptors are enough: {said}");
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Whoever is killed, whenever: concmon, the lab's guard, its supervisor, a run's root, one of its workers, each while the run is being
+//! launched, works, is held still and is torn down. Afterwards no process, no file, no socket and no control group is left.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[macro_use]
+#[path = "support/loudly.rs"]
+mod loudly;
+#[path = "support/lab.rs"]
+#[allow(dead_code, clippy::allow_attributes, reason = "this file uses a part of it")]
+mod support;
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use concmon::lab::catalog::{RunSpec, TaskKind};
+use concmon::lab::run::Run;
+use support::{await_run, launcher, spec};
+
+const MARK: &str = "CONCMON_TEST_MARK";
+const PHASES: [&str; 4] = ["launch", "working", "holding", "teardown"];
+const VICTIMS: [&str; 5] = ["concmon", "guard", "supervisor", "root", "worker"];
+/// Python's own helpers are given a moment to end by themselves.
+const GONE_WITHIN: Duration = Duration::from_secs(3);
+
+struct Process {
+    pid: i32,
+    ppid: i32,
+    zombie: bool,
+    args: String,
+}
+
+fn marked(mark: &str) -> Vec<Process> {
+    let wanted = format!("{MARK}={mark}");
+    let pids = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter_map(|pid| {
+        let environ = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+        environ.split(|b| *b == 0).any(|v| v == wanted.as_bytes()).then_some(())?;
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+        let zombie = fields.next()? == "Z";
+        let ppid = fields.next()?.parse().ok()?;
+        let args = String::from_utf8_lossy(&std::fs::read(format!("/proc/{pid}/cmdline")).ok()?).replace('\0', " ");
+        Some(Process { pid, ppid, zombie, args })
+    })
+    .collect()
+}
+
+/// A process of its own with a launcher and a run in the phase that is wanted.
+struct Stage {
+    child: Child,
+    lines: std::io::Lines<BufReader<ChildStdout>>,
+    mark: String,
+    scratch: tempfile::TempDir,
+}
+
+impl Stage {
+    fn set(system: &str, phase: &str, round: usize) -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        let mark = format!("sweep-{}-{}-{phase}-{round}", std::process::id(), system.replace('/', "-"));
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "the_stage", "--ignored", "--nocapture"])
+            .env(MARK, &mark)
+            .env("XDG_RUNTIME_DIR", scratch.path())
+            .env("STAGE_SYSTEM", system)
+            .env("STAGE_PHASE", phase)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut stage = Self { child, lines, mark, scratch };
+        stage.hear("the run is up");
+        stage
+    }
+
+    fn hear(&mut self, what: &str) {
+        let heard = self.lines.by_ref().map_while(Result::ok).any(|line| line.contains(what));
+        assert!(heard, "{}: the stage did not come to {what:?}", self.mark);
+    }
+
+    fn main(&self) -> i32 {
+        self.child.id().cast_signed()
+    }
+
+    /// The pid of one of [`VICTIMS`]; of the nearest above that is there if it has not been created yet.
+    fn find(&self, victim: &str) -> i32 {
+        let all = marked(&self.mark);
+        let child_of = |ppid: i32, helper: bool| {
+            all.iter().find(|p| p.ppid == ppid && p.args.contains("__lab-helper") == helper).map(|p| p.pid)
+        };
+        let chain =
+            [Some(self.main()), child_of(self.main(), true), child_of(self.main(), true).and_then(|guard| child_of(guard, true))];
+        let root = chain[2].and_then(|supervisor| child_of(supervisor, false));
+        let worker = root.and_then(|root| child_of(root, false));
+        let all = [chain[0], chain[1], chain[2], root, worker];
+        let at = VICTIMS.iter().position(|name| *name == victim).unwrap();
+        all[..=at].iter().rev().flatten().copied().next().unwrap()
+    }
+
+    fn assert_gone(&self, what: &str) {
+        let began = Instant::now();
+        loop {
+            let processes: Vec<String> = marked(&self.mark)
+                .into_iter()
+                .filter(|p| p.pid != self.main() && !p.zombie)
+                .map(|p| format!("{} {}", p.pid, p.args))
+                .collect();
+            let files: Vec<PathBuf> = std::fs::read_dir(self.scratch.path()).unwrap().flatten().map(|e| e.path()).collect();
+            if processes.is_empty() && files.is_empty() {
+                return;
+            }
+            assert!(began.elapsed() < GONE_WITHIN, "{what}: left after {GONE_WITHIN:?}: {processes:?}, {files:?}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn kill(pid: i32) {
+    // Gone already is as good.
+    let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+}
+
+/// Not a test: the process that holds the run.
+#[test]
+#[ignore = "it is started by the other tests and waits to be killed"]
+fn the_stage() {
+    let (Ok(system), Ok(phase)) = (std::env::var("STAGE_SYSTEM"), std::env::var("STAGE_PHASE")) else { return };
+    let launcher = launcher();
+    let long = RunSpec { workers: 4, tasks: 4, task_size: Some(60_000), timeout_ms: 120_000, ..spec(&system, TaskKind::Sleep) };
+    let wanted = if phase == "holding" { RunSpec { task_size: Some(1), hold_ms: 60_000, ..long } } else { long };
+    let id = launcher.launch(wanted).unwrap();
+    let there = |run: &Run| match phase.as_str() {
+        "launch" => run.root_pid.is_some(),
+        // It is looked at as soon as it is held.
+        "holding" => !run.shape.is_empty(),
+        _ => run.workers.iter().filter(|w| w.ready_ns.is_some()).count() == 4,
+    };
+    let run = await_run(&launcher, id, "the phase", |run| there(run) || run.ended());
+    assert!(!run.ended(), "{:?}", run.phase);
+    println!("the run is up");
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).unwrap();
+    if line.starts_with("stop") {
+        launcher.stop(id);
+        println!("it is being stopped");
+    }
+    loop {
+        std::thread::park();
+    }
+}
+
+fn sweep(system: &str) {
+    let (mut tried, begun) = (0, Instant::now());
+    for phase in PHASES {
+        for victim in VICTIMS {
+            let mut stage = Stage::set(system, phase, tried);
+            let pid = stage.find(victim);
+            if phase == "teardown" {
+                stage.child.stdin.as_mut().unwrap().write_all(b"stop\n").unwrap();
+                stage.hear("it is being stopped");
+            }
+            kill(pid);
+            // Whatever that has left to itself ends with concmon.
+            kill(stage.main());
+            stage.child.wait().unwrap();
+            stage.assert_gone(&format!("{system}, {victim} killed at {phase}"));
+            tried += 1;
+        }
+    }
+    assert_no_control_group();
+    loudly!("{system}: {tried} kills, 0 left behind, {:.1} s", begun.elapsed().as_secs_f64());
+}
+
+/// Groups of helpers that are no more; those of other tests have a supervisor that lives.
+fn assert_no_control_group() {
+    let left = |base: &str| -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(base).into_iter().flatten().flatten().map(|e| e.path());
+        entries
+            .filter(|path| {
+                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                let supervisor = name.strip_prefix("concmon-lab-").and_then(|rest| rest.split('-').next());
+                supervisor.is_some_and(|pid| !Path::new("/proc").join(pid).exists())
+            })
+            .collect()
+    };
+    let deadline = Instant::now() + GONE_WITHIN;
+    loop {
+        let all: Vec<PathBuf> = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].iter().flat_map(|base| left(base)).collect();
+        if all.is_empty() {
+            return;
+        }
+        assert!(Instant::now() < deadline, "control groups left: {all:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn native_workers_in_every_phase() {
+    sweep("native/fork");
+}
+
+#[test]
+fn a_native_pool_in_every_phase() {
+    sweep("native/process-pool");
+}
+
+#[test]
+fn a_native_fork_server_in_every_phase() {
+    sweep("native/forkserver");
+}
+
+#[test]
+fn a_python_pool_in_every_phase() {
+    let found = concmon::lab::python::interpreters(&[]);
+    let system = "python/process-pool-executor";
+    if let Some(why) = concmon::lab::python::availability(concmon::lab::catalog::find(system).unwrap(), &found) {
+        loudly!("SKIPPED {system}: {why}");
+        return;
+    }
+    sweep(system);
+}

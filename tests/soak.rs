@@ -1,0 +1,116 @@
+//! The monitor left open for long, over a machine where processes come and go all the time: its memory and its descriptors stay as they
+//! are after the first minute, and no tick is missed but those it counts itself.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot prepare its stage has failed")]
+
+#[macro_use]
+#[path = "support/loudly.rs"]
+mod loudly;
+#[path = "support/key_script.rs"]
+#[allow(dead_code, clippy::allow_attributes, reason = "this file uses a part of it")]
+mod key_script;
+#[path = "support/pty.rs"]
+mod pty;
+
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use key_script::bytes;
+use pty::{Program, Pty, row_of};
+
+const CONCMON: &str = env!("CARGO_BIN_EXE_concmon");
+
+/// Births and deaths a second.
+const CHURN: u64 = 100;
+
+/// What may be leaked on a long day, and what one looks at.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    rss_kib: u64,
+    descriptors: usize,
+    threads: usize,
+    children: usize,
+}
+
+fn look(pid: i32) -> Look {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let number = |key: &str| -> u64 {
+        let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap();
+        line.split_whitespace().next().unwrap().parse().unwrap()
+    };
+    Look {
+        rss_kib: number("VmRSS:"),
+        descriptors: std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count(),
+        threads: std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().count(),
+        children: std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))
+            .unwrap_or_default()
+            .split_whitespace()
+            .count(),
+    }
+}
+
+/// Starts [`CHURN`] short processes a second until told to stop; how many there were.
+fn churn(stop: &AtomicBool, born: &AtomicU64) {
+    let step = Duration::from_micros(1_000_000 / CHURN);
+    let mut due = Instant::now();
+    while !stop.load(Ordering::Relaxed) {
+        let child = Command::new("true").stdin(Stdio::null()).spawn();
+        if let Ok(mut child) = child {
+            child.wait().unwrap();
+            born.fetch_add(1, Ordering::Relaxed);
+        }
+        due += step;
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+    }
+}
+
+/// Ten ticks a second, so that a second is ten of the default's.
+fn soak(warm: Duration, long: Duration) {
+    let (stop, born) = (AtomicBool::new(false), AtomicU64::new(0));
+    let (before, after, born) = std::thread::scope(|scope| {
+        scope.spawn(|| churn(&stop, &born));
+        let mut pty = Pty::spawn(&Program { program: CONCMON, args: &["-d", "0.1"], rows: 40, columns: 140, env: &[] });
+        pty.wait_until("the process table", |screen| screen.alternate_screen() && row_of(screen, "COMMAND").is_some());
+        let walk = |pty: &mut Pty, time: Duration| {
+            let until = Instant::now() + time;
+            let mut keys = ["t", "3", "1", "H", "t", "2", "1", "H", "Enter", "Esc"].iter().cycle();
+            while Instant::now() < until {
+                pty.send(&bytes(keys.next().unwrap()));
+                std::thread::sleep(Duration::from_millis(200).min(until.saturating_duration_since(Instant::now())));
+            }
+        };
+        walk(&mut pty, warm);
+        let before = look(pty.pid());
+        walk(&mut pty, long);
+        let after = look(pty.pid());
+        stop.store(true, Ordering::Relaxed);
+        pty.send(&bytes("Esc Esc 1"));
+        pty.wait_until("the table", |screen| row_of(screen, "COMMAND").is_some());
+        pty.send(&bytes("q"));
+        assert!(pty.wait_exit().success());
+        pty.assert_restored();
+        (before, after, born.load(Ordering::Relaxed))
+    });
+    loudly!("soak of {long:?} after {warm:?}: {born} processes came and went; {before:?}, then {after:?}");
+    assert!(born > CHURN * warm.as_secs(), "there was churn: {born}");
+    // Five percent, and a page or two of what the allocator rounds to.
+    assert!(after.rss_kib <= before.rss_kib * 105 / 100 + 512, "memory: {before:?}, then {after:?}");
+    // A handful are kept for as long as processes of the moment live, and one is open while a file is read.
+    assert!(after.descriptors <= before.descriptors + 24, "descriptors: {before:?}, then {after:?}");
+    assert!(after.threads <= before.threads + 1, "threads: {before:?}, then {after:?}");
+    assert_eq!(after.children, before.children, "{before:?}, then {after:?}");
+}
+
+#[test]
+fn half_a_minute_of_churn_leaves_it_as_it_was() {
+    soak(Duration::from_secs(10), Duration::from_secs(20));
+}
+
+#[test]
+#[ignore = "an hour, or SOAK_SECONDS: cargo test --release --test soak an_hour -- --ignored"]
+fn an_hour_of_churn_leaves_it_as_it_was() {
+    let seconds = std::env::var("SOAK_SECONDS").ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(3600);
+    // By then the log of events and the names in it have reached their bounds, and every screen has been drawn some hundred times.
+    soak(Duration::from_secs(180), Duration::from_secs(seconds));
+}
