@@ -358,3 +358,37 @@ fn a_panic_gives_the_terminal_back_before_its_message() {
         assert!(pty.contents().contains("the stage falls"), "{}", pty.contents());
     }
 }
+
+#[test]
+fn what_is_set_up_is_saved_and_there_again_at_the_next_start() {
+    let home = tempfile::tempdir().unwrap();
+    let directory = home.path().join("concmon");
+    std::fs::create_dir(&directory).unwrap();
+    let file = directory.join("config.toml");
+    std::fs::write(&file, "# mine\ndelay = 0.5 # fast\n").unwrap();
+    let env = [("XDG_CONFIG_HOME", home.path().to_str().unwrap())];
+    let start = |columns| {
+        let pty = Pty::spawn(&Program { program: CONCMON, args: &[], rows: 30, columns, env: &env });
+        wait_for_table(&pty);
+        pty
+    };
+    let mut pty = start(160);
+    assert!(!pty.contents().contains(" TID "), "not among the default columns");
+    pty.send(&bytes("F2"));
+    pty.wait_text("Set-up");
+    pty.send(b"\x1b[B ");
+    pty.wait_text("changed, not saved");
+    pty.send(b"s");
+    pty.wait_text("saved to");
+    pty.send(b"\x1b");
+    pty.wait_until("the table with the new column", |s| !s.contents().contains("Set-up ") && s.contents().contains(" TID "));
+    pty.send(b"q");
+    assert_eq!(pty.wait_exit().exit_code(), 0);
+    pty.assert_restored();
+    let saved = std::fs::read_to_string(&file).unwrap();
+    assert!(saved.starts_with("# mine\ndelay = 0.5 # fast\ncolumns = [\"pid\", \"tid\", "), "{saved}");
+    let mut again = start(160);
+    again.wait_text(" TID ");
+    again.send(b"q");
+    again.wait_exit();
+}

@@ -6,6 +6,7 @@ use crate::columns::{COLUMNS, Column};
 use crate::config::Setting;
 
 use super::options::Options;
+use super::presets::Preset;
 
 /// Delays that are offered, seconds.
 const DELAYS: [f64; 6] = [0.25, 0.5, 1.0, 2.0, 5.0, 10.0];
@@ -101,6 +102,16 @@ pub const CHOICES: &[Choice] = &[
         help: "Bars and frames in Unicode instead of ASCII.",
         value: |o| Setting::Flag(o.unicode),
         step: |o, _| o.unicode = !o.unicode,
+    },
+    Choice {
+        key: "keys",
+        title: "keys",
+        help: "htop's, or vim's for moving; letters that vim takes work with Alt.",
+        value: |o| Setting::Text(o.keys.name().to_owned()),
+        step: |o, _| {
+            let at = Preset::ALL.iter().position(|p| *p == o.keys).unwrap_or(0);
+            o.keys = Preset::ALL[(at + 1) % Preset::ALL.len()];
+        },
     },
     Choice {
         key: "sort",

@@ -109,8 +109,14 @@ fn chosen(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
     for (at, spec) in (0..area.height).zip(&view.chosen) {
         let style = if usize::from(at) == view.line { theme.selected } else { theme.text };
         let size = spec.task.size().map_or(String::new(), |(unit, _)| format!(" of {} {unit}", spec.size()));
-        let words =
-            format!("{} workers, {} x {}{size}, parent {} MB", spec.workers, spec.tasks, spec.task.name(), spec.parent_mb);
+        let words = format!(
+            "{} worker{}, {} x {}{size}, parent {} MB",
+            spec.workers,
+            if spec.workers == 1 { "" } else { "s" },
+            spec.tasks,
+            spec.task.name(),
+            spec.parent_mb
+        );
         Pen::new(buffer, area, at).put(&format!(" {:<34}", spec.system), style).put(&words, theme.dim);
     }
     u16::try_from(view.chosen.len()).unwrap_or(u16::MAX).saturating_add(1)

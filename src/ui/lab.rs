@@ -116,7 +116,7 @@ fn form(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
         pen.put(open, theme.dim).put(&value, style).put(shut, theme.dim).put("  ", theme.text);
     }
     line += 1;
-    let hint = "Enter run   ] [ parameter   Left Right change   o output   X stop";
+    let hint = "Enter run  ] [ parameter  Left Right change  c compare  o output  X stop";
     Pen::new(buffer, area, line).put(hint, theme.dim);
     line + 2
 }
