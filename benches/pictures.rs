@@ -27,23 +27,23 @@ struct Picture {
 }
 
 const PICTURES: &[Picture] = &[
-    Picture { name: "launch", size: (20, 110), args: &[], take: launch },
+    Picture { name: "launch", size: (20, 130), args: &[], take: launch },
     Picture { name: "lab", size: (34, 130), args: &[], take: lab },
-    Picture { name: "compare", size: (20, 130), args: &[], take: compare },
+    Picture { name: "compare", size: (26, 130), args: &[], take: compare },
     Picture { name: "ledger", size: (24, 120), args: &[], take: ledger },
 ];
+
+/// Rows of lab processes.
+fn lab_rows(screen: &Screen) -> usize {
+    screen.contents().lines().filter(|line| line.starts_with('◆')).count()
+}
 
 /// A fork server with four workers, alone in the tree.
 fn launch(pty: &mut Pty) {
     pty.send(b"nv");
-    pty.wait_until("the run's first process under the cursor, with its family", |s| {
-        s.contents().lines().filter(|l| l.contains("__lab-")).count() >= 5 && s.contents().lines().any(|l| l.starts_with(">◆"))
-    });
+    pty.wait_until("the run's first process under the cursor, and its family", |s| lab_rows(s) >= 5);
     pty.send(b"o");
-    pty.wait_until("nothing but the run, measured", |s| {
-        let text = s.contents();
-        !text.contains("▾ /") && text.contains("PSS ") && text.lines().filter(|l| l.contains("__lab-")).count() == 6
-    });
+    pty.wait_until("nothing but the run, measured", |s| lab_rows(s) >= 5 && s.contents().contains("killing all frees"));
 }
 
 /// A process pool on the lab's screen, once its shape has been checked.
@@ -52,7 +52,7 @@ fn lab(pty: &mut Pty) {
     pty.send(b"L");
     pty.wait_until("the run's costs", |s| {
         let text = s.contents();
-        text.contains("create") && text.contains("done") || text.contains("against")
+        text.contains(" create ") && text.contains("ok states") && text.contains("running")
     });
 }
 
@@ -69,16 +69,19 @@ fn compare(pty: &mut Pty) {
         pty.wait_text(&format!("{} will be compared", wanted.trim()));
     }
     pty.send(b"4\r");
-    pty.wait_until("the bars of all four", |s| {
-        s.contents().lines().filter(|l| l.contains('█') && l.contains(" ms")).count() >= 4
+    pty.wait_until("all runs of all four", |s| {
+        let text = s.contents();
+        text.contains(" runs")
+            && !text.contains("running")
+            && text.matches("speed-up").count() == 1
+            && text.lines().filter(|l| l.contains('█') && l.contains('±')).count() >= 4
     });
-    pty.wait_until("no more runs", |s| !s.contents().contains("left"));
 }
 
 /// What four forked Python workers still share with their parent.
 fn ledger(pty: &mut Pty) {
     pty.send(b"nF");
-    pty.wait_until("a Python family", |s| s.contents().lines().any(|l| l.starts_with(">◆") && l.contains("python")));
+    pty.wait_until("a Python family", |s| lab_rows(s) >= 4);
     pty.send(b"D");
     pty.wait_until("pages of each child", |s| {
         let text = s.contents();

@@ -17,6 +17,7 @@ use key_script::{bytes, click, wheel};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use pty::{Program, Pty, is_restored, row_of};
+use vt100::Screen;
 
 const CONCMON: &str = env!("CARGO_BIN_EXE_concmon");
 
@@ -373,22 +374,24 @@ fn what_is_set_up_is_saved_and_there_again_at_the_next_start() {
         pty
     };
     let mut pty = start(160);
-    assert!(!pty.contents().contains(" TID "), "not among the default columns");
+    assert!(pty.contents().contains(" PPID "), "one of the default columns");
     pty.send(&bytes("F2"));
     pty.wait_text("Set-up");
-    pty.send(b"\x1b[B ");
+    pty.send(b"\x1b[B\x1b[B ");
     pty.wait_text("changed, not saved");
     pty.send(b"s");
     pty.wait_text("saved to");
     pty.send(b"\x1b");
-    pty.wait_until("the table with the new column", |s| !s.contents().contains("Set-up ") && s.contents().contains(" TID "));
+    let without =
+        |s: &Screen| !s.contents().contains("Set-up ") && s.contents().contains("COMMAND") && !s.contents().contains(" PPID ");
+    pty.wait_until("the table without the column", without);
     pty.send(b"q");
     assert_eq!(pty.wait_exit().exit_code(), 0);
     pty.assert_restored();
     let saved = std::fs::read_to_string(&file).unwrap();
-    assert!(saved.starts_with("# mine\ndelay = 0.5 # fast\ncolumns = [\"pid\", \"tid\", "), "{saved}");
+    assert!(saved.starts_with("# mine\ndelay = 0.5 # fast\ncolumns = [\"pid\", \"tid\", \"user\", "), "{saved}");
     let mut again = start(160);
-    again.wait_text(" TID ");
+    again.wait_until("the table as it was saved", without);
     again.send(b"q");
     again.wait_exit();
 }

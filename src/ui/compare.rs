@@ -6,7 +6,7 @@ use ratatui::style::{Color, Style};
 
 use crate::app::App;
 use crate::lab::measure::{Measure, measure};
-use crate::lab::report::{Comparison, Mark, Row, advice_lines, bar, show};
+use crate::lab::report::{Comparison, Mark, Row, advice_lines, bar, show, with_spread};
 use crate::text::{self, Charset, sanitize_str};
 
 use super::lab::wrap;
@@ -157,8 +157,7 @@ fn rows(app: &App, table: &Comparison, theme: &Theme, area: Rect, buffer: &mut B
         match figure.and_then(|f| f.spread) {
             Some(s) => {
                 let sign = if app.options.unicode { "±" } else { "+-" };
-                let words = format!("{} {sign}{}", show(s.median, sort.unit), show(s.plus_minus(), sort.unit));
-                pen.put_right(&words, value, style_of(figure.map_or(Mark::None, |f| f.mark), theme));
+                pen.put_right(&with_spread(&s, sort.unit, sign), value, style_of(figure.map_or(Mark::None, |f| f.mark), theme));
             }
             None => {
                 pen.put_right("-", value, theme.dim);

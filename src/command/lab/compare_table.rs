@@ -1,7 +1,7 @@
 //! A comparison for a terminal: bars with spread, a few columns of figures, curves, and what is to be said.
 
-use crate::lab::measure::{Batch, Measure, Unit, measure};
-use crate::lab::report::{Comparison, Mark, Row, advice_lines, bar, curves, show, swept};
+use crate::lab::measure::{Batch, Measure, measure};
+use crate::lab::report::{self, Comparison, Mark, Row, advice_lines, bar, curves, show, swept};
 use crate::text;
 use crate::ui::plot;
 
@@ -65,8 +65,7 @@ fn table(comparison: &Comparison, sort: &'static Measure, width: usize) -> Vec<S
     let spread = |row: &Row| {
         let figure = row.figure(sort)?;
         let s = figure.spread?;
-        let around = if sort.unit == Unit::Ratio { format!("{:.2}", s.plus_minus()) } else { show(s.plus_minus(), sort.unit) };
-        Some(marked(&format!("{} ±{around}", show(s.median, sort.unit)), figure.mark))
+        Some(marked(&report::with_spread(&s, sort.unit, "±"), figure.mark))
     };
     let said: Vec<String> = comparison.rows.iter().map(|r| spread(r).unwrap_or_else(|| "unknown ".into())).collect();
     let value = said.iter().map(|s| text::width(s)).max().unwrap_or(0);

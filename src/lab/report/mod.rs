@@ -29,6 +29,17 @@ pub fn show(value: f64, unit: Unit) -> String {
     }
 }
 
+/// A median with half the distance of the quartiles around it, after `sign`; without that if there is one point only.
+#[must_use]
+pub fn with_spread(spread: &Spread, unit: Unit, sign: &str) -> String {
+    let median = show(spread.median, unit);
+    if spread.count < 2 {
+        return median;
+    }
+    let around = if unit == Unit::Ratio { format!("{:.2}", spread.plus_minus()) } else { show(spread.plus_minus(), unit) };
+    format!("{median} {sign}{around}")
+}
+
 /// A number without a unit, three digits, thousands as k.
 fn short(value: f64) -> String {
     scaled(value, 1000.0, &["", "k", "M", "G"]).replace(' ', "")

@@ -5,7 +5,7 @@ use crate::lab::page::{self, Bar, Bars, Block, Cell, Lines, Page, Table};
 
 use super::curves::{curves, swept};
 use super::rows::{Comparison, Mark};
-use super::{document, show};
+use super::{document, with_spread};
 
 /// Measures of the page's table.
 const COLUMNS: [&str; 8] =
@@ -78,7 +78,7 @@ fn table(comparison: &Comparison) -> Table {
             Some(figure) => match &figure.spread {
                 Some(s) => {
                     let mark = if figure.mark == Mark::None { page::Mark::None } else { page::Mark::Good };
-                    Cell::marked(format!("{} ±{}", show(s.median, c.unit), show(s.plus_minus(), c.unit)), mark)
+                    Cell::marked(with_spread(s, c.unit, "±"), mark)
                 }
                 None => Cell::marked("-", page::Mark::Dim),
             },
