@@ -2,9 +2,11 @@
 //!
 //! To add a column: one entry in its room of [`COLUMNS`] (and a parser in `kernel::parse` only if the kernel datum is new).
 
+mod container;
 mod fold;
 pub mod format;
 mod get;
+mod get_place;
 mod registry;
 mod row;
 mod value;

@@ -1,10 +1,9 @@
 //! What it does with CPUs: how it is scheduled, what it used, what it waited.
 
-use std::borrow::Cow;
-
 use crate::kernel::source::Needs;
 
 use crate::columns::get::{cpu_since_start, cpu_time, policy, priority, rated, run_wait, shared, sleep_percent, total};
+use crate::columns::get_place::affinity;
 use crate::columns::{Align, Column, Fold, Order, Scope, Value};
 
 use super::{BASE, SCHEDSTAT};
@@ -54,17 +53,13 @@ pub(super) const COLUMNS: &[Column] = &[
     Column {
         id: "affinity",
         title: "CPUS",
-        description: "CPUs the leader may run on.",
-        source: "/proc/PID/status Cpus_allowed_list",
+        description: "CPUs the task may run on; a process shows its leader's.",
+        source: "/proc/PID/task/TID/status Cpus_allowed_list",
         needs: Needs::AFFINITY,
-        scope: Scope::Process,
         align: Align::Left,
         width: 8,
         order: Order::Ascending,
-        get: |r| {
-            let cpus = r.process.exact.as_ref().and_then(|e| e.cpus_allowed.as_deref());
-            shared(r, cpus, |c| Value::Text(Cow::Borrowed(c.as_bytes())))
-        },
+        get: |r| affinity(r),
         ..BASE
     },
     Column {

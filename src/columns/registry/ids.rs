@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::kernel::source::Needs;
 
 use crate::columns::get::{shared, tty};
+use crate::columns::get_place::{container, foreign_namespaces, namespace};
 use crate::columns::{Align, Column, Order, Scope, Value};
 
 use super::BASE;
@@ -105,6 +106,82 @@ pub(super) const COLUMNS: &[Column] = &[
         width: 24,
         order: Order::Ascending,
         get: |r| shared(r, r.process.identity.cgroup.as_deref(), |c| Value::Text(Cow::Borrowed(c.as_bytes()))),
+        ..BASE
+    },
+    Column {
+        id: "container",
+        title: "CONTAINER",
+        description: "Engine and id of the container, by its control group's path; who is inside one without the host's paths cannot tell.",
+        source: "/proc/PID/cgroup",
+        basis: "computed: from the names that container engines give to control groups",
+        needs: Needs::CGROUP,
+        scope: Scope::Process,
+        align: Align::Left,
+        width: 24,
+        order: Order::Ascending,
+        get: |r| container(r),
+        ..BASE
+    },
+    Column {
+        id: "namespaces",
+        title: "NS",
+        description: "Kinds of namespaces that differ from concmon's own; same if none does (own processes, or privileged).",
+        source: "/proc/PID/ns",
+        basis: "computed: the numbers of its namespaces held against those of concmon",
+        needs: Needs::NAMESPACES,
+        scope: Scope::Process,
+        align: Align::Left,
+        width: 16,
+        order: Order::Ascending,
+        get: |r| foreign_namespaces(r),
+        ..BASE
+    },
+    Column {
+        id: "pid_namespace",
+        title: "PIDNS",
+        description: "Number of its pid namespace: which processes it can see.",
+        source: "/proc/PID/ns/pid",
+        needs: Needs::NAMESPACES,
+        scope: Scope::Process,
+        width: 10,
+        order: Order::Ascending,
+        get: |r| namespace(r, "pid"),
+        ..BASE
+    },
+    Column {
+        id: "mnt_namespace",
+        title: "MNTNS",
+        description: "Number of its mnt namespace: its mounts.",
+        source: "/proc/PID/ns/mnt",
+        needs: Needs::NAMESPACES,
+        scope: Scope::Process,
+        width: 10,
+        order: Order::Ascending,
+        get: |r| namespace(r, "mnt"),
+        ..BASE
+    },
+    Column {
+        id: "net_namespace",
+        title: "NETNS",
+        description: "Number of its net namespace: its network.",
+        source: "/proc/PID/ns/net",
+        needs: Needs::NAMESPACES,
+        scope: Scope::Process,
+        width: 10,
+        order: Order::Ascending,
+        get: |r| namespace(r, "net"),
+        ..BASE
+    },
+    Column {
+        id: "user_namespace",
+        title: "USERNS",
+        description: "Number of its user namespace: whose users its user ids are.",
+        source: "/proc/PID/ns/user",
+        needs: Needs::NAMESPACES,
+        scope: Scope::Process,
+        width: 10,
+        order: Order::Ascending,
+        get: |r| namespace(r, "user"),
         ..BASE
     },
 ];

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::kernel::source::Needs;
 
 use crate::columns::get::{command, elapsed, shared, spawned_by, start_method};
+use crate::columns::get_place::started;
 use crate::columns::{Align, Column, Order, Scope, Value};
 
 use super::BASE;
@@ -43,6 +44,17 @@ pub(super) const COLUMNS: &[Column] = &[
         basis: "measured: in clock ticks, so to a hundredth of a second on most machines",
         width: 8,
         get: |r| elapsed(r),
+        ..BASE
+    },
+    Column {
+        id: "started",
+        title: "STARTED",
+        description: "Date and time of its start, in this machine's time zone.",
+        source: "/proc/PID/stat field 22",
+        basis: "computed: clock ticks after boot, put on the clock and time zone as they are set now",
+        align: Align::Left,
+        width: 19,
+        get: |r| started(r),
         ..BASE
     },
     Column {

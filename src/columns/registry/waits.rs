@@ -2,7 +2,7 @@
 
 use crate::kernel::source::Needs;
 
-use crate::columns::get::{syscall, wait, wchan};
+use crate::columns::get::{lock, lock_waiters, syscall, wait, wchan};
 use crate::columns::{Align, Column, Order};
 
 use super::BASE;
@@ -11,7 +11,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column {
         id: "wait",
         title: "WAIT",
-        description: "What it waits for, in words. Of a futex: the end of its address, and in brackets how many of its threads wait there. A process shows its leader's.",
+        description: "What it waits for, in words. Of a futex: the end of its address, and in brackets how many of its threads wait there. Of a pipe: who holds the other end, where that may be seen. A process shows its leader's.",
         source: "/proc/PID/task/TID/syscall, else wchan",
         basis: "measured: what the system call and its arguments say, else concluded from the kernel function",
         needs: Needs::WAITS,
@@ -44,6 +44,30 @@ pub(super) const COLUMNS: &[Column] = &[
         width: 16,
         order: Order::Ascending,
         get: |r| wchan(r),
+        ..BASE
+    },
+    Column {
+        id: "lock",
+        title: "LOCK",
+        description: "Lock (futex) it waits at: process and address, or file and offset if it is in memory that processes share. Equal means the same lock.",
+        source: "/proc/PID/task/TID/syscall, for shared memory /proc/PID/maps",
+        basis: "measured: told apart by what the kernel itself tells futexes apart by",
+        needs: Needs::WAITS,
+        align: Align::Left,
+        width: 20,
+        order: Order::Ascending,
+        get: |r| lock(r),
+        ..BASE
+    },
+    Column {
+        id: "lock_waiters",
+        title: "LOCKW",
+        description: "How many tasks wait at the same lock, this one included.",
+        source: "/proc/PID/task/TID/syscall",
+        basis: "computed: counted over the tasks whose waits were read, so those of processes off screen may be missing",
+        needs: Needs::WAITS,
+        width: 5,
+        get: |r| lock_waiters(r),
         ..BASE
     },
 ];
