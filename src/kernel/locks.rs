@@ -37,3 +37,31 @@ pub(super) fn shared_crowds<'a>(waits: impl IntoIterator<Item = &'a TaskWait>) -
     }
     crowds
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locks_in_shared_memory_are_the_same_wherever_they_are_mapped() {
+        let root = tempfile::tempdir().unwrap();
+        let maps = |pid: i32, text: &str| {
+            std::fs::create_dir(root.path().join(pid.to_string())).unwrap();
+            std::fs::write(root.path().join(pid.to_string()).join("maps"), text).unwrap();
+        };
+        maps(7, "1000-2000 rw-p 00000000 00:00 0\n7f0000-7f2000 rw-s 00001000 00:1a 55 /dev/shm/sem.a\n");
+        maps(8, "aa0000-aa1000 rw-s 00002000 00:1a 55 /dev/shm/sem.a\n");
+        let fs = ProcFs::open(root.path()).unwrap();
+        let of = |pid, address, private| lock_of(&fs, pid, Futex { address, private });
+        let shared = Some(Lock::Shared { device: (0, 0x1a), inode: 55, offset: 0x2010 });
+        assert_eq!(of(7, 0x7f_1010, false), shared);
+        assert_eq!(of(8, 0xaa_0010, false), shared, "another address, the same word");
+        assert_eq!(of(7, 0x1010, false), Some(Lock::Private { pid: 7, address: 0x1010 }), "memory that nobody shares");
+        assert_eq!(of(7, 0x7f_1010, true), Some(Lock::Private { pid: 7, address: 0x7f_1010 }), "as its program says");
+        assert_eq!(of(7, 0x9000, false), None, "nowhere");
+        assert_eq!(of(9, 0x7f_1010, false), None, "not to be read");
+        let wait = |lock| TaskWait { lock, ..TaskWait::default() };
+        let crowds = shared_crowds(&[wait(shared), wait(shared), wait(of(7, 0x1010, false)), wait(None)]);
+        assert_eq!(crowds.into_iter().collect::<Vec<_>>(), [(shared.unwrap(), 2)]);
+    }
+}
