@@ -144,25 +144,24 @@ impl ExactReader {
         }
     }
 
-    /// Who waits at a pipe on screen is told who holds its other end.
+    /// Who waits at a pipe on screen is told who holds its other end; to find that out is only tried where it is not known yet.
     fn name_peers(&mut self, fs: &ProcFs, request: &Request<'_>, processes: &mut [ProcessSample]) {
-        let is_at_pipe = |process: &ProcessSample| {
-            let waits = process.exact.as_ref().and_then(|exact| exact.waits.as_deref()).unwrap_or_default();
-            waits.iter().any(|wait| wait.pipe.is_some())
-        };
         let mut pipes = std::mem::take(&mut self.pipes);
-        let mut has_gathered = false;
-        for process in processes.iter_mut().filter(|process| is_at_pipe(process)) {
-            let (pid, is_visible) = (process.key.pid, request.visible.contains(&process.key));
-            if is_visible && !has_gathered {
-                pipes.gather(fs, request.budget);
-                has_gathered = true;
+        let mut at_pipe: Vec<&mut ProcessSample> = processes.iter_mut().filter(|p| pipe_waits(p).next().is_some()).collect();
+        let is_visible = |process: &ProcessSample| request.visible.contains(&process.key);
+        for name_again in [true, false] {
+            for process in &mut at_pipe {
+                let (pid, is_visible) = (process.key.pid, is_visible(process));
+                self.amend(process, |wait| {
+                    // Off screen nobody looks again whether it is still true.
+                    let peer = if is_visible { wait.pipe.and_then(|pipe| pipes.peer(fs, pid, pipe)) } else { None };
+                    (peer != wait.peer).then(|| TaskWait { peer, ..wait.clone() })
+                });
             }
-            self.amend(process, |wait| {
-                // Off screen nobody looks again whether it is still true.
-                let peer = if is_visible { wait.pipe.and_then(|pipe| pipes.peer(fs, pid, pipe)) } else { None };
-                (peer != wait.peer).then(|| TaskWait { peer, ..wait.clone() })
-            });
+            let is_open = |process: &&mut ProcessSample| is_visible(process) && pipe_waits(process).any(|w| w.peer.is_none());
+            if !name_again || !at_pipe.iter().any(is_open) || !pipes.gather(fs, request.budget) {
+                break;
+            }
         }
         self.pipes = pipes;
     }
@@ -212,6 +211,12 @@ impl ExactReader {
         }
         self.kept.insert(process.key, Kept { exact: Arc::new(exact), needs, sweep: self.sweep, next_tid });
     }
+}
+
+/// The waits at pipes among a process's.
+fn pipe_waits(process: &ProcessSample) -> impl Iterator<Item = &TaskWait> {
+    let waits = process.exact.as_ref().and_then(|exact| exact.waits.as_deref()).unwrap_or_default();
+    waits.iter().filter(|wait| wait.pipe.is_some())
 }
 
 fn read_exact(fs: &ProcFs, process: &mut ProcessSample, needs: Needs, page_bytes: u64) -> Exact {

@@ -53,7 +53,8 @@ mod tests {
         maps(8, "aa0000-aa1000 rw-s 00002000 00:1a 55 /dev/shm/sem.a\n");
         let fs = ProcFs::open(root.path()).unwrap();
         let of = |pid, address, private| lock_of(&fs, pid, Futex { address, private });
-        let shared = Some(Lock::Shared { device: (0, 0x1a), inode: 55, offset: 0x2010 });
+        let word = Lock::Shared { device: (0, 0x1a), inode: 55, offset: 0x2010 };
+        let shared = Some(word);
         assert_eq!(of(7, 0x7f_1010, false), shared);
         assert_eq!(of(8, 0xaa_0010, false), shared, "another address, the same word");
         assert_eq!(of(7, 0x1010, false), Some(Lock::Private { pid: 7, address: 0x1010 }), "memory that nobody shares");
@@ -62,6 +63,6 @@ mod tests {
         assert_eq!(of(9, 0x7f_1010, false), None, "not to be read");
         let wait = |lock| TaskWait { lock, ..TaskWait::default() };
         let crowds = shared_crowds(&[wait(shared), wait(shared), wait(of(7, 0x1010, false)), wait(None)]);
-        assert_eq!(crowds.into_iter().collect::<Vec<_>>(), [(shared.unwrap(), 2)]);
+        assert_eq!(crowds.into_iter().collect::<Vec<_>>(), [(word, 2)]);
     }
 }

@@ -8,8 +8,8 @@ use super::parse::namespace;
 use super::proc_fs::{ProcFs, RelPath};
 use crate::snapshot::{Direction, PipeEnd, PipePeer};
 
-/// Time of one sweep that gathering may take.
-const SLICE: Duration = Duration::from_millis(2);
+/// The part of the time for expensive values that gathering may take of a sweep: one twentieth.
+const SHARE: u32 = 20;
 /// How long a gathered picture serves those it does not answer before another is begun.
 const RENEW: Duration = Duration::from_secs(5);
 /// The most descriptors of one process that are looked at.
@@ -57,18 +57,17 @@ impl Pipes {
         }
     }
 
-    /// Goes on gathering: what is left of a pass, or a new one if the last is old.
-    pub(super) fn gather(&mut self, fs: &ProcFs, budget: Duration) {
+    /// Goes on gathering: what is left of a pass, or a new one if the last is old. Whether anything was looked at.
+    pub(super) fn gather(&mut self, fs: &ProcFs, budget: Duration) -> bool {
         if self.pids.is_empty() {
             if self.complete.is_some_and(|complete| complete.elapsed() < RENEW) || fs.list_pids(&mut self.pids).is_err() {
-                return;
+                return false;
             }
             self.pids.reverse();
             self.next.clear();
             self.gathered = 0;
         }
-        // Half of what a sweep's expensive values may take, where that is little; whoever has time to spare sees all at once.
-        let deadline = Instant::now() + SLICE.max(budget / 2);
+        let deadline = Instant::now() + budget / SHARE;
         while let Some(pid) = self.pids.pop() {
             self.look_at(fs, pid);
             if Instant::now() >= deadline {
@@ -79,6 +78,7 @@ impl Pipes {
             self.ends = std::mem::take(&mut self.next);
             self.complete = Some(Instant::now());
         }
+        true
     }
 
     fn look_at(&mut self, fs: &ProcFs, pid: i32) {
