@@ -354,7 +354,7 @@ fn details(key: ProcKey) -> Vec<Detail> {
     };
     let threads = |ran| {
         let reason = WaitReason::Futex { address: Some(0x7f00_0012_34c0) };
-        let wait = TaskWait { tid: 311, syscall: None, wchan: None, reason: Some(reason), same_futex: 2, denied: false };
+        let wait = TaskWait { tid: 311, reason: Some(reason), same_futex: 2, ..TaskWait::default() };
         let thread = |tid, comm: &[u8], state, run_ns, wait| ThreadDetail {
             tid,
             start_ticks: 5,

@@ -80,6 +80,9 @@ fn columns_are_sound() {
         assert!(is_snake_case(column.id), "{} is not snake case", column.id);
         assert_sentence(column.id, column.description);
         assert!(!column.title.is_empty() && !column.source.is_empty(), "{} has a title and a source", column.id);
+        let basis = column.basis;
+        let kind = ["measured", "computed", "estimated"].iter().any(|kind| basis.starts_with(kind));
+        assert!(kind && (20..=62).contains(&basis.len()), "{}: {basis:?} says how far it is to be trusted", column.id);
         let title = concmon::text::width(column.title);
         assert!(
             column.width == 0 || title <= usize::from(column.width).max(7),

@@ -16,7 +16,8 @@ const READ_IN_TURN: Needs = Needs::STATUS
     .union(Needs::FDS)
     .union(Needs::WAITS)
     .union(Needs::AFFINITY)
-    .union(Needs::OOM);
+    .union(Needs::OOM)
+    .union(Needs::NAMESPACES);
 
 impl App {
     pub(super) fn explain(&self) -> Layer {
@@ -43,6 +44,7 @@ impl App {
                 "  source  {}",
                 column.source.replace("PID", &row.key().pid.to_string()).replace("TID", &row.face().tid.to_string())
             ));
+            lines.push(format!("  basis   {}", column.basis));
             lines.push(format!("  state   {}: {}", row.face().state.letter(), row.face().state.words()));
             lines.push(String::new());
         }

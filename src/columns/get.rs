@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::derive::StartMethod;
-use crate::snapshot::{Exact, ExitStatus, State, Syscall, TaskWait};
+use crate::snapshot::{Exact, ExitStatus, State, Syscall, TaskWait, WaitReason};
 
 use super::{Row, Unknown, Value};
 
@@ -172,6 +172,33 @@ pub(super) fn syscall<'a>(row: &Row<'a>) -> Value<'a> {
 
 pub(super) fn wchan<'a>(row: &Row<'a>) -> Value<'a> {
     of_wait(row, |wait| wait.wchan.as_deref().map(|w| Cow::Borrowed(w.as_bytes())))
+}
+
+/// The lock a task waits at, by what is the same for all who wait there.
+pub(super) fn lock<'a>(row: &Row<'a>) -> Value<'a> {
+    match task_wait(row) {
+        Err(why) => Value::Unknown(why),
+        Ok(TaskWait { lock: Some(lock), .. }) => Value::Text(Cow::Owned(lock.to_string().into_bytes())),
+        Ok(wait) => Value::Unknown(no_lock(wait)),
+    }
+}
+
+pub(super) fn lock_waiters<'a>(row: &Row<'a>) -> Value<'a> {
+    match task_wait(row) {
+        Err(why) => Value::Unknown(why),
+        Ok(wait) if wait.same_futex > 0 => Value::Count(u64::from(wait.same_futex)),
+        Ok(wait) => Value::Unknown(no_lock(wait)),
+    }
+}
+
+/// Who waits for something else has no lock; of who waits at a futex, or was not let look at, it is not known which.
+fn no_lock(wait: &TaskWait) -> Unknown {
+    match wait.reason {
+        Some(WaitReason::Futex { .. }) => Unknown::Denied,
+        None if wait.denied => Unknown::Denied,
+        None => Unknown::NotRead,
+        Some(_) => Unknown::NotApplicable,
+    }
 }
 
 pub(super) fn start_method<'a>(row: &Row<'a>) -> Value<'a> {

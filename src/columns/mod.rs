@@ -1,10 +1,12 @@
 //! The one registry of columns: everything that can be shown, sorted, filtered or exported of a row is one entry here.
 //!
-//! To add a column: one entry in [`COLUMNS`] (and a parser in `kernel::parse` only if the kernel datum is new).
+//! To add a column: one entry in its room of [`COLUMNS`] (and a parser in `kernel::parse` only if the kernel datum is new).
 
+mod container;
 mod fold;
 pub mod format;
 mod get;
+mod get_place;
 mod registry;
 mod row;
 mod value;
@@ -45,7 +47,7 @@ pub enum Order {
 }
 
 /// One column.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Column {
     /// Name in config, filter and export: lower case, `_` between words, with the unit for JSON in [`Column::json_key`].
     pub id: &'static str,
@@ -57,6 +59,8 @@ pub struct Column {
     pub unit: &'static str,
     /// Where the kernel tells it.
     pub source: &'static str,
+    /// How far it is to be trusted: begins with `measured`, `computed` or `estimated`.
+    pub basis: &'static str,
     /// What a source must read for it beyond the basics.
     pub needs: Needs,
     /// Rows it has values for.

@@ -55,7 +55,8 @@ const OF_VISIBLE: Needs = Needs::SMAPS
     .union(Needs::STATUS)
     .union(Needs::WAITS)
     .union(Needs::AFFINITY)
-    .union(Needs::OOM);
+    .union(Needs::OOM)
+    .union(Needs::NAMESPACES);
 
 /// Nothing else waits for a sweep of `ps`: what was asked for is read, within reason.
 const BUDGET: Duration = Duration::from_secs(60);

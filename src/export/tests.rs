@@ -71,6 +71,8 @@ fn model(processes: Vec<ProcessSample>) -> Model {
             hostname: "h".to_owned(),
             kernel_release: "6".to_owned(),
             pid_max: None,
+            booted_unix_ns: None,
+            utc_offset_s: 0,
         }),
         host: HostSample::default(),
         processes,

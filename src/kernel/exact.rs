@@ -15,15 +15,15 @@ use super::parse::status::{Status, cpus_allowed};
 use super::parse::unsigned;
 use super::proc_fs::{ProcFs, RelPath};
 use super::source::{Needs, Request};
-use super::waits;
+use super::{locks, pipes, place, waits};
 use crate::clock::{Clock, SystemClock};
-use crate::snapshot::{Exact, ProcKey, ProcessSample, State, TaskSample};
+use crate::snapshot::{Exact, ProcKey, ProcessSample, State, TaskSample, TaskWait};
 
 /// Resident size above which `smaps_rollup` is not read unasked: at some 50 ns a page this is about 25 ms with the process's memory
 /// map locked.
 const SMAPS_LIMIT_BYTES: u64 = 2 << 30;
 /// One or two small files each.
-const CHEAP: Needs = Needs::WAITS.union(Needs::AFFINITY).union(Needs::OOM);
+const CHEAP: Needs = Needs::WAITS.union(Needs::AFFINITY).union(Needs::OOM).union(Needs::NAMESPACES);
 /// What is read here.
 const EXACT: Needs =
     Needs::IO.union(Needs::SMAPS).union(Needs::WCHAN).union(Needs::FDS).union(Needs::STATUS).union(Needs::STATM).union(CHEAP);
@@ -45,6 +45,9 @@ pub struct ExactReader {
     kept: HashMap<ProcKey, Kept>,
     sweep: u64,
     page_bytes: u64,
+    pipes: pipes::Pipes,
+    /// Read when it is first needed.
+    own_namespaces: Option<place::Own>,
 }
 
 impl ExactReader {
@@ -67,6 +70,10 @@ impl ExactReader {
         let for_visible = (request.all | request.visible_needs) & (EXACT | Needs::SMAPS_ANY_SIZE);
         if for_visible.intersects(EXACT) || !request.family.is_empty() {
             self.fill_visible(fs, for_visible, request, processes, tasks);
+        }
+        if for_visible.contains(Needs::WAITS) {
+            self.name_crowds(processes);
+            self.name_peers(fs, request, processes);
         }
         let sweep = self.sweep;
         // Rows scrolled away are remembered for a while, for they often come back.
@@ -123,6 +130,62 @@ impl ExactReader {
         }
     }
 
+    /// Those who wait at one lock from several processes are counted together.
+    fn name_crowds(&mut self, processes: &mut [ProcessSample]) {
+        let crowds = locks::shared_crowds(processes.iter().filter_map(|p| p.exact.as_ref()?.waits.as_deref()).flatten());
+        if crowds.is_empty() {
+            return;
+        }
+        let crowd = |wait: &TaskWait| wait.lock.and_then(|lock| crowds.get(&lock).copied());
+        for process in processes {
+            self.amend(process, |wait| match crowd(wait) {
+                Some(count) if count != wait.same_futex => Some(TaskWait { same_futex: count, ..wait.clone() }),
+                _ => None,
+            });
+        }
+    }
+
+    /// Who waits at a pipe on screen is told who holds its other end; to find that out is only tried where it is not known yet.
+    fn name_peers(&mut self, fs: &ProcFs, request: &Request<'_>, processes: &mut [ProcessSample]) {
+        let mut pipes = std::mem::take(&mut self.pipes);
+        let mut at_pipe: Vec<&mut ProcessSample> = processes.iter_mut().filter(|p| pipe_waits(p).next().is_some()).collect();
+        let is_visible = |process: &ProcessSample| request.visible.contains(&process.key);
+        for name_again in [true, false] {
+            for process in &mut at_pipe {
+                let (pid, is_visible) = (process.key.pid, is_visible(process));
+                self.amend(process, |wait| {
+                    // Off screen nobody looks again whether it is still true.
+                    let peer = if is_visible { wait.pipe.and_then(|pipe| pipes.peer(fs, pid, pipe)) } else { None };
+                    (peer != wait.peer).then(|| TaskWait { peer, ..wait.clone() })
+                });
+            }
+            let is_open = |process: &&mut ProcessSample| is_visible(process) && pipe_waits(process).any(|w| w.peer.is_none());
+            if !name_again || !at_pipe.iter().any(is_open) || !pipes.gather(fs, request.budget) {
+                break;
+            }
+        }
+        self.pipes = pipes;
+    }
+
+    /// Replaces what `better` answers for, in the process's values and in those remembered.
+    fn amend(&mut self, process: &mut ProcessSample, better: impl Fn(&TaskWait) -> Option<TaskWait>) {
+        let Some(exact) = process.exact.as_mut() else { return };
+        let waits = exact.waits.as_deref().unwrap_or_default();
+        let changes: Vec<(usize, TaskWait)> =
+            waits.iter().enumerate().filter_map(|(at, wait)| Some((at, better(wait)?))).collect();
+        if changes.is_empty() {
+            return;
+        }
+        if let Some(waits) = Arc::make_mut(exact).waits.as_deref_mut() {
+            for (at, wait) in changes {
+                waits[at] = wait;
+            }
+        }
+        if let Some(kept) = self.kept.get_mut(&process.key) {
+            kept.exact = Arc::clone(exact);
+        }
+    }
+
     fn attach(&mut self, process: &mut ProcessSample) {
         if let Some(kept) = self.kept.get_mut(&process.key) {
             kept.sweep = self.sweep;
@@ -133,15 +196,28 @@ impl ExactReader {
     fn read(&mut self, fs: &ProcFs, process: &mut ProcessSample, tasks: &[TaskSample], needs: Needs, deadline: Option<Instant>) {
         let mut exact = read_exact(fs, process, needs, self.page_bytes);
         let mut next_tid = 0;
+        let own = tasks.get(process.tasks.start as usize..process.tasks.end as usize).unwrap_or_default();
         if needs.contains(Needs::WAITS) {
-            let own = tasks.get(process.tasks.start as usize..process.tasks.end as usize).unwrap_or_default();
             let kept = self.kept.get(&process.key);
             let previous = kept.and_then(|kept| kept.exact.waits.as_deref()).unwrap_or_default();
             let (waits, next) = waits::read(fs, process, own, previous, kept.map_or(0, |kept| kept.next_tid), deadline);
             (exact.waits, next_tid) = (Some(waits), next);
         }
+        if needs.contains(Needs::AFFINITY) {
+            exact.thread_cpus = place::thread_cpus(fs, process.key.pid, own, deadline);
+        }
+        if needs.contains(Needs::NAMESPACES) {
+            let mine = self.own_namespaces.get_or_insert_with(|| place::own(fs));
+            exact.namespaces = Some(place::namespaces(fs, process.key.pid, mine));
+        }
         self.kept.insert(process.key, Kept { exact: Arc::new(exact), needs, sweep: self.sweep, next_tid });
     }
+}
+
+/// The waits at pipes among a process's.
+fn pipe_waits(process: &ProcessSample) -> impl Iterator<Item = &TaskWait> {
+    let waits = process.exact.as_ref().and_then(|exact| exact.waits.as_deref()).unwrap_or_default();
+    waits.iter().filter(|wait| wait.pipe.is_some())
 }
 
 fn read_exact(fs: &ProcFs, process: &mut ProcessSample, needs: Needs, page_bytes: u64) -> Exact {

@@ -204,6 +204,17 @@ impl ProcFs {
         self.list_numbers(dir.as_fd(), numbers, 32 * 1024).map_err(|errno| self.error(&path, errno))
     }
 
+    /// Whether a descriptor was opened for reading and for writing, as the permissions of its link say (proc_pid_fd(5)).
+    ///
+    /// # Errors
+    /// As the operating system says.
+    pub fn descriptor_mode(&self, pid: i32, fd: i32) -> Result<(bool, bool), ReadError> {
+        let path = RelPath::descriptor(pid, fd);
+        let stat = rustix::fs::statat(&self.dir, path.as_c_str(), AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(|errno| self.error(&path, errno))?;
+        Ok((stat.st_mode & 0o400 != 0, stat.st_mode & 0o200 != 0))
+    }
+
     /// How many entries `PID/fd` has.
     ///
     /// # Errors

@@ -44,6 +44,8 @@ bitflags! {
         const AFFINITY = 1 << 13;
         /// How early the kernel would kill it for want of memory.
         const OOM = 1 << 14;
+        /// Which namespaces it is in.
+        const NAMESPACES = 1 << 15;
     }
 }
 

@@ -1,8 +1,9 @@
-#![cfg_attr(target_env = "gnu", expect(unsafe_code, reason = "malloc_trim and mallopt have no safe wrappers"))]
+#![expect(unsafe_code, reason = "localtime_r, malloc_trim and mallopt have no safe wrappers")]
 //! Facts of the machine, and the limits of this process that sampling lives under.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
+use crate::clock::{Clock as _, SystemClock};
 use crate::snapshot::SystemInfo;
 
 /// Facts of the machine that do not change while concmon runs: page size, clock ticks, names, `pid_max`.
@@ -16,7 +17,24 @@ pub fn system_info() -> SystemInfo {
         hostname: text(name.as_ref().map(|name| name.nodename())),
         kernel_release: text(name.as_ref().map(|name| name.release())),
         pid_max: std::fs::read_to_string("/proc/sys/kernel/pid_max").ok().and_then(|text| text.trim().parse().ok()),
+        booted_unix_ns: booted_unix_ns(),
+        utc_offset_s: utc_offset_s(),
     }
+}
+
+fn booted_unix_ns() -> Option<u64> {
+    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?;
+    u64::try_from(since_1970.as_nanos()).ok()?.checked_sub(SystemClock.boot_ns())
+}
+
+/// By the time zone's rules (TZ, /etc/localtime) as they are today; 0, which is UTC, if there are none.
+fn utc_offset_s() -> i32 {
+    let now = nix::time::ClockId::CLOCK_REALTIME.now().map_or(0, |now| now.tv_sec());
+    // SAFETY: a `tm` of zeros is valid: its numbers are plain, its pointer may be null.
+    let mut local: libc::tm = unsafe { std::mem::zeroed() };
+    // SAFETY: both pointers are to live values of this function, and localtime_r(3) keeps neither.
+    let done = unsafe { libc::localtime_r(&raw const now, &raw mut local) };
+    if done.is_null() { 0 } else { i32::try_from(local.tm_gmtoff).unwrap_or(0) }
 }
 
 /// Raises the soft limit of open descriptors to the hard one, which every user may do, and returns the limit now in force.

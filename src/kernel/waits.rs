@@ -7,9 +7,13 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use super::error::ReadError;
-use super::parse::syscall::{Machine, SyscallLine, descriptor, endpoint, epoll_targets, reason_of_call, reason_of_function};
+use super::locks;
+use super::parse::namespace;
+use super::parse::syscall::{
+    Machine, SyscallLine, descriptor, endpoint, epoll_targets, futex, reason_of_call, reason_of_function,
+};
 use super::proc_fs::{ProcFs, RelPath};
-use crate::snapshot::{ProcessSample, State, Syscall, TaskSample, TaskWait, WaitReason};
+use crate::snapshot::{PipeEnd, ProcessSample, State, Syscall, TaskSample, TaskWait, WaitReason};
 
 /// The most of `fdinfo` that is read to count what an epoll instance listens to: some thousand descriptors.
 const FDINFO_BYTES: usize = 256 * 1024;
@@ -57,7 +61,7 @@ pub(super) fn read_one(
     state: State,
     epolls: &mut HashMap<i32, Option<u32>>,
 ) -> Option<TaskWait> {
-    let mut wait = TaskWait { tid, syscall: None, wchan: None, reason: None, same_futex: 0, denied: false };
+    let mut wait = TaskWait { tid, ..TaskWait::default() };
     wait.reason = match state {
         State::RUNNING => return None,
         State::ZOMBIE => Some(WaitReason::Reaper),
@@ -85,8 +89,9 @@ pub(super) fn read_one(
     if let (Some(SyscallLine::Inside { number, args, narrow: false }), Some(here)) = (line, Machine::HERE) {
         wait.syscall = Some(Syscall { number, name: here.name(number) });
         reason = reason_of_call(here, number, &args);
+        wait.lock = futex(here, number, &args).and_then(|futex| locks::lock_of(fs, pid, futex));
         if let Some(fd) = descriptor(here, number, &args) {
-            look_at(fs, pid, fd, &mut reason, epolls);
+            wait.pipe = look_at(fs, pid, fd, &mut reason, epolls);
         }
     }
     let by_function = wait.wchan.as_deref().and_then(reason_of_function);
@@ -100,12 +105,19 @@ pub(super) fn read_one(
 }
 
 /// Says what the descriptor is. A thread pool often waits at one epoll instance together: each is counted once.
-fn look_at(fs: &ProcFs, pid: i32, fd: i32, reason: &mut Option<WaitReason>, epolls: &mut HashMap<i32, Option<u32>>) {
+/// Of a pipe its number is the answer.
+fn look_at(
+    fs: &ProcFs,
+    pid: i32,
+    fd: i32,
+    reason: &mut Option<WaitReason>,
+    epolls: &mut HashMap<i32, Option<u32>>,
+) -> Option<PipeEnd> {
     match reason {
-        Some(WaitReason::Io { what, .. }) => {
-            if let Ok(target) = fs.read_link(&RelPath::descriptor(pid, fd)) {
-                *what = endpoint(&target);
-            }
+        Some(WaitReason::Io { what, direction, .. }) => {
+            let target = fs.read_link(&RelPath::descriptor(pid, fd)).ok()?;
+            *what = endpoint(&target);
+            return namespace::inode(&target, "pipe").map(|inode| PipeEnd { inode, direction: *direction });
         }
         Some(WaitReason::Epoll { fds }) => {
             *fds = *epolls.entry(fd).or_insert_with(|| {
@@ -116,10 +128,12 @@ fn look_at(fs: &ProcFs, pid: i32, fd: i32, reason: &mut Option<WaitReason>, epol
         }
         _ => {}
     }
+    None
 }
 
-/// Tells each how many wait at its futex: the crowd at one lock.
+/// Tells each how many of these wait at its futex: the crowd at one lock.
 pub(super) fn count_same_futex(waits: &mut [TaskWait]) {
+    // An address is one lock within a process, whatever memory it is in.
     let address = |wait: &TaskWait| match wait.reason {
         Some(WaitReason::Futex { address }) => address,
         _ => None,

@@ -6,6 +6,7 @@ mod detail;
 mod event;
 mod host;
 mod ledger;
+mod namespace;
 mod process;
 mod report;
 mod state;
@@ -17,10 +18,11 @@ pub use detail::{Detail, DetailContent, DetailPart, FileDetail, OrWhy, RawBytes,
 pub use event::{EventKind, ExitStatus, LifecycleEvent};
 pub use host::{CpuTimes, HostSample, MemorySample, Pressure, PressureSample};
 pub use ledger::{Ledger, LedgerChild, LedgerMapping, LedgerReading, PageCounts};
-pub use process::{Denied, Exact, Identity, ProcKey, ProcessSample, TaskKey, TaskSample};
+pub use namespace::Namespace;
+pub use process::{Denied, Exact, Identity, Namespaces, ProcKey, ProcessSample, TaskKey, TaskSample};
 pub use report::{EventTier, SourceReport, Tier};
 pub use state::{Comm, State};
-pub use wait::{Direction, Endpoint, Syscall, TaskWait, WaitReason};
+pub use wait::{Direction, Endpoint, Lock, PipeEnd, PipePeer, Syscall, TaskWait, WaitReason};
 
 /// Facts of the machine that do not change while concmon runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +37,10 @@ pub struct SystemInfo {
     pub kernel_release: String,
     /// `/proc/sys/kernel/pid_max`.
     pub pid_max: Option<u32>,
+    /// When it was booted, nanoseconds since 1970 (UTC), by the clock as it is set now; `None` if there is no such clock.
+    pub booted_unix_ns: Option<u64>,
+    /// What this machine's time zone is ahead of UTC now, seconds.
+    pub utc_offset_s: i32,
 }
 
 impl SystemInfo {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Comm, State, TaskWait};
+use super::{Comm, Namespace, State, TaskWait};
 
 /// A process's identity for as long as the machine is up: pids are reused, a pid with its start time is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -173,10 +173,23 @@ pub struct Exact {
     pub wchan: Option<Box<str>>,
     /// CPUs its leader may run on, as the kernel lists them (`0-3,8`).
     pub cpus_allowed: Option<Box<str>>,
+    /// The same of its other threads, ascending tid, as far as there was time to read them.
+    pub thread_cpus: Box<[(i32, Box<str>)]>,
+    /// Its namespaces; `None` if not asked for.
+    pub namespaces: Option<Namespaces>,
     /// How early it would be killed for want of memory, 0 to 2000 (`oom_score`; proc_pid_oom_score(5)).
     pub oom_score: Option<u32>,
     /// What its sleeping tasks wait for, ascending tid; a task that ran has none. `None` if not asked for.
     pub waits: Option<Box<[TaskWait]>>,
+}
+
+/// What was found out about a process's namespaces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Namespaces {
+    /// All that could be read.
+    Known(Box<[Namespace]>),
+    /// The kernel refused to tell.
+    Denied,
 }
 
 /// What the kernel tells only to root and to who may trace the process (ptrace(2), `PTRACE_MODE_READ_FSCREDS`), and did not tell.
@@ -191,6 +204,22 @@ pub struct Denied {
 }
 
 impl Exact {
+    /// The namespace of a kind.
+    #[must_use]
+    pub fn namespace(&self, kind: &str) -> Option<&Namespace> {
+        match &self.namespaces {
+            Some(Namespaces::Known(known)) => known.iter().find(|namespace| namespace.kind == kind),
+            _ => None,
+        }
+    }
+
+    /// CPUs a thread may run on.
+    #[must_use]
+    pub fn cpus_of(&self, tid: i32) -> Option<&str> {
+        let at = self.thread_cpus.binary_search_by_key(&tid, |(tid, _)| *tid).ok()?;
+        Some(&self.thread_cpus[at].1)
+    }
+
     /// The wait of a task.
     #[must_use]
     pub fn wait_of(&self, tid: i32) -> Option<&TaskWait> {

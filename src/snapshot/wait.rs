@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// One task's wait, as read while it slept.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TaskWait {
     /// The task.
     pub tid: i32,
@@ -13,10 +13,69 @@ pub struct TaskWait {
     pub wchan: Option<Box<str>>,
     /// What that means; `None` if nobody can tell.
     pub reason: Option<WaitReason>,
-    /// Tasks of the same process that wait at the same futex, this one included; 0 if it waits at none.
+    /// The lock it waits at, where it is known which.
+    pub lock: Option<Lock>,
+    /// Tasks that wait at the same lock, this one included, of those that were looked at; 0 if it waits at none.
     pub same_futex: u32,
+    /// The pipe it waits at.
+    pub pipe: Option<PipeEnd>,
+    /// Who holds that pipe's other end; `None` if that was not found out.
+    pub peer: Option<PipePeer>,
     /// Whether the kernel refused to tell.
     pub denied: bool,
+}
+
+/// A lock by what tells it apart from all others on the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Lock {
+    /// In memory of one process.
+    Private {
+        /// Whose.
+        pid: i32,
+        /// Where in its address space.
+        address: u64,
+    },
+    /// In memory that processes share.
+    Shared {
+        /// Device of the file or of shared memory: major and minor number.
+        device: (u32, u32),
+        /// Number of the file.
+        inode: u64,
+        /// Where in the file.
+        offset: u64,
+    },
+}
+
+impl fmt::Display for Lock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Private { pid, address } => write!(f, "{pid}:{address:x}"),
+            Self::Shared { device: (major, minor), inode, offset } => write!(f, "shared {major}:{minor}:{inode}+{offset:x}"),
+        }
+    }
+}
+
+/// A pipe, and which end of it a task waits at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PipeEnd {
+    /// The pipe's number.
+    pub inode: u64,
+    /// What the task does with it.
+    pub direction: Direction,
+}
+
+/// Who holds the other end of a pipe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PipePeer {
+    /// Another process.
+    Process {
+        /// The one with the lowest pid.
+        pid: i32,
+        /// How many more hold it.
+        more: u32,
+    },
+    /// None but the process that waits.
+    Itself,
 }
 
 /// A system call by number.
@@ -152,6 +211,15 @@ impl fmt::Display for TaskWait {
         match &self.reason {
             Some(WaitReason::Futex { address: Some(address) }) if self.same_futex > 1 => {
                 write!(f, "futex wait {} ({})", Short(*address), self.same_futex)
+            }
+            Some(WaitReason::Io { direction, what: Endpoint::Pipe, .. }) if self.peer.is_some() => {
+                let (verb, word) = if *direction == Direction::Read { ("reads", "from") } else { ("writes", "to") };
+                write!(f, "{verb} pipe {word} ")?;
+                match self.peer {
+                    Some(PipePeer::Process { pid, more: 0 }) => write!(f, "PID {pid}"),
+                    Some(PipePeer::Process { pid, more }) => write!(f, "PID {pid} +{more}"),
+                    Some(PipePeer::Itself) | None => f.write_str("itself"),
+                }
             }
             Some(reason) => write!(f, "{reason}"),
             None => Ok(()),

@@ -60,6 +60,8 @@ impl FakeProc {
             hostname: "fake".to_owned(),
             kernel_release: "6.18.0".to_owned(),
             pid_max: Some(32768),
+            booted_unix_ns: Some(1_700_000_000_000_000_000),
+            utc_offset_s: 0,
         }
     }
 

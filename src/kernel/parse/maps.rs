@@ -9,6 +9,12 @@ pub struct Mapping<'a> {
     pub end: u64,
     /// Whether writing makes a private copy (`p`) rather than changing what others see (`s`).
     pub private: bool,
+    /// Where in the file it begins, bytes.
+    pub offset: u64,
+    /// Device of the file: major and minor number; 0 for anonymous private memory.
+    pub device: (u32, u32),
+    /// Number of the file; shared anonymous memory has one too.
+    pub inode: u64,
     /// File, `[heap]`, `[stack]`, or nothing for anonymous memory. The process's own choice of bytes.
     pub name: &'a [u8],
 }
@@ -26,8 +32,13 @@ impl<'a> Mapping<'a> {
             b's' => false,
             _ => return None,
         };
-        let name = fields.nth(3).unwrap_or_default().trim_ascii_start();
-        (start < end).then_some(Self { start, end, private, name })
+        let offset = hex(fields.next()?)?;
+        let device = fields.next()?;
+        let colon = device.iter().position(|b| *b == b':')?;
+        let device = (u32::try_from(hex(&device[..colon])?).ok()?, u32::try_from(hex(&device[colon + 1..])?).ok()?);
+        let inode = super::unsigned(fields.next()?)?;
+        let name = fields.next().unwrap_or_default().trim_ascii_start();
+        (start < end).then_some(Self { start, end, private, offset, device, inode, name })
     }
 }
 
@@ -47,6 +58,7 @@ mod tests {
         assert_eq!((anonymous.private, anonymous.name), (false, &b""[..]));
         let spaced = Mapping::parse(b"7f0000000000-7f0000001000 r--p 00001000 fd:01 77    /tmp/a b (deleted)").unwrap();
         assert_eq!(spaced.name, b"/tmp/a b (deleted)");
+        assert_eq!((spaced.offset, spaced.device, spaced.inode), (0x1000, (0xfd, 1), 77));
         for bad in [&b""[..], b"-", b"1-0 rw-p", b"0-1", b"0-1 rw", b"x-y rw-p 0 0 0", b"0-1 rw-? 0 0 0", b"2-1 rw-p 0 0 0"] {
             assert_eq!(Mapping::parse(bad), None, "{}", String::from_utf8_lossy(bad));
         }

@@ -7,6 +7,7 @@ pub mod cgroup;
 pub mod connector;
 pub mod io;
 pub mod maps;
+pub mod namespace;
 pub mod pagemap;
 pub mod schedstat;
 pub mod smaps;

@@ -205,6 +205,28 @@ pub fn reason_of_call(machine: Machine, number: u64, args: &[u64; 6]) -> Option<
     })
 }
 
+/// The word of memory that a futex call waits at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Futex {
+    /// In the process's own address space.
+    pub address: u64,
+    /// Whether the program says that no other process waits there: `FUTEX_PRIVATE_FLAG`, as threads' locks have it.
+    pub private: bool,
+}
+
+/// The futex of a call that waits at one.
+#[must_use]
+pub fn futex(machine: Machine, number: u64, args: &[u64; 6]) -> Option<Futex> {
+    // FUTEX_PRIVATE_FLAG and FUTEX2_PRIVATE are the same bit, of the operation or of the flags.
+    const PRIVATE: u64 = 128;
+    let flags = match machine.name(number)? {
+        "futex" => args[1],
+        "futex_wait" => args[3],
+        _ => return None,
+    };
+    Some(Futex { address: args[0], private: flags & PRIVATE != 0 })
+}
+
 /// The descriptor whose nature tells more of the wait.
 #[must_use]
 pub fn descriptor(machine: Machine, number: u64, args: &[u64; 6]) -> Option<i32> {

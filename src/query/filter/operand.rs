@@ -35,7 +35,12 @@ impl Operand {
         if number.is_none() && column.align == Align::Right {
             return Err(format!("{} wants a number, e.g. {}>{}", column.id, column.id, example(column)));
         }
-        Ok(Self { text: text.to_owned(), number, regex: None, any_word: column.id == "wait" })
+        Ok(Self {
+            text: text.to_owned(),
+            number,
+            regex: None,
+            any_word: matches!(column.id, "wait" | "lock" | "namespaces" | "container"),
+        })
     }
 }
 

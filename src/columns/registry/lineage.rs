@@ -1,0 +1,99 @@
+//! How and when it began, and as what.
+
+use std::borrow::Cow;
+
+use crate::kernel::source::Needs;
+
+use crate::columns::get::{command, elapsed, refusable, spawned_by, start_method};
+use crate::columns::get_place::started;
+use crate::columns::{Align, Column, Order, Scope, Value};
+
+use super::BASE;
+
+pub(super) const COLUMNS: &[Column] = &[
+    Column {
+        id: "start",
+        title: "START",
+        description: "How it began, as the event stream saw it: fork, fork+exec, fork server's child, thread. Unknown if it was there before.",
+        source: "proc connector (fork, exec)",
+        basis: "measured: seen as it began; unknown of what was before",
+        align: Align::Left,
+        width: 9,
+        order: Order::Ascending,
+        rank: 55,
+        get: |r| start_method(r),
+        ..BASE
+    },
+    Column {
+        id: "spawned_by",
+        title: "SPAWNER",
+        description: "Process that created it, kept after reparenting. Known if the creation was seen.",
+        source: "proc connector (fork)",
+        basis: "measured: seen as it began; unknown of what was before",
+        scope: Scope::Process,
+        order: Order::Ascending,
+        get: |r| spawned_by(r),
+        ..BASE
+    },
+    Column {
+        id: "elapsed",
+        title: "ELAPSED",
+        description: "Time since it was started.",
+        unit: "ns",
+        source: "/proc/PID/stat field 22",
+        basis: "measured: in clock ticks, mostly hundredths of a second",
+        width: 8,
+        get: |r| elapsed(r),
+        ..BASE
+    },
+    Column {
+        id: "started",
+        title: "STARTED",
+        description: "Date and time of its start, in this machine's time zone.",
+        source: "/proc/PID/stat field 22",
+        basis: "computed: ticks after boot, by clock and time zone of now",
+        align: Align::Left,
+        width: 19,
+        get: |r| started(r),
+        ..BASE
+    },
+    Column {
+        id: "comm",
+        title: "COMM",
+        description: "Name of the task, at most 15 bytes, set by itself.",
+        source: "/proc/PID/task/TID/stat field 2",
+        align: Align::Left,
+        width: 15,
+        order: Order::Ascending,
+        get: |r| Value::Text(Cow::Borrowed(r.face().comm.as_bytes())),
+        ..BASE
+    },
+    Column {
+        id: "exe",
+        title: "EXE",
+        description: "File that the program was started from (own processes, or privileged).",
+        source: "/proc/PID/exe",
+        needs: Needs::EXE,
+        scope: Scope::Process,
+        align: Align::Left,
+        width: 24,
+        order: Order::Ascending,
+        get: |r| {
+            let identity = &r.process.identity;
+            refusable(r, identity.exe.as_deref(), identity.exe_denied, |e| Value::Text(Cow::Borrowed(e)))
+        },
+        ..BASE
+    },
+    Column {
+        id: "command",
+        title: "COMMAND",
+        description: "Command line; the task's name for threads, kernel threads and zombies.",
+        source: "/proc/PID/cmdline",
+        align: Align::Left,
+        width: 0,
+        order: Order::Ascending,
+        rank: 0,
+        get: |r| command(r),
+        ..BASE
+    },
+];

@@ -1,0 +1,220 @@
+//! What it holds of memory, and the faults that brought it there.
+
+use crate::kernel::source::Needs;
+
+use crate::columns::get::{memory_percent, rated, shared, smaps, total};
+use crate::columns::{Column, Fold, Scope, Value};
+
+use super::{BASE, STAT, TASK_STAT};
+
+pub(super) const COLUMNS: &[Column] = &[
+    Column {
+        id: "virt",
+        title: "VIRT",
+        description: "Size of the address space, most of it usually never touched.",
+        unit: "bytes",
+        source: "/proc/PID/stat field 23",
+        scope: Scope::Process,
+        width: 5,
+        rank: 60,
+        get: |r| shared(r, r.process.virt_bytes, Value::Bytes),
+        ..BASE
+    },
+    Column {
+        id: "rss",
+        title: "RES",
+        description: "Resident memory; pages shared with other processes count in full in each of them.",
+        unit: "bytes",
+        source: "/proc/PID/stat field 24",
+        basis: "estimated: counted in batches, off by some dozen pages",
+        scope: Scope::Process,
+        width: 5,
+        rank: 5,
+        get: |r| shared(r, r.process.rss_bytes, Value::Bytes),
+        ..BASE
+    },
+    Column {
+        id: "shared",
+        title: "SHR",
+        description: "Resident pages of files and shared memory; those of copy-on-write are not in it.",
+        unit: "bytes",
+        source: "/proc/PID/statm field 3",
+        needs: Needs::STATM,
+        scope: Scope::Process,
+        width: 5,
+        rank: 62,
+        get: |r| shared(r, r.process.shared_bytes, Value::Bytes),
+        ..BASE
+    },
+    Column {
+        id: "anon",
+        title: "ANON",
+        description: "Resident anonymous memory: heap, stacks, copies made by copy-on-write.",
+        unit: "bytes",
+        source: "/proc/PID/status RssAnon",
+        basis: "estimated: counted in batches, off by some dozen pages",
+        needs: Needs::STATUS,
+        scope: Scope::Process,
+        width: 5,
+        get: |r| shared(r, r.process.rss_anon_bytes, Value::Bytes),
+        ..BASE
+    },
+    Column {
+        id: "file",
+        title: "FILE",
+        description: "Resident file mappings.",
+        unit: "bytes",
+        source: "/proc/PID/status RssFile",
+        basis: "estimated: counted in batches, off by some dozen pages",
+        needs: Needs::STATUS,
+        scope: Scope::Process,
+        width: 5,
+        get: |r| shared(r, r.process.rss_file_bytes, Value::Bytes),
+        ..BASE
+    },
+    Column {
+        id: "shmem",
+        title: "SHMEM",
+        description: "Resident shared memory: tmpfs, System V segments, shared anonymous mappings.",
+        unit: "bytes",
+        source: "/proc/PID/status RssShmem",
+        basis: "estimated: counted in batches, off by some dozen pages",
+        needs: Needs::STATUS,
+        scope: Scope::Process,
+        width: 5,
+        get: |r| shared(r, r.process.rss_shmem_bytes, Value::Bytes),
+        ..BASE
+    },
+    Column {
+        id: "swap",
+        title: "SWAP",
+        description: "Anonymous memory that is swapped out.",
+        unit: "bytes",
+        source: "/proc/PID/status VmSwap",
+        basis: "estimated: counted in batches, off by some dozen pages",
+        needs: Needs::STATUS,
+        scope: Scope::Process,
+        width: 5,
+        get: |r| shared(r, r.process.swap_bytes, Value::Bytes),
+        ..BASE
+    },
+    Column {
+        id: "pss",
+        title: "PSS",
+        description: "Proportional set size: each shared page divided by its sharers. Sums up without double counting.",
+        unit: "bytes",
+        source: "/proc/PID/smaps_rollup Pss",
+        basis: "measured: the kernel divides each page by its mappings",
+        needs: Needs::SMAPS,
+        scope: Scope::Process,
+        width: 5,
+        fold: Fold::Sum,
+        get: |r| smaps(r, |e| e.pss_bytes),
+        ..BASE
+    },
+    Column {
+        id: "uss",
+        title: "USS",
+        description: "Unique set size: private pages, freed if this process alone ends.",
+        unit: "bytes",
+        source: "/proc/PID/smaps_rollup Private_Clean + Private_Dirty",
+        basis: "computed: private clean and private dirty together",
+        needs: Needs::SMAPS,
+        scope: Scope::Process,
+        width: 5,
+        fold: Fold::Sum,
+        get: |r| smaps(r, |e| e.uss_bytes),
+        ..BASE
+    },
+    Column {
+        id: "private_dirty",
+        title: "PRIVD",
+        description: "Private dirty pages: what a forked child has really copied.",
+        unit: "bytes",
+        source: "/proc/PID/smaps_rollup Private_Dirty",
+        needs: Needs::SMAPS,
+        scope: Scope::Process,
+        width: 5,
+        fold: Fold::Sum,
+        get: |r| smaps(r, |e| e.private_dirty_bytes),
+        ..BASE
+    },
+    Column {
+        id: "peak",
+        title: "PEAK",
+        description: "Largest resident size so far.",
+        unit: "bytes",
+        source: "/proc/PID/status VmHWM",
+        needs: Needs::STATUS,
+        scope: Scope::Process,
+        width: 5,
+        get: |r| shared(r, r.process.exact.as_ref().and_then(|e| e.peak_rss_bytes), Value::Bytes),
+        ..BASE
+    },
+    Column {
+        id: "mem",
+        title: "MEM%",
+        description: "Resident memory as a share of the machine's.",
+        unit: "percent",
+        source: "/proc/PID/stat field 24, /proc/meminfo MemTotal",
+        basis: "computed: resident size by the machine's memory",
+        scope: Scope::Process,
+        width: 4,
+        rank: 30,
+        get: |r| memory_percent(r),
+        ..BASE
+    },
+    Column {
+        id: "minor_faults",
+        title: "MINF/s",
+        description: "Minor page faults per second: first touches and copy-on-write copies.",
+        unit: "per_s",
+        source: "/proc/PID/stat field 10",
+        basis: "computed: difference of two samples by the time between",
+        width: 6,
+        fold: Fold::Sum,
+        get: |r| rated(r, r.rates.minor_per_s, Value::Rate),
+        ..BASE
+    },
+    Column {
+        id: "major_faults",
+        title: "MAJF/s",
+        description: "Major page faults per second: the page came from storage.",
+        unit: "per_s",
+        source: "/proc/PID/stat field 12",
+        basis: "computed: difference of two samples by the time between",
+        width: 6,
+        fold: Fold::Sum,
+        get: |r| rated(r, r.rates.major_per_s, Value::Rate),
+        ..BASE
+    },
+    Column {
+        id: "minor_faults_total",
+        title: "MINFLT",
+        description: "Minor page faults since the start.",
+        source: STAT,
+        fold: Fold::Sum,
+        get: |r| total(r, r.face().minor_faults, r.process.minor_faults, Value::Count),
+        ..BASE
+    },
+    Column {
+        id: "major_faults_total",
+        title: "MAJFLT",
+        description: "Major page faults since the start.",
+        source: TASK_STAT,
+        fold: Fold::Sum,
+        get: |r| total(r, r.face().major_faults, r.process.major_faults, Value::Count),
+        ..BASE
+    },
+    Column {
+        id: "oom_score",
+        title: "OOM",
+        description: "How early the kernel would kill it for want of memory: 0 last, 2000 first.",
+        source: "/proc/PID/oom_score",
+        needs: Needs::OOM,
+        scope: Scope::Process,
+        width: 4,
+        get: |r| shared(r, r.process.exact.as_ref().and_then(|e| e.oom_score).map(u64::from), Value::Count),
+        ..BASE
+    },
+];

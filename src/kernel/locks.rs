@@ -1,0 +1,68 @@
+//! Which lock a task waits at: the futex (futex(2)) by what the kernel itself tells locks apart by, so that the crowd at one lock is found
+//! across threads, and across processes that share the memory it lies in.
+
+use std::collections::HashMap;
+
+use super::parse::maps::Mapping;
+use super::parse::syscall::Futex;
+use super::proc_fs::{ProcFs, RelPath};
+use crate::snapshot::{Lock, TaskWait};
+
+/// The most of `maps` that is read for a futex in memory that may be shared.
+const MAPS_BYTES: usize = 1 << 20;
+
+/// The lock behind a futex. One that its program calls private is told by process and address alone; for another the mapping is looked
+/// up, and if that cannot be done it is not known whether others wait there too.
+pub(super) fn lock_of(fs: &ProcFs, pid: i32, futex: Futex) -> Option<Lock> {
+    let private = Lock::Private { pid, address: futex.address };
+    if futex.private {
+        return Some(private);
+    }
+    let mut maps = Vec::new();
+    fs.read_all(&RelPath::process(pid, "maps"), MAPS_BYTES, &mut maps).ok()?;
+    let holds = |mapping: &Mapping<'_>| (mapping.start..mapping.end).contains(&futex.address);
+    let mapping = maps.split(|b| *b == b'\n').filter_map(Mapping::parse).find(holds)?;
+    if mapping.private {
+        return Some(private);
+    }
+    let offset = mapping.offset.checked_add(futex.address - mapping.start)?;
+    Some(Lock::Shared { device: mapping.device, inode: mapping.inode, offset })
+}
+
+/// How many of these wait at each lock in memory that processes share.
+pub(super) fn shared_crowds<'a>(waits: impl IntoIterator<Item = &'a TaskWait>) -> HashMap<Lock, u32> {
+    let mut crowds = HashMap::new();
+    for lock in waits.into_iter().filter_map(|wait| wait.lock).filter(|lock| matches!(lock, Lock::Shared { .. })) {
+        *crowds.entry(lock).or_default() += 1;
+    }
+    crowds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locks_in_shared_memory_are_the_same_wherever_they_are_mapped() {
+        let root = tempfile::tempdir().unwrap();
+        let maps = |pid: i32, text: &str| {
+            std::fs::create_dir(root.path().join(pid.to_string())).unwrap();
+            std::fs::write(root.path().join(pid.to_string()).join("maps"), text).unwrap();
+        };
+        maps(7, "1000-2000 rw-p 00000000 00:00 0\n7f0000-7f2000 rw-s 00001000 00:1a 55 /dev/shm/sem.a\n");
+        maps(8, "aa0000-aa1000 rw-s 00002000 00:1a 55 /dev/shm/sem.a\n");
+        let fs = ProcFs::open(root.path()).unwrap();
+        let of = |pid, address, private| lock_of(&fs, pid, Futex { address, private });
+        let word = Lock::Shared { device: (0, 0x1a), inode: 55, offset: 0x2010 };
+        let shared = Some(word);
+        assert_eq!(of(7, 0x7f_1010, false), shared);
+        assert_eq!(of(8, 0xaa_0010, false), shared, "another address, the same word");
+        assert_eq!(of(7, 0x1010, false), Some(Lock::Private { pid: 7, address: 0x1010 }), "memory that nobody shares");
+        assert_eq!(of(7, 0x7f_1010, true), Some(Lock::Private { pid: 7, address: 0x7f_1010 }), "as its program says");
+        assert_eq!(of(7, 0x9000, false), None, "nowhere");
+        assert_eq!(of(9, 0x7f_1010, false), None, "not to be read");
+        let wait = |lock| TaskWait { lock, ..TaskWait::default() };
+        let crowds = shared_crowds(&[wait(shared), wait(shared), wait(of(7, 0x1010, false)), wait(None)]);
+        assert_eq!(crowds.into_iter().collect::<Vec<_>>(), [(word, 2)]);
+    }
+}

@@ -1,0 +1,108 @@
+//! Who holds the other end of a pipe: descriptors of other processes with the same number (`pipe:[N]`), gathered a little at a time
+//! while a row on screen waits at a pipe, and never otherwise. What the kernel does not let concmon look at is not found.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use super::parse::namespace;
+use super::proc_fs::{ProcFs, RelPath};
+use crate::snapshot::{Direction, PipeEnd, PipePeer};
+
+/// The part of the time for expensive values that gathering may take of a sweep: one twentieth.
+const SHARE: u32 = 20;
+/// How long a gathered picture serves those it does not answer before another is begun.
+const RENEW: Duration = Duration::from_secs(5);
+/// The most descriptors of one process that are looked at.
+const MOST_FDS: usize = 1024;
+/// The most ends that are remembered.
+const MOST_ENDS: usize = 64 * 1024;
+
+#[derive(Debug, Clone, Copy)]
+struct End {
+    pid: i32,
+    fd: i32,
+    reads: bool,
+    writes: bool,
+}
+
+/// What is known of who holds which pipe.
+#[derive(Debug, Default)]
+pub(super) struct Pipes {
+    /// Of the last whole pass.
+    ends: HashMap<u64, Vec<End>>,
+    /// Of the pass under way.
+    next: HashMap<u64, Vec<End>>,
+    gathered: usize,
+    /// Pids yet to be looked at, the next one last.
+    pids: Vec<i32>,
+    numbers: Vec<i32>,
+    complete: Option<Instant>,
+}
+
+impl Pipes {
+    /// Who holds the other end of `pipe`, at which a task of `pid` waits. Whoever is named holds it at this moment.
+    pub(super) fn peer(&self, fs: &ProcFs, pid: i32, pipe: PipeEnd) -> Option<PipePeer> {
+        let is_other_end = |end: &&End| if pipe.direction == Direction::Read { end.writes } else { end.reads };
+        let ends = self.ends.get(&pipe.inode).or_else(|| self.next.get(&pipe.inode))?;
+        let mut pids: Vec<i32> =
+            ends.iter().filter(is_other_end).filter(|end| holds(fs, **end, pipe.inode)).map(|end| end.pid).collect();
+        pids.sort_unstable();
+        pids.dedup();
+        let others: Vec<i32> = pids.iter().copied().filter(|holder| *holder != pid).collect();
+        match others.first() {
+            Some(first) => Some(PipePeer::Process { pid: *first, more: u32::try_from(others.len() - 1).unwrap_or(u32::MAX) }),
+            // Only once all were looked at is it certain that nobody else holds it.
+            None if pids == [pid] && self.ends.contains_key(&pipe.inode) => Some(PipePeer::Itself),
+            None => None,
+        }
+    }
+
+    /// Goes on gathering: what is left of a pass, or a new one if the last is old. Whether anything was looked at.
+    pub(super) fn gather(&mut self, fs: &ProcFs, budget: Duration) -> bool {
+        if self.pids.is_empty() {
+            if self.complete.is_some_and(|complete| complete.elapsed() < RENEW) || fs.list_pids(&mut self.pids).is_err() {
+                return false;
+            }
+            self.pids.reverse();
+            self.next.clear();
+            self.gathered = 0;
+        }
+        let deadline = Instant::now() + budget / SHARE;
+        while let Some(pid) = self.pids.pop() {
+            self.look_at(fs, pid);
+            if Instant::now() >= deadline {
+                break;
+            }
+        }
+        if self.pids.is_empty() {
+            self.ends = std::mem::take(&mut self.next);
+            self.complete = Some(Instant::now());
+        }
+        true
+    }
+
+    fn look_at(&mut self, fs: &ProcFs, pid: i32) {
+        if fs.list_fds(pid, &mut self.numbers).is_err() {
+            return;
+        }
+        for fd in self.numbers.iter().copied().take(MOST_FDS) {
+            let Some(inode) = pipe_inode(fs, pid, fd) else { continue };
+            if self.gathered >= MOST_ENDS {
+                return;
+            }
+            if let Ok((reads, writes)) = fs.descriptor_mode(pid, fd) {
+                self.next.entry(inode).or_default().push(End { pid, fd, reads, writes });
+                self.gathered += 1;
+            }
+        }
+    }
+}
+
+/// The number of the pipe that a descriptor leads to.
+pub(super) fn pipe_inode(fs: &ProcFs, pid: i32, fd: i32) -> Option<u64> {
+    namespace::inode(&fs.read_link(&RelPath::descriptor(pid, fd)).ok()?, "pipe")
+}
+
+fn holds(fs: &ProcFs, end: End, inode: u64) -> bool {
+    pipe_inode(fs, end.pid, end.fd) == Some(inode)
+}
