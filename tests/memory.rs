@@ -7,6 +7,7 @@ mod loudly;
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
@@ -88,25 +89,37 @@ fn by_awk(pid: &Value) -> (u64, u64) {
     (pss.parse().unwrap(), uss.parse().unwrap())
 }
 
+/// Both families run the same interpreter: the pages of its file are one process's own only while no other maps them.
+static ALONE: Mutex<()> = Mutex::new(());
+
 #[test]
 fn shares_are_what_another_reader_of_the_kernel_finds() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(family) = Family::start(20, 3) else {
         loudly!("SKIPPED shares of memory: python3 is not installed");
         return;
     };
-    let rows = family.rows();
-    assert_eq!(rows.len(), 4, "{rows:?}");
-    for row in &rows {
+    // Somebody else's interpreter may start or end between the two readings; then they are made again.
+    let agrees = |row: &Value| {
         let (pss, uss) = by_awk(&row["pid"]);
-        assert_eq!(bytes(row, "uss_bytes"), uss, "what is its own is its own, whoever reads: {row}");
         // The C library is shared with whatever runs, and either reader is one more to share it with.
-        let off = bytes(row, "pss_bytes").abs_diff(pss) as f64 / pss as f64;
-        assert!(off < 0.02, "awk reads a PSS of {pss}: {row}");
+        bytes(row, "uss_bytes") == uss && bytes(row, "pss_bytes").abs_diff(pss) as f64 / (pss as f64) < 0.02
+    };
+    let mut rows = Vec::new();
+    for _ in 0..10 {
+        rows = family.rows();
+        assert_eq!(rows.len(), 4, "{rows:?}");
+        if rows.iter().all(agrees) {
+            return;
+        }
     }
+    let awk: Vec<(u64, u64)> = rows.iter().map(|row| by_awk(&row["pid"])).collect();
+    panic!("awk reads {awk:?} (PSS, USS): {rows:?}");
 }
 
 #[test]
 fn a_forked_family_of_eight_is_not_counted_eight_times() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(family) = Family::start(200, 7) else {
         loudly!("SKIPPED a forked family: python3 is not installed");
         return;
