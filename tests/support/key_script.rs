@@ -27,7 +27,8 @@ pub fn bytes(script: &str) -> Vec<u8> {
 fn key(name: &str) -> Vec<u8> {
     let fixed: &[u8] = match name {
         "Enter" => b"\r",
-        "Esc" => b"\x1b",
+        // As CSI u, which is whole in itself: a lone ESC right before the next key is Alt with that key, on any terminal.
+        "Esc" => b"\x1b[27u",
         "Tab" => b"\t",
         "S-Tab" => b"\x1b[Z",
         "Space" => b" ",
