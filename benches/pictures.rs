@@ -9,6 +9,7 @@ mod pty;
 
 use std::path::Path;
 
+use concmon::lab::catalog::SYSTEMS;
 use maud::{PreEscaped, html};
 use pty::{Program, Pty};
 use vt100::{Cell, Color, Screen};
@@ -29,6 +30,7 @@ struct Picture {
 const PICTURES: &[Picture] = &[
     Picture { name: "launch", size: (20, 130), args: &[], take: launch },
     Picture { name: "lab", size: (34, 130), args: &[], take: lab },
+    Picture { name: "timeline", size: (24, 130), args: &[], take: timeline },
     Picture { name: "compare", size: (26, 130), args: &[], take: compare },
     Picture { name: "ledger", size: (24, 120), args: &[], take: ledger },
 ];
@@ -54,6 +56,22 @@ fn lab(pty: &mut Pty) {
         let text = s.contents();
         text.contains(" create ") && text.contains("ok states") && text.contains("running")
     });
+}
+
+/// Python threads that compute, under the GIL.
+fn timeline(pty: &mut Pty) {
+    pty.send(b"L");
+    pty.wait_text("native/forkserver");
+    for _ in 0..SYSTEMS.iter().position(|s| s.id == "python/gil-threads").unwrap() {
+        pty.send(b"\x1b[B");
+    }
+    pty.wait_text("bytecode threads, GIL");
+    pty.send(b"\rV");
+    pty.wait_until("both threads at work, and what that shows", |s| {
+        s.contents().contains("take turns") && !s.contents().contains("starting")
+    });
+    pty.send(b"\x1b[B\x1b[B<+\x1b[D\x1b[D");
+    pty.wait_text("worker #1");
 }
 
 /// Four ways to four workers, side by side.

@@ -6,6 +6,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot prepare its stage has failed")]
 
 mod support;
+#[path = "support/timed_run.rs"]
+mod timed_run;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -209,7 +211,9 @@ const SCENES: &[Scene] = &[
     Scene { name: "compare", options: Options::default, keys: COMPARE },
     Scene { name: "compare-sweep", options: Options::default, keys: COMPARE_SWEEP },
     Scene { name: "copy-on-write", options: tree, keys: &[Key::plain(Code::Down), Key::char('D')] },
-    Scene { name: "events", options: Options::default, keys: &[Key::char('3')] },
+    Scene { name: "events", options: Options::default, keys: &[Key::char('5')] },
+    Scene { name: "timeline", options: Options::default, keys: timed_run::KEYS },
+    Scene { name: "timeline-empty", options: Options::default, keys: &[Key::char('V')] },
 ];
 
 /// Adds fork and spawn of the lab's list, and runs them.
@@ -459,8 +463,10 @@ fn answer(app: &mut App, effect: &Effect) {
         Effect::Compare(plan) => {
             app.update(Msg::Compared(Progressed { batch: Arc::new(measured(plan)), running: false, halted: None }));
         }
-        Effect::Launch(_) => {
-            app.update(Msg::Lab(Arc::new(lab())));
+        Effect::Launch(spec) => {
+            let timed = spec.system == "native/thread-pool";
+            let state = if timed { LabState { runs: vec![Arc::new(timed_run::taking_turns())] } } else { lab() };
+            app.update(Msg::Lab(Arc::new(state)));
         }
         _ => {}
     }
@@ -470,6 +476,8 @@ fn fit(app: &mut App, area: Rect) {
     let layout = Layout::new(app, area);
     app.lab.now_ns = 13_000_000;
     app.page = usize::from(layout.body.height);
+    let place = ui::timeline::Place::of(app, layout.body);
+    (app.timeline.cells, app.timeline.page) = (usize::from(place.axis.width), usize::from(place.room));
     app.visible_columns = layout.slots.iter().map(|s| s.column).collect();
     app.update(Msg::Resized { width: area.width, height: area.height });
 }

@@ -5,6 +5,7 @@ use super::copy::Copied;
 use super::key::{Code, Key};
 use super::msg::Command;
 use super::options::Screen;
+use super::timeline::TimelineKey;
 
 /// Where an action's keys mean it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -15,10 +16,12 @@ pub enum Context {
     Table,
     /// On the lab's screen.
     Lab,
-    /// On the events' screen.
-    Events,
+    /// On the timeline's screen.
+    Timeline,
     /// On the Compare screen.
     Compare,
+    /// On the events' screen.
+    Events,
 }
 
 impl Context {
@@ -29,6 +32,7 @@ impl Context {
             Self::Everywhere => "Everywhere",
             Self::Table => "Processes",
             Self::Lab => "Lab",
+            Self::Timeline => "Timeline",
             Self::Events => "Events",
             Self::Compare => "Compare",
         }
@@ -69,13 +73,17 @@ const fn changing(action: Action) -> Action {
     Action { changes: true, ..action }
 }
 
-use Context::{Compare, Events, Everywhere, Lab, Table};
+use Context::{Compare, Events, Everywhere, Lab, Table, Timeline};
 
 const fn c(ch: char) -> Key {
     Key::char(ch)
 }
 const fn k(code: Code) -> Key {
     Key::plain(code)
+}
+
+const fn time(key: TimelineKey) -> Command {
+    Command::Time(key)
 }
 
 /// Every action, in the order of help.
@@ -150,7 +158,15 @@ pub const ACTIONS: &[Action] = &[
     action("previous-screen", &[k(Code::BackTab)], Everywhere, "", "previous screen", Command::PreviousScreen),
     action("screen-processes", &[c('1')], Everywhere, "", "the table of processes", Command::Go(Screen::Processes)),
     action("screen-lab", &[c('2')], Everywhere, "", "the lab: systems, parameters, runs", Command::Go(Screen::Lab)),
-    action("screen-events", &[c('3')], Everywhere, "", "events: every birth, exec and death", Command::Go(Screen::Events)),
+    action(
+        "screen-timeline",
+        &[c('3'), c('V')],
+        Everywhere,
+        "Timeline",
+        "timeline: what each task of a lab run did when, and how much went on at once",
+        Command::Go(Screen::Timeline),
+    ),
+    action("screen-events", &[c('5')], Everywhere, "", "events: every birth, exec and death", Command::Go(Screen::Events)),
     action("palette", &[c(':')], Everywhere, "", "every action by a part of its name; sort, filter, columns", Command::Palette),
     action(
         "screen-compare",
@@ -247,6 +263,38 @@ pub const ACTIONS: &[Action] = &[
         "compare the chosen system, with its parameters: adds it to screen 4",
         Command::Compare(CompareKey::Add),
     ),
+    action("time-later", &[k(Code::Right)], Timeline, "", "cursor to the right in time", time(TimelineKey::Move(1))),
+    action("time-earlier", &[k(Code::Left)], Timeline, "", "cursor to the left in time", time(TimelineKey::Move(-1))),
+    action(
+        "time-next-change",
+        &[c('>'), c('.')],
+        Timeline,
+        "",
+        "cursor to where something next changes on the lane",
+        time(TimelineKey::Change(1)),
+    ),
+    action(
+        "time-previous-change",
+        &[c('<'), c(',')],
+        Timeline,
+        "",
+        "cursor to where something changed before",
+        time(TimelineKey::Change(-1)),
+    ),
+    action("time-zoom-in", &[c('+'), c('=')], Timeline, "Zoom+", "closer, around the cursor", time(TimelineKey::Zoom(1))),
+    action("time-zoom-out", &[c('-')], Timeline, "Zoom-", "further off", time(TimelineKey::Zoom(-1))),
+    action("time-fit", &[c('0'), c('f')], Timeline, "Fit", "all in which something happens", time(TimelineKey::Fit)),
+    action(
+        "time-whole",
+        &[c('w')],
+        Timeline,
+        "Whole",
+        "the whole run, with the time it stays to be looked at",
+        time(TimelineKey::Whole),
+    ),
+    action("time-next-run", &[c(']')], Timeline, "", "the run after this one", time(TimelineKey::Run(1))),
+    action("time-previous-run", &[c('[')], Timeline, "", "the run before this one", time(TimelineKey::Run(-1))),
+    action("time-process", &[k(Code::Enter)], Timeline, "", "the lane's process in the table", time(TimelineKey::Process)),
     changing(action(
         "compare-run",
         &[k(Code::Enter)],

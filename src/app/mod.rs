@@ -24,6 +24,7 @@ pub mod rows;
 pub mod setup;
 mod table;
 pub mod target;
+pub mod timeline;
 mod update;
 
 use std::collections::HashSet;
@@ -47,6 +48,7 @@ use layer::Layer;
 use msg::Notice;
 use options::{Options, Screen};
 use rows::{Line, RowKey};
+use timeline::TimelineView;
 
 /// Everything the views draw from.
 #[derive(Debug)]
@@ -81,6 +83,8 @@ pub struct App {
     pub notice: Option<(Notice, u64)>,
     /// The lab's screen.
     pub lab: LabView,
+    /// The timeline's screen.
+    pub timeline: TimelineView,
     /// The events' screen.
     pub events: EventsLog,
     /// The Compare screen.
@@ -129,6 +133,7 @@ impl App {
             layer: None,
             notice: None,
             lab: LabView::new(options.watched),
+            timeline: TimelineView::default(),
             events: EventsLog::default(),
             compare: CompareView::default(),
             history: History::default(),
@@ -152,6 +157,7 @@ impl App {
         match self.screen {
             Screen::Processes => Context::Table,
             Screen::Lab => Context::Lab,
+            Screen::Timeline => Context::Timeline,
             Screen::Events => Context::Events,
             Screen::Compare => Context::Compare,
         }

@@ -16,6 +16,7 @@ use super::copy::Copied;
 use super::key::{Code, Key};
 use super::options::Screen;
 use super::target::FrozenTarget;
+use super::timeline::TimelineKey;
 
 /// Something that happened.
 #[derive(Debug, Clone)]
@@ -73,6 +74,13 @@ pub enum Pointed {
     ListLine(u16),
     /// A page of the detail pane, by index.
     Tab(usize),
+    /// A lane of the timeline, counted from the top one, and a cell of its time.
+    Moment {
+        /// The lane's line.
+        line: u16,
+        /// The cell.
+        cell: u16,
+    },
     /// The wheel: lines down (negative: up).
     Wheel(i32),
     /// Outside the open dialog.
@@ -225,6 +233,8 @@ pub enum Command {
     Output,
     /// A key of the Compare screen.
     Compare(CompareKey),
+    /// A key of the timeline.
+    Time(TimelineKey),
 }
 
 impl Command {

@@ -16,15 +16,17 @@ pub enum Screen {
     Processes,
     /// The lab.
     Lab,
-    /// Births and deaths.
-    Events,
+    /// What a run of the lab did over time, lane by lane.
+    Timeline,
     /// What systems of the lab cost, side by side.
     Compare,
+    /// Births and deaths.
+    Events,
 }
 
 impl Screen {
     /// All, in the order of their digits.
-    pub const ALL: [Self; 4] = [Self::Processes, Self::Lab, Self::Events, Self::Compare];
+    pub const ALL: [Self; 5] = [Self::Processes, Self::Lab, Self::Timeline, Self::Compare, Self::Events];
 
     /// Name in the top line.
     #[must_use]
@@ -32,6 +34,7 @@ impl Screen {
         match self {
             Self::Processes => "Processes",
             Self::Lab => "Lab",
+            Self::Timeline => "Timeline",
             Self::Events => "Events",
             Self::Compare => "Compare",
         }

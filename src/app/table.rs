@@ -57,6 +57,15 @@ impl App {
         }
     }
 
+    /// Puts the cursor on a process's row; false if it has none.
+    pub(super) fn select_pid(&mut self, pid: i32) -> bool {
+        let at = self.lines.iter().position(|l| matches!(l.key, RowKey::Process(key) if key.pid == pid));
+        if let Some(at) = at {
+            self.move_to(at);
+        }
+        at.is_some()
+    }
+
     /// Makes the lines anew and keeps the selection on its row.
     pub(super) fn rebuild(&mut self) {
         let line_on_screen = self.cursor.saturating_sub(self.scroll);

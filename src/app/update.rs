@@ -155,6 +155,8 @@ impl App {
                     return self.sort_by(column);
                 }
             }
+            (Pointed::Moment { line, cell }, Screen::Timeline) => self.time_point(usize::from(line), usize::from(cell)),
+            (Pointed::Wheel(by), Screen::Timeline) => return self.run(Command::Move(by.signum())),
             (Pointed::Wheel(by), Screen::Lab) => return self.run(Command::Move(by.signum())),
             (Pointed::Wheel(by), _) => return self.run(Command::Move(by * 3)),
             (Pointed::ListLine(line), Screen::Lab) if usize::from(line) < SYSTEMS.len() => {
@@ -185,6 +187,7 @@ impl App {
             Command::NextScreen => return self.next_screen(1),
             Command::PreviousScreen => return self.next_screen(Screen::ALL.len() - 1),
             Command::Compare(key) => return self.compare_key(key),
+            Command::Time(key) => return self.time_key(key),
             Command::Output => self.layer = Some(Layer::Output { scroll: 0 }),
             Command::Quit => return vec![Effect::Quit],
             Command::Suspend => return vec![Effect::Suspend],
@@ -244,6 +247,7 @@ impl App {
                 self.lab.field = self.lab.field.min(self.lab.fields().len().saturating_sub(1));
             }
             Screen::Compare => self.compare_move(by),
+            Screen::Timeline => self.time_lanes(by),
             Screen::Events => {
                 let back = i64::try_from(self.events.back).unwrap_or(0).saturating_add(by);
                 self.events.back = usize::try_from(back.max(0)).unwrap_or(0).min(self.events.len().saturating_sub(1));
@@ -257,6 +261,9 @@ impl App {
     }
 
     fn go(&mut self, screen: Screen) -> Vec<Effect> {
+        if screen == Screen::Timeline {
+            self.open_timeline();
+        }
         self.screen = screen;
         // Looking costs some tenths of a second of CPU: only those who open the lab pay.
         if screen == Screen::Lab && self.lab.interpreters.is_none() { vec![Effect::Discover] } else { Vec::new() }

@@ -34,7 +34,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let words: Option<Vec<String>> = args.command.iter().map(|a| a.to_str().map(str::to_owned)).collect();
     let words = words.context("the command holds an argument that is not UTF-8").map_err(Failure::Usage)?;
     let dir = std::env::current_dir().context("the working directory cannot be read")?;
-    let launcher = Launcher::start(Limits::default()).map_err(|e| Failure::Unavailable(e.into()))?;
+    let launcher = Launcher::start(Limits::default()).map_err(|e| Failure::Unavailable(e.into()))?.with_traces();
     let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
     let out: BorrowedFd<'_> = if args.json { stderr.as_fd() } else { stdout.as_fd() };
     let id = launcher

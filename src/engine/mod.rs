@@ -78,7 +78,8 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let terminal = Terminal::new(CrosstermBackend::new(stdout())).context("the terminal cannot be drawn on")?;
     let size = terminal.size().context("the terminal's size cannot be read")?;
     app.update(Msg::Resized { width: size.width, height: size.height });
-    let launcher = Arc::new(Launcher::start(config.lab.to_launcher_limits())?.with_pythons(config.lab.pythons.clone()));
+    let launcher =
+        Arc::new(Launcher::start(config.lab.to_launcher_limits())?.with_pythons(config.lab.pythons.clone()).with_traces());
     let (comparing, compared) = Comparing::new(Arc::clone(&launcher));
     let (pythons, news) = Pythons::new(config.lab.pythons.clone());
     let engine = Engine {
@@ -223,7 +224,7 @@ impl Engine {
                     if changed.is_ok() {
                         let state = runs.borrow_and_update().clone();
                         self.message(Msg::Lab(state))?;
-                        if self.app.screen != Screen::Lab {
+                        if !matches!(self.app.screen, Screen::Lab | Screen::Timeline) {
                             // Nothing of it is on screen before the next sample.
                             continue;
                         }
@@ -413,6 +414,8 @@ impl Engine {
     fn fit(&mut self, area: Rect) {
         let layout = Layout::new(&self.app, area);
         self.app.page = usize::from(layout.body.height);
+        let place = ui::timeline::Place::of(&self.app, layout.body);
+        (self.app.timeline.cells, self.app.timeline.page) = (usize::from(place.axis.width), usize::from(place.room));
         self.app.visible_columns = layout.slots.iter().map(|s| s.column).collect();
         self.app.update(Msg::Resized { width: area.width, height: area.height });
     }

@@ -79,6 +79,12 @@ impl Run {
         self.progress.root_status.map(ExitStatus::from_raw)
     }
 
+    /// The pauses in which the run held still to be looked at, monotonic nanoseconds; one that goes on has no end.
+    pub fn pauses(&self) -> impl Iterator<Item = (u64, Option<u64>)> + '_ {
+        let over = self.progress.pauses.iter().map(|(from, to)| (*from, Some(*to)));
+        over.chain(self.progress.pause_began_ns.map(|from| (from, None)))
+    }
+
     /// Whether it is a program of the user's own.
     fn is_own(&self) -> bool {
         self.spec.system == catalog::OWN_PROGRAM

@@ -2,6 +2,7 @@
 //!
 //! `catalog` says what can be run, `protocol` is what workers say while they run, `run` is one run as a value and `machine` moves it
 //! along, `launcher` talks to the `helper` process that does the launching, `native` is what the run roots of this binary do.
+//! `trace` is what a dense watch over a run's tasks has seen, `lanes` the picture made of it.
 //! `batch` runs many of them interleaved, `measure` is what is read off them, `report` is what is shown of that.
 //! Nothing in here knows of `ui`, `app` or `engine`.
 
@@ -11,6 +12,7 @@ pub mod control;
 pub mod entry;
 mod guard;
 mod helper;
+pub mod lanes;
 pub mod launcher;
 mod machine;
 pub mod measure;
@@ -21,4 +23,5 @@ pub mod python;
 pub mod report;
 pub mod run;
 pub mod talk;
+pub mod trace;
 pub mod waits;

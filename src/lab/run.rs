@@ -1,11 +1,14 @@
 //! One run as a value: a state machine fed with protocol lines and the helper's notices, read by the UI, the CLI and the tests.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::snapshot::ExitStatus;
 
 use super::catalog::RunSpec;
 use super::protocol::Creation;
+use super::trace::Trace;
 
 /// Number of a run within one concmon, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -228,6 +231,8 @@ pub struct Run {
     pub warnings: Vec<String>,
     /// What the run printed, at most 256 KiB of it (the middle is cut, and says so).
     pub output: String,
+    /// What each of its tasks did over time; `None` where nobody watches.
+    pub trace: Option<Arc<Trace>>,
     /// Protocol lines that were dropped or refused.
     pub lines_lost: u64,
     /// What the state machine remembers between notices.
@@ -252,6 +257,7 @@ impl Run {
             shape: Vec::new(),
             warnings: Vec::new(),
             output: String::new(),
+            trace: None,
             lines_lost: 0,
             progress: super::machine::Progress::default(),
         }

@@ -116,7 +116,7 @@ fn form(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
         pen.put(open, theme.dim).put(&value, style).put(shut, theme.dim).put("  ", theme.text);
     }
     line += 1;
-    let hint = "Enter run  ] [ parameter  Left Right change  c compare  o output  X stop";
+    let hint = "Enter run  ] [ parameter  Left Right change  V timeline  c compare  o output  X stop";
     Pen::new(buffer, area, line).put(hint, theme.dim);
     line + 2
 }
@@ -160,10 +160,9 @@ fn show_run(app: &App, run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer
     }
 }
 
-fn phase_line(run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let mut pen = Pen::new(buffer, area, 0);
-    pen.put(&format!("run #{}  ", run.id.0), theme.strong);
-    let (text, style): (String, Style) = match &run.phase {
+/// How far a run is, in words.
+pub fn phase(run: &Run, theme: &Theme) -> (String, Style) {
+    match &run.phase {
         RunPhase::Starting => ("starting".into(), theme.warn),
         RunPhase::Running => ("running".into(), theme.good),
         RunPhase::Ending => ("ending".into(), theme.warn),
@@ -171,7 +170,13 @@ fn phase_line(run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         RunPhase::Ended(Outcome::Failed(why)) => (format!("failed: {}", sanitize_str(why, Charset::Unicode)), theme.bad),
         RunPhase::Ended(Outcome::Stopped) => ("stopped".into(), theme.warn),
         RunPhase::Ended(Outcome::TimedOut) => ("took longer than its timeout".into(), theme.bad),
-    };
+    }
+}
+
+fn phase_line(run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let mut pen = Pen::new(buffer, area, 0);
+    pen.put(&format!("run #{}  ", run.id.0), theme.strong);
+    let (text, style) = phase(run, theme);
     pen.put(&text, style);
     if !run.shape.is_empty() {
         pen.put("   shape", theme.dim);

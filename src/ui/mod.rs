@@ -18,6 +18,7 @@ mod setup;
 mod table;
 pub mod terminal;
 pub mod theme;
+pub mod timeline;
 mod typed;
 
 use ratatui::Frame;
@@ -43,6 +44,7 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     match app.screen {
         Screen::Processes => table::draw(app, theme, &layout, buffer),
         Screen::Lab => lab::draw(app, theme, &layout, buffer),
+        Screen::Timeline => timeline::draw(app, theme, layout.body, buffer),
         Screen::Events => events::draw(app, theme, layout.body, buffer),
         Screen::Compare => compare::draw(app, theme, layout.body, buffer),
     }

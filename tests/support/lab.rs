@@ -13,7 +13,12 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A launcher with the concmon that this build made.
 pub fn launcher() -> Launcher {
-    Launcher::start_with(Path::new(env!("CARGO_BIN_EXE_concmon")), Limits::default()).unwrap()
+    launcher_with(Limits::default())
+}
+
+/// The same with other limits.
+pub fn launcher_with(limits: Limits) -> Launcher {
+    Launcher::start_with(Path::new(env!("CARGO_BIN_EXE_concmon")), limits).unwrap()
 }
 
 /// The defaults of a system, with this task.

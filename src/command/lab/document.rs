@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::lab::measure;
 use crate::lab::run::{Outcome, Run, RunPhase, Summary, Worker};
+use crate::lab::trace::TaskTrace;
 use crate::snapshot::ExitStatus;
 
 /// All runs of one command as one object: `schema`, `machine`, `spec` of the first, `summary` per number of workers, `runs`.
@@ -82,11 +83,28 @@ fn one(run: &Run) -> Value {
         "involuntary_switches": costs.involuntary_switches,
         "protocol_ns": costs.protocol_ns,
         "workers": run.workers.iter().map(|w| worker(run, w)).collect::<Vec<_>>(),
+        "lanes": run.trace.as_deref().map(|t| t.tasks.iter().map(|task| lane(run, task)).collect::<Vec<_>>()),
         "values": run.values,
         "shape": run.shape,
         "warnings": run.warnings,
         "lines_lost": run.lines_lost,
         "output": run.output,
+    })
+}
+
+/// What a task did over time. Each slice: from and to since the start of the run, of that on a CPU and waiting for one, all in
+/// nanoseconds; the kernel's state letter at its end, and the CPU it last ran on.
+fn lane(run: &Run, task: &TaskTrace) -> Value {
+    let since = |ns: u64| ns.saturating_sub(run.started_ns);
+    let slices = task.slices.iter();
+    json!({
+        "pid": task.pid,
+        "tid": task.tid,
+        "comm": task.comm,
+        "gone_ns": task.gone_ns.map(since),
+        "run_ns": task.run_ns,
+        "wait_ns": task.wait_ns,
+        "slices": slices.map(|s| json!([since(s.from_ns), since(s.to_ns), s.run_ns, s.wait_ns, s.state, s.cpu])).collect::<Vec<_>>(),
     })
 }
 

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use crate::lab::catalog::SYSTEMS;
+use crate::lab::lanes;
 use crate::lab::python::{self, Discovery};
 use crate::lab::run::{Run, Summary};
 
@@ -56,7 +57,41 @@ pub(in crate::command) fn own_program(run: &Run, out: &mut dyn Write) -> io::Res
     for warning in &run.warnings {
         line(out, "warning", warning)?;
     }
-    Ok(())
+    lanes_of(run, out)
+}
+
+/// Lanes that are shown; a program with more is better looked at in the timeline's screen, or as JSON.
+const LANES_SHOWN: usize = 16;
+/// Cells of a lane.
+const LANE_CELLS: usize = 56;
+
+/// What each of its tasks did over time.
+fn lanes_of(run: &Run, out: &mut dyn Write) -> io::Result<()> {
+    let all = lanes::lanes(run);
+    if run.trace.as_deref().is_none_or(|t| t.tasks.is_empty()) {
+        return Ok(());
+    }
+    let window = lanes::whole(run, 0);
+    let shown = all.len().min(LANES_SHOWN);
+    let picture = lanes::picture(run, &all, 0..shown, window, LANE_CELLS);
+    for (lane, marks) in all.iter().zip(&picture.marks) {
+        let number = lane.tid.map_or_else(|| "-".to_owned(), |tid| tid.to_string());
+        let name: String = clean(lane.comm).chars().take(11).collect();
+        let cells: String = marks.iter().map(|m| m.glyph(true)).collect();
+        writeln!(out, "{number:>8} {name:<11} {}", cells.trim_end())?;
+    }
+    if shown < all.len() {
+        writeln!(out, "         and {} more", all.len() - shown)?;
+    }
+    let legend = format!("{} in all; █ on a CPU  ░ wants one  · blocked", lanes::duration(window.length_ns()));
+    writeln!(out, "{:20} {legend}", "")?;
+    // What ended between two looks is in no lane.
+    let charged = run.costs.user_ns.zip(run.costs.sys_ns).map(|(user, sys)| user + sys).filter(|ns| *ns > 0);
+    let share = run.trace.as_deref().zip(charged).map(|(trace, charged)| trace.run_ns() as f64 / charged as f64 * 100.0);
+    match share {
+        Some(share) => writeln!(out, "{:20} the lanes hold {share:.0}% of the CPU time that was charged", ""),
+        None => Ok(()),
+    }
 }
 
 fn costs(run: &Run, out: &mut dyn Write) -> io::Result<()> {

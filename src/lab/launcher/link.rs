@@ -18,6 +18,7 @@ use super::{LabState, LaunchError, RUNS_KEPT};
 use crate::lab::control::{Notice, Order, to_line};
 use crate::lab::entry;
 use crate::lab::run::{Run, RunId};
+use crate::lab::trace::Trace;
 
 /// Shortest time between two publications that are not a change of phase.
 const PUBLISH_EVERY: Duration = Duration::from_millis(50);
@@ -36,7 +37,20 @@ pub(super) struct Shared {
 #[derive(Debug)]
 struct Entry {
     run: Run,
+    trace: Option<Arc<Mutex<Trace>>>,
     published: Option<Arc<Run>>,
+}
+
+impl Entry {
+    /// The run as others see it; what has not changed is not copied.
+    fn shown(&mut self) -> Arc<Run> {
+        let (run, trace) = (&mut self.run, &self.trace);
+        let make = || {
+            run.trace = trace.as_ref().map(|t| Arc::new(t.lock().unwrap_or_else(PoisonError::into_inner).clone()));
+            Arc::new(run.clone())
+        };
+        Arc::clone(self.published.get_or_insert_with(make))
+    }
 }
 
 impl Shared {
@@ -51,7 +65,7 @@ impl Shared {
 
     pub(super) fn add(&self, run: Run) {
         let mut runs = self.lock();
-        runs.push(Entry { run, published: None });
+        runs.push(Entry { run, trace: None, published: None });
         let extra = runs.len().saturating_sub(RUNS_KEPT);
         let mut dropped = 0;
         runs.retain(|e| {
@@ -98,8 +112,24 @@ impl Shared {
         self.send(&mut self.lock());
     }
 
+    /// Where the watch over a run's tasks writes what it sees.
+    pub(super) fn traced(&self, id: RunId) -> Option<Arc<Mutex<Trace>>> {
+        let mut runs = self.lock();
+        let entry = runs.iter_mut().find(|e| e.run.id == id)?;
+        Some(Arc::clone(entry.trace.get_or_insert_default()))
+    }
+
+    /// Has the run published with what the watch has seen by now.
+    pub(super) fn show_trace(&self, id: RunId) {
+        let mut runs = self.lock();
+        if let Some(entry) = runs.iter_mut().find(|e| e.run.id == id) {
+            entry.published = None;
+        }
+        self.send(&mut runs);
+    }
+
     fn send(&self, runs: &mut [Entry]) {
-        let runs = runs.iter_mut().map(|e| Arc::clone(e.published.get_or_insert_with(|| Arc::new(e.run.clone())))).collect();
+        let runs = runs.iter_mut().map(Entry::shown).collect();
         self.publish.send_replace(Arc::new(LabState { runs }));
     }
 }

@@ -5,12 +5,13 @@
 
 mod link;
 mod validate;
+mod watch;
 
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::watch as channel;
 
 use super::catalog::{self, Backend, PythonStart, RunSpec};
 use super::control::{Order, Program};
@@ -87,7 +88,8 @@ pub struct Launcher {
     exe: PathBuf,
     limits: Limits,
     pythons: Vec<PathBuf>,
-    state: watch::Receiver<Arc<LabState>>,
+    traced: bool,
+    state: channel::Receiver<Arc<LabState>>,
     inner: Mutex<Inner>,
 }
 
@@ -111,6 +113,7 @@ impl Launcher {
             exe: exe.to_owned(),
             limits,
             pythons: Vec::new(),
+            traced: false,
             state,
             inner: Mutex::new(Inner { next: 1, link: None, shared: Arc::new(shared) }),
         })
@@ -120,6 +123,14 @@ impl Launcher {
     #[must_use]
     pub fn with_pythons(mut self, pythons: Vec<PathBuf>) -> Self {
         self.pythons = pythons;
+        self
+    }
+
+    /// Has what each task of a run does watched closely while it runs, see [`Run::trace`]. The watch costs some percent of one CPU, so
+    /// runs that are measured go without.
+    #[must_use]
+    pub fn with_traces(mut self) -> Self {
+        self.traced = true;
         self
     }
 
@@ -153,7 +164,12 @@ impl Launcher {
             None => link.send(&order),
         });
         match sent {
-            Some(Ok(())) => Ok(id),
+            Some(Ok(())) => {
+                if self.traced {
+                    watch::start(id, Arc::clone(&inner.shared), self.state.clone());
+                }
+                Ok(id)
+            }
             _ => {
                 inner.shared.forget(id);
                 Err(LaunchError::Helper("it does not take orders; the next launch starts a new one".into()))
@@ -218,7 +234,7 @@ impl Launcher {
 
     /// The runs as they change: published at most about 20 times a second and at each change of phase.
     #[must_use]
-    pub fn watch(&self) -> watch::Receiver<Arc<LabState>> {
+    pub fn watch(&self) -> channel::Receiver<Arc<LabState>> {
         self.state.clone()
     }
 

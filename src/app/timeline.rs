@@ -1,0 +1,196 @@
+//! State of the timeline's screen: which run, which part of its time, which lane, and where the cursor is.
+
+use std::sync::Arc;
+
+use crate::lab::lanes::{self, Lane, Window};
+use crate::lab::run::{Run, RunId};
+
+use super::App;
+use super::msg::{Effect, Notice};
+use super::options::Screen;
+
+/// The shortest window, nanoseconds: the counters are not finer.
+const SHORTEST_NS: u64 = 20_000;
+
+/// What a key of the timeline does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimelineKey {
+    /// Moves the cursor by cells.
+    Move(i32),
+    /// Moves the cursor to the next (previous) change on the lane.
+    Change(i32),
+    /// Closer, or further off.
+    Zoom(i32),
+    /// Shows all in which something happens.
+    Fit,
+    /// Shows the whole run.
+    Whole,
+    /// Another run.
+    Run(i32),
+    /// Goes to the lane's process in the table.
+    Process,
+}
+
+/// State of the timeline's screen.
+#[derive(Debug)]
+pub struct TimelineView {
+    /// The run; `None`: the newest.
+    pub run: Option<RunId>,
+    /// The chosen lane.
+    pub lane: usize,
+    /// First lane on screen.
+    pub scroll: usize,
+    /// Where the cursor is, monotonic nanoseconds; `None`: at the end of what is shown.
+    pub cursor_ns: Option<u64>,
+    /// Cells of the time axis; the layout tells.
+    pub cells: usize,
+    /// Lanes that fit; the layout tells.
+    pub page: usize,
+    window: Option<Window>,
+    whole: bool,
+}
+
+impl Default for TimelineView {
+    fn default() -> Self {
+        Self { run: None, lane: 0, scroll: 0, cursor_ns: None, cells: 60, page: 10, window: None, whole: false }
+    }
+}
+
+impl TimelineView {
+    /// What of a run's time is shown.
+    #[must_use]
+    pub fn window(&self, run: &Run, now_ns: u64) -> Window {
+        self.window.unwrap_or_else(|| if self.whole { lanes::whole(run, now_ns) } else { lanes::interesting(run, now_ns) })
+    }
+
+    /// Where the cursor is, within the window.
+    #[must_use]
+    pub fn cursor(&self, window: Window) -> u64 {
+        self.cursor_ns.unwrap_or(u64::MAX).clamp(window.from_ns, window.to_ns - 1)
+    }
+
+    fn show(&mut self, run: RunId) {
+        let Self { cells, page, .. } = *self;
+        *self = Self { run: Some(run), cells, page, ..Self::default() };
+    }
+
+    fn zoom(&mut self, run: &Run, now_ns: u64, closer: bool) {
+        let all = lanes::whole(run, now_ns);
+        let now = self.window(run, now_ns);
+        let cursor = self.cursor(now);
+        let length = if closer { now.length_ns() / 2 } else { now.length_ns().saturating_mul(2) };
+        let length = length.max(SHORTEST_NS).min(all.length_ns());
+        // The cursor stays where it is on the screen.
+        let share = (cursor - now.from_ns) as f64 / now.length_ns() as f64;
+        let from = cursor.saturating_sub((length as f64 * share) as u64);
+        self.window = Some(within(from, length, all));
+        self.cursor_ns = Some(cursor);
+    }
+
+    fn put_cursor(&mut self, run: &Run, now_ns: u64, at_ns: u64) {
+        let all = lanes::whole(run, now_ns);
+        let window = self.window(run, now_ns);
+        let at_ns = at_ns.clamp(all.from_ns, all.to_ns - 1);
+        self.cursor_ns = Some(at_ns);
+        if at_ns < window.from_ns || at_ns >= window.to_ns {
+            let length = window.length_ns();
+            self.window = Some(within(at_ns.saturating_sub(length / 2), length, all));
+        }
+    }
+}
+
+/// A window of that length which begins there, moved into `all`.
+fn within(from_ns: u64, length_ns: u64, all: Window) -> Window {
+    let length_ns = length_ns.min(all.length_ns());
+    let from_ns = from_ns.clamp(all.from_ns, all.to_ns - length_ns);
+    Window::new(from_ns, from_ns + length_ns)
+}
+
+impl App {
+    /// The run that the timeline shows.
+    #[must_use]
+    pub fn timed_run(&self) -> Option<&Arc<Run>> {
+        let runs = &self.lab.state.runs;
+        self.timeline.run.and_then(|id| self.lab.state.run(id)).or_else(|| runs.last())
+    }
+
+    /// From the lab, with the run that is shown there.
+    pub(super) fn open_timeline(&mut self) {
+        let shown = (self.screen == Screen::Lab).then(|| self.lab.shown().map(|r| r.id)).flatten();
+        if let Some(id) = shown.filter(|id| self.timed_run().map(|r| r.id) != Some(*id)) {
+            self.timeline.show(id);
+        }
+    }
+
+    /// Moves the chosen lane.
+    pub(super) fn time_lanes(&mut self, by: i64) {
+        let Some(count) = self.timed_run().map(|run| lanes::lanes(run).len()) else { return };
+        let view = &mut self.timeline;
+        let last = i64::try_from(count.saturating_sub(1)).unwrap_or(0);
+        let at = i64::try_from(view.lane).unwrap_or(0).saturating_add(by).clamp(0, last);
+        view.lane = usize::try_from(at).unwrap_or(0);
+        view.scroll = view.scroll.min(view.lane).max((view.lane + 1).saturating_sub(view.page.max(1)));
+    }
+
+    /// The mouse at a lane and a cell.
+    pub(super) fn time_point(&mut self, line: usize, cell: usize) {
+        let now = self.lab.now_ns;
+        let Some(run) = self.timed_run().cloned() else { return };
+        let view = &mut self.timeline;
+        let window = view.window(&run, now).cell(cell, view.cells);
+        view.cursor_ns = Some(window.from_ns + window.length_ns() / 2);
+        view.lane = (view.scroll + line).min(lanes::lanes(&run).len().saturating_sub(1));
+    }
+
+    pub(super) fn time_key(&mut self, key: TimelineKey) -> Vec<Effect> {
+        let now = self.lab.now_ns;
+        let Some(run) = self.timed_run().cloned() else {
+            self.tell(Notice::info("there is no run yet: the lab (2) starts one, n launches a small one at once"));
+            return Vec::new();
+        };
+        let view = &mut self.timeline;
+        match key {
+            TimelineKey::Zoom(by) => view.zoom(&run, now, by > 0),
+            TimelineKey::Fit => (view.window, view.whole, view.cursor_ns) = (None, false, None),
+            TimelineKey::Whole => (view.window, view.whole, view.cursor_ns) = (None, true, None),
+            TimelineKey::Move(by) => {
+                let window = view.window(&run, now);
+                let cell = window.cell_at(view.cursor(window), view.cells);
+                let step = window.length_ns() as f64 / view.cells.max(1) as f64;
+                let at = window.from_ns as f64 + (cell as f64 + 0.5 + f64::from(by)) * step;
+                view.put_cursor(&run, now, at.max(0.0) as u64);
+            }
+            TimelineKey::Change(by) => {
+                let at = view.cursor(view.window(&run, now));
+                let changes = lanes::lanes(&run).get(view.lane).map(Lane::changes_ns).unwrap_or_default();
+                let next = if by > 0 { changes.iter().find(|c| **c > at) } else { changes.iter().rev().find(|c| **c < at) };
+                match next.copied() {
+                    Some(ns) => view.put_cursor(&run, now, ns),
+                    None => self.tell(Notice::info("nothing changes on this lane beyond that")),
+                }
+            }
+            TimelineKey::Run(by) => {
+                let runs = &self.lab.state.runs;
+                let at = runs.iter().position(|r| r.id == run.id).and_then(|at| i32::try_from(at).ok()).unwrap_or(0);
+                if let Some(other) = usize::try_from(at + by).ok().and_then(|at| runs.get(at)) {
+                    let id = other.id;
+                    self.timeline.show(id);
+                }
+            }
+            TimelineKey::Process => return self.show_lane_in_table(&run),
+        }
+        Vec::new()
+    }
+
+    fn show_lane_in_table(&mut self, run: &Run) -> Vec<Effect> {
+        let pid = lanes::lanes(run).get(self.timeline.lane).and_then(|l| l.pid);
+        // A number of a run that has ended may be another's by now.
+        let alive = pid.filter(|_| !run.ended()).filter(|pid| self.select_pid(*pid));
+        match (alive, pid) {
+            (Some(_), _) => self.screen = Screen::Processes,
+            (None, Some(pid)) => self.tell(Notice::info(format!("PID {pid} is no longer there"))),
+            (None, None) => self.tell(Notice::info("this lane has no process yet")),
+        }
+        Vec::new()
+    }
+}

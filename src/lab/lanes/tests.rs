@@ -1,0 +1,169 @@
+use super::*;
+use crate::lab::catalog;
+use crate::lab::run::{Memory, RunId};
+use crate::lab::trace::{Look, Trace};
+
+const MS: u64 = 1_000_000;
+
+fn worker(index: u32, pid: i32, tid: i32, how: Creation, spans: &[(u64, u64)]) -> Worker {
+    let span = |(at, (from, to)): (usize, &(u64, u64))| TaskSpan {
+        index: u32::try_from(at).unwrap_or(0),
+        start_ns: from * MS,
+        end_ns: Some(to * MS),
+    };
+    Worker {
+        index,
+        pid: Some(pid),
+        tid: Some(tid),
+        how: Some(how),
+        requested_ns: Some(5 * MS),
+        ready_ns: Some(10 * MS),
+        exited_ns: Some(100 * MS),
+        status: None,
+        spans: spans.iter().enumerate().map(span).collect(),
+        memory: Memory::default(),
+    }
+}
+
+fn run(workers: Vec<Worker>, trace: Trace) -> Run {
+    let mut run = Run::new(RunId(1), catalog::RunSpec::own(), 0);
+    run.root_pid = Some(100);
+    run.workers = workers;
+    run.trace = Some(Arc::new(trace));
+    run
+}
+
+/// A task that in each step of 5 ms from 10 to 100 ms ran and waited for that much, in tenths of the step.
+fn steps(trace: &mut Trace, pid: i32, tid: i32, tenths: impl Fn(u64) -> (u64, u64)) {
+    let (mut ran, mut waited) = (0, 0);
+    for step in 0..18 {
+        let (run, wait) = tenths(step);
+        ran += run * MS / 2;
+        waited += wait * MS / 2;
+        let state = if run + wait > 0 { 'R' } else { 'S' };
+        let look = Look { at_ns: (15 + step * 5) * MS, run_ns: ran, wait_ns: waited, state, cpu: Some(1) };
+        trace.saw(pid, tid, "task", 10 * MS, look);
+    }
+}
+
+#[test]
+fn lanes_are_the_root_the_workers_and_what_else_there_was() {
+    let mut trace = Trace::default();
+    for (pid, tid) in [(100, 100), (101, 101), (102, 102), (103, 103)] {
+        steps(&mut trace, pid, tid, |_| (0, 0));
+    }
+    let run = run(vec![worker(0, 101, 101, Creation::Fork, &[]), worker(1, 102, 102, Creation::Fork, &[])], trace);
+    let roles: Vec<Role> = lanes(&run).iter().map(|l| l.role).collect();
+    assert_eq!(roles, [Role::Root, Role::Worker(0), Role::Worker(1), Role::Other]);
+}
+
+#[test]
+fn async_tasks_are_below_the_thread_that_they_share() {
+    let mut trace = Trace::default();
+    steps(&mut trace, 100, 100, |_| (1, 0));
+    steps(&mut trace, 100, 105, |_| (1, 0));
+    let on = |index, tid| worker(index, 100, tid, Creation::AsyncTask, &[(20, 60)]);
+    let run = run(vec![on(0, 100), on(1, 100), on(2, 105), on(3, 105)], trace);
+    let all = lanes(&run);
+    let roles: Vec<Role> = all.iter().map(|l| l.role).collect();
+    assert_eq!(roles, [Role::Root, Role::Inner(0), Role::Inner(1), Role::Other, Role::Inner(2), Role::Inner(3)]);
+    let window = Window::new(0, 100 * MS);
+    let picture = picture(&run, &all, 1..2, window, 10);
+    assert_eq!(picture.marks[0][..3], [Mark::Creating, Mark::Blocked, Mark::Open]);
+    assert_eq!(picture.concurrency[3], 4.0, "four units are open at once");
+    assert!(picture.parallelism[3].is_some_and(|p| (p - 0.2).abs() < 1e-6), "{:?}", picture.parallelism);
+}
+
+#[test]
+fn a_cell_shows_what_its_task_did_there() {
+    let mut trace = Trace::default();
+    steps(&mut trace, 101, 101, |step| match step {
+        0..4 => (10, 0),
+        4..8 => (0, 10),
+        8..12 => (2, 0),
+        _ => (0, 0),
+    });
+    let run = run(vec![worker(0, 101, 101, Creation::Fork, &[(12, 80)])], trace);
+    let all = lanes(&run);
+    let marks = picture(&run, &all, 1..2, Window::new(0, 120 * MS), 12).marks.remove(0);
+    let expected = [
+        Mark::Creating,
+        Mark::Running(8),
+        Mark::Running(8),
+        Mark::Wanting,
+        Mark::Wanting,
+        Mark::Running(2),
+        Mark::Running(2),
+        Mark::Blocked,
+        Mark::Blocked,
+        Mark::Blocked,
+        Mark::Absent,
+        Mark::Absent,
+    ];
+    assert_eq!(marks, expected);
+    let moment = all[1].moment(40 * MS);
+    assert_eq!((moment.mark, moment.state, moment.cpu, moment.unit), (Mark::Wanting, Some('R'), Some(1), Some(0)));
+    assert_eq!(all[1].moment(99 * MS).unit, None);
+    assert_eq!(all[1].changes_ns(), [5, 10, 12, 80, 100].map(|ms| ms * MS));
+}
+
+#[test]
+fn a_worker_that_nobody_looked_at_is_unknown_not_asleep() {
+    let run = run(vec![worker(0, 101, 101, Creation::Fork, &[])], Trace::default());
+    let marks = picture(&run, &lanes(&run), 1..2, Window::new(0, 120 * MS), 12).marks.remove(0);
+    assert_eq!(marks[..2], [Mark::Creating, Mark::Unknown]);
+    assert_eq!(picture(&run, &lanes(&run), 0..0, Window::new(0, MS), 3).parallelism, [None; 3]);
+}
+
+#[test]
+fn cells_add_up_to_what_the_kernel_counted_however_wide_they_are() {
+    let mut trace = Trace::default();
+    steps(&mut trace, 101, 101, |step| (step % 7, 3));
+    steps(&mut trace, 102, 102, |step| (10 - step % 3, 0));
+    let ran = trace.run_ns();
+    let run = run(vec![worker(0, 101, 101, Creation::Fork, &[]), worker(1, 102, 102, Creation::Fork, &[])], trace);
+    let window = Window::new(0, 110 * MS);
+    for cells in [1, 7, 60, 333] {
+        let all = picture(&run, &lanes(&run), 0..0, window, cells);
+        let parts = all.parallelism.iter().enumerate();
+        let sum: f64 = parts.map(|(cell, p)| p.unwrap_or(0.0) * window.cell(cell, cells).length_ns() as f64).sum();
+        assert!((sum / ran as f64 - 1.0).abs() < 1e-3, "{cells} cells: {sum} of {ran}");
+    }
+}
+
+#[test]
+fn a_thousand_lanes_are_one_picture() {
+    let mut trace = Trace::default();
+    let count = 1_000;
+    for pid in 1_000..1_000 + count {
+        steps(&mut trace, pid, pid, |step| (step % 2 * 5, 0));
+    }
+    let workers = (0..count).map(|i| worker(u32::try_from(i).unwrap(), 1_000 + i, 1_000 + i, Creation::Fork, &[(20, 90)]));
+    let run = run(workers.collect(), trace);
+    let all = lanes(&run);
+    assert_eq!(all.len(), 1 + 1_000);
+    let picture = picture(&run, &all, 900..950, interesting(&run, 0), 190);
+    assert_eq!((picture.marks.len(), picture.marks[0].len()), (50, 190));
+    assert!(picture.concurrency.iter().any(|c| (*c - 1_000.0).abs() < 1e-6));
+}
+
+#[test]
+fn the_finding_tells_turns_from_parallel_work() {
+    let found = |each: fn(u64) -> (u64, u64), how, lang: &str| {
+        let mut trace = Trace::default();
+        steps(&mut trace, 100, 101, each);
+        steps(&mut trace, 100, 102, |step| each(step + 1));
+        let mut run = run(vec![worker(0, 100, 101, how, &[(10, 100)]), worker(1, 100, 102, how, &[(10, 100)])], trace);
+        run.lang = Some(lang.to_owned());
+        finding(&run, 2, 100 * MS)
+    };
+    let turns = |step: u64| if step.is_multiple_of(2) { (10, 0) } else { (0, 0) };
+    assert_eq!(
+        found(turns, Creation::Thread, "python 3.11.7"),
+        "2.0 units open at once, 1.0 on a CPU, never much above 1: the lanes take turns (the GIL, or one thread)"
+    );
+    assert!(found(turns, Creation::Fork, "native").ends_with("overlapping in time, but not in parallel"));
+    assert!(found(|_| (10, 0), Creation::Thread, "python 3.13.0").ends_with("2.0 on a CPU: in parallel"));
+    assert!(found(|_| (0, 0), Creation::Thread, "native").contains("they wait together"));
+    assert!(found(|_| (3, 7), Creation::Fork, "native").ends_with("1.4 ready but without one: wider than the 2 CPUs"));
+}

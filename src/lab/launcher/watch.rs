@@ -1,0 +1,205 @@
+//! The watch over a run's tasks: looks at each of them some hundred times a second while the run goes on, for [`Trace`].
+//!
+//! Who belongs to the run is found from its root along `task/TID/children`, and from the helper's looks at the family. A look is two
+//! reads of files that are kept open; how often they are made follows what they cost and whether anything happens.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch::Receiver;
+
+use super::LabState;
+use super::link::Shared;
+use crate::clock::monotonic_ns;
+use crate::kernel::parse::schedstat::Schedstat;
+use crate::kernel::parse::stat::Stat;
+use crate::lab::run::RunId;
+use crate::lab::trace::{Look, Trace};
+
+/// Between two rounds of looks, at least.
+const STEP: Duration = Duration::from_millis(2);
+/// Between two rounds when nothing has happened for a while.
+const STEP_AT_REST: Duration = Duration::from_millis(40);
+/// Rounds take at most one part in this many of one CPU.
+const SHARE: u32 = 25;
+/// Every so many rounds new children are looked for, where the tasks are more than [`FEW`].
+const CHILDREN_EVERY: u64 = 4;
+/// So many tasks are asked for children in each round.
+const FEW: usize = 32;
+/// Between two pictures for whoever looks on.
+const SHOW_EVERY: Duration = Duration::from_millis(120);
+/// Most tasks watched at once.
+const TASKS_MOST: usize = 1_100;
+
+/// Watches a run until it has ended, on a thread of its own. Without such a thread the run goes unwatched, which its lanes say.
+pub(super) fn start(id: RunId, shared: Arc<Shared>, state: Receiver<Arc<LabState>>) {
+    let Some(trace) = shared.traced(id) else { return };
+    let work = move || {
+        if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_time().build() {
+            runtime.block_on(Watch::new(trace).follow(id, &shared, state));
+        }
+    };
+    drop(std::thread::Builder::new().name("lab-lanes".into()).spawn(work));
+}
+
+/// The files of one task.
+struct Open {
+    schedstat: File,
+    stat: File,
+    children: Option<File>,
+    /// Threads of its process when they were last listed; of a leader only.
+    listed: u32,
+    turns: u64,
+}
+
+struct Watch {
+    trace: Arc<Mutex<Trace>>,
+    tasks: HashMap<(i32, i32), Open>,
+    rounds: u64,
+    last_ns: u64,
+    step: Duration,
+    /// Whether anything has happened since the last round.
+    stirred: bool,
+}
+
+impl Watch {
+    fn new(trace: Arc<Mutex<Trace>>) -> Self {
+        Self { trace, tasks: HashMap::new(), rounds: 0, last_ns: monotonic_ns(), step: STEP, stirred: false }
+    }
+
+    async fn follow(mut self, id: RunId, shared: &Shared, mut state: Receiver<Arc<LabState>>) {
+        let mut shown = Instant::now();
+        loop {
+            // The state is let go of before anything is waited for.
+            let family = state.borrow_and_update().run(id).filter(|run| !run.ended()).map(|run| {
+                let members = run.family.iter().map(|m| m.pid);
+                run.root_pid.into_iter().chain(members).collect::<Vec<i32>>()
+            });
+            let Some(family) = family else { return };
+            for pid in family {
+                self.add_process(pid);
+            }
+            if self.tasks.is_empty() {
+                if state.changed().await.is_err() {
+                    return;
+                }
+                self.last_ns = monotonic_ns();
+                continue;
+            }
+            let pause = self.round();
+            if shown.elapsed() >= SHOW_EVERY {
+                shared.show_trace(id);
+                shown = Instant::now();
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Looks at all tasks once; how long to wait for the next time.
+    fn round(&mut self) -> Duration {
+        let begun = Instant::now();
+        self.stirred = false;
+        let trace = Arc::clone(&self.trace);
+        let mut trace = trace.lock().unwrap_or_else(PoisonError::into_inner);
+        let known: Vec<(i32, i32)> = self.tasks.keys().copied().collect();
+        let mut grown = Vec::new();
+        for key in known {
+            if !self.look(key, &mut trace, &mut grown) {
+                self.tasks.remove(&key);
+                trace.gone(key.0, key.1, monotonic_ns());
+                self.stirred = true;
+            }
+        }
+        for pid in grown {
+            self.add_threads(pid, &mut trace);
+        }
+        if self.tasks.len() <= FEW || self.rounds.is_multiple_of(CHILDREN_EVERY) {
+            self.add_children(&mut trace);
+        }
+        self.rounds += 1;
+        let now = monotonic_ns();
+        trace.round(now.saturating_sub(self.last_ns));
+        self.last_ns = now;
+        self.step = if self.stirred { STEP } else { (self.step * 5 / 4).min(STEP_AT_REST) };
+        self.step.max(begun.elapsed() * SHARE)
+    }
+
+    /// Looks at one task; false if it has gone. A process with more or fewer threads than before goes into `grown`.
+    fn look(&mut self, key: (i32, i32), trace: &mut Trace, grown: &mut Vec<i32>) -> bool {
+        let Some(open) = self.tasks.get_mut(&key) else { return false };
+        let mut bytes = [0; 1024];
+        let Some(sched) = read(&open.schedstat, &mut bytes).and_then(|b| Schedstat::parse(b).ok()) else { return false };
+        let Some(stat) = read(&open.stat, &mut bytes).and_then(|b| Stat::parse(b).ok()) else { return false };
+        if key.0 == key.1 && stat.nlwp != open.listed {
+            open.listed = stat.nlwp;
+            grown.push(key.0);
+        }
+        self.stirred |= sched.turns != open.turns || stat.state.letter() == 'R';
+        open.turns = sched.turns;
+        let look = Look {
+            at_ns: monotonic_ns(),
+            run_ns: sched.run_ns,
+            wait_ns: sched.run_delay_ns,
+            state: stat.state.letter(),
+            cpu: stat.last_cpu,
+        };
+        trace.saw(key.0, key.1, &String::from_utf8_lossy(stat.comm.as_bytes()), self.last_ns, look);
+        true
+    }
+
+    fn add_process(&mut self, pid: i32) {
+        if !self.tasks.contains_key(&(pid, pid)) && self.tasks.len() < TASKS_MOST {
+            self.add(pid, pid);
+        }
+    }
+
+    fn add_threads(&mut self, pid: i32, trace: &mut Trace) {
+        let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return };
+        for tid in entries.flatten().filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok()) {
+            if self.tasks.contains_key(&(pid, tid)) {
+                continue;
+            }
+            if self.tasks.len() >= TASKS_MOST || !self.add(pid, tid) {
+                trace.unwatched += u64::from(std::fs::exists(format!("/proc/{pid}/task/{tid}")).unwrap_or(false));
+                continue;
+            }
+            self.look((pid, tid), trace, &mut Vec::new());
+        }
+    }
+
+    fn add_children(&mut self, trace: &mut Trace) {
+        let mut bytes = [0; 8192];
+        let mut found = Vec::new();
+        for open in self.tasks.values() {
+            let text = open.children.as_ref().and_then(|file| read(file, &mut bytes)).and_then(|b| str::from_utf8(b).ok());
+            found.extend(text.unwrap_or("").split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
+        }
+        for pid in found {
+            if self.tasks.contains_key(&(pid, pid)) {
+                continue;
+            }
+            self.add_process(pid);
+            self.look((pid, pid), trace, &mut Vec::new());
+        }
+    }
+
+    /// Opens the files of a task; false if it has gone or there are no descriptors left.
+    fn add(&mut self, pid: i32, tid: i32) -> bool {
+        let open = |name: &str| File::open(format!("/proc/{pid}/task/{tid}/{name}")).ok();
+        let (Some(schedstat), Some(stat)) = (open("schedstat"), open("stat")) else { return false };
+        // Without CONFIG_PROC_CHILDREN there is none: then children come with the helper's looks.
+        let children = open("children");
+        self.stirred = true;
+        self.tasks.insert((pid, tid), Open { schedstat, stat, children, listed: 0, turns: 0 });
+        true
+    }
+}
+
+/// What the file holds now; `None` once its task has gone.
+fn read<'b>(file: &File, bytes: &'b mut [u8]) -> Option<&'b [u8]> {
+    let n = file.read_at(bytes, 0).ok().filter(|n| *n > 0)?;
+    bytes.get(..n)
+}

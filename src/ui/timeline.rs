@@ -1,0 +1,373 @@
+//! The timeline: a lane per task, what each did when, how much went on at once, and what was so at the cursor.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
+
+use crate::app::App;
+use crate::app::msg::Pointed;
+use crate::lab::lanes::{self, Lane, Mark, Moment, Picture, Role, Window};
+use crate::lab::run::Run;
+use crate::text::{Charset, sanitize_str};
+
+use super::lab::{phase, wrap};
+use super::pen::{Pen, dot};
+use super::theme::Theme;
+
+/// Cells before the lanes: narrow, and where there is room.
+const LABEL: [u16; 2] = [27, 40];
+/// From this width on there is room.
+const WIDE: u16 = 110;
+/// Lines below the lanes, beside the finding's: a gap, the two curves, the cursor, and the legend.
+const FOOT: u16 = 5;
+/// From this height on the curves have more than one line each.
+const TALL: u16 = 30;
+/// Lines of a curve then, at least.
+const CURVE: u16 = 3;
+/// And at most, where there are few lanes.
+const CURVE_MOST: u16 = 4;
+/// Cells between two times on the axis.
+const TICK: usize = 12;
+const BLOCKS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
+
+/// Where the parts of the screen are.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    /// Labels of lanes and curves.
+    pub labels: Rect,
+    /// The times.
+    pub axis: Rect,
+    /// The lanes.
+    pub lanes: Rect,
+    /// What is below them.
+    pub foot: Rect,
+    /// Lanes that would fit.
+    pub room: u16,
+    /// Lines of each curve.
+    curve: u16,
+    /// Lines of the finding.
+    finding: u16,
+}
+
+impl Place {
+    /// In that part of the screen, for what the application shows now.
+    #[must_use]
+    pub fn of(app: &App, body: Rect) -> Self {
+        let lanes = app.timed_run().map_or(0, |run| lanes::lanes(run).len());
+        Self::new(body, u16::try_from(lanes).unwrap_or(u16::MAX))
+    }
+
+    /// With so many lanes; what they leave, the curves get.
+    #[must_use]
+    fn new(body: Rect, lanes: u16) -> Self {
+        let label = if body.width >= WIDE { LABEL[1] } else { LABEL[0].min(body.width / 2) };
+        let finding = if body.width >= WIDE { 1 } else { 2 };
+        let fixed = FOOT + finding;
+        let spare = body.height.saturating_sub(2 + fixed).saturating_sub(lanes) / 2 + 1;
+        let curve = spare.clamp(if body.height >= TALL { CURVE } else { 1 }, CURVE_MOST);
+        let foot_height = (fixed + 2 * (curve - 1)).min(body.height.saturating_sub(3));
+        let room = body.height.saturating_sub(2 + foot_height);
+        let cut = |y: u16, height: u16| {
+            let y = y.min(body.bottom());
+            Rect { x: body.x + label, y, width: body.width - label, height: height.min(body.bottom() - y) }
+        };
+        let lanes = cut(body.y + 2, room.min(lanes.max(1)));
+        let foot = Rect { x: body.x, width: body.width, ..cut(lanes.bottom(), foot_height) };
+        let labels = Rect { x: body.x, width: label, ..lanes };
+        Self { labels, axis: cut(body.y + 1, 1), lanes, foot, room, curve, finding }
+    }
+
+    /// What the mouse means at a cell.
+    #[must_use]
+    pub fn point(&self, x: u16, y: u16) -> Option<Pointed> {
+        let inside = y >= self.lanes.y && y < self.lanes.bottom() && x >= self.lanes.x;
+        inside.then(|| Pointed::Moment { line: y - self.lanes.y, cell: x - self.lanes.x })
+    }
+}
+
+/// Draws it.
+pub fn draw(app: &App, theme: &Theme, body: Rect, buffer: &mut Buffer) {
+    let Some(run) = app.timed_run() else {
+        nothing(theme, body, buffer);
+        return;
+    };
+    let place = Place::of(app, body);
+    let cells = usize::from(place.axis.width);
+    let lanes = lanes::lanes(run);
+    let window = app.timeline.window(run, app.lab.now_ns);
+    let cursor = app.timeline.cursor(window);
+    let first = app.timeline.scroll.min(lanes.len().saturating_sub(1));
+    let shown = first..lanes.len().min(first + usize::from(place.lanes.height));
+    let picture = lanes::picture(run, &lanes, shown.clone(), window, cells);
+    let view = View { app, theme, run, window, cursor, place };
+    view.head(&lanes, body, buffer);
+    view.axis(buffer);
+    for (line, (at, marks)) in shown.clone().zip(&picture.marks).enumerate() {
+        let line = u16::try_from(line).unwrap_or(u16::MAX);
+        view.lane(&lanes[at], at == app.timeline.lane, line, marks, buffer);
+    }
+    if shown.end < lanes.len() && place.lanes.height > 0 {
+        let more = format!(" {} more lanes below ", lanes.len() - shown.end);
+        Pen::new(buffer, place.foot, 0).put(&more, theme.dim);
+    }
+    view.foot(&lanes, &picture, buffer);
+    view.cursor_line(buffer);
+}
+
+fn nothing(theme: &Theme, body: Rect, buffer: &mut Buffer) {
+    Pen::new(buffer, body, 0)
+        .put(" Timeline ", theme.accent)
+        .put("what each process, thread and async task of a lab run did when", theme.text);
+    Pen::new(buffer, body, 2).put(" There is no run yet. ", theme.text);
+    for (line, (key, what)) in [
+        ("n", "launches a small one at once: then f fork, p pool, t threads, a event loop"),
+        ("2", "the lab: every system, with its parameters; V there comes back here"),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let line = u16::try_from(line).unwrap_or(0) + 3;
+        Pen::new(buffer, body, line).put("   ", theme.text).put(key, theme.accent).put("  ", theme.text).put(what, theme.dim);
+    }
+}
+
+struct View<'a> {
+    app: &'a App,
+    theme: &'a Theme,
+    run: &'a Run,
+    window: Window,
+    cursor: u64,
+    place: Place,
+}
+
+impl View<'_> {
+    fn unicode(&self) -> bool {
+        self.app.options.unicode
+    }
+
+    fn wide(&self) -> bool {
+        self.place.labels.width >= LABEL[1]
+    }
+
+    fn zero_ns(&self) -> u64 {
+        self.run.workers.iter().filter_map(|w| w.requested_ns).min().unwrap_or(self.run.started_ns)
+    }
+
+    fn clean(&self, text: &str) -> String {
+        sanitize_str(text, Charset::from_unicode(self.unicode())).into_owned()
+    }
+
+    /// Which run, and how closely it was looked at.
+    fn head(&self, lanes: &[Lane<'_>], body: Rect, buffer: &mut Buffer) {
+        let (theme, run, d) = (self.theme, self.run, dot(self.unicode()));
+        let spec = &run.spec;
+        let mut pen = Pen::new(buffer, body, 0);
+        pen.put(&format!(" run #{} ", run.id.0), theme.strong).put(&self.clean(&spec.system), theme.accent);
+        let units = if self.wide() { format!("{} x {} {d} ", spec.tasks, spec.task.name()) } else { String::new() };
+        let facts = format!(" {d} {} lanes {d} {units}", lanes.len());
+        let (words, style) = phase(run, theme);
+        pen.put(&facts, theme.dim).put(&words, style);
+        let looked = match run.trace.as_deref() {
+            Some(t) if t.step_ns > 0 => format!(" {d} seen every {:.0} ms or so", (t.step_ns as f64 / 1e6).max(1.0)),
+            Some(_) => String::new(),
+            None => format!(" {d} nobody watched its tasks: only what it told is shown"),
+        };
+        pen.put(&looked, theme.dim);
+        if let Some(missed) = run.trace.as_deref().map(|t| t.unwatched).filter(|n| *n > 0) {
+            pen.put(&format!(" {d} {missed} more tasks were not watched"), theme.warn);
+        }
+    }
+
+    fn axis(&self, buffer: &mut Buffer) {
+        let head = if self.wide() { "        PID     TID CPU S  lane" } else { "     TID CPU S  lane" };
+        Pen::new(buffer, Rect { y: self.place.axis.y, height: 1, ..self.place.labels }, 0).put(head, self.theme.dim);
+        let cells = usize::from(self.place.axis.width);
+        for tick in lanes::ticks(self.window, self.zero_ns(), cells, TICK) {
+            if tick.cell + tick.label.len() >= cells {
+                continue;
+            }
+            let cell = u16::try_from(tick.cell).unwrap_or(u16::MAX);
+            Pen::new(buffer, self.place.axis, 0)
+                .skip(cell)
+                .put(if self.unicode() { "╵" } else { "|" }, self.theme.dim)
+                .put(&tick.label, self.theme.dim);
+        }
+    }
+
+    fn lane(&self, lane: &Lane<'_>, chosen: bool, line: u16, marks: &[Mark], buffer: &mut Buffer) {
+        let moment = lane.moment(self.cursor);
+        self.label(lane, chosen, &moment, line, buffer);
+        let mut pen = Pen::new(buffer, self.place.lanes, line);
+        for mark in marks {
+            let (text, style) = self.mark(*mark);
+            pen.put(text, style);
+        }
+    }
+
+    fn label(&self, lane: &Lane<'_>, chosen: bool, moment: &Moment, line: u16, buffer: &mut Buffer) {
+        let theme = self.theme;
+        let number = |n: Option<i32>| n.map_or_else(|| "-".to_owned(), |n| n.to_string());
+        let mut pen = Pen::new(buffer, self.place.labels, line);
+        let wide = self.wide();
+        pen.put(if chosen { ">" } else { " " }, theme.accent);
+        let inner = matches!(lane.role, Role::Inner(_));
+        if wide {
+            pen.put_right(&if inner { String::new() } else { number(lane.pid) }, 10, theme.text);
+        }
+        pen.put_right(&if inner { String::new() } else { number(lane.tid) }, if wide { 8 } else { 7 }, theme.text);
+        let cpu = moment.cpu.filter(|_| matches!(moment.mark, Mark::Running(_))).map_or(String::new(), |c| c.to_string());
+        pen.put_right(&cpu, 4, theme.cool);
+        let state = moment.state.unwrap_or(if inner { ' ' } else { '-' });
+        pen.put(" ", theme.text).put(&state.to_string(), theme.state(state)).put("  ", theme.text);
+        let name = match lane.role {
+            Role::Root => "root".to_owned(),
+            Role::Worker(w) => format!("#{w} {}", lane.how.map_or("", crate::lab::protocol::Creation::badge)),
+            Role::Inner(w) => format!("  #{w} {}", lane.how.map_or("", crate::lab::protocol::Creation::badge)),
+            Role::Other => self.clean(lane.comm),
+        };
+        let style = match lane.role {
+            Role::Worker(_) | Role::Inner(_) => theme.strong,
+            Role::Root | Role::Other => theme.dim,
+        };
+        pen.put(&name, if chosen { theme.accent } else { style });
+    }
+
+    fn mark(&self, mark: Mark) -> (&'static str, Style) {
+        let theme = self.theme;
+        let style = match mark {
+            Mark::Absent => theme.text,
+            Mark::Creating => theme.accent,
+            Mark::Running(_) => theme.good,
+            Mark::Wanting => theme.warn,
+            Mark::Blocked | Mark::Unknown => theme.dim,
+            Mark::Stopped | Mark::Zombie => theme.bad,
+            Mark::Open => theme.cool,
+        };
+        (mark.glyph(self.unicode()), style)
+    }
+
+    fn foot(&self, lanes: &[Lane<'_>], picture: &Picture, buffer: &mut Buffer) {
+        let (theme, foot) = (self.theme, self.place.foot);
+        let most = |values: &mut dyn Iterator<Item = f64>| values.fold(0.0, f64::max);
+        let known: Vec<f64> = picture.parallelism.iter().map(|p| p.unwrap_or(0.0)).collect();
+        // Both on one scale: the gap between them is what the picture is about.
+        let full = most(&mut picture.concurrency.iter().copied()).max(most(&mut known.iter().copied())).max(1.0);
+        let mut line = 1;
+        let degree = lanes::degree(self.run, self.app.lab.now_ns);
+        let mean = degree.map(|d| d.concurrency);
+        self.curve(("concurrency", "units open", mean), &picture.concurrency, full, theme.cool, line, buffer);
+        line += self.place.curve;
+        let mean = degree.and_then(|d| d.parallelism);
+        let words = if self.run.trace.is_some() { "on a CPU" } else { "not watched" };
+        self.curve(("parallelism", words, mean), &known, full, theme.good, line, buffer);
+        line += self.place.curve;
+        let cpus = self.app.model.as_deref().map_or(1, |m| u32::try_from(m.host.cpus.len()).unwrap_or(1));
+        let found = lanes::finding(self.run, cpus, self.app.lab.now_ns);
+        let words = wrap(&found, usize::from(foot.width.saturating_sub(2)));
+        for part in words.iter().take(usize::from(self.place.finding)) {
+            Pen::new(buffer, foot, line).put(" ", theme.text).put(part, theme.accent);
+            line += 1;
+        }
+        self.at_cursor(lanes, line, buffer);
+        self.legend(line + 1, buffer);
+    }
+
+    /// A curve: its name and its mean over the time of the work, and a bar for each cell.
+    fn curve(&self, name: (&str, &str, Option<f64>), values: &[f64], full: f64, style: Style, line: u16, buffer: &mut Buffer) {
+        let (theme, lines) = (self.theme, self.place.curve);
+        let area = Rect { width: self.place.labels.width, ..self.place.foot };
+        let label = if self.wide() { format!("{} ({})", name.0, name.1) } else { name.0.to_owned() };
+        let mean = name.2.map_or(String::new(), |mean| format!("  mean {mean:.1}"));
+        Pen::new(buffer, area, line + lines - 1).put(" ", theme.text).put(&label, theme.text).put(&mean, theme.dim);
+        let plot = Rect { x: self.place.axis.x, width: self.place.axis.width, ..self.place.foot };
+        for row in 0..lines {
+            let mut pen = Pen::new(buffer, plot, line + row);
+            let below = f64::from(lines - 1 - row);
+            for value in values {
+                let eighths = ((value / full * f64::from(lines) - below) * 8.0).round().clamp(0.0, 8.0) as usize;
+                let text = match (eighths, self.unicode()) {
+                    (0, _) => " ",
+                    (n, true) => BLOCKS[n - 1],
+                    (1..=4, false) => ".",
+                    (_, false) => "#",
+                };
+                pen.put(text, style);
+            }
+        }
+    }
+
+    /// What was so at the cursor, on the chosen lane.
+    fn at_cursor(&self, lanes: &[Lane<'_>], line: u16, buffer: &mut Buffer) {
+        let theme = self.theme;
+        let mut pen = Pen::new(buffer, self.place.foot, line);
+        let since = self.cursor as f64 - self.zero_ns() as f64;
+        let sign = if since < 0.0 { "-" } else { "" };
+        pen.put(&format!(" at {sign}{}: ", lanes::duration(since.abs() as u64)), theme.strong);
+        let Some(lane) = lanes.get(self.app.timeline.lane) else { return };
+        let moment = lane.moment(self.cursor);
+        let who = match lane.role {
+            Role::Root => "the root".to_owned(),
+            Role::Worker(w) | Role::Inner(w) => format!("worker #{w}"),
+            Role::Other => self.clean(lane.comm),
+        };
+        let does = match moment.mark {
+            Mark::Absent => "is not there",
+            Mark::Creating => "is being created",
+            Mark::Running(_) => "runs on a CPU",
+            Mark::Wanting => "is ready, but has no CPU",
+            Mark::Blocked => "sleeps: it waits for something other than a CPU",
+            Mark::Stopped => "is stopped by a signal",
+            Mark::Zombie => "has ended; its parent has not taken note",
+            Mark::Open => "has a unit of work open",
+            Mark::Unknown => "is there, but was not looked at",
+        };
+        pen.put(&format!("{who} {does}"), theme.text);
+        if let Some(unit) = moment.unit {
+            pen.put(&format!(", unit {unit} open"), theme.cool);
+        }
+        if let Some((ran, waited)) = lane.totals_ns() {
+            let (ran, waited) = (lanes::duration(ran), lanes::duration(waited));
+            let words = if self.wide() {
+                format!("   in all {ran} on a CPU, {waited} waiting for one")
+            } else {
+                format!("  in all {ran}")
+            };
+            pen.put(&words, theme.dim);
+        }
+    }
+
+    fn legend(&self, line: u16, buffer: &mut Buffer) {
+        let mut pen = Pen::new(buffer, self.place.foot, line);
+        pen.put(" ", self.theme.text);
+        let some = [
+            (Mark::Running(8), "on a CPU"),
+            (Mark::Wanting, "wants one"),
+            (Mark::Blocked, "blocked"),
+            (Mark::Creating, "created"),
+            (Mark::Open, "unit open"),
+            (Mark::Zombie, "zombie"),
+        ];
+        for (mark, words) in some {
+            let (text, style) = self.mark(mark);
+            if usize::from(pen.left()) > words.len() + 2 {
+                pen.put(text, style).put(" ", style).put(words, self.theme.dim).put("  ", style);
+            }
+        }
+        if self.wide() {
+            pen.put("   < > next change  [ ] run  Enter process", self.theme.dim);
+        }
+    }
+
+    /// The cursor's column.
+    fn cursor_line(&self, buffer: &mut Buffer) {
+        let cells = usize::from(self.place.axis.width);
+        let Ok(cell) = u16::try_from(self.window.cell_at(self.cursor, cells)) else { return };
+        let x = self.place.axis.x + cell;
+        let end = self.place.foot.y + 1 + 2 * self.place.curve;
+        for y in self.place.axis.y..end.min(self.place.foot.bottom()) {
+            if let Some(place) = buffer.cell_mut((x, y)) {
+                place.modifier.insert(Modifier::REVERSED);
+            }
+        }
+    }
+}

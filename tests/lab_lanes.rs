@@ -1,0 +1,80 @@
+//! Lanes of real runs: the time they show is the time the kernel charged, and what ran in turns or together is seen so.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "support/lab.rs"]
+mod support;
+
+use concmon::lab::catalog::{RunSpec, TaskKind};
+use concmon::lab::lanes::{self, Mark, Role};
+use concmon::lab::run::{Outcome, RunPhase};
+use support::{await_end, await_workers, launcher, launcher_with, spec};
+
+/// Workers that compute for some tenths of a second each.
+fn computing(system: &str) -> RunSpec {
+    RunSpec { workers: 2, tasks: 8, task_size: Some(2_500), timeout_ms: 60_000, ..spec(system, TaskKind::Pi) }
+}
+
+#[test]
+fn the_cpu_time_of_all_lanes_is_what_the_kernel_charged_to_the_run() {
+    for system in ["native/fork", "native/process-pool", "native/thread-pool", "native/forkserver", "python/process-fork"] {
+        let launcher = launcher().with_traces();
+        let id = launcher.launch(computing(system)).unwrap();
+        let run = await_end(&launcher, id);
+        assert_eq!(run.phase, RunPhase::Ended(Outcome::Done), "{system}: {:?}", run.warnings);
+        let charged = run.costs.user_ns.unwrap() + run.costs.sys_ns.unwrap();
+        let seen = run.trace.as_deref().unwrap().run_ns();
+        let share = seen as f64 / charged as f64;
+        println!("{system}: lanes {:.1} ms of {:.1} ms charged: {share:.3}", seen as f64 / 1e6, charged as f64 / 1e6);
+        assert!(charged > 200_000_000, "{system}: it did not compute for long enough to tell: {charged} ns");
+        assert!((0.95..1.05).contains(&share), "{system}: lanes show {seen} ns, charged were {charged} ns");
+        let window = lanes::whole(&run, 0);
+        let all = lanes::lanes(&run);
+        let workers = || all.iter().filter(|l| matches!(l.role, Role::Worker(_)));
+        assert_eq!(workers().count(), 2, "{system}");
+        assert!(workers().all(|l| l.totals_ns().is_some_and(|(ran, _)| ran > 50_000_000)), "{system}: a lane that did nothing");
+        let picture = lanes::picture(&run, &all, 0..all.len(), window, 80);
+        let cells = picture.parallelism.iter().enumerate();
+        let drawn: f64 = cells.map(|(c, p)| p.unwrap_or(0.0) * window.cell(c, 80).length_ns() as f64).sum();
+        assert!((drawn / seen as f64 - 1.0).abs() < 0.02, "{system}: the curve holds {drawn} ns of {seen}");
+    }
+}
+
+#[test]
+fn threads_that_sleep_overlap_without_a_cpu() {
+    let launcher = launcher().with_traces();
+    let sleeping = RunSpec { workers: 4, tasks: 4, task_size: Some(300), ..spec("native/thread-pool", TaskKind::Sleep) };
+    let id = launcher.launch(sleeping).unwrap();
+    let run = await_end(&launcher, id);
+    let degree = lanes::degree(&run, 0).unwrap();
+    assert!(degree.concurrency > 3.5, "{degree:?}");
+    assert!(degree.parallelism.is_some_and(|p| p < 0.5), "{degree:?}");
+    let all = lanes::lanes(&run);
+    let middle = run.workers[0].spans[0].start_ns + 150_000_000;
+    let asleep = all.iter().filter(|l| matches!(l.role, Role::Worker(_)) && l.moment(middle).mark == Mark::Blocked).count();
+    assert_eq!(asleep, 4, "{:?}", all.iter().map(|l| l.moment(middle)).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_run_that_is_only_measured_goes_unwatched() {
+    let launcher = launcher();
+    let id = launcher.launch(spec("native/fork", TaskKind::Factorial)).unwrap();
+    let run = await_end(&launcher, id);
+    assert_eq!(run.trace, None);
+    let all = lanes::lanes(&run);
+    assert!(all.iter().all(|l| l.totals_ns().is_none()));
+}
+
+#[test]
+fn a_thousand_threads_are_a_thousand_lanes() {
+    let limits = concmon::lab::launcher::Limits { max_workers: 1_000, ..Default::default() };
+    let launcher = launcher_with(limits).with_traces();
+    let many = RunSpec { workers: 1_000, tasks: 0, hold_ms: 1_500, timeout_ms: 60_000, ..spec("native/thread", TaskKind::None) };
+    let id = launcher.launch(many).unwrap();
+    await_workers(&launcher, id, 1_000);
+    let run = await_end(&launcher, id);
+    assert_eq!(run.phase, RunPhase::Ended(Outcome::Done), "{:?}", run.warnings);
+    let trace = run.trace.as_deref().unwrap();
+    assert_eq!((lanes::lanes(&run).len(), trace.unwatched), (1_001, 0));
+    let watched = trace.tasks.iter().filter(|t| t.slices.iter().any(|s| s.state == 'S')).count();
+    assert!(watched >= 1_000, "{watched} of them were seen asleep");
+}

@@ -1,0 +1,95 @@
+//! A run with lanes, made up: what a frame of the timeline is drawn from.
+
+use std::sync::Arc;
+
+use concmon::app::key::{Code, Key};
+use concmon::lab::catalog;
+use concmon::lab::protocol::Creation;
+use concmon::lab::run::{Memory, Run, RunId, RunPhase, TaskSpan, Worker};
+use concmon::lab::trace::{Look, Trace};
+
+/// Launches a pool of threads, and goes to the end of its second lane's first unit, closer.
+pub const KEYS: &[Key] = &[
+    Key::char('n'),
+    Key::char('t'),
+    Key::char('V'),
+    Key::plain(Code::Down),
+    Key::plain(Code::Down),
+    Key::char('<'),
+    Key::char('<'),
+    Key::char('+'),
+    Key::plain(Code::Left),
+];
+
+const MS: u64 = 1_000_000;
+const STEP: u64 = 2 * MS;
+
+/// Two threads of one process that take turns of 4 ms, one that waits for a CPU, and one that sleeps; 80 ms long.
+pub fn taking_turns() -> Run {
+    let mut spec = catalog::find("native/thread-pool").unwrap().defaults();
+    (spec.workers, spec.tasks) = (4, 12);
+    let mut run = Run::new(RunId(3), spec, 0);
+    run.phase = RunPhase::Running;
+    run.root_pid = Some(900);
+    run.lang = Some("native".to_owned());
+    run.workers = (0..4).map(worker).collect();
+    let mut trace = Trace::default();
+    for (tid, share) in [(900, root as fn(u64) -> (u64, u64)), (901, first), (902, second), (903, third), (904, asleep)] {
+        let (mut ran, mut waited) = (0, 0);
+        for step in 1..=40 {
+            let (run_tenths, wait_tenths) = share(step);
+            ran += STEP / 10 * run_tenths;
+            waited += STEP / 10 * wait_tenths;
+            let state = if run_tenths + wait_tenths > 0 { 'R' } else { 'S' };
+            let cpu = Some(u32::try_from(tid % 2).unwrap());
+            let at_ns = STEP * step;
+            trace.saw(900, tid, "concmon", 0, Look { at_ns, run_ns: ran, wait_ns: waited, state, cpu });
+            if tid == 904 {
+                trace.round(STEP);
+            }
+        }
+    }
+    run.trace = Some(Arc::new(trace));
+    run
+}
+
+fn worker(index: u32) -> Worker {
+    let start = u64::from(index) * MS + 4 * MS;
+    let unit = |k: u64| TaskSpan {
+        index: index + 4 * u32::try_from(k).unwrap(),
+        start_ns: start + k * 25 * MS,
+        end_ns: (k < 2).then(|| start + (k + 1) * 25 * MS),
+    };
+    Worker {
+        index,
+        pid: Some(900),
+        tid: Some(901 + i32::try_from(index).unwrap()),
+        how: Some(Creation::Thread),
+        requested_ns: Some(2 * MS + u64::from(index) * MS),
+        ready_ns: Some(start),
+        exited_ns: None,
+        status: None,
+        spans: (0..3).map(unit).collect(),
+        memory: Memory::default(),
+    }
+}
+
+fn root(step: u64) -> (u64, u64) {
+    if step < 4 { (8, 0) } else { (0, 0) }
+}
+
+fn first(step: u64) -> (u64, u64) {
+    if step > 2 && step % 4 < 2 { (10, 0) } else { (0, 0) }
+}
+
+fn second(step: u64) -> (u64, u64) {
+    if step > 3 && step % 4 >= 2 { (9, 1) } else { (0, 0) }
+}
+
+fn third(step: u64) -> (u64, u64) {
+    if step > 3 { (1, 9) } else { (0, 0) }
+}
+
+fn asleep(_: u64) -> (u64, u64) {
+    (0, 0)
+}
