@@ -20,6 +20,7 @@ use crate::cli::{Command, LabRunArgs, LowArgs, SelectArgs};
 use crate::columns::{self, Column, Order};
 use crate::kernel::SourceChoice;
 use crate::lab::launcher::Limits;
+use crate::meters::Meters;
 use crate::query::SavedFilters;
 
 /// Sorted by which column, which way.
@@ -102,6 +103,8 @@ pub struct Config {
     pub sort: Sort,
     /// Columns in display order, each once.
     pub columns: Vec<&'static Column>,
+    /// Meters of the header.
+    pub meters: Meters,
     /// Where tasks are read from.
     pub source: SourceChoice,
     /// Whether everything that changes other processes is off.
@@ -142,6 +145,7 @@ impl Default for Config {
             threads: false,
             kernel_threads: false,
             sort: Sort { column: default_column("cpu"), descending: true },
+            meters: Meters::default(),
             columns: columns::DEFAULT.iter().map(|id| default_column(id)).collect(),
             source: SourceChoice::Auto,
             readonly: false,

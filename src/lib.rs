@@ -44,6 +44,7 @@ pub mod engine;
 pub mod export;
 pub mod kernel;
 pub mod lab;
+pub mod meters;
 pub mod query;
 pub mod snapshot;
 pub mod text;

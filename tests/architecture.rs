@@ -18,6 +18,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("derive", &["snapshot"]),
     // Needs is the one word that columns and sources share.
     ("columns", &["derive", "snapshot", "text", "kernel::source"]),
+    ("meters", &["columns", "derive", "snapshot", "kernel::source"]),
     ("query", &["columns", "derive", "snapshot", "text", "kernel::source"]),
     ("diagnose", &["query", "columns", "derive", "snapshot", "kernel::source"]),
     ("export", &["query", "columns", "derive", "snapshot", "text"]),
@@ -32,15 +33,21 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("lab::measure", &["snapshot", "clock", "kernel", "lab::catalog", "lab::protocol", "lab::run"]),
     ("lab::report", &["snapshot", "text", "lab::page", "lab::catalog", "lab::protocol", "lab::run", "lab::measure"]),
     ("cli", &["kernel::SourceChoice", "lab::catalog"]),
-    ("config", &["cli", "columns", "query", "kernel::SourceChoice", "lab::launcher::Limits"]),
+    ("config", &["cli", "columns", "meters", "query", "kernel::SourceChoice", "lab::launcher::Limits"]),
     (
         "app",
         &[
-            "clock", "text", "snapshot", "kernel", "derive", "columns", "query", "diagnose", "export", "record", "inspect",
-            "lab", "config",
+            "clock", "text", "snapshot", "kernel", "derive", "columns", "meters", "query", "diagnose", "export", "record",
+            "inspect", "lab", "config",
         ],
     ),
-    ("ui", &["app", "clock", "text", "snapshot", "kernel", "derive", "columns", "query", "diagnose", "inspect", "lab", "config"]),
+    (
+        "ui",
+        &[
+            "app", "meters", "clock", "text", "snapshot", "kernel", "derive", "columns", "query", "diagnose", "inspect", "lab",
+            "config",
+        ],
+    ),
     // The terminal guard must work whatever state the program is in.
     ("ui::terminal", &["kernel::stop_job"]),
     (

@@ -33,7 +33,8 @@ use concmon::lab::run::Memory;
 use concmon::lab::run::{Costs, FamilyMember, Run, RunId, RunPhase, ShapeCheck, Summary, Worker};
 use concmon::snapshot::{
     Comm, Detail, DetailContent, DetailPart, EventKind, ExitStatus, FileDetail, Identity, Ledger, LedgerChild, LedgerMapping,
-    LedgerReading, LifecycleEvent, PageCounts, ProcKey, Snapshot, StackDetail, State, TaskWait, ThreadDetail, WaitReason,
+    LedgerReading, LifecycleEvent, PageCounts, ProcKey, Snapshot, StackDetail, State, TaskWait, Temperature, ThreadDetail,
+    WaitReason,
 };
 use concmon::ui;
 use concmon::ui::layout::Layout;
@@ -61,6 +62,13 @@ fn fill(proc: &FakeProc, second: bool) {
             20_000 + 100 * more
         ),
     );
+    let sectors = 1_000 + 6_000 * more;
+    proc.write(
+        "diskstats",
+        format!(" 8 0 sda 10 0 {sectors} 5 10 0 {} 5 0 {} 10\n 8 1 sda1 9 0 9 9 9 0 9 9 0 9 9\n", sectors * 2, 70 * more),
+    );
+    let bytes = format!("{} 9 0 0 0 0 0 0 {} 9 0 0 0 0 0 0", 10_000 + 250_000 * more, 5_000 + 12_000 * more);
+    proc.write("net/dev", format!("Inter-| Receive | Transmit\n face |bytes |bytes\n lo: {bytes}\n eth0: {bytes}\n"));
     if second {
         proc.remove(299);
     } else {
@@ -90,6 +98,8 @@ fn sample(source: &mut ProcSource, at_ns: u64) -> Snapshot {
     let mut snapshot = source.sample(&Request::basic(needs)).unwrap();
     snapshot.taken_ns = at_ns;
     snapshot.host.uptime_ns = Some(at_ns);
+    // Sensors are this machine's.
+    snapshot.host.temperatures = Some(vec![Temperature { label: "core 0".into(), celsius: 52.0 }]);
     (snapshot.report.sample_cpu_ns, snapshot.report.sample_wall_ns) = (400_000, 600_000);
     for process in &mut snapshot.processes {
         // Whoever runs the test owns the files.
@@ -200,6 +210,7 @@ const SCENES: &[Scene] = &[
         options: Options::default,
         keys: &[Key::f(2), Key::plain(Code::Tab), Key::plain(Code::Down), Key::plain(Code::Right)],
     },
+    Scene { name: "setup-meters", options: Options::default, keys: &[Key::f(2), Key::char('2'), Key::plain(Code::Down)] },
     Scene { name: "detail-memory", options: Options::default, keys: &[Key::plain(Code::Enter), Key::char('2')] },
     Scene { name: "detail-environment", options: Options::default, keys: &[Key::plain(Code::Enter), Key::char('4')] },
     Scene { name: "detail-limits", options: Options::default, keys: &[Key::plain(Code::Enter), Key::char('5')] },

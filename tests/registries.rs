@@ -14,6 +14,7 @@ use concmon::app::presets::Preset;
 use concmon::columns::{self, COLUMNS};
 use concmon::config::KEYS;
 use concmon::lab::catalog::{self, Backend, SYSTEMS, TaskKind};
+use concmon::meters::{METERS, Shown};
 
 /// Fails on the first value that comes twice.
 fn assert_unique<T: Ord + std::fmt::Debug + Copy>(what: &str, values: impl IntoIterator<Item = T>) {
@@ -114,6 +115,22 @@ fn default_columns_exist_and_fit_the_program() {
 }
 
 #[test]
+fn meters_are_sound() {
+    assert_unique("meter", METERS.iter().map(|m| m.id));
+    for meter in METERS {
+        assert!(is_snake_case(meter.id), "{}", meter.id);
+        assert_sentence(meter.id, meter.help);
+        let mut styles = meter.styles.to_vec();
+        styles.dedup();
+        assert_eq!(styles.len(), meter.styles.len(), "{}: a style twice", meter.id);
+    }
+    for side in concmon::meters::DEFAULT {
+        assert_unique("default meter", side.iter().copied());
+        assert!(side.iter().all(|word| Shown::parse(word).is_ok_and(|s| s.word() == *word)), "{side:?}");
+    }
+}
+
+#[test]
 fn config_keys_are_sound() {
     let paths: Vec<String> = KEYS.iter().map(concmon::config::Key::path).collect();
     assert_unique("config key", paths.iter().map(String::as_str));
@@ -191,7 +208,13 @@ fn systems_table() -> String {
 
 /// The README's generated sections: name and content.
 fn generated() -> Vec<(&'static str, String)> {
-    vec![("systems", systems_table()), ("keys", keys_table()), ("columns", columns_table()), ("config", config_table())]
+    vec![
+        ("systems", systems_table()),
+        ("keys", keys_table()),
+        ("columns", columns_table()),
+        ("meters", meters_table()),
+        ("config", config_table()),
+    ]
 }
 
 /// Text as a cell of a Markdown table.
@@ -216,6 +239,15 @@ fn columns_table() -> String {
     for c in COLUMNS {
         let unit = c.unit.replace('_', " ");
         writeln!(out, "| `{}` | {} | {unit} | {} | {} |", c.id, cell(c.title), cell(c.description), cell(c.source)).unwrap();
+    }
+    out
+}
+
+fn meters_table() -> String {
+    let mut out = String::from("| id | styles | unit | meaning | source |\n|---|---|---|---|---|\n");
+    for m in METERS {
+        let styles: Vec<&str> = m.styles.iter().map(|s| s.name()).collect();
+        writeln!(out, "| `{}` | {} | {} | {} | {} |", m.id, styles.join(", "), m.unit, cell(m.help), m.source).unwrap();
     }
     out
 }

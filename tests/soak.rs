@@ -74,7 +74,7 @@ fn soak(warm: Duration, long: Duration) {
         pty.wait_until("the process table", |screen| screen.alternate_screen() && row_of(screen, "COMMAND").is_some());
         let walk = |pty: &mut Pty, time: Duration| {
             let until = Instant::now() + time;
-            let mut keys = ["t", "3", "1", "H", "t", "2", "1", "H", "Enter", "Esc"].iter().cycle();
+            let mut keys = ["t", "5", "1", "H", "t", "2", "1", "H", "Enter", "Esc"].iter().cycle();
             while Instant::now() < until {
                 pty.send(&bytes(keys.next().unwrap()));
                 std::thread::sleep(Duration::from_millis(200).min(until.saturating_duration_since(Instant::now())));

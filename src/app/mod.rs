@@ -199,7 +199,7 @@ impl App {
     /// What must be read of every process: what is sorted and filtered by, and threads if they are rows.
     #[must_use]
     pub fn needs_of_all(&self) -> Needs {
-        let mut needs = self.options.sort.needs;
+        let mut needs = self.options.sort.needs | self.options.meters.needs();
         if let Some(filter) = &self.options.filter {
             needs |= crate::columns::needs(filter.columns());
         }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use crate::columns::{self, Column, Order};
+use crate::meters::Meters;
 use crate::query::{Filter, SavedFilters, TextMatch};
 use crate::snapshot::ProcKey;
 
@@ -60,6 +61,8 @@ pub struct Options {
     pub threads: bool,
     /// Kernel threads as rows.
     pub kernel_threads: bool,
+    /// Meters of the header.
+    pub meters: Meters,
     /// Only this user's.
     pub user: Option<String>,
     /// Only these pids.
@@ -143,6 +146,7 @@ impl Default for Options {
             by_spawner: false,
             threads: false,
             kernel_threads: false,
+            meters: Meters::default(),
             user: None,
             pids: None,
             only: Vec::new(),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::columns::{COLUMNS, Column};
 use crate::config::Setting;
+use crate::meters::{METERS, Meters, Shown};
 
 use super::options::Options;
 use super::presets::Preset;
@@ -16,19 +17,22 @@ const DELAYS: [f64; 6] = [0.25, 0.5, 1.0, 2.0, 5.0, 10.0];
 pub enum Page {
     /// Which columns, in which order.
     Columns,
+    /// Which meters, on which side, in which order.
+    Meters,
     /// Everything else.
     Display,
 }
 
 impl Page {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Columns, Self::Display];
+    /// All.
+    pub const ALL: [Self; 3] = [Self::Columns, Self::Meters, Self::Display];
 
     /// One word.
     #[must_use]
     pub fn title(self) -> &'static str {
         match self {
             Self::Columns => "Columns",
+            Self::Meters => "Meters",
             Self::Display => "Display",
         }
     }
@@ -122,6 +126,36 @@ pub const CHOICES: &[Choice] = &[
     },
 ];
 
+/// Where a meter is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// On the left.
+    Left,
+    /// On the right.
+    Right,
+    /// Nowhere.
+    Off,
+}
+
+impl Side {
+    const RING: [Self; 3] = [Self::Left, Self::Right, Self::Off];
+
+    fn step(self, forth: bool) -> Self {
+        let at = Self::RING.iter().position(|s| *s == self).unwrap_or(0);
+        Self::RING[(at + if forth { 1 } else { 2 }) % 3]
+    }
+
+    /// One word.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Left => "left",
+            Self::Right => "right",
+            Self::Off => "",
+        }
+    }
+}
+
 /// The open screen.
 #[derive(Debug, Clone)]
 pub struct Setup {
@@ -131,6 +165,8 @@ pub struct Setup {
     pub cursor: usize,
     /// Every column, the shown ones first and in their order, and whether it is shown.
     pub columns: Vec<(&'static Column, bool)>,
+    /// Every meter in each of its styles, those on the left first, then those on the right, and where it is.
+    pub meters: Vec<(Shown, Side)>,
     /// Keys of what was changed and not yet saved.
     pub changed: BTreeSet<&'static str>,
 }
@@ -141,7 +177,8 @@ impl Setup {
     pub fn new(options: &Options) -> Self {
         let shown = options.columns.iter().map(|c| (*c, true));
         let rest = COLUMNS.iter().filter(|c| !options.columns.iter().any(|s| s.id == c.id)).map(|c| (c, false));
-        Self { page: Page::Columns, cursor: 0, columns: shown.chain(rest).collect(), changed: BTreeSet::new() }
+        let columns = shown.chain(rest).collect();
+        Self { page: Page::Columns, cursor: 0, columns, meters: all_meters(&options.meters), changed: BTreeSet::new() }
     }
 
     /// How many lines the page has.
@@ -149,6 +186,7 @@ impl Setup {
     pub fn len(&self) -> usize {
         match self.page {
             Page::Columns => self.columns.len(),
+            Page::Meters => self.meters.len(),
             Page::Display => CHOICES.len(),
         }
     }
@@ -171,6 +209,12 @@ impl Setup {
         }
     }
 
+    /// Goes so many pages on, in a ring.
+    pub fn next_page(&mut self, by: usize) {
+        let at = Page::ALL.iter().position(|p| *p == self.page).unwrap_or(0);
+        self.turn(Page::ALL[(at + by) % Page::ALL.len()]);
+    }
+
     /// Shows or hides the column, or changes the value, under the cursor.
     pub fn change(&mut self, options: &mut Options, forth: bool) {
         match self.page {
@@ -182,6 +226,12 @@ impl Setup {
                 {
                     *on = !*on;
                     self.apply(options);
+                }
+            }
+            Page::Meters => {
+                if let Some((_, side)) = self.meters.get_mut(self.cursor) {
+                    *side = side.step(forth);
+                    self.apply_meters(options);
                 }
             }
             Page::Display => {
@@ -196,11 +246,28 @@ impl Setup {
     /// Moves the column under the cursor; the cursor goes with it.
     pub fn carry(&mut self, options: &mut Options, down: bool) {
         let to = if down { self.cursor + 1 } else { self.cursor.wrapping_sub(1) };
-        if self.page == Page::Columns && to < self.columns.len() {
-            self.columns.swap(self.cursor, to);
-            self.cursor = to;
-            self.apply(options);
+        if to >= self.len() {
+            return;
         }
+        match self.page {
+            Page::Columns => {
+                self.columns.swap(self.cursor, to);
+                self.cursor = to;
+                self.apply(options);
+            }
+            Page::Meters => {
+                self.meters.swap(self.cursor, to);
+                self.cursor = to;
+                self.apply_meters(options);
+            }
+            Page::Display => {}
+        }
+    }
+
+    fn apply_meters(&mut self, options: &mut Options) {
+        let on = |wanted| self.meters.iter().filter(move |(_, side)| *side == wanted).map(|(shown, _)| *shown).collect();
+        options.meters = Meters { left: on(Side::Left), right: on(Side::Right) };
+        self.changed.extend(["meters_left", "meters_right"]);
     }
 
     fn apply(&mut self, options: &mut Options) {
@@ -212,9 +279,19 @@ impl Setup {
     #[must_use]
     pub fn settings(&self, options: &Options) -> Vec<(&'static str, Setting)> {
         let columns = || Setting::Texts(options.columns.iter().map(|c| c.id.to_owned()).collect());
+        let words = |shown: &[Shown]| Setting::Texts(shown.iter().map(|s| s.word()).collect());
+        let meters = [("meters_left", words(&options.meters.left)), ("meters_right", words(&options.meters.right))];
+        let meters = meters.into_iter().filter(|(key, _)| self.changed.contains(key));
         let choices = CHOICES.iter().filter(|c| self.changed.contains(c.key)).map(|c| (c.key, (c.value)(options)));
-        self.changed.contains("columns").then(|| ("columns", columns())).into_iter().chain(choices).collect()
+        self.changed.contains("columns").then(|| ("columns", columns())).into_iter().chain(meters).chain(choices).collect()
     }
+}
+
+fn all_meters(now: &Meters) -> Vec<(Shown, Side)> {
+    let every = METERS.iter().flat_map(|meter| meter.styles.iter().map(move |style| Shown { meter, style: *style }));
+    let rest = every.filter(|shown| !now.all().any(|s| s == shown)).map(|shown| (shown, Side::Off));
+    let left = now.left.iter().map(|shown| (*shown, Side::Left));
+    left.chain(now.right.iter().map(|shown| (*shown, Side::Right))).chain(rest).collect()
 }
 
 #[cfg(test)]
@@ -246,9 +323,29 @@ mod tests {
     }
 
     #[test]
+    fn a_meter_is_put_on_either_side_moved_and_taken_away() {
+        let (mut setup, mut options) = opened();
+        setup.turn(Page::Meters);
+        let every: usize = METERS.iter().map(|m| m.styles.len()).sum();
+        assert_eq!(setup.len(), every, "each style of each meter once");
+        let words = |side: &[Shown]| side.iter().map(|s| s.word()).collect::<Vec<_>>();
+        setup.carry(&mut options, true);
+        assert_eq!(words(&options.meters.left)[..2], ["cpus:bar", "cpu:bar"]);
+        setup.change(&mut options, true);
+        assert!(words(&options.meters.right).contains(&"cpu:bar".to_owned()));
+        setup.change(&mut options, true);
+        assert!(!options.meters.all().any(|s| s.word() == "cpu:bar"));
+        setup.change(&mut options, false);
+        setup.change(&mut options, false);
+        assert_eq!(words(&options.meters.left)[..2], ["cpus:bar", "cpu:bar"]);
+    }
+
+    #[test]
     fn only_what_was_changed_is_saved_and_can_be_read_again() {
         let (mut setup, mut options) = opened();
         assert!(setup.settings(&options).is_empty());
+        setup.change(&mut options, true);
+        setup.turn(Page::Meters);
         setup.change(&mut options, true);
         setup.turn(Page::Display);
         for line in 0..setup.len() {
@@ -256,7 +353,7 @@ mod tests {
             setup.change(&mut options, true);
         }
         let settings = setup.settings(&options);
-        assert_eq!(settings.len(), CHOICES.len() + 1);
+        assert_eq!(settings.len(), CHOICES.len() + 3);
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("config.toml");
         crate::config::save(Some(&path), &settings).unwrap();
@@ -266,6 +363,8 @@ mod tests {
         assert!(config.tree && config.threads && config.kernel_threads && !config.sort.descending);
         assert_eq!(config.delay.as_secs_f64(), 2.0);
         assert_eq!(config.columns, options.columns);
+        assert_eq!(config.meters, options.meters);
+        assert_eq!(config.meters.right[0].word(), "cpu:bar", "it went over to the right, where its place is the first");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use toml::de::DeValue;
 
 use super::ColorDepth;
 use crate::kernel::SourceChoice;
+use crate::meters::Shown;
 use crate::query::SavedFilters;
 
 use super::{Config, Preset, column, seconds, sort, user};
@@ -70,6 +71,20 @@ pub const KEYS: &[Key] = &[
         example: r#"["pid", "tid", "ppid", "user", "priority", "nice", "virt", "rss", "shared", "state", "cpu", "run_wait", "mem", "time", "nlwp", "start", "command"]"#,
         help: "Columns in display order; README.md lists them all.",
         set: |c, v| put(&mut c.columns, columns(v)),
+    },
+    Key {
+        section: "",
+        name: "meters_left",
+        example: r#"["cpu:bar", "cpus:bar", "load:text", "disks:text", "cpu:graph", "pressure:graph", "disks:graph"]"#,
+        help: "Meters of the header's left side from the top, each with its style; README.md lists them. Those that do not fit are left out.",
+        set: |c, v| put(&mut c.meters.left, meters(v)),
+    },
+    Key {
+        section: "",
+        name: "meters_right",
+        example: r#"["memory:bar", "tasks:text", "swap:bar", "network:text", "memory:graph", "network:graph", "temperature:text"]"#,
+        help: "The same on the right.",
+        set: |c, v| put(&mut c.meters.right, meters(v)),
     },
     Key {
         section: "",
@@ -292,6 +307,19 @@ fn paths(value: &FileValue<'_>) -> Result<Vec<PathBuf>, String> {
         if path.is_absolute() { Ok(path) } else { Err(format!("{} is not an absolute path", path.display())) }
     };
     items.iter().map(|item| path(item.get_ref())).collect()
+}
+
+fn meters(value: &FileValue<'_>) -> Result<Vec<Shown>, String> {
+    let items = value.as_array().ok_or_else(|| wrong(value, "a list of meters"))?;
+    let mut found: Vec<Shown> = Vec::new();
+    for item in items {
+        let next = Shown::parse(text(item.get_ref())?)?;
+        if found.contains(&next) {
+            return Err(format!("the meter \"{}\" is named twice", next.word()));
+        }
+        found.push(next);
+    }
+    Ok(found)
 }
 
 fn columns(value: &FileValue<'_>) -> Result<Vec<&'static crate::columns::Column>, String> {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::meters::Shown;
 
 fn from(text: &str) -> Result<Config, String> {
     let mut config = Config::default();
@@ -32,6 +33,7 @@ fn mistakes_are_named_with_place_and_cure() {
         ("sort = \"cpuu\"", "config.toml:1:8: sort: there is no column \"cpuu\": did you mean \"cpu\"?"),
         ("sort = \"cpu:down\"", "config.toml:1:8: sort: \"down\" is not a direction: write cpu:asc or cpu:desc"),
         ("columns = [\"pid\", \"pid\"]", "config.toml:1:11: columns: the column \"pid\" is named twice"),
+        ("meters_left = [\"cpu\", \"cpu:bar\"]", "config.toml:1:15: meters_left: the meter \"cpu:bar\" is named twice"),
         ("columns = []", "config.toml:1:11: columns: at least one column must be named"),
         ("user = \"no such user\"", "config.toml:1:8: user: there is no user \"no such user\" on this machine"),
     ] {
@@ -59,7 +61,7 @@ fn every_key_sets_something_and_its_example_is_valid() {
         from(&format!("{section}{} = {}\n", key.name, key.example)).unwrap();
     }
     let config = from(
-        "delay = 2\nsource = \"proc\"\ncolumns = [\"pid\"]\nsort = \"rss:asc\"\ntree = true\nthreads = true\nkernel_threads = true\n\
+        "delay = 2\nsource = \"proc\"\ncolumns = [\"pid\"]\nmeters_left = [\"swap:text\"]\nmeters_right = []\nsort = \"rss:asc\"\ntree = true\nthreads = true\nkernel_threads = true\n\
          filter = \"x\"\nfilters = { a = \"pid=1\" }\nuser = \"0\"\nreadonly = true\ncolor = false\ncolor_depth = \"16\"\nunicode = false\ntheme = \"t\"\nmouse = false\nkeys = \"vim\"\nclipboard = false\nghost_seconds = 0\n\
          [lab]\nmax_workers = 1\nmax_parent_mb = 2\ntimeout_secs = 3\nhold_ms = 4\npython = [\"/p\"]\n",
     )
@@ -75,6 +77,7 @@ fn every_key_sets_something_and_its_example_is_valid() {
         kernel_threads: true,
         sort: Sort { column: columns::find("rss").unwrap(), descending: false },
         columns: vec![columns::find("pid").unwrap()],
+        meters: Meters { left: vec![Shown::parse("swap:text").unwrap()], right: Vec::new() },
         source: SourceChoice::Proc,
         readonly: true,
         color: false,

@@ -1,6 +1,6 @@
 //! CPU shares between two readings of `/proc/stat`.
 
-use crate::snapshot::{CpuTimes, HostSample};
+use crate::snapshot::{CpuTimes, DiskSample, HostSample, NetworkSample};
 
 /// How one CPU (or all) spent the interval, in percent of its time; they add up to 100.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -34,9 +34,26 @@ pub struct HostRates {
     pub total: Option<CpuShare>,
     /// Each CPU by number.
     pub cpus: Vec<(u32, Option<CpuShare>)>,
+    /// All whole disks together; `None` if unknown.
+    pub disks: Option<Flow>,
+    /// All network interfaces together; `None` if unknown.
+    pub networks: Option<Flow>,
 }
 
-pub(super) fn rates(before: Option<&HostSample>, now: &HostSample) -> HostRates {
+/// What goes into the machine and out of it over several devices. A device that has just come counts from the next sample on.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Flow {
+    /// Read or received, bytes per second.
+    pub in_bytes_per_s: f64,
+    /// Written or sent, bytes per second.
+    pub out_bytes_per_s: f64,
+    /// The device with the most bytes, or of disks the busiest; not yet fit for a terminal. `None` if there is no device.
+    pub most: Option<String>,
+    /// Of disks: percent of the time in which the busiest had a request in flight.
+    pub busy_percent: Option<f32>,
+}
+
+pub(super) fn rates(before: Option<&HostSample>, now: &HostSample, dt_ns: Option<u64>) -> HostRates {
     let total = before.and_then(|b| share(b.cpu_total.as_ref()?, now.cpu_total.as_ref()?));
     let cpus = now
         .cpus
@@ -46,7 +63,45 @@ pub(super) fn rates(before: Option<&HostSample>, now: &HostSample) -> HostRates 
             (*id, old.and_then(|(_, old)| share(old, times)))
         })
         .collect();
-    HostRates { total, cpus }
+    let between = before.zip(dt_ns);
+    let disks = between.and_then(|(before, dt)| disks(before.disks.as_deref()?, now.disks.as_deref()?, dt));
+    let networks = between.and_then(|(before, dt)| networks(before.networks.as_deref()?, now.networks.as_deref()?, dt));
+    HostRates { total, cpus, disks, networks }
+}
+
+/// Counters that went backwards (a device was taken away and came back, or a counter of 32 bits is full) tell nothing this time.
+fn per_second(before: u64, now: u64, dt_ns: u64) -> f64 {
+    now.saturating_sub(before) as f64 * 1e9 / dt_ns as f64
+}
+
+fn disks(before: &[DiskSample], now: &[DiskSample], dt_ns: u64) -> Option<Flow> {
+    let mut flow = Flow::default();
+    for disk in now {
+        let Some(old) = before.iter().find(|d| d.name == disk.name) else { continue };
+        flow.in_bytes_per_s += per_second(old.read_bytes, disk.read_bytes, dt_ns);
+        flow.out_bytes_per_s += per_second(old.written_bytes, disk.written_bytes, dt_ns);
+        let busy = (per_second(old.busy_ns, disk.busy_ns, dt_ns) / 1e7).min(100.0) as f32;
+        if flow.busy_percent.is_none_or(|most| busy > most) {
+            (flow.busy_percent, flow.most) = (Some(busy), Some(disk.name.clone()));
+        }
+    }
+    Some(flow)
+}
+
+fn networks(before: &[NetworkSample], now: &[NetworkSample], dt_ns: u64) -> Option<Flow> {
+    let mut flow = Flow::default();
+    let mut most = -1.0;
+    for network in now {
+        let Some(old) = before.iter().find(|n| n.name == network.name) else { continue };
+        let received = per_second(old.received_bytes, network.received_bytes, dt_ns);
+        let sent = per_second(old.sent_bytes, network.sent_bytes, dt_ns);
+        flow.in_bytes_per_s += received;
+        flow.out_bytes_per_s += sent;
+        if received + sent > most {
+            (most, flow.most) = (received + sent, Some(network.name.clone()));
+        }
+    }
+    Some(flow)
 }
 
 /// `None` if no time has gone or all went backwards (a CPU was unplugged and came back).

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::snapshot::{ProcessSample, Snapshot, State};
 
-pub use host::{CpuShare, HostRates};
+pub use host::{CpuShare, Flow, HostRates};
 pub use lifecycle::{Birth, Ghost, Lifecycle, StartMethod};
 pub use rates::Rates;
 pub use tree::Tree;
@@ -102,7 +102,7 @@ impl Deriver {
         let previous = self.previous.take();
         let dt_ns = previous.as_ref().map(|p| now.taken_ns.saturating_sub(p.taken_ns)).filter(|dt| *dt > 0);
         let (process_rates, task_rates) = rates::all(previous.as_deref(), &now, dt_ns);
-        let host = host::rates(previous.as_ref().map(|p| &p.host), &now.host);
+        let host = host::rates(previous.as_ref().map(|p| &p.host), &now.host, dt_ns);
         self.lifecycle.step(previous.as_deref(), &now, self.ghost_ns);
         let counts = count(&now);
         self.previous = Some(Arc::clone(&now));
@@ -127,6 +127,6 @@ fn count(now: &Snapshot) -> Counts {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 #[cfg(test)]
 pub(crate) use tests::{process as test_process, snapshot as test_snapshot};

@@ -173,9 +173,9 @@ fn trees_survive_cycles_and_lost_parents() {
 fn cpu_shares_add_up_to_a_hundred() {
     let a = HostSample { cpu_total: Some(CpuTimes { user_ns: 10, idle_ns: 10, ..CpuTimes::default() }), ..HostSample::default() };
     let b = HostSample { cpu_total: Some(CpuTimes { user_ns: 40, idle_ns: 20, ..CpuTimes::default() }), ..HostSample::default() };
-    let share = host::rates(Some(&a), &b).total.unwrap();
+    let share = host::rates(Some(&a), &b, None).total.unwrap();
     assert_eq!((share.user, share.busy()), (75.0, 75.0));
-    assert_eq!(host::rates(None, &b).total, None);
+    assert_eq!(host::rates(None, &b, None).total, None);
 }
 
 fn fork(parent: i32, child: i32) -> LifecycleEvent {

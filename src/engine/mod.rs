@@ -113,6 +113,7 @@ fn options(config: &Config) -> anyhow::Result<Options> {
     };
     Ok(Options {
         columns: config.columns.clone(),
+        meters: config.meters.clone(),
         sort: config.sort.column,
         descending: config.sort.descending,
         tree: config.tree,

@@ -8,22 +8,24 @@ use procfs::{FromBufRead, FromRead, LoadAverage, Meminfo, PressureRecord, parse_
 
 use crate::snapshot::{CpuTimes, HostSample, MemorySample, Pressure, PressureSample};
 
+use super::devices::Devices;
 use super::parse::{Fields, unsigned};
+use super::source::Needs;
 
 /// One kept file: opened at the first reading, read again from its beginning after that.
 #[derive(Debug)]
-struct Kept {
+pub(super) struct Kept {
     path: PathBuf,
     file: Option<File>,
 }
 
 impl Kept {
-    fn new(path: PathBuf) -> Self {
+    pub(super) fn new(path: PathBuf) -> Self {
         Self { path, file: None }
     }
 
     /// The whole content in `buffer`; `None` if it is absent or unreadable (and tried again next time).
-    fn read<'b>(&mut self, buffer: &'b mut Vec<u8>) -> Option<&'b [u8]> {
+    pub(super) fn read<'b>(&mut self, buffer: &'b mut Vec<u8>) -> Option<&'b [u8]> {
         if self.file.is_none() {
             self.file = File::open(&self.path).ok();
         }
@@ -54,6 +56,7 @@ pub struct HostReader {
     loadavg: Kept,
     uptime: Kept,
     pressure: [Kept; 3],
+    devices: Devices,
     tick_ns: u64,
     buffer: Vec<u8>,
     forks: Option<u64>,
@@ -71,6 +74,7 @@ impl HostReader {
             loadavg: kept("loadavg"),
             uptime: kept("uptime"),
             pressure: [kept("pressure/cpu"), kept("pressure/io"), kept("pressure/memory")],
+            devices: Devices::new(root),
             tick_ns: 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1),
             buffer: Vec::with_capacity(16 * 1024),
             forks: None,
@@ -83,9 +87,9 @@ impl HostReader {
         self.forks
     }
 
-    /// The machine now. What cannot be read is `None`.
-    pub fn read(&mut self) -> HostSample {
-        let Self { stat, meminfo, loadavg, uptime, pressure, tick_ns, buffer, forks } = self;
+    /// The machine now. What cannot be read is `None`; of its devices only what is needed is read.
+    pub fn read(&mut self, needs: Needs) -> HostSample {
+        let Self { stat, meminfo, loadavg, uptime, pressure, devices, tick_ns, buffer, forks } = self;
         let bytes = stat.read(buffer).unwrap_or_default();
         *forks = fork_count(bytes);
         let (cpu_total, cpus) = cpu_times(bytes, *tick_ns);
@@ -100,6 +104,9 @@ impl HostReader {
                 .map(|load| [load.one, load.five, load.fifteen]),
             uptime_ns: uptime.read(buffer).and_then(uptime_ns),
             pressure: PressureSample { cpu: stall(cpu, buffer), io: stall(io, buffer), memory: stall(memory, buffer) },
+            disks: needs.contains(Needs::DISKS).then(|| devices.disks(buffer)).flatten(),
+            networks: needs.contains(Needs::NETWORKS).then(|| devices.networks(buffer)).flatten(),
+            temperatures: needs.contains(Needs::TEMPERATURES).then(|| devices.temperatures()),
         }
     }
 }

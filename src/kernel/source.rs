@@ -46,6 +46,12 @@ bitflags! {
         const OOM = 1 << 14;
         /// Which namespaces it is in.
         const NAMESPACES = 1 << 15;
+        /// Of the machine, not of its processes: what its disks have read and written.
+        const DISKS = 1 << 16;
+        /// Of the machine: what its network interfaces have received and sent.
+        const NETWORKS = 1 << 17;
+        /// Of the machine: temperatures.
+        const TEMPERATURES = 1 << 18;
     }
 }
 

@@ -75,6 +75,39 @@ pub struct PressureSample {
     pub memory: Option<Pressure>,
 }
 
+/// What one whole disk has done since boot (`/proc/diskstats`, Documentation/admin-guide/iostats.rst).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DiskSample {
+    /// Name; not yet fit for a terminal.
+    pub name: String,
+    /// Read, bytes.
+    pub read_bytes: u64,
+    /// Written, bytes.
+    pub written_bytes: u64,
+    /// Time with at least one request in flight, nanoseconds.
+    pub busy_ns: u64,
+}
+
+/// What one network interface has done since it was made (`/proc/net/dev`, proc_pid_net(5)).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NetworkSample {
+    /// Name; not yet fit for a terminal.
+    pub name: String,
+    /// Received, bytes.
+    pub received_bytes: u64,
+    /// Sent, bytes.
+    pub sent_bytes: u64,
+}
+
+/// One sensor's temperature (`/sys/class/hwmon`, Documentation/hwmon/sysfs-interface.rst).
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Temperature {
+    /// What it is of; not yet fit for a terminal.
+    pub label: String,
+    /// Degrees Celsius.
+    pub celsius: f32,
+}
+
 /// The machine at one moment.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct HostSample {
@@ -90,4 +123,10 @@ pub struct HostSample {
     pub uptime_ns: Option<u64>,
     /// Pressure stall information.
     pub pressure: PressureSample,
+    /// Whole disks; `None` if nobody asked, or they cannot be read.
+    pub disks: Option<Vec<DiskSample>>,
+    /// Network interfaces but the loopback; `None` as above.
+    pub networks: Option<Vec<NetworkSample>>,
+    /// Temperatures; `None` if nobody asked, empty where there are no sensors.
+    pub temperatures: Option<Vec<Temperature>>,
 }

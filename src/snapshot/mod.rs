@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 pub use detail::{Detail, DetailContent, DetailPart, FileDetail, OrWhy, RawBytes, StackDetail, ThreadDetail};
 pub use event::{EventKind, ExitStatus, LifecycleEvent};
-pub use host::{CpuTimes, HostSample, MemorySample, Pressure, PressureSample};
+pub use host::{CpuTimes, DiskSample, HostSample, MemorySample, NetworkSample, Pressure, PressureSample, Temperature};
 pub use ledger::{Ledger, LedgerChild, LedgerMapping, LedgerReading, PageCounts};
 pub use namespace::Namespace;
 pub use process::{Denied, Exact, Identity, Namespaces, ProcKey, ProcessSample, TaskKey, TaskSample};

@@ -2,25 +2,78 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
 
 use crate::app::App;
 use crate::app::options::Screen;
-use crate::columns;
-use crate::derive::{CpuShare, Model};
-use crate::snapshot::{EventTier, State};
+use crate::meters::{Shown, Style};
+use crate::snapshot::EventTier;
 use crate::text::{Charset, sanitize_str};
 
+use super::meter;
 use super::pen::{Pen, dot};
 use super::theme::Theme;
+
+/// Narrower screens have one column of meters.
+const TWO_COLUMNS: u16 = 64;
 
 /// Draws as many of its lines as `area` has.
 pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     title(app, theme, area, buffer);
-    if let Some(model) = app.model.as_deref() {
-        totals(app, model, theme, area, buffer);
-        cpus(app, model, theme, area, buffer);
+    for (shown, place) in places(app, area) {
+        meter::draw(app, shown, theme, place, buffer);
     }
+}
+
+/// Lines of the header on a screen of that size: the title, and the meters that fit into what they may have.
+#[must_use]
+pub fn height(app: &App, screen: Rect) -> u16 {
+    let most = match screen.height {
+        0..=7 => return 0,
+        8..=11 => 0,
+        12..=15 => 1,
+        16..=29 => 3,
+        30..=49 => 4,
+        rows => rows / 6,
+    };
+    let area = Rect { height: 1 + most, ..screen };
+    places(app, area).iter().map(|(_, place)| place.bottom() - screen.y).max().unwrap_or(1)
+}
+
+/// Which meters are drawn where: two columns, or one where the screen is narrow; from the top, as far as there are lines.
+fn places(app: &App, area: Rect) -> Vec<(Shown, Rect)> {
+    let meters = &app.options.meters;
+    let lines = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+    if area.width < TWO_COLUMNS {
+        let (mut left, mut right) = (meters.left.iter(), meters.right.iter());
+        let mut mixed = Vec::new();
+        while let (l, r) = (left.next(), right.next())
+            && (l.is_some() || r.is_some())
+        {
+            mixed.extend(l.into_iter().chain(r));
+        }
+        return column(app, &mixed, lines);
+    }
+    let half = area.width / 2;
+    let (left, right) = (meters.left.iter().collect::<Vec<_>>(), meters.right.iter().collect::<Vec<_>>());
+    let mut all = column(app, &left, Rect { width: half, ..lines });
+    all.extend(column(app, &right, Rect { x: lines.x + half, width: area.width - half, ..lines }));
+    all
+}
+
+fn column(app: &App, shown: &[&Shown], area: Rect) -> Vec<(Shown, Rect)> {
+    let mut rest = area;
+    let mut placed = Vec::new();
+    for shown in shown {
+        let wanted = meter::height(app, **shown, area.width, area.height);
+        let least = if shown.style == Style::Graph { wanted.min(2) } else { wanted };
+        if rest.height < least.max(1) {
+            break;
+        }
+        let height = wanted.min(rest.height);
+        placed.push((**shown, Rect { height, ..rest }));
+        rest = Rect { y: rest.y + height, height: rest.height - height, ..rest };
+    }
+    placed
 }
 
 fn title(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
@@ -84,138 +137,4 @@ fn own_cost(app: &App, theme: &Theme, area: Rect, pen: &mut Pen<'_>) {
 fn uptime(seconds: u64) -> String {
     let (d, h, m) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
     if d > 0 { format!("{d}d {h}:{m:02}") } else { format!("{h}:{m:02}") }
-}
-
-fn cpu_parts(share: Option<&CpuShare>, theme: &Theme) -> Vec<(f32, Style)> {
-    share.map_or_else(Vec::new, |s| {
-        vec![
-            (s.nice / 100.0, theme.cool),
-            (s.user / 100.0, theme.good),
-            ((s.system + s.irq) / 100.0, theme.bad),
-            (s.steal / 100.0, theme.warn),
-        ]
-    })
-}
-
-fn percent_text(share: Option<&CpuShare>) -> String {
-    share.map_or_else(|| "   -".to_owned(), |s| format!("{:3.0}%", s.busy()))
-}
-
-/// Line 2: all CPUs, memory, tasks by state.
-fn totals(app: &App, model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let unicode = app.options.unicode;
-    let wide = area.width >= 110;
-    let cells = if wide { 14 } else { 10 };
-    let mut pen = Pen::new(buffer, area, 1);
-    let total = model.host.total.as_ref();
-    pen.put(" cpu ", theme.dim).bar(cells, &cpu_parts(total, theme), unicode, theme.dim);
-    pen.put(&percent_text(total), theme.strong);
-    if wide {
-        pen.put(" ", theme.text).graph(area.width / 12, app.history.cpu.iter().rev(), unicode, theme.good);
-    }
-    memory(app, model, theme, cells, &mut pen);
-    if wide {
-        pen.put(" ", theme.text).graph(area.width / 12, app.history.memory.iter().rev(), unicode, theme.cool);
-    }
-    let c = &model.counts;
-    pen.put("  ", theme.text);
-    let tasks = c.tasks.map_or_else(|| "?".to_owned(), |t| t.to_string());
-    let (label_tasks, label_procs) = if area.width >= 90 { (" tasks in ", " processes ") } else { ("/", " ") };
-    pen.put(&tasks, theme.strong)
-        .put(label_tasks, theme.dim)
-        .put(&c.processes.to_string(), theme.strong)
-        .put(label_procs, theme.dim);
-    for (state, n) in State::ALL.iter().zip(c.by_state) {
-        if n > 0 {
-            pen.put(&format!(" {}", state.letter()), theme.state(state.letter())).put(&n.to_string(), theme.text);
-        }
-    }
-}
-
-fn memory(app: &App, model: &Model, theme: &Theme, cells: u16, pen: &mut Pen<'_>) {
-    pen.put("  mem ", theme.dim);
-    let Some(m) = model.now.host.memory.filter(|m| m.total_bytes > 0) else {
-        pen.put("unknown", theme.dim);
-        return;
-    };
-    let total = m.total_bytes as f32;
-    let available = m.available_bytes.unwrap_or(m.free_bytes);
-    let used = m.total_bytes.saturating_sub(available);
-    let cache = (m.cached_bytes + m.buffers_bytes).min(available);
-    let parts = [(used as f32 / total, theme.good), (cache as f32 / total * 0.999, theme.cool)];
-    pen.bar(cells, &parts, app.options.unicode, theme.dim);
-    pen.put(" ", theme.text).put(&short(used), theme.strong).put("/", theme.dim).put(&short(m.total_bytes), theme.dim);
-}
-
-fn short(bytes: u64) -> String {
-    let mut s = String::new();
-    columns::bytes(&mut s, bytes);
-    s
-}
-
-/// Line 3 and, with room, more: each CPU; swap, load and pressure at the end of the third.
-fn cpus(app: &App, model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let lines = area.height.saturating_sub(2);
-    if lines == 0 {
-        return;
-    }
-    let tail = tail(model, area.width);
-    let tail_width: u16 = tail.iter().map(|(k, v)| u16::try_from(k.len() + v.len() + 2).unwrap_or(20)).sum();
-    let slot = 22u16;
-    let mut next = model.host.cpus.iter();
-    for line in 0..lines {
-        let mut pen = Pen::new(buffer, area, 2 + line);
-        let room = if line == 0 { area.width.saturating_sub(tail_width) } else { area.width };
-        let fit = (room / slot).max(1);
-        for _ in 0..fit {
-            let Some((id, share)) = next.next() else { break };
-            pen.put(&format!(" {id:>3} "), theme.dim).bar(
-                slot - 10,
-                &cpu_parts(share.as_ref(), theme),
-                app.options.unicode,
-                theme.dim,
-            );
-            pen.put(&percent_text(share.as_ref()), theme.text).put(" ", theme.text);
-        }
-        if line == 0 {
-            for (key, value) in &tail {
-                pen.put("  ", theme.text).put(key, theme.dim).put(value, theme.text);
-            }
-        }
-    }
-    let hidden = next.count();
-    if hidden > 0 {
-        let line = area.height - 1;
-        let text = format!(" +{hidden} more");
-        Pen::new(buffer, area, line)
-            .to(area.right().saturating_sub(u16::try_from(text.len()).unwrap_or(0)))
-            .put(&text, theme.dim);
-    }
-}
-
-fn tail(model: &Model, width: u16) -> Vec<(&'static str, String)> {
-    let host = &model.now.host;
-    let mut tail = Vec::new();
-    if let Some(m) = host.memory {
-        let text = if m.swap_total_bytes == 0 {
-            "none".to_owned()
-        } else {
-            format!("{}/{}", short(m.swap_total_bytes.saturating_sub(m.swap_free_bytes)), short(m.swap_total_bytes))
-        };
-        tail.push(("swap ", text));
-    }
-    if let Some([a, b, c]) = host.load {
-        tail.push(("load ", if width >= 90 { format!("{a:.2} {b:.2} {c:.2}") } else { format!("{a:.2}") }));
-    }
-    if width >= 110 {
-        let p = &host.pressure;
-        let parts: Vec<String> = [("cpu", p.cpu), ("io", p.io), ("mem", p.memory)]
-            .into_iter()
-            .filter_map(|(name, p)| p.map(|p| format!("{name} {:.0}%", p.some_avg10)))
-            .collect();
-        if !parts.is_empty() {
-            tail.push(("psi ", parts.join(" ")));
-        }
-    }
-    tail
 }

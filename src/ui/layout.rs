@@ -56,8 +56,7 @@ impl Layout {
     /// For a screen of that size.
     #[must_use]
     pub fn new(app: &App, area: Rect) -> Self {
-        let cpus = app.model.as_ref().map_or(1, |m| m.host.cpus.len());
-        let header_rows = header_height(area, cpus);
+        let header_rows = super::header::height(app, area);
         let table = app.screen == Screen::Processes;
         // A filter has a second line below what is typed: how it may go on, or a caret and what is wrong there.
         let line_rows = match &app.layer {
@@ -118,19 +117,6 @@ impl Layout {
         let row = app.lines.get(app.scroll + usize::from(line)).filter(|l| l.parent)?;
         let command = self.slots.iter().find(|s| s.column.id == "command")?;
         Some(command.x + row.depth.saturating_mul(2).saturating_sub(1))
-    }
-}
-
-fn header_height(area: Rect, cpus: usize) -> u16 {
-    match area.height {
-        0..=7 => 0,
-        8..=11 => 1,
-        12..=15 => 2,
-        16..=29 => 3,
-        // Two CPUs to a line of 80 cells; room for up to 6 lines of them.
-        rows => {
-            3 + u16::try_from(cpus.saturating_sub(2) / usize::from((area.width / 40).max(1))).unwrap_or(6).min(6).min(rows / 6)
-        }
     }
 }
 

@@ -11,6 +11,7 @@ mod lab;
 pub mod layers;
 pub mod layout;
 mod ledger;
+mod meter;
 mod palette;
 mod pen;
 pub mod plot;

@@ -47,7 +47,8 @@ pub fn draw(app: &App, setup: &Setup, theme: &Theme, area: Rect, buffer: &mut Bu
     let foot = Rect { y: body.bottom().saturating_sub(1), height: body.height.min(1), ..body };
     let mut pen = Pen::new(buffer, foot, 0);
     let keys: &[(&str, &str)] = match setup.page {
-        Page::Columns => &[("Space", "show or hide"), ("] [", "move it down, up"), ("Tab", "display")],
+        Page::Columns => &[("Space", "show or hide"), ("] [", "move it down, up"), ("Tab", "meters")],
+        Page::Meters => &[("Space", "left, right, off"), ("] [", "move it down, up"), ("Tab", "display")],
         Page::Display => &[("Right Left", "change"), ("Tab", "columns")],
     };
     for (key, what) in keys.iter().chain(&[("s", "save"), ("Esc", "back")]) {
@@ -72,6 +73,14 @@ fn entry(app: &App, setup: &Setup, at: usize, theme: &Theme, list: Rect, line: u
             pen.put(&format!("{:10}", column.title), quiet);
             let left = usize::from(pen.left().saturating_sub(1));
             pen.put(&truncate(column.description, left, Charset::from_unicode(app.options.unicode)), quiet);
+        }
+        Page::Meters => {
+            let Some((shown, side)) = setup.meters.get(at) else { return };
+            let quiet = if chosen { style } else { theme.dim };
+            pen.put(&format!("   {:6} ", side.title()), if chosen { style } else { theme.good });
+            pen.put(&format!("{:20} ", shown.word()), style);
+            let left = usize::from(pen.left().saturating_sub(1));
+            pen.put(&truncate(shown.meter.help, left, Charset::from_unicode(app.options.unicode)), quiet);
         }
         Page::Display => {
             let Some(choice) = CHOICES.get(at) else { return };
@@ -102,6 +111,9 @@ fn help(app: &App, setup: &Setup, theme: &Theme, body: Rect, buffer: &mut Buffer
             let unit = if column.unit.is_empty() { String::new() } else { format!(" Unit: {}.", column.unit) };
             format!("{}{unit} From {}.", column.description, column.source)
         }),
+        Page::Meters => {
+            setup.meters.get(setup.cursor).map(|(shown, _)| format!("{} From {}.", shown.meter.help, shown.meter.source))
+        }
         Page::Display => {
             CHOICES.get(setup.cursor).map(|choice| format!("{} Key in the config file: {}.", choice.help, choice.key))
         }

@@ -145,7 +145,7 @@ impl BpfSource {
         let moved = |index: usize| kept.get(index).is_none_or(Kept::moved);
         self.exact.fill(&self.fs, request, &mut processes, &tasks, moved);
         self.hidden.complete(&self.fs, request, &mut processes, &mut tasks)?;
-        let host = self.host.read();
+        let host = self.host.read(request.all);
         let why = match self.hidden.count() {
             0 => String::new(),
             count => format!("processes that BPF is not shown here, read from /proc instead: {count}"),

@@ -198,7 +198,7 @@ impl ProcSource {
     /// If the root directory cannot be listed, or descriptors have run out.
     pub fn sweep(&mut self, request: &Request<'_>) -> Result<Snapshot, ReadError> {
         let (cpu_before, taken_ns) = (thread_cpu_ns(), SystemClock.boot_ns());
-        let host = self.host.read();
+        let host = self.host.read(request.all);
         self.list()?;
         let (processes, tasks) = self.read_listed(request);
         if let Some(error) = self.failure.take() {

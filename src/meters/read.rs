@@ -1,0 +1,168 @@
+//! What each meter reads off a sample.
+
+use super::{Bar, Part, Reading, Tint};
+use crate::columns::bytes;
+use crate::derive::{CpuShare, Flow, Model};
+use crate::snapshot::{Pressure, State};
+
+const FIRST: &str = "known from the second sample on";
+
+fn size(n: u64) -> String {
+    let mut s = String::new();
+    bytes(&mut s, n);
+    s
+}
+
+fn part(percent: f32, tint: Tint) -> Part {
+    Part { share: percent / 100.0, tint }
+}
+
+/// A bar of one part.
+fn single(percent: f32, tint: Tint, figure: String) -> Bar {
+    Bar { parts: vec![part(percent, tint)], figure }
+}
+
+fn cpu_bar(share: &CpuShare) -> Bar {
+    let parts = vec![
+        part(share.nice, Tint::Cheap),
+        part(share.user, Tint::Own),
+        part(share.system + share.irq, Tint::Kernel),
+        part(share.steal, Tint::Lost),
+    ];
+    Bar { parts, figure: format!("{:.0}%", share.busy()) }
+}
+
+pub(super) fn cpu(model: &Model) -> Reading {
+    let Some(share) = &model.host.total else { return Reading::Unknown(FIRST) };
+    let text = format!(
+        "{:.0}%  user {:.0} nice {:.0} kernel {:.0} irq {:.0} steal {:.0} iowait {:.0}",
+        share.busy(),
+        share.user,
+        share.nice,
+        share.system,
+        share.irq,
+        share.steal,
+        share.iowait
+    );
+    Reading::Known { bar: cpu_bar(share), text, level: Some(share.busy()) }
+}
+
+pub(super) fn cpus(model: &Model) -> Reading {
+    if model.host.cpus.is_empty() {
+        return Reading::Unknown("/proc/stat names no CPU");
+    }
+    let unknown = || Bar { parts: Vec::new(), figure: "-".into() };
+    let one = |(id, share): &(u32, Option<CpuShare>)| {
+        (id.to_string(), share.as_ref().map_or_else(unknown, cpu_bar), share.as_ref().map(CpuShare::busy))
+    };
+    Reading::Each(model.host.cpus.iter().map(one).collect())
+}
+
+pub(super) fn memory(model: &Model) -> Reading {
+    let Some(m) = model.now.host.memory.filter(|m| m.total_bytes > 0) else {
+        return Reading::Unknown("/proc/meminfo cannot be read");
+    };
+    let total = m.total_bytes as f32;
+    let available = m.available_bytes.unwrap_or(m.free_bytes);
+    let used = m.total_bytes.saturating_sub(available);
+    let cache = (m.cached_bytes + m.buffers_bytes).min(available);
+    let parts = vec![
+        Part { share: used as f32 / total, tint: Tint::Own },
+        Part { share: cache as f32 / total * 0.999, tint: Tint::Cheap },
+    ];
+    let shared = m.shmem_bytes.map_or_else(|| "?".to_owned(), size);
+    let text = format!(
+        "used {} of {}  cache {} buffers {} shared {shared} available {}",
+        size(used),
+        size(m.total_bytes),
+        size(m.cached_bytes),
+        size(m.buffers_bytes),
+        size(available)
+    );
+    let figure = format!("{}/{}", size(used), size(m.total_bytes));
+    Reading::Known { bar: Bar { parts, figure }, text, level: Some(used as f32 / total * 100.0) }
+}
+
+pub(super) fn swap(model: &Model) -> Reading {
+    let Some(m) = model.now.host.memory else { return Reading::Unknown("/proc/meminfo cannot be read") };
+    if m.swap_total_bytes == 0 {
+        return Reading::Unknown("none on this machine");
+    }
+    let used = m.swap_total_bytes.saturating_sub(m.swap_free_bytes);
+    let percent = used as f32 / m.swap_total_bytes as f32 * 100.0;
+    let figure = format!("{}/{}", size(used), size(m.swap_total_bytes));
+    let text = format!("used {} of {}", size(used), size(m.swap_total_bytes));
+    Reading::Known { bar: single(percent, Tint::Kernel, figure), text, level: Some(percent) }
+}
+
+pub(super) fn load(model: &Model) -> Reading {
+    let Some([one, five, fifteen]) = model.now.host.load else { return Reading::Unknown("/proc/loadavg cannot be read") };
+    let cpus = model.host.cpus.len().max(1) as f32;
+    let figure = format!("{one:.2}");
+    let bar = single((one / cpus * 100.0).min(100.0), if one > cpus { Tint::Lost } else { Tint::Own }, figure);
+    let wider = if one > cpus { format!("  more than {cpus:.0} CPUs") } else { String::new() };
+    Reading::Known { bar, text: format!("{one:.2} {five:.2} {fifteen:.2}{wider}"), level: Some(one) }
+}
+
+pub(super) fn tasks(model: &Model) -> Reading {
+    let counts = &model.counts;
+    let tasks = counts.tasks.map_or_else(|| "?".to_owned(), |t| t.to_string());
+    let states = State::ALL.iter().zip(counts.by_state).filter(|(_, n)| *n > 0);
+    let states: Vec<String> = states.map(|(state, n)| format!("{}{n}", state.letter())).collect();
+    let text = format!("{tasks} in {} processes  {}", counts.processes, states.join(" "));
+    Reading::Known { bar: Bar::default(), text, level: counts.tasks.map(|t| t as f32) }
+}
+
+pub(super) fn pressure(model: &Model) -> Reading {
+    let p = &model.now.host.pressure;
+    let kinds = [("cpu", p.cpu), ("io", p.io), ("mem", p.memory)];
+    let known: Vec<(&str, Pressure)> = kinds.into_iter().filter_map(|(name, p)| Some((name, p?))).collect();
+    let worst = known.iter().max_by(|a, b| a.1.some_avg10.total_cmp(&b.1.some_avg10));
+    let Some((name, worst)) = worst else { return Reading::Unknown("this kernel keeps none (CONFIG_PSI)") };
+    let words: Vec<String> = known.iter().map(|(name, p)| format!("{name} {:.0}%", p.some_avg10)).collect();
+    let bar = single(worst.some_avg10, Tint::Lost, format!("{name} {:.0}%", worst.some_avg10));
+    Reading::Known { bar, text: words.join("  "), level: Some(worst.some_avg10) }
+}
+
+fn rates(flow: &Flow, names: (&str, &str)) -> String {
+    format!("{} {}/s  {} {}/s", names.0, size(flow.in_bytes_per_s as u64), names.1, size(flow.out_bytes_per_s as u64))
+}
+
+pub(super) fn disks(model: &Model) -> Reading {
+    match (&model.now.host.disks, &model.host.disks) {
+        (Some(disks), _) if disks.is_empty() => Reading::Unknown("none on this machine"),
+        (_, Some(flow)) => {
+            let busy = flow.busy_percent.unwrap_or(0.0);
+            let most = flow.most.as_deref().unwrap_or("");
+            let text = format!("{}  {most} {busy:.0}% busy", rates(flow, ("read", "write")));
+            let level = (flow.in_bytes_per_s + flow.out_bytes_per_s) as f32;
+            Reading::Known { bar: single(busy, Tint::Kernel, format!("{most} {busy:.0}%")), text, level: Some(level) }
+        }
+        (Some(_), None) => Reading::Unknown(FIRST),
+        (None, None) => Reading::Unknown("/proc/diskstats cannot be read"),
+    }
+}
+
+pub(super) fn network(model: &Model) -> Reading {
+    match (&model.now.host.networks, &model.host.networks) {
+        (Some(networks), _) if networks.is_empty() => Reading::Unknown("no interface but the loopback"),
+        (_, Some(flow)) => {
+            let text = format!("{}  {}", rates(flow, ("in", "out")), flow.most.as_deref().unwrap_or(""));
+            let level = (flow.in_bytes_per_s + flow.out_bytes_per_s) as f32;
+            Reading::Known { bar: Bar::default(), text, level: Some(level) }
+        }
+        (Some(_), None) => Reading::Unknown(FIRST),
+        (None, None) => Reading::Unknown("/proc/net/dev cannot be read"),
+    }
+}
+
+pub(super) fn temperature(model: &Model) -> Reading {
+    let Some(all) = &model.now.host.temperatures else { return Reading::Unknown(FIRST) };
+    let Some(hottest) = all.iter().max_by(|a, b| a.celsius.total_cmp(&b.celsius)) else {
+        return Reading::Unknown("no sensors on this machine");
+    };
+    let tint = if hottest.celsius >= 80.0 { Tint::Lost } else { Tint::Own };
+    let figure = format!("{:.0} C", hottest.celsius);
+    let text = format!("{:.0} C {}, hottest of {}", hottest.celsius, hottest.label, all.len());
+    Reading::Known { bar: single(hottest.celsius.clamp(0.0, 100.0), tint, figure), text, level: Some(hottest.celsius) }
+}

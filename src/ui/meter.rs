@@ -1,0 +1,241 @@
+//! One meter of the header, in its style.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style as Look;
+
+use crate::app::App;
+use crate::columns;
+use crate::meters::{Bar, Meter, Reading, Shown, Style, Tint};
+use crate::text::{Charset, sanitize_str};
+
+use super::pen::Pen;
+use super::theme::Theme;
+
+/// Cells of a meter's title.
+const TITLE: u16 = 7;
+/// Cells beside a graph, for its title, its figure and its scale.
+const BESIDE: u16 = 11;
+/// Cells of a figure at the end of a bar.
+const FIGURE: u16 = 12;
+/// The least cells for one CPU's bar with its number and figure, and for its percentage alone.
+const CPU: u16 = 18;
+const CPU_TEXT: u16 = 4;
+const BLOCKS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
+const ASCII: [&str; 8] = ["_", ".", ":", "-", "=", "+", "*", "#"];
+
+/// Lines that a meter wants in so many cells, where there are at most `most`.
+pub fn height(app: &App, shown: Shown, width: u16, most: u16) -> u16 {
+    match shown.style {
+        Style::Graph if shown.meter.id != "cpus" => most.min(if most > 6 { 3 } else { 2 }),
+        _ if shown.meter.id == "cpus" => {
+            let count = app.model.as_deref().map_or(1, |m| m.host.cpus.len());
+            cpu_lines(shown.style, count, width, most).0
+        }
+        _ => 1,
+    }
+}
+
+/// Lines for so many CPUs, and how many are on a line; 0 where each is one character.
+fn cpu_lines(style: Style, count: usize, width: u16, most: u16) -> (u16, u16) {
+    let lines = |each: u16| u16::try_from(count.div_ceil(usize::from(each.max(1)))).unwrap_or(u16::MAX).max(1);
+    let each = match style {
+        // As wide as there is room for.
+        Style::Bar => (width / CPU).min(u16::try_from(count).unwrap_or(u16::MAX)),
+        Style::Text => width.saturating_sub(TITLE) / CPU_TEXT,
+        Style::Graph => 0,
+    };
+    if each > 0 && lines(each) <= (most / 2).max(1) {
+        return (lines(each), each);
+    }
+    (lines(width.saturating_sub(TITLE)).min(most.max(1)), 0)
+}
+
+/// Draws it.
+pub fn draw(app: &App, shown: Shown, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let Some(model) = app.model.as_deref() else { return };
+    let meter = shown.meter;
+    match (meter.read)(model) {
+        Reading::Unknown(why) => {
+            title(meter, theme, area, buffer).put(why, theme.dim);
+        }
+        Reading::Each(all) => each(app, shown, &all, theme, area, buffer),
+        Reading::Known { bar, text, level } => match shown.style {
+            Style::Bar => {
+                let cells = area.width.saturating_sub(TITLE + FIGURE + 1);
+                let mut pen = title(meter, theme, area, buffer);
+                pen.bar(cells, &parts(&bar, theme), app.options.unicode, theme.dim).put(" ", theme.text);
+                pen.put(&clean(app, &bar.figure), theme.strong);
+            }
+            Style::Text => {
+                title(meter, theme, area, buffer).put(&clean(app, &text), theme.text);
+            }
+            Style::Graph => graph(app, meter, level, theme, area, buffer),
+        },
+    }
+}
+
+fn clean(app: &App, text: &str) -> String {
+    sanitize_str(text, Charset::from_unicode(app.options.unicode)).into_owned()
+}
+
+fn title<'b>(meter: &Meter, theme: &Theme, area: Rect, buffer: &'b mut Buffer) -> Pen<'b> {
+    let mut pen = Pen::new(buffer, area, 0);
+    pen.put(&format!(" {:5} ", meter.title), theme.dim);
+    pen
+}
+
+fn parts(bar: &Bar, theme: &Theme) -> Vec<(f32, Look)> {
+    let look = |tint| match tint {
+        Tint::Own => theme.good,
+        Tint::Cheap => theme.cool,
+        Tint::Kernel => theme.bad,
+        Tint::Lost => theme.warn,
+    };
+    bar.parts.iter().map(|p| (p.share, look(p.tint))).collect()
+}
+
+/// How grave a level in percent is.
+fn heat(percent: f32, theme: &Theme) -> Look {
+    match percent {
+        p if p >= 90.0 => theme.bad,
+        p if p >= 60.0 => theme.warn,
+        _ => theme.good,
+    }
+}
+
+fn each(app: &App, shown: Shown, all: &[(String, Bar, Option<f32>)], theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let unicode = app.options.unicode;
+    // The heights are laid out for the lines that were granted.
+    let (_, on_line) = cpu_lines(shown.style, all.len(), area.width, area.height.saturating_mul(2));
+    if on_line == 0 {
+        return heights(all, unicode, shown.meter, theme, area, buffer);
+    }
+    let slot = area.width / on_line;
+    for (line, cpus) in (0..area.height).zip(all.chunks(usize::from(on_line))) {
+        let mut pen = Pen::new(buffer, area, line);
+        if shown.style == Style::Text {
+            pen.put(&if line == 0 { format!(" {:5} ", shown.meter.title) } else { " ".repeat(usize::from(TITLE)) }, theme.dim);
+        }
+        for (at, (name, bar, level)) in (0u16..).zip(cpus) {
+            if shown.style == Style::Text {
+                let figure = bar.figure.trim_end_matches('%');
+                pen.put_right(figure, CPU_TEXT, level.map_or(theme.dim, |l| heat(l, theme)));
+                continue;
+            }
+            pen.to(area.x + at * slot).put_right(name, 4, theme.dim).put(" ", theme.text);
+            pen.bar(slot.saturating_sub(11), &parts(bar, theme), unicode, theme.dim);
+            pen.put_right(&bar.figure, 5, theme.text);
+        }
+    }
+}
+
+/// One character for each.
+fn heights(all: &[(String, Bar, Option<f32>)], unicode: bool, meter: &Meter, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let on_line = usize::from(area.width.saturating_sub(TITLE)).max(1);
+    for (line, cpus) in (0..area.height).zip(all.chunks(on_line)) {
+        let mut pen = Pen::new(buffer, area, line);
+        pen.put(&if line == 0 { format!(" {:5} ", meter.title) } else { " ".repeat(usize::from(TITLE)) }, theme.dim);
+        for (_, _, level) in cpus {
+            match level {
+                Some(level) => {
+                    let at = ((level / 100.0 * 7.99).clamp(0.0, 7.0)) as usize;
+                    pen.put(if unicode { BLOCKS[at] } else { ASCII[at] }, heat(*level, theme));
+                }
+                None => drop(pen.put("?", theme.dim)),
+            }
+        }
+    }
+}
+
+/// A level with its unit.
+fn figure(meter: &Meter, level: f32) -> String {
+    match meter.unit {
+        "%" => format!("{level:.0}%"),
+        "B/s" => {
+            let mut text = String::new();
+            columns::bytes(&mut text, level as u64);
+            format!("{text}/s")
+        }
+        _ if level < 10.0 && level.fract() != 0.0 => format!("{level:.2}"),
+        _ => format!("{level:.0}"),
+    }
+}
+
+/// The last values, newest at the right; below the title the newest as a figure, and what the full height is.
+fn graph(app: &App, meter: &Meter, level: Option<f32>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let unicode = app.options.unicode;
+    let plot = Rect { x: area.x + BESIDE.min(area.width), width: area.width.saturating_sub(BESIDE + 1), ..area };
+    let points = usize::from(plot.width) * if unicode { 2 } else { 1 };
+    let values: Vec<f32> = app.history.newest_first(meter).take(points).collect();
+    let highest = values.iter().copied().fold(0.0, f32::max);
+    let full = if meter.unit == "%" { 100.0 } else { highest.max(1.0) };
+    let beside = Rect { width: plot.x - area.x, ..area };
+    title(meter, theme, beside, buffer);
+    let newest = level.map_or_else(|| "-".to_owned(), |level| figure(meter, level));
+    Pen::new(buffer, beside, 1).put(" ", theme.text).put(&newest, theme.strong);
+    if meter.unit != "%" && highest > 0.0 {
+        Pen::new(buffer, beside, 2).put(" ", theme.text).put(&format!("of {}", figure(meter, full)), theme.dim);
+    }
+    let look = if meter.unit == "%" { heat(level.unwrap_or(0.0), theme) } else { theme.cool };
+    let share = |at: usize| values.get(at).map_or(0.0, |v| (v / full).clamp(0.0, 1.0));
+    for line in 0..plot.height {
+        for cell in 0..plot.width {
+            let back = usize::from(plot.width - 1 - cell);
+            let above = plot.height - 1 - line;
+            let symbol = if unicode {
+                braille([share(back * 2 + 1), share(back * 2)], above, plot.height)
+            } else {
+                plain(share(back), above, plot.height)
+            };
+            if symbol != ' ' {
+                buffer[(plot.x + cell, plot.y + line)].set_char(symbol).set_style(look);
+            }
+        }
+    }
+}
+
+/// Two values side by side as dots from the bottom; the line is so many above the lowest of `lines`.
+fn braille(values: [f32; 2], above: u16, lines: u16) -> char {
+    const DOTS: [[u32; 4]; 2] = [[0x40, 0x04, 0x02, 0x01], [0x80, 0x20, 0x10, 0x08]];
+    let mut bits = 0;
+    for (dots, value) in DOTS.iter().zip(values) {
+        let filled = (value * f32::from(lines * 4)).ceil() as u16;
+        for (at, dot) in (0..4).zip(dots) {
+            if above * 4 + at < filled {
+                bits |= dot;
+            }
+        }
+    }
+    if bits == 0 { ' ' } else { char::from_u32(0x2800 + bits).unwrap_or(' ') }
+}
+
+fn plain(value: f32, above: u16, lines: u16) -> char {
+    match (value * f32::from(lines * 2)).ceil() as u16 {
+        filled if filled > above * 2 + 1 => '#',
+        filled if filled > above * 2 => '.',
+        _ => ' ',
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dots_fill_from_the_bottom() {
+        assert_eq!([braille([0.0, 0.0], 0, 2), braille([1.0, 1.0], 0, 2), braille([1.0, 1.0], 1, 2)], [' ', '⣿', '⣿']);
+        assert_eq!([braille([0.5, 0.5], 0, 2), braille([0.5, 0.5], 1, 2)], ['⣿', ' ']);
+        assert_eq!([braille([0.01, 0.0], 0, 1), braille([0.0, 0.5], 0, 1)], ['⡀', '⢠'], "a little is seen as a little");
+        assert_eq!([plain(0.01, 0, 1), plain(1.0, 0, 1), plain(0.5, 1, 2)], ['.', '#', ' ']);
+    }
+
+    #[test]
+    fn hundreds_of_cpus_are_characters_and_a_few_are_bars() {
+        assert_eq!(cpu_lines(Style::Bar, 2, 40, 3), (1, 2));
+        assert_eq!(cpu_lines(Style::Bar, 8, 70, 8), (3, 3));
+        assert_eq!(cpu_lines(Style::Bar, 256, 70, 8), (5, 0), "5 lines of 63");
+        assert_eq!(cpu_lines(Style::Text, 16, 70, 4), (2, 15));
+        assert_eq!(cpu_lines(Style::Graph, 16, 70, 4), (1, 0));
+    }
+}
