@@ -379,6 +379,9 @@ fn what_is_set_up_is_saved_and_there_again_at_the_next_start() {
     pty.wait_text("Set-up");
     pty.send(b"\x1b[B\x1b[B ");
     pty.wait_text("changed, not saved");
+    // The first meter goes from the left to the right, which the header shows at once.
+    pty.send(b"2 ");
+    pty.wait_until("the meter on the other side", |s| s.contents().lines().any(|l| l.contains("   right  cpu:bar")));
     pty.send(b"s");
     pty.wait_text("saved to");
     pty.send(b"\x1b");
@@ -390,6 +393,7 @@ fn what_is_set_up_is_saved_and_there_again_at_the_next_start() {
     pty.assert_restored();
     let saved = std::fs::read_to_string(&file).unwrap();
     assert!(saved.starts_with("# mine\ndelay = 0.5 # fast\ncolumns = [\"pid\", \"tid\", \"user\", "), "{saved}");
+    assert!(saved.contains("\nmeters_left = [\"cpus:bar\", ") && saved.contains("\nmeters_right = [\"cpu:bar\", "), "{saved}");
     let mut again = start(160);
     again.wait_until("the table as it was saved", without);
     again.send(b"q");
