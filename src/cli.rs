@@ -59,10 +59,10 @@ pub struct LowArgs {
 #[derive(Debug, Clone, Default, PartialEq, Args)]
 pub struct SelectArgs {
     /// Seconds between two samples, 0.1 to 60
-    #[arg(short, long, value_name = "SECS")]
+    #[arg(short, long, value_name = "SECS", value_parser = number_of_seconds, allow_negative_numbers = true)]
     pub delay: Option<f64>,
     /// Only these processes
-    #[arg(short, long = "pid", value_name = "PID,..", value_delimiter = ',', value_parser = clap::value_parser!(i32).range(1..))]
+    #[arg(short, long = "pid", value_name = "PID,..", value_delimiter = ',', value_parser = process_id, allow_negative_numbers = true)]
     pub pids: Vec<i32>,
     /// Only processes of this user (name or number)
     #[arg(short, long, value_name = "USER")]
@@ -143,7 +143,7 @@ pub struct PsArgs {
     /// What to look at.
     #[command(flatten)]
     pub select: SelectArgs,
-    /// Columns to print, in this order
+    /// Columns to print, in this order; `help` lists all there are
     #[arg(long, value_name = "COL,..", value_delimiter = ',')]
     pub columns: Option<Vec<String>>,
     /// Sort by this column; COL:asc or COL:desc give the direction
@@ -189,6 +189,15 @@ pub struct EventsArgs {
     /// Where tasks are read from
     #[arg(long, value_name = "SOURCE")]
     pub source: Option<SourceArg>,
+}
+
+/// Seconds as a number; which are too few or too many is the config's to say.
+fn number_of_seconds(text: &str) -> Result<f64, String> {
+    text.parse().map_err(|_| "this must be a number of seconds, e.g. 1.5".to_owned())
+}
+
+fn process_id(text: &str) -> Result<i32, String> {
+    text.parse().ok().filter(|pid| *pid > 0).ok_or_else(|| "this must be the number of a process, e.g. -p 1,4121".to_owned())
 }
 
 fn positive_seconds(text: &str) -> Result<Duration, String> {

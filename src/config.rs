@@ -402,7 +402,7 @@ pub(crate) fn column(id: &str) -> Result<&'static Column, String> {
     let id = id.trim();
     columns::find(id).ok_or_else(|| match columns::nearest(id) {
         Some(near) => format!("there is no column \"{id}\": did you mean \"{near}\"?"),
-        None => format!("there is no column \"{id}\" (README.md lists them)"),
+        None => format!("there is no column \"{id}\" (`concmon ps --columns help` lists them)"),
     })
 }
 

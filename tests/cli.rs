@@ -39,6 +39,11 @@ fn unknown_flags_and_values_are_named_with_the_nearest() {
     assert_refused(&["laab", "list"], &["laab", "lab"]);
     assert_refused(&["ps", "--json", "--csv"], &["--json", "--csv"]);
     assert_refused(&["-p", "0"], &["0"]);
+    assert_refused(&["-p", "sshd"], &["sshd", "this must be the number of a process"]);
+    assert_refused(&["-d", "fast"], &["fast", "this must be a number of seconds"]);
+    assert_refused(&["-d", "-1"], &["--delay: -1 is not between 0.1 and 60 seconds"]);
+    assert_refused(&["-s", "zzzz"], &["there is no column \"zzzz\" (`concmon ps --columns help` lists them)"]);
+    assert_refused(&["-F", "cpu >"], &["filter: a value is missing here\n  cpu >\n       ^\n"]);
     assert_refused(&["ps", "--columns", "pid,comand"], &["comand", "command"]);
     assert_refused(&["ps", "--samples", "0"], &["0", "1..=1000"]);
 }
@@ -130,6 +135,23 @@ fn ps_filters_and_names_a_filters_mistake_by_its_column() {
 }
 
 #[test]
+fn every_column_is_listed_for_those_who_ask() {
+    let text = String::from_utf8(run(&["ps", "--columns", "help"]).stdout).unwrap();
+    let output = run(&["ps", "--columns", "help", "--json"]);
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["schema"], "concmon.columns/1");
+    let columns = document["columns"].as_array().unwrap();
+    assert_eq!((columns.len(), text.lines().count()), (concmon::columns::COLUMNS.len(), columns.len()));
+    for (column, line) in columns.iter().zip(text.lines()) {
+        assert!(
+            line.starts_with(column["id"].as_str().unwrap()) && line.ends_with(column["description"].as_str().unwrap()),
+            "{line}"
+        );
+    }
+    assert_refused(&["ps", "--columns", "help,pid"], &["there is no column \"help\""]);
+}
+
+#[test]
 fn ps_draws_the_tree_of_what_passes() {
     let mut child = Command::new("sh").args(["-c", "read line; exit 0"]).stdin(Stdio::piped()).spawn().unwrap();
     let (me, it) = (std::process::id(), child.id());
@@ -195,7 +217,9 @@ fn lab_refuses_what_the_machine_should_not_do_with_the_figures() {
 
 #[test]
 fn an_unknown_system_is_named_with_the_nearest() {
-    assert_refused(&["lab", "run", "native/fokr"], &["native/fokr", "native/fork"]);
+    assert_refused(&["lab", "run", "native/fokr"], &["native/fokr", "did you mean native/fork?"]);
+    assert_refused(&["lab", "run", "pyton/fork"], &["did you mean python/fork?"]);
+    assert_refused(&["lab", "run", "native/nope"], &["`concmon lab list` shows them"]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::compare::CompareKey;
 use super::copy::Copied;
+use super::detail::Tab;
 use super::key::{Code, Key};
 use super::msg::Command;
 use super::options::Screen;
@@ -196,7 +197,16 @@ pub const ACTIONS: &[Action] = &[
         Table,
         "",
         "the process in depth: threads, memory, files, environment, limits",
-        Command::Detail,
+        Command::Detail(Tab::Threads),
+    ),
+    action("files", &[c('l')], Table, "", "the files and sockets that the process has open", Command::Detail(Tab::Files)),
+    action(
+        "environment",
+        &[c('e')],
+        Table,
+        "",
+        "the environment that the process was started with",
+        Command::Detail(Tab::Environment),
     ),
     action("only", &[c('o')], Table, "", "show only the tagged, or the selected, with their subtrees; again: all", Command::Only),
     action(

@@ -13,6 +13,7 @@ use crate::snapshot::{Detail, ProcKey};
 
 use super::compare::{CompareKey, Progressed};
 use super::copy::Copied;
+use super::detail::Tab;
 use super::key::{Code, Key};
 use super::options::Screen;
 use super::target::FrozenTarget;
@@ -185,8 +186,8 @@ pub enum Command {
     TagSubtree,
     /// Tag nothing.
     UntagAll,
-    /// One process in depth.
-    Detail,
+    /// One process in depth, from this page.
+    Detail(Tab),
     /// What forked children still share with their parent.
     Ledger,
     /// Fold or unfold.

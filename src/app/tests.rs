@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use super::detail::Tab;
 use super::key::{Code, Key};
 use super::layer::Layer;
 use super::msg::{Effect, Msg};
@@ -84,6 +85,20 @@ fn a_folded_row_shows_and_sorts_by_the_sum_of_its_subtree() {
     assert_eq!(shown(2), Value::Bytes(40));
     let keys: Vec<i32> = app.visible_keys().iter().map(|k| k.pid).collect();
     assert_eq!(keys, [1, 10, 11, 12, 20], "what is folded is measured too");
+}
+
+#[test]
+fn htops_keys_for_files_and_environment_open_their_pages_and_a_free_key_says_so() {
+    let mut app = app();
+    for (key, tab) in [('l', Tab::Files), ('e', Tab::Environment)] {
+        app.update(Msg::Key(Key::char(key)));
+        assert!(matches!(&app.layer, Some(Layer::Detail(pane)) if pane.tab == tab), "{key}");
+        app.update(Msg::Key(Key::plain(Code::Esc)));
+        assert!(app.layer.is_none() && app.notice.is_none());
+    }
+    assert!(app.update(Msg::Key(Key::char('J'))).is_empty());
+    let notice = app.notice.as_ref().map(|(notice, _)| notice.text.as_str());
+    assert_eq!(notice, Some("J does nothing on this screen: F1 lists the keys"));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::text::{Charset, sanitize};
 
 use super::App;
 use super::actions::Context;
-use super::detail::DetailPane;
+use super::detail::{DetailPane, Tab};
 use super::key::{Code, Key};
 use super::layer::{InputKind, Layer, Menu, MenuKind, SignalDialog};
 use super::ledger::LedgerPane;
@@ -82,7 +82,12 @@ impl App {
                 Vec::new()
             }
             Some(action) => self.run(action.command),
-            None => Vec::new(),
+            None => {
+                if let Some(c) = key.typed() {
+                    self.tell(Notice::info(format!("{c} does nothing on this screen: F1 lists the keys")));
+                }
+                Vec::new()
+            }
         }
     }
 
@@ -192,7 +197,7 @@ impl App {
             Command::Quit => return vec![Effect::Quit],
             Command::Suspend => return vec![Effect::Suspend],
             Command::Redraw => return vec![Effect::Redraw],
-            Command::Detail => self.open_detail(),
+            Command::Detail(page) => self.open_detail(page),
             Command::Ledger => self.open_ledger(),
             Command::Setup => self.layer = Some(Layer::Setup(Box::new(Setup::new(&self.options)))),
             Command::Tag => self.tag(),
@@ -269,10 +274,11 @@ impl App {
         if screen == Screen::Lab && self.lab.interpreters.is_none() { vec![Effect::Discover] } else { Vec::new() }
     }
 
-    fn open_detail(&mut self) {
+    fn open_detail(&mut self, page: Tab) {
         let Some(row) = self.selected() else { return };
         let mut pane = DetailPane::new(row.process);
         pane.sample(row.model);
+        pane.turn_to(page);
         self.layer = Some(Layer::Detail(Box::new(pane)));
     }
 

@@ -12,6 +12,7 @@ use std::process::ExitCode;
 
 use crate::cli::{Command, LabCommand, LabRunArgs, LowArgs, exit};
 use crate::config::{Config, ConfigError, Environment};
+use crate::query::Filter;
 use crate::text::{Charset, sanitize_str};
 use crate::ui::terminal::TerminalError;
 use crate::ui::theme::{THEMES, Theme};
@@ -71,6 +72,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn run(low: &LowArgs) -> Result<(), Failure> {
+    if let Some(Command::Ps(args)) = &low.command
+        && ps::asks_for_columns(args)
+    {
+        return ps::list_columns(args);
+    }
     let config = Config::load(low, &Environment::of_process())?;
     match &low.command {
         Some(Command::Ps(args)) => ps::run(&config, args),
@@ -99,6 +105,7 @@ fn run(low: &LowArgs) -> Result<(), Failure> {
         Some(Command::Lab { command: LabCommand::Report(args) }) => ending(|out| lab::report(args, out)),
         None => {
             known_theme(&config)?;
+            filter(&config)?;
             crate::engine::run(&config).map_err(monitor_failure)
         }
     }
@@ -124,6 +131,15 @@ fn ending(run: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<lab::Ende
     match ended {
         lab::Ended::Done => Ok(()),
         ended => Err(Failure::Reported(ended.code())),
+    }
+}
+
+/// The filter asked for; one that is not understood is bad usage, with the place of the mistake.
+fn filter(config: &Config) -> Result<Option<Filter>, Failure> {
+    let Some(text) = &config.filter else { return Ok(None) };
+    match Filter::parse_with(text, &config.saved_filters) {
+        Ok(filter) => Ok(Some(filter)),
+        Err(error) => Err(Failure::Usage(anyhow::anyhow!("filter: {}", error.pointed(text)))),
     }
 }
 

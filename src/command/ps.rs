@@ -1,12 +1,13 @@
 //! `concmon ps`: the table once, for people, programs and spreadsheets.
 
 use std::cmp::Ordering;
+use std::io::Write as _;
 use std::time::Duration;
 
 use anyhow::Context as _;
 
 use crate::cli::PsArgs;
-use crate::columns::{self, Row, RowRef};
+use crate::columns::{self, COLUMNS, Column, Row, RowRef};
 use crate::config::Config;
 use crate::derive::{Deriver, Model, Tree};
 use crate::export::{Line, Table, TableOptions, write_csv, write_json, write_table};
@@ -21,10 +22,7 @@ use super::output::{terminal_width, with_stdout};
 
 /// Runs it.
 pub(super) fn run(config: &Config, args: &PsArgs) -> Result<(), Failure> {
-    let filter = config.filter.as_deref().map(|text| Filter::parse_with(text, &config.saved_filters)).transpose();
-    let filter = filter.map_err(|error| {
-        Failure::Usage(anyhow::anyhow!("filter: {}", error.pointed(config.filter.as_deref().unwrap_or_default())))
-    })?;
+    let filter = super::filter(config)?;
     let mut source = AutoSource::new("/proc", config.source).map_err(|error| {
         let error = anyhow::Error::from(error);
         // Whoever names a source wants that one or none.
@@ -45,6 +43,25 @@ pub(super) fn run(config: &Config, args: &PsArgs) -> Result<(), Failure> {
         }
     })?;
     Ok(())
+}
+
+/// `--columns help`: every column there is, in place of the table.
+pub(super) fn list_columns(args: &PsArgs) -> Result<(), Failure> {
+    with_stdout(|out| {
+        if args.json {
+            let of = |c: &Column| serde_json::json!({ "id": c.id, "title": c.title, "unit": c.unit, "key": c.json_key(), "description": c.description, "source": c.source });
+            let columns: Vec<_> = COLUMNS.iter().map(of).collect();
+            return writeln!(out, "{}", serde_json::json!({ "schema": "concmon.columns/1", "columns": columns }));
+        }
+        let width = COLUMNS.iter().map(|c| c.id.len()).max().unwrap_or(0);
+        COLUMNS.iter().try_for_each(|c| writeln!(out, "{:width$}  {:9}  {}", c.id, c.title, c.description))
+    })?;
+    Ok(())
+}
+
+/// Whether `--columns help` was given.
+pub(super) fn asks_for_columns(args: &PsArgs) -> bool {
+    args.columns.iter().flatten().map(String::as_str).eq(["help"])
 }
 
 /// What a source reads of visible rows only, for its cost.

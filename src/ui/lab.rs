@@ -7,6 +7,7 @@ use ratatui::style::Style;
 use crate::app::App;
 use crate::columns;
 use crate::lab::catalog::SYSTEMS;
+use crate::lab::lanes::interesting;
 use crate::lab::run::{Outcome, Run, RunPhase, Worker};
 use crate::text::{self, Charset, sanitize_str};
 
@@ -18,6 +19,19 @@ use super::theme::Theme;
 const LANES_WANTED: usize = 10;
 /// Lines of results that are shown in any case.
 const RESULTS_LEAST: usize = 3;
+
+/// Keys named below the form; whole ones go to the next line where they do not fit.
+const KEYS: [(&str, &str); 7] = [
+    ("Enter", "run"),
+    ("] [", "parameter"),
+    ("Left Right", "change"),
+    ("V", "timeline"),
+    ("c", "compare"),
+    ("o", "output"),
+    ("X", "stop"),
+];
+/// Lines above which the screen can afford empty ones.
+const ROOMY: u16 = 24;
 
 /// Draws it.
 pub fn draw(app: &App, theme: &Theme, layout: &Layout, buffer: &mut Buffer) {
@@ -33,9 +47,10 @@ pub fn draw(app: &App, theme: &Theme, layout: &Layout, buffer: &mut Buffer) {
     match app.lab.shown() {
         Some(run) => show_run(app, run, theme, rest, buffer),
         None => {
-            Pen::new(buffer, rest, 1)
-                .put("Enter runs it. ", theme.text)
-                .put("Its processes and threads appear here, and on screen 1.", theme.dim);
+            let hint = "Enter runs it. Its processes and threads appear here, and on screen 1.";
+            for (line, part) in (1..rest.height).zip(wrap(hint, usize::from(rest.width))) {
+                Pen::new(buffer, rest, line).put(&part, theme.dim);
+            }
         }
     }
 }
@@ -116,9 +131,16 @@ fn form(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
         pen.put(open, theme.dim).put(&value, style).put(shut, theme.dim).put("  ", theme.text);
     }
     line += 1;
-    let hint = "Enter run  ] [ parameter  Left Right change  V timeline  c compare  o output  X stop";
-    Pen::new(buffer, area, line).put(hint, theme.dim);
-    line + 2
+    let mut pen = Pen::new(buffer, area, line);
+    for (key, does) in KEYS {
+        if usize::from(pen.left()) < text::width(key) + 1 + text::width(does) {
+            line += 1;
+            pen = Pen::new(buffer, area, line);
+        }
+        pen.put(key, theme.text).put(" ", theme.text).put(does, theme.dim).put("  ", theme.text);
+    }
+    // Where there is room for it, a line of air.
+    line + if area.height > ROOMY { 2 } else { 1 }
 }
 
 fn show_run(app: &App, run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer) {
@@ -189,20 +211,15 @@ fn phase_line(run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer) {
 
 /// One line per process of the family and per worker: pid, state, memory, how created, and its tasks over time.
 fn lanes(app: &App, run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
-    let start = run.workers.iter().filter_map(|w| w.requested_ns).min().unwrap_or(run.started_ns);
-    let last = run
-        .workers
-        .iter()
-        .flat_map(|w| [w.ready_ns, w.exited_ns].into_iter().chain(w.spans.iter().map(|s| s.end_ns)))
-        .flatten()
-        .max();
-    let end = if run.ended() { last.unwrap_or(start + 1) } else { app.lab.now_ns.max(last.unwrap_or(0)) }.max(start + 1);
+    // Workers that only stay to be looked at would press all that they did into one cell.
+    let window = interesting(run, app.lab.now_ns);
+    let (start, end) = (window.from_ns, window.to_ns.max(window.from_ns + 1));
     let mut line = 0;
     if area.height == 0 {
         return 0;
     }
     let head = "    PID     TID  S   RES  START     worker";
-    Pen::new(buffer, area, 0).put(head, theme.dim).put(&format!("   0 to {:.1} ms", (end - start) as f64 / 1e6), theme.dim);
+    Pen::new(buffer, area, 0).put(head, theme.dim).put(&format!("   {} across", time((end - start) as f64)), theme.dim);
     line += 1;
     for member in helpers(run) {
         if line >= area.height {

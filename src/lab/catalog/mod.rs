@@ -312,20 +312,25 @@ pub fn find(id: &str) -> Option<&'static System> {
     SYSTEMS.iter().find(|s| s.id == id)
 }
 
-/// The id most similar to `id`, for "did you mean": the whole id is compared, and its part after the slash, so that `forksever` finds
-/// `native/forkserver`. `None` if nothing comes near.
+/// The id most similar to `id`, for "did you mean": names after the slash are compared with each other, so that a backend written
+/// right does not make any name near; one without a slash with the whole ids too. Where names come equally near, the backend decides.
+/// `None` if nothing comes near.
 #[must_use]
 pub fn nearest(id: &str) -> Option<&'static str> {
     let wanted = id.to_lowercase();
     let score = |system: &System| {
         let name = system.id.rsplit('/').next().unwrap_or(system.id);
-        strsim::jaro_winkler(&wanted, system.id).max(strsim::jaro_winkler(&wanted, name))
+        let whole = strsim::jaro_winkler(&wanted, system.id);
+        match wanted.rsplit_once('/') {
+            Some((_, wanted)) => (strsim::jaro_winkler(wanted, name), whole),
+            None => (whole.max(strsim::jaro_winkler(&wanted, name)), whole),
+        }
     };
     SYSTEMS
         .iter()
         .map(|s| (score(s), s.id))
-        .filter(|(score, _)| *score > 0.75)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|((near, _), _)| *near > 0.75)
+        .max_by(|((a, a_whole), _), ((b, b_whole), _)| a.total_cmp(b).then(a_whole.total_cmp(b_whole)))
         .map(|(_, id)| id)
 }
 
