@@ -2,6 +2,7 @@
 
 use crate::columns::format;
 use crate::snapshot::{ProcKey, ProcessSample, State};
+use crate::text::width;
 
 use super::App;
 use super::detail::in_bytes;
@@ -40,7 +41,8 @@ impl Sums {
         sums
     }
 
-    fn words(&self, pid: i32, divider: &str) -> String {
+    /// In at most so many cells: what does not fit is left out whole, the least important first.
+    fn words(&self, pid: i32, divider: &str, room: usize) -> String {
         let Self { members, read, .. } = *self;
         let head = format!("family of {pid}, {members} processes");
         if read == 0 {
@@ -49,16 +51,18 @@ impl Sums {
             return format!("{head}: PSS {why}");
         }
         let of = if read < members { format!(" of the {read} that could be read") } else { String::new() };
-        let mut line = format!(
-            "{head}: PSS {}{of}{divider}killing all frees {} to {}",
-            in_bytes(self.pss),
-            in_bytes(self.uss),
-            in_bytes(self.pss)
-        );
+        let mut line = format!("{head}: PSS {}{of}", in_bytes(self.pss));
+        let mut more = vec![format!("{divider}killing all frees {} to {}", in_bytes(self.uss), in_bytes(self.pss))];
         if self.pss > 0 {
             let mut times = String::new();
             format::rate(&mut times, self.rss as f32 / self.pss as f32);
-            line += &format!("{divider}RES adds up to {}, {times}x as much", in_bytes(self.rss));
+            more.push(format!("{divider}RES adds up to {}, {times}x as much", in_bytes(self.rss)));
+        }
+        for part in more {
+            if width(&line) + width(&part) > room {
+                break;
+            }
+            line += &part;
         }
         line
     }
@@ -90,15 +94,15 @@ impl App {
         self.family().into_iter().filter_map(|i| model.now.processes.get(i as usize)).map(|p| p.key).collect()
     }
 
-    /// What the selected family holds, in one line. Ended together, its members free at least what each has for itself (USS), and at most
+    /// What the selected family holds, in one line of at most `room` cells where that can be. Ended together, its members free at least what each has for itself (USS), and at most
     /// all they have a share in (PSS): what they share only with each other goes too, what others map as well stays.
     #[must_use]
-    pub fn family_words(&self) -> Option<String> {
+    pub fn family_words(&self, room: usize) -> Option<String> {
         let (model, family) = (self.model.as_deref()?, self.family());
         let first = model.now.processes.get(*family.first()? as usize)?;
         let sums = Sums::of(family.iter().filter_map(|i| model.now.processes.get(*i as usize)));
         let divider = if self.options.unicode { " · " } else { ", " };
-        (sums.members > 1).then(|| sums.words(first.key.pid, divider))
+        (sums.members > 1).then(|| sums.words(first.key.pid, divider, room))
     }
 }
 
@@ -111,11 +115,13 @@ mod tests {
         const G: u64 = 1 << 30;
         let all = Sums { members: 9, read: 9, pss: 2 * G, uss: G / 2, rss: 10 * G, too_large: false };
         assert_eq!(
-            all.words(300, ", "),
+            all.words(300, ", ", 200),
             "family of 300, 9 processes: PSS 2.00G, killing all frees 512M to 2.00G, RES adds up to 10.0G, 5.0x as much"
         );
-        assert!(Sums { read: 7, ..all }.words(300, ", ").contains("PSS 2.00G of the 7 that could be read"));
-        assert!(Sums { read: 0, too_large: true, ..all }.words(300, ", ").ends_with("too large to be read unasked"));
-        assert!(Sums { read: 0, ..all }.words(300, ", ").contains("root's to read"), "nothing is not 0");
+        assert_eq!(all.words(300, ", ", 78), "family of 300, 9 processes: PSS 2.00G, killing all frees 512M to 2.00G");
+        assert_eq!(all.words(300, ", ", 40), "family of 300, 9 processes: PSS 2.00G");
+        assert!(Sums { read: 7, ..all }.words(300, ", ", 200).contains("PSS 2.00G of the 7 that could be read"));
+        assert!(Sums { read: 0, too_large: true, ..all }.words(300, ", ", 200).ends_with("too large to be read unasked"));
+        assert!(Sums { read: 0, ..all }.words(300, ", ", 200).contains("root's to read"), "nothing is not 0");
     }
 }

@@ -264,7 +264,13 @@ impl App {
             more => parts.push(format!("only the subtrees of {} chosen processes", more.len())),
         }
         if let Some(p) = &self.options.pids {
-            parts.push(format!("{} chosen pids", p.len()));
+            let mut pids: Vec<i32> = p.iter().copied().collect();
+            pids.sort_unstable();
+            parts.push(match pids.as_slice() {
+                [one] => format!("PID {one}"),
+                few if few.len() <= 4 => format!("PIDs {}", few.iter().map(i32::to_string).collect::<Vec<_>>().join(", ")),
+                many => format!("{} chosen PIDs", many.len()),
+            });
         }
         (!parts.is_empty()).then(|| parts.join(if self.options.unicode { " · " } else { ", " }))
     }

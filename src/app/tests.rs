@@ -102,6 +102,30 @@ fn htops_keys_for_files_and_environment_open_their_pages_and_a_free_key_says_so(
 }
 
 #[test]
+fn a_frozen_picture_says_so_until_it_moves() {
+    let mut app = app();
+    app.update(Msg::Key(Key::char('Z')));
+    assert!(app.paused);
+    app.update(Msg::Clock(u64::MAX - 1));
+    let notice = app.notice.as_ref().map(|(notice, _)| notice.text.as_str());
+    assert_eq!(notice, Some("paused: the picture stands still until Z"), "it does not fade");
+    app.update(Msg::Clock(0));
+    assert_eq!(app.update(Msg::Key(Key::char('Z'))), [Effect::Resample]);
+    assert!(!app.paused && app.notice.as_ref().is_some_and(|(notice, _)| !notice.lasting));
+}
+
+#[test]
+fn few_chosen_pids_are_named_and_many_counted() {
+    let mut app = app();
+    app.options.pids = Some([20, 10].into());
+    assert_eq!(app.banner().as_deref(), Some("PIDs 10, 20"));
+    app.options.pids = Some([7].into());
+    assert_eq!(app.banner().as_deref(), Some("PID 7"));
+    app.options.pids = Some((1..=9).collect());
+    assert_eq!(app.banner().as_deref(), Some("9 chosen PIDs"));
+}
+
+#[test]
 fn waits_come_and_go_before_the_command() {
     let mut app = app();
     app.update(Msg::Key(Key::char('W')));

@@ -77,7 +77,7 @@ impl App {
         }
         match self.options.keys.find(key, self.context()) {
             Some(action) if action.changes && self.options.readonly => {
-                let what = if action.bar.is_empty() { action.help } else { action.bar };
+                let what = if action.bar.is_empty() { format!("\"{}\"", action.help) } else { action.bar.to_owned() };
                 self.tell(Notice::bad(format!("{what} is off: concmon was started with --readonly")));
                 Vec::new()
             }
@@ -375,7 +375,14 @@ impl App {
 
     fn toggle_pause(&mut self) -> Vec<Effect> {
         self.paused = !self.paused;
-        if self.paused { Vec::new() } else { vec![Effect::Resample] }
+        // The header says so too, where it has the room.
+        if self.paused {
+            self.tell(Notice::lasting("paused: the picture stands still until Z"));
+            Vec::new()
+        } else {
+            self.tell(Notice::info("the picture moves again"));
+            vec![Effect::Resample]
+        }
     }
 
     fn stop_runs(&mut self) -> Vec<Effect> {

@@ -42,7 +42,7 @@ pub enum ControlError {
         limit: i32,
     },
     /// The first process.
-    #[error("process 1 is init: the whole system depends on it, so concmon leaves it alone")]
+    #[error("init is left alone: the whole system depends on it")]
     Init,
     /// concmon.
     #[error("process {pid} is concmon itself: leave it with q")]

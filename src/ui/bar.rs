@@ -72,7 +72,7 @@ pub fn draw(app: &App, theme: &Theme, line: Rect, bar: Rect, buffer: &mut Buffer
                 Pen::new(buffer, line, 0).put(" ", style).put(&text, style);
             }
             _ => {
-                if let Some(family) = app.family_words() {
+                if let Some(family) = app.family_words(usize::from(line.width).saturating_sub(2)) {
                     Pen::new(buffer, line, 0).put(" ", theme.dim).put(&family, theme.dim);
                 }
             }

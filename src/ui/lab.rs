@@ -17,6 +17,8 @@ use super::theme::Theme;
 
 /// Lanes that are shown before results get more than their least.
 const LANES_WANTED: usize = 10;
+/// Cells below which the lanes' heads give way to the lanes.
+const NARROW: u16 = 70;
 /// Lines of results that are shown in any case.
 const RESULTS_LEAST: usize = 3;
 
@@ -162,7 +164,15 @@ fn show_run(app: &App, run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer
     line += lanes(app, run, theme, Rect { y: area.y + line, height: room, ..area }, buffer);
     line += 1;
     for (label, text) in costs {
-        Pen::new(buffer, area, line).put(&format!("{label:9}"), theme.dim).put(&text, theme.strong);
+        let mut pen = Pen::new(buffer, area, line);
+        pen.put(&format!("{label:9}"), theme.dim);
+        // What does not fit whole is left out: half a number would be another one.
+        for (i, part) in text.split("   ").enumerate() {
+            if usize::from(pen.left()) < text::width(part) + if i > 0 { 3 } else { 0 } {
+                break;
+            }
+            pen.put(if i > 0 { "   " } else { "" }, theme.text).put(part, theme.strong);
+        }
         line += 1;
     }
     let charset = Charset::from_unicode(app.options.unicode);
@@ -204,6 +214,9 @@ fn phase_line(run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         pen.put("   shape", theme.dim);
         for check in &run.shape {
             let (mark, style) = if check.met { ("ok ", theme.good) } else { ("no ", theme.bad) };
+            if usize::from(pen.left()) < 2 + mark.len() + text::width(&check.what) {
+                break;
+            }
             pen.put("  ", theme.text).put(mark, style).put(&check.what, theme.text);
         }
     }
@@ -218,7 +231,8 @@ fn lanes(app: &App, run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer) -
     if area.height == 0 {
         return 0;
     }
-    let head = "    PID     TID  S   RES  START     worker";
+    let narrow = area.width < NARROW;
+    let head = if narrow { "   TASK  S   RES  worker" } else { "    PID     TID  S   RES  START     worker" };
     Pen::new(buffer, area, 0).put(head, theme.dim).put(&format!("   {} across", time((end - start) as f64)), theme.dim);
     line += 1;
     for member in helpers(run) {
@@ -227,16 +241,19 @@ fn lanes(app: &App, run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer) -
         }
         let role = if Some(member.pid) == run.root_pid { "run root" } else { "helper" };
         let mut pen = Pen::new(buffer, area, line);
-        identity(app, run, Some(member.pid), Some(member.pid), theme, &mut pen);
-        pen.put(&format!("{:9} {role}", ""), theme.dim);
+        identity(app, run, (Some(member.pid), Some(member.pid)), narrow, theme, &mut pen);
+        pen.skip(if narrow { 0 } else { 10 }).put(role, theme.dim);
         line += 1;
     }
     let room = usize::from(area.height.saturating_sub(line));
     let shown = if run.workers.len() > room { room.saturating_sub(1) } else { run.workers.len() };
     for worker in run.workers.iter().take(shown) {
         let mut pen = Pen::new(buffer, area, line);
-        identity(app, run, worker.pid, worker.tid, theme, &mut pen);
-        pen.put(&format!("{:9} #{:<5}", worker.how.map_or("", crate::lab::protocol::Creation::badge), worker.index), theme.cool);
+        identity(app, run, (worker.pid, worker.tid), narrow, theme, &mut pen);
+        if !narrow {
+            pen.put(&format!("{:9} ", worker.how.map_or("", crate::lab::protocol::Creation::badge)), theme.cool);
+        }
+        pen.put(&format!("#{:<5}", worker.index), theme.cool);
         spans(worker, start, end, app.options.unicode, theme, &mut pen);
         line += 1;
     }
@@ -252,9 +269,14 @@ fn helpers(run: &Run) -> impl Iterator<Item = &crate::lab::run::FamilyMember> {
     run.family.iter().filter(|m| !run.workers.iter().any(|w| w.pid == Some(m.pid) && w.tid.is_none_or(|t| t == m.pid)))
 }
 
-fn identity(app: &App, run: &Run, pid: Option<i32>, tid: Option<i32>, theme: &Theme, pen: &mut Pen<'_>) {
+/// Pid and tid, of which the tid alone stays where there is little room; state, memory.
+fn identity(app: &App, run: &Run, (pid, tid): (Option<i32>, Option<i32>), narrow: bool, theme: &Theme, pen: &mut Pen<'_>) {
     let number = |n: Option<i32>| n.map_or_else(|| "-".to_owned(), |n| n.to_string());
-    pen.put_right(&number(pid), 7, theme.text).put_right(&number(tid), 8, theme.dim);
+    if narrow {
+        pen.put_right(&number(tid.or(pid)), 7, theme.text);
+    } else {
+        pen.put_right(&number(pid), 7, theme.text).put_right(&number(tid), 8, theme.dim);
+    }
     let seen = pid.and_then(|pid| run.family.iter().find(|m| m.pid == pid)).filter(|_| !run.ended());
     let live = pid.and_then(|pid| app.model.as_deref()?.process(pid)).filter(|_| !run.ended());
     let state = live.map(|p| p.leader.state.letter()).or(seen.map(|m| m.state));

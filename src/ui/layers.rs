@@ -243,7 +243,11 @@ fn signal(app: &App, dialog: &SignalDialog, theme: &Theme, area: Rect, buffer: &
                 let gap = " ".repeat(16usize.saturating_sub(text::width(&name)) + 1);
                 pen.put(&name, theme.text).put(&gap, theme.text).put(&command, theme.dim)
             }
-            Some(why) => pen.put(&name, theme.dim).put("  ", theme.text).put(why, theme.bad),
+            Some(why) => {
+                pen.put(&name, theme.dim).put("  ", theme.text);
+                let why = text::truncate(why, usize::from(pen.left()), charset);
+                pen.put(&why, theme.bad)
+            }
         };
     }
     if targets.len() > NAMED {
@@ -252,8 +256,12 @@ fn signal(app: &App, dialog: &SignalDialog, theme: &Theme, area: Rect, buffer: &
     }
     let at = target_lines(dialog);
     let willing = dialog.willing().count();
-    let text = format!(" to {willing} of {} frozen targets, whatever the table does meanwhile", targets.len());
-    Pen::new(buffer, body, at).put(&text, theme.dim);
+    if willing > 0 {
+        let text = format!(" to {willing} of {} frozen targets, whatever the table does meanwhile", targets.len());
+        Pen::new(buffer, body, at).put(&text, theme.dim);
+    } else {
+        Pen::new(buffer, body, at).put(" nobody here can be sent a signal: Esc", theme.warn);
+    }
     let mut pen = Pen::new(buffer, body, at + 1);
     pen.put(" find: ", theme.dim);
     let room = pen.left().saturating_sub(1);
