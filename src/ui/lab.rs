@@ -104,7 +104,10 @@ fn form(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
     let system = app.lab.chosen();
     Pen::new(buffer, area, 0).put(system.title, theme.accent).put("  ", theme.text).put(system.id, theme.dim);
     let mut line = 1;
-    for part in wrap(system.lesson, usize::from(area.width)) {
+    // Where there is little room a run's lanes need it more than what has been read before; what to watch stays.
+    let short = area.height <= ROOMY && app.lab.shown().is_some();
+    let watch = system.lesson.find("Watch ").filter(|_| short).map_or(system.lesson, |at| &system.lesson[at..]);
+    for part in wrap(watch, usize::from(area.width)) {
         Pen::new(buffer, area, line).put(&part, theme.text);
         line += 1;
     }
