@@ -5,9 +5,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot prepare its stage has failed")]
 
+#[path = "support/stages.rs"]
+mod stages;
 mod support;
-#[path = "support/timed_run.rs"]
-mod timed_run;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -176,7 +176,7 @@ fn lab() -> LabState {
     LabState { runs: vec![Arc::new(run)] }
 }
 
-/// A screen: what is done to the opened program before it is drawn.
+/// What is done to the opened program before it is drawn.
 struct Scene {
     name: &'static str,
     options: fn() -> Options,
@@ -219,38 +219,13 @@ const SCENES: &[Scene] = &[
     Scene { name: "detail-ended", options: Options::default, keys: &[Key::plain(Code::Enter)] },
     Scene { name: "palette", options: Options::default, keys: &[Key::char(':'), Key::char('l'), Key::char('a'), Key::char('b')] },
     Scene { name: "only", options: tree, keys: &[Key::plain(Code::Down), Key::char('o')] },
-    Scene { name: "compare", options: Options::default, keys: COMPARE },
-    Scene { name: "compare-sweep", options: Options::default, keys: COMPARE_SWEEP },
+    Scene { name: "compare", options: Options::default, keys: stages::COMPARE },
+    Scene { name: "compare-sweep", options: Options::default, keys: stages::COMPARE_SWEEP },
     Scene { name: "copy-on-write", options: tree, keys: &[Key::plain(Code::Down), Key::char('D')] },
     Scene { name: "events", options: Options::default, keys: &[Key::char('5')] },
-    Scene { name: "timeline", options: Options::default, keys: timed_run::KEYS },
+    Scene { name: "timeline", options: Options::default, keys: stages::KEYS },
+    Scene { name: "diagnoses", options: Options::default, keys: &[Key::char('!')] },
     Scene { name: "timeline-empty", options: Options::default, keys: &[Key::char('V')] },
-];
-
-/// Adds fork and spawn of the lab's list, and runs them.
-const COMPARE: &[Key] = &[
-    Key::char('L'),
-    Key::plain(Code::Down),
-    Key::plain(Code::Down),
-    Key::char('c'),
-    Key::plain(Code::Down),
-    Key::char('c'),
-    Key::char('4'),
-    Key::plain(Code::Enter),
-];
-
-/// The same over the memory of the parent.
-const COMPARE_SWEEP: &[Key] = &[
-    Key::char('L'),
-    Key::plain(Code::Down),
-    Key::plain(Code::Down),
-    Key::char('c'),
-    Key::plain(Code::Down),
-    Key::char('c'),
-    Key::char('4'),
-    Key::char('s'),
-    Key::char('s'),
-    Key::plain(Code::Enter),
 ];
 
 /// A batch that has run: fork's creation grows with the parent, the others' does not.
@@ -309,6 +284,15 @@ fn frame(scene: &Scene, theme: &Theme, unicode: bool, (width, height): (u16, u16
     }
     if let Some(Layer::Detail(pane)) = app.layer.as_mut().filter(|_| scene.name == "detail-ended") {
         pane.ended = Some((NOW_NS, ExitStatus::Signal { signal: 9, core: true }));
+    }
+    if matches!(app.layer, Some(Layer::Diagnoses { .. })) {
+        // What is wrong is told once it has stayed so.
+        let [_, second] = samples();
+        let mut deriver = Deriver::new(0);
+        for seconds in 0..5 {
+            let later = Snapshot { taken_ns: NOW_NS + seconds * 1_000_000_000, events: Vec::new(), ..second.clone() };
+            app.update(Msg::Sample(Arc::new(deriver.step(later))));
+        }
     }
     if let Some(Layer::Ledger(pane)) = &app.layer {
         for detail in ledger(pane.parent) {
@@ -476,7 +460,7 @@ fn answer(app: &mut App, effect: &Effect) {
         }
         Effect::Launch(spec) => {
             let timed = spec.system == "native/thread-pool";
-            let state = if timed { LabState { runs: vec![Arc::new(timed_run::taking_turns())] } } else { lab() };
+            let state = if timed { LabState { runs: vec![Arc::new(stages::taking_turns())] } } else { lab() };
             app.update(Msg::Lab(Arc::new(state)));
         }
         _ => {}

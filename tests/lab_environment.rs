@@ -236,8 +236,11 @@ fn matrices_are_multiplied_in_parallel_with_the_gil_on() {
         loudly!("SKIPPED: parallel speed-up needs two CPUs");
         return;
     }
-    // The best of some: others may want the CPUs meanwhile, and nothing makes it better than it is.
-    let speed_up = || value(&run_on(&launcher, &spec("python/numpy-threads", TaskKind::Matmul)), "speed_up_percent");
-    let tried: Vec<u64> = std::iter::repeat_with(speed_up).take(8).collect();
-    assert!(tried.iter().any(|s| *s > 130), "{tried:?}");
+    // Others may want the CPUs meanwhile, and nothing makes it better than it is: once is enough.
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(90);
+    let mut tried: Vec<u64> = Vec::new();
+    while !tried.iter().any(|s| *s > 130) {
+        assert!(std::time::Instant::now() < until, "in percent of one thread's speed: {tried:?}");
+        tried.push(value(&run_on(&launcher, &spec("python/numpy-threads", TaskKind::Matmul)), "speed_up_percent"));
+    }
 }

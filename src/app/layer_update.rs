@@ -11,6 +11,7 @@ use super::lab_view::output_lines;
 use super::layer::{Layer, Menu, MenuKind, SignalDialog};
 use super::ledger::LedgerPane;
 use super::msg::{Effect, Notice, Pointed};
+use super::options::Screen;
 use super::setup::{Page, Setup};
 
 /// The most characters that a text is scrolled to the left.
@@ -20,6 +21,7 @@ impl App {
     pub(super) fn layer_key(&mut self, key: Key) -> Vec<Effect> {
         match self.layer.take() {
             Some(Layer::Help { scroll }) => self.layer = scrolled(key, scroll).map(|scroll| Layer::Help { scroll }),
+            Some(Layer::Diagnoses { .. }) if self.go_to_finding(key) => {}
             Some(Layer::Diagnoses { scroll }) => {
                 self.layer = scrolled(key, scroll).map(|scroll| Layer::Diagnoses { scroll });
             }
@@ -118,6 +120,18 @@ impl App {
         }
         self.layer = Some(Layer::Detail(pane));
         Vec::new()
+    }
+
+    /// A digit goes to the process of the finding that is numbered so; false if the key is none.
+    fn go_to_finding(&mut self, key: Key) -> bool {
+        let Code::Char(digit @ '1'..='9') = key.code else { return false };
+        let number = digit.to_digit(10).unwrap_or(1) as usize;
+        let Some(about) = self.findings.get(number - 1).map(|f| f.about) else { return false };
+        self.screen = Screen::Processes;
+        if !self.select_pid(about.pid) {
+            self.tell(Notice::info(format!("PID {} is not among the rows that are shown", about.pid)));
+        }
+        true
     }
 
     fn setup_key(&mut self, mut setup: Box<Setup>, key: Key) -> Vec<Effect> {

@@ -1,7 +1,10 @@
 //! Forked from a process with several threads, and still the same program.
 
-use super::{Diagnosis, Scene, Suspicion, name};
+use std::collections::BTreeMap;
+
+use super::{Diagnosis, Scene, Suspicion, counted, name};
 use crate::kernel::source::Needs;
+use crate::snapshot::ProcessSample;
 
 pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     id: "fork_threads",
@@ -14,23 +17,32 @@ pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
 };
 
 fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
-    let suspicion = |(child, fork): (&_, &super::ThreadedFork)| {
-        let child = scene.model.process(*child).filter(|p| scene.threaded_forks.contains_key(&p.key))?;
-        let parent = scene.model.process(fork.parent_pid);
-        Some(Suspicion {
-            about: child.key,
-            others: Vec::new(),
-            evidence: format!(
-                "{} ({}) was forked by {} ({}), which had {} threads or more, and has not replaced its program",
-                name(child),
-                child.key.pid,
-                parent.map_or_else(|| "a process".to_owned(), name),
-                fork.parent_pid,
-                fork.threads
-            ),
-            advice: "fork before starting threads, or use spawn or forkserver; a child at a futex for ever is the sign"
-                .to_owned(),
-        })
+    // One line for all children of one parent, however many they are.
+    let mut forks: BTreeMap<i32, (u32, Vec<&ProcessSample>)> = BTreeMap::new();
+    for (key, fork) in scene.threaded_forks {
+        let Some(child) = scene.model.process(key.pid).filter(|p| p.key == *key) else { continue };
+        let (threads, children) = forks.entry(fork.parent_pid).or_default();
+        *threads = (*threads).max(fork.threads);
+        children.push(child);
+    }
+    forks.into_iter().filter_map(|(parent, (threads, children))| suspicion(scene, parent, threads, children)).collect()
+}
+
+fn suspicion(scene: &Scene<'_>, parent: i32, threads: u32, mut children: Vec<&ProcessSample>) -> Option<Suspicion> {
+    children.sort_unstable_by_key(|p| p.key);
+    let (first, others) = children.split_first()?;
+    let by = scene.model.process(parent).map_or_else(|| "a process".to_owned(), name);
+    let (who, has) = match others.len() {
+        0 => (format!("{} ({}) was", name(first), first.key.pid), "has not replaced its program"),
+        n => (
+            format!("{} ({}) and {} were", name(first), first.key.pid, counted(n, "other", "others")),
+            "have not replaced their program",
+        ),
     };
-    scene.threaded_forks.iter().filter_map(|(key, fork)| suspicion((&key.pid, fork))).collect()
+    Some(Suspicion {
+        about: first.key,
+        others: others.iter().map(|p| p.key).collect(),
+        evidence: format!("{who} forked by {by} ({parent}), which had {threads} threads or more, and {has}"),
+        advice: "fork before starting threads, or use spawn or forkserver; a child at a futex for ever is the sign".to_owned(),
+    })
 }

@@ -149,21 +149,24 @@ pub fn diagnoses(app: &App) -> Vec<String> {
     let now_ns = app.model.as_ref().map_or(0, |m| m.now.taken_ns);
     let mut lines = Vec::new();
     let mut heading = "";
-    for finding in &app.findings {
+    for (number, finding) in (1..).zip(&app.findings) {
         if heading != finding.diagnosis.title {
             heading = finding.diagnosis.title;
             lines.push(format!("{heading}: {}", finding.diagnosis.description));
         }
         let seconds = now_ns.saturating_sub(finding.since_ns) / 1_000_000_000;
         let seen = if seconds > 0 { format!(" (seen for {seconds} s)") } else { String::new() };
-        lines.push(format!("  {}{seen}", text::sanitize_str(&finding.evidence, charset)));
+        let digit = if number < 10 { number.to_string() } else { " ".to_owned() };
+        lines.push(format!("  {digit} {}{seen}", text::sanitize_str(&finding.evidence, charset)));
         lines.push(format!("    {}", text::sanitize_str(&finding.advice, charset)));
         lines.push(String::new());
     }
     if lines.is_empty() {
         lines.push("Nothing wrong is seen.".into());
-        lines.push(String::new());
+    } else {
+        lines.push("A digit goes to that process in the table.".into());
     }
+    lines.push(String::new());
     lines.push("Looked for".into());
     for diagnosis in DIAGNOSES {
         lines.push(format!("  {}: {}", diagnosis.title, diagnosis.description));

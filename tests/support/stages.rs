@@ -1,4 +1,4 @@
-//! A run with lanes, made up: what a frame of the timeline is drawn from.
+//! What frames are drawn from: a made-up run with lanes, and the keys that lead to a screen.
 
 use std::sync::Arc;
 
@@ -19,6 +19,32 @@ pub const KEYS: &[Key] = &[
     Key::char('<'),
     Key::char('+'),
     Key::plain(Code::Left),
+];
+
+/// Adds fork and spawn of the lab's list, and runs them.
+pub const COMPARE: &[Key] = &[
+    Key::char('L'),
+    Key::plain(Code::Down),
+    Key::plain(Code::Down),
+    Key::char('c'),
+    Key::plain(Code::Down),
+    Key::char('c'),
+    Key::char('4'),
+    Key::plain(Code::Enter),
+];
+
+/// The same over the memory of the parent.
+pub const COMPARE_SWEEP: &[Key] = &[
+    Key::char('L'),
+    Key::plain(Code::Down),
+    Key::plain(Code::Down),
+    Key::char('c'),
+    Key::plain(Code::Down),
+    Key::char('c'),
+    Key::char('4'),
+    Key::char('s'),
+    Key::char('s'),
+    Key::plain(Code::Enter),
 ];
 
 const MS: u64 = 1_000_000;
