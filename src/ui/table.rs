@@ -75,9 +75,10 @@ fn banner(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
             .put(&text::sanitize_str(&text, charset), theme.strong)
             .put(" ", theme.text);
     }
+    let rows = if app.lines.len() == 1 { "1 row".to_owned() } else { format!("{} rows", app.lines.len()) };
     let tail = match app.tagged.len() {
-        0 => format!(" {} rows ", app.lines.len()),
-        n => format!(" {n} tagged {} {} rows ", dot(app.options.unicode), app.lines.len()),
+        0 => format!(" {rows} "),
+        n => format!(" {n} tagged {} {rows} ", dot(app.options.unicode)),
     };
     let start = area.right().saturating_sub(u16::try_from(text::width(&tail)).unwrap_or(0));
     while pen.x() < start {
