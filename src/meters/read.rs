@@ -100,7 +100,7 @@ pub(super) fn load(model: &Model) -> Reading {
     let cpus = model.host.cpus.len().max(1) as f32;
     let figure = format!("{one:.2}");
     let bar = single((one / cpus * 100.0).min(100.0), if one > cpus { Tint::Lost } else { Tint::Own }, figure);
-    let wider = if one > cpus { format!("  more than {cpus:.0} CPUs") } else { String::new() };
+    let wider = if one > cpus { format!("  over {cpus:.0} CPUs") } else { String::new() };
     Reading::Known { bar, text: format!("{one:.2} {five:.2} {fifteen:.2}{wider}"), level: Some(one) }
 }
 
@@ -109,7 +109,7 @@ pub(super) fn tasks(model: &Model) -> Reading {
     let tasks = counts.tasks.map_or_else(|| "?".to_owned(), |t| t.to_string());
     let states = State::ALL.iter().zip(counts.by_state).filter(|(_, n)| *n > 0);
     let states: Vec<String> = states.map(|(state, n)| format!("{}{n}", state.letter())).collect();
-    let text = format!("{tasks} in {} processes  {}", counts.processes, states.join(" "));
+    let text = format!("{tasks} in {} procs  {}", counts.processes, states.join(" "));
     Reading::Known { bar: Bar::default(), text, level: counts.tasks.map(|t| t as f32) }
 }
 

@@ -2,10 +2,11 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 
 use crate::app::App;
 use crate::app::options::Screen;
-use crate::meters::{Shown, Style};
+use crate::meters::{self, Shown};
 use crate::snapshot::EventTier;
 use crate::text::{Charset, sanitize_str};
 
@@ -65,7 +66,7 @@ fn column(app: &App, shown: &[&Shown], area: Rect) -> Vec<(Shown, Rect)> {
     let mut placed = Vec::new();
     for shown in shown {
         let wanted = meter::height(app, **shown, area.width, area.height);
-        let least = if shown.style == Style::Graph { wanted.min(2) } else { wanted };
+        let least = if shown.style == meters::Style::Graph { wanted.min(2) } else { wanted };
         if rest.height < least.max(1) {
             break;
         }
@@ -80,14 +81,16 @@ fn title(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let mut pen = Pen::new(buffer, area, 0);
     pen.put(" concmon", theme.accent);
     if let Some(model) = app.model.as_deref() {
+        // What the user must know of the program goes before what is known anyway.
+        let marked = area.width < 100 && (app.options.readonly || app.paused);
         let host = sanitize_str(&model.now.system.hostname, Charset::from_unicode(app.options.unicode)).into_owned();
-        if area.width >= 60 {
+        if area.width >= 60 && !marked {
             pen.put("  ", theme.text).put(&host, theme.strong);
         }
         if area.width >= 100 {
             pen.put(&format!(" {} {} cpus", dot(app.options.unicode), model.host.cpus.len()), theme.dim);
         }
-        if let Some(up) = model.now.host.uptime_ns {
+        if let Some(up) = model.now.host.uptime_ns.filter(|_| !marked) {
             pen.put(&format!("  up {}", uptime(up / 1_000_000_000)), theme.dim);
         }
     }
@@ -124,7 +127,13 @@ fn own_cost(app: &App, theme: &Theme, area: Rect, pen: &mut Pen<'_>) {
     }
     let mark = if app.options.unicode { " ● " } else { " * " };
     parts.push((mark.to_owned(), if matches!(report.events, EventTier::Connector) { theme.good } else { theme.warn }));
-    let width: usize = parts.iter().map(|(t, _)| crate::text::width(t)).sum();
+    let wide = |parts: &[(String, Style)]| parts.iter().map(|(t, _)| crate::text::width(t)).sum::<usize>();
+    let room = usize::from(area.right().saturating_sub(pen.x() + 1));
+    // The last ones, cost and mark, give way first.
+    while wide(&parts) > room && parts.len() > usize::from(app.options.readonly) + usize::from(app.paused) {
+        parts.pop();
+    }
+    let width = wide(&parts);
     let start = area.right().saturating_sub(u16::try_from(width).unwrap_or(u16::MAX));
     if start > pen.x() {
         pen.to(start);
