@@ -39,6 +39,7 @@ use concmon::snapshot::{
 use concmon::ui;
 use concmon::ui::layout::Layout;
 use concmon::ui::theme::Theme;
+use crossterm::event::{Event, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -473,6 +474,8 @@ fn fit(app: &mut App, area: Rect) {
     app.page = usize::from(layout.body.height);
     let place = ui::timeline::Place::of(app, layout.body);
     (app.timeline.cells, app.timeline.page) = (usize::from(place.axis.width), usize::from(place.room));
+    let rows = ui::compare::Place::of(app, layout.body).rows();
+    app.compare.fit(rows);
     app.visible_columns = layout.slots.iter().map(|s| s.column).collect();
     app.update(Msg::Resized { width: area.width, height: area.height });
 }
@@ -581,4 +584,72 @@ fn every_screen_survives_every_size() {
             assert!(!buffer.content().iter().any(|cell| cell.symbol().chars().any(hostile)), "{} at {size:?}", scene.name);
         }
     }
+}
+
+/// The screen of a sweep that has run, at 80x24.
+fn swept() -> (App, Rect) {
+    let area = Rect::new(0, 0, 80, 24);
+    let mut app = app(Options::default());
+    for key in stages::COMPARE_SWEEP {
+        fit(&mut app, area);
+        for effect in app.update(Msg::Key(*key)) {
+            answer(&mut app, &effect);
+        }
+    }
+    fit(&mut app, area);
+    (app, area)
+}
+
+/// The lines that are drawn.
+fn drawn(app: &App, area: Rect) -> Vec<String> {
+    let mut terminal = ratatui::Terminal::new(ratatui::backend::TestBackend::new(area.width, area.height)).unwrap();
+    let theme = Theme::named("default", ColorDepth::TwoFiftySix).unwrap();
+    terminal.draw(|frame| ui::view(app, &theme, frame)).unwrap();
+    text(terminal.backend().buffer()).lines().map(str::to_owned).collect()
+}
+
+fn mouse(app: &mut App, area: Rect, kind: MouseEventKind, at: (u16, u16)) {
+    let event = Event::Mouse(MouseEvent { kind, column: at.0, row: at.1, modifiers: KeyModifiers::NONE });
+    if let Some(msg) = ui::keymap::message(&event, app, area) {
+        app.update(msg);
+    }
+    fit(app, area);
+}
+
+fn place_of(lines: &[String], word: &str) -> (u16, u16) {
+    let y = lines.iter().position(|l| l.contains(word)).unwrap_or_else(|| panic!("no {word}: {lines:#?}"));
+    let before = &lines[y][..lines[y].find(word).unwrap()];
+    (u16::try_from(before.chars().count()).unwrap(), u16::try_from(y).unwrap())
+}
+
+#[test]
+fn more_rows_than_lines_are_scrolled_and_heads_sort() {
+    let (mut app, area) = swept();
+    let first = drawn(&app, area);
+    assert!(first.iter().any(|l| l.contains("1-4 of 11")) && first.iter().any(|l| l.contains("logarithmic")), "{first:#?}");
+    assert!(!first.iter().any(|l| l.contains("native/fork 1024 MB")));
+    for _ in 0..5 {
+        mouse(&mut app, area, MouseEventKind::ScrollDown, (5, 9));
+    }
+    assert_eq!((app.compare.row, app.compare.top), (5, 2), "the wheel moves the row, and the table with it");
+    app.update(Msg::Key(Key::plain(Code::End)));
+    fit(&mut app, area);
+    let last = drawn(&app, area);
+    assert!(last.iter().any(|l| l.contains("native/fork 1024 MB")) && last.iter().any(|l| l.contains("8-11 of 11")), "{last:#?}");
+    // The row that is looked at stays the chosen one when another measure sorts.
+    mouse(&mut app, area, MouseEventKind::Down(MouseButton::Left), place_of(&last, " cpu"));
+    assert_ne!(app.compare.sort.id, "cpu_ns", "a click beside the table's heads is none");
+    let heads = place_of(&last, "wall");
+    mouse(&mut app, area, MouseEventKind::Down(MouseButton::Left), heads);
+    assert_eq!(app.compare.sort.id, "wall_ns");
+    let row = &app.compare.table().unwrap().rows[app.compare.row];
+    assert_eq!(row.label, "native/fork 1024 MB");
+    // A click takes a row; d leaves its system out, and the screen says that it shows something else by now.
+    let now = drawn(&app, area);
+    mouse(&mut app, area, MouseEventKind::Down(MouseButton::Left), place_of(&now, "native/fork 512 MB"));
+    assert_eq!(app.compare.table().unwrap().rows[app.compare.row].label, "native/fork 512 MB");
+    assert!(!app.compare.stale());
+    app.update(Msg::Key(Key::char('d')));
+    assert_eq!(app.compare.chosen.iter().map(|c| c.system.as_str()).collect::<Vec<_>>(), ["native/exec"]);
+    assert!(app.compare.stale() && drawn(&app, area).iter().any(|l| l.contains("has changed")));
 }

@@ -68,7 +68,7 @@ pub enum Pointed {
     Row(u16),
     /// The same, on the fold mark.
     Fold(u16),
-    /// A column's head, by index into the visible columns.
+    /// A column's head, by index into the visible columns; on the Compare screen, into the measures.
     Head(usize),
     /// An entry of the open list (dialog or lab list).
     ListLine(u16),

@@ -156,6 +156,8 @@ impl App {
                 }
             }
             (Pointed::Moment { line, cell }, Screen::Timeline) => self.time_point(usize::from(line), usize::from(cell)),
+            (Pointed::Row(_) | Pointed::ListLine(_) | Pointed::Head(_), Screen::Compare) => self.compare_point(at),
+            (Pointed::Wheel(by), Screen::Compare) => return self.run(Command::Move(by.signum())),
             (Pointed::Wheel(by), Screen::Timeline) => return self.run(Command::Move(by.signum())),
             (Pointed::Wheel(by), Screen::Lab) => return self.run(Command::Move(by.signum())),
             (Pointed::Wheel(by), _) => return self.run(Command::Move(by * 3)),
@@ -178,8 +180,8 @@ impl App {
     pub(super) fn run(&mut self, command: Command) -> Vec<Effect> {
         match command {
             Command::Move(by) => self.scroll_by(i64::from(by)),
-            Command::Page(by) => self.scroll_by(i64::from(by) * i64::try_from(self.page.max(2) - 1).unwrap_or(1)),
-            Command::HalfPage(by) => self.scroll_by(i64::from(by) * i64::try_from(self.page / 2).unwrap_or(1).max(1)),
+            Command::Page(by) => self.scroll_by(i64::from(by) * i64::try_from(self.shown_lines().max(2) - 1).unwrap_or(1)),
+            Command::HalfPage(by) => self.scroll_by(i64::from(by) * i64::try_from(self.shown_lines() / 2).unwrap_or(1).max(1)),
             Command::First => self.scroll_by(i64::MIN / 2),
             Command::Last => self.scroll_by(i64::MAX / 2),
             Command::Sideways(by) => self.scroll_sideways(by),
@@ -233,6 +235,11 @@ impl App {
             Command::UserMenu => self.layer = Some(self.user_menu()),
         }
         Vec::new()
+    }
+
+    /// Lines of what scrolls here.
+    fn shown_lines(&self) -> usize {
+        if self.screen == Screen::Compare { self.compare.page } else { self.page }
     }
 
     fn scroll_by(&mut self, by: i64) {
