@@ -225,6 +225,8 @@ pub enum Command {
     Explain,
     /// Do what Enter does here.
     Enter,
+    /// Ask for a guess, then run the chosen system.
+    Guess,
     /// Change a lab parameter.
     Parameter(i32),
     /// Next field of the lab form.

@@ -30,7 +30,10 @@ impl App {
                 Some(Layer::Ledger(pane)) => pane.take(detail),
                 _ => {}
             },
-            Msg::Lab(state) => self.lab.state = state,
+            Msg::Lab(state) => {
+                self.lab.state = state;
+                self.settle();
+            }
             Msg::Compared(news) => self.compare.take(news),
             Msg::Interpreters(found) => self.lab.interpreters = Some(found),
             Msg::Key(key) => return self.key(key),
@@ -217,6 +220,7 @@ impl App {
             Command::Parameter(by) => self.lab.change(by),
             Command::NextField(by) => self.lab.next_field(by),
             Command::Enter => return vec![Effect::Launch(self.lab.spec().clone())],
+            Command::Guess => self.ask(),
             Command::Help => self.layer = Some(Layer::Help { scroll: 0 }),
             Command::QuickLaunch => self.layer = Some(Layer::QuickLaunch),
             Command::Explain => self.layer = Some(self.explain()),
