@@ -5,6 +5,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot prepare its stage has failed")]
 
+#[path = "support/compare_screen.rs"]
+mod compare_screen;
 #[path = "support/stages.rs"]
 mod stages;
 mod support;
@@ -27,7 +29,6 @@ use concmon::kernel::ProcSource;
 use concmon::kernel::source::{Needs, Request, Source};
 use concmon::lab::catalog;
 use concmon::lab::launcher::LabState;
-use concmon::lab::measure::{Batch, Host, Plan, Point};
 use concmon::lab::protocol::Creation;
 use concmon::lab::run::Memory;
 use concmon::lab::run::{Costs, FamilyMember, Run, RunId, RunPhase, ShapeCheck, Summary, Worker};
@@ -200,6 +201,24 @@ const SCENES: &[Scene] = &[
     },
     Scene { name: "readonly", options: readonly, keys: &[Key::f(9)] },
     Scene { name: "lab", options: Options::default, keys: &[Key::char('n'), Key::char('v'), Key::char('L')] },
+    Scene {
+        name: "lab-guess",
+        options: Options::default,
+        keys: &[Key::char('n'), Key::char('v'), Key::char('L'), Key::char('P'), Key::plain(Code::Down), Key::plain(Code::Down)],
+    },
+    Scene {
+        name: "lab-guessed",
+        options: Options::default,
+        keys: &[
+            Key::char('n'),
+            Key::char('v'),
+            Key::char('L'),
+            Key::char('P'),
+            Key::plain(Code::Down),
+            Key::plain(Code::Down),
+            Key::plain(Code::Enter),
+        ],
+    },
     Scene { name: "detail", options: Options::default, keys: &[Key::plain(Code::Enter)] },
     Scene { name: "detail-files", options: Options::default, keys: &[Key::plain(Code::Enter), Key::char('3')] },
     Scene { name: "detail-tree", options: Options::default, keys: &[Key::plain(Code::Enter), Key::char('7')] },
@@ -227,30 +246,6 @@ const SCENES: &[Scene] = &[
     Scene { name: "diagnoses", options: Options::default, keys: &[Key::char('!')] },
     Scene { name: "timeline-empty", options: Options::default, keys: &[Key::char('V')] },
 ];
-
-/// A batch that has run: fork's creation grows with the parent, the others' does not.
-fn measured(plan: &Plan) -> Batch {
-    let mut batch = Batch::new(plan.clone(), Host { cpus: Some(2), ..Host::default() });
-    for (cell, repetition, warm_up) in plan.order() {
-        let spec = &plan.cells[cell].spec;
-        let grows = if spec.system.ends_with("fork") { u64::from(spec.parent_mb) * 60_000 } else { 0 };
-        let ns = (400_000 + 700_000 * cell as u64 + grows) * (98 + u64::from(repetition)) / 100;
-        let memory = Memory { rss_bytes: Some(3 << 20), pss_bytes: Some(900 << 10), uss_bytes: Some(300 << 10) };
-        batch.points.push(Point {
-            cell,
-            repetition,
-            warm_up,
-            creation_ns: vec![ns; 2],
-            wall_ns: Some(ns * 5),
-            user_ns: Some(ns),
-            sys_ns: Some(ns / 2),
-            workers: vec![memory; 2],
-            tasks_done: 10,
-            ..Point::default()
-        });
-    }
-    batch
-}
 
 fn tree() -> Options {
     Options { tree: true, ..Options::default() }
@@ -456,11 +451,21 @@ fn answer(app: &mut App, effect: &Effect) {
             app.update(Msg::Frozen { token: *token, targets: keys.iter().map(frozen).collect() });
         }
         Effect::Compare(plan) => {
-            app.update(Msg::Compared(Progressed { batch: Arc::new(measured(plan)), running: false, halted: None }));
+            app.update(Msg::Compared(Progressed {
+                batch: Arc::new(compare_screen::measured(plan)),
+                running: false,
+                halted: None,
+            }));
         }
         Effect::Launch(spec) => {
             let timed = spec.system == "native/thread-pool";
-            let state = if timed { LabState { runs: vec![Arc::new(stages::taking_turns())] } } else { lab() };
+            let mut state = if timed { LabState { runs: vec![Arc::new(stages::taking_turns())] } } else { lab() };
+            if let Some(guess) = &app.predict.last {
+                // The run that was guessed about.
+                let run = Arc::make_mut(&mut state.runs[0]);
+                (run.id, run.spec) = (guess.run, spec.clone());
+                run.shape[0].seen = "5".into();
+            }
             app.update(Msg::Lab(Arc::new(state)));
         }
         _ => {}
@@ -473,6 +478,8 @@ fn fit(app: &mut App, area: Rect) {
     app.page = usize::from(layout.body.height);
     let place = ui::timeline::Place::of(app, layout.body);
     (app.timeline.cells, app.timeline.page) = (usize::from(place.axis.width), usize::from(place.room));
+    let rows = ui::compare::Place::of(app, layout.body).rows();
+    app.compare.fit(rows);
     app.visible_columns = layout.slots.iter().map(|s| s.column).collect();
     app.update(Msg::Resized { width: area.width, height: area.height });
 }

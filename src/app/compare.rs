@@ -7,7 +7,7 @@ use crate::lab::measure::{Batch, MEASURES, Measure, Plan, measure};
 use crate::lab::report::{self, Axis, Comparison, Plot};
 
 use super::App;
-use super::msg::{Effect, Notice};
+use super::msg::{Effect, Notice, Pointed};
 use super::options::Screen;
 
 /// Measured runs of each; enough for an interval that holds the median with 95%.
@@ -33,8 +33,14 @@ pub struct Progressed {
 pub struct CompareView {
     /// What is to be compared.
     pub chosen: Vec<RunSpec>,
-    /// The chosen line.
+    /// The line among them that keys act on, as long as nothing was measured.
     pub line: usize,
+    /// The row of the table that keys act on, once something was.
+    pub row: usize,
+    /// First row of the table that is shown.
+    pub top: usize,
+    /// Rows of the table that have room; whoever draws tells.
+    pub page: usize,
     /// What is swept.
     pub axis: Option<Axis>,
     /// The measure that rows are sorted by and bars are drawn of.
@@ -50,8 +56,20 @@ pub struct CompareView {
 
 impl Default for CompareView {
     fn default() -> Self {
-        let (chosen, sort) = (Vec::new(), &MEASURES[0]);
-        Self { chosen, line: 0, axis: None, sort, halted: None, running: false, batch: None, table: None, plot: None }
+        Self {
+            chosen: Vec::new(),
+            line: 0,
+            row: 0,
+            top: 0,
+            page: 8,
+            axis: None,
+            sort: &MEASURES[0],
+            halted: None,
+            running: false,
+            batch: None,
+            table: None,
+            plot: None,
+        }
     }
 }
 
@@ -66,6 +84,19 @@ impl CompareView {
     #[must_use]
     pub fn plot(&self) -> Option<&Plot> {
         self.plot.as_ref()
+    }
+
+    /// Whether something was measured, so that there are rows to look at.
+    #[must_use]
+    pub fn measured(&self) -> bool {
+        self.table.as_ref().is_some_and(|t| t.rows.iter().any(|r| r.runs > 0))
+    }
+
+    /// Whether another run would measure something else than what is shown.
+    #[must_use]
+    pub fn stale(&self) -> bool {
+        let shown = self.batch.as_deref().filter(|_| !self.running).map(|b| &b.plan.cells);
+        shown.is_some_and(|shown| self.plan().is_none_or(|plan| plan.cells != *shown))
     }
 
     /// Runs done, and runs in all.
@@ -99,7 +130,36 @@ impl CompareView {
         let table = report::compare(batch, self.sort);
         let of = report::axis(batch).and_then(Axis::measure);
         self.plot = of.and_then(|of| report::curves(batch, &table, of)?.plot());
+        // Rows change places when they are sorted anew: who looked at one goes on looking at it.
+        let held = self.table.as_ref().and_then(|t| t.rows.get(self.row)).map(|r| r.cell).filter(|_| self.row > 0);
+        self.row = held.and_then(|cell| table.rows.iter().position(|r| r.cell == cell)).unwrap_or(0);
         self.table = Some(table);
+        self.fit(self.page);
+    }
+
+    /// The table has room for so many rows: the chosen one is among them, and no room is left empty.
+    pub fn fit(&mut self, page: usize) {
+        self.page = page.max(1);
+        let rows = self.table.as_ref().map_or(0, |t| t.rows.len());
+        self.row = self.row.min(rows.saturating_sub(1));
+        self.top = self.top.clamp((self.row + 1).saturating_sub(self.page), self.row).min(rows.saturating_sub(self.page));
+    }
+
+    fn sort_by(&mut self, at: usize) {
+        if let Some(measure) = MEASURES.get(at) {
+            self.sort = measure;
+            self.derive();
+        }
+    }
+
+    /// The chosen system that the row at the cursor is of; `None` for the baseline, which nobody chose.
+    fn chosen_of_row(&self) -> Option<usize> {
+        if !self.measured() {
+            return (self.line < self.chosen.len()).then_some(self.line);
+        }
+        let spec = &self.table.as_ref()?.rows.get(self.row).filter(|r| r.asked)?.spec;
+        let same = self.chosen.iter().position(|c| c == spec);
+        same.or_else(|| self.chosen.iter().position(|c| c.system == spec.system))
     }
 
     fn sort_next(&mut self, by: i32) {
@@ -151,9 +211,13 @@ impl App {
                 self.tell(Notice::good(format!("{} {words}: {n} chosen, 4 shows them", spec.system)));
             }
             CompareKey::Remove => {
-                if view.line < view.chosen.len() && !view.running {
-                    view.chosen.remove(view.line);
+                if let Some(at) = view.chosen_of_row().filter(|_| !view.running) {
+                    let gone = view.chosen.remove(at);
                     view.line = view.line.min(view.chosen.len().saturating_sub(1));
+                    let left = view.chosen.len();
+                    if view.measured() {
+                        self.tell(Notice::info(format!("{} is left out of the next comparison: {left} chosen", gone.system)));
+                    }
                 }
             }
             CompareKey::Run if view.running => self.tell(Notice::info("it is running; X stops it")),
@@ -177,8 +241,26 @@ impl App {
     /// Moves the chosen line.
     pub(super) fn compare_move(&mut self, by: i64) {
         debug_assert!(self.screen == Screen::Compare);
-        let at = i64::try_from(self.compare.line).unwrap_or(0).saturating_add(by);
-        let last = i64::try_from(self.compare.chosen.len()).unwrap_or(1) - 1;
-        self.compare.line = usize::try_from(at.min(last).max(0)).unwrap_or(0);
+        let view = &mut self.compare;
+        let rows = view.table.as_ref().filter(|_| view.measured()).map(|t| t.rows.len());
+        let (line, count) = if let Some(rows) = rows { (&mut view.row, rows) } else { (&mut view.line, view.chosen.len()) };
+        let at = i64::try_from(*line).unwrap_or(0).saturating_add(by);
+        let last = i64::try_from(count).unwrap_or(1) - 1;
+        *line = usize::try_from(at.min(last).max(0)).unwrap_or(0);
+        view.fit(view.page);
+    }
+
+    /// What a click means: a row, a chosen system before anything was measured, or the head of a measure, which sorts.
+    pub(super) fn compare_point(&mut self, at: Pointed) {
+        let view = &mut self.compare;
+        match at {
+            Pointed::Row(line) => {
+                view.row = view.top + usize::from(line);
+                view.fit(view.page);
+            }
+            Pointed::ListLine(line) => view.line = usize::from(line).min(view.chosen.len().saturating_sub(1)),
+            Pointed::Head(measure) => view.sort_by(measure),
+            _ => {}
+        }
     }
 }

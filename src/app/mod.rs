@@ -19,6 +19,7 @@ pub mod logical;
 pub mod msg;
 pub mod options;
 pub mod palette;
+pub mod predict;
 pub mod presets;
 pub mod rows;
 pub mod setup;
@@ -47,6 +48,7 @@ use lab_view::LabView;
 use layer::Layer;
 use msg::Notice;
 use options::{Options, Screen};
+use predict::Predict;
 use rows::{Line, RowKey};
 use timeline::TimelineView;
 
@@ -89,6 +91,8 @@ pub struct App {
     pub events: EventsLog,
     /// The Compare screen.
     pub compare: CompareView,
+    /// Guesses before runs.
+    pub predict: Predict,
     /// Small graphs.
     pub history: History,
     /// What is wrong as of the newest sample, gravest first.
@@ -134,6 +138,7 @@ impl App {
             notice: None,
             lab: LabView::new(options.watched),
             timeline: TimelineView::default(),
+            predict: Predict::default(),
             events: EventsLog::default(),
             compare: CompareView::default(),
             history: History::default(),

@@ -69,7 +69,7 @@ pub enum Pointed {
     Row(u16),
     /// The same, on the fold mark.
     Fold(u16),
-    /// A column's head, by index into the visible columns.
+    /// A column's head, by index into the visible columns; on the Compare screen, into the measures.
     Head(usize),
     /// An entry of the open list (dialog or lab list).
     ListLine(u16),
@@ -226,6 +226,8 @@ pub enum Command {
     Explain,
     /// Do what Enter does here.
     Enter,
+    /// Ask for a guess, then run the chosen system.
+    Guess,
     /// Change a lab parameter.
     Parameter(i32),
     /// Next field of the lab form.

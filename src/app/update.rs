@@ -30,7 +30,10 @@ impl App {
                 Some(Layer::Ledger(pane)) => pane.take(detail),
                 _ => {}
             },
-            Msg::Lab(state) => self.lab.state = state,
+            Msg::Lab(state) => {
+                self.lab.state = state;
+                self.settle();
+            }
             Msg::Compared(news) => self.compare.take(news),
             Msg::Interpreters(found) => self.lab.interpreters = Some(found),
             Msg::Key(key) => return self.key(key),
@@ -161,6 +164,8 @@ impl App {
                 }
             }
             (Pointed::Moment { line, cell }, Screen::Timeline) => self.time_point(usize::from(line), usize::from(cell)),
+            (Pointed::Row(_) | Pointed::ListLine(_) | Pointed::Head(_), Screen::Compare) => self.compare_point(at),
+            (Pointed::Wheel(by), Screen::Compare) => return self.run(Command::Move(by.signum())),
             (Pointed::Wheel(by), Screen::Timeline) => return self.run(Command::Move(by.signum())),
             (Pointed::Wheel(by), Screen::Lab) => return self.run(Command::Move(by.signum())),
             (Pointed::Wheel(by), _) => return self.run(Command::Move(by * 3)),
@@ -183,8 +188,8 @@ impl App {
     pub(super) fn run(&mut self, command: Command) -> Vec<Effect> {
         match command {
             Command::Move(by) => self.scroll_by(i64::from(by)),
-            Command::Page(by) => self.scroll_by(i64::from(by) * i64::try_from(self.page.max(2) - 1).unwrap_or(1)),
-            Command::HalfPage(by) => self.scroll_by(i64::from(by) * i64::try_from(self.page / 2).unwrap_or(1).max(1)),
+            Command::Page(by) => self.scroll_by(i64::from(by) * i64::try_from(self.shown_lines().max(2) - 1).unwrap_or(1)),
+            Command::HalfPage(by) => self.scroll_by(i64::from(by) * i64::try_from(self.shown_lines() / 2).unwrap_or(1).max(1)),
             Command::First => self.scroll_by(i64::MIN / 2),
             Command::Last => self.scroll_by(i64::MAX / 2),
             Command::Sideways(by) => self.scroll_sideways(by),
@@ -220,6 +225,7 @@ impl App {
             Command::Parameter(by) => self.lab.change(by),
             Command::NextField(by) => self.lab.next_field(by),
             Command::Enter => return vec![Effect::Launch(self.lab.spec().clone())],
+            Command::Guess => self.ask(),
             Command::Help => self.layer = Some(Layer::Help { scroll: 0 }),
             Command::QuickLaunch => self.layer = Some(Layer::QuickLaunch),
             Command::Explain => self.layer = Some(self.explain()),
@@ -238,6 +244,11 @@ impl App {
             Command::UserMenu => self.layer = Some(self.user_menu()),
         }
         Vec::new()
+    }
+
+    /// Lines of what scrolls here.
+    fn shown_lines(&self) -> usize {
+        if self.screen == Screen::Compare { self.compare.page } else { self.page }
     }
 
     fn scroll_by(&mut self, by: i64) {

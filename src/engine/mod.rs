@@ -417,6 +417,8 @@ impl Engine {
         self.app.page = usize::from(layout.body.height);
         let place = ui::timeline::Place::of(&self.app, layout.body);
         (self.app.timeline.cells, self.app.timeline.page) = (usize::from(place.axis.width), usize::from(place.room));
+        let rows = ui::compare::Place::of(&self.app, layout.body).rows();
+        self.app.compare.fit(rows);
         self.app.visible_columns = layout.slots.iter().map(|s| s.column).collect();
         self.app.update(Msg::Resized { width: area.width, height: area.height });
     }

@@ -5,7 +5,8 @@ use ratatui::layout::Rect;
 use ratatui::style::{Color, Style};
 
 use crate::app::App;
-use crate::lab::measure::{Measure, measure};
+use crate::app::msg::Pointed;
+use crate::lab::measure::{MEASURES, Measure, measure};
 use crate::lab::report::{Comparison, Mark, Row, advice_lines, bar, show, with_spread};
 use crate::text::{self, Charset, sanitize_str};
 
@@ -18,40 +19,154 @@ use super::theme::Theme;
 const COLUMNS: [&str; 7] = ["wall", "creation", "cpu", "speed_up", "worker_pss", "first_task", "voluntary_switches"];
 /// Width of such a column.
 const COLUMN: u16 = 11;
-/// Lines of a plot.
+/// Cells of the value beside a bar.
+const VALUE: u16 = 20;
+/// Lines of a plot where there is room.
 const PLOT_LINES: u16 = 14;
+/// Lines without which a plot says nothing.
+const PLOT_LEAST: u16 = 7;
+/// Lines of the table that a plot leaves: the heads and some rows.
+const TABLE_LEAST: u16 = 5;
 /// Most lines of advice.
 const ADVICE_LINES: usize = 3;
+/// Most lines of what was chosen, where there is a table too.
+const CHOSEN_LINES: u16 = 8;
+/// From this height on parts are divided by empty lines.
+const TALL: u16 = 22;
+
+/// Where the parts of the screen are. Whatever does not fit is scrolled (rows) or steps back (advice first, then the plot).
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    head: Rect,
+    /// The chosen systems; empty once there are figures.
+    chosen: Rect,
+    /// The heads and the rows.
+    table: Rect,
+    finding: Rect,
+    advice: Rect,
+    plot: Rect,
+}
+
+impl Place {
+    /// In that part of the screen, for what the application shows now.
+    #[must_use]
+    pub fn of(app: &App, body: Rect) -> Self {
+        let view = &app.compare;
+        let gap = u16::from(body.height >= TALL);
+        let mut y = body.y;
+        let mut take = |height: u16, gap: u16| {
+            let rect = Rect { y, height: height.min(body.bottom() - y), ..body };
+            y = rect.bottom().saturating_add(gap).min(body.bottom());
+            rect
+        };
+        let head = take(3, gap);
+        let Some(table) = view.table() else {
+            let [chosen, none] = [take(body.height, 0), take(0, 0)];
+            return Self { head, chosen, table: none, finding: none, advice: none, plot: none };
+        };
+        let systems = u16::try_from(view.chosen.len()).unwrap_or(u16::MAX);
+        let least = if view.running || !view.measured() { systems.clamp(2, CHOSEN_LINES) } else { 0 };
+        let chosen = take(least, gap.min(least));
+        let room = body.bottom() - chosen.bottom().max(head.bottom()) - gap;
+        let wanted = u16::try_from(table.rows.len() + 1).unwrap_or(u16::MAX);
+        let finding = u16::try_from(finding_lines(app, table, body.width).len()).unwrap_or(0);
+        let words = finding + 2 * gap.min(finding);
+        let free = room.saturating_sub(words);
+        let plot = view.plot().map_or(0, |found| {
+            let legend = plot::legend_lines(found, body.width);
+            let (least, most) = (legend + PLOT_LEAST, legend + PLOT_LINES);
+            match free.saturating_sub(wanted) {
+                spare if spare >= least => spare.min(most),
+                _ if free >= least + TABLE_LEAST.min(wanted) => least,
+                _ => 0,
+            }
+        });
+        let table_lines = wanted.min(free - plot.min(free));
+        let advice = u16::try_from(advice_lines(table).len().min(ADVICE_LINES)).unwrap_or(0);
+        let advice = advice.min(free.saturating_sub(table_lines + plot));
+        let table = take(table_lines, gap);
+        let finding = take(finding, gap.min(finding));
+        Self { head, chosen, table, finding, advice: take(advice, 0), plot: take(plot, 0) }
+    }
+
+    /// Rows of the table that have room.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        usize::from(self.table.height.saturating_sub(1))
+    }
+
+    /// What the mouse means at a cell.
+    #[must_use]
+    pub fn point(&self, app: &App, x: u16, y: u16) -> Option<Pointed> {
+        let inside = |r: Rect| r.contains((x, y).into());
+        if inside(self.chosen) {
+            return (usize::from(y - self.chosen.y) < app.compare.chosen.len()).then(|| Pointed::ListLine(y - self.chosen.y));
+        }
+        let table = app.compare.table().filter(|_| inside(self.table))?;
+        if y > self.table.y {
+            let line = y - self.table.y - 1;
+            return (app.compare.top + usize::from(line) < table.rows.len()).then_some(Pointed::Row(line));
+        }
+        let measure = Grid::of(app, table, self.table).measure_at(app, x)?;
+        MEASURES.iter().position(|m| m.id == measure.id).map(Pointed::Head)
+    }
+}
+
+/// Where the columns of the table are.
+struct Grid {
+    /// Where bars begin.
+    bars: u16,
+    /// Cells of a bar.
+    cells: u16,
+    /// Where the other measures begin.
+    right: u16,
+    /// Those measures.
+    shown: Vec<&'static Measure>,
+}
+
+impl Grid {
+    fn of(app: &App, table: &Comparison, area: Rect) -> Self {
+        let widest = table.rows.iter().map(|r| text::width(&r.label)).max().unwrap_or(0);
+        let label = u16::try_from(widest).unwrap_or(u16::MAX).min(area.width / 3) + 2;
+        let free = area.width.saturating_sub(label + VALUE);
+        let shown = columns(app, free.saturating_sub(12));
+        let cells = free.saturating_sub(COLUMN * u16::try_from(shown.len()).unwrap_or(0)).min(60);
+        let bars = area.x + label;
+        Self { bars, cells, right: bars + cells + VALUE, shown }
+    }
+
+    /// The measure whose column a cell is in.
+    fn measure_at(&self, app: &App, x: u16) -> Option<&'static Measure> {
+        match x.checked_sub(self.right) {
+            Some(over) => self.shown.get(usize::from(over / COLUMN)).copied(),
+            None => (x >= self.bars).then_some(app.compare.sort),
+        }
+    }
+}
 
 /// Draws it.
 pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let mut line = head(app, theme, area, buffer);
-    let rest = |line: u16| Rect { y: area.y + line.min(area.height), height: area.height.saturating_sub(line), ..area };
-    let Some(table) = app.compare.table() else {
-        chosen(app, theme, rest(line), buffer);
-        return;
-    };
-    if app.compare.running || table.rows.iter().all(|r| r.runs == 0) {
-        line += chosen(app, theme, rest(line), buffer).min(8);
+    let place = Place::of(app, area);
+    head(app, theme, place.head, buffer);
+    if place.chosen.height > 0 {
+        chosen(app, theme, place.chosen, buffer);
     }
-    line += rows(app, table, theme, rest(line), buffer) + 1;
-    if let Some(finding) = &table.finding {
-        for part in wrap(&clean(app, finding), usize::from(area.width.saturating_sub(2))) {
-            Pen::new(buffer, rest(line), 0).skip(1).put(&part, theme.accent);
-            line += 1;
-        }
-        line += 1;
+    let Some(table) = app.compare.table() else { return };
+    rows(app, table, theme, place.table, buffer);
+    for (line, part) in (0..place.finding.height).zip(finding_lines(app, table, area.width)) {
+        Pen::new(buffer, place.finding, line).skip(1).put(&part, theme.accent);
     }
-    for text in advice_lines(table).iter().take(ADVICE_LINES) {
-        Pen::new(buffer, rest(line), 0).skip(1).put(&clean(app, text), theme.warn);
-        line += 1;
+    for (line, text) in (0..place.advice.height).zip(advice_lines(table)) {
+        Pen::new(buffer, place.advice, line).skip(1).put(&clean(app, &text), theme.warn);
     }
     if let Some(found) = app.compare.plot() {
-        let place = rest(line + 1);
-        let legend = u16::try_from(found.series.len()).unwrap_or(0);
-        let height = place.height.min(PLOT_LINES + legend);
-        plot::draw(found, &look(app, theme), Rect { height, ..place }, buffer);
+        plot::draw(found, &look(app, theme), place.plot, buffer);
     }
+}
+
+fn finding_lines(app: &App, table: &Comparison, width: u16) -> Vec<String> {
+    let finding = table.finding.as_ref();
+    finding.map_or_else(Vec::new, |finding| wrap(&clean(app, finding), usize::from(width.saturating_sub(2))))
 }
 
 fn look(app: &App, theme: &Theme) -> plot::Look {
@@ -64,8 +179,8 @@ fn clean(app: &App, text: &str) -> String {
     sanitize_str(text, Charset::from_unicode(app.options.unicode)).into_owned()
 }
 
-/// What is compared, how it is sorted, and what the keys do; returns the lines used.
-fn head(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
+/// What is compared, how it is sorted, and what the keys do.
+fn head(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let view = &app.compare;
     let mut pen = Pen::new(buffer, area, 0);
     pen.put(" Compare ", theme.accent);
@@ -92,22 +207,27 @@ fn head(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
         (None, _) => {}
     }
     let d = dot(app.options.unicode);
-    let keys = format!(" Enter run {d} s sweep {d} > < sort {d} d remove {d} X stop {d} c on the lab's screen adds");
-    Pen::new(buffer, area, 2).put(&keys, theme.dim);
-    4
+    let mut pen = Pen::new(buffer, area, 2);
+    if view.stale() {
+        pen.put(" What is chosen has changed: Enter measures it", theme.warn);
+    } else {
+        pen.put(" Enter run", theme.dim);
+    }
+    pen.put(&format!(" {d} s sweep {d} > < sort {d} d remove {d} X stop {d} c on the lab's screen adds"), theme.dim);
 }
 
-/// The systems that were chosen; returns the lines used.
-fn chosen(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
+/// The systems that were chosen.
+fn chosen(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let view = &app.compare;
     if view.chosen.is_empty() {
         Pen::new(buffer, area, 0)
             .put(" Nothing is chosen yet. ", theme.text)
             .put("On the lab's screen (2), c adds the system that is chosen there, with its parameters.", theme.dim);
-        return 2;
+        return;
     }
-    for (at, spec) in (0..area.height).zip(&view.chosen) {
-        let style = if usize::from(at) == view.line { theme.selected } else { theme.text };
+    let first = (view.line + 1).saturating_sub(usize::from(area.height));
+    for (at, (index, spec)) in (0..area.height).zip(view.chosen.iter().enumerate().skip(first)) {
+        let style = if index == view.line && !view.measured() { theme.selected } else { theme.text };
         let size = spec.task.size().map_or(String::new(), |(unit, _)| format!(" of {} {unit}", spec.size()));
         let words = format!(
             "{} worker{}, {} x {}{size}, parent {} MB",
@@ -119,7 +239,6 @@ fn chosen(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
         );
         Pen::new(buffer, area, at).put(&format!(" {:<34}", spec.system), style).put(&words, theme.dim);
     }
-    u16::try_from(view.chosen.len()).unwrap_or(u16::MAX).saturating_add(1)
 }
 
 fn columns(app: &App, width: u16) -> Vec<&'static Measure> {
@@ -127,54 +246,53 @@ fn columns(app: &App, width: u16) -> Vec<&'static Measure> {
     COLUMNS.iter().filter_map(|c| measure(c)).filter(|m| m.id != app.compare.sort.id).take(room).collect()
 }
 
-/// A bar and figures for each row; returns the lines used.
-fn rows(app: &App, table: &Comparison, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
-    let sort = app.compare.sort;
-    let widest = table.rows.iter().map(|r| text::width(&r.label)).max().unwrap_or(0);
-    let label = u16::try_from(widest).unwrap_or(0).min(area.width / 3) + 2;
-    let value = 20;
-    let free = area.width.saturating_sub(label + value);
-    let shown = columns(app, free.saturating_sub(12));
-    let cells = free.saturating_sub(COLUMN * u16::try_from(shown.len()).unwrap_or(0)).min(60);
-    let full = table.rows.iter().filter_map(|r| r.spread(sort)).map(|s| s.q3).fold(0.0, f64::max);
+/// A bar and figures for each row.
+fn rows(app: &App, table: &Comparison, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let view = &app.compare;
+    let grid = Grid::of(app, table, area);
+    let full = table.rows.iter().filter_map(|r| r.spread(view.sort)).map(|s| s.q3).fold(0.0, f64::max);
+    let room = usize::from(area.height.saturating_sub(1));
     let mut pen = Pen::new(buffer, area, 0);
-    pen.skip(label).put(sort.title, theme.head_sorted);
-    let right = area.x + label + cells + value;
-    pen.to(right);
-    for column in &shown {
+    if table.rows.len() > room {
+        let last = (view.top + room).min(table.rows.len());
+        pen.put(&format!(" {}-{last} of {}", view.top + 1, table.rows.len()), theme.dim);
+    }
+    pen.to(grid.bars).put(view.sort.title, theme.head_sorted).to(grid.right);
+    for column in &grid.shown {
         pen.put_right(column.title, COLUMN, theme.dim);
     }
-    let mut line = 1;
-    for row in table.rows.iter().take(usize::from(area.height.saturating_sub(1))) {
-        let mut pen = Pen::new(buffer, area, line);
-        let style = if row.asked { theme.text } else { theme.dim };
-        pen.put(" ", style).put(&clean(app, &row.label), style);
-        let mut pen = Pen::new(buffer, area, line);
-        pen.skip(label);
-        bar_of(app, row, full, cells, theme, &mut pen);
-        pen.to(area.x + label + cells);
-        let figure = row.figure(sort);
+    for (line, (at, row)) in (1..area.height).zip(table.rows.iter().enumerate().skip(view.top)) {
+        let style = match row.asked {
+            _ if at == view.row && view.measured() => theme.selected,
+            true => theme.text,
+            false => theme.dim,
+        };
+        Pen::new(buffer, area, line).put(" ", theme.text).put(&clean(app, &row.label), style);
+        figures(app, row, full, &grid, theme, Pen::new(buffer, area, line));
+    }
+}
+
+/// The bar and the figures of one row.
+fn figures(app: &App, row: &Row, full: f64, grid: &Grid, theme: &Theme, mut pen: Pen<'_>) {
+    let sort = app.compare.sort;
+    pen.to(grid.bars);
+    bar_of(app, row, full, grid.cells, theme, &mut pen);
+    pen.to(grid.bars + grid.cells);
+    let sign = if app.options.unicode { "±" } else { "+-" };
+    let mut put = |measure: &Measure, cells: u16, spread: bool| {
+        let figure = row.figure(measure);
         match figure.and_then(|f| f.spread) {
             Some(s) => {
-                let sign = if app.options.unicode { "±" } else { "+-" };
-                pen.put_right(&with_spread(&s, sort.unit, sign), value, style_of(figure.map_or(Mark::None, |f| f.mark), theme));
+                let words = if spread { with_spread(&s, measure.unit, sign) } else { show(s.median, measure.unit) };
+                pen.put_right(&words, cells, style_of(figure.map_or(Mark::None, |f| f.mark), theme))
             }
-            None => {
-                pen.put_right("-", value, theme.dim);
-            }
-        }
-        for column in &shown {
-            let figure = row.figure(column);
-            match figure.and_then(|f| f.spread) {
-                Some(s) => {
-                    pen.put_right(&show(s.median, column.unit), COLUMN, style_of(figure.map_or(Mark::None, |f| f.mark), theme))
-                }
-                None => pen.put_right("-", COLUMN, theme.dim),
-            };
-        }
-        line += 1;
+            None => pen.put_right("-", cells, theme.dim),
+        };
+    };
+    put(sort, VALUE, true);
+    for column in &grid.shown {
+        put(column, COLUMN, false);
     }
-    line
 }
 
 /// The best, and what cannot be told from it, are green.

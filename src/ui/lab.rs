@@ -23,8 +23,9 @@ const NARROW: u16 = 70;
 const RESULTS_LEAST: usize = 3;
 
 /// Keys named below the form; whole ones go to the next line where they do not fit.
-const KEYS: [(&str, &str); 7] = [
+const KEYS: [(&str, &str); 8] = [
     ("Enter", "run"),
+    ("P", "guess first"),
     ("] [", "parameter"),
     ("Left Right", "change"),
     ("V", "timeline"),
@@ -151,7 +152,7 @@ fn form(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
 fn show_run(app: &App, run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     Pen::new(buffer, area, 0).fill(if app.options.unicode { "─" } else { "-" }, theme.dim);
     phase_line(run, theme, Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area }, buffer);
-    let mut line = 2;
+    let mut line = 2 + guess_line(app, run, theme, Rect { y: area.y + 2, height: area.height.saturating_sub(2), ..area }, buffer);
     for check in run.shape.iter().filter(|c| !c.met && run.ended()) {
         Pen::new(buffer, area, line)
             .put(&format!("  {}: expected {}, seen {}", check.what, check.expected, check.seen), theme.warn);
@@ -193,6 +194,25 @@ fn show_run(app: &App, run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer
         Pen::new(buffer, area, line).put(&sanitize_str(warning, Charset::from_unicode(app.options.unicode)), theme.warn);
         line += 1;
     }
+}
+
+/// What was guessed of the run, and what was so; returns the lines used.
+fn guess_line(app: &App, run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
+    let Some(guess) = app.predict.last.as_ref().filter(|g| g.run == run.id) else { return 0 };
+    let mut pen = Pen::new(buffer, area, 0);
+    pen.put("guess    ", theme.dim).put(&guess.guessed(), theme.strong);
+    let Some(told) = guess.told() else {
+        pen.put("   the run will tell", theme.dim);
+        return 1;
+    };
+    let (mark, style) = match guess.right() {
+        Some(true) => ("   right: ", theme.good),
+        Some(false) => ("   truth: ", theme.warn),
+        None => ("   open: ", theme.dim),
+    };
+    pen.put(mark, style).put(&told, theme.strong);
+    pen.put(&format!("   {} of {} right", app.predict.right, app.predict.settled), theme.dim);
+    1
 }
 
 /// How far a run is, in words.

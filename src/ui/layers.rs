@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::app::actions::{ACTIONS, Context};
 use crate::app::lab_view::output_lines;
 use crate::app::layer::{Layer, Menu, MenuKind, SignalDialog};
+use crate::app::predict;
 use crate::app::presets::Preset;
 use crate::columns::COLUMNS;
 use crate::diagnose::DIAGNOSES;
@@ -294,7 +295,8 @@ fn signal(app: &App, dialog: &SignalDialog, theme: &Theme, area: Rect, buffer: &
 
 fn menu_area(menu: &Menu, area: Rect) -> Rect {
     let widest = menu.entries.iter().map(|(_, l)| text::width(l)).max().unwrap_or(0);
-    let width = u16::try_from(widest + 6).unwrap_or(u16::MAX).clamp(24, 100);
+    let least = if menu.kind == MenuKind::Guess { 48 } else { 24 };
+    let width = u16::try_from(widest + 6).unwrap_or(u16::MAX).clamp(least, 100);
     centered(area, width, u16::try_from(menu.entries.len() + 2).unwrap_or(u16::MAX).min(area.height.saturating_sub(2)))
 }
 
@@ -302,6 +304,7 @@ fn draw_menu(app: &App, menu: &Menu, theme: &Theme, area: Rect, buffer: &mut Buf
     let title = match menu.kind {
         MenuKind::Sort => "Sort by",
         MenuKind::User => "Show processes of",
+        MenuKind::Guess => app.predict.asked.as_ref().map_or("Guess", predict::title),
     };
     let body = frame(app, title, theme, menu_area(menu, area), buffer);
     let scroll = scroll_of(menu.cursor, body.height);

@@ -106,6 +106,7 @@ impl Layout {
                 Some(if on_mark { Pointed::Fold(line) } else { Pointed::Row(line) })
             }
             Screen::Timeline => super::timeline::Place::of(app, self.body).point(x, y),
+            Screen::Compare => super::compare::Place::of(app, self.body).point(app, x, y),
             Screen::Lab if inside(self.lab_list) => {
                 lab_line(y - self.lab_list.y, app, self.lab_list.height).map(Pointed::ListLine)
             }

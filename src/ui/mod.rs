@@ -2,7 +2,7 @@
 
 mod bar;
 pub mod clipboard;
-mod compare;
+pub mod compare;
 mod detail;
 mod events;
 mod header;

@@ -30,14 +30,47 @@ fn letter(at: usize) -> String {
     char::from(b'A' + u8::try_from(at % 26).unwrap_or(0)).to_string()
 }
 
-/// Draws a plot with title, labels and legend; needs some 8 lines to say anything.
+/// Cells between two names of the legend.
+const GAP: u16 = 3;
+
+/// The curves by line of the legend: as many beside each other as `width` has room for.
+fn legend(plot: &Plot, width: u16) -> Vec<Vec<usize>> {
+    let mut lines: Vec<Vec<usize>> = Vec::new();
+    let mut left = 0;
+    for (at, (name, _)) in plot.series.iter().enumerate() {
+        let needs = 2 + text::width(name) + usize::from(GAP);
+        match lines.last_mut().filter(|_| needs <= left) {
+            Some(line) => line.push(at),
+            None => {
+                left = usize::from(width) + usize::from(GAP);
+                lines.push(vec![at]);
+            }
+        }
+        left = left.saturating_sub(needs);
+    }
+    lines
+}
+
+/// Cells on the left that the labels of the vertical axis need.
+fn left_of(plot: &Plot) -> u16 {
+    u16::try_from(plot.y_labels.iter().map(|l| text::width(l)).max().unwrap_or(0)).unwrap_or(8) + 2
+}
+
+/// Lines of the legend in that width.
+#[must_use]
+pub fn legend_lines(plot: &Plot, width: u16) -> u16 {
+    u16::try_from(legend(plot, width.saturating_sub(left_of(plot))).len()).unwrap_or(u16::MAX)
+}
+
+/// Draws a plot with title, labels and legend; needs some 7 lines to say anything.
 pub fn draw(plot: &Plot, look: &Look, area: Rect, buffer: &mut Buffer) {
-    let legend = u16::try_from(plot.series.len()).unwrap_or(u16::MAX);
-    if area.height < legend.saturating_add(6) || area.width < 30 {
+    let legend_lines = legend_lines(plot, area.width);
+    let legend_rows = legend(plot, area.width.saturating_sub(left_of(plot)));
+    if area.height < legend_lines.saturating_add(6) || area.width < 30 {
         return;
     }
-    let left = u16::try_from(plot.y_labels.iter().map(|l| text::width(l)).max().unwrap_or(0)).unwrap_or(8) + 2;
-    let body = Rect { x: area.x + left, y: area.y + 1, width: area.width - left - 1, height: area.height - legend - 3 };
+    let left = left_of(plot);
+    let body = Rect { x: area.x + left, y: area.y + 1, width: area.width - left - 1, height: area.height - legend_lines - 3 };
     Pen::new(buffer, area, 0).put(&plot.title, look.strong).put("  over ", look.dim).put(&plot.x_title, look.dim);
     let canvas = Canvas::default()
         .x_bounds([0.0, 1.0])
@@ -63,10 +96,13 @@ pub fn draw(plot: &Plot, look: &Look, area: Rect, buffer: &mut Buffer) {
         plain(body, buffer);
     }
     axes(plot, look, area, body, buffer);
-    for (at, (name, _)) in plot.series.iter().enumerate() {
-        let style = look.strong.fg(look.colors[at % look.colors.len()]);
-        let line = area.height - legend + u16::try_from(at).unwrap_or(0);
-        Pen::new(buffer, area, line).skip(left).put(&letter(at), style).put(" ", look.dim).put(name, look.strong);
+    for (line, names) in (area.height - legend_lines..).zip(legend_rows) {
+        let mut pen = Pen::new(buffer, area, line);
+        pen.skip(left);
+        for at in names {
+            let style = look.strong.fg(look.colors[at % look.colors.len()]);
+            pen.put(&letter(at), style).put(" ", look.dim).put(&plot.series[at].0, look.strong).skip(GAP);
+        }
     }
 }
 
@@ -109,7 +145,7 @@ fn axes(plot: &Plot, look: &Look, area: Rect, body: Rect, buffer: &mut Buffer) {
 /// The same as lines of text.
 #[must_use]
 pub fn lines(plot: &Plot, width: u16, height: u16) -> Vec<String> {
-    let area = Rect::new(0, 0, width, height.saturating_add(u16::try_from(plot.series.len()).unwrap_or(0)));
+    let area = Rect::new(0, 0, width, height.saturating_add(legend_lines(plot, width)));
     let mut buffer = Buffer::empty(area);
     let look = Look { strong: Style::default(), dim: Style::default(), colors: [Color::Reset; 6], unicode: true };
     draw(plot, &look, area, &mut buffer);
@@ -135,7 +171,7 @@ mod tests {
         };
         let text = lines(&plot, 60, 14);
         let find = |c: char| -> Vec<(usize, usize)> {
-            let body = &text[1..text.len() - 4];
+            let body = &text[1..text.len() - 3];
             body.iter()
                 .enumerate()
                 .flat_map(|(y, l)| l.chars().enumerate().filter(move |(_, s)| *s == c).map(move |(x, _)| (x, y)))
@@ -144,7 +180,7 @@ mod tests {
         let (a, b) = (find('A'), find('B'));
         assert_eq!((a.len(), b.len()), (3, 2), "{}", text.join("\n"));
         assert!(a[0].0 > a[1].0 && a[1].0 > a[2].0 && b[0].1 == b[1].1, "{}", text.join("\n"));
-        assert!(text[0].contains("create  over memory") && text[text.len() - 1].contains("B stays"));
+        assert!(text[0].contains("create  over memory") && text[text.len() - 1].contains("A grows   B stays"));
         assert!(text.iter().any(|l| l.contains("500") && l.contains("1000")));
     }
 }
