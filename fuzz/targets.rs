@@ -5,6 +5,7 @@ use std::path::Path;
 
 use concmon::config::Config;
 use concmon::kernel::bpf::record::Record;
+use concmon::kernel::devices::{disks, networks};
 use concmon::kernel::host::cpu_times;
 use concmon::kernel::parse::io::Io;
 use concmon::kernel::parse::maps::Mapping;
@@ -101,6 +102,12 @@ fn pages(bytes: &[u8]) {
 
 /// The small ones: `statm`, `io`, the machine's `stat`, and the numbers all are made of.
 fn proc_files(bytes: &[u8]) {
+    if let Some(found) = disks(bytes) {
+        assert!(found.iter().all(|d| !d.name.starts_with("loop")));
+    }
+    if let Some(found) = networks(bytes) {
+        assert!(found.is_sorted_by(|a, b| a.name <= b.name), "in the order of their names");
+    }
     let _ = Statm::parse(bytes);
     let _ = Io::parse(bytes);
     let _ = cpu_times(bytes, u64::MAX);

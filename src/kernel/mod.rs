@@ -4,7 +4,7 @@ mod auto_source;
 pub mod bpf;
 pub mod control;
 mod detail;
-mod devices;
+pub mod devices;
 pub mod error;
 pub mod events;
 mod exact;
