@@ -231,3 +231,82 @@ fn few_descriptors_are_enough_or_are_said() {
         }
     }
 }
+
+/// A file system that takes no writes, mounted for one program alone: `None` where no such thing may be made, which is said.
+fn read_only<'a>(directory: &'a str, rest: &'a [&'a str]) -> Option<Vec<&'a str>> {
+    const MOUNT: &str = "mount -t tmpfs -o ro tmpfs \"$0\" && exec \"$@\"";
+    let words = |flags: &'a str| {
+        let mut words = vec!["unshare", flags, "sh", "-c", MOUNT, directory];
+        words.extend(rest);
+        words
+    };
+    let may = |flags: &str| {
+        let tried = Command::new("unshare").args([flags, "sh", "-c", MOUNT, directory, "true"]).output();
+        tried.is_ok_and(|output| output.status.success())
+    };
+    let found = ["-m", "-rm"].into_iter().find(|flags| may(flags)).map(words);
+    if found.is_none() {
+        loudly!("SKIPPED: no mount namespace may be made here, so there is no read-only file system");
+    }
+    found
+}
+
+#[test]
+fn a_report_onto_a_read_only_file_system_is_refused_in_one_sentence() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path().to_str().unwrap();
+    let page = format!("{at}/report.html");
+    let args = ["lab", "compare", "native/fork", "native/thread", "--repeat", "1", "--workers", "1", "--html", &page];
+    let Some(wrapper) = read_only(at, &[]) else { return };
+    let output = run(&wrapper, &args, Stdio::piped());
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(matches!(output.status.code(), Some(1..=3)), "{:?}: {said}", output.status);
+    assert!(said.contains("Read-only file system") && said.contains(&page) && !said.contains("panicked"), "{said}");
+    assert_eq!(std::fs::read_dir(at).unwrap().count(), 0, "nothing was left outside either");
+}
+
+/// The set-up screen says that it could not save, and the monitor goes on with what was chosen.
+#[test]
+fn settings_onto_a_read_only_file_system_are_kept_for_now_and_said() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path().to_str().unwrap();
+    let config = format!("{at}/concmon/config.toml");
+    let rest = [CONCMON, "-d", "0.5"];
+    let Some(words) = read_only(at, &rest) else { return };
+    let env = [("XDG_CONFIG_HOME", at)];
+    let mut pty = Pty::spawn(&Program { program: words[0], args: &words[1..], rows: 40, columns: 140, env: &env });
+    pty.wait_until("the process table", |screen| row_of(screen, "COMMAND").is_some());
+    pty.send(&bytes("F2"));
+    pty.wait_text("Set-up");
+    pty.send(&bytes("Space s"));
+    pty.wait_text("Read-only file system");
+    pty.send(&bytes("Esc Esc"));
+    pty.wait_until("the table", |screen| row_of(screen, "COMMAND").is_some());
+    quit(pty);
+    assert!(!std::path::Path::new(&config).exists());
+}
+
+/// With hardly any address space the table is whole or there is none: closes in on the limit under which it ceases to work.
+#[test]
+fn little_memory_gives_a_whole_table_or_none() {
+    let works = |kib: u64| {
+        let wrapper = format!("--as={}", kib * 1024);
+        let output =
+            run(&["prlimit", &wrapper], &["ps", "--source", "proc", "--samples", "2", "-d", "0.1", "pid=1"], Stdio::piped());
+        let (out, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(!said.contains("panicked"), "{kib} KiB: {said}");
+        if output.status.success() {
+            assert_eq!(out.lines().count(), 2, "{kib} KiB: process 1 is there: {out}");
+        } else {
+            assert!(out.is_empty(), "{kib} KiB: {}, and no half table: {out}", output.status);
+        }
+        output.status.success()
+    };
+    let (mut fails, mut enough) = (4 << 10, 1 << 20);
+    assert!(!works(fails) && works(enough));
+    while enough - fails > 64 {
+        let middle = fails.midpoint(enough);
+        *(if works(middle) { &mut enough } else { &mut fails }) = middle;
+    }
+    loudly!("{enough} KiB of addresses are enough, libraries and all; with {fails} there is no table");
+}

@@ -1,11 +1,10 @@
 //! The events' screen: what was born, execed and died, newest last, bounded, with names kept after their owners are gone.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 
 use crate::derive::Model;
 use crate::query::TextMatch;
-use crate::snapshot::{EventKind, ExitStatus, LifecycleEvent};
+use crate::snapshot::{Comm, EventKind, ExitStatus, LifecycleEvent};
 
 /// The most events kept.
 const KEPT: usize = 10_000;
@@ -15,8 +14,9 @@ const KEPT: usize = 10_000;
 pub struct Entry {
     /// The event.
     pub event: LifecycleEvent,
-    /// Name of the process as far as known; hostile bytes.
-    pub name: Arc<[u8]>,
+    /// Name of the process, empty if nobody told it; hostile bytes. In the entry itself: a block of its own for each would leave holes all
+    /// over the heap as the old ones go.
+    pub name: Comm,
     /// Lifetime, for a process whose birth was seen too.
     pub lived_ns: Option<u64>,
 }
@@ -25,7 +25,9 @@ pub struct Entry {
 #[derive(Debug, Default)]
 pub struct EventsLog {
     entries: VecDeque<Entry>,
-    names: HashMap<i32, Arc<[u8]>>,
+    /// Names of the living; who dies is taken out, for the entries have theirs.
+    names: HashMap<i32, Comm>,
+    /// When the living were born, boot-time nanoseconds.
     born: HashMap<i32, u64>,
     /// Only entries that contain this.
     pub filter: Option<TextMatch>,
@@ -41,7 +43,8 @@ impl EventsLog {
         for event in &model.now.events {
             self.push(*event, model);
         }
-        if self.names.len() > model.now.processes.len() * 2 + 4_096 {
+        // Ends that were lost leave their processes behind.
+        if self.names.len().max(self.born.len()) > model.now.processes.len() * 2 + 256 {
             let alive = |pid: &i32| model.index_of(*pid).is_some();
             self.names.retain(|pid, _| alive(pid));
             self.born.retain(|pid, _| alive(pid));
@@ -66,25 +69,29 @@ impl EventsLog {
             EventKind::Fork { parent_tgid, child_tid, child_tgid, .. } => {
                 if child_tid == child_tgid {
                     self.born.insert(child_tgid, event.at_ns);
-                    if let Some(name) = self.names.get(&parent_tgid).cloned() {
+                    if let Some(name) = self.names.get(&parent_tgid).copied() {
                         self.names.insert(child_tgid, name);
                     }
                 }
-                (self.names.get(&child_tgid), None)
+                (self.names.get(&child_tgid).copied(), None)
             }
-            EventKind::Exec { tgid } => (self.names.get(&tgid), None),
+            EventKind::Exec { tgid } => (self.names.get(&tgid).copied(), None),
             EventKind::Comm { tid, tgid, comm } => {
                 if tid == tgid {
-                    self.names.insert(tgid, Arc::from(comm.as_bytes()));
+                    self.names.insert(tgid, comm);
                 }
-                (self.names.get(&tgid), None)
+                (self.names.get(&tgid).copied(), None)
             }
             EventKind::Exit { tid, tgid, .. } if tid == tgid => {
-                (self.names.get(&tgid), self.born.get(&tgid).map(|b| event.at_ns.saturating_sub(*b)))
+                (self.names.remove(&tgid), self.born.remove(&tgid).map(|b| event.at_ns.saturating_sub(b)))
             }
-            EventKind::Exit { tgid, .. } => (self.names.get(&tgid), None),
+            EventKind::Exit { tgid, .. } => (self.names.get(&tgid).copied(), None),
         };
-        let name = name.cloned().unwrap_or_else(|| Arc::from(&b""[..]));
+        let name = name.unwrap_or_else(|| Comm::new(b""));
+        if self.entries.capacity() < KEPT {
+            // Once and whole: doubling would copy the log again and again, and leave the heap the holes. Pages come as they are filled.
+            self.entries.reserve_exact(KEPT);
+        }
         if self.entries.len() == KEPT {
             self.entries.pop_front();
         }
@@ -98,7 +105,7 @@ impl EventsLog {
         }
         let dead = || model.lifecycle.ghosts.iter().rev().find(|g| g.last.key.pid == pid).map(|g| &g.last);
         if let Some(process) = model.process(pid).or_else(dead) {
-            self.names.insert(pid, Arc::from(process.leader.comm.as_bytes()));
+            self.names.insert(pid, process.leader.comm);
         }
     }
 
@@ -107,7 +114,7 @@ impl EventsLog {
         self.entries
             .iter()
             .rev()
-            .filter(|e| self.filter.as_ref().is_none_or(|f| f.found_in(describe(e).as_bytes()) || f.found_in(&e.name)))
+            .filter(|e| self.filter.as_ref().is_none_or(|f| f.found_in(describe(e).as_bytes()) || f.found_in(e.name.as_bytes())))
     }
 
     /// How many are kept.
@@ -153,5 +160,55 @@ fn by(tgid: i32, tid: i32) -> String {
         (0, _) => String::new(),
         (p, t) if p == t || t == 0 => format!(" by {p}"),
         (p, t) => format!(" by {p} (thread {t})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::derive::{Deriver, test_process, test_snapshot};
+    use crate::snapshot::Snapshot;
+
+    fn fork(child: i32) -> EventKind {
+        EventKind::Fork { parent_tid: 1, parent_tgid: 1, child_tid: child, child_tgid: child }
+    }
+
+    fn exit(pid: i32) -> EventKind {
+        EventKind::Exit { tid: pid, tgid: pid, status: ExitStatus::Code(0) }
+    }
+
+    fn take(log: &mut EventsLog, at_ns: u64, kinds: &[EventKind]) {
+        let events = kinds.iter().map(|kind| LifecycleEvent { at_ns, kind: *kind }).collect();
+        let mut init = test_process(1, 0, 5);
+        init.leader.comm = Comm::new(b"init");
+        log.add(&Deriver::new(0).step(Snapshot { events, ..test_snapshot(at_ns, vec![init]) }));
+    }
+
+    #[test]
+    fn who_dies_is_remembered_by_the_entries_alone() {
+        let mut log = EventsLog::default();
+        let comm = Comm::new(b"short");
+        take(&mut log, 10, &[fork(7), EventKind::Comm { tid: 7, tgid: 7, comm }]);
+        assert!(log.names.contains_key(&7));
+        take(&mut log, 25, &[exit(7)]);
+        let last = log.newest_first().next().unwrap();
+        assert_eq!((last.name, last.lived_ns), (comm, Some(15)));
+        assert!(!log.names.contains_key(&7) && log.born.is_empty());
+    }
+
+    #[test]
+    fn neither_the_log_nor_its_names_grow_with_what_came_and_went() {
+        let mut log = EventsLog::default();
+        for round in 0..60 {
+            // Half of the ends are lost, as when the kernel's buffer overruns.
+            let pids = || (0..400).map(move |n| 2 + round * 400 + n);
+            let kinds: Vec<EventKind> = pids().map(fork).chain(pids().filter(|pid| pid % 2 == 0).map(exit)).collect();
+            take(&mut log, u64::from(round.unsigned_abs()) + 1, &kinds);
+            assert_eq!(log.entries.capacity(), KEPT, "as large from the first as it will ever be");
+        }
+        assert_eq!(log.len(), KEPT);
+        assert!(log.names.len() < 700 && log.born.len() < 700, "{} names, {} births", log.names.len(), log.born.len());
+        assert!(log.names.capacity() < 4_096 && log.born.capacity() < 4_096, "room for the living, not for all there ever were");
+        assert_eq!(log.newest_first().next().unwrap().name.as_bytes(), b"init");
     }
 }

@@ -38,7 +38,8 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         };
         let words = describe(entry);
         pen.put(&words, style);
-        let name = text::fit(&entry.name, usize::from(pen.left()), Charset::from_unicode(app.options.unicode)).into_owned();
+        let name =
+            text::fit(entry.name.as_bytes(), usize::from(pen.left()), Charset::from_unicode(app.options.unicode)).into_owned();
         let column = pen.x().max(area.x + 60);
         pen.to(column).put("  ", theme.text).put(&name, theme.strong);
     }
