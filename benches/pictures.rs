@@ -67,11 +67,17 @@ fn timeline(pty: &mut Pty) {
     }
     pty.wait_text("bytecode threads, GIL");
     pty.send(b"\rV");
-    pty.wait_until("both threads at work, and what that shows", |s| {
-        s.contents().contains("take turns") && !s.contents().contains("starting")
+    pty.wait_until("all of the work, and what it shows", |s| {
+        let text = s.contents();
+        text.contains("take turns") && text.contains("200 ms")
     });
-    pty.send(b"\x1b[B\x1b[B<+\x1b[D\x1b[D");
-    pty.wait_text("worker #1");
+    pty.send(b"\x1b[B\x1b[B");
+    pty.send(&b"\x1b[D".repeat(30));
+    // To the end of the line, so that no half-drawn frame is taken.
+    pty.wait_until("the cursor on the second lane", |s| {
+        let text = s.contents();
+        text.lines().any(|l| l.contains("worker #1") && l.trim_end().ends_with("waiting for one"))
+    });
 }
 
 /// Four ways to four workers, side by side.

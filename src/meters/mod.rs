@@ -190,11 +190,11 @@ pub const METERS: &[Meter] = &[
     Meter {
         id: "network",
         title: "net",
-        help: "What all network interfaces but the loopback receive and send, and which of them most.",
+        help: "What all network interfaces but the loopback receive and send, and which of them most; the bar goes from 1 kB/s to 10 GB/s by factors of ten.",
         unit: "B/s",
         source: "/proc/net/dev (proc_pid_net(5))",
         needs: Needs::NETWORKS,
-        styles: &[Style::Text, Style::Graph],
+        styles: &[Style::Text, Style::Bar, Style::Graph],
         read: read::network,
     },
     Meter {

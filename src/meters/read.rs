@@ -143,13 +143,20 @@ pub(super) fn disks(model: &Model) -> Reading {
     }
 }
 
+/// Where bytes per second are between 1 kB/s (0) and 10 GB/s (1), each factor of ten as wide as the next: nobody says what a network could
+/// carry, so a bar has no other end.
+fn decades(bytes_per_s: f64) -> f32 {
+    ((bytes_per_s.max(1e3) / 1e3).log10() / 7.0).clamp(0.0, 1.0) as f32
+}
+
 pub(super) fn network(model: &Model) -> Reading {
     match (&model.now.host.networks, &model.host.networks) {
         (Some(networks), _) if networks.is_empty() => Reading::Unknown("no interface but the loopback"),
         (_, Some(flow)) => {
             let text = format!("{}  {}", rates(flow, ("in", "out")), flow.most.as_deref().unwrap_or(""));
-            let level = (flow.in_bytes_per_s + flow.out_bytes_per_s) as f32;
-            Reading::Known { bar: Bar::default(), text, level: Some(level) }
+            let sum = flow.in_bytes_per_s + flow.out_bytes_per_s;
+            let bar = single(decades(sum) * 100.0, Tint::Own, format!("{}/s", size(sum as u64)));
+            Reading::Known { bar, text, level: Some(sum as f32) }
         }
         (Some(_), None) => Reading::Unknown(FIRST),
         (None, None) => Reading::Unknown("/proc/net/dev cannot be read"),

@@ -81,6 +81,8 @@ fn rates_are_known_from_the_second_sample_on() {
     assert_eq!(text("cpus", &second), "0=50% 7=0%");
     assert_eq!(text("disks", &second), "read 5K/s  write 2K/s  vda 50% busy");
     assert_eq!(text("network", &second), "in 3K/s  out 1K/s  eth0");
+    let Reading::Known { bar, .. } = (find("network").unwrap().read)(&second) else { panic!("known") };
+    assert!((bar.parts[0].share - 0.0875).abs() < 0.001, "4 kB/s is 0.6 of the first of seven decades: {bar:?}");
 }
 
 #[test]
