@@ -6,6 +6,7 @@
 #[macro_use]
 #[path = "support/loudly.rs"]
 mod loudly;
+mod support;
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
@@ -16,10 +17,11 @@ use concmon::clock::{Clock as _, SystemClock};
 use concmon::derive::Deriver;
 use concmon::diagnose::{DIAGNOSES, Finding, Watch, needs};
 use concmon::kernel::source::{Request, Source as _};
-use concmon::kernel::{AutoSource, SourceChoice};
+use concmon::kernel::{AutoSource, ProcSource, SourceChoice};
 use concmon::snapshot::EventTier;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use support::fake_proc::{Fake, FakeProc};
 
 /// No trouble takes longer to be told.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -187,6 +189,84 @@ fn memory_that_is_counted_more_than_once_is_told() {
     let Some(family) = Troubled::start(program) else { return };
     let found = told_of(&family.pids, "overcount", |f| f.about.pid == family.pid()).unwrap();
     assert!(found.evidence.contains("and 4 below it: RES adds up to ") && found.advice.contains("plan with PSS"), "{found:?}");
+}
+
+/// A desktop after so many seconds: shells, a browser of many threads and processes, a compiler that computes, children about to be
+/// reaped, daemons left to init. Two CPUs.
+fn desktop(proc: &FakeProc, second: u64) {
+    const S: u64 = 1_000_000_000;
+    let ran = |fake: Fake, per_s: u64| fake.ran(1 + second * 50, second * per_s).times(second * per_s / 10_000_000, 0);
+    proc.add(Fake::new(1).comm("systemd").ppid(0));
+    proc.add(Fake::new(9).comm("kworker/0:1").kernel_thread().state('I'));
+    proc.add(Fake::new(100).comm("gnome-shell").thread(101, "gmain", 'S', 0, 1).thread(102, "JS Helper", 'S', 0, 1));
+    proc.add(Fake::new(200).comm("bash").session(200, 200, 34816));
+    proc.add(Fake::new(201).comm("vim").ppid(200).session(201, 200, 34816));
+    proc.add(Fake::new(210).comm("sleep").ppid(1).session(205, 204, 0));
+    proc.add(Fake::new(220).comm("sshd").ppid(1));
+    let mut browser = Fake::new(300).comm("firefox").memory(4_000_000, 400_000);
+    for tid in 301..391 {
+        browser = browser.thread(tid, "StyleThread", 'S', second, 1 + second * 10);
+    }
+    proc.add(ran(browser, S * 9 / 10));
+    for pid in 400..406 {
+        let tab = Fake::new(pid).comm("Web Content").ppid(300).session(300, 300, 0).memory(2_000_000, 150_000);
+        proc.add(ran(tab, S / 20));
+        // A part is shared, as a desktop's libraries are.
+        proc.write(
+            &format!("{pid}/smaps_rollup"),
+            "0-1 ---p 0 00:00 0 [rollup]\nRss: 150000 kB\nPss: 110000 kB\nPrivate_Dirty: 90000 kB\n",
+        );
+    }
+    proc.write("300/smaps_rollup", "0-1 ---p 0 00:00 0 [rollup]\nRss: 400000 kB\nPss: 350000 kB\nPrivate_Dirty: 300000 kB\n");
+    // It computes all the time and yet waits for its disk now and then.
+    proc.add(ran(Fake::new(500).comm("cc1").ppid(200).session(500, 200, 34816), S * 99 / 100));
+    proc.write("500/status", format!("Name:\tcc1\nvoluntary_ctxt_switches:\t{}\nnonvoluntary_ctxt_switches:\t9\n", second * 20));
+    // Each second another child has ended that is reaped before the next.
+    let ended = 600 + i32::try_from(second).unwrap();
+    proc.add(Fake::new(ended).comm("git").ppid(200).zombie());
+    if second > 0 {
+        proc.remove(ended - 1);
+    }
+}
+
+#[test]
+fn an_ordinary_desktop_has_nothing_wrong_until_it_has() {
+    let proc = FakeProc::new();
+    let mut source = ProcSource::with_system(proc.root(), proc.system()).unwrap();
+    let (mut deriver, mut watch) = (Deriver::new(1_000_000_000), Watch::default());
+    let mut visible = Vec::new();
+    let mut measured = 0;
+    let mut look = |second: u64| {
+        let request = Request { visible: &visible, visible_needs: needs(), ..Request::basic(needs()) };
+        let mut snapshot = source.sample(&request).unwrap();
+        // The machine is held still, and so is its clock: nothing depends on how long this test takes.
+        snapshot.taken_ns = (1_000 + second) * 1_000_000_000;
+        visible = snapshot.processes.iter().map(|p| p.key).collect();
+        measured = snapshot.processes.iter().filter(|p| p.exact.as_ref().is_some_and(|e| e.pss_bytes.is_some())).count();
+        let model = deriver.step(snapshot);
+        let busiest = model.process_rates.iter().filter_map(|r| r.cpu_percent).fold(0.0, f32::max);
+        (watch.step(&model), busiest)
+    };
+    for second in 0..30 {
+        desktop(&proc, second);
+        let (found, busiest) = look(second);
+        assert_eq!(found, [], "after {second} s");
+        assert!(second < 2 || busiest > 90.0, "the compiler is seen at work: {busiest}");
+    }
+    // The same eyes see trouble: one job is stopped, and one child is left unreaped.
+    for second in 30..36 {
+        desktop(&proc, second);
+        proc.add(Fake::new(201).comm("vim").ppid(200).session(201, 200, 34816).state('T'));
+        proc.add(Fake::new(700).comm("git").ppid(220).zombie());
+        let (found, _) = look(second);
+        if second == 35 {
+            assert_eq!(
+                found.iter().map(|f| (f.diagnosis.id, f.about.pid)).collect::<Vec<_>>(),
+                [("zombies", 220), ("stopped", 201)]
+            );
+        }
+    }
+    assert!(measured > 5, "memory was looked at too, of {measured} processes");
 }
 
 #[test]

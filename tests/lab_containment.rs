@@ -1,7 +1,9 @@
 //! Nothing of a run outlives what it depends on: concmon, the helper, its guard, the root. Processes are found by a mark in their
 //! environment, which everything that is started from here inherits.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+#[path = "support/gone.rs"]
+mod gone;
 #[path = "support/lab.rs"]
 mod support;
 
@@ -14,9 +16,13 @@ use concmon::lab::catalog::{RunSpec, TaskKind};
 use concmon::lab::run::{Outcome, RunPhase};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use rustix::fs::inotify;
 use support::{await_end, await_workers, launcher, spec};
 
 const PROCESS_SYSTEMS: [&str; 5] = ["native/fork", "native/exec", "native/spawn", "native/forkserver", "native/process-pool"];
+
+/// Nothing takes longer to be gone, on a machine that does much else.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 const MARK: &str = "CONCMON_TEST_MARK";
 
@@ -92,31 +98,35 @@ impl Victim {
         (guard, helpers.iter().find(|p| p.ppid == guard).unwrap().pid)
     }
 
-    /// Waits until no process but the victim itself and no file is left; panics with what is after a second.
+    /// Waits until no process but the victim itself and no file is left; panics with what is after [`PATIENCE`].
     fn assert_contained(&self) {
-        self.assert_gone(|dir| std::fs::read_dir(dir).unwrap().flatten().map(|e| e.path()).collect());
+        let until = Instant::now() + PATIENCE;
+        self.assert_no_process();
+        // Watched before it is looked at: nothing is removed unseen in between.
+        let removals = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).unwrap();
+        inotify::add_watch(&removals, &self.dir, inotify::WatchFlags::DELETE | inotify::WatchFlags::MOVED_FROM).unwrap();
+        loop {
+            let files: Vec<PathBuf> = std::fs::read_dir(&self.dir).unwrap().flatten().map(|e| e.path()).collect();
+            if files.is_empty() {
+                return;
+            }
+            assert!(gone::readable_by(&removals, until), "left after {PATIENCE:?}: {files:?}");
+            let _ = rustix::io::read(&removals, &mut [0_u8; 4096]);
+        }
     }
 
-    /// The same for processes alone.
+    /// Waits until no process but the victim itself is left.
     fn assert_no_process(&self) {
-        self.assert_gone(|_| Vec::new());
-    }
-
-    fn assert_gone(&self, files: impl Fn(&Path) -> Vec<PathBuf>) {
-        let began = Instant::now();
+        let until = Instant::now() + PATIENCE;
         loop {
             let left: Vec<Marked> =
                 self.processes().into_iter().filter(|p| p.pid != self.child.id().cast_signed() && p.state != 'Z').collect();
-            let files = files(&self.dir);
-            if left.is_empty() && files.is_empty() {
+            if left.is_empty() {
                 return;
             }
-            assert!(
-                began.elapsed() < Duration::from_secs(1),
-                "{} processes left after 1 s: {left:?}; files: {files:?}",
-                left.len()
-            );
-            std::thread::sleep(Duration::from_millis(5));
+            // Each is waited for, and then who they may have started meanwhile.
+            let all_gone = left.iter().all(|p| gone::gone_by(p.pid, until));
+            assert!(all_gone, "{} processes left after {PATIENCE:?}: {left:?}", left.len());
         }
     }
 }

@@ -1,12 +1,15 @@
 //! The helper alone, spoken to as concmon does, with runs that try to get away: daemons in sessions of their own, orphans, silence.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+#[path = "support/gone.rs"]
+mod gone;
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use concmon::lab::catalog;
 use concmon::lab::control::{KillReason, Notice, Order, Program, to_line};
@@ -118,12 +121,10 @@ fn is_alive(pid: &str) -> bool {
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
 
-/// Waits a second at most until none of them is alive.
+/// Waits until none of them is alive.
 fn assert_dead(pids: &[String]) {
-    let began = Instant::now();
-    while pids.iter().any(|pid| is_alive(pid)) {
-        assert!(began.elapsed() < Duration::from_secs(1), "{pids:?} still there");
-        std::thread::sleep(Duration::from_millis(2));
+    for pid in pids {
+        gone::await_gone(pid.parse().unwrap(), PATIENCE);
     }
 }
 

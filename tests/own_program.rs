@@ -1,9 +1,11 @@
 //! `concmon run -- CMD`: a program of the user's own keeps its streams, its exit status and its signals, and leaves nothing behind.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 #[macro_use]
 #[path = "support/loudly.rs"]
 mod loudly;
+#[path = "support/gone.rs"]
+mod gone;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -141,10 +143,5 @@ fn the_program_goes_with_concmon() {
     let root: i32 = line.trim().parse().unwrap();
     kill(pid(&child), Signal::SIGKILL).unwrap();
     child.wait().unwrap();
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(5);
-    // A process that is no child of this one has no event to wait for but its directory's end.
-    while std::path::Path::new(&format!("/proc/{root}")).exists() {
-        assert!(std::time::Instant::now() < until, "the program outlives concmon");
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    gone::await_gone(root, std::time::Duration::from_secs(30));
 }

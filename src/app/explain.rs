@@ -1,6 +1,6 @@
 //! `E`: the selected row's sorted cell in full, and what sampling costs and how it could be better.
 
-use crate::columns::{self, Value};
+use crate::columns::{self, Fold, Unknown, Value};
 use crate::kernel::source::Needs;
 use crate::snapshot::EventTier;
 use crate::text::{Charset, sanitize};
@@ -27,10 +27,16 @@ impl App {
             let name = sanitize(row.face().comm.as_bytes(), Charset::from_unicode(self.options.unicode)).into_owned();
             lines.push(format!("{} of PID {} ({name}), the column sorted by", column.title, row.key().pid));
             lines.push(format!("  {}", column.description));
-            lines.push(format!("  value   {}", in_words(&(column.get)(&row))));
-            if let Value::Unknown(why) = (column.get)(&row)
-                && let Some(remedy) = why.remedy()
-            {
+            // The very cell: of a folded row that is what its subtree has together.
+            let line = &self.lines[self.cursor];
+            let value = self.value(line, &row, column);
+            lines.push(format!("  value   {}", in_words(&value)));
+            if let (Some(family), Fold::Sum) = (self.family_of(line), column.fold) {
+                let own = in_words(&(column.get)(&row));
+                lines.push(format!("  sum     of the {} processes folded into this row; its own: {own}", family.len()));
+            }
+            let unknown = if let Value::Unknown(why) = value { Some(why) } else { None };
+            if let Some(remedy) = unknown.and_then(Unknown::remedy) {
                 lines.push(format!("  remedy  {remedy}"));
             }
             if let (true, Some(exact)) = (column.needs.intersects(READ_IN_TURN), row.process.exact.as_ref()) {
@@ -44,7 +50,11 @@ impl App {
                 "  source  {}",
                 column.source.replace("PID", &row.key().pid.to_string()).replace("TID", &row.face().tid.to_string())
             ));
-            lines.push(format!("  basis   {}", column.basis));
+            lines.push(match unknown {
+                None => format!("  basis   {}", column.basis),
+                Some(Unknown::NotApplicable) => format!("  basis   none for this row; elsewhere {}", column.basis),
+                Some(_) => format!("  basis   unknown here; where known, {}", column.basis),
+            });
             lines.push(format!("  state   {}: {}", row.face().state.letter(), row.face().state.words()));
             lines.push(String::new());
         }
@@ -102,3 +112,6 @@ fn in_words(value: &Value<'_>) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

@@ -177,10 +177,15 @@ impl App {
     /// A line's value in a column: its row's own, or of the whole subtree that is folded into it.
     #[must_use]
     pub fn value<'a>(&'a self, line: &Line, row: &Row<'a>, column: &Column) -> Value<'a> {
-        match line.folded.and_then(|f| self.families.get(f.family? as usize)) {
+        match self.family_of(line) {
             Some(family) => column.folded(family.iter().filter_map(|i| Row::new(row.model, RowRef::Process(*i)))),
             None => (column.get)(row),
         }
+    }
+
+    /// The processes folded into a line, itself first, by index into the model's; `None` if it is not folded.
+    fn family_of(&self, line: &Line) -> Option<&[u32]> {
+        self.families.get(line.folded?.family? as usize).map(AsRef::as_ref)
     }
 
     /// The selected row.

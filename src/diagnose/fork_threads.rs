@@ -41,6 +41,7 @@ fn suspicion(scene: &Scene<'_>, parent: i32, threads: u32, mut children: Vec<&Pr
     };
     Some(Suspicion {
         about: first.key,
+        since_ns: None,
         others: others.iter().map(|p| p.key).collect(),
         evidence: format!("{who} forked by {by} ({parent}), which had {threads} threads or more, and {has}"),
         advice: "fork before starting threads, or use spawn or forkserver; a child at a futex for ever is the sign".to_owned(),

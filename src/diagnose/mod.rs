@@ -65,6 +65,8 @@ pub fn needs() -> Needs {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Suspicion {
     about: ProcKey,
+    /// Since when, where the check knows better than that it told the same before; `CLOCK_BOOTTIME` nanoseconds.
+    since_ns: Option<u64>,
     /// Others concerned, ascending pid.
     others: Vec<ProcKey>,
     evidence: String,
@@ -102,6 +104,8 @@ struct Scene<'a> {
     tree: Tree,
     /// Children forked by a process of several threads that have not replaced their program since.
     threaded_forks: &'a HashMap<ProcKey, ThreadedFork>,
+    /// Since when each zombie has been seen as one, nanoseconds.
+    zombies: &'a HashMap<ProcKey, u64>,
 }
 
 /// A fork seen in the event stream.
@@ -127,6 +131,7 @@ impl Scene<'_> {
 pub struct Watch {
     since: HashMap<(&'static str, ProcKey), u64>,
     threaded_forks: HashMap<ProcKey, ThreadedFork>,
+    zombies: HashMap<ProcKey, u64>,
 }
 
 impl Watch {
@@ -134,14 +139,17 @@ impl Watch {
     pub fn step(&mut self, model: &Model) -> Vec<Finding> {
         self.remember_forks(model);
         let now_ns = model.now.taken_ns;
-        let scene = Scene { model, tree: Tree::build(&model.now.processes), threaded_forks: &self.threaded_forks };
+        let zombies = model.now.processes.iter().filter(|p| zombies::is_zombie(p)).map(|p| p.key);
+        self.zombies = zombies.map(|key| (key, *self.zombies.get(&key).unwrap_or(&now_ns))).collect();
+        let tree = Tree::build(&model.now.processes);
+        let scene = Scene { model, tree, threaded_forks: &self.threaded_forks, zombies: &self.zombies };
         let mut since = HashMap::new();
         let mut findings = Vec::new();
         for diagnosis in DIAGNOSES {
             let mut seen = (diagnosis.check)(&scene);
             seen.sort_by_key(|s| s.about);
-            for Suspicion { about, mut others, evidence, advice } in seen {
-                let first = *self.since.get(&(diagnosis.id, about)).unwrap_or(&now_ns);
+            for Suspicion { about, since_ns, mut others, evidence, advice } in seen {
+                let first = since_ns.unwrap_or_else(|| *self.since.get(&(diagnosis.id, about)).unwrap_or(&now_ns));
                 since.insert((diagnosis.id, about), first);
                 if now_ns.saturating_sub(first) >= diagnosis.after_ns {
                     others.sort_unstable();

@@ -38,6 +38,7 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
         let kernel = rates.system_percent.zip(rates.cpu_percent).is_some_and(|(system, cpu)| system > cpu / 2.0);
         found.push(Suspicion {
             about: process.key,
+            since_ns: None,
             others: Vec::new(),
             evidence: format!(
                 "{} ({pid}): {who} at {:.0}% of a CPU, mostly in {}, blocking less than once in 2 s",

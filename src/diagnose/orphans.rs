@@ -42,6 +42,7 @@ fn suspicion(scene: &Scene<'_>, creator: i32, heir: i32, workers: &[&ProcessSamp
     let (it, them) = if others.is_empty() { ("it was", "its work is") } else { ("they were", "their work is") };
     Some(Suspicion {
         about: first.key,
+        since_ns: None,
         others: others.iter().map(|p| p.key).collect(),
         evidence: format!("{who} forked by PID {creator}, which has ended; {it} left to PID {heir}{now}"),
         advice: format!("end what is left if {them} not wanted; PR_SET_PDEATHSIG or a pipe to the parent ends workers in time"),

@@ -45,6 +45,7 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
         };
         found.push(Suspicion {
             about: top.key,
+            since_ns: None,
             others: Vec::new(),
             evidence: format!(
                 "{} ({}) and {} below it: RES adds up to {}, they hold {} (PSS), {:.1}x less",

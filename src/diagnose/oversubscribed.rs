@@ -61,6 +61,7 @@ fn suspicion(about: ProcKey, others: Vec<ProcKey>, name: &str, who: &str, cpus: 
     let lost = wait * 100.0 / (run + wait).max(1.0);
     Suspicion {
         about,
+        since_ns: None,
         others,
         evidence: format!(
             "{name} ({}): {who} on {cpus} CPUs, {lost:.0}% of their runnable time spent waiting for one",

@@ -27,6 +27,7 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
             }
             Suspicion {
                 about: p.key,
+                since_ns: None,
                 others: Vec::new(),
                 evidence: format!("{} ({pid}) was stopped by a signal{kept}", name(p)),
                 advice: format!("kill -CONT {pid} lets it go on; a job of a shell comes back with fg"),

@@ -17,13 +17,17 @@ pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
 };
 
 /// A leader that has ended while its other threads go on shows as a zombie and is none.
-fn is_zombie(process: &ProcessSample) -> bool {
+pub(super) fn is_zombie(process: &ProcessSample) -> bool {
     process.leader.state == State::ZOMBIE && process.nlwp.is_none_or(|n| n <= 1)
 }
 
 fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
+    // Each must have stayed by itself: a busy parent always has some child that has just ended, and reaps it.
+    let now_ns = scene.model.now.taken_ns;
+    let since = |p: &ProcessSample| scene.zombies.get(&p.key).copied();
+    let stays = |p: &&ProcessSample| since(p).is_some_and(|ns| now_ns.saturating_sub(ns) >= DIAGNOSIS.after_ns);
     let mut by_parent: BTreeMap<i32, Vec<&ProcessSample>> = BTreeMap::new();
-    for zombie in scene.processes().iter().filter(|p| is_zombie(p)) {
+    for zombie in scene.processes().iter().filter(stays) {
         by_parent.entry(zombie.ppid).or_default().push(zombie);
     }
     let guilty = |(parent, zombies): (i32, Vec<&ProcessSample>)| {
@@ -39,6 +43,7 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
         };
         Some(Suspicion {
             about: parent.key,
+            since_ns: zombies.iter().filter_map(|z| since(z)).min(),
             others: zombies.iter().map(|z| z.key).collect(),
             evidence: format!("{} ({pid}) has {children} it does not reap: {}{more}", name(parent), pids.join(", ")),
             advice,
