@@ -68,6 +68,9 @@ pub struct Lifecycle {
     /// Ended processes, oldest first, for the configured time.
     pub ghosts: Vec<Arc<Ghost>>,
     births: Arc<HashMap<i32, Birth>>,
+    /// Creators of children that were told of after the processes of their sample had been read, and whether the child has replaced its
+    /// program since: the child itself comes with the next sample.
+    early: HashMap<i32, (i32, bool)>,
 }
 
 impl Lifecycle {
@@ -107,7 +110,8 @@ impl Lifecycle {
     pub(super) fn step(&mut self, previous: Option<&Snapshot>, now: &Snapshot, ghost_ns: u64) {
         let horizon = now.taken_ns.saturating_sub(ghost_ns);
         self.ghosts.retain(|g| g.ended_ns >= horizon);
-        self.note_births(previous, now);
+        let early = std::mem::replace(&mut self.early, early(now));
+        self.note_births(previous, now, &early);
         self.note_execs(&now.events);
         if let Some(previous) = previous {
             self.note_deaths(previous, now, ghost_ns > 0);
@@ -116,12 +120,13 @@ impl Lifecycle {
     }
 
     /// Adds every process that has no entry.
-    fn note_births(&mut self, previous: Option<&Snapshot>, now: &Snapshot) {
+    fn note_births(&mut self, previous: Option<&Snapshot>, now: &Snapshot, early: &HashMap<i32, (i32, bool)>) {
         let fresh: Vec<&ProcessSample> = now.processes.iter().filter(|p| self.birth(p.key).is_none()).collect();
         if fresh.is_empty() {
             return;
         }
-        let forks: HashMap<i32, i32> = now.events.iter().filter_map(forked).collect();
+        let mut forks: HashMap<i32, i32> = early.iter().map(|(child, (creator, _))| (*child, *creator)).collect();
+        forks.extend(now.events.iter().filter_map(forked));
         let births = Arc::make_mut(&mut self.births);
         // Creators that lived between two samples only: known by what they did.
         for p in &fresh {
@@ -144,6 +149,8 @@ impl Lifecycle {
             let creator = forks.get(&p.key.pid).copied().filter(|pid| *pid != 0);
             let method = if creator.is_none() || previous.is_none() {
                 StartMethod::Unseen
+            } else if early.get(&p.key.pid).is_some_and(|(_, execed)| *execed) {
+                StartMethod::ForkExec
             } else if is_fork_server(now, creator) {
                 StartMethod::ForkServer
             } else {
@@ -215,6 +222,23 @@ impl Lifecycle {
             births.retain(|pid, _| start(*pid).is_some());
         }
     }
+}
+
+/// Children that events tell of and the table does not have yet, unless they have ended already.
+fn early(now: &Snapshot) -> HashMap<i32, (i32, bool)> {
+    let absent = |pid: i32| now.processes.binary_search_by_key(&pid, |p| p.key.pid).is_err();
+    let mut early: HashMap<i32, (i32, bool)> = HashMap::new();
+    for event in &now.events {
+        if let Some((child, creator)) = forked(event).filter(|(child, _)| absent(*child)) {
+            early.insert(child, (creator, false));
+        }
+        match event.kind {
+            EventKind::Exec { tgid } => drop(early.get_mut(&tgid).map(|(_, execed)| *execed = true)),
+            EventKind::Exit { tid, tgid, .. } if tid == tgid => drop(early.remove(&tgid)),
+            _ => {}
+        }
+    }
+    early
 }
 
 fn forked(event: &LifecycleEvent) -> Option<(i32, i32)> {

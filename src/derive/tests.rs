@@ -185,6 +185,23 @@ fn fork(parent: i32, child: i32) -> LifecycleEvent {
     }
 }
 
+/// The table of a sample is read before its events are: a child that is born between the two comes with the next.
+#[test]
+fn a_birth_that_is_told_before_its_child_is_in_the_table_is_not_forgotten() {
+    let mut d = Deriver::new(5 * S);
+    d.step(snapshot(S, vec![process(7, 1, 5)]));
+    let mut s = snapshot(2 * S, vec![process(7, 1, 5)]);
+    let at = |kind| LifecycleEvent { at_ns: 2 * S, kind };
+    let exit = EventKind::Exit { tid: 6, tgid: 6, status: ExitStatus::Code(0) };
+    s.events = vec![fork(7, 8), fork(7, 9), at(EventKind::Exec { tgid: 9 }), fork(7, 6), at(exit)];
+    d.step(s);
+    let m = d.step(snapshot(3 * S, vec![process(6, 1, 290), process(7, 1, 5), process(8, 1, 250), process(9, 7, 250)]));
+    let birth = |pid: i32| m.lifecycle.birth(m.process(pid).unwrap().key).map(|b| (b.method, b.seen, b.parent_pid));
+    assert_eq!(birth(8), Some((StartMethod::Fork, true, 7)));
+    assert_eq!(birth(9), Some((StartMethod::ForkExec, true, 7)));
+    assert_eq!(birth(6), Some((StartMethod::Unseen, false, 1)), "another, with the number of one that has ended");
+}
+
 fn parents_by_spawner(model: &Model) -> Vec<(i32, Option<i32>)> {
     let tree = model.tree(true);
     let pid = |i: u32| model.now.processes[i as usize].key.pid;

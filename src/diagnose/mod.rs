@@ -131,6 +131,8 @@ impl Scene<'_> {
 pub struct Watch {
     since: HashMap<(&'static str, ProcKey), u64>,
     threaded_forks: HashMap<ProcKey, ThreadedFork>,
+    /// Forks that were told after the processes of their sample had been read: whose children come with the next.
+    early: Vec<(i32, ThreadedFork)>,
     zombies: HashMap<ProcKey, u64>,
 }
 
@@ -165,6 +167,11 @@ impl Watch {
     fn remember_forks(&mut self, model: &Model) {
         // Without the kernel's own stream nobody knows which came first, the fork or the threads.
         let events = if model.now.report.events == EventTier::Connector { model.now.events.as_slice() } else { &[] };
+        for (child, fork) in std::mem::take(&mut self.early) {
+            if let Some(child) = model.process(child) {
+                self.threaded_forks.insert(child.key, fork);
+            }
+        }
         for (at, event) in events.iter().enumerate() {
             let EventKind::Fork { parent_tgid, child_tid, child_tgid, .. } = event.kind else { continue };
             if child_tid != child_tgid {
@@ -175,8 +182,11 @@ impl Watch {
             let started = u32::try_from(events[at + 1..].iter().filter(|e| later(e)).count()).unwrap_or(u32::MAX);
             let now = model.process(parent_tgid).and_then(|p| p.nlwp);
             let threads = now.map(|n| n.saturating_sub(started)).filter(|n| *n > 1);
-            if let (Some(threads), Some(child)) = (threads, model.process(child_tgid)) {
-                self.threaded_forks.insert(child.key, ThreadedFork { parent_pid: parent_tgid, threads });
+            let Some(threads) = threads else { continue };
+            let fork = ThreadedFork { parent_pid: parent_tgid, threads };
+            match model.process(child_tgid) {
+                Some(child) => drop(self.threaded_forks.insert(child.key, fork)),
+                None => self.early.push((child_tgid, fork)),
             }
         }
         self.threaded_forks.retain(|child, _| {

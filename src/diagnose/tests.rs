@@ -169,6 +169,9 @@ fn a_fork_beside_threads_is_told_until_it_execs() {
     assert_eq!(said(&found), [("fork_threads", 8)]);
     assert!(found[0].evidence.contains("which had 4 threads or more"), "{}", found[0].evidence);
     assert_eq!(findings(born(1, family)), [], "one thread at the time of the fork");
+    let mut early = born(4, family);
+    early[1].processes.pop();
+    assert_eq!(said(&findings(early)), [("fork_threads", 8)], "the event came before the child was in the table");
     let mut later = born(4, family);
     let thread = |tid| EventKind::Fork { parent_tid: 7, parent_tgid: 7, child_tid: tid, child_tgid: 7 };
     later[1].events.extend([20, 21, 22].map(|tid| LifecycleEvent { at_ns: 2 * S, kind: thread(tid) }));
