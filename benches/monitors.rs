@@ -2,7 +2,8 @@
 //!
 //! Each monitor runs in a terminal of 40 x 140 with a refresh of one second, beside a population that idles, one after the other,
 //! three rounds; the medians are printed as the README's table. CPU is what the scheduler counted for all its threads (`schedstat`) and
-//! for the children it reaped; memory is the peak (`VmHWM`). `--quick` takes one round of the small populations.
+//! for the children it reaped; memory is the peak (`VmHWM`). `--quick` takes one round of the small
+//! populations, `--population 5000` that one only.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark that cannot run says so by ending")]
 
@@ -57,6 +58,10 @@ fn main() {
     let mut populations = if quick { POPULATIONS[..2].to_vec() } else { POPULATIONS.to_vec() };
     if large {
         populations.push((20_000, 0));
+    }
+    if let Some(at) = args.iter().position(|a| a == "--population") {
+        let wanted = args.get(at + 1).and_then(|n| n.parse().ok()).expect("--population takes a number of processes");
+        populations.retain(|(processes, _)| *processes == wanted);
     }
     let rounds = if quick { 1 } else { 3 };
     println!("| idle population | monitor | CPU ms/s | of htop's | peak MiB | first frame ms |\n|---|---|---|---|---|---|");
