@@ -223,7 +223,7 @@ pub enum LabCommand {
     Compare(CompareArgs),
     /// Every figure of the talk on concurrent execution in Python, measured here, beside the talk's own
     Talk(TalkArgs),
-    /// Make a page of what `lab talk --json` has written: Markdown, or one HTML file
+    /// Make a page of what `lab talk` or `lab compare` has written: Markdown, or one HTML file
     Report(ReportArgs),
     /// Make the environment that systems with third-party packages run in
     Setup {
@@ -386,12 +386,12 @@ pub struct TalkArgs {
 /// `concmon lab report`.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct ReportArgs {
-    /// What `concmon lab talk --json` or `--out` has written
+    /// What `lab talk` or `lab compare` has written with `--json` or `--out`
     #[arg(value_name = "FILE.json")]
     pub file: PathBuf,
-    /// Write one HTML file instead of Markdown to standard output
-    #[arg(long, value_name = "FILE")]
-    pub html: Option<PathBuf>,
+    /// One HTML file instead of Markdown: into FILE, or to standard output
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    pub html: Option<Option<PathBuf>>,
 }
 
 /// Reads a [`StartMethod`] by name.

@@ -158,6 +158,31 @@ fn a_child_that_dies_before_it_sends_fails_the_run() {
 }
 
 #[test]
+fn a_fork_leaves_relocated_data_alone() {
+    let launcher = launcher();
+    let id = launcher.launch(RunSpec { hold_ms: 60_000, ..spec("native/fork", TaskKind::None) }).unwrap();
+    let run = await_workers(&launcher, id, 4);
+    let worker = run.workers[0].pid.unwrap();
+    for pid in [run.root_pid.unwrap(), worker] {
+        let maps = std::fs::read_to_string(format!("/proc/{pid}/smaps")).unwrap();
+        let shared = maps.lines().filter(|line| line.contains("memfd:concmon-relro")).count();
+        assert!(shared >= 2, "the program's and the C library's: {maps}");
+        // Of what may only be read, nothing is private any more, so that there is nothing to copy.
+        let mut private = false;
+        for line in maps.lines() {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            match words[..] {
+                [_, protection, _, _, ..] if protection.len() == 4 => private = protection == "r--p",
+                ["Private_Dirty:", kb, _] => assert!(!private || kb == "0", "pid {pid}: {kb} KB in {maps}"),
+                _ => {}
+            }
+        }
+    }
+    launcher.stop(id);
+    await_end(&launcher, id);
+}
+
+#[test]
 fn only_what_a_child_writes_to_is_copied() {
     let mb = 32;
     let run = run_it(&RunSpec { parent_mb: mb, ..spec("native/copy-on-write", TaskKind::None) });

@@ -14,6 +14,7 @@ use concmon::app::presets::Preset;
 use concmon::columns::{self, COLUMNS};
 use concmon::config::KEYS;
 use concmon::lab::catalog::{self, Backend, SYSTEMS, TaskKind};
+use concmon::lab::measure::{Better, MEASURES};
 use concmon::meters::{METERS, Shown};
 
 /// Fails on the first value that comes twice.
@@ -206,10 +207,23 @@ fn systems_table() -> String {
     out
 }
 
+fn measures_table() -> String {
+    let mut out = String::from("| measure | title | better | what it is |\n|---|---|---|---|\n");
+    for m in MEASURES {
+        let better = match m.better {
+            Better::Lower => "less",
+            Better::Higher => "more",
+        };
+        writeln!(out, "| `{}` | {} | {better} | {} |", m.id, cell(m.title), cell(m.about)).unwrap();
+    }
+    out
+}
+
 /// The README's generated sections: name and content.
 fn generated() -> Vec<(&'static str, String)> {
     vec![
         ("systems", systems_table()),
+        ("measures", measures_table()),
         ("keys", keys_table()),
         ("columns", columns_table()),
         ("meters", meters_table()),

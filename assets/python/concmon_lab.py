@@ -20,7 +20,8 @@ import sys
 from time import monotonic_ns, thread_time_ns
 
 # Taken before gevent or anything else can patch the modules: these must be the kernel's, whatever the program does.
-from _thread import get_native_id
+from _thread import get_ident, get_native_id
+from os import close as _close, listdir as _listdir, open as _open, read as _read
 
 VERSION = 1
 #: What a reader that is slow may leave unread here, bytes.
@@ -39,11 +40,17 @@ _batching = False
 _sent_at = 0
 _events = 0
 _spent_ns = 0
+#: Nanoseconds that each task of this process has waited for CPUs, by tid; None if some come and go without being looked at.
+_waits = {}
+#: Bytes sent to other processes of the run, by thread, as threads must not add to one number at once; None if nobody counts them.
+_sent = None
 
 
 def _forget_connection():
     """A forked child starts with a connection of its own, and with a lock that no thread of its parent holds."""
-    global _lock, _socket_, _pid, _role, _unsent, _count, _events, _spent_ns
+    global _lock, _socket_, _pid, _role, _unsent, _count, _events, _spent_ns, _waits, _sent
+    _waits = None if _waits is None else {}
+    _sent = None if _sent is None else {}
     _lock = _thread.allocate_lock()
     if _socket_ is not None:
         _socket_.close()
@@ -156,11 +163,77 @@ def flush(timeout=1.0):
             _path, _unsent = None, b""
 
 
+def _note_wait(path):
+    """How long a task has been ready but waited for a CPU, from its schedstat (proc_pid_schedstat, second field); None if it has gone or
+    the kernel keeps no such figures: then the third field, how often it ran, is 0."""
+    try:
+        file = _open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            _, waited, turns = _read(file, 80).split()
+        finally:
+            _close(file)
+    except (OSError, ValueError):
+        return None
+    return int(waited) if turns != b"0" else None
+
+
+def note_waits():
+    """Notes how long each thread of this process has waited for CPUs so far. Called by itself at the beginning of the teardown, while all
+    are still there, and at the end of the process."""
+    global _spent_ns
+    if _path is None or _waits is None:
+        return
+    own = thread_time_ns()
+    for tid in _listdir("/proc/self/task"):
+        waited = _note_wait("/proc/self/task/%s/schedstat" % tid)
+        if waited is not None:
+            _waits[int(tid)] = waited
+    _spent_ns += thread_time_ns() - own
+
+
+def thread_ends():
+    """Notes the same of the calling thread, if it ends before the teardown begins."""
+    if _path is not None and _waits is not None:
+        waited = _note_wait("/proc/thread-self/schedstat")
+        if waited is not None:
+            _waits[get_native_id()] = waited
+
+
+def forgo_waits():
+    """Threads of this process will come and go without being looked at: how long the run waited for CPUs will not be known."""
+    global _waits
+    _waits = None
+
+
+def count_sent():
+    """From here on this process counts what it sends to other processes of the run, with `sent`."""
+    global _sent
+    _sent = {} if _sent is None else _sent
+
+
+def sent(count):
+    """So many bytes go into a pipe or socket to another process of the run."""
+    mine = get_ident()
+    _sent[mine] = _sent.get(mine, 0) + count
+
+
+def _say_costs():
+    """What this process has counted."""
+    note_waits()
+    waits = None if _waits is None else list(_waits.items())
+    count = "" if _sent is None else ',"sent_bytes":%d' % sum(_sent.values())
+    # In parts, as a line must not be too long.
+    for at in range(0, len(waits or ()) or 1, 500):
+        part = "" if waits is None else ',"waits":[%s]' % ",".join("[%d,%d]" % pair for pair in waits[at : at + 500])
+        _say('"m":"costs"%s%s' % (part, count))
+
+
 def farewell():
-    """Says what CPU time the protocol cost this process, and sends everything. Called by itself when the interpreter or a child process of
-    multiprocessing ends; to be called before `os._exit`."""
+    """Says what this process has cost, and what CPU time the protocol took of it, and sends everything. Called by itself when the
+    interpreter or a child process of multiprocessing ends; to be called before `os._exit`."""
     global _events, _spent_ns
     if _path is not None and _pid == os.getpid() and _events:
+        _say_costs()
         _say('"m":"overhead","events":%d,"ns":%d' % (_events, _spent_ns))
         _events = _spent_ns = 0
     flush()
@@ -214,7 +287,11 @@ def value(name, text, number=None):
 
 
 def phase(name):
-    """The run goes into another part."""
+    """The run goes into another part. With the teardown threads begin to end: what they have waited is noted first, in a pause that is
+    not counted as wall time."""
+    if name == "teardown" and _path is not None:
+        _say('"m":"phase","name":"note"')
+        note_waits()
     _say('"m":"phase","name":%s' % _quoted(name), urgent=True)
 
 

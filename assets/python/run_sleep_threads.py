@@ -25,6 +25,7 @@ def body():
         lab.task_end(w, w)
         # One write for the whole line: print() makes two, and others come between.
         sys.stdout.write("thread %d slept %.3f s, awake after %.3f s\n" % (w, seconds, time.monotonic() - begun))
+        lab.thread_ends()
 
     threads = [threading.Thread(target=sleeper, args=(w,), name="sleeper-%d" % w) for w in range(workers)]
     lab.phase("launch")

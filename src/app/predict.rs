@@ -3,7 +3,8 @@
 //! Who has said what will happen looks harder at what does. Nothing asks by itself: one key of the lab's screen does.
 
 use crate::lab::catalog::{self, RunSpec};
-use crate::lab::run::{Run, RunId};
+use crate::lab::measure::baseline_of;
+use crate::lab::run::{Outcome, Run, RunId, RunPhase};
 
 use super::App;
 use super::lab_view::LabView;
@@ -12,6 +13,18 @@ use super::msg::{Effect, Notice};
 
 /// Medians closer than this are not told apart by one run of each.
 const ALIKE: f64 = 1.1;
+/// Speed-ups that are told apart, each from its number on, and what they are called.
+const SPEED_UPS: [(f64, &str); 5] = [
+    (0.0, "slower than one thread"),
+    (0.9, "as fast as one thread (0.9x to 1.1x)"),
+    (1.1, "faster (1.1x to 1.5x)"),
+    (1.5, "much faster (1.5x to 3x)"),
+    (3.0, "more than 3x as fast"),
+];
+/// Begins the answer that chooses one of them.
+const CLASS: &str = "class ";
+/// A speed-up this close to the next class, as a part of it, might as well be in that one.
+const EDGE: f64 = 0.05;
 
 /// What is asked before a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +38,13 @@ pub enum Question {
         /// Its median creation latency, nanoseconds.
         median_ns: f64,
     },
+    /// How many times as fast the system does its work as one thread does the same.
+    SpeedUp {
+        /// The run of one thread.
+        alone: Box<RunSpec>,
+        /// Its wall time, nanoseconds; `None` before it has run.
+        alone_ns: Option<f64>,
+    },
 }
 
 /// What was guessed.
@@ -34,6 +54,8 @@ pub enum Guess {
     Processes(u32),
     /// The chosen system is the faster one, or it is not.
     Faster(bool),
+    /// The speed-up is in this class of those that are told apart, from 0.
+    SpeedUp(usize),
 }
 
 /// What was so.
@@ -43,6 +65,8 @@ pub enum Truth {
     Processes(u32),
     /// Its median creation latency, nanoseconds.
     Creation(f64),
+    /// So many times as fast as one thread.
+    SpeedUp(f64),
     /// The run ended without showing it.
     Unknown,
 }
@@ -71,6 +95,11 @@ impl Prediction {
                 let alike = own.max(*median_ns) < own.min(*median_ns) * ALIKE;
                 (!alike).then_some(it == (own < *median_ns))
             }
+            (_, Guess::SpeedUp(guess), Truth::SpeedUp(seen)) => {
+                let near = [seen * (1.0 - EDGE), seen * (1.0 + EDGE)].map(class_of).contains(&guess);
+                let right = guess == class_of(seen);
+                (right || !near).then_some(right)
+            }
             _ => None,
         }
     }
@@ -82,6 +111,9 @@ impl Prediction {
             (Question::Faster { rival, .. }, Guess::Faster(false)) => format!("{rival} makes a worker faster"),
             (_, Guess::Faster(_)) => format!("{} makes a worker faster", self.spec.system),
             (_, Guess::Processes(n)) => format!("{n} beside the root"),
+            (_, Guess::SpeedUp(class)) => {
+                SPEED_UPS.get(class).map_or_else(String::new, |(_, words)| words.split(" (").next().unwrap_or(words).to_owned())
+            }
         }
     }
 
@@ -100,7 +132,8 @@ impl Prediction {
                 }
             }
             (_, Truth::Processes(n)) => n.to_string(),
-            (Question::Processes, Truth::Creation(_)) => return None,
+            (Question::SpeedUp { .. }, Truth::SpeedUp(seen)) => format!("{seen:.2}x one thread"),
+            (_, Truth::Creation(_) | Truth::SpeedUp(_)) => return None,
         })
     }
 
@@ -117,9 +150,52 @@ impl Prediction {
                 let all = |count: usize| count >= run.spec.workers as usize || run.ended();
                 creation.filter(|s| all(s.count)).map(|s| Truth::Creation(s.median))
             }
+            Question::SpeedUp { alone_ns, .. } => {
+                let own = wall_of(run).filter(|ns| *ns > 0.0);
+                alone_ns.zip(own).map(|(alone, own)| Truth::SpeedUp(alone / own))
+            }
         };
         seen.or_else(|| run.ended().then_some(Truth::Unknown))
     }
+}
+
+/// Where a speed-up belongs.
+fn class_of(speed_up: f64) -> usize {
+    SPEED_UPS.iter().rposition(|(from, _)| speed_up >= *from).unwrap_or(0)
+}
+
+/// Wall time of a run that did what it should, nanoseconds.
+#[expect(clippy::cast_precision_loss, reason = "2^53 ns are 104 days")]
+fn wall_of(run: &Run) -> Option<f64> {
+    let done = run.phase == RunPhase::Ended(Outcome::Done);
+    run.costs.wall_ns.filter(|_| done).map(|ns| ns as f64)
+}
+
+/// Whether a run is of what was asked for; what was left open the launcher has filled in.
+fn is_of(run: &Run, asked: &RunSpec) -> bool {
+    let (python, start_method) = (asked.python.clone(), asked.start_method);
+    let ran = &run.spec;
+    let filled = RunSpec {
+        python: python.or_else(|| ran.python.clone()),
+        start_method: start_method.or(ran.start_method),
+        ..asked.clone()
+    };
+    filled == *ran
+}
+
+/// The number that the next run will have.
+fn next_id(runs: &[std::sync::Arc<Run>]) -> RunId {
+    RunId(runs.last().map_or(0, |run| run.id.0) + 1)
+}
+
+/// A guess whose run waits for the run of one thread that it will be held against.
+#[derive(Debug, Clone)]
+struct Waiting {
+    /// The run of one thread.
+    alone: RunId,
+    question: Question,
+    guess: Guess,
+    spec: RunSpec,
 }
 
 /// The guesses of a session.
@@ -133,27 +209,57 @@ pub struct Predict {
     pub right: u32,
     /// Guesses that were right or wrong.
     pub settled: u32,
-    turn: u32,
+    turn: usize,
+    waiting: Option<Waiting>,
 }
 
 impl Predict {
-    /// The next question about the chosen system: in turn how many processes, and, where something was measured to hold it against,
-    /// which is faster.
+    /// The next question about the chosen system, in turn: how many processes; where something was measured to hold it against, which is
+    /// faster; where one thread can do the same work, how much faster than that.
     fn next(&mut self, lab: &LabView) -> Question {
-        self.turn += 1;
-        let rival = lab.rivals().first().and_then(|run| {
+        let spec = lab.spec();
+        let creates = catalog::find(&spec.system).is_some_and(|s| (s.shape)(spec).processes > 0);
+        let rival = lab.rivals().first().filter(|_| creates).and_then(|run| {
             let median_ns = run.costs.creation_ns.as_ref().filter(|_| run.ended())?.median;
             Some(Question::Faster { rival: run.spec.system.clone(), median_ns })
         });
-        let creates = catalog::find(&lab.spec().system).is_some_and(|s| (s.shape)(lab.spec()).processes > 0);
-        rival.filter(|_| creates && self.turn.is_multiple_of(2)).unwrap_or(Question::Processes)
+        let speed_up = baseline_of(spec).filter(|alone| alone.system != spec.system).map(|alone| {
+            let alone_ns = lab.state.runs.iter().rev().filter(|run| is_of(run, &alone)).find_map(|run| wall_of(run));
+            Question::SpeedUp { alone: Box::new(alone), alone_ns }
+        });
+        let mut questions: Vec<Question> = [Some(Question::Processes), rival, speed_up].into_iter().flatten().collect();
+        let at = self.turn % questions.len();
+        self.turn += 1;
+        questions.swap_remove(at)
+    }
+
+    /// The run of one thread is over: what is to run now, and whether there is something to hold it against.
+    fn go_on(&mut self, runs: &[std::sync::Arc<Run>]) -> Option<(RunSpec, bool)> {
+        let waiting = self.waiting.as_ref()?;
+        let run = runs.iter().find(|r| r.id == waiting.alone)?;
+        // If the run of one thread was refused, another has its number.
+        let it = asked_for(run, &waiting.question);
+        if it && !run.ended() {
+            return None;
+        }
+        let waiting = self.waiting.take().filter(|_| it)?;
+        let Waiting { question: Question::SpeedUp { alone, .. }, guess, spec, .. } = waiting else { return None };
+        let alone_ns = wall_of(run);
+        self.last = alone_ns.map(|_| Prediction {
+            run: next_id(runs),
+            question: Question::SpeedUp { alone, alone_ns },
+            guess,
+            truth: None,
+            spec: spec.clone(),
+        });
+        Some((spec, alone_ns.is_some()))
     }
 
     /// Takes in how far the runs are; says when a guess is settled.
     fn see(&mut self, runs: &[std::sync::Arc<Run>]) -> Option<bool> {
         let open = self.last.as_mut().filter(|p| p.truth.is_none())?;
         let run = runs.iter().find(|r| r.id == open.run)?;
-        if run.spec != open.spec {
+        if !is_of(run, &open.spec) {
             // The run that was guessed about was refused, and another has its number.
             self.last = None;
             return None;
@@ -166,12 +272,18 @@ impl Predict {
     }
 }
 
+/// Whether a run is the one of one thread that the question is about.
+fn asked_for(run: &Run, question: &Question) -> bool {
+    matches!(question, Question::SpeedUp { alone, .. } if is_of(run, alone))
+}
+
 /// The title of a question's menu.
 #[must_use]
 pub fn title(question: &Question) -> &'static str {
     match question {
         Question::Processes => "Guess: how many processes beside the root?",
         Question::Faster { .. } => "Guess: which makes a worker faster?",
+        Question::SpeedUp { .. } => "Guess: how fast, against one thread?",
     }
 }
 
@@ -190,6 +302,9 @@ fn answers(question: &Question, spec: &RunSpec) -> Vec<(String, String)> {
         Question::Faster { rival, .. } => {
             vec![("it".to_owned(), spec.system.clone()), ("rival".to_owned(), rival.clone())]
         }
+        Question::SpeedUp { .. } => {
+            SPEED_UPS.iter().enumerate().map(|(class, (_, words))| (format!("{CLASS}{class}"), (*words).to_owned())).collect()
+        }
     };
     answers.push((String::new(), "no guess: just run it".to_owned()));
     answers
@@ -206,121 +321,54 @@ impl App {
 
     /// Runs the chosen system with the guess that was chosen.
     pub(super) fn guessed(&mut self, answer: &str) -> Vec<Effect> {
-        let spec = self.lab.spec().clone();
+        let mut spec = self.lab.spec().clone();
+        if matches!(self.predict.asked, Some(Question::SpeedUp { .. })) && !answer.is_empty() {
+            // A measurement is not to be disturbed by staying to be looked at: workers tell less while nobody waits for it.
+            spec.hold_ms = 0;
+        }
         let guess = match answer {
             "it" => Some(Guess::Faster(true)),
             "rival" => Some(Guess::Faster(false)),
-            number => number.parse().ok().map(Guess::Processes),
+            other => match other.strip_prefix(CLASS) {
+                Some(class) => class.parse().ok().map(Guess::SpeedUp),
+                None => other.parse().ok().map(Guess::Processes),
+            },
         };
-        if let Some((question, guess)) = self.predict.asked.take().zip(guess) {
-            let run = RunId(self.lab.state.runs.last().map_or(0, |r| r.id.0) + 1);
-            self.predict.last = Some(Prediction { run, question, guess, truth: None, spec: spec.clone() });
+        let run = next_id(&self.lab.state.runs);
+        self.predict.waiting = None;
+        match self.predict.asked.take().zip(guess) {
+            Some((Question::SpeedUp { alone, alone_ns: None }, guess)) => {
+                let question = Question::SpeedUp { alone: alone.clone(), alone_ns: None };
+                self.predict.waiting = Some(Waiting { alone: run, question, guess, spec });
+                self.tell(Notice::info("first the same work by one thread, to hold it against".to_owned()));
+                return vec![Effect::Launch(*alone)];
+            }
+            Some((question, guess)) => {
+                self.predict.last = Some(Prediction { run, question, guess, truth: None, spec: spec.clone() });
+            }
+            None => {}
         }
         vec![Effect::Launch(spec)]
     }
 
-    /// The runs went on: an open guess may be settled.
-    pub(super) fn settle(&mut self) {
-        let Some(right) = self.predict.see(&self.lab.state.runs) else { return };
+    /// The runs went on: an open guess may be settled, or the run that it is about may begin.
+    pub(super) fn settle(&mut self) -> Vec<Effect> {
+        if let Some((spec, held)) = self.predict.go_on(&self.lab.state.runs) {
+            if !held {
+                let why = "one thread did not get through the work: there is nothing to hold your guess against";
+                self.tell(Notice::info(why.to_owned()));
+            }
+            return vec![Effect::Launch(spec)];
+        }
+        let Some(right) = self.predict.see(&self.lab.state.runs) else { return Vec::new() };
         let (score, of) = (self.predict.right, self.predict.settled);
-        let Some(told) = self.predict.last.as_ref().and_then(Prediction::told) else { return };
+        let Some(told) = self.predict.last.as_ref().and_then(Prediction::told) else { return Vec::new() };
         let notice = if right { Notice::good } else { Notice::info };
         let word = if right { "right" } else { "not so" };
         self.tell(notice(format!("your guess: {word}. The truth: {told}. {score} of {of} right in this session")));
+        Vec::new()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::app::key::{Code, Key};
-    use crate::app::msg::Msg;
-    use crate::app::options::{Options, Screen};
-    use crate::lab::launcher::LabState;
-    use crate::lab::run::{Outcome, RunPhase, ShapeCheck, Summary};
-
-    fn lab(system: &str) -> App {
-        let mut app = App::new(Options::default());
-        app.screen = Screen::Lab;
-        app.lab.system = catalog::SYSTEMS.iter().position(|s| s.id == system).unwrap();
-        app
-    }
-
-    fn press(app: &mut App, keys: &[Key]) -> Vec<Effect> {
-        keys.iter().flat_map(|key| app.update(Msg::Key(*key))).collect()
-    }
-
-    /// The run of what was launched, of which so many processes were seen and whose workers took so long to make.
-    fn ran(id: u32, effects: &[Effect], seen: &str, median: f64, ended: bool) -> Arc<Run> {
-        let [Effect::Launch(spec)] = effects else { panic!("{effects:?}") };
-        let mut run = Run::new(RunId(id), spec.clone(), 0);
-        run.phase = if ended { RunPhase::Ended(Outcome::Done) } else { RunPhase::Running };
-        let (what, expected) = ("pids".to_owned(), "?".to_owned());
-        run.shape = vec![ShapeCheck { what, met: ended, expected, seen: seen.to_owned() }];
-        run.costs.creation_ns =
-            ended.then_some(Summary { count: spec.workers as usize, min: median, median, p90: median, max: median });
-        Arc::new(run)
-    }
-
-    fn show(app: &mut App, runs: &[&Arc<Run>]) {
-        app.update(Msg::Lab(Arc::new(LabState { runs: runs.iter().map(|r| Arc::clone(r)).collect() })));
-    }
-
-    #[test]
-    fn a_guess_is_asked_for_by_a_key_and_told_beside_the_truth() {
-        let mut app = lab("native/forkserver");
-        assert_eq!(press(&mut app, &[Key::char('P')]), []);
-        let Some(Layer::Menu(menu)) = &app.layer else { panic!("{:?}", app.layer) };
-        let workers = app.lab.spec().workers;
-        let at = menu.entries.iter().position(|(id, _)| *id == workers.to_string()).unwrap();
-        let mut keys = vec![Key::plain(Code::Down); at];
-        keys.push(Key::plain(Code::Enter));
-        let effects = press(&mut app, &keys);
-        let open = ran(1, &effects, "1", 0.0, false);
-        show(&mut app, &[&open]);
-        assert_eq!(app.predict.last.as_ref().unwrap().told(), None, "not all of them are there yet");
-        // The server was forgotten.
-        let first = ran(1, &effects, &(workers + 1).to_string(), 3e6, true);
-        show(&mut app, &[&first]);
-        let told = app.predict.last.as_ref().unwrap();
-        assert_eq!((told.right(), told.told().unwrap()), (Some(false), (workers + 1).to_string()));
-        assert_eq!((app.predict.right, app.predict.settled), (0, 1));
-
-        // Something was measured: the next question is which is faster.
-        app.lab.system = catalog::SYSTEMS.iter().position(|s| s.id == "native/fork").unwrap();
-        let effects = press(&mut app, &[Key::char('P'), Key::plain(Code::Enter)]);
-        assert!(
-            matches!(&app.predict.last.as_ref().unwrap().question, Question::Faster { rival, .. } if rival == "native/forkserver")
-        );
-        let second = ran(2, &effects, "4", 1e6, true);
-        show(&mut app, &[&first, &second]);
-        show(&mut app, &[&first, &second]);
-        assert_eq!((app.predict.right, app.predict.settled), (1, 2), "counted once");
-        let told = app.predict.last.as_ref().unwrap().told().unwrap();
-        assert_eq!(told, "native/fork, 3.0x faster than native/forkserver");
-    }
-
-    #[test]
-    fn it_is_never_in_the_way() {
-        let mut app = lab("native/fork");
-        assert_eq!(press(&mut app, &[Key::char('P'), Key::plain(Code::Esc)]), [], "Esc runs nothing");
-        assert!(app.layer.is_none());
-        let effects = press(&mut app, &[Key::char('P'), Key::plain(Code::Up), Key::plain(Code::End), Key::plain(Code::Enter)]);
-        assert!(matches!(effects[..], [Effect::Launch(_)]) && app.predict.last.is_none(), "the last answer only runs it");
-        assert!(matches!(press(&mut app, &[Key::plain(Code::Enter)])[..], [Effect::Launch(_)]), "Enter asks nothing");
-    }
-
-    #[test]
-    fn what_one_run_cannot_tell_counts_neither_way() {
-        let spec = catalog::find("native/fork").unwrap().defaults();
-        let question = Question::Faster { rival: "native/spawn".to_owned(), median_ns: 1.05e6 };
-        let mut guess =
-            Prediction { run: RunId(1), question, guess: Guess::Faster(true), truth: Some(Truth::Creation(1e6)), spec };
-        assert_eq!(guess.right(), None);
-        assert!(guess.told().unwrap().contains("no difference"));
-        guess.truth = Some(Truth::Unknown);
-        assert!(guess.right().is_none() && guess.told().unwrap().contains("did not get so far"));
-    }
-}
+mod tests;

@@ -99,6 +99,14 @@ fn htops_keys_for_files_and_environment_open_their_pages_and_a_free_key_says_so(
     assert!(app.update(Msg::Key(Key::char('J'))).is_empty());
     let notice = app.notice.as_ref().map(|(notice, _)| notice.text.as_str());
     assert_eq!(notice, Some("J does nothing on this screen: F1 lists the keys"));
+    app.update(Msg::Key(Key::char('2')));
+    assert_eq!(app.notice, None, "it was about a key and a screen that are gone");
+    app.update(Msg::Key(Key::char('1')));
+    for key in ['a', 'i', 's', 'w', 'x'] {
+        app.update(Msg::Key(Key::char(key)));
+        let notice = app.notice.as_ref().map_or("", |(notice, _)| notice.text.as_str());
+        assert!(notice.starts_with(&format!("{key} does nothing here: ")), "{notice}");
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::detail::{DetailPane, Tab};
 use super::key::{Code, Key};
 use super::layer::{InputKind, Layer, Menu, MenuKind, SignalDialog};
 use super::ledger::LedgerPane;
-use super::msg::{Command, Effect, Msg, Notice, Pointed};
+use super::msg::{Command, Effect, Level, Msg, Notice, Pointed};
 use super::options::Screen;
 use super::presets::Preset;
 use super::setup::Setup;
@@ -32,7 +32,7 @@ impl App {
             },
             Msg::Lab(state) => {
                 self.lab.state = state;
-                self.settle();
+                return self.settle();
             }
             Msg::Compared(news) => self.compare.take(news),
             Msg::Interpreters(found) => self.lab.interpreters = Some(found),
@@ -65,8 +65,11 @@ impl App {
     }
 
     fn key(&mut self, key: Key) -> Vec<Effect> {
-        // Whoever presses keys decides where the cursor is.
+        // Whoever presses keys decides where the cursor is, and has read what there was to know.
         self.expected = None;
+        if self.notice.as_ref().is_some_and(|(notice, _)| notice.level == Level::Info && !notice.lasting) {
+            self.notice = None;
+        }
         if key == Key::ctrl('c') {
             return vec![Effect::Quit];
         }
@@ -87,7 +90,11 @@ impl App {
             Some(action) => self.run(action.command),
             None => {
                 if let Some(c) = key.typed() {
-                    self.tell(Notice::info(format!("{c} does nothing on this screen: F1 lists the keys")));
+                    let elsewhere = self.options.keys.elsewhere(c).filter(|_| self.screen == Screen::Processes);
+                    self.tell(Notice::info(match elsewhere {
+                        Some(what) => format!("{c} does nothing here: {what}"),
+                        None => format!("{c} does nothing on this screen: F1 lists the keys"),
+                    }));
                 }
                 Vec::new()
             }

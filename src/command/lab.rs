@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::cli::{LabRunArgs, exit};
+use crate::lab::batch::{Halt, Stop};
 use crate::lab::catalog::{self, Backend, PythonStart, RunSpec, SYSTEMS, StartMethod, System, TaskKind, python_program};
 use crate::lab::launcher::{LaunchError, Launcher, Limits};
 use crate::lab::python::{self, Discovery};
@@ -18,13 +19,16 @@ mod compare;
 mod compare_table;
 mod doctor;
 mod document;
+mod progress;
 mod setup;
 mod table;
 mod talk;
 
 pub use compare::compare;
+use compare::stop_by_signal;
 pub use doctor::doctor;
 pub use document::run_document;
+use progress::Progress;
 pub use setup::setup;
 pub(super) use table::own_program;
 pub use talk::{report, talk};
@@ -176,17 +180,10 @@ pub fn run_with(exe: &Path, limits: &Limits, options: &LabRunOptions, out: &mut 
         // What could not be made is said by the launcher's refusal, below.
         let _ = setup::for_first_use(system, &launcher.interpreters());
     }
-    let mut runs: Vec<Arc<Run>> = Vec::new();
-    // Rounds first, so that a change of the machine's load falls on all numbers of workers alike.
-    for _ in 0..options.repeat.max(1) {
-        for spec in &specs {
-            match launcher.launch(spec.clone()).map(|id| await_end(&launcher, id)) {
-                Ok(Some(run)) => runs.push(run),
-                Ok(None) => return refuse(&LaunchError::Helper("it ended without telling how the run went".into())),
-                Err(error) => return refuse(&error),
-            }
-        }
-    }
+    let (runs, halted) = match run_all(&launcher, &specs, options.repeat.max(1)) {
+        Ok(ran) => ran,
+        Err(error) => return refuse(&error),
+    };
     if options.json {
         serde_json::to_writer_pretty(&mut *out, &run_document(&runs))?;
         writeln!(out)?;
@@ -194,8 +191,49 @@ pub fn run_with(exe: &Path, limits: &Limits, options: &LabRunOptions, out: &mut 
         table::runs(&runs, out)?;
     }
     out.flush()?;
+    if halted {
+        let all = specs.len() * options.repeat.max(1) as usize;
+        writeln!(io::stderr(), "concmon: it was stopped after {} of {all} runs", runs.len())?;
+        return Ok(Ended::Failed);
+    }
     let done = runs.iter().all(|r| r.phase == RunPhase::Ended(Outcome::Done));
     Ok(if done { Ended::Done } else { Ended::Failed })
+}
+
+/// All rounds of the specs, or those until somebody pressed Ctrl-C: then true. Rounds first, so that a change of the machine's load falls
+/// on all numbers of workers alike.
+fn run_all(launcher: &Launcher, specs: &[RunSpec], rounds: u32) -> Result<(Vec<Arc<Run>>, bool), LaunchError> {
+    let stop = stop_by_signal();
+    let mut progress = Progress::new(specs.len() * rounds as usize);
+    let mut runs: Vec<Arc<Run>> = Vec::new();
+    for round in 0..rounds {
+        for spec in specs {
+            let (workers, s) = (spec.workers, if spec.workers == 1 { "" } else { "s" });
+            progress.step(&format!("{}, {workers} worker{s}, round {} of {rounds}", spec.system, round + 1));
+            match await_end_unless(launcher, launcher.launch(spec.clone())?, &stop) {
+                Ok(run) => runs.push(run),
+                Err(Halt::Stopped) => return Ok((runs, true)),
+                Err(Halt::Launch(error)) => return Err(error),
+                Err(Halt::Keep(error)) => return Err(LaunchError::Helper(error.to_string())),
+            }
+        }
+    }
+    Ok((runs, false))
+}
+
+/// Waits until the run has ended; kills it if somebody wants to stop.
+fn await_end_unless(launcher: &Launcher, id: RunId, stop: &Stop) -> Result<Arc<Run>, Halt> {
+    let mut watch = launcher.watch();
+    // The launcher lives, so the channel stays open and every run ends.
+    let ended = stop.unless(async {
+        let ended = watch.wait_for(|state| state.run(id).is_none_or(|run| run.ended())).await.ok()?;
+        ended.run(id).cloned()
+    })?;
+    if stop.stopped() {
+        launcher.stop(id);
+        return Err(Halt::Stopped);
+    }
+    Ok(ended.flatten().ok_or_else(|| LaunchError::Helper("it ended without telling how the run went".into()))?)
 }
 
 fn refuse(error: &LaunchError) -> io::Result<Ended> {
@@ -204,17 +242,6 @@ fn refuse(error: &LaunchError) -> io::Result<Ended> {
     Ok(match error {
         LaunchError::UnknownSystem { .. } | LaunchError::BadOption(_) | LaunchError::TooLarge(_) => Ended::BadUsage,
         LaunchError::Unavailable(_) | LaunchError::Helper(_) => Ended::Unavailable,
-    })
-}
-
-/// Waits until the run has ended.
-pub(super) fn await_end(launcher: &Launcher, id: RunId) -> Option<Arc<Run>> {
-    let mut watch = launcher.watch();
-    // The launcher lives, so the channel stays open and every run ends.
-    let runtime = tokio::runtime::Builder::new_current_thread().build().ok()?;
-    runtime.block_on(async {
-        let ended = watch.wait_for(|state| state.run(id).is_none_or(|run| run.ended())).await.ok()?;
-        ended.run(id).cloned()
     })
 }
 

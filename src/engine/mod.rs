@@ -8,7 +8,7 @@ mod sampler;
 mod targets;
 
 use std::collections::HashSet;
-use std::io::{Stdout, Write as _, stdout};
+use std::io::{Write as _, stdout};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::Poll;
@@ -40,6 +40,7 @@ use crate::query::Filter;
 use crate::snapshot::ProcKey;
 use crate::text::{Charset, sanitize};
 use crate::ui;
+use crate::ui::frame::Frame;
 use crate::ui::layout::Layout;
 use crate::ui::terminal::{TerminalGuard, TerminalOptions};
 use crate::ui::theme::{THEMES, Theme};
@@ -75,7 +76,8 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("the event loop cannot be started")?;
     last_resort::start().context("signals cannot be handled")?;
     let guard = TerminalGuard::enter(TerminalOptions { mouse: config.mouse })?;
-    let terminal = Terminal::new(CrosstermBackend::new(stdout())).context("the terminal cannot be drawn on")?;
+    let frame = Frame::default();
+    let terminal = Terminal::new(CrosstermBackend::new(frame.clone())).context("the terminal cannot be drawn on")?;
     let size = terminal.size().context("the terminal's size cannot be read")?;
     app.update(Msg::Resized { width: size.width, height: size.height });
     let launcher =
@@ -94,6 +96,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         launcher,
         targets: Targets::default(),
         guard,
+        frame,
         terminal,
         wanted: None,
         pythons,
@@ -152,7 +155,9 @@ struct Engine {
     launcher: Arc<Launcher>,
     targets: Targets,
     guard: TerminalGuard,
-    terminal: Terminal<CrosstermBackend<Stdout>>,
+    /// What `terminal` draws into.
+    frame: Frame,
+    terminal: Terminal<CrosstermBackend<Frame>>,
     wanted: Option<Wants>,
     /// Interpreters and environments, and what is heard of them.
     pythons: Pythons,
@@ -431,11 +436,10 @@ impl Engine {
         self.fit(area);
         self.app.lab.now_ns = crate::clock::monotonic_ns();
         let (app, theme) = (&self.app, &self.theme);
-        let mut out = stdout();
-        crossterm::execute!(out, crossterm::terminal::BeginSynchronizedUpdate)?;
+        crossterm::queue!(self.frame, crossterm::terminal::BeginSynchronizedUpdate)?;
         let drawn = self.terminal.draw(|frame| ui::view(app, theme, frame)).map(|_| ());
-        crossterm::execute!(out, crossterm::terminal::EndSynchronizedUpdate)?;
-        drawn.context("the terminal cannot be drawn on")?;
+        crossterm::queue!(self.frame, crossterm::terminal::EndSynchronizedUpdate)?;
+        drawn.and_then(|()| self.frame.send()).context("the terminal cannot be drawn on")?;
         self.inspector.want(match &self.app.layer {
             Some(Layer::Detail(pane)) => pane.wanted(),
             Some(Layer::Ledger(pane)) => pane.wanted(),

@@ -41,6 +41,21 @@ impl Stop {
         self.0.send_replace(true);
     }
 
+    /// What comes of `work`, which is let go of when somebody stops: then `None`.
+    ///
+    /// # Errors
+    /// If this thread cannot wait.
+    pub fn unless<T>(&self, work: impl Future<Output = T>) -> std::io::Result<Option<T>> {
+        let mut stopped = self.0.subscribe();
+        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+        Ok(runtime.block_on(async {
+            tokio::select! {
+                done = work => Some(done),
+                _ = stopped.wait_for(|stopped| *stopped) => None,
+            }
+        }))
+    }
+
     /// Whether it has been stopped.
     #[must_use]
     pub fn stopped(&self) -> bool {
@@ -90,19 +105,15 @@ impl Executor for Real<'_> {
         let before = CpuTimes::read();
         let id = self.launcher.launch(spec.clone())?;
         let mut runs = self.launcher.watch();
-        let mut stopped = stop.0.subscribe();
-        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-        let ended: Option<Arc<Run>> = runtime.block_on(async {
-            tokio::select! {
-                ended = runs.wait_for(|state| state.run(id).is_none_or(|run| run.ended())) => ended.ok()?.run(id).cloned(),
-                _ = stopped.wait_for(|stopped| *stopped) => None,
-            }
-        });
+        let ended: Option<Option<Arc<Run>>> = stop.unless(async {
+            let ended = runs.wait_for(|state| state.run(id).is_none_or(|run| run.ended())).await;
+            ended.ok()?.run(id).cloned()
+        })?;
         if stop.stopped() {
             self.launcher.stop(id);
             return Err(Halt::Stopped);
         }
-        let run = ended.ok_or_else(|| LaunchError::Helper("it ended without telling how the run went".into()))?;
+        let run = ended.flatten().ok_or_else(|| LaunchError::Helper("it ended without telling how the run went".into()))?;
         Ok(Point { load: CpuTimes::since(before), ..Point::of(&run) })
     }
 }

@@ -7,6 +7,7 @@ use super::control::{KillReason, Member, Notice};
 use super::measure;
 use super::protocol::{Creation, Line, Message};
 use super::run::{FamilyMember, Memory, Outcome, ReportedValue, Run, RunPhase, ShapeCheck, TaskSpan, Worker};
+use super::tally::Tally;
 
 /// Most of a run's output that is kept, bytes.
 pub const OUTPUT_KEPT: usize = 256 * 1024;
@@ -30,6 +31,8 @@ pub struct Progress {
     pause_began_ns: Option<u64>,
     /// The pauses, for what happened between them.
     pauses: Vec<(u64, u64)>,
+    /// What its processes have said one by one.
+    tally: Tally,
     /// Whether the middle of the output has been cut.
     cut: bool,
 }
@@ -99,6 +102,8 @@ impl Run {
 
     fn end(&mut self, t: u64, killed: Option<KillReason>, orphans: u32) {
         self.costs.first_task_ns = self.first_task_ns();
+        self.costs.run_delay_ns = self.costs.run_delay_ns.or_else(|| self.progress.tally.run_delay_ns(self));
+        self.costs.sent_bytes = self.costs.sent_bytes.or_else(|| self.progress.tally.sent_bytes(self));
         if let Some(done) = self.progress.done_ns {
             self.costs.teardown_ns = Some(t.saturating_sub(done));
             if let (Some(first), true) = (self.progress.first_ns, self.progress.said_done) {
@@ -223,8 +228,9 @@ impl Run {
             Message::Overhead { ns, .. } => {
                 self.costs.protocol_ns = Some(self.costs.protocol_ns.unwrap_or(0).saturating_add(*ns));
             }
-            Message::Done { run_delay_ns, .. } => {
-                self.costs.run_delay_ns = *run_delay_ns;
+            Message::Costs { waits, sent_bytes } => self.progress.tally.note(line.pid, waits.as_deref(), *sent_bytes),
+            Message::Done { run_delay_ns, sent_bytes, .. } => {
+                (self.costs.run_delay_ns, self.costs.sent_bytes) = (*run_delay_ns, *sent_bytes);
                 self.turn("", line.t);
                 self.progress.said_done = true;
                 self.progress.done_ns = Some(line.t);
@@ -233,13 +239,14 @@ impl Run {
         }
     }
 
-    /// A part of the run begins; `inspect` is a pause in which it is looked at by concmon, `hold` one in which a person may.
+    /// A part of the run begins; `inspect` is a pause in which it is looked at by concmon, `hold` one in which a person may, `note`
+    /// one in which it reads what it has cost.
     fn turn(&mut self, name: &str, t: u64) {
         if let Some(began) = self.progress.pause_began_ns.take() {
             self.progress.paused_ns += t.saturating_sub(began);
             self.progress.pauses.push((began, t));
         }
-        if matches!(name, "inspect" | "hold") {
+        if matches!(name, "inspect" | "hold" | "note") {
             self.progress.pause_began_ns = Some(t);
         }
     }
@@ -423,6 +430,7 @@ mod tests {
             voluntary_switches: 0,
             involuntary_switches: 0,
             run_delay_ns: None,
+            sent_bytes: None,
         }
     }
 

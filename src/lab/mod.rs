@@ -23,5 +23,6 @@ pub mod python;
 pub mod report;
 pub mod run;
 pub mod talk;
+mod tally;
 pub mod trace;
 pub mod waits;

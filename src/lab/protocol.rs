@@ -134,7 +134,8 @@ pub enum Message {
         #[serde(default)]
         number: Option<u64>,
     },
-    /// The run goes into another part: `launch`, `steady`, `teardown`.
+    /// The run goes into another part: `launch`, `steady`, `teardown`. In `inspect` it holds still to be looked at, in `hold` for a
+    /// person, in `note` it reads what [`Message::Costs`] says: time that is not counted as its own.
     Phase {
         /// Name of the part.
         name: String,
@@ -156,6 +157,16 @@ pub enum Message {
         /// Time spent in making and sending them.
         ns: u64,
     },
+    /// What one process has counted so far, said by it when its work is done; again, if more has come to it.
+    Costs {
+        /// Tid, and the nanoseconds it was ready but waited for a CPU (2nd field of `schedstat`), of each of its tasks that were seen; none
+        /// if some come and go unseen.
+        #[serde(default)]
+        waits: Option<Vec<(i32, u64)>>,
+        /// Bytes it has written into pipes and sockets to other processes of the run, the protocol's left out, if it counts them.
+        #[serde(default)]
+        sent_bytes: Option<u64>,
+    },
     /// The root has finished; its own costs (getrusage SELF and CHILDREN of waited-for descendants).
     Done {
         /// User CPU of root and waited-for children.
@@ -173,6 +184,9 @@ pub enum Message {
         /// Time that root and workers were ready but waited for a CPU, nanoseconds, where they know it (2nd field of `schedstat`).
         #[serde(default, skip_serializing_if = "Option::is_none")]
         run_delay_ns: Option<u64>,
+        /// Bytes that root and worker processes have sent to each other, if they count them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sent_bytes: Option<u64>,
     },
 }
 

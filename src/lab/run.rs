@@ -144,10 +144,13 @@ pub struct Costs {
     /// From the first request for a worker to the beginning of the first unit of work, pauses to be looked at not counted.
     #[serde(default)]
     pub first_task_ns: Option<u64>,
-    /// Time the tasks of the run were ready to run but waited for a CPU, as they read it themselves at their end (2nd field of
-    /// `schedstat`); native systems only.
+    /// Time root and workers were ready to run but waited for a CPU, as they read it themselves when their work was done (2nd field of
+    /// `schedstat`).
     #[serde(default)]
     pub run_delay_ns: Option<u64>,
+    /// Bytes that root and worker processes have written into pipes and sockets to each other, the protocol's left out.
+    #[serde(default)]
+    pub sent_bytes: Option<u64>,
     /// Minor faults.
     pub minor_faults: Option<u64>,
     /// Major faults.

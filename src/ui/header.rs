@@ -82,7 +82,8 @@ fn title(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     pen.put(" concmon", theme.accent);
     if let Some(model) = app.model.as_deref() {
         // What the user must know of the program goes before what is known anyway.
-        let marked = area.width < 100 && (app.options.readonly || app.paused);
+        let behind = model.late_ticks > 0 || model.now.report.events_lost > 0;
+        let marked = area.width < 100 && (app.options.readonly || app.paused || behind);
         let host = sanitize_str(&model.now.system.hostname, Charset::from_unicode(app.options.unicode)).into_owned();
         if area.width >= 60 && !marked {
             pen.put("  ", theme.text).put(&host, theme.strong);
@@ -114,12 +115,13 @@ fn own_cost(app: &App, theme: &Theme, area: Rect, pen: &mut Pen<'_>) {
     if app.paused {
         parts.push(("paused ".to_owned(), theme.warn));
     }
-    if model.late_ticks > 0 && area.width >= 100 {
+    if model.late_ticks > 0 {
         parts.push((format!("{} late ", model.late_ticks), theme.warn));
     }
-    if report.events_lost > 0 && area.width >= 100 {
+    if report.events_lost > 0 {
         parts.push((format!("{} events lost ", report.events_lost), theme.warn));
     }
+    let warnings = parts.len();
     parts.push((format!("{} {:.1}ms", report.tier.name(), report.sample_cpu_ns as f64 / 1e6), theme.dim));
     if let Some(own) = i32::try_from(std::process::id()).ok().and_then(|pid| model.index_of(pid)) {
         let cost = model.process_rates[own].cpu_percent.map_or(String::new(), |c| format!(" {c:.1}%"));
@@ -129,8 +131,8 @@ fn own_cost(app: &App, theme: &Theme, area: Rect, pen: &mut Pen<'_>) {
     parts.push((mark.to_owned(), if matches!(report.events, EventTier::Connector) { theme.good } else { theme.warn }));
     let wide = |parts: &[(String, Style)]| parts.iter().map(|(t, _)| crate::text::width(t)).sum::<usize>();
     let room = usize::from(area.right().saturating_sub(pen.x() + 1));
-    // The last ones, cost and mark, give way first.
-    while wide(&parts) > room && parts.len() > usize::from(app.options.readonly) + usize::from(app.paused) {
+    // The last ones, cost and mark, give way first; what must be known does not.
+    while wide(&parts) > room && parts.len() > warnings {
         parts.pop();
     }
     let width = wide(&parts);

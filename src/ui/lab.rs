@@ -33,6 +33,8 @@ const KEYS: [(&str, &str); 8] = [
     ("o", "output"),
     ("X", "stop"),
 ];
+/// Those of them that start or end a run: refused with `--readonly`.
+const STARTING: [&str; 3] = ["Enter", "P", "X"];
 /// Lines above which the screen can afford empty ones.
 const ROOMY: u16 = 24;
 
@@ -50,8 +52,8 @@ pub fn draw(app: &App, theme: &Theme, layout: &Layout, buffer: &mut Buffer) {
     match app.lab.shown() {
         Some(run) => show_run(app, run, theme, rest, buffer),
         None => {
-            let hint = "Enter runs it. Its processes and threads appear here, and on screen 1.";
-            for (line, part) in (1..rest.height).zip(wrap(hint, usize::from(rest.width))) {
+            let hint = format!("{} Its processes and threads appear here, and on screen 1.", to_run(app));
+            for (line, part) in (1..rest.height).zip(wrap(&hint, usize::from(rest.width))) {
                 Pen::new(buffer, rest, line).put(&part, theme.dim);
             }
         }
@@ -138,7 +140,8 @@ fn form(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
     }
     line += 1;
     let mut pen = Pen::new(buffer, area, line);
-    for (key, does) in KEYS {
+    let keys = KEYS.iter().filter(|(key, _)| !app.options.readonly || !STARTING.contains(key));
+    for (key, does) in keys {
         if usize::from(pen.left()) < text::width(key) + 1 + text::width(does) {
             line += 1;
             pen = Pen::new(buffer, area, line);
@@ -147,6 +150,11 @@ fn form(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
     }
     // Where there is room for it, a line of air.
     line + if area.height > ROOMY { 2 } else { 1 }
+}
+
+/// How a system is run, or why it is not here.
+pub fn to_run(app: &App) -> &'static str {
+    if app.options.readonly { "It would run without --readonly." } else { "Enter runs it." }
 }
 
 fn show_run(app: &App, run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer) {
@@ -372,6 +380,10 @@ fn cost_lines(app: &App, run: &Run) -> Vec<(&'static str, String)> {
                 n(c.involuntary_switches)
             ),
         ));
+    }
+    if c.run_delay_ns.is_some() || c.sent_bytes.is_some() {
+        let sent = c.sent_bytes.map_or_else(String::new, |bytes| format!("   {} sent between processes", mb(Some(bytes))));
+        lines.push(("waited", format!("{} for a CPU, all workers together{sent}", ns(c.run_delay_ns))));
     }
     let rivals: Vec<String> = app
         .lab

@@ -137,7 +137,7 @@ fn output(app: &App, scroll: usize, theme: &Theme, area: Rect, buffer: &mut Buff
     let charset = Charset::from_unicode(app.options.unicode);
     let (title, lines) = match app.lab.shown() {
         Some(run) => (format!("Run #{} of {}", run.id.0, run.spec.system), output_lines(run)),
-        None => (app.lab.chosen().id.to_owned(), vec!["It has not been run yet: Enter runs it.".to_owned()]),
+        None => (app.lab.chosen().id.to_owned(), vec![format!("It has not been run yet. {}", super::lab::to_run(app))]),
     };
     let lines: Vec<String> = lines.iter().map(|l| text::sanitize_str(l, charset).into_owned()).collect();
     texts(app, &title, &lines, scroll, theme, area, buffer);

@@ -5,6 +5,7 @@ pub mod clipboard;
 pub mod compare;
 mod detail;
 mod events;
+pub mod frame;
 mod header;
 pub mod keymap;
 mod lab;

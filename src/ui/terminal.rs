@@ -110,7 +110,7 @@ pub fn give_back() {
     if !TAKEN.swap(false, Ordering::SeqCst) {
         return;
     }
-    // What a frame left in the buffer must not come after the way out. A panicking thread may hold the buffer: it is left alone then.
+    // What is left in the buffer must not come after the way out. A panicking thread may hold the buffer: it is left alone then.
     if !std::thread::panicking() {
         let _ = io::stdout().flush();
     }
@@ -171,7 +171,7 @@ fn add(out: &mut String, command: impl Command) {
 }
 
 /// Past the standard library's buffer and its lock, which another thread or the panicking one may hold.
-fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
+pub(super) fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match nix::unistd::write(fd, bytes) {
             Ok(n) => bytes = &bytes[n..],

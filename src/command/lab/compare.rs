@@ -1,8 +1,8 @@
 //! `concmon lab compare`: several systems side by side, swept where asked, as a table with bars, curves and a sentence.
 
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::cli::CompareArgs;
 use crate::command::output;
@@ -17,6 +17,7 @@ use crate::lab::{page, python};
 use crate::text::{Charset, sanitize_str};
 
 use super::compare_table;
+use super::progress::Progress;
 use super::{Ended, milliseconds, refuse, setup};
 
 /// Measures the systems and prints how they compare. An error is one of writing.
@@ -44,9 +45,16 @@ pub fn compare(
         Ok(batch) => batch,
         Err(error) => return refuse(&error),
     };
-    let progress = Progress::new(batch.left().len());
+    let mut runs = names(&batch).into_iter();
+    let mut progress = Progress::new(runs.len());
+    let mut step = || {
+        if let Some(run) = runs.next() {
+            progress.step(&run);
+        }
+    };
+    step();
     let result = batch::run(&mut batch, &mut Real { launcher: &launcher }, &stop, |batch| {
-        progress.show(batch);
+        step();
         keep(args, sort, batch)
     });
     progress.end();
@@ -71,13 +79,23 @@ pub fn compare(
     Ok(if failed { Ended::Failed } else { Ended::Done })
 }
 
+/// What the progress calls the runs that are still to take place.
+fn names(batch: &Batch) -> Vec<String> {
+    let name = |(cell, repetition, warm_up): (usize, u32, bool)| {
+        let system = &batch.plan.cells[cell].spec.system;
+        let round = format!("round {} of {}", repetition + 1, batch.plan.repetitions);
+        format!("{system}, {}", if warm_up { "warm-up" } else { &round })
+    };
+    batch.left().into_iter().map(name).collect()
+}
+
 /// An error that says which file it is about.
 fn named(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
-/// Ctrl-C stops the batch: what was measured until then is shown.
-fn stop_by_signal() -> Stop {
+/// Ctrl-C stops what is measured: what was until then is shown.
+pub(super) fn stop_by_signal() -> Stop {
     let stop = Stop::default();
     let theirs = stop.clone();
     let wait = move || {
@@ -276,38 +294,4 @@ fn show(
     let text = compare_table::text(batch, comparison, sort, width);
     let lines: Vec<_> = text.lines().map(|line| sanitize_str(line, Charset::Unicode)).collect();
     writeln!(out, "{}", lines.join("\n"))
-}
-
-/// How far the batch is, on a terminal's standard error.
-struct Progress {
-    terminal: bool,
-    begun: Instant,
-    before: std::cell::Cell<Option<usize>>,
-    all: usize,
-}
-
-impl Progress {
-    fn new(all: usize) -> Self {
-        Self { terminal: io::stderr().is_terminal(), begun: Instant::now(), before: None.into(), all }
-    }
-
-    fn show(&self, batch: &Batch) {
-        let left = batch.left().len();
-        let done = self.all.saturating_sub(left);
-        self.before.set(Some(done));
-        if !self.terminal || done == 0 {
-            return;
-        }
-        let seconds = self.begun.elapsed().as_secs_f64() / f64::from(u32::try_from(done).unwrap_or(u32::MAX));
-        let seconds = seconds * f64::from(u32::try_from(left).unwrap_or(u32::MAX));
-        let system = batch.points.last().map_or("", |p| batch.plan.cells[p.cell].spec.system.as_str());
-        // Nobody can be told that nobody can be told.
-        let _ = write!(io::stderr(), "\r\x1b[K{done} of {} runs, about {seconds:.0} s left  {system}", self.all);
-    }
-
-    fn end(&self) {
-        if self.terminal && self.before.get().is_some() {
-            let _ = write!(io::stderr(), "\r\x1b[K");
-        }
-    }
 }

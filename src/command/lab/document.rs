@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::lab::measure;
+use crate::lab::measure::{self, Point, Sample};
 use crate::lab::run::{Outcome, Run, RunPhase, Summary, Worker};
 use crate::lab::trace::TaskTrace;
 use crate::snapshot::ExitStatus;
@@ -72,16 +72,22 @@ fn one(run: &Run) -> Value {
         "creation_ns": run.workers.iter().map(Worker::creation_ns).collect::<Vec<_>>(),
         "creation_summary_ns": figures(costs.creation_ns),
         "wall_ns": costs.wall_ns,
+        "first_task_ns": costs.first_task_ns,
         "user_ns": costs.user_ns,
         "sys_ns": costs.sys_ns,
         "teardown_ns": costs.teardown_ns,
         "peak_rss_bytes": costs.peak_rss_bytes,
         "peak_pss_bytes": costs.peak_pss_bytes,
+        "peak_uss_bytes": costs.peak_uss_bytes,
+        "cgroup_peak_bytes": costs.cgroup_peak_bytes,
+        "run_delay_ns": costs.run_delay_ns,
+        "sent_bytes": costs.sent_bytes,
         "minor_faults": costs.minor_faults,
         "major_faults": costs.major_faults,
         "voluntary_switches": costs.voluntary_switches,
         "involuntary_switches": costs.involuntary_switches,
         "protocol_ns": costs.protocol_ns,
+        "unknown": unknown(run),
         "workers": run.workers.iter().map(|w| worker(run, w)).collect::<Vec<_>>(),
         "lanes": run.trace.as_deref().map(|t| t.tasks.iter().map(|task| lane(run, task)).collect::<Vec<_>>()),
         "values": run.values,
@@ -90,6 +96,17 @@ fn one(run: &Run) -> Value {
         "lines_lost": run.lines_lost,
         "output": run.output,
     })
+}
+
+/// Why measures of the run are unknown, by the measure's name. What is measured against other runs is not asked of one.
+fn unknown(run: &Run) -> Value {
+    let point = Point::of(run);
+    let lacks = |measure: &&measure::Measure| {
+        let mut values = Vec::new();
+        (measure.get)(Sample { point: &point, spec: &run.spec, baseline: Some(&point) }, &mut values);
+        values.is_empty()
+    };
+    measure::MEASURES.iter().filter(lacks).map(|m| (m.id.to_owned(), Value::from((m.unknown)(Some(&point))))).collect()
 }
 
 /// What a task did over time. Each slice: from and to since the start of the run, of that on a CPU and waiting for one, all in
@@ -129,6 +146,9 @@ fn worker(run: &Run, w: &Worker) -> Value {
             ExitStatus::Signal { signal, .. } => json!({ "signal": signal }),
             ExitStatus::Unknown => Value::Null,
         }),
+        "rss_bytes": w.memory.rss_bytes,
+        "pss_bytes": w.memory.pss_bytes,
+        "uss_bytes": w.memory.uss_bytes,
         "spans": spans,
     })
 }

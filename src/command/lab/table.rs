@@ -98,10 +98,18 @@ fn costs(run: &Run, out: &mut dyn Write) -> io::Result<()> {
     let c = &run.costs;
     let cpu = format!("user {}, system {}", time(c.user_ns), time(c.sys_ns));
     line(out, "wall", &format!("{}   cpu {cpu}   teardown {}", time(c.wall_ns), time(c.teardown_ns)))?;
-    line(out, "memory", &format!("peak rss {}, pss {} (family, sampled)", bytes(c.peak_rss_bytes), bytes(c.peak_pss_bytes)))?;
+    let memory = match (c.peak_rss_bytes, c.peak_pss_bytes) {
+        (None, None) => "not known: it had ended before it was looked at".to_owned(),
+        (rss, pss) => format!("peak rss {}, pss {} (family, sampled)", bytes(rss), bytes(pss)),
+    };
+    line(out, "memory", &memory)?;
     let faults = format!("{} minor, {} major", count(c.minor_faults), count(c.major_faults));
     let switches = format!("{} voluntary, {} involuntary", count(c.voluntary_switches), count(c.involuntary_switches));
     line(out, "faults", &format!("{faults}   switches {switches}"))?;
+    if c.run_delay_ns.is_some() || c.sent_bytes.is_some() {
+        let sent = c.sent_bytes.map_or_else(String::new, |n| format!("   sent between processes {}", bytes(Some(n))));
+        line(out, "waited", &format!("{} for a CPU (root and workers){sent}", time(c.run_delay_ns)))?;
+    }
     if let Some(own) = c.protocol_ns {
         line(out, "protocol", &format!("{} spent by the workers on telling all this", time(Some(own))))?;
     }

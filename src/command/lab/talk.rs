@@ -1,13 +1,13 @@
 //! `concmon lab talk` and `concmon lab report`: every figure of the talk, measured here, and what was measured as a page.
 
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use crate::cli::{ReportArgs, TalkArgs};
 use crate::config::write_whole;
 use crate::kernel::host::cpu_times_now;
+use crate::lab::batch::{Halt, Stop};
 use crate::lab::catalog::{self, Backend, RunSpec};
 use crate::lab::launcher::{LaunchError, Launcher, Limits};
 use crate::lab::measure::{self, Batch};
@@ -19,7 +19,9 @@ use crate::lab::talk::{self, CLAIMS, Claim, Finding, SCHEMA, Talk, Verdict, judg
 use crate::snapshot::CpuTimes;
 use crate::text::{Charset, sanitize_str};
 
-use super::{Ended, await_end, document, setup};
+use super::compare::stop_by_signal;
+use super::progress::Progress;
+use super::{Ended, await_end_unless, document, setup};
 
 /// Measures the talk's claims and prints what came of them. An error is one of writing.
 pub fn talk(args: &TalkArgs, limits: &Limits, pythons: &[PathBuf], out: &mut dyn Write) -> io::Result<Ended> {
@@ -42,8 +44,9 @@ pub fn talk(args: &TalkArgs, limits: &Limits, pythons: &[PathBuf], out: &mut dyn
     }
     let open: Vec<&Claim> = claims.iter().copied().filter(|c| !settled(&talk, c)).collect();
     let mut progress = Progress::new(open.iter().map(|c| c.specs().len()).sum::<usize>() * args.repeat as usize);
+    let stop = stop_by_signal();
     for claim in open {
-        let finding = measure_claim(claim, args.repeat, &launcher, &mut progress);
+        let Some(finding) = finding_of(claim, args.repeat, &launcher, &mut progress, &stop) else { break };
         talk.add(finding);
         if let Some(path) = &args.out
             && let Err(error) = write_whole(path, &json(&talk)?)
@@ -53,6 +56,9 @@ pub fn talk(args: &TalkArgs, limits: &Limits, pythons: &[PathBuf], out: &mut dyn
         }
     }
     progress.end();
+    if stop.stopped() {
+        return stopped(args, &claims, &talk);
+    }
     talk.findings.retain(|f| claims.iter().any(|c| c.id == f.claim));
     show(&talk, args.json, args.md, out)?;
     if let Some(path) = &args.html
@@ -64,19 +70,32 @@ pub fn talk(args: &TalkArgs, limits: &Limits, pythons: &[PathBuf], out: &mut dyn
     Ok(if failed { Ended::Failed } else { Ended::Done })
 }
 
+/// Says how far it came when somebody pressed Ctrl-C.
+fn stopped(args: &TalkArgs, claims: &[&Claim], talk: &Talk) -> io::Result<Ended> {
+    let tried = claims.iter().filter(|c| talk.finding(c.id).is_some()).count();
+    let kept = match &args.out {
+        Some(path) => format!("{} holds them, and the same command goes on from there", path.display()),
+        None => "with --out FILE they would be kept, to go on from".to_owned(),
+    };
+    refuse(&format!("it was stopped after {tried} of {} claims; {kept}", claims.len()), Ended::Failed)
+}
+
 /// Makes a page of what was measured and kept as JSON. An error is one of writing.
 pub fn report(args: &ReportArgs, out: &mut dyn Write) -> io::Result<Ended> {
     let page = match read(&args.file).and_then(|text| page_of(&text).map_err(|why| format!("{}: {why}", args.file.display()))) {
         Ok(page) => page,
         Err(why) => return refuse(&why, Ended::BadUsage),
     };
-    if let Some(path) = &args.html {
-        return match write_whole(path, html(&page).as_bytes()) {
-            Ok(()) => Ok(Ended::Done),
-            Err(error) => refuse(&format!("{}: {error}", path.display()), Ended::Failed),
-        };
+    match &args.html {
+        Some(Some(path)) => {
+            return match write_whole(path, html(&page).as_bytes()) {
+                Ok(()) => Ok(Ended::Done),
+                Err(error) => refuse(&format!("{}: {error}", path.display()), Ended::Failed),
+            };
+        }
+        Some(None) => out.write_all(html(&page).as_bytes())?,
+        None => out.write_all(markdown(&page).as_bytes())?,
     }
-    out.write_all(markdown(&page).as_bytes())?;
     Ok(Ended::Done)
 }
 
@@ -156,13 +175,24 @@ fn set_up(claims: &[&Claim], launcher: &Launcher) {
     }
 }
 
-/// All rounds of a claim.
-fn measure_claim(claim: &Claim, repeat: u32, launcher: &Launcher, progress: &mut Progress) -> Finding {
+/// What comes of a claim; `None` if somebody stops. A figure that contradicts it while others had the machine is measured once more.
+fn finding_of(claim: &Claim, repeat: u32, launcher: &Launcher, progress: &mut Progress, stop: &Stop) -> Option<Finding> {
+    let first = measure_claim(claim, repeat, launcher, progress, stop)?;
+    if !first.may_be_the_machine() {
+        return Some(first);
+    }
+    progress.add(claim.specs().len() * repeat as usize);
+    let again = measure_claim(claim, repeat, launcher, progress, stop)?;
+    Some(talk::after_two(&first, again))
+}
+
+/// All rounds of a claim; `None` if somebody stops.
+fn measure_claim(claim: &Claim, repeat: u32, launcher: &Launcher, progress: &mut Progress, stop: &Stop) -> Option<Finding> {
     let specs = match specs(claim, launcher) {
         Ok(specs) => specs,
         Err(why) => {
             progress.skip(claim.specs().len() * repeat as usize);
-            return Finding::without(claim, Verdict::NotAvailable(why));
+            return Some(Finding::without(claim, Verdict::NotAvailable(why)));
         }
     };
     let before = cpu_times_now();
@@ -174,20 +204,21 @@ fn measure_claim(claim: &Claim, repeat: u32, launcher: &Launcher, progress: &mut
         let order: Vec<usize> = if round % 2 == 0 { forth.collect() } else { forth.rev().collect() };
         for at in order {
             progress.step(claim.id);
-            runs[at] = match launcher.launch(specs[at].clone()).map(|id| await_end(launcher, id)) {
-                Ok(Some(run)) => Some(run),
-                Ok(None) => return failed(claim, "the lab's helper ended without telling how the run went"),
-                Err(LaunchError::Unavailable(why) | LaunchError::TooLarge(why)) => {
-                    return Finding::without(claim, Verdict::NotAvailable(why));
+            let ended = launcher.launch(specs[at].clone()).map_err(Halt::Launch);
+            runs[at] = match ended.and_then(|id| await_end_unless(launcher, id, stop)) {
+                Ok(run) => Some(run),
+                Err(Halt::Stopped) => return None,
+                Err(Halt::Launch(LaunchError::Unavailable(why) | LaunchError::TooLarge(why))) => {
+                    return Some(Finding::without(claim, Verdict::NotAvailable(why)));
                 }
-                Err(error) => return failed(claim, &error.to_string()),
+                Err(halt) => return Some(Finding::without(claim, Verdict::Failed(halt.to_string()))),
             };
         }
         rounds.push(runs.into_iter().flatten().collect());
     }
     let rounds: Vec<Vec<&Run>> = rounds.iter().map(|runs| runs.iter().map(AsRef::as_ref).collect()).collect();
     let own = rounds.iter().flatten().filter_map(|run| Some(run.costs.user_ns? + run.costs.sys_ns?)).sum();
-    Finding { others: before.zip(cpu_times_now()).and_then(|(from, to)| others(&from, &to, own)), ..judge(claim, &rounds) }
+    Some(Finding { others: before.zip(cpu_times_now()).and_then(|(from, to)| others(&from, &to, own)), ..judge(claim, &rounds) })
 }
 
 /// Ticks are 10 ms, so that a shorter time says nothing about who used it.
@@ -199,10 +230,6 @@ fn others(from: &CpuTimes, to: &CpuTimes, own: u64) -> Option<f64> {
     let all = to.all_ns().checked_sub(from.all_ns()).filter(|all| *all >= TELLING_NS)?;
     let busy = to.busy_ns().saturating_sub(from.busy_ns());
     Some(busy.saturating_sub(own) as f64 / all as f64)
-}
-
-fn failed(claim: &Claim, why: &str) -> Finding {
-    Finding::without(claim, Verdict::Failed(why.to_owned()))
 }
 
 /// The runs of one round, each with an interpreter that has what the claim asks for.
@@ -253,64 +280,9 @@ fn refuse(why: &str, ended: Ended) -> io::Result<Ended> {
     Ok(ended)
 }
 
-/// How far it is, on one line of a terminal that is written over; elsewhere nothing.
-struct Progress {
-    terminal: bool,
-    begun: Instant,
-    done: usize,
-    skipped: usize,
-    all: usize,
-}
-
-impl Progress {
-    fn new(all: usize) -> Self {
-        Self { terminal: io::stderr().is_terminal(), begun: Instant::now(), done: 0, skipped: 0, all }
-    }
-
-    /// The next run begins.
-    fn step(&mut self, claim: &str) {
-        if self.terminal {
-            let bar = bar(self.done + self.skipped, self.all);
-            let left = self.left().map_or_else(String::new, |left| format!(", about {} s left", left.as_secs() + 1));
-            let _ = write!(io::stderr(), "\r\x1b[K{bar} {}/{} {claim}{left}", self.done + self.skipped + 1, self.all);
-        }
-        self.done += 1;
-    }
-
-    fn skip(&mut self, runs: usize) {
-        self.skipped += runs;
-    }
-
-    /// As long as the runs so far took on average, for those that are left; unknown until a few have been seen.
-    fn left(&self) -> Option<Duration> {
-        let (done, left) = (u32::try_from(self.done).ok()?, u32::try_from(self.all.checked_sub(self.done + self.skipped)?).ok()?);
-        (done >= 3).then(|| self.begun.elapsed() / done * left)
-    }
-
-    fn end(&self) {
-        if self.terminal && self.done > 0 {
-            let _ = write!(io::stderr(), "\r\x1b[K");
-        }
-    }
-}
-
-fn bar(done: usize, all: usize) -> String {
-    const CELLS: usize = 24;
-    let full = (done * CELLS).checked_div(all).unwrap_or(CELLS).min(CELLS);
-    format!("[{}{}]", "#".repeat(full), "-".repeat(CELLS - full))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_bar_is_as_full_as_the_work_is_done() {
-        assert_eq!(bar(0, 10), format!("[{}]", "-".repeat(24)));
-        assert_eq!(bar(5, 10), format!("[{}{}]", "#".repeat(12), "-".repeat(12)));
-        assert_eq!(bar(10, 10), format!("[{}]", "#".repeat(24)));
-        assert_eq!(bar(0, 0), format!("[{}]", "#".repeat(24)), "nothing to do is done");
-    }
 
     #[test]
     fn what_others_used_is_what_the_runs_did_not() {

@@ -1,6 +1,7 @@
 //! Who belongs to which run: one walk over `/proc`, which needs no option of the kernel (`task/TID/children` does).
 
 use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
 
 /// One process, from `/proc/PID/stat` (proc_pid_stat(5)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +96,58 @@ pub fn is_tracker(pid: i32) -> bool {
     std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.windows(NAME.len()).any(|w| w == NAME))
 }
 
+/// What CPython's resource tracker is given to clean up once all others are gone.
+const TRACKER_GRACE: Duration = Duration::from_millis(600);
+
+/// Rounds of stopping after which a family is killed as it is.
+const ROUNDS: u32 = 64;
+
+/// What to do to some of a family.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Stop these: they cannot fork any more, and their pids stay taken.
+    Stop(Vec<Proc>),
+    /// Kill these.
+    Kill(Vec<Proc>),
+}
+
+/// The order in which a family is killed.
+///
+/// Everybody is stopped first. One that forks as fast as it can has new children while the old ones are being killed, and where the number
+/// of processes is limited each that is killed makes room for the next.
+///
+/// Trackers come after all others, and only if they do not end by themselves: one that is killed leaves named semaphores and shared memory
+/// behind.
+#[derive(Debug, Default)]
+pub struct Order {
+    /// Since when there are only trackers.
+    alone: Option<Instant>,
+    /// Who has been told to stop, by pid and start time.
+    stopped: HashSet<(i32, u64)>,
+    rounds: u32,
+}
+
+impl Order {
+    /// What to do now about those that are left.
+    pub fn next(&mut self, left: &[Proc], now: Instant) -> Step {
+        self.choose(left.iter().filter(|p| !p.is_dead()).partition(|p| is_tracker(p.pid)), now)
+    }
+
+    fn choose(&mut self, (trackers, others): (Vec<Proc>, Vec<Proc>), now: Instant) -> Step {
+        if !others.is_empty() {
+            self.alone = None;
+            let fresh: Vec<Proc> = others.iter().filter(|p| self.stopped.insert((p.pid, p.start))).copied().collect();
+            if fresh.is_empty() || self.rounds == ROUNDS {
+                return Step::Kill(others);
+            }
+            self.rounds += 1;
+            return Step::Stop(fresh);
+        }
+        let alone = *self.alone.get_or_insert(now);
+        Step::Kill(if now < alone + TRACKER_GRACE { Vec::new() } else { trackers })
+    }
+}
+
 /// Longest command line that is handed on, bytes.
 const COMMAND_MOST: usize = 1024;
 /// Most tasks of one process whose waits are read in one look.
@@ -171,6 +224,31 @@ mod tests {
         let mut below: Vec<i32> = descendants(&all, 10).iter().map(|p| p.pid).collect();
         below.sort_unstable();
         assert_eq!(below, [20, 21, 22, 23, 30, 33]);
+    }
+
+    #[test]
+    fn a_tracker_has_its_time_after_all_others() {
+        let (worker, tracker) = (proc(21, 20, 20).1, proc(22, 20, 20).1);
+        let (mut order, begun) = (Order::default(), Instant::now());
+        assert_eq!(order.choose((vec![tracker], vec![worker]), begun), Step::Stop(vec![worker]));
+        assert_eq!(order.choose((vec![tracker], vec![worker]), begun), Step::Kill(vec![worker]));
+        let late = begun + 10 * TRACKER_GRACE;
+        assert_eq!(order.choose((vec![tracker], vec![]), late), Step::Kill(vec![]), "however long the others have taken");
+        assert_eq!(order.choose((vec![tracker], vec![]), late + TRACKER_GRACE), Step::Kill(vec![tracker]));
+    }
+
+    #[test]
+    fn a_family_that_multiplies_is_stopped_before_anybody_is_killed() {
+        let (mut order, now) = (Order::default(), Instant::now());
+        let family: Vec<Proc> = (21..24).map(|pid| proc(pid, 20, 20).1).collect();
+        assert_eq!(order.choose((vec![], family[..1].to_vec()), now), Step::Stop(family[..1].to_vec()));
+        assert_eq!(order.choose((vec![], family.clone()), now), Step::Stop(family[1..].to_vec()), "its children");
+        assert_eq!(order.choose((vec![], family.clone()), now), Step::Kill(family));
+        for pid in 100..100 + ROUNDS as i32 {
+            order.choose((vec![], vec![proc(pid, 20, 20).1]), now);
+        }
+        let last = proc(4000, 20, 20).1;
+        assert_eq!(order.choose((vec![], vec![last]), now), Step::Kill(vec![last]), "not for ever");
     }
 
     #[test]

@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::{ForkResult, Pid, getpid};
 
+use family::Step;
+
 use crate::lab::entry::name_task;
 
 /// Name of the lock in a helper's directory.
@@ -119,13 +121,15 @@ fn stand_guard(supervisor: Pid, dir: &Path) -> ExitCode {
         }
     }
     let until = Instant::now() + GUARD_PATIENCE;
+    let mut order = family::Order::default();
     while Instant::now() < until {
         let left = family::descendants(&family::scan(), getpid().as_raw());
         if left.is_empty() {
             break;
         }
-        for process in left.iter().filter(|p| !p.is_dead()) {
-            sys::kill(process);
+        match order.next(&left, Instant::now()) {
+            Step::Stop(targets) => targets.iter().for_each(|target| _ = sys::stop(target)),
+            Step::Kill(targets) => targets.iter().for_each(|target| _ = sys::kill(target)),
         }
         while sys::reap_one().is_some() {}
         std::thread::sleep(Duration::from_millis(1));

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 
 use super::cgroup::Group;
-use super::family::{self, Proc};
+use super::family::{self, Proc, Step};
 use super::start::Started;
 use super::sys;
 use crate::clock::monotonic_ns;
@@ -19,8 +19,6 @@ use crate::lab::protocol::{LineError, MAX_LINE_BYTES, Message, parse_line};
 
 /// What descendants of a root that has ended by itself are given to end too.
 const GRACE: Duration = Duration::from_millis(200);
-/// What CPython's resource tracker is given to clean up once all others are gone.
-const TRACKER_GRACE: Duration = Duration::from_millis(600);
 /// Connections beyond those that a run's workers need: helpers, and the workers of a program of the user's own.
 const CONNECTIONS_SPARE: usize = 512;
 /// Refused lines after which a connection is closed.
@@ -49,6 +47,7 @@ struct Ending {
     since: Instant,
     /// Everybody but a tracker is killed from here on.
     kill_at: Instant,
+    order: family::Order,
     reason: Option<KillReason>,
 }
 
@@ -252,7 +251,12 @@ impl Active {
 
     fn end(&mut self, grace: Duration, reason: Option<KillReason>) {
         let now = Instant::now();
-        let ending = self.ending.get_or_insert(Ending { since: now, kill_at: now + grace, reason });
+        let ending = self.ending.get_or_insert_with(|| Ending {
+            since: now,
+            kill_at: now + grace,
+            order: family::Order::default(),
+            reason,
+        });
         ending.kill_at = ending.kill_at.min(now + grace);
         self.next_look = now;
     }
@@ -351,23 +355,24 @@ impl Active {
     fn step_to_end(&mut self, out: &mut Vec<Notice>) {
         let began = Instant::now();
         let members = self.family();
-        let Some(ending) = &self.ending else { return };
+        let Some(ending) = &mut self.ending else { return };
         if members.is_empty() && self.root_gone {
             let reason = ending.reason;
             self.finish(reason, out);
             return;
         }
         if began >= ending.kill_at {
-            let (trackers, others): (Vec<&Proc>, Vec<&Proc>) =
-                members.iter().filter(|p| !p.is_dead()).partition(|p| family::is_tracker(p.pid));
-            let spare = began < ending.since + TRACKER_GRACE;
-            if trackers.is_empty() && !others.is_empty() && ending.reason.is_some() {
+            if ending.reason.is_some() && !members.iter().any(|p| family::is_tracker(p.pid)) {
                 self.group.iter().for_each(Group::kill);
             }
-            let targets = if others.is_empty() && !spare { trackers } else { others };
-            for target in targets {
-                if sys::kill(target) && ending.reason.is_none() {
-                    self.orphans.insert(target.pid);
+            match ending.order.next(&members, began) {
+                Step::Stop(targets) => targets.iter().for_each(|target| _ = sys::stop(target)),
+                Step::Kill(targets) => {
+                    for target in targets.iter().filter(|target| sys::kill(target)) {
+                        if ending.reason.is_none() {
+                            self.orphans.insert(target.pid);
+                        }
+                    }
                 }
             }
         }

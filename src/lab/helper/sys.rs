@@ -16,8 +16,18 @@ use rustix::thread::{CapabilitySet, CapabilitySets};
 use super::family::Proc;
 use crate::lab::control::Usage;
 
-/// Kills one process by pidfd, after making sure that it is still the one that was seen. False if it has gone.
+/// Kills one process. False if it has gone.
 pub fn kill(target: &Proc) -> bool {
+    signal(target, libc::SIGKILL)
+}
+
+/// Stops one process, as nothing can refuse. False if it has gone.
+pub fn stop(target: &Proc) -> bool {
+    signal(target, libc::SIGSTOP)
+}
+
+/// Signals one process by pidfd, after making sure that it is still the one that was seen. False if it has gone.
+fn signal(target: &Proc, number: libc::c_int) -> bool {
     // SAFETY: takes two numbers, returns a descriptor or -1.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, target.pid, 0) };
     let Ok(fd) = RawFd::try_from(fd) else { return false };
@@ -31,9 +41,8 @@ pub fn kill(target: &Proc) -> bool {
         return false;
     }
     // SAFETY: no pointer but a null siginfo is passed.
-    let sent = unsafe {
-        libc::syscall(libc::SYS_pidfd_send_signal, fd.as_raw_fd(), libc::SIGKILL, std::ptr::null::<libc::siginfo_t>(), 0)
-    };
+    let sent =
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd.as_raw_fd(), number, std::ptr::null::<libc::siginfo_t>(), 0) };
     sent == 0
 }
 

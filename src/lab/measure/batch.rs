@@ -71,7 +71,8 @@ impl Plan {
 }
 
 /// The same work in one thread of the same language; `None` for systems whose work is their own.
-fn baseline_of(spec: &RunSpec) -> Option<RunSpec> {
+#[must_use]
+pub fn baseline_of(spec: &RunSpec) -> Option<RunSpec> {
     let system = catalog::find(&spec.system)?;
     let name = match system.backend {
         Backend::Native => "native/sequential",

@@ -57,8 +57,8 @@ pub struct Point {
     pub workers: Vec<Memory>,
     /// `memory.peak` of the run's control group.
     pub cgroup_peak_bytes: Option<u64>,
-    /// What the workers say that was pickled, where a system counts it.
-    pub pickled_bytes: Option<u64>,
+    /// Bytes that root and worker processes have sent to each other.
+    pub sent_bytes: Option<u64>,
     /// CPU time the workers spent on telling all this.
     pub protocol_ns: Option<u64>,
     /// Processes of the family that was last seen, the root among them.
@@ -95,7 +95,7 @@ impl Point {
             family: Memory { rss_bytes: costs.peak_rss_bytes, pss_bytes: costs.peak_pss_bytes, uss_bytes: costs.peak_uss_bytes },
             workers: separate.map(|w| w.memory).collect(),
             cgroup_peak_bytes: costs.cgroup_peak_bytes,
-            pickled_bytes: run.values.iter().find(|v| v.name == "pickled_bytes").and_then(|v| v.number),
+            sent_bytes: costs.sent_bytes,
             protocol_ns: costs.protocol_ns,
             processes: u32::try_from(run.family.len()).ok().filter(|n| *n > 0),
             warnings: run.warnings.clone(),

@@ -52,8 +52,8 @@ pub struct Measure {
     pub better: Better,
     /// What it is, one sentence.
     pub about: &'static str,
-    /// Why it may be unknown.
-    pub unknown: &'static str,
+    /// Why it is unknown for a kind of run, given the first of its runs that counts, if there is one.
+    pub unknown: fn(Option<&Point>) -> &'static str,
     /// The values that one run gives: none, one, or one per worker.
     pub get: fn(Sample<'_>, &mut Vec<f64>),
 }
@@ -84,13 +84,33 @@ use Unit::{Bytes, Count, Ns, PerSecond, Ratio};
 
 const NOT_TOLD: &str = "the run did not get so far as to tell";
 const NO_CREATION: &str = "it creates no workers";
-const NO_PROCESS: &str = "its workers have no memory of their own, or were not looked at in time";
 const NOT_SEEN: &str = "nobody looked at it while it ran, or not all of it could be read";
 const NO_BASELINE: &str = "there is no sequential run of the same work";
+const NO_DELAY: &str = "some of its tasks ended before they could tell, or this kernel keeps no schedstat";
+
+/// Why there is no memory of workers.
+fn no_process(point: Option<&Point>) -> &'static str {
+    match point {
+        Some(point) if point.workers.is_empty() => "its workers have no memory of their own: they share that of one process",
+        _ => "its worker processes were not looked at in time",
+    }
+}
+
+/// Why nobody knows what was sent.
+fn nothing_sent(point: Option<&Point>) -> &'static str {
+    match point {
+        Some(point) if point.workers.is_empty() => "nothing is sent: its workers share one memory",
+        Some(_) => "some of its processes do not count it, or ended before they could tell",
+        None => NOT_TOLD,
+    }
+}
 
 macro_rules! measure {
-    ($id:literal, $title:literal, $unit:expr, $better:expr, $about:literal, $unknown:expr, $get:expr) => {
+    ($id:literal, $title:literal, $unit:expr, $better:expr, $about:literal, $unknown:ident(), $get:expr) => {
         Measure { id: $id, title: $title, unit: $unit, better: $better, about: $about, unknown: $unknown, get: $get }
+    };
+    ($id:literal, $title:literal, $unit:expr, $better:expr, $about:literal, $unknown:expr, $get:expr) => {
+        Measure { id: $id, title: $title, unit: $unit, better: $better, about: $about, unknown: |_| $unknown, get: $get }
     };
 }
 
@@ -102,15 +122,15 @@ pub const MEASURES: &[Measure] = &[
     measure!("cpu_ns", "cpu", Ns, Lower, "user and system CPU time of everything that the run waited for (wait4)", NOT_TOLD, |s, o| put(o, s.point.cpu_ns())),
     measure!("speed_up", "speed-up", Ratio, Higher, "wall time of the sequential run of the same round, divided by its own", NO_BASELINE, |s, o| o.extend(speed_up(s))),
     measure!("efficiency", "efficiency", Ratio, Higher, "speed-up per worker", NO_BASELINE, |s, o| o.extend(speed_up(s).map(|x| x / f64::from(s.spec.workers.max(1))))),
-    measure!("worker_pss_bytes", "PSS/worker", Bytes, Lower, "proportional memory of each worker process, the largest of some looks", NO_PROCESS, |s, o| each(s, o, |m| m.pss_bytes)),
-    measure!("worker_uss_bytes", "USS/worker", Bytes, Lower, "memory that each worker process shares with nobody, the largest of some looks", NO_PROCESS, |s, o| each(s, o, |m| m.uss_bytes)),
-    measure!("worker_rss_bytes", "RSS/worker", Bytes, Lower, "resident memory of each worker process, the largest of some looks", NO_PROCESS, |s, o| each(s, o, |m| m.rss_bytes)),
+    measure!("worker_pss_bytes", "PSS/worker", Bytes, Lower, "proportional memory of each worker process, the largest of some looks", no_process(), |s, o| each(s, o, |m| m.pss_bytes)),
+    measure!("worker_uss_bytes", "USS/worker", Bytes, Lower, "memory that each worker process shares with nobody, the largest of some looks", no_process(), |s, o| each(s, o, |m| m.uss_bytes)),
+    measure!("worker_rss_bytes", "RSS/worker", Bytes, Lower, "resident memory of each worker process, the largest of some looks", no_process(), |s, o| each(s, o, |m| m.rss_bytes)),
     measure!("first_task_ns", "first task", Ns, Lower, "from the first request to the beginning of the first unit of work", NOT_TOLD, |s, o| put(o, s.point.first_task_ns)),
     measure!("throughput_per_s", "tasks/s", PerSecond, Higher, "units of work done per second of wall time", NOT_TOLD, |s, o| o.extend(ratio(Some(u64::from(s.point.tasks_done) * 1_000_000_000), s.point.wall_ns).filter(|_| s.point.tasks_done > 0))),
     measure!("teardown_ns", "teardown", Ns, Lower, "from the end of the work to the end of the last process", NOT_TOLD, |s, o| put(o, s.point.teardown_ns)),
     measure!("user_ns", "user", Ns, Lower, "user CPU time", NOT_TOLD, |s, o| put(o, s.point.user_ns)),
     measure!("sys_ns", "system", Ns, Lower, "system CPU time", NOT_TOLD, |s, o| put(o, s.point.sys_ns)),
-    measure!("run_delay_ns", "waited", Ns, Lower, "time that tasks of the run were ready but waited for a CPU", "Python programs do not read it", |s, o| put(o, s.point.run_delay_ns)),
+    measure!("run_delay_ns", "waited", Ns, Lower, "time that root and workers were ready to run but waited for a CPU", NO_DELAY, |s, o| put(o, s.point.run_delay_ns)),
     measure!("voluntary_switches", "vol. sw.", Count, Lower, "context switches because a task had to wait for something", NOT_TOLD, |s, o| put(o, s.point.voluntary_switches)),
     measure!("involuntary_switches", "invol. sw.", Count, Lower, "context switches because somebody else was to run", NOT_TOLD, |s, o| put(o, s.point.involuntary_switches)),
     measure!("minor_faults", "faults", Count, Lower, "page faults that needed no disk", NOT_TOLD, |s, o| put(o, s.point.minor_faults)),
@@ -119,7 +139,7 @@ pub const MEASURES: &[Measure] = &[
     measure!("family_uss_bytes", "USS", Bytes, Lower, "sum of the unique memory of the family, the largest of some looks", NOT_SEEN, |s, o| put(o, s.point.family.uss_bytes)),
     measure!("family_rss_bytes", "RSS", Bytes, Lower, "sum of the resident memory of the family, shared pages counted again and again; the largest of some looks", NOT_SEEN, |s, o| put(o, s.point.family.rss_bytes)),
     measure!("cgroup_peak_bytes", "cgroup peak", Bytes, Lower, "most memory its control group has held, page cache included", "it had no control group with the memory controller", |s, o| put(o, s.point.cgroup_peak_bytes)),
-    measure!("pickled_bytes", "pickled", Bytes, Lower, "bytes that were pickled to go to workers and back", "the system does not count it", |s, o| put(o, s.point.pickled_bytes)),
+    measure!("sent_bytes", "sent", Bytes, Lower, "bytes that root and worker processes wrote into pipes and sockets to each other: calls, results, and what a fresh interpreter is told", nothing_sent(), |s, o| put(o, s.point.sent_bytes)),
     measure!("protocol_ns", "telling", Ns, Lower, "CPU time that the workers spent on telling all this", "native workers note times in shared memory, which is not measured", |s, o| put(o, s.point.protocol_ns)),
     measure!("processes", "processes", Count, Lower, "processes of the run, its root among them", NOT_SEEN, |s, o| put(o, s.point.processes.map(u64::from))),
 ];

@@ -37,6 +37,8 @@ pub struct Header {
     pub port: AtomicU32,
     /// How many units of work have failed.
     pub failures: AtomicU32,
+    /// Bytes that root and workers have written into pipes and sockets to each other.
+    sent_bytes: AtomicU64,
 }
 
 /// One worker.
@@ -58,6 +60,8 @@ pub struct Slot {
     pub exited_ns: AtomicU64,
     /// Time it waited for a CPU while it was ready to run, plus 1; 0 not said.
     pub delay_plus_one_ns: AtomicU64,
+    /// Tid of the thread that this is of: an async task may end on another than it began on.
+    pub delay_tid: AtomicI32,
 }
 
 /// One unit of work.
@@ -133,6 +137,16 @@ impl Arena {
         }
         (arena.workers, arena.tasks) = (workers, tasks);
         Ok(arena)
+    }
+
+    /// Notes that a process of the run has sent so many bytes to another.
+    pub fn note_sent(&self, bytes: usize) {
+        self.header().sent_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// What has been noted so.
+    pub fn sent_bytes(&self) -> u64 {
+        self.header().sent_bytes.load(Ordering::Relaxed)
     }
 
     /// Number of its descriptor, for the argument list of an image.

@@ -28,6 +28,7 @@ struct Figures {
 
 pub fn run(root: &mut Root) -> Result<(), RootError> {
     root.worker(0).ready(monotonic_ns());
+    root.forgo_waits();
     root.run_workers(|root| {
         let nap = Duration::from_millis(u64::from(root.spec.size()));
         for count in COUNTS {

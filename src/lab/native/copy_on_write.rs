@@ -67,7 +67,9 @@ fn tell(worker: &Worker<'_>, act: Act, mb: u32, mut give: &PipeWriter) {
     message[..8].copy_from_slice(&before.unwrap_or(UNKNOWN).to_ne_bytes());
     message[8..].copy_from_slice(&after.unwrap_or(UNKNOWN).to_ne_bytes());
     // It fails if the parent has gone, which takes this process with it.
-    let _ = give.write_all(&message);
+    if give.write_all(&message).is_ok() {
+        worker.arena.note_sent(message.len());
+    }
 }
 
 /// The parent's side. If nothing comes the child has ended: that is what the run will be judged by.

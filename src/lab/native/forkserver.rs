@@ -37,7 +37,8 @@ pub fn run(root: &mut Root) -> Result<(), RootError> {
     root.launch();
     for w in 0..root.spec.workers {
         root.requested(w);
-        write(&ours, &w.to_ne_bytes()).map_err(failed(format!("asking the fork server for worker {w}")))?;
+        let asked = write(&ours, &w.to_ne_bytes()).map_err(failed(format!("asking the fork server for worker {w}")))?;
+        root.arena.note_sent(asked);
         root.await_ready(w)?;
     }
     let result = root.run_workers(|_| Ok(()));
@@ -57,8 +58,9 @@ pub fn serve(arena: &Arena, spec: &RunSpec, socket: &OwnedFd) -> ExitCode {
     name_task("forkserver");
     let server = getpid();
     let mut children: Vec<(Pid, u32)> = Vec::new();
-    if write(socket, b"!").is_err() {
-        return ExitCode::FAILURE;
+    match write(socket, b"!") {
+        Ok(said) => arena.note_sent(said),
+        Err(_) => return ExitCode::FAILURE,
     }
     loop {
         let mut ready = [PollFd::new(socket.as_fd(), PollFlags::POLLIN), PollFd::new(ended.as_fd(), PollFlags::POLLIN)];

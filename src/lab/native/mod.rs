@@ -16,6 +16,7 @@ mod memory;
 mod on_loop;
 mod process_pool;
 mod process_queue;
+mod relro;
 mod root;
 mod sequential;
 mod signals;
@@ -96,6 +97,7 @@ pub fn root_main() -> ExitCode {
         eprintln!("{} has no native code", spec.system);
         return ExitCode::from(2);
     };
+    relro::share_relocated();
     match Root::new(spec, how, socket.as_ref()) {
         Ok(mut root) => {
             let result = root.start_server().and_then(|()| run(&mut root));

@@ -48,7 +48,15 @@ fn serve(worker: &worker::Worker<'_>, mut take: &PipeReader, mut said: &PipeWrit
         if said.write_all(&worker.index.to_ne_bytes()).is_err() {
             return;
         }
+        worker.arena.note_sent(size_of::<u32>());
     }
+}
+
+/// Sends a number to a worker; false if it has ended.
+fn give(root: &Root, pipe: &mut PipeWriter, number: u32) -> bool {
+    let given = pipe.write_all(&number.to_ne_bytes()).is_ok();
+    root.arena.note_sent(if given { size_of::<u32>() } else { 0 });
+    given
 }
 
 /// The root's side. A worker that has ended is passed over: its end is what the run will be judged by.
@@ -57,7 +65,7 @@ fn feed(root: &mut Root, feeds: &mut [PipeWriter], done: &mut PipeReader) {
     let mut units = 0..units;
     let mut busy = vec![false; feeds.len()];
     for (worker, pipe) in feeds.iter_mut().enumerate() {
-        busy[worker] = units.next().is_some_and(|k| pipe.write_all(&k.to_ne_bytes()).is_ok());
+        busy[worker] = units.next().is_some_and(|k| give(root, pipe, k));
     }
     while busy.contains(&true) {
         let mut ready = [PollFd::new(done.as_fd(), PollFlags::POLLIN)];
@@ -66,7 +74,7 @@ fn feed(root: &mut Root, feeds: &mut [PipeWriter], done: &mut PipeReader) {
         if some && done.read_exact(&mut number).is_ok() {
             let worker = u32::from_ne_bytes(number) as usize;
             if let (Some(state), Some(pipe)) = (busy.get_mut(worker), feeds.get_mut(worker)) {
-                *state = units.next().is_some_and(|k| pipe.write_all(&k.to_ne_bytes()).is_ok());
+                *state = units.next().is_some_and(|k| give(root, pipe, k));
             }
         } else {
             root.reap();
@@ -78,6 +86,6 @@ fn feed(root: &mut Root, feeds: &mut [PipeWriter], done: &mut PipeReader) {
     }
     for pipe in feeds {
         // It fails for workers that have ended, which need no telling.
-        let _ = pipe.write_all(&STOP.to_ne_bytes());
+        let _ = give(root, pipe, STOP);
     }
 }

@@ -39,7 +39,9 @@ fn compute(worker: &Worker<'_>, mut give: &PipeWriter) {
     message[..8].copy_from_slice(&result.to_ne_bytes());
     message[8..].copy_from_slice(&monotonic_ns().to_ne_bytes());
     // It fails if the parent has gone, which takes this process with it.
-    let _ = give.write_all(&message);
+    if give.write_all(&message).is_ok() {
+        worker.arena.note_sent(message.len());
+    }
     worker.end(0, result);
 }
 

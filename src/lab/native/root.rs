@@ -93,6 +93,7 @@ pub struct Root {
     failure: Option<String>,
     /// Beside the workers, for task http.
     server: Option<Server>,
+    waits_forgone: bool,
 }
 
 impl Root {
@@ -115,6 +116,7 @@ impl Root {
             told_at: Instant::now(),
             failure: None,
             server: None,
+            waits_forgone: false,
         };
         super::signals::interrupt_on_child()?;
         root.say(Message::Hello { v: VERSION, role: "root".into(), lang: "native".into() });
@@ -480,6 +482,24 @@ impl Root {
         }
     }
 
+    /// Threads of the run come and go without being looked at: how long it waited for CPUs will not be known.
+    pub fn forgo_waits(&mut self) {
+        self.waits_forgone = true;
+    }
+
+    /// What root and workers have waited for CPUs. The whole is known only if every task of the kernel has said its part; of workers that
+    /// take turns on one thread, the last to tell knows all of its.
+    fn run_delay_ns(&self) -> Option<u64> {
+        let mut parts = std::collections::BTreeMap::from([(gettid().as_raw(), super::worker::own_delay_ns())]);
+        for slot in self.arena.slots() {
+            let part = slot.delay_plus_one_ns.load(Ordering::Relaxed).checked_sub(1);
+            let who = if part.is_some() { &slot.delay_tid } else { &slot.tid };
+            let known = parts.entry(who.load(Ordering::Relaxed)).or_default();
+            *known = (*known).max(part);
+        }
+        parts.into_values().sum::<Option<u64>>().filter(|_| !self.waits_forgone)
+    }
+
     /// Says how it ended, with what it cost.
     pub fn close(mut self, result: &Result<(), RootError>) -> bool {
         self.tell();
@@ -492,13 +512,11 @@ impl Root {
                 total += usage.as_ref().into();
             }
         }
-        // The whole is known only if every worker that is a kernel task has said its part; others run inside the root.
-        let slots = self.arena.slots();
-        let others = slots.iter().filter(|s| s.tid.load(Ordering::Relaxed) != gettid().as_raw());
-        let parts = others.map(|s| s.delay_plus_one_ns.load(Ordering::Relaxed).checked_sub(1));
-        let run_delay_ns = parts.chain([super::worker::own_delay_ns()]).sum();
+        let run_delay_ns = self.run_delay_ns();
+        let sent_bytes = (self.how.is_process()).then(|| self.arena.sent_bytes());
         self.say(Message::Done {
             run_delay_ns,
+            sent_bytes,
             user_ns: total.user_ns,
             sys_ns: total.sys_ns,
             minor_faults: total.minor_faults,

@@ -116,6 +116,7 @@ impl Worker<'_> {
     /// Notes how long this worker has waited for CPUs. Its share is done, so reading that is no part of it.
     fn note_delay(&self) {
         if let (Some(slot), Some(ns)) = (self.arena.slots().get(self.index as usize), own_delay_ns()) {
+            slot.delay_tid.store(gettid().as_raw(), Ordering::Relaxed);
             slot.delay_plus_one_ns.store(ns + 1, Ordering::Relaxed);
         }
     }
@@ -140,10 +141,13 @@ impl Worker<'_> {
     }
 }
 
-/// Nanoseconds that the calling task has been ready but waited for a CPU (proc_pid_schedstat, second field).
+/// Nanoseconds that the calling task has been ready but waited for a CPU (proc_pid_schedstat, second field). A task that reads this has
+/// run at least once: where the third field says otherwise, the kernel does not keep these figures (`CONFIG_SCHED_INFO`).
 pub fn own_delay_ns() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    text.split_whitespace().nth(1)?.parse().ok()
+    let mut fields = text.split_whitespace().skip(1).map(str::parse::<u64>);
+    let (delay, turns) = (fields.next()?.ok()?, fields.next()?.ok()?);
+    (turns > 0).then_some(delay)
 }
 
 fn wait_for(word: &std::sync::atomic::AtomicU32) {
@@ -170,8 +174,9 @@ pub fn exit_now(code: i32) -> ! {
 
 /// The life of a worker process: `ready_ns` was taken first thing.
 pub fn live(worker: &Worker<'_>, creator: Pid, ready_ns: u64) -> ! {
-    worker.ready(ready_ns);
+    // Before anyone is told: the creator goes on to its next worker then, and this one should be asleep.
     die_with(creator);
+    worker.ready(ready_ns);
     worker.await_go();
     worker.work_share();
     worker.finish();

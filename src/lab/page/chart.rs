@@ -7,10 +7,15 @@ use plotters::prelude::*;
 
 use super::{Bars, Lines};
 
-/// Width of a chart, pixels; it shrinks with the page.
-const WIDTH: u32 = 860;
+/// Width of a chart, in units of its drawing: it grows and shrinks with the page, and its letters with it, so that they can be read on a
+/// page of 400 pixels and are not huge on one of 1,280.
+const WIDTH: u32 = 640;
+/// Height of the letters of axes and names.
+const LETTER: u32 = 15;
+/// Height of the letters of a title.
+const TITLE: u32 = 17;
 /// Height of a bar with the gap after it.
-const BAR: u32 = 26;
+const BAR: u32 = 28;
 /// What the axes and the title take.
 const FRAME: u32 = 90;
 /// A scale is logarithmic when its largest value is so many times the smallest.
@@ -103,6 +108,14 @@ impl Scale {
     }
 }
 
+/// Room for the names of the bars: for the longest, but no more than half of the chart.
+fn names_width(chart: &Bars) -> u32 {
+    let longest = chart.bars.iter().map(|bar| crate::text::width(&bar.label)).max().unwrap_or(0);
+    // A letter of a sans-serif face is a bit more than half as wide as it is high.
+    let wanted = u32::try_from(longest).unwrap_or(u32::MAX).saturating_mul(LETTER * 11 / 20).saturating_add(16);
+    wanted.clamp(60, WIDTH / 2)
+}
+
 type Failed = Box<dyn std::error::Error>;
 
 fn draw_bars(svg: &mut String, chart: &Bars, scale: &Scale, palette: &Palette) -> Result<(), Failed> {
@@ -110,7 +123,7 @@ fn draw_bars(svg: &mut String, chart: &Bars, scale: &Scale, palette: &Palette) -
     let root = SVGBackend::with_string(svg, (WIDTH, height)).into_drawing_area();
     let rows = chart.bars.len();
     let mut builder = ChartBuilder::on(&root);
-    builder.margin(8).x_label_area_size(30).y_label_area_size(280).caption(&chart.title, text(palette, 16));
+    builder.margin(8).x_label_area_size(30).y_label_area_size(names_width(chart)).caption(&chart.title, text(palette, TITLE));
     if scale.logarithmic {
         let mut context = builder.build_cartesian_2d(scale.range.clone().log_scale(), (0..rows).into_segmented())?;
         bars_on(&mut context, chart, chart.base.unwrap_or(scale.range.start), palette)?;
@@ -151,7 +164,7 @@ where
         .axis_style(palette.grid)
         .light_line_style(TRANSPARENT)
         .bold_line_style(palette.grid)
-        .label_style(text(palette, 13))
+        .label_style(text(palette, LETTER))
         .draw()?;
     for (i, bar) in chart.bars.iter().enumerate() {
         let row = rows - 1 - i;
@@ -180,7 +193,7 @@ where
 fn draw_lines(svg: &mut String, chart: &Lines, (x, y): (&Scale, &Scale), palette: &Palette) -> Result<(), Failed> {
     let root = SVGBackend::with_string(svg, (WIDTH, 420)).into_drawing_area();
     let mut builder = ChartBuilder::on(&root);
-    builder.margin(10).x_label_area_size(44).y_label_area_size(70).caption(&chart.title, text(palette, 16));
+    builder.margin(10).x_label_area_size(44).y_label_area_size(70).caption(&chart.title, text(palette, TITLE));
     if y.logarithmic {
         let mut context = builder.build_cartesian_2d(x.range.clone(), y.range.clone().log_scale())?;
         lines_on(&mut context, chart, palette)?;
@@ -210,7 +223,7 @@ where
         .axis_style(palette.grid)
         .light_line_style(TRANSPARENT)
         .bold_line_style(palette.grid)
-        .label_style(text(palette, 13))
+        .label_style(text(palette, LETTER))
         .draw()?;
     for (i, (name, points)) in chart.series.iter().enumerate() {
         let colour = palette.series[i % palette.series.len()];
@@ -219,7 +232,7 @@ where
             .label(name)
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
     }
-    context.configure_series_labels().position(SeriesLabelPosition::UpperLeft).label_font(text(palette, 13)).draw()?;
+    context.configure_series_labels().position(SeriesLabelPosition::UpperLeft).label_font(text(palette, LETTER)).draw()?;
     Ok(())
 }
 

@@ -115,7 +115,12 @@ fn row(batch: &Batch, cell: usize) -> Row {
             (measure.get)(Sample { point, spec, baseline: of_round }, &mut values);
         }
         let spread = Spread::of(&values);
-        Figure { measure: measure.id, unknown: spread.is_none().then_some(measure.unknown), spread, mark: Mark::None }
+        Figure {
+            measure: measure.id,
+            unknown: spread.is_none().then(|| (measure.unknown)(points.first().copied())),
+            spread,
+            mark: Mark::None,
+        }
     });
     Row {
         cell,

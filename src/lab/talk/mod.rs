@@ -178,6 +178,8 @@ pub enum Verdict {
     Reproduces,
     /// It is not.
     DoesNot,
+    /// It is not, and others had the machine each time it was measured: that may be why. What they used.
+    MachineBusy(String),
     /// What it needs is not on this machine; why, and the remedy.
     NotAvailable(String),
     /// It could be tried and went wrong; why.
@@ -191,6 +193,7 @@ impl Verdict {
         match self {
             Self::Reproduces => "reproduces",
             Self::DoesNot => "does not",
+            Self::MachineBusy(_) => "machine busy",
             Self::NotAvailable(_) => "not available",
             Self::Failed(_) => "failed",
         }
@@ -239,11 +242,33 @@ impl Finding {
         Self { claim: claim.id.to_owned(), verdict, figures: Vec::new(), summary: None, arms: Vec::new(), others: None }
     }
 
+    /// Whether it contradicts its claim while others used more than [`BUSY`] of the CPUs, so that it is to be measured again.
+    #[must_use]
+    pub fn may_be_the_machine(&self) -> bool {
+        self.verdict == Verdict::DoesNot && self.others.is_some_and(|share| share > BUSY)
+    }
+
     /// The entry of [`CLAIMS`] that it belongs to; `None` if it was written by a version with other claims.
     #[must_use]
     pub fn entry(&self) -> Option<&'static Claim> {
         CLAIMS.iter().find(|c| c.id == self.claim)
     }
+}
+
+/// What stands of a claim that was measured `again` since the machine may have decided the `first` time. The second time counts; if it
+/// contradicts the claim too, and others had the machine too, nobody knows.
+#[must_use]
+pub fn after_two(first: &Finding, again: Finding) -> Finding {
+    if !again.may_be_the_machine() {
+        return again;
+    }
+    let percent = |finding: &Finding| finding.others.unwrap_or_default() * 100.0;
+    let why = format!(
+        "others used {:.0}% of the CPUs meanwhile, and {:.0}% when it was measured again",
+        percent(first),
+        percent(&again)
+    );
+    Finding { verdict: Verdict::MachineBusy(why), ..again }
 }
 
 /// Judges a claim by its rounds: the runs of each, in the order of [`Claim::specs`].

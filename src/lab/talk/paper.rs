@@ -55,13 +55,16 @@ pub fn said(finding: &Finding) -> String {
 
 /// What a reader must know of a figure that was made on a machine with other work to do.
 fn busy(finding: &Finding) -> Option<String> {
+    if let Verdict::MachineBusy(why) = &finding.verdict {
+        return Some(format!("it contradicts the claim, but {why}"));
+    }
     let others = finding.others.filter(|share| *share > BUSY)?;
     Some(format!("the machine was busy: others used {:.0}% of its CPUs meanwhile", others * 100.0))
 }
 
 /// The figure made here; `None` if there is none.
 fn here(claim: &Claim, finding: &Finding) -> Option<String> {
-    let summary = finding.summary.filter(|_| matches!(finding.verdict, Verdict::Reproduces | Verdict::DoesNot))?;
+    let summary = finding.summary.filter(|_| !matches!(finding.verdict, Verdict::NotAvailable(_) | Verdict::Failed(_)))?;
     if claim.is_about_looks() {
         return Some(if finding.verdict == Verdict::Reproduces { "seen so" } else { "seen otherwise" }.into());
     }
@@ -85,6 +88,10 @@ pub fn summary_line(talk: &Talk) -> String {
     let (away, failed) = (count(|v| matches!(v, Verdict::NotAvailable(_))), count(|v| matches!(v, Verdict::Failed(_))));
     let mut line =
         format!("{} claims: {yes} reproduce here, {no} {}", talk.findings.len(), if no == 1 { "does not" } else { "do not" });
+    let busy = count(|v| matches!(v, Verdict::MachineBusy(_)));
+    if busy > 0 {
+        line += &format!(", {busy} undecided on a busy machine");
+    }
     if away > 0 {
         line += &format!(", {away} not available");
     }
@@ -98,7 +105,7 @@ fn mark(verdict: &Verdict) -> Mark {
     match verdict {
         Verdict::Reproduces => Mark::Good,
         Verdict::DoesNot | Verdict::Failed(_) => Mark::Bad,
-        Verdict::NotAvailable(_) => Mark::Dim,
+        Verdict::NotAvailable(_) | Verdict::MachineBusy(_) => Mark::Dim,
     }
 }
 

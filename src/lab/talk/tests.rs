@@ -105,3 +105,36 @@ fn a_talk_survives_being_written_and_read() {
     assert!(text.contains(r#""verdict":"does_not""#), "{text}");
     assert_eq!(serde_json::from_str::<Talk>(&text).unwrap(), talk);
 }
+
+#[test]
+fn a_busy_machine_is_asked_twice_and_never_blamed_on_the_claim() {
+    let claim = claim("pool-10-to-1");
+    let [one, ten] = <[RunSpec; 2]>::try_from(claim.specs()).unwrap();
+    let measured = |ten_ns: u64, others: f64| {
+        let runs = [done(one.clone(), 10, &[]), done(ten.clone(), ten_ns, &[])];
+        Finding { others: Some(others), ..judge(claim, &[runs.iter().collect()]) }
+    };
+    let (holds, busy, quiet) = (20, BUSY + 0.4, BUSY);
+    assert!(!measured(holds, busy).may_be_the_machine(), "what holds although others were busy is left at that");
+    assert!(!measured(9, quiet).may_be_the_machine(), "a quiet machine's word counts");
+    let first = measured(9, busy);
+    assert!(first.may_be_the_machine());
+    assert_eq!(after_two(&first, measured(holds, busy)).verdict, Verdict::Reproduces);
+    assert_eq!(after_two(&first, measured(9, quiet)).verdict, Verdict::DoesNot, "the second time was quiet, so it counts");
+    let never = after_two(&first, measured(9, busy + 0.1));
+    let why = "others used 55% of the CPUs meanwhile, and 65% when it was measured again";
+    assert_eq!(never.verdict, Verdict::MachineBusy(why.into()));
+    assert!(
+        said(&never).starts_with("0.90x") && said(&never).ends_with(&format!("contradicts the claim, but {why}")),
+        "{}",
+        said(&never)
+    );
+    let mut talk =
+        Talk { schema: SCHEMA.into(), concmon: "0".into(), machine: serde_json::Value::Null, repeat: 1, findings: Vec::new() };
+    talk.add(never);
+    assert_eq!(summary_line(&talk), "1 claims: 0 reproduce here, 0 do not, 1 undecided on a busy machine");
+    assert!(markdown(&page(&talk)).contains("| machine busy | 0.90x |"), "{}", markdown(&page(&talk)));
+    let text = serde_json::to_string(&talk).unwrap();
+    assert!(text.contains(r#""verdict":"machine_busy","why":"others"#), "{text}");
+    assert_eq!(serde_json::from_str::<Talk>(&text).unwrap(), talk);
+}
