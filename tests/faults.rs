@@ -50,6 +50,45 @@ fn turns(pid: i32, thread: &str) -> u64 {
     schedstat.split_whitespace().nth(2).unwrap().parse().unwrap()
 }
 
+/// More births than the kernel keeps for a reader that is stopped: it is said that events were lost, and the table is true all the same.
+#[test]
+fn events_that_were_lost_are_counted_and_the_table_is_swept_whole() {
+    if let Err(why) = concmon::kernel::events::EventStream::connect() {
+        loudly!("SKIPPED: no event stream here: {why}");
+        return;
+    }
+    let sleeper = |seconds: &str| Command::new("sleep").arg(seconds).spawn().unwrap();
+    let mut leaves = sleeper("3141");
+    let pty = open(30, 140, &["-d", "0.2", "-F", "cmd~\"sleep (3141|2718)\""]);
+    pty.wait_text("sleep 3141");
+    let monitor = Pid::from_raw(pty.pid());
+    kill(monitor, Signal::SIGSTOP).unwrap();
+    leaves.kill().unwrap();
+    leaves.wait().unwrap();
+    // A birth and a death each, a kilobyte or so of the kernel's memory both: some times the 16 MB that the socket may hold.
+    let births = 40_000;
+    for _ in 0..births {
+        std::thread::spawn(|| ()).join().unwrap();
+    }
+    let mut comes = sleeper("2718");
+    kill(monitor, Signal::SIGCONT).unwrap();
+    pty.wait_until("what was lost", |screen| screen.contents().contains(" events lost"));
+    pty.wait_until("only who is there", |screen| {
+        row_of(screen, "sleep 2718").is_some() && row_of(screen, "sleep 3141").is_none()
+    });
+    // An overrun counts as one until the next event shows by its number how many are missing.
+    let lost = pty.wait_for("how many", |screen| {
+        let contents = screen.contents();
+        let before = contents.split(" events lost").next()?;
+        before.rsplit(' ').next()?.parse::<u64>().ok().filter(|lost| *lost > 1_000)
+    });
+    loudly!("{births} threads came and went while nobody read: {lost} events lost and said so, nobody missed");
+    assert!(lost < 4 * births, "{lost}");
+    comes.kill().unwrap();
+    comes.wait().unwrap();
+    quit(pty);
+}
+
 /// Ten seconds in which the terminal reads nothing: sampling goes on, nothing piles up, and afterwards a whole frame is there.
 #[test]
 fn a_terminal_that_reads_nothing_blocks_neither_sampling_nor_memory() {

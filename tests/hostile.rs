@@ -3,6 +3,9 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot prepare its stage has failed")]
 
+#[macro_use]
+#[path = "support/loudly.rs"]
+mod loudly;
 #[path = "support/key_script.rs"]
 #[allow(dead_code, clippy::allow_attributes, reason = "this file uses a part of it")]
 mod key_script;
@@ -12,7 +15,7 @@ mod pty;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
 use key_script::bytes;
@@ -337,4 +340,90 @@ fn no_cell_of_a_csv_is_a_formula() {
         }
     }
     assert!(guarded >= 5, "names that would be formulas are there, behind an apostrophe: {guarded}");
+}
+
+/// Names of control groups, and what a person must see of them. The kernel takes no line ends in them, and tells all else as it is.
+const GROUPS: &[(&str, &str)] = &[
+    ("\x1b]0;owned\x07", "␛]0;owned␇"),
+    ("\x1b[2J\x1b[31m", "␛[2J␛[31m"),
+    ("\u{9b}31m\u{202e}gpj", "\\u{9b}31m\\u{202e}gpj"),
+    ("a\tb:0::c", "a␉b:0::c"),
+    ("進程\u{200b}", "進程\\u{200b}"),
+];
+
+/// A process in a control group of its own, which goes with it.
+struct Grouped {
+    member: Member,
+    dir: PathBuf,
+}
+
+impl Drop for Grouped {
+    fn drop(&mut self) {
+        let _ = self.member.child.kill();
+        let _ = self.member.child.wait();
+        let _ = std::fs::remove_dir(&self.dir);
+    }
+}
+
+impl Grouped {
+    fn start(own: &Path, name: &str) -> std::io::Result<Self> {
+        let dir = own.join(format!("{name}{}", std::process::id()));
+        std::fs::create_dir(&dir)?;
+        let mut child = Command::new("/bin/sh").args(["-c", "read line"]).stdin(Stdio::piped()).spawn().unwrap();
+        let grouped = Self { member: Member { _line_to_come: child.stdin.take(), child }, dir };
+        std::fs::write(grouped.dir.join("cgroup.procs"), grouped.member.child.id().to_string())?;
+        Ok(grouped)
+    }
+}
+
+/// The group of this test in the hierarchy of version 2.
+fn own_group() -> Option<PathBuf> {
+    let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+    let path = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let mounts = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].into_iter();
+    mounts.map(|mount| Path::new(mount).join(path)).find(|dir| dir.join("cgroup.procs").exists())
+}
+
+#[test]
+fn control_groups_with_hostile_names_are_shown_and_do_nothing() {
+    let Some(own) = own_group() else {
+        loudly!("SKIPPED: there are no control groups of version 2 here, so none with a hostile name");
+        return;
+    };
+    let family: Vec<Grouped> = match GROUPS.iter().map(|(name, _)| Grouped::start(&own, name)).collect() {
+        Ok(family) => family,
+        Err(error) => {
+            loudly!("SKIPPED: no control group may be made in {}: {error}", own.display());
+            return;
+        }
+    };
+    assert!(std::fs::create_dir(own.join("a\nb")).is_err(), "a line end in a name would be a line of its own");
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("config.toml");
+    std::fs::write(&config, "columns = [\"pid\", \"comm\", \"cgroup\", \"command\"]\nsort = \"pid:asc\"\n").unwrap();
+    for (grouped, (name, shown)) in family.iter().zip(GROUPS) {
+        let pid = grouped.member.child.id().to_string();
+        let ps = Command::new(CONCMON)
+            .args(["ps", "--samples", "1", "--columns", "pid,cgroup", "--json", "-p", &pid])
+            .env_clear()
+            .output()
+            .unwrap();
+        let document: serde_json::Value = serde_json::from_slice(&ps.stdout).unwrap();
+        assert!(document["rows"][0]["cgroup"].as_str().unwrap().contains(name), "{document}");
+        let args = ["--config", config.to_str().unwrap(), "--no-color", "-p", &pid];
+        let mut pty = Pty::spawn(&Program { program: CONCMON, args: &args, rows: 40, columns: 160, env: &[] });
+        pty.wait_until("its row", |screen| row_of_pid(screen, grouped.member.child.id()).is_some());
+        assert_untouched(&pty, "list");
+        pty.send(&bytes("Enter"));
+        pty.wait_text(&format!(" PID {pid} "));
+        pty.send(b"6");
+        pty.wait_text("NAMESPACES");
+        pty.wait_text(&format!("{shown}{}", std::process::id()));
+        assert_untouched(&pty, "Groups");
+        pty.send(&bytes("Esc"));
+        pty.wait_until("the table again", |screen| column_of(screen, "CGROUP").is_some());
+        pty.send(&bytes("q"));
+        assert!(pty.wait_exit().success());
+        assert_eq!(pty.alarms(), [""; 0], "to the end");
+    }
 }

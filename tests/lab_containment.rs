@@ -2,6 +2,9 @@
 //! environment, which everything that is started from here inherits.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+#[macro_use]
+#[path = "support/loudly.rs"]
+mod loudly;
 #[path = "support/gone.rs"]
 mod gone;
 #[path = "support/lab.rs"]
@@ -247,5 +250,61 @@ fn dropping_the_launcher_ends_its_runs() {
     drop(scratch);
     for pid in pids {
         assert!(!PathBuf::from(format!("/proc/{pid}")).exists(), "{pid} is still there");
+    }
+}
+
+/// A user id that nothing else on a machine has.
+const BOMBER: &str = "64123";
+/// As many processes as that user may have: enough for a bomb, nothing to a machine.
+const BOMB_PROCESSES: usize = 300;
+
+/// Every process of the user, dead or not.
+fn of_bomber() -> usize {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let statuses = processes.filter_map(|entry| std::fs::read_to_string(entry.path().join("status")).ok());
+    statuses.filter(|status| status.lines().any(|line| line.split_whitespace().take(2).eq(["Uid:", BOMBER]))).count()
+}
+
+/// Looks until it is so; there is nothing that tells of other users' processes.
+fn await_bomber(what: &str, wanted: impl Fn(usize) -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !wanted(of_bomber()) {
+        assert!(Instant::now() < until, "{what}: {} processes after {PATIENCE:?}", of_bomber());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Every process of it forks for ever; what its user may have is used up at once, and each that is killed makes room for the next.
+#[test]
+fn a_fork_bomb_goes_with_its_run() {
+    if !nix::unistd::geteuid().is_root() {
+        loudly!("SKIPPED a fork bomb: it is set off as a user of its own, and only root can become one");
+        return;
+    }
+    // Where that user may execute it.
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let concmon = dir.path().join("concmon");
+    std::fs::copy(env!("CARGO_BIN_EXE_concmon"), &concmon).unwrap();
+    for end in [Signal::SIGTERM, Signal::SIGKILL] {
+        let become_it = [&format!("--reuid={BOMBER}"), &format!("--regid={BOMBER}"), "--clear-groups"];
+        let mut run = Command::new("setpriv")
+            .args(become_it)
+            .args(["prlimit", &format!("--nproc={BOMB_PROCESSES}:{BOMB_PROCESSES}")])
+            .arg(&concmon)
+            .args(["run", "--", "/bin/sh", "-c", "b() { b & b & wait; }; while :; do b; done"])
+            .env("TMPDIR", "/tmp")
+            .env_remove("XDG_RUNTIME_DIR")
+            .current_dir("/")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        await_bomber("the bomb", |processes| processes > BOMB_PROCESSES * 3 / 4);
+        kill(Pid::from_raw(i32::try_from(run.id()).unwrap()), end).unwrap();
+        let told = Instant::now();
+        run.wait().unwrap();
+        await_bomber("the end of it", |processes| processes == 0);
+        loudly!("a fork bomb of {BOMB_PROCESSES} processes is gone {:.1?} after its concmon was sent {end}", told.elapsed());
     }
 }

@@ -1,5 +1,6 @@
 //! Whoever is killed, whenever: concmon, the lab's guard, its supervisor, a run's root, one of its workers, each while the run is being
-//! launched, works, is held still and is torn down. Afterwards no process, no file, no socket and no control group is left.
+//! launched, works, is held still and is torn down. Afterwards no process, no file, no socket, no shared memory and no control group is
+//! left. Each run has a `/dev/shm` and a `/var/tmp` of its own, so that what is found there is its and nobody else's.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[macro_use]
@@ -9,12 +10,14 @@ mod loudly;
 #[allow(dead_code, clippy::allow_attributes, reason = "this file uses a part of it")]
 mod support;
 
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use concmon::lab::catalog::{RunSpec, TaskKind};
+use concmon::lab::catalog::{RunSpec, StartMethod, TaskKind};
 use concmon::lab::run::Run;
 use support::{await_run, launcher, spec};
 
@@ -23,6 +26,28 @@ const PHASES: [&str; 4] = ["launch", "working", "holding", "teardown"];
 const VICTIMS: [&str; 5] = ["concmon", "guard", "supervisor", "root", "worker"];
 /// Python's own helpers are given a moment to end by themselves.
 const GONE_WITHIN: Duration = Duration::from_secs(3);
+
+/// Directories that are for everybody on the machine, mounted anew for one stage.
+const SHARED: [&str; 2] = ["/dev/shm", "/var/tmp"];
+const MOUNT: &str = "for at in /dev/shm /var/tmp; do mount -t tmpfs tmpfs \"$at\" || exit 1; done; exec \"$@\"";
+
+/// What gives a command file systems of its own, if that may be had here.
+fn own_mounts() -> Option<&'static str> {
+    static FOUND: std::sync::OnceLock<Option<&str>> = std::sync::OnceLock::new();
+    *FOUND.get_or_init(|| {
+        let may = |flags: &&str| {
+            let tried = Command::new("unshare").args([*flags, "sh", "-c", MOUNT, "sh", "true"]).output();
+            tried.is_ok_and(|output| output.status.success())
+        };
+        let found = ["-m", "-rm"].into_iter().find(may);
+        if found.is_none() {
+            loudly!(
+                "SKIPPED: no mount namespace may be made here, so what is left in {SHARED:?} cannot be told from that of others"
+            );
+        }
+        found
+    })
+}
 
 struct Process {
     pid: i32,
@@ -53,26 +78,60 @@ struct Stage {
     lines: std::io::Lines<BufReader<ChildStdout>>,
     mark: String,
     scratch: tempfile::TempDir,
+    /// Its own [`SHARED`], held open so that they can be looked at when all its processes are gone; none where it has no own ones.
+    shared: Vec<File>,
 }
 
 impl Stage {
-    fn set(system: &str, phase: &str, round: usize) -> Self {
+    fn set(system: &str, start: Option<StartMethod>, phase: &str, round: usize) -> Self {
         let scratch = tempfile::tempdir().unwrap();
+        for name in ["runtime", "tmp"] {
+            std::fs::create_dir(scratch.path().join(name)).unwrap();
+        }
         let mark = format!("sweep-{}-{}-{phase}-{round}", std::process::id(), system.replace('/', "-"));
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        let exe = std::env::current_exe().unwrap();
+        let mounts = own_mounts();
+        let mut command = match mounts {
+            // Each of them becomes the next: it is one process all the way.
+            Some(flags) => {
+                let mut command = Command::new("unshare");
+                command.args([flags, "sh", "-c", MOUNT, "sh"]).arg(&exe);
+                command
+            }
+            None => Command::new(&exe),
+        };
+        let mut child = command
             .args(["--exact", "the_stage", "--ignored", "--nocapture"])
             .env(MARK, &mark)
-            .env("XDG_RUNTIME_DIR", scratch.path())
+            .env("XDG_RUNTIME_DIR", scratch.path().join("runtime"))
+            .env("TMPDIR", scratch.path().join("tmp"))
             .env("STAGE_SYSTEM", system)
+            .env("STAGE_START", start.map_or("", StartMethod::name))
             .env("STAGE_PHASE", phase)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut stage = Self { child, lines, mark, scratch };
+        let mut stage = Self { child, lines, mark, scratch, shared: Vec::new() };
         stage.hear("the run is up");
+        if mounts.is_some() {
+            stage.shared = SHARED.map(|at| File::open(format!("/proc/{}/root{at}", stage.main())).unwrap()).into();
+        }
         stage
+    }
+
+    /// What is in the directories where a run may leave something.
+    fn files(&self) -> Vec<PathBuf> {
+        let own = ["runtime", "tmp"].map(|name| self.scratch.path().join(name));
+        let shared = self.shared.iter().map(|dir| PathBuf::from(format!("/proc/self/fd/{}", dir.as_raw_fd())));
+        own.into_iter().chain(shared).flat_map(|dir| std::fs::read_dir(dir).unwrap()).map(|entry| entry.unwrap().path()).collect()
+    }
+
+    /// How many objects of shared memory there are, named semaphores among them.
+    fn shared_objects(&self) -> usize {
+        let dir = self.shared.first().map(|dir| std::fs::read_dir(format!("/proc/self/fd/{}", dir.as_raw_fd())).unwrap());
+        dir.map_or(0, Iterator::count)
     }
 
     fn hear(&mut self, what: &str) {
@@ -88,7 +147,9 @@ impl Stage {
     fn find(&self, victim: &str) -> i32 {
         let all = marked(&self.mark);
         let child_of = |ppid: i32, helper: bool| {
-            all.iter().find(|p| p.ppid == ppid && p.args.contains("__lab-helper") == helper).map(|p| p.pid)
+            // CPython's resource tracker is nobody's worker.
+            let wanted = |p: &&Process| p.args.contains("__lab-helper") == helper && !p.args.contains("resource_tracker");
+            all.iter().filter(wanted).find(|p| p.ppid == ppid).map(|p| p.pid)
         };
         let chain =
             [Some(self.main()), child_of(self.main(), true), child_of(self.main(), true).and_then(|guard| child_of(guard, true))];
@@ -107,7 +168,7 @@ impl Stage {
                 .filter(|p| p.pid != self.main() && !p.zombie)
                 .map(|p| format!("{} {}", p.pid, p.args))
                 .collect();
-            let files: Vec<PathBuf> = std::fs::read_dir(self.scratch.path()).unwrap().flatten().map(|e| e.path()).collect();
+            let files = self.files();
             if processes.is_empty() && files.is_empty() {
                 return;
             }
@@ -135,7 +196,9 @@ fn kill(pid: i32) {
 fn the_stage() {
     let (Ok(system), Ok(phase)) = (std::env::var("STAGE_SYSTEM"), std::env::var("STAGE_PHASE")) else { return };
     let launcher = launcher();
+    let start_method = std::env::var("STAGE_START").ok().and_then(|name| StartMethod::from_name(&name));
     let long = RunSpec { workers: 4, tasks: 4, task_size: Some(60_000), timeout_ms: 120_000, ..spec(&system, TaskKind::Sleep) };
+    let long = RunSpec { start_method: start_method.or(long.start_method), ..long };
     let wanted = if phase == "holding" { RunSpec { task_size: Some(1), hold_ms: 60_000, ..long } } else { long };
     let id = launcher.launch(wanted).unwrap();
     let there = |run: &Run| match phase.as_str() {
@@ -158,11 +221,13 @@ fn the_stage() {
     }
 }
 
-fn sweep(system: &str) {
-    let (mut tried, begun) = (0, Instant::now());
+/// The most objects of shared memory that a run had when somebody was killed.
+fn sweep(system: &str, start: Option<StartMethod>) -> usize {
+    let (mut tried, mut objects, begun) = (0, 0, Instant::now());
     for phase in PHASES {
         for victim in VICTIMS {
-            let mut stage = Stage::set(system, phase, tried);
+            let mut stage = Stage::set(system, start, phase, tried);
+            objects = objects.max(stage.shared_objects());
             let pid = stage.find(victim);
             if phase == "teardown" {
                 stage.child.stdin.as_mut().unwrap().write_all(b"stop\n").unwrap();
@@ -177,7 +242,9 @@ fn sweep(system: &str) {
         }
     }
     assert_no_control_group();
-    loudly!("{system}: {tried} kills, 0 left behind, {:.1} s", begun.elapsed().as_secs_f64());
+    let how = start.map_or("", StartMethod::name);
+    loudly!("{system} {how}: {tried} kills, 0 left of up to {objects} shared objects, {:.1} s", begun.elapsed().as_secs_f64());
+    objects
 }
 
 /// Groups of helpers that are no more; those of other tests have a supervisor that lives.
@@ -205,26 +272,38 @@ fn assert_no_control_group() {
 
 #[test]
 fn native_workers_in_every_phase() {
-    sweep("native/fork");
+    sweep("native/fork", None);
 }
 
 #[test]
 fn a_native_pool_in_every_phase() {
-    sweep("native/process-pool");
+    sweep("native/process-pool", None);
 }
 
 #[test]
 fn a_native_fork_server_in_every_phase() {
-    sweep("native/forkserver");
+    sweep("native/forkserver", None);
 }
 
-#[test]
-fn a_python_pool_in_every_phase() {
+fn python_pool(start: Option<StartMethod>) -> Option<usize> {
     let found = concmon::lab::python::interpreters(&[]);
     let system = "python/process-pool-executor";
     if let Some(why) = concmon::lab::python::availability(concmon::lab::catalog::find(system).unwrap(), &found) {
         loudly!("SKIPPED {system}: {why}");
-        return;
+        return None;
     }
-    sweep(system);
+    Some(sweep(system, start))
+}
+
+#[test]
+fn a_python_pool_in_every_phase() {
+    python_pool(None);
+}
+
+/// A spawned worker finds its pool's semaphores by their names: they stay in `/dev/shm` until somebody takes them away.
+#[test]
+fn a_spawned_python_pool_in_every_phase() {
+    if let (Some(objects), Some(_)) = (python_pool(Some(StartMethod::Spawn)), own_mounts()) {
+        assert!(objects > 0, "there was something that could have been left");
+    }
 }
