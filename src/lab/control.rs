@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::catalog::RunSpec;
 use super::protocol::Line;
 
-/// What to exec for a run. The helper adds the run's own variables (`CONCMON_LAB_SOCKET`, `CONCMON_LAB_SPEC`, `CONCMON_LAB_RUN`, `TMPDIR`).
+/// What to exec for a run. The helper adds the run's own variables (`CONCMON_LAB_SOCKET`,
+/// `CONCMON_LAB_SPEC`, `CONCMON_LAB_RUN`, `CONCMON_LAB_OBJECTS`, `TMPDIR`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Program {
     /// Absolute path of the executable.

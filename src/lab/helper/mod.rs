@@ -10,6 +10,7 @@
 
 mod cgroup;
 mod family;
+mod objects;
 mod run;
 mod start;
 mod supervisor;
@@ -100,6 +101,7 @@ fn sweep_stale() {
         if named && std::fs::symlink_metadata(&path).is_ok_and(|m| m.is_dir() && m.uid() == me) {
             let free = File::open(path.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok());
             if free {
+                objects::remove_of_helper(&path);
                 let _ = std::fs::remove_dir_all(&path);
             }
         }
@@ -135,6 +137,7 @@ fn stand_guard(supervisor: Pid, dir: &Path) -> ExitCode {
         std::thread::sleep(Duration::from_millis(1));
     }
     cgroup::sweep();
+    objects::remove_of_helper(dir);
     // Nothing is lost if it is gone already: the supervisor removes it when it ends as it should.
     let _ = std::fs::remove_dir_all(dir);
     ExitCode::from(u8::try_from(code).unwrap_or(1))

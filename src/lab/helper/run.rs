@@ -10,6 +10,7 @@ use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 
 use super::cgroup::Group;
 use super::family::{self, Proc, Step};
+use super::objects;
 use super::start::Started;
 use super::sys;
 use crate::clock::monotonic_ns;
@@ -385,6 +386,7 @@ impl Active {
         self.drain(out);
         let memory_peak_bytes = self.group.as_ref().and_then(Group::memory_peak_bytes);
         self.group = None;
+        objects::remove_of_run(&self.dir);
         // Nothing in it is worth a failure of the run.
         let _ = std::fs::remove_dir_all(&self.dir);
         let orphans = u32::try_from(self.orphans.len()).unwrap_or(u32::MAX);

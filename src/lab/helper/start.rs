@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{ForkResult, getpid};
 
 use super::cgroup::Group;
+use super::objects;
 use super::sys::{self, Exec};
 use crate::lab::catalog::{self, RunSpec};
 use crate::lab::control::{Program, RUN_DIRECTORY};
@@ -92,10 +93,11 @@ fn c_string(bytes: &[u8]) -> Result<CString, String> {
 fn environment(program: &Program, dir: &Path, socket: &Path, run: u32, spec: &RunSpec) -> Result<Vec<CString>, String> {
     let spec = serde_json::to_string(spec).map_err(|e| format!("the run's spec: {e}"))?;
     let mut vars: Vec<(OsString, OsString)> = std::env::vars_os().filter(|(name, _)| !removed(program, name)).collect();
-    let own: [(&str, OsString); 4] = [
+    let own: [(&str, OsString); 5] = [
         ("CONCMON_LAB_SOCKET", socket.into()),
         ("CONCMON_LAB_SPEC", spec.into()),
         ("CONCMON_LAB_RUN", run.to_string().into()),
+        ("CONCMON_LAB_OBJECTS", objects::of_run(dir).unwrap_or_default().into()),
         // What a run leaves in its temporary directory goes with it.
         ("TMPDIR", dir.into()),
     ];
