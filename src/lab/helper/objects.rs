@@ -41,8 +41,6 @@ fn remove(directory: &Path, prefix: &str) {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use super::*;
 
     #[test]
@@ -56,7 +54,7 @@ mod tests {
         }
         remove(directory.path(), &of_run(run).unwrap());
         let left = |name: &&str| directory.path().join(name).exists();
-        assert!(!own.iter().any(|name| left(name)) && others.iter().all(left));
+        assert!(!own.iter().any(&left) && others.iter().all(&left));
         remove(directory.path(), &of_helper(run.parent().unwrap()).unwrap());
         let left: Vec<_> = others.iter().filter(|name| left(name)).collect();
         assert_eq!(left, [&"sem.mp-x7", &"concmon-lab-GhIjKl-1-y"]);
