@@ -243,6 +243,7 @@ const SCENES: &[Scene] = &[
     Scene { name: "copy-on-write", options: tree, keys: &[Key::plain(Code::Down), Key::char('D')] },
     Scene { name: "events", options: Options::default, keys: &[Key::char('5')] },
     Scene { name: "timeline", options: Options::default, keys: stages::KEYS },
+    Scene { name: "timeline-processes", options: Options::default, keys: stages::PROCESSES },
     Scene { name: "diagnoses", options: Options::default, keys: &[Key::char('!')] },
     Scene { name: "timeline-empty", options: Options::default, keys: &[Key::char('V')] },
 ];

@@ -55,6 +55,28 @@ fn threads_that_sleep_overlap_without_a_cpu() {
 }
 
 #[test]
+fn the_processes_of_a_past_instant_are_those_that_worked_then() {
+    let launcher = launcher().with_traces();
+    let id = launcher.launch(RunSpec { parent_mb: 64, ..computing("native/process-pool") }).unwrap();
+    let run = await_end(&launcher, id);
+    let all = lanes::lanes(&run);
+    let begun = run.workers.iter().flat_map(|w| &w.spans).map(|s| s.start_ns).max().unwrap();
+    let found = lanes::processes(&all, begun + 5_000_000);
+    let root = found.first().unwrap();
+    assert_eq!((Some(root.pid), root.depth), (run.root_pid, 0));
+    assert!(root.holding.is_some_and(|held| held.rss_bytes > 64 << 20 && held.threads == 1), "{root:?}");
+    let workers: Vec<_> = found.iter().filter(|p| run.workers.iter().any(|w| w.pid == Some(p.pid))).collect();
+    assert_eq!(workers.len(), 2, "{found:?}");
+    for worker in workers {
+        assert_eq!((worker.ppid, worker.depth), (root.pid, 1), "{worker:?}");
+        assert!(worker.holding.is_some_and(|held| held.rss_bytes > 0), "{worker:?}");
+        assert!(worker.cpu.is_some_and(|cpu| cpu <= 1.0), "one thread is one CPU at most: {worker:?}");
+    }
+    assert!(found.iter().filter_map(|p| p.cpu).sum::<f64>() > 0.2, "somebody computes: {found:?}");
+    assert_eq!(lanes::processes(&all, run.started_ns.saturating_sub(1)), [], "nobody was there before");
+}
+
+#[test]
 fn a_run_that_is_only_measured_goes_unwatched() {
     let launcher = launcher();
     let id = launcher.launch(spec("native/fork", TaskKind::Factorial)).unwrap();

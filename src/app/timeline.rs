@@ -29,6 +29,8 @@ pub enum TimelineKey {
     Run(i32),
     /// Goes to the lane's process in the table.
     Process,
+    /// Gives the processes as of the cursor up to half of the screen, or what is left over.
+    Processes,
 }
 
 /// State of the timeline's screen.
@@ -46,13 +48,15 @@ pub struct TimelineView {
     pub cells: usize,
     /// Lanes that fit; the layout tells.
     pub page: usize,
+    /// Whether the processes as of the cursor were asked for; else they are shown where there is room.
+    pub processes: bool,
     window: Option<Window>,
     whole: bool,
 }
 
 impl Default for TimelineView {
     fn default() -> Self {
-        Self { run: None, lane: 0, scroll: 0, cursor_ns: None, cells: 60, page: 10, window: None, whole: false }
+        Self { run: None, lane: 0, scroll: 0, cursor_ns: None, cells: 60, page: 10, processes: false, window: None, whole: false }
     }
 }
 
@@ -69,9 +73,16 @@ impl TimelineView {
         self.cursor_ns.unwrap_or(u64::MAX).clamp(window.from_ns, window.to_ns - 1)
     }
 
+    /// The first lane on a screen that holds `lines` of `count`: the chosen one is among them.
+    #[must_use]
+    pub fn first(&self, count: usize, lines: usize) -> usize {
+        let lane = self.lane.min(count.saturating_sub(1));
+        self.scroll.min(lane).max((lane + 1).saturating_sub(lines.max(1)))
+    }
+
     fn show(&mut self, run: RunId) {
-        let Self { cells, page, .. } = *self;
-        *self = Self { run: Some(run), cells, page, ..Self::default() };
+        let Self { cells, page, processes, .. } = *self;
+        *self = Self { run: Some(run), cells, page, processes, ..Self::default() };
     }
 
     fn zoom(&mut self, run: &Run, now_ns: u64, closer: bool) {
@@ -129,7 +140,7 @@ impl App {
         let last = i64::try_from(count.saturating_sub(1)).unwrap_or(0);
         let at = i64::try_from(view.lane).unwrap_or(0).saturating_add(by).clamp(0, last);
         view.lane = usize::try_from(at).unwrap_or(0);
-        view.scroll = view.scroll.min(view.lane).max((view.lane + 1).saturating_sub(view.page.max(1)));
+        view.scroll = view.first(count, view.page);
     }
 
     /// The mouse at a lane and a cell.
@@ -139,7 +150,9 @@ impl App {
         let view = &mut self.timeline;
         let window = view.window(&run, now).cell(cell, view.cells);
         view.cursor_ns = Some(window.from_ns + window.length_ns() / 2);
-        view.lane = (view.scroll + line).min(lanes::lanes(&run).len().saturating_sub(1));
+        let count = lanes::lanes(&run).len();
+        view.scroll = view.first(count, view.page);
+        view.lane = (view.scroll + line).min(count.saturating_sub(1));
     }
 
     pub(super) fn time_key(&mut self, key: TimelineKey) -> Vec<Effect> {
@@ -177,6 +190,7 @@ impl App {
                     self.timeline.show(id);
                 }
             }
+            TimelineKey::Processes => view.processes = !view.processes,
             TimelineKey::Process => return self.show_lane_in_table(&run),
         }
         Vec::new()

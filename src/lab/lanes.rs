@@ -4,6 +4,7 @@
 //! Pure: a [`Run`] and a window of time in, a [`Picture`] out; nothing is read and nothing is drawn.
 
 mod axis;
+mod processes;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use super::run::{Run, TaskSpan, Worker};
 use super::trace::{Slice, TaskTrace};
 
 pub use axis::{Tick, Window, duration, ticks};
+pub use processes::{ProcessAt, processes};
 
 /// A share of a cell below this is not worth a mark.
 const WORTH_A_MARK: f64 = 0.06;

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 /// Most slices kept of one run. Beyond it neighbours are joined: the sums stay, the picture gets coarser.
 const SLICES_MOST: usize = 40_000;
+/// Most changes of memory and threads kept of one process. Beyond it every second one is let go of.
+const HOLDINGS_MOST: usize = 512;
 /// A task that was on a CPU for this share of a slice never left it, as far as the counters' own steps can tell.
 const WHOLE: f64 = 0.98;
 
@@ -52,6 +54,17 @@ impl Slice {
     }
 }
 
+/// What a process held from an instant on, until the next change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holding {
+    /// From, monotonic nanoseconds.
+    pub from_ns: u64,
+    /// Resident memory (proc_pid_stat(5), field 24).
+    pub rss_bytes: u64,
+    /// Threads (field 20).
+    pub threads: u32,
+}
+
 /// One look at one task: its counters since its birth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Look {
@@ -65,6 +78,12 @@ pub struct Look {
     pub state: char,
     /// The CPU it last ran on.
     pub cpu: Option<u32>,
+    /// Its process's parent (proc_pid_stat(5), field 4).
+    pub parent: i32,
+    /// Its process's resident memory.
+    pub rss_bytes: u64,
+    /// Its process's threads.
+    pub threads: u32,
 }
 
 /// One task (process or thread) of a run.
@@ -82,11 +101,20 @@ pub struct TaskTrace {
     pub run_ns: u64,
     /// Waiting for one since its birth, nanoseconds, as of the last look.
     pub wait_ns: u64,
+    /// The parent of its process, as of the last look.
+    pub parent: i32,
     /// In order of time, without gaps.
     pub slices: Vec<Slice>,
+    /// What its process held, in order of time; kept with the first thread of a process.
+    pub holdings: Vec<Holding>,
 }
 
 impl TaskTrace {
+    fn new(pid: i32, tid: i32, comm: &str) -> Self {
+        let (slices, holdings) = (Vec::new(), Vec::new());
+        Self { pid, tid, comm: comm.to_owned(), gone_ns: None, run_ns: 0, wait_ns: 0, parent: 0, slices, holdings }
+    }
+
     /// When the first slice begins: it was not there before, as far as was seen.
     #[must_use]
     pub fn first_ns(&self) -> Option<u64> {
@@ -100,7 +128,39 @@ impl TaskTrace {
         self.slices.get(next.checked_sub(1)?).filter(|s| ns < s.to_ns)
     }
 
+    /// Whether it was there at this instant.
+    #[must_use]
+    pub fn is_there(&self, ns: u64) -> bool {
+        self.first_ns().is_some_and(|first| first <= ns) && self.gone_ns.is_none_or(|gone| ns < gone)
+    }
+
+    /// What its process held at this instant; `None` before the first look, and for all but the first thread of a process.
+    #[must_use]
+    pub fn holding(&self, ns: u64) -> Option<Holding> {
+        let next = self.holdings.partition_point(|h| h.from_ns <= ns);
+        self.holdings.get(next.checked_sub(1)?).copied()
+    }
+
+    fn hold(&mut self, look: Look) {
+        let (rss_bytes, threads) = (look.rss_bytes, look.threads);
+        if self.holdings.last().is_some_and(|last| (last.rss_bytes, last.threads) == (rss_bytes, threads)) {
+            return;
+        }
+        if self.holdings.len() >= HOLDINGS_MOST {
+            let mut at = 0;
+            self.holdings.retain(|_| {
+                at += 1;
+                at % 2 == 1
+            });
+        }
+        self.holdings.push(Holding { from_ns: look.at_ns, rss_bytes, threads });
+    }
+
     fn push(&mut self, since_ns: u64, look: Look) {
+        self.parent = look.parent;
+        if self.pid == self.tid {
+            self.hold(look);
+        }
         let mut run_ns = look.run_ns.saturating_sub(self.run_ns);
         let mut wait_ns = look.wait_ns.saturating_sub(self.wait_ns);
         (self.run_ns, self.wait_ns) = (look.run_ns.max(self.run_ns), look.wait_ns.max(self.wait_ns));
@@ -207,8 +267,7 @@ impl Trace {
     /// Takes in a look at one task. `since_ns` is when it was not there yet.
     pub fn saw(&mut self, pid: i32, tid: i32, comm: &str, since_ns: u64, look: Look) {
         let at = *self.index.entry((pid, tid)).or_insert_with(|| {
-            let (comm, slices) = (comm.to_owned(), Vec::new());
-            self.tasks.push(Arc::new(TaskTrace { pid, tid, comm, gone_ns: None, run_ns: 0, wait_ns: 0, slices }));
+            self.tasks.push(Arc::new(TaskTrace::new(pid, tid, comm)));
             self.tasks.len() - 1
         });
         if let Some(task) = self.tasks.get_mut(at) {
@@ -238,6 +297,12 @@ impl Trace {
         }
     }
 
+    /// How many processes there have been.
+    #[must_use]
+    pub fn processes(&self) -> usize {
+        self.tasks.iter().filter(|task| task.pid == task.tid).count()
+    }
+
     /// Time on a CPU over all tasks, nanoseconds.
     #[must_use]
     pub fn run_ns(&self) -> u64 {
@@ -258,7 +323,8 @@ mod tests {
     const MS: u64 = 1_000_000;
 
     fn look(at: u64, run: u64, wait: u64, state: char) -> Look {
-        Look { at_ns: at * MS, run_ns: run * MS, wait_ns: wait * MS, state, cpu: Some(0) }
+        let (run_ns, wait_ns) = (run * MS, wait * MS);
+        Look { at_ns: at * MS, run_ns, wait_ns, state, cpu: Some(0), parent: 1, rss_bytes: 4096, threads: 1 }
     }
 
     fn trace(looks: &[Look]) -> TaskTrace {
@@ -313,6 +379,24 @@ mod tests {
         assert_eq!(sums(task), (task.run_ns / MS, task.wait_ns / MS));
         assert!(task.slices.windows(2).all(|w| w[0].to_ns == w[1].from_ns));
         assert_eq!(trace.step_ns, 4 * MS, "in powers of two");
+    }
+
+    #[test]
+    fn what_a_process_holds_is_kept_from_change_to_change_and_never_without_bound() {
+        let mut trace = Trace::default();
+        for i in 1..=(HOLDINGS_MOST as u64 * 3) {
+            let look = Look { rss_bytes: i / 2 * 4096, ..look(i, 1, 0, 'S') };
+            trace.saw(7, 7, "x", 0, look);
+            trace.saw(7, 9, "thread", 0, look);
+        }
+        let task = &trace.tasks[0];
+        assert!(task.holdings.len() <= HOLDINGS_MOST && task.holdings.len() > HOLDINGS_MOST / 2);
+        assert_eq!(task.holding(0), None, "nobody had looked");
+        let last = HOLDINGS_MOST as u64 * 3;
+        assert_eq!(task.holding(last * MS).map(|h| h.rss_bytes), Some(last / 2 * 4096));
+        let half = task.holding(last / 2 * MS).unwrap().rss_bytes;
+        assert!((half as f64 / (last / 4 * 4096) as f64 - 1.0).abs() < 0.05, "{half}");
+        assert_eq!(trace.tasks[1].holdings, [], "a thread holds nothing of its own");
     }
 
     #[test]

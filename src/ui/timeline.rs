@@ -1,5 +1,7 @@
 //! The timeline: a lane per task, what each did when, how much went on at once, and what was so at the cursor.
 
+mod processes;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
@@ -47,34 +49,46 @@ pub struct Place {
     curve: u16,
     /// Lines of the finding.
     finding: u16,
+    /// The process table as of the cursor; without lines where there is no room.
+    table: Rect,
 }
 
 impl Place {
     /// In that part of the screen, for what the application shows now.
     #[must_use]
     pub fn of(app: &App, body: Rect) -> Self {
-        let lanes = app.timed_run().map_or(0, |run| lanes::lanes(run).len());
-        Self::new(body, u16::try_from(lanes).unwrap_or(u16::MAX))
+        let count = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
+        let lanes = app.timed_run().map_or(0, |run| count(lanes::lanes(run).len()));
+        let processes = app.timed_run().and_then(|run| run.trace.as_deref()).map_or(0, |trace| count(trace.processes()));
+        Self::new(body, lanes, app.timeline.processes.then_some(processes))
     }
 
-    /// With so many lanes; what they leave, the curves get.
+    /// With so many lanes; what they leave, the curves get, and then the processes. `processes` is how many of those there are when they
+    /// are asked for: then they get up to half, and on a small screen the curves step back.
     #[must_use]
-    fn new(body: Rect, lanes: u16) -> Self {
+    fn new(body: Rect, lanes: u16, processes: Option<u16>) -> Self {
         let label = if body.width >= WIDE { LABEL[1] } else { LABEL[0].min(body.width / 2) };
-        let finding = if body.width >= WIDE { 1 } else { 2 };
-        let fixed = FOOT + finding;
-        let spare = body.height.saturating_sub(2 + fixed).saturating_sub(lanes) / 2 + 1;
-        let curve = spare.clamp(if body.height >= TALL { CURVE } else { 1 }, CURVE_MOST);
-        let foot_height = (fixed + 2 * (curve - 1)).min(body.height.saturating_sub(3));
-        let room = body.height.saturating_sub(2 + foot_height);
+        let small = body.height < TALL;
+        let all = if body.width >= WIDE { (2, 1) } else { (2, 2) };
+        let whole = |count: u16| 2 + FOOT + all.1 + lanes.saturating_add(count).saturating_add(1);
+        let tight = small && processes.is_some_and(|count| whole(count) > body.height);
+        let (curves, finding) = if tight { (0, 0) } else { all };
+        let fixed = FOOT - 2 + curves + finding;
+        let asked = processes.map_or(0, |count| (count + 1).min(body.height.saturating_sub(2 + fixed) / 2));
+        let spare = body.height.saturating_sub(2 + fixed + asked).saturating_sub(lanes) / 2 + 1;
+        let curve = spare.clamp(if small { 1 } else { CURVE }, CURVE_MOST) * curves.min(1);
+        let foot_height = (fixed + (curves * curve).saturating_sub(curves)).min(body.height.saturating_sub(3));
+        let room = body.height.saturating_sub(2 + foot_height + asked);
         let cut = |y: u16, height: u16| {
             let y = y.min(body.bottom());
             Rect { x: body.x + label, y, width: body.width - label, height: height.min(body.bottom() - y) }
         };
         let lanes = cut(body.y + 2, room.min(lanes.max(1)));
-        let foot = Rect { x: body.x, width: body.width, ..cut(lanes.bottom(), foot_height) };
+        let across = |y: u16, height: u16| Rect { x: body.x, width: body.width, ..cut(y, height) };
+        let foot = across(lanes.bottom(), foot_height);
+        let table = across(foot.bottom() + u16::from(processes.is_none()), body.height);
         let labels = Rect { x: body.x, width: label, ..lanes };
-        Self { labels, axis: cut(body.y + 1, 1), lanes, foot, room, curve, finding }
+        Self { labels, axis: cut(body.y + 1, 1), lanes, foot, room, curve, finding, table }
     }
 
     /// What the mouse means at a cell.
@@ -96,7 +110,7 @@ pub fn draw(app: &App, theme: &Theme, body: Rect, buffer: &mut Buffer) {
     let lanes = lanes::lanes(run);
     let window = app.timeline.window(run, app.lab.now_ns);
     let cursor = app.timeline.cursor(window);
-    let first = app.timeline.scroll.min(lanes.len().saturating_sub(1));
+    let first = app.timeline.first(lanes.len(), usize::from(place.lanes.height));
     let shown = first..lanes.len().min(first + usize::from(place.lanes.height));
     let picture = lanes::picture(run, &lanes, shown.clone(), window, cells);
     let view = View { app, theme, run, window, cursor, place };
@@ -111,6 +125,7 @@ pub fn draw(app: &App, theme: &Theme, body: Rect, buffer: &mut Buffer) {
         Pen::new(buffer, place.foot, 0).put(&more, theme.dim);
     }
     view.foot(&lanes, &picture, buffer);
+    view.processes(&lanes, place.table, buffer);
     view.cursor_line(buffer);
 }
 
@@ -247,12 +262,21 @@ impl View<'_> {
     }
 
     fn foot(&self, lanes: &[Lane<'_>], picture: &Picture, buffer: &mut Buffer) {
-        let (theme, foot) = (self.theme, self.place.foot);
+        let mut line = 1;
+        if self.place.curve > 0 {
+            line = self.curves(picture, line, buffer);
+        }
+        self.at_cursor(lanes, line, buffer);
+        self.legend(line + 1, buffer);
+    }
+
+    /// How much went on at once, and what that says; the line after it.
+    fn curves(&self, picture: &Picture, mut line: u16, buffer: &mut Buffer) -> u16 {
         let most = |values: &mut dyn Iterator<Item = f64>| values.fold(0.0, f64::max);
         let known: Vec<f64> = picture.parallelism.iter().map(|p| p.unwrap_or(0.0)).collect();
         // Both on one scale: the gap between them is what the picture is about.
         let full = most(&mut picture.concurrency.iter().copied()).max(most(&mut known.iter().copied())).max(1.0);
-        let mut line = 1;
+        let theme = self.theme;
         let degree = lanes::degree(self.run, self.app.lab.now_ns);
         let mean = degree.map(|d| d.concurrency);
         self.curve(("concurrency", "units open", mean), &picture.concurrency, full, theme.cool, line, buffer);
@@ -263,13 +287,12 @@ impl View<'_> {
         line += self.place.curve;
         let cpus = self.app.model.as_deref().map_or(1, |m| u32::try_from(m.host.cpus.len()).unwrap_or(1));
         let found = lanes::finding(self.run, cpus, self.app.lab.now_ns);
-        let words = wrap(&found, usize::from(foot.width.saturating_sub(2)));
+        let words = wrap(&found, usize::from(self.place.foot.width.saturating_sub(2)));
         for part in words.iter().take(usize::from(self.place.finding)) {
-            Pen::new(buffer, foot, line).put(" ", theme.text).put(part, theme.accent);
+            Pen::new(buffer, self.place.foot, line).put(" ", theme.text).put(part, theme.accent);
             line += 1;
         }
-        self.at_cursor(lanes, line, buffer);
-        self.legend(line + 1, buffer);
+        line
     }
 
     /// A curve: its name and its mean over the time of the work, and a bar for each cell.
@@ -296,13 +319,18 @@ impl View<'_> {
         }
     }
 
+    /// Where the cursor is, from the first request for a worker on.
+    fn cursor_words(&self) -> String {
+        let since = self.cursor as f64 - self.zero_ns() as f64;
+        let sign = if since < 0.0 { "-" } else { "" };
+        format!("{sign}{}", lanes::duration(since.abs() as u64))
+    }
+
     /// What was so at the cursor, on the chosen lane.
     fn at_cursor(&self, lanes: &[Lane<'_>], line: u16, buffer: &mut Buffer) {
         let theme = self.theme;
         let mut pen = Pen::new(buffer, self.place.foot, line);
-        let since = self.cursor as f64 - self.zero_ns() as f64;
-        let sign = if since < 0.0 { "-" } else { "" };
-        pen.put(&format!(" at {sign}{}: ", lanes::duration(since.abs() as u64)), theme.strong);
+        pen.put(&format!(" at {}: ", self.cursor_words()), theme.strong);
         let Some(lane) = lanes.get(self.app.timeline.lane) else { return };
         let moment = lane.moment(self.cursor);
         let who = match lane.role {
@@ -354,7 +382,7 @@ impl View<'_> {
             }
         }
         if self.wide() {
-            pen.put("   < > next change  [ ] run  Enter process", self.theme.dim);
+            pen.put("   < > next change  p processes  [ ] run  Enter process", self.theme.dim);
         }
     }
 

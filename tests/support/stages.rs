@@ -21,6 +21,10 @@ pub const KEYS: &[Key] = &[
     Key::plain(Code::Left),
 ];
 
+/// The same with the processes at that instant, on any screen.
+pub const PROCESSES: &[Key] =
+    &[Key::char('n'), Key::char('t'), Key::char('V'), Key::plain(Code::Down), Key::char('<'), Key::char('p')];
+
 /// Adds fork and spawn of the lab's list, and runs them.
 pub const COMPARE: &[Key] = &[
     Key::char('L'),
@@ -69,7 +73,9 @@ pub fn taking_turns() -> Run {
             let state = if run_tenths + wait_tenths > 0 { 'R' } else { 'S' };
             let cpu = Some(u32::try_from(tid % 2).unwrap());
             let at_ns = STEP * step;
-            trace.saw(900, tid, "concmon", 0, Look { at_ns, run_ns: ran, wait_ns: waited, state, cpu });
+            let (parent, rss_bytes) = (10, (step.min(20) << 19) + (3 << 20));
+            let look = Look { at_ns, run_ns: ran, wait_ns: waited, state, cpu, parent, rss_bytes, threads: 5 };
+            trace.saw(900, tid, "concmon", 0, look);
             if tid == 904 {
                 trace.round(STEP);
             }

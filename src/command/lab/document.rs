@@ -110,7 +110,8 @@ fn unknown(run: &Run) -> Value {
 }
 
 /// What a task did over time. Each slice: from and to since the start of the run, of that on a CPU and waiting for one, all in
-/// nanoseconds; the kernel's state letter at its end, and the CPU it last ran on.
+/// nanoseconds; the kernel's state letter at its end, and the CPU it last ran on. Each holding, of the first thread of a process: since when,
+/// resident memory in bytes, threads.
 fn lane(run: &Run, task: &TaskTrace) -> Value {
     let since = |ns: u64| ns.saturating_sub(run.started_ns);
     let slices = task.slices.iter();
@@ -118,10 +119,12 @@ fn lane(run: &Run, task: &TaskTrace) -> Value {
         "pid": task.pid,
         "tid": task.tid,
         "comm": task.comm,
+        "parent": task.parent,
         "gone_ns": task.gone_ns.map(since),
         "run_ns": task.run_ns,
         "wait_ns": task.wait_ns,
         "slices": slices.map(|s| json!([since(s.from_ns), since(s.to_ns), s.run_ns, s.wait_ns, s.state, s.cpu])).collect::<Vec<_>>(),
+        "holdings": task.holdings.iter().map(|h| json!([since(h.from_ns), h.rss_bytes, h.threads])).collect::<Vec<_>>(),
     })
 }
 

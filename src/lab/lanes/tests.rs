@@ -41,7 +41,8 @@ fn steps(trace: &mut Trace, pid: i32, tid: i32, tenths: impl Fn(u64) -> (u64, u6
         ran += run * MS / 2;
         waited += wait * MS / 2;
         let state = if run + wait > 0 { 'R' } else { 'S' };
-        let look = Look { at_ns: (15 + step * 5) * MS, run_ns: ran, wait_ns: waited, state, cpu: Some(1) };
+        let (at_ns, parent, rss_bytes) = ((15 + step * 5) * MS, if pid == 100 { 1 } else { 100 }, (step + 1) << 20);
+        let look = Look { at_ns, run_ns: ran, wait_ns: waited, state, cpu: Some(1), parent, rss_bytes, threads: 1 };
         trace.saw(pid, tid, "task", 10 * MS, look);
     }
 }
@@ -166,4 +167,57 @@ fn the_finding_tells_turns_from_parallel_work() {
     assert!(found(|_| (10, 0), Creation::Thread, "python 3.13.0").ends_with("2.0 on a CPU: in parallel"));
     assert!(found(|_| (0, 0), Creation::Thread, "native").contains("they wait together"));
     assert!(found(|_| (3, 7), Creation::Fork, "native").ends_with("1.4 ready but without one: wider than the 2 CPUs"));
+}
+
+#[test]
+fn the_processes_of_an_instant_stand_below_their_parents_with_what_they_held_then() {
+    let mut trace = Trace::default();
+    steps(&mut trace, 100, 100, |_| (0, 0));
+    steps(&mut trace, 101, 101, |step| (if step < 9 { 10 } else { 0 }, 0));
+    steps(&mut trace, 101, 109, |step| (5, if step < 9 { 5 } else { 0 }));
+    // A child of the first worker, which comes later and goes early.
+    let look = |at: u64, rss: u64| Look {
+        at_ns: at * MS,
+        run_ns: 0,
+        wait_ns: 0,
+        state: 'S',
+        cpu: None,
+        parent: 101,
+        rss_bytes: rss,
+        threads: 3,
+    };
+    for at in [40, 50, 60] {
+        trace.saw(77, 77, "late", 35 * MS, look(at, at << 10));
+    }
+    trace.gone(77, 77, 70 * MS);
+    let run = run(vec![worker(0, 101, 101, Creation::Fork, &[(20, 60)])], trace);
+    let all = lanes(&run);
+    let at = |ms: u64| processes(&all, ms * MS);
+    let tree = |ms: u64| at(ms).iter().map(|p| (p.pid, p.depth)).collect::<Vec<_>>();
+    assert_eq!(tree(5), [], "before the first look there is nobody");
+    assert_eq!(tree(30), [(100, 0), (101, 1)]);
+    assert_eq!(tree(55), [(100, 0), (101, 1), (77, 2)]);
+    assert_eq!(tree(75), [(100, 0), (101, 1)]);
+
+    let worker = at(40).remove(1);
+    assert_eq!((worker.units, worker.state), (1, Some('R')));
+    assert!(worker.cpu.is_some_and(|cpu| (cpu - 1.5).abs() < 0.01), "both of its threads: {worker:?}");
+    assert!(worker.waited.is_some_and(|part| (part - 0.5).abs() < 0.01), "{worker:?}");
+    let later = at(80).remove(1);
+    assert_eq!((later.units, later.cpu.map(|cpu| (cpu * 10.0).round())), (0, Some(5.0)));
+    let late = at(55).remove(2);
+    assert_eq!(late.holding.map(|h| (h.rss_bytes, h.threads)), Some((50 << 10, 3)));
+    assert_eq!(at(39).remove(2).holding, None, "it was there, but nobody had looked");
+}
+
+#[test]
+fn parents_in_a_circle_hide_nobody_for_ever() {
+    let mut trace = Trace::default();
+    for (pid, parent) in [(5, 6), (6, 5), (7, 7)] {
+        let look = Look { at_ns: MS, run_ns: MS / 2, wait_ns: 0, state: 'S', cpu: None, parent, rss_bytes: 0, threads: 1 };
+        trace.saw(pid, pid, "x", 0, look);
+    }
+    let run = run(Vec::new(), trace);
+    let found = processes(&lanes(&run), MS * 9 / 10);
+    assert_eq!(found.iter().map(|p| p.pid).collect::<Vec<_>>(), [7, 5, 6], "{found:?}");
 }

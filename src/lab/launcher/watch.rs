@@ -61,13 +61,15 @@ struct Watch {
     rounds: u64,
     last_ns: u64,
     step: Duration,
+    page_bytes: u64,
     /// Whether anything has happened since the last round.
     stirred: bool,
 }
 
 impl Watch {
     fn new(trace: Arc<Mutex<Trace>>) -> Self {
-        Self { trace, tasks: HashMap::new(), rounds: 0, last_ns: monotonic_ns(), step: STEP, stirred: false }
+        let page_bytes = rustix::param::page_size() as u64;
+        Self { trace, tasks: HashMap::new(), rounds: 0, last_ns: monotonic_ns(), step: STEP, page_bytes, stirred: false }
     }
 
     async fn follow(mut self, id: RunId, shared: &Shared, mut state: Receiver<Arc<LabState>>) {
@@ -145,6 +147,9 @@ impl Watch {
             wait_ns: sched.run_delay_ns,
             state: stat.state.letter(),
             cpu: stat.last_cpu,
+            parent: stat.ppid,
+            rss_bytes: stat.rss_pages.saturating_mul(self.page_bytes),
+            threads: stat.nlwp,
         };
         trace.saw(key.0, key.1, &String::from_utf8_lossy(stat.comm.as_bytes()), self.last_ns, look);
         true
