@@ -5,6 +5,9 @@
 #[macro_use]
 #[path = "support/loudly.rs"]
 mod loudly;
+#[path = "support/gone.rs"]
+#[allow(dead_code, clippy::allow_attributes, reason = "this file uses a part of it")]
+mod gone;
 #[path = "support/key_script.rs"]
 #[allow(dead_code, clippy::allow_attributes, reason = "this file uses a part of it")]
 mod key_script;
@@ -48,6 +51,52 @@ fn turns(pid: i32, thread: &str) -> u64 {
     let task = tasks.find(|task| std::fs::read_to_string(task.join("comm")).unwrap().trim() == thread).expect("the thread");
     let schedstat = std::fs::read_to_string(task.join("schedstat")).unwrap();
     schedstat.split_whitespace().nth(2).unwrap().parse().unwrap()
+}
+
+/// The process that loads the task iterator for this one, while there is one.
+fn loader(pid: i32) -> Option<i32> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    let children = tasks.flatten().filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+    let pids: Vec<i32> = children.flat_map(|c| c.split_whitespace().map(|p| p.parse().unwrap()).collect::<Vec<_>>()).collect();
+    let loads = |pid: &i32| std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|c| c.ends_with(b"__bpf-loader\0"));
+    pids.into_iter().find(loads)
+}
+
+/// What the better tier comes from is stopped and never answers: the monitor goes on with `/proc`, and ends at once all the same, and
+/// the stopped process with it.
+#[test]
+fn a_source_that_is_stopped_holds_up_nobody() {
+    let program = Program { program: CONCMON, args: &[], rows: 30, columns: 140, env: &[] };
+    // It lives for a tenth of a second: looked for at once, and in several starts.
+    let caught = (0..4).find_map(|_| {
+        let pty = Pty::spawn(&program);
+        let until = Instant::now() + Duration::from_secs(2);
+        while Instant::now() < until {
+            if let Some(loader) = loader(pty.pid()) {
+                let stopped = kill(Pid::from_raw(loader), Signal::SIGSTOP).is_ok();
+                let state = std::fs::read_to_string(format!("/proc/{loader}/stat")).unwrap_or_default();
+                if stopped && state.contains(") T ") {
+                    return Some((pty, loader));
+                }
+            }
+            std::thread::yield_now();
+        }
+        quit(pty);
+        None
+    });
+    let Some((mut pty, loader)) = caught else {
+        loudly!("SKIPPED: no process that loads the task iterator was seen: this user may not load it");
+        return;
+    };
+    pty.wait_until("the process table", |screen| screen.alternate_screen() && row_of(screen, "COMMAND").is_some());
+    pty.send(&bytes("5"));
+    pty.wait_until("the events", |screen| screen.contents().contains("[5 Events]"));
+    pty.send(&bytes("1"));
+    pty.wait_until("the table read from /proc", |screen| screen.contents().lines().next().unwrap().contains(" proc "));
+    let asked = Instant::now();
+    quit(pty);
+    assert!(asked.elapsed() < Duration::from_secs(5), "it waited for a process that is stopped: {:?}", asked.elapsed());
+    gone::await_gone(loader, Duration::from_secs(5));
 }
 
 /// More births than the kernel keeps for a reader that is stopped: it is said that events were lost, and the table is true all the same.

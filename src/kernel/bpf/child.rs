@@ -33,6 +33,12 @@ pub fn dispatch() -> Option<ExitCode> {
         SERVES.store(true, Ordering::Relaxed);
         return None;
     }
+    // Whoever asked may be gone before the answer is there, and this process may have been stopped: then it goes too.
+    let parent = rustix::process::getppid();
+    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+    if rustix::process::getppid() != parent {
+        return Some(ExitCode::FAILURE);
+    }
     let socket = std::io::stdin();
     let sent = match TaskIterator::load() {
         Ok(iterator) => send(socket.as_fd(), LOADED, Some(iterator.link())),
