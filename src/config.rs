@@ -119,6 +119,8 @@ pub struct Config {
     pub theme: String,
     /// Whether the mouse is captured.
     pub mouse: bool,
+    /// Whether keys are answered before others have the CPUs, as far as the kernel lets this user.
+    pub go_first: bool,
     /// Whose keys.
     pub keys: Preset,
     /// Whether what is copied goes to the terminal's clipboard.
@@ -154,6 +156,7 @@ impl Default for Config {
             unicode: true,
             theme: "default".to_owned(),
             mouse: true,
+            go_first: true,
             keys: Preset::default(),
             clipboard: true,
             ghost: Duration::from_secs(3),

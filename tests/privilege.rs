@@ -231,6 +231,8 @@ fn changes_another(line: &str) -> bool {
         "write" => arguments.contains("</proc/") || arguments.contains("</sys/"),
         // Asking for one's own limits, or those of process 0, which is oneself.
         "prlimit64" => first != "0" && first != pid,
+        // How the calling thread itself is scheduled.
+        "sched_setattr" => first != "0",
         // A group of its own for a child that loads the BPF program, set by the child itself.
         "setpgid" => first != "0" && first != pid,
         _ if call.starts_with("+++") || call.starts_with("---") || call.starts_with("<...") => false,

@@ -185,6 +185,13 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         section: "",
+        name: "go_first",
+        example: "true",
+        help: "Answer keys however busy the CPUs are: the thread that does gets the lowest real-time priority if this user may give it (root), else short turns.",
+        set: |c, v| put(&mut c.go_first, flag(v)),
+    },
+    Key {
+        section: "",
         name: "keys",
         example: "\"htop\"",
         help: "Whose keys: \"htop\", or \"vim\" (h j k l, gg G, n N; a letter vim takes from an action works with Alt).",

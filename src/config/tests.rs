@@ -62,7 +62,7 @@ fn every_key_sets_something_and_its_example_is_valid() {
     }
     let config = from(
         "delay = 2\nsource = \"proc\"\ncolumns = [\"pid\"]\nmeters_left = [\"swap:text\"]\nmeters_right = []\nsort = \"rss:asc\"\ntree = true\nthreads = true\nkernel_threads = true\n\
-         filter = \"x\"\nfilters = { a = \"pid=1\" }\nuser = \"0\"\nreadonly = true\ncolor = false\ncolor_depth = \"16\"\nunicode = false\ntheme = \"t\"\nmouse = false\nkeys = \"vim\"\nclipboard = false\nghost_seconds = 0\n\
+         filter = \"x\"\nfilters = { a = \"pid=1\" }\nuser = \"0\"\nreadonly = true\ncolor = false\ncolor_depth = \"16\"\nunicode = false\ntheme = \"t\"\nmouse = false\ngo_first = false\nkeys = \"vim\"\nclipboard = false\nghost_seconds = 0\n\
          [lab]\nmax_workers = 1\nmax_parent_mb = 2\ntimeout_secs = 3\nhold_ms = 4\npython = [\"/p\"]\n",
     )
     .unwrap();
@@ -85,6 +85,7 @@ fn every_key_sets_something_and_its_example_is_valid() {
         unicode: false,
         theme: "t".to_owned(),
         mouse: false,
+        go_first: false,
         keys: Preset::Vim,
         clipboard: false,
         ghost: Duration::ZERO,

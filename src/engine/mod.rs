@@ -33,7 +33,7 @@ use crate::app::options::{Options, Screen};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{ColorDepth, Config};
 use crate::kernel::kin::Known;
-use crate::kernel::{AutoSource, let_go_of_loading, raise_descriptor_limit};
+use crate::kernel::{AutoSource, Heirs, let_go_of_loading, raise_descriptor_limit, take_turns};
 use crate::lab::catalog::{self, Backend, RunSpec};
 use crate::lab::launcher::{LaunchError, Launcher};
 use crate::query::Filter;
@@ -101,6 +101,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         wanted: None,
         pythons,
         news,
+        go_first: config.go_first,
         leaving: false,
     };
     runtime.block_on(engine.run())
@@ -162,6 +163,8 @@ struct Engine {
     /// Interpreters and environments, and what is heard of them.
     pythons: Pythons,
     news: UnboundedReceiver<News>,
+    /// Whether keys are to be answered before others have the CPUs.
+    go_first: bool,
     leaving: bool,
 }
 
@@ -193,7 +196,7 @@ impl Engine {
         let mut models = self.sampler.models();
         let mut details = self.inspector.details();
         let mut runs = self.launcher.watch();
-        let mut input = EventStream::new();
+        let mut input = self.hear();
         let mut signals = Signals::new().context("signals cannot be handled")?;
         let mut clock = tokio::time::interval(Duration::from_secs(1));
         let _ = tokio::time::timeout(FIRST_FRAME, models.changed()).await;
@@ -250,6 +253,18 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Begins to hear keys. The stream has a thread of its own that hears them first: it and this one, which answers, go before others; what
+    /// this thread starts later, the lab's runs above all, does not. Where that is refused it works all the same.
+    fn hear(&self) -> EventStream {
+        if !self.go_first {
+            return EventStream::new();
+        }
+        let _ = take_turns(Heirs::All);
+        let input = EventStream::new();
+        let _ = take_turns(Heirs::Nobody);
+        input
     }
 
     fn area(&self) -> Rect {

@@ -24,6 +24,7 @@ mod signals;
 mod sockets;
 pub mod source;
 mod system;
+mod turns;
 mod users;
 mod waits;
 
@@ -35,4 +36,5 @@ pub use job::{births, stop_job};
 pub use privilege::let_go_of_loading;
 pub use proc_source::ProcSource;
 pub use system::{descriptor_limit, raise_descriptor_limit, share_heap, system_info};
+pub use turns::{Heirs, Turns, take_turns};
 pub use users::UserNames;
