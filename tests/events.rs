@@ -176,3 +176,19 @@ fn without_a_stream_two_lists_tell_births_renames_and_deaths() {
     assert_eq!(sweep(), [], "and ends only once");
     assert_eq!(lifecycle.tier(), EventTier::Polling("no reason".to_owned()));
 }
+
+#[test]
+fn what_a_kernel_worker_is_at_is_no_new_name() {
+    let proc = FakeProc::new();
+    proc.add(Fake::new(10).kernel_thread().comm("kworker/0:1")).add(Fake::new(20).comm("server"));
+    let mut source = ProcSource::with_system(proc.root(), proc.system()).expect("open the fake tree");
+    let mut lifecycle = Lifecycle::polling("no reason");
+    let mut sweep = || {
+        let snapshot = source.sample(&Request::basic(Needs::empty())).expect("a sample");
+        lifecycle.collect(&snapshot.processes, 5).into_iter().map(|event| event.kind).collect::<Vec<_>>()
+    };
+    assert_eq!(sweep(), []);
+    proc.add(Fake::new(10).kernel_thread().comm("kworker/0:1-events").ran(2, 2)).add(Fake::new(20).comm("worker").ran(2, 2));
+    let renamed = EventKind::Comm { tid: 20, tgid: 20, comm: concmon::snapshot::Comm::new(b"worker") };
+    assert_eq!(sweep(), [renamed]);
+}

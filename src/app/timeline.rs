@@ -38,6 +38,8 @@ pub enum TimelineKey {
 pub struct TimelineView {
     /// The run; `None`: the newest.
     pub run: Option<RunId>,
+    /// The newest run that there was.
+    newest: Option<RunId>,
     /// The chosen lane.
     pub lane: usize,
     /// First lane on screen.
@@ -56,7 +58,18 @@ pub struct TimelineView {
 
 impl Default for TimelineView {
     fn default() -> Self {
-        Self { run: None, lane: 0, scroll: 0, cursor_ns: None, cells: 60, page: 10, processes: false, window: None, whole: false }
+        Self {
+            run: None,
+            newest: None,
+            lane: 0,
+            scroll: 0,
+            cursor_ns: None,
+            cells: 60,
+            page: 10,
+            processes: false,
+            window: None,
+            whole: false,
+        }
     }
 }
 
@@ -81,8 +94,8 @@ impl TimelineView {
     }
 
     fn show(&mut self, run: RunId) {
-        let Self { cells, page, processes, .. } = *self;
-        *self = Self { run: Some(run), cells, page, processes, ..Self::default() };
+        let Self { newest, cells, page, processes, .. } = *self;
+        *self = Self { run: Some(run), newest, cells, page, processes, ..Self::default() };
     }
 
     fn zoom(&mut self, run: &Run, now_ns: u64, closer: bool) {
@@ -123,6 +136,26 @@ impl App {
     pub fn timed_run(&self) -> Option<&Arc<Run>> {
         let runs = &self.lab.state.runs;
         self.timeline.run.and_then(|id| self.lab.state.run(id)).or_else(|| runs.last())
+    }
+
+    /// A run that is new takes the place of the one before it, from its beginning; but not under the eyes of somebody who has gone to a
+    /// place in that one.
+    pub(super) fn follow_runs(&mut self) {
+        let newest = self.lab.state.runs.last().map(|run| run.id);
+        let before = std::mem::replace(&mut self.timeline.newest, newest);
+        let Some(id) = newest.filter(|_| newest != before) else { return };
+        let view = &self.timeline;
+        let looked_into = view.cursor_ns.is_some() || view.window.is_some() || view.lane > 0;
+        match before {
+            Some(before) if self.screen == Screen::Timeline && looked_into => {
+                self.timeline.run.get_or_insert(before);
+                self.tell(Notice::info(format!("run #{} has begun: ] goes there", id.0)));
+            }
+            _ => {
+                self.timeline.show(id);
+                self.timeline.run = None;
+            }
+        }
     }
 
     /// From the lab, with the run that is shown there.
@@ -206,5 +239,53 @@ impl App {
             (None, None) => self.tell(Notice::info("this lane has no process yet")),
         }
         Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::key::{Code, Key};
+    use crate::app::msg::Msg;
+    use crate::app::options::Options;
+    use crate::lab::catalog;
+    use crate::lab::launcher::LabState;
+
+    fn runs(app: &mut App, ids: &[u32]) {
+        let run = |id: &u32| {
+            let started_ns = u64::from(*id) * 10_000_000_000;
+            let mut run = Run::new(RunId(*id), catalog::RunSpec::own(), started_ns);
+            run.root_pid = Some(100);
+            Arc::new(run)
+        };
+        let last = ids.last().map_or(0, |id| u64::from(*id) * 10_000_000_000 + 500_000_000);
+        app.update(Msg::Lab(Arc::new(LabState { runs: ids.iter().map(run).collect() })));
+        app.lab.now_ns = last;
+    }
+
+    fn shown(app: &App) -> (u32, bool) {
+        let run = app.timed_run().unwrap();
+        let window = app.timeline.window(run, app.lab.now_ns);
+        let inside = app.timeline.cursor(window) >= run.started_ns;
+        (run.id.0, inside)
+    }
+
+    #[test]
+    fn a_new_run_is_shown_from_its_beginning_but_not_under_the_eyes_of_who_looks_into_another() {
+        let mut app = App::new(Options::default());
+        runs(&mut app, &[1]);
+        app.update(Msg::Key(Key::char('V')));
+        app.update(Msg::Key(Key::plain(Code::Left)));
+        app.update(Msg::Key(Key::char('+')));
+        assert_eq!(shown(&app), (1, true));
+        runs(&mut app, &[1, 2]);
+        assert_eq!(shown(&app), (1, true), "somebody has gone to a place in the first");
+        app.update(Msg::Key(Key::char(']')));
+        assert_eq!(shown(&app), (2, true));
+        app.update(Msg::Key(Key::plain(Code::Left)));
+        app.update(Msg::Key(Key::char('1')));
+        runs(&mut app, &[1, 2, 3]);
+        app.update(Msg::Key(Key::char('V')));
+        assert_eq!(shown(&app), (3, true), "the cursor of the second is not in the third");
     }
 }

@@ -32,6 +32,7 @@ impl App {
             },
             Msg::Lab(state) => {
                 self.lab.state = state;
+                self.follow_runs();
                 return self.settle();
             }
             Msg::Compared(news) => self.compare.take(news),

@@ -9,14 +9,14 @@ mod tree;
 
 use std::sync::Arc;
 
-use crate::snapshot::{ProcessSample, Snapshot, State};
+use crate::snapshot::{ProcessSample, Snapshot, TaskStates, count_state};
 
 pub use host::{CpuShare, Flow, HostRates};
 pub use lifecycle::{Birth, Ghost, Lifecycle, StartMethod};
 pub use rates::Rates;
 pub use tree::Tree;
 
-/// Number of processes and tasks, and processes by state.
+/// Number of processes and tasks, and how many are in which state.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Processes, kernel threads not included.
@@ -25,8 +25,10 @@ pub struct Counts {
     pub tasks: Option<u64>,
     /// Kernel threads.
     pub kernel_threads: usize,
-    /// Leaders by state letter, in the order of [`State::ALL`]; states of other kernels are not counted here.
-    pub by_state: [usize; State::ALL.len()],
+    /// Tasks by state, kernel threads among them; `None` where not all of them were looked at.
+    pub by_state: Option<TaskStates>,
+    /// Leaders by state.
+    pub leaders_by_state: TaskStates,
 }
 
 /// What the views draw from: the newest snapshot with everything that takes two of them to know.
@@ -111,11 +113,9 @@ impl Deriver {
 }
 
 fn count(now: &Snapshot) -> Counts {
-    let mut counts = Counts { tasks: Some(0), ..Counts::default() };
+    let mut counts = Counts { tasks: Some(0), by_state: now.task_states, ..Counts::default() };
     for p in &now.processes {
-        if let Some(slot) = State::ALL.iter().position(|s| *s == p.leader.state) {
-            counts.by_state[slot] += 1;
-        }
+        count_state(&mut counts.leaders_by_state, p.leader.state);
         if p.kernel_thread {
             counts.kernel_threads += 1;
         } else {

@@ -88,6 +88,11 @@ fn of_task(a: &TaskSample, b: &TaskSample, dt: u64) -> Rates {
     }
 }
 
+/// Time between the readings of one process, of two sweeps that began `dt_ns` apart.
+fn between(a: &ProcessSample, b: &ProcessSample, dt_ns: u64) -> Option<u64> {
+    dt_ns.saturating_add(b.read_after_ns).checked_sub(a.read_after_ns).filter(|dt| *dt > 0)
+}
+
 /// Rates of all processes and tasks of `now`. Both snapshots are sorted by id, so one pass over each suffices.
 pub(super) fn all(previous: Option<&Snapshot>, now: &Snapshot, dt_ns: Option<u64>) -> (Vec<Rates>, Vec<Rates>) {
     let mut processes = vec![Rates::default(); now.processes.len()];
@@ -97,6 +102,7 @@ pub(super) fn all(previous: Option<&Snapshot>, now: &Snapshot, dt_ns: Option<u64
     for (i, p) in now.processes.iter().enumerate() {
         while older.next_if(|o| o.key.pid < p.key.pid).is_some() {}
         let Some(o) = older.next_if(|o| o.key == p.key) else { continue };
+        let Some(dt) = between(o, p, dt) else { continue };
         processes[i] = of_process(o, p, dt);
         let range = slice(&p.tasks);
         match_tasks(&before.tasks[slice(&o.tasks)], &now.tasks[range.clone()], &mut tasks[range], dt);

@@ -4,6 +4,7 @@ use crate::snapshot::*;
 pub(crate) fn process(pid: i32, ppid: i32, start: u64) -> ProcessSample {
     ProcessSample {
         key: ProcKey { pid, start_ticks: start },
+        read_after_ns: 0,
         ppid,
         pgrp: pid,
         session: pid,
@@ -66,6 +67,7 @@ pub(crate) fn snapshot(taken_ns: u64, processes: Vec<ProcessSample>) -> Snapshot
         host: HostSample::default(),
         processes,
         tasks: Vec::new(),
+        task_states: None,
         events: Vec::new(),
         report: SourceReport {
             tier: Tier::Proc,
@@ -103,6 +105,43 @@ fn cpu_comes_from_schedstat_where_both_sides_have_it_and_from_ticks_elsewhere() 
     let m = d.step(snapshot(2 * S, vec![exact, ticks]));
     assert_eq!(m.process_rates[0].cpu_percent, Some(25.0));
     assert_eq!(m.process_rates[1].cpu_percent, Some(50.0));
+}
+
+#[test]
+fn rates_are_over_each_ones_own_time() {
+    let mut d = Deriver::new(0);
+    // The sweep had to wait for a CPU for half a second before it came to the second one.
+    let mut all = [process(7, 1, 5), process(8, 1, 5)];
+    all.iter_mut().for_each(|p| p.run_ns = Some(0));
+    d.step(snapshot(S, all.to_vec()));
+    all[0].run_ns = Some(S);
+    (all[1].run_ns, all[1].read_after_ns) = (Some(S + S / 2), S / 2);
+    let m = d.step(snapshot(2 * S, all.to_vec()));
+    assert_eq!(m.process_rates[0].cpu_percent, Some(100.0));
+    assert_eq!(m.process_rates[1].cpu_percent, Some(100.0), "not 150: one thread has one CPU at most");
+    (all[1].run_ns, all[1].read_after_ns) = (Some(S + S / 2 + S / 4), 0);
+    let m = d.step(snapshot(3 * S, all.to_vec()));
+    assert_eq!(m.process_rates[1].cpu_percent, Some(50.0));
+}
+
+#[test]
+fn tasks_are_counted_by_state_where_all_were_looked_at() {
+    let mut threaded = process(7, 1, 5);
+    threaded.nlwp = Some(3);
+    let mut busy = process(8, 1, 5);
+    busy.leader.state = State::RUNNING;
+    let counts = |snapshot: Snapshot| {
+        let states = task_states(&snapshot.processes, &snapshot.tasks);
+        Deriver::new(0).step(Snapshot { task_states: states, ..snapshot }).counts
+    };
+    let unseen = counts(snapshot(S, vec![threaded.clone(), busy.clone()]));
+    assert_eq!((unseen.tasks, unseen.by_state), (Some(4), None), "two threads are in a state that nobody looked at");
+    assert_eq!(unseen.leaders_by_state[..2], [1, 1]);
+    threaded.tasks = 0..3;
+    let task = |tid: i32, state| TaskSample { tid, state, ..threaded.leader };
+    let tasks = vec![task(7, State::SLEEPING), task(70, State::RUNNING), task(71, State::RUNNING)];
+    let seen = counts(Snapshot { tasks, ..snapshot(S, vec![threaded, busy]) });
+    assert_eq!(seen.by_state.map(|states| states[..2].to_vec()), Some(vec![3, 1]));
 }
 
 #[test]

@@ -34,6 +34,7 @@ fn task(pid: i32, comm: &[u8]) -> TaskSample {
 fn process(pid: i32, ppid: i32, cmdline: &[u8]) -> ProcessSample {
     ProcessSample {
         key: ProcKey { pid, start_ticks: 5 },
+        read_after_ns: 0,
         ppid,
         pgrp: pid,
         session: pid,
@@ -77,6 +78,7 @@ fn model(processes: Vec<ProcessSample>) -> Model {
         host: HostSample::default(),
         processes,
         tasks: Vec::new(),
+        task_states: None,
         events: Vec::new(),
         report: SourceReport {
             tier: Tier::Proc,

@@ -91,12 +91,14 @@ impl HostReader {
     pub fn read(&mut self, needs: Needs) -> HostSample {
         let Self { stat, meminfo, loadavg, uptime, pressure, devices, tick_ns, buffer, forks } = self;
         let bytes = stat.read(buffer).unwrap_or_default();
-        *forks = fork_count(bytes);
+        *forks = count_of(bytes, b"processes ");
+        let running = count_of(bytes, b"procs_running ");
         let (cpu_total, cpus) = cpu_times(bytes, *tick_ns);
         let [cpu, io, memory] = pressure;
         HostSample {
             cpu_total,
             cpus,
+            running,
             memory: meminfo.read(buffer).and_then(memory_sample),
             load: loadavg
                 .read(buffer)
@@ -117,11 +119,11 @@ pub fn cpu_times_now() -> Option<CpuTimes> {
     cpu_times(&std::fs::read("/proc/stat").ok()?, super::system_info().tick_ns()).0
 }
 
-/// The `processes` line of `/proc/stat`: tasks created since boot, in all namespaces. `None` if it is absent, or 0 as where `/proc` is an
-/// imitation.
-fn fork_count(bytes: &[u8]) -> Option<u64> {
-    // It is among the last lines.
-    let line = bytes.rsplit(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"processes "))?;
+/// A count of `/proc/stat`, like `processes`, the tasks created since boot in all namespaces. `None` if it is absent, or 0 as where `/proc`
+/// is an imitation.
+fn count_of(bytes: &[u8], name: &[u8]) -> Option<u64> {
+    // They are among the last lines.
+    let line = bytes.rsplit(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(name))?;
     unsigned(line).filter(|count| *count > 0)
 }
 

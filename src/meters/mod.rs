@@ -160,7 +160,7 @@ pub const METERS: &[Meter] = &[
     Meter {
         id: "tasks",
         title: "tasks",
-        help: "Tasks (threads) in processes, and how many are in which state; kernel threads count in the states only.",
+        help: "Tasks (threads) in processes, and how many are in which state (kernel threads count here only); where threads are not looked at one by one: how many run, and the states of leaders.",
         unit: "tasks",
         source: "the table's own rows",
         needs: Needs::empty(),

@@ -3,7 +3,7 @@
 use super::{Bar, Part, Reading, Tint};
 use crate::columns::bytes;
 use crate::derive::{CpuShare, Flow, Model};
-use crate::snapshot::{Pressure, State};
+use crate::snapshot::{Pressure, State, TaskStates};
 
 const FIRST: &str = "known from the second sample on";
 
@@ -107,9 +107,17 @@ pub(super) fn load(model: &Model) -> Reading {
 pub(super) fn tasks(model: &Model) -> Reading {
     let counts = &model.counts;
     let tasks = counts.tasks.map_or_else(|| "?".to_owned(), |t| t.to_string());
-    let states = State::ALL.iter().zip(counts.by_state).filter(|(_, n)| *n > 0);
-    let states: Vec<String> = states.map(|(state, n)| format!("{}{n}", state.letter())).collect();
-    let text = format!("{tasks} in {} procs  {}", counts.processes, states.join(" "));
+    let words = |states: &TaskStates, but: Option<State>| {
+        let some = State::ALL.iter().zip(states).filter(|(state, n)| **n > 0 && Some(**state) != but);
+        some.map(|(state, n)| format!("{}{n}", state.letter())).collect::<Vec<_>>().join(" ")
+    };
+    let states = match (&counts.by_state, model.now.host.running) {
+        (Some(states), _) => words(states, None),
+        // Those that run are known all the same.
+        (None, Some(running)) => format!("R{running}, leaders {}", words(&counts.leaders_by_state, Some(State::RUNNING))),
+        (None, None) => format!("leaders {}", words(&counts.leaders_by_state, None)),
+    };
+    let text = format!("{tasks} in {} procs  {states}", counts.processes);
     Reading::Known { bar: Bar::default(), text, level: counts.tasks.map(|t| t as f32) }
 }
 

@@ -117,6 +117,8 @@ pub struct HostSample {
     pub cpus: Vec<(u32, CpuTimes)>,
     /// Memory and swap.
     pub memory: Option<MemorySample>,
+    /// Tasks that run or are ready to, kernel threads and concmon among them (proc_stat(5), `procs_running`).
+    pub running: Option<u64>,
     /// 1, 5, 15 minute load.
     pub load: Option<[f32; 3]>,
     /// Since boot.

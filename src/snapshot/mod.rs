@@ -51,6 +51,33 @@ impl SystemInfo {
     }
 }
 
+/// How many tasks are in which state, in the order of [`State::ALL`].
+pub type TaskStates = [u64; State::ALL.len()];
+
+/// Adds tasks in this state. States of other kernels are not counted.
+pub fn count_state(states: &mut TaskStates, state: State) {
+    if let Some(at) = State::ALL.iter().position(|known| *known == state) {
+        states[at] += 1;
+    }
+}
+
+/// Counts the tasks of these processes; `None` if some process has tasks that were not looked at.
+#[must_use]
+pub fn task_states(processes: &[ProcessSample], tasks: &[TaskSample]) -> Option<TaskStates> {
+    let mut states = TaskStates::default();
+    for process in processes {
+        let own = tasks.get(process.tasks.start as usize..process.tasks.end as usize).unwrap_or_default();
+        if own.is_empty() && process.nlwp.is_some_and(|count| count > 1) {
+            return None;
+        }
+        if own.is_empty() {
+            count_state(&mut states, process.leader.state);
+        }
+        own.iter().for_each(|task| count_state(&mut states, task.state));
+    }
+    Some(states)
+}
+
 /// Everything one sweep saw.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
@@ -65,6 +92,8 @@ pub struct Snapshot {
     /// Tasks of multi-threaded processes (leader included), grouped by process in [`ProcessSample::tasks`]' ranges, ascending tid
     /// within a process. Empty where threads were not asked for. A single-threaded process has no entry: its leader is the task.
     pub tasks: Vec<TaskSample>,
+    /// States of all tasks, kernel threads too; `None` where not all were looked at.
+    pub task_states: Option<TaskStates>,
     /// What was born, execed and died since the previous snapshot, oldest first.
     pub events: Vec<LifecycleEvent>,
     /// Which source this is, why, and what it cost.

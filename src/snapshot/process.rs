@@ -94,6 +94,9 @@ impl TaskSample {
 pub struct ProcessSample {
     /// Identity.
     pub key: ProcKey,
+    /// How long after [`super::Snapshot::taken_ns`] its counters were read, nanoseconds: a sweep that has to wait for a CPU in between
+    /// reads some much later than others, and rates are over each one's own time.
+    pub read_after_ns: u64,
     /// Parent's tgid; 0 for pid 1 and kthreadd.
     pub ppid: i32,
     /// Process group.

@@ -6,7 +6,7 @@ use super::record::{CpuRecord, GroupRecord, Record, TaskRecord};
 use crate::kernel::identity::{IdentityReader, Known, Subject};
 use crate::kernel::proc_fs::{ProcFs, RelPath};
 use crate::kernel::source::{Needs, Request};
-use crate::snapshot::{Comm, ProcKey, ProcessSample, State, SystemInfo, TaskSample};
+use crate::snapshot::{Comm, ProcKey, ProcessSample, State, SystemInfo, TaskSample, TaskStates, count_state};
 
 /// In so many sweeps the arguments of every process that ran are looked at again, for programs that rename themselves.
 const TURNS: u64 = 16;
@@ -85,12 +85,21 @@ impl Assembler {
         self.tasks.clear();
     }
 
-    /// One record of it.
-    pub fn take(&mut self, record: Record) {
+    /// One record of it, read so long after the sweep began.
+    pub fn take(&mut self, record: Record, read_after_ns: u64) {
         match record {
-            Record::Group(group) => self.groups.push(group),
+            Record::Group(group) => self.groups.push(GroupRecord { read_after_ns, ..group }),
             Record::Task(task) => self.tasks.push(task),
         }
+    }
+
+    /// States of all tasks of the sweep that was finished last.
+    #[must_use]
+    pub fn states(&self) -> TaskStates {
+        let mut states = TaskStates::default();
+        let leaders = self.groups.iter().map(|group| &group.task);
+        leaders.chain(&self.tasks).for_each(|task| count_state(&mut states, task.state));
+        states
     }
 
     /// The samples: processes ascending by pid and the tasks of multi-threaded ones.
@@ -256,6 +265,7 @@ impl Assembler {
             .try_fold(0u64, |sum, delay| sum.checked_add(delay?));
         ProcessSample {
             key: kept.key,
+            read_after_ns: group.read_after_ns,
             ppid: group.ppid,
             pgrp: group.pgrp,
             session: group.session,

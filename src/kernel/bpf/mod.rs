@@ -72,7 +72,7 @@ impl BpfSource {
 
     /// Whether the iterator can be read, with the capabilities that this thread has now.
     pub fn works(&mut self) -> bool {
-        self.read_records(&mut |_| {}).is_ok()
+        self.read_records(&mut |_, _| {}).is_ok()
     }
 
     /// Takes over what another source has read of identities.
@@ -88,7 +88,7 @@ impl BpfSource {
         let stat = self.fs.read_once(&RelPath::top("self/stat"), &mut buffer).ok().and_then(|bytes| Stat::parse(bytes).ok());
         let stat = stat.ok_or_else(|| refuse("/proc/self/stat cannot be read, so BPF's numbers cannot be checked"))?;
         let mut myself = None;
-        let all = self.read_records(&mut |record| {
+        let all = self.read_records(&mut |record, _| {
             if let Record::Group(group) = record
                 && group.task.tid == stat.pid
             {
@@ -103,8 +103,8 @@ impl BpfSource {
         }
     }
 
-    /// Reads every record once.
-    fn read_records(&mut self, each: &mut dyn FnMut(Record)) -> Result<(), ReadError> {
+    /// Reads every record once; `each` is also told when it was read, `CLOCK_BOOTTIME` nanoseconds.
+    fn read_records(&mut self, each: &mut dyn FnMut(Record, u64)) -> Result<(), ReadError> {
         let broken = |source: std::io::Error| ReadError::Io { path: "bpf task iterator".into(), source };
         let pass = self.iterator.open().map_err(broken)?;
         let mut filled = 0;
@@ -115,10 +115,11 @@ impl BpfSource {
                 Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => continue,
                 Err(errno) => return Err(broken(errno.into())),
             };
+            let read_ns = SystemClock.boot_ns();
             filled += length;
             let mut rest = &self.buffer[..filled];
             while let Some((record, after)) = Record::split(rest).map_err(|what| broken(std::io::Error::other(what)))? {
-                each(record);
+                each(record, read_ns);
                 rest = after;
             }
             // A record may be cut by the end of a read: its beginning goes to the front.
@@ -137,14 +138,16 @@ impl BpfSource {
         self.hidden.before(&self.fs)?;
         let mut assembler = std::mem::take(&mut self.assembler);
         assembler.begin(request);
-        let read = self.read_records(&mut |record| assembler.take(record));
+        let read = self.read_records(&mut |record, read_ns| assembler.take(record, read_ns.saturating_sub(taken_ns)));
         self.assembler = assembler;
         read?;
         let (mut processes, mut tasks) = self.assembler.finish(request, &mut self.identities, &self.fs);
+        let mut states = self.assembler.states();
         let kept = self.assembler.kept();
         let moved = |index: usize| kept.get(index).is_none_or(Kept::moved);
         self.exact.fill(&self.fs, request, &mut processes, &tasks, moved);
-        self.hidden.complete(&self.fs, request, &mut processes, &mut tasks)?;
+        let hidden = self.hidden.complete(&self.fs, request, taken_ns, &mut processes, &mut tasks)?;
+        hidden.iter().zip(&mut states).for_each(|(more, count)| *count += more);
         let host = self.host.read(request.all);
         let why = match self.hidden.count() {
             0 => String::new(),
@@ -160,7 +163,8 @@ impl BpfSource {
             events_lost: 0,
             denied: 0,
         };
-        Ok(Snapshot { taken_ns, system: Arc::clone(&self.system), host, processes, tasks, events: Vec::new(), report })
+        let (system, task_states) = (Arc::clone(&self.system), Some(states));
+        Ok(Snapshot { taken_ns, system, host, processes, tasks, task_states, events: Vec::new(), report })
     }
 }
 

@@ -121,6 +121,8 @@ pub struct GroupRecord {
     pub memory: Option<MemoryRecord>,
     /// Rises at every exec.
     pub exec_id: u64,
+    /// How long after the sweep began it was read, nanoseconds; whoever reads the records knows.
+    pub read_after_ns: u64,
 }
 
 /// The memory counters of an address space, pages.
@@ -253,6 +255,7 @@ impl Cursor<'_> {
             exited_maj_flt,
             memory: (total_vm > 0).then_some(MemoryRecord { total_vm, file, anon, swap, shmem }),
             exec_id,
+            read_after_ns: 0,
         })
     }
 }

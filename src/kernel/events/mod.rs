@@ -64,6 +64,8 @@ impl Lifecycle {
         let told: HashSet<_> = events.iter().map(|event| subject(event.kind)).collect();
         compared.retain(|event| !told.contains(&subject(event.kind)));
         compared.append(events);
+        // Comparing gives what it finds the time of the sweep, which is after what the kernel has told of it.
+        compared.sort_by_key(|event| event.at_ns);
         *events = compared;
         self.polling = Polling::default();
     }

@@ -43,7 +43,8 @@ impl Polling {
             if same.is_none() {
                 tell(EventKind::Fork { parent_tid: 0, parent_tgid: process.ppid, child_tid: pid, child_tgid: pid });
             }
-            if same.is_some_and(|seen| seen.comm != process.leader.comm) {
+            // Of a kernel thread `/proc` shows more than its name: what a worker is at (`wq_worker_comm` in kernel/workqueue.c).
+            if same.is_some_and(|seen| seen.comm != process.leader.comm) && !process.kernel_thread {
                 tell(EventKind::Comm { tid: pid, tgid: pid, comm: process.leader.comm });
             }
             if over && !same.is_some_and(|seen| seen.over) {

@@ -92,6 +92,8 @@ pub struct Entry {
     pub stat_file: Option<OwnedFd>,
     /// What only changes at exec.
     pub known: Known,
+    /// When its counters were read in this sweep, `CLOCK_BOOTTIME` nanoseconds.
+    pub read_ns: u64,
     /// Whether `stat` was read in this sweep.
     pub fresh: bool,
     /// Whether the process ran since the previous sweep, or nobody can tell.
@@ -116,6 +118,7 @@ impl Entry {
             gate: Gate::default(),
             stat_file: None,
             known,
+            read_ns: 0,
             fresh: false,
             moved: true,
             stale: Needs::all(),
@@ -152,9 +155,9 @@ impl Entry {
             + self.tasks.iter().filter(|task| task.gate.file.is_some()).count()
     }
 
-    /// The process's sample; its tasks are appended to `tasks` if `with_tasks`. `None` if its `stat` was never read.
+    /// The process's sample of a sweep that began at `begun_ns`; its tasks are appended to `tasks` if `with_tasks`. `None` if its `stat` was never read.
     #[must_use]
-    pub fn sample(&self, units: Units, with_tasks: bool, tasks: &mut Vec<TaskSample>) -> Option<ProcessSample> {
+    pub fn sample(&self, units: Units, begun_ns: u64, with_tasks: bool, tasks: &mut Vec<TaskSample>) -> Option<ProcessSample> {
         let stat = self.stat.as_ref()?;
         let first = u32::try_from(tasks.len()).unwrap_or(u32::MAX);
         if with_tasks {
@@ -168,6 +171,7 @@ impl Entry {
         let totals = self.totals(stat);
         Some(ProcessSample {
             key: ProcKey { pid: self.pid, start_ticks: stat.start_ticks },
+            read_after_ns: self.read_ns.saturating_sub(begun_ns),
             ppid: stat.ppid,
             pgrp: stat.pgrp,
             session: stat.session,

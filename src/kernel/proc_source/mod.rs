@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::clock::{Clock, SystemClock, thread_cpu_ns};
-use crate::snapshot::{EventTier, ProcKey, ProcessSample, Snapshot, SourceReport, SystemInfo, TaskSample, Tier};
+use crate::snapshot::{EventTier, ProcKey, ProcessSample, Snapshot, SourceReport, SystemInfo, TaskSample, Tier, task_states};
 
 use self::entry::{Entry, Units};
 use self::process::{Scratch, Wanted};
@@ -200,7 +200,7 @@ impl ProcSource {
         let (cpu_before, taken_ns) = (thread_cpu_ns(), SystemClock.boot_ns());
         let host = self.host.read(request.all);
         self.list()?;
-        let (processes, tasks) = self.read_listed(request);
+        let (processes, tasks) = self.read_listed(request, taken_ns);
         if let Some(error) = self.failure.take() {
             // Processes that were not read have not ended: a table without them would be a lie. The next sweep lists them anew.
             self.forks_when_listed = None;
@@ -208,7 +208,8 @@ impl ProcSource {
         }
         let wall_ns = SystemClock.boot_ns().saturating_sub(taken_ns);
         let report = self.report(thread_cpu_ns().saturating_sub(cpu_before), wall_ns);
-        Ok(Snapshot { taken_ns, system: Arc::clone(&self.system), host, processes, tasks, events: Vec::new(), report })
+        let (system, task_states) = (Arc::clone(&self.system), task_states(&processes, &tasks));
+        Ok(Snapshot { taken_ns, system, host, processes, tasks, task_states, events: Vec::new(), report })
     }
 
     /// Brings the list of pids up to date. While the kernel has created no task since the list was made, nobody new can be in it: what
@@ -225,15 +226,16 @@ impl ProcSource {
         self.reader.fs.list_pids(&mut self.pids)
     }
 
-    /// One sweep over given processes (ascending pids) instead of all: those that another source cannot see.
-    pub fn sweep_of(&mut self, pids: &[i32], request: &Request<'_>) -> (Vec<ProcessSample>, Vec<TaskSample>) {
+    /// One sweep over given processes (ascending pids) instead of all: those that another source cannot see. `begun_ns` is when that one's
+    /// began.
+    pub fn sweep_of(&mut self, pids: &[i32], request: &Request<'_>, begun_ns: u64) -> (Vec<ProcessSample>, Vec<TaskSample>) {
         self.pids.clear();
         self.pids.extend_from_slice(pids);
-        self.read_listed(request)
+        self.read_listed(request, begun_ns)
     }
 
     /// Reads the processes in `self.pids`.
-    fn read_listed(&mut self, request: &Request<'_>) -> (Vec<ProcessSample>, Vec<TaskSample>) {
+    fn read_listed(&mut self, request: &Request<'_>, begun_ns: u64) -> (Vec<ProcessSample>, Vec<TaskSample>) {
         self.sweep += 1;
         self.denied = 0;
         self.gone.clear();
@@ -244,7 +246,7 @@ impl ProcSource {
         let with_tasks = (request.all | request.visible_needs).contains(Needs::THREADS);
         let mut processes = Vec::with_capacity(self.entries.len());
         let mut tasks = Vec::with_capacity(self.tasks_hint);
-        processes.extend(self.entries.iter().filter_map(|entry| entry.sample(self.units, with_tasks, &mut tasks)));
+        processes.extend(self.entries.iter().filter_map(|entry| entry.sample(self.units, begun_ns, with_tasks, &mut tasks)));
         self.tasks_hint = tasks.len();
         let moved = |index: usize| self.entries.get(index).is_none_or(|entry| entry.moved);
         self.exact.fill(&self.reader.fs, request, &mut processes, &tasks, moved);

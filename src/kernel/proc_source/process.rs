@@ -3,6 +3,7 @@
 use super::entry::{Entry, Pages};
 use super::reader::{Motion, Reader, is_settled};
 use super::tasks;
+use crate::clock::{Clock as _, SystemClock};
 use crate::kernel::error::ReadError;
 use crate::kernel::identity::IdentityReader;
 use crate::kernel::parse::stat::Stat;
@@ -67,6 +68,7 @@ fn refresh_known(entry: &mut Entry, wanted: Wanted, reader: &mut Reader, scratch
         entry.moved = motion != Motion::Still || !settled;
         entry.moved || wanted.turn
     };
+    entry.read_ns = SystemClock.boot_ns();
     if must_read {
         read_stat(entry, wanted, reader, scratch)?;
     }
