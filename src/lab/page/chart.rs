@@ -18,6 +18,8 @@ const TITLE: u32 = 17;
 const BAR: u32 = 28;
 /// What the axes and the title take.
 const FRAME: u32 = 90;
+/// Larger numbers, and smaller ones that are not 0, are nothing that a machine has measured: no scale is made for them.
+const DRAWN: Range<f64> = 1e-9..1e15;
 /// A scale is logarithmic when its largest value is so many times the smallest.
 const WIDE: f64 = 50.0;
 
@@ -95,9 +97,12 @@ struct Scale {
 }
 
 impl Scale {
-    /// From 0, or logarithmic if the values are far apart and all above 0; `None` if no value is a number.
+    /// From 0, or logarithmic if the values are far apart and all above 0; `None` if no value is a number, or one is beyond all measure.
     fn over(values: impl Iterator<Item = f64>) -> Option<Self> {
         let values: Vec<f64> = values.filter(|v| v.is_finite()).collect();
+        if values.iter().any(|v| *v != 0.0 && !DRAWN.contains(&v.abs())) {
+            return None;
+        }
         let least = values.iter().copied().reduce(f64::min)?;
         let most = values.iter().copied().reduce(f64::max)?;
         if least > 0.0 && most / least > WIDE {

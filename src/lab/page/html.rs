@@ -2,7 +2,10 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
 
-use super::{Bars, Block, Cell, Lines, Mark, Page, Table, chart};
+use serde_json::Value;
+
+use super::{Bars, Block, Cell, Lines, Mark, Page, Table, chart, clean};
+use crate::text::is_invisible;
 
 const STYLE: &str = include_str!("../../../assets/report/page.css");
 
@@ -12,6 +15,8 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 /// The page as an HTML document.
 #[must_use]
 pub fn html(page: &Page) -> String {
+    let data = data(&page.data);
+    let page = &clean::page(page);
     let document = markup! {
         (DOCTYPE)
         html lang="en" {
@@ -30,7 +35,7 @@ pub fn html(page: &Page) -> String {
                     (facts(page))
                     @for block in &page.blocks { (self::block(block)) }
                 }
-                (data(page))
+                (data)
             }
         }
     };
@@ -120,8 +125,17 @@ fn lines_note(lines: &Lines) -> String {
     if lines.series.is_empty() { String::new() } else { "Points are medians.".to_owned() }
 }
 
-/// The raw data, for programs. `<` is escaped as JSON allows, so that no string in it can end the element.
-fn data(page: &Page) -> Markup {
-    let text = page.data.to_string().replace('<', "\\u003c");
+/// The raw data, for programs. What JSON allows to be escaped is: `<`, so that no string in it can end the element, and whatever a viewer
+/// of the source would not see or suffer from.
+fn data(data: &Value) -> Markup {
+    let json = data.to_string();
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c == '<' || c.is_control() || is_invisible(c) {
+            text.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            text.push(c);
+        }
+    }
     markup! { script type="application/json" id="data" { (PreEscaped(text)) } }
 }

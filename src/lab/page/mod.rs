@@ -1,14 +1,17 @@
 //! A page to send to a colleague: headings, sentences, tables and charts as plain data, written as one HTML file or as Markdown.
 //!
 //! What is on the page comes from who makes it (`concmon lab talk`, `concmon lab compare`); how it looks is decided here, once. Every text
-//! may hold anything: each writer escapes for its own format.
+//! may hold anything: it passes the sanitiser first (`clean`), then each writer escapes for its own format.
 
 mod chart;
+mod clean;
+mod csv;
 mod html;
 mod markdown;
 #[cfg(test)]
 mod tests;
 
+pub use csv::csv_record;
 pub use html::html;
 pub use markdown::markdown;
 

@@ -111,11 +111,12 @@ pub struct Curves {
 pub fn axis(batch: &Batch) -> Option<Axis> {
     let asked: Vec<&RunSpec> = batch.plan.cells.iter().filter(|c| c.asked).map(|c| &c.spec).collect();
     let values = |axis: Axis| {
-        let of = |one: &&RunSpec| {
-            let same = asked.iter().filter(|o| axis.erase(o) == axis.erase(one));
-            same.map(|s| axis.setting(s)).collect::<std::collections::BTreeSet<_>>().len()
+        let rest: Vec<RunSpec> = asked.iter().map(|one| axis.erase(one)).collect();
+        let of = |one: &RunSpec| {
+            let same = asked.iter().zip(&rest).filter(|(_, other)| *other == one);
+            same.map(|(s, _)| axis.setting(s)).collect::<std::collections::BTreeSet<_>>().len()
         };
-        asked.iter().map(of).max().unwrap_or(0)
+        rest.iter().map(of).max().unwrap_or(0)
     };
     let (most, axis) = [Axis::Workers, Axis::ParentMb, Axis::TaskMs]
         .into_iter()

@@ -1,5 +1,7 @@
 //! One row per kind of run.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
 use crate::lab::catalog::RunSpec;
@@ -107,12 +109,11 @@ pub(super) fn compare_silently(batch: &Batch, sort: &'static Measure) -> Compari
 fn row(batch: &Batch, cell: usize) -> Row {
     let spec = &batch.plan.cells[cell].spec;
     let points: Vec<&Point> = batch.of(cell).collect();
-    let baseline = batch.plan.cells[cell].baseline;
+    let alone = batch.plan.cells[cell].baseline.map_or_else(HashMap::new, |b| batch.of(b).map(|p| (p.repetition, p)).collect());
     let figures = MEASURES.iter().map(|measure| {
         let mut values = Vec::new();
         for point in &points {
-            let of_round = baseline.and_then(|b| batch.of(b).find(|p| p.repetition == point.repetition));
-            (measure.get)(Sample { point, spec, baseline: of_round }, &mut values);
+            (measure.get)(Sample { point, spec, baseline: alone.get(&point.repetition).copied() }, &mut values);
         }
         let spread = Spread::of(&values);
         Figure {
