@@ -41,7 +41,8 @@ fn table(table: &Table) -> Table {
 fn bars(bars: &Bars) -> Bars {
     Bars {
         title: text(&bars.title),
-        bars: bars.bars.iter().map(|b| Bar { label: text(&b.label), ..b.clone() }).collect(),
+        axis: text(&bars.axis),
+        bars: bars.bars.iter().map(|b| Bar { label: text(&b.label), text: text(&b.text), ..b.clone() }).collect(),
         base: bars.base,
         reference: text(&bars.reference),
     }

@@ -96,8 +96,10 @@ pub enum Mark {
 /// A bar for each thing.
 #[derive(Debug, Clone, Default)]
 pub struct Bars {
-    /// What is drawn, with its unit.
+    /// What is drawn.
     pub title: String,
+    /// What the numbers are, with their unit.
+    pub axis: String,
     /// The bars, from top to bottom.
     pub bars: Vec<Bar>,
     /// Where bars begin on a logarithmic scale, which has no 0: at 1 for ratios, so that less than 1 goes the other way.
@@ -113,6 +115,8 @@ pub struct Bar {
     pub label: String,
     /// How long: the median.
     pub value: f64,
+    /// The same as it is said.
+    pub text: String,
     /// Smallest and largest point.
     pub spread: Option<(f64, f64)>,
     /// Where it is compared with something else.

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::lab::catalog::{self, RunSpec};
 use crate::lab::measure::{Batch, Measure, Spread, Unit, measure};
 
-use super::rows::{Comparison, Row};
+use super::rows::{Comparison, Row, number_of};
 use super::show;
 
 /// What was swept.
@@ -176,7 +176,7 @@ fn label(spec: &RunSpec, all: &[Series]) -> String {
     let mut label = spec.system.clone();
     let twins = || all.iter().map(|s| &s.spec).filter(|o| o.system == spec.system && *o != spec);
     if twins().any(|o| o.workers != spec.workers) {
-        label += &format!(" {} workers", spec.workers);
+        label += &format!(" {}", number_of(spec.workers, "worker"));
     }
     if twins().any(|o| o.parent_mb != spec.parent_mb) {
         label += &format!(" {} MB", spec.parent_mb);

@@ -153,6 +153,11 @@ fn mark(rows: &mut [Row], at: usize, measure: &Measure) {
     }
 }
 
+/// A number and what is counted: one is one.
+pub(super) fn number_of(n: u32, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
 /// Parameters that not all rows share.
 fn label(batch: &Batch, spec: &RunSpec) -> String {
     let mut label = spec.system.clone();
@@ -163,7 +168,7 @@ fn label(batch: &Batch, spec: &RunSpec) -> String {
             o.workers == spec.workers || crate::lab::catalog::find(&o.system).is_some_and(|s| s.params.workers.is_none())
         })
     {
-        label += &format!(" {} workers", spec.workers);
+        label += &format!(" {}", number_of(spec.workers, "worker"));
     }
     let asked = batch.plan.cells.iter().any(|c| c.asked && c.spec == *spec);
     if asked && varies(&|o| o.parent_mb == spec.parent_mb) {
@@ -178,7 +183,7 @@ fn label(batch: &Batch, spec: &RunSpec) -> String {
         label += &format!(" {} {unit}", spec.size());
     }
     if varies(&|o| o.tasks == spec.tasks) {
-        label += &format!(" {} tasks", spec.tasks);
+        label += &format!(" {}", number_of(spec.tasks, "task"));
     }
     if varies(&|o| o.start_method == spec.start_method)
         && let Some(method) = spec.start_method
@@ -225,12 +230,12 @@ fn title(batch: &Batch) -> String {
     if let Some(one) = with_workers.first()
         && with_workers.iter().all(|s| s.workers == one.workers)
     {
-        parts.push(format!("{} workers", one.workers));
+        parts.push(number_of(one.workers, "worker"));
     }
     if all(|a, b| a.parent_mb == b.parent_mb) && first.parent_mb > 0 {
         parts.push(format!("{} MB parent", first.parent_mb));
     }
     let plan = &batch.plan;
-    parts.push(format!("{} repetitions, order shuffled (seed {})", plan.repetitions, plan.seed));
+    parts.push(format!("{}, order shuffled (seed {})", number_of(plan.repetitions, "repetition"), plan.seed));
     parts.join(", ")
 }

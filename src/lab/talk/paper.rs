@@ -157,13 +157,13 @@ pub fn csv(talk: &Talk) -> String {
 /// The page of a talk.
 #[must_use]
 pub fn page(talk: &Talk) -> Page {
-    let head = [("#", true), ("claim", false), ("verdict", false), ("here", true), ("talk", false), ("figure", false)];
+    let head = [("part", true), ("claim", false), ("verdict", false), ("here", true), ("talk", false), ("figure", false)];
     let claims = Table {
         head: head.map(|(title, number)| (title.to_owned(), number)).to_vec(),
         rows: talk.findings.iter().filter_map(row).collect(),
     };
     let points = Table {
-        head: [("claim", false), ("measured", false), ("system", false), ("points, round by round", true)]
+        head: [("claim", false), ("measured", false), ("system", false), ("points, round by round", false)]
             .map(|(title, number)| (title.to_owned(), number))
             .to_vec(),
         rows: talk.findings.iter().flat_map(raw).collect(),
@@ -258,12 +258,14 @@ fn ratios(talk: &Talk) -> Bars {
         (claim.unit == "x").then(|| Bar {
             label: claim.id.to_owned(),
             value: summary.median,
+            text: with_unit(summary.median, "x"),
             spread: (summary.count > 1).then_some((summary.min, summary.max)),
             reference: claim.talk_figure,
         })
     };
     Bars {
-        title: "How many times as much (claims that are ratios)".into(),
+        title: "How many times as much: the claims that are ratios".into(),
+        axis: "times as much".into(),
         bars: talk.findings.iter().filter_map(bar).collect(),
         base: Some(1.0),
         reference: "the talk's own figure".into(),
