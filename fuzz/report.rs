@@ -14,7 +14,7 @@ const REAL: [&str; 4] = [
 ];
 
 /// Elements and attributes of the program's own pages; anything else would have come from a document.
-const ELEMENTS: &str = "!DOCTYPE html head meta title style body main h1 h2 p dl div dt dd table thead tbody tr th td figure figcaption \
+const ELEMENTS: &str = "!DOCTYPE html head meta title style body main h1 h2 p span dl div dt dd table thead tbody tr th td figure figcaption \
                         script svg rect text line polyline polygon circle path g";
 const ATTRIBUTES: &str = "lang charset name content http-equiv class data-label role aria-label type id width height viewBox xmlns x y x1 \
                           x2 y1 y2 cx cy r d points opacity fill stroke stroke-width dx dy text-anchor font-family font-size transform \
