@@ -1,8 +1,9 @@
 use serde_json::json;
 
 use super::{Bar, Bars, Block, Cell, Lines, Mark, Page, Table, html, markdown};
+use crate::text::is_invisible;
 
-const HOSTILE: &str = "</script><img src=x onerror=alert(1)>&\"'|`*";
+const HOSTILE: &str = "</script><img src=x onerror=alert(1)>&\"'|`*\u{1b}[2J\r\n\u{202e}\u{e0041}";
 
 fn hostile() -> Page {
     Page {
@@ -47,6 +48,15 @@ fn hostile_names_are_inert_in_html() {
     assert_eq!(page.matches("</script").count(), 1);
     assert!(page.matches("<svg").count() == 4, "two charts, each for a wide page and a narrow one");
     assert!(page.contains("&lt;img src=x onerror=alert(1)&gt;"), "they are shown as they are");
+}
+
+#[test]
+fn nothing_in_a_page_acts_on_a_terminal_or_hides() {
+    for text in [html(&hostile()), markdown(&hostile())] {
+        let stray = text.chars().find(|c| c.is_control() && *c != '\n' || is_invisible(*c));
+        assert_eq!(stray, None);
+        assert!(text.contains("␛") && text.contains("u{202e}"), "it is shown as what it is");
+    }
 }
 
 #[test]
