@@ -1,6 +1,8 @@
 //! What is fuzzed: one function per parser of bytes that others have written. Each calls the parser and says what must hold of the
 //! outcome, whatever the bytes are. `fuzz_targets/` drives them with libFuzzer, `tests/fuzz_seeds.rs` with the kept seeds.
 
+mod report;
+
 use std::path::Path;
 
 use concmon::config::Config;
@@ -41,6 +43,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("config", config),
     ("filter", filter),
     ("text", text),
+    ("report", report::report),
 ];
 
 /// Runs one of them.

@@ -223,7 +223,7 @@ pub enum LabCommand {
     Compare(CompareArgs),
     /// Every figure of the talk on concurrent execution in Python, measured here, beside the talk's own
     Talk(TalkArgs),
-    /// Make a page of what `lab talk` or `lab compare` has written: Markdown, or one HTML file
+    /// Make a page of what `lab talk` or `lab compare` has written: Markdown, one HTML file, or CSV
     Report(ReportArgs),
     /// Make the environment that systems with third-party packages run in
     Setup {
@@ -373,8 +373,11 @@ pub struct TalkArgs {
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
     /// One JSON object
-    #[arg(long, conflicts_with = "md")]
+    #[arg(long, conflicts_with_all = ["csv", "md"])]
     pub json: bool,
+    /// Comma-separated values with a header line
+    #[arg(long, conflicts_with = "md")]
+    pub csv: bool,
     /// Markdown
     #[arg(long)]
     pub md: bool,
@@ -392,6 +395,9 @@ pub struct ReportArgs {
     /// One HTML file instead of Markdown: into FILE, or to standard output
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
     pub html: Option<Option<PathBuf>>,
+    /// Comma-separated values with a header line, instead of Markdown
+    #[arg(long, conflicts_with = "html")]
+    pub csv: bool,
 }
 
 /// Reads a [`StartMethod`] by name.

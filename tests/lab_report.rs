@@ -1,13 +1,16 @@
-//! The talk's figures as scripts and colleagues get them: JSON, a file to go on with, and a page that says what the JSON says.
+//! What is measured as scripts and colleagues get it: JSON, CSV and Markdown, a file to go on with, and a page that says what the JSON says.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[macro_use]
 #[path = "support/loudly.rs"]
 mod loudly;
+#[path = "support/browser.rs"]
+mod browser;
 
 use std::path::Path;
 use std::process::{Command, Output};
 
+use browser::{BROWSER, Seen};
 use concmon::lab::talk::BUSY;
 use serde_json::Value;
 
@@ -24,8 +27,29 @@ fn talk(out: &Path, more: &[&str]) -> Output {
     concmon(&args)
 }
 
+fn compare(out: &Path, more: &[&str]) -> Output {
+    let mut args = vec!["lab", "compare", "native/fork", "native/thread", "--workers", "1,2", "--tasks", "2", "--repeat", "3"];
+    args.extend(["--out", out.to_str().unwrap()]);
+    args.extend(more);
+    concmon(&args)
+}
+
 fn words(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn text(output: Output) -> String {
+    assert_eq!(output.status.code(), Some(0), "{}", words(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// `lab report` makes the same page of the kept file, into a file and to standard output.
+fn rendered_again(kept: &Path, page: &Path) {
+    let anew = page.with_extension("anew.html");
+    text(concmon(&["lab", "report", kept.to_str().unwrap(), "--html", anew.to_str().unwrap()]));
+    assert!(std::fs::read(&anew).unwrap() == std::fs::read(page).unwrap(), "rendered again it is the same page");
+    let shown = text(concmon(&["lab", "report", kept.to_str().unwrap(), "--html"]));
+    assert!(shown == std::fs::read_to_string(page).unwrap(), "without a file it is written to standard output");
 }
 
 #[test]
@@ -52,23 +76,18 @@ fn a_talk_is_measured_kept_gone_on_with_and_rendered() {
         loudly!("SKIPPED claim {}: {}", finding["claim"], finding["why"]);
     }
     assert_eq!(std::fs::read(&kept).unwrap(), first.stdout, "the file holds the same");
+    let arm = &grows["arms"][1];
+    assert!(arm["spec"]["parent_mb"] == 1000 && arm["spec"]["seed"].is_u64() && arm["lang"] == "native", "{arm}");
 
-    shows_what_the_json_says(&std::fs::read_to_string(&page).unwrap(), findings);
-    in_a_browser(&page, findings);
-
-    let anew = dir.path().join("anew.html");
-    let report = concmon(&["lab", "report", kept.to_str().unwrap(), "--html", anew.to_str().unwrap()]);
-    assert_eq!(report.status.code(), Some(0), "{}", words(&report));
-    assert!(std::fs::read(&anew).unwrap() == std::fs::read(&page).unwrap(), "rendered again it is the same page");
-    let shown = concmon(&["lab", "report", kept.to_str().unwrap(), "--html"]);
-    assert!(
-        shown.status.success() && shown.stdout == std::fs::read(&page).unwrap(),
-        "without a file it is written to standard output"
-    );
-    let markdown = String::from_utf8(concmon(&["lab", "report", kept.to_str().unwrap()]).stdout).unwrap();
+    rendered_again(&kept, &page);
     let verdict = grows["verdict"].as_str().unwrap().replace('_', " ");
+    let markdown = text(concmon(&["lab", "report", kept.to_str().unwrap()]));
     let row = format!("| 4 | The cost of fork grows with the memory of the parent | {verdict}");
     assert!(markdown.contains(&row), "{row}: {markdown}");
+    let csv = text(concmon(&["lab", "report", kept.to_str().unwrap(), "--csv"]));
+    assert_eq!(csv.lines().count(), 1 + findings.len(), "a header, and a line for each claim: {csv}");
+    let line = csv.lines().find(|l| l.starts_with("fork-grows,4,")).unwrap();
+    assert!(line.contains(&format!(",{verdict},")) && line.contains(&grows["summary"]["median"].to_string()), "{line}");
 
     // What a busy machine left undecided is tried again, as is what was not available.
     let settled = |finding: &&Value| matches!(finding["verdict"].as_str(), Some("reproduces" | "does_not"));
@@ -79,50 +98,319 @@ fn a_talk_is_measured_kept_gone_on_with_and_rendered() {
             "what has been measured is not measured again: {finding}"
         );
     }
+    in_a_browser(&page, &document, talk_says_what_the_json_says);
 }
 
-/// As the page writes a ratio.
-fn ratio(figure: f64) -> String {
-    match figure {
-        f if f >= 100.0 => format!("{f:.0}x"),
-        f if f >= 10.0 => format!("{f:.1}x"),
-        f => format!("{f:.2}x"),
+#[test]
+fn a_comparison_is_kept_and_rendered() {
+    let dir = tempfile::tempdir().unwrap();
+    let (kept, page) = (dir.path().join("compare.json"), dir.path().join("compare.html"));
+    let json = text(compare(&kept, &["--json", "--html", page.to_str().unwrap()]));
+    assert_eq!(json, std::fs::read_to_string(&kept).unwrap(), "the file holds the same");
+    let document: Value = serde_json::from_str(&json).unwrap();
+    rendered_again(&kept, &page);
+    let report = |more: &[&str]| text(concmon(&[&["lab", "report", kept.to_str().unwrap()], more].concat()));
+    // All that was asked for has run: the same command measures nothing more, and shows it in every format.
+    assert_eq!(report(&[]), text(compare(&kept, &["--md"])));
+    assert_eq!(report(&["--csv"]), text(compare(&kept, &["--csv"])));
+    for row in document["rows"].as_array().unwrap() {
+        let label = row["label"].as_str().unwrap();
+        assert!(report(&[]).contains(&format!("| {label} |")), "{label}");
+        let median = figure(row, "wall_ns")["spread"]["median"].as_f64().unwrap();
+        let record = report(&["--csv"]).lines().find(|l| l.starts_with(&format!("{label},"))).unwrap().to_owned();
+        assert!(record.contains(&format!(",{median},")), "{median}: {record}");
+    }
+    in_a_browser(&page, &document, comparison_says_what_the_json_says);
+}
+
+fn figure<'a>(row: &'a Value, id: &str) -> &'a Value {
+    row["figures"].as_array().unwrap().iter().find(|f| f["measure"] == id).unwrap()
+}
+
+/// What a browser makes of the page, wide and narrow: nothing goes wrong, nothing is loaded, and the numbers are there for a reader.
+fn in_a_browser(page: &Path, document: &Value, says_what_the_json_says: fn(&Seen, &Value)) {
+    let html = std::fs::read_to_string(page).unwrap();
+    assert!(!html.contains("http://") && !html.contains("https://"), "the page names no host");
+    let browser = match *BROWSER {
+        Ok(browser) => browser,
+        Err(ref why) => {
+            loudly!("SKIPPED the page in a browser: {why}");
+            return;
+        }
+    };
+    browser::open(browser, page);
+    for width in [1280, 400] {
+        let seen = browser::look(browser, page, width);
+        stays_within(&seen, width);
+        assert_eq!(seen.asked, [""; 0], "nothing is loaded");
+        assert_eq!(serde_json::from_str::<Value>(&seen.data).unwrap(), *document, "the data in the page is what was written");
+        says_what_the_json_says(&seen, document);
     }
 }
 
-fn shows_what_the_json_says(text: &str, findings: &[Value]) {
-    let median = findings[1]["summary"]["median"].as_f64().unwrap();
-    assert!(text.contains(&ratio(median)), "the page has no {}", ratio(median));
-    for finding in findings {
-        let verdict = finding["verdict"].as_str().unwrap().replace('_', " ");
-        assert!(text.contains(&verdict), "the page has no {verdict:?}");
+/// Wide tables scroll in their own place; the page does not, and no name in a chart is cut off by its edge.
+fn stays_within(seen: &Seen, width: u32) {
+    let (all, window) = seen.widths;
+    assert!(window <= f64::from(width) && window > f64::from(width) - 20.0, "{window} of {width}");
+    assert!(all <= window, "{all} pixels in a window of {window}");
+    assert_eq!(seen.clipped, [""; 0], "texts that reach beyond their chart at {width}");
+}
+
+/// The number that a text begins with, in the unit that JSON has it in, and how far off it may be: half of its last digit.
+fn number(text: &str) -> (f64, f64) {
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let unit = text[end..].split([' ', '±', '(']).find(|unit| !unit.is_empty()).unwrap_or("");
+    // A count has its letter at once, memory after a blank.
+    let step = if text[end..].starts_with(' ') { 1024.0 } else { 1e3 };
+    let scale = match unit {
+        "s" => 1e9,
+        "ms" => 1e6,
+        "us" => 1e3,
+        "K" | "k" => step,
+        "M" => step * step,
+        "G" => step * step * step,
+        _ => 1.0,
+    };
+    let digits = text[..end].split_once('.').map_or(0, |(_, digits)| digits.len());
+    let said: f64 = text[..end].parse().unwrap_or_else(|e| panic!("{e}: {text:?}"));
+    (said * scale, 0.5001 * scale / 10_f64.powi(i32::try_from(digits).unwrap()))
+}
+
+fn says(text: &str, value: f64) {
+    let (said, off) = number(text);
+    assert!((said - value).abs() <= off, "the page says {text:?}, which is {said}, of {value}");
+}
+
+fn cell<'a>(row: &'a [(String, String)], title: &str) -> &'a str {
+    row.iter().find(|(column, _)| column == title).map_or_else(|| panic!("no {title:?} in {row:?}"), |(_, text)| text)
+}
+
+fn talk_says_what_the_json_says(seen: &Seen, document: &Value) {
+    let findings = document["findings"].as_array().unwrap();
+    let claims: Vec<_> = seen.rows.iter().filter(|r| r[0].0 == "part").collect();
+    assert_eq!(claims.len(), findings.len(), "a row for each claim");
+    for (row, finding) in claims.into_iter().zip(findings) {
+        assert_eq!(cell(row, "verdict"), finding["verdict"].as_str().unwrap().replace('_', " "));
+        let (here, median) = (cell(row, "here"), finding["summary"]["median"].as_f64());
+        match median {
+            Some(_) if here.starts_with("seen") => assert_eq!(here == "seen so", finding["verdict"] == "reproduces"),
+            // Microseconds are the unit of the talk's own figure, and of the document's.
+            Some(median) => says(here.split(' ').next().unwrap(), median),
+            None => assert_eq!(here, "-"),
+        }
+        assert!(row.iter().all(|(_, text)| seen.text.contains(text.as_str())), "{row:?}");
+    }
+    let arms = findings.iter().flat_map(|f| f["arms"].as_array().unwrap());
+    for (arm, row) in arms.zip(seen.rows.iter().filter(|r| r[0].0 == "claim")) {
+        let points: Vec<f64> = arm["points"].as_array().unwrap().iter().map(|p| p.as_f64().unwrap()).collect();
+        let shown: Vec<f64> = cell(row, "points, round by round").split(", ").map(|p| p.parse().unwrap()).collect();
+        let alike = shown.len() == points.len() && shown.iter().zip(&points).all(|(s, p)| (s - p).abs() <= 0.5);
+        assert!(alike, "{shown:?} of {points:?}");
+    }
+    for fact in [&document["machine"]["kernel"], &document["machine"]["cpu_model"], &document["concmon"]] {
+        assert!(fact.as_str().is_none_or(|fact| seen.text.contains(fact)), "{fact}");
     }
 }
 
-/// What a browser makes of the page: nothing goes wrong, nothing is loaded, and the numbers are there for a reader.
-fn in_a_browser(page: &Path, findings: &[Value]) {
-    let browsers = ["chromium", "chromium-browser", "google-chrome"];
-    let found = browsers.iter().find(|b| Command::new(b).arg("--version").output().is_ok_and(|o| o.status.success()));
-    let Some(browser) = found else {
-        loudly!("SKIPPED the page in a browser: none of {} is installed", browsers.join(", "));
+fn comparison_says_what_the_json_says(seen: &Seen, document: &Value) {
+    let columns = [
+        ("create", "creation_ns"),
+        ("first task", "first_task_ns"),
+        ("wall", "wall_ns"),
+        ("cpu", "cpu_ns"),
+        ("speed-up", "speed_up"),
+        ("PSS/worker", "worker_pss_bytes"),
+        ("vol. sw.", "voluntary_switches"),
+        ("faults", "minor_faults"),
+    ];
+    let rows = document["rows"].as_array().unwrap();
+    assert_eq!(seen.rows.len(), rows.len());
+    for (row, shown) in rows.iter().zip(&seen.rows) {
+        assert_eq!(cell(shown, ""), row["label"].as_str().unwrap());
+        assert_eq!(shown.len(), 1 + columns.len());
+        for (title, id) in columns {
+            match figure(row, id)["spread"]["median"].as_f64() {
+                Some(median) => says(cell(shown, title), median),
+                None => assert_eq!(cell(shown, title), "-"),
+            }
+        }
+        assert!(shown.iter().all(|(_, text)| seen.text.contains(text.as_str())), "{shown:?}");
+        let wall = cell(shown, "wall").split(" ±").next().unwrap();
+        assert!(seen.drawn.iter().any(|text| text == wall), "{wall} stands beside its bar: {:?}", seen.drawn);
+    }
+    let batch = &document["batch"];
+    for fact in [&batch["host"]["kernel"], &batch["host"]["cpu_model"], &batch["concmon"]] {
+        assert!(fact.as_str().is_none_or(|fact| seen.text.contains(fact)), "{fact}");
+    }
+    assert!(seen.text.contains(&format!("seed {}", batch["plan"]["seed"])));
+}
+
+/// A page that does what ours must not is seen to do it.
+#[test]
+fn what_would_run_load_or_scroll_is_seen() {
+    let Ok(browser) = *BROWSER else {
+        loudly!("SKIPPED what is seen in a browser: there is none");
         return;
     };
-    let profile = tempfile::tempdir().unwrap();
-    for width in [1280, 400] {
-        let output = Command::new(browser)
-            .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--v=0", "--dump-dom"])
-            .arg(format!("--window-size={width},1200"))
-            .arg(format!("--user-data-dir={}", profile.path().display()))
-            .arg(format!("file://{}", page.display()))
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", words(&output));
-        let complaints: Vec<String> = words(&output).lines().filter(|l| l.contains("CONSOLE")).map(str::to_owned).collect();
-        assert!(complaints.is_empty(), "{complaints:?}");
-        let dom = String::from_utf8(output.stdout).unwrap();
-        let body = dom.split("<script").next().unwrap();
-        shows_what_the_json_says(body, findings);
+    let dir = tempfile::tempdir().unwrap();
+    let page = dir.path().join("page.html");
+    let policy = r#"<meta http-equiv="Content-Security-Policy" content="default-src 'none'">"#;
+    let body = r#"<h1>one</h1><b onclick="1">b</b><div style="width:450px">wide</div><script>document.title='x'</script>"#;
+    let rest = r#"<a href="here">a</a><svg width="20" height="9"><text x="9" y="9">long</text></svg>"#;
+    let data = r#"<script type="application/json" id="data">1</script>"#;
+    std::fs::write(&page, format!("<!doctype html>{policy}<title>one</title>{body}{rest}{data}")).unwrap();
+    let seen = browser::look(browser, &page, 400);
+    assert_eq!((seen.title.as_str(), seen.heading.as_str(), seen.data.as_str()), ("x", "one", "1"));
+    assert!(seen.widths.0 > seen.widths.1 && seen.text.contains("wide"), "{seen:?}");
+    assert!(seen.handlers == ["onclick", "href"] && seen.clipped == ["long"], "{seen:?}");
+    assert!(seen.elements.iter().any(|e| e == "b"), "{seen:?}");
+    // What is asked of a host is seen too, whether it can be had or not; nobody listens on the port that discards.
+    let asks = r#"<link rel="stylesheet" href="http://127.0.0.1:9/style.css"><h1>one</h1>"#;
+    std::fs::write(&page, format!("<!doctype html>{asks}")).unwrap();
+    let (_, asked) = browser::dump(browser, &page);
+    assert!(asked.iter().any(|asked| asked.contains("http://127.0.0.1:9/style.css")), "{asked:?}");
+}
+
+/// What a name may be, and what a reader sees of it.
+const HOSTILE: [(&str, &str); 7] = [
+    ("<script>document.title='x'</script>", "<script>document.title='x'</script>"),
+    ("\"><img src=x onerror=\"document.title='x'\">", "\"><img src=x onerror=\"document.title='x'\">"),
+    ("</script><script>document.title='x'</script>", "</script><script>document.title='x'</script>"),
+    ("</title><svg onload=document.title='x'>", "</title><svg onload=document.title='x'>"),
+    ("&lt;b&gt;&#60;i&#62;", "&lt;b&gt;&#60;i&#62;"),
+    ("safe\u{202e}gnp.exe\u{2066}", "safe\\u{202e}gnp.exe\\u{2066}"),
+    ("\u{1b}]0;owned\u{7}\u{1b}[2J\r\n\u{9b}31m", "␛]0;owned␇␛[2J␍␊\\u{9b}31m"),
+];
+
+/// A document whose strings of others are hostile, and the program's page of it.
+fn hostile_page(
+    mut document: Value,
+    change: impl Fn(&mut Value, &dyn Fn() -> String),
+) -> (tempfile::TempDir, std::path::PathBuf) {
+    let next = std::cell::Cell::new(0);
+    let name = || {
+        next.set(next.get() + 1);
+        HOSTILE[next.get() % HOSTILE.len()].0.to_owned()
+    };
+    change(&mut document, &name);
+    let dir = tempfile::tempdir().unwrap();
+    let (file, page) = (dir.path().join("hostile.json"), dir.path().join("hostile.html"));
+    std::fs::write(&file, document.to_string()).unwrap();
+    text(concmon(&["lab", "report", file.to_str().unwrap(), "--html", page.to_str().unwrap()]));
+    for more in [&[][..], &["--csv"]] {
+        let shown = text(concmon(&[&["lab", "report", file.to_str().unwrap()], more].concat()));
+        assert!(!shown.chars().any(|c| c.is_control() && !"\r\n".contains(c)), "a terminal shows it as it is: {shown:?}");
     }
+    (dir, page)
+}
+
+fn is_inert(page: &Path, elements: &[&str]) {
+    let browser = match *BROWSER {
+        Ok(browser) => browser,
+        Err(ref why) => {
+            loudly!("SKIPPED hostile names in a browser: {why}");
+            return;
+        }
+    };
+    browser::open(browser, page);
+    for width in [1280, 400] {
+        let seen = browser::look(browser, page, width);
+        stays_within(&seen, width);
+        assert!(seen.title != "x" && seen.title.split_whitespace().eq(seen.heading.split_whitespace()), "{:?}", seen.title);
+        let strange: Vec<&String> = seen.elements.iter().filter(|e| !elements.contains(&e.as_str())).collect();
+        assert!(strange.is_empty() && seen.handlers.is_empty(), "made of names: {strange:?} {:?}", seen.handlers);
+        assert_eq!(seen.asked, [""; 0]);
+        for (_, shown) in HOSTILE {
+            assert!(seen.text.contains(shown), "{shown:?} is not to be read at {width}: {}", seen.text);
+        }
+    }
+}
+
+/// The elements of the program's own pages.
+const ELEMENTS: [&str; 33] = [
+    "html",
+    "head",
+    "meta",
+    "title",
+    "style",
+    "body",
+    "main",
+    "h1",
+    "h2",
+    "p",
+    "span",
+    "dl",
+    "div",
+    "dt",
+    "dd",
+    "figure",
+    "figcaption",
+    "table",
+    "thead",
+    "tbody",
+    "tr",
+    "th",
+    "td",
+    "script",
+    "svg",
+    "rect",
+    "line",
+    "polyline",
+    "polygon",
+    "circle",
+    "path",
+    "text",
+    "g",
+];
+
+#[test]
+fn hostile_names_in_a_comparison_are_inert() {
+    let dir = tempfile::tempdir().unwrap();
+    let document = serde_json::from_str(&text(compare(&dir.path().join("compare.json"), &["--json"]))).unwrap();
+    let (_dir, page) = hostile_page(document, |document, name| {
+        let batch = &mut document["batch"];
+        batch["concmon"] = name().into();
+        for field in ["kernel", "architecture", "cpu_model"] {
+            batch["host"][field] = name().into();
+        }
+        // A system that no version knows, of a length that no page has.
+        for cell in batch["plan"]["cells"].as_array_mut().unwrap() {
+            if cell["spec"]["system"] == "native/thread" {
+                cell["spec"]["system"] = format!("{}/{}", HOSTILE[0].0, "A".repeat(300)).into();
+            }
+        }
+        for point in batch["points"].as_array_mut().unwrap() {
+            point["lang"] = name().into();
+            point["warnings"] = vec![name()].into();
+            if point["repetition"] == 2 && point["cell"] == 1 {
+                point["failed"] = HOSTILE.map(|(name, _)| name).concat().into();
+            }
+        }
+    });
+    is_inert(&page, &ELEMENTS);
+}
+
+#[test]
+fn hostile_names_in_a_talk_are_inert() {
+    let document = serde_json::from_str(include_str!("../fuzz/seeds/report/talk.json")).unwrap();
+    let (_dir, page) = hostile_page(document, |document, name| {
+        document["concmon"] = name().into();
+        for field in ["kernel", "architecture", "cpu_model", "cpus"] {
+            document["machine"][field] = name().into();
+        }
+        for finding in document["findings"].as_array_mut().unwrap() {
+            if finding["verdict"] == "not_available" {
+                finding["why"] = HOSTILE.map(|(name, _)| name).concat().into();
+            }
+            for arm in finding["arms"].as_array_mut().unwrap() {
+                for field in ["label", "system", "python", "lang"] {
+                    arm[field] = format!("{}{}", name(), "A".repeat(100)).into();
+                }
+            }
+        }
+        document["findings"][0]["claim"] = name().into();
+    });
+    is_inert(&page, &ELEMENTS);
 }
 
 #[test]
@@ -139,9 +427,21 @@ fn what_cannot_be_gone_on_with_is_refused_in_one_sentence() {
     assert_eq!(unknown.status.code(), Some(2));
     assert!(words(&unknown).contains("no claim is called \"gill\""), "{}", words(&unknown));
 
-    let other = concmon(&["lab", "report", file.to_str().unwrap()]);
-    assert_eq!(other.status.code(), Some(2));
-    assert!(words(&other).contains("no document of concmon"), "{}", words(&other));
+    for (holds, says) in [
+        ("{}", "no document of concmon"),
+        ("[1, 2]", "no document of concmon"),
+        ("once upon a time", "this is no JSON"),
+        ("", "this is no JSON"),
+        (r#"{"schema":"concmon.lab.run/1"}"#, "no page for documents of schema \"concmon.lab.run/1\""),
+        (r#"{"schema":"concmon.lab.talk/1"}"#, "not what its schema concmon.lab.talk/1 says: missing field"),
+        (r#"{"schema":"concmon.lab.compare/1"}"#, "not what its schema concmon.lab.compare/1 says: missing field"),
+    ] {
+        std::fs::write(&file, holds).unwrap();
+        let other = concmon(&["lab", "report", file.to_str().unwrap(), "--html"]);
+        let said = words(&other);
+        assert!(other.status.code() == Some(2) && other.stdout.is_empty(), "{holds}: {said}");
+        assert!(said.contains(says) && said.contains("talk.json") && said.lines().count() == 1, "{holds}: {said}");
+    }
     let missing = concmon(&["lab", "report", "/nowhere.json"]);
     assert!(missing.status.code() == Some(2) && words(&missing).contains("/nowhere.json"), "{}", words(&missing));
 }

@@ -103,7 +103,7 @@ impl CompareView {
     #[must_use]
     pub fn done(&self) -> Option<(usize, usize)> {
         let batch = self.batch.as_deref()?;
-        let all = batch.plan.cells.len() * (batch.plan.repetitions + batch.plan.warm_up) as usize;
+        let all = batch.plan.runs();
         Some((batch.points.len(), all))
     }
 

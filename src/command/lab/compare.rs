@@ -9,6 +9,7 @@ use crate::command::output;
 use crate::config::write_whole;
 use crate::lab::batch::{self, Executor as _, Halt, Real, Stop};
 use crate::lab::catalog::{self, Backend, PythonStart, RunSpec, System, TaskKind, python_program};
+use crate::lab::kept::Kept;
 use crate::lab::launcher::{LaunchError, Launcher, Limits, Machine, validate};
 use crate::lab::measure::{Batch, MEASURES, Measure, Plan, measure};
 use crate::lab::page::{html, markdown};
@@ -72,7 +73,7 @@ pub fn compare(
     out.flush()?;
     if let Some(why) = halted {
         let kept = if args.out.is_some() { "; the same command goes on from there" } else { "" };
-        writeln!(io::stderr(), "concmon: {why} after {} of {} runs{kept}", batch.points.len(), batch.plan.order().len())?;
+        writeln!(io::stderr(), "concmon: {why} after {} of {} runs{kept}", batch.points.len(), batch.plan.runs())?;
         return Ok(Ended::Failed);
     }
     let failed = batch.points.iter().any(|p| p.failed.is_some());
@@ -141,6 +142,8 @@ fn begin(args: &CompareArgs, timeout_ms: u64, launcher: &Launcher, stop: &Stop) 
         specs = specs.iter().flat_map(sized).collect();
     }
     let new = Batch::new(Plan::new(specs, args.repeat, args.seed), host);
+    // What is written must be read again.
+    new.plan.check().map_err(bad)?;
     let machine = Machine::read();
     for cell in &new.plan.cells {
         if let Some(system) = catalog::find(&cell.spec.system) {
@@ -161,14 +164,11 @@ fn begin(args: &CompareArgs, timeout_ms: u64, launcher: &Launcher, stop: &Stop) 
 
 /// The batch of a file that was kept.
 fn read(path: &Path) -> Result<Batch, String> {
-    let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
-    let value: serde_json::Value =
-        serde_json::from_str(&text).map_err(|e| format!("{}: this is no JSON: {e}", path.display()))?;
-    if value["schema"] != report::SCHEMA {
-        return Err(format!("{}: this holds no comparison to go on with; name another file", path.display()));
+    match Kept::read(path) {
+        Ok(Kept::Comparison { batch, .. }) => Ok(batch),
+        Ok(Kept::Talk(_)) => Err(format!("{}: this holds no comparison to go on with; name another file", path.display())),
+        Err(why) => Err(format!("{why}; it holds no comparison to go on with: name another file")),
     }
-    serde_json::from_value(value["batch"].clone())
-        .map_err(|e| format!("{}: this is not what its schema says: {e}", path.display()))
 }
 
 fn systems(ids: &[String]) -> Result<Vec<&'static System>, LaunchError> {

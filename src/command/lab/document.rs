@@ -22,14 +22,13 @@ pub fn run_document(runs: &[Arc<Run>]) -> Value {
 }
 
 pub(super) fn machine() -> Value {
-    let uname = nix::sys::utsname::uname().ok();
-    let text =
-        |f: fn(&nix::sys::utsname::UtsName) -> &std::ffi::OsStr| uname.as_ref().map(|u| f(u).to_string_lossy().into_owned());
+    let host = crate::lab::batch::host();
     let room = crate::lab::launcher::Machine::read();
     json!({
-        "kernel": text(nix::sys::utsname::UtsName::release),
-        "architecture": text(nix::sys::utsname::UtsName::machine),
-        "cpus": std::thread::available_parallelism().ok().map(std::num::NonZero::get),
+        "kernel": host.kernel,
+        "architecture": host.architecture,
+        "cpu_model": host.cpu_model,
+        "cpus": host.cpus,
         "memory_available_bytes": room.available_mb.map(|mb| mb << 20),
     })
 }

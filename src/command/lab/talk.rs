@@ -9,11 +9,10 @@ use crate::config::write_whole;
 use crate::kernel::host::cpu_times_now;
 use crate::lab::batch::{Halt, Stop};
 use crate::lab::catalog::{self, Backend, RunSpec};
+use crate::lab::kept::Kept;
 use crate::lab::launcher::{LaunchError, Launcher, Limits};
-use crate::lab::measure::{self, Batch};
-use crate::lab::page::{Page, html, markdown};
+use crate::lab::page::{html, markdown};
 use crate::lab::python;
-use crate::lab::report;
 use crate::lab::run::Run;
 use crate::lab::talk::{self, CLAIMS, Claim, Finding, SCHEMA, Talk, Verdict, judge};
 use crate::snapshot::CpuTimes;
@@ -60,7 +59,7 @@ pub fn talk(args: &TalkArgs, limits: &Limits, pythons: &[PathBuf], out: &mut dyn
         return stopped(args, &claims, &talk);
     }
     talk.findings.retain(|f| claims.iter().any(|c| c.id == f.claim));
-    show(&talk, args.json, args.md, out)?;
+    show(&talk, args, out)?;
     if let Some(path) = &args.html
         && let Err(error) = write_whole(path, html(&talk::page(&talk)).as_bytes())
     {
@@ -82,49 +81,22 @@ fn stopped(args: &TalkArgs, claims: &[&Claim], talk: &Talk) -> io::Result<Ended>
 
 /// Makes a page of what was measured and kept as JSON. An error is one of writing.
 pub fn report(args: &ReportArgs, out: &mut dyn Write) -> io::Result<Ended> {
-    let page = match read(&args.file).and_then(|text| page_of(&text).map_err(|why| format!("{}: {why}", args.file.display()))) {
-        Ok(page) => page,
+    let kept = match Kept::read(&args.file) {
+        Ok(kept) => kept,
         Err(why) => return refuse(&why, Ended::BadUsage),
     };
     match &args.html {
         Some(Some(path)) => {
-            return match write_whole(path, html(&page).as_bytes()) {
+            return match write_whole(path, html(&kept.page()).as_bytes()) {
                 Ok(()) => Ok(Ended::Done),
                 Err(error) => refuse(&format!("{}: {error}", path.display()), Ended::Failed),
             };
         }
-        Some(None) => out.write_all(html(&page).as_bytes())?,
-        None => out.write_all(markdown(&page).as_bytes())?,
+        Some(None) => out.write_all(html(&kept.page()).as_bytes())?,
+        None if args.csv => out.write_all(kept.csv().as_bytes())?,
+        None => out.write_all(markdown(&kept.page()).as_bytes())?,
     }
     Ok(Ended::Done)
-}
-
-/// The page of a document, whichever kind it is.
-fn page_of(text: &str) -> Result<Page, String> {
-    let value: serde_json::Value = serde_json::from_str(text).map_err(|e| format!("this is no JSON: {e}"))?;
-    match value["schema"].as_str() {
-        Some(SCHEMA) => {
-            let talk: Talk =
-                serde_json::from_value(value).map_err(|e| format!("this is not what its schema {SCHEMA} says: {e}"))?;
-            Ok(talk::page(&talk))
-        }
-        Some(report::SCHEMA) => {
-            let batch: Batch = serde_json::from_value(value["batch"].clone())
-                .map_err(|e| format!("this is not what its schema {} says: {e}", report::SCHEMA))?;
-            let sort = value["sorted_by"].as_str().and_then(measure::measure).unwrap_or(&measure::MEASURES[0]);
-            Ok(report::page(&batch, &report::compare(&batch, sort)))
-        }
-        Some(other) => {
-            Err(format!("there is no page for documents of schema {other:?}; there is one for {SCHEMA} and {}", report::SCHEMA))
-        }
-        None => {
-            Err(format!("this is no document of concmon: it has no \"schema\"; `concmon lab talk --json` writes one of {SCHEMA}"))
-        }
-    }
-}
-
-fn read(path: &Path) -> Result<String, String> {
-    std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))
 }
 
 /// The claims that were asked for, in the talk's order.
@@ -146,8 +118,13 @@ fn begin(args: &TalkArgs) -> Result<Talk, String> {
         findings: Vec::new(),
     };
     let Some(path) = args.out.as_ref().filter(|p| p.exists()) else { return Ok(new) };
-    let old: Talk = serde_json::from_str(&read(path)?)
-        .map_err(|e| format!("{}: this holds no talk to go on with ({e}); name another file", path.display()))?;
+    let old = match Kept::read(path) {
+        Ok(Kept::Talk(old)) => old,
+        Ok(Kept::Comparison { .. }) => {
+            return Err(format!("{}: this holds no talk to go on with; name another file", path.display()));
+        }
+        Err(why) => return Err(format!("{why}; it holds no talk to go on with: name another file")),
+    };
     let same = |key: &str| old.machine[key] == new.machine[key];
     if (&old.schema, &old.concmon, old.repeat) != (&new.schema, &new.concmon, new.repeat) || !same("kernel") || !same("cpus") {
         return Err(format!(
@@ -259,11 +236,14 @@ fn json(talk: &Talk) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-fn show(talk: &Talk, as_json: bool, as_markdown: bool, out: &mut dyn Write) -> io::Result<()> {
-    if as_json {
+fn show(talk: &Talk, args: &TalkArgs, out: &mut dyn Write) -> io::Result<()> {
+    if args.json {
         return out.write_all(&json(talk)?);
     }
-    if as_markdown {
+    if args.csv {
+        return out.write_all(talk::csv(talk).as_bytes());
+    }
+    if args.md {
         return out.write_all(markdown(&talk::page(talk)).as_bytes());
     }
     for finding in &talk.findings {
@@ -291,12 +271,5 @@ mod tests {
         assert_eq!(others(&from, &times(1_600_000_000, 400_000_000), 500_000_000), Some(0.1));
         assert_eq!(others(&from, &times(1_600_000_000, 400_000_000), 700_000_000), Some(0.0));
         assert_eq!(others(&from, &times(1_050_000_000, 50_000_000), 0), None, "too short to tell");
-    }
-
-    #[test]
-    fn documents_of_another_kind_are_refused_by_name() {
-        assert!(page_of("[]").unwrap_err().contains("no document of concmon"));
-        assert!(page_of(r#"{"schema":"other/1"}"#).unwrap_err().contains("other/1"));
-        assert!(page_of("{").unwrap_err().contains("no JSON"));
     }
 }

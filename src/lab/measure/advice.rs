@@ -148,8 +148,8 @@ pub fn advise(batch: &Batch, cell: usize) -> Vec<Advice> {
     if points.len() < FEW && batch.plan.repetitions > 0 && !points.is_empty() {
         out.push(Advice::Few { repetitions: points.len() });
     }
-    let telling: u64 = points.iter().filter_map(|p| p.protocol_ns).sum();
-    let cpu: u64 = points.iter().filter_map(|p| p.cpu_ns()).sum();
+    let telling = sum(points.iter().filter_map(|p| p.protocol_ns));
+    let cpu = sum(points.iter().filter_map(|p| p.cpu_ns()));
     if cpu > 0 && float(telling) / float(cpu) > TELLING_MOST {
         out.push(Advice::Telling { part: float(telling) / float(cpu) });
     }
@@ -158,9 +158,9 @@ pub fn advise(batch: &Batch, cell: usize) -> Vec<Advice> {
 
 fn noise(points: &[&Point]) -> Option<Advice> {
     let loads: Vec<_> = points.iter().filter_map(|p| Some((p.load?, p.cpu_ns()?))).collect();
-    let capacity: u64 = loads.iter().map(|(l, _)| l.capacity_ns).sum();
-    let busy: u64 = loads.iter().map(|(l, _)| l.busy_ns).sum();
-    let own: u64 = loads.iter().map(|(_, own)| *own).sum();
+    let capacity = sum(loads.iter().map(|(l, _)| l.capacity_ns));
+    let busy = sum(loads.iter().map(|(l, _)| l.busy_ns));
+    let own = sum(loads.iter().map(|(_, own)| *own));
     // The kernel counts in steps of 10 ms: below some of them there is nothing to say.
     if capacity < 200_000_000 {
         return None;
@@ -175,7 +175,7 @@ fn contention(batch: &Batch, cell: usize, points: &[&Point]) -> Option<Advice> {
         return None;
     }
     let known: Vec<_> = points.iter().filter_map(|p| Some((p.run_delay_ns?, p.cpu_ns()?))).collect();
-    let (waited, used) = known.iter().fold((0, 0), |sum, p| (sum.0 + p.0, sum.1 + p.1));
+    let (waited, used) = (sum(known.iter().map(|p| p.0)), sum(known.iter().map(|p| p.1)));
     let part = float(waited) / float(used.max(1));
     (part > WAIT_MOST && float(waited) > NOTICEABLE_NS).then_some(Advice::Contended { waited: part })
 }
@@ -195,6 +195,11 @@ fn steadiness(spread: &Spread, walls: &[f64]) -> Vec<Advice> {
         out.push(Advice::Unsteady { spread: wide });
     }
     out
+}
+
+/// A sum that stays at the largest number: a kept document may say anything.
+fn sum(numbers: impl Iterator<Item = u64>) -> u64 {
+    numbers.fold(0, u64::saturating_add)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "2^53 ns are 104 days")]

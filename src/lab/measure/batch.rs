@@ -1,5 +1,7 @@
 //! What a batch of runs is to do, and what came of it: the document that is kept, resumed, and reported from.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::point::Point;
@@ -7,6 +9,13 @@ use crate::lab::catalog::{self, Backend, RunSpec};
 
 /// Schema of [`Batch`] as JSON; a change that readers of the old one would misread gets the next number.
 pub const SCHEMA: &str = "concmon.lab.batch/1";
+
+/// Most kinds of runs of a batch: more than anybody reads, and few enough that each can be held against every other.
+pub const MOST_CELLS: usize = 1_000;
+/// Most rounds of a batch, measured or to warm up.
+pub const MOST_ROUNDS: u32 = 1_000;
+/// Most runs of a batch in all.
+pub const MOST_RUNS: usize = 100_000;
 
 /// One kind of run of a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +61,32 @@ impl Plan {
             }
         }
         Self { cells, repetitions, warm_up: 1, seed }
+    }
+
+    /// Whether it is one that can be worked with.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(&self) -> Result<(), String> {
+        if self.cells.len() > MOST_CELLS {
+            return Err(format!("{} kinds of runs are more than the {MOST_CELLS} that can be compared", self.cells.len()));
+        }
+        if self.repetitions > MOST_ROUNDS || self.warm_up > MOST_ROUNDS {
+            return Err(format!("there are more than {MOST_ROUNDS} rounds"));
+        }
+        if self.runs() > MOST_RUNS {
+            return Err(format!("{} runs are more than the {MOST_RUNS} that can be compared", self.runs()));
+        }
+        if self.cells.iter().filter_map(|c| c.baseline).any(|b| b >= self.cells.len()) {
+            return Err("a baseline is none of the kinds of runs".into());
+        }
+        Ok(())
+    }
+
+    /// How many runs that are in all.
+    #[must_use]
+    pub fn runs(&self) -> usize {
+        self.cells.len().saturating_mul(self.repetitions as usize + self.warm_up as usize)
     }
 
     /// Every run in the order in which it takes place: cell, repetition, warm-up or not. Each round runs every cell once, shuffled anew,
@@ -131,10 +166,31 @@ impl Batch {
     /// The runs that are still to take place.
     #[must_use]
     pub fn left(&self) -> Vec<(usize, u32, bool)> {
-        let ran = |cell, repetition, warm_up| {
-            self.points.iter().any(|p| (p.cell, p.repetition, p.warm_up) == (cell, repetition, warm_up))
-        };
-        self.plan.order().into_iter().filter(|(c, r, w)| !ran(*c, *r, *w)).collect()
+        let ran: HashSet<_> = self.points.iter().map(|p| (p.cell, p.repetition, p.warm_up)).collect();
+        self.plan.order().into_iter().filter(|run| !ran.contains(run)).collect()
+    }
+
+    /// Whether it hangs together, as one that somebody else has written may not: each point is a run of the plan, once, and the plan is
+    /// no larger than a batch may be, so that working with it takes time and memory in proportion to its file.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(&self) -> Result<(), String> {
+        if self.schema != SCHEMA {
+            return Err(format!("its batch is of schema {:?}, not {SCHEMA}", self.schema));
+        }
+        self.plan.check()?;
+        let mut ran = HashSet::new();
+        for point in &self.points {
+            let rounds = if point.warm_up { self.plan.warm_up } else { self.plan.repetitions };
+            if point.cell >= self.plan.cells.len() || point.repetition >= rounds {
+                return Err("a point of it is of no run of its plan".into());
+            }
+            if !ran.insert((point.cell, point.repetition, point.warm_up)) {
+                return Err("two points of it are of the same run".into());
+            }
+        }
+        Ok(())
     }
 
     /// The points of a cell that count.
@@ -187,6 +243,33 @@ mod tests {
         assert_eq!(plan.cells.iter().map(|c| c.baseline).collect::<Vec<_>>(), [Some(3), Some(3), None, Some(3)]);
         let own = Plan::new(vec![spec("native/fork"), spec("native/sequential")], 1, 1);
         assert!(own.cells.iter().all(|c| c.asked && c.baseline == Some(1)));
+    }
+
+    #[test]
+    fn a_batch_that_does_not_hang_together_is_told_from_one_that_does() {
+        let mut good = Batch::new(Plan::new(vec![spec("native/fork"), spec("native/spawn")], 2, 3), Host::default());
+        good.points = good
+            .plan
+            .order()
+            .into_iter()
+            .map(|(cell, repetition, warm_up)| Point { cell, repetition, warm_up, ..Point::default() })
+            .collect();
+        assert_eq!(good.check(), Ok(()));
+        let broken = |change: fn(&mut Batch)| {
+            let mut batch = good.clone();
+            change(&mut batch);
+            batch.check().unwrap_err()
+        };
+        assert!(broken(|b| b.schema = "theirs".into()).contains("theirs"));
+        assert!(broken(|b| b.plan.repetitions = u32::MAX).contains("more than 1000 rounds"));
+        assert!(broken(|b| b.plan.cells = vec![b.plan.cells[0].clone(); 1_001]).contains("1001 kinds of runs"));
+        assert!(
+            broken(|b| (b.plan.repetitions, b.plan.cells) = (1_000, vec![b.plan.cells[0].clone(); 500])).contains("500500 runs")
+        );
+        assert!(broken(|b| b.plan.cells[1].baseline = Some(3)).contains("baseline"));
+        assert!(broken(|b| b.points[4].cell = 3).contains("no run of its plan"));
+        assert!(broken(|b| b.points[8].repetition = 2).contains("no run of its plan"));
+        assert!(broken(|b| b.points[8] = b.points[7].clone()).contains("same run"));
     }
 
     #[test]

@@ -112,7 +112,7 @@ impl Point {
     /// User and system CPU together, nanoseconds.
     #[must_use]
     pub fn cpu_ns(&self) -> Option<u64> {
-        Some(self.user_ns? + self.sys_ns?)
+        Some(self.user_ns?.saturating_add(self.sys_ns?))
     }
 }
 

@@ -97,8 +97,14 @@ impl Spread {
 fn median_between(points: &[f64]) -> Option<(f64, f64)> {
     let n = points.len();
     let below = Binomial::new(0.5, n as u64).ok()?;
-    // With `k` points cut off at each end it misses when at most `k` points lie on one side.
-    let cut = (0..n / 2).take_while(|k| below.cdf(*k as u64) <= 0.025).last()?;
+    // With `k` points cut off at each end it misses when at most `k` points lie on one side: the largest `k` for which that is rare is
+    // sought by halves, since a thousand workers in a thousand rounds are a million points.
+    let (mut few, mut many) = (0, n / 2);
+    while few < many {
+        let middle = few + (many - few) / 2;
+        if below.cdf(middle as u64) <= 0.025 { few = middle + 1 } else { many = middle }
+    }
+    let cut = few.checked_sub(1)?;
     let mut sorted = points.to_vec();
     sorted.sort_by(f64::total_cmp);
     Some((sorted[cut], sorted[n - 1 - cut]))

@@ -2,7 +2,11 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
 
-use super::{Bars, Block, Cell, Lines, Mark, Page, Table, chart};
+use serde_json::Value;
+
+use super::chart::{self, Drawn};
+use super::{Bars, Block, Cell, Mark, Page, Table, clean};
+use crate::text::is_invisible;
 
 const STYLE: &str = include_str!("../../../assets/report/page.css");
 
@@ -12,6 +16,8 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 /// The page as an HTML document.
 #[must_use]
 pub fn html(page: &Page) -> String {
+    let data = data(&page.data);
+    let page = &clean::page(page);
     let document = markup! {
         (DOCTYPE)
         html lang="en" {
@@ -30,7 +36,7 @@ pub fn html(page: &Page) -> String {
                     (facts(page))
                     @for block in &page.blocks { (self::block(block)) }
                 }
-                (data(page))
+                (data)
             }
         }
     };
@@ -52,8 +58,11 @@ fn block(block: &Block) -> Markup {
         Block::Heading(text) => markup! { h2 { (text) } },
         Block::Text(text) => markup! { p { (text) } },
         Block::Table(table) => self::table(table),
-        Block::Bars(bars) => figure(chart::bars(bars), &bars.title, &bars_note(bars)),
-        Block::Lines(lines) => figure(chart::lines(lines), &lines.title, &lines_note(lines)),
+        Block::Bars(bars) => figure(&bars.title, chart::bars(bars), &[], |drawn| bars_note(bars, drawn)),
+        Block::Lines(lines) => {
+            let keys: Vec<&str> = lines.series.iter().map(|(name, _)| name.as_str()).collect();
+            figure(&lines.title, chart::lines(lines), &keys, lines_note)
+        }
     }
 }
 
@@ -90,14 +99,18 @@ fn cell(cell: &Cell, numeric: bool, title: &str) -> Markup {
     markup! { td class=[(!class.is_empty()).then_some(class)] data-label=(title) { (cell.text) } }
 }
 
-/// The drawing for each ground; who cannot see it reads the table beside it, so it is named only.
-fn figure(drawn: Option<[String; 2]>, title: &str, note: &str) -> Markup {
+/// The drawing for a page with room and for a narrow one, and what is to be known of it. Who cannot see it reads the table beside it, so it
+/// is named only.
+fn figure(title: &str, drawn: Option<Drawn>, keys: &[&str], note: impl Fn(&Drawn) -> String) -> Markup {
     markup! {
         @match drawn {
-            Some([light, dark]) => {
-                figure role="img" aria-label=(title) {
-                    div class="wide light" { (PreEscaped(light)) }
-                    div class="wide dark" { (PreEscaped(dark)) }
+            Some(drawn) => {
+                figure {
+                    p class="title" { (title) }
+                    @if keys.len() > 1 { (self::keys(keys)) }
+                    div class="roomy" role="img" aria-label=(title) { (PreEscaped(&drawn.wide)) }
+                    div class="tight" role="img" aria-label=(title) { (PreEscaped(&drawn.narrow)) }
+                    @let note = note(&drawn);
                     @if !note.is_empty() { figcaption { (note) } }
                 }
             }
@@ -106,22 +119,53 @@ fn figure(drawn: Option<[String; 2]>, title: &str, note: &str) -> Markup {
     }
 }
 
-fn bars_note(bars: &Bars) -> String {
-    let spread = if bars.bars.iter().any(|b| b.spread.is_some()) {
-        "Bars are medians, thin lines reach from the smallest to the largest point."
-    } else {
-        ""
-    };
-    let reference = if bars.reference.is_empty() { String::new() } else { format!(" Crosses: {}.", bars.reference) };
-    format!("{spread}{reference}").trim().to_owned()
+/// Which curve is whose.
+fn keys(names: &[&str]) -> Markup {
+    markup! {
+        p class="keys" {
+            @for (i, name) in names.iter().enumerate() {
+                @let dashed = if i < chart::COLOURS { "" } else { " dashed" };
+                span class={ "key s" (i % chart::COLOURS) (dashed) } { (name) }
+                " "
+            }
+        }
+    }
 }
 
-fn lines_note(lines: &Lines) -> String {
-    if lines.series.is_empty() { String::new() } else { "Points are medians.".to_owned() }
+const LOGARITHMIC: &str = "The scale is logarithmic.";
+
+fn bars_note(bars: &Bars, drawn: &Drawn) -> String {
+    let dots = drawn.logarithmic && bars.base.is_none();
+    let mut said = vec![if dots { "Dots are medians" } else { "Bars are medians" }.to_owned()];
+    if bars.bars.iter().any(|b| b.spread.is_some()) {
+        said[0] += ", thin lines reach from the smallest to the largest point";
+    }
+    said[0].push('.');
+    if bars.bars.iter().any(|b| b.reference.is_some()) {
+        said.push(format!("Crosses: {}.", bars.reference));
+    }
+    if drawn.logarithmic {
+        said.push(LOGARITHMIC.to_owned());
+    }
+    said.join(" ")
 }
 
-/// The raw data, for programs. `<` is escaped as JSON allows, so that no string in it can end the element.
-fn data(page: &Page) -> Markup {
-    let text = page.data.to_string().replace('<', "\\u003c");
+fn lines_note(drawn: &Drawn) -> String {
+    let scale = if drawn.logarithmic { format!(" {LOGARITHMIC}") } else { String::new() };
+    format!("Points are medians.{scale}")
+}
+
+/// The raw data, for programs. What JSON allows to be escaped is: `<`, so that no string in it can end the element, and whatever a viewer
+/// of the source would not see or suffer from.
+fn data(data: &Value) -> Markup {
+    let json = data.to_string();
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c == '<' || c.is_control() || is_invisible(c) {
+            text.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            text.push(c);
+        }
+    }
     markup! { script type="application/json" id="data" { (PreEscaped(text)) } }
 }

@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 
-use super::{Bars, Block, Lines, Page, Table};
+use super::{Bars, Block, Lines, Page, Table, clean};
 
 /// The page as GitHub-flavoured Markdown.
 #[must_use]
 pub fn markdown(page: &Page) -> String {
+    let page = &clean::page(page);
     let mut out = format!("# {}\n", escape(&page.title));
     for paragraph in &page.lead {
         let _ = write!(out, "\n{}\n", escape(paragraph));
@@ -64,13 +65,12 @@ fn lines(out: &mut String, lines: &Lines) {
     table(out, &Table { head, rows: rows.collect() });
 }
 
-/// Text that means nothing to Markdown, on one line.
+/// Text that means nothing to Markdown; it is on one line already.
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
             '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '#' | '|' | '~' => out.extend(['\\', c]),
-            '\n' | '\r' => out.push(' '),
             c => out.push(c),
         }
     }

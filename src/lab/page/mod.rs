@@ -1,14 +1,17 @@
 //! A page to send to a colleague: headings, sentences, tables and charts as plain data, written as one HTML file or as Markdown.
 //!
 //! What is on the page comes from who makes it (`concmon lab talk`, `concmon lab compare`); how it looks is decided here, once. Every text
-//! may hold anything: each writer escapes for its own format.
+//! may hold anything: it passes the sanitiser first (`clean`), then each writer escapes for its own format.
 
 mod chart;
+mod clean;
+mod csv;
 mod html;
 mod markdown;
 #[cfg(test)]
 mod tests;
 
+pub use csv::csv_record;
 pub use html::html;
 pub use markdown::markdown;
 
@@ -93,8 +96,10 @@ pub enum Mark {
 /// A bar for each thing.
 #[derive(Debug, Clone, Default)]
 pub struct Bars {
-    /// What is drawn, with its unit.
+    /// What is drawn.
     pub title: String,
+    /// What the numbers are, with their unit.
+    pub axis: String,
     /// The bars, from top to bottom.
     pub bars: Vec<Bar>,
     /// Where bars begin on a logarithmic scale, which has no 0: at 1 for ratios, so that less than 1 goes the other way.
@@ -110,6 +115,8 @@ pub struct Bar {
     pub label: String,
     /// How long: the median.
     pub value: f64,
+    /// The same as it is said.
+    pub text: String,
     /// Smallest and largest point.
     pub spread: Option<(f64, f64)>,
     /// Where it is compared with something else.

@@ -1,8 +1,9 @@
 use serde_json::json;
 
 use super::{Bar, Bars, Block, Cell, Lines, Mark, Page, Table, html, markdown};
+use crate::text::is_invisible;
 
-const HOSTILE: &str = "</script><img src=x onerror=alert(1)>&\"'|`*";
+const HOSTILE: &str = "</script><img src=x onerror=alert(1)>&\"'|`*\u{1b}[2J\r\n\u{202e}\u{e0041}";
 
 fn hostile() -> Page {
     Page {
@@ -18,7 +19,14 @@ fn hostile() -> Page {
             }),
             Block::Bars(Bars {
                 title: HOSTILE.into(),
-                bars: vec![Bar { label: HOSTILE.into(), value: 3.0, spread: Some((2.0, 4.0)), reference: Some(1.0) }],
+                axis: HOSTILE.into(),
+                bars: vec![Bar {
+                    label: HOSTILE.into(),
+                    value: 3.0,
+                    text: HOSTILE.into(),
+                    spread: Some((2.0, 4.0)),
+                    reference: Some(1.0),
+                }],
                 base: Some(1.0),
                 reference: HOSTILE.into(),
             }),
@@ -38,8 +46,17 @@ fn hostile_names_are_inert_in_html() {
     assert!(!page.contains("<img"), "no element comes from a name");
     assert_eq!(page.matches("<script").count(), 1, "the data, which is no program");
     assert_eq!(page.matches("</script").count(), 1);
-    assert!(page.matches("<svg").count() == 4, "two charts, each for light and dark");
+    assert!(page.matches("<svg").count() == 4, "two charts, each for a wide page and a narrow one");
     assert!(page.contains("&lt;img src=x onerror=alert(1)&gt;"), "they are shown as they are");
+}
+
+#[test]
+fn nothing_in_a_page_acts_on_a_terminal_or_hides() {
+    for text in [html(&hostile()), markdown(&hostile())] {
+        let stray = text.chars().find(|c| c.is_control() && *c != '\n' || is_invisible(*c));
+        assert_eq!(stray, None);
+        assert!(text.contains("␛") && text.contains("u{202e}"), "it is shown as what it is");
+    }
 }
 
 #[test]
@@ -53,7 +70,7 @@ fn the_data_can_be_read_back_from_html() {
 fn nothing_is_loaded_from_anywhere() {
     let page = html(&hostile());
     for source in [" src=", " href=", "url(", "@import"] {
-        let at = page.replace("src=x onerror", "");
+        let at = page.replace("img src=x", "");
         assert!(!at.contains(source), "{source}");
     }
 }

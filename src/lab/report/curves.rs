@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::lab::catalog::{self, RunSpec};
 use crate::lab::measure::{Batch, Measure, Spread, Unit, measure};
 
-use super::rows::{Comparison, Row};
+use super::rows::{Comparison, Row, number_of};
 use super::show;
 
 /// What was swept.
@@ -111,11 +111,12 @@ pub struct Curves {
 pub fn axis(batch: &Batch) -> Option<Axis> {
     let asked: Vec<&RunSpec> = batch.plan.cells.iter().filter(|c| c.asked).map(|c| &c.spec).collect();
     let values = |axis: Axis| {
-        let of = |one: &&RunSpec| {
-            let same = asked.iter().filter(|o| axis.erase(o) == axis.erase(one));
-            same.map(|s| axis.setting(s)).collect::<std::collections::BTreeSet<_>>().len()
+        let rest: Vec<RunSpec> = asked.iter().map(|one| axis.erase(one)).collect();
+        let of = |one: &RunSpec| {
+            let same = asked.iter().zip(&rest).filter(|(_, other)| *other == one);
+            same.map(|(s, _)| axis.setting(s)).collect::<std::collections::BTreeSet<_>>().len()
         };
-        asked.iter().map(of).max().unwrap_or(0)
+        rest.iter().map(of).max().unwrap_or(0)
     };
     let (most, axis) = [Axis::Workers, Axis::ParentMb, Axis::TaskMs]
         .into_iter()
@@ -175,7 +176,7 @@ fn label(spec: &RunSpec, all: &[Series]) -> String {
     let mut label = spec.system.clone();
     let twins = || all.iter().map(|s| &s.spec).filter(|o| o.system == spec.system && *o != spec);
     if twins().any(|o| o.workers != spec.workers) {
-        label += &format!(" {} workers", spec.workers);
+        label += &format!(" {}", number_of(spec.workers, "worker"));
     }
     if twins().any(|o| o.parent_mb != spec.parent_mb) {
         label += &format!(" {} MB", spec.parent_mb);

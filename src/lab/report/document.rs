@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::lab::measure::{Batch, Better, MEASURES, Unit};
+use crate::lab::page::csv_record;
 
 use super::curves::{curves, swept};
 use super::rows::Comparison;
@@ -51,13 +52,13 @@ pub fn csv(comparison: &Comparison) -> String {
     for m in MEASURES {
         head.extend(["count", "median", "q1", "q3"].map(|part| format!("{}_{part}", m.id)));
     }
-    let mut out = head.join(",") + "\r\n";
+    let mut out = csv_record(&head);
     for row in &comparison.rows {
         let spec = &row.spec;
         let mut cells = vec![
-            quoted(&row.label),
-            quoted(&spec.system),
-            quoted(row.lang.as_deref().unwrap_or_default()),
+            row.label.clone(),
+            spec.system.clone(),
+            row.lang.clone().unwrap_or_default(),
             spec.workers.to_string(),
             spec.tasks.to_string(),
             spec.task.name().to_owned(),
@@ -71,18 +72,7 @@ pub fn csv(comparison: &Comparison) -> String {
                 None => Default::default(),
             });
         }
-        out += &cells.join(",");
-        out += "\r\n";
+        out += &csv_record(&cells);
     }
     out
-}
-
-/// A cell of CSV (RFC 4180). What a spreadsheet would take for a formula is kept text.
-fn quoted(text: &str) -> String {
-    let guard = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
-    if guard.is_empty() && !text.contains([',', '"', '\n', '\r']) {
-        text.to_owned()
-    } else {
-        format!("\"{guard}{}\"", text.replace('"', "\"\""))
-    }
 }

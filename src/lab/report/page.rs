@@ -1,11 +1,11 @@
 //! A comparison as a page to send to a colleague.
 
-use crate::lab::measure::{Batch, Better, MEASURES, measure};
+use crate::lab::measure::{Batch, Better, MEASURES, Measure, Unit, measure};
 use crate::lab::page::{self, Bar, Bars, Block, Cell, Lines, Page, Table};
 
 use super::curves::{curves, swept};
 use super::rows::{Comparison, Mark};
-use super::{document, with_spread};
+use super::{document, show, with_spread};
 
 /// Measures of the page's table.
 const COLUMNS: [&str; 8] =
@@ -16,44 +16,31 @@ const COLUMNS: [&str; 8] =
 pub fn page(batch: &Batch, comparison: &Comparison) -> Page {
     let mut blocks = Vec::new();
     if let Some(sort) = measure(comparison.sorted_by) {
-        let to_ms = if sort.id.ends_with("_ns") { 1e-6 } else { 1.0 };
-        let bars = comparison.rows.iter().filter_map(|row| {
-            let s = row.spread(sort)?;
-            Some(Bar {
-                label: row.label.clone(),
-                value: s.median * to_ms,
-                spread: Some((s.min * to_ms, s.max * to_ms)),
-                reference: None,
-            })
-        });
-        let unit = if to_ms < 1.0 { ", ms" } else { "" };
-        let better = if sort.better == Better::Lower { "less is better" } else { "more is better" };
-        blocks.push(Block::Bars(Bars {
-            title: format!("{}{unit} ({better})", sort.title),
-            bars: bars.collect(),
-            ..Bars::default()
-        }));
+        blocks.push(Block::Bars(bars(comparison, sort)));
     }
     for of in swept(batch) {
         let Some(found) = curves(batch, comparison, of) else { continue };
-        let to_ms = if of.id.ends_with("_ns") { 1e-6 } else { 1.0 };
-        let series = found.series.iter().map(|s| (s.label.clone(), s.points.iter().map(|p| (p.0, p.1.median * to_ms)).collect()));
-        let unit = if to_ms < 1.0 { format!("{}, ms", of.title) } else { of.title.to_owned() };
+        let (scale, unit) = drawn_in(of.unit);
+        let series = found.series.iter().map(|s| (s.label.clone(), s.points.iter().map(|p| (p.0, p.1.median * scale)).collect()));
         blocks.push(Block::Lines(Lines {
             title: format!("{} over {}", of.title, found.axis.title()),
-            axes: (found.axis.title().to_owned(), unit),
+            axes: (found.axis.title().to_owned(), format!("{}{unit}", of.title)),
             series: series.collect(),
         }));
     }
     blocks.push(Block::Heading("Figures".into()));
     blocks.push(Block::Text("The median, and after the sign half the distance of the quartiles. Green is the best of its column, and what cannot be told from it.".into()));
     blocks.push(Block::Table(table(comparison)));
-    blocks.extend(super::advice_lines(comparison).into_iter().map(|line| Block::Text(format!("{line}."))));
+    let advice = super::advice_lines(comparison);
+    if !advice.is_empty() {
+        blocks.push(Block::Heading("How far to trust it".into()));
+    }
+    blocks.extend(advice.into_iter().map(|line| Block::Text(format!("{line}."))));
     let host = &batch.host;
     let langs: std::collections::BTreeSet<&str> = comparison.rows.iter().filter_map(|r| r.lang.as_deref()).collect();
     let known = |text: &Option<String>| text.clone().unwrap_or_else(|| "unknown".into());
     Page {
-        title: "What it costs".into(),
+        title: format!("What it costs: {}", systems(batch)),
         lead: comparison.finding.iter().cloned().chain([format!("{}.", comparison.title)]).collect(),
         facts: vec![
             ("machine".into(), format!("{} ({})", known(&host.cpu_model), known(&host.architecture))),
@@ -66,6 +53,54 @@ pub fn page(batch: &Batch, comparison: &Comparison) -> Page {
         ],
         blocks,
         data: document(batch, comparison),
+    }
+}
+
+/// The systems that were asked for, as many as a title can hold.
+fn systems(batch: &Batch) -> String {
+    const MOST: usize = 4;
+    let mut names: Vec<&str> = Vec::new();
+    for cell in batch.plan.cells.iter().filter(|c| c.asked) {
+        if !names.contains(&cell.spec.system.as_str()) {
+            names.push(&cell.spec.system);
+        }
+    }
+    match names.len() {
+        0 => "nothing".into(),
+        n if n > MOST => format!("{} and {} more", names[..MOST - 1].join(", "), n - (MOST - 1)),
+        _ => names.join(", "),
+    }
+}
+
+/// What the rows are sorted by, as bars.
+fn bars(comparison: &Comparison, sort: &Measure) -> Bars {
+    let (scale, unit) = drawn_in(sort.unit);
+    let bar = |row: &super::Row| {
+        let s = row.spread(sort)?;
+        Some(Bar {
+            label: row.label.clone(),
+            value: s.median * scale,
+            text: show(s.median, sort.unit),
+            spread: Some((s.min * scale, s.max * scale)),
+            reference: None,
+        })
+    };
+    let better = if sort.better == Better::Lower { "less is better" } else { "more is better" };
+    Bars {
+        title: format!("{} ({better})", sort.title),
+        axis: format!("{}{unit}", sort.title),
+        bars: comparison.rows.iter().filter_map(bar).collect(),
+        ..Bars::default()
+    }
+}
+
+/// What a value is multiplied with to be drawn, and the unit that makes of it, as it stands behind a title.
+fn drawn_in(unit: Unit) -> (f64, &'static str) {
+    match unit {
+        Unit::Ns => (1e-6, ", ms"),
+        Unit::Bytes => (1.0 / 1_048_576.0, ", MB"),
+        Unit::PerSecond => (1.0, " (per second)"),
+        Unit::Count | Unit::Ratio => (1.0, ""),
     }
 }
 

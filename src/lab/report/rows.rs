@@ -1,5 +1,7 @@
 //! One row per kind of run.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
 use crate::lab::catalog::RunSpec;
@@ -107,12 +109,11 @@ pub(super) fn compare_silently(batch: &Batch, sort: &'static Measure) -> Compari
 fn row(batch: &Batch, cell: usize) -> Row {
     let spec = &batch.plan.cells[cell].spec;
     let points: Vec<&Point> = batch.of(cell).collect();
-    let baseline = batch.plan.cells[cell].baseline;
+    let alone = batch.plan.cells[cell].baseline.map_or_else(HashMap::new, |b| batch.of(b).map(|p| (p.repetition, p)).collect());
     let figures = MEASURES.iter().map(|measure| {
         let mut values = Vec::new();
         for point in &points {
-            let of_round = baseline.and_then(|b| batch.of(b).find(|p| p.repetition == point.repetition));
-            (measure.get)(Sample { point, spec, baseline: of_round }, &mut values);
+            (measure.get)(Sample { point, spec, baseline: alone.get(&point.repetition).copied() }, &mut values);
         }
         let spread = Spread::of(&values);
         Figure {
@@ -152,6 +153,11 @@ fn mark(rows: &mut [Row], at: usize, measure: &Measure) {
     }
 }
 
+/// A number and what is counted: one is one.
+pub(super) fn number_of(n: u32, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
 /// Parameters that not all rows share.
 fn label(batch: &Batch, spec: &RunSpec) -> String {
     let mut label = spec.system.clone();
@@ -162,7 +168,7 @@ fn label(batch: &Batch, spec: &RunSpec) -> String {
             o.workers == spec.workers || crate::lab::catalog::find(&o.system).is_some_and(|s| s.params.workers.is_none())
         })
     {
-        label += &format!(" {} workers", spec.workers);
+        label += &format!(" {}", number_of(spec.workers, "worker"));
     }
     let asked = batch.plan.cells.iter().any(|c| c.asked && c.spec == *spec);
     if asked && varies(&|o| o.parent_mb == spec.parent_mb) {
@@ -177,7 +183,7 @@ fn label(batch: &Batch, spec: &RunSpec) -> String {
         label += &format!(" {} {unit}", spec.size());
     }
     if varies(&|o| o.tasks == spec.tasks) {
-        label += &format!(" {} tasks", spec.tasks);
+        label += &format!(" {}", number_of(spec.tasks, "task"));
     }
     if varies(&|o| o.start_method == spec.start_method)
         && let Some(method) = spec.start_method
@@ -224,12 +230,12 @@ fn title(batch: &Batch) -> String {
     if let Some(one) = with_workers.first()
         && with_workers.iter().all(|s| s.workers == one.workers)
     {
-        parts.push(format!("{} workers", one.workers));
+        parts.push(number_of(one.workers, "worker"));
     }
     if all(|a, b| a.parent_mb == b.parent_mb) && first.parent_mb > 0 {
         parts.push(format!("{} MB parent", first.parent_mb));
     }
     let plan = &batch.plan;
-    parts.push(format!("{} repetitions, order shuffled (seed {})", plan.repetitions, plan.seed));
+    parts.push(format!("{}, order shuffled (seed {})", number_of(plan.repetitions, "repetition"), plan.seed));
     parts.join(", ")
 }

@@ -10,7 +10,7 @@ mod paper;
 mod tests;
 
 pub use claims::CLAIMS;
-pub use paper::{page, said, summary_line};
+pub use paper::{csv, page, said, summary_line};
 
 use serde::{Deserialize, Serialize};
 
@@ -209,6 +209,12 @@ pub struct ArmPoints {
     pub system: String,
     /// The interpreter that ran it, for Python systems.
     pub python: Option<String>,
+    /// What its root is written in, as it says itself: `native`, or the interpreter with its version.
+    #[serde(default)]
+    pub lang: Option<String>,
+    /// What was asked for: every parameter, the seed among them. `None` in documents of versions that did not keep it.
+    #[serde(default)]
+    pub spec: Option<RunSpec>,
     /// Nanoseconds, bytes or a plain number, as the measure is.
     pub points: Vec<f64>,
 }
@@ -277,7 +283,14 @@ pub fn judge(claim: &Claim, rounds: &[Vec<&Run>]) -> Finding {
     let mut arms: Vec<ArmPoints> = claim
         .arms
         .iter()
-        .map(|a| ArmPoints { label: a.label.into(), system: a.system.into(), python: None, points: Vec::new() })
+        .map(|a| ArmPoints {
+            label: a.label.into(),
+            system: a.system.into(),
+            python: None,
+            lang: None,
+            spec: None,
+            points: Vec::new(),
+        })
         .collect();
     let mut figures = Vec::new();
     for runs in rounds {
@@ -288,8 +301,10 @@ pub fn judge(claim: &Claim, rounds: &[Vec<&Run>]) -> Finding {
         figures.extend(claim.figure_of(&points));
         for ((arm, measured), point) in claim.arms.iter().zip(&mut arms).zip(points) {
             measured.points.push(point);
-            let python = claim.run_of(arm, runs).and_then(|run| run.spec.python.as_ref());
-            measured.python = python.map(|p| p.display().to_string());
+            let Some(run) = claim.run_of(arm, runs) else { continue };
+            measured.python = run.spec.python.as_ref().map(|p| p.display().to_string());
+            measured.lang.clone_from(&run.lang);
+            measured.spec = Some(run.spec.clone());
         }
     }
     let summary = measure::summary(&figures);
@@ -321,6 +336,18 @@ impl Talk {
     #[must_use]
     pub fn finding(&self, claim: &str) -> Option<&Finding> {
         self.findings.iter().find(|f| f.claim == claim)
+    }
+
+    /// Whether it hangs together, as one that somebody else has written may not: each claim is there once.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(&self) -> Result<(), String> {
+        let mut seen = std::collections::HashSet::new();
+        match self.findings.iter().find(|f| !seen.insert(&f.claim)) {
+            Some(twice) => Err(format!("the claim {:?} is there twice", twice.claim)),
+            None => Ok(()),
+        }
     }
 
     /// Adds a finding at its place in the talk.

@@ -1,7 +1,7 @@
 //! Findings in words: for the terminal, and as a page to send to a colleague.
 
 use super::{BUSY, Claim, Finding, Talk, Verdict};
-use crate::lab::page::{Bar, Bars, Block, Cell, Mark, Page, Table};
+use crate::lab::page::{Bar, Bars, Block, Cell, Mark, Page, Table, csv_record};
 use crate::lab::run::Summary;
 
 /// A figure with its unit.
@@ -109,16 +109,61 @@ fn mark(verdict: &Verdict) -> Mark {
     }
 }
 
+/// One line per claim that this version knows: its verdict, the figure made here with its spread, and the talk's own. Unknown is empty.
+#[must_use]
+pub fn csv(talk: &Talk) -> String {
+    const HEAD: [&str; 13] = [
+        "claim",
+        "part",
+        "statement",
+        "verdict",
+        "why",
+        "unit",
+        "count",
+        "median",
+        "min",
+        "max",
+        "talk",
+        "talk_figure",
+        "others",
+    ];
+    let record = |finding: &Finding| {
+        let claim = finding.entry()?;
+        let why = match &finding.verdict {
+            Verdict::NotAvailable(why) | Verdict::Failed(why) | Verdict::MachineBusy(why) => why.clone(),
+            Verdict::Reproduces | Verdict::DoesNot => String::new(),
+        };
+        let of = |part: fn(&Summary) -> f64| finding.summary.as_ref().map_or_else(String::new, |s| part(s).to_string());
+        let number = |number: Option<f64>| number.map_or_else(String::new, |n| n.to_string());
+        Some(csv_record(&[
+            claim.id.to_owned(),
+            claim.part.to_string(),
+            claim.statement.to_owned(),
+            finding.verdict.word().to_owned(),
+            why,
+            claim.unit.to_owned(),
+            finding.summary.map_or_else(String::new, |s| s.count.to_string()),
+            of(|s| s.median),
+            of(|s| s.min),
+            of(|s| s.max),
+            claim.talk.to_owned(),
+            number(claim.talk_figure),
+            number(finding.others),
+        ]))
+    };
+    csv_record(&HEAD.map(str::to_owned)) + &talk.findings.iter().filter_map(record).collect::<String>()
+}
+
 /// The page of a talk.
 #[must_use]
 pub fn page(talk: &Talk) -> Page {
-    let head = [("#", true), ("claim", false), ("verdict", false), ("here", true), ("talk", false), ("figure", false)];
+    let head = [("part", true), ("claim", false), ("verdict", false), ("here", true), ("talk", false), ("figure", false)];
     let claims = Table {
         head: head.map(|(title, number)| (title.to_owned(), number)).to_vec(),
         rows: talk.findings.iter().filter_map(row).collect(),
     };
     let points = Table {
-        head: [("claim", false), ("measured", false), ("system", false), ("points, round by round", true)]
+        head: [("claim", false), ("measured", false), ("system", false), ("points, round by round", false)]
             .map(|(title, number)| (title.to_owned(), number))
             .to_vec(),
         rows: talk.findings.iter().flat_map(raw).collect(),
@@ -132,13 +177,6 @@ pub fn page(talk: &Talk) -> Page {
         Block::Text("Durations are in nanoseconds, memory in bytes; speed-ups reported by a system are in per cent.".into()),
         Block::Table(points),
     ];
-    let mut pythons: Vec<&str> = talk.findings.iter().flat_map(|f| f.arms.iter().filter_map(|a| a.python.as_deref())).collect();
-    pythons.sort_unstable();
-    pythons.dedup();
-    let fact = |name: &str, key: &str| {
-        let value = &talk.machine[key];
-        (name.to_owned(), value.as_str().map_or_else(|| value.to_string(), str::to_owned))
-    };
     Page {
         title: "Concurrent execution in Python: the talk's figures, measured again".into(),
         lead: vec![
@@ -147,17 +185,41 @@ pub fn page(talk: &Talk) -> Page {
              measured in rounds that run all its sides in turn; the figure is the median of the rounds."
                 .into(),
         ],
-        facts: vec![
-            fact("kernel", "kernel"),
-            fact("architecture", "architecture"),
-            fact("CPUs", "cpus"),
-            ("concmon".into(), talk.concmon.clone()),
-            ("rounds".into(), talk.repeat.to_string()),
-            ("interpreters".into(), if pythons.is_empty() { "none".into() } else { pythons.join(", ") }),
-        ],
+        facts: facts(talk),
         blocks,
         data: serde_json::to_value(talk).unwrap_or_default(),
     }
+}
+
+/// What a reader must know to judge it.
+fn facts(talk: &Talk) -> Vec<(String, String)> {
+    let machine = |key: &str| match &talk.machine[key] {
+        serde_json::Value::Null => "unknown".to_owned(),
+        value => value.as_str().map_or_else(|| value.to_string(), str::to_owned),
+    };
+    let arms = || talk.findings.iter().flat_map(|f| &f.arms);
+    let interpreter = |arm: &super::ArmPoints| {
+        let path = arm.python.as_deref()?;
+        Some(arm.lang.as_deref().map_or_else(|| path.to_owned(), |lang| format!("{lang} ({path})")))
+    };
+    let seeds = arms().filter_map(|arm| Some(arm.spec.as_ref()?.seed.to_string()));
+    [
+        ("machine", format!("{} ({})", machine("cpu_model"), machine("architecture"))),
+        ("CPUs", machine("cpus")),
+        ("kernel", machine("kernel")),
+        ("interpreters", each_once(arms().filter_map(interpreter), "none")),
+        ("rounds", talk.repeat.to_string()),
+        ("seed", each_once(seeds, "unknown")),
+        ("concmon", talk.concmon.clone()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .to_vec()
+}
+
+/// The texts in order, each once; `none` if there are none.
+fn each_once(texts: impl Iterator<Item = String>, none: &str) -> String {
+    let texts: std::collections::BTreeSet<String> = texts.collect();
+    if texts.is_empty() { none.to_owned() } else { texts.into_iter().collect::<Vec<_>>().join(", ") }
 }
 
 fn row(finding: &Finding) -> Option<Vec<Cell>> {
@@ -196,12 +258,14 @@ fn ratios(talk: &Talk) -> Bars {
         (claim.unit == "x").then(|| Bar {
             label: claim.id.to_owned(),
             value: summary.median,
+            text: with_unit(summary.median, "x"),
             spread: (summary.count > 1).then_some((summary.min, summary.max)),
             reference: claim.talk_figure,
         })
     };
     Bars {
-        title: "How many times as much (claims that are ratios)".into(),
+        title: "How many times as much: the claims that are ratios".into(),
+        axis: "times as much".into(),
         bars: talk.findings.iter().filter_map(bar).collect(),
         base: Some(1.0),
         reference: "the talk's own figure".into(),
