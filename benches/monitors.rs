@@ -31,8 +31,9 @@ const MONITORS: &[Monitor] = &[
     Monitor { name: "concmon", command: &[CONCMON, "-d", "1"], threads: &["--threads"] },
     Monitor { name: "concmon --source proc", command: &[CONCMON, "-d", "1", "--source", "proc"], threads: &["--threads"] },
     Monitor { name: "htop", command: &["htop", "-d", "10"], threads: &[] },
-    Monitor { name: "btop", command: &["btop", "-u", "1000"], threads: &[] },
-    Monitor { name: "btm", command: &["btm", "-r", "1s"], threads: &[] },
+    // Its refresh comes from the config file that `measure` makes: not every version has an argument for it.
+    Monitor { name: "btop", command: &["btop", "--utf-force"], threads: &[] },
+    Monitor { name: "btm", command: &["btm", "-r", "1s"], threads: &["--get_threads"] },
     Monitor { name: "top", command: &["top", "-d", "1"], threads: &["-H"] },
 ];
 
@@ -167,6 +168,10 @@ fn measure(monitor: &Monitor, threads: bool) -> Option<Cost> {
     for (name, value) in [("TERM", "xterm-256color"), ("LANG", "C.UTF-8"), ("COLORTERM", "truecolor")] {
         command.env(name, value);
     }
+    let settings = tempfile::tempdir().ok()?;
+    std::fs::create_dir(settings.path().join("btop")).ok()?;
+    std::fs::write(settings.path().join("btop/btop.conf"), "update_ms = 1000\n").ok()?;
+    command.env("XDG_CONFIG_HOME", settings.path());
     let begun = Instant::now();
     let mut child = pair.slave.spawn_command(command).ok()?;
     drop(pair.slave);
