@@ -8,6 +8,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 
 use concmon::kernel::ProcSource;
+use concmon::kernel::allot::{CpuList, IoPriority};
 use concmon::kernel::control::{self, ControlError, Signal};
 use concmon::kernel::source::{Needs, Request, Source};
 use concmon::snapshot::ProcKey;
@@ -207,6 +208,36 @@ fn init_myself_and_kernel_threads_are_refused_with_a_reason() {
             assert!(matches!(error, ControlError::KernelThread { .. }) && error.to_string().contains("kernel thread"), "{error}");
         }
         None => loudly!("SKIPPED: no kernel threads are visible in this pid namespace"),
+    }
+}
+
+#[test]
+fn cpus_and_io_priority_are_set_for_the_process() {
+    let sleeper = Sleeper::start();
+    let target = control::freeze(sleeper.key()).expect("freeze");
+    let status = || std::fs::read_to_string(format!("/proc/{}/status", sleeper.pid())).expect("status");
+    let allowed =
+        || status().lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:\t").map(str::to_owned)).expect("the line");
+    let before = allowed();
+    let one: CpuList = before.split(['-', ',']).next().expect("a CPU").parse().expect("a number");
+    target.set_affinity(&one).expect("one's own process");
+    assert_eq!(allowed(), one.to_string());
+    target.set_affinity(&before.parse().expect("as the kernel writes it")).expect("as before");
+    assert_eq!(allowed(), before);
+    let error = target.set_affinity(&"1023".parse().expect("a CPU")).expect_err("there is none");
+    assert!(matches!(&error, ControlError::NoSuchCpu { cpus, .. } if cpus == "1023"), "{error}");
+    assert_eq!(allowed(), before, "nothing has changed");
+    for priority in [IoPriority::Idle, IoPriority::BestEffort(6)] {
+        target.set_io_priority(priority).expect("giving way needs no privilege");
+        let said = Command::new("ionice").args(["-p", &sleeper.pid().to_string()]).output();
+        match said {
+            Ok(said) => {
+                let said = String::from_utf8_lossy(&said.stdout).into_owned();
+                let wanted = if priority == IoPriority::Idle { "idle" } else { "best-effort: prio 6" };
+                assert!(said.contains(wanted), "{said:?}");
+            }
+            Err(why) => loudly!("SKIPPED what ionice(1) says: {why}"),
+        }
     }
 }
 

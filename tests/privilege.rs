@@ -192,9 +192,10 @@ fn readonly_makes_no_system_call_that_changes_another_process() {
     let mut pty = Pty::spawn(&Program { program: "strace", args: &args, rows: 40, columns: 160, env: &[] });
     pty.wait_until("the process table", |screen| screen.alternate_screen() && row_of(screen, "COMMAND").is_some());
     pty.wait_until("a process", |screen| screen.contents().lines().any(|line| line.starts_with('>')));
-    for key in
-        ["F9", "Enter", "Esc", "k", "Esc", "F7", "F8", "[", "]", "Space", "c", "F9", "Esc", "U", "n", "f", "X", "L", "Enter"]
-    {
+    for key in [
+        "F9", "Enter", "Esc", "k", "Esc", "F7", "F8", "[", "]", "a", "i", "Space", "c", "F9", "Esc", "U", "n", "f", "X", "L",
+        "Enter",
+    ] {
         pty.send(&bytes(key));
     }
     pty.wait_text("is off: concmon was started with --readonly");

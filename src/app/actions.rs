@@ -121,6 +121,15 @@ pub const ACTIONS: &[Action] = &[
         Command::Renice(-1),
     )),
     changing(action("nice-up", &[Key::f(8), c('[')], Table, "Nice+", "politer: nice value up by 1", Command::Renice(1))),
+    changing(action("cpus", &[c('a')], Table, "", "the CPUs that the tagged, or the selected, may run on", Command::Cpus)),
+    changing(action(
+        "io-priority",
+        &[c('i')],
+        Table,
+        "",
+        "when the storage of the tagged, or the selected, is served",
+        Command::IoPriority,
+    )),
     changing(action(
         "signal",
         &[Key::f(9), c('k')],

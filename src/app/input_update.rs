@@ -14,14 +14,18 @@ pub(super) struct Typed {
     searches: Remembered,
     filters: Remembered,
     event_filters: Remembered,
+    cpus: Remembered,
+    io_priorities: Remembered,
 }
 
 impl Typed {
-    fn of(&mut self, kind: InputKind) -> &mut Remembered {
+    pub(super) fn of(&mut self, kind: InputKind) -> &mut Remembered {
         match kind {
             InputKind::Search => &mut self.searches,
             InputKind::Filter => &mut self.filters,
             InputKind::EventFilter => &mut self.event_filters,
+            InputKind::Cpus => &mut self.cpus,
+            InputKind::IoPriority => &mut self.io_priorities,
         }
     }
 }
@@ -29,7 +33,8 @@ impl Typed {
 impl App {
     pub(super) fn open_input(&mut self, kind: InputKind, text: String) {
         let (line, recall) = (LineEditor::new(text), Recall::default());
-        self.layer = Some(Layer::Input(Input { kind, line, recall, error: None, completion: Completion::default() }));
+        let (completion, whom) = (Completion::default(), Vec::new());
+        self.layer = Some(Layer::Input(Input { kind, line, recall, error: None, completion, whom }));
     }
 
     pub(super) fn input_key(&mut self, mut input: Input, key: Key) -> Vec<Effect> {
@@ -144,6 +149,7 @@ impl App {
                 }
             }
             InputKind::EventFilter => self.events.filter = TextMatch::new(text),
+            InputKind::Cpus | InputKind::IoPriority => {}
         }
     }
 
@@ -158,9 +164,13 @@ impl App {
     }
 
     fn accept(&mut self, mut input: Input) -> Vec<Effect> {
-        if input.kind == InputKind::EventFilter {
-            self.typed.of(input.kind).add(input.line.text());
-            return Vec::new();
+        match input.kind {
+            InputKind::EventFilter => {
+                self.typed.of(input.kind).add(input.line.text());
+                return Vec::new();
+            }
+            InputKind::Cpus | InputKind::IoPriority => return self.allot(input),
+            InputKind::Search | InputKind::Filter => {}
         }
         match self.narrow(input.line.text()) {
             Ok(effects) => effects,

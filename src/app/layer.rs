@@ -3,6 +3,7 @@
 use crate::kernel::control::{Signal, signals};
 
 use crate::query::Completion;
+use crate::snapshot::ProcKey;
 
 use super::editor::{LineEditor, Recall};
 use super::palette::Palette;
@@ -84,6 +85,10 @@ pub enum InputKind {
     Filter,
     /// Text that events must contain.
     EventFilter,
+    /// CPUs that processes may run on.
+    Cpus,
+    /// When the storage of processes is served.
+    IoPriority,
 }
 
 /// One line being typed.
@@ -99,6 +104,8 @@ pub struct Input {
     pub error: Option<(usize, String)>,
     /// How the word before the cursor may go on (filter only).
     pub completion: Completion,
+    /// The processes that it is about, as they were chosen when it was asked for; empty for what is about the screen.
+    pub whom: Vec<ProcKey>,
 }
 
 /// The signal dialog: its targets are frozen, the table moves on behind it.

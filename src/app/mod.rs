@@ -1,6 +1,7 @@
 //! The application as a value: [`App`] changes only through [`App::update`], which answers with [`Effect`]s for the engine.
 
 pub mod actions;
+mod allot;
 pub mod compare;
 pub mod copy;
 pub mod detail;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::config::Setting;
 use crate::derive::Model;
+use crate::kernel::allot::Allotment;
 use crate::lab::catalog::RunSpec;
 use crate::lab::launcher::LabState;
 use crate::lab::measure::Plan;
@@ -170,6 +171,10 @@ pub enum Command {
     Only,
     /// Nice up or down by this.
     Renice(i32),
+    /// Ask for the CPUs that processes may run on.
+    Cpus,
+    /// Ask for when their storage is served.
+    IoPriority,
     /// Signal dialog.
     SignalMenu,
     /// Leave.
@@ -287,6 +292,13 @@ pub enum Effect {
         /// By how much.
         delta: i32,
     },
+    /// Allot CPUs or a priority of storage.
+    Allot {
+        /// Whom.
+        keys: Vec<ProcKey>,
+        /// What.
+        what: Allotment,
+    },
     /// Put a text, sanitised and bounded, into the terminal's clipboard; answer with a notice.
     Copy {
         /// The text.
@@ -323,7 +335,7 @@ impl Effect {
     #[must_use]
     pub fn changes(&self) -> bool {
         match self {
-            Self::Signal { .. } | Self::Renice { .. } | Self::Launch(_) | Self::Compare(_) => true,
+            Self::Signal { .. } | Self::Renice { .. } | Self::Allot { .. } | Self::Launch(_) | Self::Compare(_) => true,
             Self::Freeze { .. }
             | Self::Thaw { .. }
             | Self::Discover

@@ -229,6 +229,8 @@ impl App {
             Command::Follow => self.toggle_follow(),
             Command::Pause => return self.toggle_pause(),
             Command::Renice(delta) => return self.renice(delta),
+            Command::Cpus => self.open_allotment(InputKind::Cpus),
+            Command::IoPriority => self.open_allotment(InputKind::IoPriority),
             Command::StopRuns => return self.stop_runs(),
             Command::Parameter(by) => self.lab.change(by),
             Command::NextField(by) => self.lab.next_field(by),

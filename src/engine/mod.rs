@@ -323,6 +323,10 @@ impl Engine {
                 answer = Some(Msg::Tell(targets::renice(&known, delta)));
                 self.resample();
             }
+            Effect::Allot { keys, what } => {
+                answer = Some(Msg::Tell(targets::allot(&keys, &what)));
+                self.resample();
+            }
             Effect::Launch(spec) if self.must_look_first(&spec) => {
                 self.pythons.wait(spec);
             }

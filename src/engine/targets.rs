@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::app::msg::Notice;
 use crate::app::target::FrozenTarget;
+use crate::kernel::allot::Allotment;
 use crate::kernel::control::{ControlError, Signal, Target, freeze};
 use crate::kernel::kin::{Kin, Known};
 use crate::snapshot::ProcKey;
@@ -136,6 +137,24 @@ pub fn renice(keys: &[(ProcKey, i32)], delta: i32) -> Notice {
         ([(pid, nice)], None) => Notice::good(format!("nice of PID {pid} is now {nice}")),
         ([], None) => Notice::info("no process is selected"),
         (many, None) => Notice::good(format!("nice of {} processes changed by {delta:+}", many.len())),
+    }
+}
+
+/// Gives processes what they are allotted; what came of it, in one sentence.
+#[must_use]
+pub fn allot(keys: &[ProcKey], what: &Allotment) -> Notice {
+    let results: Vec<Result<i32, ControlError>> =
+        keys.iter().map(|key| freeze(*key).and_then(|target| target.allot(what)).map(|()| key.pid)).collect();
+    let done: Vec<String> = results.iter().flatten().map(i32::to_string).collect();
+    let said = match what {
+        Allotment::Cpus(cpus) => format!("CPU {cpus} and no other"),
+        Allotment::Io(priority) => format!("I/O priority {priority}"),
+    };
+    let whom = format!("PID {}", listed(&done));
+    match (results.iter().find_map(|result| result.as_ref().err()), done.is_empty()) {
+        (Some(error), true) => Notice::bad(error.to_string()),
+        (Some(error), false) => Notice::bad(format!("{said} for {whom}; but {error}")),
+        (None, _) => Notice::good(format!("{said} for {whom}")),
     }
 }
 

@@ -58,6 +58,20 @@ pub enum ControlError {
         /// Its name, escaped.
         name: String,
     },
+    /// It may run on none of these CPUs.
+    #[error("process {pid} cannot run on CPU {cpus}: none of them is there and in its control group's share (cpuset(7))")]
+    NoSuchCpu {
+        /// Its pid.
+        pid: i32,
+        /// The CPUs.
+        cpus: String,
+    },
+    /// The real-time class of storage needs a privilege.
+    #[error("real-time I/O priority for process {pid} needs root (CAP_SYS_ADMIN or CAP_SYS_NICE)")]
+    IoDenied {
+        /// Its pid.
+        pid: i32,
+    },
     /// The task does not belong to the target.
     #[error("task {tid} is not a thread of process {pid} any more")]
     NoSuchTask {
@@ -189,28 +203,47 @@ impl Target {
     pub fn set_nice(&self, tid: Option<i32>, nice: i32) -> Result<(), ControlError> {
         match tid {
             Some(tid) => self.set_nice_of(tid, nice),
-            None => {
-                let mut tids = Vec::new();
-                ProcFs::open(&self.root)
-                    .and_then(|fs| fs.list_tids(self.key.pid, &mut tids))
-                    .map_err(|_| ControlError::Vanished { pid: self.key.pid })?;
-                let results = tids.iter().map(|tid| self.set_nice_of(*tid, nice));
-                // A thread that ended meanwhile is no failure of the whole.
-                results.filter(|result| !matches!(result, Err(ControlError::NoSuchTask { .. }))).collect()
-            }
+            None => self.for_each_task(|tid| self.renice(tid, nice)),
         }
     }
 
-    fn set_nice_of(&self, tid: i32, nice: i32) -> Result<(), ControlError> {
+    /// Acts on every task of the process, each of which is made sure of just before.
+    ///
+    /// # Errors
+    /// The first one; a thread that ended meanwhile is no failure of the whole.
+    pub(super) fn for_each_task(&self, act: impl Fn(i32) -> Result<(), ControlError>) -> Result<(), ControlError> {
+        let mut tids = Vec::new();
+        ProcFs::open(&self.root)
+            .and_then(|fs| fs.list_tids(self.key.pid, &mut tids))
+            .map_err(|_| ControlError::Vanished { pid: self.key.pid })?;
         let pid = self.key.pid;
-        // There is no setpriority for pidfds. The task is looked up below its process and the pidfd asked last, so that only a pid
-        // reused within these microseconds could be hit.
+        let results = tids.iter().map(|tid| match self.is_task(*tid).and_then(|()| act(*tid)) {
+            // Of a task that was there a moment ago: it is the thread that has ended, unless the process has.
+            Err(ControlError::Vanished { .. }) if self.alive() => Err(ControlError::NoSuchTask { pid, tid: *tid }),
+            result => result,
+        });
+        results.filter(|result| !matches!(result, Err(ControlError::NoSuchTask { .. }))).collect()
+    }
+
+    fn set_nice_of(&self, tid: i32, nice: i32) -> Result<(), ControlError> {
+        self.is_task(tid)?;
+        self.renice(tid, nice)
+    }
+
+    /// Whether this task belongs to the process, which is still there. There are no calls that take pidfds for what follows: the task is
+    /// looked up below its process and the pidfd asked last, so that only a pid reused within these microseconds could be hit.
+    fn is_task(&self, tid: i32) -> Result<(), ControlError> {
+        let pid = self.key.pid;
         match read_stat(&self.root, &RelPath::task(pid, tid, "stat"), pid) {
-            Ok(_) if self.alive() => {}
-            Ok(_) => return Err(ControlError::Vanished { pid }),
-            Err(ControlError::Vanished { .. }) if self.alive() => return Err(ControlError::NoSuchTask { pid, tid }),
-            Err(error) => return Err(error),
+            Ok(_) if self.alive() => Ok(()),
+            Ok(_) => Err(ControlError::Vanished { pid }),
+            Err(ControlError::Vanished { .. }) if self.alive() => Err(ControlError::NoSuchTask { pid, tid }),
+            Err(error) => Err(error),
         }
+    }
+
+    fn renice(&self, tid: i32, nice: i32) -> Result<(), ControlError> {
+        let pid = self.key.pid;
         let who = libc::id_t::try_from(tid).map_err(|_| ControlError::NoSuchTask { pid, tid })?;
         // SAFETY: takes three integers and touches no memory of ours.
         let result = unsafe { libc::setpriority(libc::PRIO_PROCESS, who, nice.clamp(-20, 19)) };
@@ -224,7 +257,8 @@ impl Target {
         }
     }
 
-    fn os_error(&self, error: std::io::Error) -> ControlError {
+    /// The system's refusal in the words of this module.
+    pub(super) fn os_error(&self, error: std::io::Error) -> ControlError {
         let pid = self.key.pid;
         match error.raw_os_error() {
             Some(libc::ESRCH) => ControlError::Vanished { pid },

@@ -1,5 +1,6 @@
 //! The operating system's readers and the only place that opens `/proc`, `/sys`, netlink sockets, bpf(2) or a pidfd.
 
+pub mod allot;
 mod auto_source;
 pub mod bpf;
 pub mod control;

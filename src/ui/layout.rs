@@ -189,6 +189,8 @@ pub fn input_label(kind: InputKind) -> &'static str {
         InputKind::Search => "Search",
         InputKind::Filter => "Filter",
         InputKind::EventFilter => "Only events with",
+        InputKind::Cpus => "CPUs, like 0-3,8",
+        InputKind::IoPriority => "I/O priority",
     }
 }
 
