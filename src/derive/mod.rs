@@ -83,10 +83,20 @@ impl Model {
     }
 }
 
+/// Rates over less time are not worked out: the kernel brings the counters of a task that runs up to date some hundred times a second
+/// only, and a key may ask for a sample just after another one. Then the rates of the one before stand.
+const LEAST_NS: u64 = 80_000_000;
+
 /// Keeps what must be remembered between snapshots.
 #[derive(Debug, Default)]
 pub struct Deriver {
     previous: Option<Arc<Snapshot>>,
+    /// What the next rates are over.
+    base: Option<Arc<Snapshot>>,
+    /// Parallel to `previous`.
+    process_rates: Vec<Rates>,
+    task_rates: Vec<Rates>,
+    host: HostRates,
     lifecycle: Lifecycle,
     ghost_ns: u64,
 }
@@ -95,7 +105,7 @@ impl Deriver {
     /// Ended processes stay as ghosts for `ghost_ns`.
     #[must_use]
     pub fn new(ghost_ns: u64) -> Self {
-        Self { previous: None, lifecycle: Lifecycle::default(), ghost_ns }
+        Self { ghost_ns, ..Self::default() }
     }
 
     /// The next snapshot's model.
@@ -103,12 +113,28 @@ impl Deriver {
         let now = Arc::new(snapshot);
         let previous = self.previous.take();
         let dt_ns = previous.as_ref().map(|p| now.taken_ns.saturating_sub(p.taken_ns)).filter(|dt| *dt > 0);
-        let (process_rates, task_rates) = rates::all(previous.as_deref(), &now, dt_ns);
-        let host = host::rates(previous.as_ref().map(|p| &p.host), &now.host, dt_ns);
+        self.rate(previous.as_deref(), &now);
         self.lifecycle.step(previous.as_deref(), &now, self.ghost_ns);
         let counts = count(&now);
         self.previous = Some(Arc::clone(&now));
+        let (process_rates, task_rates, host) = (self.process_rates.clone(), self.task_rates.clone(), self.host.clone());
         Model { dt_ns, process_rates, task_rates, host, counts, lifecycle: self.lifecycle.clone(), late_ticks: 0, now }
+    }
+}
+
+impl Deriver {
+    fn rate(&mut self, previous: Option<&Snapshot>, now: &Arc<Snapshot>) {
+        let dt_ns = self.base.as_ref().map(|base| now.taken_ns.saturating_sub(base.taken_ns));
+        match previous.filter(|_| dt_ns.is_some_and(|dt| dt < LEAST_NS)) {
+            Some(previous) => {
+                (self.process_rates, self.task_rates) = rates::carried(previous, (&self.process_rates, &self.task_rates), now);
+            }
+            None => {
+                let base = self.base.replace(Arc::clone(now));
+                (self.process_rates, self.task_rates) = rates::all(base.as_deref(), now, dt_ns);
+                self.host = host::rates(base.as_ref().map(|base| &base.host), &now.host, dt_ns);
+            }
+        }
     }
 }
 

@@ -110,6 +110,31 @@ pub(super) fn all(previous: Option<&Snapshot>, now: &Snapshot, dt_ns: Option<u64
     (processes, tasks)
 }
 
+/// The rates of `before`, as they stand for what is still there in `now`.
+pub(super) fn carried(
+    before: &Snapshot,
+    (of_processes, of_tasks): (&[Rates], &[Rates]),
+    now: &Snapshot,
+) -> (Vec<Rates>, Vec<Rates>) {
+    let mut processes = vec![Rates::default(); now.processes.len()];
+    let mut tasks = vec![Rates::default(); now.tasks.len()];
+    let mut older = before.processes.iter().zip(of_processes).peekable();
+    for (p, rates) in now.processes.iter().zip(&mut processes) {
+        while older.next_if(|(o, _)| o.key.pid < p.key.pid).is_some() {}
+        let Some((o, known)) = older.next_if(|(o, _)| o.key == p.key) else { continue };
+        *rates = *known;
+        let (from, to) = (slice(&o.tasks), slice(&p.tasks));
+        let mut older = before.tasks[from.clone()].iter().zip(&of_tasks[from]).peekable();
+        for (t, rates) in now.tasks[to.clone()].iter().zip(&mut tasks[to]) {
+            while older.next_if(|(o, _)| o.tid < t.tid).is_some() {}
+            if let Some((_, known)) = older.next_if(|(o, _)| o.key() == t.key()) {
+                *rates = *known;
+            }
+        }
+    }
+    (processes, tasks)
+}
+
 fn match_tasks(before: &[TaskSample], now: &[TaskSample], out: &mut [Rates], dt: u64) {
     let mut older = before.iter().peekable();
     for (t, rates) in now.iter().zip(out) {

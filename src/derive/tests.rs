@@ -125,6 +125,22 @@ fn rates_are_over_each_ones_own_time() {
 }
 
 #[test]
+fn a_sample_right_after_another_keeps_its_rates_and_the_next_is_over_all_of_the_time() {
+    let mut d = Deriver::new(0);
+    let at = |run: u64| ProcessSample { run_ns: Some(run), ..process(7, 1, 5) };
+    d.step(snapshot(S, vec![at(0)]));
+    let m = d.step(snapshot(2 * S, vec![at(S / 2)]));
+    assert_eq!(m.process_rates[0].cpu_percent, Some(50.0));
+    // 5 ms later: the counter has made a step of 10.
+    let m = d.step(snapshot(2 * S + 5_000_000, vec![at(S / 2 + 10_000_000), process(8, 1, 9)]));
+    assert_eq!(m.process_rates[0].cpu_percent, Some(50.0), "not 200");
+    assert_eq!(m.process_rates[1], Rates::default(), "who has just come has no rates yet");
+    let m = d.step(snapshot(3 * S, vec![at(S / 2 + S / 4), process(8, 1, 9)]));
+    assert_eq!(m.process_rates[0].cpu_percent, Some(25.0), "over the whole second");
+    assert!(!m.process_rates[1].known_before);
+}
+
+#[test]
 fn tasks_are_counted_by_state_where_all_were_looked_at() {
     let mut threaded = process(7, 1, 5);
     threaded.nlwp = Some(3);
