@@ -103,6 +103,7 @@ fn sample(source: &mut ProcSource, at_ns: u64) -> Snapshot {
     snapshot.host.temperatures = Some(vec![Temperature { label: "core 0".into(), celsius: 52.0 }]);
     (snapshot.report.sample_cpu_ns, snapshot.report.sample_wall_ns) = (400_000, 600_000);
     for process in &mut snapshot.processes {
+        process.read_after_ns = 0;
         // Whoever runs the test owns the files.
         let (uid, user) = if process.key.pid < 400 { (0, "root") } else { (1000, "maria") };
         process.identity = Arc::new(Identity { uid: Some(uid), user: Some(user.into()), ..(*process.identity).clone() });
