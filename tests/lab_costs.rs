@@ -17,8 +17,8 @@ use concmon::lab::catalog::{RunSpec, SYSTEMS, StartMethod, TaskKind, find};
 use concmon::lab::measure::{Point, measure};
 use concmon::lab::protocol::Creation;
 use concmon::lab::python;
-use concmon::lab::run::Run;
-use support::{await_end, await_workers, launcher, spec};
+use concmon::lab::run::{Outcome, Run, RunPhase};
+use support::{await_end, await_run, await_workers, launcher, spec};
 
 /// Systems in which tasks of the kernel come and go without being looked at, or never end.
 const UNSEEN: [&str; 3] = ["native/async-vs-threads", "python/async-vs-threads", "native/states"];
@@ -161,5 +161,69 @@ fn what_is_counted_is_what_comes_out_at_the_other_end() {
             Command::new(&interpreter.path).args(["-c", SCRIPT, programs]).env("PYTHONDONTWRITEBYTECODE", "1").output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{}: {said}", interpreter.path.display());
+    }
+}
+
+/// A run of a system that stays so long to be looked at, watched as the lab's screen watches it, or measured as the command does.
+fn staying(system: &str, hold_ms: u32) -> std::sync::Arc<Run> {
+    let launcher = if hold_ms > 0 { launcher().with_traces() } else { launcher() }.with_pythons(named());
+    let id = launcher.launch(RunSpec { hold_ms, ..find(system).unwrap().defaults() }).unwrap();
+    let run = await_end(&launcher, id);
+    assert_eq!(run.phase, RunPhase::Ended(Outcome::Done), "{system}: {}", run.output);
+    run
+}
+
+/// The screen's runs stay to be looked at, the command's do not: both must tell the same costs. Switches are told apart without
+/// regard to what else the machine does; a look 20 times a second would add 60 of them.
+#[test]
+fn staying_to_be_looked_at_costs_next_to_nothing() {
+    let systems =
+        ["native/fork", "native/thread", "native/event-loop", "native/process-pool", "native/sequential", "python/process-fork"];
+    for system in systems.into_iter().filter(|s| available(s)) {
+        let (plain, held) = (staying(system, 0), staying(system, 3_000));
+        let switches = |run: &Run| run.costs.voluntary_switches.unwrap();
+        // A Python run that is looked at tells what it does at once, not in batches.
+        let more = if system.starts_with("python/") { 60 } else { 15 };
+        assert!(
+            switches(&held) <= switches(&plain) + more,
+            "{system}: {} switches, {} while it stays",
+            switches(&plain),
+            switches(&held)
+        );
+    }
+}
+
+#[test]
+fn what_the_work_has_cost_is_told_when_it_is_done_and_kept_when_the_run_is_stopped() {
+    for system in ["native/fork", "native/tokio-multi", "python/process-fork"] {
+        if !available(system) {
+            continue;
+        }
+        let launcher = launcher().with_pythons(named());
+        let spec = find(system).unwrap().defaults();
+        let id = launcher.launch(RunSpec { hold_ms: 600_000, timeout_ms: 700_000, ..spec }).unwrap();
+        let told = |run: &Run| (run.costs.wall_ns.is_some() && run.costs.so_far_cpu_ns.is_some()) || run.ended();
+        let staying = await_run(&launcher, id, "its costs are known while it stays", told);
+        assert!(!staying.ended() && staying.costs.peak_rss_bytes.is_some(), "{system}");
+        let (wall, cpu) = (staying.costs.wall_ns.unwrap(), staying.costs.so_far_cpu_ns.unwrap());
+        launcher.stop(id);
+        let run = await_end(&launcher, id);
+        assert_eq!(run.phase, RunPhase::Ended(Outcome::Stopped), "{system}");
+        assert_eq!(run.costs.wall_ns, Some(wall), "{system}: the stay is no part of it");
+        let all = run.costs.user_ns.unwrap() + run.costs.sys_ns.unwrap();
+        assert!(cpu > 0 && cpu <= all + 1_000_000, "{system}: {cpu} ns so far, {all} ns in the end");
+    }
+}
+
+/// Faults are counted alike however busy the machine is: 64 MiB are some 16,000 pages of 4 KiB.
+#[test]
+fn filling_the_parents_memory_is_no_cost_of_the_run() {
+    for system in ["native/thread", "native/thread-pool", "python/thread"].into_iter().filter(|s| available(s)) {
+        let run = run_on_any(&RunSpec { parent_mb: 64, ..find(system).unwrap().defaults() });
+        let (apart, faults) = (run.costs.apart.unwrap(), run.costs.minor_faults.unwrap());
+        assert!(apart.cpu_ns() > 1_000_000 && apart.minor_faults > 0, "{system}: {apart:?}");
+        assert!(faults < 4_000, "{system}: {faults} faults, {apart:?}");
+        let charged = run.costs.charged_cpu_ns().unwrap();
+        assert_eq!(charged, run.costs.user_ns.unwrap() + run.costs.sys_ns.unwrap() + apart.cpu_ns(), "{system}");
     }
 }

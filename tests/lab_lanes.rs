@@ -21,7 +21,7 @@ fn the_cpu_time_of_all_lanes_is_what_the_kernel_charged_to_the_run() {
         let id = launcher.launch(computing(system)).unwrap();
         let run = await_end(&launcher, id);
         assert_eq!(run.phase, RunPhase::Ended(Outcome::Done), "{system}: {:?}", run.warnings);
-        let charged = run.costs.user_ns.unwrap() + run.costs.sys_ns.unwrap();
+        let charged = run.costs.charged_cpu_ns().unwrap();
         let seen = run.trace.as_deref().unwrap().run_ns();
         let share = seen as f64 / charged as f64;
         println!("{system}: lanes {:.1} ms of {:.1} ms charged: {share:.3}", seen as f64 / 1e6, charged as f64 / 1e6);

@@ -93,6 +93,46 @@ fn costs_of_everything_it_created_come_as_json() {
     assert!(run["user_ns"].as_u64().unwrap() > 1_000_000 && run["wall_ns"].as_u64().unwrap() > 1_000_000, "{run}");
 }
 
+/// The run in the JSON document of a program.
+fn document_of(command: &[&str]) -> serde_json::Value {
+    let (_, out, said) = run(&[&["--json", "--"], command].concat());
+    let mut document: serde_json::Value = serde_json::from_str(&out).unwrap_or_else(|e| panic!("{e}: {said}"));
+    document["runs"][0].take()
+}
+
+#[test]
+fn its_wall_time_is_its_own() {
+    let (mut ours, mut theirs) = (u64::MAX, u64::MAX);
+    for _ in 0..12 {
+        let run = document_of(&["sh", "-c", "exit 1"]);
+        let (wall, cpu) = (run["wall_ns"].as_u64().unwrap(), run["user_ns"].as_u64().unwrap() + run["sys_ns"].as_u64().unwrap());
+        // The kernel charges the end of a process a little beyond what its parent waits for.
+        assert!(wall + 500_000 > cpu, "one thread used {cpu} ns of CPU in {wall} ns");
+        ours = ours.min(wall);
+        let begun = std::time::Instant::now();
+        Command::new("sh").args(["-c", "exit 1"]).status().unwrap();
+        theirs = theirs.min(u64::try_from(begun.elapsed().as_nanos()).unwrap());
+    }
+    // The quickest of each, as the machine may be busy: neither a move to a control group nor what the helper does besides is in it.
+    assert!(ours < 3 * theirs + 2_000_000, "{ours} ns, where a plain spawn and wait take {theirs} ns");
+    let busy = document_of(&["sh", "-c", "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done"]);
+    let (wall, cpu) = (busy["wall_ns"].as_u64().unwrap(), busy["user_ns"].as_u64().unwrap() + busy["sys_ns"].as_u64().unwrap());
+    assert!(cpu > 20_000_000 && wall + 1_000_000 > cpu, "{busy}");
+}
+
+#[test]
+fn what_is_unknown_of_it_is_not_explained_by_what_the_lab_does() {
+    let run = document_of(&["true"]);
+    let reasons = run["unknown"].as_object().unwrap();
+    for (measure, says) in
+        [("creation_ns", "told of no worker"), ("sent_bytes", "nobody counts"), ("protocol_ns", "told nothing")]
+    {
+        assert!(reasons[measure].as_str().is_some_and(|why| why.contains(says)), "{measure}: {reasons:?}");
+    }
+    let all = format!("{reasons:?}");
+    assert!(!all.contains("share one memory") && !all.contains("native workers"), "{all}");
+}
+
 #[test]
 fn a_python_program_says_what_its_workers_do() {
     if !Command::new("python3").arg("--version").output().is_ok_and(|o| o.status.success()) {

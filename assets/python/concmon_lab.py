@@ -42,13 +42,17 @@ _events = 0
 _spent_ns = 0
 #: Nanoseconds that each task of this process has waited for CPUs, by tid; None if some come and go without being looked at.
 _waits = {}
+#: What of that came before the first worker, in the root.
+_waited_before = {}
+_began = False
 #: Bytes sent to other processes of the run, by thread, as threads must not add to one number at once; None if nobody counts them.
 _sent = None
 
 
 def _forget_connection():
     """A forked child starts with a connection of its own, and with a lock that no thread of its parent holds."""
-    global _lock, _socket_, _pid, _role, _unsent, _count, _events, _spent_ns, _waits, _sent
+    global _lock, _socket_, _pid, _role, _unsent, _count, _events, _spent_ns, _waits, _sent, _waited_before
+    _waited_before = {}
     _waits = None if _waits is None else {}
     _sent = None if _sent is None else {}
     _lock = _thread.allocate_lock()
@@ -187,7 +191,7 @@ def note_waits():
     for tid in _listdir("/proc/self/task"):
         waited = _note_wait("/proc/self/task/%s/schedstat" % tid)
         if waited is not None:
-            _waits[int(tid)] = waited
+            _waits[int(tid)] = waited - _waited_before.get(int(tid), 0)
     _spent_ns += thread_time_ns() - own
 
 
@@ -241,6 +245,7 @@ def farewell():
 
 def requested(w, t=None):
     """The creator is about to create worker `w`."""
+    _note_before()
     _say('"m":"requested","w":%d' % w, t)
 
 
@@ -289,6 +294,8 @@ def value(name, text, number=None):
 def phase(name):
     """The run goes into another part. With the teardown threads begin to end: what they have waited is noted first, in a pause that is
     not counted as wall time."""
+    if name == "launch":
+        _note_before()
     if name == "teardown" and _path is not None:
         _say('"m":"phase","name":"note"')
         note_waits()
@@ -303,6 +310,36 @@ def warn(text):
 def error(text):
     """The worker failed."""
     _say('"m":"error","text":%s' % _quoted(text), urgent=True)
+
+
+def _used(since=(0, 0, 0, 0, 0, 0)):
+    """What this process has used so far (getrusage(2)), and the words that say of what it has used since `since` that it is no part of
+    the run."""
+    import resource
+
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    now = (int(used.ru_utime * 1e9), int(used.ru_stime * 1e9), used.ru_minflt, used.ru_majflt, used.ru_nvcsw, used.ru_nivcsw)
+    names = ("user_ns", "sys_ns", "minor_faults", "major_faults", "voluntary_switches", "involuntary_switches")
+    pairs = zip(names, now, since)
+    return now, '"m":"apart",' + ",".join('"%s":%d' % (name, max(0, is_ - was)) for name, is_, was in pairs)
+
+
+def _note_before():
+    """In the root, before the first worker: what it has used so far and how long it has waited for CPUs. Its start, its imports and the
+    filling of its memory are no part of what is measured."""
+    global _began, _waited_before
+    if _began or _role != "root" or _path is None:
+        return
+    _began = True
+    _waited_before = {get_native_id(): _note_wait("/proc/thread-self/schedstat") or 0}
+    _say(_used()[1])
+
+
+def apart(act):
+    """Does `act()` in the root, after everything else, and says what it has used as something that is no part of the run."""
+    before, _ = _used()
+    act()
+    _say(_used(before)[1], urgent=True)
 
 
 def begin_root():

@@ -76,6 +76,12 @@ def hold_memory():
         ballast = bytearray(b"\1") * (SPEC["parent_mb"] << 20)
 
 
+def release_memory():
+    """Gives it back."""
+    global ballast
+    ballast = None
+
+
 def touch_inherited(megabytes):
     """Writes one byte into each page of the first `megabytes` of the inherited memory; the minor faults it cost this thread."""
     import resource
@@ -247,6 +253,8 @@ def main(body):
             ended = lab.now_ns()
             report(results or {})
         lab.done(ended)
+        lab.apart(release_memory)
+        lab.flush()
     except WorkerFailed as failure:
         lab.error(str(failure))
         lab.done()

@@ -49,7 +49,7 @@ def pi_digits(count):
 
 
 def write_and_read(spec, k):
-    """Writes a file of `size` KB into the run's own directory and reads it back; the bytes read."""
+    """Writes a file of `size` KiB into the run's own directory and reads it back; the bytes read."""
     path = os.path.join(os.environ.get("TMPDIR", "/tmp"), "unit-%d-%d" % (os.getpid(), k))
     block = bytes([k % 251]) * 1024
     try:

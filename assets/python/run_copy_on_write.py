@@ -54,7 +54,7 @@ def body():
     megabytes = lab_root.SPEC["parent_mb"] or DEFAULT_MB
     objects = [{"n": n, "text": str(n)} for n in range((megabytes << 20) // DICT_BYTES)]
     gc.collect()
-    lab.value("parent_private_bytes", "%.0f MB" % (private_bytes() / (1 << 20)), private_bytes())
+    lab.value("parent_private_bytes", "%.0f MiB" % (private_bytes() / (1 << 20)), private_bytes())
     acts = [("untouched", nothing, False), ("read", read_all, False), ("collected", collect, False), ("frozen_then_collected", collect, True)]
     children = []
     lab.phase("launch")
@@ -71,7 +71,7 @@ def body():
             grown = max(0, ours.recv())
         except EOFError:
             raise lab_root.WorkerFailed("worker %d (pid %d) %s" % (w, pid, lab_root.how_it_ended(os.waitpid(pid, 0)[1]))) from None
-        lab.value(name + "_private_growth_bytes", "%.1f MB" % (grown / (1 << 20)), grown)
+        lab.value(name + "_private_growth_bytes", "%.1f MiB" % (grown / (1 << 20)), grown)
         children.append((w, pid, ours))
     lab_root.show()
     lab.phase("teardown")

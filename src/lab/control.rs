@@ -95,14 +95,45 @@ pub struct Usage {
     pub involuntary_switches: u64,
 }
 
+/// How a program of the user's own began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Began {
+    /// When the process was about to execute it, monotonic nanoseconds.
+    pub t: u64,
+    /// What the process had used by then.
+    pub used: Usage,
+}
+
+impl Usage {
+    /// What is left of it when `part` is taken out.
+    #[must_use]
+    pub fn without(self, part: Self) -> Self {
+        Self {
+            user_ns: self.user_ns.saturating_sub(part.user_ns),
+            sys_ns: self.sys_ns.saturating_sub(part.sys_ns),
+            minor_faults: self.minor_faults.saturating_sub(part.minor_faults),
+            major_faults: self.major_faults.saturating_sub(part.major_faults),
+            voluntary_switches: self.voluntary_switches.saturating_sub(part.voluntary_switches),
+            involuntary_switches: self.involuntary_switches.saturating_sub(part.involuntary_switches),
+        }
+    }
+
+    /// User and system CPU together, nanoseconds.
+    #[must_use]
+    pub fn cpu_ns(self) -> u64 {
+        self.user_ns.saturating_add(self.sys_ns)
+    }
+}
+
 impl std::ops::AddAssign for Usage {
     fn add_assign(&mut self, other: Self) {
-        self.user_ns += other.user_ns;
-        self.sys_ns += other.sys_ns;
-        self.minor_faults += other.minor_faults;
-        self.major_faults += other.major_faults;
-        self.voluntary_switches += other.voluntary_switches;
-        self.involuntary_switches += other.involuntary_switches;
+        // A worker may say anything of itself.
+        self.user_ns = self.user_ns.saturating_add(other.user_ns);
+        self.sys_ns = self.sys_ns.saturating_add(other.sys_ns);
+        self.minor_faults = self.minor_faults.saturating_add(other.minor_faults);
+        self.major_faults = self.major_faults.saturating_add(other.major_faults);
+        self.voluntary_switches = self.voluntary_switches.saturating_add(other.voluntary_switches);
+        self.involuntary_switches = self.involuntary_switches.saturating_add(other.involuntary_switches);
     }
 }
 
@@ -153,7 +184,7 @@ pub enum Notice {
         run: u32,
         /// Pid of its root.
         root_pid: i32,
-        /// Monotonic nanoseconds.
+        /// Just before it was forked, monotonic nanoseconds.
         t: u64,
     },
     /// The run could not be started.
@@ -198,15 +229,22 @@ pub enum Notice {
         pss_bytes: Option<u64>,
         /// Whether the run was held still for this look (every worker known to be alive).
         held: bool,
+        /// CPU time that the members have used so far, and the children they waited for; only where the root has said that the work is
+        /// done and it stays to be looked at.
+        #[serde(default)]
+        cpu_ns: Option<u64>,
     },
     /// The root has ended.
     RootEnded {
         /// Which run.
         run: u32,
-        /// Monotonic nanoseconds.
+        /// When the helper's wait4(2) for it came back, monotonic nanoseconds: its end, and what the helper took to be on a CPU again.
         t: u64,
         /// Raw wait status.
         status: u32,
+        /// How it began, if it is a program of the user's own.
+        #[serde(default)]
+        began: Option<Began>,
     },
     /// Nothing of the run is left.
     Ended {

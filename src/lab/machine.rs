@@ -3,7 +3,7 @@
 use crate::snapshot::ExitStatus;
 
 use super::catalog::{self, ShapeParent};
-use super::control::{KillReason, Member, Notice};
+use super::control::{KillReason, Member, Notice, Usage};
 use super::measure;
 use super::protocol::{Creation, Line, Message};
 use super::run::{FamilyMember, Memory, Outcome, ReportedValue, Run, RunPhase, ShapeCheck, TaskSpan, Worker};
@@ -26,6 +26,8 @@ pub struct Progress {
     said_done: bool,
     error: Option<String>,
     root_status: Option<u32>,
+    /// When a program of the user's own was executed.
+    executed_ns: Option<u64>,
     /// Time the run was held still to be looked at, which is not part of its wall time.
     paused_ns: u64,
     pause_began_ns: Option<u64>,
@@ -57,20 +59,24 @@ impl Run {
                 }
             }
             Notice::Output { text, .. } => self.append_output(text),
-            Notice::Family { members, pss_bytes, held, .. } => self.apply_family(members, *pss_bytes, *held),
-            Notice::RootEnded { t, status, .. } => {
+            Notice::Family { members, pss_bytes, held, cpu_ns, .. } => {
+                self.apply_family(members, *pss_bytes, *held);
+                // The first says what the work has cost; staying costs next to nothing, and is no part of it.
+                let apart = self.costs.apart.map_or(0, Usage::cpu_ns);
+                self.costs.so_far_cpu_ns = self.costs.so_far_cpu_ns.or(cpu_ns.map(|ns| ns.saturating_sub(apart)));
+            }
+            Notice::RootEnded { t, status, began, .. } => {
                 self.progress.root_status = Some(*status);
+                if let Some(began) = began {
+                    self.progress.executed_ns = Some(began.t);
+                    self.costs.set_apart(began.used);
+                }
                 self.progress.done_ns.get_or_insert(*t);
                 self.phase = RunPhase::Ending;
             }
             Notice::Ended { t, usage, memory_peak_bytes, orphans, killed, .. } => {
                 self.costs.cgroup_peak_bytes = *memory_peak_bytes;
-                self.costs.user_ns = Some(usage.user_ns);
-                self.costs.sys_ns = Some(usage.sys_ns);
-                self.costs.minor_faults = Some(usage.minor_faults);
-                self.costs.major_faults = Some(usage.major_faults);
-                self.costs.voluntary_switches = Some(usage.voluntary_switches);
-                self.costs.involuntary_switches = Some(usage.involuntary_switches);
+                self.costs.charge(*usage);
                 self.end(*t, *killed, *orphans);
             }
         }
@@ -106,10 +112,10 @@ impl Run {
         self.costs.sent_bytes = self.costs.sent_bytes.or_else(|| self.progress.tally.sent_bytes(self));
         if let Some(done) = self.progress.done_ns {
             self.costs.teardown_ns = Some(t.saturating_sub(done));
-            if let (Some(first), true) = (self.progress.first_ns, self.progress.said_done) {
-                self.costs.wall_ns = Some(done.saturating_sub(first).saturating_sub(self.progress.paused_ns));
+            if self.progress.said_done {
+                self.costs.wall_ns = self.wall_ns(done).or(self.costs.wall_ns);
             } else if self.is_own() {
-                self.costs.wall_ns = Some(done.saturating_sub(self.started_ns));
+                self.costs.wall_ns = Some(done.saturating_sub(self.progress.executed_ns.unwrap_or(self.started_ns)));
             }
         }
         if orphans > 0 && killed.is_none() {
@@ -126,6 +132,11 @@ impl Run {
             self.warn(text);
         }
         self.phase = RunPhase::Ended(self.outcome(killed));
+    }
+
+    /// From the first request to `end`, pauses left out.
+    fn wall_ns(&self, end: u64) -> Option<u64> {
+        Some(end.saturating_sub(self.progress.first_ns?).saturating_sub(self.progress.paused_ns))
     }
 
     fn first_task_ns(&self) -> Option<u64> {
@@ -228,6 +239,9 @@ impl Run {
             Message::Overhead { ns, .. } => {
                 self.costs.protocol_ns = Some(self.costs.protocol_ns.unwrap_or(0).saturating_add(*ns));
             }
+            Message::Apart(usage) if Some(line.pid) == self.root_pid => self.costs.set_apart(*usage),
+            // Nobody else has anything that the run does not count.
+            Message::Apart(_) => {}
             Message::Costs { waits, sent_bytes } => self.progress.tally.note(line.pid, waits.as_deref(), *sent_bytes),
             Message::Done { run_delay_ns, sent_bytes, .. } => {
                 (self.costs.run_delay_ns, self.costs.sent_bytes) = (*run_delay_ns, *sent_bytes);
@@ -245,6 +259,10 @@ impl Run {
         if let Some(began) = self.progress.pause_began_ns.take() {
             self.progress.paused_ns += t.saturating_sub(began);
             self.progress.pauses.push((began, t));
+        }
+        if name == "hold" {
+            // The work is done: whoever looks on need not wait for the end to know, and a run that is stopped now has still done it.
+            self.costs.wall_ns = self.wall_ns(t);
         }
         if matches!(name, "inspect" | "hold" | "note") {
             self.progress.pause_began_ns = Some(t);
@@ -405,161 +423,4 @@ pub(super) fn signal_name(signal: u8) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::lab::catalog::RunSpec;
-    use crate::lab::control::Usage;
-    use crate::lab::run::RunId;
-
-    fn run(system: &str) -> Run {
-        let mut run = Run::new(RunId(1), catalog::find(system).unwrap().defaults(), 0);
-        run.apply(&Notice::Started { run: 1, root_pid: 100, t: 10 });
-        run
-    }
-
-    fn say(run: &mut Run, t: u64, pid: i32, message: Message) {
-        run.apply(&Notice::Line { run: 1, line: Line { t, pid, tid: pid, n: 0, message } });
-    }
-
-    fn done() -> Message {
-        Message::Done {
-            user_ns: 0,
-            sys_ns: 0,
-            minor_faults: 0,
-            major_faults: 0,
-            voluntary_switches: 0,
-            involuntary_switches: 0,
-            run_delay_ns: None,
-            sent_bytes: None,
-        }
-    }
-
-    fn ended(t: u64, killed: Option<KillReason>) -> Notice {
-        Notice::Ended { run: 1, t, usage: Usage { user_ns: 7, ..Usage::default() }, memory_peak_bytes: None, orphans: 0, killed }
-    }
-
-    fn member(pid: i32, ppid: i32, state: char, nlwp: u32) -> Member {
-        Member {
-            pid,
-            ppid,
-            state,
-            nlwp,
-            rss_bytes: Some(1000),
-            pss_bytes: None,
-            uss_bytes: None,
-            command: String::new(),
-            waits: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn wall_time_does_not_count_the_pause_in_which_the_run_was_looked_at() {
-        let mut run = run("native/fork");
-        say(&mut run, 1_000, 100, Message::Requested { w: 0 });
-        say(&mut run, 1_300, 101, Message::Ready { w: 0, how: Creation::Fork });
-        say(&mut run, 2_000, 100, Message::Phase { name: "inspect".into() });
-        say(&mut run, 9_000, 100, Message::Phase { name: "steady".into() });
-        say(&mut run, 9_500, 100, done());
-        run.apply(&Notice::RootEnded { run: 1, t: 9_600, status: 0 });
-        run.apply(&ended(9_900, None));
-        assert_eq!(run.phase, RunPhase::Ended(Outcome::Done));
-        assert_eq!((run.costs.wall_ns, run.costs.teardown_ns, run.costs.user_ns), (Some(1_500), Some(400), Some(7)));
-        assert_eq!(run.workers[0].creation_ns(), Some(300));
-    }
-
-    #[test]
-    fn the_verdict_says_what_happened() {
-        let verdict = |status: u32, says: &[Message], killed| {
-            let mut run = run("native/fork");
-            for message in says {
-                say(&mut run, 1, 100, message.clone());
-            }
-            run.apply(&Notice::RootEnded { run: 1, t: 2, status });
-            run.apply(&ended(3, killed));
-            match run.phase {
-                RunPhase::Ended(outcome) => outcome,
-                other => panic!("{other:?}"),
-            }
-        };
-        assert_eq!(verdict(0, &[done()], None), Outcome::Done);
-        assert_eq!(verdict(9, &[], Some(KillReason::Stopped)), Outcome::Stopped);
-        assert_eq!(verdict(9, &[], Some(KillReason::TimedOut)), Outcome::TimedOut);
-        let failed = |status, says: &[Message]| match verdict(status, says, None) {
-            Outcome::Failed(why) => why,
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(failed(9, &[]), "the run root (pid 100) was killed by SIGKILL");
-        assert_eq!(failed(3 << 8, &[]), "the run root (pid 100) ended with exit code 3");
-        assert!(failed(0, &[]).contains("without saying that it was done"));
-        let trace = Message::Error { text: "Traceback:\n  line 1\nValueError: no".into() };
-        assert_eq!(failed(0, &[trace, done()]), "ValueError: no", "a traceback's last line is what went wrong");
-    }
-
-    #[test]
-    fn a_run_that_has_ended_does_not_change() {
-        let mut run = run("native/fork");
-        run.apply(&ended(5, Some(KillReason::Stopped)));
-        say(&mut run, 6, 100, Message::Warn { text: "late".into() });
-        assert!(run.warnings.is_empty());
-    }
-
-    #[test]
-    fn output_keeps_its_beginning_and_its_end() {
-        let mut run = run("native/fork");
-        run.append_output("begin");
-        for _ in 0..2000 {
-            run.append_output(&"\u{e9}\u{4e16}x".repeat(100));
-        }
-        run.append_output("end");
-        assert!(run.output.len() <= OUTPUT_KEPT, "{}", run.output.len());
-        assert!(run.output.starts_with("begin") && run.output.ends_with("end"));
-        assert_eq!(run.output.matches("was cut here").count(), 1);
-    }
-
-    #[test]
-    fn a_worker_cannot_make_concmon_grow() {
-        let mut run = run("native/fork");
-        say(&mut run, 1, 100, Message::Requested { w: u32::MAX });
-        assert!(run.workers.is_empty());
-        for i in 0..1000 {
-            say(&mut run, 1, 100, Message::Warn { text: format!("{i}") });
-        }
-        assert_eq!(run.warnings.len(), NOTES_KEPT);
-    }
-
-    #[test]
-    fn a_shape_is_met_only_by_the_family_it_describes() {
-        let checks = |system: &str, members: &[Member]| -> Vec<(String, bool)> {
-            let mut run = run(system);
-            run.spec = RunSpec { workers: 2, ..run.spec };
-            for (w, pid) in [(0, 101), (1, 102)] {
-                say(&mut run, 1, pid, Message::Ready { w, how: Creation::Fork });
-            }
-            run.apply(&Notice::Family { run: 1, t: 1, members: members.to_vec(), pss_bytes: None, held: true });
-            run.shape.iter().map(|c| (c.what.clone(), c.met)).collect()
-        };
-        let all = |checks: Vec<(String, bool)>| checks.iter().all(|(_, met)| *met);
-        let root = || member(100, 1, 'S', 1);
-        assert!(all(checks("native/fork", &[root(), member(101, 100, 'S', 1), member(102, 100, 'S', 1)])));
-        let short = checks("native/fork", &[root(), member(101, 100, 'S', 1)]);
-        assert!(short.contains(&("pids".into(), false)));
-        let stranger = checks("native/fork", &[root(), member(101, 100, 'S', 1), member(102, 101, 'S', 1)]);
-        assert!(stranger.contains(&("parents".into(), false)));
-        let server = [root(), member(103, 100, 'S', 1), member(101, 103, 'S', 1), member(102, 103, 'S', 1)];
-        assert!(all(checks("native/forkserver", &server)));
-        let busy = [root(), member(101, 100, 'R', 1), member(102, 100, 'R', 2)];
-        let busy = checks("native/fork", &busy);
-        assert!(busy.contains(&("states".into(), false)) && busy.contains(&("tids".into(), false)));
-    }
-
-    #[test]
-    fn a_shape_once_met_stays_met_and_an_unheld_look_does_not_judge_a_native_run() {
-        let mut run = run("native/thread");
-        let look = |held, nlwp| Notice::Family { run: 1, t: 1, members: vec![member(100, 1, 'S', nlwp)], pss_bytes: None, held };
-        run.apply(&look(false, 1));
-        assert!(run.shape.is_empty());
-        run.apply(&look(true, 5));
-        run.apply(&look(true, 1));
-        assert!(run.shape.len() == 2 && run.shape.iter().all(|c| c.met), "{:?}", run.shape);
-    }
-}
+mod tests;

@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::control::Usage;
+
 /// Version of the protocol; a `hello` with another one ends the connection with a clear error.
 pub const VERSION: u32 = 1;
 
@@ -167,6 +169,9 @@ pub enum Message {
         #[serde(default)]
         sent_bytes: Option<u64>,
     },
+    /// What the root itself has used for what is no part of the run (getrusage SELF): its start and filling its memory, said when it is
+    /// about to create its first worker; giving that memory back, said at its end. What is said adds up.
+    Apart(Usage),
     /// The root has finished; its own costs (getrusage SELF and CHILDREN of waited-for descendants).
     Done {
         /// User CPU of root and waited-for children.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::snapshot::ExitStatus;
 
 use super::catalog::RunSpec;
+use super::control::Usage;
 use super::protocol::Creation;
 use super::trace::Trace;
 
@@ -125,12 +126,21 @@ pub struct Summary {
 pub struct Costs {
     /// Creation latency over the workers, nanoseconds.
     pub creation_ns: Option<Summary>,
-    /// From the root's first `requested` (or its hello) to its `done`.
+    /// From the root's first `requested` (or `ready`) to its `done`; known as soon as the work is done, where the run stays to be looked
+    /// at. Of a program of the user's own: from just before it was executed until the helper's wait for its end came back.
     pub wall_ns: Option<u64>,
-    /// User CPU of the root and all its waited-for descendants.
+    /// User CPU of the root and all its waited-for descendants, [`Costs::apart`] left out.
     pub user_ns: Option<u64>,
     /// System CPU of the same.
     pub sys_ns: Option<u64>,
+    /// User and system CPU of the same when the work was done; only of a run that stays to be looked at, and only until it has ended.
+    #[serde(default)]
+    pub so_far_cpu_ns: Option<u64>,
+    /// What the root has used for what is no part of the run: its start, filling its memory before it creates its first worker, and giving
+    /// that back after the last has gone; of a program of the user's own, what came before it was executed. Left out of the CPU times,
+    /// faults and switches here, as it is of the wall time.
+    #[serde(default)]
+    pub apart: Option<Usage>,
     /// Largest sum of RSS over the family, sampled (a lower bound).
     pub peak_rss_bytes: Option<u64>,
     /// Largest sum of PSS over the family, sampled (a lower bound).
@@ -164,6 +174,31 @@ pub struct Costs {
     pub protocol_ns: Option<u64>,
     /// From the root's `done` (or the kill) to the last descendant gone.
     pub teardown_ns: Option<u64>,
+}
+
+impl Costs {
+    /// All CPU time that the kernel charged to the run, what is apart too (wait4(2)), nanoseconds.
+    #[must_use]
+    pub fn charged_cpu_ns(&self) -> Option<u64> {
+        Some(self.user_ns?.saturating_add(self.sys_ns?).saturating_add(self.apart.map_or(0, Usage::cpu_ns)))
+    }
+
+    /// Something more is no part of the run.
+    pub(super) fn set_apart(&mut self, usage: Usage) {
+        let mut apart = self.apart.unwrap_or_default();
+        apart += usage;
+        self.apart = Some(apart);
+    }
+
+    /// What the processes of the run have used, by the kernel's account when all had been waited for.
+    pub(super) fn charge(&mut self, total: Usage) {
+        let own = total.without(self.apart.unwrap_or_default());
+        self.so_far_cpu_ns = None;
+        (self.user_ns, self.sys_ns) = (Some(own.user_ns), Some(own.sys_ns));
+        (self.minor_faults, self.major_faults) = (Some(own.minor_faults), Some(own.major_faults));
+        self.voluntary_switches = Some(own.voluntary_switches);
+        self.involuntary_switches = Some(own.involuntary_switches);
+    }
 }
 
 /// A result a system reported.

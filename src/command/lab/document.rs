@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::lab::catalog::OWN_PROGRAM;
 use crate::lab::measure::{self, Point, Sample};
 use crate::lab::run::{Outcome, Run, RunPhase, Summary, Worker};
 use crate::lab::trace::TaskTrace;
@@ -74,6 +75,7 @@ fn one(run: &Run) -> Value {
         "first_task_ns": costs.first_task_ns,
         "user_ns": costs.user_ns,
         "sys_ns": costs.sys_ns,
+        "apart": costs.apart,
         "teardown_ns": costs.teardown_ns,
         "peak_rss_bytes": costs.peak_rss_bytes,
         "peak_pss_bytes": costs.peak_pss_bytes,
@@ -105,7 +107,9 @@ fn unknown(run: &Run) -> Value {
         (measure.get)(Sample { point: &point, spec: &run.spec, baseline: Some(&point) }, &mut values);
         values.is_empty()
     };
-    measure::MEASURES.iter().filter(lacks).map(|m| (m.id.to_owned(), Value::from((m.unknown)(Some(&point))))).collect()
+    let own = run.spec.system == OWN_PROGRAM;
+    let why = |m: &measure::Measure| if own { m.unknown_of_own() } else { (m.unknown)(Some(&point)) };
+    measure::MEASURES.iter().filter(lacks).map(|m| (m.id.to_owned(), Value::from(why(m)))).collect()
 }
 
 /// What a task did over time. Each slice: from and to since the start of the run, of that on a CPU and waiting for one, all in

@@ -10,7 +10,7 @@ use crate::lab::catalog::Demand;
 /// Pids a run may use beyond what its system is known to need.
 const SPARE_PIDS: u64 = 256;
 
-/// Memory a run may use beyond that, MB: the page cache of what it reads counts too.
+/// Memory a run may use beyond that, MiB: the page cache of what it reads counts too.
 const SPARE_MB: u64 = 1024;
 /// What a run is known to need is what its workers need to be there; libraries and allocators may take so many times as much.
 const MARGIN: u64 = 4;

@@ -12,6 +12,8 @@ pub struct Proc {
     pub state: char,
     pub nlwp: u32,
     pub rss_pages: u64,
+    /// CPU time of the children that it has waited for, nanoseconds, as the kernel counts it: in ticks.
+    pub waited_cpu_ns: u64,
     /// Start time in clock ticks: with the pid, an identity.
     pub start: u64,
 }
@@ -33,8 +35,10 @@ impl Proc {
         let rest = std::str::from_utf8(stat.get(end + 2..)?).ok()?;
         let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
         let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
+        let ticks = number(16)? + number(17)?;
         Some(Self {
             pid,
+            waited_cpu_ns: ticks * 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1),
             state: fields.first()?.chars().next()?,
             ppid: fields.get(1)?.parse().ok()?,
             session: fields.get(3)?.parse().ok()?,
@@ -193,7 +197,7 @@ mod tests {
     use super::*;
 
     fn proc(pid: i32, ppid: i32, session: i32) -> (i32, Proc) {
-        (pid, Proc { pid, ppid, session, state: 'S', nlwp: 1, rss_pages: 1, start: 1 })
+        (pid, Proc { pid, ppid, session, state: 'S', nlwp: 1, rss_pages: 1, waited_cpu_ns: 0, start: 1 })
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! * the guard is killed: the supervisor gets SIGTERM (parent-death signal) and kills every run;
 //! * both at once: run roots get SIGKILL (parent-death signal), and so do native workers when their creator ends.
 
+mod birth;
 mod cgroup;
 mod family;
 mod objects;

@@ -4,10 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::io::{ErrorKind, PipeReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 
+use super::birth::Birth;
 use super::cgroup::Group;
 use super::family::{self, Proc, Step};
 use super::objects;
@@ -61,6 +63,7 @@ pub struct Active {
     pub root: i32,
     spec: RunSpec,
     root_gone: bool,
+    birth: Option<Arc<Birth>>,
     group: Option<Group>,
     dir: PathBuf,
     known: HashSet<(i32, u64)>,
@@ -69,6 +72,8 @@ pub struct Active {
     next_look: Instant,
     /// Since when the root holds still to be looked at.
     held_since: Option<Instant>,
+    /// Whether the work is done and the root stays to be looked at by a person.
+    stays: bool,
     ready: u32,
     usage: Usage,
     orphans: HashSet<i32>,
@@ -87,12 +92,14 @@ impl Active {
             deadline: now + Duration::from_millis(spec.timeout_ms),
             spec,
             root_gone: false,
+            birth: started.birth,
             group: started.group,
             dir: started.dir,
             known: HashSet::new(),
             ending: None,
             next_look: now + Duration::from_millis(50),
             held_since: None,
+            stays: false,
             ready: 0,
             usage: Usage::default(),
             orphans: HashSet::new(),
@@ -202,12 +209,24 @@ impl Active {
         }
         let gap = line.n.saturating_sub(conn.next);
         conn.next = line.n + 1;
-        let held = conn.root && matches!(&line.message, Message::Phase { name } if name == "inspect");
+        let phase = match &line.message {
+            Message::Phase { name } if conn.root => Some(name.as_str()),
+            _ => None,
+        };
+        let held = phase == Some("inspect");
+        let stays = phase.map(|name| name == "hold");
         let ready = matches!(line.message, Message::Ready { .. });
         if gap > 0 {
             out.push(self.lost(gap, String::new()));
         }
         out.push(Notice::Line { run: self.id, line });
+        if let Some(stays) = stays {
+            self.stays = stays;
+            if stays {
+                // What it has cost is wanted now, not when it has been looked at for long enough.
+                self.next_look = Instant::now();
+            }
+        }
         if held {
             self.held_since = Some(Instant::now());
             self.next_look = Instant::now();
@@ -220,13 +239,13 @@ impl Active {
         }
     }
 
-    /// A child of the helper has ended. True if it was of this run.
-    pub fn child_ended(&mut self, pid: i32, status: u32, usage: Usage, out: &mut Vec<Notice>) -> bool {
+    /// A child of the helper has ended and was waited for at `t`. True if it was of this run.
+    pub fn child_ended(&mut self, pid: i32, status: u32, usage: Usage, t: u64, out: &mut Vec<Notice>) -> bool {
         if pid == self.root && !self.root_gone {
             self.root_gone = true;
             self.usage += usage;
             self.drain(out);
-            out.push(Notice::RootEnded { run: self.id, t: monotonic_ns(), status });
+            out.push(Notice::RootEnded { run: self.id, t, status, began: self.birth.as_deref().and_then(Birth::noted) });
             self.end(GRACE, None);
             return true;
         }
@@ -348,6 +367,11 @@ impl Active {
             members: members.iter().map(|p| to_member(p, held, exact.get(&p.pid))).collect(),
             pss_bytes,
             held,
+            cpu_ns: if self.stays {
+                members.iter().map(|p| sys::cpu_ns(p.pid).map(|own| own + p.waited_cpu_ns)).sum()
+            } else {
+                None
+            },
         });
         // A look may cost a fiftieth of a CPU at most.
         self.next_look = Instant::now() + LOOK_EVERY.max(began.elapsed() * 50);

@@ -7,12 +7,15 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nix::unistd::{ForkResult, getpid};
 
+use super::birth::Birth;
 use super::cgroup::Group;
 use super::objects;
 use super::sys::{self, Exec};
+use crate::clock::monotonic_ns;
 use crate::lab::catalog::{self, RunSpec};
 use crate::lab::control::{Program, RUN_DIRECTORY};
 
@@ -23,6 +26,10 @@ pub struct Started {
     pub listener: UnixListener,
     pub output: PipeReader,
     pub group: Option<Group>,
+    /// Just before its root was forked, monotonic nanoseconds.
+    pub forked_ns: u64,
+    /// Where the child notes its beginning; only of a program of the user's own.
+    pub birth: Option<Arc<Birth>>,
 }
 
 /// Starts the root of run `run`; the error is one sentence.
@@ -62,15 +69,18 @@ fn start_in(dir: &Path, run: u32, spec: &RunSpec, program: &Program, streams: Op
         env: environment(program, dir, &socket, run, spec)?,
         dir: c_string(work_dir.as_os_str().as_bytes())?,
         expendable: program.own.is_none(),
+        birth: program.own.is_some().then(Birth::new).flatten().map(Arc::new),
         stdin,
         stdout,
         stderr,
     };
     let helper = getpid();
+    // Before the fork: on few CPUs the child may have ended by the time that this process runs again.
+    let forked_ns = monotonic_ns();
     match sys::fork().map_err(|e| format!("the run root could not be forked: {e}"))? {
         ForkResult::Parent { child } => {
             set_nonblocking(&output)?;
-            Ok(Started { root: child.as_raw(), dir: dir.to_owned(), listener, output, group })
+            Ok(Started { root: child.as_raw(), dir: dir.to_owned(), listener, output, group, forked_ns, birth: exec.birth })
         }
         ForkResult::Child => {
             let Err(e) = exec.become_it(helper);

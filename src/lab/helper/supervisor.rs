@@ -17,7 +17,7 @@ use nix::unistd::{Pid, getppid};
 use super::run::Active;
 use super::{start, sys};
 use crate::clock::monotonic_ns;
-use crate::lab::control::{KillReason, Notice, Order, Program, to_line};
+use crate::lab::control::{KillReason, Notice, Order, Program, Usage, to_line};
 
 /// Notices waiting for a concmon that does not read, beyond which runs are not read either.
 const UNREAD_MOST: usize = 8 << 20;
@@ -34,6 +34,17 @@ struct Supervisor {
     unsent: Vec<u8>,
     signals: SignalFd,
     runs: Vec<Active>,
+    /// Children that have ended, not yet told to their runs.
+    ended: Vec<Ended>,
+}
+
+/// A child that has ended.
+struct Ended {
+    pid: i32,
+    status: u32,
+    usage: Usage,
+    /// When it was waited for, monotonic nanoseconds.
+    t: u64,
 }
 
 /// Reads what there is, and takes in the descriptors that come with it.
@@ -83,6 +94,7 @@ pub fn run(control: OwnedFd, dir: &Path, guard: Pid) -> io::Result<()> {
         unsent: Vec::new(),
         signals,
         runs: Vec::new(),
+        ended: Vec::new(),
     };
     while supervisor.listening || !supervisor.runs.is_empty() {
         supervisor.turn(dir)?;
@@ -100,15 +112,20 @@ impl Supervisor {
         for ready in self.wait()? {
             match ready {
                 Ready::Control => self.read_orders(dir, &mut notices),
-                Ready::Signal => self.read_signals(),
+                Ready::Signal => {
+                    self.read_signals();
+                    // First of all that is ready, so that nothing else comes between the end of a child and its time.
+                    self.reap();
+                }
                 Ready::Listener(r) => self.runs[r].accept(&mut notices),
                 Ready::Output(r) => self.runs[r].read_output(&mut notices),
                 Ready::Conn(r, c) => self.runs[r].read_conn(c, &mut notices),
             }
         }
-        while let Some((pid, status, usage)) = sys::reap_one() {
+        self.reap();
+        for Ended { pid, status, usage, t } in std::mem::take(&mut self.ended) {
             // A child that no run knows was an orphan that nobody had seen; it is gone.
-            let _ = self.runs.iter_mut().any(|run| run.child_ended(pid, status, usage, &mut notices));
+            let _ = self.runs.iter_mut().any(|run| run.child_ended(pid, status, usage, t, &mut notices));
         }
         for run in &mut self.runs {
             run.sweep();
@@ -157,6 +174,13 @@ impl Supervisor {
         Ok(fds.iter().zip(owners).filter(|(fd, _)| fd.any().unwrap_or(true)).map(|(_, owner)| owner).collect())
     }
 
+    /// Waits for the children that have ended. The kernel does not tell when that was: this is as near as can be known.
+    fn reap(&mut self) {
+        while let Some((pid, status, usage)) = sys::reap_one() {
+            self.ended.push(Ended { pid, status, usage, t: monotonic_ns() });
+        }
+    }
+
     fn read_signals(&mut self) {
         while let Ok(Some(signal)) = self.signals.read_signal() {
             // Anything but the end of a child means that we are to go: the guard has ended, or somebody asks.
@@ -200,7 +224,7 @@ impl Supervisor {
         match order {
             Order::Launch { run, spec, program } => match start::start(dir, run, &spec, &program, self.streams_for(&program)) {
                 Ok(started) => {
-                    notices.push(Notice::Started { run, root_pid: started.root, t: monotonic_ns() });
+                    notices.push(Notice::Started { run, root_pid: started.root, t: started.forked_ns });
                     self.runs.push(Active::new(run, *spec, started));
                 }
                 Err(why) => notices.push(Notice::NotStarted { run, why }),

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::libc;
@@ -13,6 +14,7 @@ use nix::unistd::{ForkResult, Pid};
 
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
+use super::birth::Birth;
 use super::family::Proc;
 use crate::lab::control::Usage;
 
@@ -44,6 +46,13 @@ fn signal(target: &Proc, number: libc::c_int) -> bool {
     let sent =
         unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd.as_raw_fd(), number, std::ptr::null::<libc::siginfo_t>(), 0) };
     sent == 0
+}
+
+/// CPU time that a process, all its threads, has used so far (clock_getcpuclockid(3)); also of a zombie. `None` if it has gone.
+pub fn cpu_ns(pid: i32) -> Option<u64> {
+    let clock = nix::time::clock_getcpuclockid(Pid::from_raw(pid)).ok()?;
+    let used = nix::time::clock_gettime(clock).ok()?;
+    Some(positive(used.tv_sec()) * 1_000_000_000 + positive(used.tv_nsec()))
 }
 
 /// One child that has ended, with what it and all that it waited for have cost: `None` if none has.
@@ -91,6 +100,8 @@ pub struct Exec {
     /// Whether it is a system of the lab and not a program of the user's own: it is to go first if memory runs out, and has no
     /// privileges to lose.
     pub expendable: bool,
+    /// Where to note that it begins.
+    pub birth: Option<Arc<Birth>>,
     pub stdin: OwnedFd,
     pub stdout: OwnedFd,
     pub stderr: OwnedFd,
@@ -122,6 +133,9 @@ impl Exec {
             give_up_privileges()?;
         }
         nix::unistd::chdir(self.dir.as_c_str())?;
+        if let Some(birth) = &self.birth {
+            birth.note();
+        }
         nix::unistd::execve(&self.path, &self.args, &self.env)
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::lab::control::Usage;
 use crate::lab::protocol::Creation;
 use crate::lab::run::{Memory, Outcome, Run, RunPhase, Worker};
 
@@ -37,10 +38,13 @@ pub struct Point {
     pub teardown_ns: Option<u64>,
     /// Units of work that were done.
     pub tasks_done: u32,
-    /// User CPU of the root and all that it waited for (wait4(2)).
+    /// User CPU of the root and all that it waited for (wait4(2)), from the creation of the first worker on.
     pub user_ns: Option<u64>,
     /// System CPU of the same.
     pub sys_ns: Option<u64>,
+    /// CPU that the root has used besides, to start, to fill its memory and to give it back.
+    #[serde(default)]
+    pub apart_ns: Option<u64>,
     /// Time that tasks of the run were ready but waited for a CPU.
     pub run_delay_ns: Option<u64>,
     /// Voluntary context switches.
@@ -87,6 +91,7 @@ impl Point {
             tasks_done: u32::try_from(done).unwrap_or(u32::MAX),
             user_ns: costs.user_ns,
             sys_ns: costs.sys_ns,
+            apart_ns: costs.apart.map(Usage::cpu_ns),
             run_delay_ns: costs.run_delay_ns,
             voluntary_switches: costs.voluntary_switches,
             involuntary_switches: costs.involuntary_switches,
@@ -113,6 +118,12 @@ impl Point {
     #[must_use]
     pub fn cpu_ns(&self) -> Option<u64> {
         Some(self.user_ns?.saturating_add(self.sys_ns?))
+    }
+
+    /// All CPU time that the kernel charged to it, nanoseconds.
+    #[must_use]
+    pub fn charged_ns(&self) -> Option<u64> {
+        Some(self.cpu_ns()?.saturating_add(self.apart_ns.unwrap_or(0)))
     }
 }
 

@@ -119,7 +119,7 @@ macro_rules! measure {
 pub const MEASURES: &[Measure] = &[
     measure!("wall_ns", "wall", Ns, Lower, "from the first request for a worker to the end of the work", NOT_TOLD, |s, o| put(o, s.point.wall_ns)),
     measure!("creation_ns", "create", Ns, Lower, "from the request for a worker to its first own instruction, every worker a point", NO_CREATION, |s, o| o.extend(s.point.creation_ns.iter().map(|n| *n as f64))),
-    measure!("cpu_ns", "cpu", Ns, Lower, "user and system CPU time of everything that the run waited for (wait4)", NOT_TOLD, |s, o| put(o, s.point.cpu_ns())),
+    measure!("cpu_ns", "cpu", Ns, Lower, "user and system CPU time of everything that the run waited for (wait4), from the creation of its first worker on: what the root took to start, to fill its memory and to give it back is left out", NOT_TOLD, |s, o| put(o, s.point.cpu_ns())),
     measure!("speed_up", "speed-up", Ratio, Higher, "wall time of the sequential run of the same round, divided by its own", NO_BASELINE, |s, o| o.extend(speed_up(s))),
     measure!("efficiency", "efficiency", Ratio, Higher, "speed-up per worker", NO_BASELINE, |s, o| o.extend(speed_up(s).map(|x| x / f64::from(s.spec.workers.max(1))))),
     measure!("worker_pss_bytes", "PSS/worker", Bytes, Lower, "proportional memory of each worker process, the largest of some looks", no_process(), |s, o| each(s, o, |m| m.pss_bytes)),
@@ -128,8 +128,8 @@ pub const MEASURES: &[Measure] = &[
     measure!("first_task_ns", "first task", Ns, Lower, "from the first request to the beginning of the first unit of work", NOT_TOLD, |s, o| put(o, s.point.first_task_ns)),
     measure!("throughput_per_s", "tasks/s", PerSecond, Higher, "units of work done per second of wall time", NOT_TOLD, |s, o| o.extend(ratio(Some(u64::from(s.point.tasks_done) * 1_000_000_000), s.point.wall_ns).filter(|_| s.point.tasks_done > 0))),
     measure!("teardown_ns", "teardown", Ns, Lower, "from the end of the work to the end of the last process", NOT_TOLD, |s, o| put(o, s.point.teardown_ns)),
-    measure!("user_ns", "user", Ns, Lower, "user CPU time", NOT_TOLD, |s, o| put(o, s.point.user_ns)),
-    measure!("sys_ns", "system", Ns, Lower, "system CPU time", NOT_TOLD, |s, o| put(o, s.point.sys_ns)),
+    measure!("user_ns", "user", Ns, Lower, "user CPU time of the same", NOT_TOLD, |s, o| put(o, s.point.user_ns)),
+    measure!("sys_ns", "system", Ns, Lower, "system CPU time of the same", NOT_TOLD, |s, o| put(o, s.point.sys_ns)),
     measure!("run_delay_ns", "waited", Ns, Lower, "time that root and workers were ready to run but waited for a CPU", NO_DELAY, |s, o| put(o, s.point.run_delay_ns)),
     measure!("voluntary_switches", "vol. sw.", Count, Lower, "context switches because a task had to wait for something", NOT_TOLD, |s, o| put(o, s.point.voluntary_switches)),
     measure!("involuntary_switches", "invol. sw.", Count, Lower, "context switches because somebody else was to run", NOT_TOLD, |s, o| put(o, s.point.involuntary_switches)),
@@ -143,6 +143,33 @@ pub const MEASURES: &[Measure] = &[
     measure!("protocol_ns", "telling", Ns, Lower, "CPU time that the workers spent on telling all this", "native workers note times in shared memory, which is not measured", |s, o| put(o, s.point.protocol_ns)),
     measure!("processes", "processes", Count, Lower, "processes of the run, its root among them", NOT_SEEN, |s, o| put(o, s.point.processes.map(u64::from))),
 ];
+
+impl Measure {
+    /// Why it is unknown for a program of the user's own: what a system of the lab does by itself, such a program only does if it says so
+    /// with `concmon_lab`.
+    #[must_use]
+    pub fn unknown_of_own(&self) -> &'static str {
+        match self.id {
+            "creation_ns" | "worker_pss_bytes" | "worker_uss_bytes" | "worker_rss_bytes" => {
+                "it told of no worker processes: a program of your own says with concmon_lab what its workers do"
+            }
+            "first_task_ns" | "throughput_per_s" => {
+                "it told of no units of work: a program of your own says with concmon_lab what its workers do"
+            }
+            "run_delay_ns" => "its processes did not tell how long they waited; the lanes show what was seen of it",
+            "sent_bytes" => {
+                "nobody counts what a program of your own sends between its processes, unless it does so with concmon_lab"
+            }
+            "protocol_ns" => "it told nothing, so telling cost nothing",
+            "speed_up" | "efficiency" => "there is no sequential run of a program of your own",
+            "family_pss_bytes" | "family_uss_bytes" | "family_rss_bytes" | "processes" => {
+                "it had ended before it was looked at, or could not be read"
+            }
+            "cgroup_peak_bytes" => "it had no control group with the memory controller",
+            _ => "nobody saw how it ended",
+        }
+    }
+}
 
 /// The measure with this name; the unit may be left out (`wall`, `worker_pss`).
 #[must_use]

@@ -231,8 +231,17 @@ unsafe impl Send for Ballast {}
 // SAFETY: as above.
 unsafe impl Sync for Ballast {}
 
+impl Drop for Ballast {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            // SAFETY: maps exactly this; no reference into it outlives `self`. A failure would leave the mapping, which is harmless.
+            let _ = unsafe { nix::sys::mman::munmap(self.base.cast(), self.bytes) };
+        }
+    }
+}
+
 impl Ballast {
-    /// `mb` MB, each byte written.
+    /// `mb` MiB, each byte written.
     pub fn new(mb: u32) -> io::Result<Self> {
         let bytes = (mb as usize) << 20;
         let Some(length) = NonZeroUsize::new(bytes) else { return Ok(Self { base: NonNull::dangling(), bytes: 0 }) };
@@ -245,7 +254,7 @@ impl Ballast {
         Ok(Self { base: base.cast(), bytes })
     }
 
-    /// Reads one byte of every page of the first `mb` MB; their sum.
+    /// Reads one byte of every page of the first `mb` MiB; their sum.
     pub fn read(&self, mb: u32) -> u64 {
         let end = ((mb as usize) << 20).min(self.bytes);
         // SAFETY: as in `touch`.
@@ -253,11 +262,11 @@ impl Ballast {
         (0..end).step_by(4096).map(|offset| u64::from(byte(offset))).sum()
     }
 
-    /// Writes one byte to every page of the first `mb` MB: a page shared with another process is copied by that.
+    /// Writes one byte to every page of the first `mb` MiB: a page shared with another process is copied by that.
     pub fn touch(&self, mb: u32) {
         let end = ((mb as usize) << 20).min(self.bytes);
         for offset in (0..end).step_by(4096) {
-            // SAFETY: the offset is inside the mapping, which lives until the process ends; all writes to it are atomic.
+            // SAFETY: the offset is inside the mapping, which lives as long as `self`; all writes to it are atomic.
             unsafe { AtomicU8::from_ptr(self.base.add(offset).as_ptr()) }.fetch_add(1, Ordering::Relaxed);
         }
     }

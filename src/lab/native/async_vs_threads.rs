@@ -8,7 +8,6 @@ use super::arena::{futex_wait, futex_wake};
 use super::memory::private_bytes;
 use super::root::{Root, RootError, failed};
 use super::thread;
-use crate::clock::monotonic_ns;
 use crate::lab::protocol::Message;
 
 const COUNTS: [u32; 3] = [100, 1_000, 10_000];
@@ -27,7 +26,7 @@ struct Figures {
 }
 
 pub fn run(root: &mut Root) -> Result<(), RootError> {
-    root.worker(0).ready(monotonic_ns());
+    root.work_alone();
     root.forgo_waits();
     root.run_workers(|root| {
         let nap = Duration::from_millis(u64::from(root.spec.size()));

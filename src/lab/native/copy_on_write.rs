@@ -12,7 +12,7 @@ use crate::lab::catalog::COPY_ON_WRITE_MB;
 /// What stands for a figure that could not be read.
 const UNKNOWN: u64 = u64::MAX;
 
-/// What a child does with the memory of `mb` MB it has inherited.
+/// What a child does with the memory of `mb` MiB it has inherited.
 type Act = fn(&Ballast, mb: u32);
 
 const ACTS: [(&str, Act); 4] = [

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::root::{LOOK_TIMEOUT, Root, TELL_EVERY};
+use super::root::{LOOK_TIMEOUT, Root};
 
 /// As [`Root::begin`].
 pub async fn begin(root: &mut Root) {
@@ -37,8 +37,5 @@ pub async fn linger(root: &mut Root) {
     if root.spec.hold_ms > 0 {
         root.phase("hold");
     }
-    while let Some(left) = until.checked_duration_since(Instant::now()).filter(|d| !d.is_zero()) {
-        tokio::time::sleep(left.min(TELL_EVERY)).await;
-        root.tell_sometimes();
-    }
+    tokio::time::sleep(until.saturating_duration_since(Instant::now())).await;
 }

@@ -18,6 +18,7 @@ use super::tasks;
 use super::worker::Worker;
 use crate::clock::monotonic_ns;
 use crate::lab::catalog::{RunSpec, TaskKind};
+use crate::lab::control::Usage;
 use crate::lab::protocol::{Creation, Line, Message, VERSION};
 
 /// How often what has been noted is told while the run goes on, and how long a wait for an event may last before the root looks by itself.
@@ -65,6 +66,11 @@ fn allow_descriptors() {
     }
 }
 
+/// What this process has used so far, its children left out.
+fn own_usage() -> Option<Usage> {
+    getrusage(UsageWho::RUSAGE_SELF).ok().map(|usage| usage.as_ref().into())
+}
+
 /// What has been told about one worker or one unit of work.
 #[derive(Clone, Copy, Default)]
 struct Told {
@@ -94,6 +100,9 @@ pub struct Root {
     /// Beside the workers, for task http.
     server: Option<Server>,
     waits_forgone: bool,
+    /// What this process had used before the work began, until that has been told, and how long it had waited for CPUs by then.
+    before: Option<Usage>,
+    waited_before_ns: u64,
 }
 
 impl Root {
@@ -117,6 +126,8 @@ impl Root {
             failure: None,
             server: None,
             waits_forgone: false,
+            before: None,
+            waited_before_ns: 0,
         };
         super::signals::interrupt_on_child()?;
         root.say(Message::Hello { v: VERSION, role: "root".into(), lang: "native".into() });
@@ -139,10 +150,10 @@ impl Root {
         self.hold(self.spec.parent_mb)
     }
 
-    /// Takes `mb` MB of memory and writes to all of it.
+    /// Takes `mb` MiB of memory and writes to all of it.
     pub fn hold(&mut self, mb: u32) -> Result<(), RootError> {
         if mb > 0 {
-            self.ballast = Some(Arc::new(Ballast::new(mb).map_err(failed(format!("taking {mb} MB of memory")))?));
+            self.ballast = Some(Arc::new(Ballast::new(mb).map_err(failed(format!("taking {mb} MiB of memory")))?));
         }
         Ok(())
     }
@@ -188,6 +199,20 @@ impl Root {
     pub fn launch(&mut self) {
         self.phase("launch");
         std::thread::sleep(QUIET);
+        self.note_before();
+    }
+
+    /// The root itself is the only worker, from here on.
+    pub fn work_alone(&mut self) {
+        self.note_before();
+        self.worker(0).ready(monotonic_ns());
+    }
+
+    /// Notes what has been used so far: the start of this process and the filling of its memory are no part of what is measured. It is
+    /// told later, as telling would wake those that have just gone back to sleep.
+    fn note_before(&mut self) {
+        self.waited_before_ns = super::worker::own_delay_ns().unwrap_or(0);
+        self.before = own_usage();
     }
 
     /// From all workers being there to all having done their share and left. `feed` works, or hands out work, while the workers do.
@@ -289,7 +314,8 @@ impl Root {
         }
     }
 
-    /// Keeps the workers for a person to look at.
+    /// Keeps the workers for a person to look at. Every wake-up would be charged to the run: it sleeps until somebody ends or the time
+    /// is over.
     pub fn linger(&mut self) {
         let until = Instant::now() + Duration::from_millis(u64::from(self.spec.hold_ms));
         if self.spec.hold_ms > 0 {
@@ -297,9 +323,10 @@ impl Root {
         }
         while let Some(left) = until.checked_duration_since(Instant::now()).filter(|d| !d.is_zero()) {
             let seen = self.arena.header().progress.load(Ordering::Acquire);
-            futex_wait(&self.arena.header().progress, seen, Some(left.min(TELL_EVERY)));
-            self.reap();
-            self.tell_sometimes();
+            if futex_wait(&self.arena.header().progress, seen, Some(left)) != Woken::Timeout {
+                self.reap();
+                self.tell();
+            }
         }
     }
 
@@ -408,6 +435,9 @@ impl Root {
             let ready = told.ready || state != EMPTY;
             self.workers_told[w as usize] = Told { begun: told.begun || requested != 0, ready, ended: state == EXITED };
         }
+        if let Some(usage) = self.before.take() {
+            self.line(&mut out, monotonic_ns(), root, Message::Apart(usage));
+        }
         self.tell_spans(&arena, &mut out);
         self.send(&out);
         self.told_at = Instant::now();
@@ -464,8 +494,8 @@ impl Root {
     /// Reports an amount of memory.
     pub fn value_bytes(&mut self, name: &str, bytes: u64) {
         let text = match bytes {
-            0..1_048_576 => format!("{:.1} KB", bytes as f64 / 1024.0),
-            _ => format!("{:.1} MB", bytes as f64 / 1_048_576.0),
+            0..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
+            _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
         };
         self.say(Message::Value { name: name.into(), text, number: Some(bytes) });
     }
@@ -490,14 +520,16 @@ impl Root {
     /// What root and workers have waited for CPUs. The whole is known only if every task of the kernel has said its part; of workers that
     /// take turns on one thread, the last to tell knows all of its.
     fn run_delay_ns(&self) -> Option<u64> {
-        let mut parts = std::collections::BTreeMap::from([(gettid().as_raw(), super::worker::own_delay_ns())]);
+        let own = gettid().as_raw();
+        let mut parts = std::collections::BTreeMap::from([(own, super::worker::own_delay_ns())]);
         for slot in self.arena.slots() {
             let part = slot.delay_plus_one_ns.load(Ordering::Relaxed).checked_sub(1);
             let who = if part.is_some() { &slot.delay_tid } else { &slot.tid };
             let known = parts.entry(who.load(Ordering::Relaxed)).or_default();
             *known = (*known).max(part);
         }
-        parts.into_values().sum::<Option<u64>>().filter(|_| !self.waits_forgone)
+        let all = parts.into_values().sum::<Option<u64>>().filter(|_| !self.waits_forgone);
+        all.map(|ns| ns.saturating_sub(self.waited_before_ns))
     }
 
     /// Says how it ended, with what it cost.
@@ -506,7 +538,7 @@ impl Root {
         if let Err(error) = result {
             self.say(Message::Error { text: error.to_string() });
         }
-        let mut total = crate::lab::control::Usage::default();
+        let mut total = Usage::default();
         for who in [UsageWho::RUSAGE_SELF, UsageWho::RUSAGE_CHILDREN] {
             if let Ok(usage) = getrusage(who) {
                 total += usage.as_ref().into();
@@ -524,9 +556,15 @@ impl Root {
             voluntary_switches: total.voluntary_switches,
             involuntary_switches: total.involuntary_switches,
         });
-        // After that: ending the server is no part of what was measured.
+        // After that: ending the server is no part of what was measured, nor is giving back what the parent held.
         if let Some(server) = self.server.take() {
             server.stop();
+        }
+        if let (Some(ballast), Some(before)) = (self.ballast.take(), own_usage()) {
+            drop(ballast);
+            if let Some(after) = own_usage() {
+                self.say(Message::Apart(after.without(before)));
+            }
         }
         result.is_ok()
     }

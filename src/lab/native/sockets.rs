@@ -172,7 +172,7 @@ fn tell_before_wait(root: &mut Root) {
 }
 
 fn run(root: &mut Root, way: Way) -> Result<(), RootError> {
-    root.worker(0).ready(monotonic_ns());
+    root.work_alone();
     root.run_workers(|root| {
         let (arena, spec) = (Arc::clone(&root.arena), Arc::clone(&root.spec));
         let worker = Worker { arena: &arena, spec: &spec, ballast: None, index: 0 };

@@ -119,7 +119,7 @@ fn pi_tail(digits: u32) -> u64 {
     produced.value
 }
 
-/// Writes a file of `kb` KB into the run's own directory and reads it back; the bytes read.
+/// Writes a file of `kb` KiB into the run's own directory and reads it back; the bytes read.
 fn write_and_read(kb: u32, k: u32) -> Result<u64, RootError> {
     let path = std::env::temp_dir().join(format!("unit-{}-{k}", std::process::id()));
     let said = |what: &str| format!("{what} {}", path.display());

@@ -1,0 +1,63 @@
+//! When a program of the user's own was executed, and what the process had used by then: moving to a control group alone may take longer
+//! than the program. The child notes both in memory that it shares with the helper, as the last thing before it becomes the program.
+#![expect(unsafe_code, reason = "memory that is shared with a child of fork(2)")]
+
+use std::num::NonZeroUsize;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+use nix::sys::resource::{UsageWho, getrusage};
+
+use crate::clock::monotonic_ns;
+use crate::lab::control::{Began, Usage};
+
+const WORDS: usize = 7;
+const BYTES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(WORDS * size_of::<AtomicU64>() - 1);
+
+/// The shared words: first the time, 0 as long as nothing has been noted, then what had been used.
+pub struct Birth(NonNull<[AtomicU64; WORDS]>);
+
+impl Birth {
+    /// A new one; `None` where the kernel gives no memory, and then the time of the fork has to do.
+    pub fn new() -> Option<Self> {
+        let (may, shared) = (ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED);
+        // SAFETY: a new mapping at an address of the kernel's choice touches no memory that exists.
+        let page = unsafe { mmap_anonymous(None, BYTES, may, shared) }.ok()?;
+        Some(Self(page.cast()))
+    }
+
+    fn words(&self) -> &[AtomicU64; WORDS] {
+        // SAFETY: the mapping is a page, zero-initialised and aligned, lives as long as this, and is only read through atomics.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// In the child, just before execve(2).
+    pub fn note(&self) {
+        let used = getrusage(UsageWho::RUSAGE_SELF).map_or_else(|_| Usage::default(), |usage| usage.as_ref().into());
+        let [time, words @ ..] = self.words();
+        let values =
+            [used.user_ns, used.sys_ns, used.minor_faults, used.major_faults, used.voluntary_switches, used.involuntary_switches];
+        for (word, value) in words.iter().zip(values) {
+            word.store(value, Ordering::Relaxed);
+        }
+        time.store(monotonic_ns(), Ordering::Release);
+    }
+
+    /// What the child has noted, if it got so far.
+    pub fn noted(&self) -> Option<Began> {
+        let [time, words @ ..] = self.words();
+        let t = Some(time.load(Ordering::Acquire)).filter(|t| *t > 0)?;
+        let [user_ns, sys_ns, minor_faults, major_faults, voluntary_switches, involuntary_switches] =
+            words.each_ref().map(|word| word.load(Ordering::Relaxed));
+        let used = Usage { user_ns, sys_ns, minor_faults, major_faults, voluntary_switches, involuntary_switches };
+        Some(Began { t, used })
+    }
+}
+
+impl Drop for Birth {
+    fn drop(&mut self) {
+        // SAFETY: maps exactly this; no reference into it outlives `self`. A failure would leave the mapping, which is harmless.
+        let _ = unsafe { munmap(self.0.cast(), BYTES.get()) };
+    }
+}
