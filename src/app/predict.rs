@@ -3,7 +3,7 @@
 //! Who has said what will happen looks harder at what does. Nothing asks by itself: one key of the lab's screen does.
 
 use crate::lab::catalog::{self, RunSpec};
-use crate::lab::measure::baseline_of;
+use crate::lab::measure::{Spread, baseline_of, creations};
 use crate::lab::run::{Outcome, Run, RunId, RunPhase};
 
 use super::App;
@@ -11,7 +11,7 @@ use super::lab_view::LabView;
 use super::layer::{Layer, Menu, MenuKind};
 use super::msg::{Effect, Notice};
 
-/// Medians closer than this are not told apart by one run of each.
+/// Medians closer than this are not told apart by one run of each, whatever the spread of its workers.
 const ALIKE: f64 = 1.1;
 /// Speed-ups that are told apart, each from its number on, and what they are called.
 const SPEED_UPS: [(f64, &str); 5] = [
@@ -35,8 +35,8 @@ pub enum Question {
     Faster {
         /// Id of the other system.
         rival: String,
-        /// Its median creation latency, nanoseconds.
-        median_ns: f64,
+        /// Creation latencies of its workers, nanoseconds.
+        theirs: Spread,
     },
     /// How many times as fast the system does its work as one thread does the same.
     SpeedUp {
@@ -63,8 +63,8 @@ pub enum Guess {
 pub enum Truth {
     /// So many processes were seen.
     Processes(u32),
-    /// Its median creation latency, nanoseconds.
-    Creation(f64),
+    /// Creation latencies of its workers, nanoseconds.
+    Creation(Spread),
     /// So many times as fast as one thread.
     SpeedUp(f64),
     /// The run ended without showing it.
@@ -91,9 +91,8 @@ impl Prediction {
     pub fn right(&self) -> Option<bool> {
         match (&self.question, self.guess, self.truth?) {
             (_, Guess::Processes(guess), Truth::Processes(seen)) => Some(guess == seen),
-            (Question::Faster { median_ns, .. }, Guess::Faster(it), Truth::Creation(own)) => {
-                let alike = own.max(*median_ns) < own.min(*median_ns) * ALIKE;
-                (!alike).then_some(it == (own < *median_ns))
+            (Question::Faster { theirs, .. }, Guess::Faster(it), Truth::Creation(own)) => {
+                (!alike(&own, theirs)).then_some(it == (own.median < theirs.median))
             }
             (_, Guess::SpeedUp(guess), Truth::SpeedUp(seen)) => {
                 let near = [seen * (1.0 - EDGE), seen * (1.0 + EDGE)].map(class_of).contains(&guess);
@@ -122,17 +121,18 @@ impl Prediction {
     pub fn told(&self) -> Option<String> {
         Some(match (&self.question, self.truth?) {
             (_, Truth::Unknown) => "the run did not get so far as to show it".to_owned(),
-            (Question::Faster { rival, median_ns }, Truth::Creation(own)) => {
-                let ratio = own.max(*median_ns) / own.min(*median_ns).max(1.0);
-                let (first, second) = if own <= *median_ns { (&self.spec.system, rival) } else { (rival, &self.spec.system) };
-                if ratio < ALIKE {
-                    format!("no difference that one run shows ({ratio:.2}x)")
+            (Question::Faster { rival, theirs }, Truth::Creation(own)) => {
+                let ratio = ratio(&own, theirs);
+                let own_first = own.median <= theirs.median;
+                let (first, second) = if own_first { (&self.spec.system, rival) } else { (rival, &self.spec.system) };
+                if alike(&own, theirs) {
+                    format!("no difference beyond the spread of the workers ({ratio:.2}x, one run each)")
                 } else {
-                    format!("{first}, {ratio:.1}x faster than {second}")
+                    format!("{first}, {ratio:.1}x faster than {second} (one run each)")
                 }
             }
             (_, Truth::Processes(n)) => n.to_string(),
-            (Question::SpeedUp { .. }, Truth::SpeedUp(seen)) => format!("{seen:.2}x one thread"),
+            (Question::SpeedUp { .. }, Truth::SpeedUp(seen)) => format!("{seen:.2}x one thread (one run each)"),
             (_, Truth::Creation(_) | Truth::SpeedUp(_)) => return None,
         })
     }
@@ -148,7 +148,8 @@ impl Prediction {
             Question::Faster { .. } => {
                 let creation = run.costs.creation_ns.as_ref();
                 let all = |count: usize| count >= run.spec.workers as usize || run.ended();
-                creation.filter(|s| all(s.count)).map(|s| Truth::Creation(s.median))
+                let told = creation.filter(|s| all(s.count));
+                told.and_then(|_| Spread::of(&creations(&run.workers))).map(Truth::Creation)
             }
             Question::SpeedUp { alone_ns, .. } => {
                 let own = wall_of(run).filter(|ns| *ns > 0.0);
@@ -157,6 +158,16 @@ impl Prediction {
         };
         seen.or_else(|| run.ended().then_some(Truth::Unknown))
     }
+}
+
+/// How many times the smaller median the larger one is.
+fn ratio(a: &Spread, b: &Spread) -> f64 {
+    a.median.max(b.median) / a.median.min(b.median).max(1.0)
+}
+
+/// Whether the workers of one run each do not tell which is faster: the middle halves of their points overlap, or the medians are near.
+fn alike(a: &Spread, b: &Spread) -> bool {
+    (a.q1 <= b.q3 && b.q1 <= a.q3) || ratio(a, b) < ALIKE
 }
 
 /// Where a speed-up belongs.
@@ -220,8 +231,8 @@ impl Predict {
         let spec = lab.spec();
         let creates = catalog::find(&spec.system).is_some_and(|s| (s.shape)(spec).processes > 0);
         let rival = lab.rivals().first().filter(|_| creates).and_then(|run| {
-            let median_ns = run.costs.creation_ns.as_ref().filter(|_| run.ended())?.median;
-            Some(Question::Faster { rival: run.spec.system.clone(), median_ns })
+            let theirs = Spread::of(&creations(&run.workers)).filter(|_| run.ended())?;
+            Some(Question::Faster { rival: run.spec.system.clone(), theirs })
         });
         let speed_up = baseline_of(spec).filter(|alone| alone.system != spec.system).map(|alone| {
             let alone_ns = lab.state.runs.iter().rev().filter(|run| is_of(run, &alone)).find_map(|run| wall_of(run));

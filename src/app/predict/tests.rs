@@ -5,7 +5,8 @@ use crate::app::key::{Code, Key};
 use crate::app::msg::Msg;
 use crate::app::options::{Options, Screen};
 use crate::lab::launcher::LabState;
-use crate::lab::run::{Outcome, RunPhase, ShapeCheck, Summary};
+use crate::lab::measure;
+use crate::lab::run::{Memory, Outcome, RunPhase, ShapeCheck, Worker};
 
 fn lab(system: &str) -> App {
     let mut app = App::new(Options::default());
@@ -18,6 +19,22 @@ fn press(app: &mut App, keys: &[Key]) -> Vec<Effect> {
     keys.iter().flat_map(|key| app.update(Msg::Key(*key))).collect()
 }
 
+/// A worker that took so many nanoseconds to make.
+fn worker(index: u32, creation_ns: f64) -> Worker {
+    Worker {
+        index,
+        pid: None,
+        tid: None,
+        how: None,
+        requested_ns: Some(0),
+        ready_ns: Some(creation_ns as u64),
+        exited_ns: None,
+        status: None,
+        spans: Vec::new(),
+        memory: Memory::default(),
+    }
+}
+
 /// The run of what was launched, of which so many processes were seen and whose workers took so long to make.
 fn ran(id: u32, effects: &[Effect], seen: &str, median: f64, ended: bool) -> Arc<Run> {
     let [Effect::Launch(spec)] = effects else { panic!("{effects:?}") };
@@ -25,8 +42,12 @@ fn ran(id: u32, effects: &[Effect], seen: &str, median: f64, ended: bool) -> Arc
     run.phase = if ended { RunPhase::Ended(Outcome::Done) } else { RunPhase::Running };
     let (what, expected) = ("pids".to_owned(), "?".to_owned());
     run.shape = vec![ShapeCheck { what, met: ended, expected, seen: seen.to_owned() }];
-    run.costs.creation_ns =
-        ended.then_some(Summary { count: spec.workers as usize, min: median, median, p90: median, max: median });
+    if ended {
+        for index in 0..spec.workers {
+            run.workers.push(worker(index, median * (0.95 + 0.1 * f64::from(index) / f64::from(spec.workers))));
+        }
+        run.costs.creation_ns = measure::creation(&run.workers);
+    }
     Arc::new(run)
 }
 
@@ -65,7 +86,7 @@ fn a_guess_is_asked_for_by_a_key_and_told_beside_the_truth() {
     show(&mut app, &[&first, &second]);
     assert_eq!((app.predict.right, app.predict.settled), (1, 2), "counted once");
     let told = app.predict.last.as_ref().unwrap().told().unwrap();
-    assert_eq!(told, "native/fork, 3.0x faster than native/forkserver");
+    assert_eq!(told, "native/fork, 3.0x faster than native/forkserver (one run each)");
 }
 
 #[test]
@@ -81,10 +102,19 @@ fn it_is_never_in_the_way() {
 #[test]
 fn what_one_run_cannot_tell_counts_neither_way() {
     let spec = catalog::find("native/fork").unwrap().defaults();
-    let question = Question::Faster { rival: "native/spawn".to_owned(), median_ns: 1.05e6 };
-    let mut guess = Prediction { run: RunId(1), question, guess: Guess::Faster(true), truth: Some(Truth::Creation(1e6)), spec };
+    let spread = |points: &[f64]| Spread::of(points).unwrap();
+    let question = |theirs: &[f64]| Question::Faster { rival: "native/spawn".to_owned(), theirs: spread(theirs) };
+    let truth = Some(Truth::Creation(spread(&[0.9e6, 1.0e6, 1.1e6, 4e6])));
+    let mut guess = Prediction { run: RunId(1), question: question(&[1.05e6; 4]), guess: Guess::Faster(true), truth, spec };
     assert_eq!(guess.right(), None);
     assert!(guess.told().unwrap().contains("no difference"));
+    // Twice the median, but the middle halves of the workers overlap.
+    guess.question = question(&[0.95e6, 1.9e6, 2.1e6, 9e6]);
+    assert_eq!(guess.right(), None);
+    assert!(guess.told().unwrap().contains("spread of the workers (1.90x, one run each)"), "{:?}", guess.told());
+    guess.question = question(&[7e6, 8e6, 9e6, 12e6]);
+    assert_eq!(guess.right(), Some(true));
+    assert!(guess.told().unwrap().ends_with("8.1x faster than native/spawn (one run each)"), "{:?}", guess.told());
     guess.truth = Some(Truth::Unknown);
     assert!(guess.right().is_none() && guess.told().unwrap().contains("did not get so far"));
 }
@@ -123,7 +153,7 @@ fn speed_up(system: &str, alone_ns: u64, own_ns: u64, class: usize) -> App {
 fn the_speed_up_is_held_against_one_thread_that_runs_first() {
     let app = speed_up("native/process-pool", 8_000_000, 4_000_000, 3);
     let last = app.predict.last.as_ref().unwrap();
-    assert_eq!((last.right(), last.told().unwrap().as_str()), (Some(true), "2.00x one thread"));
+    assert_eq!((last.right(), last.told().unwrap().as_str()), (Some(true), "2.00x one thread (one run each)"));
     assert_eq!(last.guessed(), "much faster");
     assert_eq!((app.predict.right, app.predict.settled), (1, 1));
     let app = speed_up("python/process-fork", 1_000_000, 90_000_000, 4);

@@ -63,7 +63,8 @@ pub enum Advice {
         /// Distance of the quartiles as part of the median.
         spread: f64,
     },
-    /// The warm-up took much longer: the first run on a cold machine costs more.
+    /// The warm-up took much longer than all that came after it, on a machine that was quiet. Why, nobody has seen: on a cold machine
+    /// the first run often costs more.
     FirstRunCold {
         /// How many times the median.
         times: f64,
@@ -83,7 +84,7 @@ pub enum Advice {
 impl fmt::Display for Advice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Failed { runs, why } => write!(f, "{} failed and left out: {why}", count(*runs, "run")),
+            Self::Failed { runs, why } => write!(f, "{} failed and left out: {why}", counted(*runs, "run")),
             Self::NoisyMachine { others } => {
                 write!(
                     f,
@@ -102,16 +103,19 @@ impl fmt::Display for Advice {
                 wall_ns / 1e6
             ),
             Self::Outliers { runs, worst } => {
-                write!(f, "{} far from the others, the worst {worst:.1} times the median", count(*runs, "repetition"))
+                write!(f, "{} far from the others, the worst {worst:.1} times the median", counted(*runs, "repetition"))
             }
             Self::Unsteady { spread } => {
                 write!(f, "unsteady: half of the repetitions are spread over {:.0}% of the median", spread * 100.0)
             }
             Self::FirstRunCold { times } => {
-                write!(f, "the first run, left out, took {times:.1} times the median: files and caches were cold")
+                write!(
+                    f,
+                    "the first run, left out, took {times:.1} times the median, as first runs often do while files and caches are cold"
+                )
             }
             Self::Few { repetitions } => {
-                write!(f, "{} only: the spread is a hint, not a figure", count(*repetitions, "repetition"))
+                write!(f, "{} only: the spread is a hint, not a figure", counted(*repetitions, "repetition"))
             }
             Self::Telling { part } => {
                 write!(f, "{:.0}% of its CPU time went into telling what it does, which the figures include", part * 100.0)
@@ -120,7 +124,9 @@ impl fmt::Display for Advice {
     }
 }
 
-fn count(n: usize, what: &str) -> String {
+/// `1 run`, `2 runs`.
+#[must_use]
+pub fn counted(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
@@ -136,14 +142,12 @@ pub fn advise(batch: &Batch, cell: usize) -> Vec<Advice> {
         out.push(Advice::Failed { runs: failures.len(), why: (*why).clone() });
     }
     // Waiting is what noise does: said once.
-    out.extend(noise(&points).or_else(|| contention(batch, cell, &points)));
+    let disturbed = noise(&points).or_else(|| contention(batch, cell, &points));
+    let quiet = disturbed.is_none();
+    out.extend(disturbed);
     if let Some(spread) = spread {
         out.extend(steadiness(&spread, &walls));
-        let warm_up = batch.points.iter().filter(|p| p.cell == cell && p.warm_up && p.failed.is_none());
-        let first = warm_up.filter_map(|p| p.wall_ns).map(float).next();
-        if let Some(first) = first.filter(|f| *f > COLD * spread.median && *f - spread.median > NOTICEABLE_NS) {
-            out.push(Advice::FirstRunCold { times: first / spread.median.max(1.0) });
-        }
+        out.extend(cold(batch, cell, &spread).filter(|_| quiet));
     }
     if points.len() < FEW && batch.plan.repetitions > 0 && !points.is_empty() {
         out.push(Advice::Few { repetitions: points.len() });
@@ -156,8 +160,17 @@ pub fn advise(batch: &Batch, cell: usize) -> Vec<Advice> {
     out
 }
 
+/// What the first run of all says, if it says anything: with others on the machine, or among runs that took as long, it says nothing.
+fn cold(batch: &Batch, cell: usize, others: &Spread) -> Option<Advice> {
+    let first = batch.points.iter().find(|p| p.cell == cell && p.warm_up && p.failed.is_none())?;
+    let wall = float(first.wall_ns?);
+    let much = wall > COLD * others.median && wall - others.median > NOTICEABLE_NS;
+    (much && wall > others.max && noise(&[first]).is_none())
+        .then(|| Advice::FirstRunCold { times: wall / others.median.max(1.0) })
+}
+
 fn noise(points: &[&Point]) -> Option<Advice> {
-    let loads: Vec<_> = points.iter().filter_map(|p| Some((p.load?, p.cpu_ns()?))).collect();
+    let loads: Vec<_> = points.iter().filter_map(|p| Some((p.load?, p.charged_ns()?))).collect();
     let capacity = sum(loads.iter().map(|(l, _)| l.capacity_ns));
     let busy = sum(loads.iter().map(|(l, _)| l.busy_ns));
     let own = sum(loads.iter().map(|(_, own)| *own));

@@ -39,9 +39,38 @@ pub struct Plan {
     pub warm_up: u32,
     /// Seed of the order.
     pub seed: u64,
+    /// Which sizes of the task were found for lengths that were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lengths: Vec<Length>,
+}
+
+/// A size of the task that takes one thread about as long as was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Length {
+    /// The size.
+    pub task_size: u32,
+    /// What was asked for, microseconds.
+    pub asked_us: u64,
+}
+
+impl Length {
+    /// The size that was found for so many milliseconds.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "lengths are milliseconds to minutes")]
+    pub fn new(task_size: u32, ms: f64) -> Self {
+        Self { task_size, asked_us: (ms * 1e3).round().max(0.0) as u64 }
+    }
 }
 
 impl Plan {
+    /// How long a unit of work of `spec` was asked to take, milliseconds; `None` where its size was asked for.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "lengths are milliseconds to minutes")]
+    pub fn asked_ms(&self, spec: &RunSpec) -> Option<f64> {
+        let length = self.lengths.iter().find(|l| Some(l.task_size) == spec.task_size)?;
+        Some(length.asked_us as f64 / 1e3)
+    }
+
     /// The runs asked for, each once, with the sequential runs that they are held against.
     #[must_use]
     pub fn new(specs: Vec<RunSpec>, repetitions: u32, seed: u64) -> Self {
@@ -60,7 +89,7 @@ impl Plan {
                 cells.push(Cell { spec: wanted, baseline: Some(cells.len()), asked: false });
             }
         }
-        Self { cells, repetitions, warm_up: 1, seed }
+        Self { cells, repetitions, warm_up: 1, seed, lengths: Vec::new() }
     }
 
     /// Whether it is one that can be worked with.

@@ -10,8 +10,8 @@ mod point;
 mod registry;
 mod stats;
 
-pub use advice::{Advice, advise};
-pub use batch::{Batch, Cell, Host, MOST_CELLS, MOST_ROUNDS, MOST_RUNS, Plan, SCHEMA, baseline_of};
+pub use advice::{Advice, advise, counted};
+pub use batch::{Batch, Cell, Host, Length, MOST_CELLS, MOST_ROUNDS, MOST_RUNS, Plan, SCHEMA, baseline_of};
 pub use point::{Load, Point};
 pub use registry::{Better, MEASURES, Measure, Sample, Unit, measure};
-pub use stats::{Spread, advice, creation, summary};
+pub use stats::{Spread, advice, creation, creations, summary};

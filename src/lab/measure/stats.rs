@@ -22,12 +22,17 @@ pub fn summary(points: &[f64]) -> Option<Summary> {
 
 /// Creation latency over the workers that have one, nanoseconds.
 #[must_use]
-#[expect(clippy::cast_precision_loss, reason = "a latency of 2^53 ns is 104 days")]
 pub fn creation(workers: &[Worker]) -> Option<Summary> {
+    summary(&creations(workers))
+}
+
+/// The points of that.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "a latency of 2^53 ns is 104 days")]
+pub fn creations(workers: &[Worker]) -> Vec<f64> {
     // The root that works itself has not been created by anybody in the run.
     let created = workers.iter().filter(|w| w.how != Some(Creation::Inline));
-    let points: Vec<f64> = created.filter_map(Worker::creation_ns).map(|ns| ns as f64).collect();
-    summary(&points)
+    created.filter_map(Worker::creation_ns).map(|ns| ns as f64).collect()
 }
 
 /// What a reader should know before trusting a run's figures.
