@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use depth::ColorDepth;
-pub use edit::{SaveError, Setting, save, write_whole};
+pub use edit::{SaveError, Setting, cannot_write, save, write_whole};
 pub use file::MAX_FILE_BYTES;
 pub use keys::{KEYS, Key};
 
@@ -46,7 +46,7 @@ pub struct UserFilter {
 pub struct LabLimits {
     /// The most workers one run may have.
     pub max_workers: u32,
-    /// The most memory a run's parent may hold, MB; `None`: what is free decides.
+    /// The most memory a run's parent may hold, MiB; `None`: what is free decides.
     pub max_parent_mb: Option<u32>,
     /// A run is killed after this.
     pub timeout: Duration,
@@ -389,7 +389,7 @@ impl LabLimits {
     pub fn check_parent_mb(&self, mb: u32) -> Result<(), String> {
         match self.max_parent_mb {
             Some(max) if mb > max => Err(format!(
-                "a parent of {mb} MB is more than the limit of {max} MB; lab.max_parent_mb in the config file sets it"
+                "a parent of {mb} MiB is more than the limit of {max} MiB; lab.max_parent_mb in the config file sets it"
             )),
             _ => Ok(()),
         }

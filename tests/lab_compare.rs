@@ -105,6 +105,19 @@ fn bad_usage_is_one_sentence() {
     }
 }
 
+#[test]
+fn a_file_that_cannot_be_written_is_refused_before_anything_runs() {
+    for option in ["--html", "--out"] {
+        let begun = Instant::now();
+        // So many rounds would take minutes.
+        let output = compare(&["native/fork", "native/spawn", "--repeat", "1000", option, "/nonexist/x.html"]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("there is no directory /nonexist") && said.lines().count() == 1, "{said}");
+        assert!(output.stdout.is_empty() && begun.elapsed() < Duration::from_secs(20), "nothing has run");
+    }
+}
+
 /// The median of a measure of a system, and whether others used the machine while it was made.
 fn median(value: &Value, system: &str, id: &str) -> (f64, bool) {
     let row = value["rows"].as_array().unwrap().iter().find(|r| r["spec"]["system"] == system).unwrap();

@@ -95,6 +95,28 @@ impl Setting {
     }
 }
 
+/// Why [`write_whole`] would fail for this path as things are, one sentence; `None` if nothing speaks against it. Asked before anything is
+/// done whose result is to be written there.
+#[must_use]
+pub fn cannot_write(path: &Path) -> Option<String> {
+    use nix::unistd::{AccessFlags, access};
+    let shown = path.display();
+    match path.canonicalize() {
+        Ok(there) if there.is_dir() => return Some(format!("{shown} is a directory; name a file")),
+        Ok(there) if !there.is_file() => {
+            return access(&there, AccessFlags::W_OK).err().map(|e| format!("{shown} cannot be written to: {}", e.desc()));
+        }
+        Ok(_) | Err(_) => {}
+    }
+    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let directory = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !directory.is_dir() {
+        return Some(format!("{shown} cannot be written: there is no directory {}", directory.display()));
+    }
+    let refused = access(directory, AccessFlags::W_OK | AccessFlags::X_OK).err()?;
+    Some(format!("{shown} cannot be written: {}: {}", directory.display(), refused.desc()))
+}
+
 /// Writes a file whole or not at all: beside the old one first, then in its place. What is no regular file (a terminal, a pipe) is written
 /// to as it is; a symbolic link stays one.
 ///
@@ -182,5 +204,19 @@ mod tests {
         write_whole(Path::new("/dev/null"), b"gone").unwrap();
         assert!(!Path::new("/dev/null").is_file());
         assert!(write_whole(Path::new("/nowhere/at/all"), b"").is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_known_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        write_whole(&file, b"one").unwrap();
+        assert_eq!(cannot_write(&file), None);
+        assert_eq!(cannot_write(&file.with_extension("new")), None);
+        assert_eq!(cannot_write(Path::new("new-in-the-working-directory")), None);
+        assert_eq!(cannot_write(Path::new("/dev/null")), None);
+        let why = cannot_write(Path::new("/nowhere/at/all")).unwrap();
+        assert_eq!(why, "/nowhere/at/all cannot be written: there is no directory /nowhere/at");
+        assert!(cannot_write(file.parent().unwrap()).unwrap().contains("is a directory"));
     }
 }

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use crate::cli::CompareArgs;
 use crate::command::output;
-use crate::config::write_whole;
+use crate::config::{cannot_write, write_whole};
 use crate::lab::batch::{self, Executor as _, Halt, Real, Stop};
 use crate::lab::catalog::{self, Backend, PythonStart, RunSpec, System, TaskKind, python_program};
 use crate::lab::kept::Kept;
 use crate::lab::launcher::{LaunchError, Launcher, Limits, Machine, validate};
-use crate::lab::measure::{Batch, MEASURES, Measure, Plan, measure};
+use crate::lab::measure::{Batch, Length, MEASURES, Measure, Plan, measure};
 use crate::lab::page::{html, markdown};
 use crate::lab::report::{self, Comparison};
 use crate::lab::{page, python};
@@ -37,6 +37,9 @@ pub fn compare(
             ids.join(", ")
         )));
     };
+    if let Some(why) = args.html.iter().chain(&args.out).find_map(|path| cannot_write(path)) {
+        return refuse(&LaunchError::BadOption(why));
+    }
     let launcher = match Launcher::start_with(Path::new("/proc/self/exe"), limits.clone()) {
         Ok(launcher) => launcher.with_pythons(pythons.to_vec()),
         Err(error) => return refuse(&error),
@@ -128,20 +131,26 @@ fn begin(args: &CompareArgs, timeout_ms: u64, launcher: &Launcher, stop: &Stop) 
         }
         specs.extend(variants(args, system, task, timeout_ms, launcher)?);
     }
+    let mut lengths = Vec::new();
     let sizes = if args.task_ms.is_empty() {
         args.task_size.clone()
     } else if let Some(old) = &old {
         // What took so long then is asked for again: another calibration would find other sizes.
         let known: std::collections::BTreeSet<u32> = old.plan.cells.iter().filter_map(|c| c.spec.task_size).collect();
+        lengths.clone_from(&old.plan.lengths);
         known.into_iter().collect()
     } else {
-        sizes_for(&args.task_ms, &specs[0], launcher, stop)?
+        let sizes = sizes_for(&args.task_ms, &specs[0], launcher, stop)?;
+        if task == TaskKind::Pi {
+            lengths.extend(sizes.iter().zip(&args.task_ms).map(|(size, ms)| Length::new(*size, *ms)));
+        }
+        sizes
     };
     if !sizes.is_empty() {
         let sized = |spec: &RunSpec| sizes.iter().map(|s| RunSpec { task_size: Some(*s), ..spec.clone() }).collect::<Vec<_>>();
         specs = specs.iter().flat_map(sized).collect();
     }
-    let new = Batch::new(Plan::new(specs, args.repeat, args.seed), host);
+    let new = Batch::new(Plan { lengths, ..Plan::new(specs, args.repeat, args.seed) }, host);
     // What is written must be read again.
     new.plan.check().map_err(bad)?;
     let machine = Machine::read();
@@ -223,7 +232,7 @@ fn variants(
 }
 
 /// Sizes of a task that take one thread about so many milliseconds. CPU work is measured first, on the first system's side (native or
-/// Python); how long each really took is what the axis of the curves shows.
+/// Python).
 fn sizes_for(ms: &[f64], spec: &RunSpec, launcher: &Launcher, stop: &Stop) -> Result<Vec<u32>, LaunchError> {
     let bad = |why: String| LaunchError::BadOption(why);
     if let Some(wrong) = ms.iter().find(|ms| !(0.01..=60_000.0).contains(*ms)) {

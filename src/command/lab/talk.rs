@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::cli::{ReportArgs, TalkArgs};
-use crate::config::write_whole;
+use crate::config::{cannot_write, write_whole};
 use crate::kernel::host::cpu_times_now;
 use crate::lab::batch::{Halt, Stop};
 use crate::lab::catalog::{self, Backend, RunSpec};
@@ -28,6 +28,9 @@ pub fn talk(args: &TalkArgs, limits: &Limits, pythons: &[PathBuf], out: &mut dyn
         Ok(claims) => claims,
         Err(why) => return refuse(&why, Ended::BadUsage),
     };
+    if let Some(why) = args.html.iter().chain(&args.out).find_map(|path| cannot_write(path)) {
+        return refuse(&why, Ended::BadUsage);
+    }
     let mut talk = match begin(args) {
         Ok(talk) => talk,
         Err(why) => return refuse(&why, Ended::BadUsage),
@@ -194,7 +197,7 @@ fn measure_claim(claim: &Claim, repeat: u32, launcher: &Launcher, progress: &mut
         rounds.push(runs.into_iter().flatten().collect());
     }
     let rounds: Vec<Vec<&Run>> = rounds.iter().map(|runs| runs.iter().map(AsRef::as_ref).collect()).collect();
-    let own = rounds.iter().flatten().filter_map(|run| Some(run.costs.user_ns? + run.costs.sys_ns?)).sum();
+    let own = rounds.iter().flatten().filter_map(|run| run.costs.charged_cpu_ns()).sum();
     Some(Finding { others: before.zip(cpu_times_now()).and_then(|(from, to)| others(&from, &to, own)), ..judge(claim, &rounds) })
 }
 
