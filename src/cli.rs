@@ -266,7 +266,7 @@ pub struct LabRunArgs {
     /// How many units of work
     #[arg(long, value_name = "N")]
     pub tasks: Option<u32>,
-    /// Memory the parent holds before it creates workers, MB
+    /// Memory the parent holds before it creates workers, MiB
     #[arg(long, value_name = "M")]
     pub parent_mb: Option<u32>,
     /// How many times to run it
@@ -316,7 +316,7 @@ pub struct CompareArgs {
     /// How many units of work
     #[arg(long, value_name = "N")]
     pub tasks: Option<u32>,
-    /// Memory the parent holds before it creates workers, MB; several numbers are a sweep
+    /// Memory the parent holds before it creates workers, MiB; several numbers are a sweep
     #[arg(long, value_name = "M[,M]", value_delimiter = ',')]
     pub parent_mb: Vec<u32>,
     /// How often each is measured; once more, before, to warm up

@@ -212,7 +212,7 @@ fn lab_refuses_what_the_machine_should_not_do_with_the_figures() {
     assert_refused(&["lab", "run", "native/fork", "--task", "factoral"], &["factoral", "factorial"]);
     let (code, said) = refusal(&["lab", "run", "native/fork", "--parent-mb", "4000000000"]);
     assert!(matches!(code, 2 | 3), "{code}: {said}");
-    assert!(said.contains("4000000000") || said.contains("MB"), "{said}");
+    assert!(said.contains("4000000000") || said.contains("MiB"), "{said}");
 }
 
 #[test]

@@ -31,7 +31,7 @@ use concmon::lab::catalog;
 use concmon::lab::launcher::LabState;
 use concmon::lab::protocol::Creation;
 use concmon::lab::run::Memory;
-use concmon::lab::run::{Costs, FamilyMember, Run, RunId, RunPhase, ShapeCheck, Summary, Worker};
+use concmon::lab::run::{Costs, FamilyMember, ReportedValue, Run, RunId, RunPhase, ShapeCheck, Summary, Worker};
 use concmon::snapshot::{
     Comm, Detail, DetailContent, DetailPart, EventKind, ExitStatus, FileDetail, Identity, Ledger, LedgerChild, LedgerMapping,
     LedgerReading, LifecycleEvent, PageCounts, ProcKey, Snapshot, StackDetail, State, TaskWait, Temperature, ThreadDetail,
@@ -168,13 +168,19 @@ fn lab() -> LabState {
     run.costs = Costs {
         creation_ns: Some(Summary { count: 2, min: 280e3, median: 300e3, p90: 320e3, max: 320e3 }),
         wall_ns: Some(12_300_000),
-        user_ns: Some(4_000_000),
+        so_far_cpu_ns: Some(4_000_000),
         peak_rss_bytes: Some(9 << 20),
+        peak_pss_bytes: Some(5 << 20),
         ..Costs::default()
     };
     let met =
         |what: &str, met| ShapeCheck { what: what.into(), met, expected: "4".into(), seen: if met { "4" } else { "3" }.into() };
     run.shape = vec![met("pids", true), met("parents", false)];
+    let value = |name: &str, text: &str, number| ReportedValue { name: name.into(), text: text.into(), number };
+    run.values = vec![
+        value("slept_one_after_the_other_ns", "2000000000 (computed)", Some(2_000_000_000)),
+        value("factorials", "6! = 720, 9! = 362880, 3! = 6, 10! = 3628800, 7! = 5040, 8! = 40320, 2! = 2", None),
+    ];
     LabState { runs: vec![Arc::new(run)] }
 }
 

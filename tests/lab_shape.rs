@@ -171,11 +171,11 @@ fn touching_inherited_memory_copies_it_in_processes_but_not_in_threads() {
     let (fork, thread) = (touch("native/fork"), touch("native/thread"));
     assert_done(&fork);
     assert_done(&thread);
-    // 16 MB are 4,096 pages of 4 KiB, less where the kernel copies several at once.
+    // 16 MiB are 4,096 pages of 4 KiB, less where the kernel copies several at once.
     assert!(faults(&fork) > 2 * 100 && faults(&thread) < faults(&fork) / 2, "{} and {}", faults(&fork), faults(&thread));
     let (fork, thread) = (fork.costs.peak_pss_bytes.unwrap(), thread.costs.peak_pss_bytes.unwrap());
-    assert!(fork > 40 << 20, "parent and two copies of 16 MB: {fork}");
-    assert!(thread < 30 << 20, "one memory of 16 MB: {thread}");
+    assert!(fork > 40 << 20, "parent and two copies of 16 MiB: {fork}");
+    assert!(thread < 30 << 20, "one memory of 16 MiB: {thread}");
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn specs_that_cannot_be_run_are_refused_at_once_with_the_figures() {
         (RunSpec { timeout_ms: 0, ..fork.clone() }, "timeout"),
         (spec("native/exec", TaskKind::Touch), "cannot do task touch"),
         (RunSpec { task_size: Some(4), ..fork.clone() }, "has no size"),
-        (RunSpec { task: TaskKind::Touch, task_size: Some(8), parent_mb: 4, ..fork.clone() }, "holds 4 MB"),
+        (RunSpec { task: TaskKind::Touch, task_size: Some(8), parent_mb: 4, ..fork.clone() }, "holds 4 MiB"),
         (RunSpec { workers: 3, ..spec("native/states", TaskKind::None) }, "always has 7 workers"),
     ] {
         let LaunchError::BadOption(why) = refused(spec.clone()) else { panic!("{spec:?}") };
@@ -244,7 +244,7 @@ fn specs_that_cannot_be_run_are_refused_at_once_with_the_figures() {
         RunSpec { task: TaskKind::Touch, workers: 256, parent_mb: 1_000, task_size: Some(1_000), ..fork },
     ] {
         let LaunchError::TooLarge(why) = refused(spec.clone()) else { panic!("{spec:?}") };
-        assert!(why.contains("MB are available"), "{why}");
+        assert!(why.contains("MiB are available"), "{why}");
     }
     assert!(launcher.watch().borrow().runs.is_empty(), "what was refused leaves no trace");
 }

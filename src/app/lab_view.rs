@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::lab::catalog::{Backend, PythonStart, RunSpec, SYSTEMS, StartMethod, System, python_program};
 use crate::lab::launcher::LabState;
 use crate::lab::python::{self, Discovery, Interpreter};
+use crate::lab::report::reported;
 use crate::lab::run::{Outcome, Run, RunId, RunPhase};
 
 /// A parameter of the form.
@@ -37,7 +38,7 @@ impl Field {
             Self::Size => "size",
             Self::Workers => "workers",
             Self::Tasks => "tasks",
-            Self::ParentMb => "parent MB",
+            Self::ParentMb => "parent MiB",
             Self::Python => "python",
             Self::StartMethod => "start method",
             Self::Hold => "stay",
@@ -296,7 +297,7 @@ pub fn output_lines(run: &Run) -> Vec<String> {
     }
     if !run.values.is_empty() {
         lines.push("Reported".to_owned());
-        lines.extend(run.values.iter().map(|v| format!("  {}  {}", v.name, v.text)));
+        lines.extend(run.values.iter().map(reported).map(|(name, text)| format!("  {name}  {text}")));
     }
     if !run.warnings.is_empty() {
         lines.push("Warnings".to_owned());

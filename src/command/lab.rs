@@ -11,6 +11,7 @@ use crate::cli::{LabRunArgs, exit};
 use crate::lab::batch::{Halt, Stop};
 use crate::lab::catalog::{self, Backend, PythonStart, RunSpec, SYSTEMS, StartMethod, System, TaskKind, python_program};
 use crate::lab::launcher::{LaunchError, Launcher, Limits};
+use crate::lab::measure::counted;
 use crate::lab::python::{self, Discovery};
 use crate::lab::run::{Outcome, Run, RunId, RunPhase};
 use crate::text::{Charset, sanitize_str};
@@ -46,7 +47,7 @@ pub struct LabRunOptions {
     pub workers: Vec<u32>,
     /// Units of work.
     pub tasks: Option<u32>,
-    /// Memory of the parent, MB.
+    /// Memory of the parent, MiB.
     pub parent_mb: Option<u32>,
     /// Runs per number of workers, at least 1.
     pub repeat: u32,
@@ -208,8 +209,8 @@ fn run_all(launcher: &Launcher, specs: &[RunSpec], rounds: u32) -> Result<(Vec<A
     let mut runs: Vec<Arc<Run>> = Vec::new();
     for round in 0..rounds {
         for spec in specs {
-            let (workers, s) = (spec.workers, if spec.workers == 1 { "" } else { "s" });
-            progress.step(&format!("{}, {workers} worker{s}, round {} of {rounds}", spec.system, round + 1));
+            let workers = counted(spec.workers as usize, "worker");
+            progress.step(&format!("{}, {workers}, round {} of {rounds}", spec.system, round + 1));
             match await_end_unless(launcher, launcher.launch(spec.clone())?, &stop) {
                 Ok(run) => runs.push(run),
                 Err(Halt::Stopped) => return Ok((runs, true)),

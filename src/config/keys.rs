@@ -222,7 +222,7 @@ pub const KEYS: &[Key] = &[
         section: "lab",
         name: "max_parent_mb",
         example: "4096",
-        help: "The most memory a run's parent may hold, MB; what is free decides if the key is absent.",
+        help: "The most memory a run's parent may hold, MiB; what is free decides if the key is absent.",
         set: |c, v| put(&mut c.lab.max_parent_mb, whole(v, 0, u32::MAX).map(Some)),
     },
     Key {

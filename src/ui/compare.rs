@@ -6,7 +6,7 @@ use ratatui::style::{Color, Style};
 
 use crate::app::App;
 use crate::app::msg::Pointed;
-use crate::lab::measure::{MEASURES, Measure, measure};
+use crate::lab::measure::{MEASURES, Measure, counted, measure};
 use crate::lab::report::{Comparison, Mark, Row, advice_lines, bar, show, with_spread};
 use crate::text::{self, Charset, sanitize_str};
 
@@ -228,15 +228,7 @@ fn chosen(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let first = (view.line + 1).saturating_sub(usize::from(area.height));
     for (at, (index, spec)) in (0..area.height).zip(view.chosen.iter().enumerate().skip(first)) {
         let style = if index == view.line && !view.measured() { theme.selected } else { theme.text };
-        let size = spec.task.size().map_or(String::new(), |(unit, _)| format!(" of {} {unit}", spec.size()));
-        let words = format!(
-            "{} worker{}, {} x {}{size}, parent {} MB",
-            spec.workers,
-            if spec.workers == 1 { "" } else { "s" },
-            spec.tasks,
-            spec.task.name(),
-            spec.parent_mb
-        );
+        let words = format!("{}, {}, parent {} MiB", counted(spec.workers as usize, "worker"), spec.work(), spec.parent_mb);
         Pen::new(buffer, area, at).put(&format!(" {:<34}", spec.system), style).put(&words, theme.dim);
     }
 }

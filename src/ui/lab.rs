@@ -5,9 +5,10 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use crate::app::App;
-use crate::columns;
 use crate::lab::catalog::SYSTEMS;
 use crate::lab::lanes::interesting;
+use crate::lab::measure::Unit;
+use crate::lab::report::{creation, reported, show};
 use crate::lab::run::{Outcome, Run, RunPhase, Worker};
 use crate::text::{self, Charset, sanitize_str};
 
@@ -191,11 +192,13 @@ fn show_run(app: &App, run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer
     for (i, value) in run.values.iter().take(results).enumerate() {
         let mut pen = Pen::new(buffer, area, line);
         pen.put(if i == 0 { "result   " } else { "         " }, theme.dim);
-        pen.put(&sanitize_str(&value.name, charset), theme.text).put("  ", theme.text);
-        pen.put(&sanitize_str(&value.text, charset), theme.strong);
-        if i + 1 == results && results < run.values.len() {
-            pen.put(&format!("   and {} more: o", run.values.len() - results), theme.dim);
-        }
+        let (name, text) = reported(value);
+        pen.put(&sanitize_str(&name, charset), theme.text).put("  ", theme.text);
+        let hidden = run.values.len() - results;
+        let more = if i + 1 == results && hidden > 0 { format!("   and {hidden} more: o") } else { String::new() };
+        // Half a number would be another one: what is cut says so, and `o` shows it whole.
+        let room = usize::from(pen.left()).saturating_sub(text::width(&more));
+        pen.put(&text::fit(text.as_bytes(), room, charset), theme.strong).put(&more, theme.dim);
         line += 1;
     }
     for warning in run.warnings.iter().take(3) {
@@ -227,6 +230,8 @@ fn guess_line(app: &App, run: &Run, theme: &Theme, area: Rect, buffer: &mut Buff
 pub fn phase(run: &Run, theme: &Theme) -> (String, Style) {
     match &run.phase {
         RunPhase::Starting => ("starting".into(), theme.warn),
+        // It only stays to be looked at.
+        RunPhase::Running if run.costs.wall_ns.is_some() => ("work done".into(), theme.good),
         RunPhase::Running => ("running".into(), theme.good),
         RunPhase::Ending => ("ending".into(), theme.warn),
         RunPhase::Ended(Outcome::Done) => ("done".into(), theme.good),
@@ -263,11 +268,12 @@ fn lanes(app: &App, run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer) -
         return 0;
     }
     let narrow = area.width < NARROW;
-    let head = if narrow { "   TASK  S   RES  worker" } else { "    PID     TID  S   RES  START     worker" };
+    let head = if narrow { "   TASK  S      RES  worker" } else { "    PID     TID  S      RES  START     worker" };
     Pen::new(buffer, area, 0).put(head, theme.dim).put(&format!("   {} across", time((end - start) as f64)), theme.dim);
     line += 1;
     for member in helpers(run) {
-        if line >= area.height {
+        // A line is left for the workers, if only to say how many they are.
+        if line + u16::from(!run.workers.is_empty()) >= area.height {
             break;
         }
         let role = if Some(member.pid) == run.root_pid { "run root" } else { "helper" };
@@ -292,7 +298,7 @@ fn lanes(app: &App, run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer) -
         Pen::new(buffer, area, line).put(&format!("    ... and {} more workers", run.workers.len() - shown), theme.dim);
         line += 1;
     }
-    line
+    line.min(area.height)
 }
 
 /// Members of the family that are not workers: the root, fork servers.
@@ -315,10 +321,10 @@ fn identity(app: &App, run: &Run, (pid, tid): (Option<i32>, Option<i32>), narrow
     pen.put("  ", theme.text).put(&state.to_string(), theme.state(state));
     let mut memory = String::new();
     match live.and_then(|p| p.rss_bytes).or(seen.and_then(|m| m.rss_bytes)) {
-        Some(rss) => columns::bytes(&mut memory, rss),
+        Some(rss) => memory.push_str(&show(rss as f64, Unit::Bytes)),
         None => memory.push('-'),
     }
-    pen.put_right(&memory, 6, theme.text).put("  ", theme.text);
+    pen.put_right(&memory, 9, theme.text).put("  ", theme.text);
 }
 
 /// The worker's time: being created, working, idle, gone.
@@ -349,37 +355,28 @@ fn cost_lines(app: &App, run: &Run) -> Vec<(&'static str, String)> {
     let c = &run.costs;
     let mut lines = Vec::new();
     if let Some(s) = &c.creation_ns {
-        lines.push(("create", format!("{} median   {} p90   over {} workers", time(s.median), time(s.p90), s.count)));
+        lines.push(("create", creation(s, "   ")));
     }
     let ns = |v: Option<u64>| v.map_or_else(|| "-".to_owned(), |n| time(n as f64));
-    let mb = |v: Option<u64>| {
-        v.map_or_else(
-            || "-".to_owned(),
-            |n| {
-                let mut s = String::new();
-                columns::bytes(&mut s, n);
-                s
-            },
-        )
-    };
+    let mb = |v: Option<u64>| v.map_or_else(|| "-".to_owned(), |n| show(n as f64, Unit::Bytes));
     if c.wall_ns.is_some() || c.user_ns.is_some() {
-        lines.push((
-            "wall",
-            format!("{}   cpu {} user + {} system   teardown {}", ns(c.wall_ns), ns(c.user_ns), ns(c.sys_ns), ns(c.teardown_ns)),
-        ));
+        let memory = format!("peak {} RSS, {} PSS", mb(c.peak_rss_bytes), mb(c.peak_pss_bytes));
         let n = |v: Option<u64>| v.map_or_else(|| "-".to_owned(), |n| n.to_string());
-        lines.push((
-            "memory",
-            format!(
-                "peak {} RSS, {} PSS   faults {} minor, {} major   switches {} voluntary, {} not",
-                mb(c.peak_rss_bytes),
-                mb(c.peak_pss_bytes),
+        let (cpu, events) = if c.user_ns.is_some() || run.ended() {
+            let events = format!(
+                "   faults {} minor, {} major   switches {} voluntary, {} not",
                 n(c.minor_faults),
                 n(c.major_faults),
                 n(c.voluntary_switches),
                 n(c.involuntary_switches)
-            ),
-        ));
+            );
+            (format!("cpu {} user + {} system   teardown {}", ns(c.user_ns), ns(c.sys_ns), ns(c.teardown_ns)), events)
+        } else {
+            // The work is done, and it stays to be looked at: the rest is known when all of it has been waited for.
+            (format!("cpu {}", ns(c.so_far_cpu_ns)), String::new())
+        };
+        lines.push(("wall", format!("{}   {cpu}", ns(c.wall_ns))));
+        lines.push(("memory", memory + &events));
     }
     if c.run_delay_ns.is_some() || c.sent_bytes.is_some() {
         let sent = c.sent_bytes.map_or_else(String::new, |bytes| format!("   {} sent between processes", mb(Some(bytes))));
@@ -403,12 +400,7 @@ fn cost_lines(app: &App, run: &Run) -> Vec<(&'static str, String)> {
 
 /// A time with three digits and its unit.
 fn time(ns: f64) -> String {
-    match ns {
-        n if n < 1e3 => format!("{n:.0} ns"),
-        n if n < 1e6 => format!("{:.0} us", n / 1e3),
-        n if n < 1e9 => format!("{:.2} ms", n / 1e6),
-        n => format!("{:.2} s", n / 1e9),
-    }
+    show(ns, Unit::Ns)
 }
 
 /// Words in lines of at most `width` cells.

@@ -70,7 +70,7 @@ fn more_rows_than_lines_are_scrolled_and_heads_sort() {
     let (mut app, area) = swept();
     let first = drawn(&app, area);
     assert!(first.iter().any(|l| l.contains("1-4 of 11")) && first.iter().any(|l| l.contains("logarithmic")), "{first:#?}");
-    assert!(!first.iter().any(|l| l.contains("native/fork 1024 MB")));
+    assert!(!first.iter().any(|l| l.contains("native/fork 1024 MiB")));
     for _ in 0..5 {
         mouse(&mut app, area, MouseEventKind::ScrollDown, (5, 9));
     }
@@ -78,7 +78,10 @@ fn more_rows_than_lines_are_scrolled_and_heads_sort() {
     app.update(Msg::Key(Key::plain(Code::End)));
     fit(&mut app, area);
     let last = drawn(&app, area);
-    assert!(last.iter().any(|l| l.contains("native/fork 1024 MB")) && last.iter().any(|l| l.contains("8-11 of 11")), "{last:#?}");
+    assert!(
+        last.iter().any(|l| l.contains("native/fork 1024 MiB")) && last.iter().any(|l| l.contains("8-11 of 11")),
+        "{last:#?}"
+    );
     // The row that is looked at stays the chosen one when another measure sorts.
     mouse(&mut app, area, MouseEventKind::Down(MouseButton::Left), place_of(&last, " cpu"));
     assert_ne!(app.compare.sort.id, "cpu_ns", "a click beside the table's heads is none");
@@ -86,11 +89,11 @@ fn more_rows_than_lines_are_scrolled_and_heads_sort() {
     mouse(&mut app, area, MouseEventKind::Down(MouseButton::Left), heads);
     assert_eq!(app.compare.sort.id, "wall_ns");
     let row = &app.compare.table().unwrap().rows[app.compare.row];
-    assert_eq!(row.label, "native/fork 1024 MB");
+    assert_eq!(row.label, "native/fork 1024 MiB");
     // A click takes a row; d leaves its system out, and the screen says that it shows something else by now.
     let now = drawn(&app, area);
-    mouse(&mut app, area, MouseEventKind::Down(MouseButton::Left), place_of(&now, "native/fork 512 MB"));
-    assert_eq!(app.compare.table().unwrap().rows[app.compare.row].label, "native/fork 512 MB");
+    mouse(&mut app, area, MouseEventKind::Down(MouseButton::Left), place_of(&now, "native/fork 512 MiB"));
+    assert_eq!(app.compare.table().unwrap().rows[app.compare.row].label, "native/fork 512 MiB");
     assert!(!app.compare.stale());
     app.update(Msg::Key(Key::char('d')));
     assert_eq!(app.compare.chosen.iter().map(|c| c.system.as_str()).collect::<Vec<_>>(), ["native/exec"]);

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use crate::lab::catalog::SYSTEMS;
 use crate::lab::lanes;
+use crate::lab::measure::{Unit, counted};
 use crate::lab::python::{self, Discovery};
-use crate::lab::run::{Run, Summary};
+use crate::lab::report::{creation, reported, show};
+use crate::lab::run::Run;
 
 use super::document::outcome;
 use crate::text::{Charset, sanitize_str};
@@ -49,10 +51,10 @@ pub(in crate::command) fn own_program(run: &Run, out: &mut dyn Write) -> io::Res
     let workers = run.workers.iter().filter(|w| w.ready_ns.is_some()).count();
     if workers > 0 {
         let units: usize = run.workers.iter().map(|w| w.spans.len()).sum();
-        line(out, "told", &format!("{workers} workers, {units} units of work"))?;
+        line(out, "told", &format!("{}, {} of work", counted(workers, "worker"), counted(units, "unit")))?;
     }
-    for value in &run.values {
-        line(out, &value.name, &value.text)?;
+    for (name, text) in run.values.iter().map(reported) {
+        line(out, &name, &text)?;
     }
     for warning in &run.warnings {
         line(out, "warning", warning)?;
@@ -86,7 +88,7 @@ fn lanes_of(run: &Run, out: &mut dyn Write) -> io::Result<()> {
     let legend = format!("{} in all; █ on a CPU  ░ wants one  · blocked", lanes::duration(window.length_ns()));
     writeln!(out, "{:20} {legend}", "")?;
     // What ended between two looks is in no lane.
-    let charged = run.costs.user_ns.zip(run.costs.sys_ns).map(|(user, sys)| user + sys).filter(|ns| *ns > 0);
+    let charged = run.costs.charged_cpu_ns().filter(|ns| *ns > 0);
     let share = run.trace.as_deref().zip(charged).map(|(trace, charged)| trace.run_ns() as f64 / charged as f64 * 100.0);
     match share {
         Some(share) => writeln!(out, "{:20} the lanes hold {share:.0}% of the CPU time that was charged", ""),
@@ -119,14 +121,13 @@ fn costs(run: &Run, out: &mut dyn Write) -> io::Result<()> {
 fn one(run: &Run, out: &mut dyn Write) -> io::Result<()> {
     let spec = &run.spec;
     let (word, why) = outcome(run);
-    let size = spec.task.size().map_or(String::new(), |(unit, _)| format!(" {} {unit}", spec.size()));
-    let mut title = format!("{}  {} workers, {} x {}{size}", spec.system, spec.workers, spec.tasks, spec.task.name());
+    let mut title = format!("{}  {}, {}", spec.system, counted(spec.workers as usize, "worker"), spec.work());
     if spec.parent_mb > 0 {
-        title += &format!(", parent {} MB", spec.parent_mb);
+        title += &format!(", parent {} MiB", spec.parent_mb);
     }
     writeln!(out, "{title}  [{}]", why.map_or_else(|| word.to_owned(), |why| format!("{word}: {}", clean(why))))?;
     let c = &run.costs;
-    line(out, "create", &c.creation_ns.map_or_else(|| "-".into(), |s| creation(&s)))?;
+    line(out, "create", &c.creation_ns.map_or_else(|| "-".into(), |s| creation(&s, ", ")))?;
     costs(run, out)?;
     let shape: Vec<String> = run
         .shape
@@ -140,8 +141,8 @@ fn one(run: &Run, out: &mut dyn Write) -> io::Result<()> {
         })
         .collect();
     line(out, "shape", &if shape.is_empty() { "not seen".to_owned() } else { shape.join("   ") })?;
-    for value in &run.values {
-        line(out, &value.name, &value.text)?;
+    for (name, text) in run.values.iter().map(reported) {
+        line(out, &name, &text)?;
     }
     for warning in &run.warnings {
         line(out, "warning", warning)?;
@@ -164,38 +165,18 @@ fn clean(text: &str) -> String {
     sanitize_str(text, Charset::Unicode).into_owned()
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "shown with three digits")]
-fn creation(s: &Summary) -> String {
-    let of = |ns: f64| time(Some(ns.max(0.0) as u64));
-    format!("median {}, p90 {}, min {}, max {} ({} workers)", of(s.median), of(s.p90), of(s.min), of(s.max), s.count)
+/// A figure with its unit; `-` for unknown.
+#[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
+fn figure(value: Option<u64>, unit: Unit) -> String {
+    value.map_or_else(|| "-".into(), |n| show(n as f64, unit))
 }
 
-/// Three significant digits with a fitting unit; `-` for unknown.
 fn time(ns: Option<u64>) -> String {
-    scaled(ns, 1000.0, &["ns", "us", "ms", "s"])
+    figure(ns, Unit::Ns)
 }
 
 fn bytes(bytes: Option<u64>) -> String {
-    scaled(bytes, 1024.0, &["B", "KiB", "MiB", "GiB"])
-}
-
-#[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
-fn scaled(value: Option<u64>, step: f64, units: &[&str]) -> String {
-    let Some(value) = value else { return "-".into() };
-    let mut value = value as f64;
-    let mut unit = 0;
-    while value >= 999.5 && unit + 1 < units.len() {
-        value /= step;
-        unit += 1;
-    }
-    let digits = if unit == 0 || value >= 99.95 {
-        0
-    } else if value >= 9.995 {
-        1
-    } else {
-        2
-    };
-    format!("{value:.digits$} {}", units[unit])
+    figure(bytes, Unit::Bytes)
 }
 
 fn count(n: Option<u64>) -> String {

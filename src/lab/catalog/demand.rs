@@ -2,32 +2,32 @@
 
 use super::{Backend, RunSpec, Section, System, TOKIO_THREADS, TaskKind};
 
-/// What one process of a run needs at least (stack, page tables, private pages), MB; a generous round figure.
+/// What one process of a run needs at least (stack, page tables, private pages), MiB; a generous round figure.
 const PROCESS_MB: u64 = 1;
 /// The same for a process with an interpreter in it.
 const PYTHON_PROCESS_MB: u64 = 16;
-/// What a thread holds of its own, KB: 16 to 21 in CPython, 8 in a native run.
+/// What a thread holds of its own, KiB: 16 to 21 in CPython, 8 in a native run.
 const THREAD_KB: u64 = 24;
-/// What the parent of the copy-on-write exhibits holds where the spec does not say, MB.
+/// What the parent of the copy-on-write exhibits holds where the spec does not say, MiB.
 pub const COPY_ON_WRITE_MB: u32 = 64;
 
 /// Upper bounds for one run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Demand {
-    /// Memory of the parent, MB.
+    /// Memory of the parent, MiB.
     pub parent_mb: u64,
-    /// Copies of it that children make by writing to it, MB.
+    /// Copies of it that children make by writing to it, MiB.
     pub copied_mb: u64,
-    /// What the workers need to be there, MB.
+    /// What the workers need to be there, MiB.
     pub workers_mb: u64,
-    /// What the units of work under way need, MB.
+    /// What the units of work under way need, MiB.
     pub work_mb: u64,
     /// Tasks of the kernel, the root's and its helpers' among them.
     pub tasks: u64,
 }
 
 impl Demand {
-    /// All memory, MB.
+    /// All memory, MiB.
     #[must_use]
     pub fn total_mb(&self) -> u64 {
         self.parent_mb + self.copied_mb + self.workers_mb + self.work_mb
@@ -61,7 +61,7 @@ impl System {
     }
 }
 
-/// Two factors and a product of 64-bit numbers, MB, rounded up.
+/// Two factors and a product of 64-bit numbers, MiB, rounded up.
 fn matrices_mb(rows: u32) -> u64 {
     (u64::from(rows) * u64::from(rows) * 8 * 3).div_ceil(1 << 20)
 }

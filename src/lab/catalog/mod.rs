@@ -71,9 +71,9 @@ pub enum TaskKind {
     Pi,
     /// Sleep (size: milliseconds).
     Sleep,
-    /// Write to memory inherited from the parent: copy-on-write (size: MB).
+    /// Write to memory inherited from the parent: copy-on-write (size: MiB).
     Touch,
-    /// Write and read a file (size: KB).
+    /// Write and read a file (size: KiB).
     File,
     /// GET from a server on loopback (size: milliseconds the server takes).
     Http,
@@ -114,8 +114,8 @@ impl TaskKind {
             Self::None | Self::Factorial => None,
             Self::Pi => Some(("digits", 1_000)),
             Self::Sleep => Some(("ms", 100)),
-            Self::Touch => Some(("MB", 16)),
-            Self::File => Some(("KB", 256)),
+            Self::Touch => Some(("MiB", 16)),
+            Self::File => Some(("KiB", 256)),
             Self::Http => Some(("ms", 20)),
             Self::Matmul => Some(("rows", 256)),
         }
@@ -168,7 +168,7 @@ pub struct RunSpec {
     pub workers: u32,
     /// How many units of work, shared among the workers.
     pub tasks: u32,
-    /// Memory the parent holds (touched) before it creates workers, MB.
+    /// Memory the parent holds (touched) before it creates workers, MiB.
     pub parent_mb: u32,
     /// Seed of everything random.
     pub seed: u64,
@@ -193,7 +193,7 @@ pub struct Params {
     pub fixed_workers: u32,
     /// Default number of tasks; `None`: fixed by the system.
     pub tasks: Option<u32>,
-    /// Whether parent MB has an effect.
+    /// Whether parent MiB has an effect.
     pub parent_mb: bool,
 }
 
@@ -296,6 +296,18 @@ impl RunSpec {
             timeout_ms: OWN_TIMEOUT_MS,
             python: None,
             start_method: None,
+        }
+    }
+
+    /// What there is to do, in words: `10 x pi of 1000 digits`.
+    #[must_use]
+    pub fn work(&self) -> String {
+        let own = find(&self.system).is_some_and(|system| system.params.tasks.is_none());
+        match self.task.size() {
+            _ if own && self.tasks == 0 => "work of its own".into(),
+            _ if self.tasks == 0 || self.task == TaskKind::None => "no work".into(),
+            Some((unit, _)) => format!("{} x {} of {} {unit}", self.tasks, self.task.name(), self.size()),
+            None => format!("{} x {}", self.tasks, self.task.name()),
         }
     }
 

@@ -102,7 +102,7 @@ pub const SYSTEMS: &[System] = &[
         id: "native/fork",
         title: "fork",
         lesson: "Each worker is a copy of the parent made by fork(2): a new PID, the same memory, shared until one side writes. \
-                 Watch the creation time grow with parent MB, because the page tables are copied, while USS stays small.",
+                 Watch the creation time grow with parent MiB, because the page tables are copied, while USS stays small.",
         section: Section::Processes,
         backend: Backend::Native,
         tasks: MEMORY_TASKS,

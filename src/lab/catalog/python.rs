@@ -212,7 +212,7 @@ const ENTRIES: &[Entry] = &[
             id: "python/process-fork",
             title: "Process, start method fork",
             lesson: "multiprocessing.Process with start method fork: the default on Linux up to 3.13. \
-                     Watch how its price grows with parent MB, and that each child's private memory stays near 1 MB.",
+                     Watch how its price grows with parent MiB, and that each child's private memory stays near 1 MiB.",
             section: Section::Processes,
             backend: Backend::Python,
             tasks: FORK_TASKS,

@@ -30,7 +30,7 @@ pub struct Limits {
     pub max_workers: u32,
     /// Most units of work of one run.
     pub max_tasks: u32,
-    /// Most memory a parent may hold, MB.
+    /// Most memory a parent may hold, MiB.
     pub max_parent_mb: u32,
     /// Longest timeout, milliseconds.
     pub max_timeout_ms: u64,

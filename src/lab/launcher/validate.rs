@@ -3,7 +3,7 @@
 use super::{LaunchError, Limits};
 use crate::lab::catalog::{self, Demand, PythonStart, RunSpec, System, TaskKind};
 
-/// Memory left to everybody else, MB.
+/// Memory left to everybody else, MiB.
 const SPARE_MB: u64 = 256;
 /// More pids than any run may use.
 const PLENTY: u64 = 4096;
@@ -13,7 +13,7 @@ const SPARE_PIDS: u64 = 64;
 /// What the machine has room for; `None` where it could not be read: then that guard does not hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Machine {
-    /// `MemAvailable` of `/proc/meminfo`, MB.
+    /// `MemAvailable` of `/proc/meminfo`, MiB.
     pub available_mb: Option<u64>,
     /// Tasks that may still be created, the smallest of `pid_max`, `threads-max` and the pids control group.
     pub free_tasks: Option<u64>,
@@ -142,7 +142,7 @@ fn check_options(system: &System, spec: &RunSpec, limits: &Limits) -> Result<(),
         ));
     }
     if spec.parent_mb > limits.max_parent_mb {
-        return Err(format!("a parent of {} MB is more than the limit of {} MB", spec.parent_mb, limits.max_parent_mb));
+        return Err(format!("a parent of {} MiB is more than the limit of {} MiB", spec.parent_mb, limits.max_parent_mb));
     }
     if spec.timeout_ms == 0 || spec.timeout_ms > limits.max_timeout_ms {
         return Err(format!("a timeout of {} ms is not within 1 to {} ms", spec.timeout_ms, limits.max_timeout_ms));
@@ -170,7 +170,7 @@ fn check_size(spec: &RunSpec) -> Result<(), String> {
     }
     if spec.task == TaskKind::Touch && size > spec.parent_mb {
         return Err(format!(
-            "task touch writes {size} MB of the memory its parent holds, but the parent holds {} MB; give --parent-mb {size} or more",
+            "task touch writes {size} MiB of the memory its parent holds, but the parent holds {} MiB; give --parent-mb {size} or more",
             spec.parent_mb
         ));
     }
@@ -182,10 +182,10 @@ fn check_room(system: &System, spec: &RunSpec, machine: &Machine) -> Result<(), 
     let wanted = demand.total_mb();
     if let Some(available) = machine.available_mb.filter(|a| wanted + SPARE_MB > *a) {
         let Demand { parent_mb, copied_mb, workers_mb, work_mb, .. } = demand;
-        let work = if work_mb == 0 { String::new() } else { format!(", their work {work_mb} MB") };
+        let work = if work_mb == 0 { String::new() } else { format!(", their work {work_mb} MiB") };
         return Err(format!(
-            "the run may need {wanted} MB (parent {parent_mb} MB, copied by workers {copied_mb} MB, workers {workers_mb} MB{work}), \
-             but {available} MB are available and {SPARE_MB} MB stay free for others; ask for less memory or fewer workers",
+            "the run may need {wanted} MiB (parent {parent_mb} MiB, copied by workers {copied_mb} MiB, workers {workers_mb} MiB{work}), \
+             but {available} MiB are available and {SPARE_MB} MiB stay free for others; ask for less memory or fewer workers",
         ));
     }
     let tasks = demand.tasks;
@@ -216,7 +216,7 @@ mod tests {
             (spec.task, spec.task_size, spec.parent_mb, spec.workers) = (TaskKind::Touch, Some(100), 100, 8);
         };
         let refused = judge("native/fork", touch, machine).unwrap_err().to_string();
-        assert!(refused.contains("may need 908 MB") && refused.contains("1000 MB are available"), "{refused}");
+        assert!(refused.contains("may need 908 MiB") && refused.contains("1000 MiB are available"), "{refused}");
         assert_eq!(judge("native/thread", touch, machine), Ok(()), "threads share one memory");
         assert_eq!(judge("native/fork", touch, Machine::default()), Ok(()), "a guard without a figure does not hold");
     }

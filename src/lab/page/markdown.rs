@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Bars, Block, Lines, Page, Table, clean};
+use super::{Bars, Block, Cell, Lines, Mark, Page, Table, clean};
 
 /// The page as GitHub-flavoured Markdown.
 #[must_use]
@@ -36,9 +36,15 @@ fn table(out: &mut String, table: &Table) {
     let rules: Vec<&str> = table.head.iter().map(|(_, number)| if *number { "---:" } else { "---" }).collect();
     let _ = writeln!(out, "| {} |\n| {} |", titles.join(" | "), rules.join(" | "));
     for row in &table.rows {
-        let cells: Vec<String> = row.iter().map(|c| escape(&c.text)).collect();
+        let cells: Vec<String> = row.iter().map(cell).collect();
         let _ = writeln!(out, "| {} |", cells.join(" | "));
     }
+}
+
+/// What is as hoped, or the best, stands out as it does on a page.
+fn cell(cell: &Cell) -> String {
+    let text = escape(&cell.text);
+    if cell.mark == Mark::Good && !text.is_empty() { format!("**{text}**") } else { text }
 }
 
 fn bars(out: &mut String, bars: &Bars) {

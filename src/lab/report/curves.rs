@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use crate::lab::catalog::{self, RunSpec};
-use crate::lab::measure::{Batch, Measure, Spread, Unit, measure};
+use crate::lab::measure::{Batch, Measure, Spread, Unit, counted, measure};
 
-use super::rows::{Comparison, Row, number_of};
+use super::rows::{Comparison, Row};
 use super::show;
 
 /// What was swept.
@@ -14,7 +14,7 @@ use super::show;
 pub enum Axis {
     /// Number of workers.
     Workers,
-    /// Memory of the parent, MB.
+    /// Memory of the parent, MiB.
     ParentMb,
     /// Length of one unit of work, milliseconds as the sequential run needs them.
     TaskMs,
@@ -26,7 +26,7 @@ impl Axis {
     pub fn title(self) -> &'static str {
         match self {
             Self::Workers => "workers",
-            Self::ParentMb => "memory of the parent, MB",
+            Self::ParentMb => "memory of the parent, MiB",
             Self::TaskMs => "work per task, ms (as one thread needs)",
         }
     }
@@ -104,6 +104,18 @@ pub struct Curves {
     pub measure: &'static str,
     /// The curves.
     pub series: Vec<Series>,
+    /// Title of the axis, with its unit, and where it is the length of a task, with what makes it so long.
+    #[serde(skip)]
+    pub along: String,
+}
+
+/// Where on the axis of lengths a row lies.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Where it was asked to, if it was.
+    Asked,
+    /// Where the sequential run was seen.
+    Measured,
 }
 
 /// What the batch sweeps: of the parameters with several values for the same system, the one with most.
@@ -137,6 +149,22 @@ pub fn swept(batch: &Batch) -> Vec<&'static Measure> {
 /// The curves of a measure over what was swept; `None` if nothing was, or nothing is known yet.
 #[must_use]
 pub fn curves(batch: &Batch, comparison: &Comparison, of: &Measure) -> Option<Curves> {
+    curves_at(batch, comparison, of, Place::Asked)
+}
+
+/// The title of the axis; lengths that were asked for with the sizes that were found for them.
+fn along(axis: Axis, batch: &Batch) -> String {
+    let lengths = &batch.plan.lengths;
+    let unit = batch.plan.cells.first().and_then(|c| c.spec.task.size()).map_or("", |(unit, _)| unit);
+    if axis != Axis::TaskMs || lengths.is_empty() {
+        return axis.title().to_owned();
+    }
+    let sizes: Vec<String> = lengths.iter().map(|l| l.task_size.to_string()).collect();
+    format!("work per task, ms, as asked for: {} {unit}", sizes.join(", "))
+}
+
+/// The same with the rows where they are wanted.
+pub(super) fn curves_at(batch: &Batch, comparison: &Comparison, of: &Measure, place: Place) -> Option<Curves> {
     let axis = axis(batch)?;
     let mut series: Vec<Series> = Vec::new();
     let mut rows: Vec<&Row> = comparison.rows.iter().collect();
@@ -146,7 +174,7 @@ pub fn curves(batch: &Batch, comparison: &Comparison, of: &Measure) -> Option<Cu
         if !row.asked && axis != Axis::TaskMs {
             continue;
         }
-        let (Some(spread), Some(x)) = (row.spread(of), position(axis, row, comparison, batch)) else { continue };
+        let (Some(spread), Some(x)) = (row.spread(of), position(axis, row, comparison, batch, place)) else { continue };
         let rest = axis.erase(&row.spec);
         match series.iter_mut().find(|s| s.spec == rest) {
             Some(known) => known.points.push((x, *spread)),
@@ -158,13 +186,16 @@ pub fn curves(batch: &Batch, comparison: &Comparison, of: &Measure) -> Option<Cu
         series[at].label = label(&series[at].spec, &series);
     }
     series.retain(|s| s.points.len() > 1);
-    (!series.is_empty()).then_some(Curves { axis, measure: of.id, series })
+    (!series.is_empty()).then(|| Curves { axis, measure: of.id, series, along: along(axis, batch) })
 }
 
 /// Where a row lies on the axis.
-fn position(axis: Axis, row: &Row, comparison: &Comparison, batch: &Batch) -> Option<f64> {
+fn position(axis: Axis, row: &Row, comparison: &Comparison, batch: &Batch, place: Place) -> Option<f64> {
     if axis != Axis::TaskMs {
         return Some(f64::from(axis.setting(&row.spec)));
+    }
+    if let Some(ms) = batch.plan.asked_ms(&row.spec).filter(|_| place == Place::Asked) {
+        return Some(ms);
     }
     let baseline = batch.plan.cells[row.cell].baseline?;
     let sequential = comparison.rows.iter().find(|r| r.cell == baseline)?;
@@ -176,10 +207,10 @@ fn label(spec: &RunSpec, all: &[Series]) -> String {
     let mut label = spec.system.clone();
     let twins = || all.iter().map(|s| &s.spec).filter(|o| o.system == spec.system && *o != spec);
     if twins().any(|o| o.workers != spec.workers) {
-        label += &format!(" {}", number_of(spec.workers, "worker"));
+        label += &format!(" {}", counted(spec.workers as usize, "worker"));
     }
     if twins().any(|o| o.parent_mb != spec.parent_mb) {
-        label += &format!(" {} MB", spec.parent_mb);
+        label += &format!(" {} MiB", spec.parent_mb);
     }
     if twins().any(|o| o.task_size != spec.task_size || o.task != spec.task) {
         label += &format!(" {} {}", spec.task.name(), spec.size());
@@ -203,7 +234,7 @@ pub struct Plot {
 }
 
 /// A place along an axis: whole from 100 on, three digits below.
-fn along(value: f64) -> String {
+fn placed(value: f64) -> String {
     if value >= 100.0 { format!("{value:.0}") } else { show(value, Unit::Count) }
 }
 
@@ -255,9 +286,9 @@ impl Curves {
         let place = |s: &Series| (s.label.clone(), s.points.iter().map(|p| (x.place(p.0), y.place(p.1.median))).collect());
         Some(Plot {
             title: format!("{}{}", measure.title, said(&y)),
-            x_title: format!("{}{}", self.axis.title(), said(&x)),
+            x_title: format!("{}{}", self.along, said(&x)),
             series: self.series.iter().map(place).collect(),
-            x_labels: x.labels(4, along),
+            x_labels: x.labels(4, placed),
             y_labels: y.labels(2, |v| show(v, measure.unit)),
         })
     }

@@ -2,15 +2,21 @@
 //!
 //! "Clearly" is: at least three repetitions, and middle halves (from the lower to the upper quartile) that do not overlap.
 
+use std::fmt;
+
 use crate::lab::catalog;
 use crate::lab::measure::{Advice, Batch, MEASURES, Spread, Unit, measure};
 
-use super::curves::{Axis, Curves, Series, axis, curves};
+use super::curves::{Axis, Curves, Place, Series, axis, curves, curves_at};
 use super::rows::{Comparison, Row, compare_silently};
 use super::show;
 
 /// Fewer repetitions support no sentence.
 const REPETITIONS: usize = 3;
+/// A ratio that may as well be so many times another is given as what lies between.
+const WIDE: f64 = 1.3;
+/// What may have grown by less than this is not said to grow.
+const GROWS: f64 = 1.2;
 /// What changes by less than this over an axis is said to stay.
 const STAYS: f64 = 2.0;
 
@@ -25,7 +31,8 @@ pub fn finding(batch: &Batch) -> Option<String> {
     let noisy = rows.rows.iter().any(|r| r.advice.iter().any(|a| matches!(a, Advice::NoisyMachine { .. })));
     match axis(batch) {
         Some(Axis::TaskMs | Axis::Workers) | None if noisy => None,
-        Some(axis @ Axis::TaskMs) => pays_from(&curves(batch, &rows, axis.measure()?)?, &rows),
+        // What the work really took counts, not what was asked for.
+        Some(axis @ Axis::TaskMs) => pays_from(&curves_at(batch, &rows, axis.measure()?, Place::Measured)?, &rows),
         Some(axis @ Axis::ParentMb) => grows(&curves(batch, &rows, axis.measure()?)?),
         Some(Axis::Workers) => gains(&curves(batch, &rows, measure("speed_up")?)?),
         None => fastest(&rows),
@@ -96,33 +103,61 @@ fn crossing(series: &Series, alone: &Series) -> Option<Crossing> {
     at.is_finite().then_some(Crossing::At(at))
 }
 
-/// Whose creation grows with the parent, and whose does not.
+/// Whose creation grows with the parent, and whose does not; of whom neither can be told is said too.
 fn grows(curves: &Curves) -> Option<String> {
-    let (mut up, mut flat) = (Vec::new(), Vec::new());
+    let (mut up, mut flat, mut open) = (Vec::new(), Vec::new(), Vec::new());
     let (mut from, mut to) = (f64::MAX, 0.0_f64);
     for series in &curves.series {
         let ((x0, first), (x1, last)) = (series.points.first()?, series.points.last()?);
         (from, to) = (from.min(*x0), to.max(*x1));
-        let medians = || series.points.iter().map(|p| p.1.median);
-        let most = medians().fold(0.0, f64::max) / medians().fold(f64::MAX, f64::min).max(1.0);
-        if last.median > STAYS * first.median && below(first, last) {
-            up.push(format!(
-                "{} grows {:.0} times ({} to {})",
-                series.label,
-                last.median / first.median.max(1.0),
-                show(first.median, Unit::Ns),
-                show(last.median, Unit::Ns)
-            ));
-        } else if most < STAYS {
-            flat.push(format!("{} stays within {most:.1} times", series.label));
+        let growth = Ratio::of(last, first);
+        let within = series.points.iter().map(|p| &p.1);
+        let most = within.clone().max_by(|a, b| a.median.total_cmp(&b.median))?;
+        let within = Ratio::of(most, within.min_by(|a, b| a.median.total_cmp(&b.median))?);
+        if growth.low > GROWS && growth.median > STAYS && below(first, last) {
+            let (first, last) = (show(first.median, Unit::Ns), show(last.median, Unit::Ns));
+            up.push(format!("{} grows {growth} times ({first} to {last})", series.label));
+        } else if within.high < STAYS {
+            let times = if within.wide() { within.high } else { within.median };
+            flat.push(format!("{} stays within {times:.1} times", series.label));
+        } else {
+            open.push(series.label.clone());
         }
     }
-    let range = format!("From {from:.0} to {to:.0} MB of parent");
+    let range = format!("From {from:.0} to {to:.0} MiB of parent");
+    let open = if open.is_empty() { String::new() } else { format!("; of {} it cannot be told", list(&open)) };
     match (up.is_empty(), flat.is_empty()) {
         (true, true) => None,
-        (false, true) => Some(format!("{range} the creation of {}.", list(&up))),
-        (true, false) => Some(format!("{range} the creation of {}.", list(&flat))),
-        (false, false) => Some(format!("{range} the creation of {}; that of {}.", list(&up), list(&flat))),
+        (false, true) => Some(format!("{range} the creation of {}{open}.", list(&up))),
+        (true, false) => Some(format!("{range} the creation of {}{open}.", list(&flat))),
+        (false, false) => Some(format!("{range} the creation of {}; that of {}{open}.", list(&up), list(&flat))),
+    }
+}
+
+/// How many times one median is another, and between which numbers that lies, as far as the medians are known.
+struct Ratio {
+    low: f64,
+    median: f64,
+    high: f64,
+}
+
+impl Ratio {
+    fn of(over: &Spread, under: &Spread) -> Self {
+        // With few points the middle half has to do.
+        let known = |s: &Spread| s.median_between.unwrap_or((s.q1, s.q3));
+        let ((low, high), (least, most)) = (known(over), known(under));
+        Self { low: low / most.max(1.0), median: over.median / under.median.max(1.0), high: high / least.max(1.0) }
+    }
+
+    fn wide(&self) -> bool {
+        self.high > WIDE * self.low
+    }
+}
+
+impl fmt::Display for Ratio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let one = |r: f64| if r < 9.95 { format!("{r:.1}") } else { format!("{r:.0}") };
+        if self.wide() { write!(f, "{} to {}", one(self.low), one(self.high)) } else { write!(f, "{}", one(self.median)) }
     }
 }
 
@@ -138,8 +173,9 @@ fn gains(curves: &Curves) -> Option<String> {
         if series.points.iter().all(|p| p.1.q3 < 1.2) {
             said.push(format!("{} gains nothing from workers (at most {:.2}x)", series.label, best.median));
         } else if below(one, best) {
+            let s = if *x < 1.5 { "" } else { "s" };
             let more = if x < last { ", and more do not help" } else { "" };
-            said.push(format!("{} gains most with {x:.0} workers, {:.2}x one thread{more}", series.label, best.median));
+            said.push(format!("{} gains most with {x:.0} worker{s}, {:.2}x one thread{more}", series.label, best.median));
         }
     }
     (!said.is_empty()).then(|| format!("Here {}.", list(&said)))

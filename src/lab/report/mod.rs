@@ -7,21 +7,24 @@ mod document;
 mod finding;
 mod page;
 mod rows;
+mod value;
 
 pub use curves::{Axis, Curves, Plot, Series, axis, curves, swept};
 pub use document::{SCHEMA, csv, document};
 pub use finding::finding;
 pub use page::page;
 pub use rows::{Comparison, Figure, Mark, Row, advice_lines, compare};
+pub use value::reported;
 
-use super::measure::{Spread, Unit};
+use super::measure::{Spread, Unit, counted};
+use super::run::Summary;
 
 /// A value with three digits and its unit.
 #[must_use]
 pub fn show(value: f64, unit: Unit) -> String {
     match unit {
         Unit::Ns => scaled(value, 1000.0, &["ns", "us", "ms", "s"]),
-        Unit::Bytes => scaled(value, 1024.0, &["B", "K", "M", "G"]),
+        Unit::Bytes => scaled(value, 1024.0, &["B", "KiB", "MiB", "GiB"]),
         Unit::Count => short(value),
         Unit::PerSecond => format!("{}/s", short(value)),
         Unit::Ratio if value.abs() < 0.095 => format!("{value:.3}x"),
@@ -38,6 +41,21 @@ pub fn with_spread(spread: &Spread, unit: Unit, sign: &str) -> String {
     }
     let around = if unit == Unit::Ratio { format!("{:.2}", spread.plus_minus()) } else { show(spread.plus_minus(), unit) };
     format!("{median} {sign}{around}")
+}
+
+/// Fewer points than this have no nine tenths.
+const TENTHS: usize = 10;
+
+/// How long the workers took to create, in parts with `between` them.
+#[must_use]
+pub fn creation(of: &Summary, between: &str) -> String {
+    let ns = |value| show(value, Unit::Ns);
+    let among = counted(of.count, "worker");
+    if of.count == 1 {
+        return [ns(of.median), among].join(between);
+    }
+    let most = if of.count < TENTHS { String::new() } else { format!("p90 {}{between}", ns(of.p90)) };
+    format!("median {}{between}{most}min {}{between}max {}{between}{among}", ns(of.median), ns(of.min), ns(of.max))
 }
 
 /// A number without a unit, three digits, thousands as k.

@@ -23,13 +23,13 @@ pub fn page(batch: &Batch, comparison: &Comparison) -> Page {
         let (scale, unit) = drawn_in(of.unit);
         let series = found.series.iter().map(|s| (s.label.clone(), s.points.iter().map(|p| (p.0, p.1.median * scale)).collect()));
         blocks.push(Block::Lines(Lines {
-            title: format!("{} over {}", of.title, found.axis.title()),
-            axes: (found.axis.title().to_owned(), format!("{}{unit}", of.title)),
+            title: format!("{} over {}", of.title, found.along),
+            axes: (found.along.clone(), format!("{}{unit}", of.title)),
             series: series.collect(),
         }));
     }
     blocks.push(Block::Heading("Figures".into()));
-    blocks.push(Block::Text("The median, and after the sign half the distance of the quartiles. Green is the best of its column, and what cannot be told from it.".into()));
+    blocks.push(Block::Text("The median, and after the sign half the distance of the quartiles. Marked is the best of its column, and what cannot be told from it.".into()));
     blocks.push(Block::Table(table(comparison)));
     let advice = super::advice_lines(comparison);
     if !advice.is_empty() {
@@ -98,7 +98,7 @@ fn bars(comparison: &Comparison, sort: &Measure) -> Bars {
 fn drawn_in(unit: Unit) -> (f64, &'static str) {
     match unit {
         Unit::Ns => (1e-6, ", ms"),
-        Unit::Bytes => (1.0 / 1_048_576.0, ", MB"),
+        Unit::Bytes => (1.0 / 1_048_576.0, ", MiB"),
         Unit::PerSecond => (1.0, " (per second)"),
         Unit::Count | Unit::Ratio => (1.0, ""),
     }

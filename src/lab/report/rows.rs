@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use crate::lab::catalog::RunSpec;
-use crate::lab::measure::{Advice, Batch, Better, MEASURES, Measure, Point, Sample, Spread, advise};
+use crate::lab::measure::{Advice, Batch, Better, MEASURES, Measure, Point, Sample, Spread, advise, counted};
 
 /// How a figure stands among the others of its measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -153,11 +153,6 @@ fn mark(rows: &mut [Row], at: usize, measure: &Measure) {
     }
 }
 
-/// A number and what is counted: one is one.
-pub(super) fn number_of(n: u32, what: &str) -> String {
-    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
-}
-
 /// Parameters that not all rows share.
 fn label(batch: &Batch, spec: &RunSpec) -> String {
     let mut label = spec.system.clone();
@@ -168,11 +163,11 @@ fn label(batch: &Batch, spec: &RunSpec) -> String {
             o.workers == spec.workers || crate::lab::catalog::find(&o.system).is_some_and(|s| s.params.workers.is_none())
         })
     {
-        label += &format!(" {}", number_of(spec.workers, "worker"));
+        label += &format!(" {}", counted(spec.workers as usize, "worker"));
     }
     let asked = batch.plan.cells.iter().any(|c| c.asked && c.spec == *spec);
     if asked && varies(&|o| o.parent_mb == spec.parent_mb) {
-        label += &format!(" {} MB", spec.parent_mb);
+        label += &format!(" {} MiB", spec.parent_mb);
     }
     if varies(&|o| o.task == spec.task) {
         label += &format!(" {}", spec.task.name());
@@ -180,10 +175,13 @@ fn label(batch: &Batch, spec: &RunSpec) -> String {
     if let Some((unit, _)) = spec.task.size()
         && varies(&|o| o.size() == spec.size())
     {
-        label += &format!(" {} {unit}", spec.size());
+        label += &match batch.plan.asked_ms(spec) {
+            Some(ms) => format!(" {ms} ms ({} {unit})", spec.size()),
+            None => format!(" {} {unit}", spec.size()),
+        };
     }
     if varies(&|o| o.tasks == spec.tasks) {
-        label += &format!(" {}", number_of(spec.tasks, "task"));
+        label += &format!(" {}", counted(spec.tasks as usize, "task"));
     }
     if varies(&|o| o.start_method == spec.start_method)
         && let Some(method) = spec.start_method
@@ -222,20 +220,19 @@ fn title(batch: &Batch) -> String {
     let all = |same: fn(&RunSpec, &RunSpec) -> bool| asked.iter().all(|o| same(o, first));
     let mut parts = Vec::new();
     if all(|a, b| a.task == b.task && a.tasks == b.tasks && a.size() == b.size()) && first.tasks > 0 {
-        let size = first.task.size().map_or(String::new(), |(unit, _)| format!(" of {} {unit}", first.size()));
-        parts.push(format!("{} x {}{size}", first.tasks, first.task.name()));
+        parts.push(first.work());
     }
     let with_workers: Vec<&&RunSpec> =
         asked.iter().filter(|s| crate::lab::catalog::find(&s.system).is_some_and(|s| s.params.workers.is_some())).collect();
     if let Some(one) = with_workers.first()
         && with_workers.iter().all(|s| s.workers == one.workers)
     {
-        parts.push(number_of(one.workers, "worker"));
+        parts.push(counted(one.workers as usize, "worker"));
     }
     if all(|a, b| a.parent_mb == b.parent_mb) && first.parent_mb > 0 {
-        parts.push(format!("{} MB parent", first.parent_mb));
+        parts.push(format!("{} MiB parent", first.parent_mb));
     }
     let plan = &batch.plan;
-    parts.push(format!("{}, order shuffled (seed {})", number_of(plan.repetitions, "repetition"), plan.seed));
+    parts.push(format!("{}, order shuffled (seed {})", counted(plan.repetitions as usize, "repetition"), plan.seed));
     parts.join(", ")
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::lab::catalog::{self, RunSpec, TaskKind};
-use crate::lab::measure::{Batch, Host, Plan, Point, measure};
+use crate::lab::measure::{Batch, Host, Length, Load, Plan, Point, measure};
 
 fn spec(system: &str, change: impl FnOnce(&mut RunSpec)) -> RunSpec {
     let mut spec = catalog::find(system).unwrap().defaults();
@@ -63,7 +63,7 @@ fn who_grows_with_the_parent_is_told_from_who_does_not() {
     let said = finding(&swept).unwrap();
     assert_eq!(
         said,
-        "From 0 to 1000 MB of parent the creation of native/fork grows 51 times (200 us to 10.2 ms); that of native/forkserver stays within 1.2 times."
+        "From 0 to 1000 MiB of parent the creation of native/fork grows 51 times (200 us to 10.2 ms); that of native/forkserver stays within 1.2 times."
     );
     let table = compare(&swept, measure("creation").unwrap());
     let found = curves(&swept, &table, measure("creation").unwrap()).unwrap();
@@ -133,6 +133,108 @@ fn warm_ups_and_failures_are_no_figures() {
     assert!(advice.iter().any(|a| a.contains("9.") && a.contains("cold")), "{advice:?}");
 }
 
+/// What is said of the first cell of a batch of 10 ms each, whose runs are then changed.
+fn said_of(change: impl Fn(&mut Point)) -> String {
+    let mut run = batch(vec![spec("native/fork", |_| ())], 6, 0.01, |_| 10e6);
+    for point in run.points.iter_mut().filter(|p| p.cell == 0) {
+        if point.warm_up {
+            point.wall_ns = Some(90_000_000);
+        }
+        change(point);
+    }
+    advice_lines(&compare(&run, measure("wall").unwrap())).join("\n")
+}
+
+#[test]
+fn a_slow_first_run_is_only_told_where_nothing_else_explains_it() {
+    assert!(said_of(|_| ()).contains("took 9.0 times the median, as first runs often do"), "{}", said_of(|_| ()));
+    let noisy = said_of(|p| {
+        (p.user_ns, p.sys_ns) = (Some(1), Some(1));
+        p.load = Some(Load { capacity_ns: 1_000_000_000, busy_ns: 900_000_000 });
+    });
+    assert!(noisy.contains("noisy machine") && !noisy.contains("first run"), "{noisy}");
+    let only_then = said_of(|p| {
+        (p.user_ns, p.sys_ns) = (Some(1), Some(1));
+        let busy_ns = if p.warm_up { 900_000_000 } else { 0 };
+        p.load = Some(Load { capacity_ns: 1_000_000_000, busy_ns });
+    });
+    assert!(!only_then.contains("first run"), "it was the warm-up that was disturbed: {only_then}");
+    let another = said_of(|p| {
+        if p.repetition == 3 && !p.warm_up {
+            p.wall_ns = Some(95_000_000);
+        }
+    });
+    assert!(!another.contains("first run"), "a later one took as long: {another}");
+    // What the root used to fill its memory is its own, not others'.
+    let own = said_of(|p| {
+        (p.user_ns, p.sys_ns, p.apart_ns) = (Some(1), Some(1), Some(300_000_000));
+        p.load = Some(Load { capacity_ns: 1_000_000_000, busy_ns: 310_000_000 });
+    });
+    assert!(!own.contains("noisy"), "{own}");
+}
+
+#[test]
+fn growth_that_is_not_sure_is_a_range_and_nobody_is_left_out() {
+    let systems = ["native/fork", "native/exec", "native/spawn"];
+    let specs: Vec<RunSpec> = systems.iter().flat_map(|id| [0, 1000].map(|mb| spec(id, |s| s.parent_mb = mb))).collect();
+    let ns = |s: &RunSpec| match (s.system.as_str(), s.parent_mb) {
+        ("native/fork", 0) | ("native/exec", _) => 1e6,
+        ("native/fork", _) => 50e6,
+        // Up, but not by so much that it could be told.
+        ("native/spawn", 0) => 1e6,
+        _ => 2.4e6,
+    };
+    let said = finding(&batch(specs.clone(), 5, 0.2, ns)).unwrap();
+    assert!(said.contains("native/fork grows 21 to 117 times (1.00 ms to 50.0 ms)"), "{said}");
+    assert!(systems.iter().all(|id| said.contains(id)), "{said}");
+    assert!(said.contains("; of native/exec and native/spawn it cannot be told."), "{said}");
+    let sure = finding(&batch(specs, 5, 0.01, ns)).unwrap();
+    assert!(sure.contains("native/fork grows 50 times") && sure.contains("native/spawn grows 2.4 times"), "{sure}");
+    assert!(sure.contains("that of native/exec stays within 1.0 times."), "{sure}");
+}
+
+#[test]
+fn lengths_that_were_asked_for_are_what_rows_and_axis_show() {
+    let mut swept = batch([100, 224, 447].map(|n| pi("native/process-pool", n)).to_vec(), 3, 0.01, pool_or_alone);
+    swept.plan.lengths = [(100, 1.0), (224, 5.0), (447, 20.0)].map(|(size, ms)| Length::new(size, ms)).to_vec();
+    let wall = measure("wall").unwrap();
+    let table = compare(&swept, wall);
+    let labels: Vec<&str> = table.rows.iter().map(|r| r.label.as_str()).collect();
+    assert!(labels.contains(&"native/process-pool 5 ms (224 digits)"), "{labels:?}");
+    let found = curves(&swept, &table, wall).unwrap();
+    let xs: Vec<f64> = found.series[0].points.iter().map(|p| p.0).collect();
+    assert_eq!(xs, [1.0, 5.0, 20.0]);
+    assert_eq!(found.along, "work per task, ms, as asked for: 100, 224, 447 digits");
+    swept.plan.lengths.clear();
+    let found = curves(&swept, &compare(&swept, wall), wall).unwrap();
+    assert!(found.along.contains("as one thread needs") && found.series[0].points[0].0 > 90.0, "{:?}", found.series[0].points);
+}
+
+#[test]
+fn nine_tenths_are_only_told_of_ten_or_more() {
+    let of = |n: usize| creation(&crate::lab::measure::summary(&vec![1e6; n]).unwrap(), ", ");
+    assert_eq!(of(1), "1.00 ms, 1 worker");
+    assert_eq!(of(4), "median 1.00 ms, min 1.00 ms, max 1.00 ms, 4 workers");
+    assert!(of(10).contains("p90 1.00 ms"));
+}
+
+#[test]
+fn the_best_stands_out_in_markdown_which_has_no_colours() {
+    let run = batch(["native/fork", "native/spawn"].map(|id| spec(id, |_| ())).to_vec(), 3, 0.0, |s| {
+        if s.system == "native/fork" { 1e6 } else { 3e6 }
+    });
+    let text = crate::lab::page::markdown(&page(&run, &compare(&run, measure("wall").unwrap())));
+    assert!(text.contains("**1.00 ms") && !text.contains("**3.00 ms") && !text.to_lowercase().contains("green"), "{text}");
+}
+
+#[test]
+fn what_is_unknown_of_a_program_of_ones_own_has_reasons_of_its_own() {
+    for measure in crate::lab::measure::MEASURES {
+        let why = measure.unknown_of_own();
+        assert!(!["share one memory", "native workers", "that of one process"].iter().any(|w| why.contains(w)), "{}", measure.id);
+    }
+}
+
 #[test]
 fn a_cell_of_csv_cannot_become_a_formula() {
     let mut table = compare(&batch(vec![spec("native/fork", |_| ())], 3, 0.0, |_| 1e6), measure("wall").unwrap());
@@ -155,5 +257,5 @@ fn values_have_three_digits_and_a_unit() {
         (1.936, Unit::Ratio),
     ];
     let texts: Vec<String> = shown.iter().map(|(v, u)| show(*v, *u)).collect();
-    assert_eq!(texts, ["0 ns", "1.23 us", "5.50 ms", "6.00 M", "212", "12.3k", "1.94x"]);
+    assert_eq!(texts, ["0 ns", "1.23 us", "5.50 ms", "6.00 MiB", "212", "12.3k", "1.94x"]);
 }

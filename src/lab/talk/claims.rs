@@ -163,10 +163,10 @@ pub const CLAIMS: &[Claim] = &[
         id: "fork-grows",
         part: 4,
         statement: "The cost of fork grows with the memory of the parent",
-        figure: "creation with 1,000 MB in the parent / with nothing",
+        figure: "creation with 1,000 MiB in the parent / with nothing",
         arms: &[
-            arm("0 MB", "native/fork", small_parent, Measure::Creation),
-            arm("1,000 MB", "native/fork", parent_of_1000_mb, Measure::Creation),
+            arm("0 MiB", "native/fork", small_parent, Measure::Creation),
+            arm("1,000 MiB", "native/fork", parent_of_1000_mb, Measure::Creation),
         ],
         holds: (20.0, FOREVER),
         ..BASE
@@ -175,10 +175,10 @@ pub const CLAIMS: &[Claim] = &[
         id: "forkserver-does-not",
         part: 4,
         statement: "The cost of a forkserver's child does not",
-        figure: "creation with 1,000 MB in the parent / with nothing",
+        figure: "creation with 1,000 MiB in the parent / with nothing",
         arms: &[
-            arm("0 MB", "native/forkserver", small_parent, Measure::Creation),
-            arm("1,000 MB", "native/forkserver", parent_of_1000_mb, Measure::Creation),
+            arm("0 MiB", "native/forkserver", small_parent, Measure::Creation),
+            arm("1,000 MiB", "native/forkserver", parent_of_1000_mb, Measure::Creation),
         ],
         holds: (0.0, 2.0),
         ..BASE

@@ -92,7 +92,7 @@ fn the_paper_says_what_the_findings_say() {
     for text in ["2.50x", "1.69x", "reproduces", "not available", "needs uvloop", "6.18&lt;b&gt;"] {
         assert!(paper.contains(text), "{text}");
     }
-    assert!(markdown(&page(&talk)).contains("| 8 | For ten tiny tasks ten processes lose to one | reproduces | 2.50x |"));
+    assert!(markdown(&page(&talk)).contains("| 8 | For ten tiny tasks ten processes lose to one | **reproduces** | 2.50x |"));
 }
 
 #[test]
