@@ -11,7 +11,7 @@ use crate::lab::report::{creation, reported, show};
 use crate::lab::run::Run;
 
 use super::document::outcome;
-use crate::text::{Charset, sanitize_str};
+use crate::text::{self, Charset, sanitize_str};
 
 /// Systems under their headings, with the first sentence of their lesson, or why they do not run here.
 pub(super) fn list(found: &Discovery, out: &mut dyn Write) -> io::Result<()> {
@@ -53,9 +53,7 @@ pub(in crate::command) fn own_program(run: &Run, out: &mut dyn Write) -> io::Res
         let units: usize = run.workers.iter().map(|w| w.spans.len()).sum();
         line(out, "told", &format!("{}, {} of work", counted(workers, "worker"), counted(units, "unit")))?;
     }
-    for (name, text) in run.values.iter().map(reported) {
-        line(out, &name, &text)?;
-    }
+    values(run, out)?;
     for warning in &run.warnings {
         line(out, "warning", warning)?;
     }
@@ -64,6 +62,8 @@ pub(in crate::command) fn own_program(run: &Run, out: &mut dyn Write) -> io::Res
 
 /// Lanes that are shown; a program with more is better looked at in the timeline's screen, or as JSON.
 const LANES_SHOWN: usize = 16;
+/// Names of reported values longer than this do not move the others.
+const NAME_CELLS: usize = 40;
 /// Cells of a lane.
 const LANE_CELLS: usize = 56;
 
@@ -141,9 +141,7 @@ fn one(run: &Run, out: &mut dyn Write) -> io::Result<()> {
         })
         .collect();
     line(out, "shape", &if shape.is_empty() { "not seen".to_owned() } else { shape.join("   ") })?;
-    for (name, text) in run.values.iter().map(reported) {
-        line(out, &name, &text)?;
-    }
+    values(run, out)?;
     for warning in &run.warnings {
         line(out, "warning", warning)?;
     }
@@ -152,6 +150,17 @@ fn one(run: &Run, out: &mut dyn Write) -> io::Result<()> {
         for text in run.output.lines() {
             writeln!(out, "    {}", clean(text))?;
         }
+    }
+    Ok(())
+}
+
+/// What it reported, numbers below each other.
+fn values(run: &Run, out: &mut dyn Write) -> io::Result<()> {
+    let shown: Vec<(String, String)> = run.values.iter().map(reported).map(|(name, text)| (clean(&name), clean(&text))).collect();
+    let width = shown.iter().map(|(name, _)| text::width(name)).max().unwrap_or(0).min(NAME_CELLS);
+    for (name, value) in shown {
+        let gap = " ".repeat(width.saturating_sub(text::width(&name)));
+        writeln!(out, "  {name}{gap}  {value}")?;
     }
     Ok(())
 }

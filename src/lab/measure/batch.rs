@@ -100,6 +100,9 @@ impl Plan {
         if self.cells.len() > MOST_CELLS {
             return Err(format!("{} kinds of runs are more than the {MOST_CELLS} that can be compared", self.cells.len()));
         }
+        if self.lengths.len() > MOST_CELLS {
+            return Err(format!("{} lengths are more than the {MOST_CELLS} kinds of runs there may be", self.lengths.len()));
+        }
         if self.repetitions > MOST_ROUNDS || self.warm_up > MOST_ROUNDS {
             return Err(format!("there are more than {MOST_ROUNDS} rounds"));
         }
