@@ -15,6 +15,9 @@ use super::pen::{Pen, dot};
 use super::plot;
 use super::theme::Theme;
 
+mod labels;
+use labels::Labels;
+
 /// Columns beside the bars, the most wanted first.
 const COLUMNS: [&str; 7] = ["wall", "creation", "cpu", "speed_up", "worker_pss", "first_task", "voluntary_switches"];
 /// Width of such a column.
@@ -27,8 +30,8 @@ const PLOT_LINES: u16 = 14;
 const PLOT_LEAST: u16 = 7;
 /// Lines of the table that a plot leaves: the heads and some rows.
 const TABLE_LEAST: u16 = 5;
-/// Most lines of advice.
-const ADVICE_LINES: usize = 3;
+/// Most pieces of advice; each takes the lines it needs, as far as there are some.
+const ADVICE: usize = 3;
 /// Most lines of what was chosen, where there is a table too.
 const CHOSEN_LINES: u16 = 8;
 /// From this height on parts are divided by empty lines.
@@ -82,7 +85,7 @@ impl Place {
             }
         });
         let table_lines = wanted.min(free - plot.min(free));
-        let advice = u16::try_from(advice_lines(table).len().min(ADVICE_LINES)).unwrap_or(0);
+        let advice = u16::try_from(advice(app, table, body.width).len()).unwrap_or(0);
         let advice = advice.min(free.saturating_sub(table_lines + plot));
         let table = take(table_lines, gap);
         let finding = take(finding, gap.min(finding));
@@ -113,7 +116,9 @@ impl Place {
 }
 
 /// Where the columns of the table are.
-struct Grid {
+struct Grid<'a> {
+    /// What rows are called.
+    labels: Labels<'a>,
     /// Where bars begin.
     bars: u16,
     /// Cells of a bar.
@@ -124,15 +129,15 @@ struct Grid {
     shown: Vec<&'static Measure>,
 }
 
-impl Grid {
-    fn of(app: &App, table: &Comparison, area: Rect) -> Self {
-        let widest = table.rows.iter().map(|r| text::width(&r.label)).max().unwrap_or(0);
-        let label = u16::try_from(widest).unwrap_or(u16::MAX).min(area.width / 3) + 2;
+impl<'a> Grid<'a> {
+    fn of(app: &App, table: &'a Comparison, area: Rect) -> Self {
+        let labels = Labels::of(&table.rows, usize::from(area.width));
+        let label = u16::try_from(labels.cells).unwrap_or(u16::MAX).saturating_add(2);
         let free = area.width.saturating_sub(label + VALUE);
         let shown = columns(app, free.saturating_sub(12));
         let cells = free.saturating_sub(COLUMN * u16::try_from(shown.len()).unwrap_or(0)).min(60);
         let bars = area.x + label;
-        Self { bars, cells, right: bars + cells + VALUE, shown }
+        Self { labels, bars, cells, right: bars + cells + VALUE, shown }
     }
 
     /// The measure whose column a cell is in.
@@ -156,8 +161,8 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     for (line, part) in (0..place.finding.height).zip(finding_lines(app, table, area.width)) {
         Pen::new(buffer, place.finding, line).skip(1).put(&part, theme.accent);
     }
-    for (line, text) in (0..place.advice.height).zip(advice_lines(table)) {
-        Pen::new(buffer, place.advice, line).skip(1).put(&clean(app, &text), theme.warn);
+    for (line, text) in (0..place.advice.height).zip(advice(app, table, area.width)) {
+        Pen::new(buffer, place.advice, line).skip(1).put(&text, theme.warn);
     }
     if let Some(found) = app.compare.plot() {
         plot::draw(found, &look(app, theme), place.plot, buffer);
@@ -167,6 +172,14 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
 fn finding_lines(app: &App, table: &Comparison, width: u16) -> Vec<String> {
     let finding = table.finding.as_ref();
     finding.map_or_else(Vec::new, |finding| wrap(&clean(app, finding), usize::from(width.saturating_sub(2))))
+}
+
+/// What a reader should know, in whole sentences; lines that go on are indented.
+fn advice(app: &App, table: &Comparison, width: u16) -> Vec<String> {
+    let room = usize::from(width.saturating_sub(4));
+    let indented = |(line, part): (usize, String)| if line == 0 { part } else { format!("  {part}") };
+    let said = advice_lines(table).into_iter().take(ADVICE);
+    said.flat_map(|text| wrap(&clean(app, &text), room).into_iter().enumerate().map(indented)).collect()
 }
 
 fn look(app: &App, theme: &Theme) -> plot::Look {
@@ -244,10 +257,15 @@ fn rows(app: &App, table: &Comparison, theme: &Theme, area: Rect, buffer: &mut B
     let grid = Grid::of(app, table, area);
     let full = table.rows.iter().filter_map(|r| r.spread(view.sort)).map(|s| s.q3).fold(0.0, f64::max);
     let room = usize::from(area.height.saturating_sub(1));
+    let charset = Charset::from_unicode(app.options.unicode);
     let mut pen = Pen::new(buffer, area, 0);
     if table.rows.len() > room {
         let last = (view.top + room).min(table.rows.len());
         pen.put(&format!(" {}-{last} of {}", view.top + 1, table.rows.len()), theme.dim);
+    } else if !grid.labels.front.is_empty() || !grid.labels.back.is_empty() {
+        // What the labels below leave out is said once.
+        let shared = format!("{}{}{}", grid.labels.front, charset.ellipsis(), grid.labels.back);
+        pen.put(" ", theme.dim).put(&text::truncate(&shared, grid.labels.cells, charset), theme.dim);
     }
     pen.to(grid.bars).put(view.sort.title, theme.head_sorted).to(grid.right);
     for column in &grid.shown {
@@ -259,13 +277,13 @@ fn rows(app: &App, table: &Comparison, theme: &Theme, area: Rect, buffer: &mut B
             true => theme.text,
             false => theme.dim,
         };
-        Pen::new(buffer, area, line).put(" ", theme.text).put(&clean(app, &row.label), style);
+        Pen::new(buffer, area, line).put(" ", theme.text).put(&grid.labels.get(at, charset), style);
         figures(app, row, full, &grid, theme, Pen::new(buffer, area, line));
     }
 }
 
 /// The bar and the figures of one row.
-fn figures(app: &App, row: &Row, full: f64, grid: &Grid, theme: &Theme, mut pen: Pen<'_>) {
+fn figures(app: &App, row: &Row, full: f64, grid: &Grid<'_>, theme: &Theme, mut pen: Pen<'_>) {
     let sort = app.compare.sort;
     pen.to(grid.bars);
     bar_of(app, row, full, grid.cells, theme, &mut pen);
