@@ -220,7 +220,7 @@ impl LabView {
             Field::Size => spec.task_size = Some(step(spec.size(), by, 1, 1_000_000)),
             Field::Workers => spec.workers = step(spec.workers, by, 1, 4_096),
             Field::Tasks => spec.tasks = step(spec.tasks, by, 0, 100_000),
-            Field::ParentMb => spec.parent_mb = step(spec.parent_mb, by * if spec.parent_mb == 0 { 8 } else { 1 }, 0, 1 << 20),
+            Field::ParentMb => spec.parent_mb = step(spec.parent_mb, by * if spec.parent_mb == 0 { 10 } else { 1 }, 0, 1 << 20),
             Field::Python => spec.python = cycle(&able, spec.python.as_ref(), by),
             Field::StartMethod => spec.start_method = cycle(&StartMethod::ALL, spec.start_method.as_ref(), by),
             Field::Hold => {
@@ -275,16 +275,17 @@ fn cycle<T: Clone + PartialEq>(all: &[T], now: Option<&T>, by: i32) -> Option<T>
     usize::try_from(next).ok()?.checked_sub(1).and_then(|i| all.get(i).cloned())
 }
 
-/// One step: by one below ten, then by halves and doubles of the leading digits (10, 20, 50, 100, ...).
+/// One step: by one below ten, then along 10, 20, 50, 100, 200, ...; a value between two of them goes to the next.
 fn step(value: u32, by: i32, min: u32, max: u32) -> u32 {
-    let mut v = i64::from(value);
+    const LEADING: [u32; 3] = [1, 2, 5];
+    let decades = (1..=9).flat_map(|ten| LEADING.map(|lead| lead * 10u32.pow(ten)).into_iter().filter(|v| *v < 2_000_000_000));
+    let marks: Vec<u32> = (0..10).chain(decades).filter(|v| (min..=max).contains(v)).chain([max]).collect();
+    let mut now = value;
     for _ in 0..by.unsigned_abs() {
-        let unit = if v < 10 || (v == 10 && by < 0) { 1 } else { 10i64.pow(v.ilog10()) };
-        let unit = if by < 0 && v == unit && unit > 1 { unit / 10 } else { unit };
-        v += unit * i64::from(by.signum());
-        v = v.clamp(i64::from(min), i64::from(max));
+        let next = if by > 0 { marks.iter().find(|v| **v > now) } else { marks.iter().rev().find(|v| **v < now) };
+        now = next.copied().unwrap_or(now);
     }
-    u32::try_from(v).unwrap_or(min)
+    now.clamp(min, max)
 }
 
 /// All that a run has said, as lines: its verdict, results, warnings, and what it printed. Not yet fit for a terminal.
@@ -318,7 +319,8 @@ mod tests {
             [step(1, 1, 1, 256), step(9, 1, 1, 256), step(10, 1, 1, 256), step(90, 1, 1, 256), step(100, 1, 1, 256)],
             [2, 10, 20, 100, 200]
         );
-        assert_eq!([step(1, -1, 1, 256), step(10, -1, 1, 256), step(100, -1, 1, 256), step(200, 1, 1, 256)], [1, 9, 90, 256]);
+        assert_eq!([step(1, -1, 1, 256), step(10, -1, 1, 256), step(100, -1, 1, 256), step(200, 1, 1, 256)], [1, 9, 50, 256]);
+        assert_eq!([step(7, 1, 0, 1 << 20), step(20, 1, 0, 1 << 20), step(1 << 20, -1, 0, 1 << 20)], [8, 50, 1_000_000]);
     }
 
     #[test]

@@ -5,24 +5,23 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use crate::app::App;
-use crate::lab::catalog::SYSTEMS;
-use crate::lab::lanes::interesting;
 use crate::lab::measure::Unit;
-use crate::lab::report::{creation, reported, show};
-use crate::lab::run::{Outcome, Run, RunPhase, Worker};
+use crate::lab::report::{creation, show};
+use crate::lab::run::{Outcome, Run, RunPhase};
 use crate::text::{self, Charset, sanitize_str};
 
-use super::layout::{Layout, lab_lines, lab_scroll};
+use super::layout::Layout;
 use super::pen::Pen;
 use super::theme::Theme;
 
-/// Lanes that are shown before results get more than their least.
-const LANES_WANTED: usize = 10;
-/// Cells below which the lanes' heads give way to the lanes.
-const NARROW: u16 = 70;
-/// Lines of results that are shown in any case.
-const RESULTS_LEAST: usize = 3;
+mod lanes;
+mod list;
+mod share;
 
+use share::Share;
+
+/// Most warnings that are shown.
+const WARNINGS: usize = 3;
 /// Keys named below the form; whole ones go to the next line where they do not fit.
 const KEYS: [(&str, &str); 8] = [
     ("Enter", "run"),
@@ -41,17 +40,31 @@ const ROOMY: u16 = 24;
 
 /// Draws it.
 pub fn draw(app: &App, theme: &Theme, layout: &Layout, buffer: &mut Buffer) {
-    list(app, theme, layout.lab_list, buffer);
+    list::draw(app, theme, layout.lab_list, buffer);
     let area = layout.lab_detail;
     for y in area.y..area.bottom() {
         let line = Rect { y, height: 1, width: 2, ..area };
         Pen::new(buffer, line, 0).put(if app.options.unicode { "│" } else { "|" }, theme.dim);
     }
     let inner = Rect { x: area.x + 2, width: area.width.saturating_sub(2), ..area };
-    let used = form(app, theme, inner, buffer);
-    let rest = Rect { y: inner.y + used, height: inner.height.saturating_sub(used), ..inner };
+    let small = inner.height <= ROOMY && app.lab.shown().is_some();
+    let below = |rect: Rect, used: u16| Rect { y: rect.y + used, height: rect.height.saturating_sub(used), ..rect };
+    let rest = below(inner, form(app, small, theme, inner, buffer));
     match app.lab.shown() {
-        Some(run) => show_run(app, run, theme, rest, buffer),
+        // Where there is little room a run's workers need it more than what has been read before: words get what is left.
+        Some(run) if small => {
+            let least = Rect { height: rest.height.saturating_sub(1), ..rest };
+            let rest = below(rest, show_run(app, run, theme, least, buffer));
+            let rest = below(rest, keys(app, theme, rest, buffer));
+            let lesson = app.lab.chosen().lesson;
+            let watch = lesson.find("Watch ").map_or(lesson, |at| &lesson[at..]);
+            for (line, part) in (0..rest.height).zip(wrap(watch, usize::from(rest.width))) {
+                Pen::new(buffer, rest, line).put(&part, theme.text);
+            }
+        }
+        Some(run) => {
+            show_run(app, run, theme, rest, buffer);
+        }
         None => {
             let hint = format!("{} Its processes and threads appear here, and on screen 1.", to_run(app));
             for (line, part) in (1..rest.height).zip(wrap(&hint, usize::from(rest.width))) {
@@ -61,57 +74,13 @@ pub fn draw(app: &App, theme: &Theme, layout: &Layout, buffer: &mut Buffer) {
     }
 }
 
-fn list(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let lines = lab_lines();
-    let scroll = lab_scroll(app, area.height);
-    for (row, line) in (0..area.height).zip(lines.iter().skip(scroll)) {
-        let mut pen = Pen::new(buffer, area, row);
-        match line {
-            None => {
-                let section = lines[scroll + usize::from(row)..].iter().flatten().next().map(|i| SYSTEMS[*i].section);
-                pen.put(&format!(" {}", section.map_or("", crate::lab::catalog::Section::title)), theme.accent);
-            }
-            Some(i) => {
-                let system = &SYSTEMS[*i];
-                let chosen = *i == app.lab.system;
-                let unavailable = app.lab.unavailable(system).is_some();
-                let style = match (chosen, unavailable) {
-                    (true, _) => theme.selected,
-                    (false, true) => theme.dim,
-                    (false, false) => theme.text,
-                };
-                if chosen {
-                    buffer.set_style(Rect { y: area.y + row, height: 1, ..area }, theme.selected);
-                }
-                let mut pen = Pen::new(buffer, area, row);
-                pen.put(if chosen { " > " } else { "   " }, style).put(system.id, style);
-                if app.lab.state.runs.iter().any(|r| !r.ended() && r.spec.system == system.id) {
-                    pen.put(" running", theme.good);
-                } else if unavailable {
-                    let mark = if app.lab.can_be_set_up(system) { "to fetch " } else { "not here " };
-                    if pen.left() > 9 {
-                        pen.to(area.right().saturating_sub(9)).put(mark, theme.dim);
-                    }
-                } else if let Some(key) = system.quick_key {
-                    let hint = format!("n {key} ");
-                    if usize::from(pen.left()) > hint.len() {
-                        pen.to(area.right().saturating_sub(u16::try_from(hint.len()).unwrap_or(4))).put(&hint, theme.dim);
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Title, lesson, parameters; returns the lines used.
-fn form(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
+/// Title, lesson, parameters, keys; of these the title and the parameters on a small screen. Returns the lines used.
+fn form(app: &App, small: bool, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
     let system = app.lab.chosen();
     Pen::new(buffer, area, 0).put(system.title, theme.accent).put("  ", theme.text).put(system.id, theme.dim);
     let mut line = 1;
-    // Where there is little room a run's lanes need it more than what has been read before; what to watch stays.
-    let short = area.height <= ROOMY && app.lab.shown().is_some();
-    let watch = system.lesson.find("Watch ").filter(|_| short).map_or(system.lesson, |at| &system.lesson[at..]);
-    for part in wrap(watch, usize::from(area.width)) {
+    let lesson = if small { Vec::new() } else { wrap(system.lesson, usize::from(area.width)) };
+    for part in lesson {
         Pen::new(buffer, area, line).put(&part, theme.text);
         line += 1;
     }
@@ -125,10 +94,22 @@ fn form(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
             line += 1;
         }
     }
+    line += parameters(app, theme, Rect { y: area.y + line, height: area.height.saturating_sub(line), ..area }, buffer);
+    if small {
+        return line;
+    }
+    line += keys(app, theme, Rect { y: area.y + line, height: area.height.saturating_sub(line), ..area }, buffer);
+    // Where there is room for it, a line of air.
+    line + u16::from(area.height > ROOMY)
+}
+
+/// What can be chosen of the system; returns the lines used.
+fn parameters(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
+    let mut line = 0;
     let mut pen = Pen::new(buffer, area, line);
     for (i, field) in app.lab.fields().iter().enumerate() {
         let value = app.lab.value(*field);
-        let needed = field.label().len() + value.len() + 6;
+        let needed = field.label().len() + text::width(&value) + 3;
         if usize::from(pen.left()) < needed {
             line += 1;
             pen = Pen::new(buffer, area, line);
@@ -139,7 +120,12 @@ fn form(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
         pen.put(field.label(), if chosen { theme.accent } else { theme.dim }).put(" ", theme.text);
         pen.put(open, theme.dim).put(&value, style).put(shut, theme.dim).put("  ", theme.text);
     }
-    line += 1;
+    line + 1
+}
+
+/// What keys do here; returns the lines used.
+fn keys(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
+    let mut line = 0;
     let mut pen = Pen::new(buffer, area, line);
     let keys = KEYS.iter().filter(|(key, _)| !app.options.readonly || !STARTING.contains(key));
     for (key, does) in keys {
@@ -149,8 +135,7 @@ fn form(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
         }
         pen.put(key, theme.text).put(" ", theme.text).put(does, theme.dim).put("  ", theme.text);
     }
-    // Where there is room for it, a line of air.
-    line + if area.height > ROOMY { 2 } else { 1 }
+    line + 1
 }
 
 /// How a system is run, or why it is not here.
@@ -158,52 +143,56 @@ pub fn to_run(app: &App) -> &'static str {
     if app.options.readonly { "It would run without --readonly." } else { "Enter runs it." }
 }
 
-fn show_run(app: &App, run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+/// Returns the lines used.
+fn show_run(app: &App, run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
+    let rest = |line: u16| Rect { y: area.y + line, height: area.height.saturating_sub(line), ..area };
+    let charset = Charset::from_unicode(app.options.unicode);
     Pen::new(buffer, area, 0).fill(if app.options.unicode { "─" } else { "-" }, theme.dim);
-    phase_line(run, theme, Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area }, buffer);
-    let mut line = 2 + guess_line(app, run, theme, Rect { y: area.y + 2, height: area.height.saturating_sub(2), ..area }, buffer);
+    let mut line = 1 + phase_line(run, theme, rest(1), buffer);
+    line += guess_line(app, run, theme, rest(line), buffer);
     for check in run.shape.iter().filter(|c| !c.met && run.ended()) {
         Pen::new(buffer, area, line)
             .put(&format!("  {}: expected {}, seen {}", check.what, check.expected, check.seen), theme.warn);
         line += 1;
     }
     let costs = cost_lines(app, run);
-    let fixed = u16::try_from(costs.len() + run.warnings.len().min(3)).unwrap_or(4) + 1;
-    // Results get what the lanes leave, and three lines in any case; the rest is a key away.
-    let left = usize::from(area.height.saturating_sub(line + fixed));
-    let wanted = run.workers.len().min(LANES_WANTED) + helpers(run).count() + 2;
-    let results = run.values.len().min(left.saturating_sub(wanted).max(RESULTS_LEAST));
-    let room = u16::try_from(left.saturating_sub(results)).unwrap_or(0);
-    line += lanes(app, run, theme, Rect { y: area.y + line, height: room, ..area }, buffer);
-    line += 1;
-    for (label, text) in costs {
+    let warnings: Vec<String> = run.warnings.iter().take(WARNINGS).map(|w| sanitize_str(w, charset).into_owned()).collect();
+    let warnings: Vec<String> = warnings.iter().flat_map(|w| wrap(w, usize::from(area.width))).collect();
+    let roomy = rest(line).height > costs.len() as u16 + ROOMY / 2;
+    let gap = u16::from(roomy);
+    let wanted = Share { lanes: lanes::wanted(run), costs: costs.len(), results: run.values.len(), warnings: warnings.len() };
+    let share = wanted.of(usize::from(rest(line + gap).height), wanted.lanes - run.workers.len(), roomy);
+    let room = u16::try_from(share.lanes).unwrap_or(u16::MAX);
+    line += lanes::draw(app, run, theme, Rect { height: room, ..rest(line) }, buffer) + gap;
+    for (label, text) in costs.iter().take(share.costs) {
+        cost_line(label, text, theme, Pen::new(buffer, area, line));
+        line += 1;
+    }
+    for (i, value) in run.values.iter().take(share.results).enumerate() {
         let mut pen = Pen::new(buffer, area, line);
-        pen.put(&format!("{label:9}"), theme.dim);
-        // What does not fit whole is left out: half a number would be another one.
-        for (i, part) in text.split("   ").enumerate() {
-            if usize::from(pen.left()) < text::width(part) + if i > 0 { 3 } else { 0 } {
-                break;
-            }
-            pen.put(if i > 0 { "   " } else { "" }, theme.text).put(part, theme.strong);
+        pen.put(if i == 0 { "result   " } else { "         " }, theme.dim);
+        pen.put(&sanitize_str(&value.name, charset), theme.text).put("  ", theme.text);
+        pen.put(&sanitize_str(&value.text, charset), theme.strong);
+        if i + 1 == share.results && share.results < run.values.len() {
+            pen.put(&format!("   and {} more: o", run.values.len() - share.results), theme.dim);
         }
         line += 1;
     }
-    let charset = Charset::from_unicode(app.options.unicode);
-    for (i, value) in run.values.iter().take(results).enumerate() {
-        let mut pen = Pen::new(buffer, area, line);
-        pen.put(if i == 0 { "result   " } else { "         " }, theme.dim);
-        let (name, text) = reported(value);
-        pen.put(&sanitize_str(&name, charset), theme.text).put("  ", theme.text);
-        let hidden = run.values.len() - results;
-        let more = if i + 1 == results && hidden > 0 { format!("   and {hidden} more: o") } else { String::new() };
-        // Half a number would be another one: what is cut says so, and `o` shows it whole.
-        let room = usize::from(pen.left()).saturating_sub(text::width(&more));
-        pen.put(&text::fit(text.as_bytes(), room, charset), theme.strong).put(&more, theme.dim);
+    for warning in warnings.iter().take(share.warnings) {
+        Pen::new(buffer, area, line).put(warning, theme.warn);
         line += 1;
     }
-    for warning in run.warnings.iter().take(3) {
-        Pen::new(buffer, area, line).put(&sanitize_str(warning, Charset::from_unicode(app.options.unicode)), theme.warn);
-        line += 1;
+    line
+}
+
+fn cost_line(label: &str, text: &str, theme: &Theme, mut pen: Pen<'_>) {
+    pen.put(&format!("{label:9}"), theme.dim);
+    // What does not fit whole is left out: half a number would be another one.
+    for (i, part) in text.split("   ").enumerate() {
+        if usize::from(pen.left()) < text::width(part) + if i > 0 { 3 } else { 0 } {
+            break;
+        }
+        pen.put(if i > 0 { "   " } else { "" }, theme.text).put(part, theme.strong);
     }
 }
 
@@ -217,13 +206,22 @@ fn guess_line(app: &App, run: &Run, theme: &Theme, area: Rect, buffer: &mut Buff
         return 1;
     };
     let (mark, style) = match guess.right() {
-        Some(true) => ("   right: ", theme.good),
-        Some(false) => ("   truth: ", theme.warn),
-        None => ("   open: ", theme.dim),
+        Some(true) => ("right", theme.good),
+        Some(false) => ("truth", theme.warn),
+        None => ("open", theme.dim),
     };
-    pen.put(mark, style).put(&told, theme.strong);
-    pen.put(&format!("   {} of {} right", app.predict.right, app.predict.settled), theme.dim);
-    1
+    let mut line = 0;
+    let told = format!("{told}   {} of {} right", app.predict.right, app.predict.settled);
+    if usize::from(pen.left()) >= 3 + text::width(mark) + 2 + text::width(&told) {
+        pen.put("   ", theme.text).put(mark, style).put(": ", style).put(&told, theme.strong);
+        return 1;
+    }
+    for part in wrap(&told, usize::from(area.width.saturating_sub(9))) {
+        line += 1;
+        let label = if line == 1 { mark } else { "" };
+        Pen::new(buffer, area, line).put(&format!("{label:9}"), style).put(&part, theme.strong);
+    }
+    1 + line
 }
 
 /// How far a run is, in words.
@@ -241,114 +239,35 @@ pub fn phase(run: &Run, theme: &Theme) -> (String, Style) {
     }
 }
 
-fn phase_line(run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let mut pen = Pen::new(buffer, area, 0);
-    pen.put(&format!("run #{}  ", run.id.0), theme.strong);
+/// How far it is, and what of its shape is as expected; returns the lines used.
+fn phase_line(run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
     let (text, style) = phase(run, theme);
-    pen.put(&text, style);
-    if !run.shape.is_empty() {
-        pen.put("   shape", theme.dim);
-        for check in &run.shape {
-            let (mark, style) = if check.met { ("ok ", theme.good) } else { ("no ", theme.bad) };
-            if usize::from(pen.left()) < 2 + mark.len() + text::width(&check.what) {
-                break;
-            }
-            pen.put("  ", theme.text).put(mark, style).put(&check.what, theme.text);
-        }
-    }
-}
-
-/// One line per process of the family and per worker: pid, state, memory, how created, and its tasks over time.
-fn lanes(app: &App, run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
-    // Workers that only stay to be looked at would press all that they did into one cell.
-    let window = interesting(run, app.lab.now_ns);
-    let (start, end) = (window.from_ns, window.to_ns.max(window.from_ns + 1));
     let mut line = 0;
-    if area.height == 0 {
-        return 0;
+    let mut pen = Pen::new(buffer, area, 0);
+    pen.put(&format!("run #{}  ", run.id.0), theme.strong).put(&text, style);
+    let of = |met: bool| run.shape.iter().filter(|c| c.met == met).map(|c| c.what.as_str()).collect::<Vec<_>>().join(", ");
+    let parts = [("no ", theme.bad, of(false)), ("ok ", theme.good, of(true))];
+    let parts: Vec<_> = parts.into_iter().filter(|(.., what)| !what.is_empty()).collect();
+    let cells: usize = parts.iter().map(|(mark, _, what)| 2 + mark.len() + text::width(what)).sum();
+    if parts.is_empty() {
+        return 1;
     }
-    let narrow = area.width < NARROW;
-    let head = if narrow { "   TASK  S      RES  worker" } else { "    PID     TID  S      RES  START     worker" };
-    Pen::new(buffer, area, 0).put(head, theme.dim).put(&format!("   {} across", time((end - start) as f64)), theme.dim);
-    line += 1;
-    for member in helpers(run) {
-        // A line is left for the workers, if only to say how many they are.
-        if line + u16::from(!run.workers.is_empty()) >= area.height {
-            break;
+    if usize::from(pen.left()) >= 8 + cells {
+        pen.put("   shape", theme.dim);
+        for (mark, style, what) in parts {
+            pen.put("  ", theme.text).put(mark, style).put(&what, theme.text);
         }
-        let role = if Some(member.pid) == run.root_pid { "run root" } else { "helper" };
-        let mut pen = Pen::new(buffer, area, line);
-        identity(app, run, (Some(member.pid), Some(member.pid)), narrow, theme, &mut pen);
-        pen.skip(if narrow { 0 } else { 10 }).put(role, theme.dim);
-        line += 1;
+        return 1;
     }
-    let room = usize::from(area.height.saturating_sub(line));
-    let shown = if run.workers.len() > room { room.saturating_sub(1) } else { run.workers.len() };
-    for worker in run.workers.iter().take(shown) {
-        let mut pen = Pen::new(buffer, area, line);
-        identity(app, run, (worker.pid, worker.tid), narrow, theme, &mut pen);
-        if !narrow {
-            pen.put(&format!("{:9} ", worker.how.map_or("", crate::lab::protocol::Creation::badge)), theme.cool);
+    for (mark, style, what) in parts {
+        for (i, part) in wrap(&what, usize::from(area.width.saturating_sub(10))).into_iter().enumerate() {
+            let label = if line == 0 { "shape  " } else { "" };
+            line += 1;
+            let mark = if i == 0 { mark } else { "" };
+            Pen::new(buffer, area, line).put(&format!("{label:7}"), theme.dim).put(&format!("{mark:3}"), style).put(&part, theme.text);
         }
-        pen.put(&format!("#{:<5}", worker.index), theme.cool);
-        spans(worker, start, end, app.options.unicode, theme, &mut pen);
-        line += 1;
     }
-    if shown < run.workers.len() {
-        Pen::new(buffer, area, line).put(&format!("    ... and {} more workers", run.workers.len() - shown), theme.dim);
-        line += 1;
-    }
-    line.min(area.height)
-}
-
-/// Members of the family that are not workers: the root, fork servers.
-fn helpers(run: &Run) -> impl Iterator<Item = &crate::lab::run::FamilyMember> {
-    run.family.iter().filter(|m| !run.workers.iter().any(|w| w.pid == Some(m.pid) && w.tid.is_none_or(|t| t == m.pid)))
-}
-
-/// Pid and tid, of which the tid alone stays where there is little room; state, memory.
-fn identity(app: &App, run: &Run, (pid, tid): (Option<i32>, Option<i32>), narrow: bool, theme: &Theme, pen: &mut Pen<'_>) {
-    let number = |n: Option<i32>| n.map_or_else(|| "-".to_owned(), |n| n.to_string());
-    if narrow {
-        pen.put_right(&number(tid.or(pid)), 7, theme.text);
-    } else {
-        pen.put_right(&number(pid), 7, theme.text).put_right(&number(tid), 8, theme.dim);
-    }
-    let seen = pid.and_then(|pid| run.family.iter().find(|m| m.pid == pid)).filter(|_| !run.ended());
-    let live = pid.and_then(|pid| app.model.as_deref()?.process(pid)).filter(|_| !run.ended());
-    let state = live.map(|p| p.leader.state.letter()).or(seen.map(|m| m.state));
-    let state = state.unwrap_or('-');
-    pen.put("  ", theme.text).put(&state.to_string(), theme.state(state));
-    let mut memory = String::new();
-    match live.and_then(|p| p.rss_bytes).or(seen.and_then(|m| m.rss_bytes)) {
-        Some(rss) => memory.push_str(&show(rss as f64, Unit::Bytes)),
-        None => memory.push('-'),
-    }
-    pen.put_right(&memory, 9, theme.text).put("  ", theme.text);
-}
-
-/// The worker's time: being created, working, idle, gone.
-fn spans(worker: &Worker, start: u64, end: u64, unicode: bool, theme: &Theme, pen: &mut Pen<'_>) {
-    let cells = usize::from(pen.left());
-    let scale = (end - start) as f64 / cells.max(1) as f64;
-    for cell in 0..cells {
-        let from = start + (cell as f64 * scale) as u64;
-        let to = start + ((cell + 1) as f64 * scale) as u64;
-        let overlaps = |a: Option<u64>, b: Option<u64>| a.is_some_and(|a| a < to.max(from + 1)) && b.unwrap_or(u64::MAX) > from;
-        let working = worker.spans.iter().any(|s| overlaps(Some(s.start_ns), s.end_ns));
-        let creating = overlaps(worker.requested_ns, worker.ready_ns);
-        let alive = overlaps(worker.ready_ns, worker.exited_ns);
-        let (mark, style) = match (working, creating, alive, unicode) {
-            (true, _, _, true) => ("▇", theme.good),
-            (true, _, _, false) => ("#", theme.good),
-            (_, true, _, true) => ("░", theme.warn),
-            (_, true, _, false) => (":", theme.warn),
-            (_, _, true, true) => ("▁", theme.dim),
-            (_, _, true, false) => ("_", theme.dim),
-            _ => (" ", theme.dim),
-        };
-        pen.put(mark, style);
-    }
+    line + 1
 }
 
 fn cost_lines(app: &App, run: &Run) -> Vec<(&'static str, String)> {
