@@ -38,7 +38,6 @@ use concmon::snapshot::{
     WaitReason,
 };
 use concmon::ui;
-use concmon::ui::layout::Layout;
 use concmon::ui::theme::Theme;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -481,15 +480,8 @@ fn answer(app: &mut App, effect: &Effect) {
 }
 
 fn fit(app: &mut App, area: Rect) {
-    let layout = Layout::new(app, area);
     app.lab.now_ns = 13_000_000;
-    app.page = usize::from(layout.body.height);
-    let place = ui::timeline::Place::of(app, layout.body);
-    (app.timeline.cells, app.timeline.page) = (usize::from(place.axis.width), usize::from(place.room));
-    let rows = ui::compare::Place::of(app, layout.body).rows();
-    app.compare.fit(rows);
-    app.visible_columns = layout.slots.iter().map(|s| s.column).collect();
-    app.update(Msg::Resized { width: area.width, height: area.height });
+    ui::fit(app, area);
 }
 
 fn text(buffer: &Buffer) -> String {

@@ -176,8 +176,6 @@ pub const ACTIONS: &[Action] = &[
         "timeline: what each task of a lab run did when, and how much went on at once",
         Command::Go(Screen::Timeline),
     ),
-    action("screen-events", &[c('5')], Everywhere, "", "events: every birth, exec and death", Command::Go(Screen::Events)),
-    action("palette", &[c(':')], Everywhere, "", "every action by a part of its name; sort, filter, columns", Command::Palette),
     action(
         "screen-compare",
         &[c('4')],
@@ -186,6 +184,8 @@ pub const ACTIONS: &[Action] = &[
         "compare: what systems of the lab cost, side by side",
         Command::Go(Screen::Compare),
     ),
+    action("screen-events", &[c('5')], Everywhere, "", "events: every birth, exec and death", Command::Go(Screen::Events)),
+    action("palette", &[c(':')], Everywhere, "", "every action by a part of its name; sort, filter, columns", Command::Palette),
     action("redraw", &[Key::ctrl('l')], Everywhere, "", "draw the screen anew", Command::Redraw),
     action("suspend", &[Key::ctrl('z')], Everywhere, "", "to the shell; fg comes back", Command::Suspend),
     action("pause", &[c('Z')], Everywhere, "", "freeze the picture, and go on", Command::Pause),

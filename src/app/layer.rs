@@ -54,6 +54,30 @@ pub enum Layer {
     },
 }
 
+/// How long the open text is; whoever draws tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TextSize {
+    /// Its lines.
+    pub lines: usize,
+    /// Those seen at once.
+    pub page: usize,
+}
+
+impl Default for TextSize {
+    /// Not told yet: no end is known.
+    fn default() -> Self {
+        Self { lines: usize::MAX, page: 10 }
+    }
+}
+
+impl TextSize {
+    /// The last line that a page may begin with: it is full, however far one scrolls.
+    #[must_use]
+    pub fn last(self) -> usize {
+        self.lines.saturating_sub(self.page)
+    }
+}
+
 /// What a menu's choice means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MenuKind {

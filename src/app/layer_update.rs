@@ -1,14 +1,12 @@
 //! Keys and clicks while a dialog or an input line is open.
 
 use crate::columns;
-use crate::text::Charset;
 
 use super::App;
 use super::detail::{DetailPane, Tab};
 use super::editor::Edited;
 use super::key::{Code, Key};
-use super::lab_view::output_lines;
-use super::layer::{Layer, Menu, MenuKind, SignalDialog};
+use super::layer::{Layer, Menu, MenuKind, SignalDialog, TextSize};
 use super::ledger::LedgerPane;
 use super::msg::{Effect, Notice, Pointed};
 use super::options::Screen;
@@ -19,22 +17,18 @@ pub(super) const MOST_SIDEWAYS: usize = 4096;
 
 impl App {
     pub(super) fn layer_key(&mut self, key: Key) -> Vec<Effect> {
+        let size = self.text;
         match self.layer.take() {
-            Some(Layer::Help { scroll }) => self.layer = scrolled(key, scroll).map(|scroll| Layer::Help { scroll }),
+            Some(Layer::Help { scroll }) => self.layer = scrolled(key, scroll, size).map(|scroll| Layer::Help { scroll }),
             Some(Layer::Diagnoses { .. }) if self.go_to_finding(key) => {}
             Some(Layer::Diagnoses { scroll }) => {
-                self.layer = scrolled(key, scroll).map(|scroll| Layer::Diagnoses { scroll });
+                self.layer = scrolled(key, scroll, size).map(|scroll| Layer::Diagnoses { scroll });
             }
             Some(Layer::Explain { title, lines, scroll }) => {
-                self.layer = scrolled(key, scroll).map(|scroll| Layer::Explain {
-                    title,
-                    scroll: scroll.min(lines.len().saturating_sub(1)),
-                    lines,
-                });
+                self.layer = scrolled(key, scroll, size).map(|scroll| Layer::Explain { title, lines, scroll });
             }
             Some(Layer::Output { scroll }) => {
-                let most = self.lab.shown().map_or(0, |run| output_lines(run).len().saturating_sub(1));
-                self.layer = scrolled(key, scroll).map(|scroll| Layer::Output { scroll: scroll.min(most) });
+                self.layer = scrolled(key, scroll, size).map(|scroll| Layer::Output { scroll });
             }
             Some(Layer::QuickLaunch) => {
                 if let Code::Char(letter) = key.code {
@@ -108,10 +102,8 @@ impl App {
             self.layer = Some(Layer::Detail(pane));
             return effects;
         } else {
-            let charset = Charset::from_unicode(self.options.unicode);
-            let most = pane.lines(self.model.as_deref(), charset).len().saturating_sub(1);
-            match scrolled(key, pane.scroll) {
-                Some(scroll) => pane.scroll = scroll.min(most),
+            match scrolled(key, pane.scroll, self.text) {
+                Some(scroll) => pane.scroll = scroll,
                 None if matches!(key.code, Code::Esc | Code::Enter | Code::Char('q') | Code::F(10)) => {
                     return Vec::new();
                 }
@@ -270,14 +262,36 @@ pub(super) fn moved(code: Code, cursor: usize, count: usize) -> usize {
     }
 }
 
-/// First line of a text after a key; `None` closes it.
-fn scrolled(key: Key, scroll: usize) -> Option<usize> {
-    match key.code {
-        Code::Up => Some(scroll.saturating_sub(1)),
-        Code::Down => Some(scroll + 1),
-        Code::PageUp => Some(scroll.saturating_sub(10)),
-        Code::PageDown | Code::Char(' ') => Some(scroll + 10),
-        Code::Home => Some(0),
-        _ => None,
+/// First line of a text after a key; `None` closes it. A page is what is seen, but for a line that it has in common with the one before.
+fn scrolled(key: Key, scroll: usize, size: TextSize) -> Option<usize> {
+    let scroll = scroll.min(size.last());
+    let page = size.page.saturating_sub(1).max(1);
+    let to = match key.code {
+        Code::Up => scroll.saturating_sub(1),
+        Code::Down => scroll + 1,
+        Code::PageUp => scroll.saturating_sub(page),
+        Code::PageDown | Code::Char(' ') => scroll + page,
+        Code::Home => 0,
+        Code::End => size.last(),
+        _ => return None,
+    };
+    Some(to.min(size.last()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_paged_by_what_is_seen_and_ends_with_a_full_page() {
+        let size = TextSize { lines: 100, page: 34 };
+        let to = |code, from| scrolled(Key::plain(code), from, size);
+        assert_eq!(to(Code::PageDown, 0), Some(33));
+        assert_eq!(to(Code::PageDown, 60), Some(66));
+        assert_eq!(to(Code::End, 0), Some(66));
+        assert_eq!(to(Code::Up, 500), Some(65), "a longer text was there before");
+        assert_eq!(to(Code::PageUp, 66), Some(33));
+        assert_eq!(to(Code::Esc, 3), None);
+        assert_eq!(scrolled(Key::plain(Code::End), 0, TextSize { lines: 3, page: 34 }), Some(0));
     }
 }

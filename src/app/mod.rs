@@ -46,7 +46,7 @@ use history::History;
 use input_update::Typed;
 use key::Key;
 use lab_view::LabView;
-use layer::Layer;
+use layer::{Layer, TextSize};
 use msg::Notice;
 use options::{Options, Screen};
 use predict::Predict;
@@ -82,6 +82,8 @@ pub struct App {
     pub screen: Screen,
     /// What lies over it.
     pub layer: Option<Layer>,
+    /// How long that is, if it is a text; the view's layout tells.
+    pub text: TextSize,
     /// The line at the bottom, and when it fades (boot nanoseconds).
     pub notice: Option<(Notice, u64)>,
     /// The lab's screen.
@@ -136,6 +138,7 @@ impl App {
             tagged: HashSet::new(),
             screen: Screen::Processes,
             layer: None,
+            text: TextSize::default(),
             notice: None,
             lab: LabView::new(options.watched),
             timeline: TimelineView::default(),

@@ -41,7 +41,6 @@ use crate::snapshot::ProcKey;
 use crate::text::{Charset, sanitize};
 use crate::ui;
 use crate::ui::frame::Frame;
-use crate::ui::layout::Layout;
 use crate::ui::terminal::{TerminalGuard, TerminalOptions};
 use crate::ui::theme::{THEMES, Theme};
 
@@ -280,7 +279,7 @@ impl Engine {
                 self.forget_screen()?;
             }
             let area = self.area();
-            self.fit(area);
+            ui::fit(&mut self.app, area);
             if let Some(msg) = ui::keymap::message(&event, &self.app, area) {
                 self.message(msg)?;
             }
@@ -435,24 +434,12 @@ impl Engine {
         self.terminal.resize(area).context("the terminal cannot be drawn on")
     }
 
-    /// Tells the application what fits on the screen.
-    fn fit(&mut self, area: Rect) {
-        let layout = Layout::new(&self.app, area);
-        self.app.page = usize::from(layout.body.height);
-        let place = ui::timeline::Place::of(&self.app, layout.body);
-        (self.app.timeline.cells, self.app.timeline.page) = (usize::from(place.axis.width), usize::from(place.room));
-        let rows = ui::compare::Place::of(&self.app, layout.body).rows();
-        self.app.compare.fit(rows);
-        self.app.visible_columns = layout.slots.iter().map(|s| s.column).collect();
-        self.app.update(Msg::Resized { width: area.width, height: area.height });
-    }
-
     fn draw(&mut self) -> anyhow::Result<()> {
         if !self.guard.is_taken() {
             anyhow::bail!("the terminal was given back");
         }
         let area = self.area();
-        self.fit(area);
+        ui::fit(&mut self.app, area);
         self.app.lab.now_ns = crate::clock::monotonic_ns();
         let (app, theme) = (&self.app, &self.theme);
         crossterm::queue!(self.frame, crossterm::terminal::BeginSynchronizedUpdate)?;

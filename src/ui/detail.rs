@@ -32,7 +32,7 @@ pub fn draw(app: &App, pane: &DetailPane, theme: &Theme, area: Rect, buffer: &mu
         let style = if tab == pane.tab { theme.selected } else { theme.dim };
         pen.put(&tab_key(index), theme.key).put(tab.title(), style);
     }
-    let body = Rect { y: area.y.saturating_add(3), height: area.height.saturating_sub(4), ..area };
+    let body = body(area);
     if pane.tab == Tab::Graphs {
         graphs(app, pane, theme, body, buffer);
     } else {
@@ -56,6 +56,18 @@ pub fn draw(app: &App, pane: &DetailPane, theme: &Theme, area: Rect, buffer: &mu
         .put(" mappings  ", theme.dim)
         .put("Esc", theme.key)
         .put(" back to the table", theme.dim);
+}
+
+/// Where its page is, in all that is below the header.
+fn body(area: Rect) -> Rect {
+    Rect { y: area.y.saturating_add(3), height: area.height.saturating_sub(4), ..area }
+}
+
+/// How many lines its page has, and how many of them are seen at once.
+pub fn text_size(app: &App, pane: &DetailPane, area: Rect) -> (usize, usize) {
+    let top = Layout::new(app, area).header.bottom();
+    let page = body(Rect { y: top, height: area.bottom().saturating_sub(top), ..area }).height;
+    (pane.lines(app.model.as_deref(), Charset::from_unicode(app.options.unicode)).len(), usize::from(page))
 }
 
 fn tab_key(index: usize) -> String {

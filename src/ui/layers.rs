@@ -23,10 +23,6 @@ use super::typed;
 /// Draws the open dialog; the list in it that takes clicks, if it has one.
 pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     match &app.layer {
-        Some(Layer::Help { scroll }) => texts(app, "Help", &help(app.options.keys), *scroll, theme, area, buffer),
-        Some(Layer::Explain { title, lines, scroll }) => texts(app, title, lines, *scroll, theme, area, buffer),
-        Some(Layer::Diagnoses { scroll }) => texts(app, "Diagnoses", &diagnoses(app), *scroll, theme, area, buffer),
-        Some(Layer::Output { scroll }) => output(app, *scroll, theme, area, buffer),
         Some(Layer::Detail(pane)) => super::detail::draw(app, pane, theme, area, buffer),
         Some(Layer::Setup(setup)) => super::setup::draw(app, setup, theme, area, buffer),
         Some(Layer::Ledger(pane)) => super::ledger::draw(app, pane, theme, area, buffer),
@@ -34,8 +30,60 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         Some(Layer::Menu(menu)) => draw_menu(app, menu, theme, area, buffer),
         Some(Layer::QuickLaunch) => quick(app, theme, area, buffer),
         Some(Layer::Palette(palette)) => super::palette::draw(app, palette, theme, area, buffer),
-        Some(Layer::Input(_)) | None => {}
+        _ => {
+            if let Some(text) = Text::of(app, area) {
+                texts(app, &text, theme, buffer);
+            }
+        }
     }
+}
+
+/// How many lines the open text has, and how many of them are seen at once; `None` if what is open is no text.
+#[must_use]
+pub fn text_size(app: &App, area: Rect) -> Option<(usize, usize)> {
+    if let Some(Layer::Detail(pane)) = &app.layer {
+        return Some(super::detail::text_size(app, pane, area));
+    }
+    Text::of(app, area).map(|text| (text.lines.len(), usize::from(inside(text.place).height)))
+}
+
+/// A text that lies over the screen, laid out for its size.
+struct Text {
+    title: String,
+    lines: Vec<String>,
+    scroll: usize,
+    place: Rect,
+}
+
+impl Text {
+    /// The open one.
+    fn of(app: &App, area: Rect) -> Option<Self> {
+        let (title, lines, scroll) = match app.layer.as_ref()? {
+            Layer::Help { scroll } => ("Help".to_owned(), help(app.options.keys), *scroll),
+            Layer::Explain { title, lines, scroll } => (title.clone(), lines.clone(), *scroll),
+            Layer::Diagnoses { scroll } => ("Diagnoses".to_owned(), diagnoses(app), *scroll),
+            Layer::Output { scroll } => {
+                let (title, lines) = output(app);
+                (title, lines, *scroll)
+            }
+            _ => return None,
+        };
+        let width = area.width.saturating_sub(4).min(110);
+        let lines: Vec<String> = lines.iter().flat_map(|line| laid(line, usize::from(width.saturating_sub(4)))).collect();
+        let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX).min(area.height.saturating_sub(2)).max(3);
+        Some(Self { title, lines, scroll, place: centered(area, width, height) })
+    }
+}
+
+/// A line in as many as it needs. Those that follow begin below its words: a tab ends what stands before these and keeps its column.
+fn laid(line: &str, width: usize) -> Vec<String> {
+    let (before, words) = line.split_once('\t').unwrap_or_else(|| line.split_at(line.len() - line.trim_start().len()));
+    let indent = text::width(before);
+    if indent + text::width(words) <= width {
+        return vec![format!("{before}{words}")];
+    }
+    let parts = wrap(words, width.saturating_sub(indent).max(10)).into_iter().enumerate();
+    parts.map(|(i, part)| if i == 0 { format!("{before}{part}") } else { format!("{:indent$}{part}", "") }).collect()
 }
 
 /// The list of the open dialog, for the mouse.
@@ -104,43 +152,29 @@ fn ascii_frame(title: &str, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     Pen::new(buffer, area, 0).skip(2).put(&format!(" {title} "), theme.accent);
 }
 
-fn texts(app: &App, title: &str, lines: &[String], scroll: usize, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let width = area.width.saturating_sub(4).min(110);
-    let wrapped: Vec<String> = lines
-        .iter()
-        .flat_map(|l| {
-            let indent = l.len() - l.trim_start().len();
-            let room = usize::from(width).saturating_sub(3 + indent).max(10);
-            if text::width(l) <= usize::from(width).saturating_sub(3) {
-                vec![l.clone()]
-            } else {
-                wrap(l, room).into_iter().map(|part| format!("{:indent$}{part}", "")).collect()
-            }
-        })
-        .collect();
-    let height = u16::try_from(wrapped.len() + 2).unwrap_or(u16::MAX).min(area.height.saturating_sub(2)).max(3);
-    let body = frame(app, title, theme, centered(area, width, height), buffer);
-    let scroll = scroll.min(wrapped.len().saturating_sub(usize::from(body.height)));
-    for (line, text) in (0..body.height).zip(wrapped.iter().skip(scroll)) {
+fn texts(app: &App, open: &Text, theme: &Theme, buffer: &mut Buffer) {
+    let body = frame(app, &open.title, theme, open.place, buffer);
+    let scroll = open.scroll.min(open.lines.len().saturating_sub(usize::from(body.height)));
+    for (line, text) in (0..body.height).zip(open.lines.iter().skip(scroll)) {
         let style = if text.starts_with(' ') || text.is_empty() { theme.text } else { theme.accent };
         Pen::new(buffer, body, line).put(" ", style).put(text, style);
     }
-    let more = wrapped.len().saturating_sub(scroll + usize::from(body.height));
-    let foot = if more > 0 { format!(" {more} more lines: Down ") } else { " Esc closes ".to_owned() };
+    let more = open.lines.len().saturating_sub(scroll + usize::from(body.height));
+    let foot = if more > 0 { format!(" {more} more lines: Down PgDn End ") } else { " Esc closes ".to_owned() };
     let corner = Rect { y: body.bottom(), height: 1, ..body };
     Pen::new(buffer, corner, 0)
         .to(corner.right().saturating_sub(u16::try_from(foot.len()).unwrap_or(0) + 1))
         .put(&foot, theme.dim);
 }
 
-fn output(app: &App, scroll: usize, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+/// Title and lines of what a run has said.
+fn output(app: &App) -> (String, Vec<String>) {
     let charset = Charset::from_unicode(app.options.unicode);
     let (title, lines) = match app.lab.shown() {
         Some(run) => (format!("Run #{} of {}", run.id.0, run.spec.system), output_lines(run)),
         None => (app.lab.chosen().id.to_owned(), vec![format!("It has not been run yet. {}", super::lab::to_run(app))]),
     };
-    let lines: Vec<String> = lines.iter().map(|l| text::sanitize_str(l, charset).into_owned()).collect();
-    texts(app, &title, &lines, scroll, theme, area, buffer);
+    (title, lines.iter().map(|l| text::sanitize_str(l, charset).into_owned()).collect())
 }
 
 /// Every finding with its evidence and advice; below them what was looked for.
@@ -187,25 +221,25 @@ pub fn help(preset: Preset) -> Vec<String> {
         }
         lines.push(context.title().to_owned());
         for a in actions {
-            lines.push(format!("  {:16} {}", preset.words(a), a.help));
+            lines.push(format!("  {:16} \t{}", preset.words(a), a.help));
         }
         lines.push(String::new());
     }
     lines.push("Quick launch (small letters: native, capitals: Python)".into());
     for s in SYSTEMS.iter().filter(|s| s.quick_key.is_some()) {
-        lines.push(format!("  n {:14} {}", s.quick_key.unwrap_or(' '), s.id));
+        lines.push(format!("  n {:14} \t{}", s.quick_key.unwrap_or(' '), s.id));
     }
     lines.push(String::new());
     lines.push("Header".into());
-    lines.push("  cpu bars         nice, user, kernel with interrupts, stolen by the hypervisor; mem: used, then cache".into());
-    lines.push("  on the right     how the machine is read, CPU time of a sweep, concmon's own share of a CPU".into());
+    lines.push("  cpu bars         \tnice, user, kernel with interrupts, stolen by the hypervisor; mem: used, then cache".into());
+    lines.push("  on the right     \thow the machine is read, CPU time of a sweep, concmon's own share of a CPU".into());
     lines.push(String::new());
     lines.push("Filter".into());
     lines.push("  cpu>5 and user=www    rss>200M    not state=S    command~worker    under(gunicorn) and thread".into());
     lines.push(String::new());
     lines.push("Columns".into());
     for c in COLUMNS {
-        lines.push(format!("  {:22} {:9} {}", c.id, c.title, c.description));
+        lines.push(format!("  {:22} {:9} \t{}", c.id, c.title, c.description));
     }
     lines
 }

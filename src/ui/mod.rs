@@ -28,6 +28,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::app::App;
+use crate::app::layer::TextSize;
+use crate::app::msg::Msg;
 use crate::app::options::Screen;
 
 use layout::Layout;
@@ -52,4 +54,17 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     }
     bar::draw(app, theme, layout.line, layout.bar, buffer);
     layers::draw(app, theme, area, buffer);
+}
+
+/// Tells the application what fits on the screen: where a page ends, and which columns are seen.
+pub fn fit(app: &mut App, area: Rect) {
+    let layout = Layout::new(app, area);
+    app.page = usize::from(layout.body.height);
+    let place = timeline::Place::of(app, layout.body);
+    (app.timeline.cells, app.timeline.page) = (usize::from(place.axis.width), usize::from(place.room));
+    let rows = compare::Place::of(app, layout.body).rows();
+    app.compare.fit(rows);
+    app.text = layers::text_size(app, area).map(|(lines, page)| TextSize { lines, page }).unwrap_or_default();
+    app.visible_columns = layout.slots.iter().map(|s| s.column).collect();
+    app.update(Msg::Resized { width: area.width, height: area.height });
 }
