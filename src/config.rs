@@ -99,6 +99,8 @@ pub struct Config {
     pub threads: bool,
     /// Show kernel threads.
     pub kernel_threads: bool,
+    /// Whether commands begin with the directories of their programs.
+    pub show_path: bool,
     /// Sorted by.
     pub sort: Sort,
     /// Columns in display order, each once.
@@ -146,6 +148,7 @@ impl Default for Config {
             tree: false,
             threads: false,
             kernel_threads: false,
+            show_path: true,
             sort: Sort { column: default_column("cpu"), descending: true },
             meters: Meters::default(),
             columns: columns::DEFAULT.iter().map(|id| default_column(id)).collect(),

@@ -231,6 +231,7 @@ pub const ACTIONS: &[Action] = &[
     action("fold-open", &[c('+')], Table, "", "unfold the subtree", Command::Unfold),
     action("fold-all", &[c('*')], Table, "", "fold or unfold everything", Command::FoldAll),
     action("threads", &[c('H')], Table, "", "every thread as a row", Command::Threads),
+    action("path", &[c('p')], Table, "", "the program's path, or its name alone with its arguments", Command::Path),
     action("kernel-threads", &[c('K')], Table, "", "kernel threads", Command::KernelThreads),
     action(
         "diagnoses",

@@ -278,7 +278,7 @@ fn cycle<T: Clone + PartialEq>(all: &[T], now: Option<&T>, by: i32) -> Option<T>
 /// One step: by one below ten, then along 10, 20, 50, 100, 200, ...; a value between two of them goes to the next.
 fn step(value: u32, by: i32, min: u32, max: u32) -> u32 {
     const LEADING: [u32; 3] = [1, 2, 5];
-    let decades = (1..=9).flat_map(|ten| LEADING.map(|lead| lead * 10u32.pow(ten)).into_iter().filter(|v| *v < 2_000_000_000));
+    let decades = (1..=8).flat_map(|ten| LEADING.map(|lead| lead * 10u32.pow(ten)));
     let marks: Vec<u32> = (0..10).chain(decades).filter(|v| (min..=max).contains(v)).chain([max]).collect();
     let mut now = value;
     for _ in 0..by.unsigned_abs() {

@@ -157,6 +157,8 @@ pub enum Command {
     Tree,
     /// The tree by creators, or by the kernel's parents.
     SpawnTree,
+    /// The directories of programs, or their names alone.
+    Path,
     /// Sort menu.
     SortMenu,
     /// Sort by this column.

@@ -61,6 +61,8 @@ pub struct Options {
     pub threads: bool,
     /// Kernel threads as rows.
     pub kernel_threads: bool,
+    /// Whether commands begin with the directories of their programs.
+    pub show_path: bool,
     /// Meters of the header.
     pub meters: Meters,
     /// Only this user's.
@@ -146,6 +148,7 @@ impl Default for Options {
             by_spawner: false,
             threads: false,
             kernel_threads: false,
+            show_path: true,
             meters: Meters::default(),
             user: None,
             pids: None,

@@ -101,6 +101,13 @@ pub const CHOICES: &[Choice] = &[
         step: |o, _| o.kernel_threads = !o.kernel_threads,
     },
     Choice {
+        key: "show_path",
+        title: "program path",
+        help: "Commands with the directories of their programs; p on the table does the same.",
+        value: |o| Setting::Flag(o.show_path),
+        step: |o, _| o.show_path = !o.show_path,
+    },
+    Choice {
         key: "unicode",
         title: "unicode",
         help: "Bars and frames in Unicode instead of ASCII.",
@@ -360,7 +367,7 @@ mod tests {
         let mut config = Config::default();
         config.apply_file(&path, &std::fs::read_to_string(&path).unwrap()).unwrap();
         assert_eq!(config.theme, "light");
-        assert!(config.tree && config.threads && config.kernel_threads && !config.sort.descending);
+        assert!(config.tree && config.threads && config.kernel_threads && !config.show_path && !config.sort.descending);
         assert_eq!(config.delay.as_secs_f64(), 2.0);
         assert_eq!(config.columns, options.columns);
         assert_eq!(config.meters, options.meters);

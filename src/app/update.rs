@@ -226,6 +226,7 @@ impl App {
                 return vec![Effect::Resample];
             }
             Command::Waits => return self.toggle_column("wait"),
+            Command::Path => self.toggle_path(),
             Command::Follow => self.toggle_follow(),
             Command::Pause => return self.toggle_pause(),
             Command::Renice(delta) => return self.renice(delta),
@@ -381,6 +382,16 @@ impl App {
         }
         self.rebuild();
         vec![Effect::Resample]
+    }
+
+    fn toggle_path(&mut self) {
+        let shown = !self.options.show_path;
+        self.options.show_path = shown;
+        self.tell(Notice::info(if shown {
+            "programs with their directories"
+        } else {
+            "programs without their directories; p shows them again"
+        }));
     }
 
     fn toggle_follow(&mut self) {

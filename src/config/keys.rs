@@ -116,6 +116,13 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         section: "",
+        name: "show_path",
+        example: "true",
+        help: "Begin commands with the directories of their programs; p shows and hides them.",
+        set: |c, v| put(&mut c.show_path, flag(v)),
+    },
+    Key {
+        section: "",
         name: "filter",
         example: "\"cpu>0\"",
         help: "Start with this filter; none if the key is absent.",

@@ -61,7 +61,7 @@ fn every_key_sets_something_and_its_example_is_valid() {
         from(&format!("{section}{} = {}\n", key.name, key.example)).unwrap();
     }
     let config = from(
-        "delay = 2\nsource = \"proc\"\ncolumns = [\"pid\"]\nmeters_left = [\"swap:text\"]\nmeters_right = []\nsort = \"rss:asc\"\ntree = true\nthreads = true\nkernel_threads = true\n\
+        "delay = 2\nsource = \"proc\"\ncolumns = [\"pid\"]\nmeters_left = [\"swap:text\"]\nmeters_right = []\nsort = \"rss:asc\"\ntree = true\nthreads = true\nkernel_threads = true\nshow_path = false\n\
          filter = \"x\"\nfilters = { a = \"pid=1\" }\nuser = \"0\"\nreadonly = true\ncolor = false\ncolor_depth = \"16\"\nunicode = false\ntheme = \"t\"\nmouse = false\ngo_first = false\nkeys = \"vim\"\nclipboard = false\nghost_seconds = 0\n\
          [lab]\nmax_workers = 1\nmax_parent_mb = 2\ntimeout_secs = 3\nhold_ms = 4\npython = [\"/p\"]\n",
     )
@@ -75,6 +75,7 @@ fn every_key_sets_something_and_its_example_is_valid() {
         tree: true,
         threads: true,
         kernel_threads: true,
+        show_path: false,
         sort: Sort { column: columns::find("rss").unwrap(), descending: false },
         columns: vec![columns::find("pid").unwrap()],
         meters: Meters { left: vec![Shown::parse("swap:text").unwrap()], right: Vec::new() },

@@ -122,6 +122,7 @@ fn options(config: &Config) -> anyhow::Result<Options> {
         tree: config.tree,
         threads: config.threads,
         kernel_threads: config.kernel_threads,
+        show_path: config.show_path,
         user: config.user.as_ref().map(|u| u.name.clone()),
         pids: (!config.pids.is_empty()).then(|| config.pids.iter().copied().collect::<HashSet<_>>()),
         filter,

@@ -14,6 +14,9 @@ use super::pen::Pen;
 use super::theme::Theme;
 use super::typed;
 
+/// Actions that lose their place in the bar where not all fit, the first ones first. The lab and a launch stay: nobody would look for them.
+const STEP_BACK: [&str; 5] = ["copy-on-write", "screen-timeline", "explain", "nice-up", "nice-down"];
+
 /// A labelled key of the bar and its cells.
 pub struct Button {
     /// First cell.
@@ -37,17 +40,26 @@ fn label(app: &App, action: &Action, wide: bool) -> (String, String) {
 /// Function keys first, then the letters; those that fit.
 #[must_use]
 pub fn buttons(app: &App, area: Rect) -> Vec<(Button, &'static Action)> {
+    let wide = area.width >= 110;
+    let cells = |action: &Action| {
+        let (key, text) = label(app, action, wide);
+        u16::try_from(key.len() + text.len() + 1).unwrap_or(10)
+    };
     let mut actions: Vec<&Action> = labelled(app).collect();
     actions.sort_by_key(|a| match a.keys.first().map(|k| k.code) {
         Some(crate::app::key::Code::F(n)) => n,
         _ => 99,
     });
-    let wide = area.width >= 110;
+    for id in STEP_BACK {
+        if actions.iter().map(|a| cells(a)).sum::<u16>() <= area.width {
+            break;
+        }
+        actions.retain(|a| a.id != id);
+    }
     let mut x = area.x;
     let mut out = Vec::new();
     for action in actions {
-        let (key, text) = label(app, action, wide);
-        let width = u16::try_from(key.len() + text.len() + 1).unwrap_or(10);
+        let width = cells(action);
         if x + width > area.right() {
             break;
         }

@@ -211,7 +211,7 @@ fn guess_line(app: &App, run: &Run, theme: &Theme, area: Rect, buffer: &mut Buff
         None => ("open", theme.dim),
     };
     let mut line = 0;
-    let told = format!("{told}   {} of {} right", app.predict.right, app.predict.settled);
+    let told = format!("{told} ({} of {} right)", app.predict.right, app.predict.settled);
     if usize::from(pen.left()) >= 3 + text::width(mark) + 2 + text::width(&told) {
         pen.put("   ", theme.text).put(mark, style).put(": ", style).put(&told, theme.strong);
         return 1;
@@ -264,7 +264,10 @@ fn phase_line(run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 
             let label = if line == 0 { "shape  " } else { "" };
             line += 1;
             let mark = if i == 0 { mark } else { "" };
-            Pen::new(buffer, area, line).put(&format!("{label:7}"), theme.dim).put(&format!("{mark:3}"), style).put(&part, theme.text);
+            Pen::new(buffer, area, line)
+                .put(&format!("{label:7}"), theme.dim)
+                .put(&format!("{mark:3}"), style)
+                .put(&part, theme.text);
         }
     }
     line + 1

@@ -2,6 +2,7 @@
 
 mod bar;
 pub mod clipboard;
+mod command;
 pub mod compare;
 mod detail;
 mod events;

@@ -10,6 +10,7 @@ use crate::app::rows::{Line, RowKey};
 use crate::columns::{self, Align, Row, Value};
 use crate::text::{self, Charset};
 
+use super::command::Command;
 use super::layout::{GUTTER, Layout, Slot};
 use super::pen::{Pen, dot};
 use super::theme::Theme;
@@ -264,27 +265,32 @@ impl RowPainter<'_> {
             self.guides(pen, unicode);
         }
         let room = usize::from(end.saturating_sub(pen.x()));
-        let skip = self.app.sideways;
         let style = if self.row.is_task() && self.base == self.theme.text { self.theme.cool } else { self.base };
         if let Value::Text(bytes) = value {
-            let shown = if skip == 0 {
-                text::fit(bytes, room, self.charset())
-            } else {
-                let all = text::sanitize(bytes, self.charset());
-                let rest: String = all.chars().skip(skip).collect();
-                text::truncate(&rest, room, self.charset()).into_owned().into()
-            };
-            let name_end =
-                if skip == 0 && !self.row.is_task() && self.row.ghost.is_none() { program_end(&shown) } else { (0, 0) };
-            pen.put(&shown[..name_end.0], if self.base == self.theme.text { self.theme.dim } else { style });
-            pen.put(&shown[name_end.0..name_end.1], style.add_modifier(Modifier::BOLD));
-            pen.put(&shown[name_end.1..], style);
+            let shown = self.shown(bytes, room);
+            pen.put(&shown.place, if self.base == self.theme.text { self.theme.dim } else { style });
+            pen.put(&shown.name, style.add_modifier(Modifier::BOLD));
+            pen.put(&shown.rest, style);
         }
         if let Some(folded) = self.entry.folded {
             pen.put(&format!("  (+{})", folded.hidden), self.theme.accent);
         }
         if !badge.is_empty() {
             pen.to(end).put(&badge, self.theme.warn);
+        }
+    }
+
+    /// The words in the room there is. Names of threads and of what has ended are not of a program; what is scrolled is read in full.
+    fn shown(&self, bytes: &[u8], room: usize) -> Command {
+        let (skip, charset) = (self.app.sideways, self.charset());
+        let program = !self.row.is_task() && self.row.ghost.is_none() && !self.row.process.kernel_thread;
+        match (program, skip) {
+            (true, 0) => Command::of(bytes, room, self.app.options.show_path, charset),
+            (false, 0) => Command { rest: text::fit(bytes, room, charset).into_owned(), ..Command::default() },
+            _ => {
+                let rest: String = text::sanitize(bytes, charset).chars().skip(skip).collect();
+                Command { rest: text::truncate(&rest, room, charset).into_owned(), ..Command::default() }
+            }
         }
     }
 
@@ -333,14 +339,6 @@ impl RowPainter<'_> {
             pen.put(mark, if self.entry.parent { self.theme.accent } else { style });
         }
     }
-}
-
-/// Byte range of the program's own name in a command line: after the last `/` of its first word.
-fn program_end(command: &str) -> (usize, usize) {
-    let end = command.find(' ').unwrap_or(command.len());
-    let start = command[..end].rfind('/').map_or(0, |i| i + 1);
-    // "sshd: user@pts/0" and "(sd-pam)" are titles, not paths.
-    if command[..end].starts_with('/') { (start, end) } else { (0, end) }
 }
 
 /// The value as the table shows it.

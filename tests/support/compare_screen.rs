@@ -1,6 +1,6 @@
 //! What the Compare screen is drawn from, and what its keys and the mouse do.
 
-use concmon::lab::measure::{Batch, Host, Plan, Point};
+use concmon::lab::measure::{Batch, Host, Load, Plan, Point};
 use crossterm::event::{Event, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 
 use super::*;
@@ -23,6 +23,8 @@ pub fn measured(plan: &Plan) -> Batch {
             sys_ns: Some(ns / 2),
             workers: vec![memory; 2],
             tasks_done: 10,
+            // Others disturb the pools.
+            load: spec.system.starts_with("python/process").then_some(Load { capacity_ns: 100_000_000, busy_ns: 90_000_000 }),
             ..Point::default()
         });
     }

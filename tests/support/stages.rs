@@ -37,6 +37,30 @@ pub const COMPARE: &[Key] = &[
     Key::plain(Code::Enter),
 ];
 
+/// Two pools of Python's, whose names are long.
+pub const COMPARE_LONG: &[Key] = &[
+    Key::char('L'),
+    Key::plain(Code::Down),
+    Key::plain(Code::Down),
+    Key::plain(Code::Down),
+    Key::plain(Code::Down),
+    Key::plain(Code::Down),
+    Key::plain(Code::Down),
+    Key::plain(Code::Down),
+    Key::plain(Code::Down),
+    Key::plain(Code::Down),
+    Key::plain(Code::Down),
+    Key::plain(Code::Down),
+    Key::plain(Code::Down),
+    Key::plain(Code::Down),
+    Key::plain(Code::Down),
+    Key::char('c'),
+    Key::plain(Code::Down),
+    Key::char('c'),
+    Key::char('4'),
+    Key::plain(Code::Enter),
+];
+
 /// The same over the memory of the parent.
 pub const COMPARE_SWEEP: &[Key] = &[
     Key::char('L'),

@@ -128,7 +128,6 @@ fn spans(worker: &Worker, start: u64, end: u64, unicode: bool, theme: &Theme, pe
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -52,7 +52,7 @@ mod tests {
         assert_eq!(of([7, 4, 2, 0], 13, false), [7, 4, 2, 0], "all fits");
         assert_eq!(of([7, 4, 2, 0], 11, false), [7, 4, 0, 0]);
         assert_eq!(of([7, 4, 2, 1], 10, false), [6, 3, 0, 1]);
-        assert_eq!(of([40, 4, 0, 0], 12, false), [8, 4, 0, 0], "many workers do not take all");
+        assert_eq!(of([40, 4, 0, 0], 12, false), [10, 2, 0, 0], "many workers do not take all");
         assert_eq!(of([102, 4, 20, 0], 40, true), [16, 4, 20, 0], "nor do they where there is room");
         assert_eq!(of([5, 4, 2, 1], 0, false), [0; 4]);
     }
