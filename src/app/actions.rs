@@ -279,6 +279,7 @@ pub const ACTIONS: &[Action] = &[
     )),
     action("lab-less", &[k(Code::Left), c('-')], Lab, "", "less of the chosen parameter", Command::Parameter(-1)),
     action("lab-more", &[k(Code::Right), c('+')], Lab, "", "more of the chosen parameter", Command::Parameter(1)),
+    action("lab-type", &[c('e')], Lab, "", "type the chosen parameter: a number", Command::TypeParameter),
     action("lab-next-field", &[c(']'), c('p')], Lab, "", "next parameter", Command::NextField(1)),
     action("lab-previous-field", &[c('[')], Lab, "", "previous parameter", Command::NextField(-1)),
     action("event-filter", &[Key::f(4), c('\\')], Events, "Filter", "only events with a text in them", Command::Filter),

@@ -7,6 +7,7 @@ use super::editor::{Edited, LineEditor, Recall, Remembered};
 use super::key::{Code, Key};
 use super::layer::{Input, InputKind, Layer};
 use super::msg::{Effect, Notice};
+use super::parameter;
 
 /// What was typed into each kind of line.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +17,7 @@ pub(super) struct Typed {
     event_filters: Remembered,
     cpus: Remembered,
     io_priorities: Remembered,
+    parameters: Remembered,
 }
 
 impl Typed {
@@ -26,6 +28,7 @@ impl Typed {
             InputKind::EventFilter => &mut self.event_filters,
             InputKind::Cpus => &mut self.cpus,
             InputKind::IoPriority => &mut self.io_priorities,
+            InputKind::Parameter(_) => &mut self.parameters,
         }
     }
 }
@@ -150,6 +153,7 @@ impl App {
             }
             InputKind::EventFilter => self.events.filter = TextMatch::new(text),
             InputKind::Cpus | InputKind::IoPriority => {}
+            InputKind::Parameter(field) => input.error = parameter::number(field, text).err().map(|why| (0, why)),
         }
     }
 
@@ -170,6 +174,14 @@ impl App {
                 return Vec::new();
             }
             InputKind::Cpus | InputKind::IoPriority => return self.allot(input),
+            InputKind::Parameter(field) => {
+                self.typed.of(input.kind).add(input.line.text());
+                if let Err(why) = self.lab.set(field, input.line.text()) {
+                    input.error = Some((0, why));
+                    self.layer = Some(Layer::Input(input));
+                }
+                return Vec::new();
+            }
             InputKind::Search | InputKind::Filter => {}
         }
         match self.narrow(input.line.text()) {

@@ -58,6 +58,8 @@ pub struct LabView {
     pub interpreters: Option<Arc<Discovery>>,
     /// The runs as published.
     pub state: Arc<LabState>,
+    /// The newest that was started here; it may be gone from the list by now.
+    newest: RunId,
     /// Where the time axis of a run that is still on ends, monotonic nanoseconds; whoever draws tells.
     pub now_ns: u64,
 }
@@ -92,7 +94,20 @@ impl LabView {
     #[must_use]
     pub fn new(watched: Watched) -> Self {
         let specs = SYSTEMS.iter().map(|s| watched.spec(s)).collect();
-        Self { system: 0, field: 0, specs, interpreters: None, state: Arc::default(), now_ns: 0 }
+        Self { system: 0, field: 0, specs, interpreters: None, state: Arc::default(), newest: RunId(0), now_ns: 0 }
+    }
+
+    /// Takes the runs in as they are now.
+    pub fn take(&mut self, state: Arc<LabState>) {
+        self.newest =
+            state.runs.iter().map(|r| r.id).filter(|id| !id.is_compared()).max().unwrap_or(self.newest).max(self.newest);
+        self.state = state;
+    }
+
+    /// The number that the next run will have.
+    #[must_use]
+    pub fn next_id(&self) -> RunId {
+        RunId(self.newest.0 + 1)
     }
 
     /// The run of a system with its default parameters, which becomes the chosen one.
@@ -112,6 +127,11 @@ impl LabView {
     #[must_use]
     pub fn spec(&self) -> &RunSpec {
         &self.specs[self.system.min(self.specs.len() - 1)]
+    }
+
+    pub(super) fn spec_mut(&mut self) -> Option<&mut RunSpec> {
+        let at = self.system.min(self.specs.len() - 1);
+        self.specs.get_mut(at)
     }
 
     /// Parameters that have an effect on the chosen system.

@@ -6,6 +6,7 @@ use crate::query::Completion;
 use crate::snapshot::ProcKey;
 
 use super::editor::{LineEditor, Recall};
+use super::lab_view::Field;
 use super::palette::Palette;
 use super::target::FrozenTarget;
 
@@ -113,6 +114,8 @@ pub enum InputKind {
     Cpus,
     /// When the storage of processes is served.
     IoPriority,
+    /// A number for this parameter of the lab's form.
+    Parameter(Field),
 }
 
 /// One line being typed.

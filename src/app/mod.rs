@@ -20,6 +20,7 @@ pub mod logical;
 pub mod msg;
 pub mod options;
 pub mod palette;
+mod parameter;
 pub mod predict;
 pub mod presets;
 pub mod rows;

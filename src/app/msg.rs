@@ -159,6 +159,8 @@ pub enum Command {
     SpawnTree,
     /// The directories of programs, or their names alone.
     Path,
+    /// Type the chosen parameter of the lab.
+    TypeParameter,
     /// Sort menu.
     SortMenu,
     /// Sort by this column.

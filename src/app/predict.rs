@@ -194,11 +194,6 @@ fn is_of(run: &Run, asked: &RunSpec) -> bool {
     filled == *ran
 }
 
-/// The number that the next run will have.
-fn next_id(runs: &[std::sync::Arc<Run>]) -> RunId {
-    RunId(runs.last().map_or(0, |run| run.id.0) + 1)
-}
-
 /// A guess whose run waits for the run of one thread that it will be held against.
 #[derive(Debug, Clone)]
 struct Waiting {
@@ -245,9 +240,9 @@ impl Predict {
     }
 
     /// The run of one thread is over: what is to run now, and whether there is something to hold it against.
-    fn go_on(&mut self, runs: &[std::sync::Arc<Run>]) -> Option<(RunSpec, bool)> {
+    fn go_on(&mut self, lab: &LabView) -> Option<(RunSpec, bool)> {
         let waiting = self.waiting.as_ref()?;
-        let run = runs.iter().find(|r| r.id == waiting.alone)?;
+        let run = lab.state.runs.iter().find(|r| r.id == waiting.alone)?;
         // If the run of one thread was refused, another has its number.
         let it = asked_for(run, &waiting.question);
         if it && !run.ended() {
@@ -257,7 +252,7 @@ impl Predict {
         let Waiting { question: Question::SpeedUp { alone, .. }, guess, spec, .. } = waiting else { return None };
         let alone_ns = wall_of(run);
         self.last = alone_ns.map(|_| Prediction {
-            run: next_id(runs),
+            run: lab.next_id(),
             question: Question::SpeedUp { alone, alone_ns },
             guess,
             truth: None,
@@ -345,7 +340,7 @@ impl App {
                 None => other.parse().ok().map(Guess::Processes),
             },
         };
-        let run = next_id(&self.lab.state.runs);
+        let run = self.lab.next_id();
         self.predict.waiting = None;
         match self.predict.asked.take().zip(guess) {
             Some((Question::SpeedUp { alone, alone_ns: None }, guess)) => {
@@ -364,7 +359,7 @@ impl App {
 
     /// The runs went on: an open guess may be settled, or the run that it is about may begin.
     pub(super) fn settle(&mut self) -> Vec<Effect> {
-        if let Some((spec, held)) = self.predict.go_on(&self.lab.state.runs) {
+        if let Some((spec, held)) = self.predict.go_on(&self.lab) {
             if !held {
                 let why = "one thread did not get through the work: there is nothing to hold your guess against";
                 self.tell(Notice::info(why.to_owned()));

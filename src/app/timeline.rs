@@ -149,7 +149,7 @@ impl App {
         match before {
             Some(before) if self.screen == Screen::Timeline && looked_into => {
                 self.timeline.run.get_or_insert(before);
-                self.tell(Notice::info(format!("run #{} has begun: ] goes there", id.0)));
+                self.tell(Notice::info(format!("run {id} has begun: ] goes there")));
             }
             _ => {
                 self.timeline.show(id);

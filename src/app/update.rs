@@ -2,7 +2,6 @@
 
 use crate::columns::{self, Column};
 use crate::lab::catalog::SYSTEMS;
-use crate::lab::run::RunId;
 use crate::text::{Charset, sanitize};
 
 use super::App;
@@ -31,7 +30,7 @@ impl App {
                 _ => {}
             },
             Msg::Lab(state) => {
-                self.lab.state = state;
+                self.lab.take(state);
                 self.follow_runs();
                 return self.settle();
             }
@@ -234,6 +233,7 @@ impl App {
             Command::IoPriority => self.open_allotment(InputKind::IoPriority),
             Command::StopRuns => return self.stop_runs(),
             Command::Parameter(by) => self.lab.change(by),
+            Command::TypeParameter => self.type_parameter(),
             Command::NextField(by) => self.lab.next_field(by),
             Command::Enter => return vec![Effect::Launch(self.lab.spec().clone())],
             Command::Guess => self.ask(),
@@ -484,7 +484,7 @@ impl App {
                         self.options.tree = true;
                         self.rebuild();
                     }
-                    self.expected = Some(RunId(self.lab.state.runs.last().map_or(0, |r| r.id.0) + 1));
+                    self.expected = Some(self.lab.next_id());
                 }
                 vec![Effect::Launch(spec)]
             }

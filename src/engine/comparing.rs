@@ -34,7 +34,7 @@ impl Comparing {
                 tell.send_replace(Some(Progressed { batch: Arc::new(batch.clone()), running, halted }));
             };
             say(&batch, true, None);
-            let ended = batch::run(&mut batch, &mut Real { launcher: &launcher }, &theirs, |batch| {
+            let ended = batch::run(&mut batch, &mut Real { launcher: &launcher, apart: true }, &theirs, |batch| {
                 say(batch, true, None);
                 Ok(())
             });

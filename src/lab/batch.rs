@@ -98,12 +98,14 @@ pub fn run(
 pub struct Real<'a> {
     /// What launches them.
     pub launcher: &'a Launcher,
+    /// Whether they are runs among those that a person starts, to be counted apart from these.
+    pub apart: bool,
 }
 
 impl Executor for Real<'_> {
     fn execute(&mut self, spec: &RunSpec, stop: &Stop) -> Result<Point, Halt> {
         let before = CpuTimes::read();
-        let id = self.launcher.launch(spec.clone())?;
+        let id = if self.apart { self.launcher.launch_compared(spec.clone()) } else { self.launcher.launch(spec.clone()) }?;
         let mut runs = self.launcher.watch();
         let ended: Option<Option<Arc<Run>>> = stop.unless(async {
             let ended = runs.wait_for(|state| state.run(id).is_none_or(|run| run.ended())).await;

@@ -58,8 +58,12 @@ pub enum Mark {
     Absent,
     /// Asked for, but not yet at its first own instruction.
     Creating,
+    /// Being created, and on a CPU for so many eighths of the cell.
+    Starting(u8),
     /// On a CPU, for so many eighths of the cell.
     Running(u8),
+    /// On a CPU for so many eighths of the cell, and ready without one for longer.
+    Sharing(u8),
     /// Ready to run, but another had the CPU.
     Wanting,
     /// Asleep: it waits for something other than a CPU.
@@ -75,7 +79,7 @@ pub enum Mark {
 }
 
 impl Mark {
-    /// One character for it. Running shows its share as a height.
+    /// One character for it. What is on a CPU shows its share as a height, so that the heights of a column are its parallelism.
     #[must_use]
     pub fn glyph(self, unicode: bool) -> &'static str {
         const BLOCKS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
@@ -83,9 +87,13 @@ impl Mark {
             (Self::Absent, _) => " ",
             (Self::Creating, true) => "╌",
             (Self::Creating, false) => "~",
-            (Self::Running(eighths), true) => BLOCKS[usize::from(eighths.clamp(1, 8)) - 1],
+            (Self::Running(eighths) | Self::Sharing(eighths) | Self::Starting(eighths), true) => {
+                BLOCKS[usize::from(eighths.clamp(1, 8)) - 1]
+            }
             (Self::Running(5..), false) => "#",
             (Self::Running(_), false) => "+",
+            (Self::Starting(_), false) => "~",
+            (Self::Sharing(_), false) => "W",
             (Self::Wanting, true) => "░",
             (Self::Wanting, false) => "w",
             (Self::Blocked, true) => "·",
@@ -262,7 +270,11 @@ fn mark(lane: &Lane<'_>, part: Window) -> Mark {
             };
         }
         if created && worker.ready_ns.is_none_or(|ready| ready >= part.to_ns) {
-            return Mark::Creating;
+            // A worker that is being created is on a CPU too: an interpreter that starts, above all.
+            return match lane.task.map(|task| of_slices(slices_in(task, part), part)) {
+                Some(Mark::Running(eighths) | Mark::Sharing(eighths)) => Mark::Starting(eighths),
+                _ => Mark::Creating,
+            };
         }
         // Its first slice begins at the look before the one that found it.
         if worker.requested_ns.is_some_and(|asked| asked >= part.to_ns) {
@@ -295,12 +307,17 @@ fn of_slices(slices: &[Slice], part: Window) -> Mark {
     }
     let (ran, wanted) = (ran / seen, wanted / seen);
     match slices.last().map(|s| s.state) {
-        _ if ran >= WORTH_A_MARK && ran >= wanted => Mark::Running(((ran * 8.0).ceil() as u8).clamp(1, 8)),
+        _ if ran >= WORTH_A_MARK && ran >= wanted => Mark::Running(eighths(ran)),
+        _ if ran >= WORTH_A_MARK => Mark::Sharing(eighths(ran)),
         _ if wanted >= WORTH_A_MARK => Mark::Wanting,
         Some('T' | 't') => Mark::Stopped,
         Some('Z' | 'X') => Mark::Zombie,
         _ => Mark::Blocked,
     }
+}
+
+fn eighths(share: f64) -> u8 {
+    ((share * 8.0).ceil() as u8).clamp(1, 8)
 }
 
 impl Lane<'_> {
@@ -348,6 +365,8 @@ pub struct Degree {
     pub parallelism: Option<f64>,
     /// Tasks ready to run that had to wait for a CPU, on average.
     pub wanting: Option<f64>,
+    /// Over how long these are taken, nanoseconds.
+    pub over_ns: u64,
 }
 
 /// It, over the time from the first unit's beginning to the last one's end; `None` before the first.
@@ -364,13 +383,17 @@ pub fn degree(run: &Run, now_ns: u64) -> Option<Degree> {
         let part = |s: &Slice| window.overlap_ns(s.from_ns, s.to_ns) as f64 / s.length_ns().max(1) as f64 * of(s) as f64;
         tasks.map(|tasks| tasks.iter().flat_map(|t| &t.slices).map(part).sum::<f64>() / length)
     };
-    Some(Degree { concurrency: open as f64 / length, parallelism: share(|s| s.run_ns), wanting: share(|s| s.wait_ns) })
+    let (parallelism, wanting) = (share(|s| s.run_ns), share(|s| s.wait_ns));
+    Some(Degree { concurrency: open as f64 / length, parallelism, wanting, over_ns: window.length_ns() })
 }
 
 /// The sentence that says what the picture shows; empty before there is anything to say.
 #[must_use]
 pub fn finding(run: &Run, cpus: u32, now_ns: u64) -> String {
     let Some(degree) = degree(run, now_ns) else { return String::new() };
+    if run.workers.iter().map(|w| w.spans.len()).sum::<usize>() == 1 {
+        return one_unit(run, &degree);
+    }
     let open = format!("{:.1} units open at once", degree.concurrency);
     let (Some(parallel), Some(wanting)) = (degree.parallelism, degree.wanting) else { return open };
     let facts = format!("{open}, {parallel:.1} on a CPU");
@@ -386,6 +409,18 @@ pub fn finding(run: &Run, cpus: u32, now_ns: u64) -> String {
         () if parallel <= 1.15 && wanting < 0.3 => format!("{facts}: overlapping in time, but not in parallel"),
         () if wanting >= 0.5 => format!("{facts}, {wanting:.1} ready but without one: wider than the {cpus} CPUs"),
         () => format!("{facts}: in parallel"),
+    }
+}
+
+/// A single unit has nothing to be at once with.
+fn one_unit(run: &Run, degree: &Degree) -> String {
+    let took = format!("one unit of work, {} long", duration(degree.over_ns));
+    let step_ns = run.trace.as_deref().map_or(0, |t| t.step_ns);
+    match degree.parallelism {
+        // Of a part of a look nobody knows what was in it.
+        Some(_) if degree.over_ns < step_ns => format!("{took}: shorter than the time between two looks at its task"),
+        Some(parallel) => format!("{took}, on a CPU for {:.0}% of that", (parallel * 100.0).min(100.0)),
+        None => took,
     }
 }
 

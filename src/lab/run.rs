@@ -11,9 +11,33 @@ use super::control::Usage;
 use super::protocol::Creation;
 use super::trace::Trace;
 
-/// Number of a run within one concmon, from 1.
+/// Number of a run within one concmon, from 1. Runs of a comparison have numbers of their own: what one starts oneself is counted
+/// without gaps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RunId(pub u32);
+
+impl RunId {
+    /// Where the numbers of compared runs begin.
+    const COMPARED: u32 = 1 << 30;
+
+    /// The number of the so-manieth run of comparisons.
+    #[must_use]
+    pub fn compared(number: u32) -> Self {
+        Self(Self::COMPARED.saturating_add(number))
+    }
+
+    /// Whether a comparison started it.
+    #[must_use]
+    pub fn is_compared(self) -> bool {
+        self.0 > Self::COMPARED
+    }
+}
+
+impl std::fmt::Display for RunId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.is_compared() { write!(f, "#c{}", self.0 - Self::COMPARED) } else { write!(f, "#{}", self.0) }
+    }
+}
 
 /// How far a run is.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -23,11 +23,12 @@ use share::Share;
 /// Most warnings that are shown.
 const WARNINGS: usize = 3;
 /// Keys named below the form; whole ones go to the next line where they do not fit.
-const KEYS: [(&str, &str); 8] = [
+const KEYS: [(&str, &str); 9] = [
     ("Enter", "run"),
     ("P", "guess first"),
     ("] [", "parameter"),
     ("Left Right", "change"),
+    ("e", "type it"),
     ("V", "timeline"),
     ("c", "compare"),
     ("o", "output"),
@@ -244,7 +245,7 @@ fn phase_line(run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 
     let (text, style) = phase(run, theme);
     let mut line = 0;
     let mut pen = Pen::new(buffer, area, 0);
-    pen.put(&format!("run #{}  ", run.id.0), theme.strong).put(&text, style);
+    pen.put(&format!("run {}  ", run.id), theme.strong).put(&text, style);
     let of = |met: bool| run.shape.iter().filter(|c| c.met == met).map(|c| c.what.as_str()).collect::<Vec<_>>().join(", ");
     let parts = [("no ", theme.bad, of(false)), ("ok ", theme.good, of(true))];
     let parts: Vec<_> = parts.into_iter().filter(|(.., what)| !what.is_empty()).collect();

@@ -171,7 +171,7 @@ fn texts(app: &App, open: &Text, theme: &Theme, buffer: &mut Buffer) {
 fn output(app: &App) -> (String, Vec<String>) {
     let charset = Charset::from_unicode(app.options.unicode);
     let (title, lines) = match app.lab.shown() {
-        Some(run) => (format!("Run #{} of {}", run.id.0, run.spec.system), output_lines(run)),
+        Some(run) => (format!("Run {} of {}", run.id, run.spec.system), output_lines(run)),
         None => (app.lab.chosen().id.to_owned(), vec![format!("It has not been run yet. {}", super::lab::to_run(app))]),
     };
     (title, lines.iter().map(|l| text::sanitize_str(l, charset).into_owned()).collect())

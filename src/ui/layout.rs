@@ -191,6 +191,7 @@ pub fn input_label(kind: InputKind) -> &'static str {
         InputKind::EventFilter => "Only events with",
         InputKind::Cpus => "CPUs, like 0-3,8",
         InputKind::IoPriority => "I/O priority",
+        InputKind::Parameter(field) => field.label(),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::app::msg::Pointed;
 use crate::lab::lanes::{self, Lane, Mark, Moment, Picture, Role, Window};
 use crate::lab::run::Run;
-use crate::text::{Charset, sanitize_str};
+use crate::text::{Charset, sanitize_str, width};
 
 use super::lab::{phase, wrap};
 use super::pen::{Pen, dot};
@@ -146,6 +146,9 @@ fn nothing(theme: &Theme, body: Rect, buffer: &mut Buffer) {
     }
 }
 
+/// A mean, and over how many nanoseconds it was taken.
+type Mean = Option<(f64, u64)>;
+
 struct View<'a> {
     app: &'a App,
     theme: &'a Theme,
@@ -177,7 +180,7 @@ impl View<'_> {
         let (theme, run, d) = (self.theme, self.run, dot(self.unicode()));
         let spec = &run.spec;
         let mut pen = Pen::new(buffer, body, 0);
-        pen.put(&format!(" run #{} ", run.id.0), theme.strong).put(&self.clean(&spec.system), theme.accent);
+        pen.put(&format!(" run {} ", run.id), theme.strong).put(&self.clean(&spec.system), theme.accent);
         let units = if self.wide() { format!("{} x {} {d} ", spec.tasks, spec.task.name()) } else { String::new() };
         let facts = format!(" {d} {} lanes {d} {units}", lanes.len());
         let (words, style) = phase(run, theme);
@@ -230,7 +233,10 @@ impl View<'_> {
             pen.put_right(&if inner { String::new() } else { number(lane.pid) }, 10, theme.text);
         }
         pen.put_right(&if inner { String::new() } else { number(lane.tid) }, if wide { 8 } else { 7 }, theme.text);
-        let cpu = moment.cpu.filter(|_| matches!(moment.mark, Mark::Running(_))).map_or(String::new(), |c| c.to_string());
+        let cpu = moment
+            .cpu
+            .filter(|_| matches!(moment.mark, Mark::Running(_) | Mark::Sharing(_) | Mark::Starting(_)))
+            .map_or(String::new(), |c| c.to_string());
         pen.put_right(&cpu, 4, theme.cool);
         let state = moment.state.unwrap_or(if inner { ' ' } else { '-' });
         pen.put(" ", theme.text).put(&state.to_string(), theme.state(state)).put("  ", theme.text);
@@ -251,9 +257,9 @@ impl View<'_> {
         let theme = self.theme;
         let style = match mark {
             Mark::Absent => theme.text,
-            Mark::Creating => theme.accent,
+            Mark::Creating | Mark::Starting(_) => theme.accent,
             Mark::Running(_) => theme.good,
-            Mark::Wanting => theme.warn,
+            Mark::Wanting | Mark::Sharing(_) => theme.warn,
             Mark::Blocked | Mark::Unknown => theme.dim,
             Mark::Stopped | Mark::Zombie => theme.bad,
             Mark::Open => theme.cool,
@@ -278,10 +284,10 @@ impl View<'_> {
         let full = most(&mut picture.concurrency.iter().copied()).max(most(&mut known.iter().copied())).max(1.0);
         let theme = self.theme;
         let degree = lanes::degree(self.run, self.app.lab.now_ns);
-        let mean = degree.map(|d| d.concurrency);
+        let mean = degree.map(|d| (d.concurrency, d.over_ns));
         self.curve(("concurrency", "units open", mean), &picture.concurrency, full, theme.cool, line, buffer);
         line += self.place.curve;
-        let mean = degree.and_then(|d| d.parallelism);
+        let mean = degree.and_then(|d| Some((d.parallelism?, d.over_ns)));
         let words = if self.run.trace.is_some() { "on a CPU" } else { "not watched" };
         self.curve(("parallelism", words, mean), &known, full, theme.good, line, buffer);
         line += self.place.curve;
@@ -296,12 +302,24 @@ impl View<'_> {
     }
 
     /// A curve: its name and its mean over the time of the work, and a bar for each cell.
-    fn curve(&self, name: (&str, &str, Option<f64>), values: &[f64], full: f64, style: Style, line: u16, buffer: &mut Buffer) {
+    fn curve(&self, name: (&str, &str, Mean), values: &[f64], full: f64, style: Style, line: u16, buffer: &mut Buffer) {
         let (theme, lines) = (self.theme, self.place.curve);
         let area = Rect { width: self.place.labels.width, ..self.place.foot };
+        let room = usize::from(area.width.saturating_sub(2));
         let label = if self.wide() { format!("{} ({})", name.0, name.1) } else { name.0.to_owned() };
-        let mean = name.2.map_or(String::new(), |mean| format!("  mean {mean:.1}"));
-        Pen::new(buffer, area, line + lines - 1).put(" ", theme.text).put(&label, theme.text).put(&mean, theme.dim);
+        let mut pen = Pen::new(buffer, area, line + lines - 1);
+        pen.put(" ", theme.text).put(&label, theme.text);
+        if let Some((mean, over_ns)) = name.2 {
+            // The whole window has pauses before and after the work, which would make every mean small.
+            let says = [format!("  mean {mean:.1} at work"), format!("  {mean:.1} at work"), format!("  {mean:.1}")];
+            if let Some(words) = says.iter().find(|w| width(&label) + width(w) <= room) {
+                pen.put(words, theme.dim);
+            }
+            if lines > 1 {
+                let over = format!("   work: the {} with units open", lanes::duration(over_ns));
+                Pen::new(buffer, area, line + lines - 2).put(if width(&over) <= room { &over } else { "" }, theme.dim);
+            }
+        }
         let plot = Rect { x: self.place.axis.x, width: self.place.axis.width, ..self.place.foot };
         for row in 0..lines {
             let mut pen = Pen::new(buffer, plot, line + row);
@@ -341,6 +359,8 @@ impl View<'_> {
         let does = match moment.mark {
             Mark::Absent => "is not there",
             Mark::Creating => "is being created",
+            Mark::Starting(_) => "is being created, on a CPU",
+            Mark::Sharing(_) => "gets a CPU for less time than it waits for one",
             Mark::Running(_) => "runs on a CPU",
             Mark::Wanting => "is ready, but has no CPU",
             Mark::Blocked => "sleeps: it waits for something other than a CPU",
@@ -355,12 +375,11 @@ impl View<'_> {
         }
         if let Some((ran, waited)) = lane.totals_ns() {
             let (ran, waited) = (lanes::duration(ran), lanes::duration(waited));
-            let words = if self.wide() {
-                format!("   in all {ran} on a CPU, {waited} waiting for one")
-            } else {
-                format!("  in all {ran}")
-            };
-            pen.put(&words, theme.dim);
+            // Half a sentence would say something else.
+            let words = [format!("   in all {ran} on a CPU, {waited} waiting for one"), format!("; {ran} on a CPU in all")];
+            if let Some(words) = words.iter().find(|w| usize::from(pen.left()) > width(w)) {
+                pen.put(words, theme.dim);
+            }
         }
     }
 
@@ -369,6 +388,7 @@ impl View<'_> {
         pen.put(" ", self.theme.text);
         let some = [
             (Mark::Running(8), "on a CPU"),
+            (Mark::Sharing(4), "shares one"),
             (Mark::Wanting, "wants one"),
             (Mark::Blocked, "blocked"),
             (Mark::Creating, "created"),

@@ -57,7 +57,7 @@ pub fn compare(
         }
     };
     step();
-    let result = batch::run(&mut batch, &mut Real { launcher: &launcher }, &stop, |batch| {
+    let result = batch::run(&mut batch, &mut Real { launcher: &launcher, apart: false }, &stop, |batch| {
         step();
         keep(args, sort, batch)
     });
@@ -255,7 +255,7 @@ fn size_of_pi(ms: f64, alone: &RunSpec, launcher: &Launcher, stop: &Stop) -> Res
     let mut size = 500_u32;
     for _ in 0..3 {
         let spec = RunSpec { task_size: Some(size), ..alone.clone() };
-        let point = Real { launcher }.execute(&spec, stop).map_err(|halt| match halt {
+        let point = Real { launcher, apart: false }.execute(&spec, stop).map_err(|halt| match halt {
             Halt::Launch(error) => error,
             other => LaunchError::Helper(format!("while a task's length was measured: {other}")),
         })?;

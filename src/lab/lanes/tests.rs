@@ -109,6 +109,36 @@ fn a_cell_shows_what_its_task_did_there() {
 }
 
 #[test]
+fn the_heights_of_a_column_are_its_parallelism() {
+    let mut trace = Trace::default();
+    for tid in 101..=104 {
+        steps(&mut trace, tid, tid, |_| (2, 8));
+    }
+    let mut workers: Vec<Worker> =
+        (0..4).map(|i| worker(i, 101 + i as i32, 101 + i as i32, Creation::Fork, &[(10, 90)])).collect();
+    // The last one starts an interpreter before it is ready.
+    workers[3].ready_ns = Some(50 * MS);
+    let run = run(workers, trace);
+    let picture = picture(&run, &lanes(&run), 1..5, Window::new(0, 100 * MS), 10);
+    let column: Vec<Mark> = picture.marks.iter().map(|lane| lane[3]).collect();
+    assert_eq!(column, [Mark::Sharing(2), Mark::Sharing(2), Mark::Sharing(2), Mark::Starting(2)]);
+    assert!(picture.parallelism[3].is_some_and(|p| (p - 0.8).abs() < 1e-6), "{:?}", picture.parallelism);
+    assert_eq!(picture.marks[3][6], Mark::Sharing(2), "ready by then");
+}
+
+#[test]
+fn one_unit_is_not_said_to_be_at_once_with_anything() {
+    let mut trace = Trace::default();
+    steps(&mut trace, 101, 101, |_| (5, 0));
+    let of =
+        |spans: &[(u64, u64)], trace: Trace| finding(&run(vec![worker(0, 101, 101, Creation::Fork, spans)], trace), 2, 100 * MS);
+    assert_eq!(of(&[(20, 60)], trace.clone()), "one unit of work, 40.00 ms long, on a CPU for 50% of that");
+    trace.round(50 * MS);
+    assert!(of(&[(20, 60)], trace.clone()).ends_with("shorter than the time between two looks at its task"));
+    assert!(of(&[(20, 60), (60, 90)], trace).contains("at once"));
+}
+
+#[test]
 fn a_worker_that_nobody_looked_at_is_unknown_not_asleep() {
     let run = run(vec![worker(0, 101, 101, Creation::Fork, &[])], Trace::default());
     let marks = picture(&run, &lanes(&run), 1..2, Window::new(0, 120 * MS), 12).marks.remove(0);

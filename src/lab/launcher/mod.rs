@@ -95,7 +95,8 @@ pub struct Launcher {
 
 #[derive(Debug)]
 struct Inner {
-    next: u32,
+    /// Runs so far, and those of comparisons.
+    counts: [u32; 2],
     link: Option<Link>,
     shared: Arc<link::Shared>,
 }
@@ -115,7 +116,7 @@ impl Launcher {
             pythons: Vec::new(),
             traced: false,
             state,
-            inner: Mutex::new(Inner { next: 1, link: None, shared: Arc::new(shared) }),
+            inner: Mutex::new(Inner { counts: [0; 2], link: None, shared: Arc::new(shared) }),
         })
     }
 
@@ -141,22 +142,38 @@ impl Launcher {
     }
 
     /// Starts a run, or says at once, with the figures, why it would not be wise.
-    pub fn launch(&self, mut spec: RunSpec) -> Result<RunId, LaunchError> {
+    pub fn launch(&self, spec: RunSpec) -> Result<RunId, LaunchError> {
+        self.launch_as(spec, false)
+    }
+
+    /// The same for one of many that are compared: it is counted apart.
+    pub fn launch_compared(&self, spec: RunSpec) -> Result<RunId, LaunchError> {
+        self.launch_as(spec, true)
+    }
+
+    fn launch_as(&self, mut spec: RunSpec, compared: bool) -> Result<RunId, LaunchError> {
         let system = catalog::find(&spec.system)
             .ok_or_else(|| LaunchError::UnknownSystem { id: spec.system.clone(), nearest: catalog::nearest(&spec.system) })?;
         validate(system, &spec, &self.limits, &Machine::read())?;
         let program = self.program_for(system, &mut spec)?;
-        self.order(spec, program, None)
+        self.order(spec, program, None, compared)
     }
 
-    fn order(&self, spec: RunSpec, program: Program, streams: Option<[BorrowedFd<'_>; 3]>) -> Result<RunId, LaunchError> {
+    fn order(
+        &self,
+        spec: RunSpec,
+        program: Program,
+        streams: Option<[BorrowedFd<'_>; 3]>,
+        compared: bool,
+    ) -> Result<RunId, LaunchError> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         if !inner.link.as_ref().is_some_and(Link::alive) {
             inner.link = None;
             inner.link = Some(Link::open(&self.exe, Arc::clone(&inner.shared))?);
         }
-        let id = RunId(inner.next);
-        inner.next += 1;
+        let count = &mut inner.counts[usize::from(compared)];
+        *count += 1;
+        let id = if compared { RunId::compared(*count) } else { RunId(*count) };
         inner.shared.add(Run::new(id, spec.clone(), crate::clock::monotonic_ns()));
         let order = Order::Launch { run: id.0, spec: Box::new(spec), program: Box::new(program) };
         let sent = inner.link.as_ref().map(|link| match streams {
@@ -203,7 +220,7 @@ impl Launcher {
             files: vec![(name.into(), text.into())],
             own: Some(dir.to_owned()),
         };
-        self.order(spec, program, Some(streams))
+        self.order(spec, program, Some(streams), false)
     }
 
     /// Sends a signal to the run's own processes, as a terminal does; they do with it what they do.
