@@ -7,6 +7,9 @@ use crate::derive::Model;
 use crate::snapshot::{Detail, DetailContent, DetailPart, ExitStatus, ProcKey, ProcessSample, StackDetail, State, ThreadDetail};
 use crate::text::{Charset, sanitize, sanitize_str, width};
 
+mod refused;
+use refused::said_once;
+
 /// The most points of each graph.
 const KEPT: usize = 240;
 
@@ -245,15 +248,17 @@ impl DetailPane {
             }
             DetailContent::Files(files) => {
                 let mut lines = vec![format!("{:>6}  LEADS TO", "FD")];
-                lines.extend(files.iter().map(|file| {
-                    let target = match &file.target {
-                        Ok(target) => clean(target),
-                        Err(why) => sanitize_str(why, charset).into_owned(),
-                    };
-                    let socket =
-                        file.socket.as_deref().map(|ends| format!("  {}", sanitize_str(ends, charset))).unwrap_or_default();
-                    format!("{:>6}  {target}{socket}", file.fd)
-                }));
+                lines.extend(said_once(
+                    files,
+                    "file",
+                    |file| file.target.as_ref().err().map(String::as_str),
+                    |file| {
+                        let target = file.target.as_deref().unwrap_or_default();
+                        let socket = file.socket.as_deref().map(|ends| format!("  {}", sanitize_str(ends, charset)));
+                        vec![format!("{:>6}  {}{}", file.fd, clean(target), socket.unwrap_or_default())]
+                    },
+                    |file, why| vec![format!("{:>6}  {}", file.fd, sanitize_str(why, charset))],
+                ));
                 lines
             }
             DetailContent::Lines(lines) if lines.is_empty() => vec!["nothing is there".into()],
@@ -262,10 +267,13 @@ impl DetailPane {
                 let mut lines = vec!["CONTROL GROUPS".to_owned()];
                 lines.extend(all(cgroups));
                 lines.extend([String::new(), "NAMESPACES".to_owned()]);
-                lines.extend(namespaces.iter().map(|(name, target)| match target {
-                    Ok(target) => format!("{name:8}{}", clean(target)),
-                    Err(why) => format!("{name:8}{}", sanitize_str(why, charset)),
-                }));
+                lines.extend(said_once(
+                    namespaces,
+                    "namespace",
+                    |(_, target)| target.as_ref().err().map(String::as_str),
+                    |(name, target)| vec![format!("{name:8}{}", clean(target.as_deref().unwrap_or_default()))],
+                    |(name, _), why| vec![format!("{name:8}{}", sanitize_str(why, charset))],
+                ));
                 lines
             }
             DetailContent::Stacks(stacks) => stacks_in_words(stacks, charset),
@@ -343,20 +351,26 @@ impl DetailPane {
 
 /// Each task's frames below its name.
 fn stacks_in_words(stacks: &[StackDetail], charset: Charset) -> Vec<String> {
-    let mut lines = Vec::new();
-    for stack in stacks {
-        lines.push(format!("{:>8}  {}", stack.tid, sanitize(stack.comm.as_bytes(), charset)));
-        match &stack.frames {
-            Err(why) => lines.push(format!("          {}", sanitize_str(why, charset))),
-            Ok(frames) if frames.is_empty() => lines.push("          in no kernel function: it runs, or has ended".to_owned()),
-            Ok(frames) => lines.extend(frames.iter().map(|frame| {
+    let head = |stack: &StackDetail| format!("{:>8}  {}", stack.tid, sanitize(stack.comm.as_bytes(), charset));
+    said_once(
+        stacks,
+        "task",
+        |stack| stack.frames.as_ref().err().map(String::as_str),
+        |stack| {
+            let mut lines = vec![head(stack)];
+            let frames = stack.frames.as_deref().unwrap_or_default();
+            if frames.is_empty() {
+                lines.push("          in no kernel function: it runs, or has ended".to_owned());
+            }
+            lines.extend(frames.iter().map(|frame| {
                 // "[<0>] futex_wait+0x60/0x100": the address is always hidden.
                 let frame = frame.strip_prefix(b"[<0>] ").unwrap_or(frame);
                 format!("          {}", sanitize(frame, charset))
-            })),
-        }
-    }
-    lines
+            }));
+            lines
+        },
+        |stack, why| vec![head(stack), format!("          {}", sanitize_str(why, charset))],
+    )
 }
 
 /// Bytes for people.

@@ -1,8 +1,8 @@
 //! `E`: the selected row's sorted cell in full, and what sampling costs and how it could be better.
 
-use crate::columns::{self, Fold, Unknown, Value};
+use crate::columns::{self, Column, Fold, Row, Unknown, Value};
 use crate::kernel::source::Needs;
-use crate::snapshot::EventTier;
+use crate::snapshot::{EventTier, Tier};
 use crate::text::{Charset, sanitize};
 
 use super::App;
@@ -46,10 +46,7 @@ impl App {
             if !column.unit.is_empty() {
                 lines.push(format!("  unit    {}", column.unit));
             }
-            lines.push(format!(
-                "  source  {}",
-                column.source.replace("PID", &row.key().pid.to_string()).replace("TID", &row.face().tid.to_string())
-            ));
+            lines.push(format!("  source  {}", source_of(column, &row)));
             lines.push(match unknown {
                 None => format!("  basis   {}", column.basis),
                 Some(Unknown::NotApplicable) => format!("  basis   none for this row; elsewhere {}", column.basis),
@@ -87,6 +84,21 @@ impl App {
         if report.denied > 0 {
             lines.push(format!("  {} processes could not be read: permission denied", report.denied));
         }
+    }
+}
+
+/// Where the very cell was read: what the kernel counts per task is a process's sum, and the iterator tells in one reading what files tell.
+fn source_of(column: &Column, row: &Row<'_>) -> String {
+    let counted_per_task = column.source.ends_with("/schedstat") || column.source.contains("ctxt_switches");
+    let tasks = row.process.nlwp.filter(|n| *n > 1 && counted_per_task && !row.is_task());
+    let tid = tasks.map_or_else(|| row.face().tid.to_string(), |_| "*".to_owned());
+    let file = column.source.replace("TID", &tid).replace("PID", &row.key().pid.to_string());
+    let sum = tasks.map_or_else(String::new, |n| format!(", the sum over its {n} tasks"));
+    let fields = ["/proc/PID/stat", "/proc/PID/task/TID/stat"];
+    let told = counted_per_task || fields.iter().any(|f| column.source == *f || column.source.starts_with(&format!("{f} ")));
+    match row.model.now.report.tier {
+        Tier::Bpf if told => format!("the kernel's BPF task iterator{sum} (without it: {file})"),
+        _ => format!("{file}{sum}"),
     }
 }
 

@@ -84,7 +84,7 @@ mod tests {
         let mut app = App::new(Options::default());
         app.screen = Screen::Lab;
         app.lab.system = SYSTEMS.iter().position(|s| s.id == "native/fork").unwrap();
-        let mut press = |app: &mut App, code| drop(app.update(Msg::Key(Key::plain(code))));
+        let press = |app: &mut App, code| drop(app.update(Msg::Key(Key::plain(code))));
         let fields = app.lab.fields();
         app.lab.field = fields.iter().position(|f| *f == Field::ParentMb).unwrap();
         for c in "e".chars() {

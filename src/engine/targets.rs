@@ -161,6 +161,7 @@ pub fn allot(keys: &[ProcKey], what: &Allotment) -> Notice {
 #[cfg(test)]
 mod tests {
     use std::io::{BufRead as _, BufReader, Write as _};
+    use std::os::fd::AsFd as _;
     use std::os::unix::process::CommandExt as _;
     use std::process::{Child, Command, Stdio};
 
@@ -243,5 +244,27 @@ mod tests {
         let said = targets.signal(1, nix::libc::SIGTERM, "SIGTERM");
         kill(child);
         assert_eq!(said.text, format!("SIGTERM sent to PID {}", chosen.pid));
+    }
+
+    #[test]
+    fn a_zombie_is_refused_with_the_name_of_the_one_that_must_reap_it() {
+        let mut child = Command::new("true").stdin(Stdio::null()).spawn().unwrap();
+        let pidfd = rustix::process::pidfd_open(
+            rustix::process::Pid::from_raw(child.id().cast_signed()).unwrap(),
+            rustix::process::PidfdFlags::empty(),
+        );
+        let mut fds = [rustix::event::PollFd::from_borrowed_fd(pidfd.as_ref().unwrap().as_fd(), rustix::event::PollFlags::IN)];
+        rustix::event::poll(&mut fds, None).unwrap();
+        let (everybody, chosen) = sample(child.id());
+        let mut targets = Targets::default();
+        let frozen = targets.freeze(1, &[chosen], |_| Default::default(), everybody.into_iter());
+        let why = frozen[0].problem.clone().unwrap_or_default();
+        let parent = format!("only its parent {} (", std::process::id());
+        assert!(why.contains("is a zombie") && why.contains(&parent), "{why}");
+        let said = renice(&[(chosen, 0)], 1).text;
+        assert!(said.contains("is a zombie"), "{said}");
+        child.wait().unwrap();
+        let frozen = targets.freeze(2, &[chosen], |_| Default::default(), std::iter::empty());
+        assert_eq!(frozen[0].problem.as_deref(), Some(&*format!("process {} has ended", chosen.pid)));
     }
 }

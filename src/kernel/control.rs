@@ -25,6 +25,16 @@ pub enum ControlError {
         /// The pid it had.
         pid: i32,
     },
+    /// It has ended and waits to be reaped. The kernel takes signals for it, and nothing comes of them.
+    #[error("PID {pid} is a zombie: only its parent {parent} ({name}) can free it, no signal can")]
+    Zombie {
+        /// Its pid.
+        pid: i32,
+        /// Who must wait for it.
+        parent: i32,
+        /// The parent's name, escaped.
+        name: String,
+    },
     /// The system refused.
     #[error("process {pid} ({name}) belongs to another user: permission denied; run concmon as that user or as root")]
     Denied {
@@ -107,7 +117,7 @@ pub struct Target {
 /// Opens a pidfd for `key` and makes sure that it is that process and not one that got its pid later.
 ///
 /// # Errors
-/// [`ControlError::Vanished`] if it is gone; a clear refusal for pid 1, concmon itself and kernel threads.
+/// [`ControlError::Vanished`] if it is gone, [`ControlError::Zombie`] if its parent has not taken note of that; a clear refusal for pid 1, concmon itself and kernel threads.
 pub fn freeze(key: ProcKey) -> Result<Target, ControlError> {
     freeze_below(Path::new("/proc"), key)
 }
@@ -142,7 +152,7 @@ pub fn freeze_below(root: &Path, key: ProcKey) -> Result<Target, ControlError> {
         return Err(ControlError::KernelThread { pid, name: printable(&stat.comm) });
     }
     let target = Target { key, comm: stat.comm, root: root.to_owned(), pidfd };
-    if target.alive() || stat.is_over() { Ok(target) } else { Err(ControlError::Vanished { pid }) }
+    if target.alive() { Ok(target) } else { Err(target.ended()) }
 }
 
 fn read_stat(root: &Path, path: &RelPath, pid: i32) -> Result<Stat, ControlError> {
@@ -177,11 +187,27 @@ impl Target {
         self.pidfd.as_fd()
     }
 
+    /// Why nothing can be done with it any more: it is gone, or its parent has not taken note of its end.
+    fn ended(&self) -> ControlError {
+        let pid = self.key.pid;
+        let stat = |pid| read_stat(&self.root, &RelPath::process(pid, "stat"), pid);
+        match stat(pid) {
+            Ok(own) if own.start_ticks == self.key.start_ticks && own.is_over() => {
+                let name = stat(own.ppid).map_or_else(|_| "name hidden".to_owned(), |parent| printable(&parent.comm));
+                ControlError::Zombie { pid, parent: own.ppid, name }
+            }
+            _ => ControlError::Vanished { pid },
+        }
+    }
+
     /// Sends `signal` to exactly this process.
     ///
     /// # Errors
-    /// [`ControlError::Vanished`] if it has ended, [`ControlError::Denied`] if it is another user's.
+    /// [`ControlError::Vanished`] or [`ControlError::Zombie`] if it has ended, [`ControlError::Denied`] if it is another user's.
     pub fn signal(&self, signal: Signal) -> Result<(), ControlError> {
+        if !self.alive() {
+            return Err(self.ended());
+        }
         // SAFETY: the descriptor is open as long as `self` is; the kernel reads no memory of ours, as the siginfo pointer is null.
         let result = unsafe {
             libc::syscall(
@@ -236,7 +262,7 @@ impl Target {
         let pid = self.key.pid;
         match read_stat(&self.root, &RelPath::task(pid, tid, "stat"), pid) {
             Ok(_) if self.alive() => Ok(()),
-            Ok(_) => Err(ControlError::Vanished { pid }),
+            Ok(_) => Err(self.ended()),
             Err(ControlError::Vanished { .. }) if self.alive() => Err(ControlError::NoSuchTask { pid, tid }),
             Err(error) => Err(error),
         }

@@ -1,7 +1,9 @@
 //! One process in depth, for the detail pane: read by its own thread, one part at a time, and only while somebody looks.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use rustix::thread::{CapabilitySet, capabilities};
 
 use super::error::ReadError;
 use super::ledger;
@@ -204,8 +206,25 @@ fn shorten(of: &mut Vec<i32>, most: usize, what: &str, cut: &mut Cut) {
 
 pub(super) fn reason(error: &ReadError) -> String {
     match error {
-        ReadError::Denied { .. } => format!("{error}: only its owner and root may read it"),
+        ReadError::Denied { path } => format!("{error}: {}", remedy(path)),
         other => other.to_string(),
+    }
+}
+
+/// Who may read it. Root has no say of its own here: it is its capabilities, and a container's root lacks some (capabilities(7)).
+fn remedy(path: &Path) -> String {
+    if !rustix::process::geteuid().is_root() {
+        return "only its owner and root may read it".to_owned();
+    }
+    let (needed, name) = match path.file_name().and_then(|name| name.to_str()) {
+        Some("stack") => (CapabilitySet::SYS_ADMIN, "CAP_SYS_ADMIN"),
+        _ => (CapabilitySet::SYS_PTRACE, "CAP_SYS_PTRACE"),
+    };
+    match capabilities(None) {
+        Ok(now) if now.effective.contains(needed) => {
+            format!("refused even with {name}: by a security module, or as another user namespace's")
+        }
+        _ => format!("this root has no {name}, which it takes"),
     }
 }
 

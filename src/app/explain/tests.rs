@@ -1,9 +1,12 @@
+use std::sync::Arc;
+
 use crate::app::key::Key;
 use crate::app::layer::Layer;
 use crate::app::msg::Msg;
 use crate::app::tests::app;
 use crate::app::{App, RowKey};
 use crate::columns::{self, COLUMNS, Column, Unknown, Value};
+use crate::snapshot::{Snapshot, Tier};
 
 /// What `E` says of a column's cell in the selected row.
 fn explained(app: &mut App, column: &'static Column) -> Vec<String> {
@@ -73,4 +76,27 @@ fn a_folded_cell_is_explained_as_the_sum_that_it_shows() {
     let sum = part(&lines, "sum").unwrap();
     assert!(sum.starts_with("of the 3 processes") && sum.ends_with("(10 bytes)"), "{sum}");
     assert_eq!(part(&explained(&mut app, columns::find("comm").unwrap()), "sum"), None, "names do not add up");
+}
+
+fn now(app: &mut App) -> &mut Snapshot {
+    Arc::make_mut(&mut Arc::make_mut(app.model.as_mut().unwrap()).now)
+}
+
+#[test]
+fn the_source_is_the_one_that_was_read() {
+    let mut app = app();
+    let process = &mut now(&mut app).processes[0];
+    process.nlwp = Some(7);
+    let pid = process.key.pid;
+    app.cursor = (0..app.lines.len()).find(|i| app.row(*i).is_some_and(|r| r.key().pid == pid)).unwrap();
+    let told = |app: &mut App, id: &str, tier| {
+        now(app).report.tier = tier;
+        part(&explained(app, columns::find(id).unwrap()), "source").unwrap().to_owned()
+    };
+    assert_eq!(told(&mut app, "cpu", Tier::Proc), format!("/proc/{pid}/task/*/schedstat, the sum over its 7 tasks"));
+    let iterator = "the kernel's BPF task iterator";
+    assert!(told(&mut app, "cpu", Tier::Bpf).starts_with(&format!("{iterator}, the sum over its 7 tasks")));
+    assert_eq!(told(&mut app, "state", Tier::Proc), format!("/proc/{pid}/task/{pid}/stat field 3"), "the leader's");
+    assert!(told(&mut app, "rss", Tier::Bpf).starts_with(iterator));
+    assert_eq!(told(&mut app, "pss", Tier::Bpf), format!("/proc/{pid}/smaps_rollup Pss"), "read from its file in any case");
 }
