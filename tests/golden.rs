@@ -197,6 +197,7 @@ const SCENES: &[Scene] = &[
     Scene { name: "no-path", options: Options::default, keys: &[Key::char('p')] },
     Scene { name: "help", options: Options::default, keys: &[Key::f(1)] },
     Scene { name: "signal", options: tree, keys: &[Key::plain(Code::Down), Key::char(' '), Key::f(9)] },
+    Scene { name: "signal-zombie", options: zombie, keys: &[Key::f(9)] },
     Scene { name: "help-end", options: Options::default, keys: &[Key::f(1), Key::plain(Code::PageDown), Key::plain(Code::End)] },
     Scene { name: "explain", options: Options::default, keys: &[Key::char('E')] },
     Scene { name: "sort", options: Options::default, keys: &[Key::f(6)] },
@@ -267,6 +268,10 @@ fn threads() -> Options {
 
 fn readonly() -> Options {
     Options { readonly: true, ..Options::default() }
+}
+
+fn zombie() -> Options {
+    Options { filter: Some(concmon::query::Filter::parse("state=Z").unwrap()), ..Options::default() }
 }
 
 fn filtered() -> Options {
@@ -450,8 +455,11 @@ fn ledger(parent: ProcKey) -> [Detail; 2] {
 fn answer(app: &mut App, effect: &Effect) {
     match effect {
         Effect::Freeze { token, keys } => {
-            let problem =
-                |pid| (pid == 1).then(|| "process 1 keeps the machine alive and is never signalled from here".to_owned());
+            let problem = |pid| match pid {
+                1 => Some("process 1 keeps the machine alive and is never signalled from here".to_owned()),
+                501 => Some("PID 501 is a zombie: only its parent 500 (name-500) can free it, no signal can".to_owned()),
+                _ => None,
+            };
             let frozen = |key: &concmon::snapshot::ProcKey| FrozenTarget {
                 key: *key,
                 name: format!("name-{}", key.pid),

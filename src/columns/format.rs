@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-/// Memory in at most 5 cells: `812K`, `6.1M`, `107M`, `1.90G`; powers of 1024.
+/// Memory in at most 5 cells: `0`, `300B`, `812K`, `6.1M`, `107M`, `1.90G`; powers of 1024. Little is not nothing.
 pub fn bytes(out: &mut String, value: u64) {
     const UNITS: [char; 6] = ['K', 'M', 'G', 'T', 'P', 'E'];
-    if value == 0 {
-        out.push('0');
+    if value < 1000 {
+        let _ = if value == 0 { write!(out, "0") } else { write!(out, "{value}B") };
         return;
     }
     let mut scaled = value as f64 / 1024.0;

@@ -10,7 +10,8 @@ fn shown(f: fn(&mut String, u64), v: u64) -> String {
 fn memory_never_takes_more_than_five_cells() {
     for (v, want) in [
         (0, "0"),
-        (1, "0K"),
+        (1, "1B"),
+        (999, "999B"),
         (4096, "4K"),
         (1024 * 1023, "1.0M"),
         (6_400_000, "6.1M"),

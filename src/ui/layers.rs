@@ -10,6 +10,7 @@ use crate::app::lab_view::output_lines;
 use crate::app::layer::{Layer, Menu, MenuKind, SignalDialog};
 use crate::app::predict;
 use crate::app::presets::Preset;
+use crate::app::target::FrozenTarget;
 use crate::columns::COLUMNS;
 use crate::diagnose::DIAGNOSES;
 use crate::lab::catalog::SYSTEMS;
@@ -248,19 +249,56 @@ const SIGNAL_WIDTH: u16 = 78;
 /// Most targets named one by one.
 const NAMED: usize = 6;
 
-fn target_lines(dialog: &SignalDialog) -> u16 {
-    let n = dialog.targets.as_ref().map_or(1, Vec::len);
-    u16::try_from(n.min(NAMED) + usize::from(n > NAMED)).unwrap_or(6)
+fn target_lines(dialog: &SignalDialog, area: Rect) -> u16 {
+    let Some(targets) = &dialog.targets else { return 1 };
+    let of = |t: &FrozenTarget| 1 + below(t, area.width.min(SIGNAL_WIDTH) - area.width.min(2)).len();
+    let named: usize = targets.iter().take(NAMED).map(of).sum();
+    u16::try_from(named + usize::from(targets.len() > NAMED)).unwrap_or(6)
+}
+
+/// Cells before the reasons that stand below a name.
+const BELOW: u16 = 12;
+
+/// Why it is left alone, in lines below its name where it does not fit behind it.
+fn below(target: &FrozenTarget, width: u16) -> Vec<String> {
+    let Some(why) = &target.problem else { return Vec::new() };
+    let fits = usize::from(width) >= 13 + text::width(&target.name).min(30) + text::width(why);
+    if fits { Vec::new() } else { wrap(why, usize::from(width.saturating_sub(BELOW + 1))) }
 }
 
 fn signal_area(dialog: &SignalDialog, area: Rect) -> Rect {
-    centered(area, SIGNAL_WIDTH, (target_lines(dialog) + 16).min(area.height))
+    centered(area, SIGNAL_WIDTH, (target_lines(dialog, area) + 16).min(area.height))
 }
 
 fn signal_list(dialog: &SignalDialog, area: Rect) -> Rect {
     let body = inside(signal_area(dialog, area));
-    let above = target_lines(dialog) + 3;
+    let above = target_lines(dialog, area) + 3;
     Rect { y: body.y + above.min(body.height), height: body.height.saturating_sub(above + 1), ..body }
+}
+
+/// One target; returns the lines used.
+fn target(t: &FrozenTarget, charset: Charset, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
+    let mut pen = Pen::new(buffer, area, 0);
+    pen.put_right(&t.key.pid.to_string(), 8, theme.strong).put("  ", theme.text);
+    let name = text::truncate(&t.name, 30, charset).into_owned();
+    let Some(why) = &t.problem else {
+        let rest = usize::from(area.width).saturating_sub(12 + text::width(&name).max(16));
+        let command = text::truncate(&t.command, rest, charset);
+        let gap = " ".repeat(16usize.saturating_sub(text::width(&name)) + 1);
+        pen.put(&name, theme.text).put(&gap, theme.text).put(&command, theme.dim);
+        return 1;
+    };
+    pen.put(&name, theme.dim).put("  ", theme.text);
+    let below = below(t, area.width);
+    if below.is_empty() {
+        pen.put(why, theme.bad);
+    }
+    let mut line = 1;
+    for part in below {
+        Pen::new(buffer, area, line).skip(BELOW).put(&part, theme.bad);
+        line += 1;
+    }
+    line
 }
 
 fn signal(app: &App, dialog: &SignalDialog, theme: &Theme, area: Rect, buffer: &mut Buffer) {
@@ -270,29 +308,14 @@ fn signal(app: &App, dialog: &SignalDialog, theme: &Theme, area: Rect, buffer: &
         Pen::new(buffer, body, 0).put(" holding on to the targets...", theme.dim);
         return;
     };
-    for (line, t) in (0u16..).zip(targets.iter().take(NAMED)) {
-        let mut pen = Pen::new(buffer, body, line);
-        pen.put_right(&t.key.pid.to_string(), 8, theme.strong).put("  ", theme.text);
-        let name = text::truncate(&t.name, 30, charset).into_owned();
-        match &t.problem {
-            None => {
-                let rest = usize::from(body.width).saturating_sub(12 + text::width(&name).max(16));
-                let command = text::truncate(&t.command, rest, charset);
-                let gap = " ".repeat(16usize.saturating_sub(text::width(&name)) + 1);
-                pen.put(&name, theme.text).put(&gap, theme.text).put(&command, theme.dim)
-            }
-            Some(why) => {
-                pen.put(&name, theme.dim).put("  ", theme.text);
-                let why = text::truncate(why, usize::from(pen.left()), charset);
-                pen.put(&why, theme.bad)
-            }
-        };
+    let at = target_lines(dialog, area);
+    let mut line = 0;
+    for t in targets.iter().take(NAMED) {
+        line += target(t, charset, theme, Rect { y: body.y + line, height: body.height.saturating_sub(line), ..body }, buffer);
     }
     if targets.len() > NAMED {
-        let line = u16::try_from(NAMED).unwrap_or(6);
         Pen::new(buffer, body, line).put(&format!("          and {} more", targets.len() - NAMED), theme.dim);
     }
-    let at = target_lines(dialog);
     let willing = dialog.willing().count();
     if willing > 0 {
         let text = format!(" to {willing} of {} frozen targets, whatever the table does meanwhile", targets.len());
