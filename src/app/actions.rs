@@ -282,6 +282,14 @@ pub const ACTIONS: &[Action] = &[
     action("lab-type", &[c('e')], Lab, "", "type the chosen parameter: a number", Command::TypeParameter),
     action("lab-next-field", &[c(']'), c('p')], Lab, "", "next parameter", Command::NextField(1)),
     action("lab-previous-field", &[c('[')], Lab, "", "previous parameter", Command::NextField(-1)),
+    action(
+        "event-process",
+        &[k(Code::Enter)],
+        Events,
+        "",
+        "the event's process in the table, if it still lives",
+        Command::EventProcess,
+    ),
     action("event-filter", &[Key::f(4), c('\\')], Events, "Filter", "only events with a text in them", Command::Filter),
     action("lab-output", &[c('o')], Lab, "", "all that the run has printed and reported", Command::Output),
     action(

@@ -19,6 +19,25 @@ pub struct Entry {
     pub name: Comm,
     /// Lifetime, for a process whose birth was seen too.
     pub lived_ns: Option<u64>,
+    /// Which one it is of all that came.
+    serial: u64,
+}
+
+impl Entry {
+    /// The process that it is about, by its number then.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        match self.event.kind {
+            EventKind::Fork { child_tgid, .. } => child_tgid,
+            EventKind::Exec { tgid } | EventKind::Comm { tgid, .. } | EventKind::Exit { tgid, .. } => tgid,
+        }
+    }
+
+    /// Whether it tells that the process is no more.
+    #[must_use]
+    pub fn is_end(&self) -> bool {
+        matches!(self.event.kind, EventKind::Exit { tid, tgid, .. } if tid == tgid)
+    }
 }
 
 /// The log.
@@ -31,8 +50,12 @@ pub struct EventsLog {
     born: HashMap<i32, u64>,
     /// Only entries that contain this.
     pub filter: Option<TextMatch>,
-    /// Lines up from the newest.
-    pub back: usize,
+    /// The chosen entry, which stays chosen while others come; `None`: the newest, whichever that is.
+    held: Option<u64>,
+    /// Lines between the first that is shown and the chosen one.
+    line: usize,
+    /// How many came so far.
+    came: u64,
     /// Only processes (not threads).
     pub paused: bool,
 }
@@ -95,7 +118,8 @@ impl EventsLog {
         if self.entries.len() == KEPT {
             self.entries.pop_front();
         }
-        self.entries.push_back(Entry { event, name, lived_ns });
+        self.came += 1;
+        self.entries.push_back(Entry { event, name, lived_ns, serial: self.came });
     }
 
     /// Looks a name up among the living and the recently dead, unless an event has told it.
@@ -115,6 +139,39 @@ impl EventsLog {
             .iter()
             .rev()
             .filter(|e| self.filter.as_ref().is_none_or(|f| f.found_in(describe(e).as_bytes()) || f.found_in(e.name.as_bytes())))
+    }
+
+    /// Index of the chosen entry, from the newest.
+    #[must_use]
+    pub fn at(&self) -> usize {
+        let Some(held) = self.held else { return 0 };
+        // One that the filter hides, or that is no longer kept, gives way to the next older one, else to the oldest.
+        let older = self.newest_first().position(|e| e.serial <= held);
+        older.unwrap_or_else(|| self.newest_first().count().saturating_sub(1))
+    }
+
+    /// Index of the first entry that is shown, for a chosen one.
+    #[must_use]
+    pub fn top(&self, at: usize, page: usize) -> usize {
+        at - self.line.min(page.saturating_sub(1)).min(at)
+    }
+
+    /// The chosen entry.
+    #[must_use]
+    pub fn chosen(&self) -> Option<&Entry> {
+        self.newest_first().nth(self.at())
+    }
+
+    /// Chooses the entry so many further down, towards the older ones.
+    pub fn step(&mut self, by: i64, page: usize) {
+        let at = self.at();
+        let last = self.newest_first().count().saturating_sub(1);
+        let to = i64::try_from(at).unwrap_or(0).saturating_add(by).max(0);
+        let to = usize::try_from(to).unwrap_or(0).min(last);
+        let line = (self.line.min(at) + to).saturating_sub(at);
+        self.line = line.min(page.saturating_sub(1));
+        let held = self.newest_first().nth(to).filter(|_| to > 0).map(|e| e.serial);
+        self.held = held;
     }
 
     /// How many are kept.
@@ -194,6 +251,27 @@ mod tests {
         let last = log.newest_first().next().unwrap();
         assert_eq!((last.name, last.lived_ns), (comm, Some(15)));
         assert!(!log.names.contains_key(&7) && log.born.is_empty());
+    }
+
+    #[test]
+    fn the_chosen_event_stays_where_it_is_while_others_come() {
+        let mut log = EventsLog::default();
+        take(&mut log, 1, &(10..30).map(fork).collect::<Vec<_>>());
+        let chosen = |log: &EventsLog| (log.chosen().unwrap().pid(), log.at() - log.top(log.at(), 8));
+        assert_eq!(chosen(&log), (29, 0));
+        log.step(3, 8);
+        assert_eq!(chosen(&log), (26, 3));
+        take(&mut log, 2, &[fork(50), exit(29)]);
+        assert_eq!(chosen(&log), (26, 3));
+        log.step(100, 8);
+        assert_eq!(chosen(&log), (10, 7));
+        log.step(-2, 8);
+        assert_eq!(chosen(&log), (12, 5));
+        log.step(i64::MIN / 2, 8);
+        take(&mut log, 3, &[fork(51)]);
+        assert_eq!(chosen(&log), (51, 0), "at the top, the newest");
+        log.filter = TextMatch::new("exit");
+        assert!(log.chosen().unwrap().is_end());
     }
 
     #[test]

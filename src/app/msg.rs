@@ -161,6 +161,8 @@ pub enum Command {
     Path,
     /// Type the chosen parameter of the lab.
     TypeParameter,
+    /// The chosen event's process in the table.
+    EventProcess,
     /// Sort menu.
     SortMenu,
     /// Sort by this column.

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use crate::columns::{Column, Row};
 use crate::derive::Model;
 use crate::query::TextMatch;
-use crate::snapshot::ProcKey;
+use crate::snapshot::{ProcKey, ProcessSample};
+use crate::text::{Charset, sanitize};
 
 use super::App;
 use super::layer::Layer;
 use super::layer_update::MOST_SIDEWAYS;
 use super::logical;
-use super::options::Options;
+use super::msg::Notice;
+use super::options::{Options, Screen};
 use super::rows::{self, RowKey};
 
 impl App {
@@ -64,6 +66,25 @@ impl App {
             self.move_to(at);
         }
         at.is_some()
+    }
+
+    /// Goes to the process that the chosen event is about.
+    pub(super) fn show_event_in_table(&mut self) {
+        let Some((entry, model)) = self.events.chosen().zip(self.model.as_deref()) else { return };
+        let (pid, at_ns) = (entry.pid(), entry.event.at_ns);
+        let name = sanitize(entry.name.as_bytes(), Charset::from_unicode(self.options.unicode)).into_owned();
+        // Who has its number now may have begun after the event: starts are told in ticks.
+        let tick_ns = model.now.system.tick_ns();
+        let begun = |p: &&ProcessSample| p.key.start_ticks.saturating_mul(tick_ns) <= at_ns.saturating_add(tick_ns);
+        let lives = !entry.is_end() && model.process(pid).filter(begun).is_some();
+        if lives && self.select_pid(pid) {
+            self.screen = Screen::Processes;
+            return;
+        }
+        self.tell(Notice::info(match lives {
+            true => format!("PID {pid} ({name}) is not among the rows that the table shows"),
+            false => format!("PID {pid} ({name}) has ended"),
+        }));
     }
 
     /// Makes the lines anew and keeps the selection on its row.

@@ -9,7 +9,7 @@ use super::*;
 use crate::columns::{self, Value};
 use crate::derive::{Deriver, test_process, test_snapshot};
 use crate::query::SavedFilters;
-use crate::snapshot::{Comm, Exact};
+use crate::snapshot::{Comm, EventKind, Exact, ExitStatus, LifecycleEvent, Snapshot};
 
 /// 1 init with 10 a, of 11 b and 12 b; and 20 c.
 pub(super) fn app() -> App {
@@ -187,4 +187,27 @@ fn a_chosen_subtree_that_has_ended_says_so_and_leads_back() {
     assert!(app.row(0).unwrap().ghost.is_some());
     app.update(Msg::Key(Key::plain(Code::Esc)));
     assert!(pids(&app).iter().any(|p| p.0 == 1));
+}
+
+#[test]
+fn an_event_leads_to_its_process_as_long_as_that_lives() {
+    let mut app = app();
+    let begun_ns = 5 * app.model.as_ref().unwrap().now.system.tick_ns();
+    let told = |app: &mut App, kind, at_ns| {
+        let mut now = Snapshot::clone(&app.model.as_ref().unwrap().now);
+        now.events = vec![LifecycleEvent { at_ns, kind }];
+        now.taken_ns += 1;
+        app.update(Msg::Sample(Arc::new(Deriver::new(0).step(now))));
+        app.notice = None;
+        app.screen = Screen::Events;
+        app.update(Msg::Key(Key::plain(Code::Home)));
+        app.update(Msg::Key(Key::plain(Code::Enter)));
+        (app.screen, app.selected().unwrap().key().pid, app.notice.as_ref().map(|(n, _)| n.text.clone()))
+    };
+    let exec = EventKind::Exec { tgid: 20 };
+    assert_eq!(told(&mut app, exec, begun_ns * 2), (Screen::Processes, 20, None));
+    // Of its number's earlier owner.
+    assert_eq!(told(&mut app, exec, begun_ns / 2), (Screen::Events, 20, Some("PID 20 (c) has ended".to_owned())));
+    let exit = EventKind::Exit { tid: 77, tgid: 77, status: ExitStatus::Code(0) };
+    assert_eq!(told(&mut app, exit, begun_ns * 2).2.as_deref(), Some("PID 77 () has ended"));
 }

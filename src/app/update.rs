@@ -226,6 +226,7 @@ impl App {
             }
             Command::Waits => return self.toggle_column("wait"),
             Command::Path => self.toggle_path(),
+            Command::EventProcess => self.show_event_in_table(),
             Command::Follow => self.toggle_follow(),
             Command::Pause => return self.toggle_pause(),
             Command::Renice(delta) => return self.renice(delta),
@@ -275,10 +276,7 @@ impl App {
             }
             Screen::Compare => self.compare_move(by),
             Screen::Timeline => self.time_lanes(by),
-            Screen::Events => {
-                let back = i64::try_from(self.events.back).unwrap_or(0).saturating_add(by);
-                self.events.back = usize::try_from(back.max(0)).unwrap_or(0).min(self.events.len().saturating_sub(1));
-            }
+            Screen::Events => self.events.step(by, self.page.saturating_sub(1)),
         }
     }
 

@@ -6,7 +6,7 @@ use ratatui::widgets::{Clear, Widget};
 use unicode_segmentation::UnicodeSegmentation as _;
 
 use crate::app::App;
-use crate::app::detail::{DetailPane, Tab, in_bytes};
+use crate::app::detail::{DetailPane, Point, Tab, in_bytes};
 use crate::text::{Charset, sanitize, truncate, width};
 
 use super::layout::Layout;
@@ -33,11 +33,13 @@ pub fn draw(app: &App, pane: &DetailPane, theme: &Theme, area: Rect, buffer: &mu
         pen.put(&tab_key(index), theme.key).put(tab.title(), style);
     }
     let body = body(area);
+    let mut below = 0;
     if pane.tab == Tab::Graphs {
         graphs(app, pane, theme, body, buffer);
     } else {
         let lines = pane.lines(app.model.as_deref(), charset);
         let scroll = pane.scroll.min(lines.len().saturating_sub(usize::from(body.height)));
+        below = lines.len().saturating_sub(scroll + usize::from(body.height));
         for (line, text) in (0..body.height).zip(lines.iter().skip(scroll)) {
             let moved: String = text.graphemes(true).skip(pane.sideways).collect();
             let text = truncate(&moved, usize::from(body.width.saturating_sub(1)), charset);
@@ -56,6 +58,11 @@ pub fn draw(app: &App, pane: &DetailPane, theme: &Theme, area: Rect, buffer: &mu
         .put(" mappings  ", theme.dim)
         .put("Esc", theme.key)
         .put(" back to the table", theme.dim);
+    if below > 0 {
+        let more = format!(" {below} more lines ");
+        let at = foot.right().saturating_sub(u16::try_from(more.len()).unwrap_or(0));
+        Pen::new(buffer, foot, 0).to(at).put(&more, theme.accent);
+    }
 }
 
 /// Where its page is, in all that is below the header.
@@ -86,29 +93,53 @@ pub fn tab_at(app: &App, area: Rect, x: u16, y: u16) -> Option<usize> {
     })
 }
 
+/// Three curves over one another, as high as there is room for.
 fn graphs(app: &App, pane: &DetailPane, theme: &Theme, body: Rect, buffer: &mut Buffer) {
-    let unicode = app.options.unicode;
     let newest = pane.points.back().copied().unwrap_or_default();
     let number = |value: Option<f32>| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.1}"));
-    let curves = [
-        ("CPU%", number(newest.cpu), pane.points.iter().map(|p| p.cpu).collect::<Vec<_>>()),
-        (
-            "RES",
-            newest.rss.map_or_else(|| "-".to_owned(), in_bytes),
-            pane.points.iter().map(|p| p.rss.map(|b| b as f32)).collect(),
-        ),
-        ("switches/s", number(newest.switches), pane.points.iter().map(|p| p.switches).collect()),
+    let bytes = |value: Option<f32>| value.map_or_else(|| "-".to_owned(), |v| in_bytes(v as u64));
+    let rss = |p: &Point| p.rss.map(|b| b as f32);
+    type Curve<'a> = (&'a str, &'a dyn Fn(Option<f32>) -> String, Option<f32>, Vec<Option<f32>>);
+    let curves: [Curve<'_>; 3] = [
+        ("CPU%", &number, newest.cpu, pane.points.iter().map(|p| p.cpu).collect()),
+        ("RES", &bytes, rss(&newest), pane.points.iter().map(rss).collect()),
+        ("switches/s", &number, newest.switches, pane.points.iter().map(|p| p.switches).collect()),
     ];
-    for (line, (title, now, values)) in (0u16..).step_by(3).zip(curves) {
-        let most = values.iter().flatten().copied().fold(0.0f32, f32::max);
-        let shares: Vec<f32> =
-            values.iter().rev().flatten().map(|value| if most > 0.0 { value * 100.0 / most } else { 0.0 }).collect();
-        let mut pen = Pen::new(buffer, body, line);
-        pen.put(&format!(" {title:11}"), theme.accent).put_right(&now, 9, theme.strong).put("  ", theme.text);
-        let cells = pen.left().saturating_sub(1);
-        pen.graph(cells, shares.iter(), unicode, theme.text);
+    let each = body.height.saturating_sub(1) / 3;
+    for (at, (title, words, now, values)) in (0u16..).zip(curves) {
+        let most = values.iter().flatten().copied().reduce(f32::max);
+        let share = |value: &f32| if most > Some(0.0) { value * 100.0 / most.unwrap_or(1.0) } else { 0.0 };
+        let shares: Vec<f32> = values.iter().rev().flatten().map(share).collect();
+        let mut pen = Pen::new(buffer, body, at * each);
+        pen.put(&format!(" {title:11}"), theme.accent).put_right(&words(now), 9, theme.strong);
+        pen.put(&format!("  highest {:9}", words(most)), theme.dim);
+        if each < 3 {
+            // The line of the title has what room there is.
+            let cells = pen.left().saturating_sub(1);
+            pen.graph(cells, shares.iter(), app.options.unicode, theme.text);
+            continue;
+        }
+        let plot = Rect { x: body.x + 1, y: body.y + at * each + 1, width: body.width.saturating_sub(2), height: each - 2 };
+        bars(&shares, app.options.unicode, theme, plot, buffer);
     }
-    Pen::new(buffer, body, 9).put(" Each against its highest since this pane was opened; the newest is at the right.", theme.dim);
+    let note = Rect { y: body.bottom().saturating_sub(1), height: body.height.min(1), ..body };
+    Pen::new(buffer, note, 0).put(" Each against its highest since this pane was opened; the newest is at the right.", theme.dim);
+}
+
+/// A curve of shares of 0..=100, newest first, over several lines.
+fn bars(newest_first: &[f32], unicode: bool, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    for line in 0..area.height {
+        let below = f32::from(area.height - 1 - line) * 100.0;
+        // What a line shows of a bar: a hundred for each line that is full.
+        let parts: Vec<Option<f32>> =
+            newest_first.iter().map(|s| Some(s * f32::from(area.height) - below).filter(|p| *p > 6.0)).collect();
+        for (cell, part) in (0..area.width).zip(&parts) {
+            if let Some(part) = part {
+                let one = Rect { x: area.right() - 1 - cell, y: area.y + line, width: 1, height: 1 };
+                Pen::new(buffer, one, 0).graph(1, std::iter::once(&part.min(100.0)), unicode, theme.text);
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -26,7 +26,9 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     if app.events.is_empty() {
         Pen::new(buffer, area, 2).put(" nothing has happened yet", theme.dim);
     }
-    for (line, entry) in (1..area.height).zip(app.events.newest_first().skip(app.events.back)) {
+    let at = app.events.at();
+    let top = app.events.top(at, usize::from(area.height.saturating_sub(1)));
+    for ((line, index), entry) in (1..area.height).zip(top..).zip(app.events.newest_first().skip(top)) {
         let mut pen = Pen::new(buffer, area, line);
         let age = model.now.taken_ns.saturating_sub(entry.event.at_ns) as f64 / 1e9;
         pen.put_right(&format!("{age:.3} s ago"), 16, theme.dim).put("  ", theme.text);
@@ -42,5 +44,9 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
             text::fit(entry.name.as_bytes(), usize::from(pen.left()), Charset::from_unicode(app.options.unicode)).into_owned();
         let column = pen.x().max(area.x + 60);
         pen.to(column).put("  ", theme.text).put(&name, theme.strong);
+        if index == at {
+            Pen::new(buffer, area, line).put(">", theme.accent);
+            buffer.set_style(Rect { y: area.y + line, height: 1, ..area }, theme.selected);
+        }
     }
 }
