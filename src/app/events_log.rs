@@ -56,6 +56,8 @@ pub struct EventsLog {
     line: usize,
     /// How many came so far.
     came: u64,
+    /// Entries that are seen at once; whoever draws tells.
+    pub page: usize,
     /// Only processes (not threads).
     pub paused: bool,
 }

@@ -260,7 +260,11 @@ impl App {
 
     /// Lines of what scrolls here.
     fn shown_lines(&self) -> usize {
-        if self.screen == Screen::Compare { self.compare.page } else { self.page }
+        match self.screen {
+            Screen::Compare => self.compare.page,
+            Screen::Events => self.events.page,
+            _ => self.page,
+        }
     }
 
     fn scroll_by(&mut self, by: i64) {
@@ -276,7 +280,7 @@ impl App {
             }
             Screen::Compare => self.compare_move(by),
             Screen::Timeline => self.time_lanes(by),
-            Screen::Events => self.events.step(by, self.page.saturating_sub(1)),
+            Screen::Events => self.events.step(by, self.events.page),
         }
     }
 

@@ -65,6 +65,7 @@ pub fn fit(app: &mut App, area: Rect) {
     (app.timeline.cells, app.timeline.page) = (usize::from(place.axis.width), usize::from(place.room));
     let rows = compare::Place::of(app, layout.body).rows();
     app.compare.fit(rows);
+    app.events.page = events::room(app, layout.body);
     app.text = layers::text_size(app, area).map(|(lines, page)| TextSize { lines, page }).unwrap_or_default();
     app.visible_columns = layout.slots.iter().map(|s| s.column).collect();
     app.update(Msg::Resized { width: area.width, height: area.height });
