@@ -140,17 +140,19 @@ fn events() -> Vec<LifecycleEvent> {
     vec![LifecycleEvent { at_ns: NOW_NS - 500_000_000, kind: fork }, LifecycleEvent { at_ns: NOW_NS - 250_000_000, kind: exit }]
 }
 
-/// A run of `native/forkserver` with two workers, as it is while they stay.
-fn lab() -> LabState {
-    let mut spec = catalog::find("native/forkserver").unwrap().defaults();
-    (spec.workers, spec.tasks) = (2, 10);
+/// A run with so many workers, as it is while they stay.
+fn lab(system: &str, workers: u32) -> LabState {
+    let mut spec = catalog::find(system).unwrap().defaults();
+    (spec.workers, spec.tasks) = (workers, 10);
     let mut run = Run::new(RunId(1), spec, 1_000);
     run.phase = RunPhase::Running;
     run.root_pid = Some(700);
     let member = |pid, ppid, rss| FamilyMember { pid, ppid, state: 'S', nlwp: 1, rss_bytes: Some(rss) };
-    run.family =
-        vec![member(700, 699, 4 << 20), member(701, 700, 3 << 20), member(702, 701, 700 << 10), member(703, 701, 696 << 10)];
-    run.workers = (0..2)
+    run.family = vec![member(700, 699, 4 << 20), member(701, 700, 3 << 20)];
+    run.family.extend(
+        (0..i32::try_from(workers).unwrap()).map(|i| member(702 + i, 701, (700 - 4 * u64::from(i.unsigned_abs())) << 10)),
+    );
+    run.workers = (0..workers)
         .map(|index| Worker {
             index,
             pid: Some(702 + i32::try_from(index).unwrap()),
@@ -210,6 +212,7 @@ const SCENES: &[Scene] = &[
     },
     Scene { name: "readonly", options: readonly, keys: &[Key::f(9)] },
     Scene { name: "lab", options: Options::default, keys: &[Key::char('n'), Key::char('v'), Key::char('L')] },
+    Scene { name: "lab-many", options: Options::default, keys: &[Key::char('n'), Key::char('p'), Key::char('L')] },
     Scene {
         name: "lab-guess",
         options: Options::default,
@@ -477,7 +480,9 @@ fn answer(app: &mut App, effect: &Effect) {
         }
         Effect::Launch(spec) => {
             let timed = spec.system == "native/thread-pool";
-            let mut state = if timed { LabState { runs: vec![Arc::new(stages::taking_turns())] } } else { lab() };
+            let many = spec.system == "native/process-pool";
+            let of = if many { ("native/process-pool", 12) } else { ("native/forkserver", 2) };
+            let mut state = if timed { LabState { runs: vec![Arc::new(stages::taking_turns())] } } else { lab(of.0, of.1) };
             if let Some(guess) = &app.predict.last {
                 // The run that was guessed about.
                 let run = Arc::make_mut(&mut state.runs[0]);

@@ -55,7 +55,7 @@ pub fn draw(app: &App, theme: &Theme, layout: &Layout, buffer: &mut Buffer) {
         // Where there is little room a run's workers need it more than what has been read before: words get what is left.
         Some(run) if small => {
             let least = Rect { height: rest.height.saturating_sub(1), ..rest };
-            let rest = below(rest, show_run(app, run, theme, least, buffer));
+            let rest = below(rest, show_run(app, run, true, theme, least, buffer));
             let rest = below(rest, keys(app, theme, rest, buffer));
             let lesson = app.lab.chosen().lesson;
             let watch = lesson.find("Watch ").map_or(lesson, |at| &lesson[at..]);
@@ -64,7 +64,7 @@ pub fn draw(app: &App, theme: &Theme, layout: &Layout, buffer: &mut Buffer) {
             }
         }
         Some(run) => {
-            show_run(app, run, theme, rest, buffer);
+            show_run(app, run, false, theme, rest, buffer);
         }
         None => {
             let hint = format!("{} Its processes and threads appear here, and on screen 1.", to_run(app));
@@ -78,7 +78,12 @@ pub fn draw(app: &App, theme: &Theme, layout: &Layout, buffer: &mut Buffer) {
 /// Title, lesson, parameters, keys; of these the title and the parameters on a small screen. Returns the lines used.
 fn form(app: &App, small: bool, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
     let system = app.lab.chosen();
-    Pen::new(buffer, area, 0).put(system.title, theme.accent).put("  ", theme.text).put(system.id, theme.dim);
+    let mut pen = Pen::new(buffer, area, 0);
+    pen.put(system.title, theme.accent).put("  ", theme.text);
+    // The list names it too.
+    if usize::from(pen.left()) >= system.id.len() {
+        pen.put(system.id, theme.dim);
+    }
     let mut line = 1;
     let lesson = if small { Vec::new() } else { wrap(system.lesson, usize::from(area.width)) };
     for part in lesson {
@@ -95,7 +100,7 @@ fn form(app: &App, small: bool, theme: &Theme, area: Rect, buffer: &mut Buffer) 
             line += 1;
         }
     }
-    line += parameters(app, theme, Rect { y: area.y + line, height: area.height.saturating_sub(line), ..area }, buffer);
+    line += parameters(app, small, theme, Rect { y: area.y + line, height: area.height.saturating_sub(line), ..area }, buffer);
     if small {
         return line;
     }
@@ -105,12 +110,14 @@ fn form(app: &App, small: bool, theme: &Theme, area: Rect, buffer: &mut Buffer) 
 }
 
 /// What can be chosen of the system; returns the lines used.
-fn parameters(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
+fn parameters(app: &App, small: bool, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
     let mut line = 0;
     let mut pen = Pen::new(buffer, area, line);
     for (i, field) in app.lab.fields().iter().enumerate() {
         let value = app.lab.value(*field);
-        let needed = field.label().len() + text::width(&value) + 3;
+        // Why it is that one can be read where there is room.
+        let value = if small { value.split(", ").next().unwrap_or_default() } else { &value };
+        let needed = field.label().len() + text::width(value) + 3;
         if usize::from(pen.left()) < needed {
             line += 1;
             pen = Pen::new(buffer, area, line);
@@ -119,7 +126,7 @@ fn parameters(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 
         let style = if chosen { theme.head_sorted } else { theme.strong };
         let (open, shut) = if app.options.unicode { ("‹", "›") } else { ("<", ">") };
         pen.put(field.label(), if chosen { theme.accent } else { theme.dim }).put(" ", theme.text);
-        pen.put(open, theme.dim).put(&value, style).put(shut, theme.dim).put("  ", theme.text);
+        pen.put(open, theme.dim).put(value, style).put(shut, theme.dim).put("  ", theme.text);
     }
     line + 1
 }
@@ -145,11 +152,13 @@ pub fn to_run(app: &App) -> &'static str {
 }
 
 /// Returns the lines used.
-fn show_run(app: &App, run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
+fn show_run(app: &App, run: &Run, small: bool, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
     let rest = |line: u16| Rect { y: area.y + line, height: area.height.saturating_sub(line), ..area };
     let charset = Charset::from_unicode(app.options.unicode);
     Pen::new(buffer, area, 0).fill(if app.options.unicode { "─" } else { "-" }, theme.dim);
-    let mut line = 1 + phase_line(run, theme, rest(1), buffer);
+    // On a small screen it stands on the rule.
+    let above = u16::from(!small);
+    let mut line = above + phase_line(run, small, theme, rest(above), buffer);
     line += guess_line(app, run, theme, rest(line), buffer);
     for check in run.shape.iter().filter(|c| !c.met && run.ended()) {
         Pen::new(buffer, area, line)
@@ -241,7 +250,7 @@ pub fn phase(run: &Run, theme: &Theme) -> (String, Style) {
 }
 
 /// How far it is, and what of its shape is as expected; returns the lines used.
-fn phase_line(run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
+fn phase_line(run: &Run, small: bool, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
     let (text, style) = phase(run, theme);
     let mut line = 0;
     let mut pen = Pen::new(buffer, area, 0);
@@ -258,6 +267,11 @@ fn phase_line(run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 
         for (mark, style, what) in parts {
             pen.put("  ", theme.text).put(mark, style).put(&what, theme.text);
         }
+        return 1;
+    }
+    if small && run.shape.iter().all(|c| c.met) {
+        let all = format!("all {} as expected", run.shape.len());
+        pen.put("  shape ", theme.dim).put("ok ", theme.good).put(&all, theme.text).put(" ", theme.text);
         return 1;
     }
     for (mark, style, what) in parts {
