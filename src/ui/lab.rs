@@ -6,7 +6,7 @@ use ratatui::style::Style;
 
 use crate::app::App;
 use crate::lab::measure::Unit;
-use crate::lab::report::{creation, show};
+use crate::lab::report::{creation, reported, show};
 use crate::lab::run::{Outcome, Run, RunPhase};
 use crate::text::{self, Charset, sanitize_str};
 
@@ -181,11 +181,13 @@ fn show_run(app: &App, run: &Run, small: bool, theme: &Theme, area: Rect, buffer
     for (i, value) in run.values.iter().take(share.results).enumerate() {
         let mut pen = Pen::new(buffer, area, line);
         pen.put(if i == 0 { "result   " } else { "         " }, theme.dim);
-        pen.put(&sanitize_str(&value.name, charset), theme.text).put("  ", theme.text);
-        pen.put(&sanitize_str(&value.text, charset), theme.strong);
-        if i + 1 == share.results && share.results < run.values.len() {
-            pen.put(&format!("   and {} more: o", run.values.len() - share.results), theme.dim);
-        }
+        let (name, text) = reported(value);
+        pen.put(&sanitize_str(&name, charset), theme.text).put("  ", theme.text);
+        let hidden = run.values.len() - share.results;
+        let more = if i + 1 == share.results && hidden > 0 { format!("   and {hidden} more: o") } else { String::new() };
+        // Half a number would be another one: what is cut says so, and `o` shows it whole.
+        let room = usize::from(pen.left()).saturating_sub(text::width(&more));
+        pen.put(&text::fit(text.as_bytes(), room, charset), theme.strong).put(&more, theme.dim);
         line += 1;
     }
     for warning in warnings.iter().take(share.warnings) {

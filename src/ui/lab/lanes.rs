@@ -8,8 +8,9 @@ use super::super::pen::Pen;
 use super::super::theme::Theme;
 use super::time;
 use crate::app::App;
-use crate::columns;
 use crate::lab::lanes::interesting;
+use crate::lab::measure::Unit;
+use crate::lab::report::show;
 use crate::lab::run::{FamilyMember, Run, Worker};
 
 /// Cells below which the lanes' heads give way to the lanes.
@@ -49,7 +50,7 @@ pub fn draw(app: &App, run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer
         return 0;
     }
     let narrow = area.width < NARROW;
-    let head = if narrow { "   TASK  S   RES  worker" } else { "    PID     TID  S   RES  START     worker" };
+    let head = if narrow { "   TASK  S      RES  worker" } else { "    PID     TID  S      RES  START     worker" };
     Pen::new(buffer, area, 0).put(head, theme.dim).put(&format!("   {} across", time((end - start) as f64)), theme.dim);
     line += 1;
     let (members, workers) = (helpers(run).count(), run.workers.len());
@@ -98,10 +99,10 @@ fn identity(app: &App, run: &Run, (pid, tid): (Option<i32>, Option<i32>), narrow
     pen.put("  ", theme.text).put(&state.to_string(), theme.state(state));
     let mut memory = String::new();
     match live.and_then(|p| p.rss_bytes).or(seen.and_then(|m| m.rss_bytes)) {
-        Some(rss) => columns::bytes(&mut memory, rss),
+        Some(rss) => memory.push_str(&show(rss as f64, Unit::Bytes)),
         None => memory.push('-'),
     }
-    pen.put_right(&memory, 6, theme.text).put("  ", theme.text);
+    pen.put_right(&memory, 9, theme.text).put("  ", theme.text);
 }
 
 /// The worker's time: being created, working, idle, gone.
