@@ -27,11 +27,8 @@ use concmon::config::ColorDepth;
 use concmon::derive::Deriver;
 use concmon::kernel::ProcSource;
 use concmon::kernel::source::{Needs, Request, Source};
-use concmon::lab::catalog;
 use concmon::lab::launcher::LabState;
-use concmon::lab::protocol::Creation;
 use concmon::lab::run::Memory;
-use concmon::lab::run::{Costs, FamilyMember, ReportedValue, Run, RunId, RunPhase, ShapeCheck, Summary, Worker};
 use concmon::snapshot::{
     Comm, Detail, DetailContent, DetailPart, EventKind, ExitStatus, FileDetail, Identity, Ledger, LedgerChild, LedgerMapping,
     LedgerReading, LifecycleEvent, PageCounts, ProcKey, Snapshot, StackDetail, State, TaskWait, Temperature, ThreadDetail,
@@ -138,51 +135,6 @@ fn events() -> Vec<LifecycleEvent> {
     let fork = EventKind::Fork { parent_tgid: 300, parent_tid: 300, child_tgid: 304, child_tid: 304 };
     let exit = EventKind::Exit { tgid: 299, tid: 299, status: ExitStatus::Signal { signal: 15, core: false } };
     vec![LifecycleEvent { at_ns: NOW_NS - 500_000_000, kind: fork }, LifecycleEvent { at_ns: NOW_NS - 250_000_000, kind: exit }]
-}
-
-/// A run with so many workers, as it is while they stay.
-fn lab(system: &str, workers: u32) -> LabState {
-    let mut spec = catalog::find(system).unwrap().defaults();
-    (spec.workers, spec.tasks) = (workers, 10);
-    let mut run = Run::new(RunId(1), spec, 1_000);
-    run.phase = RunPhase::Running;
-    run.root_pid = Some(700);
-    let member = |pid, ppid, rss| FamilyMember { pid, ppid, state: 'S', nlwp: 1, rss_bytes: Some(rss) };
-    run.family = vec![member(700, 699, 4 << 20), member(701, 700, 3 << 20)];
-    run.family.extend(
-        (0..i32::try_from(workers).unwrap()).map(|i| member(702 + i, 701, (700 - 4 * u64::from(i.unsigned_abs())) << 10)),
-    );
-    run.workers = (0..workers)
-        .map(|index| Worker {
-            index,
-            pid: Some(702 + i32::try_from(index).unwrap()),
-            tid: Some(702 + i32::try_from(index).unwrap()),
-            how: Some(Creation::ForkServer),
-            requested_ns: Some(2_000),
-            ready_ns: Some(302_000),
-            exited_ns: None,
-            status: None,
-            spans: Vec::new(),
-            memory: concmon::lab::run::Memory::default(),
-        })
-        .collect();
-    run.costs = Costs {
-        creation_ns: Some(Summary { count: 2, min: 280e3, median: 300e3, p90: 320e3, max: 320e3 }),
-        wall_ns: Some(12_300_000),
-        so_far_cpu_ns: Some(4_000_000),
-        peak_rss_bytes: Some(9 << 20),
-        peak_pss_bytes: Some(5 << 20),
-        ..Costs::default()
-    };
-    let met =
-        |what: &str, met| ShapeCheck { what: what.into(), met, expected: "4".into(), seen: if met { "4" } else { "3" }.into() };
-    run.shape = vec![met("pids", true), met("parents", false)];
-    let value = |name: &str, text: &str, number| ReportedValue { name: name.into(), text: text.into(), number };
-    run.values = vec![
-        value("slept_one_after_the_other_ns", "2000000000 (computed)", Some(2_000_000_000)),
-        value("factorials", "6! = 720, 9! = 362880, 3! = 6, 10! = 3628800, 7! = 5040, 8! = 40320, 2! = 2", None),
-    ];
-    LabState { runs: vec![Arc::new(run)] }
 }
 
 /// What is done to the opened program before it is drawn.
@@ -482,7 +434,8 @@ fn answer(app: &mut App, effect: &Effect) {
             let timed = spec.system == "native/thread-pool";
             let many = spec.system == "native/process-pool";
             let of = if many { ("native/process-pool", 12) } else { ("native/forkserver", 2) };
-            let mut state = if timed { LabState { runs: vec![Arc::new(stages::taking_turns())] } } else { lab(of.0, of.1) };
+            let mut state =
+                if timed { LabState { runs: vec![Arc::new(stages::taking_turns())] } } else { stages::lab(of.0, of.1) };
             if let Some(guess) = &app.predict.last {
                 // The run that was guessed about.
                 let run = Arc::make_mut(&mut state.runs[0]);

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use concmon::app::key::{Code, Key};
 use concmon::lab::catalog;
+use concmon::lab::launcher::LabState;
 use concmon::lab::protocol::Creation;
-use concmon::lab::run::{Memory, Run, RunId, RunPhase, TaskSpan, Worker};
+use concmon::lab::run::{
+    Costs, FamilyMember, Memory, ReportedValue, Run, RunId, RunPhase, ShapeCheck, Summary, TaskSpan, Worker,
+};
 use concmon::lab::trace::{Look, Trace};
 
 /// Launches a pool of threads, and goes to the end of its second lane's first unit, closer.
@@ -148,4 +151,49 @@ fn third(step: u64) -> (u64, u64) {
 
 fn asleep(_: u64) -> (u64, u64) {
     (0, 0)
+}
+
+/// A run with so many workers, as it is while they stay.
+pub fn lab(system: &str, workers: u32) -> LabState {
+    let mut spec = catalog::find(system).unwrap().defaults();
+    (spec.workers, spec.tasks) = (workers, 10);
+    let mut run = Run::new(RunId(1), spec, 1_000);
+    run.phase = RunPhase::Running;
+    run.root_pid = Some(700);
+    let member = |pid, ppid, rss| FamilyMember { pid, ppid, state: 'S', nlwp: 1, rss_bytes: Some(rss) };
+    run.family = vec![member(700, 699, 4 << 20), member(701, 700, 3 << 20)];
+    run.family.extend(
+        (0..i32::try_from(workers).unwrap()).map(|i| member(702 + i, 701, (700 - 4 * u64::from(i.unsigned_abs())) << 10)),
+    );
+    run.workers = (0..workers)
+        .map(|index| Worker {
+            index,
+            pid: Some(702 + i32::try_from(index).unwrap()),
+            tid: Some(702 + i32::try_from(index).unwrap()),
+            how: Some(Creation::ForkServer),
+            requested_ns: Some(2_000),
+            ready_ns: Some(302_000),
+            exited_ns: None,
+            status: None,
+            spans: Vec::new(),
+            memory: Memory::default(),
+        })
+        .collect();
+    run.costs = Costs {
+        creation_ns: Some(Summary { count: 2, min: 280e3, median: 300e3, p90: 320e3, max: 320e3 }),
+        wall_ns: Some(12_300_000),
+        so_far_cpu_ns: Some(4_000_000),
+        peak_rss_bytes: Some(9 << 20),
+        peak_pss_bytes: Some(5 << 20),
+        ..Costs::default()
+    };
+    let met =
+        |what: &str, met| ShapeCheck { what: what.into(), met, expected: "4".into(), seen: if met { "4" } else { "3" }.into() };
+    run.shape = vec![met("pids", true), met("parents", false)];
+    let value = |name: &str, text: &str, number| ReportedValue { name: name.into(), text: text.into(), number };
+    run.values = vec![
+        value("slept_one_after_the_other_ns", "2000000000 (computed)", Some(2_000_000_000)),
+        value("factorials", "6! = 720, 9! = 362880, 3! = 6, 10! = 3628800, 7! = 5040, 8! = 40320, 2! = 2", None),
+    ];
+    LabState { runs: vec![Arc::new(run)] }
 }
