@@ -33,6 +33,8 @@ const REST_PATIENCE: Duration = Duration::from_millis(40);
 const REST_STEP: Duration = Duration::from_millis(2);
 /// Largest time between two looks at a family.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How long nobody looks at a run once it begins to create its workers.
+const LAUNCH_ALONE: Duration = Duration::from_millis(150);
 
 /// A connection of the root or of one worker.
 pub struct Conn {
@@ -214,6 +216,10 @@ impl Active {
             _ => None,
         };
         let held = phase == Some("inspect");
+        if phase == Some("launch") {
+            // What is timed now takes microseconds on two CPUs: a look would be timed with it.
+            self.next_look = self.next_look.max(Instant::now() + LAUNCH_ALONE);
+        }
         let stays = phase.map(|name| name == "hold");
         let ready = matches!(line.message, Message::Ready { .. });
         if gap > 0 {

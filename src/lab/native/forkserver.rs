@@ -15,7 +15,7 @@ use nix::unistd::{ForkResult, Pid, getpid, read, write};
 use super::arena::{Arena, EXITED};
 use super::root::{Root, RootError, failed};
 use super::worker::{self, Worker};
-use super::{image, signals};
+use super::{image, relro, signals};
 use crate::clock::monotonic_ns;
 use crate::lab::catalog::RunSpec;
 use crate::lab::entry::name_task;
@@ -56,6 +56,8 @@ pub fn serve(arena: &Arena, spec: &RunSpec, socket: &OwnedFd) -> ExitCode {
         return ExitCode::FAILURE;
     };
     name_task("forkserver");
+    // Small as it is, most of what a fork of it copies would be the table entries of these pages.
+    relro::share_relocated();
     let server = getpid();
     let mut children: Vec<(Pid, u32)> = Vec::new();
     match write(socket, b"!") {
