@@ -28,7 +28,7 @@ pub enum Measure {
     Wall,
     /// Median creation latency of its workers, nanoseconds.
     Creation,
-    /// CPU time of the root and all its descendants, user and system, nanoseconds.
+    /// CPU time of the root and all its descendants from their start on, user and system, nanoseconds.
     Cpu,
     /// A number that the system reports, by its name.
     Value(&'static str),
@@ -152,10 +152,8 @@ impl Measure {
         }
         match self {
             Self::Wall => run.costs.wall_ns.map(|ns| ns as f64).ok_or_else(|| format!("{system} told no duration")),
-            Self::Cpu => {
-                let cpu = run.costs.user_ns.zip(run.costs.sys_ns).map(|(user, sys)| (user + sys) as f64);
-                cpu.ok_or_else(|| format!("{system} has no CPU time"))
-            }
+            // Importing a library is a part of what it costs.
+            Self::Cpu => run.costs.charged_cpu_ns().map(|ns| ns as f64).ok_or_else(|| format!("{system} has no CPU time")),
             Self::Creation => run.costs.creation_ns.map(|c| c.median).ok_or_else(|| format!("{system} created nothing")),
             Self::Value(name) => run
                 .values
