@@ -54,7 +54,7 @@ fn lab(pty: &mut Pty) {
     pty.send(b"L");
     pty.wait_until("the run's costs", |s| {
         let text = s.contents();
-        text.contains(" create ") && text.contains("ok states") && text.contains("running")
+        text.contains(" create ") && text.contains("shape  ok ") && text.contains(" wall ")
     });
 }
 
@@ -76,7 +76,7 @@ fn timeline(pty: &mut Pty) {
     // To the end of the line, so that no half-drawn frame is taken.
     pty.wait_until("the cursor on the second lane", |s| {
         let text = s.contents();
-        text.lines().any(|l| l.contains("worker #1") && l.trim_end().ends_with("waiting for one"))
+        text.lines().any(|l| l.contains("worker #1") && l.contains("waiting for one"))
     });
 }
 

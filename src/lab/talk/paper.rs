@@ -80,6 +80,10 @@ fn talk_says(claim: &Claim) -> Option<String> {
     }
 }
 
+fn claims(count: usize) -> String {
+    format!("{count} claim{}", if count == 1 { "" } else { "s" })
+}
+
 /// How many claims came out how, in one sentence.
 #[must_use]
 pub fn summary_line(talk: &Talk) -> String {
@@ -87,7 +91,7 @@ pub fn summary_line(talk: &Talk) -> String {
     let (yes, no) = (count(|v| *v == Verdict::Reproduces), count(|v| *v == Verdict::DoesNot));
     let (away, failed) = (count(|v| matches!(v, Verdict::NotAvailable(_))), count(|v| matches!(v, Verdict::Failed(_))));
     let mut line =
-        format!("{} claims: {yes} reproduce here, {no} {}", talk.findings.len(), if no == 1 { "does not" } else { "do not" });
+        format!("{}: {yes} reproduce here, {no} {}", claims(talk.findings.len()), if no == 1 { "does not" } else { "do not" });
     let busy = count(|v| matches!(v, Verdict::MachineBusy(_)));
     if busy > 0 {
         line += &format!(", {busy} undecided on a busy machine");

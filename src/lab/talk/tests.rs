@@ -132,7 +132,7 @@ fn a_busy_machine_is_asked_twice_and_never_blamed_on_the_claim() {
     let mut talk =
         Talk { schema: SCHEMA.into(), concmon: "0".into(), machine: serde_json::Value::Null, repeat: 1, findings: Vec::new() };
     talk.add(never);
-    assert_eq!(summary_line(&talk), "1 claims: 0 reproduce here, 0 do not, 1 undecided on a busy machine");
+    assert_eq!(summary_line(&talk), "1 claim: 0 reproduce here, 0 do not, 1 undecided on a busy machine");
     assert!(markdown(&page(&talk)).contains("| machine busy | 0.90x |"), "{}", markdown(&page(&talk)));
     let text = serde_json::to_string(&talk).unwrap();
     assert!(text.contains(r#""verdict":"machine_busy","why":"others"#), "{text}");
