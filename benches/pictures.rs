@@ -123,6 +123,7 @@ fn main() {
         let mut pty =
             Pty::spawn(&Program { program: env!("CARGO_BIN_EXE_concmon"), args: picture.args, rows, columns, env: &env });
         pty.wait_text("COMMAND");
+        pty.wait_until("rates", |s| !s.contents().contains("known from the second"));
         (picture.take)(&mut pty);
         let svg = pty.look(draw);
         pty.send(b"\x1b\x1bq");

@@ -124,7 +124,8 @@ impl Deriver {
 
 impl Deriver {
     fn rate(&mut self, previous: Option<&Snapshot>, now: &Arc<Snapshot>) {
-        let dt_ns = self.base.as_ref().map(|base| now.taken_ns.saturating_sub(base.taken_ns));
+        // Of a clock that has gone back nothing is known: what comes is over the time from now on.
+        let dt_ns = self.base.as_ref().and_then(|base| now.taken_ns.checked_sub(base.taken_ns));
         match previous.filter(|_| dt_ns.is_some_and(|dt| dt < LEAST_NS)) {
             Some(previous) => {
                 (self.process_rates, self.task_rates) = rates::carried(previous, (&self.process_rates, &self.task_rates), now);

@@ -401,8 +401,10 @@ impl View<'_> {
                 pen.put(text, style).put(" ", style).put(words, self.theme.dim).put("  ", style);
             }
         }
-        if self.wide() {
-            pen.put("   < > next change  p processes  [ ] run  Enter process", self.theme.dim);
+        for words in ["  < > next change", "  p processes", "  [ ] run", "  Enter process"].iter().filter(|_| self.wide()) {
+            if usize::from(pen.left()) >= words.len() {
+                pen.put(words, self.theme.dim);
+            }
         }
     }
 
