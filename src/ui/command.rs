@@ -34,6 +34,10 @@ impl Command {
         let others = text::width(&found.name) + text::width(&found.rest);
         let room = cells.saturating_sub(others).max(cells / 3);
         found.place = if path { shorter(&found.place, room, charset).into_owned() } else { String::new() };
+        if text::width(&found.place) + text::width(&found.name) > cells {
+            // Rather more of the name than that it has a place.
+            found.place.clear();
+        }
         let left = cells.saturating_sub(text::width(&found.place));
         found.name = text::truncate(&found.name, left, charset).into_owned();
         let left = left.saturating_sub(text::width(&found.name));
@@ -85,7 +89,7 @@ mod tests {
         assert_eq!(drawn(RUSTC, 50, true), "/root/…/bin/rustc --crate-name concmon src/lib.rs");
         assert_eq!(drawn(RUSTC, 30, true), "…/bin/rustc --crate-name conc…");
         assert_eq!(drawn(RUSTC, 16, true), "…/rustc --crate…");
-        assert_eq!(drawn(RUSTC, 4, true), "…/r…");
+        assert_eq!(drawn(RUSTC, 4, true), "rus…");
         assert_eq!(drawn(b"/tmp/tree/target/debug/concmon", 27, true), "/tmp/…/debug/concmon", "no arguments want room");
         assert_eq!(drawn(RUSTC, 120, true).as_bytes(), RUSTC, "what fits is whole");
         assert_eq!(drawn(b"/usr/bin/postgres -D /var/lib/postgres/data", 30, true), "/usr/bin/postgres -D /var/lib…");
