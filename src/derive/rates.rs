@@ -93,19 +93,42 @@ fn between(a: &ProcessSample, b: &ProcessSample, dt_ns: u64) -> Option<u64> {
     dt_ns.saturating_add(b.read_after_ns).checked_sub(a.read_after_ns).filter(|dt| *dt > 0)
 }
 
+/// Places of what is the same in two lists that ascend by id.
+fn pairs<'s, T>(
+    before: &'s [T],
+    now: &'s [T],
+    id: fn(&T) -> i32,
+    same: fn(&T, &T) -> bool,
+) -> impl Iterator<Item = (usize, usize)> + use<'s, T> {
+    let mut older = before.iter().enumerate().peekable();
+    now.iter().enumerate().filter_map(move |(at, new)| {
+        while older.next_if(|(_, old)| id(old) < id(new)).is_some() {}
+        older.next_if(|(_, old)| same(old, new)).map(|(was, _)| (was, at))
+    })
+}
+
+fn same_processes<'s>(before: &'s Snapshot, now: &'s Snapshot) -> impl Iterator<Item = (usize, usize)> + use<'s> {
+    pairs(&before.processes, &now.processes, |p| p.key.pid, |a, b| a.key == b.key)
+}
+
+fn same_tasks<'s>(before: &'s [TaskSample], now: &'s [TaskSample]) -> impl Iterator<Item = (usize, usize)> + use<'s> {
+    pairs(before, now, |t| t.tid, |a, b| a.key() == b.key())
+}
+
 /// Rates of all processes and tasks of `now`. Both snapshots are sorted by id, so one pass over each suffices.
 pub(super) fn all(previous: Option<&Snapshot>, now: &Snapshot, dt_ns: Option<u64>) -> (Vec<Rates>, Vec<Rates>) {
     let mut processes = vec![Rates::default(); now.processes.len()];
     let mut tasks = vec![Rates::default(); now.tasks.len()];
     let (Some(before), Some(dt)) = (previous, dt_ns) else { return (processes, tasks) };
-    let mut older = before.processes.iter().peekable();
-    for (i, p) in now.processes.iter().enumerate() {
-        while older.next_if(|o| o.key.pid < p.key.pid).is_some() {}
-        let Some(o) = older.next_if(|o| o.key == p.key) else { continue };
+    for (was, at) in same_processes(before, now) {
+        let (o, p) = (&before.processes[was], &now.processes[at]);
         let Some(dt) = between(o, p, dt) else { continue };
-        processes[i] = of_process(o, p, dt);
-        let range = slice(&p.tasks);
-        match_tasks(&before.tasks[slice(&o.tasks)], &now.tasks[range.clone()], &mut tasks[range], dt);
+        processes[at] = of_process(o, p, dt);
+        let (older, newer) = (&before.tasks[slice(&o.tasks)], &now.tasks[slice(&p.tasks)]);
+        let rates = &mut tasks[slice(&p.tasks)];
+        for (was, at) in same_tasks(older, newer) {
+            rates[at] = of_task(&older[was], &newer[at], dt);
+        }
     }
     (processes, tasks)
 }
@@ -118,31 +141,15 @@ pub(super) fn carried(
 ) -> (Vec<Rates>, Vec<Rates>) {
     let mut processes = vec![Rates::default(); now.processes.len()];
     let mut tasks = vec![Rates::default(); now.tasks.len()];
-    let mut older = before.processes.iter().zip(of_processes).peekable();
-    for (p, rates) in now.processes.iter().zip(&mut processes) {
-        while older.next_if(|(o, _)| o.key.pid < p.key.pid).is_some() {}
-        let Some((o, known)) = older.next_if(|(o, _)| o.key == p.key) else { continue };
-        *rates = *known;
-        let (from, to) = (slice(&o.tasks), slice(&p.tasks));
-        let mut older = before.tasks[from.clone()].iter().zip(&of_tasks[from]).peekable();
-        for (t, rates) in now.tasks[to.clone()].iter().zip(&mut tasks[to]) {
-            while older.next_if(|(o, _)| o.tid < t.tid).is_some() {}
-            if let Some((_, known)) = older.next_if(|(o, _)| o.key() == t.key()) {
-                *rates = *known;
-            }
+    for (was, at) in same_processes(before, now) {
+        processes[at] = of_processes[was];
+        let (from, to) = (slice(&before.processes[was].tasks), slice(&now.processes[at].tasks));
+        let (known, rates) = (&of_tasks[from.clone()], &mut tasks[to.clone()]);
+        for (was, at) in same_tasks(&before.tasks[from], &now.tasks[to]) {
+            rates[at] = known[was];
         }
     }
     (processes, tasks)
-}
-
-fn match_tasks(before: &[TaskSample], now: &[TaskSample], out: &mut [Rates], dt: u64) {
-    let mut older = before.iter().peekable();
-    for (t, rates) in now.iter().zip(out) {
-        while older.next_if(|o| o.tid < t.tid).is_some() {}
-        if let Some(o) = older.next_if(|o| o.key() == t.key()) {
-            *rates = of_task(o, t, dt);
-        }
-    }
 }
 
 fn slice(range: &std::ops::Range<u32>) -> std::ops::Range<usize> {
