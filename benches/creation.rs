@@ -3,9 +3,9 @@
 //! `concmon lab run native/fork|spawn|forkserver|thread` beside `floor_create.c`, which does the same in plain C with nothing else around
 //! it. Both measure from just before the call to the worker's first own instruction, with all workers alive until the last is made. The
 //! two take turns, each in a fresh process; the medians of the rounds are printed, and the median of the ratios within a round, which a
-//! noisy machine disturbs least. A spawned worker of the lab is a
-//! program of several megabytes, so it has two floors: a C program of a few pages, and the same image started by the C program.
-//! `--quick` takes fewer rounds and leaves the parent of 1,000 MB out.
+//! noisy machine disturbs least. Two rows say where a floor of another shape lies: the image of a spawned worker started by the C
+//! program, and threads that are each joined before the next is made, which the kernel and the C library then give the stacks of the last
+//! one. `--quick` takes fewer rounds and leaves the parent of 1,000 MB out.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark that cannot run says so by ending")]
 
@@ -15,13 +15,17 @@ use std::process::Command;
 const CONCMON: &str = env!("CARGO_BIN_EXE_concmon");
 const WORKERS: usize = 24;
 
-/// A system of the lab, and what it is held against: a method of the C program, and whether that starts this program's image.
+/// The small program that the lab's spawned workers are images of.
+const WORKER: &str = env!("CARGO_BIN_EXE_concmon-worker");
+
+/// A system of the lab, and what it is held against: a method of the C program, and whether that starts the lab's image.
 const PAIRS: &[(&str, &str, bool, &str)] = &[
     ("native/fork", "fork", false, "fork(2)"),
     ("native/spawn", "spawn", false, "posix_spawn(3) of a tiny program"),
     ("native/spawn", "spawn", true, "posix_spawn(3) of the same image"),
     ("native/forkserver", "forkserver", false, "fork(2) in a small server"),
     ("native/thread", "thread", false, "pthread_create(3)"),
+    ("native/thread", "thread-reused", false, "pthread_create(3), the last one joined"),
 ];
 
 fn main() {
@@ -56,7 +60,7 @@ fn floor_ns(program: &Path, method: &str, mb: u32, own_image: bool) -> Vec<f64> 
     let mut command = Command::new(program);
     command.args([method, &mb.to_string(), &WORKERS.to_string()]);
     if own_image {
-        command.arg(CONCMON);
+        command.arg(WORKER);
     }
     let output = command.output().unwrap();
     assert!(output.status.success(), "floor_create {method}: {}", String::from_utf8_lossy(&output.stderr));

@@ -63,7 +63,7 @@ static int64_t await(void) {
   return born;
 }
 
-// A spawned image of concmon says its birth in decimal on its standard output, and ends with its standard input.
+// A spawned image of the lab says its birth in decimal on its standard output, and ends with its standard input.
 static int64_t await_text(int fd) {
   char text[32];
   size_t have = 0;
@@ -130,7 +130,7 @@ int main(int argc, char **argv) {
   posix_spawn_file_actions_adddup2(&actions, report[1], image ? 1 : REPORT);
   posix_spawn_file_actions_adddup2(&actions, hold[0], image ? 0 : HOLD);
   posix_spawn_file_actions_addclose(&actions, hold[1]);
-  char *small[] = {argv[0], "worker", 0}, *own[] = {"concmon", "__lab-image", "born", 0};
+  char *small[] = {argv[0], "worker", 0}, *own[] = {"concmon-worker", "__lab-image", "born", 0};
   pthread_t *threads = calloc((size_t)workers, sizeof *threads);
   for (int w = 0; w < workers; w++) {
     int64_t begun = now(), at;

@@ -66,6 +66,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     ("lib", &[]),
     ("main", &[]),
+    // The lab's small program.
+    ("bin", &["lab::entry"]),
 ];
 
 /// Files that are one long table.

@@ -249,7 +249,8 @@ fn a_terminal_that_goes_away_ends_it() {
             })
             .collect()
         };
-        assert_eq!(mine().len(), 1, "{case}");
+        // A second one of that command line is the loader of its BPF programs, which ends by itself.
+        assert!((1..=2).contains(&mine().len()), "{case}: {:?}", mine());
         stage.kill().unwrap();
         stage.wait().unwrap();
         let begun = Instant::now();
@@ -304,11 +305,31 @@ fn a_full_disk_is_said_in_one_sentence() {
     }
 }
 
+/// How much a limit must be raised so that as many numbers are free below it as if a program inherited nothing but its standard streams:
+/// whoever runs the tests may leave more open.
+fn inherited_below(limit: u32) -> u32 {
+    const CLOEXEC: u32 = 0o2_000_000;
+    let handed_on = |fd: &u32| {
+        let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).unwrap_or_default();
+        let flags = info.lines().find_map(|line| u32::from_str_radix(line.strip_prefix("flags:")?.trim(), 8).ok());
+        flags.is_some_and(|flags| flags & CLOEXEC == 0)
+    };
+    let open = std::fs::read_dir("/proc/self/fd").unwrap().flatten().filter_map(|e| e.file_name().to_str()?.parse().ok());
+    let more: Vec<u32> = open.filter(|fd| *fd > 2).filter(handed_on).collect();
+    let mut extra = 0;
+    // What lies above the limit takes no number below it.
+    while more.iter().filter(|fd| **fd < limit + extra).count() as u32 > extra {
+        extra += 1;
+    }
+    extra
+}
+
 /// With hardly any descriptors it works, or says which limit is too low; it never panics and never shows an empty machine.
 #[test]
 fn few_descriptors_are_enough_or_are_said() {
     for limit in [4, 5, 6, 8, 10, 12, 16, 24, 32] {
-        let wrapper = format!("--nofile={limit}:{limit}");
+        let all = limit + inherited_below(limit);
+        let wrapper = format!("--nofile={all}:{all}");
         let output = run(&["prlimit", &wrapper], &["ps", "--samples", "2", "-d", "0.1", "pid=1"], Stdio::piped());
         let (out, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(!said.contains("panicked"), "{limit}: {said}");
@@ -317,7 +338,7 @@ fn few_descriptors_are_enough_or_are_said() {
         } else {
             assert!(said.contains("concmon: ") || said.contains("prlimit") || said.contains("shared librar"), "{limit}: {said}");
         }
-        if limit >= 16 {
+        if limit >= 10 {
             assert!(output.status.success(), "{limit} descriptors are enough: {said}");
         }
     }

@@ -170,10 +170,24 @@ fn report(failure: &Failure) -> u8 {
         Failure::Reported(code) => return *code,
     };
     // Names in messages (files, keys of a config file) are other people's bytes too. Without a standard error nobody can be told.
-    let text = format!("{error:#}");
+    let text = chain_text(error);
     let lines: Vec<_> = text.lines().map(|line| sanitize_str(line, Charset::Unicode)).collect();
     let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("concmon: {}\n", lines.join("\n")).as_bytes());
     code
+}
+
+/// An error and what led to it, in a row; a cause whose text the one before has taken in already is not said twice.
+fn chain_text(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.ends_with(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
 }
 
 /// The reader of our output had enough (`concmon ps | head`): that is how pipes end, not a failure.

@@ -1,6 +1,7 @@
 //! The machine itself: CPUs, memory, load, uptime, pressure, from files that are kept open and parsed by the `procfs` crate.
 
 use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -11,8 +12,10 @@ use crate::snapshot::{CpuTimes, HostSample, MemorySample, Pressure, PressureSamp
 use super::devices::Devices;
 use super::parse::{Fields, unsigned};
 use super::source::Needs;
+use super::system::descriptor_limit;
 
-/// One kept file: opened at the first reading, read again from its beginning after that.
+/// One kept file: opened at the first reading, read again from its beginning after that. Where descriptors are few it is opened for each
+/// reading instead: the processes cannot be read without.
 #[derive(Debug)]
 pub(super) struct Kept {
     path: PathBuf,
@@ -20,30 +23,42 @@ pub(super) struct Kept {
 }
 
 impl Kept {
+    /// So many must be left beyond the one that is kept.
+    const LEFT: u64 = 16;
+
     pub(super) fn new(path: PathBuf) -> Self {
         Self { path, file: None }
     }
 
     /// The whole content in `buffer`; `None` if it is absent or unreadable (and tried again next time).
     pub(super) fn read<'b>(&mut self, buffer: &'b mut Vec<u8>) -> Option<&'b [u8]> {
-        if self.file.is_none() {
-            self.file = File::open(&self.path).ok();
+        if let Some(file) = &self.file {
+            let length = whole(file, buffer);
+            if length.is_none() {
+                self.file = None;
+            }
+            return Some(&buffer[..length?]);
         }
-        let file = self.file.as_ref()?;
-        buffer.resize(buffer.capacity().max(4096), 0);
-        let mut length = 0;
-        loop {
-            match file.read_at(&mut buffer[length..], length as u64) {
-                Ok(0) => return Some(&buffer[..length]),
-                Ok(more) => length += more,
-                Err(_) => {
-                    self.file = None;
-                    return None;
-                }
-            }
-            if length == buffer.len() {
-                buffer.resize(length * 2, 0);
-            }
+        let file = File::open(&self.path).ok()?;
+        let length = whole(&file, buffer)?;
+        // The kernel gives the lowest free number, so all below it are taken.
+        let taken = u64::try_from(file.as_raw_fd()).unwrap_or(u64::MAX);
+        self.file = (taken.saturating_add(Self::LEFT) < descriptor_limit()).then_some(file);
+        Some(&buffer[..length])
+    }
+}
+
+/// How many bytes of `buffer` the whole file now is.
+fn whole(file: &File, buffer: &mut Vec<u8>) -> Option<usize> {
+    buffer.resize(buffer.capacity().max(4096), 0);
+    let mut length = 0;
+    loop {
+        match file.read_at(&mut buffer[length..], length as u64).ok()? {
+            0 => return Some(length),
+            more => length += more,
+        }
+        if length == buffer.len() {
+            buffer.resize(length * 2, 0);
         }
     }
 }

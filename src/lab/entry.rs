@@ -32,6 +32,13 @@ pub fn dispatch() -> Option<ExitCode> {
     })
 }
 
+/// The whole of `concmon-worker`, the small program beside concmon: the entry of a fresh image and nothing else.
+pub fn worker_main() -> ExitCode {
+    let mut args = std::env::args_os().skip(1);
+    let known = args.next().is_some_and(|first| first == IMAGE);
+    native::image_main(&if known { args.collect::<Vec<_>>() } else { Vec::new() })
+}
+
 /// Names the calling task as the kernel shows it (`comm`, of which prctl(2) `PR_SET_NAME` keeps 15 bytes). What runs from `/proc/self/exe`
 /// would be called "exe" otherwise. A name only helps the reader, so a refusal changes nothing.
 pub fn name_task(name: &str) {

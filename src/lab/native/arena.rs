@@ -22,9 +22,24 @@ pub const FINISHED: u32 = 2;
 /// Gone: whoever waits for it has seen it end.
 pub const EXITED: u32 = 3;
 
+/// Which build's idea of an arena this is: the images of a run may come from a program file of their own.
+const LAYOUT: u32 = {
+    let version = env!("CARGO_PKG_VERSION").as_bytes();
+    // FNV-1a over the version, and the sizes.
+    let mut hash = 0x811c_9dc5_u32 ^ (size_of::<Header>() * 31 + size_of::<Slot>() * 7 + size_of::<Span>()) as u32;
+    let mut at = 0;
+    while at < version.len() {
+        hash = (hash ^ version[at] as u32).wrapping_mul(0x0100_0193);
+        at += 1;
+    }
+    hash
+};
+
 /// What concerns the whole run.
 #[repr(C, align(128))]
 pub struct Header {
+    /// [`LAYOUT`] of whoever made it.
+    layout: AtomicU32,
     workers: AtomicU32,
     tasks: AtomicU32,
     /// Set to 1 when the workers may begin to work.
@@ -118,6 +133,7 @@ impl Arena {
         let bytes = bytes_for(workers, tasks);
         nix::unistd::ftruncate(&fd, i64::try_from(bytes).map_err(io::Error::other)?)?;
         let arena = Self { base: map(&fd, bytes)?, fd, workers, tasks };
+        arena.header().layout.store(LAYOUT, Ordering::Relaxed);
         arena.header().workers.store(u32::try_from(workers).unwrap_or(0), Ordering::Relaxed);
         arena.header().tasks.store(u32::try_from(tasks).unwrap_or(0), Ordering::Release);
         Ok(arena)
@@ -132,8 +148,10 @@ impl Arena {
         let mut arena = Self { base: map(&fd, size)?, fd, workers: 0, tasks: 0 };
         let workers = arena.header().workers.load(Ordering::Acquire) as usize;
         let tasks = arena.header().tasks.load(Ordering::Acquire) as usize;
-        if bytes_for(workers, tasks) != size {
-            return Err(io::Error::other("the inherited arena has another layout"));
+        if arena.header().layout.load(Ordering::Relaxed) != LAYOUT || bytes_for(workers, tasks) != size {
+            return Err(io::Error::other(
+                "concmon and the concmon-worker beside it are of different versions: install both together",
+            ));
         }
         (arena.workers, arena.tasks) = (workers, tasks);
         Ok(arena)
@@ -269,5 +287,20 @@ impl Ballast {
             // SAFETY: the offset is inside the mapping, which lives as long as `self`; all writes to it are atomic.
             unsafe { AtomicU8::from_ptr(self.base.add(offset).as_ptr()) }.fetch_add(1, Ordering::Relaxed);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_arena_of_another_version_is_refused() {
+        let arena = Arena::new(2, 3).unwrap();
+        let again = |arena: &Arena| Arena::inherit(arena.fd.try_clone().unwrap());
+        let same = again(&arena).unwrap();
+        assert_eq!((same.slots().len(), same.spans().len()), (2, 3));
+        arena.header().layout.store(LAYOUT ^ 1, Ordering::Relaxed);
+        assert!(again(&arena).err().unwrap().to_string().contains("different versions"));
     }
 }

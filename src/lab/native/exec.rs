@@ -2,10 +2,12 @@
 
 use nix::unistd::ForkResult;
 
+use super::image::{self, Images};
 use super::root::{Root, RootError, failed};
-use super::{image, signals, worker};
+use super::{signals, worker};
 
 pub fn run(root: &mut Root) -> Result<(), RootError> {
+    let images = Images::for_workers();
     root.hold_memory()?;
     root.launch();
     for w in 0..root.spec.workers {
@@ -13,7 +15,7 @@ pub fn run(root: &mut Root) -> Result<(), RootError> {
         root.requested(w);
         match signals::fork() {
             Ok(ForkResult::Child) => {
-                image::replace(&args);
+                images.replace(&args);
                 worker::exit_now(127)
             }
             Ok(ForkResult::Parent { child }) => root.adopt(w, child),

@@ -13,9 +13,10 @@ use nix::sys::wait::WaitPidFlag;
 use nix::unistd::{ForkResult, Pid, getpid, read, write};
 
 use super::arena::{Arena, EXITED};
+use super::image::{self, Images};
 use super::root::{Root, RootError, failed};
 use super::worker::{self, Worker};
-use super::{image, relro, signals};
+use super::{relro, signals};
 use crate::clock::monotonic_ns;
 use crate::lab::catalog::RunSpec;
 use crate::lab::entry::name_task;
@@ -25,7 +26,8 @@ pub fn run(root: &mut Root) -> Result<(), RootError> {
         .map_err(failed("making a socket pair for the fork server"))?;
     let inherit = nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty());
     nix::fcntl::fcntl(&theirs, inherit).map_err(failed("handing the socket pair to the fork server"))?;
-    let server = image::spawn(&image::server_arguments(root.arena.raw_fd(), theirs.as_raw_fd()))
+    let server = Images::find()
+        .spawn(&image::server_arguments(root.arena.raw_fd(), theirs.as_raw_fd()))
         .map_err(failed("spawning the fork server"))?;
     drop(theirs);
     // It answers once it listens: its own start is no part of a worker's creation.

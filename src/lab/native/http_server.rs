@@ -19,8 +19,9 @@ use nix::sys::socket::{Backlog, listen};
 use nix::sys::wait::WaitPidFlag;
 use nix::unistd::Pid;
 
+use super::image::{self, Images};
 use super::root::{RootError, failed};
-use super::{image, signals};
+use super::signals;
 
 /// Most connections at one time; more wait in the kernel's queue.
 const CONNECTIONS_MOST: usize = 2048;
@@ -49,8 +50,9 @@ impl Server {
         listen(&listener, queue).map_err(failed("listening on 127.0.0.1"))?;
         let port = listener.local_addr().map_err(failed("asking for the server's port"))?.port();
         fcntl(&listener, FcntlArg::F_SETFD(FdFlag::empty())).map_err(failed("handing the listener to the server"))?;
-        let pid =
-            image::spawn(&image::http_arguments(listener.as_raw_fd())).map_err(failed("spawning the server on loopback"))?;
+        let pid = Images::find()
+            .spawn(&image::http_arguments(listener.as_raw_fd()))
+            .map_err(failed("spawning the server on loopback"))?;
         Ok(Self { pid, port })
     }
 

@@ -1,15 +1,16 @@
 //! Each worker is a fresh image started by posix_spawn(3).
 
-use super::image;
+use super::image::{self, Images};
 use super::root::{Root, RootError, failed};
 
 pub fn run(root: &mut Root) -> Result<(), RootError> {
+    let images = Images::for_workers();
     root.hold_memory()?;
     root.launch();
     for w in 0..root.spec.workers {
         let args = image::worker_arguments(root.arena.raw_fd(), w);
         root.requested(w);
-        let pid = image::spawn(&args).map_err(failed(format!("spawning worker {w} of {}", root.spec.workers)))?;
+        let pid = images.spawn(&args).map_err(failed(format!("spawning worker {w} of {}", root.spec.workers)))?;
         root.adopt(w, pid);
         root.await_ready(w)?;
     }
