@@ -164,6 +164,9 @@ pub struct PsArgs {
     /// Comma-separated values with a header line
     #[arg(long)]
     pub csv: bool,
+    /// OpenMetrics text for a collector: every numeric column a metric in base units, every row a series
+    #[arg(long, conflicts_with_all = ["json", "csv", "tree"])]
+    pub openmetrics: bool,
 }
 
 /// `concmon run`.

@@ -286,7 +286,7 @@ fn signal_dialog(pty: &mut Pty, stage: &Stage) {
 #[test]
 fn what_is_printed_of_them_holds_nothing_that_acts() {
     let stage = Stage::set();
-    for args in [&[][..], &["--json"], &["--csv"], &["--tree"]] {
+    for args in [&[][..], &["--json"], &["--csv"], &["--tree"], &["--openmetrics"]] {
         let printed = stage.ps(args);
         let acting: Vec<char> =
             printed.chars().filter(|c| *c != '\n' && (c.is_control() || concmon::text::is_invisible(*c))).collect();

@@ -75,8 +75,23 @@ pub struct Column {
     pub rank: u8,
     /// How a folded subtree's values become one.
     pub fold: Fold,
+    /// What it is to a collector of metrics.
+    pub metric: Metric,
     /// The value of a row.
     pub get: for<'a> fn(&Row<'a>) -> Value<'a>,
+}
+
+/// What a column is in OpenMetrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Metric {
+    /// A number that goes up and down; words are no metric.
+    Gauge,
+    /// A number that only grows while its task lives.
+    Counter,
+    /// It says of which task a number is.
+    Label,
+    /// A number that names something: nothing to add up or to draw.
+    Name,
 }
 
 /// Ids are unique, so they are the identity.

@@ -10,7 +10,7 @@ use crate::cli::PsArgs;
 use crate::columns::{self, COLUMNS, Column, Row, RowRef};
 use crate::config::Config;
 use crate::derive::{Deriver, Model, Tree};
-use crate::export::{Line, Table, TableOptions, write_csv, write_json, write_table};
+use crate::export::{Line, Table, TableOptions, write_csv, write_json, write_openmetrics, write_table};
 use crate::kernel::source::{Needs, Request, Source};
 use crate::kernel::{AutoSource, SourceChoice};
 use crate::query::{Filter, Lineage};
@@ -37,6 +37,8 @@ pub(super) fn run(config: &Config, args: &PsArgs) -> Result<(), Failure> {
             write_json(out, &table)
         } else if args.csv {
             write_csv(out, &table)
+        } else if args.openmetrics {
+            write_openmetrics(out, &table)
         } else {
             let charset = Charset::from_unicode(config.unicode);
             write_table(out, &table, &TableOptions { charset, width: terminal_width() })

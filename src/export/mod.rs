@@ -5,10 +5,12 @@
 
 mod csv;
 mod json;
+mod openmetrics;
 mod table;
 
 pub use csv::write_csv;
 pub use json::{SafeFormatter, write_json};
+pub use openmetrics::write_openmetrics;
 pub use table::{TableOptions, cell, write_table};
 
 use crate::columns::{Column, Row, RowRef};

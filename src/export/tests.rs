@@ -144,6 +144,22 @@ fn json_says_null_for_unknown_and_escapes_what_a_terminal_would_obey() {
 }
 
 #[test]
+fn openmetrics_has_base_units_and_no_sample_of_what_is_unknown() {
+    let model = model(vec![process(1, 0, b"x"), ProcessSample { leader: task(2, b"\x1b[2J\"\n\\"), ..process(2, 1, b"y") }]);
+    let columns = select(&["pid", "time", "rss", "cpu", "state", "command", "run_wait", "nice"]);
+    let text = written(|out| write_openmetrics(out, &Table { model: &model, columns: &columns, lines: &flat(2) }));
+    let one = "{scope=\"process\",pid=\"1\",tid=\"1\",comm=\"name\"}";
+    let two = "{scope=\"process\",pid=\"2\",tid=\"2\",comm=\"␛[2J\\\"␊\\\\\"}";
+    let expected = [("time_seconds_total", "1.0"), ("rss_bytes", "4096.0"), ("nice", "0.0")]
+        .map(|(name, value)| format!("concmon_{name}{one} {value}\nconcmon_{name}{two} {value}\n"))
+        .concat();
+    let samples: String = text.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect();
+    assert_eq!(samples, expected, "no percentage of one sample, no words, no ids: {text}");
+    assert!(text.contains("# TYPE concmon_time_seconds counter\n# UNIT concmon_time_seconds seconds\n"), "{text}");
+    assert!(text.ends_with("# EOF\n"), "{text}");
+}
+
+#[test]
 fn every_column_can_be_written_in_every_format() {
     let model = model(vec![process(1, 0, b"x"), process(2, 1, b"")]);
     let columns: Vec<_> = columns::COLUMNS.iter().collect();
@@ -153,6 +169,11 @@ fn every_column_can_be_written_in_every_format() {
     let head = csv.lines().next().unwrap();
     assert_eq!(head.split(',').count(), columns::COLUMNS.len());
     assert_eq!(csv.lines().count(), 3);
+    let metrics = written(|out| write_openmetrics(out, &table));
+    let mut units = vec![""];
+    units.extend(metrics.lines().filter_map(|line| line.strip_prefix("# UNIT ")?.split(' ').nth(1)));
+    let base = ["", "bytes", "seconds", "ratio", "per_second", "bytes_per_second"];
+    assert!(units.iter().all(|unit| base.contains(unit)), "a unit is not a base unit: {units:?}");
     for column in columns::COLUMNS {
         let key = column.json_key();
         assert!(head.split(',').any(|k| k == key), "{key} in the CSV head");

@@ -4,7 +4,7 @@ use crate::kernel::source::Needs;
 
 use crate::columns::get::{cpu_since_start, cpu_time, policy, priority, rated, run_wait, shared, sleep_percent, total};
 use crate::columns::get_place::affinity;
-use crate::columns::{Align, Column, Fold, Order, Scope, Value};
+use crate::columns::{Align, Column, Fold, Metric, Order, Scope, Value};
 
 use super::{BASE, SCHEDSTAT};
 
@@ -69,6 +69,7 @@ pub(super) const COLUMNS: &[Column] = &[
         source: "/proc/PID/task/TID/stat field 39",
         width: 3,
         order: Order::Ascending,
+        metric: Metric::Name,
         get: |r| Value::read(r.face().last_cpu, |c| Value::Int(i64::from(c))),
         ..BASE
     },
@@ -169,6 +170,7 @@ pub(super) const COLUMNS: &[Column] = &[
         width: 8,
         rank: 35,
         fold: Fold::Sum,
+        metric: Metric::Counter,
         get: |r| cpu_time(r),
         ..BASE
     },
@@ -217,6 +219,7 @@ pub(super) const COLUMNS: &[Column] = &[
         source: "/proc/PID/task/TID/status voluntary_ctxt_switches",
         needs: Needs::SWITCHES,
         fold: Fold::Sum,
+        metric: Metric::Counter,
         get: |r| total(r, r.face().voluntary_switches, r.process.voluntary_switches, Value::Count),
         ..BASE
     },
@@ -227,6 +230,7 @@ pub(super) const COLUMNS: &[Column] = &[
         source: "/proc/PID/task/TID/status nonvoluntary_ctxt_switches",
         needs: Needs::SWITCHES,
         fold: Fold::Sum,
+        metric: Metric::Counter,
         get: |r| total(r, r.face().involuntary_switches, r.process.involuntary_switches, Value::Count),
         ..BASE
     },

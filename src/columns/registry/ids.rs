@@ -6,7 +6,7 @@ use crate::kernel::source::Needs;
 
 use crate::columns::get::{shared, tty};
 use crate::columns::get_place::{container, foreign_namespaces, namespace};
-use crate::columns::{Align, Column, Order, Scope, Value};
+use crate::columns::{Align, Column, Metric, Order, Scope, Value};
 
 use super::BASE;
 
@@ -18,6 +18,7 @@ pub(super) const COLUMNS: &[Column] = &[
         source: "/proc/PID (directory name)",
         order: Order::Ascending,
         rank: 0,
+        metric: Metric::Label,
         get: |r| Value::Int(i64::from(r.process.key.pid)),
         ..BASE
     },
@@ -28,6 +29,7 @@ pub(super) const COLUMNS: &[Column] = &[
         source: "/proc/PID/task/TID (directory name)",
         order: Order::Ascending,
         rank: 8,
+        metric: Metric::Label,
         get: |r| Value::Int(i64::from(r.face().tid)),
         ..BASE
     },
@@ -38,6 +40,7 @@ pub(super) const COLUMNS: &[Column] = &[
         source: "/proc/PID/stat field 4",
         order: Order::Ascending,
         rank: 75,
+        metric: Metric::Name,
         get: |r| Value::Int(i64::from(r.process.ppid)),
         ..BASE
     },
@@ -47,6 +50,7 @@ pub(super) const COLUMNS: &[Column] = &[
         description: "Process group: what a terminal's Ctrl-C signals together.",
         source: "/proc/PID/stat field 5",
         order: Order::Ascending,
+        metric: Metric::Name,
         get: |r| shared(r, Some(i64::from(r.process.pgrp)), Value::Int),
         ..BASE
     },
@@ -56,6 +60,7 @@ pub(super) const COLUMNS: &[Column] = &[
         description: "Session id: the pid of its leader.",
         source: "/proc/PID/stat field 6",
         order: Order::Ascending,
+        metric: Metric::Name,
         get: |r| shared(r, Some(i64::from(r.process.session)), Value::Int),
         ..BASE
     },
@@ -68,6 +73,7 @@ pub(super) const COLUMNS: &[Column] = &[
         width: 7,
         order: Order::Ascending,
         scope: Scope::Process,
+        metric: Metric::Name,
         get: |r| tty(r),
         ..BASE
     },
@@ -80,6 +86,7 @@ pub(super) const COLUMNS: &[Column] = &[
         width: 9,
         order: Order::Ascending,
         rank: 20,
+        metric: Metric::Label,
         get: |r| Value::read(r.process.identity.user.as_deref(), |u| Value::Text(Cow::Borrowed(u.as_bytes()))),
         ..BASE
     },
@@ -145,6 +152,7 @@ pub(super) const COLUMNS: &[Column] = &[
         scope: Scope::Process,
         width: 10,
         order: Order::Ascending,
+        metric: Metric::Name,
         get: |r| namespace(r, "pid"),
         ..BASE
     },
@@ -157,6 +165,7 @@ pub(super) const COLUMNS: &[Column] = &[
         scope: Scope::Process,
         width: 10,
         order: Order::Ascending,
+        metric: Metric::Name,
         get: |r| namespace(r, "mnt"),
         ..BASE
     },
@@ -169,6 +178,7 @@ pub(super) const COLUMNS: &[Column] = &[
         scope: Scope::Process,
         width: 10,
         order: Order::Ascending,
+        metric: Metric::Name,
         get: |r| namespace(r, "net"),
         ..BASE
     },
@@ -181,6 +191,7 @@ pub(super) const COLUMNS: &[Column] = &[
         scope: Scope::Process,
         width: 10,
         order: Order::Ascending,
+        metric: Metric::Name,
         get: |r| namespace(r, "user"),
         ..BASE
     },

@@ -6,7 +6,7 @@ use crate::kernel::source::Needs;
 
 use crate::columns::get::{command, elapsed, refusable, spawned_by, start_method};
 use crate::columns::get_place::started;
-use crate::columns::{Align, Column, Order, Scope, Value};
+use crate::columns::{Align, Column, Metric, Order, Scope, Value};
 
 use super::BASE;
 
@@ -32,6 +32,7 @@ pub(super) const COLUMNS: &[Column] = &[
         basis: "measured: seen as it began; unknown of what was before",
         scope: Scope::Process,
         order: Order::Ascending,
+        metric: Metric::Name,
         get: |r| spawned_by(r),
         ..BASE
     },
@@ -65,6 +66,7 @@ pub(super) const COLUMNS: &[Column] = &[
         align: Align::Left,
         width: 15,
         order: Order::Ascending,
+        metric: Metric::Label,
         get: |r| Value::Text(Cow::Borrowed(r.face().comm.as_bytes())),
         ..BASE
     },

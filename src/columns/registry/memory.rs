@@ -3,7 +3,7 @@
 use crate::kernel::source::Needs;
 
 use crate::columns::get::{memory_percent, rated, shared, smaps, total};
-use crate::columns::{Column, Fold, Scope, Value};
+use crate::columns::{Column, Fold, Metric, Scope, Value};
 
 use super::{BASE, STAT, TASK_STAT};
 
@@ -194,6 +194,7 @@ pub(super) const COLUMNS: &[Column] = &[
         description: "Minor page faults since the start.",
         source: STAT,
         fold: Fold::Sum,
+        metric: Metric::Counter,
         get: |r| total(r, r.face().minor_faults, r.process.minor_faults, Value::Count),
         ..BASE
     },
@@ -203,6 +204,7 @@ pub(super) const COLUMNS: &[Column] = &[
         description: "Major page faults since the start.",
         source: TASK_STAT,
         fold: Fold::Sum,
+        metric: Metric::Counter,
         get: |r| total(r, r.face().major_faults, r.process.major_faults, Value::Count),
         ..BASE
     },

@@ -9,7 +9,7 @@ mod waits;
 
 use crate::kernel::source::Needs;
 
-use super::{Align, Column, Fold, Order, Scope, Unknown, Value};
+use super::{Align, Column, Fold, Metric, Order, Scope, Unknown, Value};
 
 /// The columns shown if the config names none, in display order.
 pub const DEFAULT: &[&str] = &[
@@ -31,6 +31,7 @@ const BASE: Column = Column {
     order: Order::Descending,
     rank: 50,
     fold: Fold::Own,
+    metric: Metric::Gauge,
     get: |_| Value::Unknown(Unknown::NotApplicable),
 };
 

@@ -1,0 +1,119 @@
+//! OpenMetrics text (<https://prometheus.io/docs/specs/om/open_metrics_spec/>), for a collector of metrics: a family for each numeric column,
+//! a series for each row, base units (seconds, bytes, ratios of 1). Unknown has no sample, as the format wants it.
+
+use std::io::{self, Write};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, text};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::columns::{COLUMNS, Column, Metric, Row, RowRef, Value};
+use crate::text::{Charset, sanitize};
+
+use super::Table;
+
+/// Writes the table.
+///
+/// # Errors
+/// The writer's.
+pub fn write_openmetrics(out: &mut impl Write, table: &Table<'_>) -> io::Result<()> {
+    let rows: Vec<Labelled<'_>> = table.rows().map(|(line, row)| Labelled { labels: labels(line.row, &row), row }).collect();
+    let numeric = table.columns.iter().filter(|column| matches!(column.metric, Metric::Gauge | Metric::Counter));
+    let families = numeric.map(|column| Family::new(column, &rows)).filter(|family| !family.samples.is_empty()).collect();
+    let mut registry = Registry::with_prefix("concmon");
+    registry.register_collector(Box::new(Families(families)));
+    let mut text = String::new();
+    text::encode(&mut text, &registry).map_err(io::Error::other)?;
+    out.write_all(text.as_bytes())
+}
+
+type Labels = Vec<(&'static str, String)>;
+
+struct Labelled<'a> {
+    labels: Labels,
+    row: Row<'a>,
+}
+
+/// What a series is of. A process and its first thread have the same numbers, so it says which of them it is.
+fn labels(of: RowRef, row: &Row<'_>) -> Labels {
+    let scope = if matches!(of, RowRef::Task { .. }) { "thread" } else { "process" };
+    let named = COLUMNS.iter().filter(|column| column.metric == Metric::Label).filter_map(|column| {
+        let text = match (column.get)(row) {
+            Value::Int(n) => n.to_string(),
+            Value::Word(word) => word.to_owned(),
+            Value::Text(bytes) => sanitize(&bytes, Charset::Unicode).into_owned(),
+            _ => return None,
+        };
+        Some((column.id, text))
+    });
+    std::iter::once(("scope", scope.to_owned())).chain(named).collect()
+}
+
+/// A number in base units; words have none, and a value of two numbers is in columns of its own as well.
+fn number(value: &Value<'_>) -> Option<f64> {
+    const NS_PER_S: f64 = 1e9;
+    match value {
+        Value::Int(n) => Some(*n as f64),
+        Value::Count(n) | Value::Bytes(n) => Some(*n as f64),
+        Value::Duration(ns) => Some(*ns as f64 / NS_PER_S),
+        Value::BytesPerSecond(x) | Value::Rate(x) => Some(f64::from(*x)),
+        Value::Percent(x) => Some(f64::from(*x) / 100.0),
+        Value::Unknown(_) | Value::RunWait { .. } | Value::State(_) | Value::Word(_) | Value::Text(_) => None,
+    }
+}
+
+#[derive(Debug)]
+struct Family {
+    name: &'static str,
+    help: &'static str,
+    unit: Option<Unit>,
+    counter: bool,
+    samples: Vec<(Labels, f64)>,
+}
+
+impl Family {
+    fn new(column: &'static Column, rows: &[Labelled<'_>]) -> Self {
+        let samples = rows.iter().filter_map(|of| Some((of.labels.clone(), number(&(column.get)(&of.row))?)));
+        Self {
+            // The format adds the ending of a counter itself.
+            name: column.id.trim_end_matches("_total"),
+            // And a full stop.
+            help: column.description.trim_end_matches('.'),
+            unit: unit(column.unit),
+            counter: column.metric == Metric::Counter,
+            samples: samples.collect(),
+        }
+    }
+}
+
+fn unit(of_column: &str) -> Option<Unit> {
+    let other = |name: &str| Some(Unit::Other(name.to_owned()));
+    match of_column {
+        "" => None,
+        "bytes" => Some(Unit::Bytes),
+        "ns" => Some(Unit::Seconds),
+        "percent" => other("ratio"),
+        "per_s" => other("per_second"),
+        "bytes_per_s" => other("bytes_per_second"),
+        unknown => other(unknown),
+    }
+}
+
+#[derive(Debug)]
+struct Families(Vec<Family>);
+
+impl Collector for Families {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        for Family { name, help, unit, counter, samples } in &self.0 {
+            let kind = if *counter { ConstCounter::new(0.0).metric_type() } else { ConstGauge::new(0.0).metric_type() };
+            let mut metric = encoder.encode_descriptor(name, help, unit.as_ref(), kind)?;
+            for (labels, value) in samples {
+                let sample = metric.encode_family(labels)?;
+                if *counter { ConstCounter::new(*value).encode(sample)? } else { ConstGauge::new(*value).encode(sample)? }
+            }
+        }
+        Ok(())
+    }
+}
