@@ -18,7 +18,7 @@ use concmon::kernel::parse::stat::Stat;
 use concmon::kernel::parse::statm::Statm;
 use concmon::kernel::parse::status::{Status, cpus_allowed};
 use concmon::kernel::parse::syscall::{SyscallLine, endpoint, epoll_targets, reason_of_function};
-use concmon::kernel::parse::{cgroup, connector, key_values, kibibytes, signed, unsigned};
+use concmon::kernel::parse::{cgroup, connector, file_locks, key_values, kibibytes, signed, unsigned};
 use concmon::lab::control::{Notice, Order};
 use concmon::lab::protocol;
 use concmon::query::{Filter, SavedFilters, complete};
@@ -113,6 +113,8 @@ fn proc_files(bytes: &[u8]) {
     }
     let _ = Statm::parse(bytes);
     let _ = Io::parse(bytes);
+    let lines = bytes.split(|byte| *byte == b'\n').filter_map(file_locks::Entry::parse);
+    assert!(lines.chain(file_locks::of_descriptor(bytes).1).all(|lock| lock.is(&lock) && lock.pid != Some(0)));
     let _ = cpu_times(bytes, u64::MAX);
     let _ = cpu_times(bytes, 10_000_000);
     for (_, value) in key_values(bytes) {

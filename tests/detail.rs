@@ -95,3 +95,49 @@ fn what_is_refused_or_missing_gives_its_reason() {
 fn effective_uid() -> u32 {
     nix::unistd::geteuid().as_raw()
 }
+
+/// This process holds locks of three kinds, another one waits for one of them: both sides are told of each.
+#[test]
+fn locks_on_files_are_told_with_who_is_on_the_other_side() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("locked");
+    let open = || std::fs::File::options().create(true).read(true).append(true).open(&path).unwrap();
+    let (whole, ranges) = (open(), open());
+    whole.lock().unwrap();
+    let lock = |kind, start, len| nix::libc::flock { l_type: kind, l_whence: 0, l_start: start, l_len: len, l_pid: 0 };
+    let read = lock(nix::libc::F_RDLCK as i16, 100, 50);
+    nix::fcntl::fcntl(&ranges, nix::fcntl::FcntlArg::F_SETLK(&read)).unwrap();
+    let write = lock(nix::libc::F_WRLCK as i16, 200, 0);
+    nix::fcntl::fcntl(&ranges, nix::fcntl::FcntlArg::F_OFD_SETLK(&write)).unwrap();
+    let mut waiter = std::process::Command::new("flock").arg(&path).arg("true").spawn().unwrap();
+
+    let reader = DetailReader::open("/proc").unwrap();
+    let locks_of = |pid: u32| -> Vec<String> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        let start_ticks = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(19).unwrap().parse().unwrap();
+        let detail = reader.read(ProcKey { pid: pid.cast_signed(), start_ticks }, DetailPart::Files).unwrap();
+        let Ok(DetailContent::Files(files)) = detail.content else { panic!("{detail:?}") };
+        let of_it = files.iter().filter(|file| file.target.as_deref().is_ok_and(|target| target.ends_with(b"/locked")));
+        let mut words: Vec<String> = of_it.flat_map(|file| &file.locks).map(concmon::snapshot::FileLock::words).collect();
+        words.sort();
+        words.dedup();
+        words
+    };
+    let (own, other) = (std::process::id(), waiter.id());
+    let begun = Instant::now();
+    while locks_of(other).is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(10) && waiter.try_wait().unwrap().is_none(), "flock(1) waits");
+    }
+    assert_eq!(locks_of(other), [format!("waits for a write lock (flock), {own} holds one")]);
+    assert_eq!(
+        locks_of(own),
+        [
+            "holds a read lock on bytes 100 to 149 (fcntl)".to_owned(),
+            format!("holds a write lock (flock), {other} waits for it"),
+            "holds a write lock from byte 200 on (fcntl, of the open file)".to_owned(),
+        ]
+    );
+    whole.unlock().unwrap();
+    assert!(waiter.wait().unwrap().success());
+    assert_eq!(locks_of(own).len(), 2, "what is given back is gone");
+}

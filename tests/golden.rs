@@ -30,9 +30,9 @@ use concmon::kernel::source::{Needs, Request, Source};
 use concmon::lab::launcher::LabState;
 use concmon::lab::run::Memory;
 use concmon::snapshot::{
-    Comm, Detail, DetailContent, DetailPart, EventKind, ExitStatus, FileDetail, Identity, Ledger, LedgerChild, LedgerMapping,
-    LedgerReading, LifecycleEvent, PageCounts, ProcKey, Snapshot, StackDetail, State, TaskWait, Temperature, ThreadDetail,
-    WaitReason,
+    Comm, Detail, DetailContent, DetailPart, EventKind, ExitStatus, FileDetail, FileLock, Identity, Ledger, LedgerChild,
+    LedgerMapping, LedgerReading, LifecycleEvent, PageCounts, ProcKey, Snapshot, StackDetail, State, TaskWait, Temperature,
+    ThreadDetail, WaitReason,
 };
 use concmon::ui;
 use concmon::ui::theme::Theme;
@@ -336,10 +336,12 @@ fn details(key: ProcKey) -> Vec<Detail> {
         fd,
         target: target.map(Box::from).map_err(str::to_owned),
         socket: socket.map(Into::into),
+        locks: Box::default(),
     };
+    let lock = FileLock { kind: "FLOCK".into(), access: "WRITE".into(), range: (0, None), held: true, others: vec![310] };
     let files = vec![
         file(0, Ok(b"/dev/null"), None),
-        file(1, Ok(b"/tmp/\x1b]0;title\x07"), None),
+        FileDetail { locks: [lock].into(), ..file(1, Ok(b"/tmp/\x1b]0;title\x07"), None) },
         file(6, Ok(b"socket:[42]"), Some("tcp 10.0.0.1:443 to 10.0.0.9:50123 established")),
         file(7, Err("/proc/302/fd/7: permission denied"), None),
     ];

@@ -210,6 +210,14 @@ pub const ACTIONS: &[Action] = &[
     ),
     action("files", &[c('l')], Table, "", "the files and sockets that the process has open", Command::Detail(Tab::Files)),
     action(
+        "file-locks",
+        &[c('x')],
+        Table,
+        "",
+        "the locks on files that the process holds or waits for, and who is on the other side",
+        Command::Detail(Tab::Files),
+    ),
+    action(
         "environment",
         &[c('e')],
         Table,

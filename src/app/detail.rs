@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 
 use crate::columns::format;
 use crate::derive::Model;
-use crate::snapshot::{Detail, DetailContent, DetailPart, ExitStatus, ProcKey, ProcessSample, StackDetail, State, ThreadDetail};
+use crate::snapshot::{
+    Detail, DetailContent, DetailPart, ExitStatus, FileDetail, ProcKey, ProcessSample, StackDetail, State, ThreadDetail,
+};
 use crate::text::{Charset, sanitize, sanitize_str, width};
 
 mod refused;
@@ -247,7 +249,8 @@ impl DetailPane {
                 lines
             }
             DetailContent::Files(files) => {
-                let mut lines = vec![format!("{:>6}  LEADS TO", "FD")];
+                let mut lines: Vec<String> = locks_in_words(files).into_iter().collect();
+                lines.push(format!("{:>6}  LEADS TO", "FD"));
                 lines.extend(said_once(
                     files,
                     "file",
@@ -255,7 +258,9 @@ impl DetailPane {
                     |file| {
                         let target = file.target.as_deref().unwrap_or_default();
                         let socket = file.socket.as_deref().map(|ends| format!("  {}", sanitize_str(ends, charset)));
-                        vec![format!("{:>6}  {}{}", file.fd, clean(target), socket.unwrap_or_default())]
+                        let locks = file.locks.iter().map(|lock| format!("{:8}{}", "", sanitize_str(&lock.words(), charset)));
+                        let first = format!("{:>6}  {}{}", file.fd, clean(target), socket.unwrap_or_default());
+                        std::iter::once(first).chain(locks).collect()
                     },
                     |file, why| vec![format!("{:>6}  {}", file.fd, sanitize_str(why, charset))],
                 ));
@@ -379,6 +384,17 @@ pub fn in_bytes(bytes: u64) -> String {
     let mut out = String::new();
     format::bytes(&mut out, bytes);
     out
+}
+
+/// How many locks on files there are, which may be far below; `None` if some file could not be looked at.
+fn locks_in_words(files: &[FileDetail]) -> Option<String> {
+    let known = files.iter().all(|file| file.target.is_ok());
+    let count = |held| files.iter().flat_map(|file| &file.locks).filter(|lock| lock.held == held).count();
+    match (count(true), count(false)) {
+        (0, 0) => known.then(|| "no locks on files".to_owned()),
+        (held, 0) => Some(format!("locks on files: {held} held")),
+        (held, waited) => Some(format!("locks on files: {held} held, {waited} waited for")),
+    }
 }
 
 #[cfg(test)]

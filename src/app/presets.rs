@@ -8,10 +8,9 @@ use super::actions::{ACTIONS, Action, Context};
 use super::key::{Code, Key};
 
 /// Keys of htop's that have no action, and where that hand finds what it looks for.
-const ELSEWHERE: [(char, &str); 3] = [
+const ELSEWHERE: [(char, &str); 2] = [
     ('s', "nobody is traced; Enter shows what each thread waits for and E where a value comes from"),
     ('w', "lines are not wrapped; Enter shows the whole command line"),
-    ('x', "locks on files are not read; l lists the files that the process has open, lslocks(8) who holds them"),
 ];
 
 impl Preset {

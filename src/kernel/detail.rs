@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::thread::{CapabilitySet, capabilities};
 
 use super::error::ReadError;
+use super::file_locks;
 use super::ledger;
 use super::parse::schedstat::Schedstat;
 use super::parse::stat::Stat;
@@ -133,7 +134,7 @@ impl DetailReader {
                 Err(ReadError::Vanished) => continue,
                 other => other.map_err(|error| reason(&error)),
             };
-            files.push(FileDetail { fd, target, socket: None });
+            files.push(FileDetail { fd, target, socket: None, locks: Box::default() });
         }
         let inode = |file: &FileDetail| file.target.as_deref().ok().and_then(socket_inode);
         let inodes: Vec<u64> = files.iter().filter_map(inode).collect();
@@ -143,6 +144,7 @@ impl DetailReader {
                 file.socket = inode(file).and_then(|inode| words.remove(&inode));
             }
         }
+        file_locks::note(&self.fs, pid, &mut files);
         Ok(files)
     }
 

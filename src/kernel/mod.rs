@@ -9,6 +9,7 @@ pub mod devices;
 pub mod error;
 pub mod events;
 mod exact;
+mod file_locks;
 pub mod host;
 mod identity;
 mod job;

@@ -129,4 +129,52 @@ pub struct FileDetail {
     pub target: Result<Box<[u8]>, String>,
     /// Of a TCP, UDP or Unix socket: its two ends and its state, as far as they are known.
     pub socket: Option<Box<str>>,
+    /// Locks on the file that the process holds or waits for here.
+    pub locks: Box<[FileLock]>,
+}
+
+/// A lock on a file (proc_locks(5)).
+#[derive(Debug, Clone)]
+pub struct FileLock {
+    /// `POSIX` (fcntl(2), owned by the process), `OFDLCK` (by the open file description), `FLOCK` (flock(2)), `LEASE` and others.
+    pub kind: Box<str>,
+    /// `READ`, `WRITE` or `UNLCK`.
+    pub access: Box<str>,
+    /// First byte and, unless it goes to the end of the file, last byte.
+    pub range: (u64, Option<u64>),
+    /// Whether the process holds it; else it waits for it.
+    pub held: bool,
+    /// Who waits for it, or who holds it, as far as these are processes that are seen from here.
+    pub others: Vec<i32>,
+}
+
+impl FileLock {
+    /// In words, e.g. `holds a write lock (flock), 17 waits for it`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let access = match &*self.access {
+            "READ" => "a read lock",
+            "WRITE" => "a write lock",
+            _ => "a lock",
+        };
+        let kind = match &*self.kind {
+            "POSIX" => "fcntl",
+            "OFDLCK" => "fcntl, of the open file",
+            "FLOCK" => "flock",
+            other => other,
+        };
+        let range = match self.range {
+            (0, None) => String::new(),
+            (first, None) => format!(" from byte {first} on"),
+            (first, Some(last)) => format!(" on bytes {first} to {last}"),
+        };
+        let pids = self.others.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let others = match (self.held, self.others.len()) {
+            (_, 0) => String::new(),
+            (true, 1) => format!(", {pids} waits for it"),
+            (true, _) => format!(", {pids} wait for it"),
+            (false, _) => format!(", {pids} holds one"),
+        };
+        format!("{} {access}{range} ({kind}){others}", if self.held { "holds" } else { "waits for" })
+    }
 }

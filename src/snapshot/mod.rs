@@ -14,7 +14,7 @@ mod wait;
 
 use std::sync::Arc;
 
-pub use detail::{Detail, DetailContent, DetailPart, FileDetail, OrWhy, RawBytes, StackDetail, ThreadDetail};
+pub use detail::{Detail, DetailContent, DetailPart, FileDetail, FileLock, OrWhy, RawBytes, StackDetail, ThreadDetail};
 pub use event::{EventKind, ExitStatus, LifecycleEvent};
 pub use host::{CpuTimes, DiskSample, HostSample, MemorySample, NetworkSample, Pressure, PressureSample, Temperature};
 pub use ledger::{Ledger, LedgerChild, LedgerMapping, LedgerReading, PageCounts};

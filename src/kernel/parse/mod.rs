@@ -5,6 +5,7 @@
 
 pub mod cgroup;
 pub mod connector;
+pub mod file_locks;
 pub mod io;
 pub mod maps;
 pub mod namespace;

@@ -1,0 +1,73 @@
+//! Which locks on files a process holds or waits for, at the descriptors it has them through, and who is on the other side.
+
+use super::parse::file_locks::{Entry, of_descriptor};
+use super::proc_fs::{ProcFs, RelPath};
+use crate::snapshot::{FileDetail, FileLock};
+
+/// The most of `/proc/locks` that is read: some ten thousand locks.
+const LOCKS_BYTES: usize = 1 << 20;
+/// The most of a `fdinfo` that is read.
+const INFO_BYTES: usize = 1 << 16;
+
+/// Notes them. Where nobody on the machine has a lock no descriptor is asked; what cannot be read has none.
+pub(super) fn note(fs: &ProcFs, pid: i32, files: &mut [FileDetail]) {
+    let mut bytes = Vec::new();
+    if fs.read_all(&RelPath::top("locks"), LOCKS_BYTES, &mut bytes).is_err() {
+        return;
+    }
+    let all: Vec<Entry<'_>> = bytes.split(|b| *b == b'\n').filter_map(Entry::parse).collect();
+    if all.is_empty() {
+        return;
+    }
+    let mut info = Vec::new();
+    for file in files {
+        let is_file = file.target.as_deref().is_ok_and(|target| target.starts_with(b"/"));
+        if is_file && fs.read_all(&RelPath::descriptor_info(pid, file.fd), INFO_BYTES, &mut info).is_ok() {
+            file.locks = at(pid, &info, &all);
+        }
+    }
+}
+
+/// The locks at one descriptor.
+fn at(pid: i32, info: &[u8], all: &[Entry<'_>]) -> Box<[FileLock]> {
+    let (inode, held) = of_descriptor(info);
+    let held = held.map(|own| {
+        // By its own number in the table of all, those that wait for it are found.
+        let number = all.iter().find(|other| !other.waits && other.is(&own)).map(|other| other.id);
+        let waiting = all.iter().filter(|other| other.waits && Some(other.id) == number);
+        lock(&own, true, waiting.filter_map(|other| other.pid).collect())
+    });
+    let wanted = all.iter().filter(|entry| entry.waits && entry.pid == Some(pid) && inode == Some(entry.file.1));
+    let wanted = wanted.map(|own| {
+        let holders = all.iter().filter(|other| !other.waits && other.id == own.id);
+        lock(own, false, holders.filter_map(|other| other.pid).collect())
+    });
+    held.chain(wanted).collect()
+}
+
+fn lock(entry: &Entry<'_>, held: bool, others: Vec<i32>) -> FileLock {
+    FileLock { kind: entry.kind.into(), access: entry.access.into(), range: entry.range, held, others }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_sides_of_a_lock_are_told() {
+        let all = b"1: FLOCK  ADVISORY  WRITE 10 fe:00:5 0 EOF\n1: -> FLOCK  ADVISORY  WRITE 11 fe:00:5 0 EOF\n\
+            1: -> FLOCK  ADVISORY  READ 12 fe:00:5 0 EOF\n2: OFDLCK ADVISORY  READ -1 fe:00:6 0 9\n";
+        let all: Vec<Entry<'_>> = all.split(|b| *b == b'\n').filter_map(Entry::parse).collect();
+        let holder = at(10, b"ino:\t5\nlock:\t1: FLOCK  ADVISORY  WRITE 10 fe:00:5 0 EOF\n", &all);
+        assert_eq!(holder.len(), 1);
+        assert!(holder[0].held);
+        assert_eq!(holder[0].others, [11, 12]);
+        let waiter = at(12, b"ino:\t5\n", &all);
+        assert!(!waiter[0].held);
+        assert_eq!((&*waiter[0].access, &waiter[0].others[..]), ("READ", &[10][..]));
+        let shared = at(99, b"ino:\t6\nlock:\t7: OFDLCK ADVISORY  READ -1 fe:00:6 0 9\n", &all);
+        assert_eq!((&*shared[0].kind, shared[0].range), ("OFDLCK", (0, Some(9))));
+        assert!(at(12, b"ino:\t7\n", &all).is_empty(), "another file");
+        assert!(at(12, b"pos:\t0\n", &all).is_empty(), "a kernel that does not tell the inode");
+    }
+}
