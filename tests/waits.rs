@@ -14,7 +14,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::unistd::Pid;
 
 /// Thread names and what each must be said to wait for.
-const HELD: [(&str, &str); 7] = [
+const HELD: [(&str, &str); 8] = [
     ("mutex-a", "futex wait"),
     ("mutex-b", "futex wait"),
     ("pipe", "reads pipe"),
@@ -22,6 +22,7 @@ const HELD: [(&str, &str); 7] = [
     ("epoll", "epoll"),
     ("sleep", "nanosleep"),
     ("child", "waits for child"),
+    ("file-lock", "file lock"),
 ];
 
 /// Set for the program only, so that nobody starts it by asking for all ignored tests.
@@ -60,6 +61,12 @@ fn program() {
     // `cat` ends with this program, whose standard input it shares.
     let mut cat = Command::new("cat").stdout(Stdio::null()).spawn().unwrap();
     spawn("child", Box::new(move || drop(cat.wait())));
+    let locked = tempfile::NamedTempFile::new().unwrap();
+    let again = locked.reopen().unwrap();
+    // The name goes, the lock stays.
+    let locked = locked.into_file();
+    locked.lock().unwrap();
+    spawn("file-lock", Box::new(move || drop(again.lock())));
     sched_setaffinity(Pid::from_raw(0), &first_cpu()).unwrap();
     println!("{writes} ready");
     std::io::stdout().flush().unwrap();
@@ -179,6 +186,8 @@ fn every_thread_is_said_to_wait_for_what_holds_it() {
     at_futex.sort_unstable();
     assert_eq!(at_futex, ["mutex-a", "mutex-b"], "and a filter finds those at the lock");
     where_it_lives(pid);
+    let held = waits(pid, "proc", "comm=file-lock");
+    assert_eq!(held[0].1.as_deref(), Some(&*format!("file lock of PID {pid}")), "it waits for another thread of its own process");
     // With Yama the system call, which has the address, is shown to ancestors only; the function's name is shown all the same.
     let yama = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope");
     if yama.is_err() || yama.is_ok_and(|scope| scope.trim() == "0") {

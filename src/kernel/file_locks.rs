@@ -28,6 +28,18 @@ pub(super) fn note(fs: &ProcFs, pid: i32, files: &mut [FileDetail]) {
     }
 }
 
+/// The process that holds what tasks of `pid` wait for; `None` if that is nobody, several, or not told.
+pub(super) fn holder(fs: &ProcFs, pid: i32) -> Option<i32> {
+    let mut bytes = Vec::new();
+    fs.read_all(&RelPath::top("locks"), LOCKS_BYTES, &mut bytes).ok()?;
+    let all: Vec<Entry<'_>> = bytes.split(|b| *b == b'\n').filter_map(Entry::parse).collect();
+    let wanted = all.iter().filter(|entry| entry.waits && entry.pid == Some(pid));
+    let mut holders = wanted.flat_map(|own| all.iter().filter(|other| !other.waits && other.id == own.id));
+    let first = holders.next()?.pid;
+    // /proc/locks does not tell which of its tasks waits where.
+    holders.all(|other| other.pid == first).then_some(first).flatten()
+}
+
 /// The locks at one descriptor.
 fn at(pid: i32, info: &[u8], all: &[Entry<'_>]) -> Box<[FileLock]> {
     let (inode, held) = of_descriptor(info);

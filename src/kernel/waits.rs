@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use super::error::ReadError;
+use super::file_locks;
 use super::locks;
 use super::parse::namespace;
 use super::parse::syscall::{
@@ -100,6 +101,9 @@ pub(super) fn read_one(
         (None, Some(name)) => Some(WaitReason::Other(name.into())),
         (None, None) => None,
     });
+    if let Some(WaitReason::FileLock { holder }) = &mut wait.reason {
+        *holder = file_locks::holder(fs, pid);
+    }
     wait.denied &= wait.reason.is_none();
     Some(wait)
 }

@@ -134,7 +134,10 @@ pub enum WaitReason {
     /// io_uring_enter(2), io_getevents(2).
     AsyncIo,
     /// A lock on a file: flock(2), fcntl(2).
-    FileLock,
+    FileLock {
+        /// The one process that holds what it waits for, if that is told.
+        holder: Option<i32>,
+    },
     /// Storage.
     Storage,
     /// Somebody who sends SIGCONT.
@@ -253,7 +256,8 @@ impl fmt::Display for WaitReason {
             Self::Signal => f.write_str("waits for signal"),
             Self::Queue => f.write_str("message queue"),
             Self::AsyncIo => f.write_str("asynchronous io"),
-            Self::FileLock => f.write_str("file lock"),
+            Self::FileLock { holder: Some(pid) } => write!(f, "file lock of PID {pid}"),
+            Self::FileLock { holder: None } => f.write_str("file lock"),
             Self::Storage => f.write_str("storage"),
             Self::Stopped => f.write_str("stopped by a signal"),
             Self::Traced => f.write_str("stopped by a tracer"),

@@ -91,7 +91,7 @@ fn arguments_name_child_and_descriptor() {
     assert_eq!(here(95, 1, 78), Some(WaitReason::Child { pid: Some(78) }));
     assert_eq!(here(73, 0xdead, 3), Some(WaitReason::Poll { fds: Some(3) }));
     assert_eq!(here(25, 3, 5), None, "F_GETLK does not wait");
-    assert_eq!(here(25, 3, 7), Some(WaitReason::FileLock));
+    assert_eq!(here(25, 3, 7), Some(WaitReason::FileLock { holder: None }));
     assert_eq!(here(128, 0, 0), None, "the kernel function must tell what goes on");
     assert_eq!(descriptor(Machine::Aarch64, 63, &args(5, 0)), Some(5));
     assert_eq!(descriptor(Machine::Aarch64, 63, &args(0xffff_ffff, 0)), None);
