@@ -13,6 +13,7 @@ use super::parameter;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Typed {
     searches: Remembered,
+    systems: Remembered,
     filters: Remembered,
     event_filters: Remembered,
     cpus: Remembered,
@@ -24,6 +25,7 @@ impl Typed {
     pub(super) fn of(&mut self, kind: InputKind) -> &mut Remembered {
         match kind {
             InputKind::Search => &mut self.searches,
+            InputKind::System => &mut self.systems,
             InputKind::Filter => &mut self.filters,
             InputKind::EventFilter => &mut self.event_filters,
             InputKind::Cpus => &mut self.cpus,
@@ -48,7 +50,7 @@ impl App {
                 }
                 return Vec::new();
             }
-            Code::Enter | Code::F(3) if input.kind == InputKind::Search => {
+            Code::Enter | Code::F(3) if matches!(input.kind, InputKind::Search | InputKind::System) => {
                 self.typed.of(input.kind).add(input.line.text());
                 if key.code == Code::F(3) || input.line.text().is_empty() {
                     self.search_on(&input);
@@ -68,7 +70,7 @@ impl App {
                 if let Some(text) = input.recall.step(self.typed.of(input.kind), input.line.text(), older).map(str::to_owned) {
                     input.line.set(text);
                     self.edited(&mut input);
-                } else if input.kind == InputKind::Search && !older {
+                } else if matches!(input.kind, InputKind::Search | InputKind::System) && !older {
                     self.search_on(&input);
                 }
             }
@@ -112,7 +114,10 @@ impl App {
 
     fn search_on(&mut self, input: &Input) {
         if let Some(what) = TextMatch::new(input.line.text()) {
-            self.find(&what, self.cursor + 1);
+            match input.kind {
+                InputKind::System => self.lab.find(&what, self.lab.system + 1),
+                _ => self.find(&what, self.cursor + 1),
+            };
         }
     }
 
@@ -139,6 +144,11 @@ impl App {
                     && !self.find(&what, self.cursor)
                 {
                     input.error = Some((0, "nothing here matches".into()));
+                }
+            }
+            InputKind::System => {
+                if TextMatch::new(text).is_some_and(|what| !self.lab.find(&what, self.lab.system)) {
+                    input.error = Some((0, "no system of the lab is called so".into()));
                 }
             }
             InputKind::Filter => {
@@ -182,7 +192,7 @@ impl App {
                 }
                 return Vec::new();
             }
-            InputKind::Search | InputKind::Filter => {}
+            InputKind::Search | InputKind::System | InputKind::Filter => {}
         }
         match self.narrow(input.line.text()) {
             Ok(effects) => effects,
@@ -242,6 +252,27 @@ mod tests {
         assert_eq!(typed(&app).0, "comm=b and pid>1");
         press(&mut app, &[down]);
         assert_eq!(typed(&app).0, "draft");
+    }
+
+    #[test]
+    fn a_system_of_the_lab_is_found_by_typing() {
+        let mut app = app();
+        app.update(Msg::Key(Key::char('L')));
+        let typed = |app: &mut App, text: &str| {
+            type_in(app, text);
+            app.lab.chosen().id
+        };
+        assert_eq!(typed(&mut app, "/forkserver"), "native/forkserver");
+        app.update(Msg::Key(Key::f(3)));
+        assert_eq!(app.lab.chosen().id, "python/process-forkserver");
+        app.update(Msg::Key(Key::plain(Code::Down)));
+        assert_eq!(app.lab.chosen().id, "native/forkserver", "round and round");
+        assert!(app.update(Msg::Key(Key::plain(Code::Enter))).is_empty(), "the line is closed, nothing is run");
+        assert!(app.layer.is_none());
+        assert_eq!(typed(&mut app, "/page tables"), "native/fork", "by what it teaches");
+        typed(&mut app, "zz");
+        assert!(matches!(&app.layer, Some(Layer::Input(input)) if input.error.is_some()));
+        assert_eq!(app.lab.chosen().id, "native/fork", "it stays where it was");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::lab::launcher::LabState;
 use crate::lab::python::{self, Discovery, Interpreter};
 use crate::lab::report::reported;
 use crate::lab::run::{Outcome, Run, RunId, RunPhase};
+use crate::query::TextMatch;
 
 /// A parameter of the form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,6 +116,19 @@ impl LabView {
         self.system = system.min(SYSTEMS.len() - 1);
         self.field = 0;
         watched.spec(self.chosen())
+    }
+
+    /// Chooses the next system, from `from` on and round, whose name contains this, or else one whose title or lesson does; whether there
+    /// is one.
+    pub(super) fn find(&mut self, what: &TextMatch, from: usize) -> bool {
+        let round = || (0..SYSTEMS.len()).map(|i| (from + i) % SYSTEMS.len());
+        let named = round().find(|i| what.found_in(SYSTEMS[*i].id.as_bytes()));
+        let about = |s: &System| [s.title, s.lesson].iter().any(|text| what.found_in(text.as_bytes()));
+        let Some(found) = named.or_else(|| round().find(|i| about(&SYSTEMS[*i]))) else { return false };
+        if found != self.system {
+            (self.system, self.field) = (found, 0);
+        }
+        true
     }
 
     /// The chosen system.

@@ -106,6 +106,8 @@ pub struct Menu {
 pub enum InputKind {
     /// Search.
     Search,
+    /// Search in the lab's list.
+    System,
     /// Filter.
     Filter,
     /// Text that events must contain.

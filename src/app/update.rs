@@ -246,6 +246,7 @@ impl App {
             Command::Copy(what) => return self.copy(what),
             Command::Palette => self.open_palette(),
             Command::SearchNext(by) => self.search_again(by),
+            Command::Search if self.screen == Screen::Lab => self.open_input(InputKind::System, String::new()),
             Command::Search => self.open_input(InputKind::Search, String::new()),
             Command::Filter if self.screen == Screen::Events => self.open_input(InputKind::EventFilter, String::new()),
             Command::Filter => {

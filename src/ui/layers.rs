@@ -60,7 +60,7 @@ impl Text {
     /// The open one.
     fn of(app: &App, area: Rect) -> Option<Self> {
         let (title, lines, scroll) = match app.layer.as_ref()? {
-            Layer::Help { scroll } => ("Help".to_owned(), help(app.options.keys), *scroll),
+            Layer::Help { scroll } => ("Help".to_owned(), help(app.options.keys, app.context()), *scroll),
             Layer::Explain { title, lines, scroll } => (title.clone(), lines.clone(), *scroll),
             Layer::Diagnoses { scroll } => ("Diagnoses".to_owned(), diagnoses(app), *scroll),
             Layer::Output { scroll } => {
@@ -211,11 +211,12 @@ pub fn diagnoses(app: &App) -> Vec<String> {
     lines
 }
 
-/// Help from the table of actions and the registry of columns.
+/// Help from the table of actions and the registry of columns: what the keys do on this screen comes first.
 #[must_use]
-pub fn help(preset: Preset) -> Vec<String> {
+pub fn help(preset: Preset, here: Context) -> Vec<String> {
     let mut lines = Vec::new();
-    for context in [Context::Table, Context::Everywhere, Context::Lab, Context::Timeline, Context::Compare, Context::Events] {
+    let others = [Context::Table, Context::Lab, Context::Timeline, Context::Compare, Context::Events];
+    for context in [here, Context::Everywhere].into_iter().chain(others.into_iter().filter(|other| *other != here)) {
         let actions: Vec<_> = ACTIONS.iter().filter(|a| a.context == context).collect();
         if actions.is_empty() {
             continue;

@@ -187,6 +187,7 @@ fn lab_line(line: u16, app: &App, height: u16) -> Option<u16> {
 pub fn input_label(kind: InputKind) -> &'static str {
     match kind {
         InputKind::Search => "Search",
+        InputKind::System => "Find a system",
         InputKind::Filter => "Filter",
         InputKind::EventFilter => "Only events with",
         InputKind::Cpus => "CPUs, like 0-3,8",
