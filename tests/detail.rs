@@ -118,7 +118,7 @@ fn locks_on_files_are_told_with_who_is_on_the_other_side() {
         let detail = reader.read(ProcKey { pid: pid.cast_signed(), start_ticks }, DetailPart::Files).unwrap();
         let Ok(DetailContent::Files(files)) = detail.content else { panic!("{detail:?}") };
         let of_it = files.iter().filter(|file| file.target.as_deref().is_ok_and(|target| target.ends_with(b"/locked")));
-        let mut words: Vec<String> = of_it.flat_map(|file| &file.locks).map(concmon::snapshot::FileLock::words).collect();
+        let mut words: Vec<String> = of_it.flat_map(|file| &file.locks).map(|lock| lock.words(|pid| pid.to_string())).collect();
         words.sort();
         words.dedup();
         words

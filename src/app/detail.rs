@@ -216,7 +216,7 @@ impl DetailPane {
         };
         let mut lines = match &detail.content {
             Err(why) => vec![sanitize_str(why, charset).into_owned()],
-            Ok(content) => self.content(content, detail.taken_ns, charset),
+            Ok(content) => self.content(content, detail.taken_ns, model, charset),
         };
         if let Some(cut) = &detail.cut {
             lines.extend([String::new(), sanitize_str(cut, charset).into_owned()]);
@@ -228,7 +228,7 @@ impl DetailPane {
         lines
     }
 
-    fn content(&self, content: &DetailContent, taken_ns: u64, charset: Charset) -> Vec<String> {
+    fn content(&self, content: &DetailContent, taken_ns: u64, model: Option<&Model>, charset: Charset) -> Vec<String> {
         let clean = |bytes: &[u8]| sanitize(bytes, charset).into_owned();
         let all = |lines: &Result<Vec<Box<[u8]>>, String>| match lines {
             Ok(lines) => lines.iter().map(|line| clean(line)).collect(),
@@ -248,24 +248,7 @@ impl DetailPane {
                 }
                 lines
             }
-            DetailContent::Files(files) => {
-                let mut lines: Vec<String> = locks_in_words(files).into_iter().collect();
-                lines.push(format!("{:>6}  LEADS TO", "FD"));
-                lines.extend(said_once(
-                    files,
-                    "file",
-                    |file| file.target.as_ref().err().map(String::as_str),
-                    |file| {
-                        let target = file.target.as_deref().unwrap_or_default();
-                        let socket = file.socket.as_deref().map(|ends| format!("  {}", sanitize_str(ends, charset)));
-                        let locks = file.locks.iter().map(|lock| format!("{:8}{}", "", sanitize_str(&lock.words(), charset)));
-                        let first = format!("{:>6}  {}{}", file.fd, clean(target), socket.unwrap_or_default());
-                        std::iter::once(first).chain(locks).collect()
-                    },
-                    |file, why| vec![format!("{:>6}  {}", file.fd, sanitize_str(why, charset))],
-                ));
-                lines
-            }
+            DetailContent::Files(files) => file_lines(files, model, charset),
             DetailContent::Lines(lines) if lines.is_empty() => vec!["nothing is there".into()],
             DetailContent::Lines(lines) => lines.iter().map(|line| clean(line)).collect(),
             DetailContent::Groups { cgroups, namespaces } => {
@@ -384,6 +367,31 @@ pub fn in_bytes(bytes: u64) -> String {
     let mut out = String::new();
     format::bytes(&mut out, bytes);
     out
+}
+
+/// A line for each descriptor, with the locks on its file below it.
+fn file_lines(files: &[FileDetail], model: Option<&Model>, charset: Charset) -> Vec<String> {
+    let clean = |bytes: &[u8]| sanitize(bytes, charset).into_owned();
+    let called = |pid: i32| {
+        let name = model.and_then(|model| model.process(pid)).map(|process| clean(process.leader.comm.as_bytes()));
+        name.map_or_else(|| pid.to_string(), |name| format!("{pid} {name}"))
+    };
+    let mut lines: Vec<String> = locks_in_words(files).into_iter().collect();
+    lines.push(format!("{:>6}  LEADS TO", "FD"));
+    lines.extend(said_once(
+        files,
+        "file",
+        |file| file.target.as_ref().err().map(String::as_str),
+        |file| {
+            let target = file.target.as_deref().unwrap_or_default();
+            let socket = file.socket.as_deref().map(|ends| format!("  {}", sanitize_str(ends, charset)));
+            let locks = file.locks.iter().map(|lock| format!("{:8}{}", "", sanitize_str(&lock.words(called), charset)));
+            let first = format!("{:>6}  {}{}", file.fd, clean(target), socket.unwrap_or_default());
+            std::iter::once(first).chain(locks).collect()
+        },
+        |file, why| vec![format!("{:>6}  {}", file.fd, sanitize_str(why, charset))],
+    ));
+    lines
 }
 
 /// How many locks on files there are, which may be far below; `None` if some file could not be looked at.

@@ -149,9 +149,9 @@ pub struct FileLock {
 }
 
 impl FileLock {
-    /// In words, e.g. `holds a write lock (flock), 17 waits for it`.
+    /// In words, e.g. `holds a write lock (flock), 17 cron waits for it`; `called` says what a process is called.
     #[must_use]
-    pub fn words(&self) -> String {
+    pub fn words(&self, called: impl Fn(i32) -> String) -> String {
         let access = match &*self.access {
             "READ" => "a read lock",
             "WRITE" => "a write lock",
@@ -168,7 +168,7 @@ impl FileLock {
             (first, None) => format!(" from byte {first} on"),
             (first, Some(last)) => format!(" on bytes {first} to {last}"),
         };
-        let pids = self.others.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let pids = self.others.iter().map(|pid| called(*pid)).collect::<Vec<_>>().join(", ");
         let others = match (self.held, self.others.len()) {
             (_, 0) => String::new(),
             (true, 1) => format!(", {pids} waits for it"),
