@@ -16,7 +16,7 @@ pub(super) fn of(runtime: &PythonRuntime) -> String {
     let mut said = if gils.iter().all(|one| one.gil == Gil::Off) {
         format!("this build runs without the GIL: {count} may run Python at once{}", running(runtime))
     } else if let [one] = gils[..] {
-        format!("{}{}", of_one("the GIL", one, runtime), waiting(runtime, one.gil_address, &count))
+        format!("{}{}", of_one("GIL", one, runtime), waiting(runtime, one.gil_address, threads.len()))
     } else {
         let each = gils.iter().map(|one| of_one(&format!("that of interpreter {}", one.id), one, runtime));
         format!("{} interpreters with {} GILs: {}", runtime.interpreters.len(), gils.len(), each.collect::<Vec<_>>().join(", "))
@@ -33,13 +33,13 @@ pub(super) fn of(runtime: &PythonRuntime) -> String {
 
 fn of_one(name: &str, one: &PythonInterpreter, runtime: &PythonRuntime) -> String {
     match one.gil {
-        Gil::Off => format!("{name} is switched off"),
-        Gil::Free => format!("{name} is free"),
-        Gil::Elsewhere => format!("{name} is held by a thread that was not listed any more, or not yet"),
+        Gil::Off => format!("{name} switched off"),
+        Gil::Free => format!("{name} free"),
+        Gil::Elsewhere => format!("{name} held by a thread that was not listed any more, or not yet"),
         Gil::Held(native_id) => {
             let sharing = runtime.interpreters.iter().filter(|other| other.gil_address == one.gil_address);
             let holder = sharing.flat_map(|i| &i.threads).find(|thread| thread.holds_gil);
-            format!("{name} is held by {}{}", thread_in_words(native_id, holder), holder.map_or(String::new(), place))
+            format!("{name} held by {}{}", thread_in_words(native_id, holder), holder.map_or(String::new(), place))
         }
     }
 }
@@ -60,12 +60,14 @@ fn place(thread: &PythonThread) -> String {
     }
 }
 
-fn waiting(runtime: &PythonRuntime, gil: u64, count: &str) -> String {
+fn waiting(runtime: &PythonRuntime, gil: u64, of: usize) -> String {
     let sharing = runtime.interpreters.iter().filter(|one| one.gil_address == gil);
-    match sharing.flat_map(|one| &one.threads).filter(|thread| thread.waits_for_gil).count() {
-        0 => format!("; nobody waits for it, of {count}"),
-        1 => format!("; 1 thread waits for it, of {count}"),
-        n => format!("; {n} threads wait for it, of {count}"),
+    let waiting = sharing.flat_map(|one| &one.threads).filter(|thread| thread.waits_for_gil).count();
+    match (waiting, of) {
+        (_, 0 | 1) => format!("; it has {of} thread{}", if of == 1 { "" } else { "s" }),
+        (0, of) => format!("; none of {of} threads waits for it"),
+        (1, of) => format!("; 1 of {of} threads waits for it"),
+        (n, of) => format!("; {n} of {of} threads wait for it"),
     }
 }
 

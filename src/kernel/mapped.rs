@@ -247,8 +247,8 @@ mod tests {
         let parts = vec![part(0x1000, 0, false), part(0x9000, 0, true), part(0xf000, 0x1000, true)];
         let file = MappedFile { name: b"/a/b (deleted)"[..].into(), program: false, inode: 1, parts };
         assert_eq!(file.addresses(0x10, 8), [0x9010, 0x1010]);
-        assert_eq!(file.addresses(0xffc, 8), [], "half of it is not there");
-        assert_eq!(file.addresses(u64::MAX, 8), []);
+        assert!(file.addresses(0xffc, 8).is_empty(), "half of it is not there");
+        assert!(file.addresses(u64::MAX, 8).is_empty());
         assert_eq!(file.file_name(), b"b");
     }
 }

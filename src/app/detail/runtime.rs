@@ -5,7 +5,7 @@ use crate::text::{Charset, sanitize, sanitize_str, width};
 
 /// Cells of a task's name, and of what it executes, before what follows moves to the right.
 const NAME_CELLS: usize = 15;
-const FUNCTION_CELLS: usize = 34;
+const FUNCTION_CELLS: usize = 32;
 
 /// Its lines, safe to draw; `took_ns` is how long the reading took.
 #[must_use]
@@ -88,7 +88,7 @@ fn summary(thread: &PythonThread, charset: Charset) -> String {
         Some(task) => match &task.wait {
             Some(wait) if wait.denied => "not permitted to know".to_owned(),
             Some(wait) if wait.reason.is_some() => sanitize_str(&wait.to_string(), charset).into_owned(),
-            None if task.state == State::RUNNING => "nothing: it runs".to_owned(),
+            None if task.state == State::RUNNING => "runs".to_owned(),
             _ => "-".to_owned(),
         },
     };
