@@ -347,8 +347,8 @@ base = ctypes.addressof(ctypes.c_char.from_buffer(room))
 if kind == 'circle':
     for at in range(0, 0x1000, 8):
         struct.pack_into('<Q', room, at, base)
-    struct.pack_into('<Q', room, 0x1000 + 8 * 5, 8)
-    for word in range(40, 512):
+    struct.pack_into('<Q', room, 0x1000 + 8 * 5, 1024)
+    for word in range(128, 512):
         struct.pack_into('<Q', room, 0x1000 + 8 * word, base + 8 * (word % 300))
 elif kind == 'wild':
     for word in range(100, 512):

@@ -22,8 +22,9 @@ impl Memory for Image {
     fn read(&self, address: u64, buffer: &mut [u8]) -> Result<bool, ReadError> {
         let from = address.checked_sub(BASE).and_then(|at| usize::try_from(at).ok());
         let part = from.and_then(|at| self.bytes.get(at..at.checked_add(buffer.len())?));
-        part.map(|part| buffer.copy_from_slice(part));
-        Ok(part.is_some())
+        let Some(part) = part else { return Ok(false) };
+        buffer.copy_from_slice(part);
+        Ok(true)
     }
 }
 
@@ -283,7 +284,7 @@ impl Memory for Restless {
         let there = self.0.read(address, buffer)?;
         if address == self.1 {
             self.2.set(self.2.get() + 1);
-            if self.2.get() % 2 == 0 {
+            if self.2.get().is_multiple_of(2) {
                 let second = self.0.word(self.0.word(self.1) + 8);
                 buffer.copy_from_slice(&second.to_ne_bytes());
             }
@@ -303,7 +304,7 @@ fn lists_that_never_hold_still_are_told_with_a_doubt() {
 proptest! {
     #[test]
     fn no_memory_makes_it_panic_or_go_on_for_ever(changes in proptest::collection::vec((0usize..500, any::<u64>(), any::<bool>()), 0..12)) {
-        let mut small = small(changes.len() % 2 == 0);
+        let mut small = small(changes.len().is_multiple_of(2));
         let words = small.image.bytes.len() / 8;
         for (at, value, pointer) in changes {
             // Behind the offsets, half of what is put there leads somewhere.
