@@ -123,6 +123,8 @@ pub enum Command {
     Ps(PsArgs),
     /// Print births, execs and deaths as they happen
     Events(EventsArgs),
+    /// Look inside the Python that a process runs: threads, functions, who holds the GIL
+    Inspect(InspectArgs),
     /// Run a program of your own, and say what it and everything it created has cost
     Run(RunArgs),
     /// Launch concurrent workloads and measure what they cost
@@ -180,6 +182,17 @@ pub struct RunArgs {
     pub command: Vec<std::ffi::OsString>,
 }
 
+/// `concmon inspect`.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct InspectArgs {
+    /// The process
+    #[arg(value_name = "PID", value_parser = process_id, allow_negative_numbers = true)]
+    pub pid: i32,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `concmon events`.
 #[derive(Debug, Clone, Default, PartialEq, Args)]
 pub struct EventsArgs {
@@ -200,7 +213,7 @@ fn number_of_seconds(text: &str) -> Result<f64, String> {
 }
 
 fn process_id(text: &str) -> Result<i32, String> {
-    text.parse().ok().filter(|pid| *pid > 0).ok_or_else(|| "this must be the number of a process, e.g. -p 1,4121".to_owned())
+    text.parse().ok().filter(|pid| *pid > 0).ok_or_else(|| "this must be the number of a process, e.g. 4121".to_owned())
 }
 
 fn positive_seconds(text: &str) -> Result<Duration, String> {

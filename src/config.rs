@@ -313,7 +313,7 @@ impl Config {
                     self.source = source.into();
                 }
             }
-            Some(Command::Lab { .. } | Command::Run(_)) => {}
+            Some(Command::Lab { .. } | Command::Run(_) | Command::Inspect(_)) => {}
         }
         Ok(self)
     }

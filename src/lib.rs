@@ -42,6 +42,7 @@ pub mod derive;
 pub mod diagnose;
 pub mod engine;
 pub mod export;
+pub mod inspect;
 pub mod kernel;
 pub mod lab;
 pub mod meters;

@@ -30,9 +30,9 @@ use concmon::kernel::source::{Needs, Request, Source};
 use concmon::lab::launcher::LabState;
 use concmon::lab::run::Memory;
 use concmon::snapshot::{
-    Comm, Detail, DetailContent, DetailPart, EventKind, ExitStatus, FileDetail, FileLock, Identity, Ledger, LedgerChild,
-    LedgerMapping, LedgerReading, LifecycleEvent, PageCounts, ProcKey, Snapshot, StackDetail, State, TaskWait, Temperature,
-    ThreadDetail, WaitReason,
+    Comm, Detail, DetailContent, DetailPart, EventKind, ExitStatus, FileDetail, FileLock, Gil, Identity, Ledger, LedgerChild,
+    LedgerMapping, LedgerReading, LifecycleEvent, PageCounts, ProcKey, PythonFrame, PythonInterpreter, PythonRuntime, PythonTask,
+    PythonThread, PythonVersion, Snapshot, StackDetail, State, TaskWait, Temperature, ThreadDetail, WaitReason,
 };
 use concmon::ui;
 use concmon::ui::theme::Theme;
@@ -199,6 +199,7 @@ const SCENES: &[Scene] = &[
     Scene { name: "detail-limits", options: Options::default, keys: &[Key::plain(Code::Enter), Key::char('5')] },
     Scene { name: "detail-groups", options: Options::default, keys: &[Key::plain(Code::Enter), Key::char('6')] },
     Scene { name: "detail-stacks", options: Options::default, keys: &[Key::plain(Code::Enter), Key::char('9')] },
+    Scene { name: "detail-runtime", options: Options::default, keys: &[Key::char('G')] },
     Scene { name: "detail-ended", options: Options::default, keys: &[Key::plain(Code::Enter)] },
     Scene { name: "palette", options: Options::default, keys: &[Key::char(':'), Key::char('l'), Key::char('a'), Key::char('b')] },
     Scene { name: "only", options: tree, keys: &[Key::plain(Code::Down), Key::char('o')] },
@@ -362,7 +363,34 @@ fn details(key: ProcKey) -> Vec<Detail> {
         ),
         of(DetailPart::Groups, NOW_NS, groups()),
         of(DetailPart::Stacks, NOW_NS, stacks()),
+        of(DetailPart::Runtime, NOW_NS, runtime()),
     ]
+}
+
+/// One thread that holds the GIL, one that waits for it, and one with hostile names that has ended.
+fn runtime() -> DetailContent {
+    let thread = |native_id: u64, comm: Option<&[u8]>, state, waits, function: &str, file: &str| PythonThread {
+        native_id,
+        task: comm.map(|comm| PythonTask { tid: native_id as i32, comm: Comm::new(comm), state, wait: None }),
+        holds_gil: native_id == 310,
+        waits_for_gil: waits,
+        frames: vec![PythonFrame { function: function.into(), file: file.into(), line: Some(12) }],
+        deeper: comm.is_none(),
+        moved: comm.is_none(),
+    };
+    let threads = vec![
+        thread(310, Some(b"worker-0"), State::RUNNING, false, "hot_loop", "/srv/app/views.py"),
+        thread(311, Some(b"\x1b[31mred"), State::SLEEPING, true, "Queue.get", "/usr/lib/python3.14/queue.py"),
+        thread(312, None, State::SLEEPING, false, "\u{202e}evil\x1b]0;title\x07", "/tmp/\u{1b}[2J.py"),
+    ];
+    DetailContent::Runtime(Box::new(PythonRuntime {
+        version: PythonVersion(0x030e_0af0),
+        free_threaded: false,
+        file: b"/usr/bin/python3.14"[..].into(),
+        finding: "GIL held by thread 310 (worker-0) in hot_loop(); 1 of 3 threads waits for it".into(),
+        interpreters: vec![PythonInterpreter { id: 0, gil_address: 1, gil: Gil::Held(310), threads }],
+        notes: vec!["1 of its Python threads is no task of the process.".into()],
+    }))
 }
 
 /// Two readings of a master's children: one that goes on copying, one with a hostile name whose parent has written, one that may not be read.

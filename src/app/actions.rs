@@ -225,6 +225,14 @@ pub const ACTIONS: &[Action] = &[
         "the environment that the process was started with",
         Command::Detail(Tab::Environment),
     ),
+    action(
+        "runtime",
+        &[c('G')],
+        Table,
+        "",
+        "inside the Python that it runs: threads, functions, who holds the GIL",
+        Command::Detail(Tab::Runtime),
+    ),
     action("only", &[c('o')], Table, "", "show only the tagged, or the selected, with their subtrees; again: all", Command::Only),
     action(
         "copy-on-write",

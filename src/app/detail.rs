@@ -10,6 +10,7 @@ use crate::snapshot::{
 use crate::text::{Charset, sanitize, sanitize_str, width};
 
 mod refused;
+pub mod runtime;
 use refused::said_once;
 
 /// The most points of each graph.
@@ -39,11 +40,13 @@ pub enum Tab {
     Graphs,
     /// Kernel functions that its tasks sleep in.
     Stacks,
+    /// Interpreters, threads and functions of the Python that it runs.
+    Runtime,
 }
 
 impl Tab {
     /// All, in the order of their digits.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Threads,
         Self::Memory,
         Self::Files,
@@ -53,6 +56,7 @@ impl Tab {
         Self::Tree,
         Self::Graphs,
         Self::Stacks,
+        Self::Runtime,
     ];
 
     /// One word.
@@ -68,7 +72,15 @@ impl Tab {
             Self::Tree => "Tree",
             Self::Graphs => "Graphs",
             Self::Stacks => "Stacks",
+            Self::Runtime => "Runtime",
         }
+    }
+
+    /// The key that turns to it: digits as a keyboard has them, the tenth being 0.
+    #[must_use]
+    pub fn digit(self) -> char {
+        let at = Self::ALL.iter().position(|tab| *tab == self).unwrap_or(0);
+        char::from_digit((at as u32 + 1) % 10, 10).unwrap_or('0')
     }
 }
 
@@ -146,6 +158,7 @@ impl DetailPane {
             Tab::Limits => DetailPart::Limits,
             Tab::Groups => DetailPart::Groups,
             Tab::Stacks => DetailPart::Stacks,
+            Tab::Runtime => DetailPart::Runtime,
             Tab::Tree | Tab::Graphs => DetailPart::Samples,
         }
     }
@@ -216,6 +229,7 @@ impl DetailPane {
         };
         let mut lines = match &detail.content {
             Err(why) => vec![sanitize_str(why, charset).into_owned()],
+            Ok(DetailContent::Runtime(runtime)) => runtime::lines(runtime, detail.took_ns, charset),
             Ok(content) => self.content(content, detail.taken_ns, model, charset),
         };
         if let Some(cut) = &detail.cut {
@@ -265,8 +279,8 @@ impl DetailPane {
                 lines
             }
             DetailContent::Stacks(stacks) => stacks_in_words(stacks, charset),
-            // It has a pane of its own.
-            DetailContent::Ledger(_) | DetailContent::Nothing => Vec::new(),
+            // They have a pane, or a module, of their own.
+            DetailContent::Ledger(_) | DetailContent::Runtime(_) | DetailContent::Nothing => Vec::new(),
         }
     }
 

@@ -86,7 +86,8 @@ impl App {
         let page = match key.code {
             Code::Tab => Some((at + 1) % count),
             Code::BackTab => Some((at + count - 1) % count),
-            Code::Char(digit @ '1'..='9') => Some(digit as usize - '1' as usize).filter(|page| *page < count),
+            Code::Char(digit @ '0'..='9') => Tab::ALL.iter().position(|tab| tab.digit() == digit),
+            Code::Char('G') => Tab::ALL.iter().position(|tab| *tab == Tab::Runtime),
             _ => None,
         };
         if let Some(page) = page {

@@ -90,7 +90,7 @@ fn a_folded_row_shows_and_sorts_by_the_sum_of_its_subtree() {
 #[test]
 fn htops_keys_for_files_and_environment_open_their_pages_and_a_free_key_says_so() {
     let mut app = app();
-    for (key, tab) in [('l', Tab::Files), ('x', Tab::Files), ('e', Tab::Environment)] {
+    for (key, tab) in [('l', Tab::Files), ('x', Tab::Files), ('e', Tab::Environment), ('G', Tab::Runtime)] {
         app.update(Msg::Key(Key::char(key)));
         assert!(matches!(&app.layer, Some(Layer::Detail(pane)) if pane.tab == tab), "{key}");
         app.update(Msg::Key(Key::plain(Code::Esc)));

@@ -1,6 +1,7 @@
 //! From argv to an exit code: one file per subcommand.
 
 mod events;
+mod inspect;
 pub mod lab;
 mod output;
 mod ps;
@@ -85,6 +86,7 @@ fn run(low: &LowArgs) -> Result<(), Failure> {
             Ok(output::with_stdout(|out| lab::list(*json, &config.lab.pythons, out))?)
         }
         Some(Command::Run(args)) => run::run(args),
+        Some(Command::Inspect(args)) => inspect::run(&config, args),
         Some(Command::Lab { command: LabCommand::Doctor { json } }) => {
             Ok(output::with_stdout(|out| lab::doctor(*json, &config.lab.pythons, out))?)
         }

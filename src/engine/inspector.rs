@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::inspect;
 use crate::kernel::DetailReader;
+use crate::kernel::error::ReadError;
 use crate::snapshot::{Detail, DetailPart, ProcKey};
 
 type Wanted = Option<(ProcKey, DetailPart)>;
@@ -18,6 +20,14 @@ fn pause_after(interval: Duration, took: Duration) -> Duration {
 
 /// What is looked at is never left to be older than this.
 const MOST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Reads what the kernel tells of a process, or what is inside of it.
+fn read(reader: &DetailReader, key: ProcKey, part: DetailPart) -> Result<Detail, ReadError> {
+    match part {
+        DetailPart::Runtime => inspect::read(reader, key),
+        part => reader.read(key, part),
+    }
+}
 
 /// The running thread; ends when dropped.
 #[derive(Debug)]
@@ -51,9 +61,9 @@ impl Inspector {
                     Err(RecvTimeoutError::Disconnected) => return,
                 }
                 let Some((key, part)) = wanted else { continue };
-                let read = reader.as_ref().map_err(|error| DetailReader::failed(key, part, error));
-                let detail = match read {
-                    Ok(reader) => reader.read(key, part).unwrap_or_else(|error| DetailReader::failed(key, part, &error)),
+                let opened = reader.as_ref().map_err(|error| DetailReader::failed(key, part, error));
+                let detail = match opened {
+                    Ok(reader) => read(reader, key, part).unwrap_or_else(|error| DetailReader::failed(key, part, &error)),
                     Err(failed) => failed,
                 };
                 pause = pause_after(interval, Duration::from_nanos(detail.took_ns));

@@ -54,13 +54,14 @@ impl DetailReader {
         let content = match part {
             DetailPart::Threads => self.threads(key.pid, &mut cut).map(DetailContent::Threads),
             DetailPart::Memory { maps } => Ok(self.memory(key.pid, maps, &mut cut)),
-            DetailPart::Files => self.files(key.pid, &mut cut).map(DetailContent::Files),
+            DetailPart::Files => self.descriptors(key.pid, &mut cut).map(DetailContent::Files),
             DetailPart::Environment => self.pieces(key.pid, "environ", 0, &mut cut).map(DetailContent::Lines),
             DetailPart::Limits => self.pieces(key.pid, "limits", b'\n', &mut cut).map(DetailContent::Lines),
             DetailPart::Groups => Ok(self.groups(key.pid, &mut cut)),
             DetailPart::Stacks => self.stacks(key.pid, &mut cut).map(DetailContent::Stacks),
             DetailPart::CopyOnWrite => ledger::read(&self.fs, key.pid).map(|ledger| DetailContent::Ledger(Box::new(ledger))),
-            DetailPart::Samples => Ok(DetailContent::Nothing),
+            // `inspect` reads it: what the bytes mean is no matter of the kernel's.
+            DetailPart::Runtime | DetailPart::Samples => Ok(DetailContent::Nothing),
         };
         // What was read between two looks at the same process is that process's own.
         self.identify(key)?;
@@ -76,9 +77,28 @@ impl DetailReader {
         Detail { key, part, taken_ns: SystemClock.boot_ns(), content, cut: None, took_ns: 0, gone }
     }
 
-    fn identify(&self, key: ProcKey) -> Result<(), ReadError> {
+    /// Where it reads.
+    #[must_use]
+    pub fn files(&self) -> &ProcFs {
+        &self.fs
+    }
+
+    /// Makes sure that the pid is still this process's.
+    ///
+    /// # Errors
+    /// [`ReadError::Vanished`] if it is not.
+    pub fn identify(&self, key: ProcKey) -> Result<(), ReadError> {
         let stat = self.stat(&RelPath::process(key.pid, "stat"))?;
         if stat.start_ticks == key.start_ticks { Ok(()) } else { Err(ReadError::Vanished) }
+    }
+
+    /// The identity of the process that has this pid now.
+    ///
+    /// # Errors
+    /// [`ReadError::Vanished`] if there is none.
+    pub fn key_of(&self, pid: i32) -> Result<ProcKey, ReadError> {
+        let stat = self.stat(&RelPath::process(pid, "stat"))?;
+        Ok(ProcKey { pid, start_ticks: stat.start_ticks })
     }
 
     fn stat(&self, path: &RelPath) -> Result<Stat, ReadError> {
@@ -123,7 +143,7 @@ impl DetailReader {
         DetailContent::Memory { sums, maps }
     }
 
-    fn files(&self, pid: i32, cut: &mut Cut) -> Result<Vec<FileDetail>, ReadError> {
+    fn descriptors(&self, pid: i32, cut: &mut Cut) -> Result<Vec<FileDetail>, ReadError> {
         let mut numbers = Vec::new();
         self.fs.list_fds(pid, &mut numbers)?;
         shorten(&mut numbers, MOST_ENTRIES, "descriptors", cut);
@@ -206,7 +226,9 @@ fn shorten(of: &mut Vec<i32>, most: usize, what: &str, cut: &mut Cut) {
     }
 }
 
-pub(super) fn reason(error: &ReadError) -> String {
+/// The error as one sentence, with who may do what was refused.
+#[must_use]
+pub fn reason(error: &ReadError) -> String {
     match error {
         ReadError::Denied { path } => format!("{error}: {}", remedy(path)),
         other => other.to_string(),

@@ -60,6 +60,12 @@ impl RelPath {
         Self::of(format_args!("{pid}/fdinfo/{fd}"))
     }
 
+    /// `PID/map_files/START-END`: the file behind a mapping, whatever its name leads to by now.
+    #[must_use]
+    pub fn mapped_file(pid: i32, start: u64, end: u64) -> Self {
+        Self::of(format_args!("{pid}/map_files/{start:x}-{end:x}"))
+    }
+
     /// A file of the root itself.
     #[must_use]
     pub fn top(leaf: &str) -> Self {
@@ -109,6 +115,15 @@ impl ProcFs {
     /// As the operating system says.
     pub fn open_file(&self, path: &RelPath) -> Result<OwnedFd, ReadError> {
         rustix::fs::openat(&self.dir, path.as_c_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+            .map_err(|errno| self.error(path, errno))
+    }
+
+    /// Opens what a path leads to without opening the thing itself (`O_PATH`): a look at a device or a pipe must not touch it.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    pub fn open_place(&self, path: &RelPath) -> Result<OwnedFd, ReadError> {
+        rustix::fs::openat(&self.dir, path.as_c_str(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
             .map_err(|errno| self.error(path, errno))
     }
 

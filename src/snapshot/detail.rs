@@ -1,6 +1,6 @@
 //! Everything about one process that is only read while somebody looks at it.
 
-use super::{Comm, Ledger, ProcKey, State, TaskWait};
+use super::{Comm, Ledger, ProcKey, PythonRuntime, State, TaskWait};
 
 /// Which part of the detail is looked at, and so read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -23,6 +23,8 @@ pub enum DetailPart {
     Groups,
     /// The kernel functions that its sleeping tasks are in.
     Stacks,
+    /// Interpreters, threads and functions of the Python that it runs.
+    Runtime,
     /// What its children still share with it, page by page.
     CopyOnWrite,
     /// Nothing that the samples do not tell.
@@ -86,6 +88,8 @@ pub enum DetailContent {
     },
     /// Ascending tid.
     Stacks(Vec<StackDetail>),
+    /// The Python within.
+    Runtime(Box<PythonRuntime>),
     /// Its children, page by page.
     Ledger(Box<Ledger>),
     /// Nothing was to be read.

@@ -28,9 +28,9 @@ pub fn draw(app: &App, pane: &DetailPane, theme: &Theme, area: Rect, buffer: &mu
         .put("  ", theme.text)
         .put(&pane.standing(), style);
     let mut pen = Pen::new(buffer, area, 1);
-    for (index, tab) in Tab::ALL.into_iter().enumerate() {
+    for tab in Tab::ALL {
         let style = if tab == pane.tab { theme.selected } else { theme.dim };
-        pen.put(&tab_key(index), theme.key).put(tab.title(), style);
+        pen.put(&tab_key(tab), theme.key).put(tab.title(), style);
     }
     let body = body(area);
     let mut below = 0;
@@ -77,8 +77,8 @@ pub fn text_size(app: &App, pane: &DetailPane, area: Rect) -> (usize, usize) {
     (pane.lines(app.model.as_deref(), Charset::from_unicode(app.options.unicode)).len(), usize::from(page))
 }
 
-fn tab_key(index: usize) -> String {
-    format!(" {}", index + 1)
+fn tab_key(tab: Tab) -> String {
+    format!(" {}", tab.digit())
 }
 
 /// The page whose tab is at a cell.
@@ -88,7 +88,7 @@ pub fn tab_at(app: &App, area: Rect, x: u16, y: u16) -> Option<usize> {
     let line = Layout::new(app, area).header.bottom() + 1;
     Tab::ALL.into_iter().enumerate().filter(|_| y == line).find_map(|(index, tab)| {
         let left = right;
-        right += u16::try_from(width(&tab_key(index)) + width(tab.title())).unwrap_or(0);
+        right += u16::try_from(width(&tab_key(tab)) + width(tab.title())).unwrap_or(0);
         (left..right).contains(&x).then_some(index)
     })
 }

@@ -7,6 +7,8 @@ pub struct Mapping<'a> {
     pub start: u64,
     /// First address behind it.
     pub end: u64,
+    /// Whether the process may write to it.
+    pub writable: bool,
     /// Whether writing makes a private copy (`p`) rather than changing what others see (`s`).
     pub private: bool,
     /// Where in the file it begins, bytes.
@@ -27,7 +29,9 @@ impl<'a> Mapping<'a> {
         let range = fields.next()?;
         let dash = range.iter().position(|b| *b == b'-')?;
         let (start, end) = (hex(&range[..dash])?, hex(&range[dash + 1..])?);
-        let private = match fields.next()?.get(3)? {
+        let access = fields.next()?;
+        let writable = access.get(1) == Some(&b'w');
+        let private = match access.get(3)? {
             b'p' => true,
             b's' => false,
             _ => return None,
@@ -38,7 +42,7 @@ impl<'a> Mapping<'a> {
         let device = (u32::try_from(hex(&device[..colon])?).ok()?, u32::try_from(hex(&device[colon + 1..])?).ok()?);
         let inode = super::unsigned(fields.next()?)?;
         let name = fields.next().unwrap_or_default().trim_ascii_start();
-        (start < end).then_some(Self { start, end, private, offset, device, inode, name })
+        (start < end).then_some(Self { start, end, writable, private, offset, device, inode, name })
     }
 }
 
@@ -58,6 +62,7 @@ mod tests {
         assert_eq!((anonymous.private, anonymous.name), (false, &b""[..]));
         let spaced = Mapping::parse(b"7f0000000000-7f0000001000 r--p 00001000 fd:01 77    /tmp/a b (deleted)").unwrap();
         assert_eq!(spaced.name, b"/tmp/a b (deleted)");
+        assert_eq!((heap.writable, spaced.writable), (true, false));
         assert_eq!((spaced.offset, spaced.device, spaced.inode), (0x1000, (0xfd, 1), 77));
         for bad in [&b""[..], b"-", b"1-0 rw-p", b"0-1", b"0-1 rw", b"x-y rw-p 0 0 0", b"0-1 rw-? 0 0 0", b"2-1 rw-p 0 0 0"] {
             assert_eq!(Mapping::parse(bad), None, "{}", String::from_utf8_lossy(bad));

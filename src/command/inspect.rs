@@ -1,0 +1,101 @@
+//! `concmon inspect`: what the Python within a process does, once. The JSON document's schema is `assets/report/inspect.schema.json`.
+
+use std::io::Write as _;
+
+use serde::Serialize as _;
+use serde_json::{Value, json};
+
+use crate::app::detail::runtime::lines;
+use crate::cli::InspectArgs;
+use crate::config::Config;
+use crate::export::SafeFormatter;
+use crate::kernel::error::ReadError;
+use crate::kernel::{DetailReader, reason};
+use crate::snapshot::{DetailContent, Gil, ProcKey, PythonInterpreter, PythonRuntime, PythonThread};
+use crate::text::Charset;
+
+use super::Failure;
+use super::output::with_stdout;
+
+/// Names and versions the document.
+const SCHEMA: &str = "concmon.inspect/1";
+
+/// Runs it.
+pub(super) fn run(config: &Config, args: &InspectArgs) -> Result<(), Failure> {
+    let failed = |error: ReadError| Failure::Failed(anyhow::anyhow!("process {}: {}", args.pid, reason(&error)));
+    let reader = DetailReader::open("/proc").map_err(failed)?;
+    let key = reader.key_of(args.pid).map_err(|error| match error {
+        ReadError::Vanished => Failure::Failed(anyhow::anyhow!("process {}: there is none with this number", args.pid)),
+        other => failed(other),
+    })?;
+    let detail = crate::inspect::read(&reader, key).map_err(failed)?;
+    let runtime = match detail.content {
+        Ok(DetailContent::Runtime(runtime)) => runtime,
+        Ok(_) => return Ok(()),
+        Err(why) => return Err(Failure::Unavailable(anyhow::anyhow!("process {}: {why}", args.pid))),
+    };
+    with_stdout(|out| {
+        if args.json {
+            let mut serializer = serde_json::Serializer::with_formatter(&mut *out, SafeFormatter::default());
+            document(key, detail.taken_ns, detail.took_ns, &runtime).serialize(&mut serializer).map_err(std::io::Error::from)?;
+            return out.write_all(b"\n");
+        }
+        let charset = Charset::from_unicode(config.unicode);
+        lines(&runtime, detail.took_ns, charset).iter().try_for_each(|line| writeln!(out, "{line}"))
+    })?;
+    Ok(())
+}
+
+fn document(key: ProcKey, taken_ns: u64, took_ns: u64, runtime: &PythonRuntime) -> Value {
+    let interpreters: Vec<Value> = runtime.interpreters.iter().map(|one| interpreter(one, runtime)).collect();
+    json!({
+        "schema": SCHEMA,
+        "pid": key.pid,
+        "start_ticks": key.start_ticks,
+        "taken_boot_ns": taken_ns,
+        "took_ns": took_ns,
+        "finding": runtime.finding,
+        "notes": runtime.notes,
+        "python": runtime.version.to_string(),
+        "free_threaded": runtime.free_threaded,
+        "file": String::from_utf8_lossy(&runtime.file),
+        "interpreters": interpreters,
+    })
+}
+
+fn interpreter(one: &PythonInterpreter, runtime: &PythonRuntime) -> Value {
+    let (state, holder) = match one.gil {
+        Gil::Off => ("off", None),
+        Gil::Free => ("free", None),
+        Gil::Held(native_id) => ("held", Some(native_id)),
+        Gil::Elsewhere => ("held", None),
+    };
+    // Locks have no names: which interpreter has it first tells them apart.
+    let owner = runtime.interpreters.iter().find(|other| other.gil_address == one.gil_address).map(|other| other.id);
+    json!({
+        "id": one.id,
+        "gil": { "state": state, "holder_native_id": holder, "of_interpreter": owner },
+        "threads": one.threads.iter().map(thread).collect::<Vec<_>>(),
+    })
+}
+
+fn thread(thread: &PythonThread) -> Value {
+    let task = thread.task.as_ref();
+    let frames: Vec<Value> = thread
+        .frames
+        .iter()
+        .map(|frame| json!({ "function": &*frame.function, "file": &*frame.file, "line": frame.line }))
+        .collect();
+    json!({
+        "native_id": thread.native_id,
+        "tid": task.map(|task| task.tid),
+        "comm": task.map(|task| String::from_utf8_lossy(task.comm.as_bytes())),
+        "state": task.map(|task| task.state.letter().to_string()),
+        "wait": task.and_then(|task| task.wait.as_ref()).filter(|wait| wait.reason.is_some()).map(ToString::to_string),
+        "holds_gil": thread.holds_gil,
+        "waits_for_gil": thread.waits_for_gil,
+        "ran_on_while_read": thread.moved,
+        "more_frames": thread.deeper,
+        "frames": frames,
+    })
+}

@@ -1,0 +1,168 @@
+//! Inside a CPython runtime, from outside: its interpreters, threads, GIL and functions, without stopping or changing the process.
+//!
+//! CPython 3.13 and later say in `_PyRuntime` where their structures have their fields, for debuggers (PEP 768). `_PyRuntime` is the
+//! section `.PyRuntime` of the executable or of `libpython3.*.so`; `kernel::mapped` says where that is in the process's memory,
+//! `kernel::memory` reads there. Everything else here is pure, over [`memory::Memory`].
+//!
+//! What is read is the process's own and changes while it is read: every length, list and budget is bounded, every object is believed by
+//! its type alone, and what does not hold still is said to have moved. A new version of CPython: `offsets`.
+
+mod finding;
+mod lines;
+mod memory;
+mod objects;
+mod offsets;
+mod tasks;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+use std::path::Path;
+
+use crate::clock::{Clock as _, SystemClock};
+use crate::kernel::error::ReadError;
+use crate::kernel::mapped::{MappedFile, mapped_files, section_addresses};
+use crate::kernel::memory::{ProcessMemory, ptrace_scope};
+use crate::kernel::{DetailReader, reason};
+use crate::snapshot::{Detail, DetailContent, DetailPart, ProcKey, PythonRuntime, PythonVersion};
+
+pub use memory::Memory;
+
+/// The section that holds `_PyRuntime`.
+const SECTION: &str = ".PyRuntime";
+/// The most mapped files that are looked into.
+const MOST_FILES: usize = 8;
+
+/// Why a runtime was not read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Trouble {
+    /// The operating system's reason.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// It does not begin as it does since 3.13.
+    #[error("it does not say where its structures have their fields")]
+    NoCookie,
+    /// Another version than those that are known.
+    #[error(
+        "this is CPython {0}, whose structures are not known here: those of 3.13 and 3.14 are, from their first release candidates on"
+    )]
+    UnknownVersion(PythonVersion),
+    /// A task of the kernel's, or a zombie.
+    #[error("there is nothing to look into: it is a task of the kernel's, or has ended")]
+    Nothing,
+    /// It has none yet, or none any more.
+    #[error("its runtime has no interpreter: it is only just beginning, or ending")]
+    NoInterpreter,
+    /// It cannot be what it says it is.
+    #[error("what it has in place of a Python runtime is none: {0}")]
+    Nonsense(&'static str),
+    /// It did not hold together, as things do that are changed while they are read.
+    #[error("it changed while it was read, several times in a row, or is damaged: {0}; the next reading may do better")]
+    Torn(&'static str),
+    /// More than any reading may take.
+    #[error("its lists lead on and on: reading was given up after 16 MiB, so it is damaged or no Python at all")]
+    TooMuch,
+}
+
+/// Reads the runtime of a process, as [`DetailReader::read`] reads everything else.
+///
+/// # Errors
+/// [`ReadError::Vanished`] if it is gone or its pid belongs to another, before or after the reading.
+pub fn read(reader: &DetailReader, key: ProcKey) -> Result<Detail, ReadError> {
+    reader.identify(key)?;
+    let taken_ns = SystemClock.boot_ns();
+    let content = runtime(reader, key);
+    reader.identify(key)?;
+    if matches!(content, Err(Trouble::Read(ReadError::Vanished))) {
+        return Err(ReadError::Vanished);
+    }
+    let content = content.map(|runtime| DetailContent::Runtime(Box::new(runtime))).map_err(|trouble| in_words(key.pid, &trouble));
+    let took_ns = SystemClock.boot_ns().saturating_sub(taken_ns);
+    Ok(Detail { took_ns, ..Detail::new(key, DetailPart::Runtime, taken_ns, content) })
+}
+
+fn runtime(reader: &DetailReader, key: ProcKey) -> Result<PythonRuntime, Trouble> {
+    let fs = reader.files();
+    let files = mapped_files(fs, key.pid, is_python)?;
+    if files.is_empty() {
+        return Err(Trouble::Nothing);
+    }
+    let memory = ProcessMemory::of(key.pid);
+    let mut why = None;
+    for file in files.iter().take(MOST_FILES) {
+        let addresses = match section_addresses(fs, key.pid, file, SECTION, (offsets::WORDS * 8) as u64) {
+            Ok(addresses) => addresses,
+            Err(error) => {
+                why = why.or(Some(error.into()));
+                continue;
+            }
+        };
+        for address in addresses {
+            match walk::runtime(&memory, address) {
+                Ok((mut runtime, offsets)) => {
+                    runtime.file = file.name.clone();
+                    tasks::attach(reader, key, &mut runtime, &offsets)?;
+                    runtime.finding = finding::of(&runtime);
+                    return Ok(runtime);
+                }
+                // The section is older than what it begins with, and its bytes may be mapped twice.
+                Err(Trouble::NoCookie) => why = Some(Trouble::NoCookie),
+                Err(other) => return Err(other),
+            }
+        }
+    }
+    Err(match why {
+        Some(Trouble::NoCookie) => too_old(&files),
+        Some(other) => other,
+        None => none(&files),
+    })
+}
+
+/// Whether a mapped file may have a Python runtime in it, by its name.
+fn is_python(name: &[u8]) -> bool {
+    [&b"libpython"[..], b"python", b"libpypy", b"pypy"].iter().any(|begin| name.starts_with(begin))
+}
+
+fn first_name(files: &[MappedFile]) -> String {
+    let python = files.iter().find(|file| is_python(file.file_name())).or(files.first());
+    python.map_or_else(|| "it".to_owned(), |file| String::from_utf8_lossy(file.file_name()).into_owned())
+}
+
+fn too_old(files: &[MappedFile]) -> Trouble {
+    Trouble::Read(ReadError::Unavailable {
+        what: "looking inside this Python",
+        why: format!(
+            "{} is a CPython from before 3.13, which does not tell where its threads and functions are; 3.13 and later do",
+            first_name(files)
+        ),
+    })
+}
+
+fn none(files: &[MappedFile]) -> Trouble {
+    let name = first_name(files);
+    let why = if name.contains("pypy") {
+        format!("{name} is PyPy, which does not tell where its threads and functions are; CPython does from 3.13 on")
+    } else {
+        format!(
+            "{name} is no CPython: neither the program nor a libpython that it has mapped has the section {SECTION}; CPython has it, \
+             unless its sections were stripped"
+        )
+    };
+    Trouble::Read(ReadError::Unavailable { what: "looking inside", why })
+}
+
+/// One sentence, with what would help.
+fn in_words(pid: i32, trouble: &Trouble) -> String {
+    let Trouble::Read(error) = trouble else { return trouble.to_string() };
+    let ReadError::Denied { path } = error else { return error.to_string() };
+    if path == Path::new(&format!("the memory of process {pid}")) && !rustix::process::geteuid().is_root() {
+        return match ptrace_scope() {
+            Some(1..) => format!(
+                "{error}: kernel.yama.ptrace_scope keeps processes of one user from reading each other's memory; run concmon as root, or \
+                 give it CAP_SYS_PTRACE"
+            ),
+            _ => format!("{error}: it is another user's, or has more rights than this concmon; run concmon as root"),
+        };
+    }
+    reason(error)
+}

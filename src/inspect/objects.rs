@@ -1,0 +1,160 @@
+//! Python objects in another process's memory: strings, bytes, code. Each is believed only if its type is of the right name, and its
+//! length within bounds.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::Trouble;
+use super::lines::line_of;
+use super::memory::{Fields, Memory, Reader};
+use super::offsets::Offsets;
+
+/// The most characters of a name that are read, and the most bytes of a table of lines.
+const MOST_CHARACTERS: u64 = 512;
+const MOST_TABLE: u64 = 64 * 1024;
+
+/// A code object: what a frame executes.
+#[derive(Debug)]
+pub struct Code {
+    pub function: Arc<str>,
+    pub file: Arc<str>,
+    first_line: i32,
+    /// `None` if it is too long to be read.
+    table: Option<Vec<u8>>,
+    /// Where its instructions begin.
+    instructions: u64,
+    /// The copies of its instructions that threads have of their own.
+    copies: u64,
+}
+
+/// The kinds of objects that are looked into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Kind {
+    Code,
+    Str,
+    Bytes,
+}
+
+impl Kind {
+    /// `tp_name` with the byte that ends it.
+    fn name(self) -> &'static [u8] {
+        match self {
+            Self::Code => b"code\0",
+            Self::Str => b"str\0",
+            Self::Bytes => b"bytes\0",
+        }
+    }
+}
+
+/// Reads objects, each kind's type and each code object once.
+#[derive(Debug)]
+pub struct Objects<'m, M> {
+    pub reader: Reader<'m, M>,
+    pub offsets: Offsets,
+    types: HashMap<Kind, u64>,
+    codes: HashMap<u64, Arc<Code>>,
+}
+
+impl<'m, M: Memory> Objects<'m, M> {
+    /// Nothing is known yet.
+    pub fn new(reader: Reader<'m, M>, offsets: Offsets) -> Self {
+        Self { reader, offsets, types: HashMap::new(), codes: HashMap::new() }
+    }
+
+    /// Code objects are read anew from here on.
+    pub fn forget_codes(&mut self) {
+        self.codes.clear();
+    }
+
+    /// Whether `ob_type` leads to the type of that kind.
+    fn is(&mut self, kind: Kind, ob_type: u64) -> Result<bool, Trouble> {
+        if let Some(known) = self.types.get(&kind) {
+            return Ok(*known == ob_type);
+        }
+        let name = self.reader.word(ob_type.wrapping_add(self.offsets.type_name))?;
+        let found = self.reader.bytes(name, kind.name().len())? == kind.name();
+        if found {
+            self.types.insert(kind, ob_type);
+        }
+        Ok(found)
+    }
+
+    /// The code object at `address`; `None` if there is another object.
+    pub fn code(&mut self, address: u64) -> Result<Option<Arc<Code>>, Trouble> {
+        if let Some(known) = self.codes.get(&address) {
+            return Ok(Some(known.clone()));
+        }
+        let o = self.offsets.clone();
+        let wanted = [o.object_type, o.filename, o.qualname, o.linetable, o.first_line, o.tlbc.unwrap_or(0)];
+        let fields = Fields::read(&mut self.reader, address, &wanted)?;
+        if !self.is(Kind::Code, fields.word(o.object_type))? {
+            return Ok(None);
+        }
+        let code = Arc::new(Code {
+            function: self.string(fields.word(o.qualname))?.into(),
+            file: self.string(fields.word(o.filename))?.into(),
+            first_line: fields.int(o.first_line),
+            table: self.table(fields.word(o.linetable))?,
+            instructions: address.wrapping_add(o.code_adaptive),
+            copies: o.tlbc.map_or(0, |at| fields.word(at)),
+        });
+        self.codes.insert(address, code.clone());
+        Ok(Some(code))
+    }
+
+    /// The line of the instruction at `at`; `copy` is which thread's copy of the bytecode it is in, where there are such.
+    pub fn line(&mut self, code: &Code, at: u64, copy: Option<i32>) -> Option<u32> {
+        let mut begin = code.instructions;
+        if let Some(copy) = copy.and_then(|copy| u64::try_from(copy).ok()).filter(|copy| *copy > 0 && code.copies != 0) {
+            // `_PyCodeArray`: how many there are, then a pointer to each.
+            let count = self.reader.word(code.copies).ok()?;
+            begin = if copy < count { self.reader.word(code.copies.wrapping_add(8 + copy * 8)).ok()? } else { return None };
+        }
+        line_of(code.table.as_deref()?, code.first_line, at.checked_sub(begin)? / 2)
+    }
+
+    fn table(&mut self, address: u64) -> Result<Option<Vec<u8>>, Trouble> {
+        let (o_type, o_size, o_data) = (self.offsets.object_type, self.offsets.bytes_size, self.offsets.bytes_data);
+        let fields = Fields::read(&mut self.reader, address, &[o_type, o_size])?;
+        if !self.is(Kind::Bytes, fields.word(o_type))? {
+            return Err(Trouble::Torn("a table of lines is no bytes"));
+        }
+        match fields.word(o_size) {
+            size if size > i64::MAX as u64 => Err(Trouble::Torn("a table of lines has no length")),
+            size if size > MOST_TABLE => Ok(None),
+            size => self.reader.bytes(address.wrapping_add(o_data), size as usize).map(Some),
+        }
+    }
+
+    /// A string, cut with `...` behind [`MOST_CHARACTERS`].
+    pub fn string(&mut self, address: u64) -> Result<String, Trouble> {
+        let o = &self.offsets;
+        let (o_type, o_state, o_length, ascii_size, kind_bit) =
+            (o.object_type, o.unicode_state, o.unicode_length, o.ascii_size, o.kind_bit);
+        let fields = Fields::read(&mut self.reader, address, &[o_type, o_state, o_length])?;
+        if !self.is(Kind::Str, fields.word(o_type))? {
+            return Err(Trouble::Torn("a name is no string"));
+        }
+        // `interned`, then three bits for the bytes of a character, then whether it is compact, then whether it is ASCII
+        // (Include/cpython/unicodeobject.h).
+        let state = fields.int(o_state) as u32 >> kind_bit;
+        let (width, compact, ascii) = (u64::from(state & 7), state >> 3 & 1 == 1, state >> 4 & 1 == 1);
+        let length = fields.word(o_length);
+        if !matches!(width, 1 | 2 | 4) || !compact || (ascii && width != 1) || length > i64::MAX as u64 {
+            return Err(Trouble::Torn("a name is no compact string"));
+        }
+        // A PyCompactUnicodeObject has the length and the place of its UTF-8 before its characters.
+        let data = address.wrapping_add(ascii_size).wrapping_add(if ascii { 0 } else { 16 });
+        let bytes = self.reader.bytes(data, (length.min(MOST_CHARACTERS) * width) as usize)?;
+        let character = |value: u32| char::from_u32(value).unwrap_or(char::REPLACEMENT_CHARACTER);
+        let mut text: String = match width {
+            1 => bytes.iter().map(|byte| char::from(*byte)).collect(),
+            2 => bytes.as_chunks::<2>().0.iter().map(|two| character(u16::from_ne_bytes(*two).into())).collect(),
+            _ => bytes.as_chunks::<4>().0.iter().map(|four| character(u32::from_ne_bytes(*four))).collect(),
+        };
+        if length > MOST_CHARACTERS {
+            text.push_str("...");
+        }
+        Ok(text)
+    }
+}

@@ -1,0 +1,73 @@
+//! Python's threads and the kernel's tasks: which is which, and which of them sleep within the GIL.
+
+use std::collections::HashMap;
+
+use super::offsets::Offsets;
+use crate::kernel::DetailReader;
+use crate::kernel::error::ReadError;
+use crate::kernel::proc_fs::{ProcFs, RelPath};
+use crate::snapshot::{
+    Detail, DetailContent, DetailPart, ProcKey, PythonRuntime, PythonTask, PythonThread, ThreadDetail, WaitReason,
+};
+
+/// Bytes of a GIL behind its field `locked`: that, the number of switches, two conditions and two mutexes of the C library (48 and 40
+/// bytes on x86-64; pycore_gil.h). A futex there is the GIL's own. Only glibc sleeps there: with musl a wait for the GIL is not told
+/// from any other.
+const GIL_BEHIND_LOCKED: u64 = 16 + 2 * (48 + 40);
+
+/// Fills in each thread's task. It is looked at after the runtime was: one that has ended since has none.
+pub(super) fn attach(
+    reader: &DetailReader,
+    key: ProcKey,
+    runtime: &mut PythonRuntime,
+    offsets: &Offsets,
+) -> Result<(), ReadError> {
+    let Detail { content: Ok(DetailContent::Threads(tasks)), .. } = reader.read(key, DetailPart::Threads)? else { return Ok(()) };
+    let numbers = native_ids(reader.files(), key.pid, &tasks);
+    let mut strangers = 0;
+    for interpreter in &mut runtime.interpreters {
+        let futexes = interpreter.gil_address.saturating_add(offsets.gil_locked);
+        let futexes = futexes..futexes.saturating_add(GIL_BEHIND_LOCKED);
+        for thread in &mut interpreter.threads {
+            let task = numbers.get(&thread.native_id).and_then(|at| tasks.get(*at));
+            strangers += usize::from(task.is_none());
+            thread.task =
+                task.map(|task| PythonTask { tid: task.tid, comm: task.comm, state: task.state, wait: task.wait.clone() });
+            thread.waits_for_gil = !thread.holds_gil && sleeps_within(thread, &futexes);
+        }
+    }
+    if strangers > 0 {
+        runtime.notes.push(format!(
+            "{strangers} of its Python threads {} no task of the process: ended since, or left behind by a fork that Python does not know of.",
+            if strangers == 1 { "is" } else { "are" }
+        ));
+    }
+    Ok(())
+}
+
+fn sleeps_within(thread: &PythonThread, futexes: &std::ops::Range<u64>) -> bool {
+    let wait = thread.task.as_ref().and_then(|task| task.wait.as_ref());
+    match wait.and_then(|wait| wait.reason.as_ref()) {
+        Some(WaitReason::Futex { address: Some(address) }) => futexes.contains(address),
+        _ => false,
+    }
+}
+
+/// The task of each native id: a process in a PID namespace of its own has other numbers for its tasks than those seen from here.
+fn native_ids(fs: &ProcFs, pid: i32, tasks: &[ThreadDetail]) -> HashMap<u64, usize> {
+    let leader = inner_id(fs, &RelPath::process(pid, "status"));
+    let same = leader.is_none_or(|inner| u64::try_from(pid) == Ok(inner));
+    let number = |task: &ThreadDetail| match same {
+        true => u64::try_from(task.tid).ok(),
+        false => inner_id(fs, &RelPath::task(pid, task.tid, "status")),
+    };
+    tasks.iter().enumerate().filter_map(|(at, task)| Some((number(task)?, at))).collect()
+}
+
+/// The last number of `NSpid` (proc_pid_status(5)): in the innermost namespace.
+fn inner_id(fs: &ProcFs, path: &RelPath) -> Option<u64> {
+    let mut bytes = Vec::new();
+    fs.read_all(path, 16 * 1024, &mut bytes).ok()?;
+    let line = bytes.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"NSpid:"))?;
+    std::str::from_utf8(line).ok()?.split_ascii_whitespace().next_back()?.parse().ok()
+}

@@ -1,0 +1,127 @@
+//! A CPython runtime as it was read from outside: interpreters, their locks and threads, and what those execute.
+//!
+//! It was read while the process ran: each thread's stack is of its own moment. Names are the process's own and are sanitised by whoever
+//! draws them.
+
+use std::sync::Arc;
+
+use super::{Comm, RawBytes, State, TaskWait};
+
+/// The runtime of one process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PythonRuntime {
+    /// `PY_VERSION_HEX`.
+    pub version: PythonVersion,
+    /// Whether it was built to run without the GIL (PEP 703).
+    pub free_threaded: bool,
+    /// The mapped file that it is in.
+    pub file: RawBytes,
+    /// What all of it comes to, in one sentence.
+    pub finding: String,
+    /// Ascending id; the first is the main one.
+    pub interpreters: Vec<PythonInterpreter>,
+    /// What is not certain or not whole, in sentences.
+    pub notes: Vec<String>,
+}
+
+/// A version as `PY_VERSION_HEX` tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PythonVersion(pub u32);
+
+impl PythonVersion {
+    /// Major and minor number.
+    #[must_use]
+    pub fn minor(self) -> (u8, u8) {
+        let [major, minor, ..] = self.0.to_be_bytes();
+        (major, minor)
+    }
+
+    /// Whether it is a release, or a candidate for one: layouts stay as they are from there on.
+    #[must_use]
+    pub fn is_settled(self) -> bool {
+        self.0 >> 4 & 0xf >= 0xc
+    }
+}
+
+impl std::fmt::Display for PythonVersion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [major, minor, micro, level] = self.0.to_be_bytes();
+        write!(f, "{major}.{minor}.{micro}")?;
+        let serial = level & 0xf;
+        match level >> 4 {
+            0xa => write!(f, "a{serial}"),
+            0xb => write!(f, "b{serial}"),
+            0xc => write!(f, "rc{serial}"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// One interpreter (PEP 734).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PythonInterpreter {
+    /// Its id; 0 is the main one's.
+    pub id: i64,
+    /// Which lock is its GIL: interpreters with the same number share it.
+    pub gil_address: u64,
+    /// What that lock is doing.
+    pub gil: Gil,
+    /// Its threads, ascending native id.
+    pub threads: Vec<PythonThread>,
+}
+
+/// What a GIL is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gil {
+    /// There is none to hold: this build runs without it, and it is not switched on.
+    Off,
+    /// Nobody holds it.
+    Free,
+    /// Held by the thread with this native id.
+    Held(u64),
+    /// Held by a thread that was not among those that were read.
+    Elsewhere,
+}
+
+/// One thread of an interpreter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PythonThread {
+    /// What `threading.get_native_id()` says in it: its TID as its own PID namespace numbers it.
+    pub native_id: u64,
+    /// The kernel's task; `None` if none of the process has this id now.
+    pub task: Option<PythonTask>,
+    /// Whether it held its interpreter's GIL.
+    pub holds_gil: bool,
+    /// Whether it slept within its interpreter's GIL, as the address of its futex says.
+    pub waits_for_gil: bool,
+    /// Innermost first.
+    pub frames: Vec<PythonFrame>,
+    /// Whether there are outer frames that were not read.
+    pub deeper: bool,
+    /// Whether it ran on while its frames were read, so that the innermost may be of different moments.
+    pub moved: bool,
+}
+
+/// The kernel's side of a thread.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PythonTask {
+    /// Its id here.
+    pub tid: i32,
+    /// Its name.
+    pub comm: Comm,
+    /// Its state.
+    pub state: State,
+    /// What it waits for; `None` for one that runs.
+    pub wait: Option<TaskWait>,
+}
+
+/// One function that is being executed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PythonFrame {
+    /// Its qualified name.
+    pub function: Arc<str>,
+    /// The file it is from.
+    pub file: Arc<str>,
+    /// The line, if its table tells one.
+    pub line: Option<u32>,
+}
