@@ -11,8 +11,11 @@ mod process;
 mod report;
 mod state;
 mod wait;
+mod word;
 
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 pub use detail::{Detail, DetailContent, DetailPart, FileDetail, OrWhy, RawBytes, StackDetail, ThreadDetail};
 pub use event::{EventKind, ExitStatus, LifecycleEvent};
@@ -23,9 +26,10 @@ pub use process::{Denied, Exact, Identity, Namespaces, ProcKey, ProcessSample, T
 pub use report::{EventTier, SourceReport, Tier};
 pub use state::{Comm, State};
 pub use wait::{Direction, Endpoint, Lock, PipeEnd, PipePeer, Syscall, TaskWait, WaitReason};
+pub use word::Word;
 
 /// Facts of the machine that do not change while concmon runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SystemInfo {
     /// Bytes per page (`sysconf(_SC_PAGESIZE)`).
     pub page_bytes: u64,
