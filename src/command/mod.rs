@@ -11,8 +11,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::cli::{Command, LabCommand, LabRunArgs, LowArgs, exit};
-use crate::engine::Feed;
 use crate::config::{Config, ConfigError, Environment};
+use crate::engine::Feed;
 use crate::query::Filter;
 use crate::record::{Replay, Writer};
 use crate::text::{Charset, sanitize_str};

@@ -19,8 +19,8 @@ use crate::record::Recorder;
 use crate::snapshot::{ProcKey, ProcessSample};
 use crate::text::Charset;
 
-use super::{Failure, begin_recording, open_recording};
 use super::output::{terminal_width, with_stdout};
+use super::{Failure, begin_recording, open_recording};
 
 /// Runs it.
 pub(super) fn run(config: &Config, args: &PsArgs) -> Result<(), Failure> {

@@ -40,7 +40,8 @@ impl Samples {
                     let _ = stopped.send(why);
                 };
                 let source = move || {
-                    let source = AutoSource::new("/proc", choice).map_err(|e| format!("the process table cannot be read: {e}"))?;
+                    let source =
+                        AutoSource::new("/proc", choice).map_err(|e| format!("the process table cannot be read: {e}"))?;
                     Ok(Recorder::new(source, writer, tell))
                 };
                 Ok(Self::Machine(Sampler::start(source, config.delay, ghost_ns, wants)?))

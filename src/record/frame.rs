@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::number;
 use super::row::{self, PROCESS, ProcessRow, TASK, TaskRow};
-use crate::snapshot::{Exact, HostSample, Identity, LifecycleEvent, ProcessSample, Snapshot, SourceReport, SystemInfo, TaskStates};
+use crate::snapshot::{
+    Exact, HostSample, Identity, LifecycleEvent, ProcessSample, Snapshot, SourceReport, SystemInfo, TaskStates,
+};
 
 /// The most processes and the most tasks of a snapshot: more than Linux has had anywhere, little enough for their memory.
 const MOST: [usize; 2] = [1 << 17, 1 << 19];

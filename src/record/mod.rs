@@ -12,6 +12,7 @@ mod recorder;
 mod replay;
 mod row;
 
+pub use frame::{Decoder, Encoder};
 pub use recorder::{Recorder, Writer};
 pub use replay::Replay;
 

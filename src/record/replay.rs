@@ -59,8 +59,10 @@ impl Replay {
         file.read_exact_at(head, 0).map_err(io)?;
         let (length, checksum) = layout::read_head(head).map_err(refused)?;
         let mut system = vec![0; length as usize];
-        let system = file.read_exact_at(&mut system, HEAD_BYTES as u64).ok().and_then(|()| layout::read_system(&system, checksum));
-        let system = system.ok_or_else(|| refused("is a damaged recording: what it says of its machine is not whole".to_owned()))?;
+        let system =
+            file.read_exact_at(&mut system, HEAD_BYTES as u64).ok().and_then(|()| layout::read_system(&system, checksum));
+        let system =
+            system.ok_or_else(|| refused("is a damaged recording: what it says of its machine is not whole".to_owned()))?;
         let begin = HEAD_BYTES as u64 + u64::from(length);
         let (places, cut) = index(&file, begin, facts.len()).map_err(io)?;
         let mut replay =
@@ -208,7 +210,10 @@ fn index(file: &File, begin: u64, end: u64) -> std::io::Result<(Vec<Place>, Opti
         (since_key, bytes_since_key) = if head.key { (0, 0) } else { (since_key + 1, bytes_since_key) };
         bytes_since_key += u64::from(head.raw_length);
         if (places.is_empty() && !head.key) || since_key >= MOST_BETWEEN_KEYS || bytes_since_key > MOST_SINCE_KEY {
-            return Ok((places, Some(format!("is not as concmon writes it behind frame {whole}: only what is before it is shown"))));
+            return Ok((
+                places,
+                Some(format!("is not as concmon writes it behind frame {whole}: only what is before it is shown")),
+            ));
         }
         let Some(next) = content_at.checked_add(u64::from(head.length)).filter(|next| *next <= end) else {
             return Ok((places, cut()));

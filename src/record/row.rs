@@ -177,8 +177,24 @@ pub fn to_process(row: &ProcessRow) -> Option<ProcessSample> {
     let key = ProcKey { pid: from.signed()?, start_ticks: from.take()? };
     let (ppid, pgrp, session, tty_nr) = (from.signed()?, from.signed()?, from.signed()?, from.signed()?);
     let kernel_thread = from.take().filter(|flag| *flag <= 1)? == 1;
-    let [nlwp, utime_ns, stime_ns, run_ns, run_delay_ns, voluntary, involuntary, minor, major, virt, rss, anon, file, shmem, shared, swap] =
-        from.options()?;
+    let [
+        nlwp,
+        utime_ns,
+        stime_ns,
+        run_ns,
+        run_delay_ns,
+        voluntary,
+        involuntary,
+        minor,
+        major,
+        virt,
+        rss,
+        anon,
+        file,
+        shmem,
+        shared,
+        swap,
+    ] = from.options()?;
     let nlwp = nlwp.map(u32::try_from).transpose().ok()?;
     Some(ProcessSample {
         key,

@@ -215,7 +215,15 @@ pub fn diagnoses(app: &App) -> Vec<String> {
 #[must_use]
 pub fn help(preset: Preset) -> Vec<String> {
     let mut lines = Vec::new();
-    for context in [Context::Table, Context::Everywhere, Context::Lab, Context::Timeline, Context::Compare, Context::Events, Context::Recording] {
+    for context in [
+        Context::Table,
+        Context::Everywhere,
+        Context::Lab,
+        Context::Timeline,
+        Context::Compare,
+        Context::Events,
+        Context::Recording,
+    ] {
         let actions: Vec<_> = ACTIONS.iter().filter(|a| a.context == context).collect();
         if actions.is_empty() {
             continue;
