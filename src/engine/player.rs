@@ -54,6 +54,9 @@ impl Player {
 /// The program is ending.
 struct Over;
 
+/// Whether it begins anew, and the models that lead to a frame.
+type Led = (bool, Vec<Arc<Model>>);
+
 struct Playing {
     replay: Replay,
     deriver: Deriver,
@@ -155,7 +158,7 @@ impl Playing {
     }
 
     /// The models that lead to a frame, itself the last, and whether they begin anew; or the first frame that could not be read.
-    fn models(&mut self, frame: usize) -> Result<(bool, Vec<Arc<Model>>), (RecordError, usize)> {
+    fn models(&mut self, frame: usize) -> Result<Led, (RecordError, usize)> {
         let next = self.at.is_some_and(|at| at + 1 == frame);
         let (mut from, to) = if next { (frame, frame + 1) } else { (self.replay.run_up(frame).start, frame + 1) };
         let mut anew = !next;
