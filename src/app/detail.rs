@@ -174,7 +174,7 @@ impl DetailPane {
                 }
             }
             // Only a recording goes back to before it.
-            None if self.key.start_ticks.saturating_mul(model.now.system.tick_ns()) >= model.now.taken_ns => self.unborn = true,
+            None if self.recorded && self.starts_after(model) => self.unborn = true,
             None if self.ended.is_none() => {
                 self.ended = Some(ghost.map_or((model.now.taken_ns, ExitStatus::Unknown), |g| (g.ended_ns, g.status)));
             }

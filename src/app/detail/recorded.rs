@@ -18,6 +18,11 @@ impl DetailPane {
         self.threads_before = None;
     }
 
+    /// Whether the sample is of a time before the process was there.
+    pub(super) fn starts_after(&self, model: &Model) -> bool {
+        self.key.start_ticks.saturating_mul(model.now.system.tick_ns()) >= model.now.taken_ns
+    }
+
     /// Takes the process's tasks from a sample, as they would be read from a live one.
     pub(super) fn take_threads(&mut self, model: &Model, process: &ProcessSample) {
         let tasks = model.now.tasks.get(process.tasks.start as usize..process.tasks.end as usize).unwrap_or_default();
