@@ -1,7 +1,7 @@
 //! Writes a recording: a file of its own, private, whole up to its last frame whenever it ends.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Write as _};
+use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -60,7 +60,7 @@ impl Writer {
             file.set_permissions(std::fs::Permissions::from_mode(0o600)).map_err(io("cannot be made private"))?;
             file.set_len(0).map_err(io("cannot be begun"))?;
             std::io::Seek::rewind(&mut file).map_err(io("cannot be begun"))?;
-        } else if !facts.file_type().is_char_device() {
+        } else if !facts.file_type().is_char_device() || file.is_terminal() {
             return Err(refused("is not a file: a recording needs one"));
         }
         Ok(Self {
