@@ -19,8 +19,9 @@ const KEY_EVERY: usize = 32;
 /// Earlier if so many bytes have come since: a reader is to keep no more.
 const KEY_AFTER_BYTES: usize = 32 << 20;
 
-/// What a recording has of every process beside what the screen asks for, so that other columns and threads are there afterwards.
-const ALWAYS: Needs = Needs::THREADS.union(Needs::SCHEDSTAT).union(Needs::SWITCHES).union(Needs::CGROUP).union(Needs::EXE);
+/// What a recording has of every process beside what the screen asks for, so that other columns and threads are there afterwards. Not
+/// what would take `/proc` a file more of everybody in every sweep, as switches do: the task iterator gives those unasked.
+const ALWAYS: Needs = Needs::THREADS.union(Needs::SCHEDSTAT).union(Needs::CGROUP).union(Needs::EXE);
 
 /// An open recording.
 #[derive(Debug)]
