@@ -1,6 +1,7 @@
 //! What is fuzzed: one function per parser of bytes that others have written. Each calls the parser and says what must hold of the
 //! outcome, whatever the bytes are. `fuzz_targets/` drives them with libFuzzer, `tests/fuzz_seeds.rs` with the kept seeds.
 
+mod recording;
 mod report;
 
 use std::path::Path;
@@ -44,6 +45,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("filter", filter),
     ("text", text),
     ("report", report::report),
+    ("recording", recording::recording),
 ];
 
 /// Runs one of them.

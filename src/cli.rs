@@ -70,6 +70,12 @@ pub struct SelectArgs {
     /// Where tasks are read from
     #[arg(long, value_name = "SOURCE")]
     pub source: Option<SourceArg>,
+    /// Write every sample to this file too (for its owner alone: it has everybody's command lines)
+    #[arg(long, value_name = "FILE", conflicts_with = "replay")]
+    pub record: Option<PathBuf>,
+    /// Show a recording instead of this machine
+    #[arg(long, value_name = "FILE", conflicts_with = "source")]
+    pub replay: Option<PathBuf>,
 }
 
 /// Options of the monitor.
@@ -160,6 +166,9 @@ pub struct PsArgs {
     /// How many samples to take; rates (CPU%) need two, so 1 leaves them unknown
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub samples: u32,
+    /// With --replay: this frame of the recording, counted from 1; the last one if not given
+    #[arg(long, value_name = "FRAME", requires = "replay", value_parser = clap::value_parser!(u32).range(1..))]
+    pub at: Option<u32>,
     /// One JSON object
     #[arg(long, conflicts_with = "csv")]
     pub json: bool,

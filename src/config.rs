@@ -109,6 +109,10 @@ pub struct Config {
     pub meters: Meters,
     /// Where tasks are read from.
     pub source: SourceChoice,
+    /// Where every sample is written to.
+    pub record: Option<PathBuf>,
+    /// The recording that is shown instead of this machine.
+    pub replay: Option<PathBuf>,
     /// Whether everything that changes other processes is off.
     pub readonly: bool,
     /// Whether colours are used.
@@ -153,6 +157,8 @@ impl Default for Config {
             meters: Meters::default(),
             columns: columns::DEFAULT.iter().map(|id| default_column(id)).collect(),
             source: SourceChoice::Auto,
+            record: None,
+            replay: None,
             readonly: false,
             color: true,
             color_depth: ColorDepth::default(),
@@ -331,6 +337,8 @@ impl Config {
         if let Some(source) = args.source {
             self.source = source.into();
         }
+        self.record.clone_from(&args.record);
+        self.replay.clone_from(&args.replay);
         Ok(())
     }
 

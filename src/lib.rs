@@ -47,6 +47,7 @@ pub mod kernel;
 pub mod lab;
 pub mod meters;
 pub mod query;
+pub mod record;
 pub mod snapshot;
 pub mod text;
 pub mod ui;

@@ -6,6 +6,7 @@ use super::detail::Tab;
 use super::key::{Code, Key};
 use super::msg::Command;
 use super::options::Screen;
+use super::replay::ReplayKey;
 use super::timeline::TimelineKey;
 
 /// Where an action's keys mean it.
@@ -23,6 +24,8 @@ pub enum Context {
     Compare,
     /// On the events' screen.
     Events,
+    /// While a recording is shown: before what the screens mean by the keys.
+    Recording,
 }
 
 impl Context {
@@ -36,6 +39,7 @@ impl Context {
             Self::Timeline => "Timeline",
             Self::Events => "Events",
             Self::Compare => "Compare",
+            Self::Recording => "Recording (--replay)",
         }
     }
 }
@@ -74,7 +78,7 @@ const fn changing(action: Action) -> Action {
     Action { changes: true, ..action }
 }
 
-use Context::{Compare, Events, Everywhere, Lab, Table, Timeline};
+use Context::{Compare, Events, Everywhere, Lab, Recording, Table, Timeline};
 
 const fn c(ch: char) -> Key {
     Key::char(ch)
@@ -85,6 +89,10 @@ const fn k(code: Code) -> Key {
 
 const fn time(key: TimelineKey) -> Command {
     Command::Time(key)
+}
+
+const fn replay(key: ReplayKey) -> Command {
+    Command::Replay(key)
 }
 
 /// Every action, in the order of help.
@@ -188,7 +196,14 @@ pub const ACTIONS: &[Action] = &[
     action("palette", &[c(':')], Everywhere, "", "every action by a part of its name; sort, filter, columns", Command::Palette),
     action("redraw", &[Key::ctrl('l')], Everywhere, "", "draw the screen anew", Command::Redraw),
     action("suspend", &[Key::ctrl('z')], Everywhere, "", "to the shell; fg comes back", Command::Suspend),
-    action("pause", &[c('Z')], Everywhere, "", "freeze the picture, and go on", Command::Pause),
+    action(
+        "pause",
+        &[c('Z')],
+        Everywhere,
+        "",
+        "freeze the picture, and go on; a recording: stop it, and let it run",
+        Command::Pause,
+    ),
     action("up", &[k(Code::Up)], Everywhere, "", "line up", Command::Move(-1)),
     action("down", &[k(Code::Down)], Everywhere, "", "line down", Command::Move(1)),
     action("page-up", &[k(Code::PageUp), Key::ctrl('b')], Everywhere, "", "page up", Command::Page(-1)),
@@ -404,4 +419,12 @@ pub const ACTIONS: &[Action] = &[
         "compare the chosen line no longer",
         Command::Compare(CompareKey::Remove),
     ),
+    action("frame-back", &[c(',')], Recording, "", "the frame before, and stop there", replay(ReplayKey::Step(-1))),
+    action("frame-on", &[c('.')], Recording, "", "the next frame, and stop there", replay(ReplayKey::Step(1))),
+    action("frames-back", &[c('{')], Recording, "", "ten frames back", replay(ReplayKey::Step(-10))),
+    action("frames-on", &[c('}')], Recording, "", "ten frames on", replay(ReplayKey::Step(10))),
+    action("minute-back", &[c('(')], Recording, "", "a minute of its time back", replay(ReplayKey::Seconds(-60))),
+    action("minute-on", &[c(')')], Recording, "", "a minute of its time on", replay(ReplayKey::Seconds(60))),
+    action("first-frame", &[c('^')], Recording, "", "its first frame", replay(ReplayKey::First)),
+    action("last-frame", &[c('$')], Recording, "", "its last frame", replay(ReplayKey::Last)),
 ];

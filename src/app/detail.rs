@@ -9,8 +9,10 @@ use crate::snapshot::{
 };
 use crate::text::{Charset, sanitize, sanitize_str, width};
 
+mod recorded;
 mod refused;
 pub mod runtime;
+use recorded::NOT_RECORDED;
 use refused::said_once;
 
 /// The most points of each graph.
@@ -114,6 +116,10 @@ pub struct DetailPane {
     pub points: VecDeque<Point>,
     /// When and how it ended.
     pub ended: Option<(u64, ExitStatus)>,
+    /// Whether the process is one of a recording: nothing is read of it.
+    pub recorded: bool,
+    /// Whether the recording is at a time before its start.
+    unborn: bool,
     /// Newest reading of each part.
     read: Vec<Detail>,
     /// Reading of the threads before the newest: their CPU use takes two.
@@ -133,6 +139,8 @@ impl DetailPane {
             last: process.clone(),
             points: VecDeque::new(),
             ended: None,
+            recorded: false,
+            unborn: false,
             read: Vec::new(),
             threads_before: None,
         }
@@ -146,7 +154,7 @@ impl DetailPane {
     /// What is to be read now; `None` once there is nothing left to read.
     #[must_use]
     pub fn wanted(&self) -> Option<(ProcKey, DetailPart)> {
-        self.ended.is_none().then(|| (self.key, self.part()))
+        (self.ended.is_none() && !self.recorded).then(|| (self.key, self.part()))
     }
 
     fn part(&self) -> DetailPart {
@@ -175,7 +183,13 @@ impl DetailPane {
                     self.points.pop_front();
                 }
                 self.points.push_back(Point { cpu: rates.cpu_percent, rss: process.rss_bytes, switches });
+                (self.ended, self.unborn) = (None, false);
+                if self.recorded {
+                    self.take_threads(model, process);
+                }
             }
+            // Only a recording goes back to before it.
+            None if self.recorded && self.starts_after(model) => self.unborn = true,
             None if self.ended.is_none() => {
                 self.ended = Some(ghost.map_or((model.now.taken_ns, ExitStatus::Unknown), |g| (g.ended_ns, g.status)));
             }
@@ -205,6 +219,7 @@ impl DetailPane {
     #[must_use]
     pub fn standing(&self) -> String {
         match self.ended {
+            None if self.unborn => "not started yet at this time; these are its later values".to_owned(),
             None => self.last.leader.state.words().to_owned(),
             Some((_, ExitStatus::Code(code))) => format!("ended with exit code {code}; these are the last values"),
             Some((_, ExitStatus::Signal { signal, core })) => {
@@ -224,7 +239,13 @@ impl DetailPane {
         }
         let part = std::mem::discriminant(&self.part());
         let Some(detail) = self.read.iter().find(|d| std::mem::discriminant(&d.part) == part) else {
-            let why = if self.ended.is_some() { "it ended before this was read" } else { "reading..." };
+            let why = if self.recorded {
+                NOT_RECORDED
+            } else if self.ended.is_some() {
+                "it ended before this was read"
+            } else {
+                "reading..."
+            };
             return vec![why.to_owned()];
         };
         let mut lines = match &detail.content {

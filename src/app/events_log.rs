@@ -124,6 +124,11 @@ impl EventsLog {
         self.entries.push_back(Entry { event, name, lived_ns, serial: self.came });
     }
 
+    /// Forgets what came; the filter stays.
+    pub(super) fn begin_anew(&mut self) {
+        *self = Self { filter: self.filter.take(), page: self.page, ..Self::default() };
+    }
+
     /// Looks a name up among the living and the recently dead, unless an event has told it.
     fn learn(&mut self, pid: i32, model: &Model) {
         if self.names.contains_key(&pid) {

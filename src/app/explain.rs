@@ -62,6 +62,9 @@ impl App {
     fn explain_sampling(&self, lines: &mut Vec<String>) {
         let Some(model) = &self.model else { return };
         let report = &model.now.report;
+        if self.replay.is_some() {
+            lines.push("A recording is shown, nothing is read of this machine. As it was then:".to_owned());
+        }
         lines.push(format!("How the machine is read: {}", report.tier.name()));
         lines.push(format!(
             "  one sweep of {} processes took {:.2} ms of CPU, {:.2} ms in all",

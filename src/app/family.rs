@@ -33,9 +33,9 @@ impl Sums {
             let exact = process.exact.as_ref().and_then(|e| Some((e.pss_bytes?, e.uss_bytes?)));
             if let (Some((pss, uss)), Some(rss)) = (exact, process.rss_bytes) {
                 sums.read += 1;
-                sums.pss += pss;
-                sums.uss += uss;
-                sums.rss += rss;
+                sums.pss = sums.pss.saturating_add(pss);
+                sums.uss = sums.uss.saturating_add(uss);
+                sums.rss = sums.rss.saturating_add(rss);
             }
         }
         sums

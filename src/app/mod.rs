@@ -23,6 +23,7 @@ pub mod palette;
 mod parameter;
 pub mod predict;
 pub mod presets;
+pub mod replay;
 pub mod rows;
 pub mod setup;
 mod table;
@@ -51,6 +52,7 @@ use layer::{Layer, TextSize};
 use msg::Notice;
 use options::{Options, Screen};
 use predict::Predict;
+use replay::Playback;
 use rows::{Line, RowKey};
 use timeline::TimelineView;
 
@@ -101,6 +103,10 @@ pub struct App {
     pub history: History,
     /// What is wrong as of the newest sample, gravest first.
     pub findings: Vec<Finding>,
+    /// Where in a recording the screens are; `None`: they show this machine.
+    pub replay: Option<Playback>,
+    /// Whether what is seen is recorded.
+    pub recording: bool,
     /// Whether the picture is frozen.
     pub paused: bool,
     /// Whether the selected row keeps its line while others move.
@@ -149,6 +155,8 @@ impl App {
             history: History::default(),
             findings: Vec::new(),
             watch: Watch::default(),
+            replay: None,
+            recording: false,
             paused: false,
             follow: false,
             anchor: None,

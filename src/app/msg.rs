@@ -17,6 +17,7 @@ use super::copy::Copied;
 use super::detail::Tab;
 use super::key::{Code, Key};
 use super::options::Screen;
+use super::replay::{ReplayKey, Shown};
 use super::target::FrozenTarget;
 use super::timeline::TimelineKey;
 
@@ -25,6 +26,10 @@ use super::timeline::TimelineKey;
 pub enum Msg {
     /// A new sample.
     Sample(Arc<Model>),
+    /// A recording is at another frame, or goes on or stops.
+    Replayed(Shown),
+    /// Nothing is recorded any more; why, in one sentence.
+    RecordingStopped(String),
     /// The sampler failed; one sentence.
     SampleFailed(String),
     /// A part of the process in the detail pane has been read.
@@ -249,6 +254,8 @@ pub enum Command {
     Compare(CompareKey),
     /// A key of the timeline.
     Time(TimelineKey),
+    /// A key that moves in a recording.
+    Replay(ReplayKey),
 }
 
 impl Command {
@@ -324,6 +331,8 @@ pub enum Effect {
     StopAll,
     /// Ask for a sample with changed needs now.
     Resample,
+    /// Move in the recording.
+    Replay(ReplayKey),
     /// Leave.
     Quit,
     /// Stop as by Ctrl-Z.
@@ -348,6 +357,7 @@ impl Effect {
             | Self::Stop(_)
             | Self::StopAll
             | Self::Resample
+            | Self::Replay(_)
             | Self::Quit
             | Self::Suspend
             | Self::Redraw
@@ -355,5 +365,11 @@ impl Effect {
             | Self::Look
             | Self::Save(_) => false,
         }
+    }
+
+    /// Whether it is about processes or programs of this machine: nothing of the kind happens while a recording is shown.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.changes() || matches!(self, Self::Freeze { .. } | Self::Discover | Self::Stop(_) | Self::StopAll)
     }
 }

@@ -29,6 +29,15 @@ impl Screen {
     /// All, in the order of their digits.
     pub const ALL: [Self; 5] = [Self::Processes, Self::Lab, Self::Timeline, Self::Compare, Self::Events];
 
+    /// Those that show what samples tell.
+    pub const OF_SAMPLES: [Self; 2] = [Self::Processes, Self::Events];
+
+    /// Whether it shows what samples tell, and so a recording too.
+    #[must_use]
+    pub fn is_of_samples(self) -> bool {
+        Self::OF_SAMPLES.contains(&self)
+    }
+
     /// Name in the top line.
     #[must_use]
     pub fn title(self) -> &'static str {

@@ -162,10 +162,13 @@ impl App {
 
     /// Why an action does nothing now.
     fn why_off(&self, action: &Action) -> Option<String> {
+        if action.context == Context::Recording {
+            return self.replay.is_none().then(|| elsewhere(action.context));
+        }
         if action.context != Context::Everywhere && action.context != self.context() {
             return Some(elsewhere(action.context));
         }
-        (action.changes && self.options.readonly).then(|| "off: concmon was started with --readonly".to_owned())
+        self.off(action).map(|why| why.trim_start_matches("is ").to_owned())
     }
 
     fn sort_entries(&self, rest: &str) -> Vec<Entry> {
@@ -227,6 +230,9 @@ impl App {
 
 /// Where it works instead.
 fn elsewhere(context: Context) -> String {
+    if context == Context::Recording {
+        return "works in a recording: concmon --replay FILE shows one".to_owned();
+    }
     let digit = Screen::ALL.iter().position(|s| s.title() == context.title()).map_or(0, |at| at + 1);
     format!("works in {}: {digit} goes there", context.title())
 }

@@ -13,6 +13,7 @@ use super::ledger::LedgerPane;
 use super::msg::{Command, Effect, Level, Msg, Notice, Pointed};
 use super::options::Screen;
 use super::presets::Preset;
+use super::replay::ReplayKey;
 use super::setup::Setup;
 
 /// How long a notice stays, nanoseconds.
@@ -23,6 +24,11 @@ impl App {
     pub fn update(&mut self, msg: Msg) -> Vec<Effect> {
         match msg {
             Msg::Sample(model) => self.sample(model),
+            Msg::Replayed(shown) => self.replayed(shown),
+            Msg::RecordingStopped(why) => {
+                self.recording = false;
+                self.tell(Notice { lasting: true, ..Notice::bad(why) });
+            }
             Msg::SampleFailed(why) => self.tell(Notice::bad(why)),
             Msg::Detail(detail) => match &mut self.layer {
                 Some(Layer::Detail(pane)) => pane.take(detail),
@@ -50,7 +56,11 @@ impl App {
             }
             Msg::Tell(notice) => self.tell(notice),
             Msg::Clock(now_ns) => {
-                self.now_ns = now_ns;
+                if self.replay.is_none() {
+                    self.now_ns = now_ns;
+                } else if let Some((_, until @ 0)) = &mut self.notice {
+                    *until = now_ns + NOTICE_NS;
+                }
                 if self.notice.as_ref().is_some_and(|(_, until)| *until <= now_ns) {
                     self.notice = None;
                 }
@@ -60,7 +70,12 @@ impl App {
     }
 
     pub(super) fn tell(&mut self, notice: Notice) {
-        let until = if notice.lasting { u64::MAX } else { self.now_ns + NOTICE_NS };
+        // What is recorded has a clock of its own: there the next tick of this machine's tells when.
+        let until = match (notice.lasting, self.replay.is_some()) {
+            (true, _) => u64::MAX,
+            (false, true) => 0,
+            (false, false) => self.now_ns + NOTICE_NS,
+        };
         self.notice = Some((notice, until));
     }
 
@@ -74,6 +89,9 @@ impl App {
             return vec![Effect::Quit];
         }
         let Some(key) = self.whole(key) else { return Vec::new() };
+        if let Some(effects) = self.moves_in_recording(key) {
+            return effects;
+        }
         if self.layer.is_some() {
             return self.layer_key(self.in_lists(key));
         }
@@ -81,13 +99,13 @@ impl App {
             self.escape();
             return Vec::new();
         }
-        match self.options.keys.find(key, self.context()) {
-            Some(action) if action.changes && self.options.readonly => {
+        match self.action(key).map(|action| (action, self.off(action))) {
+            Some((action, Some(why))) => {
                 let what = if action.bar.is_empty() { format!("\"{}\"", action.help) } else { action.bar.to_owned() };
-                self.tell(Notice::bad(format!("{what} is off: concmon was started with --readonly")));
+                self.tell(Notice::bad(format!("{what} {why}")));
                 Vec::new()
             }
-            Some(action) => self.run(action.command),
+            Some((action, None)) => self.run(action.command),
             None => {
                 if let Some(c) = key.typed() {
                     let elsewhere = self.options.keys.elsewhere(c).filter(|_| self.screen == Screen::Processes);
@@ -202,7 +220,9 @@ impl App {
             Command::Sideways(by) => self.scroll_sideways(by),
             Command::Go(screen) => return self.go(screen),
             Command::NextScreen => return self.next_screen(1),
-            Command::PreviousScreen => return self.next_screen(Screen::ALL.len() - 1),
+            Command::PreviousScreen => return self.next_screen(self.screens().len() - 1),
+            Command::Replay(key) => return self.replay_key(key),
+            Command::Pause if self.replay.is_some() => return self.replay_key(ReplayKey::Play),
             Command::Compare(key) => return self.compare_key(key),
             Command::Time(key) => return self.time_key(key),
             Command::Output => self.layer = Some(Layer::Output { scroll: 0 }),
@@ -286,8 +306,9 @@ impl App {
     }
 
     fn next_screen(&mut self, by: usize) -> Vec<Effect> {
-        let at = Screen::ALL.iter().position(|s| *s == self.screen).unwrap_or(0);
-        self.go(Screen::ALL[(at + by) % Screen::ALL.len()])
+        let screens = self.screens();
+        let at = screens.iter().position(|s| *s == self.screen).unwrap_or(0);
+        self.go(screens[(at + by) % screens.len()])
     }
 
     fn go(&mut self, screen: Screen) -> Vec<Effect> {
@@ -302,6 +323,7 @@ impl App {
     fn open_detail(&mut self, page: Tab) {
         let Some(row) = self.selected() else { return };
         let mut pane = DetailPane::new(row.process);
+        pane.recorded = self.replay.is_some();
         pane.sample(row.model);
         pane.turn_to(page);
         self.layer = Some(Layer::Detail(Box::new(pane)));

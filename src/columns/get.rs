@@ -109,11 +109,11 @@ pub(super) fn cpu_time<'a>(row: &Row<'a>) -> Value<'a> {
         Some(t) => (t.utime_ns, t.stime_ns),
         None => (row.process.utime_ns, row.process.stime_ns),
     };
-    Value::read(u.zip(s).map(|(u, s)| u + s), Value::Duration)
+    Value::read(u.zip(s).map(|(u, s)| u.saturating_add(s)), Value::Duration)
 }
 
 pub(super) fn elapsed<'a>(row: &Row<'a>) -> Value<'a> {
-    let started = row.face().start_ticks * row.model.now.system.tick_ns();
+    let started = row.face().start_ticks.saturating_mul(row.model.now.system.tick_ns());
     let until = row.ghost.map_or(row.model.now.taken_ns, |g| g.ended_ns);
     Value::Duration(until.saturating_sub(started))
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::get::shared;
 use super::{Row, Unknown, Value, container};
-use crate::snapshot::Namespaces;
+use crate::snapshot::{Namespaces, SystemInfo};
 
 /// CPUs of the row's task; a process shows its leader's.
 pub(super) fn affinity<'a>(row: &Row<'a>) -> Value<'a> {
@@ -56,11 +56,14 @@ pub(super) fn foreign_namespaces<'a>(row: &Row<'a>) -> Value<'a> {
 pub(super) fn started<'a>(row: &Row<'a>) -> Value<'a> {
     let system = &row.model.now.system;
     let after_boot_ns = row.face().start_ticks.saturating_mul(system.tick_ns());
-    let unix_s = system.booted_unix_ns.map(|booted| i64::try_from(booted.saturating_add(after_boot_ns) / 1_000_000_000));
-    match unix_s {
-        Some(Ok(unix_s)) => Value::Text(Cow::Owned(date(unix_s + i64::from(system.utc_offset_s)).into_bytes())),
-        _ => Value::Unknown(Unknown::NotRead),
-    }
+    Value::read(wall_clock(system, after_boot_ns), |text| Value::Text(Cow::Owned(text.into_bytes())))
+}
+
+/// Date and time of day of a moment after boot, where the machine is: `2026-11-23 14:02:33`; `None` if it has no such clock.
+#[must_use]
+pub fn wall_clock(system: &SystemInfo, after_boot_ns: u64) -> Option<String> {
+    let unix_s = i64::try_from(system.booted_unix_ns?.saturating_add(after_boot_ns) / 1_000_000_000).ok()?;
+    Some(date(unix_s + i64::from(system.utc_offset_s)))
 }
 
 /// Date and time of day of seconds since 1970, in the calendar of today.

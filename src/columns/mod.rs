@@ -13,6 +13,7 @@ mod value;
 
 pub use fold::Fold;
 pub use format::{bytes, count, duration, percent, rate};
+pub use get_place::wall_clock;
 pub use registry::{COLUMNS, DEFAULT};
 pub use row::{Row, RowRef};
 pub use value::{Unknown, Value};

@@ -13,7 +13,9 @@ use std::process::ExitCode;
 
 use crate::cli::{Command, LabCommand, LabRunArgs, LowArgs, exit};
 use crate::config::{Config, ConfigError, Environment};
+use crate::engine::Feed;
 use crate::query::Filter;
+use crate::record::{Replay, Writer};
 use crate::text::{Charset, sanitize_str};
 use crate::ui::terminal::TerminalError;
 use crate::ui::theme::{THEMES, Theme};
@@ -108,7 +110,11 @@ fn run(low: &LowArgs) -> Result<(), Failure> {
         None => {
             known_theme(&config)?;
             filter(&config)?;
-            crate::engine::run(&config).map_err(monitor_failure)
+            let feed = match (&config.replay, &config.record) {
+                (Some(recording), _) => Feed::Recording(Box::new(open_recording(recording)?)),
+                (None, file) => Feed::Machine(file.as_deref().map(begin_recording).transpose()?),
+            };
+            crate::engine::run(&config, feed).map_err(monitor_failure)
         }
     }
 }
@@ -143,6 +149,16 @@ fn filter(config: &Config) -> Result<Option<Filter>, Failure> {
         Ok(filter) => Ok(Some(filter)),
         Err(error) => Err(Failure::Usage(anyhow::anyhow!("filter: {}", error.pointed(text)))),
     }
+}
+
+/// The recording asked for; none is bad usage.
+fn open_recording(path: &Path) -> Result<Replay, Failure> {
+    Replay::open(path).map_err(|error| Failure::Usage(error.into()))
+}
+
+/// The recording to be written; a place for none is bad usage.
+fn begin_recording(path: &Path) -> Result<Writer, Failure> {
+    Writer::create(path).map_err(|error| Failure::Usage(error.into()))
 }
 
 /// A theme that is not there is bad usage, like any other wrong value of the config file.

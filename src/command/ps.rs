@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::io::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -14,22 +15,21 @@ use crate::export::{Line, Table, TableOptions, write_csv, write_json, write_open
 use crate::kernel::source::{Needs, Request, Source};
 use crate::kernel::{AutoSource, SourceChoice};
 use crate::query::{Filter, Lineage};
+use crate::record::Recorder;
 use crate::snapshot::{ProcKey, ProcessSample};
 use crate::text::Charset;
 
-use super::Failure;
 use super::output::{terminal_width, with_stdout};
+use super::{Failure, begin_recording, open_recording};
 
 /// Runs it.
 pub(super) fn run(config: &Config, args: &PsArgs) -> Result<(), Failure> {
     let filter = super::filter(config)?;
-    let mut source = AutoSource::new("/proc", config.source).map_err(|error| {
-        let error = anyhow::Error::from(error);
-        // Whoever names a source wants that one or none.
-        if config.source == SourceChoice::Auto { Failure::Failed(error) } else { Failure::Unavailable(error) }
-    })?;
     let question = Question::new(config, filter.as_ref());
-    let model = sample(&mut source, &question, args.samples)?;
+    let model = match &config.replay {
+        Some(recording) => replayed(recording, args)?,
+        None => sampled(config, &question, args.samples)?,
+    };
     let lines = Answer::new(&question, &model).lines();
     let table = Table { model: &model, columns: &config.columns, lines: &lines };
     with_stdout(|out| {
@@ -99,6 +99,43 @@ impl<'a> Question<'a> {
             needs |= Needs::THREADS;
         }
         Self { config, filter, threads, kernel_threads, needs }
+    }
+}
+
+/// A frame of a recording, with what those before it tell: rates, and who began how; alone if one sample is asked for.
+fn replayed(recording: &Path, args: &PsArgs) -> Result<Model, Failure> {
+    let mut replay = open_recording(recording)?;
+    let frames = replay.frames();
+    let at = args.at.map_or(frames, |at| usize::try_from(at).unwrap_or(usize::MAX));
+    if at > frames {
+        return Err(Failure::Usage(anyhow::anyhow!("--at: {} has {frames} frames, and not {at}", recording.display())));
+    }
+    let before = if args.samples == 1 { at - 1..at } else { replay.run_up(at - 1) };
+    let mut deriver = Deriver::new(0);
+    let mut model = None;
+    for frame in before {
+        model = Some(deriver.step(replay.frame(frame).context("the recording cannot be read")?));
+    }
+    model.ok_or_else(|| Failure::Failed(anyhow::anyhow!("{} has no frame", recording.display())))
+}
+
+/// The model of this machine, which is written down too if that is asked for.
+fn sampled(config: &Config, question: &Question<'_>, samples: u32) -> Result<Model, Failure> {
+    let source = AutoSource::new("/proc", config.source).map_err(|error| {
+        let error = anyhow::Error::from(error);
+        // Whoever names a source wants that one or none.
+        if config.source == SourceChoice::Auto { Failure::Failed(error) } else { Failure::Unavailable(error) }
+    })?;
+    let writer = config.record.as_deref().map(begin_recording).transpose()?;
+    let (told, why) = std::sync::mpsc::channel();
+    let stopped = move |why| {
+        // Whoever waits for it is still there: it is asked below.
+        let _ = told.send(why);
+    };
+    let model = sample(&mut Recorder::new(source, writer, stopped), question, samples)?;
+    match why.try_recv() {
+        Ok(why) => Err(Failure::Failed(anyhow::anyhow!(why))),
+        Err(_) => Ok(model),
     }
 }
 

@@ -80,6 +80,8 @@ fn every_key_sets_something_and_its_example_is_valid() {
         columns: vec![columns::find("pid").unwrap()],
         meters: Meters { left: vec![Shown::parse("swap:text").unwrap()], right: Vec::new() },
         source: SourceChoice::Proc,
+        record: None,
+        replay: None,
         readonly: true,
         color: false,
         color_depth: ColorDepth::Sixteen,

@@ -42,7 +42,7 @@ fn percent(before: Option<u64>, now: Option<u64>, dt_ns: u64) -> Option<f32> {
 }
 
 fn sum(a: Option<u64>, b: Option<u64>) -> Option<u64> {
-    Some(a? + b?)
+    Some(a?.saturating_add(b?))
 }
 
 fn of_process(a: &ProcessSample, b: &ProcessSample, dt: u64) -> Rates {

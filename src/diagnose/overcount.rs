@@ -27,7 +27,7 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
             continue;
         }
         let family = scene.tree.subtree(index);
-        let sum = |get: &dyn Fn(u32) -> Option<u64>| family.iter().map(|i| get(*i)).sum::<Option<u64>>();
+        let sum = |get: &dyn Fn(u32) -> Option<u64>| family.iter().try_fold(0u64, |sum, i| Some(sum.saturating_add(get(*i)?)));
         let exact = |i: u32| processes[i as usize].exact.as_deref();
         // Known of all or not at all: a sum that leaves some out would be another number.
         let (Some(rss), Some(pss), Some(uss)) =

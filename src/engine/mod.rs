@@ -1,8 +1,10 @@
 //! Joins the edges: the sampler thread, the terminal's input, signals and the lab come in as messages; effects go out.
 
 mod comparing;
+mod feed;
 mod inspector;
 mod last_resort;
+mod player;
 mod pythons;
 mod sampler;
 mod targets;
@@ -21,7 +23,7 @@ use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::watch;
 
 use crate::app::App;
@@ -30,10 +32,11 @@ use crate::app::lab_view::Watched;
 use crate::app::layer::Layer;
 use crate::app::msg::{Effect, Msg, Notice};
 use crate::app::options::{Options, Screen};
+use crate::app::replay::Playback;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{ColorDepth, Config};
 use crate::kernel::kin::Known;
-use crate::kernel::{AutoSource, Heirs, let_go_of_loading, raise_descriptor_limit, take_turns};
+use crate::kernel::{Heirs, let_go_of_loading, raise_descriptor_limit, take_turns};
 use crate::lab::catalog::{self, Backend, RunSpec};
 use crate::lab::launcher::{LaunchError, Launcher};
 use crate::query::Filter;
@@ -45,9 +48,11 @@ use crate::ui::terminal::{TerminalGuard, TerminalOptions};
 use crate::ui::theme::{THEMES, Theme};
 
 use comparing::Comparing;
+pub use feed::Feed;
+use feed::Samples;
 use inspector::Inspector;
 use pythons::{News, Pythons};
-use sampler::{Sampler, Wants};
+use sampler::Wants;
 use targets::Targets;
 
 /// Without a first sample, an empty table is drawn after this long, so that the eye has something.
@@ -57,20 +62,24 @@ const FIRST_FRAME: Duration = Duration::from_millis(60);
 ///
 /// # Errors
 /// If there is no terminal, `/proc` cannot be read at all, or the terminal goes away.
-pub fn run(config: &Config) -> anyhow::Result<()> {
+pub fn run(config: &Config, feed: Feed) -> anyhow::Result<()> {
     let theme = Theme::named(&config.theme, config.depth())
         .with_context(|| format!("no theme is called {:?}; there are {}", config.theme, THEMES.join(", ")))?;
     let options = options(config)?;
     raise_descriptor_limit();
     let mut app = App::new(options);
-    let choice = config.source;
+    app.recording = matches!(feed, Feed::Machine(Some(_)));
+    if let Feed::Recording(replay) = &feed {
+        app.replay = Some(Playback { frames: replay.frames(), frame: 0, playing: false });
+    }
     let wants = Wants { all: app.needs_of_all(), visible_needs: app.needs_of_visible(), visible: Vec::new(), family: Vec::new() };
-    let ghost_ns = u64::try_from(config.ghost.as_nanos()).unwrap_or(u64::MAX);
-    let source = move || AutoSource::new("/proc", choice).map_err(|e| format!("the process table cannot be read: {e}"));
-    let sampler = Sampler::start(source, config.delay, ghost_ns, wants).context("the sampling thread cannot be started")?;
+    let (stopped, recording_news) = unbounded_channel();
+    let samples = Samples::start(config, feed, wants, stopped).context("the sampling thread cannot be started")?;
     // The sampler alone has use for what loading needs; this thread, and all that it starts, has not.
     let_go_of_loading(|| true);
-    let inspector = Inspector::start(config.delay).context("the detail thread cannot be started")?;
+    // Nothing of this machine is read while a recording is shown.
+    let inspector = app.replay.is_none().then(|| Inspector::start(config.delay)).transpose();
+    let inspector = inspector.context("the detail thread cannot be started")?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("the event loop cannot be started")?;
     last_resort::start().context("signals cannot be handled")?;
@@ -88,7 +97,8 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         theme,
         depth: config.depth(),
         save_path: config.save_path.clone(),
-        sampler,
+        samples,
+        recording_news,
         inspector,
         comparing,
         compared,
@@ -148,8 +158,11 @@ struct Engine {
     depth: ColorDepth,
     /// Where settings are saved.
     save_path: Option<PathBuf>,
-    sampler: Sampler,
-    inspector: Inspector,
+    samples: Samples,
+    /// Why nothing is recorded any more.
+    recording_news: UnboundedReceiver<String>,
+    /// Reads details of this machine's processes.
+    inspector: Option<Inspector>,
     /// Runs batches, and what is heard of them.
     comparing: Comparing,
     compared: watch::Receiver<Option<Progressed>>,
@@ -193,14 +206,17 @@ impl Signals {
 
 impl Engine {
     async fn run(mut self) -> anyhow::Result<()> {
-        let mut models = self.sampler.models();
-        let mut details = self.inspector.details();
+        let live = self.app.replay.is_none();
+        let mut models = self.samples.models();
+        let mut details = self.inspector.as_ref().map_or_else(|| watch::channel(None).1, Inspector::details);
         let mut runs = self.launcher.watch();
         let mut input = self.hear();
         let mut signals = Signals::new().context("signals cannot be handled")?;
         let mut clock = tokio::time::interval(Duration::from_secs(1));
-        let _ = tokio::time::timeout(FIRST_FRAME, models.changed()).await;
-        models.mark_changed();
+        if live {
+            let _ = tokio::time::timeout(FIRST_FRAME, models.changed()).await;
+            models.mark_changed();
+        }
         while !self.leaving {
             tokio::select! {
                 biased;
@@ -211,7 +227,12 @@ impl Engine {
                     // The terminal is gone: nothing to draw on, nobody to ask.
                     Some(Err(_)) | None => break,
                 },
-                changed = models.changed() => {
+                shown = self.samples.shown() => match shown {
+                    Some(shown) => self.message(Msg::Replayed(shown))?,
+                    None => anyhow::bail!("the thread that reads the recording has ended"),
+                },
+                Some(why) = self.recording_news.recv() => self.message(Msg::RecordingStopped(why))?,
+                changed = models.changed(), if live => {
                     if changed.is_err() {
                         break;
                     }
@@ -303,9 +324,8 @@ impl Engine {
     }
 
     fn effect(&mut self, effect: Effect) -> anyhow::Result<Option<Msg>> {
-        if self.app.options.readonly && effect.changes() {
-            // The actions say so before it comes to this; here is where it holds whatever asks.
-            return Ok(Some(Msg::Tell(Notice::bad("nothing is changed or started: concmon was started with --readonly"))));
+        if let Some(why) = self.app.refusal(&effect) {
+            return Ok(Some(Msg::Tell(Notice::bad(why))));
         }
         let mut answer = None;
         match effect {
@@ -346,6 +366,11 @@ impl Engine {
             }
             Effect::Copy { text, said } => answer = Some(Msg::Tell(copy(&text, said))),
             Effect::Resample => self.resample(),
+            Effect::Replay(key) => {
+                if let Some(player) = self.samples.player() {
+                    player.key(key);
+                }
+            }
             Effect::Quit => self.leaving = true,
             Effect::Suspend => self.suspend()?,
             Effect::Redraw => self.forget_screen()?,
@@ -353,7 +378,7 @@ impl Engine {
                 if let Some(theme) = Theme::named(&self.app.options.theme, self.depth) {
                     self.theme = theme;
                 }
-                self.sampler.set_interval(Duration::from_secs_f64(self.app.options.delay_s));
+                self.samples.set_interval(Duration::from_secs_f64(self.app.options.delay_s));
             }
             Effect::Save(settings) => {
                 answer = Some(Msg::Tell(match crate::config::save(self.save_path.as_deref(), &settings) {
@@ -411,7 +436,7 @@ impl Engine {
     fn resample(&mut self) {
         let wants = self.wants();
         self.wanted = Some(wants.clone());
-        self.sampler.want(wants, true);
+        self.samples.want(wants, true);
     }
 
     fn wants(&self) -> Wants {
@@ -447,14 +472,16 @@ impl Engine {
         let drawn = self.terminal.draw(|frame| ui::view(app, theme, frame)).map(|_| ());
         crossterm::queue!(self.frame, crossterm::terminal::EndSynchronizedUpdate)?;
         drawn.and_then(|()| self.frame.send()).context("the terminal cannot be drawn on")?;
-        self.inspector.want(match &self.app.layer {
-            Some(Layer::Detail(pane)) => pane.wanted(),
-            Some(Layer::Ledger(pane)) => pane.wanted(),
-            _ => None,
-        });
+        if let Some(inspector) = &mut self.inspector {
+            inspector.want(match &self.app.layer {
+                Some(Layer::Detail(pane)) => pane.wanted(),
+                Some(Layer::Ledger(pane)) => pane.wanted(),
+                _ => None,
+            });
+        }
         let wants = self.wants();
         if self.wanted.as_ref() != Some(&wants) {
-            self.sampler.want(wants.clone(), false);
+            self.samples.want(wants.clone(), false);
             self.wanted = Some(wants);
         }
         Ok(())

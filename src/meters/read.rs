@@ -65,7 +65,7 @@ pub(super) fn memory(model: &Model) -> Reading {
     let total = m.total_bytes as f32;
     let available = m.available_bytes.unwrap_or(m.free_bytes);
     let used = m.total_bytes.saturating_sub(available);
-    let cache = (m.cached_bytes + m.buffers_bytes).min(available);
+    let cache = m.cached_bytes.saturating_add(m.buffers_bytes).min(available);
     let parts = vec![
         Part { share: used as f32 / total, tint: Tint::Own },
         Part { share: cache as f32 / total * 0.999, tint: Tint::Cheap },

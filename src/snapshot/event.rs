@@ -1,7 +1,9 @@
 //! Births, execs and deaths between two snapshots.
 
+use serde::{Deserialize, Serialize};
+
 /// How a task ended: the raw wait status, decoded (wait(2)).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ExitStatus {
     /// `exit(code)`.
     Code(u8),
@@ -26,7 +28,7 @@ impl ExitStatus {
 }
 
 /// What happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EventKind {
     /// `child` was created; a new thread if `child_tgid` equals the creator's tgid.
     Fork {
@@ -65,7 +67,7 @@ pub enum EventKind {
 }
 
 /// One event with its time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LifecycleEvent {
     /// `CLOCK_BOOTTIME` nanoseconds if the kernel or the reader stamped it; for polling, when the change was noticed.
     pub at_ns: u64,

@@ -1,7 +1,9 @@
 //! The machine as sampled: cumulative CPU times, memory, load, pressure.
 
+use serde::{Deserialize, Serialize};
+
 /// Cumulative time of one CPU (or all of them) in each mode, nanoseconds (`/proc/stat`, proc_stat(5)).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CpuTimes {
     /// User mode, niced time excluded.
     pub user_ns: u64,
@@ -35,7 +37,7 @@ impl CpuTimes {
 }
 
 /// `/proc/meminfo`, bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct MemorySample {
     /// MemTotal.
     pub total_bytes: u64,
@@ -56,7 +58,7 @@ pub struct MemorySample {
 }
 
 /// Share of time, in percent over the last 10 s, in which some / all tasks waited for one resource (`/proc/pressure`).
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Pressure {
     /// At least one task waited.
     pub some_avg10: f32,
@@ -65,7 +67,7 @@ pub struct Pressure {
 }
 
 /// Pressure stall information; each part `None` where the kernel has none.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct PressureSample {
     /// CPU.
     pub cpu: Option<Pressure>,
@@ -76,7 +78,7 @@ pub struct PressureSample {
 }
 
 /// What one whole disk has done since boot (`/proc/diskstats`, Documentation/admin-guide/iostats.rst).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct DiskSample {
     /// Name; not yet fit for a terminal.
     pub name: String,
@@ -89,7 +91,7 @@ pub struct DiskSample {
 }
 
 /// What one network interface has done since it was made (`/proc/net/dev`, proc_pid_net(5)).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct NetworkSample {
     /// Name; not yet fit for a terminal.
     pub name: String,
@@ -100,7 +102,7 @@ pub struct NetworkSample {
 }
 
 /// One sensor's temperature (`/sys/class/hwmon`, Documentation/hwmon/sysfs-interface.rst).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Temperature {
     /// What it is of; not yet fit for a terminal.
     pub label: String,
@@ -109,7 +111,7 @@ pub struct Temperature {
 }
 
 /// The machine at one moment.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct HostSample {
     /// All CPUs together.
     pub cpu_total: Option<CpuTimes>,

@@ -12,8 +12,11 @@ mod report;
 mod runtime;
 mod state;
 mod wait;
+mod word;
 
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 pub use detail::{Detail, DetailContent, DetailPart, FileDetail, FileLock, OrWhy, RawBytes, StackDetail, ThreadDetail};
 pub use event::{EventKind, ExitStatus, LifecycleEvent};
@@ -25,9 +28,10 @@ pub use report::{EventTier, SourceReport, Tier};
 pub use runtime::{Gil, PythonFrame, PythonInterpreter, PythonRuntime, PythonTask, PythonThread, PythonVersion};
 pub use state::{Comm, State};
 pub use wait::{Direction, Endpoint, Lock, PipeEnd, PipePeer, Syscall, TaskWait, WaitReason};
+pub use word::Word;
 
 /// Facts of the machine that do not change while concmon runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SystemInfo {
     /// Bytes per page (`sysconf(_SC_PAGESIZE)`).
     pub page_bytes: u64,

@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Comm, Namespace, State, TaskWait};
 
 /// A process's identity for as long as the machine is up: pids are reused, a pid with its start time is not.
@@ -24,7 +26,7 @@ pub struct TaskKey {
 }
 
 /// What only changes at exec (or set*id): read once, shared by the snapshots that follow.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Identity {
     /// Arguments as `/proc/PID/cmdline` gives them: NUL-separated; empty for kernel threads and zombies; `None` if unreadable.
     pub cmdline: Option<Box<[u8]>>,
@@ -150,7 +152,7 @@ pub struct ProcessSample {
 }
 
 /// Values that cost too much to read for everyone; each read has its own time.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Exact {
     /// When they were read, `CLOCK_BOOTTIME` nanoseconds.
     pub taken_ns: u64,
@@ -187,7 +189,7 @@ pub struct Exact {
 }
 
 /// What was found out about a process's namespaces.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Namespaces {
     /// All that could be read.
     Known(Box<[Namespace]>),
@@ -196,7 +198,7 @@ pub enum Namespaces {
 }
 
 /// What the kernel tells only to root and to who may trace the process (ptrace(2), `PTRACE_MODE_READ_FSCREDS`), and did not tell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Denied {
     /// `smaps_rollup`: PSS, USS, private dirty pages.
     pub smaps: bool,

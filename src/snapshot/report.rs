@@ -1,7 +1,9 @@
 //! What a source says of itself: shown in the header, explained by `E`.
 
+use serde::{Deserialize, Serialize};
+
 /// Which way the tasks were read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Tier {
     /// One BPF task-iterator read.
     Bpf,
@@ -24,7 +26,7 @@ impl Tier {
 }
 
 /// How births and deaths are learnt.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EventTier {
     /// The kernel's proc connector: nothing short-lived is missed.
     Connector,
@@ -33,7 +35,7 @@ pub enum EventTier {
 }
 
 /// What a source says of itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceReport {
     /// The tier in use.
     pub tier: Tier,

@@ -2,9 +2,26 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// A task's state, as the kernel's own letter (`fs/proc/array.c`, `task_state_array`; proc_pid_stat(5)).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "u8", try_from = "u8")]
 pub struct State(u8);
+
+impl From<State> for u8 {
+    fn from(state: State) -> Self {
+        state.0
+    }
+}
+
+impl TryFrom<u8> for State {
+    type Error = &'static str;
+
+    fn try_from(letter: u8) -> Result<Self, Self::Error> {
+        Self::from_letter(letter).ok_or("a state is a letter")
+    }
+}
 
 impl State {
     /// `R` running or runnable.
@@ -91,6 +108,18 @@ impl Comm {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
+    }
+}
+
+impl Serialize for Comm {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(self.as_bytes())
+    }
+}
+
+impl<'de> Deserialize<'de> for Comm {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        <&[u8]>::deserialize(from).map(Self::new)
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// One task's wait, as read while it slept.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TaskWait {
     /// The task.
     pub tid: i32,
@@ -26,7 +28,7 @@ pub struct TaskWait {
 }
 
 /// A lock by what tells it apart from all others on the machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Lock {
     /// In memory of one process.
     Private {
@@ -56,7 +58,7 @@ impl fmt::Display for Lock {
 }
 
 /// A pipe, and which end of it a task waits at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PipeEnd {
     /// The pipe's number.
     pub inode: u64,
@@ -65,7 +67,7 @@ pub struct PipeEnd {
 }
 
 /// Who holds the other end of a pipe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PipePeer {
     /// Another process.
     Process {
@@ -79,16 +81,17 @@ pub enum PipePeer {
 }
 
 /// A system call by number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Syscall {
     /// The architecture's number.
     pub number: u64,
     /// Its name, if it is one that waits.
-    pub name: Option<&'static str>,
+    #[serde(deserialize_with = "super::word::optional")]
+    pub name: Option<super::Word>,
 }
 
 /// What a task waits for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WaitReason {
     /// A lock, condition or join: futex(2). The address, where the system call tells.
     Futex {
@@ -151,7 +154,7 @@ pub enum WaitReason {
 }
 
 /// Which way bytes go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Direction {
     /// It waits for bytes.
     Read,
@@ -160,7 +163,7 @@ pub enum Direction {
 }
 
 /// What a descriptor leads to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Endpoint {
     /// A pipe or FIFO.
     Pipe,

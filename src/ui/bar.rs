@@ -98,7 +98,7 @@ pub fn draw(app: &App, theme: &Theme, line: Rect, bar: Rect, buffer: &mut Buffer
     let mut pen = Pen::new(buffer, bar, 0);
     for (button, action) in buttons(app, bar) {
         let (key, text) = label(app, action, wide);
-        let off = action.changes && app.options.readonly;
+        let off = app.is_off(action);
         pen.to(button.x)
             .put(&key, theme.head.patch(theme.key))
             .put(&text, if off { theme.head.patch(theme.ghost) } else { theme.head });

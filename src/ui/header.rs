@@ -6,6 +6,8 @@ use ratatui::style::Style;
 
 use crate::app::App;
 use crate::app::options::Screen;
+use crate::app::replay::Playback;
+use crate::columns::wall_clock;
 use crate::meters::{self, Shown};
 use crate::snapshot::EventTier;
 use crate::text::{Charset, sanitize_str};
@@ -79,11 +81,15 @@ fn column(app: &App, shown: &[&Shown], area: Rect) -> Vec<(Shown, Rect)> {
 
 fn title(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let mut pen = Pen::new(buffer, area, 0);
+    if let Some(playback) = &app.replay {
+        recorded(app, playback, theme, area, &mut pen);
+        return;
+    }
     pen.put(" concmon", theme.accent);
     if let Some(model) = app.model.as_deref() {
         // What the user must know of the program goes before what is known anyway.
         let behind = model.late_ticks > 0 || model.now.report.events_lost > 0;
-        let marked = area.width < 100 && (app.options.readonly || app.paused || behind);
+        let marked = area.width < 100 && (app.options.readonly || app.paused || app.recording || behind);
         let host = sanitize_str(&model.now.system.hostname, Charset::from_unicode(app.options.unicode)).into_owned();
         if area.width >= 60 && !marked {
             pen.put("  ", theme.text).put(&host, theme.strong);
@@ -96,12 +102,41 @@ fn title(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         }
     }
     pen.put("   ", theme.text);
-    for (i, screen) in Screen::ALL.iter().enumerate() {
-        let here = *screen == app.screen;
-        let text = if here { format!("[{} {}]", i + 1, screen.title()) } else { format!(" {} {} ", i + 1, screen.title()) };
-        pen.put(&text, if here { theme.accent } else { theme.dim });
+    for screen in app.screens() {
+        screen_name(app, *screen, theme, &mut pen);
     }
     own_cost(app, theme, area, &mut pen);
+}
+
+/// A screen with its digit.
+fn screen_name(app: &App, screen: Screen, theme: &Theme, pen: &mut Pen<'_>) {
+    let here = screen == app.screen;
+    let digit = Screen::ALL.iter().position(|s| *s == screen).map_or(0, |at| at + 1);
+    let text = if here { format!("[{digit} {}]", screen.title()) } else { format!(" {digit} {} ", screen.title()) };
+    pen.put(&text, if here { theme.accent } else { theme.dim });
+}
+
+/// That this is a recording, which frame of how many, when that was taken where the machine was, and of which machine.
+fn recorded(app: &App, playback: &Playback, theme: &Theme, area: Rect, pen: &mut Pen<'_>) {
+    let standing = if playback.playing { "playing" } else { "stopped" };
+    pen.put(" RECORDING", theme.warn).put(&format!("  {}/{} ", playback.frame + 1, playback.frames), theme.strong);
+    pen.put(standing, if playback.playing { theme.good } else { theme.warn });
+    let Some(model) = app.model.as_deref() else { return };
+    let system = &model.now.system;
+    let (sign, minutes) = (if system.utc_offset_s < 0 { '-' } else { '+' }, system.utc_offset_s.unsigned_abs() / 60);
+    let taken = wall_clock(system, model.now.taken_ns).unwrap_or_else(|| "at an unknown time".to_owned());
+    pen.put(&format!("  {taken} {sign}{:02}{:02}", minutes / 60, minutes % 60), theme.text);
+    let host = sanitize_str(&system.hostname, Charset::from_unicode(app.options.unicode)).into_owned();
+    pen.put("  ", theme.text).put(&host, theme.strong);
+    if area.width >= 100 {
+        pen.put("   ", theme.text);
+        for screen in app.screens() {
+            screen_name(app, *screen, theme, pen);
+        }
+    }
+    if model.now.report.events_lost > 0 {
+        pen.put(&format!("  {} events lost", model.now.report.events_lost), theme.warn);
+    }
 }
 
 /// Source, cost of a sweep, share of a CPU; on the right, if there is room.
@@ -111,6 +146,9 @@ fn own_cost(app: &App, theme: &Theme, area: Rect, pen: &mut Pen<'_>) {
     let mut parts = Vec::new();
     if app.options.readonly {
         parts.push(("readonly ".to_owned(), theme.warn));
+    }
+    if app.recording {
+        parts.push(("recording ".to_owned(), theme.warn));
     }
     if app.paused {
         parts.push(("paused ".to_owned(), theme.warn));

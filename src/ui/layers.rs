@@ -215,7 +215,7 @@ pub fn diagnoses(app: &App) -> Vec<String> {
 #[must_use]
 pub fn help(preset: Preset, here: Context) -> Vec<String> {
     let mut lines = Vec::new();
-    let others = [Context::Table, Context::Lab, Context::Timeline, Context::Compare, Context::Events];
+    let others = [Context::Table, Context::Lab, Context::Timeline, Context::Compare, Context::Events, Context::Recording];
     for context in [here, Context::Everywhere].into_iter().chain(others.into_iter().filter(|other| *other != here)) {
         let actions: Vec<_> = ACTIONS.iter().filter(|a| a.context == context).collect();
         if actions.is_empty() {

@@ -1,0 +1,158 @@
+//! A recording on the screens: where in it they are, the keys that move there, and what of the program is off meanwhile.
+
+use std::sync::Arc;
+
+use super::App;
+use super::actions::{Action, Context};
+use super::detail::DetailPane;
+use super::history::History;
+use super::key::Key;
+use super::layer::Layer;
+use super::msg::{Command, Effect, Notice};
+use super::options::Screen;
+use crate::derive::Model;
+use crate::diagnose::Watch;
+
+/// Where in a recording the screens are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Playback {
+    /// How many frames it has.
+    pub frames: usize,
+    /// The one that is shown, from 0.
+    pub frame: usize,
+    /// Whether the next one comes by itself.
+    pub playing: bool,
+}
+
+/// What is to be shown of a recording.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// Where it is now.
+    pub at: Playback,
+    /// Whether what the screens remember (graphs, events, findings) is of another time, and begins anew with these models.
+    pub anew: bool,
+    /// The frame that is shown at the end, before it those that lead there; none if only `at` has changed.
+    pub models: Vec<Arc<Model>>,
+    /// Something to be told.
+    pub told: Option<String>,
+}
+
+/// A key that moves in a recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplayKey {
+    /// Let it run, or stop it.
+    Play,
+    /// So many frames on (negative: back). By one stops it.
+    Step(i32),
+    /// So many seconds of the recorded time on (negative: back).
+    Seconds(i32),
+    /// To the first frame.
+    First,
+    /// To the last frame.
+    Last,
+}
+
+impl Command {
+    /// Whether it is about the machine itself, and not about samples of it.
+    fn is_live(self) -> bool {
+        match self {
+            Self::Go(screen) => !screen.is_of_samples(),
+            Self::StopRuns | Self::QuickLaunch | Self::Ledger | Self::Enter | Self::Guess | Self::Compare(_) | Self::Output => {
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+impl App {
+    /// Why an action is off, in words that go on after its name.
+    pub(super) fn off(&self, action: &Action) -> Option<&'static str> {
+        if self.replay.is_some() && (action.changes || action.command.is_live()) {
+            Some("is off: a recording is shown, not this machine")
+        } else {
+            (action.changes && self.options.readonly).then_some("is off: concmon was started with --readonly")
+        }
+    }
+
+    /// Whether an action's label is drawn as off.
+    #[must_use]
+    pub fn is_off(&self, action: &Action) -> bool {
+        self.off(action).is_some()
+    }
+
+    /// Why nothing may come of an effect, in a sentence: the actions say so before it comes to this; this holds whatever asks.
+    #[must_use]
+    pub fn refusal(&self, effect: &Effect) -> Option<&'static str> {
+        if self.replay.is_some() && effect.is_live() {
+            Some("nothing is changed, started or looked at: a recording is shown, not this machine")
+        } else if self.options.readonly && effect.changes() {
+            Some("nothing is changed or started: concmon was started with --readonly")
+        } else {
+            None
+        }
+    }
+
+    /// The action that a key means here. What moves in a recording goes before the screen's own, for it is why one is shown.
+    pub(super) fn action(&self, key: Key) -> Option<&'static Action> {
+        let moves = self.replay.as_ref().and_then(|_| self.options.keys.find(key, Context::Recording));
+        moves.filter(|a| a.context == Context::Recording).or_else(|| self.options.keys.find(key, self.context()))
+    }
+
+    /// The effect of a key that moves in the recording also while something lies over the screen that no text is typed into.
+    pub(super) fn moves_in_recording(&mut self, key: Key) -> Option<Vec<Effect>> {
+        self.replay.as_ref()?;
+        if !matches!(self.layer, Some(Layer::Detail(_) | Layer::Diagnoses { .. })) {
+            return None;
+        }
+        let action = self.action(key).filter(|a| a.context == Context::Recording || a.command == Command::Pause)?;
+        Some(self.run(action.command))
+    }
+
+    /// Moves in the recording.
+    pub(super) fn replay_key(&mut self, key: ReplayKey) -> Vec<Effect> {
+        if self.replay.is_none() {
+            self.tell(Notice::info("there is no recording to move in: concmon --replay FILE shows one"));
+            return Vec::new();
+        }
+        vec![Effect::Replay(key)]
+    }
+
+    /// The screens that there are.
+    #[must_use]
+    pub fn screens(&self) -> &'static [Screen] {
+        if self.replay.is_some() { &Screen::OF_SAMPLES } else { &Screen::ALL }
+    }
+
+    /// Takes in what is to be shown of the recording.
+    pub(super) fn replayed(&mut self, shown: Shown) {
+        self.replay = Some(shown.at);
+        if let Some(told) = shown.told {
+            self.tell(Notice { lasting: true, ..Notice::bad(told) });
+        }
+        if shown.anew {
+            self.begin_anew();
+        }
+        let mut models = shown.models;
+        let Some(last) = models.pop() else { return };
+        for model in models {
+            self.history.add(&model);
+            self.events.add(&model);
+            self.watch.step(&model);
+            if let Some(Layer::Detail(pane)) = &mut self.layer {
+                pane.sample(&model);
+            }
+        }
+        self.sample(last);
+    }
+
+    /// Forgets what is of another time of the recording.
+    fn begin_anew(&mut self) {
+        self.history = History::default();
+        self.events.begin_anew();
+        self.watch = Watch::default();
+        if let Some(Layer::Detail(pane)) = &mut self.layer {
+            DetailPane::begin_anew(pane);
+        }
+    }
+}

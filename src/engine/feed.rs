@@ -1,0 +1,88 @@
+//! Where the screens' samples come from: this machine, written down or not, or a recording.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::watch;
+
+use super::player::Player;
+use super::sampler::{Sampled, Sampler, Wants};
+use crate::app::replay::Shown;
+use crate::config::Config;
+use crate::kernel::AutoSource;
+use crate::record::{Recorder, Replay, Writer};
+
+/// Where the samples come from.
+#[derive(Debug)]
+pub enum Feed {
+    /// This machine; every sample is written down too if there is a writer.
+    Machine(Option<Writer>),
+    /// A recording.
+    Recording(Box<Replay>),
+}
+
+/// The thread that samples come from.
+pub(super) enum Samples {
+    Machine(Sampler),
+    Recording(Player),
+}
+
+impl Samples {
+    /// Starts it; `stopped` hears in one sentence why nothing is recorded any more.
+    pub(super) fn start(config: &Config, feed: Feed, wants: Wants, stopped: UnboundedSender<String>) -> std::io::Result<Self> {
+        let ghost_ns = u64::try_from(config.ghost.as_nanos()).unwrap_or(u64::MAX);
+        match feed {
+            Feed::Recording(replay) => Ok(Self::Recording(Player::start(*replay, config.delay, ghost_ns)?)),
+            Feed::Machine(writer) => {
+                let choice = config.source;
+                let tell = move |why| {
+                    // Nobody hears it any more if the program is ending.
+                    let _ = stopped.send(why);
+                };
+                let source = move || {
+                    let source =
+                        AutoSource::new("/proc", choice).map_err(|e| format!("the process table cannot be read: {e}"))?;
+                    Ok(Recorder::new(source, writer, tell))
+                };
+                Ok(Self::Machine(Sampler::start(source, config.delay, ghost_ns, wants)?))
+            }
+        }
+    }
+
+    pub(super) fn set_interval(&self, interval: Duration) {
+        match self {
+            Self::Machine(sampler) => sampler.set_interval(interval),
+            Self::Recording(player) => player.set_interval(interval),
+        }
+    }
+
+    /// A recording has what it has.
+    pub(super) fn want(&self, wants: Wants, now: bool) {
+        if let Self::Machine(sampler) = self {
+            sampler.want(wants, now);
+        }
+    }
+
+    /// This machine's; without one, nothing ever comes.
+    pub(super) fn models(&self) -> watch::Receiver<Option<Sampled>> {
+        match self {
+            Self::Machine(sampler) => sampler.models(),
+            Self::Recording(_) => watch::channel(None).1,
+        }
+    }
+
+    pub(super) fn player(&mut self) -> Option<&mut Player> {
+        match self {
+            Self::Machine(_) => None,
+            Self::Recording(player) => Some(player),
+        }
+    }
+
+    /// What is next to be shown of a recording.
+    pub(super) async fn shown(&mut self) -> Option<Shown> {
+        match self.player() {
+            Some(player) => player.shown.recv().await,
+            None => std::future::pending().await,
+        }
+    }
+}

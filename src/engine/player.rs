@@ -1,0 +1,193 @@
+//! The thread that plays a recording: reads its frames at the pace that is set or as the keys say, derives, and hands over what is to be
+//! shown. Nothing is skipped: it waits until the last was taken.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use crate::app::replay::{Playback, ReplayKey, Shown};
+use crate::derive::{Deriver, Model};
+use crate::record::{RecordError, Replay};
+
+/// What it is told.
+#[derive(Debug)]
+enum Order {
+    Key(ReplayKey),
+    Interval(Duration),
+}
+
+/// The running thread; ends when dropped.
+#[derive(Debug)]
+pub struct Player {
+    orders: Sender<Order>,
+    /// What is to be shown, in order.
+    pub shown: mpsc::Receiver<Shown>,
+}
+
+impl Player {
+    /// Starts with the second frame, the first that has rates, and goes on to the next every `interval`.
+    ///
+    /// # Errors
+    /// If the thread cannot be started.
+    pub fn start(replay: Replay, interval: Duration, ghost_ns: u64) -> std::io::Result<Self> {
+        let (orders, inbox) = channel();
+        let (outbox, shown) = mpsc::channel(2);
+        let player = Playing { replay, deriver: Deriver::default(), ghost_ns, interval, at: None, playing: true, outbox };
+        std::thread::Builder::new().name("player".into()).spawn(move || player.run(&inbox))?;
+        Ok(Self { orders, shown })
+    }
+
+    /// A key.
+    pub fn key(&self, key: ReplayKey) {
+        // Without its thread the last frame stays, as the notice says.
+        let _ = self.orders.send(Order::Key(key));
+    }
+
+    /// The time between two frames from now on.
+    pub fn set_interval(&self, interval: Duration) {
+        let _ = self.orders.send(Order::Interval(interval));
+    }
+}
+
+/// The program is ending.
+struct Over;
+
+/// Whether it begins anew, and the models that lead to a frame.
+type Led = (bool, Vec<Arc<Model>>);
+
+struct Playing {
+    replay: Replay,
+    deriver: Deriver,
+    ghost_ns: u64,
+    interval: Duration,
+    /// The frame that is shown.
+    at: Option<usize>,
+    playing: bool,
+    outbox: mpsc::Sender<Shown>,
+}
+
+impl Playing {
+    fn run(mut self, orders: &Receiver<Order>) {
+        let told = self.replay.cut().map(|cut| format!("the recording {cut}"));
+        if self.go(1.min(self.last()), told).is_err() {
+            return;
+        }
+        let mut due = Instant::now() + self.interval;
+        loop {
+            let order = if self.playing {
+                orders.recv_timeout(due.saturating_duration_since(Instant::now()))
+            } else {
+                orders.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            };
+            let done = match order {
+                Ok(Order::Key(key)) => self.key(key),
+                Ok(Order::Interval(interval)) => {
+                    self.interval = interval;
+                    Ok(())
+                }
+                Err(RecvTimeoutError::Timeout) => self.go(self.here() + 1, None),
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            if done.is_err() {
+                return;
+            }
+            due = Instant::now() + self.interval;
+        }
+    }
+
+    fn here(&self) -> usize {
+        self.at.unwrap_or(0)
+    }
+
+    fn last(&self) -> usize {
+        self.replay.frames() - 1
+    }
+
+    fn key(&mut self, key: ReplayKey) -> Result<(), Over> {
+        let here = self.here();
+        let target = match key {
+            ReplayKey::Play => {
+                self.playing = !self.playing;
+                // From its end it begins again.
+                if self.playing && here == self.last() { 0 } else { here }
+            }
+            ReplayKey::Step(by) => {
+                self.playing &= by.abs() > 1;
+                let to = here.saturating_add_signed(isize::try_from(by).unwrap_or(0));
+                to.min(self.last())
+            }
+            ReplayKey::Seconds(by) => {
+                let now = self.replay.taken_ns(here);
+                self.replay.frame_at(now.saturating_add_signed(i64::from(by) * 1_000_000_000))
+            }
+            ReplayKey::First => 0,
+            ReplayKey::Last => self.last(),
+        };
+        if target == here { self.hand_over(false, Vec::new(), None) } else { self.go(target, None) }
+    }
+
+    /// Shows a frame; where it is damaged, the nearest that is not, in the direction of travel if there is one.
+    fn go(&mut self, target: usize, mut told: Option<String>) -> Result<(), Over> {
+        let forwards = self.at.is_none_or(|at| target > at);
+        let mut wanted = target.min(self.last());
+        // Each frame is wanted once at most.
+        for _ in 0..=self.last() {
+            match self.models(wanted) {
+                Ok((anew, models)) => {
+                    self.at = Some(wanted);
+                    self.playing &= wanted < self.last();
+                    return self.hand_over(anew, models, told);
+                }
+                Err((error, frame)) => {
+                    let next = if forwards { self.replay.key_after(frame) } else { frame.checked_sub(1) };
+                    told = Some(format!("{error}: what builds on it is left out"));
+                    match next {
+                        Some(next) => wanted = next,
+                        None => break,
+                    }
+                }
+            }
+        }
+        self.playing = false;
+        self.at = self.at.or(Some(wanted));
+        // What is shown stays; the next move starts from a frame of its own.
+        self.deriver = Deriver::default();
+        self.hand_over(false, Vec::new(), told)
+    }
+
+    /// The models that lead to a frame, itself the last, and whether they begin anew; or the first frame that could not be read.
+    fn models(&mut self, frame: usize) -> Result<Led, (RecordError, usize)> {
+        let next = self.at.is_some_and(|at| at + 1 == frame);
+        let (mut from, to) = if next { (frame, frame + 1) } else { (self.replay.run_up(frame).start, frame + 1) };
+        let mut anew = !next;
+        loop {
+            if anew {
+                self.deriver = Deriver::new(self.ghost_ns);
+            }
+            let mut models = Vec::with_capacity(to - from);
+            let mut failed = None;
+            for at in from..to {
+                match self.replay.frame(at) {
+                    Ok(snapshot) => models.push(Arc::new(self.deriver.step(snapshot))),
+                    Err(error) => {
+                        failed = Some((error, at));
+                        break;
+                    }
+                }
+            }
+            let Some((error, at)) = failed else { return Ok((anew, models)) };
+            // What leads there may do without the damaged part.
+            match self.replay.key_after(at).filter(|key| *key <= frame) {
+                Some(key) => (from, anew) = (key, true),
+                None => return Err((error, at)),
+            }
+        }
+    }
+
+    fn hand_over(&self, anew: bool, models: Vec<Arc<Model>>, told: Option<String>) -> Result<(), Over> {
+        let at = Playback { frames: self.replay.frames(), frame: self.here(), playing: self.playing };
+        self.outbox.blocking_send(Shown { at, anew, models, told }).map_err(|_| Over)
+    }
+}

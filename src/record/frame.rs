@@ -1,0 +1,336 @@
+//! One frame's content: a snapshot as what has changed since the one before, or since nothing (a key frame).
+//!
+//! Processes and tasks are walked in the order of their ids, as operations on the rows before: so many stay as they are, so many are gone,
+//! one has changed, one is new. What is no plain number (identity, exact values, the machine) is written whole when it changes.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::number;
+use super::row::{self, PROCESS, ProcessRow, TASK, TaskRow};
+use crate::snapshot::{
+    Exact, HostSample, Identity, LifecycleEvent, ProcessSample, Snapshot, SourceReport, SystemInfo, TaskStates,
+};
+
+/// The most processes and the most tasks of a snapshot: more than Linux has had anywhere, little enough for their memory.
+const MOST: [usize; 2] = [1 << 17, 1 << 19];
+
+/// What a frame has of the machine.
+#[derive(Debug, Serialize, Deserialize)]
+struct Head {
+    taken_ns: u64,
+    /// If it is not that of the frame before.
+    system: Option<SystemInfo>,
+    host: HostSample,
+    task_states: Option<TaskStates>,
+    events: Vec<LifecycleEvent>,
+    report: SourceReport,
+}
+
+/// One process as kept from frame to frame.
+#[derive(Debug, Clone)]
+struct Kept {
+    row: ProcessRow,
+    identity: Arc<Identity>,
+    exact: Option<Arc<Exact>>,
+    tasks: Vec<TaskRow>,
+    read_after_ns: u64,
+}
+
+impl Kept {
+    fn nothing() -> Self {
+        Self { row: [0; PROCESS], identity: Arc::default(), exact: None, tasks: Vec::new(), read_after_ns: 0 }
+    }
+
+    fn of(process: &ProcessSample, snapshot: &Snapshot) -> Self {
+        let tasks = snapshot.tasks.get(process.tasks.start as usize..process.tasks.end as usize).unwrap_or_default();
+        Self {
+            row: row::of_process(process),
+            identity: Arc::clone(&process.identity),
+            exact: process.exact.clone(),
+            tasks: tasks.iter().map(row::of_task).collect(),
+            read_after_ns: process.read_after_ns,
+        }
+    }
+
+    fn same_identity(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.identity, &other.identity) || self.identity == other.identity
+    }
+
+    fn same_exact(&self, other: &Self) -> bool {
+        match (&self.exact, &other.exact) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b) || a == b,
+            (a, b) => a.is_none() && b.is_none(),
+        }
+    }
+
+    /// But for when it was read, which is another in every sweep.
+    fn is_as(&self, other: &Self) -> bool {
+        self.row == other.row && self.same_identity(other) && self.same_exact(other) && self.tasks == other.tasks
+    }
+}
+
+/// What is done with rows before.
+const SAME: u64 = 0;
+const GONE: u64 = 1;
+const CHANGED: u64 = 2;
+const NEW: u64 = 3;
+
+/// What beside its row has changed of a process.
+const IDENTITY: u64 = 1;
+const EXACT: u64 = 2;
+const NO_EXACT: u64 = 4;
+const TASKS: u64 = 8;
+
+/// Writes operations, alike ones in a row as one.
+struct Operations<'a> {
+    out: &'a mut Vec<u8>,
+    run: (u64, u64),
+}
+
+impl<'a> Operations<'a> {
+    fn new(out: &'a mut Vec<u8>) -> Self {
+        Self { out, run: (SAME, 0) }
+    }
+
+    fn add(&mut self, what: u64) {
+        if self.run.0 != what {
+            self.flush();
+            self.run.0 = what;
+        }
+        self.run.1 += 1;
+    }
+
+    fn flush(&mut self) {
+        if self.run.1 > 0 {
+            number::put(self.out, self.run.1 << 2 | self.run.0);
+        }
+        self.run.1 = 0;
+    }
+
+    /// One that is followed by what has changed.
+    fn begin(&mut self, what: u64) -> &mut Vec<u8> {
+        self.flush();
+        number::put(self.out, what);
+        self.out
+    }
+
+    /// What is left of the rows before is gone.
+    fn end(mut self) {
+        self.flush();
+        number::put(self.out, GONE);
+    }
+}
+
+fn serialized<T: Serialize>(out: &mut Vec<u8>, value: &T) -> Result<(), postcard::Error> {
+    *out = postcard::to_extend(value, std::mem::take(out))?;
+    Ok(())
+}
+
+/// Makes frames of snapshots, one after the other.
+#[derive(Debug, Default)]
+pub struct Encoder {
+    system: Option<Arc<SystemInfo>>,
+    before: Vec<Kept>,
+}
+
+impl Encoder {
+    /// The next frame must stand alone.
+    pub fn forget(&mut self) {
+        self.system = None;
+        self.before.clear();
+    }
+
+    /// Appends the frame of a snapshot to `out`.
+    ///
+    /// # Errors
+    /// What cannot be written: more processes or tasks than a recording holds.
+    pub fn encode(&mut self, snapshot: &Snapshot, out: &mut Vec<u8>) -> Result<(), String> {
+        let sizes = [snapshot.processes.len(), snapshot.tasks.len()];
+        if sizes[0] > MOST[0] || sizes[1] > MOST[1] {
+            let [processes, tasks] = MOST;
+            return Err(format!("there are more than {processes} processes or {tasks} threads, which a recording cannot hold"));
+        }
+        let head = Head {
+            taken_ns: snapshot.taken_ns,
+            system: (self.system.as_ref() != Some(&snapshot.system)).then(|| SystemInfo::clone(&snapshot.system)),
+            host: snapshot.host.clone(),
+            task_states: snapshot.task_states,
+            events: snapshot.events.clone(),
+            report: snapshot.report.clone(),
+        };
+        let now: Vec<Kept> = snapshot.processes.iter().map(|process| Kept::of(process, snapshot)).collect();
+        self.write(&head, &now, out).map_err(|error| format!("a snapshot cannot be written: {error}"))?;
+        self.system = Some(Arc::clone(&snapshot.system));
+        self.before = now;
+        Ok(())
+    }
+
+    fn write(&self, head: &Head, now: &[Kept], out: &mut Vec<u8>) -> Result<(), postcard::Error> {
+        serialized(out, head)?;
+        let mut before = self.before.iter().peekable();
+        let mut operations = Operations::new(out);
+        for process in now {
+            let pid = process.row[0].cast_signed();
+            while before.next_if(|old| old.row[0].cast_signed() < pid).is_some() {
+                operations.add(GONE);
+            }
+            match before.next_if(|old| old.row[0] == process.row[0]) {
+                Some(old) if old.is_as(process) => operations.add(SAME),
+                Some(old) => put_process(operations.begin(CHANGED), old, process)?,
+                None => put_process(operations.begin(NEW), &Kept::nothing(), process)?,
+            }
+        }
+        operations.end();
+        let mut last = 0;
+        for process in now {
+            number::put(out, number::difference(last, process.read_after_ns));
+            last = process.read_after_ns;
+        }
+        Ok(())
+    }
+}
+
+fn put_process(out: &mut Vec<u8>, from: &Kept, to: &Kept) -> Result<(), postcard::Error> {
+    let exact = match (from.same_exact(to), &to.exact) {
+        (true, _) => 0,
+        (false, Some(_)) => EXACT,
+        (false, None) => NO_EXACT,
+    };
+    let (identity, tasks) = (!from.same_identity(to), from.tasks != to.tasks);
+    number::put(out, exact | if identity { IDENTITY } else { 0 } | if tasks { TASKS } else { 0 });
+    number::put_row(out, &from.row, &to.row);
+    if identity {
+        serialized(out, &*to.identity)?;
+    }
+    if let (EXACT, Some(values)) = (exact, &to.exact) {
+        serialized(out, &**values)?;
+    }
+    if tasks {
+        put_tasks(out, &from.tasks, &to.tasks);
+    }
+    Ok(())
+}
+
+fn put_tasks(out: &mut Vec<u8>, from: &[TaskRow], to: &[TaskRow]) {
+    let mut before = from.iter().peekable();
+    let mut operations = Operations::new(out);
+    for task in to {
+        let tid = task[0].cast_signed();
+        while before.next_if(|old| old[0].cast_signed() < tid).is_some() {
+            operations.add(GONE);
+        }
+        match before.next_if(|old| old[0] == task[0]) {
+            Some(old) if old == task => operations.add(SAME),
+            Some(old) => number::put_row(operations.begin(CHANGED), old, task),
+            None => number::put_row(operations.begin(NEW), &[0; TASK], task),
+        }
+    }
+    operations.end();
+}
+
+/// Makes snapshots of frames, one after the other. Knows nothing after a frame that is damaged: the next must be a key frame.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    system: Option<Arc<SystemInfo>>,
+    before: Vec<Kept>,
+}
+
+impl Decoder {
+    /// The snapshot of a frame's content; `None` if it is none, or does not go with the frame before.
+    pub fn decode(&mut self, mut bytes: &[u8]) -> Option<Snapshot> {
+        let Self { system, before } = std::mem::take(self);
+        let head: Head = serialized_at(&mut bytes)?;
+        let system = head.system.map(Arc::new).or(system)?;
+        let mut tasks_left = MOST[1];
+        let mut now = merged(&mut bytes, before, MOST[0], Kept::nothing, |bytes, old| take_process(bytes, old, &mut tasks_left))?;
+        let mut last = 0;
+        for process in &mut now {
+            last = number::add(last, number::take(&mut bytes)?);
+            process.read_after_ns = last;
+        }
+        let ascending = now.is_sorted_by(|a, b| a.row[0].cast_signed() < b.row[0].cast_signed());
+        if !bytes.is_empty() || !ascending {
+            return None;
+        }
+        let count = now.iter().map(|process| process.tasks.len()).sum::<usize>();
+        let (mut processes, mut tasks) = (Vec::with_capacity(now.len()), Vec::with_capacity(count.min(MOST[1])));
+        for kept in &now {
+            processes.push(sample(kept, &mut tasks)?);
+        }
+        self.before = now;
+        self.system = Some(Arc::clone(&system));
+        let Head { taken_ns, host, task_states, events, report, .. } = head;
+        Some(Snapshot { taken_ns, system, host, processes, tasks, task_states, events, report })
+    }
+}
+
+fn sample(kept: &Kept, tasks: &mut Vec<crate::snapshot::TaskSample>) -> Option<ProcessSample> {
+    let mut process = row::to_process(&kept.row)?;
+    let first = u32::try_from(tasks.len()).ok()?;
+    for task in &kept.tasks {
+        tasks.push(row::to_task(task).filter(|task| task.tgid == process.key.pid)?);
+    }
+    if tasks.len() > MOST[1] {
+        return None;
+    }
+    process.tasks = first..u32::try_from(tasks.len()).ok()?;
+    process.identity = Arc::clone(&kept.identity);
+    process.exact.clone_from(&kept.exact);
+    process.read_after_ns = kept.read_after_ns;
+    Some(process)
+}
+
+fn serialized_at<'a, T: Deserialize<'a>>(bytes: &mut &'a [u8]) -> Option<T> {
+    let (value, rest) = postcard::take_from_bytes(bytes).ok()?;
+    *bytes = rest;
+    Some(value)
+}
+
+/// Carries the operations out on the rows before; `None` for more than `most` rows, or operations on rows that are not there.
+fn merged<'a, T>(
+    bytes: &mut &'a [u8],
+    before: Vec<T>,
+    most: usize,
+    nothing: impl Fn() -> T,
+    mut changed: impl FnMut(&mut &'a [u8], T) -> Option<T>,
+) -> Option<Vec<T>> {
+    let mut before = before.into_iter();
+    let mut now = Vec::with_capacity(before.len());
+    loop {
+        let operation = number::take(bytes)?;
+        let count = usize::try_from(operation >> 2).ok()?;
+        match operation & 3 {
+            GONE if count == 0 => return Some(now),
+            SAME | GONE if count > before.len() => return None,
+            SAME => now.extend(before.by_ref().take(count)),
+            GONE => drop(before.by_ref().take(count).last()),
+            CHANGED => now.push(changed(bytes, before.next()?)?),
+            _ => now.push(changed(bytes, nothing())?),
+        }
+        if now.len() > most {
+            return None;
+        }
+    }
+}
+
+fn take_process(bytes: &mut &[u8], old: Kept, tasks_left: &mut usize) -> Option<Kept> {
+    let what = number::take(bytes)?;
+    let mut kept = Kept { row: number::take_row(bytes, &old.row)?, ..old };
+    if what & IDENTITY != 0 {
+        kept.identity = Arc::new(serialized_at(bytes)?);
+    }
+    if what & EXACT != 0 {
+        let exact: Exact = serialized_at(bytes)?;
+        kept.exact = Some(Arc::new(exact));
+    } else if what & NO_EXACT != 0 {
+        kept.exact = None;
+    }
+    if what & TASKS != 0 {
+        let row = |bytes: &mut &[u8], old: TaskRow| number::take_row(bytes, &old);
+        kept.tasks = merged(bytes, std::mem::take(&mut kept.tasks), *tasks_left, || [0; TASK], row)?;
+        *tasks_left = tasks_left.checked_sub(kept.tasks.len())?;
+    }
+    Some(kept)
+}

@@ -1,0 +1,48 @@
+//! Recordings: every snapshot of a sampler in a file, and a file as a [`crate::kernel::source::Source`] again.
+//!
+//! * [`row`], [`frame`]: a snapshot as what has changed since the one before.
+//! * [`layout`]: frames in a file, each checked by itself.
+//! * [`Recorder`]: a source that writes what another one reads.
+//! * [`Replay`]: a recording, frame by frame, forwards and back.
+
+mod frame;
+mod layout;
+mod number;
+mod recorder;
+mod replay;
+mod row;
+
+pub use frame::{Decoder, Encoder};
+pub use recorder::{Recorder, Writer};
+pub use replay::Replay;
+
+/// Why there is no recording, or no frame: one sentence with the file's name.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The system refused.
+    #[error("{path}: the recording {doing}: {source}")]
+    Io {
+        /// Which file.
+        path: std::path::PathBuf,
+        /// What could not be done.
+        doing: &'static str,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The file is not what it should be.
+    #[error("{path} {why}")]
+    Refused {
+        /// Which file.
+        path: std::path::PathBuf,
+        /// Why, and what to do.
+        why: String,
+    },
+    /// A frame, counted from 1, is damaged.
+    #[error("frame {frame} of {path} is damaged")]
+    Damaged {
+        /// Which file.
+        path: std::path::PathBuf,
+        /// Which frame, from 1.
+        frame: usize,
+    },
+}
