@@ -9,6 +9,7 @@ mod loudly;
 mod support;
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use concmon::derive::Deriver;
@@ -19,6 +20,12 @@ use support::fake_proc::{Fake, FakeProc};
 
 /// The default `pid_max`: more processes than this a machine does not have unless it was told to.
 const MANY: i32 = 32_000;
+
+/// A source keeps descriptors up to the limit of its process, which is one for all of these tests: one at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn source(proc: &FakeProc) -> ProcSource {
     ProcSource::with_system(proc.root(), proc.system()).expect("open the fake tree")
@@ -45,6 +52,7 @@ fn stat_line(pid: i32, ppid: i32, nlwp: u32) -> String {
 
 #[test]
 fn thirty_two_thousand_processes_are_a_table_like_any_other() {
+    let _alone = alone();
     let proc = FakeProc::new();
     for pid in 1..=MANY {
         // One long chain below process 1, the deepest tree there can be, and a broad one.
@@ -74,6 +82,7 @@ fn thirty_two_thousand_processes_are_a_table_like_any_other() {
 
 #[test]
 fn a_process_of_thirty_thousand_threads_is_read_whole() {
+    let _alone = alone();
     const THREADS: u32 = 30_000;
     let proc = FakeProc::new();
     write_process(&proc, 7, 0, THREADS);
@@ -90,14 +99,25 @@ fn a_process_of_thirty_thousand_threads_is_read_whole() {
     assert_eq!(again.tasks.len(), THREADS as usize);
 }
 
+struct StopAtTheEnd<'a>(&'a AtomicBool);
+
+impl Drop for StopAtTheEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn files_that_vanish_while_they_are_read_take_nobody_else_with_them() {
+    let _alone = alone();
     let proc = FakeProc::new();
     for pid in 1..=40 {
         proc.add(Fake::new(pid));
     }
     let stop = AtomicBool::new(false);
     let sweeps = std::thread::scope(|scope| {
+        // Also if an assertion fails: a scope waits for all of its threads.
+        let _stopped = StopAtTheEnd(&stop);
         scope.spawn(|| {
             let mut round = 0u32;
             while !stop.load(Ordering::Relaxed) {
@@ -123,17 +143,13 @@ fn files_that_vanish_while_they_are_read_take_nobody_else_with_them() {
         while Instant::now() < until {
             let snapshot = sweep(&mut source, Needs::all());
             let steady = snapshot.processes.iter().filter(|process| process.key.pid <= 20).count();
-            if steady != 20 {
-                stop.store(true, Ordering::Relaxed);
-                panic!("those that stay are always there: {steady} of 20 in sweep {sweeps}");
-            }
+            assert!(steady == 20, "those that stay are always there: {steady} of 20 in sweep {sweeps}");
             for process in &snapshot.processes {
                 assert!(process.key.start_ticks > 0 && !process.leader.comm.as_bytes().is_empty(), "half a process: {process:?}");
             }
             deriver.step(snapshot);
             sweeps += 1;
         }
-        stop.store(true, Ordering::Relaxed);
         sweeps
     });
     loudly!("{sweeps} sweeps over processes that come and go, 0 of those that stay were missed");
@@ -142,6 +158,7 @@ fn files_that_vanish_while_they_are_read_take_nobody_else_with_them() {
 
 #[test]
 fn parents_in_a_circle_lose_nobody() {
+    let _alone = alone();
     let proc = FakeProc::new();
     proc.add(Fake::new(1)).add(Fake::new(10).ppid(11)).add(Fake::new(11).ppid(12)).add(Fake::new(12).ppid(10));
     proc.add(Fake::new(20).ppid(20)).add(Fake::new(30).ppid(999)).add(Fake::new(31).ppid(30));
@@ -156,6 +173,7 @@ fn parents_in_a_circle_lose_nobody() {
 
 #[test]
 fn unplugged_cpus_leave_the_others_in_their_place() {
+    let _alone = alone();
     let line = |n: u64| format!("{} 0 {} {} 0 0 0 0 0 0", 100 * n, 100 * n, 200 * n);
     let cpus = |numbers: &[u32], n: u64| {
         let each: String = numbers.iter().map(|cpu| format!("cpu{cpu} {}\n", line(n))).collect();
@@ -191,6 +209,7 @@ fn unplugged_cpus_leave_the_others_in_their_place() {
 /// Suspend takes hours between two samples; a clock that stands or goes back is no interval at all.
 #[test]
 fn a_clock_that_jumps_makes_no_nonsense() {
+    let _alone = alone();
     const HOUR: u64 = 3_600_000_000_000;
     let proc = FakeProc::new();
     proc.add(Fake::new(5).times(100, 0));
