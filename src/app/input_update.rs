@@ -50,7 +50,7 @@ impl App {
                 }
                 return Vec::new();
             }
-            Code::Enter | Code::F(3) if matches!(input.kind, InputKind::Search | InputKind::System) => {
+            Code::Enter | Code::F(3) if input.kind.is_search() => {
                 self.typed.of(input.kind).add(input.line.text());
                 if key.code == Code::F(3) || input.line.text().is_empty() {
                     self.search_on(&input);
@@ -70,7 +70,7 @@ impl App {
                 if let Some(text) = input.recall.step(self.typed.of(input.kind), input.line.text(), older).map(str::to_owned) {
                     input.line.set(text);
                     self.edited(&mut input);
-                } else if matches!(input.kind, InputKind::Search | InputKind::System) && !older {
+                } else if input.kind.is_search() && !older {
                     self.search_on(&input);
                 }
             }

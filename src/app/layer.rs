@@ -120,6 +120,13 @@ pub enum InputKind {
     Parameter(Field),
 }
 
+impl InputKind {
+    /// Whether what is typed is looked for as it is typed.
+    pub(super) fn is_search(self) -> bool {
+        matches!(self, Self::Search | Self::System)
+    }
+}
+
 /// One line being typed.
 #[derive(Debug, Clone)]
 pub struct Input {

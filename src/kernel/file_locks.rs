@@ -11,11 +11,8 @@ const INFO_BYTES: usize = 1 << 16;
 
 /// Notes them. Where nobody on the machine has a lock no descriptor is asked; what cannot be read has none.
 pub(super) fn note(fs: &ProcFs, pid: i32, files: &mut [FileDetail]) {
-    let mut bytes = Vec::new();
-    if fs.read_all(&RelPath::top("locks"), LOCKS_BYTES, &mut bytes).is_err() {
-        return;
-    }
-    let all: Vec<Entry<'_>> = bytes.split(|b| *b == b'\n').filter_map(Entry::parse).collect();
+    let bytes = table(fs);
+    let all = entries(&bytes);
     if all.is_empty() {
         return;
     }
@@ -30,14 +27,35 @@ pub(super) fn note(fs: &ProcFs, pid: i32, files: &mut [FileDetail]) {
 
 /// The process that holds what tasks of `pid` wait for; `None` if that is nobody, several, or not told.
 pub(super) fn holder(fs: &ProcFs, pid: i32) -> Option<i32> {
-    let mut bytes = Vec::new();
-    fs.read_all(&RelPath::top("locks"), LOCKS_BYTES, &mut bytes).ok()?;
-    let all: Vec<Entry<'_>> = bytes.split(|b| *b == b'\n').filter_map(Entry::parse).collect();
-    let wanted = all.iter().filter(|entry| entry.waits && entry.pid == Some(pid));
-    let mut holders = wanted.flat_map(|own| all.iter().filter(|other| !other.waits && other.id == own.id));
+    let bytes = table(fs);
+    let all = entries(&bytes);
+    let mut holders = wanted_by(pid, &all).flat_map(|own| holders_of(own, &all));
     let first = holders.next()?.pid;
     // /proc/locks does not tell which of its tasks waits where.
     holders.all(|other| other.pid == first).then_some(first).flatten()
+}
+
+/// The locks of all, as text; nothing if they cannot be read.
+fn table(fs: &ProcFs) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    match fs.read_all(&RelPath::top("locks"), LOCKS_BYTES, &mut bytes) {
+        Ok(()) => bytes,
+        Err(_) => Vec::new(),
+    }
+}
+
+fn entries(table: &[u8]) -> Vec<Entry<'_>> {
+    table.split(|b| *b == b'\n').filter_map(Entry::parse).collect()
+}
+
+/// What the process waits for.
+fn wanted_by<'a>(pid: i32, all: &'a [Entry<'a>]) -> impl Iterator<Item = &'a Entry<'a>> {
+    all.iter().filter(move |entry| entry.waits && entry.pid == Some(pid))
+}
+
+/// The locks that a waiting one waits for.
+fn holders_of<'a>(waiting: &'a Entry<'a>, all: &'a [Entry<'a>]) -> impl Iterator<Item = &'a Entry<'a>> {
+    all.iter().filter(move |other| !other.waits && other.id == waiting.id)
 }
 
 /// The locks at one descriptor.
@@ -49,11 +67,8 @@ fn at(pid: i32, info: &[u8], all: &[Entry<'_>]) -> Box<[FileLock]> {
         let waiting = all.iter().filter(|other| other.waits && Some(other.id) == number);
         lock(&own, true, waiting.filter_map(|other| other.pid).collect())
     });
-    let wanted = all.iter().filter(|entry| entry.waits && entry.pid == Some(pid) && inode == Some(entry.file.1));
-    let wanted = wanted.map(|own| {
-        let holders = all.iter().filter(|other| !other.waits && other.id == own.id);
-        lock(own, false, holders.filter_map(|other| other.pid).collect())
-    });
+    let wanted = wanted_by(pid, all).filter(|entry| inode == Some(entry.file.1));
+    let wanted = wanted.map(|own| lock(own, false, holders_of(own, all).filter_map(|other| other.pid).collect()));
     held.chain(wanted).collect()
 }
 
