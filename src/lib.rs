@@ -11,7 +11,7 @@
 //!            v                                    |
 //!   derive  (two snapshots -> Model)              |
 //!            v                                    |
-//!   columns -> query, export, diagnose            |
+//!   columns -> query, meters, diagnose, export    |
 //!            \________________   _________________/
 //!                             v v
 //!                             app  (state, messages, actions)
@@ -20,17 +20,30 @@
 //!   engine joins the edges: sampler thread, input, effects.
 //! ```
 //!
-//! Dependencies go one way; `tests/architecture.rs` reads every `use crate::` line against the allowed table.
+//! # Modules
+//!
+//! * [`snapshot`]: one sample as plain data; [`kernel`]: where samples come from; [`record`]: samples in a file, and a source that replays them.
+//! * [`derive`](mod@derive): rates, births and exits from two snapshots.
+//! * [`columns`], [`meters`]: registries of what a row and the header can show; [`query`]: filters and order; [`diagnose`]: problems;
+//!   [`export`]: tables, JSON, CSV, OpenMetrics.
+//! * [`inspect`]: threads, functions and the GIL of a running CPython, read from its memory.
+//! * [`lab`]: concurrent workloads, started in a helper process and measured.
+//! * [`cli`]: the command line; [`config`]: the config file, merged with the command line; [`command`]: one module per subcommand.
+//! * [`app`]: state and actions; [`ui`]: frames; [`engine`]: the event loop that joins them with the terminal and the machine.
+//! * [`clock`], [`text`]: time, and bytes of other processes made safe to display.
+//!
+//! ARCHITECTURE.md follows a sample, a key and a run through these modules. `tests/architecture.rs` checks every `crate::` path against the
+//! table of allowed dependencies.
 //!
 //! # Glossary
 //!
-//! * **task**: a kernel task (`task_struct`), what `gettid(2)` names. A process is a group of tasks that share a tgid.
-//!   A unit of lab work is also called a task, only inside `lab` and only where the type says so.
+//! * **task**: a kernel task (`task_struct`), identified by `gettid(2)`. A process is a group of tasks that share a tgid.
+//!   In `lab`, a unit of work is also called a task where the type says so.
 //! * **leader**: the task whose tid equals the tgid.
 //! * **run delay**: nanoseconds a task was runnable but waited for a CPU (`/proc/PID/task/TID/schedstat`, 2nd field).
-//! * **rss / pss / uss**: resident pages; the same with each shared page divided by its sharers; pages nobody else maps.
+//! * **rss / pss / uss**: resident pages; resident pages with each shared page divided by its sharers; pages that no other process maps.
 //! * **run root**: the first process of a lab run; everything the run creates descends from it.
-//! * **worker**: what a lab system creates to do work: a process, a thread, or a unit the kernel cannot see.
+//! * **worker**: a process, thread, async task or sub-interpreter that a lab system creates to do work.
 
 pub mod app;
 pub mod cli;

@@ -1,18 +1,24 @@
-//! Walks every registry: ids are unique and well formed, everything is described, and the README's tables are what the registries say.
+//! Walks every registry: ids are unique and well formed, everything is described, and the tables in docs/ match the registries.
 //!
-//! `UPDATE_README=1 cargo test --test registries` writes the tables anew.
+//! `UPDATE_DOCS=1 cargo test --test registries` writes the tables and `config.example.toml`.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot read the README has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot read the documents has failed")]
+
+#[path = "support/generated.rs"]
+mod generated;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+
+use clap::CommandFactory as _;
 
 use concmon::app::actions::{ACTIONS, Action, Context};
 use concmon::app::key::{Code, Key};
 use concmon::app::presets::Preset;
+use concmon::cli::LowArgs;
 use concmon::columns::{self, COLUMNS};
 use concmon::config::KEYS;
+use concmon::diagnose::DIAGNOSES;
 use concmon::lab::catalog::{self, Backend, SYSTEMS, TaskKind};
 use concmon::lab::measure::{Better, MEASURES};
 use concmon::meters::{METERS, Shown};
@@ -219,18 +225,6 @@ fn measures_table() -> String {
     out
 }
 
-/// The README's generated sections: name and content.
-fn generated() -> Vec<(&'static str, String)> {
-    vec![
-        ("systems", systems_table()),
-        ("measures", measures_table()),
-        ("keys", keys_table()),
-        ("columns", columns_table()),
-        ("meters", meters_table()),
-        ("config", config_table()),
-    ]
-}
-
 /// Text as a cell of a Markdown table.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|")
@@ -275,30 +269,56 @@ fn config_table() -> String {
     out
 }
 
-/// The README with a section's content replaced; `None` if it has no such section.
-fn with_section(readme: &str, name: &str, content: &str) -> Option<String> {
-    let (open, close) = (format!("<!-- generated:{name} -->\n"), format!("<!-- /generated:{name} -->"));
-    let start = readme.find(&open)? + open.len();
-    let end = start + readme[start..].find(&close)?;
-    Some(format!("{}{content}{}", &readme[..start], &readme[end..]))
+fn diagnoses_table() -> String {
+    let mut out = String::from("| id | problem | badge | meaning | listed after |\n|---|---|---|---|---|\n");
+    for d in DIAGNOSES {
+        let after = d.after_ns / 1_000_000_000;
+        let after = if after == 0 { "at once".to_owned() } else { format!("{after} s") };
+        writeln!(out, "| `{}` | {} | {} | {} | {after} |", d.id, cell(d.title), cell(d.badge), cell(d.description)).unwrap();
+    }
+    out
+}
+
+/// The help of every command, as `--help` prints it in a terminal of 100 columns.
+fn help_texts() -> String {
+    fn append(out: &mut String, command: &clap::Command, path: &str) {
+        let help = command.clone().bin_name(path).term_width(100).render_long_help().to_string();
+        let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
+        write!(out, "## `{path}`\n\n```\n{}\n```\n\n", lines.join("\n").trim_end()).unwrap();
+        for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+            append(out, sub, &format!("{path} {}", sub.get_name()));
+        }
+    }
+    let mut out = String::new();
+    append(&mut out, &LowArgs::command(), "concmon");
+    out
+}
+
+fn example_file() -> String {
+    let mut out = String::from(
+        "# concmon: every key with its default, or an example where there is no default.\n\
+         # Copy this file to ~/.config/concmon/config.toml and remove \"# \" from the lines that you change.\n",
+    );
+    let mut section = "";
+    for key in KEYS {
+        if key.section != section {
+            section = key.section;
+            write!(out, "\n# [{section}]\n").unwrap();
+        }
+        write!(out, "\n## {}\n# {} = {}\n", key.help, key.name, key.example).unwrap();
+    }
+    out
 }
 
 #[test]
-fn the_readme_says_what_the_registries_say() {
-    let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let readme = std::fs::read_to_string(&path).unwrap();
-    let mut wanted = readme.clone();
-    for (name, content) in generated() {
-        wanted = with_section(&wanted, name, &content).unwrap_or_else(|| panic!("README.md has no section generated:{name}"));
-    }
-    let named: Vec<&str> = readme.lines().filter_map(|l| l.strip_prefix("<!-- generated:")?.strip_suffix(" -->")).collect();
-    for name in &named {
-        assert!(generated().iter().any(|(known, _)| known == name), "README.md's section generated:{name} is made by nobody");
-    }
-    if std::env::var_os("UPDATE_README").is_some() {
-        std::fs::write(&path, wanted).unwrap();
-    } else if readme != wanted {
-        let line = readme.lines().zip(wanted.lines()).position(|(a, b)| a != b).unwrap_or(0) + 1;
-        panic!("README.md:{line} is not what the registries say; run: UPDATE_README=1 cargo test --test registries");
-    }
+fn the_documents_match_the_registries() {
+    generated::section("docs/reference/systems.md", "systems", &systems_table());
+    generated::section("docs/reference/measures.md", "measures", &measures_table());
+    generated::section("docs/reference/keys.md", "keys", &keys_table());
+    generated::section("docs/reference/columns.md", "columns", &columns_table());
+    generated::section("docs/reference/meters.md", "meters", &meters_table());
+    generated::section("docs/reference/config.md", "config", &config_table());
+    generated::section("docs/reference/cli.md", "cli", &help_texts());
+    generated::section("docs/problems.md", "diagnoses", &diagnoses_table());
+    generated::whole("config.example.toml", &example_file());
 }
