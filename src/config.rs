@@ -191,7 +191,7 @@ fn default_column(id: &str) -> &'static Column {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("the config file {path} cannot be read")]
+    #[error("cannot read the config file {path}")]
     Unreadable {
         /// Which.
         path: PathBuf,
@@ -387,7 +387,7 @@ impl LabLimits {
         match workers {
             0 => Err(format!("a run needs at least 1 worker (and at most {max})")),
             n if n > max => {
-                Err(format!("{n} workers are more than the limit of {max}; lab.max_workers in the config file sets it"))
+                Err(format!("{n} workers exceed the limit of {max}; set lab.max_workers in the config file to change it"))
             }
             _ => Ok(()),
         }
@@ -400,7 +400,7 @@ impl LabLimits {
     pub fn check_parent_mb(&self, mb: u32) -> Result<(), String> {
         match self.max_parent_mb {
             Some(max) if mb > max => Err(format!(
-                "a parent of {mb} MiB is more than the limit of {max} MiB; lab.max_parent_mb in the config file sets it"
+                "a parent of {mb} MiB exceeds the limit of {max} MiB; set lab.max_parent_mb in the config file to change it"
             )),
             _ => Ok(()),
         }

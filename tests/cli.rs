@@ -57,7 +57,7 @@ fn a_bad_config_key_is_named_with_its_line() {
     assert_refused(&["--config", name, "ps"], &[&format!("{name}:3:1: unknown key \"dealy\": did you mean \"delay\"?")]);
     assert_refused(
         &["ps", "--config", "/nonexistent/x.toml"],
-        &["the config file /nonexistent/x.toml cannot be read: No such file"],
+        &["cannot read the config file /nonexistent/x.toml: No such file"],
     );
 }
 

@@ -228,7 +228,7 @@ fn specs_that_cannot_be_run_are_refused_at_once_with_the_figures() {
     assert_eq!(unknown.to_string(), "no lab system is called \"native/forksever\"; did you mean native/forkserver?");
     for (spec, figure) in [
         (RunSpec { workers: 0, ..fork.clone() }, "at least 1"),
-        (RunSpec { workers: 1_000_000_000, ..fork.clone() }, "1000000000 workers are more than the limit of 256"),
+        (RunSpec { workers: 1_000_000_000, ..fork.clone() }, "1000000000 workers exceed the limit of 256"),
         (RunSpec { tasks: 2_000_000, ..fork.clone() }, "2000000 tasks"),
         (RunSpec { timeout_ms: 0, ..fork.clone() }, "timeout"),
         (spec("native/exec", TaskKind::Touch), "cannot do task touch"),

@@ -154,8 +154,8 @@ fn what_is_no_recording_is_refused_in_one_sentence() {
     for (content, why) in [
         (&b""[..], "is not a recording"),
         (b"[package]\nname = 1\n some other text", "is not a recording"),
-        (&later, "is a recording of format 2"),
-        (&whole[..40], "not whole"),
+        (&later, "has recording format 2"),
+        (&whole[..40], "incomplete"),
     ] {
         std::fs::write(&path, content).unwrap();
         let output = Command::new(CONCMON).args(["ps", "--replay"]).arg(&path).output().unwrap();
@@ -163,8 +163,8 @@ fn what_is_no_recording_is_refused_in_one_sentence() {
         assert!(output.status.code() == Some(2) && said.contains(why) && said.lines().count() == 1, "{said}");
     }
     let said = |path: &str| Replay::open(Path::new(path)).unwrap_err().to_string();
-    assert!(said("/dev/zero").contains("is not a file"));
-    assert!(said("/").contains("is not a file"));
+    assert!(said("/dev/zero").contains("is not a regular file"));
+    assert!(said("/").contains("is not a regular file"));
     assert!(said("/nonexistent/x").contains("cannot be read"));
 }
 

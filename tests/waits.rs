@@ -195,7 +195,7 @@ fn every_thread_is_said_to_wait_for_what_holds_it() {
         let writer = said.lines().last().and_then(|line| line.strip_suffix(" ready")).unwrap();
         for (comm, want) in [("peer", format!("reads pipe from PID {writer}")), ("pipe", "reads pipe from itself".into())] {
             let found = waits(pid, "proc", &format!("comm={comm}"));
-            assert_eq!(found[0].1.as_ref(), Some(&want), "who holds the other end");
+            assert_eq!(found[0].1.as_ref(), Some(&want), "the pipe's other end");
         }
         one_lock(pid);
         let crowd = waits(pid, "proc", "comm~^mutex-");

@@ -24,7 +24,7 @@ impl Unknown {
     /// What would let it be known; `None` where nothing would, or only time.
     #[must_use]
     pub fn remedy(self) -> Option<&'static str> {
-        (self == Self::Denied).then_some("run concmon as root, or as the user whose process it is")
+        (self == Self::Denied).then_some("run concmon as root, or as the owner of the process")
     }
 
     /// In a cell of so many characters at most: a refusal is told from what is just not known.
@@ -43,8 +43,8 @@ impl Unknown {
         match self {
             Self::FirstSample => "unknown: a rate needs two samples",
             Self::NotRead => "unknown: not readable, or not read yet",
-            Self::Denied => "unknown: the kernel tells this only to root or to who may trace it",
-            Self::TooLarge => "unknown: the process is so large that reading this would hold it up",
+            Self::Denied => "unknown: only root and users who may trace the process can read this",
+            Self::TooLarge => "unknown: the process is so large that reading this would delay it",
             Self::NotApplicable => "does not apply to this row",
         }
     }

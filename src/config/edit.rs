@@ -26,7 +26,7 @@ pub enum Setting {
 #[derive(Debug, thiserror::Error)]
 pub enum SaveError {
     /// There is no place for it.
-    #[error("there is no place for a config file: neither XDG_CONFIG_HOME nor HOME is set; name one with --config FILE")]
+    #[error("no path for the config file: neither XDG_CONFIG_HOME nor HOME is set; use --config FILE")]
     NoPlace,
     /// It cannot be read or written.
     #[error("{path} was not changed: {source}")]
@@ -37,7 +37,7 @@ pub enum SaveError {
         source: io::Error,
     },
     /// What is in it is not what concmon reads, so that nobody knows what else a change would break.
-    #[error("{path} was not changed, for it has a mistake: {why}")]
+    #[error("{path} was not changed because it has an error: {why}")]
     Mistake {
         /// Which file.
         path: PathBuf,
@@ -104,17 +104,17 @@ pub fn cannot_write(path: &Path) -> Option<String> {
     match path.canonicalize() {
         Ok(there) if there.is_dir() => return Some(format!("{shown} is a directory; name a file")),
         Ok(there) if !there.is_file() => {
-            return access(&there, AccessFlags::W_OK).err().map(|e| format!("{shown} cannot be written to: {}", e.desc()));
+            return access(&there, AccessFlags::W_OK).err().map(|e| format!("cannot write to {shown}: {}", e.desc()));
         }
         Ok(_) | Err(_) => {}
     }
     let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let directory = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if !directory.is_dir() {
-        return Some(format!("{shown} cannot be written: there is no directory {}", directory.display()));
+        return Some(format!("cannot write {shown}: there is no directory {}", directory.display()));
     }
     let refused = access(directory, AccessFlags::W_OK | AccessFlags::X_OK).err()?;
-    Some(format!("{shown} cannot be written: {}: {}", directory.display(), refused.desc()))
+    Some(format!("cannot write {shown}: {}: {}", directory.display(), refused.desc()))
 }
 
 /// Writes a file whole or not at all: beside the old one first, then in its place. What is no regular file (a terminal, a pipe) is written
@@ -216,7 +216,7 @@ mod tests {
         assert_eq!(cannot_write(Path::new("new-in-the-working-directory")), None);
         assert_eq!(cannot_write(Path::new("/dev/null")), None);
         let why = cannot_write(Path::new("/nowhere/at/all")).unwrap();
-        assert_eq!(why, "/nowhere/at/all cannot be written: there is no directory /nowhere/at");
+        assert_eq!(why, "cannot write /nowhere/at/all: there is no directory /nowhere/at");
         assert!(cannot_write(file.parent().unwrap()).unwrap().contains("is a directory"));
     }
 }

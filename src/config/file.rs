@@ -51,13 +51,13 @@ fn read_bounded(path: &Path) -> Result<FileText, ConfigError> {
     let mut bytes = Vec::new();
     std::fs::File::open(path).map_err(unreadable)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(not_config("larger than 1 MiB: not a config file"));
+        return Err(not_config("the file is larger than 1 MiB"));
     }
     match String::from_utf8(bytes) {
         Ok(text) => Ok(FileText { path: path.to_owned(), text }),
         Err(e) => {
             let valid = String::from_utf8_lossy(&e.as_bytes()[..e.utf8_error().valid_up_to()]).into_owned();
-            Err(at(path, &valid, valid.len(), "not UTF-8 from here on".to_owned()))
+            Err(at(path, &valid, valid.len(), "invalid UTF-8 from here on".to_owned()))
         }
     }
 }

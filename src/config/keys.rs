@@ -62,42 +62,42 @@ pub const KEYS: &[Key] = &[
         section: "",
         name: "source",
         example: "\"auto\"",
-        help: "Where tasks are read from: \"auto\" (the best that works), \"bpf\" or \"proc\".",
+        help: "Where concmon reads tasks: \"auto\" (the best that works), \"bpf\" or \"proc\".",
         set: |c, v| put(&mut c.source, source(v)),
     },
     Key {
         section: "",
         name: "columns",
         example: r#"["pid", "tid", "ppid", "user", "priority", "nice", "virt", "rss", "shared", "state", "cpu", "run_wait", "mem", "time", "nlwp", "start", "command"]"#,
-        help: "Columns in display order; README.md lists them all.",
+        help: "Columns in display order; docs/reference/columns.md lists all.",
         set: |c, v| put(&mut c.columns, columns(v)),
     },
     Key {
         section: "",
         name: "meters_left",
         example: r#"["cpu:bar", "cpus:bar", "load:text", "disks:text", "cpu:graph", "pressure:graph", "disks:graph"]"#,
-        help: "Meters of the header's left side from the top, each with its style; README.md lists them. Those that do not fit are left out.",
+        help: "Meters on the left of the header, top first, as NAME:STYLE; meters that do not fit are hidden.",
         set: |c, v| put(&mut c.meters.left, meters(v)),
     },
     Key {
         section: "",
         name: "meters_right",
         example: r#"["memory:bar", "tasks:text", "swap:bar", "network:text", "memory:graph", "network:graph", "temperature:text"]"#,
-        help: "The same on the right.",
+        help: "Meters on the right of the header; docs/reference/meters.md lists all.",
         set: |c, v| put(&mut c.meters.right, meters(v)),
     },
     Key {
         section: "",
         name: "sort",
         example: "\"cpu:desc\"",
-        help: "Column to sort by; \":asc\" or \":desc\" after it gives the direction.",
+        help: "Sort column; append \":asc\" or \":desc\" for the direction.",
         set: |c, v| put(&mut c.sort, text(v).and_then(sort)),
     },
     Key {
         section: "",
         name: "tree",
         example: "false",
-        help: "Start with children below their parents.",
+        help: "Start with the tree of parents and children.",
         set: |c, v| put(&mut c.tree, flag(v)),
     },
     Key {
@@ -118,49 +118,49 @@ pub const KEYS: &[Key] = &[
         section: "",
         name: "show_path",
         example: "true",
-        help: "Begin commands with the directories of their programs; p shows and hides them.",
+        help: "Show the path of a program in its command; p switches it.",
         set: |c, v| put(&mut c.show_path, flag(v)),
     },
     Key {
         section: "",
         name: "filter",
         example: "\"cpu>0\"",
-        help: "Start with this filter; none if the key is absent.",
+        help: "Filter at the start; without the key there is none.",
         set: |c, v| put(&mut c.filter, text(v).map(|t| Some(t.to_owned()))),
     },
     Key {
         section: "",
         name: "filters",
         example: r#"{ big = "rss>1G", waiting = "thread and wait_cpu>10%" }"#,
-        help: "Filters with names: @big stands for its expression wherever a filter is written.",
+        help: "Named filters: @big in a filter stands for its expression.",
         set: |c, v| put(&mut c.saved_filters, saved_filters(v)),
     },
     Key {
         section: "",
         name: "user",
         example: "\"root\"",
-        help: "Show only this user's processes (name or number); everyone's if the key is absent.",
+        help: "Show only this user's processes (name or number); without the key, every user's.",
         set: |c, v| put(&mut c.user, text(v).and_then(user).map(Some)),
     },
     Key {
         section: "",
         name: "readonly",
         example: "false",
-        help: "No signals, no priorities, no lab runs: look only.",
+        help: "Send no signals, change no priorities, start no lab runs.",
         set: |c, v| put(&mut c.readonly, flag(v)),
     },
     Key {
         section: "",
         name: "color",
         example: "true",
-        help: "Use colours; NO_COLOR in the environment and --no-color turn them off whatever this says.",
+        help: "Use colours; NO_COLOR in the environment and --no-color override this.",
         set: |c, v| put(&mut c.color, flag(v)),
     },
     Key {
         section: "",
         name: "color_depth",
         example: "\"auto\"",
-        help: "How many colours the terminal shows: \"16\", \"256\", \"true\" (24 bits), or \"auto\", what TERM and COLORTERM say.",
+        help: "Colours of the terminal: \"16\", \"256\", \"true\" (24 bits), or \"auto\" (from TERM and COLORTERM).",
         set: |c, v| match text(v)? {
             "auto" => Ok(()),
             word => put(
@@ -173,84 +173,84 @@ pub const KEYS: &[Key] = &[
         section: "",
         name: "unicode",
         example: "true",
-        help: "Draw characters outside ASCII; as the locale says if the key is absent.",
+        help: "Use Unicode characters; without the key, the locale decides.",
         set: |c, v| put(&mut c.unicode, flag(v)),
     },
     Key {
         section: "",
         name: "theme",
         example: "\"default\"",
-        help: "Name of the colour theme: default (for dark ground), light, high-contrast, colour-blind or mono.",
+        help: "Colour theme: default (for a dark background), light, high-contrast, colour-blind or mono.",
         set: |c, v| put(&mut c.theme, text(v).map(str::to_owned)),
     },
     Key {
         section: "",
         name: "mouse",
         example: "true",
-        help: "Take mouse clicks and the wheel (the terminal's own selection then needs Shift).",
+        help: "Use the mouse; to select text in the terminal, hold Shift.",
         set: |c, v| put(&mut c.mouse, flag(v)),
     },
     Key {
         section: "",
         name: "go_first",
         example: "true",
-        help: "Answer keys however busy the CPUs are: the thread that does gets the lowest real-time priority if this user may give it (root), else short turns.",
+        help: "Answer keys on a busy machine: run the interface at real-time priority (root), or with short time slices.",
         set: |c, v| put(&mut c.go_first, flag(v)),
     },
     Key {
         section: "",
         name: "keys",
         example: "\"htop\"",
-        help: "Whose keys: \"htop\", or \"vim\" (h j k l, gg G, n N; a letter vim takes from an action works with Alt).",
+        help: "Key set: \"htop\" or \"vim\" (h j k l, gg G, n N; actions on those letters move to Alt).",
         set: |c, v| put(&mut c.keys, preset(v)),
     },
     Key {
         section: "",
         name: "clipboard",
         example: "true",
-        help: "Let y copy to the terminal's clipboard (OSC 52).",
+        help: "Allow y to copy to the terminal's clipboard (OSC 52).",
         set: |c, v| put(&mut c.clipboard, flag(v)),
     },
     Key {
         section: "",
         name: "ghost_seconds",
         example: "3.0",
-        help: "How long an ended process stays visible, 0 to 3600.",
+        help: "Seconds that an ended process stays visible, 0 to 3600.",
         set: |c, v| put(&mut c.ghost, duration(v, GHOST)),
     },
     Key {
         section: "lab",
         name: "max_workers",
         example: "256",
-        help: "The most workers one run may have, 1 to 100000.",
+        help: "Maximum number of workers in a run, 1 to 100000.",
         set: |c, v| put(&mut c.lab.max_workers, whole(v, 1, 100_000)),
     },
     Key {
         section: "lab",
         name: "max_parent_mb",
         example: "4096",
-        help: "The most memory a run's parent may hold, MiB; what is free decides if the key is absent.",
+        help: "Maximum memory of a run's parent in MiB; without the key, the free memory decides.",
         set: |c, v| put(&mut c.lab.max_parent_mb, whole(v, 0, u32::MAX).map(Some)),
     },
     Key {
         section: "lab",
         name: "timeout_secs",
         example: "60.0",
-        help: "A run is killed after so many seconds, 0.1 to 86400.",
+        help: "Seconds after which a run is killed, 0.1 to 86400.",
         set: |c, v| put(&mut c.lab.timeout, duration(v, TIMEOUT)),
     },
     Key {
         section: "lab",
         name: "hold_ms",
         example: "20000",
-        help: "How long workers of a run started in the program stay after their work, so that you can look at them, 0 to 3600000.",
+        help: "Milliseconds that workers of a run stay for inspection after their work, 0 to 3600000.",
         set: |c, v| put(&mut c.lab.hold, whole(v, 0, 3_600_000).map(|ms| Duration::from_millis(u64::from(ms)))),
     },
     Key {
         section: "lab",
         name: "python",
         example: "[\"/usr/bin/python3\"]",
-        help: "Interpreters for Python systems, preferred to those that are found; absolute paths.",
+        help: "Interpreters for Python systems, tried before those that concmon finds; absolute paths.",
         set: |c, v| put(&mut c.lab.pythons, paths(v)),
     },
 ];
@@ -294,14 +294,14 @@ fn source(value: &FileValue<'_>) -> Result<SourceChoice, String> {
         "auto" => Ok(SourceChoice::Auto),
         "bpf" => Ok(SourceChoice::Bpf),
         "proc" => Ok(SourceChoice::Proc),
-        other => Err(format!("there is no source \"{other}\": it is \"auto\", \"bpf\" or \"proc\"")),
+        other => Err(format!("there is no source \"{other}\": use \"auto\", \"bpf\" or \"proc\"")),
     }
 }
 
 fn preset(value: &FileValue<'_>) -> Result<Preset, String> {
     let name = text(value)?;
     let found = Preset::ALL.into_iter().find(|preset| preset.name() == name);
-    found.ok_or_else(|| format!("there are no keys \"{name}\": they are \"htop\" or \"vim\""))
+    found.ok_or_else(|| format!("there is no key set \"{name}\": use \"htop\" or \"vim\""))
 }
 
 fn saved_filters(value: &FileValue<'_>) -> Result<SavedFilters, String> {
@@ -339,7 +339,7 @@ fn meters(value: &FileValue<'_>) -> Result<Vec<Shown>, String> {
 fn columns(value: &FileValue<'_>) -> Result<Vec<&'static crate::columns::Column>, String> {
     let items = value.as_array().ok_or_else(|| wrong(value, "a list of column names"))?;
     if items.is_empty() {
-        return Err("at least one column must be named".to_owned());
+        return Err("the list needs at least one column".to_owned());
     }
     let mut found: Vec<&'static crate::columns::Column> = Vec::new();
     for item in items {

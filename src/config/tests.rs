@@ -34,7 +34,7 @@ fn mistakes_are_named_with_place_and_cure() {
         ("sort = \"cpu:down\"", "config.toml:1:8: sort: \"down\" is not a direction: write cpu:asc or cpu:desc"),
         ("columns = [\"pid\", \"pid\"]", "config.toml:1:11: columns: the column \"pid\" is named twice"),
         ("meters_left = [\"cpu\", \"cpu:bar\"]", "config.toml:1:15: meters_left: the meter \"cpu:bar\" is named twice"),
-        ("columns = []", "config.toml:1:11: columns: at least one column must be named"),
+        ("columns = []", "config.toml:1:11: columns: the list needs at least one column"),
         ("user = \"no such user\"", "config.toml:1:8: user: there is no user \"no such user\" on this machine"),
     ] {
         assert_eq!(from(text).unwrap_err(), want, "of {text:?}");
@@ -108,8 +108,8 @@ fn every_key_sets_something_and_its_example_is_valid() {
 #[test]
 fn a_saved_filter_that_is_wrong_is_named_with_its_mistake() {
     let error = from("[filters]\nok = \"pid=1\"\nbad = \"cpuu>1\"\n").unwrap_err();
-    assert!(error.contains("filters: bad: no column is called \"cpuu\"; did you mean cpu"), "{error}");
-    assert!(from("[filters]\na = \"@a\"\n").unwrap_err().contains("names itself"));
+    assert!(error.contains("filters: bad: there is no column \"cpuu\"; did you mean cpu"), "{error}");
+    assert!(from("[filters]\na = \"@a\"\n").unwrap_err().contains("refers to itself"));
     assert!(from("[filters]\na = 5\n").unwrap_err().contains("a: this must be a word in quotes"));
 }
 
@@ -146,7 +146,7 @@ fn lab_limits_refuse_with_the_figures() {
     let zero = check("concmon lab run native/fork --workers 0").unwrap_err();
     assert_eq!(zero, "--workers: a run needs at least 1 worker (and at most 256)");
     let many = check("concmon lab run native/fork --workers 1000000000").unwrap_err();
-    assert!(many.contains("1000000000 workers are more than the limit of 256"), "{many}");
+    assert!(many.contains("1000000000 workers exceed the limit of 256"), "{many}");
 }
 
 #[test]
@@ -182,5 +182,5 @@ fn a_file_that_is_not_utf8_is_named_with_its_line() {
     std::fs::write(&path, b"tree = true\ntheme = \"\xff\"").unwrap();
     let low = LowArgs::parse_from_args([std::ffi::OsStr::new("concmon"), "--config".as_ref(), path.as_os_str()]).unwrap();
     let error = Config::load(&low, &Environment::default()).unwrap_err().to_string();
-    assert!(error.ends_with("c.toml:2:10: not UTF-8 from here on"), "{error}");
+    assert!(error.ends_with("c.toml:2:10: invalid UTF-8 from here on"), "{error}");
 }

@@ -8,9 +8,9 @@ use crate::snapshot::ProcessSample;
 
 pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     id: "fork_threads",
-    title: "Forked with threads running",
+    title: "Fork while threads were running",
     badge: "fork+threads",
-    description: "Only the forking thread exists in the child; a lock another one held stays locked there for ever (fork(2)).",
+    description: "The child has only the forking thread; locks held by other threads stay locked for ever (fork(2)).",
     needs: Needs::empty(),
     after_ns: 1_000_000_000,
     check,
@@ -44,6 +44,6 @@ fn suspicion(scene: &Scene<'_>, parent: i32, threads: u32, mut children: Vec<&Pr
         since_ns: None,
         others: others.iter().map(|p| p.key).collect(),
         evidence: format!("{who} forked by {by} ({parent}), which had {threads} threads or more, and {has}"),
-        advice: "fork before starting threads, or use spawn or forkserver; a child at a futex for ever is the sign".to_owned(),
+        advice: "fork before starting threads, or use spawn or forkserver; a child that hangs in a futex is the symptom".to_owned(),
     })
 }

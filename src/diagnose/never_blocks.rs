@@ -7,9 +7,9 @@ use crate::snapshot::TaskSample;
 
 pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     id: "never_blocks",
-    title: "A thread that never blocks",
+    title: "Thread that never blocks",
     badge: "spins?",
-    description: "It takes a whole CPU and was never seen to wait for anything: it computes, or it spins.",
+    description: "The thread uses a whole CPU and never waits: it computes or spins.",
     needs: Needs::THREADS.union(Needs::SCHEDSTAT).union(Needs::SWITCHES),
     after_ns: 10_000_000_000,
     check,
@@ -47,9 +47,9 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
                 if kernel { "the kernel" } else { "its own code" }
             ),
             advice: if kernel {
-                format!("it calls the kernel in a loop: strace -c -p {pid} tells what; nonblocking calls want a poll before them")
+                format!("system calls in a loop: strace -c -p {pid} lists them; poll before nonblocking calls")
             } else {
-                format!("work or a loop without a wait: perf top -p {pid} (py-spy dump --pid {pid} for Python) tells where")
+                format!("work, or a loop without a wait: perf top -p {pid} shows where (py-spy dump --pid {pid} for Python)")
             },
         });
     }

@@ -11,7 +11,7 @@ pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     id: "orphans",
     title: "Orphaned workers",
     badge: "orphan",
-    description: "A forked worker outlived the process that forked it; nobody waits for what it does.",
+    description: "A forked worker outlived the process that forked it; no process uses its result.",
     needs: Needs::empty(),
     after_ns: 1_000_000_000,
     check,
@@ -45,6 +45,6 @@ fn suspicion(scene: &Scene<'_>, creator: i32, heir: i32, workers: &[&ProcessSamp
         since_ns: None,
         others: others.iter().map(|p| p.key).collect(),
         evidence: format!("{who} forked by PID {creator}, which has ended; {it} left to PID {heir}{now}"),
-        advice: format!("end what is left if {them} not wanted; PR_SET_PDEATHSIG or a pipe to the parent ends workers in time"),
+        advice: format!("end the rest if {them} not needed; PR_SET_PDEATHSIG or a pipe to the parent prevents orphans"),
     })
 }

@@ -8,7 +8,7 @@ pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     id: "overcount",
     title: "Memory counted more than once",
     badge: "RES overcounts",
-    description: "The resident sizes of a family add up to far more than it holds: they share pages.",
+    description: "RES of a family adds up to far more than its memory, because pages are shared.",
     needs: Needs::SMAPS,
     after_ns: 0,
     check,
@@ -48,7 +48,7 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
             since_ns: None,
             others: Vec::new(),
             evidence: format!(
-                "{} ({}) and {} below it: RES adds up to {}, they hold {} (PSS), {:.1}x less",
+                "{} ({}) and {} below it: RES adds up to {}, PSS to {}, {:.1}x less",
                 name(top),
                 top.key.pid,
                 family.len() - 1,

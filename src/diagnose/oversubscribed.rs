@@ -10,7 +10,7 @@ pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     id: "oversubscribed",
     title: "Pool wider than the machine",
     badge: "waits for cpu",
-    description: "More threads or worker processes want to run than there are CPUs.",
+    description: "More threads or worker processes are ready to run than there are CPUs.",
     needs: Needs::SCHEDSTAT,
     after_ns: 3_000_000_000,
     check,
@@ -67,6 +67,6 @@ fn suspicion(about: ProcKey, others: Vec<ProcKey>, name: &str, who: &str, cpus: 
             "{name} ({}): {who} on {cpus} CPUs, {lost:.0}% of their runnable time spent waiting for one",
             about.pid
         ),
-        advice: format!("for work that computes, {cpus} workers finish as soon; more only switch and cool caches"),
+        advice: format!("for CPU-bound work, {cpus} workers finish as fast; more only add switches and cache misses"),
     }
 }

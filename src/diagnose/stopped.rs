@@ -9,7 +9,7 @@ pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     id: "stopped",
     title: "Stopped by a signal",
     badge: "stopped",
-    description: "It does not run, yet keeps its memory, locks and connections until SIGCONT.",
+    description: "The process does not run, but keeps its memory, locks and connections until SIGCONT.",
     needs: Needs::empty(),
     after_ns: 3_000_000_000,
     check,
@@ -30,7 +30,7 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
                 since_ns: None,
                 others: Vec::new(),
                 evidence: format!("{} ({pid}) was stopped by a signal{kept}", name(p)),
-                advice: format!("kill -CONT {pid} lets it go on; a job of a shell comes back with fg"),
+                advice: format!("kill -CONT {pid} continues it; fg continues a job of a shell"),
             }
         })
         .collect()

@@ -115,7 +115,7 @@ fn pools_of_threads_and_of_processes_wider_than_the_machine() {
     let found = workers(S / 2);
     assert_eq!(said(&found), [("oversubscribed", 7)]);
     assert_eq!(found[0].others.len(), 4);
-    assert_eq!(workers(0), [], "nobody waits");
+    assert_eq!(workers(0), [], "no process uses its result");
 }
 
 fn fork(parent: i32, child: i32) -> LifecycleEvent {
@@ -200,7 +200,7 @@ fn resident_sizes_of_a_family_overcount_where_all_is_known() {
     };
     let found = findings(family(Some(25 << 20)));
     assert_eq!(said(&found), [("overcount", 7)]);
-    assert!(found[0].evidence.contains("RES adds up to 1.56G, they hold 200M (PSS), 8.0x less"), "{}", found[0].evidence);
+    assert!(found[0].evidence.contains("RES adds up to 1.56G, PSS to 200M, 8.0x less"), "{}", found[0].evidence);
     assert_eq!(findings(family(None)), [], "one unknown makes the sum unknown");
     assert_eq!(findings(family(Some(190 << 20))), [], "little is shared");
 }

@@ -10,7 +10,7 @@ pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     id: "zombies",
     title: "Zombies that are not reaped",
     badge: "not reaped",
-    description: "A parent leaves its ended children: each keeps a pid until the parent waits for it or ends.",
+    description: "A parent does not wait for its ended children; each keeps a PID until it does.",
     needs: Needs::empty(),
     after_ns: 2_000_000_000,
     check,
@@ -37,9 +37,9 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
         let children = counted(zombies.len(), "ended child", "ended children");
         let pid = parent.key.pid;
         let advice = if pid == 1 {
-            "PID 1 must reap whatever is left to it: start the container with an init (docker run --init, tini)".to_owned()
+            "PID 1 must reap orphans: start the container with an init (docker run --init, tini)".to_owned()
         } else {
-            format!("PID {pid} must call wait, or handle SIGCHLD; kill -CHLD {pid} may remind it, ending it frees them")
+            format!("PID {pid} must call wait or handle SIGCHLD; try kill -CHLD {pid}; ending it frees them")
         };
         Some(Suspicion {
             about: parent.key,

@@ -110,7 +110,7 @@ pub const METERS: &[Meter] = &[
     Meter {
         id: "cpu",
         title: "cpu",
-        help: "All CPUs together: user, low priority, kernel and interrupts, and what a hypervisor took.",
+        help: "All CPUs together: user, nice, kernel, interrupts, and time stolen by the hypervisor.",
         unit: "%",
         source: "/proc/stat (proc_stat(5))",
         needs: Needs::empty(),
@@ -120,7 +120,7 @@ pub const METERS: &[Meter] = &[
     Meter {
         id: "cpus",
         title: "cpus",
-        help: "Each CPU; as heights, one character for each, where there are too many for bars.",
+        help: "Each CPU as a bar, or as one character if there are too many.",
         unit: "%",
         source: "/proc/stat (proc_stat(5))",
         needs: Needs::empty(),
@@ -130,7 +130,7 @@ pub const METERS: &[Meter] = &[
     Meter {
         id: "memory",
         title: "mem",
-        help: "Memory that cannot be had without taking it from somebody, then caches; shared memory counts as used.",
+        help: "Used memory (total minus available), then caches; shared memory counts as used.",
         unit: "%",
         source: "/proc/meminfo (proc_meminfo(5))",
         needs: Needs::empty(),
@@ -150,7 +150,7 @@ pub const METERS: &[Meter] = &[
     Meter {
         id: "load",
         title: "load",
-        help: "Tasks that ran, wanted a CPU, or were in uninterruptible sleep: average over 1, 5 and 15 minutes.",
+        help: "Load average over 1, 5 and 15 minutes: tasks running, runnable or in uninterruptible sleep.",
         unit: "tasks",
         source: "/proc/loadavg (proc_loadavg(5))",
         needs: Needs::empty(),
@@ -160,7 +160,7 @@ pub const METERS: &[Meter] = &[
     Meter {
         id: "tasks",
         title: "tasks",
-        help: "Tasks (threads) in processes, and how many are in which state (kernel threads count here only); where threads are not looked at one by one: how many run, and the states of leaders.",
+        help: "Tasks (threads), processes, and tasks by state; by state of leaders where threads are not read.",
         unit: "tasks",
         source: "the table's own rows",
         needs: Needs::empty(),
@@ -170,7 +170,7 @@ pub const METERS: &[Meter] = &[
     Meter {
         id: "pressure",
         title: "psi",
-        help: "Share of the last 10 s in which some task waited for a CPU, for storage, for memory; the graph is the largest of them.",
+        help: "Pressure: share of the last 10 s with tasks waiting for CPU, storage, memory; the graph shows the largest.",
         unit: "%",
         source: "/proc/pressure/* (Documentation/accounting/psi.rst)",
         needs: Needs::empty(),
@@ -180,7 +180,7 @@ pub const METERS: &[Meter] = &[
     Meter {
         id: "disks",
         title: "disk",
-        help: "What whole disks read and write, and how busy the busiest is; partitions and devices made of others are not counted again.",
+        help: "Reads and writes of whole disks, and the load of the busiest; partitions are not counted again.",
         unit: "B/s",
         source: "/proc/diskstats (Documentation/admin-guide/iostats.rst)",
         needs: Needs::DISKS,
@@ -190,7 +190,7 @@ pub const METERS: &[Meter] = &[
     Meter {
         id: "network",
         title: "net",
-        help: "What all network interfaces but the loopback receive and send, and which of them most; the bar goes from 1 kB/s to 10 GB/s by factors of ten.",
+        help: "Traffic of all interfaces except loopback, and the busiest; the bar is logarithmic, 1 kB/s to 10 GB/s.",
         unit: "B/s",
         source: "/proc/net/dev (proc_pid_net(5))",
         needs: Needs::NETWORKS,
@@ -200,7 +200,7 @@ pub const METERS: &[Meter] = &[
     Meter {
         id: "temperature",
         title: "temp",
-        help: "The hottest sensor; read every 5 s.",
+        help: "The hottest sensor, read every 5 s.",
         unit: "C",
         source: "/sys/class/hwmon (Documentation/hwmon/sysfs-interface.rst)",
         needs: Needs::TEMPERATURES,
@@ -239,12 +239,12 @@ impl Shown {
         let (id, style) = word.split_once(':').map_or((word, None), |(id, style)| (id, Some(style)));
         let meter = find(id).ok_or_else(|| {
             let ids: Vec<&str> = METERS.iter().map(|m| m.id).collect();
-            format!("there is no meter \"{id}\": there are {}", ids.join(", "))
+            format!("there is no meter \"{id}\"; the meters are {}", ids.join(", "))
         })?;
         let Some(word) = style else { return Ok(Self { meter, style: meter.styles[0] }) };
         let style = meter.styles.iter().find(|s| s.name() == word).copied().ok_or_else(|| {
             let styles: Vec<&str> = meter.styles.iter().map(|s| s.name()).collect();
-            format!("the meter \"{id}\" has no style \"{word}\": it has {}", styles.join(", "))
+            format!("the meter \"{id}\" has no style \"{word}\"; its styles are {}", styles.join(", "))
         })?;
         Ok(Self { meter, style })
     }

@@ -5,7 +5,7 @@ use crate::columns::bytes;
 use crate::derive::{CpuShare, Flow, Model};
 use crate::snapshot::{Pressure, State, TaskStates};
 
-const FIRST: &str = "known from the second sample on";
+const FIRST: &str = "known after the second sample";
 
 fn size(n: u64) -> String {
     let mut s = String::new();
@@ -49,7 +49,7 @@ pub(super) fn cpu(model: &Model) -> Reading {
 
 pub(super) fn cpus(model: &Model) -> Reading {
     if model.host.cpus.is_empty() {
-        return Reading::Unknown("/proc/stat names no CPU");
+        return Reading::Unknown("/proc/stat lists no CPU");
     }
     let unknown = || Bar { parts: Vec::new(), figure: "-".into() };
     let one = |(id, share): &(u32, Option<CpuShare>)| {
@@ -126,7 +126,7 @@ pub(super) fn pressure(model: &Model) -> Reading {
     let kinds = [("cpu", p.cpu), ("io", p.io), ("mem", p.memory)];
     let known: Vec<(&str, Pressure)> = kinds.into_iter().filter_map(|(name, p)| Some((name, p?))).collect();
     let worst = known.iter().max_by(|a, b| a.1.some_avg10.total_cmp(&b.1.some_avg10));
-    let Some((name, worst)) = worst else { return Reading::Unknown("this kernel keeps none (CONFIG_PSI)") };
+    let Some((name, worst)) = worst else { return Reading::Unknown("not provided by this kernel (CONFIG_PSI)") };
     let words: Vec<String> = known.iter().map(|(name, p)| format!("{name} {:.0}%", p.some_avg10)).collect();
     let bar = single(worst.some_avg10, Tint::Lost, format!("{name} {:.0}%", worst.some_avg10));
     Reading::Known { bar, text: words.join("  "), level: Some(worst.some_avg10) }
@@ -159,7 +159,7 @@ fn decades(bytes_per_s: f64) -> f32 {
 
 pub(super) fn network(model: &Model) -> Reading {
     match (&model.now.host.networks, &model.host.networks) {
-        (Some(networks), _) if networks.is_empty() => Reading::Unknown("no interface but the loopback"),
+        (Some(networks), _) if networks.is_empty() => Reading::Unknown("no interface except loopback"),
         (_, Some(flow)) => {
             let text = format!("{}  {}", rates(flow, ("in", "out")), flow.most.as_deref().unwrap_or(""));
             let sum = flow.in_bytes_per_s + flow.out_bytes_per_s;

@@ -48,8 +48,8 @@ fn each_meter_is_itself_and_says_what_it_is() {
 
 #[test]
 fn a_wrong_word_says_what_there_is() {
-    assert!(Shown::parse("cpuu").unwrap_err().starts_with("there is no meter \"cpuu\": there are cpu, cpus, memory"));
-    assert_eq!(Shown::parse("tasks:bar").unwrap_err(), "the meter \"tasks\" has no style \"bar\": it has text, graph");
+    assert!(Shown::parse("cpuu").unwrap_err().starts_with("there is no meter \"cpuu\"; the meters are cpu, cpus, memory"));
+    assert_eq!(Shown::parse("tasks:bar").unwrap_err(), "the meter \"tasks\" has no style \"bar\"; its styles are text, graph");
     assert!(Shown::parse("").is_err() && Shown::parse("cpu:").is_err());
 }
 
@@ -73,7 +73,7 @@ fn rates_are_known_from_the_second_sample_on() {
     };
     let first = model(vec![host(1)]);
     for id in ["cpu", "disks", "network"] {
-        assert_eq!(text(id, &first), "unknown: known from the second sample on", "{id}");
+        assert_eq!(text(id, &first), "unknown: known after the second sample", "{id}");
     }
     assert_eq!(text("cpus", &first), "0=- 7=-");
     let second = model(vec![host(1), host(2)]);
@@ -105,7 +105,7 @@ fn what_a_machine_does_not_have_is_said() {
     let model = model(vec![host]);
     assert_eq!(text("swap", &model), "unknown: none on this machine");
     assert_eq!(text("disks", &model), "unknown: none on this machine");
-    assert_eq!(text("network", &model), "unknown: no interface but the loopback");
+    assert_eq!(text("network", &model), "unknown: no interface except loopback");
     assert_eq!(text("temperature", &model), "unknown: no sensors on this machine");
     assert!(text("memory", &model).starts_with("used 2.00G of 8.00G"));
 }

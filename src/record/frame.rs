@@ -150,7 +150,7 @@ impl Encoder {
         let sizes = [snapshot.processes.len(), snapshot.tasks.len()];
         if sizes[0] > MOST[0] || sizes[1] > MOST[1] {
             let [processes, tasks] = MOST;
-            return Err(format!("there are more than {processes} processes or {tasks} threads, which a recording cannot hold"));
+            return Err(format!("a recording holds at most {processes} processes and {tasks} threads"));
         }
         let head = Head {
             taken_ns: snapshot.taken_ns,
@@ -161,7 +161,7 @@ impl Encoder {
             report: snapshot.report.clone(),
         };
         let now: Vec<Kept> = snapshot.processes.iter().map(|process| Kept::of(process, snapshot)).collect();
-        self.write(&head, &now, out).map_err(|error| format!("a snapshot cannot be written: {error}"))?;
+        self.write(&head, &now, out).map_err(|error| format!("cannot write a snapshot: {error}"))?;
         self.system = Some(Arc::clone(&snapshot.system));
         self.before = now;
         Ok(())

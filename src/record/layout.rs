@@ -72,15 +72,15 @@ pub fn write_head(system: &SystemInfo) -> Result<Vec<u8>, String> {
 pub fn read_head(bytes: &[u8]) -> Result<(u32, u32), String> {
     let words = (u32_at(bytes, 8), u32_at(bytes, 12), u32_at(bytes, 16));
     let (true, (Some(version), Some(length), Some(checksum))) = (bytes.starts_with(MAGIC), words) else {
-        return Err("is not a recording: `concmon --record FILE` makes one".to_owned());
+        return Err("is not a recording; `concmon --record FILE` makes one".to_owned());
     };
     if version != VERSION {
         return Err(format!(
-            "is a recording of format {version}, and this concmon reads format {VERSION}: open it with the concmon that made it"
+            "has recording format {version}; this concmon reads format {VERSION}: use the version that made it"
         ));
     }
     if length > MOST_SYSTEM_BYTES {
-        return Err("is a damaged recording: what it says of its machine cannot be so long".to_owned());
+        return Err("is a damaged recording: the description of its machine is too long".to_owned());
     }
     Ok((length, checksum))
 }
@@ -139,7 +139,7 @@ fn most_packed(raw_length: u32) -> u32 {
 /// If the content is larger than a frame may be.
 pub fn write_frame(raw: &[u8], key: bool, taken_ns: u64) -> Result<Vec<u8>, String> {
     let raw_length = u32::try_from(raw.len()).ok().filter(|length| *length <= MOST_RAW_BYTES);
-    let raw_length = raw_length.ok_or("a snapshot is larger than a recording's frame may be")?;
+    let raw_length = raw_length.ok_or("a snapshot exceeds the size limit of a frame")?;
     let packed = lz4_flex::block::compress(raw);
     let length = u32::try_from(packed.len()).map_err(|error| error.to_string())?;
     let head = FrameHead { length, raw_length, checksum: crc32fast::hash(&packed), key, taken_ns };

@@ -40,7 +40,7 @@ pub fn add(from: u64, difference: u64) -> u64 {
 
 /// Appends what of a row has changed: which numbers, then by how much.
 pub fn put_row<const N: usize>(out: &mut Vec<u8>, from: &[u64; N], to: &[u64; N]) {
-    const { assert!(N <= 64, "a row's changes are told in 64 bits") };
+    const { assert!(N <= 64, "a row's changes are stored in 64 bits") };
     let changed = (0..N).filter(|at| from[*at] != to[*at]);
     put(out, changed.clone().map(|at| 1u64 << at).sum());
     changed.for_each(|at| put(out, difference(from[at], to[at])));

@@ -47,22 +47,22 @@ impl Writer {
         let flags = (rustix::fs::OFlags::NOCTTY | rustix::fs::OFlags::NONBLOCK).bits();
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(flags.cast_signed());
-        let mut file = options.open(path).map_err(io("cannot be made"))?;
-        let facts = file.metadata().map_err(io("cannot be made"))?;
+        let mut file = options.open(path).map_err(io("cannot be created"))?;
+        let facts = file.metadata().map_err(io("cannot be created"))?;
         if facts.is_file() {
             let mut begin = Vec::new();
-            (&file).take(MAGIC.len() as u64).read_to_end(&mut begin).map_err(io("cannot be made"))?;
+            (&file).take(MAGIC.len() as u64).read_to_end(&mut begin).map_err(io("cannot be created"))?;
             if !begin.is_empty() && begin != MAGIC {
-                return Err(refused("is there already and is not a recording: it is left alone, give another name"));
+                return Err(refused("exists and is not a recording: use another name"));
             }
             flock(&file, FlockOperation::NonBlockingLockExclusive)
-                .map_err(|_| refused("is being written by another concmon: give another name"))?;
+                .map_err(|_| refused("is being written by another concmon: use another name"))?;
             // It tells the arguments of everybody's programs.
-            file.set_permissions(std::fs::Permissions::from_mode(0o600)).map_err(io("cannot be made private"))?;
-            file.set_len(0).map_err(io("cannot be begun"))?;
-            std::io::Seek::rewind(&mut file).map_err(io("cannot be begun"))?;
+            file.set_permissions(std::fs::Permissions::from_mode(0o600)).map_err(io("cannot be set to mode 0600"))?;
+            file.set_len(0).map_err(io("cannot be started"))?;
+            std::io::Seek::rewind(&mut file).map_err(io("cannot be started"))?;
         } else if !facts.file_type().is_char_device() || file.is_terminal() {
-            return Err(refused("is not a file: a recording needs one"));
+            return Err(refused("is not a regular file; a recording must be one"));
         }
         Ok(Self {
             file,
@@ -88,13 +88,13 @@ impl Writer {
     /// If the file takes no more, or the snapshot is larger than a recording holds: nothing is to be written to it after that.
     pub fn write(&mut self, snapshot: &Snapshot) -> Result<(), RecordError> {
         let refused =
-            |why: String| RecordError::Refused { path: self.path.clone(), why: format!("is not written further: {why}") };
+            |why: String| RecordError::Refused { path: self.path.clone(), why: format!("is no longer written: {why}") };
         let mut out = Vec::new();
         if !self.begun {
             out = layout::write_head(&snapshot.system).map_err(&refused)?;
         }
         if self.frames == MOST_FRAMES {
-            return Err(refused(format!("it has {MOST_FRAMES} frames, the most there can be")));
+            return Err(refused(format!("it has {MOST_FRAMES} frames, the maximum")));
         }
         let key = !self.begun || self.since_key == KEY_EVERY || self.bytes_since_key > KEY_AFTER_BYTES;
         if key {

@@ -52,7 +52,7 @@ impl Replay {
         let file = std::fs::OpenOptions::new().read(true).custom_flags(nonblock).open(path).map_err(io)?;
         let facts = file.metadata().map_err(io)?;
         if !facts.is_file() {
-            return Err(refused("is not a file: a recording is one".to_owned()));
+            return Err(refused("is not a regular file; a recording must be one".to_owned()));
         }
         let mut head = [0; HEAD_BYTES];
         let head = &mut head[..HEAD_BYTES.min(usize::try_from(facts.len()).unwrap_or(HEAD_BYTES))];
@@ -62,15 +62,15 @@ impl Replay {
         let system =
             file.read_exact_at(&mut system, HEAD_BYTES as u64).ok().and_then(|()| layout::read_system(&system, checksum));
         let system =
-            system.ok_or_else(|| refused("is a damaged recording: what it says of its machine is not whole".to_owned()))?;
+            system.ok_or_else(|| refused("is a damaged recording: the description of its machine is incomplete".to_owned()))?;
         let begin = HEAD_BYTES as u64 + u64::from(length);
         let (places, cut) = index(&file, begin, facts.len()).map_err(io)?;
         let mut replay =
             Self { file, path: path.to_owned(), system, places, cut, decoder: Decoder::default(), next: 0, shown: 0 };
         replay.leave_out_damaged_end()?;
         if replay.places.is_empty() {
-            let why = replay.cut.as_deref().unwrap_or("the recording was ended before its first frame");
-            return Err(refused(format!("has no whole frame: {why}")));
+            let why = replay.cut.as_deref().unwrap_or("the recording ended before its first frame");
+            return Err(refused(format!("has no complete frame: {why}")));
         }
         Ok(replay)
     }
@@ -197,22 +197,22 @@ fn index(file: &File, begin: u64, end: u64) -> std::io::Result<(Vec<Place>, Opti
     let (mut offset, mut since_key, mut bytes_since_key) = (begin, 0usize, 0u64);
     while offset < end {
         if places.len() == MOST_FRAMES {
-            return Ok((places, Some(format!("goes on, but more than {MOST_FRAMES} frames are not shown"))));
+            return Ok((places, Some(format!("continues, but only {MOST_FRAMES} frames are shown"))));
         }
         let whole = places.len();
-        let cut = || Some(format!("was cut off: its last frame is not whole, the {whole} before it are shown"));
+        let cut = || Some(format!("was cut off: its last frame is incomplete; the {whole} before it are shown"));
         let Some(content_at) = offset.checked_add(FRAME_BYTES as u64).filter(|at| *at <= end) else { return Ok((places, cut())) };
         let mut head = [0; FRAME_BYTES];
         file.read_exact_at(&mut head, offset)?;
         let Some(head) = FrameHead::read(&head) else {
-            return Ok((places, Some(format!("is damaged behind frame {whole}: only what is before it is shown"))));
+            return Ok((places, Some(format!("is damaged after frame {whole}; only the frames before are shown"))));
         };
         (since_key, bytes_since_key) = if head.key { (0, 0) } else { (since_key + 1, bytes_since_key) };
         bytes_since_key += u64::from(head.raw_length);
         if (places.is_empty() && !head.key) || since_key >= MOST_BETWEEN_KEYS || bytes_since_key > MOST_SINCE_KEY {
             return Ok((
                 places,
-                Some(format!("is not as concmon writes it behind frame {whole}: only what is before it is shown")),
+                Some(format!("is invalid after frame {whole}; only the frames before are shown")),
             ));
         }
         let Some(next) = content_at.checked_add(u64::from(head.length)).filter(|next| *next <= end) else {

@@ -14,7 +14,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column {
         id: "pid",
         title: "PID",
-        description: "Process id: the tgid shared by all threads of the process.",
+        description: "Process id (tgid), shared by all threads of the process.",
         source: "/proc/PID (directory name)",
         order: Order::Ascending,
         rank: 0,
@@ -25,7 +25,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column {
         id: "tid",
         title: "TID",
-        description: "Kernel task id; the leader's equals the PID.",
+        description: "Task id (thread id); the leader's equals the PID.",
         source: "/proc/PID/task/TID (directory name)",
         order: Order::Ascending,
         rank: 8,
@@ -36,7 +36,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column {
         id: "ppid",
         title: "PPID",
-        description: "Process id of the current parent: the subreaper or 1 once the creator has ended.",
+        description: "PID of the current parent; after the creator has ended, the subreaper or 1.",
         source: "/proc/PID/stat field 4",
         order: Order::Ascending,
         rank: 75,
@@ -47,7 +47,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column {
         id: "pgrp",
         title: "PGRP",
-        description: "Process group: what a terminal's Ctrl-C signals together.",
+        description: "Process group; Ctrl-C in a terminal signals a whole group.",
         source: "/proc/PID/stat field 5",
         order: Order::Ascending,
         metric: Metric::Name,
@@ -57,7 +57,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column {
         id: "session",
         title: "SESSION",
-        description: "Session id: the pid of its leader.",
+        description: "Session id: the PID of the session leader.",
         source: "/proc/PID/stat field 6",
         order: Order::Ascending,
         metric: Metric::Name,
@@ -80,7 +80,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column {
         id: "user",
         title: "USER",
-        description: "Name of the effective user, or the number if it has no name.",
+        description: "Name of the effective user, or its number if it has no name.",
         source: "owner of /proc/PID",
         align: Align::Left,
         width: 9,
@@ -93,7 +93,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column {
         id: "state",
         title: "S",
-        description: "State, the kernel's letter: R running, S sleeping, D uninterruptible, T stopped, t traced, Z zombie, X dead, I idle.",
+        description: "State: R running, S sleeping, D uninterruptible, T stopped, t traced, Z zombie, X dead, I idle.",
         source: "/proc/PID/task/TID/stat field 3",
         align: Align::Left,
         width: 1,
@@ -118,9 +118,9 @@ pub(super) const COLUMNS: &[Column] = &[
     Column {
         id: "container",
         title: "CONTAINER",
-        description: "Engine and id of the container, by its control group's path; who is inside one without the host's paths cannot tell.",
+        description: "Engine and id of the container, from the control group's path; unknown inside a container that hides the path.",
         source: "/proc/PID/cgroup",
-        basis: "computed: from engines' names for control groups",
+        basis: "computed: from the names that engines give control groups",
         needs: Needs::CGROUP,
         scope: Scope::Process,
         align: Align::Left,
@@ -132,9 +132,9 @@ pub(super) const COLUMNS: &[Column] = &[
     Column {
         id: "namespaces",
         title: "NS",
-        description: "Kinds of namespaces that differ from concmon's own; same if none does (own processes, or privileged).",
+        description: "Namespaces that differ from concmon's own, or 'same' (own processes, or privileged).",
         source: "/proc/PID/ns",
-        basis: "computed: its namespaces' numbers against concmon's",
+        basis: "computed: its namespaces compared with concmon's",
         needs: Needs::NAMESPACES,
         scope: Scope::Process,
         align: Align::Left,
@@ -146,7 +146,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column {
         id: "pid_namespace",
         title: "PIDNS",
-        description: "Number of its pid namespace: which processes it can see.",
+        description: "Number of the PID namespace, which limits the processes it can see.",
         source: "/proc/PID/ns/pid",
         needs: Needs::NAMESPACES,
         scope: Scope::Process,
@@ -159,7 +159,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column {
         id: "mnt_namespace",
         title: "MNTNS",
-        description: "Number of its mnt namespace: its mounts.",
+        description: "Number of the mount namespace.",
         source: "/proc/PID/ns/mnt",
         needs: Needs::NAMESPACES,
         scope: Scope::Process,
@@ -172,7 +172,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column {
         id: "net_namespace",
         title: "NETNS",
-        description: "Number of its net namespace: its network.",
+        description: "Number of the network namespace.",
         source: "/proc/PID/ns/net",
         needs: Needs::NAMESPACES,
         scope: Scope::Process,
@@ -185,7 +185,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column {
         id: "user_namespace",
         title: "USERNS",
-        description: "Number of its user namespace: whose users its user ids are.",
+        description: "Number of the user namespace, in which its user ids are valid.",
         source: "/proc/PID/ns/user",
         needs: Needs::NAMESPACES,
         scope: Scope::Process,

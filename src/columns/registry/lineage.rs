@@ -14,9 +14,9 @@ pub(super) const COLUMNS: &[Column] = &[
     Column {
         id: "start",
         title: "START",
-        description: "How it began, as the event stream saw it: fork, fork+exec, fork server's child, thread. Unknown if it was there before.",
+        description: "How it was created: fork, fork+exec, fork server, thread; unknown if it started before concmon.",
         source: "proc connector (fork, exec)",
-        basis: "measured: seen as it began; unknown of what was before",
+        basis: "measured: from the creation event; unknown if older",
         align: Align::Left,
         width: 9,
         order: Order::Ascending,
@@ -27,9 +27,9 @@ pub(super) const COLUMNS: &[Column] = &[
     Column {
         id: "spawned_by",
         title: "SPAWNER",
-        description: "Process that created it, kept after reparenting. Known if the creation was seen.",
+        description: "PID of the creator, kept after reparenting; unknown if it started before concmon.",
         source: "proc connector (fork)",
-        basis: "measured: seen as it began; unknown of what was before",
+        basis: "measured: from the creation event; unknown if older",
         scope: Scope::Process,
         order: Order::Ascending,
         metric: Metric::Name,
@@ -39,7 +39,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column {
         id: "elapsed",
         title: "ELAPSED",
-        description: "Time since it was started.",
+        description: "Time since the start.",
         unit: "ns",
         source: "/proc/PID/stat field 22",
         basis: "measured: in clock ticks, mostly hundredths of a second",
@@ -50,9 +50,9 @@ pub(super) const COLUMNS: &[Column] = &[
     Column {
         id: "started",
         title: "STARTED",
-        description: "Date and time of its start, in this machine's time zone.",
+        description: "Date and time of the start, in this machine's time zone.",
         source: "/proc/PID/stat field 22",
-        basis: "computed: ticks after boot, by clock and time zone of now",
+        basis: "computed: ticks after boot, with today's clock and zone",
         align: Align::Left,
         width: 19,
         get: |r| started(r),
@@ -61,7 +61,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column {
         id: "comm",
         title: "COMM",
-        description: "Name of the task, at most 15 bytes, set by itself.",
+        description: "Name of the task (comm), at most 15 bytes; the task can set it.",
         source: "/proc/PID/task/TID/stat field 2",
         align: Align::Left,
         width: 15,
@@ -73,7 +73,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column {
         id: "exe",
         title: "EXE",
-        description: "File that the program was started from (own processes, or privileged).",
+        description: "Path of the executable file (own processes, or privileged).",
         source: "/proc/PID/exe",
         needs: Needs::EXE,
         scope: Scope::Process,

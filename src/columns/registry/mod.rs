@@ -23,7 +23,7 @@ const BASE: Column = Column {
     description: "",
     unit: "",
     source: "",
-    basis: "measured: as the kernel tells it",
+    basis: "measured: as reported by the kernel",
     needs: Needs::empty(),
     scope: Scope::Both,
     align: Align::Right,

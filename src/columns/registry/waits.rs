@@ -11,9 +11,9 @@ pub(super) const COLUMNS: &[Column] = &[
     Column {
         id: "wait",
         title: "WAIT",
-        description: "What it waits for, in words. Of a futex: the end of its address, and in brackets how many of its threads wait there. Of a pipe: who holds the other end, where that may be seen. A process shows its leader's.",
+        description: "What the task waits for, with the futex's address and waiters or the pipe's other end; a process shows its leader's.",
         source: "/proc/PID/task/TID/syscall, else wchan",
-        basis: "measured: what the system call or kernel function says",
+        basis: "measured: from the system call or the kernel function",
         needs: Needs::WAITS,
         align: Align::Left,
         width: 22,
@@ -25,7 +25,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column {
         id: "syscall",
         title: "SYSCALL",
-        description: "System call it sleeps in: its name if it is one that waits, else its number.",
+        description: "System call in which the task sleeps: name if concmon knows it, else number.",
         source: "/proc/PID/task/TID/syscall",
         needs: Needs::WAITS,
         align: Align::Left,
@@ -37,7 +37,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column {
         id: "wchan",
         title: "WCHAN",
-        description: "Kernel function it sleeps in.",
+        description: "Kernel function in which the task sleeps.",
         source: "/proc/PID/task/TID/wchan",
         needs: Needs::WAITS,
         align: Align::Left,
@@ -49,9 +49,9 @@ pub(super) const COLUMNS: &[Column] = &[
     Column {
         id: "lock",
         title: "LOCK",
-        description: "Lock (futex) it waits at: process and address, or file and offset if it is in memory that processes share. Equal means the same lock.",
+        description: "Futex that the task waits for: process and address, or file and offset in shared memory. Equal means same lock.",
         source: "/proc/PID/task/TID/syscall, for shared memory /proc/PID/maps",
-        basis: "measured: as the kernel itself tells futexes apart",
+        basis: "measured: the key by which the kernel identifies a futex",
         needs: Needs::WAITS,
         align: Align::Left,
         width: 20,
@@ -62,9 +62,9 @@ pub(super) const COLUMNS: &[Column] = &[
     Column {
         id: "lock_waiters",
         title: "LOCKW",
-        description: "How many tasks wait at the same lock, this one included.",
+        description: "Number of tasks that wait for the same lock, including this one.",
         source: "/proc/PID/task/TID/syscall",
-        basis: "computed: over the tasks read, some off screen may be missing",
+        basis: "computed: over tasks read; tasks off screen may be missing",
         needs: Needs::WAITS,
         width: 5,
         get: |r| lock_waiters(r),

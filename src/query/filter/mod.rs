@@ -218,17 +218,17 @@ impl Compiler<'_> {
         let Some((known, text)) = self.saved.iter().find(|(n, _)| *n == name) else {
             let names: Vec<String> = self.saved.names().map(|n| format!("@{n}")).collect();
             let mend = if names.is_empty() {
-                "[filters] in the config file names some".into()
+                "define filters under [filters] in the config file".into()
             } else {
-                format!("there are {}", names.join(", "))
+                format!("the saved filters are {}", names.join(", "))
             };
             return Err(here(format!("no filter is saved as @{name}; {mend}")));
         };
         if self.open.contains(&known) {
-            return Err(here(format!("@{name} names itself")));
+            return Err(here(format!("@{name} refers to itself")));
         }
         if self.open.len() >= MAX_DEPTH / 8 {
-            return Err(here(format!("saved filters name each other deeper than {}", MAX_DEPTH / 8)));
+            return Err(here(format!("saved filters are nested deeper than {}", MAX_DEPTH / 8)));
         }
         self.open.push(known);
         let node = syntax::parse(text).and_then(|e| self.node(&e)).map_err(|e| here(format!("@{name}: {}", e.message)));
@@ -241,7 +241,7 @@ fn field_column(field: &str, at: At) -> Result<&'static Column, FilterError> {
     let id = field.to_ascii_lowercase();
     columns::find(alias(&id)).ok_or_else(|| {
         let hint = columns::nearest(&id).map_or(String::new(), |n| format!("; did you mean {n}?"));
-        FilterError { column: at.0, message: format!("no column is called {field:?}{hint}") }
+        FilterError { column: at.0, message: format!("there is no column {field:?}{hint}") }
     })
 }
 

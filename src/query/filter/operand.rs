@@ -33,7 +33,7 @@ impl Operand {
         }
         let number = number(text, column.unit);
         if number.is_none() && column.align == Align::Right {
-            return Err(format!("{} wants a number, e.g. {}>{}", column.id, column.id, example(column)));
+            return Err(format!("{} needs a number, e.g. {}>{}", column.id, column.id, example(column)));
         }
         Ok(Self {
             text: text.to_owned(),

@@ -18,7 +18,7 @@ impl SavedFilters {
         for (name, text) in &saved.0 {
             let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
             if name.is_empty() || !name.chars().all(plain) {
-                return Err((name.clone(), "a filter's name has letters, digits, - and _ only".into()));
+                return Err((name.clone(), "the name of a filter may have letters, digits, - and _".into()));
             }
             if let Err(FilterError { column, message }) = Filter::parse_with(text, &saved) {
                 return Err((name.clone(), format!("{message} (character {} of {text:?})", column + 1)));

@@ -250,8 +250,8 @@ pub fn parse_with(text: &str, field: fn(&str, At) -> Result<(), FilterError>) ->
     let root = parser.any()?;
     match parser.peek() {
         None => Ok(root),
-        Some(t) if t.text == "!" => Err(FilterError { column: t.column, message: "for the contrary write not".into() }),
-        Some(t) => Err(FilterError { column: t.column, message: format!("{:?} is one too many here", t.text) }),
+        Some(t) if t.text == "!" => Err(FilterError { column: t.column, message: "for the opposite, write not".into() }),
+        Some(t) => Err(FilterError { column: t.column, message: format!("unexpected {:?}", t.text) }),
     }
 }
 
@@ -330,7 +330,7 @@ impl Parser {
             Kind::Word if self.peek().is_some_and(|t| t.kind == Kind::Operator) => self.comparison(token),
             Kind::Word => self.word(&token),
             Kind::Operator if token.text == "!" => {
-                Err(FilterError { column: token.column, message: "for the contrary write not".into() })
+                Err(FilterError { column: token.column, message: "for the opposite, write not".into() })
             }
             Kind::Operator | Kind::Close => {
                 Err(FilterError { column: token.column, message: format!("a condition is missing before {:?}", token.text) })
@@ -355,7 +355,7 @@ impl Parser {
             }
             Some(t) if t.kind == Kind::Open => Err(FilterError {
                 column: t.column,
-                message: format!("{what} is missing here; put one with brackets or spaces in quotes"),
+                message: format!("{what} is missing here; quote a value with brackets or spaces"),
             }),
             _ => self.missing(what),
         }
@@ -393,7 +393,7 @@ impl Parser {
         let Some(op) = Op::ALL.into_iter().find(|op| op.symbol() == symbol) else {
             return Err(FilterError {
                 column: operator.column,
-                message: format!("{symbol:?} is no operator; use = != < <= > >= ~ !~"),
+                message: format!("{symbol:?} is not an operator; use = != < <= > >= ~ !~"),
             });
         };
         let value = self.value("a value")?;

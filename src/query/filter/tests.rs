@@ -50,10 +50,10 @@ fn errors_name_the_place_and_the_mend() {
         ("cpuu>", 0, "did you mean cpu"),
         ("cpu>5 and", 9, "a condition is missing"),
         ("(cpu>5", 6, "closing )"),
-        ("rss>lots", 4, "wants a number"),
+        ("rss>lots", 4, "needs a number"),
         ("comm~[", 5, "not a regular expression"),
         ("comm=\"x", 5, "not closed"),
-        ("pid=1 )", 6, "one too many"),
+        ("pid=1 )", 6, "unexpected"),
         ("", 0, "a condition is missing"),
     ] {
         let e = Filter::parse(text).expect_err(text);
@@ -130,7 +130,7 @@ fn saved_filters_stand_for_their_expressions() {
 fn saved_filters_cannot_name_themselves_or_grow_without_end() {
     let (name, why) = saved(&[("a", "@b"), ("b", "pid=1 or @a")]).unwrap_err();
     assert_eq!(name, "a");
-    assert!(why.contains("names itself"), "{why}");
+    assert!(why.contains("refers to itself"), "{why}");
     assert!(saved(&[("a b", "pid=1")]).unwrap_err().1.contains("letters, digits"));
     assert!(saved(&[("a", "cpuu>1")]).unwrap_err().1.contains("character 1"));
     let ten = |name: &str| vec![format!("@{name}"); 10].join(" or ");
