@@ -34,7 +34,7 @@ In the program: F1 shows the keys, L the lab, F10 or q quits.";
 #[command(
     name = "concmon",
     version,
-    about = "Every process and thread of the machine, and a lab that launches concurrent workloads live",
+    about = "Monitor processes and threads, and run concurrent workloads in a lab",
     after_help = AFTER_HELP,
     disable_help_subcommand = true,
     infer_long_args = false,
@@ -491,7 +491,7 @@ impl LowArgs {
     /// `concmon -t ps` would silently do nothing with the `-t`: refused.
     fn no_view_options_beside_a_command(&self) -> Result<(), clap::Error> {
         if self.command.is_some() && self.view != ViewArgs::default() {
-            let why = "options of the monitor do not go before a command: put them after it, if it has them";
+            let why = "options of the monitor cannot precede a command; put the options of a command after it";
             return Err(Self::command().error(ErrorKind::ArgumentConflict, why));
         }
         Ok(())

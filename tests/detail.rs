@@ -53,7 +53,7 @@ fn lists_that_are_too_long_say_how_many_more_there_are() {
     let detail = read(&reader, DetailPart::Files);
     let Ok(DetailContent::Files(files)) = &detail.content else { panic!() };
     assert_eq!(files.len(), 4_096);
-    assert_eq!(detail.cut.as_deref(), Some("4 more descriptors are there that are not read"));
+    assert_eq!(detail.cut.as_deref(), Some("4 more descriptors are not read"));
     let mut many = Fake::new(7).start(500);
     for tid in 8..308 {
         many = many.thread(tid, "worker", 'S', 1, 1);
@@ -65,7 +65,7 @@ fn lists_that_are_too_long_say_how_many_more_there_are() {
     let detail = read(&reader, DetailPart::Stacks);
     let Ok(DetailContent::Stacks(stacks)) = &detail.content else { panic!() };
     assert_eq!((stacks.len(), stacks[0].frames.as_ref().unwrap().len()), (256, 1));
-    assert_eq!(detail.cut.as_deref(), Some("45 more threads are there that are not read"));
+    assert_eq!(detail.cut.as_deref(), Some("45 more threads are not read"));
 }
 
 #[test]

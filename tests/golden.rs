@@ -313,7 +313,7 @@ fn details(key: ProcKey) -> Vec<Detail> {
         part,
         taken_ns,
         content: Ok(content),
-        cut: (part == DetailPart::Stacks).then(|| "44 more threads are there that are not read".into()),
+        cut: (part == DetailPart::Stacks).then(|| "44 more threads are not read".into()),
         took_ns: if part == (DetailPart::Memory { maps: false }) { 800_000_000 } else { 1_000_000 },
         gone: false,
     };
@@ -389,7 +389,7 @@ fn runtime() -> DetailContent {
         file: b"/usr/bin/python3.14"[..].into(),
         finding: "GIL held by thread 310 (worker-0) in hot_loop(); 1 of 3 threads waits for it".into(),
         interpreters: vec![PythonInterpreter { id: 0, gil_address: 1, gil: Gil::Held(310), threads }],
-        notes: vec!["1 of its Python threads is no task of the process.".into()],
+        notes: vec!["1 of its Python threads is not a task of the process: ended, or left over from a fork.".into()],
     }))
 }
 
@@ -442,7 +442,7 @@ fn answer(app: &mut App, effect: &Effect) {
         Effect::Freeze { token, keys } => {
             let problem = |pid| match pid {
                 1 => Some("process 1 keeps the machine alive and is never signalled from here".to_owned()),
-                501 => Some("PID 501 is a zombie: only its parent 500 (name-500) can free it, no signal can".to_owned()),
+                501 => Some("PID 501 is a zombie: only its parent 500 (name-500) can reap it".to_owned()),
                 _ => None,
             };
             let frozen = |key: &concmon::snapshot::ProcKey| FrozenTarget {

@@ -95,7 +95,7 @@ fn a_second_set_up_has_nothing_to_do_and_one_that_fails_leaves_the_first() {
     let home = python.ancestors().nth(3).unwrap();
     let data = home.ancestors().nth(2).unwrap();
     let again = setup(data).output().unwrap();
-    assert!(again.status.success() && said(&again).contains("ready already"), "{}", said(&again));
+    assert!(again.status.success() && said(&again).contains("already complete"), "{}", said(&again));
     // An environment of another lock is made anew; where the packages cannot be had, the old one stays as it was.
     let mine = tempfile::tempdir().unwrap();
     let copy = mine.path().join("concmon/python").join(python.ancestors().nth(2).unwrap().file_name().unwrap());

@@ -65,7 +65,7 @@ fn a_talk_that_is_interrupted_says_how_far_it_came_and_goes_on_from_there() {
     pty.send(b"\x03");
     pty.wait_exit();
     let said = pty.contents();
-    assert!(said.contains("stopped after 1 of 2 claims") && said.contains("goes on from there"), "{said}");
+    assert!(said.contains("stopped after 1 of 2 claims") && said.contains("continues from there"), "{said}");
     assert!(!shows_a_bar(&pty), "{said}");
     let findings = || serde_json::from_slice::<Value>(&std::fs::read(&kept).unwrap()).unwrap()["findings"].clone();
     let first = findings();

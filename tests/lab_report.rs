@@ -422,7 +422,7 @@ fn what_cannot_be_gone_on_with_is_refused_in_one_sentence() {
     std::fs::write(&file, "{}").unwrap();
     let refused = talk(&file, &[]);
     assert_eq!(refused.status.code(), Some(2));
-    assert!(words(&refused).contains("holds no talk to go on with"), "{}", words(&refused));
+    assert!(words(&refused).contains("has no talk to continue"), "{}", words(&refused));
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "{}", "nothing is lost");
 
     let unknown = concmon(&["lab", "talk", "--only", "gill"]);

@@ -198,7 +198,7 @@ fn readonly_makes_no_system_call_that_changes_another_process() {
     ] {
         pty.send(&bytes(key));
     }
-    pty.wait_text("is off: concmon was started with --readonly");
+    pty.wait_text("is off with --readonly");
     pty.send(&bytes("1"));
     pty.send(&bytes("F1"));
     pty.wait_text(" Help ");

@@ -294,13 +294,13 @@ fn nothing_of_this_machine_is_touched_while_a_recording_is_shown() {
     let (_config, mut pty) = replayed(&path, &[]);
     pty.wait_text("RECORDING  2/3");
     for (keys, said) in [
-        ("F9", "Signal is off: a recording is shown"),
-        ("]", "Nice- is off: a recording is shown"),
-        ("a", "is off: a recording is shown"),
-        ("n", "Launch is off: a recording is shown"),
-        ("2", "is off: a recording is shown"),
-        ("D", "CoW is off: a recording is shown"),
-        ("Enter 3", "a recording does not have this page"),
+        ("F9", "Signal is off during a replay"),
+        ("]", "Nice- is off during a replay"),
+        ("a", "is off during a replay"),
+        ("n", "Launch is off during a replay"),
+        ("2", "is off during a replay"),
+        ("D", "CoW is off during a replay"),
+        ("Enter 3", "this page is not recorded"),
     ] {
         pty.send(&bytes(keys));
         pty.wait_text(said);

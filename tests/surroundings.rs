@@ -118,10 +118,10 @@ fn in_a_pid_namespace_nothing_of_the_outside_is_shown() {
         assert!(me(&snapshot) && snapshot.processes.len() <= 3, "{}", snapshot.processes.len());
         assert!(snapshot.report.why.contains("namespace") || snapshot.report.why.contains("CAP_BPF"), "{}", snapshot.report.why);
         let polling =
-            |snapshot: &Snapshot| matches!(&snapshot.report.events, EventTier::Polling(why) if why.contains("no answer"));
+            |snapshot: &Snapshot| matches!(&snapshot.report.events, EventTier::Polling(why) if why.contains("not answer"));
         sweep_until(&mut source, polling);
         assert!(
-            EventStream::connect().is_err_and(|why| why.contains("no answer")),
+            EventStream::connect().is_err_and(|why| why.contains("not answer")),
             "a silent connector is not waited for without end"
         );
     });

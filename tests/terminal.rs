@@ -195,12 +195,12 @@ fn the_palette_runs_what_is_found_and_a_pasted_text_does_nothing_by_itself() {
     let mut pty = open(40, 160, &[]);
     pty.send(&bytes(&format!("/ '{}' Enter", marker.name)));
     pty.send(b"\x1b[200~k\rq\r\x1b[201~");
-    pty.wait_text("nothing is typed here");
+    pty.wait_text("there is no text field");
     pty.send(&bytes("':zzqq'"));
     pty.wait_text(":zzqq_");
-    pty.wait_text("nothing is called so");
+    pty.wait_text("no match");
     pty.send(&bytes("C-u 'spawn' Enter"));
-    pty.wait_text("tree of creators");
+    pty.wait_text("tree by creator");
     assert!(marker.child.try_wait().unwrap().is_none());
     quit(pty);
 }

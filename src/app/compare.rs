@@ -203,12 +203,12 @@ impl App {
                 // Staying to be looked at would be measured too.
                 let spec = RunSpec { hold_ms: 0, ..self.lab.spec().clone() };
                 let (words, n) = if view.chosen.contains(&spec) {
-                    ("is compared already", view.chosen.len())
+                    ("is already in the comparison", view.chosen.len())
                 } else {
                     view.chosen.push(spec.clone());
-                    ("will be compared", view.chosen.len())
+                    ("added to the comparison", view.chosen.len())
                 };
-                self.tell(Notice::good(format!("{} {words}: {n} chosen, 4 shows them", spec.system)));
+                self.tell(Notice::good(format!("{} {words}: {n} selected, see screen 4", spec.system)));
             }
             CompareKey::Remove => {
                 if let Some(at) = view.chosen_of_row().filter(|_| !view.running) {
@@ -216,20 +216,20 @@ impl App {
                     view.line = view.line.min(view.chosen.len().saturating_sub(1));
                     let left = view.chosen.len();
                     if view.measured() {
-                        self.tell(Notice::info(format!("{} is left out of the next comparison: {left} chosen", gone.system)));
+                        self.tell(Notice::info(format!("{} removed from the comparison: {left} selected", gone.system)));
                     }
                 }
             }
-            CompareKey::Run if view.running => self.tell(Notice::info("it is running; X stops it")),
+            CompareKey::Run if view.running => self.tell(Notice::info("a comparison is running; X stops it")),
             CompareKey::Run => match view.plan() {
                 Some(plan) => {
                     (view.running, view.halted) = (true, None);
                     return vec![Effect::Compare(plan)];
                 }
                 None if view.chosen.is_empty() => {
-                    self.tell(Notice::info("choose systems first: on the lab's screen, c adds the one that is chosen there"));
+                    self.tell(Notice::info("the comparison is empty: on the lab screen (2), c adds the selected system"));
                 }
-                None => self.tell(Notice::info("none of these systems has that parameter; s chooses another")),
+                None => self.tell(Notice::info("none of these systems has that parameter; s selects another")),
             },
             CompareKey::Sweep if !view.running => view.next_axis(),
             CompareKey::Sweep => {}

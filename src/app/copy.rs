@@ -73,7 +73,7 @@ impl App {
 
     fn copy_text(&mut self, mut text: String, of: &str) -> Vec<Effect> {
         if !self.options.clipboard {
-            self.tell(Notice::bad("copying is off: the config file says clipboard = false"));
+            self.tell(Notice::bad("copying is off: clipboard = false in the config file"));
             return Vec::new();
         }
         let whole = text.len();

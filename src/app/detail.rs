@@ -219,13 +219,13 @@ impl DetailPane {
     #[must_use]
     pub fn standing(&self) -> String {
         match self.ended {
-            None if self.unborn => "not started yet at this time; these are its later values".to_owned(),
+            None if self.unborn => "not started at this time; these are later values".to_owned(),
             None => self.last.leader.state.words().to_owned(),
             Some((_, ExitStatus::Code(code))) => format!("ended with exit code {code}; these are the last values"),
             Some((_, ExitStatus::Signal { signal, core })) => {
                 format!("killed by signal {signal}{}; these are the last values", if core { ", core dumped" } else { "" })
             }
-            Some((_, ExitStatus::Unknown)) => "ended, nobody told how; these are the last values".to_owned(),
+            Some((_, ExitStatus::Unknown)) => "ended, exit status unknown; these are the last values".to_owned(),
         }
     }
 
@@ -242,7 +242,7 @@ impl DetailPane {
             let why = if self.recorded {
                 NOT_RECORDED
             } else if self.ended.is_some() {
-                "it ended before this was read"
+                "the process ended before this was read"
             } else {
                 "reading..."
             };
@@ -258,7 +258,7 @@ impl DetailPane {
         }
         if detail.took_ns >= LONG_READING_NS {
             let seconds = detail.took_ns as f64 / 1e9;
-            lines.push(format!("Reading this took {seconds:.1} s, so it is done more rarely."));
+            lines.push(format!("Reading this took {seconds:.1} s, so it is read less often."));
         }
         lines
     }
@@ -284,7 +284,7 @@ impl DetailPane {
                 lines
             }
             DetailContent::Files(files) => file_lines(files, model, charset),
-            DetailContent::Lines(lines) if lines.is_empty() => vec!["nothing is there".into()],
+            DetailContent::Lines(lines) if lines.is_empty() => vec!["nothing here".into()],
             DetailContent::Lines(lines) => lines.iter().map(|line| clean(line)).collect(),
             DetailContent::Groups { cgroups, namespaces } => {
                 let mut lines = vec!["CONTROL GROUPS".to_owned()];
@@ -314,7 +314,7 @@ impl DetailPane {
                 None => cpu.push('-'),
             }
             let wait = match &thread.wait {
-                Some(wait) if wait.denied => "not permitted to know".to_owned(),
+                Some(wait) if wait.denied => "permission denied".to_owned(),
                 Some(wait) if wait.reason.is_none() => "-".to_owned(),
                 Some(wait) => sanitize_str(&wait.to_string(), charset).into_owned(),
                 None if thread.state == State::RUNNING => "runs".to_owned(),
@@ -357,7 +357,7 @@ impl DetailPane {
                     birth.method.badge().map(|b| format!(", {b}")).unwrap_or_default()
                 )
             }
-            None => "Its creation was not seen: who created it is not known beyond its present parent".to_owned(),
+            None => "Started before concmon: only its current parent is known, not its creator".to_owned(),
         });
         lines.push(String::new());
         lines.push("CHILDREN".to_owned());
@@ -383,7 +383,7 @@ fn stacks_in_words(stacks: &[StackDetail], charset: Charset) -> Vec<String> {
             let mut lines = vec![head(stack)];
             let frames = stack.frames.as_deref().unwrap_or_default();
             if frames.is_empty() {
-                lines.push("          in no kernel function: it runs, or has ended".to_owned());
+                lines.push("          in no kernel function: running, or ended".to_owned());
             }
             lines.extend(frames.iter().map(|frame| {
                 // "[<0>] futex_wait+0x60/0x100": the address is always hidden.
@@ -434,9 +434,9 @@ fn locks_in_words(files: &[FileDetail]) -> Option<String> {
     let known = files.iter().all(|file| file.target.is_ok());
     let count = |held| files.iter().flat_map(|file| &file.locks).filter(|lock| lock.held == held).count();
     match (count(true), count(false)) {
-        (0, 0) => known.then(|| "no locks on files".to_owned()),
-        (held, 0) => Some(format!("locks on files: {held} held")),
-        (held, waited) => Some(format!("locks on files: {held} held, {waited} waited for")),
+        (0, 0) => known.then(|| "no file locks".to_owned()),
+        (held, 0) => Some(format!("file locks: {held} held")),
+        (held, waited) => Some(format!("file locks: {held} held, {waited} waited for")),
     }
 }
 

@@ -41,7 +41,7 @@ impl App {
             }
             if let (true, Some(exact)) = (column.needs.intersects(READ_IN_TURN), row.process.exact.as_ref()) {
                 let age = self.now_ns.saturating_sub(exact.taken_ns) as f64 / 1e9;
-                lines.push(format!("  age     {age:.1} s: rows on screen take turns within a budget of time"));
+                lines.push(format!("  age     {age:.1} s: rows on screen are read in rotation, within a time budget"));
             }
             if !column.unit.is_empty() {
                 lines.push(format!("  unit    {}", column.unit));
@@ -49,7 +49,7 @@ impl App {
             lines.push(format!("  source  {}", source_of(column, &row)));
             lines.push(match unknown {
                 None => format!("  basis   {}", column.basis),
-                Some(Unknown::NotApplicable) => format!("  basis   none for this row; elsewhere {}", column.basis),
+                Some(Unknown::NotApplicable) => format!("  basis   none for this row; in other rows {}", column.basis),
                 Some(_) => format!("  basis   unknown here; where known, {}", column.basis),
             });
             lines.push(format!("  state   {}: {}", row.face().state.letter(), row.face().state.words()));
@@ -63,11 +63,11 @@ impl App {
         let Some(model) = &self.model else { return };
         let report = &model.now.report;
         if self.replay.is_some() {
-            lines.push("A recording is shown, nothing is read of this machine. As it was then:".to_owned());
+            lines.push("This is a recording; nothing of this machine is read. When it was recorded:".to_owned());
         }
         lines.push(format!("How the machine is read: {}", report.tier.name()));
         lines.push(format!(
-            "  one sweep of {} processes took {:.2} ms of CPU, {:.2} ms in all",
+            "  one sweep of {} processes took {:.2} ms of CPU, {:.2} ms of wall time",
             model.now.processes.len(),
             report.sample_cpu_ns as f64 / 1e6,
             report.sample_wall_ns as f64 / 1e6
@@ -81,7 +81,7 @@ impl App {
         match &report.events {
             EventTier::Connector => lines.push(format!("  events: the kernel's process connector; {} lost", report.events_lost)),
             EventTier::Polling(why) => {
-                lines.push(format!("  events: by comparing samples, what lives between two is missed: {why}"));
+                lines.push(format!("  events: by comparing samples; short-lived processes are missed: {why}"));
             }
         }
         if report.denied > 0 {

@@ -47,12 +47,12 @@ impl Sums {
         let head = format!("family of {pid}, {members} processes");
         if read == 0 {
             let why =
-                if self.too_large { "too large to be read unasked" } else { "being read, or its owner's and root's to read" };
+                if self.too_large { "too large to read automatically" } else { "being read, or readable only by its owner and root" };
             return format!("{head}: PSS {why}");
         }
-        let of = if read < members { format!(" of the {read} that could be read") } else { String::new() };
+        let of = if read < members { format!(" of the {read} readable processes") } else { String::new() };
         let mut line = format!("{head}: PSS {}{of}", in_bytes(self.pss));
-        let mut more = vec![format!("{divider}killing all frees {} to {}", in_bytes(self.uss), in_bytes(self.pss))];
+        let mut more = vec![format!("{divider}own memory of all: {} to {}", in_bytes(self.uss), in_bytes(self.pss))];
         if self.pss > 0 {
             let mut times = String::new();
             format::rate(&mut times, self.rss as f32 / self.pss as f32);
@@ -116,12 +116,12 @@ mod tests {
         let all = Sums { members: 9, read: 9, pss: 2 * G, uss: G / 2, rss: 10 * G, too_large: false };
         assert_eq!(
             all.words(300, ", ", 200),
-            "family of 300, 9 processes: PSS 2.00G, killing all frees 512M to 2.00G, RES adds up to 10.0G, 5.0x as much"
+            "family of 300, 9 processes: PSS 2.00G, own memory of all: 512M to 2.00G, RES adds up to 10.0G, 5.0x as much"
         );
-        assert_eq!(all.words(300, ", ", 78), "family of 300, 9 processes: PSS 2.00G, killing all frees 512M to 2.00G");
+        assert_eq!(all.words(300, ", ", 78), "family of 300, 9 processes: PSS 2.00G, own memory of all: 512M to 2.00G");
         assert_eq!(all.words(300, ", ", 40), "family of 300, 9 processes: PSS 2.00G");
-        assert!(Sums { read: 7, ..all }.words(300, ", ", 200).contains("PSS 2.00G of the 7 that could be read"));
-        assert!(Sums { read: 0, too_large: true, ..all }.words(300, ", ", 200).ends_with("too large to be read unasked"));
-        assert!(Sums { read: 0, ..all }.words(300, ", ", 200).contains("root's to read"), "nothing is not 0");
+        assert!(Sums { read: 7, ..all }.words(300, ", ", 200).contains("PSS 2.00G of the 7 readable processes"));
+        assert!(Sums { read: 0, too_large: true, ..all }.words(300, ", ", 200).ends_with("too large to read automatically"));
+        assert!(Sums { read: 0, ..all }.words(300, ", ", 200).contains("by its owner and root"), "nothing is not 0");
     }
 }

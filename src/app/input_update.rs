@@ -107,7 +107,7 @@ impl App {
             }
             other => {
                 self.layer = other;
-                self.tell(Notice::info("nothing is typed here that a pasted text could go into: F4 filters, : does"));
+                self.tell(Notice::info("there is no text field to paste into; F4 and : open one"));
             }
         }
     }
@@ -124,12 +124,12 @@ impl App {
     /// To the next row that matches the search (`by` negative: the one before), round and round.
     pub(super) fn search_again(&mut self, by: i32) {
         let Some(what) = self.options.search.clone() else {
-            self.tell(Notice::info("nothing has been searched for yet"));
+            self.tell(Notice::info("no search yet"));
             return;
         };
         let found = if by < 0 { self.find_back(&what, self.cursor) } else { self.find(&what, self.cursor + 1) };
         if !found {
-            self.tell(Notice::info("nothing here matches the search any more"));
+            self.tell(Notice::info("no row matches the search any more"));
         }
     }
 
@@ -143,12 +143,12 @@ impl App {
                 if let Some(what) = self.options.search.clone()
                     && !self.find(&what, self.cursor)
                 {
-                    input.error = Some((0, "nothing here matches".into()));
+                    input.error = Some((0, "no match".into()));
                 }
             }
             InputKind::System => {
                 if TextMatch::new(text).is_some_and(|what| !self.lab.find(&what, self.lab.system)) {
-                    input.error = Some((0, "no system of the lab is called so".into()));
+                    input.error = Some((0, "no lab system matches".into()));
                 }
             }
             InputKind::Filter => {

@@ -216,9 +216,9 @@ impl LabView {
             Field::Tasks => spec.tasks.to_string(),
             Field::ParentMb => spec.parent_mb.to_string(),
             Field::Python => match (self.interpreter(), &spec.python) {
-                (Some(found), None) => format!("{}, the first that can", found.short()),
+                (Some(found), None) => format!("{}, automatic", found.short()),
                 (Some(found), Some(_)) => format!("{} from {}", found.short(), found.origin.name()),
-                (None, _) => "none here can".to_owned(),
+                (None, _) => "none available".to_owned(),
             },
             Field::StartMethod => match (spec.start_method, self.interpreter()) {
                 (Some(method), _) => method.name().to_owned(),
@@ -338,7 +338,7 @@ pub fn output_lines(run: &Run) -> Vec<String> {
         lines.push("Warnings".to_owned());
         lines.extend(run.warnings.iter().map(|w| format!("  {w}")));
     }
-    lines.push(if run.output.is_empty() { "It has printed nothing." } else { "Printed" }.to_owned());
+    lines.push(if run.output.is_empty() { "The run has printed nothing." } else { "Printed" }.to_owned());
     lines.extend(run.output.lines().map(|l| format!("  {l}")));
     lines
 }

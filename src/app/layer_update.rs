@@ -122,7 +122,7 @@ impl App {
         let Some(about) = self.findings.get(number - 1).map(|f| f.about) else { return false };
         self.screen = Screen::Processes;
         if !self.select_pid(about.pid) {
-            self.tell(Notice::info(format!("PID {} is not among the rows that are shown", about.pid)));
+            self.tell(Notice::info(format!("PID {} is not in the table", about.pid)));
         }
         true
     }
@@ -149,7 +149,7 @@ impl App {
             Code::Char('s') | Code::F(2) => {
                 let settings = setup.settings(&self.options);
                 if settings.is_empty() {
-                    self.tell(Notice::info("nothing has been changed, so there is nothing to save"));
+                    self.tell(Notice::info("nothing to save: no setting was changed"));
                 } else {
                     effects.push(Effect::Save(settings));
                     setup.changed.clear();
@@ -157,7 +157,7 @@ impl App {
             }
             Code::Esc | Code::Char('q') | Code::F(10) => {
                 if !setup.changed.is_empty() {
-                    self.tell(Notice::info("changed until concmon ends; F2 and s save it"));
+                    self.tell(Notice::info("changed for this session; s in the set-up (F2) saves it"));
                 }
                 self.rebuild();
                 return effects;
@@ -194,7 +194,7 @@ impl App {
                 match chosen {
                     Some((signal, name)) if ready => return vec![Effect::Signal { token: dialog.token, signal, name }],
                     Some(_) => {}
-                    None => self.tell(Notice::bad(format!("no signal is called {:?}", dialog.query.text()))),
+                    None => self.tell(Notice::bad(format!("there is no signal {:?}", dialog.query.text()))),
                 }
             }
             code if code.moves_in_list() => dialog.cursor = moved(code, dialog.cursor, count),

@@ -122,10 +122,10 @@ impl LedgerPane {
     #[must_use]
     pub fn message(&self, charset: Charset) -> Option<String> {
         match self.now.as_ref().map(|detail| &detail.content) {
-            None if self.ended => Some("it ended before this was read".into()),
+            None if self.ended => Some("the process ended before this was read".into()),
             None => Some("reading...".into()),
             Some(Err(why)) => Some(sanitize_str(why, charset).into_owned()),
-            Some(Ok(_)) if self.ledger().is_some_and(|ledger| ledger.children.is_empty()) => Some("it has no children".into()),
+            Some(Ok(_)) if self.ledger().is_some_and(|ledger| ledger.children.is_empty()) => Some("the process has no children".into()),
             Some(Ok(_)) => None,
         }
     }
@@ -192,7 +192,7 @@ impl LedgerPane {
         }
         let bytes = |pages: u64| in_bytes(pages.saturating_mul(ledger.page_bytes));
         let mut notes = vec![format!(
-            "{} of {} children read: {} are the parent's own pages, mapped again; {} have been copied since the fork.",
+            "{} of {} children read: {} are still shared with the parent; {} have been copied since the fork.",
             readings.len(),
             ledger.children.len() + ledger.more,
             bytes(counts.shared),
@@ -200,25 +200,25 @@ impl LedgerPane {
         )];
         if counts.elsewhere > 0 {
             notes.push(format!(
-                "{} are shared among siblings only: the parent has written to its own since.",
+                "{} are shared among siblings only: the parent has written to its copies.",
                 bytes(counts.elsewhere)
             ));
         }
         if counts.swapped > 0 {
-            notes.push(format!("{} are in swap: whose they are cannot be told.", bytes(counts.swapped)));
+            notes.push(format!("{} are in swap: their owner is unknown.", bytes(counts.swapped)));
         }
         notes.push(
-            "A copy tells that one of the two has written, not which. Pages of files are left out until they are written to."
+            "A copy means that one of the two has written, not which one. Unmodified file pages are not counted."
                 .into(),
         );
         if readings.iter().any(|reading| !reading.exact) {
             notes.push(
-                "\"Shared\" is inferred from both sides being shared: only CAP_SYS_ADMIN may see that it is the same page."
+                "\"Shared\" is inferred from the page flags of both sides: comparing the pages needs CAP_SYS_ADMIN."
                     .into(),
             );
         }
         if readings.iter().any(|reading| reading.cut) {
-            notes.push("Time ran out for some (+): what stands there is a lower bound.".into());
+            notes.push("Some were not read completely (+): their values are lower bounds.".into());
         }
         notes
     }

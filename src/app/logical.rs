@@ -91,7 +91,7 @@ pub fn describe(lab: &LabState, key: RowKey) -> Option<(&'static str, String)> {
             let now = worker.spans.iter().rev().find(|s| s.end_ns.is_none());
             let doing = match (now, worker.spans.len()) {
                 (Some(span), _) => format!("in unit {}", span.index),
-                (None, 0) => "has not begun".to_owned(),
+                (None, 0) => "not started".to_owned(),
                 (None, n) => format!("{n} unit{} done", if n == 1 { "" } else { "s" }),
             };
             Some((how.badge(), format!("{name} {}: {doing}", worker.index)))
@@ -146,7 +146,7 @@ mod tests {
     fn units_stand_below_their_carrier_and_before_its_children() {
         let words: Vec<_> =
             keys(&lab(2)).into_iter().map(|(depth, last, words)| (depth, last, words.unwrap_or_default())).collect();
-        let unit = |n: u32| format!("async task {n}: has not begun");
+        let unit = |n: u32| format!("async task {n}: not started");
         assert_eq!(words[1], (1, false, String::new()), "the carrier: {words:?}");
         assert_eq!(words[2], (2, false, unit(0)));
         assert_eq!(words[3], (2, false, unit(1)), "pid 11 comes after it");

@@ -284,7 +284,7 @@ impl App {
                 let name = name.unwrap_or_else(|| "which has ended".to_owned());
                 parts.push(format!("only the subtree of PID {} {name}", one.pid));
             }
-            more => parts.push(format!("only the subtrees of {} chosen processes", more.len())),
+            more => parts.push(format!("only the subtrees of {} selected processes", more.len())),
         }
         if let Some(p) = &self.options.pids {
             let mut pids: Vec<i32> = p.iter().copied().collect();
@@ -292,7 +292,7 @@ impl App {
             parts.push(match pids.as_slice() {
                 [one] => format!("PID {one}"),
                 few if few.len() <= 4 => format!("PIDs {}", few.iter().map(i32::to_string).collect::<Vec<_>>().join(", ")),
-                many => format!("{} chosen PIDs", many.len()),
+                many => format!("{} selected PIDs", many.len()),
             });
         }
         (!parts.is_empty()).then(|| parts.join(if self.options.unicode { " · " } else { ", " }))

@@ -64,8 +64,8 @@ pub struct Palette {
 /// Words that take others, with what they take and do.
 const WORDS: [(&str, &str, &str); 3] = [
     ("sort ", "sort COLUMN", "sort by a column, shown or not"),
-    ("filter ", "filter EXPRESSION", "show only what matches, e.g. filter cpu>5 and user=www"),
-    ("columns ", "columns +NAME -NAME", "show and hide columns until the program ends"),
+    ("filter ", "filter EXPRESSION", "show only matching rows, e.g. filter cpu>5 and user=www"),
+    ("columns ", "columns +NAME -NAME", "show and hide columns for this session"),
 ];
 
 impl App {
@@ -137,7 +137,7 @@ impl App {
             Some(0) => self.sort_entries(rest),
             Some(1) => {
                 error = self.parse_filter(rest).err().map(|e| e.message).filter(|_| !rest.trim().is_empty());
-                let help = if rest.trim().is_empty() { "show everything again" } else { "show only what matches" };
+                let help = if rest.trim().is_empty() { "show everything again" } else { "show only matching rows" };
                 vec![Entry::plain(Choice::Filter, "filter".to_owned(), help.to_owned())]
             }
             Some(_) => self.column_entries(rest),
@@ -231,10 +231,10 @@ impl App {
 /// Where it works instead.
 fn elsewhere(context: Context) -> String {
     if context == Context::Recording {
-        return "works in a recording: concmon --replay FILE shows one".to_owned();
+        return "works in a replay: concmon --replay FILE".to_owned();
     }
     let digit = Screen::ALL.iter().position(|s| s.title() == context.title()).map_or(0, |at| at + 1);
-    format!("works in {}: {digit} goes there", context.title())
+    format!("works on the {} screen ({digit})", context.title())
 }
 
 impl Palette {
@@ -335,7 +335,7 @@ mod tests {
         type_in(&mut app, ":lab run");
         assert_eq!(enter(&mut app), []);
         let Some(Layer::Palette(palette)) = &app.layer else { panic!() };
-        assert_eq!(palette.error.as_deref(), Some("works in Lab: 2 goes there"));
+        assert_eq!(palette.error.as_deref(), Some("works on the Lab screen (2)"));
         app.layer = None;
         app.screen = Screen::Lab;
         type_in(&mut app, ":lab run");

@@ -20,11 +20,11 @@ fn range(field: Field) -> Option<(f64, f64)> {
 impl LabView {
     /// The chosen parameter and its value as one would type it; the reason if it is no number.
     pub fn as_typed(&self) -> Result<(Field, String), String> {
-        let Some(field) = self.fields().get(self.field).copied() else { return Err("nothing can be chosen here".to_owned()) };
+        let Some(field) = self.fields().get(self.field).copied() else { return Err("this parameter has one value only".to_owned()) };
         let value = self.value(field);
         match range(field) {
             Some(_) => Ok((field, value.split(' ').next().unwrap_or_default().to_owned())),
-            None => Err(format!("{} is chosen with Left and Right: only numbers are typed", field.label())),
+            None => Err(format!("use Left and Right for {}: only numbers can be typed", field.label())),
         }
     }
 
@@ -51,9 +51,9 @@ impl LabView {
 
 /// What was typed as a number that the parameter may have.
 pub(super) fn number(field: Field, typed: &str) -> Result<f64, String> {
-    let Some((least, most)) = range(field) else { return Err(format!("{} is not typed", field.label())) };
+    let Some((least, most)) = range(field) else { return Err(format!("{} cannot be typed", field.label())) };
     let unit = if field == Field::Hold { " seconds" } else { "" };
-    let number: f64 = typed.trim().parse().map_err(|_| format!("a number from {least} to {most}{unit} is wanted"))?;
+    let number: f64 = typed.trim().parse().map_err(|_| format!("type a number from {least} to {most}{unit}"))?;
     match () {
         () if !(least..=most).contains(&number) => Err(format!("{typed} is not between {least} and {most}{unit}")),
         () if field != Field::Hold && number.fract() != 0.0 => Err(format!("{typed} is not a whole number")),

@@ -109,7 +109,7 @@ impl Prediction {
         match (&self.question, self.guess) {
             (Question::Faster { rival, .. }, Guess::Faster(false)) => format!("{rival} makes a worker faster"),
             (_, Guess::Faster(_)) => format!("{} makes a worker faster", self.spec.system),
-            (_, Guess::Processes(n)) => format!("{n} beside the root"),
+            (_, Guess::Processes(n)) => format!("{n} in addition to the root"),
             (_, Guess::SpeedUp(class)) => {
                 SPEED_UPS.get(class).map_or_else(String::new, |(_, words)| words.split(" (").next().unwrap_or(words).to_owned())
             }
@@ -120,13 +120,13 @@ impl Prediction {
     #[must_use]
     pub fn told(&self) -> Option<String> {
         Some(match (&self.question, self.truth?) {
-            (_, Truth::Unknown) => "the run did not get so far as to show it".to_owned(),
+            (_, Truth::Unknown) => "the run ended too early to show it".to_owned(),
             (Question::Faster { rival, theirs }, Truth::Creation(own)) => {
                 let ratio = ratio(&own, theirs);
                 let own_first = own.median <= theirs.median;
                 let (first, second) = if own_first { (&self.spec.system, rival) } else { (rival, &self.spec.system) };
                 if alike(&own, theirs) {
-                    format!("no difference beyond the spread of the workers ({ratio:.2}x, one run each)")
+                    format!("no difference larger than the spread of the workers ({ratio:.2}x, one run each)")
                 } else {
                     format!("{first}, {ratio:.1}x faster than {second} (one run each)")
                 }
@@ -287,9 +287,9 @@ fn asked_for(run: &Run, question: &Question) -> bool {
 #[must_use]
 pub fn title(question: &Question) -> &'static str {
     match question {
-        Question::Processes => "Guess: how many processes beside the root?",
+        Question::Processes => "Guess: how many processes in addition to the root?",
         Question::Faster { .. } => "Guess: which makes a worker faster?",
-        Question::SpeedUp { .. } => "Guess: how fast, against one thread?",
+        Question::SpeedUp { .. } => "Guess: how fast, compared with one thread?",
     }
 }
 
@@ -346,7 +346,7 @@ impl App {
             Some((Question::SpeedUp { alone, alone_ns: None }, guess)) => {
                 let question = Question::SpeedUp { alone: alone.clone(), alone_ns: None };
                 self.predict.waiting = Some(Waiting { alone: run, question, guess, spec });
-                self.tell(Notice::info("first the same work by one thread, to hold it against".to_owned()));
+                self.tell(Notice::info("first the same work by one thread, for comparison".to_owned()));
                 return vec![Effect::Launch(*alone)];
             }
             Some((question, guess)) => {
@@ -361,7 +361,7 @@ impl App {
     pub(super) fn settle(&mut self) -> Vec<Effect> {
         if let Some((spec, held)) = self.predict.go_on(&self.lab) {
             if !held {
-                let why = "one thread did not get through the work: there is nothing to hold your guess against";
+                let why = "the run with one thread did not finish, so there is no comparison";
                 self.tell(Notice::info(why.to_owned()));
             }
             return vec![Effect::Launch(spec)];
@@ -370,8 +370,8 @@ impl App {
         let (score, of) = (self.predict.right, self.predict.settled);
         let Some(told) = self.predict.last.as_ref().and_then(Prediction::told) else { return Vec::new() };
         let notice = if right { Notice::good } else { Notice::info };
-        let word = if right { "right" } else { "not so" };
-        self.tell(notice(format!("your guess: {word}. The truth: {told}. {score} of {of} right in this session")));
+        let word = if right { "right" } else { "wrong" };
+        self.tell(notice(format!("your guess: {word}. Measured: {told}. {score} of {of} right in this session")));
         Vec::new()
     }
 }

@@ -9,8 +9,8 @@ use super::key::{Code, Key};
 
 /// Keys of htop's that have no action, and where that hand finds what it looks for.
 const ELSEWHERE: [(char, &str); 2] = [
-    ('s', "nobody is traced; Enter shows what each thread waits for and E where a value comes from"),
-    ('w', "lines are not wrapped; Enter shows the whole command line"),
+    ('s', "concmon does not trace; Enter shows what each thread waits for, E the source of a value"),
+    ('w', "lines do not wrap; Enter shows the whole command line"),
 ];
 
 impl Preset {

@@ -69,9 +69,9 @@ impl App {
     /// Why an action is off, in words that go on after its name.
     pub(super) fn off(&self, action: &Action) -> Option<&'static str> {
         if self.replay.is_some() && (action.changes || action.command.is_live()) {
-            Some("is off: a recording is shown, not this machine")
+            Some("is off during a replay")
         } else {
-            (action.changes && self.options.readonly).then_some("is off: concmon was started with --readonly")
+            (action.changes && self.options.readonly).then_some("is off with --readonly")
         }
     }
 
@@ -85,9 +85,9 @@ impl App {
     #[must_use]
     pub fn refusal(&self, effect: &Effect) -> Option<&'static str> {
         if self.replay.is_some() && effect.is_live() {
-            Some("nothing is changed, started or looked at: a recording is shown, not this machine")
+            Some("off during a replay: nothing of this machine is read, changed or started")
         } else if self.options.readonly && effect.changes() {
-            Some("nothing is changed or started: concmon was started with --readonly")
+            Some("off with --readonly: nothing is changed or started")
         } else {
             None
         }
@@ -112,7 +112,7 @@ impl App {
     /// Moves in the recording.
     pub(super) fn replay_key(&mut self, key: ReplayKey) -> Vec<Effect> {
         if self.replay.is_none() {
-            self.tell(Notice::info("there is no recording to move in: concmon --replay FILE shows one"));
+            self.tell(Notice::info("works in a replay only: concmon --replay FILE"));
             return Vec::new();
         }
         vec![Effect::Replay(key)]

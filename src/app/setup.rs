@@ -58,7 +58,7 @@ pub const CHOICES: &[Choice] = &[
     Choice {
         key: "theme",
         title: "theme",
-        help: "Colours: for dark or light ground, with high contrast, safe for the colour-blind, or none.",
+        help: "Colours for a dark or light background, high contrast, colour-blind users, or none.",
         value: |o| Setting::Text(o.theme.clone()),
         step: |o, forth| {
             let at = o.themes.iter().position(|t| *t == o.theme).unwrap_or(0);
@@ -71,7 +71,7 @@ pub const CHOICES: &[Choice] = &[
     Choice {
         key: "delay",
         title: "delay, s",
-        help: "Seconds between two samples; concmon's own cost falls with it.",
+        help: "Seconds between two samples; a longer delay costs less CPU.",
         value: |o| Setting::Number(o.delay_s),
         step: |o, forth| {
             let next = DELAYS.into_iter().find(|d| *d > o.delay_s).unwrap_or(DELAYS[0]);
@@ -82,42 +82,42 @@ pub const CHOICES: &[Choice] = &[
     Choice {
         key: "tree",
         title: "tree",
-        help: "Children below their parents instead of a list.",
+        help: "Show a tree of parents and children.",
         value: |o| Setting::Flag(o.tree),
         step: |o, _| o.tree = !o.tree,
     },
     Choice {
         key: "threads",
         title: "threads",
-        help: "A row for every thread.",
+        help: "Show a row for every thread.",
         value: |o| Setting::Flag(o.threads),
         step: |o, _| o.threads = !o.threads,
     },
     Choice {
         key: "kernel_threads",
         title: "kernel threads",
-        help: "Rows for the kernel's own threads.",
+        help: "Show the kernel's own threads.",
         value: |o| Setting::Flag(o.kernel_threads),
         step: |o, _| o.kernel_threads = !o.kernel_threads,
     },
     Choice {
         key: "show_path",
         title: "program path",
-        help: "Commands with the directories of their programs; p on the table does the same.",
+        help: "Show program paths in commands; p in the table does the same.",
         value: |o| Setting::Flag(o.show_path),
         step: |o, _| o.show_path = !o.show_path,
     },
     Choice {
         key: "unicode",
         title: "unicode",
-        help: "Bars and frames in Unicode instead of ASCII.",
+        help: "Use Unicode instead of ASCII.",
         value: |o| Setting::Flag(o.unicode),
         step: |o, _| o.unicode = !o.unicode,
     },
     Choice {
         key: "keys",
         title: "keys",
-        help: "htop's, or vim's for moving; letters that vim takes work with Alt.",
+        help: "htop's keys, or vim's for movement; actions on those letters move to Alt.",
         value: |o| Setting::Text(o.keys.name().to_owned()),
         step: |o, _| {
             let at = Preset::ALL.iter().position(|p| *p == o.keys).unwrap_or(0);
@@ -127,7 +127,7 @@ pub const CHOICES: &[Choice] = &[
     Choice {
         key: "sort",
         title: "sort",
-        help: "Column that the table is sorted by, as it is now: F6 and a click on a title change it.",
+        help: "Sort column; F6 or a click on a title changes it.",
         value: |o| Setting::Text(format!("{}:{}", o.sort.id, if o.descending { "desc" } else { "asc" })),
         step: |o, _| o.descending = !o.descending,
     },

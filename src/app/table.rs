@@ -82,7 +82,7 @@ impl App {
             return;
         }
         self.tell(Notice::info(match lives {
-            true => format!("PID {pid} ({name}) is not among the rows that the table shows"),
+            true => format!("PID {pid} ({name}) is hidden by the current filter or view"),
             false => format!("PID {pid} ({name}) has ended"),
         }));
     }

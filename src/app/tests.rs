@@ -116,7 +116,7 @@ fn a_frozen_picture_says_so_until_it_moves() {
     assert!(app.paused);
     app.update(Msg::Clock(u64::MAX - 1));
     let notice = app.notice.as_ref().map(|(notice, _)| notice.text.as_str());
-    assert_eq!(notice, Some("paused: the picture stands still until Z"), "it does not fade");
+    assert_eq!(notice, Some("paused; Z resumes"), "it does not fade");
     app.update(Msg::Clock(0));
     assert_eq!(app.update(Msg::Key(Key::char('Z'))), [Effect::Resample]);
     assert!(!app.paused && app.notice.as_ref().is_some_and(|(notice, _)| !notice.lasting));
@@ -130,7 +130,7 @@ fn few_chosen_pids_are_named_and_many_counted() {
     app.options.pids = Some([7].into());
     assert_eq!(app.banner().as_deref(), Some("PID 7"));
     app.options.pids = Some((1..=9).collect());
-    assert_eq!(app.banner().as_deref(), Some("9 chosen PIDs"));
+    assert_eq!(app.banner().as_deref(), Some("9 selected PIDs"));
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn only_the_chosen_subtrees_are_shown_until_they_are_not() {
     }
     app.update(Msg::Key(Key::char('o')));
     assert_eq!(pids(&app).iter().map(|p| p.0).collect::<Vec<_>>(), [10, 11, 12, 20]);
-    assert_eq!(app.banner().as_deref(), Some("only the subtrees of 3 chosen processes"));
+    assert_eq!(app.banner().as_deref(), Some("only the subtrees of 3 selected processes"));
     app.options.tree = false;
     app.rebuild();
     assert_eq!(app.lines.len(), 4);

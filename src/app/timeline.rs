@@ -149,7 +149,7 @@ impl App {
         match before {
             Some(before) if self.screen == Screen::Timeline && looked_into => {
                 self.timeline.run.get_or_insert(before);
-                self.tell(Notice::info(format!("run {id} has begun: ] goes there")));
+                self.tell(Notice::info(format!("run {id} has started: ] shows it")));
             }
             _ => {
                 self.timeline.show(id);
@@ -191,7 +191,7 @@ impl App {
     pub(super) fn time_key(&mut self, key: TimelineKey) -> Vec<Effect> {
         let now = self.lab.now_ns;
         let Some(run) = self.timed_run().cloned() else {
-            self.tell(Notice::info("there is no run yet: the lab (2) starts one, n launches a small one at once"));
+            self.tell(Notice::info("no run yet: start one in the lab (2), or launch a demo with n"));
             return Vec::new();
         };
         let view = &mut self.timeline;
@@ -212,7 +212,7 @@ impl App {
                 let next = if by > 0 { changes.iter().find(|c| **c > at) } else { changes.iter().rev().find(|c| **c < at) };
                 match next.copied() {
                     Some(ns) => view.put_cursor(&run, now, ns),
-                    None => self.tell(Notice::info("nothing changes on this lane beyond that")),
+                    None => self.tell(Notice::info("no further change on this lane")),
                 }
             }
             TimelineKey::Run(by) => {
@@ -235,7 +235,7 @@ impl App {
         let alive = pid.filter(|_| !run.ended()).filter(|pid| self.select_pid(*pid));
         match (alive, pid) {
             (Some(_), _) => self.screen = Screen::Processes,
-            (None, Some(pid)) => self.tell(Notice::info(format!("PID {pid} is no longer there"))),
+            (None, Some(pid)) => self.tell(Notice::info(format!("PID {pid} has ended"))),
             (None, None) => self.tell(Notice::info("this lane has no process yet")),
         }
         Vec::new()

@@ -338,7 +338,7 @@ impl App {
         let Some(parent) = parent else {
             let pid = selected.key.pid;
             self.tell(Notice::info(format!(
-                "PID {pid} has no children, and no parent whose pages it may share: nothing to compare"
+                "PID {pid} has no children and no parent that may share its pages"
             )));
             return;
         };
@@ -369,9 +369,9 @@ impl App {
                 o.tree = true;
                 o.sort_in_tree = false;
                 let words = if o.by_spawner {
-                    "tree of creators: an orphan stays below the nearest one that is left, where its creation was seen"
+                    "tree by creator: orphans stay below the nearest creator that is alive, if known"
                 } else {
-                    "tree of the kernel's parents"
+                    "tree by parent"
                 };
                 self.tell(Notice::info(words));
             }
@@ -413,9 +413,9 @@ impl App {
         let shown = !self.options.show_path;
         self.options.show_path = shown;
         self.tell(Notice::info(if shown {
-            "programs with their directories"
+            "program paths shown"
         } else {
-            "programs without their directories; p shows them again"
+            "program paths hidden; p shows them"
         }));
     }
 
@@ -424,8 +424,8 @@ impl App {
         self.hold();
         let name = self.selected().map(|r| r.key().pid);
         match (self.follow, name) {
-            (true, Some(pid)) => self.tell(Notice::info(format!("following PID {pid}: it keeps its line, F ends this"))),
-            (false, _) => self.tell(Notice::info("following ended")),
+            (true, Some(pid)) => self.tell(Notice::info(format!("following PID {pid}; F stops"))),
+            (false, _) => self.tell(Notice::info("following stopped")),
             _ => self.follow = false,
         }
     }
@@ -434,10 +434,10 @@ impl App {
         self.paused = !self.paused;
         // The header says so too, where it has the room.
         if self.paused {
-            self.tell(Notice::lasting("paused: the picture stands still until Z"));
+            self.tell(Notice::lasting("paused; Z resumes"));
             Vec::new()
         } else {
-            self.tell(Notice::info("the picture moves again"));
+            self.tell(Notice::info("resumed"));
             vec![Effect::Resample]
         }
     }
@@ -503,7 +503,7 @@ impl App {
         match SYSTEMS.iter().position(|s| s.quick_key == Some(letter)) {
             Some(index) => {
                 let spec = self.lab.quick(index, self.options.watched);
-                self.tell(Notice::info(format!("launching {}: X stops it, L shows it in the lab", spec.system)));
+                self.tell(Notice::info(format!("launching {}: X ends it, L shows it in the lab", spec.system)));
                 if self.screen == Screen::Processes {
                     if !self.options.tree {
                         self.options.tree = true;
@@ -514,7 +514,7 @@ impl App {
                 vec![Effect::Launch(spec)]
             }
             None => {
-                self.tell(Notice::bad(format!("n {letter} launches nothing; n shows the letters that do")));
+                self.tell(Notice::bad(format!("n {letter} is not a demo; n lists the letters")));
                 Vec::new()
             }
         }

@@ -27,7 +27,7 @@ const BATCH: Duration = Duration::from_millis(200);
 /// Runs it.
 pub(super) fn run(config: &Config, args: &EventsArgs) -> Result<(), Failure> {
     let mut source = AutoSource::new("/proc", config.source).map_err(|e| Failure::Unavailable(e.into()))?;
-    let mut sweep = || source.sample(&Request::basic(Needs::empty())).context("the processes cannot be read");
+    let mut sweep = || source.sample(&Request::basic(Needs::empty())).context("cannot read the processes");
     // What ran before is not news.
     let first = sweep()?;
     let mut names = Names::default();
@@ -47,7 +47,7 @@ pub(super) fn run(config: &Config, args: &EventsArgs) -> Result<(), Failure> {
             eprint_line(
                 config,
                 &format!(
-                    "{} events were lost: the kernel had them faster than they were read",
+                    "{} events were lost: the kernel produced them faster than concmon read them",
                     snapshot.report.events_lost - lost
                 ),
             );
@@ -66,9 +66,9 @@ fn say_tier(said: &mut Option<EventTier>, now: &EventTier, config: &Config) {
     }
     match now {
         EventTier::Polling(why) => {
-            eprint_line(config, &format!("comparing process lists, so what lives shortly is missed: {why}"));
+            eprint_line(config, &format!("comparing process lists; short-lived processes are missed: {why}"));
         }
-        EventTier::Connector if said.is_some() => eprint_line(config, "from here on the kernel tells every event"),
+        EventTier::Connector if said.is_some() => eprint_line(config, "from here on the kernel reports every event"),
         EventTier::Connector => {}
     }
     *said = Some(now.clone());
@@ -188,6 +188,6 @@ fn exit_words(status: ExitStatus) -> String {
             let name = nix::sys::signal::Signal::try_from(i32::from(signal)).map_or("a signal", nix::sys::signal::Signal::as_str);
             format!("killed by {name} ({signal}){}", if core { ", core dumped" } else { "" })
         }
-        ExitStatus::Unknown => "ended, nobody told how".to_owned(),
+        ExitStatus::Unknown => "ended, exit status unknown".to_owned(),
     }
 }

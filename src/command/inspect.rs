@@ -25,7 +25,7 @@ pub(super) fn run(config: &Config, args: &InspectArgs) -> Result<(), Failure> {
     let failed = |error: ReadError| Failure::Failed(anyhow::anyhow!("process {}: {}", args.pid, reason(&error)));
     let reader = DetailReader::open("/proc").map_err(failed)?;
     let key = reader.key_of(args.pid).map_err(|error| match error {
-        ReadError::Vanished => Failure::Failed(anyhow::anyhow!("process {}: there is none with this number", args.pid)),
+        ReadError::Vanished => Failure::Failed(anyhow::anyhow!("there is no process {}", args.pid)),
         other => failed(other),
     })?;
     let detail = crate::inspect::read(&reader, key).map_err(failed)?;

@@ -194,7 +194,7 @@ pub fn run_with(exe: &Path, limits: &Limits, options: &LabRunOptions, out: &mut 
     out.flush()?;
     if halted {
         let all = specs.len() * options.repeat.max(1) as usize;
-        writeln!(io::stderr(), "concmon: it was stopped after {} of {all} runs", runs.len())?;
+        writeln!(io::stderr(), "concmon: stopped after {} of {all} runs", runs.len())?;
         return Ok(Ended::Failed);
     }
     let done = runs.iter().all(|r| r.phase == RunPhase::Ended(Outcome::Done));
@@ -234,7 +234,7 @@ fn await_end_unless(launcher: &Launcher, id: RunId, stop: &Stop) -> Result<Arc<R
         launcher.stop(id);
         return Err(Halt::Stopped);
     }
-    Ok(ended.flatten().ok_or_else(|| LaunchError::Helper("it ended without telling how the run went".into()))?)
+    Ok(ended.flatten().ok_or_else(|| LaunchError::Helper("the helper ended without reporting the result of the run".into()))?)
 }
 
 fn refuse(error: &LaunchError) -> io::Result<Ended> {
@@ -254,7 +254,7 @@ fn specs(options: &LabRunOptions) -> Result<Vec<RunSpec>, LaunchError> {
     if let Some(name) = &options.task {
         spec.task = TaskKind::from_name(name).ok_or_else(|| {
             let names: Vec<&str> = system.tasks.iter().map(|t| t.name()).collect();
-            LaunchError::BadOption(format!("no task is called {name:?}; {id} can do {}", names.join(", ")))
+            LaunchError::BadOption(format!("there is no task {name:?}; {id} can run {}", names.join(", ")))
         })?;
     }
     spec.task_size = options.task_size;
@@ -265,7 +265,7 @@ fn specs(options: &LabRunOptions) -> Result<Vec<RunSpec>, LaunchError> {
     spec.timeout_ms = options.timeout_ms.unwrap_or(spec.timeout_ms);
     if let Some(named) = &options.python {
         if system.backend != Backend::Python {
-            return Err(LaunchError::BadOption(format!("{id} is not a Python system; leave --python out")));
+            return Err(LaunchError::BadOption(format!("{id} is not a Python system; remove --python")));
         }
         spec.python = Some(python::resolve(named, &python::interpreters(&options.pythons)).map_err(LaunchError::BadOption)?);
     }

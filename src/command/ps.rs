@@ -108,13 +108,13 @@ fn replayed(recording: &Path, args: &PsArgs) -> Result<Model, Failure> {
     let frames = replay.frames();
     let at = args.at.map_or(frames, |at| usize::try_from(at).unwrap_or(usize::MAX));
     if at > frames {
-        return Err(Failure::Usage(anyhow::anyhow!("--at: {} has {frames} frames, and not {at}", recording.display())));
+        return Err(Failure::Usage(anyhow::anyhow!("--at: {} has {frames} frames; there is no frame {at}", recording.display())));
     }
     let before = if args.samples == 1 { at - 1..at } else { replay.run_up(at - 1) };
     let mut deriver = Deriver::new(0);
     let mut model = None;
     for frame in before {
-        model = Some(deriver.step(replay.frame(frame).context("the recording cannot be read")?));
+        model = Some(deriver.step(replay.frame(frame).context("cannot read the recording")?));
     }
     model.ok_or_else(|| Failure::Failed(anyhow::anyhow!("{} has no frame", recording.display())))
 }
@@ -144,7 +144,7 @@ fn sample(source: &mut impl Source, question: &Question<'_>, samples: u32) -> Re
     let needs = question.needs;
     let mut sweep = |visible: &[ProcKey]| {
         let request = Request { all: needs, visible_needs: needs, visible, family: &[], budget: BUDGET };
-        source.sample(&request).context("the processes cannot be read")
+        source.sample(&request).context("cannot read the processes")
     };
     let mut deriver = Deriver::new(0);
     let mut model = deriver.step(sweep(&[])?);

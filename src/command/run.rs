@@ -32,15 +32,15 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
         }
     };
     let words: Option<Vec<String>> = args.command.iter().map(|a| a.to_str().map(str::to_owned)).collect();
-    let words = words.context("the command holds an argument that is not UTF-8").map_err(Failure::Usage)?;
-    let dir = std::env::current_dir().context("the working directory cannot be read")?;
+    let words = words.context("an argument of the command is not UTF-8").map_err(Failure::Usage)?;
+    let dir = std::env::current_dir().context("cannot read the working directory")?;
     let launcher = Launcher::start(Limits::default()).map_err(|e| Failure::Unavailable(e.into()))?.with_traces();
     let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
     let out: BorrowedFd<'_> = if args.json { stderr.as_fd() } else { stdout.as_fd() };
     let id = launcher
         .launch_own(&path, words, &dir, [stdin.as_fd(), out, stderr.as_fd()])
         .map_err(|e| Failure::Unavailable(e.into()))?;
-    let run = await_end(&launcher, id)?.context("the lab's helper ended without telling how the program did")?;
+    let run = await_end(&launcher, id)?.context("the helper ended without reporting the result of the program")?;
     if args.json {
         output::with_stdout(|out| {
             serde_json::to_writer_pretty(&mut *out, &lab::run_document(&[Arc::clone(&run)]))?;
@@ -55,7 +55,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
         Some(ExitStatus::Code(0)) => Ok(()),
         Some(ExitStatus::Code(code)) => Err(Failure::Reported(code)),
         Some(ExitStatus::Signal { signal, .. }) => Err(Failure::Reported(128_u8.saturating_add(signal))),
-        Some(ExitStatus::Unknown) | None => Err(Failure::Failed(anyhow::anyhow!("nobody saw how the program ended"))),
+        Some(ExitStatus::Unknown) | None => Err(Failure::Failed(anyhow::anyhow!("the exit status of the program is unknown"))),
     }
 }
 
@@ -63,11 +63,11 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
 fn await_end(launcher: &Launcher, id: RunId) -> Result<Option<Arc<Run>>, Failure> {
     let mut watch = launcher.watch();
     let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().context("the event loop cannot be started")?;
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the event loop")?;
     runtime.block_on(async {
         let mut signals = Vec::new();
         for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup(), SignalKind::quit()] {
-            signals.push((kind, signal(kind).context("signals cannot be handled")?, 0_u32));
+            signals.push((kind, signal(kind).context("cannot install signal handlers")?, 0_u32));
         }
         let [(_, int, ints), (_, term, terms), (_, hup, hups), (_, quit, quits)] = signals.as_mut_slice() else {
             return Ok(None);
@@ -88,7 +88,7 @@ fn await_end(launcher: &Launcher, id: RunId) -> Result<Option<Arc<Run>>, Failure
             } else {
                 launcher.signal(id, kind.as_raw_value());
                 if io::stderr().is_terminal() {
-                    say("\nconcmon: passed on to the program; once more kills it and all that it has created\n");
+                    say("\nconcmon: forwarded to the program; press again to kill it and all its processes\n");
                 }
             }
         }
@@ -103,7 +103,7 @@ fn find(name: &OsStr) -> Result<PathBuf, (String, u8)> {
         let path = std::path::absolute(name).unwrap_or_else(|_| name.into());
         return match path.exists() {
             true if executable(&path) => Ok(path),
-            true => Err((format!("{shown} is not a program that can be executed"), NOT_EXECUTABLE)),
+            true => Err((format!("{shown} is not an executable program"), NOT_EXECUTABLE)),
             false => Err((format!("there is no {shown}"), NOT_FOUND)),
         };
     }
@@ -112,7 +112,7 @@ fn find(name: &OsStr) -> Result<PathBuf, (String, u8)> {
     found
         .next()
         .and_then(|p| std::path::absolute(p).ok())
-        .ok_or_else(|| (format!("there is no program {shown} on PATH; give its path if it is elsewhere"), NOT_FOUND))
+        .ok_or_else(|| (format!("there is no program {shown} on PATH; use its path"), NOT_FOUND))
 }
 
 /// To standard error: standard output is the program's.

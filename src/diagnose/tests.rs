@@ -153,7 +153,7 @@ fn a_worker_that_outlives_its_creator_is_an_orphan_a_daemon_is_not() {
     assert_eq!(findings(born(1, || left(8))), [], "a session of its own: a daemon");
     let mut never_seen = born(1, || left(7));
     never_seen[1].events.clear();
-    assert_eq!(findings(never_seen), [], "who created it is not known");
+    assert_eq!(findings(never_seen), [], "not its creator");
 }
 
 #[test]

@@ -41,7 +41,7 @@ impl Samples {
                 };
                 let source = move || {
                     let source =
-                        AutoSource::new("/proc", choice).map_err(|e| format!("the process table cannot be read: {e}"))?;
+                        AutoSource::new("/proc", choice).map_err(|e| format!("cannot read the process table: {e}"))?;
                     Ok(Recorder::new(source, writer, tell))
                 };
                 Ok(Self::Machine(Sampler::start(source, config.delay, ghost_ns, wants)?))

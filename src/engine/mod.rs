@@ -64,7 +64,7 @@ const FIRST_FRAME: Duration = Duration::from_millis(60);
 /// If there is no terminal, `/proc` cannot be read at all, or the terminal goes away.
 pub fn run(config: &Config, feed: Feed) -> anyhow::Result<()> {
     let theme = Theme::named(&config.theme, config.depth())
-        .with_context(|| format!("no theme is called {:?}; there are {}", config.theme, THEMES.join(", ")))?;
+        .with_context(|| format!("there is no theme {:?}; the themes are {}", config.theme, THEMES.join(", ")))?;
     let options = options(config)?;
     raise_descriptor_limit();
     let mut app = App::new(options);
@@ -74,19 +74,19 @@ pub fn run(config: &Config, feed: Feed) -> anyhow::Result<()> {
     }
     let wants = Wants { all: app.needs_of_all(), visible_needs: app.needs_of_visible(), visible: Vec::new(), family: Vec::new() };
     let (stopped, recording_news) = unbounded_channel();
-    let samples = Samples::start(config, feed, wants, stopped).context("the sampling thread cannot be started")?;
+    let samples = Samples::start(config, feed, wants, stopped).context("cannot start the sampling thread")?;
     // The sampler alone has use for what loading needs; this thread, and all that it starts, has not.
     let_go_of_loading(|| true);
     // Nothing of this machine is read while a recording is shown.
     let inspector = app.replay.is_none().then(|| Inspector::start(config.delay)).transpose();
-    let inspector = inspector.context("the detail thread cannot be started")?;
+    let inspector = inspector.context("cannot start the detail thread")?;
     let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().context("the event loop cannot be started")?;
-    last_resort::start().context("signals cannot be handled")?;
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the event loop")?;
+    last_resort::start().context("cannot install signal handlers")?;
     let guard = TerminalGuard::enter(TerminalOptions { mouse: config.mouse })?;
     let frame = Frame::default();
-    let terminal = Terminal::new(CrosstermBackend::new(frame.clone())).context("the terminal cannot be drawn on")?;
-    let size = terminal.size().context("the terminal's size cannot be read")?;
+    let terminal = Terminal::new(CrosstermBackend::new(frame.clone())).context("cannot draw on the terminal")?;
+    let size = terminal.size().context("cannot read the size of the terminal")?;
     app.update(Msg::Resized { width: size.width, height: size.height });
     let launcher =
         Arc::new(Launcher::start(config.lab.to_launcher_limits())?.with_pythons(config.lab.pythons.clone()).with_traces());
@@ -120,7 +120,7 @@ fn options(config: &Config) -> anyhow::Result<Options> {
     let filter = match &config.filter {
         Some(text) => Some(
             Filter::parse_with(text, &config.saved_filters)
-                .map_err(|e| anyhow::anyhow!("the filter cannot be understood: {}", e.pointed(text)))?,
+                .map_err(|e| anyhow::anyhow!("invalid filter: {}", e.pointed(text)))?,
         ),
         None => None,
     };
@@ -211,7 +211,7 @@ impl Engine {
         let mut details = self.inspector.as_ref().map_or_else(|| watch::channel(None).1, Inspector::details);
         let mut runs = self.launcher.watch();
         let mut input = self.hear();
-        let mut signals = Signals::new().context("signals cannot be handled")?;
+        let mut signals = Signals::new().context("cannot install signal handlers")?;
         let mut clock = tokio::time::interval(Duration::from_secs(1));
         if live {
             let _ = tokio::time::timeout(FIRST_FRAME, models.changed()).await;
@@ -354,7 +354,7 @@ impl Engine {
             Effect::Compare(plan) => {
                 if let Err(error) = self.comparing.start(plan) {
                     self.app.compare.running = false;
-                    answer = Some(Msg::Tell(Notice::bad(format!("the thread that compares cannot be started: {error}"))));
+                    answer = Some(Msg::Tell(Notice::bad(format!("cannot start the comparison thread: {error}"))));
                 }
             }
             Effect::Discover => self.pythons.look(),
@@ -426,7 +426,7 @@ impl Engine {
             News::Ended(ended) => {
                 self.pythons.set_up_ended(ended.is_ok());
                 match ended {
-                    Ok(()) => self.message(Msg::Tell(Notice::good("the packages are ready"))),
+                    Ok(()) => self.message(Msg::Tell(Notice::good("the packages are installed"))),
                     Err(error) => self.message(Msg::Tell(Notice::bad(error.to_string()))),
                 }
             }
@@ -449,7 +449,7 @@ impl Engine {
     }
 
     fn suspend(&mut self) -> anyhow::Result<()> {
-        self.guard.suspend().context("the terminal cannot be taken again")?;
+        self.guard.suspend().context("cannot set up the terminal again")?;
         self.forget_screen()
     }
 
@@ -457,12 +457,12 @@ impl Engine {
     /// take the answer.
     fn forget_screen(&mut self) -> anyhow::Result<()> {
         let area = self.area();
-        self.terminal.resize(area).context("the terminal cannot be drawn on")
+        self.terminal.resize(area).context("cannot draw on the terminal")
     }
 
     fn draw(&mut self) -> anyhow::Result<()> {
         if !self.guard.is_taken() {
-            anyhow::bail!("the terminal was given back");
+            anyhow::bail!("the terminal is restored");
         }
         let area = self.area();
         ui::fit(&mut self.app, area);
@@ -471,7 +471,7 @@ impl Engine {
         crossterm::queue!(self.frame, crossterm::terminal::BeginSynchronizedUpdate)?;
         let drawn = self.terminal.draw(|frame| ui::view(app, theme, frame)).map(|_| ());
         crossterm::queue!(self.frame, crossterm::terminal::EndSynchronizedUpdate)?;
-        drawn.and_then(|()| self.frame.send()).context("the terminal cannot be drawn on")?;
+        drawn.and_then(|()| self.frame.send()).context("cannot draw on the terminal")?;
         if let Some(inspector) = &mut self.inspector {
             inspector.want(match &self.app.layer {
                 Some(Layer::Detail(pane)) => pane.wanted(),
@@ -496,7 +496,7 @@ fn copy(text: &str, said: String) -> Notice {
     match out.write_all(sequence.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) if in_tmux => Notice::good(format!("{said} (in tmux: with set-clipboard on)")),
         Ok(()) => Notice::good(said),
-        Err(error) => Notice::bad(format!("nothing is copied, the terminal does not take it: {error}")),
+        Err(error) => Notice::bad(format!("nothing was copied: writing to the terminal failed: {error}")),
     }
 }
 

@@ -142,7 +142,7 @@ impl Playing {
                 }
                 Err((error, frame)) => {
                     let next = if forwards { self.replay.key_after(frame) } else { frame.checked_sub(1) };
-                    told = Some(format!("{error}: what builds on it is left out"));
+                    told = Some(format!("{error}; frames that depend on it are skipped"));
                     match next {
                         Some(next) => wanted = next,
                         None => break,

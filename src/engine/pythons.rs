@@ -100,7 +100,7 @@ impl Pythons {
         let (tell, theirs) = (self.tell.clone(), Arc::clone(&stop));
         let work = move || {
             let mut progress = |step: environment::Step| {
-                let words = format!("packages for Python {}, once: {}; X stops it", interpreter.short(), step.words());
+                let words = format!("packages for Python {} (once): {}; X stops it", interpreter.short(), step.words());
                 let _ = tell.send(News::Step(words));
             };
             let setup = Setup { home: &home, interpreter: &interpreter, found: &found, progress: &mut progress, stop: &theirs };

@@ -129,7 +129,7 @@ fn sweep_until_told(
                 model.late_ticks = late_ticks;
                 Ok(Arc::new(model))
             }
-            Err(error) => Err(format!("the process table cannot be read: {error}")),
+            Err(error) => Err(format!("cannot read the process table: {error}")),
         };
         if sender.send(Some(sampled)).is_err() {
             return;

@@ -65,7 +65,7 @@ impl Targets {
     /// Signals every target of the set and lets it go; what came of it, in one sentence.
     pub fn signal(&mut self, token: u64, number: i32, name: &str) -> Notice {
         if self.token != token {
-            return Notice::bad("the targets are no longer held; open the dialog again");
+            return Notice::bad("the targets have been released; open the dialog again");
         }
         let Some(signal) = Signal::from_number(number) else {
             return Notice::bad(format!("{name} cannot be sent on this machine"));
@@ -86,10 +86,10 @@ impl Targets {
             }
         }
         let left = if ending { left_behind(&mut kin) } else { String::new() };
-        let refused = if self.refused > 0 { format!("; {} left alone as the dialog said", self.refused) } else { String::new() };
+        let refused = if self.refused > 0 { format!("; {} skipped, as the dialog said", self.refused) } else { String::new() };
         let refused = refused + &left;
         match (sent.len(), failures.first()) {
-            (0, None) => Notice::bad(format!("{name} went to nobody{refused}")),
+            (0, None) => Notice::bad(format!("{name}: no process was signalled{refused}")),
             (0, Some(why)) => Notice::bad(format!("{name} was not sent: {why}{refused}")),
             (1, None) if left.is_empty() => Notice::good(format!("{name} sent to PID {}{refused}", sent[0])),
             (n, None) if left.is_empty() => Notice::good(format!("{name} sent to {n} processes: {}{refused}", listed(&sent))),
@@ -106,13 +106,13 @@ const PROC: &str = "/proc";
 /// Whom the signalled have created since they were chosen, and who therefore got nothing; empty if there is nobody.
 fn left_behind(kin: &mut Kin) -> String {
     if let Err(error) = kin.look(Path::new(PROC)) {
-        return format!("; whether they created others meanwhile is not known: {error}");
+        return format!("; whether they created processes in between is unknown: {error}");
     }
     let left: Vec<String> =
         kin.left().map(|(key, comm)| format!("{} ({})", key.pid, sanitize(comm.as_bytes(), Charset::Unicode))).collect();
     match left.len() {
         0 => String::new(),
-        n => format!("; {n} created meanwhile got nothing and are left: {}", listed(&left)),
+        n => format!("; {n} created in between were not signalled: {}", listed(&left)),
     }
 }
 
@@ -147,7 +147,7 @@ pub fn allot(keys: &[ProcKey], what: &Allotment) -> Notice {
         keys.iter().map(|key| freeze(*key).and_then(|target| target.allot(what)).map(|()| key.pid)).collect();
     let done: Vec<String> = results.iter().flatten().map(i32::to_string).collect();
     let said = match what {
-        Allotment::Cpus(cpus) => format!("CPU {cpus} and no other"),
+        Allotment::Cpus(cpus) => format!("CPU {cpus} only"),
         Allotment::Io(priority) => format!("I/O priority {priority}"),
     };
     let whom = format!("PID {}", listed(&done));
@@ -219,7 +219,7 @@ mod tests {
         let child = parent.fork();
         let said = targets.signal(1, nix::libc::SIGKILL, "SIGKILL");
         kill(child);
-        assert!(said.text.contains(&format!("1 created meanwhile got nothing and are left: {child} (")), "{}", said.text);
+        assert!(said.text.contains(&format!("1 created in between were not signalled: {child} (")), "{}", said.text);
     }
 
     #[test]

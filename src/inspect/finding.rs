@@ -33,9 +33,9 @@ pub(super) fn of(runtime: &PythonRuntime) -> String {
 
 fn of_one(name: &str, one: &PythonInterpreter, runtime: &PythonRuntime) -> String {
     match one.gil {
-        Gil::Off => format!("{name} switched off"),
+        Gil::Off => format!("{name} disabled"),
         Gil::Free => format!("{name} free"),
-        Gil::Elsewhere => format!("{name} held by a thread that was not listed any more, or not yet"),
+        Gil::Elsewhere => format!("{name} held by an unlisted thread"),
         Gil::Held(native_id) => {
             let sharing = runtime.interpreters.iter().filter(|other| other.gil_address == one.gil_address);
             let holder = sharing.flat_map(|i| &i.threads).find(|thread| thread.holds_gil);

@@ -43,7 +43,7 @@ impl<'m, M: Memory> Reader<'m, M> {
     pub fn fill(&mut self, address: u64, buffer: &mut [u8]) -> Result<(), Trouble> {
         let left = self.bytes_left.checked_sub(buffer.len()).zip(self.reads_left.checked_sub(1));
         (self.bytes_left, self.reads_left) = left.ok_or(Trouble::TooMuch)?;
-        if self.memory.read(address, buffer)? { Ok(()) } else { Err(Trouble::Torn("a pointer leads to no memory")) }
+        if self.memory.read(address, buffer)? { Ok(()) } else { Err(Trouble::Torn("a pointer leads to unmapped memory")) }
     }
 
     /// So many bytes.

@@ -40,27 +40,27 @@ pub(crate) enum Trouble {
     #[error(transparent)]
     Read(#[from] ReadError),
     /// It does not begin as it does since 3.13.
-    #[error("it does not say where its structures have their fields")]
+    #[error("it does not publish the offsets of its structures")]
     NoCookie,
     /// Another version than those that are known.
     #[error(
-        "this is CPython {0}, whose structures are not known here: those of 3.13 and 3.14 are, from their first release candidates on"
+        "CPython {0} is not supported; supported are 3.13 and 3.14, from their first release candidates"
     )]
     UnknownVersion(PythonVersion),
     /// A task of the kernel's, or a zombie.
-    #[error("there is nothing to look into: it is a task of the kernel's, or has ended")]
+    #[error("the process is a kernel thread or has ended")]
     Nothing,
     /// It has none yet, or none any more.
-    #[error("its runtime has no interpreter: it is only just beginning, or ending")]
+    #[error("its runtime has no interpreter: it is starting or ending")]
     NoInterpreter,
     /// It cannot be what it says it is.
-    #[error("what it has in place of a Python runtime is none: {0}")]
+    #[error("its Python runtime is invalid: {0}")]
     Nonsense(&'static str),
     /// It did not hold together, as things do that are changed while they are read.
-    #[error("it changed while it was read, several times in a row, or is damaged: {0}; the next reading may do better")]
+    #[error("it changed during several readings in a row, or is damaged: {0}; the next reading may succeed")]
     Torn(&'static str),
     /// More than any reading may take.
-    #[error("its lists lead on and on: reading was given up after 16 MiB, so it is damaged or no Python at all")]
+    #[error("reading stopped after 16 MiB: its lists do not end, so it is damaged or not Python")]
     TooMuch,
 }
 
@@ -132,7 +132,7 @@ fn too_old(files: &[MappedFile]) -> Trouble {
     Trouble::Read(ReadError::Unavailable {
         what: "looking inside this Python",
         why: format!(
-            "{} is a CPython from before 3.13, which does not tell where its threads and functions are; 3.13 and later do",
+            "{} is CPython before 3.13, which does not publish the offsets of its structures; 3.13 and later do",
             first_name(files)
         ),
     })
@@ -141,11 +141,10 @@ fn too_old(files: &[MappedFile]) -> Trouble {
 fn none(files: &[MappedFile]) -> Trouble {
     let name = first_name(files);
     let why = if name.contains("pypy") {
-        format!("{name} is PyPy, which does not tell where its threads and functions are; CPython does from 3.13 on")
+        format!("{name} is PyPy, which does not publish the offsets of its structures; CPython 3.13 and later does")
     } else {
         format!(
-            "{name} is no CPython: neither the program nor a libpython that it has mapped has the section {SECTION}; CPython has it, \
-             unless its sections were stripped"
+            "{name} is not CPython, or is stripped: neither the program nor a mapped libpython has the section {SECTION}"
         )
     };
     Trouble::Read(ReadError::Unavailable { what: "looking inside", why })
@@ -158,10 +157,9 @@ fn in_words(pid: i32, trouble: &Trouble) -> String {
     if path == Path::new(&format!("the memory of process {pid}")) && !rustix::process::geteuid().is_root() {
         return match ptrace_scope() {
             Some(1..) => format!(
-                "{error}: kernel.yama.ptrace_scope keeps processes of one user from reading each other's memory; run concmon as root, or \
-                 give it CAP_SYS_PTRACE"
+                "{error}: kernel.yama.ptrace_scope forbids reading other processes; run concmon as root, or give it CAP_SYS_PTRACE"
             ),
-            _ => format!("{error}: it is another user's, or has more rights than this concmon; run concmon as root"),
+            _ => format!("{error}: the process belongs to another user or has more privileges; run concmon as root"),
         };
     }
     reason(error)

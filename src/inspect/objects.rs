@@ -117,10 +117,10 @@ impl<'m, M: Memory> Objects<'m, M> {
         let (o_type, o_size, o_data) = (self.offsets.object_type, self.offsets.bytes_size, self.offsets.bytes_data);
         let fields = Fields::read(&mut self.reader, address, &[o_type, o_size])?;
         if !self.is(Kind::Bytes, fields.word(o_type))? {
-            return Err(Trouble::Torn("a table of lines is no bytes"));
+            return Err(Trouble::Torn("a line table is not a bytes object"));
         }
         match fields.word(o_size) {
-            size if size > i64::MAX as u64 => Err(Trouble::Torn("a table of lines has no length")),
+            size if size > i64::MAX as u64 => Err(Trouble::Torn("a line table has no length")),
             size if size > MOST_TABLE => Ok(None),
             size => self.reader.bytes(address.wrapping_add(o_data), size as usize).map(Some),
         }
@@ -133,7 +133,7 @@ impl<'m, M: Memory> Objects<'m, M> {
             (o.object_type, o.unicode_state, o.unicode_length, o.ascii_size, o.kind_bit);
         let fields = Fields::read(&mut self.reader, address, &[o_type, o_state, o_length])?;
         if !self.is(Kind::Str, fields.word(o_type))? {
-            return Err(Trouble::Torn("a name is no string"));
+            return Err(Trouble::Torn("a name is not a string"));
         }
         // `interned`, then three bits for the bytes of a character, then whether it is compact, then whether it is ASCII
         // (Include/cpython/unicodeobject.h).
@@ -141,7 +141,7 @@ impl<'m, M: Memory> Objects<'m, M> {
         let (width, compact, ascii) = (u64::from(state & 7), state >> 3 & 1 == 1, state >> 4 & 1 == 1);
         let length = fields.word(o_length);
         if !matches!(width, 1 | 2 | 4) || !compact || (ascii && width != 1) || length > i64::MAX as u64 {
-            return Err(Trouble::Torn("a name is no compact string"));
+            return Err(Trouble::Torn("a name is not a compact string"));
         }
         // A PyCompactUnicodeObject has the length and the place of its UTF-8 before its characters.
         let data = address.wrapping_add(ascii_size).wrapping_add(if ascii { 0 } else { 16 });

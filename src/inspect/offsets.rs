@@ -190,7 +190,7 @@ impl Offsets {
 }
 
 fn bounded(offset: u64, most: u64) -> Result<u64, Trouble> {
-    if offset < most { Ok(offset) } else { Err(Trouble::Nonsense("an offset in it is larger than any structure of Python's")) }
+    if offset < most { Ok(offset) } else { Err(Trouble::Nonsense("an offset is larger than any Python structure")) }
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ pub(super) fn attach(
     }
     if strangers > 0 {
         runtime.notes.push(format!(
-            "{strangers} of its Python threads {} no task of the process: ended since, or left behind by a fork that Python does not know of.",
+            "{strangers} of its Python threads {} not a task of the process: ended, or left over from a fork.",
             if strangers == 1 { "is" } else { "are" }
         ));
     }

@@ -236,14 +236,14 @@ fn circles_and_absurd_lengths_end_in_a_sentence() {
         change(&mut small);
         read(&small.image).unwrap_err().to_string()
     };
-    assert!(fails(&|s| s.image.put(s.interpreter + 8, s.interpreter)).contains("interpreters are listed in a circle"));
-    assert!(fails(&|s| s.image.put(s.thread + 8, s.thread)).contains("threads are listed in a circle"));
+    assert!(fails(&|s| s.image.put(s.interpreter + 8, s.interpreter)).contains("list of interpreters is a cycle"));
+    assert!(fails(&|s| s.image.put(s.thread + 8, s.thread)).contains("list of threads is a cycle"));
     assert!(fails(&|s| s.image.put(s.thread + 16, 4)).contains("belongs to no interpreter"));
-    assert!(fails(&|s| s.image.put(s.interpreter, u64::MAX)).contains("impossible ids"));
-    assert!(fails(&|s| s.image.put(BASE + 1024, u64::MAX - 3)).contains("leads to no memory"));
+    assert!(fails(&|s| s.image.put(s.interpreter, u64::MAX)).contains("invalid ids"));
+    assert!(fails(&|s| s.image.put(BASE + 1024, u64::MAX - 3)).contains("leads to unmapped memory"));
     assert!(fails(&|s| s.image.put(BASE + 1024, 0)).contains("no interpreter"));
-    assert!(fails(&|s| s.image.put(BASE, 0)).contains("does not say where"));
-    assert!(fails(&|s| s.image.put(BASE + 24 * 8, 1 << 40)).contains("larger than any structure"));
+    assert!(fails(&|s| s.image.put(BASE, 0)).contains("does not publish the offsets"));
+    assert!(fails(&|s| s.image.put(BASE + 24 * 8, 1 << 40)).contains("larger than any Python structure"));
     // What is wrong with a thread's frames is said of that thread, and the others are read.
     for change in [
         |s: &mut Small| s.image.put(s.outer + 8, s.outer),
@@ -298,7 +298,7 @@ fn lists_that_never_hold_still_are_told_with_a_doubt() {
     let small = small(false);
     let restless = Restless(small.image, small.interpreter + 16, Cell::new(0));
     let runtime = read(&restless).unwrap();
-    assert!(runtime.notes[0].contains("came and went"), "{:?}", runtime.notes);
+    assert!(runtime.notes[0].contains("started and ended"), "{:?}", runtime.notes);
 }
 
 proptest! {

@@ -55,7 +55,7 @@ pub(super) fn runtime<M: Memory>(memory: &M, address: u64) -> Result<(PythonRunt
     let mut reader = Reader::new(memory);
     let offsets = Offsets::read(&mut reader, address)?;
     let mut walk = Walk { objects: Objects::new(reader, offsets.clone()), address, cut: false };
-    let mut last = Err(Trouble::Torn("its lists change"));
+    let mut last = Err(Trouble::Torn("its lists changed"));
     for _ in 0..TRIES {
         match walk.once() {
             Ok((interpreters, true)) => return Ok((walk.told(interpreters, None), offsets)),
@@ -66,7 +66,7 @@ pub(super) fn runtime<M: Memory>(memory: &M, address: u64) -> Result<(PythonRunt
             Err(other) => return Err(other),
         }
     }
-    let note = format!("Threads came and went while this was read, {TRIES} times in a row: some may be missing.");
+    let note = format!("Threads started and ended during {TRIES} readings in a row: some may be missing.");
     last.map(|interpreters| (walk.told(interpreters, Some(note)), offsets))
 }
 
@@ -80,7 +80,7 @@ impl<M: Memory> Walk<'_, M> {
     fn told(&self, interpreters: Vec<PythonInterpreter>, note: Option<String>) -> PythonRuntime {
         let o = &self.objects.offsets;
         let cut =
-            format!("More is there that is not read: only {MOST_INTERPRETERS} interpreters and {MOST_THREADS} threads are.");
+            format!("Only {MOST_INTERPRETERS} interpreters and {MOST_THREADS} threads are read; there are more.");
         PythonRuntime {
             version: o.version,
             free_threaded: o.free_threaded,
@@ -137,7 +137,7 @@ impl<M: Memory> Walk<'_, M> {
         while next != 0 && listed.len() < MOST_INTERPRETERS {
             let address = next;
             if listed.iter().any(|known| known.address == address) {
-                return Err(Trouble::Torn("its interpreters are listed in a circle"));
+                return Err(Trouble::Torn("its list of interpreters is a cycle"));
             }
             let reader = &mut self.objects.reader;
             let id = i64::from_ne_bytes(reader.word(address.wrapping_add(o.interpreter_id))?.to_ne_bytes());
@@ -145,7 +145,7 @@ impl<M: Memory> Walk<'_, M> {
             next = reader.word(address.wrapping_add(o.interpreter_next))?;
             let threads = self.threads(address, &mut left)?;
             if id < 0 || listed.iter().any(|known| known.id == id) {
-                return Err(Trouble::Torn("its interpreters have impossible ids"));
+                return Err(Trouble::Torn("its interpreters have invalid ids"));
             }
             listed.push(Listed { address, id, gil, threads });
         }
@@ -162,11 +162,11 @@ impl<M: Memory> Walk<'_, M> {
         while next != 0 && *left > 0 {
             let address = next;
             if !seen.insert(address) {
-                return Err(Trouble::Torn("its threads are listed in a circle"));
+                return Err(Trouble::Torn("its list of threads is a cycle"));
             }
             let fields = Fields::read(reader, address, &[o.thread_next, o.thread_interpreter, o.native_thread_id])?;
             if fields.word(o.thread_interpreter) != interpreter {
-                return Err(Trouble::Torn("a thread is listed that belongs to no interpreter, or to another"));
+                return Err(Trouble::Torn("a listed thread belongs to no interpreter, or to another"));
             }
             threads.push(ListedThread { address, native_id: fields.word(o.native_thread_id) });
             next = fields.word(o.thread_next);
@@ -200,7 +200,7 @@ impl<M: Memory> Walk<'_, M> {
 
     /// What the thread executes.
     fn stack(&mut self, thread: u64) -> Result<PythonThread, Trouble> {
-        let mut raw = Err(Trouble::Torn("its frames change"));
+        let mut raw = Err(Trouble::Torn("its frames changed"));
         let mut moved = true;
         for _ in 0..TRIES {
             raw = self.chain(thread).or_else(|error| match (error, raw) {
@@ -242,7 +242,7 @@ impl<M: Memory> Walk<'_, M> {
         let mut frames: Vec<Raw> = Vec::new();
         while next != 0 && frames.len() < MOST_FRAMES {
             if frames.iter().any(|frame| frame.address == next) {
-                return Err(Trouble::Torn("its frames are in a circle"));
+                return Err(Trouble::Torn("its frames form a cycle"));
             }
             let frame = self.frame(next)?;
             next = frame.previous;

@@ -32,9 +32,9 @@ impl FromStr for CpuList {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let number = |text: &str| {
-            let wrong = || format!("{:?} is no CPU: write numbers and ranges, like 0-3,8", text.trim());
+            let wrong = || format!("{:?} is not a CPU: write numbers and ranges, like 0-3,8", text.trim());
             let cpu: u32 = text.trim().parse().map_err(|_| wrong())?;
-            if cpu < CPUS_MOST { Ok(cpu) } else { Err(format!("CPU {cpu} is more than there can be ({CPUS_MOST})")) }
+            if cpu < CPUS_MOST { Ok(cpu) } else { Err(format!("CPU {cpu} exceeds the maximum ({CPUS_MOST})")) }
         };
         let mut cpus = Vec::new();
         for part in text.split(',') {
@@ -42,7 +42,7 @@ impl FromStr for CpuList {
                 Some((first, last)) => {
                     let (first, last) = (number(first)?, number(last)?);
                     if first > last {
-                        return Err(format!("{:?} goes down: write the lower CPU first", part.trim()));
+                        return Err(format!("{:?} is reversed: write the lower CPU first", part.trim()));
                     }
                     cpus.extend(first..=last);
                 }
@@ -109,7 +109,7 @@ impl FromStr for IoPriority {
             ["rt", text] => level(text).map(Self::RealTime),
             _ => None,
         };
-        priority.ok_or_else(|| format!("{:?}: write be 0 to be 7 or rt 0 to rt 7 (0 goes first), or idle", text.trim()))
+        priority.ok_or_else(|| format!("{:?}: write be 0 to be 7, rt 0 to rt 7 (0 is highest), or idle", text.trim()))
     }
 }
 
@@ -185,12 +185,12 @@ mod tests {
             assert_eq!(text.parse::<CpuList>().unwrap().to_string(), shown);
         }
         for (text, why) in [
-            ("", "no CPU"),
-            ("a", "no CPU"),
-            ("1-", "no CPU"),
-            ("3-1", "goes down"),
-            ("0-99999999", "more than"),
-            ("-1", "no CPU"),
+            ("", "not a CPU"),
+            ("a", "not a CPU"),
+            ("1-", "not a CPU"),
+            ("3-1", "reversed"),
+            ("0-99999999", "exceeds"),
+            ("-1", "not a CPU"),
         ] {
             let error = text.parse::<CpuList>().unwrap_err();
             assert!(error.contains(why), "{text:?}: {error}");

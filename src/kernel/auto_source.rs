@@ -75,7 +75,7 @@ impl AutoSource {
                 (Active::Bpf(Box::new(source)), no_better(""))
             }
         };
-        let lifecycle = (!live).then(|| Lifecycle::polling("the event stream tells of the running kernel only"));
+        let lifecycle = (!live).then(|| Lifecycle::polling("the event stream reports the running kernel only"));
         Ok(Self { root, tier, better, lifecycle })
     }
 
@@ -94,7 +94,7 @@ impl AutoSource {
                 });
                 self.better = match thread {
                     Ok(_) => Better::Loading(receiver),
-                    Err(error) => unavailable(format!("no thread to load the BPF task iterator on: {error}")),
+                    Err(error) => unavailable(format!("cannot start a thread to load the BPF task iterator: {error}")),
                 };
             }
             Better::Loading(receiver) => match receiver.try_recv() {

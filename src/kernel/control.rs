@@ -26,7 +26,7 @@ pub enum ControlError {
         pid: i32,
     },
     /// It has ended and waits to be reaped. The kernel takes signals for it, and nothing comes of them.
-    #[error("PID {pid} is a zombie: only its parent {parent} ({name}) can free it, no signal can")]
+    #[error("PID {pid} is a zombie: only its parent {parent} ({name}) can reap it")]
     Zombie {
         /// Its pid.
         pid: i32,
@@ -52,16 +52,16 @@ pub enum ControlError {
         limit: i32,
     },
     /// The first process.
-    #[error("init is left alone: the whole system depends on it")]
+    #[error("concmon does not signal init: the whole system depends on it")]
     Init,
     /// concmon.
-    #[error("process {pid} is concmon itself: leave it with q")]
+    #[error("process {pid} is concmon itself: quit with q")]
     Myself {
         /// Our pid.
         pid: i32,
     },
     /// A kernel thread.
-    #[error("{name} ({pid}) is a kernel thread: it ignores signals and its priority is the kernel's business")]
+    #[error("{name} ({pid}) is a kernel thread: it ignores signals, and the kernel sets its priority")]
     KernelThread {
         /// Its pid.
         pid: i32,
@@ -69,7 +69,7 @@ pub enum ControlError {
         name: String,
     },
     /// It may run on none of these CPUs.
-    #[error("process {pid} cannot run on CPU {cpus}: none of them is there and in its control group's share (cpuset(7))")]
+    #[error("process {pid} cannot run on CPU {cpus}: not online, or not in its control group (cpuset(7))")]
     NoSuchCpu {
         /// Its pid.
         pid: i32,
@@ -83,7 +83,7 @@ pub enum ControlError {
         pid: i32,
     },
     /// The task does not belong to the target.
-    #[error("task {tid} is not a thread of process {pid} any more")]
+    #[error("task {tid} is no longer a thread of process {pid}")]
     NoSuchTask {
         /// The process.
         pid: i32,
@@ -91,7 +91,7 @@ pub enum ControlError {
         tid: i32,
     },
     /// This kernel has no pidfds (before 5.3).
-    #[error("this kernel has no pidfd_open (Linux 5.3 or later is needed), without which signals could hit the wrong process")]
+    #[error("this kernel has no pidfd_open (Linux 5.3), without which signals could hit the wrong process")]
     Unsupported,
     /// Anything else.
     #[error("process {pid}: {source}")]

@@ -73,7 +73,7 @@ impl DetailReader {
     #[must_use]
     pub fn failed(key: ProcKey, part: DetailPart, error: &ReadError) -> Detail {
         let gone = matches!(error, ReadError::Vanished);
-        let content = Err(if gone { "it ended before this was read".to_owned() } else { reason(error) });
+        let content = Err(if gone { "the process ended before this was read".to_owned() } else { reason(error) });
         Detail { key, part, taken_ns: SystemClock.boot_ns(), content, cut: None, took_ns: 0, gone }
     }
 
@@ -193,7 +193,7 @@ impl DetailReader {
                 Err(ReadError::Denied { .. }) => {
                     return Err(ReadError::Unavailable {
                         what: "the kernel stack",
-                        why: "the kernel shows it to root alone (CAP_SYS_ADMIN): run concmon as root".to_owned(),
+                        why: "only root can read it (CAP_SYS_ADMIN): run concmon as root".to_owned(),
                     });
                 }
                 Err(other) => Err(other),
@@ -209,7 +209,7 @@ impl DetailReader {
         if bytes.len() == MOST_BYTES {
             // The last one is not whole.
             bytes.truncate(bytes.iter().rposition(|b| *b == divider).unwrap_or(0));
-            *cut = Some(format!("more follows that is not read: only the first {} KiB are", MOST_BYTES / 1024).into());
+            *cut = Some(format!("only the first {} KiB are read; there is more", MOST_BYTES / 1024).into());
         }
         Ok(bytes.split(|b| *b == divider).filter(|piece| !piece.is_empty()).map(Box::from).collect())
     }
@@ -221,7 +221,7 @@ type Cut = Option<Box<str>>;
 /// Leaves out what is more than `most`, and says how many that are.
 fn shorten(of: &mut Vec<i32>, most: usize, what: &str, cut: &mut Cut) {
     if of.len() > most {
-        *cut = Some(format!("{} more {what} are there that are not read", of.len() - most).into());
+        *cut = Some(format!("{} more {what} are not read", of.len() - most).into());
         of.truncate(most);
     }
 }
@@ -246,9 +246,9 @@ fn remedy(path: &Path) -> String {
     };
     match capabilities(None) {
         Ok(now) if now.effective.contains(needed) => {
-            format!("refused even with {name}: by a security module, or as another user namespace's")
+            format!("refused even with {name}: by a security module or another user namespace")
         }
-        _ => format!("this root has no {name}, which it takes"),
+        _ => format!("this root user lacks {name}"),
     }
 }
 

@@ -152,7 +152,7 @@ fn reopen(place: &OwnedFd, file: &MappedFile) -> Result<File, ReadError> {
     let stat = rustix::fs::fstat(place).map_err(|errno| ReadError::Io { path: path(), source: errno.into() })?;
     // Its device is no help: layered file systems (overlayfs, btrfs) tell another one here than in `maps`.
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || stat.st_ino != file.inode {
-        return Err(ReadError::Malformed { path: path(), what: "another file is there than the one that is mapped".into() });
+        return Err(ReadError::Malformed { path: path(), what: "the file differs from the mapped one".into() });
     }
     let itself = format!("/proc/self/fd/{}", place.as_raw_fd());
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
@@ -169,10 +169,10 @@ fn section_offsets(file: &File, name: &[u8]) -> Result<HashSet<u64>, &'static st
     let ident = &header.e_ident;
     let native = if cfg!(target_endian = "little") { elf::ELFDATA2LSB } else { elf::ELFDATA2MSB };
     if ident.magic != elf::ELFMAG {
-        return Err("it is no ELF file");
+        return Err("it is not an ELF file");
     }
     if ident.class != elf::ELFCLASS64 || ident.data != native {
-        return Err("it is an ELF file of another kind of machine than this one: 64 bits and this byte order can be read");
+        return Err("it is an ELF file for another machine type: only 64 bits and this byte order are supported");
     }
     let count = usize::from(header.e_shnum.get(e));
     if count == 0 || usize::from(header.e_shentsize.get(e)) != size_of::<Section>() {
@@ -180,7 +180,7 @@ fn section_offsets(file: &File, name: &[u8]) -> Result<HashSet<u64>, &'static st
     }
     let count = count.min(MOST_SECTIONS);
     let table = exactly(file, header.e_shoff.get(e), (count * size_of::<Section>()) as u64)?;
-    let sections: &[Section] = slice_from_all_bytes(&table).map_err(|()| "its table of sections cannot be read")?;
+    let sections: &[Section] = slice_from_all_bytes(&table).map_err(|()| "cannot read its section table")?;
     let Some(names) = sections.get(usize::from(header.e_shstrndx.get(e))) else { return Ok(HashSet::new()) };
     let names = exactly(file, names.sh_offset.get(e), names.sh_size.get(e).min(MOST_NAME_BYTES))?;
     let is_it = |section: &&Section| {
@@ -192,14 +192,14 @@ fn section_offsets(file: &File, name: &[u8]) -> Result<HashSet<u64>, &'static st
 }
 
 fn as_one<T: Pod>(bytes: &[u8]) -> Result<&T, &'static str> {
-    from_bytes(bytes).map(|(one, _)| one).map_err(|()| "its header cannot be read")
+    from_bytes(bytes).map(|(one, _)| one).map_err(|()| "cannot read its header")
 }
 
 /// A part of the file, which must be there whole. The callers bound its length.
 fn exactly(file: &File, offset: u64, size: u64) -> Result<Vec<u8>, &'static str> {
     let size = usize::try_from(size).map_err(|_| "a length in it is too large")?;
     let mut bytes = vec![0; size];
-    file.read_exact_at(&mut bytes, offset).map_err(|_| "it ends before what its header promises, or cannot be read")?;
+    file.read_exact_at(&mut bytes, offset).map_err(|_| "it is truncated or unreadable")?;
     Ok(bytes)
 }
 
@@ -228,8 +228,8 @@ mod tests {
             file.write_all(bytes).unwrap();
             section_offsets(&file, b".PyRuntime")
         };
-        assert_eq!(try_it(b"#!/bin/sh\n"), Err("it ends before what its header promises, or cannot be read"));
-        assert_eq!(try_it(&[b'x'; 200]), Err("it is no ELF file"));
+        assert_eq!(try_it(b"#!/bin/sh\n"), Err("it is truncated or unreadable"));
+        assert_eq!(try_it(&[b'x'; 200]), Err("it is not an ELF file"));
         let mut header = vec![0u8; 64];
         header[..6].copy_from_slice(b"\x7fELF\x02\x01");
         assert_eq!(try_it(&header), Ok(HashSet::new()), "no sections");
@@ -238,7 +238,7 @@ mod tests {
         header[40..48].copy_from_slice(&(u64::MAX - 5).to_le_bytes());
         assert!(try_it(&header).is_err(), "a table beyond the end");
         header[4] = 1;
-        assert!(try_it(&header).unwrap_err().contains("another kind of machine"));
+        assert!(try_it(&header).unwrap_err().contains("another machine type"));
     }
 
     #[test]

@@ -61,7 +61,7 @@ impl Sockets {
         let space = |who: &str| fs.read_link(&RelPath::top(&format!("{who}/ns/net"))).ok();
         let same = space("self").is_some_and(|own| space(&pid.to_string()) == Some(own));
         if !same {
-            ends.extend(unix.into_iter().map(|i| (i, "its other end is not known: it is in another network namespace".into())));
+            ends.extend(unix.into_iter().map(|i| (i, "its other end is in another network namespace".into())));
             return ends;
         }
         let Ok(table) = unix_table() else { return ends };
@@ -82,7 +82,7 @@ fn in_words(socket: &UnixSocket, table: &HashMap<u64, UnixSocket>, holders: &Hol
     if let Some(peer) = socket.peer {
         match holders.found.get(&peer) {
             Some((pid, comm)) => words.push_str(&format!(" to PID {pid} {comm}")),
-            None => words.push_str(&format!(" to socket {peer}, whose holder is not known")),
+            None => words.push_str(&format!(" to socket {peer}, holder unknown")),
         }
         if let Some(name) = table.get(&peer).and_then(name_of) {
             words.push_str(&format!(" at {name}"));
@@ -90,7 +90,7 @@ fn in_words(socket: &UnixSocket, table: &HashMap<u64, UnixSocket>, holders: &Hol
     } else if socket.listening {
         words.push_str(" listening");
     } else if socket.connected {
-        words.push_str(" whose other end is not known");
+        words.push_str(" other end unknown");
     }
     words.into()
 }

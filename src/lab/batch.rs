@@ -115,7 +115,7 @@ impl Executor for Real<'_> {
             self.launcher.stop(id);
             return Err(Halt::Stopped);
         }
-        let run = ended.flatten().ok_or_else(|| LaunchError::Helper("it ended without telling how the run went".into()))?;
+        let run = ended.flatten().ok_or_else(|| LaunchError::Helper("the helper ended without reporting the result of the run".into()))?;
         Ok(Point { load: CpuTimes::since(before), ..Point::of(&run) })
     }
 }

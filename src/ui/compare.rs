@@ -199,7 +199,7 @@ fn head(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     pen.put(" Compare ", theme.accent);
     match view.table() {
         Some(table) if !table.title.is_empty() => pen.put(&clean(app, &table.title), theme.text),
-        _ => pen.put("what systems cost, side by side", theme.text),
+        _ => pen.put("costs of systems, side by side", theme.text),
     };
     let mut pen = Pen::new(buffer, area, 1);
     let swept = view.axis.map_or("nothing", |a| a.title());
@@ -222,11 +222,11 @@ fn head(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let d = dot(app.options.unicode);
     let mut pen = Pen::new(buffer, area, 2);
     if view.stale() {
-        pen.put(" What is chosen has changed: Enter measures it", theme.warn);
+        pen.put(" The selection has changed: Enter runs it", theme.warn);
     } else {
         pen.put(" Enter run", theme.dim);
     }
-    pen.put(&format!(" {d} s sweep {d} > < sort {d} d remove {d} X stop {d} c on the lab's screen adds"), theme.dim);
+    pen.put(&format!(" {d} s sweep {d} > < sort {d} d remove {d} X stop {d} c on the lab screen adds"), theme.dim);
 }
 
 /// The systems that were chosen.
@@ -234,8 +234,8 @@ fn chosen(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let view = &app.compare;
     if view.chosen.is_empty() {
         Pen::new(buffer, area, 0)
-            .put(" Nothing is chosen yet. ", theme.text)
-            .put("On the lab's screen (2), c adds the system that is chosen there, with its parameters.", theme.dim);
+            .put(" The comparison is empty. ", theme.text)
+            .put("On the lab screen (2), c adds the selected system with its parameters.", theme.dim);
         return;
     }
     let first = (view.line + 1).saturating_sub(usize::from(area.height));

@@ -123,7 +123,7 @@ fn graphs(app: &App, pane: &DetailPane, theme: &Theme, body: Rect, buffer: &mut 
         bars(&shares, app.options.unicode, theme, plot, buffer);
     }
     let note = Rect { y: body.bottom().saturating_sub(1), height: body.height.min(1), ..body };
-    Pen::new(buffer, note, 0).put(" Each against its highest since this pane was opened; the newest is at the right.", theme.dim);
+    Pen::new(buffer, note, 0).put(" Scaled to the highest value since this pane was opened; newest at the right.", theme.dim);
 }
 
 /// A curve of shares of 0..=100, newest first, over several lines.

@@ -17,10 +17,10 @@ fn head(app: &App, width: u16) -> (Vec<String>, bool) {
     let Some(model) = app.model.as_deref() else { return (Vec::new(), false) };
     let report = &model.now.report;
     let (how, lesser) = match &report.events {
-        EventTier::Connector => ("every birth, exec and death, told by the kernel".to_owned(), false),
+        EventTier::Connector => ("every birth, exec and exit, from the kernel".to_owned(), false),
         EventTier::Polling(why) => {
             let why = text::sanitize_str(why, Charset::from_unicode(app.options.unicode));
-            (format!("by comparing samples: what lives between two is missed: {why}"), true)
+            (format!("by comparing samples; short-lived processes are missed: {why}"), true)
         }
     };
     let words = format!("{how}. {} kept, {} lost", app.events.len(), report.events_lost);
@@ -43,7 +43,7 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         first += 1;
     }
     if app.events.is_empty() {
-        Pen::new(buffer, area, first + 1).put(" nothing has happened yet", theme.dim);
+        Pen::new(buffer, area, first + 1).put(" no events yet", theme.dim);
     }
     let at = app.events.at();
     let top = app.events.top(at, app.events.page);

@@ -67,7 +67,7 @@ pub fn draw(app: &App, theme: &Theme, layout: &Layout, buffer: &mut Buffer) {
             show_run(app, run, false, theme, rest, buffer);
         }
         None => {
-            let hint = format!("{} Its processes and threads appear here, and on screen 1.", to_run(app));
+            let hint = format!("{} Its processes and threads appear here and on screen 1.", to_run(app));
             for (line, part) in (1..rest.height).zip(wrap(&hint, usize::from(rest.width))) {
                 Pen::new(buffer, rest, line).put(&part, theme.dim);
             }
@@ -93,7 +93,7 @@ fn form(app: &App, small: bool, theme: &Theme, area: Rect, buffer: &mut Buffer) 
     if let Some(mut why) = app.lab.unavailable(system) {
         if app.lab.can_be_set_up(system) {
             let packages = crate::lab::catalog::python_program(system.id).map_or(&[][..], |p| p.packages);
-            why = format!("Needs {}: the first run fetches it into an environment of its own, once.", packages.join(" and "));
+            why = format!("Needs {}: the first run installs it in a separate environment.", packages.join(" and "));
         }
         for part in wrap(&why, usize::from(area.width)) {
             Pen::new(buffer, area, line).put(&sanitize_str(&part, Charset::from_unicode(app.options.unicode)), theme.warn);
@@ -148,7 +148,7 @@ fn keys(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
 
 /// How a system is run, or why it is not here.
 pub fn to_run(app: &App) -> &'static str {
-    if app.options.readonly { "It would run without --readonly." } else { "Enter runs it." }
+    if app.options.readonly { "--readonly prevents running it." } else { "Enter runs it." }
 }
 
 /// Returns the lines used.
@@ -214,7 +214,7 @@ fn guess_line(app: &App, run: &Run, theme: &Theme, area: Rect, buffer: &mut Buff
     let mut pen = Pen::new(buffer, area, 0);
     pen.put("guess    ", theme.dim).put(&guess.guessed(), theme.strong);
     let Some(told) = guess.told() else {
-        pen.put("   the run will tell", theme.dim);
+        pen.put("   known after the run", theme.dim);
         return 1;
     };
     let (mark, style) = match guess.right() {
@@ -247,7 +247,7 @@ pub fn phase(run: &Run, theme: &Theme) -> (String, Style) {
         RunPhase::Ended(Outcome::Done) => ("done".into(), theme.good),
         RunPhase::Ended(Outcome::Failed(why)) => (format!("failed: {}", sanitize_str(why, Charset::Unicode)), theme.bad),
         RunPhase::Ended(Outcome::Stopped) => ("stopped".into(), theme.warn),
-        RunPhase::Ended(Outcome::TimedOut) => ("took longer than its timeout".into(), theme.bad),
+        RunPhase::Ended(Outcome::TimedOut) => ("timed out".into(), theme.bad),
     }
 }
 

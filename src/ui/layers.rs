@@ -173,7 +173,7 @@ fn output(app: &App) -> (String, Vec<String>) {
     let charset = Charset::from_unicode(app.options.unicode);
     let (title, lines) = match app.lab.shown() {
         Some(run) => (format!("Run {} of {}", run.id, run.spec.system), output_lines(run)),
-        None => (app.lab.chosen().id.to_owned(), vec![format!("It has not been run yet. {}", super::lab::to_run(app))]),
+        None => (app.lab.chosen().id.to_owned(), vec![format!("It has not run yet. {}", super::lab::to_run(app))]),
     };
     (title, lines.iter().map(|l| text::sanitize_str(l, charset).into_owned()).collect())
 }
@@ -198,16 +198,16 @@ pub fn diagnoses(app: &App) -> Vec<String> {
         lines.push(String::new());
     }
     if lines.is_empty() {
-        lines.push("Nothing wrong is seen.".into());
+        lines.push("No problems found.".into());
     } else {
-        lines.push("A digit goes to that process in the table.".into());
+        lines.push("Press a digit to show that process in the table.".into());
     }
     lines.push(String::new());
-    lines.push("Looked for".into());
+    lines.push("Checked for".into());
     for diagnosis in DIAGNOSES {
         lines.push(format!("  {}: {}", diagnosis.title, diagnosis.description));
     }
-    lines.push("  Memory is compared where PSS is known: of the processes on screen.".into());
+    lines.push("  Memory is checked where PSS is known: for processes on screen.".into());
     lines
 }
 
@@ -234,7 +234,7 @@ pub fn help(preset: Preset, here: Context) -> Vec<String> {
     lines.push(String::new());
     lines.push("Header".into());
     lines.push("  cpu bars         \tnice, user, kernel with interrupts, stolen by the hypervisor; mem: used, then cache".into());
-    lines.push("  on the right     \thow the machine is read, CPU time of a sweep, concmon's own share of a CPU".into());
+    lines.push("  on the right     \tsource of the samples, CPU time of a sweep, concmon's own CPU use".into());
     lines.push(String::new());
     lines.push("Filter".into());
     lines.push("  cpu>5 and user=www    rss>200M    not state=S    command~worker    under(gunicorn) and thread".into());
@@ -306,7 +306,7 @@ fn signal(app: &App, dialog: &SignalDialog, theme: &Theme, area: Rect, buffer: &
     let body = frame(app, "Send a signal", theme, signal_area(dialog, area), buffer);
     let charset = Charset::from_unicode(app.options.unicode);
     let Some(targets) = &dialog.targets else {
-        Pen::new(buffer, body, 0).put(" holding on to the targets...", theme.dim);
+        Pen::new(buffer, body, 0).put(" opening the targets...", theme.dim);
         return;
     };
     let at = target_lines(dialog, area);
@@ -319,10 +319,10 @@ fn signal(app: &App, dialog: &SignalDialog, theme: &Theme, area: Rect, buffer: &
     }
     let willing = dialog.willing().count();
     if willing > 0 {
-        let text = format!(" to {willing} of {} frozen targets, whatever the table does meanwhile", targets.len());
+        let text = format!(" to {willing} of {} targets", targets.len());
         Pen::new(buffer, body, at).put(&text, theme.dim);
     } else {
-        Pen::new(buffer, body, at).put(" nobody here can be sent a signal: Esc", theme.warn);
+        Pen::new(buffer, body, at).put(" no target can be signalled: Esc", theme.warn);
     }
     let mut pen = Pen::new(buffer, body, at + 1);
     pen.put(" find: ", theme.dim);
@@ -348,7 +348,7 @@ fn signal(app: &App, dialog: &SignalDialog, theme: &Theme, area: Rect, buffer: &
         .put(" Enter", theme.key)
         .put(" send   ", theme.dim)
         .put("Esc", theme.key)
-        .put(" leave them alone", theme.dim);
+        .put(" cancel", theme.dim);
 }
 
 fn menu_area(menu: &Menu, area: Rect) -> Rect {

@@ -189,7 +189,7 @@ pub fn input_label(kind: InputKind) -> &'static str {
         InputKind::Search => "Search",
         InputKind::System => "Find a system",
         InputKind::Filter => "Filter",
-        InputKind::EventFilter => "Only events with",
+        InputKind::EventFilter => "Only events that contain",
         InputKind::Cpus => "CPUs, like 0-3,8",
         InputKind::IoPriority => "I/O priority",
         InputKind::Parameter(field) => field.label(),

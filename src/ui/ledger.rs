@@ -129,7 +129,7 @@ fn mappings(app: &App, lines: &[MappingLine], theme: &Theme, area: Rect, buffer:
         return;
     }
     Pen::new(buffer, area, 0)
-        .put(" Where the chosen child's copies are, from the first page of a mapping to its last", theme.accent);
+        .put(" Copied pages of the selected child, from the first page of each mapping to the last", theme.accent);
     let charset = Charset::from_unicode(app.options.unicode);
     for (line, mapping) in (1..area.height).zip(lines) {
         let mut pen = Pen::new(buffer, area, line);

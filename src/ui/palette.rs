@@ -43,7 +43,7 @@ pub fn draw(app: &App, palette: &Palette, theme: &Theme, screen: Rect, buffer: &
         draw_entry(entry, index == palette.cursor, theme, charset, Pen::new(buffer, list, line));
     }
     if palette.entries.is_empty() {
-        Pen::new(buffer, list, 0).put("  nothing is called so", theme.warn);
+        Pen::new(buffer, list, 0).put("  no match", theme.warn);
     }
     let foot = Rect { y: body.bottom().saturating_sub(1), height: 1, ..body };
     let mut pen = Pen::new(buffer, foot, 0);
@@ -51,7 +51,7 @@ pub fn draw(app: &App, palette: &Palette, theme: &Theme, screen: Rect, buffer: &
         Some(why) => pen.put(" ", theme.bad).put(&truncate(why, usize::from(body.width) - 2, charset), theme.bad),
         None => pen
             .put(" Enter", theme.key)
-            .put(" do it   ", theme.dim)
+            .put(" run   ", theme.dim)
             .put("Tab", theme.key)
             .put(" complete   ", theme.dim)
             .put("Esc", theme.key)

@@ -115,7 +115,7 @@ fn help(app: &App, setup: &Setup, theme: &Theme, body: Rect, buffer: &mut Buffer
             setup.meters.get(setup.cursor).map(|(shown, _)| format!("{} From {}.", shown.meter.help, shown.meter.source))
         }
         Page::Display => {
-            CHOICES.get(setup.cursor).map(|choice| format!("{} Key in the config file: {}.", choice.help, choice.key))
+            CHOICES.get(setup.cursor).map(|choice| format!("{} Config key: {}.", choice.help, choice.key))
         }
     };
     let lines = super::lab::wrap(&text.unwrap_or_default(), usize::from(body.width.saturating_sub(2)));

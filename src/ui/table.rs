@@ -25,9 +25,9 @@ pub fn draw(app: &App, theme: &Theme, layout: &Layout, buffer: &mut Buffer) {
     };
     if app.lines.is_empty() {
         let text = if app.banner().is_some() {
-            "  nothing matches: Esc shows all again, F4 changes the filter"
+            "  no match: Esc removes the filter, F4 changes it"
         } else {
-            "  no process can be seen"
+            "  no process is visible"
         };
         Pen::new(buffer, layout.body, 0).put(text, theme.warn);
     }

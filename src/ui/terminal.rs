@@ -25,13 +25,13 @@ pub struct TerminalOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum TerminalError {
     /// Standard output is a pipe or a file.
-    #[error("standard output is not a terminal, and the monitor needs one: for scripts and pipes use `concmon ps`")]
+    #[error("standard output is not a terminal; for scripts and pipes use `concmon ps`")]
     NotATerminal,
     /// `TERM` is unset or says that the terminal can do nothing.
-    #[error("{0}: set it to what the terminal is (TERM=xterm-256color fits most), or use `concmon ps`")]
+    #[error("{0}: set TERM (xterm-256color suits most terminals), or use `concmon ps`")]
     NoCapabilities(&'static str),
     /// The terminal refused.
-    #[error("the terminal cannot be taken ({0}): for scripts and pipes use `concmon ps`")]
+    #[error("cannot set up the terminal ({0}); for scripts and pipes use `concmon ps`")]
     Io(#[from] io::Error),
 }
 
@@ -136,7 +136,7 @@ fn check(stdout_is_terminal: bool, term: Option<&OsStr>) -> Result<(), TerminalE
     }
     match term.map(OsStr::as_encoded_bytes) {
         None | Some(b"") => Err(TerminalError::NoCapabilities("TERM is not set")),
-        Some(b"dumb") => Err(TerminalError::NoCapabilities("TERM is \"dumb\", a terminal that cannot move its cursor")),
+        Some(b"dumb") => Err(TerminalError::NoCapabilities("TERM is \"dumb\": the terminal cannot move its cursor")),
         Some(_) => Ok(()),
     }
 }

@@ -132,11 +132,11 @@ pub fn draw(app: &App, theme: &Theme, body: Rect, buffer: &mut Buffer) {
 fn nothing(theme: &Theme, body: Rect, buffer: &mut Buffer) {
     Pen::new(buffer, body, 0)
         .put(" Timeline ", theme.accent)
-        .put("what each process, thread and async task of a lab run did when", theme.text);
-    Pen::new(buffer, body, 2).put(" There is no run yet. ", theme.text);
+        .put("when each process, thread and async task of a lab run ran", theme.text);
+    Pen::new(buffer, body, 2).put(" No run yet. ", theme.text);
     for (line, (key, what)) in [
-        ("n", "launches a small one at once: then f fork, p pool, t threads, a event loop"),
-        ("2", "the lab: every system, with its parameters; V there comes back here"),
+        ("n", "launches a demo: then f fork, p pool, t threads, a event loop"),
+        ("2", "opens the lab: every system, with its parameters; V returns here"),
     ]
     .iter()
     .enumerate()
@@ -186,13 +186,13 @@ impl View<'_> {
         let (words, style) = phase(run, theme);
         pen.put(&facts, theme.dim).put(&words, style);
         let looked = match run.trace.as_deref() {
-            Some(t) if t.step_ns > 0 => format!(" {d} seen every {:.0} ms or so", (t.step_ns as f64 / 1e6).max(1.0)),
+            Some(t) if t.step_ns > 0 => format!(" {d} sampled about every {:.0} ms", (t.step_ns as f64 / 1e6).max(1.0)),
             Some(_) => String::new(),
-            None => format!(" {d} nobody watched its tasks: only what it told is shown"),
+            None => format!(" {d} its tasks were not sampled: only its own reports are shown"),
         };
         pen.put(&looked, theme.dim);
         if let Some(missed) = run.trace.as_deref().map(|t| t.unwatched).filter(|n| *n > 0) {
-            pen.put(&format!(" {d} {missed} more tasks were not watched"), theme.warn);
+            pen.put(&format!(" {d} {missed} more tasks were not sampled"), theme.warn);
         }
     }
 
@@ -285,10 +285,10 @@ impl View<'_> {
         let theme = self.theme;
         let degree = lanes::degree(self.run, self.app.lab.now_ns);
         let mean = degree.map(|d| (d.concurrency, d.over_ns));
-        self.curve(("concurrency", "units open", mean), &picture.concurrency, full, theme.cool, line, buffer);
+        self.curve(("concurrency", "in progress", mean), &picture.concurrency, full, theme.cool, line, buffer);
         line += self.place.curve;
         let mean = degree.and_then(|d| Some((d.parallelism?, d.over_ns)));
-        let words = if self.run.trace.is_some() { "on a CPU" } else { "not watched" };
+        let words = if self.run.trace.is_some() { "on a CPU" } else { "not sampled" };
         self.curve(("parallelism", words, mean), &known, full, theme.good, line, buffer);
         line += self.place.curve;
         let cpus = self.app.model.as_deref().map_or(1, |m| u32::try_from(m.host.cpus.len()).unwrap_or(1));
@@ -316,7 +316,7 @@ impl View<'_> {
                 pen.put(words, theme.dim);
             }
             if lines > 1 {
-                let over = format!("   work: the {} with units open", lanes::duration(over_ns));
+                let over = format!("   work: the {} in progress", lanes::duration(over_ns));
                 Pen::new(buffer, area, line + lines - 2).put(if width(&over) <= room { &over } else { "" }, theme.dim);
             }
         }
@@ -357,26 +357,26 @@ impl View<'_> {
             Role::Other => self.clean(lane.comm),
         };
         let does = match moment.mark {
-            Mark::Absent => "is not there",
+            Mark::Absent => "does not exist",
             Mark::Creating => "is being created",
             Mark::Starting(_) => "is being created, on a CPU",
-            Mark::Sharing(_) => "gets a CPU for less time than it waits for one",
+            Mark::Sharing(_) => "waits for a CPU longer than it runs",
             Mark::Running(_) => "runs on a CPU",
-            Mark::Wanting => "is ready, but has no CPU",
-            Mark::Blocked => "sleeps: it waits for something other than a CPU",
+            Mark::Wanting => "is ready, waits for a CPU",
+            Mark::Blocked => "sleeps: waits for something other than a CPU",
             Mark::Stopped => "is stopped by a signal",
-            Mark::Zombie => "has ended; its parent has not taken note",
-            Mark::Open => "has a unit of work open",
-            Mark::Unknown => "is there, but was not looked at",
+            Mark::Zombie => "has ended and was not reaped",
+            Mark::Open => "has a task in progress",
+            Mark::Unknown => "exists, but was not sampled",
         };
         pen.put(&format!("{who} {does}"), theme.text);
         if let Some(unit) = moment.unit {
-            pen.put(&format!(", unit {unit} open"), theme.cool);
+            pen.put(&format!(", task {unit} in progress"), theme.cool);
         }
         if let Some((ran, waited)) = lane.totals_ns() {
             let (ran, waited) = (lanes::duration(ran), lanes::duration(waited));
             // Half a sentence would say something else.
-            let words = [format!("   in all {ran} on a CPU, {waited} waiting for one"), format!("; {ran} on a CPU in all")];
+            let words = [format!("   total {ran} on a CPU, {waited} waiting for a CPU"), format!("; {ran} on a CPU in total")];
             if let Some(words) = words.iter().find(|w| usize::from(pen.left()) > width(w)) {
                 pen.put(words, theme.dim);
             }
@@ -388,11 +388,11 @@ impl View<'_> {
         pen.put(" ", self.theme.text);
         let some = [
             (Mark::Running(8), "on a CPU"),
-            (Mark::Sharing(4), "shares one"),
-            (Mark::Wanting, "wants one"),
+            (Mark::Sharing(4), "shares a CPU"),
+            (Mark::Wanting, "ready"),
             (Mark::Blocked, "blocked"),
             (Mark::Creating, "created"),
-            (Mark::Open, "unit open"),
+            (Mark::Open, "in progress"),
             (Mark::Zombie, "zombie"),
         ];
         for (mark, words) in some {

@@ -6,7 +6,7 @@ use crate::snapshot::{Detail, DetailContent, DetailPart, ProcessSample, State, T
 use super::DetailPane;
 
 /// Said on the pages that a recording does not have.
-pub(super) const NOT_RECORDED: &str = "a recording does not have this page: Threads, Tree and Graphs are there";
+pub(super) const NOT_RECORDED: &str = "this page is not recorded; Threads, Tree and Graphs are";
 
 impl DetailPane {
     /// The recording is at another time now: what has been seen is of no use.

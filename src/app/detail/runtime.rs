@@ -54,14 +54,14 @@ pub fn lines(runtime: &PythonRuntime, took_ns: u64, charset: Charset) -> Vec<Str
 fn lock_in_words(interpreter: &PythonInterpreter, runtime: &PythonRuntime) -> String {
     let shares = |other: &&PythonInterpreter| other.id != interpreter.id && other.gil_address == interpreter.gil_address;
     let whose = match runtime.interpreters.iter().find(shares) {
-        Some(other) => format!("the GIL it shares with interpreter {}", other.id),
-        None => "a GIL of its own".to_owned(),
+        Some(other) => format!("the GIL shared with interpreter {}", other.id),
+        None => "its own GIL".to_owned(),
     };
     match interpreter.gil {
         Gil::Off => "runs without the GIL".to_owned(),
         Gil::Free => format!("{whose}, which is free"),
         Gil::Held(native_id) => format!("{whose}, held by thread {}", known(native_id, runtime)),
-        Gil::Elsewhere => format!("{whose}, held by a thread that is not listed"),
+        Gil::Elsewhere => format!("{whose}, held by an unlisted thread"),
     }
 }
 
@@ -84,9 +84,9 @@ fn summary(thread: &PythonThread, charset: Charset) -> String {
     };
     let wait = match &thread.task {
         _ if thread.waits_for_gil => "the GIL".to_owned(),
-        None => "it is no task of the process now".to_owned(),
+        None => "not a task of the process now".to_owned(),
         Some(task) => match &task.wait {
-            Some(wait) if wait.denied => "not permitted to know".to_owned(),
+            Some(wait) if wait.denied => "permission denied".to_owned(),
             Some(wait) if wait.reason.is_some() => sanitize_str(&wait.to_string(), charset).into_owned(),
             None if task.state == State::RUNNING => "runs".to_owned(),
             _ => "-".to_owned(),
@@ -116,7 +116,7 @@ fn padded(text: &str, cells: usize) -> String {
 fn heading(thread: &PythonThread, interpreter: &PythonInterpreter, several: bool, charset: Charset) -> String {
     let mut text = match &thread.task {
         Some(task) => format!("THREAD {} {}", task.tid, sanitize(task.comm.as_bytes(), charset)),
-        None => format!("THREAD {}, no task of the process now", thread.native_id),
+        None => format!("THREAD {}, not a task of the process now", thread.native_id),
     };
     if several {
         text.push_str(&format!(", in interpreter {}", interpreter.id));
@@ -127,7 +127,7 @@ fn heading(thread: &PythonThread, interpreter: &PythonInterpreter, several: bool
         text.push_str(", waits for the GIL");
     }
     if thread.moved {
-        text.push_str("; it ran on while it was read: the innermost may be of different moments");
+        text.push_str("; it ran during the reading: the innermost functions may be from different moments");
     }
     text
 }
@@ -135,11 +135,11 @@ fn heading(thread: &PythonThread, interpreter: &PythonInterpreter, several: bool
 fn stack(thread: &PythonThread, charset: Charset) -> Vec<String> {
     let mut lines: Vec<String> = thread.frames.iter().map(|frame| format!("    {}", in_words(frame, true, charset))).collect();
     if lines.is_empty() {
-        let why = if thread.moved { "its functions did not hold still" } else { "in no Python function" };
+        let why = if thread.moved { "its functions changed during the reading" } else { "in no Python function" };
         lines.push(format!("    {why}"));
     }
     if thread.deeper {
-        lines.push(format!("    and outer functions that are not read: only the innermost {} are", thread.frames.len()));
+        lines.push(format!("    and outer functions: only the innermost {} are read", thread.frames.len()));
     }
     lines
 }

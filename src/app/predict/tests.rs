@@ -116,7 +116,7 @@ fn what_one_run_cannot_tell_counts_neither_way() {
     assert_eq!(guess.right(), Some(true));
     assert!(guess.told().unwrap().ends_with("8.1x faster than native/spawn (one run each)"), "{:?}", guess.told());
     guess.truth = Some(Truth::Unknown);
-    assert!(guess.right().is_none() && guess.told().unwrap().contains("did not get so far"));
+    assert!(guess.right().is_none() && guess.told().unwrap().contains("ended too early"));
 }
 
 /// What one thread and then the system took, in a session that has seen so many questions.

@@ -11,7 +11,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column {
         id: "wait",
         title: "WAIT",
-        description: "What the task waits for, with the futex's address and waiters or the pipe's other end; a process shows its leader's.",
+        description: "What the task waits for, with the futex's address and waiters, or the pipe's other end; for processes, the leader's.",
         source: "/proc/PID/task/TID/syscall, else wchan",
         basis: "measured: from the system call or the kernel function",
         needs: Needs::WAITS,

@@ -32,7 +32,7 @@ pub fn compare(
     let Some(sort) = measure(&args.sort) else {
         let ids: Vec<&str> = MEASURES.iter().map(|m| m.id).collect();
         return refuse(&LaunchError::BadOption(format!(
-            "--sort: no measure is called {:?}; there are {}",
+            "--sort: there is no measure {:?}; the measures are {}",
             args.sort,
             ids.join(", ")
         )));
@@ -75,7 +75,7 @@ pub fn compare(
     }
     out.flush()?;
     if let Some(why) = halted {
-        let kept = if args.out.is_some() { "; the same command goes on from there" } else { "" };
+        let kept = if args.out.is_some() { "; the same command continues from there" } else { "" };
         writeln!(io::stderr(), "concmon: {why} after {} of {} runs{kept}", batch.points.len(), batch.plan.runs())?;
         return Ok(Ended::Failed);
     }
@@ -162,7 +162,7 @@ fn begin(args: &CompareArgs, timeout_ms: u64, launcher: &Launcher, stop: &Stop) 
     match (old, &args.out) {
         (Some(old), Some(path)) if (&old.plan, &old.host, &old.concmon) != (&new.plan, &new.host, &new.concmon) => {
             Err(bad(format!(
-                "{}: this was measured with other options, or by another version on another machine; name another file, or take this one away",
+                "{}: the file was made with other options, by another version or on another machine; use another file or remove it",
                 path.display()
             )))
         }
@@ -175,8 +175,8 @@ fn begin(args: &CompareArgs, timeout_ms: u64, launcher: &Launcher, stop: &Stop) 
 fn read(path: &Path) -> Result<Batch, String> {
     match Kept::read(path) {
         Ok(Kept::Comparison { batch, .. }) => Ok(batch),
-        Ok(Kept::Talk(_)) => Err(format!("{}: this holds no comparison to go on with; name another file", path.display())),
-        Err(why) => Err(format!("{why}; it holds no comparison to go on with: name another file")),
+        Ok(Kept::Talk(_)) => Err(format!("{}: the file has no comparison to continue; use another file", path.display())),
+        Err(why) => Err(format!("{why}; the file has no comparison to continue: use another file")),
     }
 }
 
@@ -192,12 +192,12 @@ fn common_task(args: &CompareArgs, systems: &[&System]) -> Result<TaskKind, Laun
     let task = match args.task {
         Some(task) => task.kind,
         None => *systems[0].tasks.iter().find(|t| systems.iter().all(|s| s.tasks.contains(t))).ok_or_else(|| {
-            LaunchError::BadOption("there is no task that all of these systems can do; compare fewer of them".into())
+            LaunchError::BadOption("no task works with all of these systems; compare fewer systems".into())
         })?,
     };
     if task.size().is_none() && !(args.task_size.is_empty() && args.task_ms.is_empty()) {
         return Err(LaunchError::BadOption(format!(
-            "the task {} has no size that could be swept; pi has, and sleep",
+            "the task {} has no size to sweep; pi and sleep have one",
             task.name()
         )));
     }
@@ -243,10 +243,10 @@ fn sizes_for(ms: &[f64], spec: &RunSpec, launcher: &Launcher, stop: &Stop) -> Re
         TaskKind::Pi => {
             let plan = Plan::new(vec![RunSpec { tasks: 1, ..spec.clone() }], 1, 1);
             let alone = plan.cells[0].baseline.map(|b| plan.cells[b].spec.clone());
-            let alone = alone.ok_or_else(|| bad(format!("--task-ms: {} has no sequential twin to measure", spec.system)))?;
+            let alone = alone.ok_or_else(|| bad(format!("--task-ms: {} has no sequential system to calibrate with", spec.system)))?;
             ms.iter().map(|ms| size_of_pi(*ms, &alone, launcher, stop)).collect()
         }
-        other => Err(bad(format!("--task-ms needs task pi, sleep or http, not {}; --task-size takes sizes", other.name()))),
+        other => Err(bad(format!("--task-ms needs the task pi, sleep or http, not {}; use --task-size", other.name()))),
     }
 }
 
@@ -257,7 +257,7 @@ fn size_of_pi(ms: f64, alone: &RunSpec, launcher: &Launcher, stop: &Stop) -> Res
         let spec = RunSpec { task_size: Some(size), ..alone.clone() };
         let point = Real { launcher, apart: false }.execute(&spec, stop).map_err(|halt| match halt {
             Halt::Launch(error) => error,
-            other => LaunchError::Helper(format!("while a task's length was measured: {other}")),
+            other => LaunchError::Helper(format!("while calibrating the length of a task: {other}")),
         })?;
         let Some(wall_ns) = point.wall_ns.filter(|ns| *ns > 0) else { break };
         let factor = (ms * 1e6 / (Duration::from_nanos(wall_ns).as_secs_f64() * 1e9)).sqrt();

@@ -15,9 +15,9 @@ pub(super) fn text(batch: &Batch, comparison: &Comparison, sort: &'static Measur
     let mut lines = vec![comparison.title.clone(), String::new()];
     lines.extend(table(comparison, sort, width));
     let best = comparison.rows.iter().flat_map(|r| &r.figures).any(|f| f.mark == Mark::AsGood);
-    let as_good = if best { ", ~ not to be told from it" } else { "" };
+    let as_good = if best { ", ~ no significant difference" } else { "" };
     lines.push(String::new());
-    lines.push(format!("Medians; ± is half the distance of the quartiles, which the bar shades. * best{as_good}."));
+    lines.push(format!("Medians; ± is half the interquartile range, shaded in the bar. * best{as_good}."));
     for of in swept(batch) {
         if let Some(plot) = curves(batch, comparison, of).and_then(|c| c.plot()) {
             lines.push(String::new());

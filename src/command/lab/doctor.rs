@@ -52,7 +52,7 @@ fn interpreters(found: &Discovery, out: &mut dyn Write) -> io::Result<()> {
     if found.interpreters.is_empty() {
         writeln!(
             out,
-            "No Python interpreter that the lab can use was found on PATH, nor where pyenv, uv and conda keep theirs."
+            "No suitable Python interpreter was found on PATH or in pyenv, uv or conda."
         )?;
     }
     let rows: Vec<[String; 7]> = found.interpreters.iter().map(row).collect();
@@ -101,8 +101,8 @@ fn environments(found: &Discovery, out: &mut dyn Write) -> io::Result<()> {
         let dir = clean(&dir.to_string_lossy());
         let words = match state {
             State::Ready => format!("ready, {dir}"),
-            State::Outdated => format!("outdated, {dir}: `concmon lab setup --python {version}` makes it anew"),
-            State::Missing => format!("not made: `concmon lab setup --python {version}` makes it"),
+            State::Outdated => format!("outdated, {dir}: `concmon lab setup --python {version}` makes it again"),
+            State::Missing => format!("missing: `concmon lab setup --python {version}` makes it"),
         };
         writeln!(out, "  {version:<6} {words}")?;
     }

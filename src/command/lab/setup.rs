@@ -64,7 +64,7 @@ fn wanted(named: Option<&Path>, all: bool, found: &Discovery) -> Result<Vec<Inte
         able.retain(|i| seen.insert(i.short()));
     }
     if able.is_empty() {
-        return Err((SetupError::NoLock("(none was found that has one)".to_owned()).to_string(), Ended::Unavailable));
+        return Err((SetupError::NoLock("(no interpreter found has one)".to_owned()).to_string(), Ended::Unavailable));
     }
     Ok(able)
 }
@@ -72,7 +72,7 @@ fn wanted(named: Option<&Path>, all: bool, found: &Discovery) -> Result<Vec<Inte
 /// Makes the environment that a run needs, if that is all it needs; whether it is there now.
 pub(super) fn for_first_use(system: &System, found: &Discovery) -> bool {
     let (Some(interpreter), Some(home)) = (environment::remedy(system, found), python::environment_home()) else { return false };
-    say(&format!("{} needs packages that are not here yet: setting up their environment, once", system.id));
+    say(&format!("{} needs packages: setting up their environment (once)", system.id));
     match one(&home, interpreter, found) {
         Ok(()) => {
             python::look_again();
@@ -92,7 +92,7 @@ fn one(home: &Path, interpreter: &Interpreter, found: &Discovery) -> Result<(), 
         let what = what.to_owned();
         move |source| SetupError::Io { what, source }
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(io("no event loop"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(io("cannot start the event loop"))?;
     let mut line = ProgressLine::new(interpreter);
     let (tell, ended) = tokio::sync::oneshot::channel();
     let made = std::thread::scope(|scope| {
@@ -108,7 +108,7 @@ fn one(home: &Path, interpreter: &Interpreter, found: &Discovery) -> Result<(), 
     });
     line.end();
     let (dir, new) = made?;
-    let done = if new { "ready" } else { "ready already, as its lock says" };
+    let done = if new { "ready" } else { "already complete" };
     say(&format!("Python {}: {} is {done}", interpreter.release, dir.display()));
     Ok(())
 }

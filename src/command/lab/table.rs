@@ -26,7 +26,7 @@ pub(super) fn list(found: &Discovery, out: &mut dyn Write) -> io::Result<()> {
         let first = system.lesson.split(". ").next().unwrap_or_default().trim_end_matches('.');
         match python::availability(system, found) {
             None => writeln!(out, "  {:<width$}  {first}", system.id)?,
-            Some(why) => writeln!(out, "  {:<width$}  not here: {why}", system.id)?,
+            Some(why) => writeln!(out, "  {:<width$}  not available: {why}", system.id)?,
         }
     }
     Ok(())
@@ -85,13 +85,13 @@ fn lanes_of(run: &Run, out: &mut dyn Write) -> io::Result<()> {
     if shown < all.len() {
         writeln!(out, "         and {} more", all.len() - shown)?;
     }
-    let legend = format!("{} in all; █ on a CPU  ░ wants one  · blocked", lanes::duration(window.length_ns()));
+    let legend = format!("{} in total; █ on a CPU  ░ ready  · blocked", lanes::duration(window.length_ns()));
     writeln!(out, "{:20} {legend}", "")?;
     // What ended between two looks is in no lane.
     let charged = run.costs.charged_cpu_ns().filter(|ns| *ns > 0);
     let share = run.trace.as_deref().zip(charged).map(|(trace, charged)| trace.run_ns() as f64 / charged as f64 * 100.0);
     match share {
-        Some(share) => writeln!(out, "{:20} the lanes hold {share:.0}% of the CPU time that was charged", ""),
+        Some(share) => writeln!(out, "{:20} the lanes show {share:.0}% of the CPU time used", ""),
         None => Ok(()),
     }
 }
@@ -101,7 +101,7 @@ fn costs(run: &Run, out: &mut dyn Write) -> io::Result<()> {
     let cpu = format!("user {}, system {}", time(c.user_ns), time(c.sys_ns));
     line(out, "wall", &format!("{}   cpu {cpu}   teardown {}", time(c.wall_ns), time(c.teardown_ns)))?;
     let memory = match (c.peak_rss_bytes, c.peak_pss_bytes) {
-        (None, None) => "not known: it had ended before it was looked at".to_owned(),
+        (None, None) => "unknown: the run ended before it was sampled".to_owned(),
         (rss, pss) => format!("peak rss {}, pss {} (family, sampled)", bytes(rss), bytes(pss)),
     };
     line(out, "memory", &memory)?;
@@ -113,7 +113,7 @@ fn costs(run: &Run, out: &mut dyn Write) -> io::Result<()> {
         line(out, "waited", &format!("{} for a CPU (root and workers){sent}", time(c.run_delay_ns)))?;
     }
     if let Some(own) = c.protocol_ns {
-        line(out, "protocol", &format!("{} spent by the workers on telling all this", time(Some(own))))?;
+        line(out, "protocol", &format!("{} spent by the workers on reporting", time(Some(own))))?;
     }
     Ok(())
 }

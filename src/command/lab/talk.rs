@@ -76,10 +76,10 @@ pub fn talk(args: &TalkArgs, limits: &Limits, pythons: &[PathBuf], out: &mut dyn
 fn stopped(args: &TalkArgs, claims: &[&Claim], talk: &Talk) -> io::Result<Ended> {
     let tried = claims.iter().filter(|c| talk.finding(c.id).is_some()).count();
     let kept = match &args.out {
-        Some(path) => format!("{} holds them, and the same command goes on from there", path.display()),
-        None => "with --out FILE they would be kept, to go on from".to_owned(),
+        Some(path) => format!("{} has them, and the same command continues from there", path.display()),
+        None => "--out FILE would save them, to continue later".to_owned(),
     };
-    refuse(&format!("it was stopped after {tried} of {} claims; {kept}", claims.len()), Ended::Failed)
+    refuse(&format!("stopped after {tried} of {} claims; {kept}", claims.len()), Ended::Failed)
 }
 
 /// Makes a page of what was measured and kept as JSON. An error is one of writing.
@@ -106,7 +106,7 @@ pub fn report(args: &ReportArgs, out: &mut dyn Write) -> io::Result<Ended> {
 fn chosen(only: &[String]) -> Result<Vec<&'static Claim>, String> {
     if let Some(unknown) = only.iter().find(|id| !CLAIMS.iter().any(|c| c.id == **id)) {
         let ids: Vec<&str> = CLAIMS.iter().map(|c| c.id).collect();
-        return Err(format!("--only: no claim is called {unknown:?}; there are {}", ids.join(", ")));
+        return Err(format!("--only: there is no claim {unknown:?}; the claims are {}", ids.join(", ")));
     }
     Ok(CLAIMS.iter().filter(|c| only.is_empty() || only.iter().any(|id| id == c.id)).collect())
 }
@@ -124,14 +124,14 @@ fn begin(args: &TalkArgs) -> Result<Talk, String> {
     let old = match Kept::read(path) {
         Ok(Kept::Talk(old)) => old,
         Ok(Kept::Comparison { .. }) => {
-            return Err(format!("{}: this holds no talk to go on with; name another file", path.display()));
+            return Err(format!("{}: the file has no talk to continue; use another file", path.display()));
         }
-        Err(why) => return Err(format!("{why}; it holds no talk to go on with: name another file")),
+        Err(why) => return Err(format!("{why}; the file has no talk to continue: use another file")),
     };
     let same = |key: &str| old.machine[key] == new.machine[key];
     if (&old.schema, &old.concmon, old.repeat) != (&new.schema, &new.concmon, new.repeat) || !same("kernel") || !same("cpus") {
         return Err(format!(
-            "{}: this was measured with another machine, version or --repeat; name another file, or take this one away",
+            "{}: the file was made on another machine, by another version or with another --repeat; use another file or remove it",
             path.display()
         ));
     }

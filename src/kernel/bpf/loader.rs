@@ -44,7 +44,7 @@ impl TaskIterator {
     pub fn load() -> Result<Self, BpfUnavailable> {
         check_privilege()?;
         let btf = Btf::from_sys_fs().map_err(|error| {
-            BpfUnavailable::new(format!("the kernel gives no type information in /sys/kernel/btf/vmlinux: {error}"))
+            BpfUnavailable::new(format!("the kernel has no type information in /sys/kernel/btf/vmlinux: {error}"))
         })?;
         let failed = |what: &str, error: &dyn std::error::Error| BpfUnavailable::new(format!("{what}: {}", chain(error)));
         let mut object = EbpfLoader::new()
@@ -53,11 +53,11 @@ impl TaskIterator {
             .map_err(|error| failed("the task iterator does not fit this kernel", &error))?;
         let program =
             object.program_mut("tasks").ok_or_else(|| BpfUnavailable::new("the task iterator's object has no program"))?;
-        let iterator: &mut Iter = program.try_into().map_err(|error| failed("the task iterator is of a wrong kind", &error))?;
+        let iterator: &mut Iter = program.try_into().map_err(|error| failed("the task iterator has the wrong type", &error))?;
         iterator.load("task", &btf).map_err(|error| failed("the kernel refuses the task iterator", &error))?;
         let program = iterator.fd().map_err(|error| failed("the task iterator has no descriptor", &error))?;
         // The link holds the program; the loader's memory goes when this function ends.
-        let link = link_create(program.as_fd()).map_err(|error| failed("the task iterator cannot be attached", &error))?;
+        let link = link_create(program.as_fd()).map_err(|error| failed("cannot attach the task iterator", &error))?;
         Ok(Self { link })
     }
 

@@ -64,7 +64,7 @@ impl BpfSource {
             identities: IdentityReader::default(),
             exact: ExactReader::default(),
             hidden: Hidden::default(),
-            lifecycle: Lifecycle::polling("only the whole program listens to the kernel's event stream"),
+            lifecycle: Lifecycle::polling("only the monitor reads the kernel's event stream"),
         };
         source.check_namespace()?;
         Ok(source)
@@ -86,7 +86,7 @@ impl BpfSource {
         let refuse = |why: &str| BpfUnavailable { why: why.to_owned(), better: None };
         let mut buffer = [0; 4096];
         let stat = self.fs.read_once(&RelPath::top("self/stat"), &mut buffer).ok().and_then(|bytes| Stat::parse(bytes).ok());
-        let stat = stat.ok_or_else(|| refuse("/proc/self/stat cannot be read, so BPF's numbers cannot be checked"))?;
+        let stat = stat.ok_or_else(|| refuse("cannot read /proc/self/stat, so BPF's values cannot be checked"))?;
         let mut myself = None;
         let all = self.read_records(&mut |record, _| {
             if let Record::Group(group) = record
@@ -95,11 +95,11 @@ impl BpfSource {
                 myself = Some(group);
             }
         });
-        all.map_err(|error| refuse(&format!("the task iterator cannot be read: {error}")))?;
+        all.map_err(|error| refuse(&format!("cannot read the task iterator: {error}")))?;
         let start_ticks = |ns: u64| ns / self.system.tick_ns().max(1);
         match myself {
             Some(group) if start_ticks(group.task.start_ns) == stat.start_ticks && group.pgrp == stat.pgrp => Ok(()),
-            _ => Err(refuse("concmon runs in a pid or time namespace, where BPF's numbers are not those of its /proc")),
+            _ => Err(refuse("concmon runs in a PID or time namespace, where BPF's values differ from /proc")),
         }
     }
 
@@ -151,7 +151,7 @@ impl BpfSource {
         let host = self.host.read(request.all);
         let why = match self.hidden.count() {
             0 => String::new(),
-            count => format!("processes that BPF is not shown here, read from /proc instead: {count}"),
+            count => format!("processes hidden from BPF, read from /proc instead: {count}"),
         };
         let report = SourceReport {
             tier: Tier::Bpf,

@@ -157,14 +157,14 @@ impl Record {
     pub fn split(bytes: &[u8]) -> Result<Option<(Self, &[u8])>, ParseError> {
         let Some(length) = bytes.first_chunk::<4>().map(|length| u32::from_ne_bytes(*length) as usize) else { return Ok(None) };
         if length != TASK_BYTES && length != GROUP_BYTES {
-            return Err(ParseError("a task record has a length that no record has"));
+            return Err(ParseError("a task record has an invalid length"));
         }
         let Some((record, rest)) = bytes.split_at_checked(length) else { return Ok(None) };
         let mut cursor = Cursor { rest: &record[4..] };
         let record = cursor
             .task()
             .and_then(|task| if length == TASK_BYTES { Some(Self::Task(task)) } else { cursor.group(task).map(Self::Group) });
-        record.map(|record| Some((record, rest))).ok_or(ParseError("a task record has another layout than this program"))
+        record.map(|record| Some((record, rest))).ok_or(ParseError("a task record has a different layout than this program"))
     }
 }
 

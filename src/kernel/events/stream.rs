@@ -120,7 +120,7 @@ impl EventStream {
         match connection {
             Connection::Listening => Ok(stream),
             Connection::Silent(why) => Err(why),
-            Connection::Pending => Err("the kernel's process connector gave no answer".to_owned()),
+            Connection::Pending => Err("the kernel's process connector did not answer".to_owned()),
         }
     }
 
@@ -177,8 +177,8 @@ impl Shared {
 fn spawn(shared: Arc<Shared>) -> Result<(OwnedFd, JoinHandle<()>), String> {
     let request = shared.lock().request;
     let socket = open_socket(request)?;
-    let stop = eventfd(0, EventfdFlags::CLOEXEC).map_err(|error| format!("no eventfd: {error}"))?;
-    let stopped = stop.try_clone().map_err(|error| format!("no descriptor left: {error}"))?;
+    let stop = eventfd(0, EventfdFlags::CLOEXEC).map_err(|error| format!("cannot create an eventfd: {error}"))?;
+    let stopped = stop.try_clone().map_err(|error| format!("no free file descriptor: {error}"))?;
     let thread = std::thread::Builder::new()
         .name("events".to_owned())
         .stack_size(128 * 1024)
@@ -190,26 +190,26 @@ fn spawn(shared: Arc<Shared>) -> Result<(OwnedFd, JoinHandle<()>), String> {
             }
             let _ = send_control(&socket, false, request.wrapping_add(1));
         })
-        .map_err(|error| format!("no thread for the event stream: {error}"))?;
+        .map_err(|error| format!("cannot start a thread for the event stream: {error}"))?;
     Ok((stop, thread))
 }
 
 fn open_socket(request: u32) -> Result<OwnedFd, String> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(netlink::CONNECTOR))
-        .map_err(|errno| format!("no netlink connector socket: {errno}"))?;
+        .map_err(|errno| format!("cannot open a netlink connector socket: {errno}"))?;
     if socket::setsockopt(&socket, sockopt::RcvBufForce, &RECEIVE_BUFFER_BYTES).is_err() {
         // As much as an ordinary user gets; a burst beyond it is counted as lost.
         let _ = socket::setsockopt(&socket, sockopt::RcvBuf, &RECEIVE_BUFFER_BYTES);
     }
     socket::bind(socket.as_raw_fd(), &NetlinkAddr::new(0, CN_IDX_PROC)).map_err(|errno| match errno {
-        Errno::EPERM | Errno::EACCES => "the process connector is for root (CAP_NET_ADMIN) on this kernel".to_owned(),
-        errno => format!("the process connector cannot be joined: {}", errno.desc()),
+        Errno::EPERM | Errno::EACCES => "the process connector needs root (CAP_NET_ADMIN) on this kernel".to_owned(),
+        errno => format!("cannot join the process connector: {}", errno.desc()),
     })?;
     send_control(&socket, true, request).map_err(|errno| match errno {
         Errno::ECONNREFUSED => "there is no process connector in this network namespace or kernel".to_owned(),
-        Errno::EPERM | Errno::EACCES => "the process connector is for root (CAP_NET_ADMIN) on this kernel".to_owned(),
-        errno => format!("the process connector does not take requests: {}", errno.desc()),
+        Errno::EPERM | Errno::EACCES => "the process connector needs root (CAP_NET_ADMIN) on this kernel".to_owned(),
+        errno => format!("the process connector rejects requests: {}", errno.desc()),
     })?;
     Ok(socket)
 }
@@ -232,14 +232,14 @@ fn run(socket: &OwnedFd, stop: &OwnedFd, shared: &Shared) -> Result<(), String> 
         let patience = (!listening).then(|| deadline.saturating_duration_since(Instant::now()));
         if patience.is_some_and(|patience| patience.is_zero()) {
             return Err(
-                "the kernel's process connector gives no answer (it serves the initial pid and user namespace only)".to_owned()
+                "the kernel's process connector does not answer (it works in the initial PID and user namespace only)".to_owned()
             );
         }
         let timeout = patience.and_then(|patience| Timespec::try_from(patience).ok());
         let mut fds = [PollFd::new(socket, PollFlags::IN), PollFd::new(stop, PollFlags::IN)];
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(format!("the process connector cannot be waited for: {error}")),
+            Err(error) => return Err(format!("cannot wait for the process connector: {error}")),
         }
         if !fds[1].revents().is_empty() {
             return Ok(());
@@ -264,7 +264,7 @@ fn receive(socket: &OwnedFd, buffer: &mut [u8], batch: &mut Vec<Message>, shared
             Ok(_) | Err(Errno::EINTR) => {}
             Err(Errno::ENOBUFS) => overruns += 1,
             Err(Errno::EAGAIN) => return deliver(batch, overruns, shared),
-            Err(errno) => return Err(format!("the process connector broke: {}", errno.desc())),
+            Err(errno) => return Err(format!("the process connector failed: {}", errno.desc())),
         }
         if batch.len() >= 512 {
             deliver(batch, overruns, shared)?;
@@ -311,7 +311,7 @@ fn deliver(batch: &mut Vec<Message>, overruns: u64, shared: &Shared) -> Result<(
         None => Ok(()),
         Some(errno) => {
             let errno = Errno::from_raw(errno.cast_signed());
-            Err(format!("the process connector refuses: {}; it is for root (CAP_NET_ADMIN) on this kernel", errno.desc()))
+            Err(format!("the process connector refused: {}; it needs root (CAP_NET_ADMIN) on this kernel", errno.desc()))
         }
     }
 }

@@ -65,7 +65,7 @@ impl Stat {
     pub fn parse(bytes: &[u8]) -> Result<Self, ParseError> {
         let open = bytes.iter().position(|byte| *byte == b'(').ok_or(ParseError("no '(' before the name"))?;
         let close = bytes.iter().rposition(|byte| *byte == b')').ok_or(ParseError("no ')' after the name"))?;
-        let name = bytes.get(open + 1..close).ok_or(ParseError("the name's parentheses are the wrong way round"))?;
+        let name = bytes.get(open + 1..close).ok_or(ParseError("the parentheses of the name are reversed"))?;
         let pid = Fields::new(&bytes[..open]).int().ok_or(ParseError("field 1 (pid) is not a number"))?;
         let mut fields = Fields::new(&bytes[close + 1..]);
         let state = fields

@@ -90,7 +90,7 @@ impl ProcSource {
             forks_when_listed: None,
             tasks_hint: 0,
             exact: ExactReader::default(),
-            lifecycle: Lifecycle::polling("only the whole program listens to the kernel's event stream"),
+            lifecycle: Lifecycle::polling("only the monitor reads the kernel's event stream"),
         })
     }
 
@@ -172,7 +172,7 @@ impl ProcSource {
         let refused = self.reader.budget.refused;
         let why = if refused > 0 {
             format!(
-                "{refused} files are opened anew in every sweep: the limit of open descriptors allows {} to be kept",
+                "{refused} files are reopened in every sweep: the limit of open descriptors allows {} open files",
                 self.reader.budget.limit
             )
         } else {

@@ -55,7 +55,7 @@ fn entry(app: &App, system: &System, chosen: bool, theme: &Theme, area: Rect, bu
     let (mark, style) = if running {
         ("running ".to_owned(), theme.good)
     } else if unavailable {
-        (if app.lab.can_be_set_up(system) { "to fetch " } else { "not here " }.to_owned(), theme.dim)
+        (if app.lab.can_be_set_up(system) { "needs download " } else { "not available " }.to_owned(), theme.dim)
     } else {
         (system.quick_key.map_or(String::new(), |key| format!("n {key} ")), theme.dim)
     };

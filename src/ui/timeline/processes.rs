@@ -43,8 +43,8 @@ impl View<'_> {
         }
         let line = u16::try_from(shown + 1).unwrap_or(u16::MAX);
         let note = match (self.run.trace.is_some(), found.len()) {
-            (false, _) => "  nobody watched this run's tasks".to_owned(),
-            (true, 0) => "  none of its processes was there yet, or any more".to_owned(),
+            (false, _) => "  the tasks of this run were not sampled".to_owned(),
+            (true, 0) => "  none of its processes existed at this time".to_owned(),
             (true, count) if count > shown => format!("  {} more", count - shown),
             _ => return,
         };
