@@ -81,7 +81,7 @@ fn main() {
 
 fn describe(processes: usize, threads: usize) -> String {
     match (processes, threads) {
-        (0, 0) => "none but the machine's".to_owned(),
+        (0, 0) => "idle machine".to_owned(),
         (n, 0) => format!("{n} processes"),
         (_, n) => format!("a process of {n} threads, shown where it can"),
     }

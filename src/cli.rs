@@ -1,6 +1,6 @@
-//! The command line as typed: argv to [`LowArgs`], nothing resolved. Defaults and the config file are `config`'s business.
+//! Parses the command line into [`LowArgs`]. Defaults and the config file are applied in `config`.
 //!
-//! To add a flag: a field here and the line in `config` that lays it over the file's value.
+//! To add a flag: a field here, and the line in `config` that applies it over the value of the file.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -25,9 +25,9 @@ pub mod exit {
 }
 
 const AFTER_HELP: &str = "\
-Exit codes: 0 done, 1 the run failed, 2 bad usage, 3 not available here.
+Exit codes: 0 done, 1 failed, 2 bad usage, 3 not available here.
 Config file: $XDG_CONFIG_HOME/concmon/config.toml (or ~/.config/concmon/config.toml).
-In the program: F1 shows the keys, L the lab, F10 or q quits.";
+Keys: F1 shows help, L opens the lab, q or F10 quits.";
 
 /// Everything that was typed.
 #[derive(Debug, Parser)]
@@ -44,10 +44,10 @@ pub struct LowArgs {
     /// Options of the monitor itself.
     #[command(flatten)]
     pub view: ViewArgs,
-    /// Read this config file instead of the usual one
+    /// Read this config file instead of the default one
     #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
-    /// No colours (as NO_COLOR=1 in the environment)
+    /// Disable colours (like NO_COLOR=1 in the environment)
     #[arg(long, global = true)]
     pub no_color: bool,
     /// What to do instead of opening the monitor.
@@ -61,16 +61,16 @@ pub struct SelectArgs {
     /// Seconds between two samples, 0.1 to 60
     #[arg(short, long, value_name = "SECS", value_parser = number_of_seconds, allow_negative_numbers = true)]
     pub delay: Option<f64>,
-    /// Only these processes
+    /// Show only these processes
     #[arg(short, long = "pid", value_name = "PID,..", value_delimiter = ',', value_parser = process_id, allow_negative_numbers = true)]
     pub pids: Vec<i32>,
-    /// Only processes of this user (name or number)
+    /// Show only processes of this user (name or number)
     #[arg(short, long, value_name = "USER")]
     pub user: Option<String>,
-    /// Where tasks are read from
+    /// Set where tasks are read from
     #[arg(long, value_name = "SOURCE")]
     pub source: Option<SourceArg>,
-    /// Write every sample to this file too (for its owner alone: it has everybody's command lines)
+    /// Also write every sample to FILE (mode 0600: it holds all command lines)
     #[arg(long, value_name = "FILE", conflicts_with = "replay")]
     pub record: Option<PathBuf>,
     /// Show a recording instead of this machine
@@ -87,16 +87,16 @@ pub struct ViewArgs {
     /// Show only rows that match this filter, e.g. 'cpu>5 and user=www'
     #[arg(short = 'F', long, value_name = "EXPR")]
     pub filter: Option<String>,
-    /// Start with the tree
+    /// Start with the tree of parents and children
     #[arg(short, long)]
     pub tree: bool,
-    /// Start with every thread as a row of its own
+    /// Start with a row for every thread
     #[arg(short = 'H', long)]
     pub threads: bool,
-    /// Sort by this column; COL:asc or COL:desc give the direction
+    /// Sort by this column; append :asc or :desc for the direction
     #[arg(short, long, value_name = "COL")]
     pub sort: Option<String>,
-    /// No signals, no priorities, no lab runs: look only
+    /// Send no signals, change no priorities, start no lab runs
     #[arg(long)]
     pub readonly: bool,
 }
@@ -104,11 +104,11 @@ pub struct ViewArgs {
 /// `--source`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SourceArg {
-    /// The best that works here
+    /// Use the best source that works
     Auto,
-    /// The kernel's BPF task iterator (needs CAP_BPF and CAP_PERFMON)
+    /// Use the kernel's BPF task iterator (needs CAP_BPF and CAP_PERFMON)
     Bpf,
-    /// Files of /proc, for everyone
+    /// Use the files of /proc (needs no privileges)
     Proc,
 }
 
@@ -125,15 +125,15 @@ impl From<SourceArg> for SourceChoice {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Print the table once and leave
+    /// Print the process table once
     Ps(PsArgs),
-    /// Print births, execs and deaths as they happen
+    /// Print births, execs and exits as they happen
     Events(EventsArgs),
-    /// Look inside the Python that a process runs: threads, functions, who holds the GIL
+    /// Show the Python threads of a process: functions, GIL holder and waiters
     Inspect(InspectArgs),
-    /// Run a program of your own, and say what it and everything it created has cost
+    /// Run a program and report what it and its descendants cost
     Run(RunArgs),
-    /// Launch concurrent workloads and measure what they cost
+    /// Launch concurrent workloads and measure their cost
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Lab {
         /// Which part of the lab.
@@ -145,37 +145,37 @@ pub enum Command {
 /// `concmon ps`.
 #[derive(Debug, Clone, Default, PartialEq, Args)]
 pub struct PsArgs {
-    /// Only rows that match this filter, e.g. 'nlwp>100'
+    /// Print only rows that match this filter, e.g. 'nlwp>100'
     #[arg(value_name = "EXPR")]
     pub filter: Option<String>,
     /// What to look at.
     #[command(flatten)]
     pub select: SelectArgs,
-    /// Columns to print, in this order; `help` lists all there are
+    /// Print these columns, in this order; `help` lists all columns
     #[arg(long, value_name = "COL,..", value_delimiter = ',')]
     pub columns: Option<Vec<String>>,
-    /// Sort by this column; COL:asc or COL:desc give the direction
+    /// Sort by this column; append :asc or :desc for the direction
     #[arg(short, long, value_name = "COL")]
     pub sort: Option<String>,
-    /// Children below their parents
+    /// Print children below their parents
     #[arg(short, long)]
     pub tree: bool,
-    /// Every thread as a row of its own
+    /// Print a row for every thread
     #[arg(short = 'H', long)]
     pub threads: bool,
-    /// How many samples to take; rates (CPU%) need two, so 1 leaves them unknown
+    /// Take N samples and print the last; rates (CPU%) need two
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub samples: u32,
-    /// With --replay: this frame of the recording, counted from 1; the last one if not given
+    /// With --replay: print this frame, counted from 1 (default: the last)
     #[arg(long, value_name = "FRAME", requires = "replay", value_parser = clap::value_parser!(u32).range(1..))]
     pub at: Option<u32>,
-    /// One JSON object
+    /// Print one JSON object
     #[arg(long, conflicts_with = "csv")]
     pub json: bool,
-    /// Comma-separated values with a header line
+    /// Print comma-separated values with a header line
     #[arg(long)]
     pub csv: bool,
-    /// OpenMetrics text for a collector: every numeric column a metric in base units, every row a series
+    /// Print OpenMetrics text: a metric in base units per numeric column, a series per row
     #[arg(long, conflicts_with_all = ["json", "csv", "tree"])]
     pub openmetrics: bool,
 }
@@ -183,10 +183,10 @@ pub struct PsArgs {
 /// `concmon run`.
 #[derive(Debug, Clone, Default, PartialEq, Args)]
 pub struct RunArgs {
-    /// The costs as one JSON object on standard output; what the program prints goes to standard error
+    /// Print the costs as one JSON object on standard output; the program's output goes to standard error
     #[arg(long)]
     pub json: bool,
-    /// The program and its arguments
+    /// Program to run, with its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     pub command: Vec<std::ffi::OsString>,
 }
@@ -194,10 +194,10 @@ pub struct RunArgs {
 /// `concmon inspect`.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct InspectArgs {
-    /// The process
+    /// Process to inspect
     #[arg(value_name = "PID", value_parser = process_id, allow_negative_numbers = true)]
     pub pid: i32,
-    /// One JSON object
+    /// Print one JSON object
     #[arg(long)]
     pub json: bool,
 }
@@ -205,13 +205,13 @@ pub struct InspectArgs {
 /// `concmon events`.
 #[derive(Debug, Clone, Default, PartialEq, Args)]
 pub struct EventsArgs {
-    /// One JSON object per line
+    /// Print one JSON object per line
     #[arg(long)]
     pub json: bool,
-    /// Leave after so many seconds; without it, Ctrl-C ends it
+    /// Stop after SECS seconds (default: run until Ctrl-C)
     #[arg(long = "for", value_name = "SECS", value_parser = positive_seconds)]
     pub duration: Option<Duration>,
-    /// Where tasks are read from
+    /// Set where tasks are read from
     #[arg(long, value_name = "SOURCE")]
     pub source: Option<SourceArg>,
 }
@@ -236,32 +236,32 @@ fn positive_seconds(text: &str) -> Result<Duration, String> {
 /// `concmon lab ...`.
 #[derive(Debug, Subcommand)]
 pub enum LabCommand {
-    /// Every system of the lab, and whether it works here
+    /// List the lab systems and whether each can run here
     List {
-        /// One JSON object
+        /// Print one JSON object
         #[arg(long)]
         json: bool,
     },
-    /// Run one system and print what it cost
+    /// Run one system and print its cost
     Run(LabRunArgs),
-    /// Run several systems side by side and hold them against each other
+    /// Run several systems repeatedly and compare them
     Compare(CompareArgs),
-    /// Every figure of the talk on concurrent execution in Python, measured here, beside the talk's own
+    /// Measure the claims of a talk on concurrent execution in Python
     Talk(TalkArgs),
-    /// Make a page of what `lab talk` or `lab compare` has written: Markdown, one HTML file, or CSV
+    /// Convert a result of `lab talk` or `lab compare` to Markdown, HTML or CSV
     Report(ReportArgs),
-    /// Make the environment that systems with third-party packages run in
+    /// Install the packages that some Python systems need, in a separate environment
     Setup {
-        /// Interpreter to make it for; the one that Python systems run on by default if not given
+        /// Make it for this interpreter (default: the one that Python systems run on)
         #[arg(long, value_name = "PATH")]
         python: Option<PathBuf>,
-        /// For the newest interpreter of every version that there is a lock for
+        /// Make one for the newest interpreter of every supported version
         #[arg(long, conflicts_with = "python")]
         all: bool,
     },
-    /// The Python interpreters of this machine, and what each of them can run
+    /// List the Python interpreters and the systems that each can run
     Doctor {
-        /// One JSON object
+        /// Print one JSON object
         #[arg(long)]
         json: bool,
     },
@@ -279,43 +279,43 @@ pub struct TaskArg {
 /// `concmon lab run`.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct LabRunArgs {
-    /// Id of the system, e.g. native/fork (see: concmon lab list)
+    /// System to run, e.g. native/fork (see: concmon lab list)
     #[arg(value_name = "SYSTEM")]
     pub system: String,
-    /// What each unit of work does, with its size after a colon, e.g. pi:2000
+    /// Work of each task, with its size after a colon, e.g. pi:2000
     #[arg(long, value_name = "TASK[:SIZE]", value_parser = TaskParser)]
     pub task: Option<TaskArg>,
-    /// How many workers; several numbers make several runs
+    /// Number of workers; several numbers make several runs
     #[arg(long, value_name = "N[,N]", value_delimiter = ',')]
     pub workers: Vec<u32>,
-    /// How many units of work
+    /// Number of tasks
     #[arg(long, value_name = "N")]
     pub tasks: Option<u32>,
-    /// Memory the parent holds before it creates workers, MiB
+    /// Memory of the parent before it creates workers, in MiB
     #[arg(long, value_name = "M")]
     pub parent_mb: Option<u32>,
-    /// How many times to run it
+    /// Number of runs
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub repeat: u32,
-    /// Seconds after which a run is killed
+    /// Kill a run after SECS seconds
     #[arg(long, value_name = "SECS")]
     pub timeout: Option<f64>,
-    /// Milliseconds the workers stay after their work, to be looked at
+    /// Keep the workers for MS milliseconds after their work, for inspection
     #[arg(long, value_name = "MS")]
     pub hold_ms: Option<u32>,
-    /// Seed of everything random
+    /// Seed of the random numbers
     #[arg(long, value_name = "SEED")]
     pub seed: Option<u64>,
-    /// Interpreter for a Python system: a path, or a name to be found on PATH; the first that has what the system needs if not given
+    /// Interpreter for a Python system: a path, or a name on PATH (default: automatic)
     #[arg(long, value_name = "PATH")]
     pub python: Option<PathBuf>,
-    /// Do not make the environment of a system that needs packages: say that it is missing
+    /// Do not install missing packages; report them instead
     #[arg(long)]
     pub no_setup: bool,
-    /// How multiprocessing makes processes; the interpreter's default if not given
+    /// Start method of multiprocessing (default: the interpreter's default)
     #[arg(long, value_name = "METHOD", value_parser = start_methods())]
     pub start_method: Option<StartMethod>,
-    /// One JSON object
+    /// Print one JSON object
     #[arg(long)]
     pub json: bool,
 }
@@ -323,61 +323,61 @@ pub struct LabRunArgs {
 /// `concmon lab compare`.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct CompareArgs {
-    /// Ids of the systems, e.g. native/fork native/spawn (see: concmon lab list)
+    /// Systems to compare, e.g. native/fork native/spawn (see: concmon lab list)
     #[arg(value_name = "SYSTEM", required = true)]
     pub systems: Vec<String>,
-    /// What each unit of work does, with its size after a colon; the first that all systems can do if not given
+    /// Work of each task, with its size after a colon (default: the first that all systems support)
     #[arg(long, value_name = "TASK[:SIZE]", value_parser = TaskParser)]
     pub task: Option<TaskArg>,
-    /// Sizes of a unit of work, one run each: a sweep
+    /// Sizes of a task, one run each: a sweep
     #[arg(long, value_name = "N[,N]", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..))]
     pub task_size: Vec<u32>,
-    /// The same in milliseconds of work; for CPU work, the sizes that take about so long are found first
+    /// Lengths of a task in milliseconds; for CPU work, concmon first finds the matching sizes
     #[arg(long, value_name = "MS[,MS]", value_delimiter = ',', conflicts_with = "task_size")]
     pub task_ms: Vec<f64>,
-    /// How many workers; several numbers are a sweep
+    /// Number of workers; several numbers are a sweep
     #[arg(long, value_name = "N[,N]", value_delimiter = ',')]
     pub workers: Vec<u32>,
-    /// How many units of work
+    /// Number of tasks
     #[arg(long, value_name = "N")]
     pub tasks: Option<u32>,
-    /// Memory the parent holds before it creates workers, MiB; several numbers are a sweep
+    /// Memory of the parent before it creates workers, in MiB; several numbers are a sweep
     #[arg(long, value_name = "M[,M]", value_delimiter = ',')]
     pub parent_mb: Vec<u32>,
-    /// How often each is measured; once more, before, to warm up
+    /// Number of measured runs of each, after one warm-up run
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub repeat: u32,
-    /// Seed of the order, and of everything random in the runs
+    /// Seed of the order of runs and of the random numbers in them
     #[arg(long, value_name = "SEED", default_value_t = 1)]
     pub seed: u64,
-    /// Seconds after which a run is killed
+    /// Kill a run after SECS seconds
     #[arg(long, value_name = "SECS")]
     pub timeout: Option<f64>,
-    /// Interpreter for Python systems: a path, or a name to be found on PATH
+    /// Interpreter for Python systems: a path, or a name on PATH
     #[arg(long, value_name = "PATH")]
     pub python: Option<PathBuf>,
-    /// How multiprocessing makes processes, for systems that leave it open
+    /// Start method of multiprocessing, for systems that do not fix it
     #[arg(long, value_name = "METHOD", value_parser = start_methods())]
     pub start_method: Option<StartMethod>,
-    /// Do not make the environment of systems that need packages: say that it is missing
+    /// Do not install missing packages; report them instead
     #[arg(long)]
     pub no_setup: bool,
     /// Sort by this measure, best first
     #[arg(long, value_name = "MEASURE", default_value = "wall")]
     pub sort: String,
-    /// Keep what was measured in this file, run by run; if it is there already, go on where it ends
+    /// Save the results to FILE after each run; an existing file is continued
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Also as a page: one HTML file
+    /// Also write an HTML page to FILE
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
-    /// One JSON object
+    /// Print one JSON object
     #[arg(long, conflicts_with_all = ["csv", "md"])]
     pub json: bool,
-    /// Comma-separated values with a header line
+    /// Print comma-separated values with a header line
     #[arg(long, conflicts_with = "md")]
     pub csv: bool,
-    /// Markdown
+    /// Print Markdown
     #[arg(long)]
     pub md: bool,
 }
@@ -385,28 +385,28 @@ pub struct CompareArgs {
 /// `concmon lab talk`.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct TalkArgs {
-    /// Only these claims
+    /// Measure only these claims
     #[arg(long, value_name = "CLAIM,..", value_delimiter = ',')]
     pub only: Vec<String>,
-    /// Rounds of each claim
+    /// Number of rounds of each claim
     #[arg(long, value_name = "K", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub repeat: u32,
-    /// Keep what was measured in this file, claim by claim; if it is there already, go on where it ends
+    /// Save the results to FILE after each claim; an existing file is continued
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Also as a page: one HTML file
+    /// Also write an HTML page to FILE
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
-    /// One JSON object
+    /// Print one JSON object
     #[arg(long, conflicts_with_all = ["csv", "md"])]
     pub json: bool,
-    /// Comma-separated values with a header line
+    /// Print comma-separated values with a header line
     #[arg(long, conflicts_with = "md")]
     pub csv: bool,
-    /// Markdown
+    /// Print Markdown
     #[arg(long)]
     pub md: bool,
-    /// Do not make the environment of systems that need packages: say that it is missing
+    /// Do not install missing packages; report them instead
     #[arg(long)]
     pub no_setup: bool,
 }
@@ -414,13 +414,13 @@ pub struct TalkArgs {
 /// `concmon lab report`.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct ReportArgs {
-    /// What `lab talk` or `lab compare` has written with `--json` or `--out`
+    /// Result file, written with `--json` or `--out`
     #[arg(value_name = "FILE.json")]
     pub file: PathBuf,
-    /// One HTML file instead of Markdown: into FILE, or to standard output
+    /// Write one HTML file instead of Markdown, to FILE or standard output
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
     pub html: Option<Option<PathBuf>>,
-    /// Comma-separated values with a header line, instead of Markdown
+    /// Print comma-separated values with a header line, instead of Markdown
     #[arg(long, conflicts_with = "html")]
     pub csv: bool,
 }

@@ -218,7 +218,7 @@ fn killing_the_root_ends_the_run_with_a_verdict() {
     let root = run.root_pid.unwrap();
     kill_now(root);
     let ended = await_end(&launcher, id);
-    assert_eq!(ended.phase, RunPhase::Ended(Outcome::Failed(format!("the run root (pid {root}) was killed by SIGKILL"))));
+    assert_eq!(ended.phase, RunPhase::Ended(Outcome::Failed(format!("the run root (PID {root}) was killed by SIGKILL"))));
     for worker in &run.workers {
         assert!(!PathBuf::from(format!("/proc/{}", worker.pid.unwrap())).exists(), "{worker:?} outlived its run");
     }
@@ -236,7 +236,7 @@ fn a_killed_helper_fails_its_runs_and_the_next_launch_starts_another() {
     kill_now(supervisor);
     let ended = await_end(&launcher, id);
     let RunPhase::Ended(Outcome::Failed(why)) = &ended.phase else { panic!("{:?}", ended.phase) };
-    assert!(why.contains("helper process ended"), "{why}");
+    assert!(why.contains("helper ended"), "{why}");
     let again = launcher.launch(spec("native/fork", TaskKind::None)).unwrap();
     assert_eq!(await_end(&launcher, again).phase, RunPhase::Ended(Outcome::Done));
 }

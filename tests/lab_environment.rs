@@ -141,7 +141,7 @@ fn a_set_up_that_is_interrupted_leaves_nothing() {
         .unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
-    assert!(said(&output).contains("stopped; nothing was left behind"), "{}", said(&output));
+    assert!(said(&output).contains("stopped; partial files were removed"), "{}", said(&output));
     assert_nothing_half_done(data.path());
     let left: Vec<_> = std::fs::read_dir(scratch.path()).unwrap().flatten().map(|e| e.file_name()).collect();
     assert!(left.is_empty(), "temporary files: {left:?}");

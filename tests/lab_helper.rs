@@ -219,6 +219,6 @@ fn an_executable_that_is_not_there_is_told() {
         program: Box::new(Program { path: "/nonexistent/python".into(), ..bare() }),
     });
     let seen = helper.until(|n| matches!(n, Notice::Ended { .. }));
-    let said = printed(&seen).contains("/nonexistent/python could not be executed: ENOENT");
+    let said = printed(&seen).contains("cannot execute /nonexistent/python: ENOENT");
     assert!(said, "{seen:?}");
 }

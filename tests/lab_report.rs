@@ -195,7 +195,7 @@ fn talk_says_what_the_json_says(seen: &Seen, document: &Value) {
         assert_eq!(cell(row, "verdict"), finding["verdict"].as_str().unwrap().replace('_', " "));
         let (here, median) = (cell(row, "here"), finding["summary"]["median"].as_f64());
         match median {
-            Some(_) if here.starts_with("seen") => assert_eq!(here == "seen so", finding["verdict"] == "reproduces"),
+            Some(_) if here.starts_with("seen") => assert_eq!(here == "seen as expected", finding["verdict"] == "reproduces"),
             // Microseconds are the unit of the talk's own figure, and of the document's.
             Some(median) => says(here.split(' ').next().unwrap(), median),
             None => assert_eq!(here, "-"),
@@ -430,10 +430,10 @@ fn what_cannot_be_gone_on_with_is_refused_in_one_sentence() {
     assert!(words(&unknown).contains("no claim is called \"gill\""), "{}", words(&unknown));
 
     for (holds, says) in [
-        ("{}", "no document of concmon"),
-        ("[1, 2]", "no document of concmon"),
-        ("once upon a time", "this is no JSON"),
-        ("", "this is no JSON"),
+        ("{}", "not a concmon document"),
+        ("[1, 2]", "not a concmon document"),
+        ("once upon a time", "the file is not JSON"),
+        ("", "the file is not JSON"),
         (r#"{"schema":"concmon.lab.run/1"}"#, "no page for documents of schema \"concmon.lab.run/1\""),
         (r#"{"schema":"concmon.lab.talk/1"}"#, "not what its schema concmon.lab.talk/1 says: missing field"),
         (r#"{"schema":"concmon.lab.compare/1"}"#, "not what its schema concmon.lab.compare/1 says: missing field"),

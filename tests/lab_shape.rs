@@ -225,13 +225,13 @@ fn specs_that_cannot_be_run_are_refused_at_once_with_the_figures() {
     let refused = |spec: RunSpec| launcher.launch(spec).unwrap_err();
     let unknown = refused(RunSpec { system: "native/forksever".into(), ..fork.clone() });
     assert_eq!(unknown, LaunchError::UnknownSystem { id: "native/forksever".into(), nearest: Some("native/forkserver") });
-    assert_eq!(unknown.to_string(), "no lab system is called \"native/forksever\"; did you mean native/forkserver?");
+    assert_eq!(unknown.to_string(), "there is no lab system \"native/forksever\"; did you mean native/forkserver?");
     for (spec, figure) in [
         (RunSpec { workers: 0, ..fork.clone() }, "at least 1"),
         (RunSpec { workers: 1_000_000_000, ..fork.clone() }, "1000000000 workers exceed the limit of 256"),
         (RunSpec { tasks: 2_000_000, ..fork.clone() }, "2000000 tasks"),
         (RunSpec { timeout_ms: 0, ..fork.clone() }, "timeout"),
-        (spec("native/exec", TaskKind::Touch), "cannot do task touch"),
+        (spec("native/exec", TaskKind::Touch), "cannot run the task touch"),
         (RunSpec { task_size: Some(4), ..fork.clone() }, "has no size"),
         (RunSpec { task: TaskKind::Touch, task_size: Some(8), parent_mb: 4, ..fork.clone() }, "holds 4 MiB"),
         (RunSpec { workers: 3, ..spec("native/states", TaskKind::None) }, "always has 7 workers"),

@@ -25,7 +25,7 @@ fn assert_done(run: &Run) {
     assert_eq!(run.phase, RunPhase::Ended(Outcome::Done), "{}: {:?} {}", run.spec.system, run.warnings, run.output);
     assert!(run.shape.len() >= 2, "{}: it was looked at while it held still", run.spec.system);
     assert!(run.shape.iter().all(|c| c.met), "{} with {}: {:?}", run.spec.system, run.spec.task.name(), run.shape);
-    assert!(run.warnings.iter().all(|w| !w.contains("still there")), "{:?}", run.warnings);
+    assert!(run.warnings.iter().all(|w| !w.contains("outlived its root")), "{:?}", run.warnings);
     assert_eq!(run.lines_lost, 0);
 }
 
@@ -108,7 +108,7 @@ fn a_server_that_dies_fails_the_run_and_the_output_says_why() {
         let run = await_end(&launcher, id);
         assert_eq!(
             run.phase,
-            RunPhase::Ended(Outcome::Failed("20 of 20 units of work failed; the run's output says why".into())),
+            RunPhase::Ended(Outcome::Failed("20 of 20 tasks failed; see the output of the run".into())),
             "{system}: {}",
             run.output
         );
@@ -320,6 +320,6 @@ fn an_async_task_is_created_faster_and_is_smaller_than_a_thread() {
         }
     }
     assert!(number(&run, "async_10000_wall_ns") < 10_000_000_000);
-    assert!(run.warnings.iter().any(|w| w == "10000 threads were not tried: more than the 1000 tasks asked for"));
+    assert!(run.warnings.iter().any(|w| w == "10000 threads were not tried: more than the 1000 requested tasks"));
     assert!(!run.values.iter().any(|v| v.name.starts_with("threads_10000")));
 }

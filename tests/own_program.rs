@@ -124,9 +124,11 @@ fn its_wall_time_is_its_own() {
 fn what_is_unknown_of_it_is_not_explained_by_what_the_lab_does() {
     let run = document_of(&["true"]);
     let reasons = run["unknown"].as_object().unwrap();
-    for (measure, says) in
-        [("creation_ns", "told of no worker"), ("sent_bytes", "nobody counts"), ("protocol_ns", "told nothing")]
-    {
+    for (measure, says) in [
+        ("creation_ns", "no worker processes were reported"),
+        ("sent_bytes", "not counted"),
+        ("protocol_ns", "the program reported nothing"),
+    ] {
         assert!(reasons[measure].as_str().is_some_and(|why| why.contains(says)), "{measure}: {reasons:?}");
     }
     let all = format!("{reasons:?}");

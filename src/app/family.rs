@@ -46,8 +46,11 @@ impl Sums {
         let Self { members, read, .. } = *self;
         let head = format!("family of {pid}, {members} processes");
         if read == 0 {
-            let why =
-                if self.too_large { "too large to read automatically" } else { "being read, or readable only by its owner and root" };
+            let why = if self.too_large {
+                "too large to read automatically"
+            } else {
+                "being read, or readable only by its owner and root"
+            };
             return format!("{head}: PSS {why}");
         }
         let of = if read < members { format!(" of the {read} readable processes") } else { String::new() };

@@ -125,7 +125,9 @@ impl LedgerPane {
             None if self.ended => Some("the process ended before this was read".into()),
             None => Some("reading...".into()),
             Some(Err(why)) => Some(sanitize_str(why, charset).into_owned()),
-            Some(Ok(_)) if self.ledger().is_some_and(|ledger| ledger.children.is_empty()) => Some("the process has no children".into()),
+            Some(Ok(_)) if self.ledger().is_some_and(|ledger| ledger.children.is_empty()) => {
+                Some("the process has no children".into())
+            }
             Some(Ok(_)) => None,
         }
     }
@@ -207,14 +209,10 @@ impl LedgerPane {
         if counts.swapped > 0 {
             notes.push(format!("{} are in swap: their owner is unknown.", bytes(counts.swapped)));
         }
-        notes.push(
-            "A copy means that one of the two has written, not which one. Unmodified file pages are not counted."
-                .into(),
-        );
+        notes.push("A copy means that one of the two has written, not which one. Unmodified file pages are not counted.".into());
         if readings.iter().any(|reading| !reading.exact) {
             notes.push(
-                "\"Shared\" is inferred from the page flags of both sides: comparing the pages needs CAP_SYS_ADMIN."
-                    .into(),
+                "\"Shared\" is inferred from the page flags of both sides: comparing the pages needs CAP_SYS_ADMIN.".into(),
             );
         }
         if readings.iter().any(|reading| reading.cut) {

@@ -20,7 +20,9 @@ fn range(field: Field) -> Option<(f64, f64)> {
 impl LabView {
     /// The chosen parameter and its value as one would type it; the reason if it is no number.
     pub fn as_typed(&self) -> Result<(Field, String), String> {
-        let Some(field) = self.fields().get(self.field).copied() else { return Err("this parameter has one value only".to_owned()) };
+        let Some(field) = self.fields().get(self.field).copied() else {
+            return Err("this parameter has one value only".to_owned());
+        };
         let value = self.value(field);
         match range(field) {
             Some(_) => Ok((field, value.split(' ').next().unwrap_or_default().to_owned())),

@@ -337,9 +337,7 @@ impl App {
         let parent = if has_children { Some(selected) } else { model.process(selected.ppid).filter(|p| p.key.pid > 1) };
         let Some(parent) = parent else {
             let pid = selected.key.pid;
-            self.tell(Notice::info(format!(
-                "PID {pid} has no children and no parent that may share its pages"
-            )));
+            self.tell(Notice::info(format!("PID {pid} has no children and no parent that may share its pages")));
             return;
         };
         let name = sanitize(parent.leader.comm.as_bytes(), Charset::from_unicode(self.options.unicode)).into_owned();
@@ -412,11 +410,7 @@ impl App {
     fn toggle_path(&mut self) {
         let shown = !self.options.show_path;
         self.options.show_path = shown;
-        self.tell(Notice::info(if shown {
-            "program paths shown"
-        } else {
-            "program paths hidden; p shows them"
-        }));
+        self.tell(Notice::info(if shown { "program paths shown" } else { "program paths hidden; p shows them" }));
     }
 
     fn toggle_follow(&mut self) {

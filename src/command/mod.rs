@@ -167,7 +167,11 @@ fn known_theme(config: &Config) -> Result<(), Failure> {
         return Ok(());
     }
     let file = config.path.as_ref().map_or_else(|| "the config file".to_owned(), |p| p.display().to_string());
-    Err(Failure::Usage(anyhow::anyhow!("theme in {file}: there is no theme {:?}; the themes are {}", config.theme, THEMES.join(", "))))
+    Err(Failure::Usage(anyhow::anyhow!(
+        "theme in {file}: there is no theme {:?}; the themes are {}",
+        config.theme,
+        THEMES.join(", ")
+    )))
 }
 
 /// Why the monitor ended before its user left: no terminal is bad usage, everything else a failure.

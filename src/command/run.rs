@@ -62,8 +62,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
 /// Waits for the end of the run. What would end concmon is passed on to the program the first time, and kills the run the second.
 fn await_end(launcher: &Launcher, id: RunId) -> Result<Option<Arc<Run>>, Failure> {
     let mut watch = launcher.watch();
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the event loop")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the event loop")?;
     runtime.block_on(async {
         let mut signals = Vec::new();
         for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup(), SignalKind::quit()] {

@@ -40,8 +40,7 @@ impl Samples {
                     let _ = stopped.send(why);
                 };
                 let source = move || {
-                    let source =
-                        AutoSource::new("/proc", choice).map_err(|e| format!("cannot read the process table: {e}"))?;
+                    let source = AutoSource::new("/proc", choice).map_err(|e| format!("cannot read the process table: {e}"))?;
                     Ok(Recorder::new(source, writer, tell))
                 };
                 Ok(Self::Machine(Sampler::start(source, config.delay, ghost_ns, wants)?))

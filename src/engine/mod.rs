@@ -80,8 +80,7 @@ pub fn run(config: &Config, feed: Feed) -> anyhow::Result<()> {
     // Nothing of this machine is read while a recording is shown.
     let inspector = app.replay.is_none().then(|| Inspector::start(config.delay)).transpose();
     let inspector = inspector.context("cannot start the detail thread")?;
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the event loop")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the event loop")?;
     last_resort::start().context("cannot install signal handlers")?;
     let guard = TerminalGuard::enter(TerminalOptions { mouse: config.mouse })?;
     let frame = Frame::default();

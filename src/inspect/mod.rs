@@ -43,9 +43,7 @@ pub(crate) enum Trouble {
     #[error("it does not publish the offsets of its structures")]
     NoCookie,
     /// Another version than those that are known.
-    #[error(
-        "CPython {0} is not supported; supported are 3.13 and 3.14, from their first release candidates"
-    )]
+    #[error("CPython {0} is not supported; supported are 3.13 and 3.14, from their first release candidates")]
     UnknownVersion(PythonVersion),
     /// A task of the kernel's, or a zombie.
     #[error("the process is a kernel thread or has ended")]
@@ -143,9 +141,7 @@ fn none(files: &[MappedFile]) -> Trouble {
     let why = if name.contains("pypy") {
         format!("{name} is PyPy, which does not publish the offsets of its structures; CPython 3.13 and later does")
     } else {
-        format!(
-            "{name} is not CPython, or is stripped: neither the program nor a mapped libpython has the section {SECTION}"
-        )
+        format!("{name} is not CPython, or is stripped: neither the program nor a mapped libpython has the section {SECTION}")
     };
     Trouble::Read(ReadError::Unavailable { what: "looking inside", why })
 }

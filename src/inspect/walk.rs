@@ -79,8 +79,7 @@ struct Walk<'m, M> {
 impl<M: Memory> Walk<'_, M> {
     fn told(&self, interpreters: Vec<PythonInterpreter>, note: Option<String>) -> PythonRuntime {
         let o = &self.objects.offsets;
-        let cut =
-            format!("Only {MOST_INTERPRETERS} interpreters and {MOST_THREADS} threads are read; there are more.");
+        let cut = format!("Only {MOST_INTERPRETERS} interpreters and {MOST_THREADS} threads are read; there are more.");
         PythonRuntime {
             version: o.version,
             free_threaded: o.free_threaded,

@@ -15,13 +15,13 @@ use super::run::Run;
 #[derive(Debug, thiserror::Error)]
 pub enum Halt {
     /// Somebody stopped it.
-    #[error("it was stopped")]
+    #[error("the run was stopped")]
     Stopped,
     /// A run could not be launched.
     #[error("{0}")]
     Launch(#[from] LaunchError),
     /// A point could not be kept.
-    #[error("the results cannot be written: {0}")]
+    #[error("cannot write the results: {0}")]
     Keep(#[from] std::io::Error),
 }
 
@@ -115,7 +115,9 @@ impl Executor for Real<'_> {
             self.launcher.stop(id);
             return Err(Halt::Stopped);
         }
-        let run = ended.flatten().ok_or_else(|| LaunchError::Helper("the helper ended without reporting the result of the run".into()))?;
+        let run = ended
+            .flatten()
+            .ok_or_else(|| LaunchError::Helper("the helper ended without reporting the result of the run".into()))?;
         Ok(Point { load: CpuTimes::since(before), ..Point::of(&run) })
     }
 }

@@ -43,7 +43,7 @@ pub fn main(args: &[OsString]) -> ExitCode {
         Ok(status) => passed_on(status),
         Err(error) => {
             // In the manner of the programs it guards, whose first "ERROR:" is shown.
-            eprintln!("ERROR: {} cannot be executed: {error}", program.to_string_lossy());
+            eprintln!("ERROR: cannot execute {}: {error}", program.to_string_lossy());
             ExitCode::from(127)
         }
     }

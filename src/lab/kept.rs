@@ -34,16 +34,16 @@ pub enum Kept {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotKept {
     /// Not JSON, or not of this shape.
-    #[error("this is no JSON: {0}")]
+    #[error("the file is not JSON: {0}")]
     NoJson(String),
     /// JSON of somebody else.
-    #[error("this is no document of concmon: it has no \"schema\"; `concmon lab talk --json` writes one of {}", talk::SCHEMA)]
+    #[error("the file is not a concmon document: it has no \"schema\"; `concmon lab talk --json` writes one of {}", talk::SCHEMA)]
     NoSchema,
     /// A document of another kind.
-    #[error("there is no page for documents of schema {0:?}; there is one for {talk} and {compare}", talk = talk::SCHEMA, compare = report::SCHEMA)]
+    #[error("there is no page for schema {0:?}; supported are {talk} and {compare}", talk = talk::SCHEMA, compare = report::SCHEMA)]
     OtherSchema(String),
     /// It says that it is one, and is not.
-    #[error("this is not what its schema {schema} says: {why}")]
+    #[error("the document does not match its schema {schema}: {why}")]
     Broken {
         /// The schema.
         schema: &'static str,
@@ -129,7 +129,7 @@ fn bytes(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {
-        return Err(io::Error::other(format!("this is larger than any document, more than {} MB", most >> 20)));
+        return Err(io::Error::other(format!("the file is too large: more than {} MB", most >> 20)));
     }
     Ok(bytes)
 }
@@ -144,12 +144,12 @@ mod tests {
 
     #[test]
     fn documents_of_another_kind_are_refused_by_name() {
-        assert!(refused("[]").contains("no document of concmon"));
-        assert!(refused("3").contains("no document of concmon"));
-        assert!(refused(r#"{"schema":3}"#).contains("no document of concmon"));
+        assert!(refused("[]").contains("not a concmon document"));
+        assert!(refused("3").contains("not a concmon document"));
+        assert!(refused(r#"{"schema":3}"#).contains("not a concmon document"));
         assert!(refused(r#"{"schema":"other/1"}"#).contains("other/1"));
-        assert!(refused("{").contains("no JSON"));
-        assert!(refused("\u{1f}").contains("no JSON"));
+        assert!(refused("{").contains("not JSON"));
+        assert!(refused("\u{1f}").contains("not JSON"));
     }
 
     #[test]
@@ -158,7 +158,7 @@ mod tests {
         let twice = r#"{"schema":"concmon.lab.talk/1","concmon":"0","machine":null,"repeat":1,"findings":[
             {"claim":"gil","verdict":"does_not","figures":[],"summary":null,"arms":[]},
             {"claim":"gil","verdict":"does_not","figures":[],"summary":null,"arms":[]}]}"#;
-        assert!(refused(twice).contains("\"gil\" is there twice"), "{}", refused(twice));
+        assert!(refused(twice).contains("\"gil\" occurs twice"), "{}", refused(twice));
         let large = r#"{"schema":"concmon.lab.compare/1","batch":{"schema":"concmon.lab.batch/1","concmon":"0","host":{},
             "plan":{"cells":[],"repetitions":4294967295,"warm_up":1,"seed":1},"points":[]}}"#;
         assert!(refused(large).contains("more than 1000 rounds"), "{}", refused(large));
@@ -167,6 +167,6 @@ mod tests {
     #[test]
     fn a_file_without_an_end_is_not_read_to_its_end() {
         let endless = bytes(Path::new("/dev/zero"), 1 << 20).unwrap_err();
-        assert_eq!(endless.to_string(), "this is larger than any document, more than 1 MB");
+        assert_eq!(endless.to_string(), "the file is too large: more than 1 MB");
     }
 }

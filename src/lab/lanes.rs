@@ -394,32 +394,32 @@ pub fn finding(run: &Run, cpus: u32, now_ns: u64) -> String {
     if run.workers.iter().map(|w| w.spans.len()).sum::<usize>() == 1 {
         return one_unit(run, &degree);
     }
-    let open = format!("{:.1} units open at once", degree.concurrency);
+    let open = format!("{:.1} tasks in progress", degree.concurrency);
     let (Some(parallel), Some(wanting)) = (degree.parallelism, degree.wanting) else { return open };
     let facts = format!("{open}, {parallel:.1} on a CPU");
     let python = run.lang.as_deref().is_some_and(|l| l.starts_with("python"));
     let threads = run.workers.iter().all(|w| w.how.is_some_and(|h| !h.is_process()));
     match () {
-        () if degree.concurrency < 0.5 => format!("{facts}: most of the time goes by without work"),
+        () if degree.concurrency < 0.5 => format!("{facts}: mostly idle"),
         () if degree.concurrency < 1.2 => format!("{facts}: one after the other"),
-        () if parallel < 0.25 => format!("{facts}: they wait together, and hardly need a CPU"),
+        () if parallel < 0.25 => format!("{facts}: waiting at the same time, almost no CPU"),
         () if parallel <= 1.15 && wanting < 0.3 && python && threads => {
-            format!("{facts}, never much above 1: the lanes take turns (the GIL, or one thread)")
+            format!("{facts}, never much above 1: the lanes alternate (GIL, or one thread)")
         }
-        () if parallel <= 1.15 && wanting < 0.3 => format!("{facts}: overlapping in time, but not in parallel"),
-        () if wanting >= 0.5 => format!("{facts}, {wanting:.1} ready but without one: wider than the {cpus} CPUs"),
-        () => format!("{facts}: in parallel"),
+        () if parallel <= 1.15 && wanting < 0.3 => format!("{facts}: overlapping, but not parallel"),
+        () if wanting >= 0.5 => format!("{facts}, {wanting:.1} waiting for a CPU: more ready tasks than the {cpus} CPUs"),
+        () => format!("{facts}: parallel"),
     }
 }
 
 /// A single unit has nothing to be at once with.
 fn one_unit(run: &Run, degree: &Degree) -> String {
-    let took = format!("one unit of work, {} long", duration(degree.over_ns));
+    let took = format!("one task of {}", duration(degree.over_ns));
     let step_ns = run.trace.as_deref().map_or(0, |t| t.step_ns);
     match degree.parallelism {
         // Of a part of a look nobody knows what was in it.
-        Some(_) if degree.over_ns < step_ns => format!("{took}: shorter than the time between two looks at its task"),
-        Some(parallel) => format!("{took}, on a CPU for {:.0}% of that", (parallel * 100.0).min(100.0)),
+        Some(_) if degree.over_ns < step_ns => format!("{took}: shorter than the sampling interval"),
+        Some(parallel) => format!("{took}, on a CPU for {:.0}% of it", (parallel * 100.0).min(100.0)),
         None => took,
     }
 }

@@ -120,12 +120,12 @@ impl Run {
         }
         if orphans > 0 && killed.is_none() {
             self.warn(format!(
-                "still there after its root had ended, and killed: {orphans} process{} of the run",
+                "{orphans} process{} of the run outlived its root and had to be killed",
                 if orphans == 1 { "" } else { "es" }
             ));
         }
         if self.lines_lost > 0 {
-            self.warn(format!("{} protocol lines were lost or refused: lanes and latencies may have gaps", self.lines_lost));
+            self.warn(format!("{} protocol lines were lost or refused; lanes and latencies may have gaps", self.lines_lost));
         }
         let advice = measure::advice(self);
         for text in advice {
@@ -160,18 +160,18 @@ impl Run {
         match self.progress.root_status.map(ExitStatus::from_raw) {
             Some(ExitStatus::Code(0)) if self.progress.said_done || self.is_own() => Outcome::Done,
             Some(ExitStatus::Code(0)) => {
-                Outcome::Failed(format!("{who} (pid {root}) ended without saying that it was done; its output may tell why"))
+                Outcome::Failed(format!("{who} (PID {root}) ended without reporting that it was done; its output may say why"))
             }
             Some(ExitStatus::Code(code)) => {
                 // A program that cannot even begin says why in what it prints.
                 let words = self.output.lines().rev().map(str::trim).find(|l| !l.is_empty());
                 let words = words.map_or(String::new(), |w| format!(": {w}"));
-                Outcome::Failed(format!("{who} (pid {root}) ended with exit code {code}{words}"))
+                Outcome::Failed(format!("{who} (PID {root}) ended with exit code {code}{words}"))
             }
             Some(ExitStatus::Signal { signal, .. }) => {
-                Outcome::Failed(format!("{who} (pid {root}) was killed by {}", signal_name(signal)))
+                Outcome::Failed(format!("{who} (PID {root}) was killed by {}", signal_name(signal)))
             }
-            Some(ExitStatus::Unknown) | None => Outcome::Failed(format!("nobody saw how {who} (pid {root}) ended")),
+            Some(ExitStatus::Unknown) | None => Outcome::Failed(format!("{who} (PID {root}) ended, exit status unknown")),
         }
     }
 
@@ -300,7 +300,7 @@ impl Run {
         if self.output.len() <= OUTPUT_KEPT {
             return;
         }
-        const MARK: &str = "\n[... the middle of the output was cut here ...]\n";
+        const MARK: &str = "\n[... output cut here ...]\n";
         let half = OUTPUT_KEPT / 2 - MARK.len();
         let head = floor_boundary(&self.output, if self.progress.cut { half + MARK.len() } else { half });
         let tail = ceil_boundary(&self.output, self.output.len() - half);
@@ -367,7 +367,7 @@ impl Run {
         }
         for wait in shape.waits {
             let seen = members.iter().flat_map(|m| &m.waits).filter(|w| w == wait).count();
-            checks.push(check(&format!("wait {wait}"), seen > 0, &"a task that waits so", &format!("{seen} of them")));
+            checks.push(check(&format!("wait {wait}"), seen > 0, &"a task with this wait", &format!("{seen} of them")));
         }
         for new in checks {
             match self.shape.iter_mut().find(|c| c.what == new.what) {

@@ -205,7 +205,7 @@ pub enum LineError {
     #[error("not a protocol line: {0}")]
     Malformed(String),
     /// Another version of the protocol.
-    #[error("protocol version {found}, this concmon speaks {VERSION}")]
+    #[error("protocol version {found}; this concmon uses version {VERSION}")]
     Version {
         /// What the worker said.
         found: u32,

@@ -75,9 +75,7 @@ pub fn read_head(bytes: &[u8]) -> Result<(u32, u32), String> {
         return Err("is not a recording; `concmon --record FILE` makes one".to_owned());
     };
     if version != VERSION {
-        return Err(format!(
-            "has recording format {version}; this concmon reads format {VERSION}: use the version that made it"
-        ));
+        return Err(format!("has recording format {version}; this concmon reads format {VERSION}: use the version that made it"));
     }
     if length > MOST_SYSTEM_BYTES {
         return Err("is a damaged recording: the description of its machine is too long".to_owned());

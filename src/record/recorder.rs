@@ -87,8 +87,7 @@ impl Writer {
     /// # Errors
     /// If the file takes no more, or the snapshot is larger than a recording holds: nothing is to be written to it after that.
     pub fn write(&mut self, snapshot: &Snapshot) -> Result<(), RecordError> {
-        let refused =
-            |why: String| RecordError::Refused { path: self.path.clone(), why: format!("is no longer written: {why}") };
+        let refused = |why: String| RecordError::Refused { path: self.path.clone(), why: format!("is no longer written: {why}") };
         let mut out = Vec::new();
         if !self.begun {
             out = layout::write_head(&snapshot.system).map_err(&refused)?;

@@ -210,10 +210,7 @@ fn index(file: &File, begin: u64, end: u64) -> std::io::Result<(Vec<Place>, Opti
         (since_key, bytes_since_key) = if head.key { (0, 0) } else { (since_key + 1, bytes_since_key) };
         bytes_since_key += u64::from(head.raw_length);
         if (places.is_empty() && !head.key) || since_key >= MOST_BETWEEN_KEYS || bytes_since_key > MOST_SINCE_KEY {
-            return Ok((
-                places,
-                Some(format!("is invalid after frame {whole}; only the frames before are shown")),
-            ));
+            return Ok((places, Some(format!("is invalid after frame {whole}; only the frames before are shown"))));
         }
         let Some(next) = content_at.checked_add(u64::from(head.length)).filter(|next| *next <= end) else {
             return Ok((places, cut()));

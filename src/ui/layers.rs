@@ -344,11 +344,7 @@ fn signal(app: &App, dialog: &SignalDialog, theme: &Theme, area: Rect, buffer: &
         }
     }
     let foot = Rect { y: body.bottom().saturating_sub(1), height: 1, ..body };
-    Pen::new(buffer, foot, 0)
-        .put(" Enter", theme.key)
-        .put(" send   ", theme.dim)
-        .put("Esc", theme.key)
-        .put(" cancel", theme.dim);
+    Pen::new(buffer, foot, 0).put(" Enter", theme.key).put(" send   ", theme.dim).put("Esc", theme.key).put(" cancel", theme.dim);
 }
 
 fn menu_area(menu: &Menu, area: Rect) -> Rect {

@@ -114,9 +114,7 @@ fn help(app: &App, setup: &Setup, theme: &Theme, body: Rect, buffer: &mut Buffer
         Page::Meters => {
             setup.meters.get(setup.cursor).map(|(shown, _)| format!("{} From {}.", shown.meter.help, shown.meter.source))
         }
-        Page::Display => {
-            CHOICES.get(setup.cursor).map(|choice| format!("{} Config key: {}.", choice.help, choice.key))
-        }
+        Page::Display => CHOICES.get(setup.cursor).map(|choice| format!("{} Config key: {}.", choice.help, choice.key)),
     };
     let lines = super::lab::wrap(&text.unwrap_or_default(), usize::from(body.width.saturating_sub(2)));
     let at = Rect { y: body.bottom().saturating_sub(4), height: 2.min(body.height), ..body };

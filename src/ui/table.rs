@@ -24,11 +24,8 @@ pub fn draw(app: &App, theme: &Theme, layout: &Layout, buffer: &mut Buffer) {
         return;
     };
     if app.lines.is_empty() {
-        let text = if app.banner().is_some() {
-            "  no match: Esc removes the filter, F4 changes it"
-        } else {
-            "  no process is visible"
-        };
+        let text =
+            if app.banner().is_some() { "  no match: Esc removes the filter, F4 changes it" } else { "  no process is visible" };
         Pen::new(buffer, layout.body, 0).put(text, theme.warn);
     }
     let family = family(app);

@@ -191,15 +191,14 @@ fn systems(ids: &[String]) -> Result<Vec<&'static System>, LaunchError> {
 fn common_task(args: &CompareArgs, systems: &[&System]) -> Result<TaskKind, LaunchError> {
     let task = match args.task {
         Some(task) => task.kind,
-        None => *systems[0].tasks.iter().find(|t| systems.iter().all(|s| s.tasks.contains(t))).ok_or_else(|| {
-            LaunchError::BadOption("no task works with all of these systems; compare fewer systems".into())
-        })?,
+        None => *systems[0]
+            .tasks
+            .iter()
+            .find(|t| systems.iter().all(|s| s.tasks.contains(t)))
+            .ok_or_else(|| LaunchError::BadOption("no task works with all of these systems; compare fewer systems".into()))?,
     };
     if task.size().is_none() && !(args.task_size.is_empty() && args.task_ms.is_empty()) {
-        return Err(LaunchError::BadOption(format!(
-            "the task {} has no size to sweep; pi and sleep have one",
-            task.name()
-        )));
+        return Err(LaunchError::BadOption(format!("the task {} has no size to sweep; pi and sleep have one", task.name())));
     }
     Ok(task)
 }
@@ -243,7 +242,8 @@ fn sizes_for(ms: &[f64], spec: &RunSpec, launcher: &Launcher, stop: &Stop) -> Re
         TaskKind::Pi => {
             let plan = Plan::new(vec![RunSpec { tasks: 1, ..spec.clone() }], 1, 1);
             let alone = plan.cells[0].baseline.map(|b| plan.cells[b].spec.clone());
-            let alone = alone.ok_or_else(|| bad(format!("--task-ms: {} has no sequential system to calibrate with", spec.system)))?;
+            let alone =
+                alone.ok_or_else(|| bad(format!("--task-ms: {} has no sequential system to calibrate with", spec.system)))?;
             ms.iter().map(|ms| size_of_pi(*ms, &alone, launcher, stop)).collect()
         }
         other => Err(bad(format!("--task-ms needs the task pi, sleep or http, not {}; use --task-size", other.name()))),

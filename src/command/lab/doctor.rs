@@ -50,10 +50,7 @@ fn document(found: &Discovery) -> Value {
 
 fn interpreters(found: &Discovery, out: &mut dyn Write) -> io::Result<()> {
     if found.interpreters.is_empty() {
-        writeln!(
-            out,
-            "No suitable Python interpreter was found on PATH or in pyenv, uv or conda."
-        )?;
+        writeln!(out, "No suitable Python interpreter was found on PATH or in pyenv, uv or conda.")?;
     }
     let rows: Vec<[String; 7]> = found.interpreters.iter().map(row).collect();
     let head = ["PYTHON", "GIL", "DEFAULT START", "SUB-INTERPRETERS", "PACKAGES", "FOUND", "PATH"].map(str::to_owned);

@@ -92,7 +92,8 @@ fn one(home: &Path, interpreter: &Interpreter, found: &Discovery) -> Result<(), 
         let what = what.to_owned();
         move |source| SetupError::Io { what, source }
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(io("cannot start the event loop"))?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(io("cannot start the event loop"))?;
     let mut line = ProgressLine::new(interpreter);
     let (tell, ended) = tokio::sync::oneshot::channel();
     let made = std::thread::scope(|scope| {

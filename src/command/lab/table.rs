@@ -51,7 +51,7 @@ pub(in crate::command) fn own_program(run: &Run, out: &mut dyn Write) -> io::Res
     let workers = run.workers.iter().filter(|w| w.ready_ns.is_some()).count();
     if workers > 0 {
         let units: usize = run.workers.iter().map(|w| w.spans.len()).sum();
-        line(out, "told", &format!("{}, {} of work", counted(workers, "worker"), counted(units, "unit")))?;
+        line(out, "reported", &format!("{}, {} of work", counted(workers, "worker"), counted(units, "unit")))?;
     }
     values(run, out)?;
     for warning in &run.warnings {

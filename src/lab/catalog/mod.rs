@@ -304,7 +304,7 @@ impl RunSpec {
     pub fn work(&self) -> String {
         let own = find(&self.system).is_some_and(|system| system.params.tasks.is_none());
         match self.task.size() {
-            _ if own && self.tasks == 0 => "work of its own".into(),
+            _ if own && self.tasks == 0 => "its own work".into(),
             _ if self.tasks == 0 || self.task == TaskKind::None => "no work".into(),
             Some((unit, _)) => format!("{} x {} of {} {unit}", self.tasks, self.task.name(), self.size()),
             None => format!("{} x {}", self.tasks, self.task.name()),

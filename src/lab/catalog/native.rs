@@ -89,8 +89,8 @@ pub const SYSTEMS: &[System] = &[
     System {
         id: "native/sequential",
         title: "sequential",
-        lesson: "One thread does every task, one after the other: nothing is created and nothing is shared. \
-                 Watch its wall time: what every other system has to beat.",
+        lesson: "One thread does every task in sequence; nothing is created and nothing is shared. \
+                 Watch the wall time: it is the baseline of every other system.",
         section: Section::Baseline,
         backend: Backend::Native,
         tasks: MEMORY_TASKS,
@@ -101,8 +101,8 @@ pub const SYSTEMS: &[System] = &[
     System {
         id: "native/fork",
         title: "fork",
-        lesson: "Each worker is a copy of the parent made by fork(2): a new PID, the same memory, shared until one side writes. \
-                 Watch the creation time grow with parent MiB, because the page tables are copied, while USS stays small.",
+        lesson: "fork(2) makes each worker a copy of the parent: a new PID, the same memory, copy-on-write. \
+                 Watch the creation time grow with parent MiB, because page tables are copied, while USS stays small.",
         section: Section::Processes,
         backend: Backend::Native,
         tasks: MEMORY_TASKS,
@@ -113,8 +113,8 @@ pub const SYSTEMS: &[System] = &[
     System {
         id: "native/exec",
         title: "fork + exec",
-        lesson: "Each worker is forked and then replaces its program by execve(2): the PID stays, memory and program are new. \
-                 Watch that it pays for the copy of the parent first and then throws it away.",
+        lesson: "Each worker is forked and then replaces its program by execve(2): same PID, new memory. \
+                 Watch the creation time: the copy of the parent is paid for and then discarded.",
         section: Section::Processes,
         backend: Backend::Native,
         tasks: CPU_TASKS,
@@ -125,8 +125,8 @@ pub const SYSTEMS: &[System] = &[
     System {
         id: "native/spawn",
         title: "spawn",
-        lesson: "Each worker is a fresh program started by posix_spawn(3), which borrows the parent's memory until the exec. \
-                 Watch the creation time stay the same however much memory the parent holds.",
+        lesson: "posix_spawn(3) starts each worker as a fresh program and borrows the parent's memory until the exec. \
+                 Watch the creation time stay the same for any amount of parent memory.",
         section: Section::Processes,
         backend: Backend::Native,
         tasks: CPU_TASKS,
@@ -137,8 +137,8 @@ pub const SYSTEMS: &[System] = &[
     System {
         id: "native/forkserver",
         title: "forkserver",
-        lesson: "A small clean server is started once and every worker is forked from it, so the cost does not grow with your program. \
-                 Watch the tree: the workers' parent is the server, not the run root.",
+        lesson: "A small, clean server starts once and forks every worker, so the cost does not grow with your program. \
+                 Watch the tree: the parent of the workers is the server, not the run root.",
         section: Section::Processes,
         backend: Backend::Native,
         tasks: CPU_TASKS,
@@ -149,8 +149,8 @@ pub const SYSTEMS: &[System] = &[
     System {
         id: "native/process-pool",
         title: "process pool",
-        lesson: "Workers are forked once and then fed tasks over pipes, so that many tasks share the price of few processes. \
-                 Watch idle workers sleep in a pipe read, and the lanes even out: whoever is free gets the next task.",
+        lesson: "Workers are forked once and then receive tasks over pipes. \
+                 Watch idle workers sleep in a pipe read: the next free worker gets the next task.",
         section: Section::Processes,
         backend: Backend::Native,
         tasks: MEMORY_TASKS,
@@ -161,8 +161,8 @@ pub const SYSTEMS: &[System] = &[
     System {
         id: "native/process-queue",
         title: "process + queue",
-        lesson: "One child computes the factorial of 5 and sends it back through a pipe, which is all that a queue between processes is. \
-                 Watch how much less it takes than Python's, which adds a lock, a feeder thread and pickling.",
+        lesson: "One child computes the factorial of 5 and sends it back through a pipe. \
+                 Watch how much cheaper this is than Python's queue with its lock, feeder thread and pickling.",
         section: Section::Processes,
         backend: Backend::Native,
         tasks: NO_TASKS,
@@ -173,8 +173,8 @@ pub const SYSTEMS: &[System] = &[
     System {
         id: "native/thread",
         title: "thread",
-        lesson: "Each worker is a thread made by clone(2): a new TID in the same PID, with the parent's memory and files. \
-                 Watch one process with many tasks, and the creation time against fork's.",
+        lesson: "clone(2) makes each worker a thread: a new TID in the same PID, with shared memory and files. \
+                 Watch one process with many tasks, and compare the creation time with fork's.",
         section: Section::Threads,
         backend: Backend::Native,
         tasks: MEMORY_TASKS,
@@ -185,8 +185,8 @@ pub const SYSTEMS: &[System] = &[
     System {
         id: "native/thread-pool",
         title: "thread pool",
-        lesson: "Threads are created once and take tasks from one queue behind a lock. \
-                 Watch idle workers wait in futex, and truly parallel lanes: no interpreter lock holds them back.",
+        lesson: "Threads start once and take tasks from one queue behind a lock. \
+                 Watch idle workers wait in futex, and parallel lanes: there is no interpreter lock.",
         section: Section::Threads,
         backend: Backend::Native,
         tasks: MEMORY_TASKS,
@@ -197,8 +197,8 @@ pub const SYSTEMS: &[System] = &[
     System {
         id: "native/sleep-threads",
         title: "sleeping threads",
-        lesson: "One thread sleeps ten times as long as the others, and each prints when it wakes. \
-                 Watch the lanes overlap: together they take as long as the longest.",
+        lesson: "One thread sleeps ten times as long as the others; each prints when it wakes. \
+                 Watch the lanes overlap: together they take as long as the longest sleep.",
         section: Section::Threads,
         backend: Backend::Native,
         tasks: &[TaskKind::Sleep],
@@ -209,8 +209,8 @@ pub const SYSTEMS: &[System] = &[
     System {
         id: "native/event-loop",
         title: "event loop",
-        lesson: "Each worker is an async task: one thread runs them all and goes on with another whenever one waits. \
-                 Watch many workers behind a single TID asleep in epoll, and with task pi how one that computes holds up the rest.",
+        lesson: "Each worker is an async task; one thread runs them all and switches whenever one waits. \
+                 Watch many workers behind one TID in epoll; with task pi, one that computes delays the rest.",
         section: Section::Async,
         backend: Backend::Native,
         tasks: LOOP_TASKS,
@@ -221,8 +221,8 @@ pub const SYSTEMS: &[System] = &[
     System {
         id: "native/tokio-current",
         title: "tokio, current_thread",
-        lesson: "Async tasks on a runtime that has only the thread it was started on: however many tasks compute, one does at a time. \
-                 Watch the lanes take turns, and what creating a task costs beside creating a thread.",
+        lesson: "Async tasks share a runtime with one thread, so only one of them computes at a time. \
+                 Watch the lanes alternate, and compare the cost of a task with that of a thread.",
         section: Section::Async,
         backend: Backend::Native,
         tasks: RUNTIME_TASKS,
@@ -233,8 +233,8 @@ pub const SYSTEMS: &[System] = &[
     System {
         id: "native/tokio-multi",
         title: "tokio, multi_thread",
-        lesson: "The same async tasks on a runtime with four threads that take tasks from each other, so that tasks run in parallel. \
-                 Watch one thread wait in epoll for all of them and the others in futex, until there is work.",
+        lesson: "The same async tasks run on a runtime with four threads that steal tasks from each other. \
+                 Watch one thread wait in epoll for all and the others in futex, until there is work.",
         section: Section::Async,
         backend: Backend::Native,
         tasks: RUNTIME_TASKS,
@@ -245,8 +245,8 @@ pub const SYSTEMS: &[System] = &[
     System {
         id: "native/blocked-loop",
         title: "blocked event loop",
-        lesson: "Async tasks make a blocking call each: until it returns, nothing else on the loop's thread runs. \
-                 Watch how late a tick comes that is due every 10 ms.",
+        lesson: "Async tasks make a blocking call each; until it returns, nothing else on the loop's thread runs. \
+                 Watch how late a 10 ms tick fires.",
         section: Section::Async,
         backend: Backend::Native,
         tasks: BLOCKING_TASKS,
@@ -257,8 +257,8 @@ pub const SYSTEMS: &[System] = &[
     System {
         id: "native/blocked-loop-cured",
         title: "blocked event loop, cured",
-        lesson: "The same calls handed to threads by spawn_blocking: the loop goes on while they block. \
-                 Watch the ticks come in time, and the threads beside the loop.",
+        lesson: "spawn_blocking moves the same calls to threads, and the loop keeps running while they block. \
+                 Watch the ticks fire on time, and the threads next to the loop.",
         section: Section::Async,
         backend: Backend::Native,
         tasks: BLOCKING_TASKS,
@@ -269,7 +269,7 @@ pub const SYSTEMS: &[System] = &[
     System {
         id: "native/async-vs-threads",
         title: "async tasks against threads",
-        lesson: "The same waits by 100, 1,000 and 10,000 async tasks, then by threads, up to as many as tasks are asked for. \
+        lesson: "The same waits run as 100, 1,000 and 10,000 async tasks, then as threads, limited by the task count. \
                  Watch creation time and private memory of each.",
         section: Section::Async,
         backend: Backend::Native,
@@ -281,8 +281,8 @@ pub const SYSTEMS: &[System] = &[
     System {
         id: "native/socket-blocking",
         title: "blocking sockets",
-        lesson: "GETs over raw sockets, one after the other: recv(2) sleeps until the server answers. \
-                 Watch hardly any CPU, and a wall time that is the sum of all waits.",
+        lesson: "GETs run over raw sockets in sequence; recv(2) sleeps until the server answers. \
+                 Watch almost no CPU, and a wall time that is the sum of all waits.",
         section: Section::Sockets,
         backend: Backend::Native,
         tasks: HTTP,
@@ -293,8 +293,8 @@ pub const SYSTEMS: &[System] = &[
     System {
         id: "native/socket-nonblocking",
         title: "non-blocking sockets",
-        lesson: "All GETs at once over sockets that never block: the program asks each again and again and mostly gets EAGAIN. \
-                 Watch one wait for all, and a whole CPU burnt by calls in vain.",
+        lesson: "All GETs run at once over non-blocking sockets; the program polls each and mostly gets EAGAIN. \
+                 Watch one wait for all, and a whole CPU wasted on polling.",
         section: Section::Sockets,
         backend: Backend::Native,
         tasks: HTTP,
@@ -305,8 +305,8 @@ pub const SYSTEMS: &[System] = &[
     System {
         id: "native/socket-epoll",
         title: "selector",
-        lesson: "All GETs at once, and epoll(7) tells which socket is ready: the basis of every event loop. \
-                 Watch one wait for all, and next to no CPU.",
+        lesson: "All GETs run at once, and epoll(7) reports ready sockets: the basis of every event loop. \
+                 Watch one wait for all, and almost no CPU.",
         section: Section::Sockets,
         backend: Backend::Native,
         tasks: HTTP,
@@ -317,8 +317,8 @@ pub const SYSTEMS: &[System] = &[
     System {
         id: "native/copy-on-write",
         title: "copy-on-write",
-        lesson: "Four forked children inherit the parent's memory: one leaves it alone, one reads it all, one writes to a quarter, one to all. \
-                 Watch what each makes private: only what it writes, where Python's reference counts write even to read.",
+        lesson: "Four forked children inherit memory: one ignores it, one reads it, one writes a quarter, one writes all. \
+                 Watch what each makes private: only what it writes, while Python's reference counts write on reading.",
         section: Section::Exhibits,
         backend: Backend::Native,
         tasks: NO_TASKS,
@@ -329,7 +329,7 @@ pub const SYSTEMS: &[System] = &[
     System {
         id: "native/states",
         title: "process states",
-        lesson: "One child is held in each state: R running, S sleeping, D waiting for its vfork, T stopped, t traced, Z zombie; one ends. \
+        lesson: "One child per state: R running, S sleeping, D in vfork, T stopped, t traced, Z zombie; one ends. \
                  Watch the letters in the tree, and send SIGCONT to the stopped one.",
         section: Section::Exhibits,
         backend: Backend::Native,

@@ -166,8 +166,8 @@ const ENTRIES: &[Entry] = &[
         system: System {
             id: "python/sequential",
             title: "sequential",
-            lesson: "One thread does every task, one after the other, as a plain Python loop. \
-                     Watch its wall time, and how a map() that nobody consumes seems faster still: it has done nothing.",
+            lesson: "One thread does every task in sequence, as a plain Python loop. \
+                     Watch the wall time; an unconsumed map() seems faster only because it does nothing.",
             section: Section::Baseline,
             backend: Backend::Python,
             tasks: ALL_TASKS,
@@ -181,7 +181,7 @@ const ENTRIES: &[Entry] = &[
         system: System {
             id: "python/fork",
             title: "fork",
-            lesson: "os.fork() copies the interpreter: a new PID with the same memory, shared until one side writes, and reference counts write. \
+            lesson: "os.fork() copies the interpreter: a new PID with the same memory, copy-on-write, and reference counts write. \
                      Watch the children share the parent's command line and most of its pages.",
             section: Section::Processes,
             backend: Backend::Python,
@@ -196,7 +196,7 @@ const ENTRIES: &[Entry] = &[
         system: System {
             id: "python/exec",
             title: "fork + exec",
-            lesson: "Each child is forked and then replaces itself by a fresh interpreter through os.execv(): same PID, new program. \
+            lesson: "Each child is forked and replaces itself by a fresh interpreter through os.execv(): same PID, new program. \
                      Watch the creation time: starting Python costs far more than the fork.",
             section: Section::Processes,
             backend: Backend::Python,
@@ -211,8 +211,8 @@ const ENTRIES: &[Entry] = &[
         system: System {
             id: "python/process-fork",
             title: "Process, start method fork",
-            lesson: "multiprocessing.Process with start method fork: the default on Linux up to 3.13. \
-                     Watch how its price grows with parent MiB, and that each child's private memory stays near 1 MiB.",
+            lesson: "multiprocessing.Process uses start method fork, the default on Linux up to 3.13. \
+                     Watch its cost grow with parent MiB, while each child's private memory stays near 1 MiB.",
             section: Section::Processes,
             backend: Backend::Python,
             tasks: FORK_TASKS,
@@ -226,8 +226,8 @@ const ENTRIES: &[Entry] = &[
         system: System {
             id: "python/process-spawn",
             title: "Process, start method spawn",
-            lesson: "Each child is a fresh interpreter that imports the main file again and gets its arguments pickled. \
-                     Watch the resource_tracker beside the children, and a price that is high but the same for any parent.",
+            lesson: "Each child is a fresh interpreter that imports the main file again and unpickles its arguments. \
+                     Watch the resource_tracker next to the children, and a cost that is high but independent of the parent.",
             section: Section::Processes,
             backend: Backend::Python,
             tasks: CPU_TASKS,
@@ -241,8 +241,8 @@ const ENTRIES: &[Entry] = &[
         system: System {
             id: "python/process-forkserver",
             title: "Process, start method forkserver",
-            lesson: "A clean server process is started once, imports what is preloaded, and forks every child: the default since 3.14. \
-                     Watch two helpers appear, and the children's parent be the server.",
+            lesson: "A clean server starts once, imports preloaded modules and forks every child: the default since 3.14. \
+                     Watch two helpers appear, and the server as the parent of the children.",
             section: Section::Processes,
             backend: Backend::Python,
             tasks: CPU_TASKS,
@@ -256,7 +256,7 @@ const ENTRIES: &[Entry] = &[
         system: System {
             id: "python/process-queue",
             title: "process + queue",
-            lesson: "A Process computes the factorial of 5 and sends it back through a Queue: a pipe, a lock and a feeder thread. \
+            lesson: "A Process computes the factorial of 5 and returns it through a Queue: pipe, lock and feeder thread. \
                      Watch the child's second thread, which exists only to feed the pipe.",
             section: Section::Processes,
             backend: Backend::Python,
@@ -271,8 +271,8 @@ const ENTRIES: &[Entry] = &[
         system: System {
             id: "python/process-pool-submit",
             title: "ProcessPoolExecutor.submit",
-            lesson: "One call in another process, its result a future. \
-                     Watch what a single call needs: a worker process, a thread that manages and a thread that feeds.",
+            lesson: "One call runs in another process and returns a future. \
+                     Watch what a single call needs: a worker process, a manager thread and a feeder thread.",
             section: Section::Processes,
             backend: Backend::Python,
             tasks: CPU_TASKS,
@@ -286,7 +286,7 @@ const ENTRIES: &[Entry] = &[
         system: System {
             id: "python/process-pool-executor",
             title: "ProcessPoolExecutor.map",
-            lesson: "A pool of worker processes, fed with pickled calls over one pipe. \
+            lesson: "A pool of worker processes receives pickled calls over one pipe. \
                      Watch ten workers lose to one for ten tiny tasks: creating a process costs more than the work.",
             section: Section::Processes,
             backend: Backend::Python,
@@ -301,8 +301,8 @@ const ENTRIES: &[Entry] = &[
         system: System {
             id: "python/mpire",
             title: "mpire WorkerPool",
-            lesson: "A pool that adds task queues, progress and exception handling of its own to multiprocessing. \
-                     Watch the threads it keeps in parent and workers, and its start-up against the executor's.",
+            lesson: "A pool adds its own task queues, progress and exception handling to multiprocessing. \
+                     Watch its threads in parent and workers, and compare its start-up with the executor's.",
             section: Section::Processes,
             backend: Backend::Python,
             tasks: CPU_TASKS,
@@ -316,7 +316,7 @@ const ENTRIES: &[Entry] = &[
         system: System {
             id: "python/thread",
             title: "thread",
-            lesson: "threading.Thread: each worker is a kernel thread in the same process, with the same objects. \
+            lesson: "threading.Thread makes each worker a kernel thread in the same process, with the same objects. \
                      Watch one PID with many TIDs, and a creation time far below any process.",
             section: Section::Threads,
             backend: Backend::Python,
@@ -331,8 +331,8 @@ const ENTRIES: &[Entry] = &[
         system: System {
             id: "python/thread-pool-executor",
             title: "ThreadPoolExecutor.map",
-            lesson: "A pool of threads that take calls from one queue; a thread is only made while nobody is idle. \
-                     Watch tiny tasks need fewer threads than allowed, at about a hundredth of the price of processes.",
+            lesson: "A pool of threads takes calls from one queue and adds a thread only when none is idle. \
+                     Watch tiny tasks need fewer threads than allowed, at about 1/100 of the cost of processes.",
             section: Section::Threads,
             backend: Backend::Python,
             tasks: ALL_TASKS,
@@ -346,8 +346,8 @@ const ENTRIES: &[Entry] = &[
         system: System {
             id: "python/sleep-threads",
             title: "sleeping threads",
-            lesson: "One thread sleeps ten times as long as the others, and each prints when it wakes: sleep releases the GIL. \
-                     Watch the lanes overlap: together they take as long as the longest.",
+            lesson: "One thread sleeps ten times as long as the others; each prints when it wakes, since sleep releases the GIL. \
+                     Watch the lanes overlap: together they take as long as the longest sleep.",
             section: Section::Threads,
             backend: Backend::Python,
             tasks: &[TaskKind::Sleep],
@@ -361,8 +361,8 @@ const ENTRIES: &[Entry] = &[
         system: System {
             id: "python/gil-threads",
             title: "bytecode threads, GIL",
-            lesson: "Threads that only run bytecode: the GIL lets one at a time do it. \
-                     Watch a speed-up near 1 however many CPUs there are, and threads that wait in futex for their turn.",
+            lesson: "Threads only run bytecode, and the GIL admits one of them at a time. \
+                     Watch a speed-up near 1 on any number of CPUs, and threads that wait in futex.",
             section: Section::Threads,
             backend: Backend::Python,
             tasks: PI_FIRST,
@@ -376,7 +376,7 @@ const ENTRIES: &[Entry] = &[
         system: System {
             id: "python/no-gil-threads",
             title: "bytecode threads, no GIL",
-            lesson: "The same program on a free-threaded build (PEP 703): bytecode runs on every CPU at once. \
+            lesson: "The same program runs on a free-threaded build (PEP 703): bytecode runs on every CPU at once. \
                      Watch all threads in state R, no voluntary switches, and a speed-up near the number of CPUs.",
             section: Section::Threads,
             backend: Backend::Python,
@@ -391,7 +391,7 @@ const ENTRIES: &[Entry] = &[
         system: System {
             id: "python/hash-threads",
             title: "C code that releases the GIL",
-            lesson: "Threads that hash large blocks: hashlib, like numpy and zlib, gives the GIL back while its C code runs. \
+            lesson: "Threads hash large blocks; hashlib, like numpy and zlib, releases the GIL while its C code runs. \
                      Watch a speed-up near the number of CPUs with the GIL on.",
             section: Section::Threads,
             backend: Backend::Python,
@@ -406,7 +406,7 @@ const ENTRIES: &[Entry] = &[
         system: System {
             id: "python/numpy-threads",
             title: "numpy releases the GIL",
-            lesson: "Threads that multiply matrices with numpy, whose C code gives the GIL back. \
+            lesson: "Threads multiply matrices with numpy, whose C code releases the GIL. \
                      Watch a speed-up near the number of CPUs, with numpy's own threads switched off.",
             section: Section::Threads,
             backend: Backend::Python,
@@ -421,8 +421,8 @@ const ENTRIES: &[Entry] = &[
         system: System {
             id: "python/django",
             title: "Django under load",
-            lesson: "A view that computes, served by threads of cheroot to concurrent clients, with one thread and then with several. \
-                     Watch requests per second: under the GIL more threads serve no more, without it they do.",
+            lesson: "A CPU-bound view is served by cheroot threads to concurrent clients, first with one thread, then with several. \
+                     Watch requests per second: more threads help only without the GIL.",
             section: Section::Threads,
             backend: Backend::Python,
             tasks: &[TaskKind::Pi],
@@ -436,8 +436,8 @@ const ENTRIES: &[Entry] = &[
         system: System {
             id: "python/interpreters",
             title: "sub-interpreters",
-            lesson: "Each thread has an interpreter of its own with its own GIL (PEP 684), and shares nothing but the process. \
-                     Watch truly parallel lanes within one PID, and what an interpreter costs to create beside a thread and a process.",
+            lesson: "Each thread has its own interpreter with its own GIL (PEP 684), all in one process. \
+                     Watch parallel lanes within one PID, and compare the creation cost with threads and processes.",
             section: Section::Interpreters,
             backend: Backend::Python,
             tasks: PI_FIRST,
@@ -451,8 +451,8 @@ const ENTRIES: &[Entry] = &[
         system: System {
             id: "python/interpreter-pool-executor",
             title: "InterpreterPoolExecutor.map",
-            lesson: "A thread pool whose threads each own an interpreter (3.14): calls are pickled as for processes, but nothing is forked. \
-                     Watch the memory per worker: megabytes, where a thread takes kilobytes.",
+            lesson: "A thread pool gives each thread its own interpreter (3.14): calls are pickled, but no process is forked. \
+                     Watch the memory per worker: megabytes instead of kilobytes for a thread.",
             section: Section::Interpreters,
             backend: Backend::Python,
             tasks: PI_FIRST,
@@ -466,8 +466,8 @@ const ENTRIES: &[Entry] = &[
         system: System {
             id: "python/asyncio",
             title: "event loop",
-            lesson: "Each worker is an asyncio task: coroutines that take turns on one thread, whenever one awaits. \
-                     Watch many workers behind a single TID asleep in epoll, and with task pi how one that computes holds up all.",
+            lesson: "Each worker is an asyncio task; coroutines share one thread and switch at each await. \
+                     Watch many workers behind one TID in epoll; with task pi, one that computes delays all.",
             section: Section::Async,
             backend: Backend::Python,
             tasks: WAITS_FIRST,
@@ -481,8 +481,8 @@ const ENTRIES: &[Entry] = &[
         system: System {
             id: "python/blocked-loop",
             title: "blocked event loop",
-            lesson: "Tasks of an event loop make a blocking call each: until it returns, nothing else in the loop runs. \
-                     Watch how late a tick comes that is due every 10 ms.",
+            lesson: "Tasks of an event loop make a blocking call each; until it returns, nothing else in the loop runs. \
+                     Watch how late a 10 ms tick fires.",
             section: Section::Async,
             backend: Backend::Python,
             tasks: &[TaskKind::Sleep, TaskKind::Pi],
@@ -496,8 +496,8 @@ const ENTRIES: &[Entry] = &[
         system: System {
             id: "python/blocked-loop-cured",
             title: "blocked event loop, cured",
-            lesson: "The same calls handed to threads by asyncio.to_thread: the loop goes on while they block. \
-                     Watch the ticks come in time, and the executor's threads beside the loop.",
+            lesson: "asyncio.to_thread moves the same calls to threads, and the loop keeps running while they block. \
+                     Watch the ticks fire on time, and the executor's threads next to the loop.",
             section: Section::Async,
             backend: Backend::Python,
             tasks: &[TaskKind::Sleep, TaskKind::Pi],
@@ -511,8 +511,8 @@ const ENTRIES: &[Entry] = &[
         system: System {
             id: "python/asyncio-files",
             title: "files from an event loop",
-            lesson: "A selector cannot wait for a regular file, so an event loop hands file operations to threads, as aiofiles does. \
-                     Watch the executor's threads, and what the detour adds to one operation.",
+            lesson: "A selector cannot wait for regular files, so an event loop moves file operations to threads, like aiofiles. \
+                     Watch the executor's threads, and the extra time for one operation.",
             section: Section::Async,
             backend: Backend::Python,
             tasks: &[TaskKind::File],
@@ -526,7 +526,7 @@ const ENTRIES: &[Entry] = &[
         system: System {
             id: "python/async-vs-threads",
             title: "async tasks against threads",
-            lesson: "The same waits by 100, 1,000 and 10,000 asyncio tasks, then by threads, up to as many as tasks are asked for. \
+            lesson: "The same waits run as 100, 1,000 and 10,000 asyncio tasks, then as threads, limited by the task count. \
                      Watch creation time and private memory of each.",
             section: Section::Async,
             backend: Backend::Python,
@@ -541,7 +541,7 @@ const ENTRIES: &[Entry] = &[
         system: System {
             id: "python/aiofiles",
             title: "aiofiles",
-            lesson: "Files with async and await: each operation is handed to a thread of the executor and awaited. \
+            lesson: "aiofiles awaits each file operation, which runs in a thread of the executor. \
                      Watch how many times longer one file takes than with plain calls.",
             section: Section::Async,
             backend: Backend::Python,
@@ -556,8 +556,8 @@ const ENTRIES: &[Entry] = &[
         system: System {
             id: "python/gevent",
             title: "gevent",
-            lesson: "Monkey-patched threads are greenlets: each has a stack of its own, and they take turns on one kernel thread. \
-                     Watch hundreds of Python threads behind a single TID.",
+            lesson: "Monkey-patched threads are greenlets: each has its own stack, and all share one kernel thread. \
+                     Watch hundreds of Python threads behind one TID.",
             section: Section::Async,
             backend: Backend::Python,
             tasks: &[TaskKind::Sleep, TaskKind::None, TaskKind::Factorial],
@@ -571,7 +571,7 @@ const ENTRIES: &[Entry] = &[
         system: System {
             id: "python/asyncio-echo",
             title: "echo server on asyncio",
-            lesson: "An echo server on the event loop of the standard library; its clients are a process of their own. \
+            lesson: "An echo server runs on the event loop of the standard library, with its clients in another process. \
                      Watch the server's CPU time per request.",
             section: Section::Async,
             backend: Backend::Python,
@@ -586,8 +586,8 @@ const ENTRIES: &[Entry] = &[
         system: System {
             id: "python/uvloop-echo",
             title: "echo server on uvloop",
-            lesson: "The same echo server on uvloop, an event loop in C on top of libuv. \
-                     Watch the server's CPU time per request against asyncio's.",
+            lesson: "The same echo server runs on uvloop, an event loop in C on top of libuv. \
+                     Watch the server's CPU time per request, and compare it with asyncio's.",
             section: Section::Async,
             backend: Backend::Python,
             tasks: &[TaskKind::None],
@@ -602,7 +602,7 @@ const ENTRIES: &[Entry] = &[
             id: "python/anyio-asyncio",
             title: "AnyIO on asyncio",
             lesson: "Structured concurrency on asyncio: tasks belong to a group, and the group waits for all of them. \
-                     Watch one thread asleep in epoll, and with task file the threads that AnyIO adds.",
+                     Watch one thread asleep in epoll; with task file, watch the threads that AnyIO adds.",
             section: Section::Async,
             backend: Backend::Python,
             tasks: ANYIO_TASKS,
@@ -616,8 +616,8 @@ const ENTRIES: &[Entry] = &[
         system: System {
             id: "python/anyio-trio",
             title: "AnyIO on trio",
-            lesson: "The same program on trio's event loop, which needs not a line changed. \
-                     Watch the same shape, and what a task costs here.",
+            lesson: "The same program runs on trio's event loop without a changed line. \
+                     Watch the same shape, and the cost of a task.",
             section: Section::Async,
             backend: Backend::Python,
             tasks: ANYIO_TASKS,
@@ -631,8 +631,8 @@ const ENTRIES: &[Entry] = &[
         system: System {
             id: "python/socket-blocking",
             title: "blocking sockets",
-            lesson: "GETs over raw sockets, one after the other: recv() sleeps until the server answers. \
-                     Watch hardly any CPU, and a wall time that is the sum of all waits.",
+            lesson: "GETs run over raw sockets in sequence; recv() sleeps until the server answers. \
+                     Watch almost no CPU, and a wall time that is the sum of all waits.",
             section: Section::Sockets,
             backend: Backend::Python,
             tasks: HTTP,
@@ -646,8 +646,8 @@ const ENTRIES: &[Entry] = &[
         system: System {
             id: "python/socket-nonblocking",
             title: "non-blocking sockets",
-            lesson: "All GETs at once over sockets that never block: the program asks each again and again. \
-                     Watch one wait for all, and a whole CPU burnt by calls in vain.",
+            lesson: "All GETs run at once over non-blocking sockets, and the program polls each. \
+                     Watch one wait for all, and a whole CPU wasted on polling.",
             section: Section::Sockets,
             backend: Backend::Python,
             tasks: HTTP,
@@ -661,8 +661,8 @@ const ENTRIES: &[Entry] = &[
         system: System {
             id: "python/selectors",
             title: "selector",
-            lesson: "All GETs at once, and epoll tells which socket is ready: the basis of every event loop. \
-                     Watch one wait for all, and next to no CPU.",
+            lesson: "All GETs run at once, and epoll reports ready sockets: the basis of every event loop. \
+                     Watch one wait for all, and almost no CPU.",
             section: Section::Sockets,
             backend: Backend::Python,
             tasks: HTTP,
@@ -676,8 +676,8 @@ const ENTRIES: &[Entry] = &[
         system: System {
             id: "python/aiohttp",
             title: "aiohttp",
-            lesson: "The same GETs through an HTTP client for asyncio, all in one session. \
-                     Watch what comfort costs: importing it takes longer than all the requests.",
+            lesson: "The same GETs run through an HTTP client for asyncio, all in one session. \
+                     Watch the cost of convenience: importing it takes longer than all the requests.",
             section: Section::Sockets,
             backend: Backend::Python,
             tasks: HTTP,
@@ -691,8 +691,8 @@ const ENTRIES: &[Entry] = &[
         system: System {
             id: "python/copy-on-write",
             title: "copy-on-write",
-            lesson: "Four forked children inherit the parent's objects: one leaves them alone, one reads them, one runs a full collection, \
-                     one does so after gc.freeze(). Watch what each makes private: reading alone copies, because it counts references.",
+            lesson: "Four forked children inherit objects: one idles, one reads, one collects garbage, one collects after gc.freeze(). \
+                     Watch what each makes private: reading alone copies pages, because it changes reference counts.",
             section: Section::Exhibits,
             backend: Backend::Python,
             tasks: &[TaskKind::None],

@@ -39,7 +39,7 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         // Nobody reads this but a person who has called the entry by hand; concmon sees the socket close.
         Err(error) => {
-            eprintln!("the lab's helper could not start: {error}");
+            eprintln!("the lab helper cannot start: {error}");
             ExitCode::from(3)
         }
     }

@@ -192,7 +192,7 @@ impl Active {
         conn.refused += 1;
         conn.closed |= close || conn.refused >= REFUSALS;
         let end = if conn.closed { "; its connection was closed" } else { "" };
-        let why = format!("process {} said what cannot be used: {why}{end}", conn.peer);
+        let why = format!("process {} sent an invalid line: {why}{end}", conn.peer);
         out.push(self.lost(1, why));
     }
 
@@ -207,7 +207,7 @@ impl Active {
         };
         // The root speaks for the workers that it has created; everybody else for itself.
         if line.pid != conn.peer && !conn.root {
-            return self.refuse(i, &format!("it claims to be process {}", line.pid), false, out);
+            return self.refuse(i, &format!("the line claims to come from process {}", line.pid), false, out);
         }
         let gap = line.n.saturating_sub(conn.next);
         conn.next = line.n + 1;

@@ -37,7 +37,7 @@ pub struct Started {
 /// `streams` are the standard streams of a program of the user's own; every other run has none, and prints into a pipe.
 pub fn start(base: &Path, run: u32, spec: &RunSpec, program: &Program, streams: Option<[OwnedFd; 3]>) -> Result<Started, String> {
     let dir = base.join(run.to_string());
-    std::fs::DirBuilder::new().mode(0o700).create(&dir).map_err(|e| format!("{} could not be made: {e}", dir.display()))?;
+    std::fs::DirBuilder::new().mode(0o700).create(&dir).map_err(|e| format!("cannot create {}: {e}", dir.display()))?;
     let result = start_in(&dir, run, spec, program, streams);
     if result.is_err() {
         // The error at hand says more than one of the clean-up.
@@ -48,13 +48,13 @@ pub fn start(base: &Path, run: u32, spec: &RunSpec, program: &Program, streams: 
 
 fn start_in(dir: &Path, run: u32, spec: &RunSpec, program: &Program, streams: Option<[OwnedFd; 3]>) -> Result<Started, String> {
     let socket = dir.join("sock");
-    let listener = UnixListener::bind(&socket).map_err(|e| format!("{} could not be bound: {e}", socket.display()))?;
+    let listener = UnixListener::bind(&socket).map_err(|e| format!("cannot bind {}: {e}", socket.display()))?;
     for (name, text) in &program.files {
         let path = dir.join(name);
-        std::fs::write(&path, text).map_err(|e| format!("{} could not be written: {e}", path.display()))?;
+        std::fs::write(&path, text).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
     }
     listener.set_nonblocking(true).map_err(|e| format!("the listener: {e}"))?;
-    let (output, theirs) = pipe().map_err(|e| format!("no pipe for the run's output: {e}"))?;
+    let (output, theirs) = pipe().map_err(|e| format!("cannot create a pipe for the run's output: {e}"))?;
     let null = std::fs::File::open("/dev/null").map_err(|e| format!("/dev/null: {e}"))?;
     let also = theirs.try_clone().map_err(|e| format!("the pipe for the run's output: {e}"))?;
     // What the user's own program needs is the user's business.
@@ -77,7 +77,7 @@ fn start_in(dir: &Path, run: u32, spec: &RunSpec, program: &Program, streams: Op
     let helper = getpid();
     // Before the fork: on few CPUs the child may have ended by the time that this process runs again.
     let forked_ns = monotonic_ns();
-    match sys::fork().map_err(|e| format!("the run root could not be forked: {e}"))? {
+    match sys::fork().map_err(|e| format!("cannot fork the run root: {e}"))? {
         ForkResult::Parent { child } => {
             set_nonblocking(&output)?;
             Ok(Started { root: child.as_raw(), dir: dir.to_owned(), listener, output, group, forked_ns, birth: exec.birth })
@@ -85,7 +85,7 @@ fn start_in(dir: &Path, run: u32, spec: &RunSpec, program: &Program, streams: Op
         ForkResult::Child => {
             let Err(e) = exec.become_it(helper);
             // Goes to the run's output pipe, or nowhere if that is what failed.
-            eprintln!("{} could not be executed: {e}", program.path.display());
+            eprintln!("cannot execute {}: {e}", program.path.display());
             sys::exit_now(127)
         }
     }

@@ -132,10 +132,10 @@ fn one_unit_is_not_said_to_be_at_once_with_anything() {
     steps(&mut trace, 101, 101, |_| (5, 0));
     let of =
         |spans: &[(u64, u64)], trace: Trace| finding(&run(vec![worker(0, 101, 101, Creation::Fork, spans)], trace), 2, 100 * MS);
-    assert_eq!(of(&[(20, 60)], trace.clone()), "one unit of work, 40.00 ms long, on a CPU for 50% of that");
+    assert_eq!(of(&[(20, 60)], trace.clone()), "one task of 40.00 ms, on a CPU for 50% of it");
     trace.round(500 * MS);
-    assert!(of(&[(20, 60)], trace.clone()).ends_with("shorter than the time between two looks at its task"));
-    assert!(of(&[(20, 60), (60, 90)], trace).contains("at once"));
+    assert!(of(&[(20, 60)], trace.clone()).ends_with("shorter than the sampling interval"));
+    assert!(of(&[(20, 60), (60, 90)], trace).contains("in progress"));
 }
 
 #[test]
@@ -191,12 +191,12 @@ fn the_finding_tells_turns_from_parallel_work() {
     let turns = |step: u64| if step.is_multiple_of(2) { (10, 0) } else { (0, 0) };
     assert_eq!(
         found(turns, Creation::Thread, "python 3.11.7"),
-        "2.0 units open at once, 1.0 on a CPU, never much above 1: the lanes take turns (the GIL, or one thread)"
+        "2.0 tasks in progress, 1.0 on a CPU, never much above 1: the lanes alternate (GIL, or one thread)"
     );
-    assert!(found(turns, Creation::Fork, "native").ends_with("overlapping in time, but not in parallel"));
-    assert!(found(|_| (10, 0), Creation::Thread, "python 3.13.0").ends_with("2.0 on a CPU: in parallel"));
-    assert!(found(|_| (0, 0), Creation::Thread, "native").contains("they wait together"));
-    assert!(found(|_| (3, 7), Creation::Fork, "native").ends_with("1.4 ready but without one: wider than the 2 CPUs"));
+    assert!(found(turns, Creation::Fork, "native").ends_with("overlapping, but not parallel"));
+    assert!(found(|_| (10, 0), Creation::Thread, "python 3.13.0").ends_with("2.0 on a CPU: parallel"));
+    assert!(found(|_| (0, 0), Creation::Thread, "native").contains("waiting at the same time"));
+    assert!(found(|_| (3, 7), Creation::Fork, "native").ends_with("1.4 waiting for a CPU: more ready tasks than the 2 CPUs"));
 }
 
 #[test]

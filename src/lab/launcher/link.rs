@@ -102,7 +102,7 @@ impl Shared {
     fn abandon(&self) {
         let mut runs = self.lock();
         for entry in runs.iter_mut().filter(|e| !e.run.ended()) {
-            entry.run.abandon("the lab's helper process ended before the run did; everything of the run was killed");
+            entry.run.abandon("the lab helper ended before the run; all processes of the run were killed");
             entry.published = None;
         }
         self.send(&mut runs);
@@ -146,7 +146,7 @@ impl Link {
     /// Starts `exe` as a helper. Its standard input is the control socket; the kernel closes our end of it however we end.
     pub(super) fn open(exe: &Path, shared: Arc<Shared>) -> Result<Self, LaunchError> {
         let failed = |what: &str, e: &io::Error| LaunchError::Helper(format!("{what}: {e}"));
-        let (socket, theirs) = UnixStream::pair().map_err(|e| failed("no socket pair could be made", &e))?;
+        let (socket, theirs) = UnixStream::pair().map_err(|e| failed("cannot create a socket pair", &e))?;
         let child = Command::new(exe)
             .arg0("concmon")
             .arg(entry::HELPER)
@@ -154,7 +154,7 @@ impl Link {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .map_err(|e| failed(&format!("{} could not be started", exe.display()), &e))?;
+            .map_err(|e| failed(&format!("cannot start {}", exe.display()), &e))?;
         let reading = socket.try_clone().map_err(|e| failed("the control socket", &e))?;
         // A socket option that cannot be set costs patience only.
         let _ = socket.set_write_timeout(Some(ORDER_TIMEOUT));
@@ -171,7 +171,7 @@ impl Link {
                 // Nobody listens once the launcher has been dropped and has given up waiting.
                 let _ = tell.send(());
             })
-            .map_err(|e| failed("its reading thread could not be started", &e))?;
+            .map_err(|e| failed("cannot start the reading thread of the helper", &e))?;
         Ok(Self { socket, alive, finished })
     }
 

@@ -46,7 +46,7 @@ impl Default for Limits {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LaunchError {
     /// No system has this id.
-    #[error("no lab system is called {id:?}{}", nearest.map_or_else(|| "; `concmon lab list` shows them".to_owned(), |n| format!("; did you mean {n}?")))]
+    #[error("there is no lab system {id:?}{}", nearest.map_or_else(|| "; `concmon lab list` lists them".to_owned(), |n| format!("; did you mean {n}?")))]
     UnknownSystem {
         /// What was asked for.
         id: String,
@@ -63,7 +63,7 @@ pub enum LaunchError {
     #[error("{0}")]
     Unavailable(String),
     /// The helper could not be started or has gone.
-    #[error("the lab's helper process is not available: {0}")]
+    #[error("the lab helper is not available: {0}")]
     Helper(String),
 }
 
@@ -189,7 +189,7 @@ impl Launcher {
             }
             _ => {
                 inner.shared.forget(id);
-                Err(LaunchError::Helper("it does not take orders; the next launch starts a new one".into()))
+                Err(LaunchError::Helper("the helper does not respond; the next launch starts a new one".into()))
             }
         }
     }
@@ -275,6 +275,6 @@ impl Launcher {
         };
         spec.python = Some(interpreter.path.clone());
         python::program(program, &interpreter)
-            .ok_or_else(|| LaunchError::Unavailable(format!("{} has no program in this build", system.id)))
+            .ok_or_else(|| LaunchError::Unavailable(format!("this build has no program for {}", system.id)))
     }
 }

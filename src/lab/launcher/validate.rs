@@ -107,17 +107,17 @@ fn check_options(system: &System, spec: &RunSpec, limits: &Limits) -> Result<(),
     let id = system.id;
     if !system.tasks.contains(&spec.task) {
         let can: Vec<&str> = system.tasks.iter().map(|t| t.name()).collect();
-        return Err(format!("{id} cannot do task {}; it can do {}", spec.task.name(), can.join(", ")));
+        return Err(format!("{id} cannot run the task {}; it can run {}", spec.task.name(), can.join(", ")));
     }
     match system.params.workers {
         None if spec.workers != system.params.fixed_workers => {
             let fixed = system.params.fixed_workers;
-            return Err(format!("{id} always has {fixed} workers, not {}; leave --workers out", spec.workers));
+            return Err(format!("{id} always has {fixed} workers, not {}; remove --workers", spec.workers));
         }
-        Some(_) if spec.workers == 0 => return Err(format!("{id} needs at least 1 worker; give --workers 1 or more")),
+        Some(_) if spec.workers == 0 => return Err(format!("{id} needs at least 1 worker; use --workers 1 or more")),
         Some(_) if spec.workers > limits.max_workers => {
             return Err(format!(
-                "{} workers are more than the limit of {}; give fewer, or raise the limit in the config file",
+                "{} workers exceed the limit of {}; use fewer, or raise the limit in the config file",
                 spec.workers, limits.max_workers
             ));
         }
@@ -131,21 +131,21 @@ fn check_options(system: &System, spec: &RunSpec, limits: &Limits) -> Result<(),
             PythonStart::Fixed(own) if own == method => {}
             PythonStart::Fixed(own) => return Err(format!("{id} always uses start method {}, not {said}", own.name())),
             PythonStart::None => {
-                return Err(format!("{id} starts no processes by multiprocessing; leave --start-method {said} out"));
+                return Err(format!("{id} does not use multiprocessing; remove --start-method {said}"));
             }
         }
     }
     if spec.tasks > limits.max_tasks {
         return Err(format!(
-            "{} tasks are more than the limit of {}; give --tasks {} or fewer",
+            "{} tasks exceed the limit of {}; use --tasks {} or fewer",
             spec.tasks, limits.max_tasks, limits.max_tasks
         ));
     }
     if spec.parent_mb > limits.max_parent_mb {
-        return Err(format!("a parent of {} MiB is more than the limit of {} MiB", spec.parent_mb, limits.max_parent_mb));
+        return Err(format!("a parent of {} MiB exceeds the limit of {} MiB", spec.parent_mb, limits.max_parent_mb));
     }
     if spec.timeout_ms == 0 || spec.timeout_ms > limits.max_timeout_ms {
-        return Err(format!("a timeout of {} ms is not within 1 to {} ms", spec.timeout_ms, limits.max_timeout_ms));
+        return Err(format!("a timeout of {} ms is not between 1 and {} ms", spec.timeout_ms, limits.max_timeout_ms));
     }
     check_size(spec)
 }
@@ -153,7 +153,7 @@ fn check_options(system: &System, spec: &RunSpec, limits: &Limits) -> Result<(),
 fn check_size(spec: &RunSpec) -> Result<(), String> {
     let Some((unit, _)) = spec.task.size() else {
         return match spec.task_size {
-            Some(_) => Err(format!("task {} has no size; leave --size out", spec.task.name())),
+            Some(_) => Err(format!("the task {} has no size; remove the size", spec.task.name())),
             None => Ok(()),
         };
     };
@@ -166,11 +166,11 @@ fn check_size(spec: &RunSpec) -> Result<(), String> {
         TaskKind::Touch | TaskKind::None | TaskKind::Factorial => u32::MAX,
     };
     if size == 0 || size > most {
-        return Err(format!("task {} takes a size of 1 to {most} {unit}, not {size}", spec.task.name()));
+        return Err(format!("the task {} takes a size of 1 to {most} {unit}, not {size}", spec.task.name()));
     }
     if spec.task == TaskKind::Touch && size > spec.parent_mb {
         return Err(format!(
-            "task touch writes {size} MiB of the memory its parent holds, but the parent holds {} MiB; give --parent-mb {size} or more",
+            "the task touch writes {size} MiB of the parent's memory, but the parent has {} MiB; use --parent-mb {size} or more",
             spec.parent_mb
         ));
     }
@@ -184,14 +184,13 @@ fn check_room(system: &System, spec: &RunSpec, machine: &Machine) -> Result<(), 
         let Demand { parent_mb, copied_mb, workers_mb, work_mb, .. } = demand;
         let work = if work_mb == 0 { String::new() } else { format!(", their work {work_mb} MiB") };
         return Err(format!(
-            "the run may need {wanted} MiB (parent {parent_mb} MiB, copied by workers {copied_mb} MiB, workers {workers_mb} MiB{work}), \
-             but {available} MiB are available and {SPARE_MB} MiB stay free for others; ask for less memory or fewer workers",
+            "the run may need {wanted} MiB (parent {parent_mb} MiB, copied by workers {copied_mb} MiB, workers {workers_mb} MiB{work}), but {available} MiB are available, {SPARE_MB} MiB of them reserved; use less memory or fewer workers",
         ));
     }
     let tasks = demand.tasks;
     if let Some(free) = machine.free_tasks.filter(|f| tasks + SPARE_PIDS > *f) {
         return Err(format!(
-            "the run may need {tasks} pids, but only {free} are left here and {SPARE_PIDS} stay free for others; ask for fewer workers"
+            "the run may need {tasks} PIDs, but only {free} are free, {SPARE_PIDS} of them reserved; use fewer workers"
         ));
     }
     Ok(())
@@ -225,7 +224,7 @@ mod tests {
     fn pids_are_left_to_others() {
         let machine = Machine { available_mb: None, free_tasks: Some(100) };
         assert!(
-            matches!(judge("native/fork", |s| s.workers = 50, machine), Err(LaunchError::TooLarge(why)) if why.contains("only 100 are left"))
+            matches!(judge("native/fork", |s| s.workers = 50, machine), Err(LaunchError::TooLarge(why)) if why.contains("only 100 are free"))
         );
         assert_eq!(judge("native/fork", |s| s.workers = 8, machine), Ok(()));
     }

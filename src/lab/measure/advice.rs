@@ -84,41 +84,36 @@ pub enum Advice {
 impl fmt::Display for Advice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Failed { runs, why } => write!(f, "{} failed and left out: {why}", counted(*runs, "run")),
+            Self::Failed { runs, why } => write!(f, "{} failed and excluded: {why}", counted(*runs, "run")),
             Self::NoisyMachine { others } => {
                 write!(
                     f,
-                    "noisy machine: others used {:.0}% of the CPUs while it ran; repeat it when they have finished",
+                    "busy machine: other processes used {:.0}% of the CPUs during the run; repeat it on an idle machine",
                     others * 100.0
                 )
             }
             Self::Contended { waited } => write!(
                 f,
-                "its tasks waited for a CPU for {:.0}% as long as they had one, though there were CPUs enough: others took them",
+                "its tasks waited for a CPU for {:.0}% of their running time, although there were enough CPUs: other processes used them",
                 waited * 100.0
             ),
-            Self::TooShort { wall_ns } => write!(
-                f,
-                "too short to trust: {:.2} ms of wall time, which chance alone changes by much; give it more or longer tasks",
-                wall_ns / 1e6
-            ),
+            Self::TooShort { wall_ns } => {
+                write!(f, "too short to trust: {:.2} ms of wall time varies by chance; use more or longer tasks", wall_ns / 1e6)
+            }
             Self::Outliers { runs, worst } => {
-                write!(f, "{} far from the others, the worst {worst:.1} times the median", counted(*runs, "repetition"))
+                write!(f, "{} far from the others, the worst at {worst:.1} times the median", counted(*runs, "repetition"))
             }
             Self::Unsteady { spread } => {
-                write!(f, "unsteady: half of the repetitions are spread over {:.0}% of the median", spread * 100.0)
+                write!(f, "unsteady: the interquartile range is {:.0}% of the median", spread * 100.0)
             }
             Self::FirstRunCold { times } => {
-                write!(
-                    f,
-                    "the first run, left out, took {times:.1} times the median, as first runs often do while files and caches are cold"
-                )
+                write!(f, "the first run (excluded) took {times:.1} times the median, as is common with cold caches")
             }
             Self::Few { repetitions } => {
-                write!(f, "{} only: the spread is a hint, not a figure", counted(*repetitions, "repetition"))
+                write!(f, "{} only: the spread is a rough estimate", counted(*repetitions, "repetition"))
             }
             Self::Telling { part } => {
-                write!(f, "{:.0}% of its CPU time went into telling what it does, which the figures include", part * 100.0)
+                write!(f, "{:.0}% of its CPU time was spent on reporting, which the figures include", part * 100.0)
             }
         }
     }

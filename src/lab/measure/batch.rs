@@ -98,19 +98,19 @@ impl Plan {
     /// What is wrong with it.
     pub fn check(&self) -> Result<(), String> {
         if self.cells.len() > MOST_CELLS {
-            return Err(format!("{} kinds of runs are more than the {MOST_CELLS} that can be compared", self.cells.len()));
+            return Err(format!("{} different runs exceed the maximum of {MOST_CELLS}", self.cells.len()));
         }
         if self.lengths.len() > MOST_CELLS {
-            return Err(format!("{} lengths are more than the {MOST_CELLS} kinds of runs there may be", self.lengths.len()));
+            return Err(format!("{} lengths exceed the maximum of {MOST_CELLS}", self.lengths.len()));
         }
         if self.repetitions > MOST_ROUNDS || self.warm_up > MOST_ROUNDS {
             return Err(format!("there are more than {MOST_ROUNDS} rounds"));
         }
         if self.runs() > MOST_RUNS {
-            return Err(format!("{} runs are more than the {MOST_RUNS} that can be compared", self.runs()));
+            return Err(format!("{} runs exceed the maximum of {MOST_RUNS}", self.runs()));
         }
         if self.cells.iter().filter_map(|c| c.baseline).any(|b| b >= self.cells.len()) {
-            return Err("a baseline is none of the kinds of runs".into());
+            return Err("a baseline is not among the runs".into());
         }
         Ok(())
     }
@@ -209,17 +209,17 @@ impl Batch {
     /// What is wrong with it.
     pub fn check(&self) -> Result<(), String> {
         if self.schema != SCHEMA {
-            return Err(format!("its batch is of schema {:?}, not {SCHEMA}", self.schema));
+            return Err(format!("its batch has schema {:?}, not {SCHEMA}", self.schema));
         }
         self.plan.check()?;
         let mut ran = HashSet::new();
         for point in &self.points {
             let rounds = if point.warm_up { self.plan.warm_up } else { self.plan.repetitions };
             if point.cell >= self.plan.cells.len() || point.repetition >= rounds {
-                return Err("a point of it is of no run of its plan".into());
+                return Err("one of its points belongs to no run of its plan".into());
             }
             if !ran.insert((point.cell, point.repetition, point.warm_up)) {
-                return Err("two points of it are of the same run".into());
+                return Err("two of its points belong to the same run".into());
             }
         }
         Ok(())
@@ -294,7 +294,7 @@ mod tests {
         };
         assert!(broken(|b| b.schema = "theirs".into()).contains("theirs"));
         assert!(broken(|b| b.plan.repetitions = u32::MAX).contains("more than 1000 rounds"));
-        assert!(broken(|b| b.plan.cells = vec![b.plan.cells[0].clone(); 1_001]).contains("1001 kinds of runs"));
+        assert!(broken(|b| b.plan.cells = vec![b.plan.cells[0].clone(); 1_001]).contains("1001 different runs"));
         assert!(
             broken(|b| (b.plan.repetitions, b.plan.cells) = (1_000, vec![b.plan.cells[0].clone(); 500])).contains("500500 runs")
         );

@@ -132,11 +132,9 @@ fn failure(run: &Run) -> Option<String> {
     match &run.phase {
         RunPhase::Ended(Outcome::Done) => None,
         RunPhase::Ended(Outcome::Failed(why)) => Some(why.clone()),
-        RunPhase::Ended(Outcome::TimedOut) => {
-            Some(format!("it took longer than its timeout of {:.1} s", ms(run.spec.timeout_ms) / 1e3))
-        }
-        RunPhase::Ended(Outcome::Stopped) => Some("it was stopped".into()),
-        RunPhase::Starting | RunPhase::Running | RunPhase::Ending => Some("it has not ended".into()),
+        RunPhase::Ended(Outcome::TimedOut) => Some(format!("the run timed out after {:.1} s", ms(run.spec.timeout_ms) / 1e3)),
+        RunPhase::Ended(Outcome::Stopped) => Some("the run was stopped".into()),
+        RunPhase::Starting | RunPhase::Running | RunPhase::Ending => Some("the run has not ended".into()),
     }
 }
 

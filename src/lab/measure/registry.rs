@@ -82,17 +82,17 @@ fn speed_up(sample: Sample<'_>) -> Option<f64> {
 use Better::{Higher, Lower};
 use Unit::{Bytes, Count, Ns, PerSecond, Ratio};
 
-const NOT_TOLD: &str = "the run did not get so far as to tell";
-const NO_CREATION: &str = "it creates no workers";
-const NOT_SEEN: &str = "nobody looked at it while it ran, or not all of it could be read";
+const NOT_TOLD: &str = "the run ended too early";
+const NO_CREATION: &str = "the system creates no workers";
+const NOT_SEEN: &str = "it was not sampled while it ran, or parts could not be read";
 const NO_BASELINE: &str = "there is no sequential run of the same work";
-const NO_DELAY: &str = "some of its tasks ended before they could tell, or this kernel keeps no schedstat";
+const NO_DELAY: &str = "some tasks ended before they could report, or this kernel has no schedstat";
 
 /// Why there is no memory of workers.
 fn no_process(point: Option<&Point>) -> &'static str {
     match point {
-        Some(point) if point.workers.is_empty() => "its workers have no memory of their own: they share that of one process",
-        _ => "its worker processes were not looked at in time",
+        Some(point) if point.workers.is_empty() => "its workers share the memory of one process",
+        _ => "its worker processes were not sampled in time",
     }
 }
 
@@ -100,7 +100,7 @@ fn no_process(point: Option<&Point>) -> &'static str {
 fn nothing_sent(point: Option<&Point>) -> &'static str {
     match point {
         Some(point) if point.workers.is_empty() => "nothing is sent: its workers share one memory",
-        Some(_) => "some of its processes do not count it, or ended before they could tell",
+        Some(_) => "some of its processes do not count it, or ended before they could report",
         None => NOT_TOLD,
     }
 }
@@ -117,31 +117,31 @@ macro_rules! measure {
 /// Every measure, in the order of columns.
 #[rustfmt::skip]
 pub const MEASURES: &[Measure] = &[
-    measure!("wall_ns", "wall", Ns, Lower, "from the first request for a worker to the end of the work", NOT_TOLD, |s, o| put(o, s.point.wall_ns)),
-    measure!("creation_ns", "create", Ns, Lower, "from the request for a worker to its first own instruction, every worker a point", NO_CREATION, |s, o| o.extend(s.point.creation_ns.iter().map(|n| *n as f64))),
-    measure!("cpu_ns", "cpu", Ns, Lower, "user and system CPU time of everything that the run waited for (wait4), from the creation of its first worker on: what the root took to start, to fill its memory and to give it back is left out", NOT_TOLD, |s, o| put(o, s.point.cpu_ns())),
-    measure!("speed_up", "speed-up", Ratio, Higher, "wall time of the sequential run of the same round, divided by its own", NO_BASELINE, |s, o| o.extend(speed_up(s))),
+    measure!("wall_ns", "wall", Ns, Lower, "time from the first request for a worker to the end of the work", NOT_TOLD, |s, o| put(o, s.point.wall_ns)),
+    measure!("creation_ns", "create", Ns, Lower, "time from the request for a worker to its first instruction, one point per worker", NO_CREATION, |s, o| o.extend(s.point.creation_ns.iter().map(|n| *n as f64))),
+    measure!("cpu_ns", "cpu", Ns, Lower, "user and system CPU time of all reaped processes (wait4) since the first worker, without the root's start-up", NOT_TOLD, |s, o| put(o, s.point.cpu_ns())),
+    measure!("speed_up", "speed-up", Ratio, Higher, "wall time of the sequential run of the same round, divided by the run's wall time", NO_BASELINE, |s, o| o.extend(speed_up(s))),
     measure!("efficiency", "efficiency", Ratio, Higher, "speed-up per worker", NO_BASELINE, |s, o| o.extend(speed_up(s).map(|x| x / f64::from(s.spec.workers.max(1))))),
-    measure!("worker_pss_bytes", "PSS/worker", Bytes, Lower, "proportional memory of each worker process, the largest of some looks", no_process(), |s, o| each(s, o, |m| m.pss_bytes)),
-    measure!("worker_uss_bytes", "USS/worker", Bytes, Lower, "memory that each worker process shares with nobody, the largest of some looks", no_process(), |s, o| each(s, o, |m| m.uss_bytes)),
-    measure!("worker_rss_bytes", "RSS/worker", Bytes, Lower, "resident memory of each worker process, the largest of some looks", no_process(), |s, o| each(s, o, |m| m.rss_bytes)),
-    measure!("first_task_ns", "first task", Ns, Lower, "from the first request to the beginning of the first unit of work", NOT_TOLD, |s, o| put(o, s.point.first_task_ns)),
-    measure!("throughput_per_s", "tasks/s", PerSecond, Higher, "units of work done per second of wall time", NOT_TOLD, |s, o| o.extend(ratio(Some(u64::from(s.point.tasks_done) * 1_000_000_000), s.point.wall_ns).filter(|_| s.point.tasks_done > 0))),
-    measure!("teardown_ns", "teardown", Ns, Lower, "from the end of the work to the end of the last process", NOT_TOLD, |s, o| put(o, s.point.teardown_ns)),
-    measure!("user_ns", "user", Ns, Lower, "user CPU time of the same", NOT_TOLD, |s, o| put(o, s.point.user_ns)),
-    measure!("sys_ns", "system", Ns, Lower, "system CPU time of the same", NOT_TOLD, |s, o| put(o, s.point.sys_ns)),
-    measure!("run_delay_ns", "waited", Ns, Lower, "time that root and workers were ready to run but waited for a CPU", NO_DELAY, |s, o| put(o, s.point.run_delay_ns)),
-    measure!("voluntary_switches", "vol. sw.", Count, Lower, "context switches because a task had to wait for something", NOT_TOLD, |s, o| put(o, s.point.voluntary_switches)),
-    measure!("involuntary_switches", "invol. sw.", Count, Lower, "context switches because somebody else was to run", NOT_TOLD, |s, o| put(o, s.point.involuntary_switches)),
-    measure!("minor_faults", "faults", Count, Lower, "page faults that needed no disk", NOT_TOLD, |s, o| put(o, s.point.minor_faults)),
-    measure!("major_faults", "maj. faults", Count, Lower, "page faults that needed the disk", NOT_TOLD, |s, o| put(o, s.point.major_faults)),
-    measure!("family_pss_bytes", "PSS", Bytes, Lower, "proportional memory of the whole family, the largest of some looks", NOT_SEEN, |s, o| put(o, s.point.family.pss_bytes)),
-    measure!("family_uss_bytes", "USS", Bytes, Lower, "sum of the unique memory of the family, the largest of some looks", NOT_SEEN, |s, o| put(o, s.point.family.uss_bytes)),
-    measure!("family_rss_bytes", "RSS", Bytes, Lower, "sum of the resident memory of the family, shared pages counted again and again; the largest of some looks", NOT_SEEN, |s, o| put(o, s.point.family.rss_bytes)),
-    measure!("cgroup_peak_bytes", "cgroup peak", Bytes, Lower, "most memory its control group has held, page cache included", "it had no control group with the memory controller", |s, o| put(o, s.point.cgroup_peak_bytes)),
-    measure!("sent_bytes", "sent", Bytes, Lower, "bytes that root and worker processes wrote into pipes and sockets to each other: calls, results, and what a fresh interpreter is told", nothing_sent(), |s, o| put(o, s.point.sent_bytes)),
-    measure!("protocol_ns", "telling", Ns, Lower, "CPU time that the workers spent on telling all this", "native workers note times in shared memory, which is not measured", |s, o| put(o, s.point.protocol_ns)),
-    measure!("processes", "processes", Count, Lower, "processes of the run, its root among them", NOT_SEEN, |s, o| put(o, s.point.processes.map(u64::from))),
+    measure!("worker_pss_bytes", "PSS/worker", Bytes, Lower, "PSS of each worker process, largest of several samples", no_process(), |s, o| each(s, o, |m| m.pss_bytes)),
+    measure!("worker_uss_bytes", "USS/worker", Bytes, Lower, "USS of each worker process, largest of several samples", no_process(), |s, o| each(s, o, |m| m.uss_bytes)),
+    measure!("worker_rss_bytes", "RSS/worker", Bytes, Lower, "RSS of each worker process, largest of several samples", no_process(), |s, o| each(s, o, |m| m.rss_bytes)),
+    measure!("first_task_ns", "first task", Ns, Lower, "time from the first request for a worker to the start of the first task", NOT_TOLD, |s, o| put(o, s.point.first_task_ns)),
+    measure!("throughput_per_s", "tasks/s", PerSecond, Higher, "tasks done per second of wall time", NOT_TOLD, |s, o| o.extend(ratio(Some(u64::from(s.point.tasks_done) * 1_000_000_000), s.point.wall_ns).filter(|_| s.point.tasks_done > 0))),
+    measure!("teardown_ns", "teardown", Ns, Lower, "time from the end of the work to the end of the last process", NOT_TOLD, |s, o| put(o, s.point.teardown_ns)),
+    measure!("user_ns", "user", Ns, Lower, "user part of the CPU time", NOT_TOLD, |s, o| put(o, s.point.user_ns)),
+    measure!("sys_ns", "system", Ns, Lower, "system part of the CPU time", NOT_TOLD, |s, o| put(o, s.point.sys_ns)),
+    measure!("run_delay_ns", "waited", Ns, Lower, "run-queue delay of root and workers: time ready to run, but waiting for a CPU", NO_DELAY, |s, o| put(o, s.point.run_delay_ns)),
+    measure!("voluntary_switches", "vol. sw.", Count, Lower, "voluntary context switches: the task blocked", NOT_TOLD, |s, o| put(o, s.point.voluntary_switches)),
+    measure!("involuntary_switches", "invol. sw.", Count, Lower, "involuntary context switches: the task was preempted", NOT_TOLD, |s, o| put(o, s.point.involuntary_switches)),
+    measure!("minor_faults", "faults", Count, Lower, "minor page faults, without storage access", NOT_TOLD, |s, o| put(o, s.point.minor_faults)),
+    measure!("major_faults", "maj. faults", Count, Lower, "major page faults, with storage access", NOT_TOLD, |s, o| put(o, s.point.major_faults)),
+    measure!("family_pss_bytes", "PSS", Bytes, Lower, "PSS of the whole family, largest of several samples", NOT_SEEN, |s, o| put(o, s.point.family.pss_bytes)),
+    measure!("family_uss_bytes", "USS", Bytes, Lower, "USS of the family, added up, largest of several samples", NOT_SEEN, |s, o| put(o, s.point.family.uss_bytes)),
+    measure!("family_rss_bytes", "RSS", Bytes, Lower, "RSS of the family, added up, so shared pages count repeatedly; largest of several samples", NOT_SEEN, |s, o| put(o, s.point.family.rss_bytes)),
+    measure!("cgroup_peak_bytes", "cgroup peak", Bytes, Lower, "peak memory of the run's control group, including page cache", "it had no control group with the memory controller", |s, o| put(o, s.point.cgroup_peak_bytes)),
+    measure!("sent_bytes", "sent", Bytes, Lower, "bytes sent between root and workers through pipes and sockets: calls, results, set-up of interpreters", nothing_sent(), |s, o| put(o, s.point.sent_bytes)),
+    measure!("protocol_ns", "reporting", Ns, Lower, "CPU time that the workers spent on reporting", "native workers report through shared memory, which is not measured", |s, o| put(o, s.point.protocol_ns)),
+    measure!("processes", "processes", Count, Lower, "processes of the run, including its root", NOT_SEEN, |s, o| put(o, s.point.processes.map(u64::from))),
 ];
 
 impl Measure {
@@ -151,22 +151,18 @@ impl Measure {
     pub fn unknown_of_own(&self) -> &'static str {
         match self.id {
             "creation_ns" | "worker_pss_bytes" | "worker_uss_bytes" | "worker_rss_bytes" => {
-                "it told of no worker processes: a program of your own says with concmon_lab what its workers do"
+                "no worker processes were reported; your program can report them with concmon_lab"
             }
-            "first_task_ns" | "throughput_per_s" => {
-                "it told of no units of work: a program of your own says with concmon_lab what its workers do"
-            }
-            "run_delay_ns" => "its processes did not tell how long they waited; the lanes show what was seen of it",
-            "sent_bytes" => {
-                "nobody counts what a program of your own sends between its processes, unless it does so with concmon_lab"
-            }
-            "protocol_ns" => "it told nothing, so telling cost nothing",
-            "speed_up" | "efficiency" => "there is no sequential run of a program of your own",
+            "first_task_ns" | "throughput_per_s" => "no tasks were reported; your program can report them with concmon_lab",
+            "run_delay_ns" => "its processes did not report it; the lanes show the sampled part",
+            "sent_bytes" => "not counted; your program can report it with concmon_lab",
+            "protocol_ns" => "the program reported nothing",
+            "speed_up" | "efficiency" => "there is no sequential run of your program",
             "family_pss_bytes" | "family_uss_bytes" | "family_rss_bytes" | "processes" => {
-                "it had ended before it was looked at, or could not be read"
+                "it ended before it was sampled, or could not be read"
             }
             "cgroup_peak_bytes" => "it had no control group with the memory controller",
-            _ => "nobody saw how it ended",
+            _ => "its exit status is unknown",
         }
     }
 }

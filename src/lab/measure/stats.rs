@@ -45,12 +45,12 @@ pub fn advice(run: &Run) -> Vec<String> {
         && c.max > NOTICEABLE_NS
     {
         advice.push(format!(
-            "the slowest worker took {:.0} times the median to create: the machine may be busy; repeat the run",
+            "creating the slowest worker took {:.0} times the median; the machine may be busy: repeat the run",
             c.max / c.median.max(1.0)
         ));
     }
     for check in run.shape.iter().filter(|c| !c.met) {
-        advice.push(format!("shape not met: {}: expected {}, seen {}", check.what, check.expected, check.seen));
+        advice.push(format!("unexpected shape: {}: expected {}, seen {}", check.what, check.expected, check.seen));
     }
     advice
 }

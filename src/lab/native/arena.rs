@@ -149,9 +149,7 @@ impl Arena {
         let workers = arena.header().workers.load(Ordering::Acquire) as usize;
         let tasks = arena.header().tasks.load(Ordering::Acquire) as usize;
         if arena.header().layout.load(Ordering::Relaxed) != LAYOUT || bytes_for(workers, tasks) != size {
-            return Err(io::Error::other(
-                "concmon and the concmon-worker beside it are of different versions: install both together",
-            ));
+            return Err(io::Error::other("concmon and concmon-worker have different versions: install both together"));
         }
         (arena.workers, arena.tasks) = (workers, tasks);
         Ok(arena)

@@ -38,14 +38,14 @@ pub fn run(root: &mut Root) -> Result<(), RootError> {
         for count in COUNTS {
             let most = root.spec.tasks;
             if count > most {
-                let text = format!("{count} threads were not tried: more than the {most} tasks asked for");
+                let text = format!("{count} threads were not tried: more than the {most} requested tasks");
                 root.say(Message::Warn { text });
                 continue;
             }
             root.phase(&format!("threads {count}"));
             match threads(count, nap) {
                 Ok(figures) => report(root, "threads", count, &figures),
-                Err(error) => root.say(Message::Warn { text: format!("{count} threads could not be had: {error}") }),
+                Err(error) => root.say(Message::Warn { text: format!("cannot create {count} threads: {error}") }),
             }
         }
         root.note_exit(0, 0);
@@ -60,7 +60,7 @@ fn report(root: &mut Root, what: &str, count: u32, figures: &Figures) {
     let name = format!("{what}_{count}_private_bytes_each");
     match figures.memory {
         Some(bytes) => root.value_bytes(&name, bytes / u64::from(count)),
-        None => root.value_unknown(&name, "/proc/self/smaps_rollup could not be read"),
+        None => root.value_unknown(&name, "cannot read /proc/self/smaps_rollup"),
     }
 }
 

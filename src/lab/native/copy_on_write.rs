@@ -90,6 +90,6 @@ fn receive(root: &mut Root, name: &str, mut pipe: PipeReader) {
 fn report(root: &mut Root, name: &str, bytes: Option<u64>) {
     match bytes {
         Some(bytes) => root.value_bytes(name, bytes),
-        None => root.value_unknown(name, "/proc/self/smaps_rollup could not be read"),
+        None => root.value_unknown(name, "cannot read /proc/self/smaps_rollup"),
     }
 }

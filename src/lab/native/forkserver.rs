@@ -33,7 +33,7 @@ pub fn run(root: &mut Root) -> Result<(), RootError> {
     // It answers once it listens: its own start is no part of a worker's creation.
     let mut byte = [0];
     if read(&ours, &mut byte).is_ok_and(|n| n == 0) {
-        return Err(RootError::Worker("the fork server ended before it served".into()));
+        return Err(RootError::Worker("the fork server ended before it served requests".into()));
     }
     root.hold_memory()?;
     root.launch();

@@ -34,7 +34,7 @@ impl Answer {
         let whole = self.body()?;
         if whole.is_none() && (chunk.is_empty() || self.bytes.len() > ANSWER_MOST) {
             let got = self.bytes.len();
-            return Err(RootError::Worker(format!("the server on loopback gave no whole answer, only {got} bytes")));
+            return Err(RootError::Worker(format!("the loopback server sent an incomplete response of {got} bytes")));
         }
         Ok(whole)
     }
@@ -45,13 +45,13 @@ impl Answer {
         let mut lines = head.split("\r\n");
         let status = lines.next().unwrap_or_default();
         if !status.starts_with("HTTP/1.1 200 ") {
-            return Err(RootError::Worker(format!("the server on loopback answered {status:?}")));
+            return Err(RootError::Worker(format!("the loopback server responded {status:?}")));
         }
         let length = lines.find_map(|line| {
             let (name, value) = line.split_once(':')?;
             name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
         });
-        let length = length.ok_or_else(|| RootError::Worker("the server on loopback gave no length of its answer".into()))?;
+        let length = length.ok_or_else(|| RootError::Worker("the loopback server sent no content length".into()))?;
         let here = self.bytes.len() - end - END_OF_HEAD.len();
         Ok((here >= length).then_some(length as u64))
     }
@@ -110,10 +110,10 @@ mod tests {
     #[test]
     fn what_is_no_answer_is_an_error() {
         let one = |bytes: &[u8]| Answer::default().take(bytes).unwrap_err().to_string();
-        assert!(one(b"").contains("only 0 bytes"));
+        assert!(one(b"").contains("incomplete response of 0 bytes"));
         assert!(one(b"HTTP/1.1 400 Bad Request\r\n\r\n").contains("400"));
-        assert!(one(b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n").contains("no length"));
-        assert!(one(&vec![b'x'; ANSWER_MOST + 1]).contains("no whole answer"));
+        assert!(one(b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n").contains("no content length"));
+        assert!(one(&vec![b'x'; ANSWER_MOST + 1]).contains("incomplete response"));
         let mut cut = Answer::default();
         assert_eq!(cut.take(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf").unwrap(), None);
         assert!(cut.take(b"").is_err(), "the server closed too early");

@@ -50,9 +50,8 @@ impl Server {
         listen(&listener, queue).map_err(failed("listening on 127.0.0.1"))?;
         let port = listener.local_addr().map_err(failed("asking for the server's port"))?.port();
         fcntl(&listener, FcntlArg::F_SETFD(FdFlag::empty())).map_err(failed("handing the listener to the server"))?;
-        let pid = Images::find()
-            .spawn(&image::http_arguments(listener.as_raw_fd()))
-            .map_err(failed("spawning the server on loopback"))?;
+        let pid =
+            Images::find().spawn(&image::http_arguments(listener.as_raw_fd())).map_err(failed("spawning the loopback server"))?;
         Ok(Self { pid, port })
     }
 
@@ -182,7 +181,7 @@ struct Loop {
 /// Serves until the process is killed; comes back only if the kernel refuses something.
 pub fn serve(listener: TcpListener) -> ExitCode {
     let Err(error) = Loop::new(listener).and_then(|mut all| all.run());
-    eprintln!("the server on loopback: {error}");
+    eprintln!("the loopback server: {error}");
     ExitCode::FAILURE
 }
 

@@ -53,8 +53,7 @@ impl Images {
         let images = Self::find();
         if images.program.as_c_str() == SELF {
             eprintln!(
-                "there is no {WORKER} beside concmon (cargo build makes both, cargo run does not), so fresh images are all of \
-                 concmon: each takes some 0.3 ms longer to load"
+                "there is no {WORKER} beside concmon (cargo build makes it, cargo run does not); fresh programs load some 0.3 ms slower"
             );
         }
         images

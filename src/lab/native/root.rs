@@ -148,7 +148,7 @@ impl Root {
     /// Takes `mb` MiB of memory and writes to all of it.
     pub fn hold(&mut self, mb: u32) -> Result<(), RootError> {
         if mb > 0 {
-            self.ballast = Some(Arc::new(Ballast::new(mb).map_err(failed(format!("taking {mb} MiB of memory")))?));
+            self.ballast = Some(Arc::new(Ballast::new(mb).map_err(failed(format!("allocating {mb} MiB of memory")))?));
         }
         Ok(())
     }
@@ -335,7 +335,7 @@ impl Root {
                 return;
             }
             if Instant::now() >= until {
-                self.failure.get_or_insert(format!("{left} workers did not leave within {} s", LEAVE_TIMEOUT.as_secs()));
+                self.failure.get_or_insert(format!("{left} workers did not end within {} s", LEAVE_TIMEOUT.as_secs()));
                 return;
             }
             let arena = Arc::clone(&self.arena);
@@ -378,7 +378,7 @@ impl Root {
                         format!("was killed by {}", crate::lab::machine::signal_name(signal))
                     }
                     crate::snapshot::ExitStatus::Code(code) => format!("ended with exit code {code}"),
-                    crate::snapshot::ExitStatus::Unknown => "ended, nobody knows how".to_owned(),
+                    crate::snapshot::ExitStatus::Unknown => "ended, exit status unknown".to_owned(),
                 };
                 self.failure = Some(format!("worker {w} (pid {pid}) {how}"));
                 return;
@@ -391,7 +391,7 @@ impl Root {
         let results: Vec<u64> = done.map(|s| s.result.load(Ordering::Relaxed)).collect();
         let bad = results.iter().filter(|r| **r == tasks::FAILED).count();
         if bad > 0 {
-            self.failure.get_or_insert(format!("{bad} of {} units of work failed; the run's output says why", results.len()));
+            self.failure.get_or_insert(format!("{bad} of {} tasks failed; see the output of the run", results.len()));
             return;
         }
         if let Some((name, text, number)) = tasks::describe(&self.spec, &results) {

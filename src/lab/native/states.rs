@@ -106,7 +106,7 @@ fn settle(root: &mut Root, pids: &[Pid]) -> Result<(), RootError> {
         if Instant::now() >= until {
             let seen: String = letters.iter().map(|l| l.unwrap_or('-')).collect();
             let wanted: String = LETTERS.iter().collect();
-            return Err(RootError::Worker(format!("the children did not get into their states: {seen} instead of {wanted}")));
+            return Err(RootError::Worker(format!("the children did not reach their states: {seen} instead of {wanted}")));
         }
         std::thread::sleep(Duration::from_millis(1));
     }

@@ -137,7 +137,7 @@ fn write_and_read(kb: u32, k: u32) -> Result<u64, RootError> {
             match file.read(&mut buffer).map_err(failed(said("reading")))? {
                 0 => return Ok(read),
                 n if buffer[..n].iter().all(|b| *b == byte) => read += n as u64,
-                _ => return Err(RootError::Worker(said("what was written is not what was read from"))),
+                _ => return Err(RootError::Worker(said("the data read differs from the data written"))),
             }
         }
     };

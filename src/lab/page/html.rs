@@ -114,7 +114,7 @@ fn figure(title: &str, drawn: Option<Drawn>, keys: &[&str], note: impl Fn(&Drawn
                     @if !note.is_empty() { figcaption { (note) } }
                 }
             }
-            None => p class="dim" { (title) ": nothing could be measured that can be drawn." }
+            None => p class="dim" { (title) ": there is nothing to draw." }
         }
     }
 }
@@ -138,7 +138,7 @@ fn bars_note(bars: &Bars, drawn: &Drawn) -> String {
     let dots = drawn.logarithmic && bars.base.is_none();
     let mut said = vec![if dots { "Dots are medians" } else { "Bars are medians" }.to_owned()];
     if bars.bars.iter().any(|b| b.spread.is_some()) {
-        said[0] += ", thin lines reach from the smallest to the largest point";
+        said[0] += ", thin lines show the range from smallest to largest";
     }
     said[0].push('.');
     if bars.bars.iter().any(|b| b.reference.is_some()) {

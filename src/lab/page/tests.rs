@@ -86,5 +86,5 @@ fn markdown_keeps_rows_whole() {
 #[test]
 fn a_chart_of_nothing_says_so() {
     let page = Page { blocks: vec![Block::Bars(Bars { title: "cost".into(), ..Bars::default() })], ..Page::default() };
-    assert!(html(&page).contains("cost: nothing could be measured"));
+    assert!(html(&page).contains("cost: there is nothing to draw"));
 }

@@ -37,7 +37,7 @@ pub fn choose_gil(system: &System, gil: bool, found: &Discovery) -> Result<Inter
         let kind = if gil { "a CPython with the GIL" } else { "a free-threaded CPython" };
         let packages =
             if program.packages.is_empty() { String::new() } else { format!(" that has {}", program.packages.join(" and ")) };
-        format!("{} needs {kind}{packages} here, and none was found; `concmon lab doctor` shows those that are", system.id)
+        format!("{} needs {kind}{packages}, and none was found; `concmon lab doctor` lists the interpreters", system.id)
     })
 }
 
@@ -83,26 +83,26 @@ fn unavailable(system: &System, program: &PythonProgram, found: &Discovery) -> S
     let id = system.id;
     if found.interpreters.is_empty() {
         return format!(
-            "{id} needs CPython, and none was found: install python3, or name one with --python PATH (`concmon lab doctor` shows where was looked)"
+            "{id} needs CPython, and none was found: install python3, or use --python PATH (see `concmon lab doctor`)"
         );
     }
     let (major, minor) = program.since;
     let newest = found.interpreters.iter().map(|i| (i.version.0, i.version.1)).max().unwrap_or((0, 0));
     if newest < program.since {
         return format!(
-            "{id} needs CPython {major}.{minor} or later, and the newest here is {}.{}: install a newer one, e.g. `uv python install {major}.{minor}`, or name one with --python PATH",
+            "{id} needs CPython {major}.{minor} or later, and the newest here is {}.{}: install a newer one, e.g. `uv python install {major}.{minor}`, or use --python PATH",
             newest.0, newest.1
         );
     }
     if program.free_threaded {
         return format!(
-            "{id} needs a free-threaded CPython, and none was found: install one, e.g. `uv python install 3.14t`, or name one with --python PATH"
+            "{id} needs a free-threaded CPython, and none was found: install one, e.g. `uv python install 3.14t`, or use --python PATH"
         );
     }
     if !program.packages.is_empty() {
         return format!("{id} needs {}: run `concmon lab setup`", program.packages.join(" and "));
     }
-    format!("{id} needs what no interpreter here has; `concmon lab doctor` shows them")
+    format!("no interpreter here has what {id} needs; see `concmon lab doctor`")
 }
 
 #[cfg(test)]

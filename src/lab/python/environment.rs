@@ -82,22 +82,22 @@ pub fn state(home: &Path, lock: &Lock) -> (PathBuf, State) {
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// Neither a home nor a data directory.
-    #[error("there is no place for the environment: HOME and XDG_DATA_HOME are not set")]
+    #[error("no directory for the environment: HOME and XDG_DATA_HOME are not set")]
     NoHome,
     /// No lock for this version.
     #[error("there is no lock for Python {0}; there are locks for {all}", all = LOCKS.iter().map(|l| l.version).collect::<Vec<_>>().join(", "))]
     NoLock(String),
     /// Somebody else is at it.
-    #[error("another `concmon lab setup` is at work in {0}; wait for it to end")]
+    #[error("another `concmon lab setup` is running in {0}; wait for it to end")]
     Busy(PathBuf),
     /// Nothing that installs packages.
     #[error(
-        "no pip was found: install one for {0} (e.g. `{0} -m ensurepip --user`, or your distribution's python3-pip), or install uv"
+        "pip was not found: install it for {0} (e.g. `{0} -m ensurepip --user`, or your distribution's python3-pip), or install uv"
     )]
     NoInstaller(PathBuf),
     /// The installer did not get what it should.
     #[error(
-        "{what}: {why}; set-up needs the package index, or PIP_INDEX_URL or PIP_FIND_LINKS naming another source; nothing was left behind"
+        "{what}: {why}; set-up needs the package index, or another source in PIP_INDEX_URL or PIP_FIND_LINKS; partial files were removed"
     )]
     NotFetched {
         /// What was being done.
@@ -106,7 +106,7 @@ pub enum SetupError {
         why: String,
     },
     /// The installer, or Python's venv, failed otherwise.
-    #[error("{what}: {why}; nothing was left behind")]
+    #[error("{what}: {why}; partial files were removed")]
     Failed {
         /// What was being done.
         what: String,
@@ -114,10 +114,10 @@ pub enum SetupError {
         why: String,
     },
     /// What was installed does not work.
-    #[error("the environment was built, but does not work: {0}; nothing was left behind")]
+    #[error("the new environment does not work: {0}; partial files were removed")]
     Broken(String),
     /// Files or processes.
-    #[error("{what}: {source}; nothing was left behind")]
+    #[error("{what}: {source}; partial files were removed")]
     Io {
         /// What was tried.
         what: String,
@@ -125,7 +125,7 @@ pub enum SetupError {
         source: std::io::Error,
     },
     /// The user has stopped it.
-    #[error("stopped; nothing was left behind")]
+    #[error("stopped; partial files were removed")]
     Stopped,
 }
 
@@ -240,12 +240,12 @@ impl Setup<'_> {
     pub fn run(mut self) -> Result<(PathBuf, bool), SetupError> {
         let lock = Lock::of(self.interpreter).ok_or_else(|| SetupError::NoLock(self.interpreter.short()))?;
         let workshop = self.home.join(WORKSHOP);
-        fs::create_dir_all(&workshop).map_err(io(format!("{} cannot be made", workshop.display())))?;
-        let guard = File::create(workshop.join("lock")).map_err(io(format!("{} cannot be written to", workshop.display())))?;
+        fs::create_dir_all(&workshop).map_err(io(format!("cannot create {}", workshop.display())))?;
+        let guard = File::create(workshop.join("lock")).map_err(io(format!("cannot write to {}", workshop.display())))?;
         match guard.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(SetupError::Busy(self.home.to_owned())),
-            Err(TryLockError::Error(e)) => return Err(io(format!("{} cannot be locked", workshop.display()))(e)),
+            Err(TryLockError::Error(e)) => return Err(io(format!("cannot lock {}", workshop.display()))(e)),
         }
         let (target, before) = state(self.home, lock);
         if before == State::Ready {
@@ -254,7 +254,7 @@ impl Setup<'_> {
         // Whoever was at work here before has ended: the lock is ours.
         clear(&workshop);
         let scratch = workshop.join(SCRATCH);
-        fs::create_dir(&scratch).map_err(io(format!("{} cannot be made", scratch.display())))?;
+        fs::create_dir(&scratch).map_err(io(format!("cannot create {}", scratch.display())))?;
         let build = workshop.join(lock.version);
         let made = self.build(lock, &build).and_then(|()| put_in_place(&build, &target));
         clear(&workshop);
@@ -265,9 +265,9 @@ impl Setup<'_> {
         (self.progress)(Step::Creating);
         let mut venv = self.program(&self.interpreter.path);
         venv.args(["-I", "-m", "venv", "--without-pip"]).arg(build);
-        self.call(&venv, "the bare environment cannot be made", &mut |_| {})?;
+        self.call(&venv, "cannot create the virtual environment", &mut |_| {})?;
         let file = build.join(STAMP);
-        fs::write(&file, lock.text).map_err(io(format!("{} cannot be written", file.display())))?;
+        fs::write(&file, lock.text).map_err(io(format!("cannot write {}", file.display())))?;
         let all = lock.packages().count();
         let mut done = 0;
         let installer = self.installer(build)?;
@@ -281,7 +281,7 @@ impl Setup<'_> {
                 tell(Step::Installing);
             }
         };
-        call(&installer, "the packages cannot be installed", &mut heard, self.stop)?;
+        call(&installer, "cannot install the packages", &mut heard, self.stop)?;
         (self.progress)(Step::Checking);
         self.check(lock, build)
     }
@@ -359,14 +359,14 @@ impl Setup<'_> {
 /// what it says.
 fn call(command: &Command, what: &str, heard: &mut dyn FnMut(&str), stop: &Stop) -> Result<(), SetupError> {
     let name = command.get_program().to_string_lossy().into_owned();
-    let (mut guard, alive) = guard::guarded(command).map_err(io(format!("{name} cannot be guarded")))?;
+    let (mut guard, alive) = guard::guarded(command).map_err(io(format!("cannot guard {name}")))?;
     guard.stdout(Stdio::piped()).stderr(Stdio::piped());
     let births = crate::kernel::births();
     let child = guard.spawn();
     drop(births);
     // The guard's reading end is the only one from here on.
     drop(guard);
-    let mut child = child.map_err(io(format!("{name} cannot be executed")))?;
+    let mut child = child.map_err(io(format!("cannot execute {name}")))?;
     stop.set(i32::try_from(child.id()).ok().map(nix::unistd::Pid::from_raw));
     if stop.asked() {
         // Asked between the start and the line above.
@@ -375,7 +375,7 @@ fn call(command: &Command, what: &str, heard: &mut dyn FnMut(&str), stop: &Stop)
     let words = listen(&mut child, heard);
     // From here on the number may be another's: nobody may be killed by it.
     stop.set(None);
-    let status = child.wait().map_err(io(format!("{name} cannot be waited for")))?;
+    let status = child.wait().map_err(io(format!("cannot wait for {name}")))?;
     drop(alive);
     if stop.asked() {
         return Err(SetupError::Stopped);
@@ -386,7 +386,7 @@ fn call(command: &Command, what: &str, heard: &mut dyn FnMut(&str), stop: &Stop)
     let ended = match (status.code(), status.signal()) {
         (Some(code), _) => format!("it ended with exit code {code}"),
         (None, Some(signal)) => format!("it was killed by signal {signal}"),
-        (None, None) => "nobody knows how it ended".to_owned(),
+        (None, None) => "its exit status is unknown".to_owned(),
     };
     let (what, why) = (what.to_owned(), complaint(&words).unwrap_or(ended));
     let fetching = ["requirement", "matching distribution", "connection", "HTTP", "resolve", "fetch", "hash"];
@@ -445,7 +445,7 @@ fn clear(workshop: &Path) {
 /// Moves what was built to its place, in one step even if there is an older one, which is then where the new one was.
 fn put_in_place(build: &Path, target: &Path) -> Result<(), SetupError> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
-    let failed = |e: rustix::io::Errno| io(format!("{} cannot be put in place", target.display()))(e.into());
+    let failed = |e: rustix::io::Errno| io(format!("cannot move {} into place", target.display()))(e.into());
     if target.exists() {
         renameat_with(CWD, build, CWD, target, RenameFlags::EXCHANGE).map_err(failed)
     } else {

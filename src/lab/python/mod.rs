@@ -48,7 +48,7 @@ pub fn resolve(named: &std::path::Path, found: &Discovery) -> Result<PathBuf, St
     // Not canonical: a link into a virtual environment is what makes it one.
     path.and_then(|p| std::path::absolute(p).ok())
         .filter(|p| p.is_file())
-        .ok_or_else(|| format!("there is no interpreter {}; `concmon lab doctor` shows those that were found", named.display()))
+        .ok_or_else(|| format!("there is no interpreter {}; `concmon lab doctor` lists those found", named.display()))
 }
 
 /// What was found, by what was named beside it.

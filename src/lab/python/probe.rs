@@ -96,7 +96,7 @@ impl Interpreter {
         match (self.free_threaded, self.gil) {
             (false, _) => "on",
             (true, false) => "free-threaded",
-            (true, true) => "free-threaded, but switched on",
+            (true, true) => "free-threaded, GIL enabled",
         }
     }
 }
@@ -163,7 +163,7 @@ fn ask(path: &Path) -> Result<String, String> {
     }
     let status = child.wait().map_err(|e| format!("it cannot be waited for: {e}"))?;
     let text = answer?;
-    if status.success() { Ok(text) } else { Err(format!("asked what it is, it ended with {status}")) }
+    if status.success() { Ok(text) } else { Err(format!("the version query ended with {status}")) }
 }
 
 /// What it prints, to the end.
@@ -174,7 +174,7 @@ fn read_until(child: &mut Child, until: Instant) -> Result<String, String> {
         let left = until.saturating_duration_since(Instant::now());
         let wait = PollTimeout::try_from(left.as_millis()).unwrap_or(PollTimeout::ZERO);
         match poll(&mut [PollFd::new(out.as_fd(), PollFlags::POLLIN)], wait) {
-            Ok(0) => return Err(format!("it did not say what it is within {} s", PATIENCE.as_secs())),
+            Ok(0) => return Err(format!("no response to the version query within {} s", PATIENCE.as_secs())),
             Ok(_) => {}
             Err(nix::errno::Errno::EINTR) => continue,
             Err(e) => return Err(format!("its output cannot be read: {e}")),
@@ -186,30 +186,27 @@ fn read_until(child: &mut Child, until: Instant) -> Result<String, String> {
             Err(e) => return Err(format!("its output cannot be read: {e}")),
         }
         if bytes.len() as u64 > ANSWER_MOST {
-            return Err("its answer to what it is has no end".into());
+            return Err("its response to the version query is too long".into());
         }
     }
-    String::from_utf8(bytes).map_err(|_| "its answer to what it is is not UTF-8".into())
+    String::from_utf8(bytes).map_err(|_| "its response to the version query is not UTF-8".into())
 }
 
 fn read_answer(path: &Path, origin: Origin, text: &str) -> Result<Interpreter, String> {
     // The last line: a site customisation may print before.
     let line = text.lines().next_back().unwrap_or_default();
-    let answer: Answer = serde_json::from_str(line).map_err(|e| format!("its answer to what it is cannot be read: {e}"))?;
+    let answer: Answer = serde_json::from_str(line).map_err(|e| format!("its response to the version query is invalid: {e}"))?;
     let (major, minor, _) = answer.version;
     if answer.implementation != "cpython" {
-        return Err(format!("it is {} {}; the lab's programs are for CPython", answer.implementation, answer.release));
+        return Err(format!("it is {} {}; the lab needs CPython", answer.implementation, answer.release));
     }
     let (oldest_major, oldest_minor) = crate::lab::catalog::OLDEST_PYTHON;
     if (major, minor) < (oldest_major, oldest_minor) {
-        return Err(format!(
-            "Python {} is too old: the lab's programs need {oldest_major}.{oldest_minor} or later",
-            answer.release
-        ));
+        return Err(format!("Python {} is too old: the lab needs {oldest_major}.{oldest_minor} or later", answer.release));
     }
     let start_methods: Vec<StartMethod> = answer.start_methods.iter().filter_map(|m| StartMethod::from_name(m)).collect();
     let start_method = StartMethod::from_name(&answer.start_method)
-        .ok_or_else(|| format!("its default start method is {:?}, which the lab does not know", answer.start_method))?;
+        .ok_or_else(|| format!("its default start method {:?} is unknown to the lab", answer.start_method))?;
     Ok(Interpreter {
         path: path.to_owned(),
         origin,
@@ -250,7 +247,7 @@ mod tests {
         let good = GOOD.replace('\n', "");
         assert!(read(&good.replace("[3,14,1]", "[3,8,2]").replace("3.14.1", "3.8.2")).unwrap_err().contains("3.8.2 is too old"));
         assert!(read(&good.replace("cpython", "pypy")).unwrap_err().contains("pypy"));
-        assert!(read("").unwrap_err().contains("cannot be read"));
+        assert!(read("").unwrap_err().contains("is invalid"));
         assert!(read(r#"{"version":[3,700,0]}"#).is_err());
     }
 
@@ -265,9 +262,9 @@ mod tests {
         write("#!/bin/sh\nexit 127\n");
         assert!(probe(&fake, Origin::Path).unwrap_err().why.contains("exit status: 127"));
         write("#!/bin/sh\necho no json\n");
-        assert!(probe(&fake, Origin::Path).unwrap_err().why.contains("cannot be read"));
+        assert!(probe(&fake, Origin::Path).unwrap_err().why.contains("is invalid"));
         write("#!/bin/sh\nyes\n");
-        assert!(probe(&fake, Origin::Path).unwrap_err().why.contains("no end"));
+        assert!(probe(&fake, Origin::Path).unwrap_err().why.contains("too long"));
         assert!(probe(&dir.path().join("none"), Origin::Path).unwrap_err().why.contains("cannot be executed"));
     }
 }

@@ -26,8 +26,8 @@ impl Axis {
     pub fn title(self) -> &'static str {
         match self {
             Self::Workers => "workers",
-            Self::ParentMb => "memory of the parent, MiB",
-            Self::TaskMs => "work per task, ms (as one thread needs)",
+            Self::ParentMb => "parent memory, MiB",
+            Self::TaskMs => "work per task, ms (measured with one thread)",
         }
     }
 
@@ -160,7 +160,7 @@ fn along(axis: Axis, batch: &Batch) -> String {
         return axis.title().to_owned();
     }
     let sizes: Vec<String> = lengths.iter().map(|l| l.task_size.to_string()).collect();
-    format!("work per task, ms, as asked for: {} {unit}", sizes.join(", "))
+    format!("work per task, ms, requested: {} {unit}", sizes.join(", "))
 }
 
 /// The same with the rows where they are wanted.

@@ -61,13 +61,13 @@ fn pays_from(curves: &Curves, rows: &Comparison) -> Option<String> {
         let Some(alone) = baseline(series, &curves.series) else { continue };
         match crossing(series, alone) {
             Some(Crossing::At(x)) => pays.push((x, format!("{} pays from about {}", series.label, show(x * 1e6, Unit::Ns)))),
-            Some(Crossing::Never(x)) => never.push(format!("{} not even at {}", series.label, show(x * 1e6, Unit::Ns))),
+            Some(Crossing::Never(x)) => never.push(format!("{} does not pay up to {}", series.label, show(x * 1e6, Unit::Ns))),
             None => {}
         }
     }
     pays.sort_by(|a, b| a.0.total_cmp(&b.0));
     let said: Vec<String> = pays.into_iter().map(|p| p.1).chain(never).collect();
-    (!said.is_empty()).then(|| format!("With {tasks} tasks, {} of work each; below that one thread is faster here.", list(&said)))
+    (!said.is_empty()).then(|| format!("With {tasks} tasks: {} of work each; one thread is faster below that.", list(&said)))
 }
 
 enum Crossing {
@@ -119,18 +119,18 @@ fn grows(curves: &Curves) -> Option<String> {
             up.push(format!("{} grows {growth} times ({first} to {last})", series.label));
         } else if within.high < STAYS {
             let times = if within.wide() { within.high } else { within.median };
-            flat.push(format!("{} stays within {times:.1} times", series.label));
+            flat.push(format!("{} stays within a factor of {times:.1}", series.label));
         } else {
             open.push(series.label.clone());
         }
     }
     let range = format!("From {from:.0} to {to:.0} MiB of parent");
-    let open = if open.is_empty() { String::new() } else { format!("; of {} it cannot be told", list(&open)) };
+    let open = if open.is_empty() { String::new() } else { format!("; unclear for {}", list(&open)) };
     match (up.is_empty(), flat.is_empty()) {
         (true, true) => None,
-        (false, true) => Some(format!("{range} the creation of {}{open}.", list(&up))),
-        (true, false) => Some(format!("{range} the creation of {}{open}.", list(&flat))),
-        (false, false) => Some(format!("{range} the creation of {}; that of {}{open}.", list(&up), list(&flat))),
+        (false, true) => Some(format!("{range}, the creation of {}{open}.", list(&up))),
+        (true, false) => Some(format!("{range}, the creation of {}{open}.", list(&flat))),
+        (false, false) => Some(format!("{range}, the creation of {}; that of {}{open}.", list(&up), list(&flat))),
     }
 }
 
@@ -174,7 +174,7 @@ fn gains(curves: &Curves) -> Option<String> {
             said.push(format!("{} gains nothing from workers (at most {:.2}x)", series.label, best.median));
         } else if below(one, best) {
             let s = if *x < 1.5 { "" } else { "s" };
-            let more = if x < last { ", and more do not help" } else { "" };
+            let more = if x < last { ", more do not help" } else { "" };
             said.push(format!("{} gains most with {x:.0} worker{s}, {:.2}x one thread{more}", series.label, best.median));
         }
     }
@@ -195,14 +195,14 @@ fn fastest(rows: &Comparison) -> Option<String> {
     let concurrent = |id: &str| catalog::find(id).is_some_and(|s| s.section != catalog::Section::Baseline);
     if is_sequential(&best.spec.system) && concurrent(&next.spec.system) {
         return Some(format!(
-            "Sharing this work out does not pay here: one thread does it in {}, the next best, {}, in {}.",
+            "Parallel work does not pay here: one thread takes {}; the next best, {}, takes {}.",
             show(one, Unit::Ns),
             next.label,
             show(two, Unit::Ns)
         ));
     }
     Some(format!(
-        "{} is the fastest here: {} against {} of the next, {}.",
+        "{} is fastest: {}, compared with {} for the next, {}.",
         best.label,
         show(one, Unit::Ns),
         show(two, Unit::Ns),

@@ -29,25 +29,25 @@ pub fn page(batch: &Batch, comparison: &Comparison) -> Page {
         }));
     }
     blocks.push(Block::Heading("Figures".into()));
-    blocks.push(Block::Text("The median, and after the sign half the distance of the quartiles. Marked is the best of its column, and what cannot be told from it.".into()));
+    blocks.push(Block::Text("Medians, ± half the interquartile range. The best of each column is marked, and all without a significant difference from it.".into()));
     blocks.push(Block::Table(table(comparison)));
     let advice = super::advice_lines(comparison);
     if !advice.is_empty() {
-        blocks.push(Block::Heading("How far to trust it".into()));
+        blocks.push(Block::Heading("Reliability".into()));
     }
     blocks.extend(advice.into_iter().map(|line| Block::Text(format!("{line}."))));
     let host = &batch.host;
     let langs: std::collections::BTreeSet<&str> = comparison.rows.iter().filter_map(|r| r.lang.as_deref()).collect();
     let known = |text: &Option<String>| text.clone().unwrap_or_else(|| "unknown".into());
     Page {
-        title: format!("What it costs: {}", systems(batch)),
+        title: format!("Costs of {}", systems(batch)),
         lead: comparison.finding.iter().cloned().chain([format!("{}.", comparison.title)]).collect(),
         facts: vec![
             ("machine".into(), format!("{} ({})", known(&host.cpu_model), known(&host.architecture))),
             ("CPUs".into(), host.cpus.map_or_else(|| "unknown".into(), |n| n.to_string())),
             ("kernel".into(), known(&host.kernel)),
             ("ran on".into(), langs.into_iter().collect::<Vec<_>>().join(", ")),
-            ("repetitions".into(), format!("{}, after {} to warm up", batch.plan.repetitions, batch.plan.warm_up)),
+            ("repetitions".into(), format!("{}, after {} for warm-up", batch.plan.repetitions, batch.plan.warm_up)),
             ("seed".into(), batch.plan.seed.to_string()),
             ("concmon".into(), batch.concmon.clone()),
         ],
@@ -85,7 +85,7 @@ fn bars(comparison: &Comparison, sort: &Measure) -> Bars {
             reference: None,
         })
     };
-    let better = if sort.better == Better::Lower { "less is better" } else { "more is better" };
+    let better = if sort.better == Better::Lower { "lower is better" } else { "higher is better" };
     Bars {
         title: format!("{} ({better})", sort.title),
         axis: format!("{}{unit}", sort.title),

@@ -207,7 +207,7 @@ pub fn advice_lines(comparison: &Comparison) -> Vec<String> {
             continue;
         }
         let others = all[at + 1..].iter().filter(|(_, later)| kind(later) == kind(advice)).count();
-        let others = if others == 0 { String::new() } else { format!(" (and {others} more, each in its way)") };
+        let others = if others == 0 { String::new() } else { format!(" (and {others} more)") };
         lines.push(format!("{}{others}: {advice}", row.label));
     }
     lines

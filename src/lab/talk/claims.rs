@@ -115,28 +115,28 @@ pub const CLAIMS: &[Claim] = &[
     Claim {
         id: "states",
         part: 1,
-        statement: "A process runs, sleeps, is stopped or is a zombie, and the kernel's list shows which",
+        statement: "A process runs, sleeps, is stopped or is a zombie, and the process list shows it",
         arms: &[shape("native/states")],
         ..SHAPE
     },
     Claim {
         id: "fork",
         part: 2,
-        statement: "fork makes a new process with the memory of its parent",
+        statement: "fork creates a process with the memory of its parent",
         arms: &[shape("native/fork")],
         ..SHAPE
     },
     Claim {
         id: "exec",
         part: 2,
-        statement: "exec replaces the program, the process stays",
+        statement: "exec replaces the program and keeps the process",
         arms: &[shape("native/exec")],
         ..SHAPE
     },
     Claim {
         id: "copied-by-reading",
         part: 3,
-        statement: "In CPython even reading copies pages shared by fork: reference counts are written",
+        statement: "In CPython, reading objects copies pages shared by fork, because reference counts are written",
         talk: "reference counts break copy-on-write",
         figure: "memory copied by reading all objects / memory of the parent",
         arms: &[
@@ -149,7 +149,7 @@ pub const CLAIMS: &[Claim] = &[
     Claim {
         id: "gc-freeze",
         part: 3,
-        statement: "gc.freeze() before fork keeps the collector from copying pages",
+        statement: "gc.freeze() before fork prevents the collector from copying pages",
         talk: "freeze before fork",
         figure: "memory copied by gc.collect() / the same after gc.freeze()",
         arms: &[
@@ -174,7 +174,7 @@ pub const CLAIMS: &[Claim] = &[
     Claim {
         id: "forkserver-does-not",
         part: 4,
-        statement: "The cost of a forkserver's child does not",
+        statement: "The cost of a fork server's child does not grow with it",
         figure: "creation with 1,000 MiB in the parent / with nothing",
         arms: &[
             arm("0 MiB", "native/forkserver", small_parent, Measure::Creation),
@@ -186,7 +186,7 @@ pub const CLAIMS: &[Claim] = &[
     Claim {
         id: "spawn-costs-most",
         part: 4,
-        statement: "spawn starts a fresh interpreter: the dearest way to a small process",
+        statement: "spawn starts a fresh interpreter: the most expensive way to create a small process",
         figure: "creation by spawn / by fork, small parent",
         arms: &[
             arm("fork", "python/process-fork", as_it_is, Measure::Creation),
@@ -198,7 +198,7 @@ pub const CLAIMS: &[Claim] = &[
     Claim {
         id: "parents",
         part: 5,
-        statement: "A Process knows its parent, and the tree shows it",
+        statement: "A Process has a parent, and the tree shows it",
         arms: &[shape("python/process-fork")],
         ..SHAPE
     },
@@ -208,7 +208,7 @@ pub const CLAIMS: &[Claim] = &[
         statement: "The factorial of 5 comes back from a Process through a Queue",
         talk: "120",
         talk_figure: Some(120.0),
-        figure: "what comes back",
+        figure: "the result",
         unit: "",
         arms: &[value("result", "python/process-queue", "factorial_of_5")],
         holds: (120.0, 120.0),
@@ -229,7 +229,7 @@ pub const CLAIMS: &[Claim] = &[
     Claim {
         id: "generator",
         part: 8,
-        statement: "The talk's time for a single thread is that of a map that nobody consumed",
+        statement: "The talk's time for a single thread is that of an unconsumed map",
         talk: "0.76 us",
         talk_figure: Some(0.76),
         figure: "map(factorial, ten numbers), made and not consumed",
@@ -241,7 +241,7 @@ pub const CLAIMS: &[Claim] = &[
     Claim {
         id: "single-thread",
         part: 8,
-        statement: "Ten tiny tasks are done long before a process pool has started",
+        statement: "Ten tiny tasks finish long before a process pool has started",
         talk: "42.3365 / 0.00076 ms = 55,700 (map not consumed)",
         figure: "ProcessPoolExecutor.map with 1 worker / the same work without a pool",
         arms: &[
@@ -254,7 +254,7 @@ pub const CLAIMS: &[Claim] = &[
     Claim {
         id: "pool-10-to-1",
         part: 8,
-        statement: "For ten tiny tasks ten processes lose to one",
+        statement: "For ten tiny tasks, ten processes are slower than one",
         talk: "71.4012 / 42.3365 ms",
         talk_figure: Some(1.69),
         figure: "ProcessPoolExecutor.map from fork, 10 workers / 1 worker",
@@ -269,7 +269,7 @@ pub const CLAIMS: &[Claim] = &[
         id: "mpire",
         part: 9,
         statement: "mpire is faster than the pools of the standard library",
-        talk: "its own claim",
+        talk: "its authors' claim",
         figure: "ProcessPoolExecutor.map / mpire's map, from fork, ten tiny tasks",
         arms: &[
             arm("mpire", "python/mpire", from_fork, Measure::Wall),
@@ -281,7 +281,7 @@ pub const CLAIMS: &[Claim] = &[
     Claim {
         id: "threads-10-to-1",
         part: 10,
-        statement: "For ten tiny tasks ten threads lose to one, too",
+        statement: "For ten tiny tasks, ten threads are slower than one",
         talk: "0.307925 / 0.168133 ms",
         talk_figure: Some(1.83),
         figure: "ThreadPoolExecutor.map from opening to closing the pool, 10 workers / 1 worker",
@@ -295,7 +295,7 @@ pub const CLAIMS: &[Claim] = &[
     Claim {
         id: "threads-are-cheaper",
         part: 10,
-        statement: "A pool of threads is far cheaper than a pool of processes",
+        statement: "A thread pool is far cheaper than a process pool",
         talk: "71.4012 / 0.307925 ms; \"about 100 times\"",
         talk_figure: Some(231.9),
         figure: "ProcessPoolExecutor.map / ThreadPoolExecutor.map, 10 workers",
@@ -319,7 +319,7 @@ pub const CLAIMS: &[Claim] = &[
     Claim {
         id: "sleep",
         part: 12,
-        statement: "The GIL is no obstacle to waiting: one long sleep beside ten short ones",
+        statement: "The GIL does not block waits: one long sleep and ten short ones overlap",
         talk: "10 s of sleep in 5 s",
         talk_figure: Some(2.0),
         figure: "sleeps one after the other / together",
@@ -353,7 +353,7 @@ pub const CLAIMS: &[Claim] = &[
     Claim {
         id: "aiofiles",
         part: 12,
-        statement: "aiofiles reads files in threads of an executor, which costs more than reading them",
+        statement: "aiofiles reads files in executor threads, which costs more than reading them directly",
         talk: "through run_in_executor",
         figure: "one file with aiofiles / directly",
         arms: &[
@@ -366,7 +366,7 @@ pub const CLAIMS: &[Claim] = &[
     Claim {
         id: "no-gil",
         part: 13,
-        statement: "Without the GIL (PEP 703) threads run bytecode in parallel",
+        statement: "Without the GIL (PEP 703), threads run bytecode in parallel",
         figure: "one thread / two threads, the same work",
         scale: 0.01,
         arms: &[value("speed-up, %", "python/no-gil-threads", "speed_up_percent")],
@@ -376,8 +376,8 @@ pub const CLAIMS: &[Claim] = &[
     Claim {
         id: "django-gil",
         part: 13,
-        statement: "A Django view that computes gains nothing from threads under the GIL",
-        talk: "single against several threads",
+        statement: "A CPU-bound Django view gains nothing from threads under the GIL",
+        talk: "one thread and several threads",
         figure: "requests per second, 2 threads / 1 thread",
         scale: 0.01,
         arms: &[Arm { gil: Some(true), ..value("gain, %", "python/django", "gain_percent") }],
@@ -387,8 +387,8 @@ pub const CLAIMS: &[Claim] = &[
     Claim {
         id: "django-no-gil",
         part: 13,
-        statement: "Without the GIL it does",
-        talk: "single against several threads",
+        statement: "Without the GIL, a CPU-bound Django view gains from threads",
+        talk: "one thread and several threads",
         figure: "requests per second, 2 threads / 1 thread",
         scale: 0.01,
         arms: &[Arm { gil: Some(false), ..value("gain, %", "python/django", "gain_percent") }],
@@ -410,7 +410,7 @@ pub const CLAIMS: &[Claim] = &[
     Claim {
         id: "interpreters-tiny",
         part: 14,
-        statement: "For 200 digits of pi an interpreter costs more than it brings",
+        statement: "For 200 digits of pi, an interpreter costs more than it gains",
         figure: "one thread / two interpreters, creation included",
         arms: &[
             arm("two interpreters", "python/interpreters", two_digits_200, Measure::Wall),
@@ -422,7 +422,7 @@ pub const CLAIMS: &[Claim] = &[
     Claim {
         id: "interpreter-creation",
         part: 14,
-        statement: "Making an interpreter costs far more than making a thread",
+        statement: "Creating an interpreter costs far more than creating a thread",
         figure: "creation of an interpreter / of a thread",
         arms: &[
             arm("thread", "python/thread", as_it_is, Measure::Creation),
@@ -446,7 +446,7 @@ pub const CLAIMS: &[Claim] = &[
     Claim {
         id: "aiohttp",
         part: 16,
-        statement: "A raw socket and aiohttp get the same answers; the library costs CPU",
+        statement: "A raw socket and aiohttp get the same responses; the library costs CPU",
         talk: "same answer, different cost",
         figure: "CPU of the whole run, aiohttp / a blocking socket",
         arms: &[
@@ -459,7 +459,7 @@ pub const CLAIMS: &[Claim] = &[
     Claim {
         id: "selector",
         part: 17,
-        statement: "Asking non-blocking sockets in turn burns the CPU; a selector waits",
+        statement: "Polling non-blocking sockets wastes CPU; a selector waits",
         figure: "CPU of the client, spinning / with a selector",
         arms: &[
             value("selector", "python/selectors", "client_cpu_ns"),
@@ -472,9 +472,9 @@ pub const CLAIMS: &[Claim] = &[
         id: "blocked-loop",
         part: 18,
         statement: "One blocking call stops the whole event loop",
-        figure: "lateness of a 10 ms tick, blocked / handed to a thread",
+        figure: "delay of a 10 ms tick, blocked / moved to a thread",
         arms: &[
-            value("handed to a thread", "python/blocked-loop-cured", "largest_lateness_of_a_10_ms_tick_ns"),
+            value("moved to a thread", "python/blocked-loop-cured", "largest_lateness_of_a_10_ms_tick_ns"),
             value("blocked", "python/blocked-loop", "largest_lateness_of_a_10_ms_tick_ns"),
         ],
         holds: (10.0, FOREVER),
@@ -510,7 +510,7 @@ pub const CLAIMS: &[Claim] = &[
         id: "gevent",
         part: 20,
         statement: "A thousand monkey-patched \"threads\" are one thread for the kernel",
-        figure: "threads that the kernel has",
+        figure: "kernel threads",
         unit: "",
         arms: &[arm("threads", "python/gevent", a_thousand, Measure::Value("kernel_threads"))],
         holds: (1.0, 1.0),
@@ -519,7 +519,7 @@ pub const CLAIMS: &[Claim] = &[
     Claim {
         id: "uvloop",
         part: 21,
-        statement: "uvloop serves the same code for less CPU",
+        statement: "uvloop runs the same code with less CPU",
         talk: "a faster loop",
         figure: "CPU of the echo server per request, asyncio / uvloop",
         arms: &[

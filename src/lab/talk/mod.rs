@@ -147,11 +147,11 @@ impl Measure {
         match &run.phase {
             RunPhase::Ended(Outcome::Done) => {}
             RunPhase::Ended(Outcome::Failed(why)) => return Err(format!("{system} failed: {why}")),
-            RunPhase::Ended(Outcome::TimedOut) => return Err(format!("{system} took longer than its time limit")),
+            RunPhase::Ended(Outcome::TimedOut) => return Err(format!("{system} timed out")),
             _ => return Err(format!("{system} was stopped")),
         }
         match self {
-            Self::Wall => run.costs.wall_ns.map(|ns| ns as f64).ok_or_else(|| format!("{system} told no duration")),
+            Self::Wall => run.costs.wall_ns.map(|ns| ns as f64).ok_or_else(|| format!("{system} reported no duration")),
             // Importing a library is a part of what it costs.
             Self::Cpu => run.costs.charged_cpu_ns().map(|ns| ns as f64).ok_or_else(|| format!("{system} has no CPU time")),
             Self::Creation => run.costs.creation_ns.map(|c| c.median).ok_or_else(|| format!("{system} created nothing")),
@@ -162,7 +162,7 @@ impl Measure {
                 .and_then(|v| v.number)
                 .map(|n| n as f64)
                 .ok_or_else(|| format!("{system} did not report {name}")),
-            Self::Shape if run.shape.is_empty() => Err(format!("{system} ended before its processes could be looked at")),
+            Self::Shape if run.shape.is_empty() => Err(format!("{system} ended before its processes could be sampled")),
             Self::Shape => Ok(f64::from(u8::from(run.shape.iter().all(|check| check.met)))),
         }
     }
@@ -267,11 +267,7 @@ pub fn after_two(first: &Finding, again: Finding) -> Finding {
         return again;
     }
     let percent = |finding: &Finding| finding.others.unwrap_or_default() * 100.0;
-    let why = format!(
-        "others used {:.0}% of the CPUs meanwhile, and {:.0}% when it was measured again",
-        percent(first),
-        percent(&again)
-    );
+    let why = format!("other processes used {:.0}% of the CPUs, and {:.0}% during the repeat", percent(first), percent(&again));
     Finding { verdict: Verdict::MachineBusy(why), ..again }
 }
 
@@ -307,7 +303,7 @@ pub fn judge(claim: &Claim, rounds: &[Vec<&Run>]) -> Finding {
     }
     let summary = measure::summary(&figures);
     let verdict = match summary {
-        None => Verdict::Failed("nothing to hold it against: the first measure was 0".into()),
+        None => Verdict::Failed("no ratio: the first value was 0".into()),
         Some(s) if s.median >= claim.holds.0 && s.median <= claim.holds.1 => Verdict::Reproduces,
         Some(_) => Verdict::DoesNot,
     };
@@ -343,7 +339,7 @@ impl Talk {
     pub fn check(&self) -> Result<(), String> {
         let mut seen = std::collections::HashSet::new();
         match self.findings.iter().find(|f| !seen.insert(&f.claim)) {
-            Some(twice) => Err(format!("the claim {:?} is there twice", twice.claim)),
+            Some(twice) => Err(format!("the claim {:?} occurs twice", twice.claim)),
             None => Ok(()),
         }
     }

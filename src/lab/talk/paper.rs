@@ -40,7 +40,7 @@ fn bound(claim: &Claim) -> String {
 /// What was found, in one line: the figure and what it is, or why there is none.
 #[must_use]
 pub fn said(finding: &Finding) -> String {
-    let Some(claim) = finding.entry() else { return "of a claim that this version does not know".into() };
+    let Some(claim) = finding.entry() else { return "unknown claim".into() };
     let Some(here) = here(claim, finding) else {
         return match &finding.verdict {
             Verdict::NotAvailable(why) | Verdict::Failed(why) => why.clone(),
@@ -56,17 +56,17 @@ pub fn said(finding: &Finding) -> String {
 /// What a reader must know of a figure that was made on a machine with other work to do.
 fn busy(finding: &Finding) -> Option<String> {
     if let Verdict::MachineBusy(why) = &finding.verdict {
-        return Some(format!("it contradicts the claim, but {why}"));
+        return Some(format!("the figure contradicts the claim, but {why}"));
     }
     let others = finding.others.filter(|share| *share > BUSY)?;
-    Some(format!("the machine was busy: others used {:.0}% of its CPUs meanwhile", others * 100.0))
+    Some(format!("the machine was busy: other processes used {:.0}% of its CPUs", others * 100.0))
 }
 
 /// The figure made here; `None` if there is none.
 fn here(claim: &Claim, finding: &Finding) -> Option<String> {
     let summary = finding.summary.filter(|_| !matches!(finding.verdict, Verdict::NotAvailable(_) | Verdict::Failed(_)))?;
     if claim.is_about_looks() {
-        return Some(if finding.verdict == Verdict::Reproduces { "seen so" } else { "seen otherwise" }.into());
+        return Some(if finding.verdict == Verdict::Reproduces { "seen as expected" } else { "not seen as expected" }.into());
     }
     Some(spread(&summary, claim.unit))
 }
@@ -185,8 +185,7 @@ pub fn page(talk: &Talk) -> Page {
         title: "Concurrent execution in Python: the talk's figures, measured again".into(),
         lead: vec![
             summary_line(talk),
-            "Ratios travel between machines, milliseconds do not: the talk was given on a laptop of 10 cores. Each claim was \
-             measured in rounds that run all its sides in turn; the figure is the median of the rounds."
+            "Ratios can be compared between machines, milliseconds cannot; the talk used a laptop with 10 cores. Each round runs all sides of a claim; the figure is the median of the rounds."
                 .into(),
         ],
         facts: facts(talk),
@@ -231,7 +230,7 @@ fn row(finding: &Finding) -> Option<Vec<Cell>> {
     let dash = || Cell::marked("-", Mark::Dim);
     let figure = match &finding.verdict {
         Verdict::NotAvailable(why) | Verdict::Failed(why) => Cell::marked(why.clone(), Mark::Dim),
-        _ if claim.is_about_looks() => "processes, threads, parents and states as the kernel shows them".into(),
+        _ if claim.is_about_looks() => "processes, threads, parents and states as reported by the kernel".into(),
         _ => {
             let busy = busy(finding).map_or_else(String::new, |busy| format!("; {busy}"));
             format!("{}; {}{busy}", claim.figure, bound(claim)).into()
@@ -268,8 +267,8 @@ fn ratios(talk: &Talk) -> Bars {
         })
     };
     Bars {
-        title: "How many times as much: the claims that are ratios".into(),
-        axis: "times as much".into(),
+        title: "Ratios: the claims that compare two sides".into(),
+        axis: "ratio".into(),
         bars: talk.findings.iter().filter_map(bar).collect(),
         base: Some(1.0),
         reference: "the talk's own figure".into(),
