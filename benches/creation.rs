@@ -1,11 +1,10 @@
-//! What the lab adds to the creation of a worker: `cargo bench --bench creation`.
+//! The lab's overhead in the creation of a worker: `cargo bench --bench creation`.
 //!
-//! `concmon lab run native/fork|spawn|forkserver|thread` beside `floor_create.c`, which does the same in plain C with nothing else around
-//! it. Both measure from just before the call to the worker's first own instruction, with all workers alive until the last is made. The
-//! two take turns, each in a fresh process; the medians of the rounds are printed, and the median of the ratios within a round, which a
-//! noisy machine disturbs least. Two rows say where a floor of another shape lies: the image of a spawned worker started by the C
-//! program, and threads that are each joined before the next is made, which the kernel and the C library then give the stacks of the last
-//! one. `--quick` takes fewer rounds and leaves the parent of 1,000 MB out.
+//! `concmon lab run native/fork|spawn|forkserver|thread` beside `floor_create.c`, which does the same in plain C. Both measure from just
+//! before the call to the worker's first own instruction, with all workers alive until the last is made. The two alternate, each in a fresh
+//! process; the medians of the rounds are printed, and the median of the ratios within a round, which a noisy machine disturbs least. Two rows
+//! show a floor of another shape: the image of a spawned worker started by the C program, and threads that are each joined before the next is
+//! made, which reuse the stacks of the last one. `--quick` takes fewer rounds and omits the parent of 1,000 MB.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark that cannot run says so by ending")]
 

@@ -1,9 +1,8 @@
-//! What a monitor costs as a whole process, beside the others that are installed: `cargo bench --bench monitors`.
+//! CPU and memory of whole monitors, concmon and those installed: `cargo bench --bench monitors`.
 //!
-//! Each monitor runs in a terminal of 40 x 140 with a refresh of one second, beside a population that idles, one after the other,
-//! three rounds; the medians are printed as the README's table. CPU is what the scheduler counted for all its threads (`schedstat`) and
-//! for the children it reaped; memory is the peak (`VmHWM`). `--quick` takes one round of the small
-//! populations, `--population 5000` that one only.
+//! Each monitor runs in a terminal of 40 x 140 with a refresh of one second, beside idle processes, in sequence, three rounds; the medians are
+//! printed as the table of docs/performance.md. CPU is what the scheduler counted for all its threads (`schedstat`) and for the children it
+//! reaped; memory is the peak (`VmHWM`). `--quick` takes one round of the small populations, `--population 5000` that one only.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark that cannot run says so by ending")]
 

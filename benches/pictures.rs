@@ -1,4 +1,4 @@
-//! The README's pictures, from real frames of real runs: `cargo bench --bench pictures` writes `assets/tour/*.svg` anew.
+//! Draws the pictures in `assets/tour/*.svg` again, from frames of real runs: `cargo bench --bench pictures`.
 //!
 //! Each opens the program in a terminal, presses keys, waits until the screen shows what it should, and draws the terminal's cells.
 

@@ -1,5 +1,5 @@
-//! CPU milliseconds per sweep of each source on this machine as it is: `cargo bench --bench sampling [-- [SWEEPS] [NAME]]`.
-//! Populate the machine first to see how the cost follows activity instead of population.
+//! CPU milliseconds per sweep of each source on this machine: `cargo bench --bench sampling [-- [SWEEPS] [NAME]]`.
+//! Start processes first to see that the cost follows activity instead of population.
 
 use concmon::clock::thread_cpu_ns;
 use concmon::kernel::source::{Needs, Request, Source};

@@ -1,6 +1,6 @@
-//! What one tick of the monitor costs, stage by stage, at 100, 5,000 and 20,000 tasks: `cargo bench --bench stages [-- NAME]`.
+//! CPU time of each stage of a tick, at 100, 5,000 and 20,000 tasks: `cargo bench --bench stages [-- NAME]`.
 //!
-//! parse: the bytes of `/proc/PID/stat` and `schedstat` of every task. sample: a sweep over a `/proc` tree of files in which nothing moves.
+//! parse: the bytes of `/proc/PID/stat` and `schedstat` of every task. sample: a sweep over an unchanging `/proc` tree of files.
 //! derive: two snapshots into rates, tree and lifecycle. rows: from there to the table's lines, sorted, as a list and as a tree.
 //! render: the lines on screen to a frame of 140x40.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark that cannot begin has nothing to measure")]

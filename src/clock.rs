@@ -1,4 +1,4 @@
-//! Time as a value: the sampler and the lab take a [`Clock`], tests give them a [`ManualClock`].
+//! Time as a value: the sampler and the lab take a [`Clock`]; tests use a [`ManualClock`].
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

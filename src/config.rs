@@ -1,6 +1,6 @@
-//! Config file and command line to one resolved [`Config`]; the only place with defaults.
+//! Merges the config file and the command line into one [`Config`]; the only place with defaults.
 //!
-//! Order: the defaults of [`Config::default`], over them the file, over that the environment (`NO_COLOR`), over all the arguments.
+//! Order: the defaults of [`Config::default`], then the file, then the environment (`NO_COLOR`), then the arguments.
 //! To add an option: a field of [`Config`], its default, an entry in [`KEYS`]; and, if it has a flag, a line in [`Config::resolve`].
 
 mod depth;

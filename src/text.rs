@@ -1,7 +1,7 @@
-//! The one sanitiser for bytes of other processes, and widths in terminal cells. A leaf: everyone may use it, it uses nobody.
+//! The sanitiser for bytes of other processes, and text widths in terminal cells. It uses no other module.
 //!
-//! Names, command lines, environments and paths are chosen by whoever runs the process. Drawn as they are, they could move the cursor,
-//! retitle the terminal, reverse a line or hide half a name. Here every such character becomes something visible.
+//! Other users choose names, command lines, environments and paths. Drawn unchanged, they could move the cursor, change the title, reverse a
+//! line or hide part of a name. This module makes every such character visible.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

@@ -1,4 +1,4 @@
-//! The rooms of the crate and who may know whom: an inverted dependency, an oversized file or stray `unsafe` fails the build.
+//! The rooms of the crate and their allowed dependencies: an inverted dependency, an oversized file or stray `unsafe` fails the build.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read the sources has failed")]
 

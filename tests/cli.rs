@@ -1,4 +1,4 @@
-//! The command line as scripts and people meet it: exit codes, messages, pipes.
+//! The command line: exit codes, messages, pipes.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot prepare its stage has failed")]
 

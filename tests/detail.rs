@@ -1,4 +1,4 @@
-//! The reader behind the detail pane on a `/proc` that is larger, stranger or more closed than the machine's own.
+//! The reader behind the detail pane on a `/proc` that is larger, stranger or less readable than the machine's own.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot prepare its stage has failed")]
 

@@ -1,5 +1,4 @@
-//! Each diagnosis on processes that really are in that trouble: it is told, of the right ones, in one line with what to do, and no sooner
-//! than they are in it.
+//! Each diagnosis on real processes with that problem: it reports the right ones, in one line with advice, and not too early.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot prepare its stage has failed")]
 

@@ -1,4 +1,4 @@
-//! Births and deaths: the kernel's event stream on a storm of short commands, and what comparing lists makes of the same.
+//! Births and exits: the kernel's event stream in a storm of short commands, and the comparison of process lists.
 
 #[macro_use]
 #[path = "support/loudly.rs"]

@@ -1,4 +1,4 @@
-//! The fuzz targets of `fuzz/` without a fuzzer: every kept seed, cut and changed in every place, must pass what the targets assert.
+//! The fuzz targets of `fuzz/` without a fuzzer: every saved seed, cut and changed in every place, must pass the targets' assertions.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot prepare its stage has failed")]
 

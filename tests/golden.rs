@@ -1,7 +1,7 @@
-//! Frames of every screen as text, made from a `/proc` that holds still: at three sizes, in two themes, and in ASCII without colour.
+//! Frames of every screen as text, made from a fixed `/proc`: at three sizes, in two themes, and in ASCII without colour.
 //!
-//! After a wanted change: `UPDATE_GOLDEN=1 cargo test --test golden`, then look at the difference of the files in `tests/golden/`.
-//! Under a frame stand its styles, one line per row that has any: `from-to:letter` in cells, the letters explained at the end.
+//! After an intended change: `UPDATE_GOLDEN=1 cargo test --test golden`, then read the difference of the files in `tests/golden/`.
+//! Below a frame are its styles, one line per row that has any: `from-to:letter` in cells; the letters are explained at the end.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot prepare its stage has failed")]
 

@@ -1,5 +1,5 @@
-//! Processes whose names, arguments, environments, programs and directories were chosen by an attacker, drawn in a real terminal and
-//! exported: the terminal stays as it is, every column stays in its place, and what was hidden is seen.
+//! Processes with names, arguments, environments, programs and directories chosen by an attacker, drawn in a real terminal and exported: the
+//! terminal is unchanged, columns stay aligned, and hidden characters are visible.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot prepare its stage has failed")]
 

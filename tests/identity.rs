@@ -1,4 +1,4 @@
-//! Acting on a process means acting on that process: what happens when a pid is dead, reused, or one that must be left alone.
+//! Actions reach the chosen process only: tests with dead, reused and protected PIDs.
 #![expect(clippy::expect_used, reason = "a test that cannot prepare its stage has failed")]
 
 #[macro_use]

@@ -1,6 +1,6 @@
-//! Looking inside real Pythons: what is read is what they do, they are not disturbed, and where nothing can be read it is said why.
+//! Looking inside real Python processes: the reading matches what they do, does not disturb them, and gives a reason if it fails.
 //!
-//! What no interpreter here can show is skipped, loudly.
+//! Tests that no interpreter here supports are skipped loudly.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[macro_use]

@@ -1,5 +1,5 @@
-//! `concmon lab compare` from outside: what it writes is what its schema says, it goes on where it was interrupted, and its ratios are
-//! those of the machine.
+//! `concmon lab compare` as a program: its output matches its schema, it continues after an interruption, and its ratios are those of the
+//! machine.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot run the program has failed")]
 

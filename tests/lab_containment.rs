@@ -1,5 +1,5 @@
-//! Nothing of a run outlives what it depends on: concmon, the helper, its guard, the root. Processes are found by a mark in their
-//! environment, which everything that is started from here inherits.
+//! A run ends with concmon, the helper, its guard and its root. Processes are found by a mark in their environment, which all descendants
+//! inherit.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 #[macro_use]

@@ -1,5 +1,5 @@
-//! What runs say that they waited for CPUs and sent to each other: known where it can be, exact where it can be counted otherwise, and
-//! unknown with a reason elsewhere.
+//! Run-queue delay and sent bytes of runs: known where possible, exact where they can be counted in another way, and unknown with a reason
+//! elsewhere.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[macro_use]

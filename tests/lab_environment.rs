@@ -1,7 +1,7 @@
-//! The managed environment, made for real from its lock, and every system that needs packages run in it.
+//! The managed environment, made from its lock, and every system that needs packages run in it.
 //!
-//! Without a package index there is nothing to test: that is skipped, loudly. The environment stays in the target directory, so that only
-//! the first test run of a checkout pays for it.
+//! Without a package index the test is skipped loudly. The environment stays in the target directory, so that only the first test run of a
+//! checkout makes it.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[macro_use]

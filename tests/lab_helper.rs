@@ -1,4 +1,4 @@
-//! The helper alone, spoken to as concmon does, with runs that try to get away: daemons in sessions of their own, orphans, silence.
+//! The helper alone, controlled as concmon does, with runs that try to escape: daemons in their own sessions, orphans, silence.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 #[path = "support/gone.rs"]

@@ -1,5 +1,4 @@
-//! What fresh images of native runs are started from: `concmon-worker` beside concmon, or, where somebody copied concmon alone or put
-//! something else in that place, concmon itself; and which of them it was is said.
+//! The image of native runs: `concmon-worker` beside concmon, or concmon itself if that file is missing or not trusted; the run reports which.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 

@@ -1,4 +1,4 @@
-//! Lanes of real runs: the time they show is the time the kernel charged, and what ran in turns or together is seen so.
+//! Lanes of real runs: their time matches the time that the kernel charged, and alternating and parallel work are distinguished.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/lab.rs"]

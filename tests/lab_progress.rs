@@ -1,4 +1,4 @@
-//! How far a command of the lab is, as a person at a terminal sees it: a line that is gone in the end, and nothing where nobody looks.
+//! Progress of a lab command: a line on a terminal that is erased at the end, and nothing elsewhere.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 #[macro_use]

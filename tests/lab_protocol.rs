@@ -1,4 +1,4 @@
-//! Workers are not to be trusted: lines of any bytes, connections of anybody.
+//! Workers are not trusted: lines of random bytes, connections of other processes.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/lab.rs"]

@@ -1,6 +1,6 @@
-//! Every Python system that an interpreter of this machine can run, run for real: shape, work and results.
+//! Every Python system that an interpreter of this machine supports: shape, work and results of real runs.
 //!
-//! What no interpreter here can run is skipped, loudly: the skip names the system and what it lacks.
+//! Systems that no interpreter here supports are skipped loudly, with the reason.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[macro_use]

@@ -1,4 +1,4 @@
-//! What is measured as scripts and colleagues get it: JSON, CSV and Markdown, a file to go on with, and a page that says what the JSON says.
+//! Saved results and their reports: JSON, CSV and Markdown, continuation from a file, and a page with the same figures as the JSON.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[macro_use]

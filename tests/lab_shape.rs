@@ -1,4 +1,4 @@
-//! Every native system, run for real: how many pids and tids it shows, whose children they are, in which states, and what it reports.
+//! Every native system in a real run: PIDs, TIDs, parents, states, and reports.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/lab.rs"]

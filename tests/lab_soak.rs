@@ -1,4 +1,4 @@
-//! Many runs of random systems, one after the other, with random kills: nothing stays behind, and concmon does not grow.
+//! Many runs of random systems in sequence, with random kills: nothing is left, and concmon does not grow.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[macro_use]

@@ -1,5 +1,5 @@
-//! What the lab's runs open to the outside while they go on: servers listen on the loopback only, at a port that the kernel has chosen,
-//! Unix sockets lie in directories of concmon's own, nothing is run by a shell, and all of it ends with the run.
+//! Sockets and shells of lab runs: servers listen on loopback only, at a port that the kernel chooses, Unix sockets are in concmon's own
+//! directories, no shell runs, and all of it ends with the run.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[macro_use]

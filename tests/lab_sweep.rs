@@ -1,6 +1,6 @@
-//! Whoever is killed, whenever: concmon, the lab's guard, its supervisor, a run's root, one of its workers, each while the run is being
-//! launched, works, is held still and is torn down. Afterwards no process, no file, no socket, no shared memory and no control group is
-//! left. Each run has a `/dev/shm` and a `/var/tmp` of its own, so that what is found there is its and nobody else's.
+//! Kills concmon, the lab's guard, its supervisor, a run's root or a worker, while the run is launched, works, is held and is torn down.
+//! Afterwards no process, file, socket, shared memory or control group is left. Each run has its own `/dev/shm` and `/var/tmp`, so that
+//! other programs cannot disturb the check.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[macro_use]

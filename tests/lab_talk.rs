@@ -1,4 +1,4 @@
-//! The lab as scripts see it: every system of the talk is listed, and each run is one JSON object with what it cost.
+//! The lab from scripts: every system of the talk is listed, and each run is one JSON object with its costs.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[macro_use]

@@ -1,5 +1,5 @@
-//! The native systems that show one thing each, run for real: their tasks, what they report, and that it is as the lesson says.
-//! Orderings are asserted with wide margins: the machine that runs this may be busy.
+//! The native systems that show one thing each, in real runs: tasks, reports, and agreement with the lesson.
+//! Orderings are asserted with wide margins, because the machine may be busy.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/lab.rs"]

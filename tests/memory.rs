@@ -1,4 +1,4 @@
-//! The truth about memory, against other readers of it and against what is known to be there.
+//! Memory values, compared with other tools and with known allocations.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[macro_use]

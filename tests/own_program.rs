@@ -1,4 +1,4 @@
-//! `concmon run -- CMD`: a program of the user's own keeps its streams, its exit status and its signals, and leaves nothing behind.
+//! `concmon run -- CMD`: a program keeps its streams, exit status and signals, and no process is left.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 #[macro_use]

@@ -1,4 +1,4 @@
-//! The pure parsers: hostile bytes never make them panic, and what the kernel writes is read back as it was meant.
+//! The pure parsers: hostile bytes never make them panic, and values written by the kernel are read back.
 
 use concmon::kernel::host::cpu_times;
 use concmon::kernel::parse::schedstat::Schedstat;

@@ -1,4 +1,4 @@
-//! The least privilege: what the lab starts has none, and `--readonly` makes no system call that changes another process.
+//! Least privilege: processes of the lab have no capabilities, and `--readonly` makes no system call that changes another process.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot prepare its stage has failed")]
 

@@ -1,4 +1,4 @@
-//! Recordings: what comes back is what was written, whole or not at all, whatever has become of the file.
+//! Recordings: a replay shows exactly the recorded values, or none, even if the file is damaged.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot prepare its stage has failed")]
 

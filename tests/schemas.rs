@@ -1,4 +1,4 @@
-//! What `--json` prints is what the published schemas say, and the schemas do say something: what is broken does not pass.
+//! `--json` output matches the published schemas, and the schemas reject invalid documents.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,5 +1,5 @@
-//! A machine at its worst, held still in a fake `/proc`: as many processes and threads as fit, files that vanish while they are read,
-//! parents in a circle, CPUs that are unplugged, a clock that jumps.
+//! A machine at its worst, in a fake `/proc`: as many processes and threads as fit, files that vanish while they are read, cycles of
+//! parents, unplugged CPUs, a clock that jumps.
 
 #![expect(clippy::expect_used, reason = "a test that cannot prepare its stage has failed")]
 

@@ -1,5 +1,5 @@
-//! The monitor left open for long, over a machine where processes come and go all the time: its memory and its descriptors stay as they
-//! are after the first minute, and no tick is missed but those it counts itself.
+//! The monitor over a long time, on a machine where processes come and go: memory and descriptors stay constant after the first minute, and
+//! no tick is missed except those it counts.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot prepare its stage has failed")]
 

@@ -1,4 +1,4 @@
-//! The sources against held-still fake machines and against the real one.
+//! The sources with fixed fake machines and with the real one.
 #![expect(clippy::expect_used, reason = "a test that cannot prepare its stage has failed")]
 
 #[macro_use]

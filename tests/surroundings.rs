@@ -1,5 +1,5 @@
-//! The source as other people meet it: without privileges, in a pid namespace, with few descriptors. Each test runs this binary
-//! again inside those surroundings, and skips loudly where they cannot be made.
+//! The source in restricted environments: without privileges, in a PID namespace, with few descriptors. Each test runs this binary again in
+//! that environment, and skips loudly where it cannot be created.
 #![expect(clippy::expect_used, reason = "a test that cannot prepare its stage has failed")]
 
 #[macro_use]

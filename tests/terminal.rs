@@ -1,4 +1,4 @@
-//! The built program in a real terminal: what a person's hands do, and what is left of the terminal afterwards.
+//! The built program in a real terminal: keys, mouse, and the terminal's state afterwards.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot prepare its stage has failed")]
 

@@ -1,6 +1,5 @@
-//! A key is answered also while 64 processes want the CPUs and memory is taken and given back all the time: from the byte that the terminal
-//! sends to the frame that it has read. The promise is one of the release build; a debug build needs several times the CPU for a frame, of
-//! which it is given a seventieth here, so all that is asked of it is to go on answering.
+//! A key is answered beside 64 busy processes and constant allocation: measured from the byte that the terminal sends to the frame that it
+//! receives. The promise holds for the release build; a debug build needs several times the CPU for a frame, so it only has to answer.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot prepare its stage has failed")]
 

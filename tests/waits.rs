@@ -1,4 +1,4 @@
-//! What threads wait for is named right: a program whose threads are held in known ways, looked at from outside without privilege.
+//! Names of waits: a program whose threads are held in known ways, read from outside without privileges.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot prepare its stage has failed")]
 

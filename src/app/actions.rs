@@ -1,4 +1,4 @@
-//! The one table of actions: keys, help and the README's key table come from it; `update` has an arm per [`Command`].
+//! The table of actions: keys, help and docs/reference/keys.md derive from it; `update` has an arm per [`Command`].
 
 use super::compare::CompareKey;
 use super::copy::Copied;

@@ -1,4 +1,4 @@
-//! What processes are allotted, as it is typed: the CPUs that they may run on, and when their storage is served.
+//! Input lines for CPU affinity and I/O priority.
 
 use crate::kernel::allot::Allotment;
 

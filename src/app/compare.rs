@@ -1,4 +1,4 @@
-//! State of the Compare screen: what is to be compared, how far it is, how it is sorted, and what came of it.
+//! State of the Compare screen: selection, progress, sort order and results.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! `y`: what is selected, for the terminal's clipboard. Sanitised and bounded here; the engine only writes it.
+//! `y`: copies the selection to the terminal's clipboard. The text is sanitised and bounded here; the engine only writes it.
 
 use crate::columns::Value;
 use crate::export;

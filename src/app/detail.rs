@@ -1,4 +1,4 @@
-//! The detail pane: one process followed by its identity, also beyond its end. What is shown is made here, as lines.
+//! The detail pane: follows one process by its identity, also after its end, and formats its pages as lines.
 
 use std::collections::VecDeque;
 

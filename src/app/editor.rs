@@ -1,4 +1,4 @@
-//! The one line that text is typed into, wherever the program asks for some: its cursor, its keys (readline's), and what was typed before.
+//! The input line used for all text: cursor, readline keys, and history.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,4 @@
-//! The events' screen: what was born, execed and died, newest last, bounded, with names kept after their owners are gone.
+//! The log of births, execs and exits, bounded, with names kept after processes end.
 
 use std::collections::{HashMap, VecDeque};
 

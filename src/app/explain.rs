@@ -1,4 +1,4 @@
-//! `E`: the selected row's sorted cell in full, and what sampling costs and how it could be better.
+//! `E`: explains the sorted cell of the selected row, and the cost of sampling.
 
 use crate::columns::{self, Column, Fold, Row, Unknown, Value};
 use crate::kernel::source::Needs;
@@ -65,7 +65,7 @@ impl App {
         if self.replay.is_some() {
             lines.push("This is a recording; nothing of this machine is read. When it was recorded:".to_owned());
         }
-        lines.push(format!("How the machine is read: {}", report.tier.name()));
+        lines.push(format!("Source of the samples: {}", report.tier.name()));
         lines.push(format!(
             "  one sweep of {} processes took {:.2} ms of CPU, {:.2} ms of wall time",
             model.now.processes.len(),

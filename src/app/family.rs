@@ -1,4 +1,4 @@
-//! The selected process with all its descendants as one: what they really hold together, and what resident sizes would say.
+//! The selected process and its descendants as one: PSS and USS, compared with the sum of RSS.
 
 use crate::columns::format;
 use crate::snapshot::{ProcKey, ProcessSample, State};

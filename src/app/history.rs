@@ -1,4 +1,4 @@
-//! What the header's graphs show: the last values of each meter.
+//! The last values of each meter, for the graphs of the header.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,4 @@
-//! Keys while a line of search or filter is typed.
+//! Handles keys while a search or filter is typed.
 
 use crate::query::{Completion, Filter, FilterError, TextMatch, complete};
 

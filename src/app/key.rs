@@ -1,4 +1,4 @@
-//! Keys as the application sees them, free of any terminal library.
+//! Keys as the application sees them, independent of the terminal library.
 
 use std::fmt;
 

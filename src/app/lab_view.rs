@@ -1,4 +1,4 @@
-//! State of the lab's screen: which system is chosen, its parameters, which run is looked at.
+//! State of the lab screen: the selected system, its parameters and the displayed run.
 
 use std::sync::Arc;
 

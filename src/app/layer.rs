@@ -1,4 +1,4 @@
-//! What lies over the screen and takes the keys: dialogs and input lines.
+//! Dialogs and input lines that lie over the screen and receive the keys.
 
 use crate::kernel::control::{Signal, signals};
 

@@ -1,4 +1,4 @@
-//! Keys and clicks while a dialog or an input line is open.
+//! Handles keys and clicks while a dialog or an input line is open.
 
 use crate::columns;
 

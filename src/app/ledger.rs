@@ -1,4 +1,4 @@
-//! The copy-on-write ledger's pane: what each child still shares with its parent, as ready values.
+//! The pane of the copy-on-write ledger: what each child shares with its parent, as ready values.
 
 use crate::columns::format;
 use crate::derive::Model;

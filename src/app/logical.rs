@@ -1,5 +1,5 @@
-//! Units that the kernel cannot see - async tasks, greenlets, sub-interpreters - as lines below the process or thread that carries them.
-//! What is known of them is what the workers of a lab run have said.
+//! Async tasks, greenlets and sub-interpreters as rows below the process or thread that carries them. The kernel cannot see them; the
+//! data comes from the reports of a lab run's workers.
 
 use std::collections::HashSet;
 

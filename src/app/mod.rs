@@ -1,4 +1,4 @@
-//! The application as a value: [`App`] changes only through [`App::update`], which answers with [`Effect`]s for the engine.
+//! The application as a value: [`App::update`] handles messages and returns [`Effect`]s for the engine.
 
 pub mod actions;
 mod allot;

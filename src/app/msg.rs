@@ -1,4 +1,4 @@
-//! What can happen to the application ([`Msg`]) and what it asks of the world ([`Effect`]).
+//! Inputs of the application ([`Msg`]) and its requests to the engine ([`Effect`]).
 
 use std::sync::Arc;
 

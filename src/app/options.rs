@@ -1,4 +1,4 @@
-//! How the user wants to see things.
+//! The user's display options.
 
 use std::collections::HashSet;
 

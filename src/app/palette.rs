@@ -1,4 +1,4 @@
-//! `:`: every action by a part of its name, with its keys beside it; and what takes a word: `sort`, `filter`, `columns`.
+//! `:`: finds every action by name and shows its keys; also runs `sort`, `filter` and `columns`.
 
 use nucleo_matcher::pattern::{AtomKind, CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};

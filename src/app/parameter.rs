@@ -1,4 +1,4 @@
-//! A parameter of the lab's form as it is typed: `e` opens a line with its value.
+//! Typing a parameter of the lab: `e` opens an input line with its value.
 
 use super::App;
 use super::lab_view::{Field, LabView};

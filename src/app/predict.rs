@@ -1,6 +1,6 @@
-//! Predict, then see: a guess before a run, the truth beside it after, and a score for as long as concmon runs.
+//! Predictions: a guess before a run, the result after it, and a score for the session.
 //!
-//! Who has said what will happen looks harder at what does. Nothing asks by itself: one key of the lab's screen does.
+//! Predicting makes a user watch the run more closely. It starts only on request, with one key of the lab screen.
 
 use crate::lab::catalog::{self, RunSpec};
 use crate::lab::measure::{Spread, baseline_of, creations};
@@ -109,7 +109,7 @@ impl Prediction {
         match (&self.question, self.guess) {
             (Question::Faster { rival, .. }, Guess::Faster(false)) => format!("{rival} makes a worker faster"),
             (_, Guess::Faster(_)) => format!("{} makes a worker faster", self.spec.system),
-            (_, Guess::Processes(n)) => format!("{n} in addition to the root"),
+            (_, Guess::Processes(n)) => format!("{n} besides the root"),
             (_, Guess::SpeedUp(class)) => {
                 SPEED_UPS.get(class).map_or_else(String::new, |(_, words)| words.split(" (").next().unwrap_or(words).to_owned())
             }
@@ -287,7 +287,7 @@ fn asked_for(run: &Run, question: &Question) -> bool {
 #[must_use]
 pub fn title(question: &Question) -> &'static str {
     match question {
-        Question::Processes => "Guess: how many processes in addition to the root?",
+        Question::Processes => "Guess: how many processes besides the root?",
         Question::Faster { .. } => "Guess: which makes a worker faster?",
         Question::SpeedUp { .. } => "Guess: how fast, compared with one thread?",
     }

@@ -1,6 +1,6 @@
-//! Whose keys: htop's as the table of actions has them, or vim's laid over them. Help, palette, README and the bar ask here.
+//! Key sets: htop's as in the table of actions, or vim's laid over it. Help, palette, reference and the key bar use this.
 //!
-//! What vim takes (`k`, `n`, `g`, ...) is taken from the actions that had it. One that has no other key left keeps its letter with Alt.
+//! An action that loses its letter to vim (`k`, `n`, `g`, ...) and has no other key keeps it with Alt.
 
 pub use crate::config::Preset;
 

@@ -1,4 +1,4 @@
-//! A recording on the screens: where in it they are, the keys that move there, and what of the program is off meanwhile.
+//! Replay of a recording: position, keys, and which functions are off.
 
 use std::sync::Arc;
 

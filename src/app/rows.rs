@@ -1,4 +1,4 @@
-//! From a model and the user's options to the lines of the table, in order. Pure.
+//! Turns a model and the user's options into the ordered lines of the table. Pure.
 
 use crate::columns::{Row, RowRef, Value};
 use crate::derive::{Model, Tree};

@@ -1,4 +1,4 @@
-//! The set-up screen: what can be set while the program runs. A change is seen at once; saving writes it to the config file.
+//! The set-up screen: settings that take effect at once and can be saved to the config file.
 
 use std::collections::BTreeSet;
 

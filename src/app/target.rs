@@ -1,4 +1,4 @@
-//! A target of a signal as the dialog shows it; the pidfd itself stays with the engine.
+//! A signal target as shown in the dialog; the engine holds the pidfd.
 
 use crate::snapshot::ProcKey;
 

@@ -1,4 +1,4 @@
-//! State of the timeline's screen: which run, which part of its time, which lane, and where the cursor is.
+//! State of the timeline screen: run, time window, lane, cursor.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Messages in, effects out.
+//! Handles messages and returns effects.
 
 use crate::columns::{self, Column};
 use crate::lab::catalog::SYSTEMS;

@@ -1,5 +1,5 @@
-//! The program that the lab's native `spawn`, `exec` and fork server start: nothing but a worker, so that what is measured is what the
-//! kernel and the loader charge for a small program, and not for relocating all of concmon. It does nothing by itself.
+//! The program that the lab's native `spawn`, `exec` and fork server start: only a worker, so that a run measures what the kernel and the
+//! loader charge for a small program, without the relocations of concmon.
 
 fn main() -> std::process::ExitCode {
     concmon::lab::entry::worker_main()

@@ -1,4 +1,4 @@
-//! Which container a control group belongs to: the path tells by the names that container engines give.
+//! Derives the container from the path of a control group, by the naming schemes of container engines.
 
 /// Engine and container of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! One value for a whole subtree: what a folded row shows.
+//! Combines the values of a subtree into the value of a folded row.
 
 use super::{Column, Row, Unknown, Value};
 

@@ -1,4 +1,4 @@
-//! Numbers for people: fixed widths, one meaning each, appended to a buffer that is used again.
+//! Formats numbers in fixed widths, appended to a reused buffer.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! The values behind the registry's entries that take more than one line.
+//! Value functions of the registry's entries that take more than one line.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Values of where a process lives and since when: CPUs, containers, namespaces, dates.
+//! Values of the columns for CPUs, containers, namespaces and dates.
 
 use std::borrow::Cow;
 

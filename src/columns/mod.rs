@@ -1,6 +1,6 @@
-//! The one registry of columns: everything that can be shown, sorted, filtered or exported of a row is one entry here.
+//! The registry of columns: everything that can be shown, sorted, filtered or exported of a row is one entry.
 //!
-//! To add a column: one entry in its room of [`COLUMNS`] (and a parser in `kernel::parse` only if the kernel datum is new).
+//! To add a column: one entry in its room of [`COLUMNS`] (and a parser in `kernel::parse` only if the kernel value is new).
 
 mod container;
 mod fold;

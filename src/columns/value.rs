@@ -1,4 +1,4 @@
-//! What a cell holds before it is drawn or exported.
+//! The value of a cell before it is drawn or exported.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;

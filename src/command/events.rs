@@ -1,4 +1,4 @@
-//! `concmon events`: births, execs, renames and deaths as they happen, a line each.
+//! `concmon events`: prints births, execs, renames and exits as they happen, one per line.
 
 use std::collections::HashMap;
 use std::io::{self, Write};

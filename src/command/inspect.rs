@@ -1,4 +1,4 @@
-//! `concmon inspect`: what the Python within a process does, once. The JSON document's schema is `assets/report/inspect.schema.json`.
+//! `concmon inspect`: prints the Python threads of a process once. The schema of its JSON is `assets/report/inspect.schema.json`.
 
 use std::io::Write as _;
 

@@ -1,4 +1,4 @@
-//! From argv to an exit code: one file per subcommand.
+//! From the command line to an exit code: one file per subcommand.
 
 mod events;
 mod inspect;

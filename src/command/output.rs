@@ -1,4 +1,4 @@
-//! Standard output of the commands: buffered, and as wide as its terminal if it is one.
+//! Standard output of the commands: buffered, with the width of its terminal.
 
 use std::io::{self, BufWriter, IsTerminal as _, StdoutLock, Write as _};
 

@@ -1,4 +1,4 @@
-//! `concmon ps`: the table once, for people, programs and spreadsheets.
+//! `concmon ps`: prints the table once, as text, JSON, CSV or OpenMetrics.
 
 use std::cmp::Ordering;
 use std::io::Write as _;

@@ -1,5 +1,5 @@
-//! `concmon run -- CMD`: a program of the user's own as a run of the lab: its streams and its exit status are passed through, and what it
-//! and everything it created have cost is said at the end. A Python program may `import concmon_lab` and say what its workers do.
+//! `concmon run -- CMD`: runs a user's program as a run of the lab. Streams and exit status are passed through, and the costs of the program
+//! and its descendants are printed at the end. A Python program may `import concmon_lab` to report what its workers do.
 
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal as _, Write as _};

@@ -1,4 +1,4 @@
-//! How many colours the terminal shows.
+//! Detects how many colours the terminal supports.
 
 /// From none to all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]

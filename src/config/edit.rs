@@ -1,4 +1,4 @@
-//! Changing single keys of the config file: everything else in it, comments and layout too, stays as it is.
+//! Changes single keys of the config file; the rest, with comments and layout, stays unchanged.
 
 use std::fs::Permissions;
 use std::io::{self, Write as _};

@@ -1,4 +1,4 @@
-//! Reading the config file: found, bounded, parsed, every mistake with its line and column.
+//! Reads the config file: finds, limits and parses it, and reports every error with line and column.
 
 use std::io::Read as _;
 use std::ops::Range;

@@ -1,4 +1,4 @@
-//! The registry of config keys: reading, errors, `config.example.toml` and the README's table all come from it.
+//! The registry of config keys. Reading, error messages, `config.example.toml` and docs/reference/config.md derive from it.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Who was born, how, by whom; who died, and how: remembered across snapshots.
+//! Births and exits, with creators and exit statuses, remembered across snapshots.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
-//! Two snapshots in, one [`Model`] out: rates, lifecycle, counts, tree. Pure: no clock, no I/O; the measured `dt` is in the snapshots.
+//! Turns two snapshots into one [`Model`]: rates, lifecycle, counts, tree. Pure: no clock, no I/O; the measured `dt` is in the snapshots.
 //!
-//! Every rate is an `Option`: unknown on a process's first sample, after a counter went backwards, or where a side was not read.
+//! Every rate is an `Option`: unknown on a process's first sample, after a counter went backwards, or if a side was not read.
 
 mod host;
 mod lifecycle;

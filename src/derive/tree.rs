@@ -1,4 +1,4 @@
-//! The kernel's parent-child tree over one snapshot's processes, safe against cycles (a torn read of two ppids can make one).
+//! The parent-child tree over one snapshot's processes, safe against cycles (a torn read of two ppids can make one).
 
 use crate::snapshot::ProcessSample;
 

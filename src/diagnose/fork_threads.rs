@@ -1,4 +1,4 @@
-//! Forked from a process with several threads, and still the same program.
+//! Forked from a process with several threads, and no exec since.
 
 use std::collections::BTreeMap;
 

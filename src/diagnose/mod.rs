@@ -1,5 +1,5 @@
-//! What is wrong with the processes at hand: each [`Diagnosis`] looks at a model and tells its findings, one line of evidence and one
-//! of advice each. Pure; a diagnosis says nothing where what it needs was not read.
+//! Finds problems of processes: each [`Diagnosis`] examines a model and returns findings, with one line of evidence and one of advice. Pure;
+//! a diagnosis reports nothing if the values it needs were not read.
 //!
 //! To add one: a file with a `pub(super) const DIAGNOSIS`, and its line in [`DIAGNOSES`].
 

@@ -1,4 +1,4 @@
-//! A thread that keeps a CPU to itself and never blocks.
+//! A thread that uses a whole CPU and never blocks.
 
 use super::{Diagnosis, Scene, Suspicion, name};
 use crate::derive::Rates;

@@ -1,4 +1,4 @@
-//! A family whose resident sizes count shared pages again and again.
+//! A family whose resident sizes count shared pages several times.
 
 use super::{Diagnosis, Scene, Suspicion, name};
 use crate::columns;

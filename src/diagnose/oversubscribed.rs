@@ -1,4 +1,4 @@
-//! More runnable threads or workers than CPUs: they take turns, and the time between is lost to each.
+//! More runnable threads or workers than CPUs.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Children that have ended and are not reaped: the parent is the guilty one.
+//! Ended children that their parent does not reap.
 
 use std::collections::BTreeMap;
 

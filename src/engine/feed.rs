@@ -1,4 +1,4 @@
-//! Where the screens' samples come from: this machine, written down or not, or a recording.
+//! The source of the samples: this machine (recorded or not), or a recording.
 
 use std::time::Duration;
 

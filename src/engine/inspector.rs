@@ -1,4 +1,4 @@
-//! The thread that reads details of one process while its pane is open: keys never wait for it, and it sleeps while none is.
+//! The thread that reads details of one process while its pane is open; keys never wait for it.
 
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Whoever tells concmon to end is obeyed even while its main thread waits in a write to a terminal that reads nothing: a thread of
-//! its own hears the same signals, and ends the program if that takes too long.
+//! Ends concmon on a signal even if its main thread is blocked in a write to a terminal that reads nothing: a separate thread receives the
+//! same signals and ends the program if that takes too long.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Joins the edges: the sampler thread, the terminal's input, signals and the lab come in as messages; effects go out.
+//! Joins the edges: sampler, terminal input, signals and the lab arrive as messages; effects are carried out.
 
 mod comparing;
 mod feed;

@@ -1,5 +1,5 @@
-//! The thread that plays a recording: reads its frames at the pace that is set or as the keys say, derives, and hands over what is to be
-//! shown. Nothing is skipped: it waits until the last was taken.
+//! The thread that plays a recording: reads frames at the set pace or on request, derives, and publishes. It skips no frame: it waits until
+//! the last one was taken.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};

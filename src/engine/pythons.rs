@@ -1,5 +1,5 @@
-//! What the lab's Python side needs time for: looking for interpreters, and making the environment that a system needs. Both on threads of
-//! their own; keys are answered meanwhile, and the runs that wait for them are launched when they are done.
+//! Slow work of the lab's Python side, on separate threads: finding interpreters and making environments. Runs that wait for them start
+//! afterwards; keys are answered in the meantime.
 
 use std::path::PathBuf;
 use std::sync::Arc;

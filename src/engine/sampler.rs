@@ -1,4 +1,4 @@
-//! The sampling thread: waits for its tick or a nudge, sweeps, derives, publishes. The newest model replaces an unread one.
+//! The sampling thread: waits for its tick or a wake-up, samples, derives, publishes. A new model replaces an unread one.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;

@@ -1,4 +1,4 @@
-//! Frozen signal targets and the effects on other processes: the only place where the user's will reaches them.
+//! Signal targets held by pidfd, and the effects on other processes: the only place that acts on them.
 
 use std::path::Path;
 

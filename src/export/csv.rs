@@ -1,4 +1,4 @@
-//! Comma-separated values (RFC 4180, with plain newlines): a header of JSON keys, then a record per row. Unknown is empty.
+//! CSV output (RFC 4180, with plain newlines): a header of JSON keys, then a record per row. Unknown is empty.
 
 use std::io::{self, Write};
 

@@ -1,4 +1,4 @@
-//! One JSON object: what it is (`schema`), when and how it was read, and a `rows` list with units in the key names. Unknown is null.
+//! JSON output: one object with `schema`, time, source, and a list `rows` with units in the key names. Unknown is null.
 
 use std::io::{self, Write};
 

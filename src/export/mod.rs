@@ -1,7 +1,7 @@
-//! A table of rows and columns, written for people, for programs and for spreadsheets.
+//! Writes a table of rows and columns in the output formats.
 //!
-//! Every writer goes through the [`crate::columns`] registry and knows no column by name. To add a format: one file with a function from
-//! [`Table`] to a writer.
+//! Every writer uses the [`crate::columns`] registry and no column by name. To add a format: one file with a function from [`Table`] to a
+//! writer.
 
 mod csv;
 mod json;

@@ -1,5 +1,5 @@
-//! OpenMetrics text (<https://prometheus.io/docs/specs/om/open_metrics_spec/>), for a collector of metrics: a family for each numeric column,
-//! a series for each row, base units (seconds, bytes, ratios of 1). Unknown has no sample, as the format wants it.
+//! OpenMetrics text (<https://prometheus.io/docs/specs/om/open_metrics_spec/>): a family per numeric column, a series per row, base units
+//! (seconds, bytes, ratios of 1). An unknown value has no sample.
 
 use std::io::{self, Write};
 

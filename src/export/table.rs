@@ -1,4 +1,4 @@
-//! A table for people: a head, aligned columns, the tree drawn before the command.
+//! Text output: a header line, aligned columns, the tree drawn before the command.
 
 use std::io::{self, Write};
 

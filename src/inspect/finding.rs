@@ -1,4 +1,4 @@
-//! What a runtime comes to, in one sentence; and what there is instead where it could not be read.
+//! Summarises a runtime in one sentence, or gives the reason why it cannot be read.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! The line that an instruction is from: `co_linetable` (`Objects/locations.md`, the same since 3.11).
+//! The source line of an instruction: `co_linetable` (`Objects/locations.md`, the same since 3.11).
 
 /// The line of the code unit `unit` (two bytes each), where the function begins at `first`. `None` if the table tells none.
 #[must_use]

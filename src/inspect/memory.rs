@@ -1,4 +1,4 @@
-//! What is read from: anything that has bytes at addresses, within a budget.
+//! The memory to read from: bytes at addresses, within a budget.
 
 use crate::kernel::error::ReadError;
 use crate::kernel::memory::ProcessMemory;

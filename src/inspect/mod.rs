@@ -1,11 +1,11 @@
-//! Inside a CPython runtime, from outside: its interpreters, threads, GIL and functions, without stopping or changing the process.
+//! Reads a CPython runtime from outside: interpreters, threads, GIL and functions, without stopping or changing the process.
 //!
-//! CPython 3.13 and later say in `_PyRuntime` where their structures have their fields, for debuggers (PEP 768). `_PyRuntime` is the
-//! section `.PyRuntime` of the executable or of `libpython3.*.so`; `kernel::mapped` says where that is in the process's memory,
-//! `kernel::memory` reads there. Everything else here is pure, over [`memory::Memory`].
+//! CPython 3.13 and later publish the offsets of their structures in `_PyRuntime`, for debuggers. `_PyRuntime` is the section `.PyRuntime` of
+//! the executable or of `libpython3.*.so`; `kernel::mapped` finds it in the process's memory, `kernel::memory` reads there. Everything else
+//! here is pure, over [`memory::Memory`].
 //!
-//! What is read is the process's own and changes while it is read: every length, list and budget is bounded, every object is believed by
-//! its type alone, and what does not hold still is said to have moved. A new version of CPython: `offsets`.
+//! The data belongs to the process and changes during the reading: every length, list and budget is bounded, every object is checked by its
+//! type, and changes are reported. A new version of CPython: `offsets`.
 
 mod finding;
 mod lines;

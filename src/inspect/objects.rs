@@ -1,5 +1,5 @@
-//! Python objects in another process's memory: strings, bytes, code. Each is believed only if its type is of the right name, and its
-//! length within bounds.
+//! Python objects in another process's memory: strings, bytes, code. An object is accepted only if its type has the expected name and its
+//! length is within bounds.
 
 use std::collections::HashMap;
 use std::sync::Arc;

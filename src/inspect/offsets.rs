@@ -1,6 +1,6 @@
-//! Where CPython says that its structures have their fields: `_Py_DebugOffsets`, which begins `_PyRuntime` since 3.13 (PEP 768).
+//! The offsets that CPython publishes: `_Py_DebugOffsets`, which begins `_PyRuntime` since 3.13.
 //!
-//! A structure of 64-bit words whose order is fixed for each minor version from its first release candidate on:
+//! A structure of 64-bit words whose order is fixed for each minor version from its first release candidate:
 //! `Include/internal/pycore_runtime.h` of 3.13, `Include/internal/pycore_debug_offsets.h` of 3.14. To add a version: its [`Order`].
 
 use super::Trouble;

@@ -1,4 +1,4 @@
-//! Python's threads and the kernel's tasks: which is which, and which of them sleep within the GIL.
+//! Matches Python's threads with the kernel's tasks, and finds those that wait for the GIL.
 
 use std::collections::HashMap;
 

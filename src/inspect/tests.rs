@@ -1,4 +1,4 @@
-//! The walk through memory that was made for it: true, hostile, and changing under the reading.
+//! The walk through made-up memory: valid, hostile, and changing during the reading.
 
 use std::cell::Cell;
 

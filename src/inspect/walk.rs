@@ -1,5 +1,5 @@
-//! From `_PyRuntime` to interpreters, threads and frames. The process runs on meanwhile: every list is walked within bounds, looked at
-//! again at the end, and read anew if it has changed.
+//! Walks from `_PyRuntime` to interpreters, threads and frames. The process keeps running: every list is walked within bounds, checked
+//! again at the end, and read again if it has changed.
 
 use std::sync::Arc;
 

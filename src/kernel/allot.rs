@@ -1,8 +1,8 @@
 #![expect(unsafe_code, reason = "ioprio_set(2) has no safe wrapper")]
-//! What a process is allotted besides its nice value: the CPUs that it may run on, and when its storage is served.
+//! CPU affinity and I/O priority of a process.
 //!
-//! Both are kept per task by the kernel and set for every task of the process. As for nice values there is no call that takes a pidfd: each
-//! task is looked up below its process and the pidfd asked last.
+//! The kernel keeps both per task; they are set for every task of the process. No call takes a pidfd, as for nice values: each task is
+//! looked up below its process, and the pidfd is checked last.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,5 +1,5 @@
-//! The source the program uses: starts with `/proc` at once, so that the first frame waits for nothing, and swaps to the BPF task
-//! iterator when that has been loaded on a thread of its own. Events come from the kernel's stream whatever the tier.
+//! The source that the program uses: it starts with `/proc`, so that the first frame does not wait, and changes to the BPF task iterator
+//! once a separate thread has loaded it. Events come from the kernel's stream with either source.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};

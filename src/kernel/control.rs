@@ -1,6 +1,6 @@
 #![expect(unsafe_code, reason = "pidfd_send_signal with any signal number and setpriority on a task have no safe wrapper")]
-//! Changing other processes: signals through pidfds, nice values. Nothing here acts on a bare pid that may meanwhile be another
-//! process: a [`Target`] is frozen first, and its identity is checked after the pidfd exists.
+//! Changes other processes: signals through pidfds, nice values. No function acts on a bare PID, which may be reused: a [`Target`] is opened
+//! first, and its identity is checked after the pidfd exists.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! One process in depth, for the detail pane: read by its own thread, one part at a time, and only while somebody looks.
+//! Reads one process in depth for the detail pane: on its own thread, one part at a time, and only while the pane is open.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Why a read failed.
+//! Reasons why a read failed.
 
 use std::path::PathBuf;
 

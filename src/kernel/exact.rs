@@ -1,6 +1,6 @@
-//! The expensive values ([`Exact`]): for rows on screen within a time budget, oldest first, so that a short budget rotates over them.
+//! Reads the expensive values ([`Exact`]) of visible rows within a time budget, oldest first, so that a short budget rotates over them.
 //!
-//! What is wanted of *every* process (sorted or filtered by) is read when the process ran since the last reading, whatever it takes,
+//! A value needed of *every* process (sorted or filtered by) is read when the process ran since the last reading, regardless of the budget,
 //! except `smaps_rollup`, which is never read for all: the kernel walks the page tables for it.
 
 use std::collections::HashMap;

@@ -1,4 +1,4 @@
-//! Which locks on files a process holds or waits for, at the descriptors it has them through, and who is on the other side.
+//! The file locks that a process holds or waits for, by descriptor, with the other side.
 
 use super::parse::file_locks::{Entry, of_descriptor};
 use super::proc_fs::{ProcFs, RelPath};

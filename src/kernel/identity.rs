@@ -1,4 +1,4 @@
-//! What only changes at exec: arguments, program, owner, control group. Both tiers read it from `/proc`, and hand it on to each other.
+//! Values that change only at exec: arguments, program, owner, control group. Both sources read them from `/proc` and share them.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Job control: stopping concmon as the terminal's Ctrl-Z would, which raw mode keeps from happening by itself.
+//! Job control: stops concmon on Ctrl-Z, which raw mode disables.
 
 #![expect(unsafe_code, reason = "changing a signal's disposition")]
 

@@ -1,5 +1,4 @@
-//! Who a set of processes has created since it was chosen: whoever forks between the choice and the signal leaves somebody behind
-//! whom nobody chose, and that must be said.
+//! Finds processes that a set of processes created after it was chosen, so that a forked child is reported and not left behind unnoticed.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;

@@ -1,9 +1,9 @@
-//! The copy-on-write ledger: what forked children still share with their parent, from the page tables of both.
+//! The copy-on-write ledger: the pages that forked children share with their parent, from the page tables of both.
 //!
-//! Right after fork(2) every private page of the parent is mapped by the child too. The first of the two that writes to a page gets a
-//! copy of its own. Both copies are then mapped by one process only, which `pagemap` says without privilege (bit 56). Who may see page
-//! frames (`CAP_SYS_ADMIN`) compares them instead of inferring: a page that is shared by two siblings, after the parent has written to
-//! its own, is otherwise told from a shared one by the parent's being exclusive.
+//! After fork(2) the child maps every private page of the parent. The first of the two that writes to a page gets its own copy. Both copies
+//! are then mapped by one process only, which `pagemap` shows without privileges (bit 56). With `CAP_SYS_ADMIN`, page frames are compared
+//! instead. Without it, a page that two siblings share after the parent has written to its own is recognised because the parent's page is
+//! exclusive.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};

@@ -1,5 +1,5 @@
-//! Which lock a task waits at: the futex (futex(2)) by what the kernel itself tells locks apart by, so that the crowd at one lock is found
-//! across threads, and across processes that share the memory it lies in.
+//! Identifies the lock a task waits for: the futex (futex(2)) by the kernel's own key, so that waiters of one lock are found across
+//! threads, and across processes that share its memory.
 
 use std::collections::HashMap;
 

@@ -1,7 +1,7 @@
-//! The files that a process has mapped, and where a section of one of them (elf(5)) lies in its address space.
+//! The files that a process has mapped, and the address of a section of one of them (elf(5)).
 //!
-//! Names and contents are the process's own choice: a path may lead elsewhere by now, a header may promise anything. A file counts only
-//! if it is the very one that is mapped, and every length is bounded before it is read.
+//! The process controls names and contents: a path may lead to another file, a header may be invalid. A file counts only if it is the mapped
+//! one, and every length is bounded before it is read.
 
 use std::collections::HashSet;
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! The memory of another process, read while it runs on: process_vm_readv(2), which neither stops nor changes it.
+//! Reads the memory of a running process with process_vm_readv(2), which neither stops nor changes it.
 
 use std::io::IoSliceMut;
 use std::path::PathBuf;

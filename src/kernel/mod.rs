@@ -1,4 +1,4 @@
-//! The operating system's readers and the only place that opens `/proc`, `/sys`, netlink sockets, bpf(2) or a pidfd.
+//! Readers of the operating system: `/proc`, `/sys`, netlink sockets, bpf(2) and pidfds.
 
 pub mod allot;
 mod auto_source;

@@ -1,5 +1,5 @@
-//! Who holds the other end of a pipe: descriptors of other processes with the same number (`pipe:[N]`), gathered a little at a time
-//! while a row on screen waits at a pipe, and never otherwise. What the kernel does not let concmon look at is not found.
+//! Finds the holder of the other end of a pipe: descriptors with the same number (`pipe:[N]`), read in small steps, only while a visible
+//! row waits for a pipe. Processes that concmon may not read are not found.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

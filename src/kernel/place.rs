@@ -1,4 +1,4 @@
-//! Where processes live: their namespaces and, thread by thread, the CPUs they may run on.
+//! Namespaces of processes, and CPU affinity of each thread.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! Letting go of the two capabilities that only loading the task iterator needs.
+//! Drops the two capabilities that only loading the task iterator needs.
 
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 

@@ -1,5 +1,5 @@
-//! Sockets of one process in words: internet ones by the tables of its network namespace, Unix ones by sock_diag(7), which knows their
-//! peers, and by who holds the peer's descriptor.
+//! Describes the sockets of one process: internet sockets from the tables of its network namespace, Unix sockets from sock_diag(7), which
+//! has their peers, and the holders of the peers' descriptors.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

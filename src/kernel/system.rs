@@ -1,5 +1,5 @@
 #![expect(unsafe_code, reason = "localtime_r, malloc_trim and mallopt have no safe wrappers")]
-//! Facts of the machine, and the limits of this process that sampling lives under.
+//! Facts of the machine, and the limits of this process that sampling depends on.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 

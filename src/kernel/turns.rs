@@ -1,11 +1,11 @@
 #![expect(unsafe_code, reason = "sched_setattr(2) has no safe wrapper")]
-//! Has the kernel run the thread that answers keys soon after it wants a CPU, however many others want one.
+//! Scheduling of the thread that answers keys, so that it runs soon on a busy machine.
 //!
-//! Among ordinary tasks nothing but little work helps: who has had more than a fair share for a moment, and with a hundred others one frame
-//! is more, waits until they have had theirs (EEVDF, Documentation/scheduler/sched-eevdf.rst). A nice value does not help either where
-//! sessions or control groups share the CPUs (sched(7)). So whoever may gets the lowest real-time priority, and everybody else short turns:
-//! since Linux 6.12 an ordinary task may choose the length of its turns (`sched_attr.sched_runtime`), and a shorter one has an earlier
-//! deadline. Kernels before that take the value and do nothing with it.
+//! An ordinary task that has used more than its fair share waits until the others have had theirs (EEVDF,
+//! Documentation/scheduler/sched-eevdf.rst); with a hundred busy tasks, one frame is more. A nice value does not help where sessions or
+//! control groups share the CPUs (sched(7)). So a privileged user gets the lowest real-time priority, and others short time slices: since
+//! Linux 6.12 an ordinary task may choose the length of its slice (`sched_attr.sched_runtime`), and a shorter one has an earlier deadline.
+//! Older kernels accept the value and ignore it.
 
 use std::io;
 

@@ -1,7 +1,7 @@
-//! What the tasks of one process wait for: two small files per sleeping task, and a look at the descriptor if it waits at one.
+//! Reads what the tasks of one process wait for: two small files per sleeping task, and the descriptor if it waits for one.
 //!
-//! `syscall` may be read by whoever may trace the task (with Yama's default: its ancestors and root), `wchan` by whoever may read its
-//! memory's figures (its owner). Where neither may, the wait is unknown.
+//! `syscall` is readable for users who may trace the task (with Yama's default: its ancestors and root), `wchan` for users who may read its
+//! memory figures (its owner). If neither is readable, the wait is unknown.
 
 use std::collections::HashMap;
 use std::time::Instant;

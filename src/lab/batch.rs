@@ -1,6 +1,6 @@
-//! Runs a batch: one run after the other in the order of its plan, each point kept as soon as it is there.
+//! Runs a batch: one run after the other in the order of its plan; each point is saved at once.
 //!
-//! What executes a run is a trait, so that the order, the stops and the failures are tested without any run.
+//! A trait executes the runs, so that order, stops and failures are tested without real runs.
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
-//! What concmon and its helper say to each other: one JSON object per line over a socket pair, [`Order`]s one way, [`Notice`]s the other.
+//! The protocol between concmon and its helper: one JSON object per line over a socket pair, [`Order`]s one way, [`Notice`]s the other.
 //!
-//! Both ends are the same binary, so this needs no version. The end of the stream is a message too: the helper kills every run when
+//! Both ends are the same binary, so there is no version. The end of the stream is a message too: the helper kills every run when
 //! concmon's end closes, which the kernel does however concmon ended.
 
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! The hidden entries of the binary: what concmon is when it is re-executed as the lab's helper, a run root or a worker.
+//! The hidden entries of the binary: re-executed as the lab's helper, a run root or a worker.
 
 use std::ffi::OsString;
 use std::process::ExitCode;

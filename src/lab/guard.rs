@@ -1,7 +1,7 @@
-//! A guard around one command: ends it, and everything else in its process group, once concmon is gone, however that came about.
+//! A guard around one command: ends it and its process group once concmon is gone, in any way.
 //!
-//! concmon holds the writing end of a pipe whose reading end is the guard's standard input: the kernel closes it with the process.
-//! A parent-death signal would not do: it reaches the child only, not what that has started.
+//! concmon holds the write end of a pipe whose read end is the guard's standard input: the kernel closes it with the process.
+//! A parent-death signal would reach only the child, not its descendants.
 
 use std::ffi::OsString;
 use std::io::{PipeWriter, pipe};

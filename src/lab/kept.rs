@@ -1,7 +1,7 @@
-//! What `concmon lab talk` and `concmon lab compare` have written as JSON, read back: the one parser of such files.
+//! Reads the JSON files of `concmon lab talk` and `concmon lab compare`.
 //!
-//! A file may come from anybody: what is read hangs together and is no larger than what these commands write, or it is refused with a
-//! reason. To add a kind of document: one variant.
+//! A file may be hostile: it must be consistent and no larger than what these commands write, or it is refused with a reason. To add a
+//! kind of document: one variant.
 
 use std::io::{self, Read as _};
 use std::path::Path;

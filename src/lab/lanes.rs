@@ -1,7 +1,7 @@
-//! The picture of a run over time: one lane per task, what each did in each cell of the time axis, and how much went on at once.
+//! The timeline of a run: one lane per task, its state in each cell of the time axis, and the concurrency.
 //!
-//! Concurrency is how many units of work were open in the same period, parallelism how many tasks were on a CPU at the same instant.
-//! Pure: a [`Run`] and a window of time in, a [`Picture`] out; nothing is read and nothing is drawn.
+//! Concurrency is the number of tasks in progress in the same period, parallelism the number on a CPU at the same instant.
+//! Pure: a [`Run`] and a time window in, a [`Picture`] out.
 
 mod axis;
 mod processes;

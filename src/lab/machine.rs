@@ -1,4 +1,4 @@
-//! The run's state machine: each notice of the helper moves a [`Run`] along. Pure: time comes with the notices.
+//! The state machine of a run: each notice of the helper advances a [`Run`]. Pure: times come with the notices.
 
 use crate::snapshot::ExitStatus;
 

@@ -1,11 +1,9 @@
-//! The lab: launches concurrent workloads for real and measures how they appear and what they cost.
+//! The lab: launches concurrent workloads and measures how they appear and what they cost.
 //!
-//! `catalog` says what can be run, `protocol` is what workers say while they run, `run` is one run as a value and `machine` moves it
-//! along, `launcher` talks to the `helper` process that does the launching, `native` is what the run roots of this binary do.
-//! `trace` is what a dense watch over a run's tasks has seen, `lanes` the picture made of it.
-//! `batch` runs many of them interleaved, `measure` is what is read off them, `report` is what is shown of that,
-//! `kept` reads again what was written of it.
-//! Nothing in here knows of `ui`, `app` or `engine`.
+//! `catalog` lists the systems. `launcher` controls the `helper` process, which starts the runs. `native` has the code of native run roots,
+//! `python` finds interpreters. `protocol` is the format of the workers' reports; `machine` turns them into a `run`. `trace` holds densely
+//! sampled tasks, and `lanes` turns them into the timeline. `batch` runs interleaved repetitions, `measure` computes their figures, `report`
+//! and `page` present them, `kept` reads saved results. The lab does not use `ui`, `app` or `engine`.
 
 pub mod batch;
 pub mod catalog;

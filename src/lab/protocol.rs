@@ -1,6 +1,6 @@
-//! What workers say: one JSON object per line, the same for native and Python workers.
+//! The protocol of workers: one JSON object per line, the same for native and Python workers.
 //!
-//! Every line has `t` (`CLOCK_MONOTONIC` nanoseconds when it happened), `pid`, `tid`, `n` (a counter per connection: a gap means that
+//! Every line has `t` (`CLOCK_MONOTONIC` nanoseconds of the event), `pid`, `tid`, `n` (a counter per connection: a gap means that
 //! lines were dropped because the reader was slow) and `m`, the kind of message. `hello` comes first on every connection.
 
 use serde::{Deserialize, Serialize};

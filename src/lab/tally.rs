@@ -1,4 +1,4 @@
-//! What the processes of a run say of themselves one by one, and when it adds up to a figure of the whole: only if nobody is missing.
+//! Adds up the costs that the processes of a run report; a total exists only if every process reported.
 
 use std::collections::BTreeMap;
 

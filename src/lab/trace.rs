@@ -1,8 +1,8 @@
-//! What a dense watch over a run's tasks has seen: for each task, what it did between one look and the next.
+//! The trace of a run's tasks, sampled densely: what each task did between two samples.
 //!
-//! Times on a CPU and waiting for one are differences of the kernel's own counters (`schedstat`, proc_pid_schedstat of
-//! Documentation/scheduler/sched-stats.rst), so their sums are exact up to the last look; where within the time between two looks they
-//! lie is not known, and is taken as spread evenly.
+//! Times on a CPU and waiting for one are differences of the kernel's counters (`schedstat`, proc_pid_schedstat of
+//! Documentation/scheduler/sched-stats.rst), so their sums are exact up to the last sample. Their position between two samples is unknown
+//! and taken as spread evenly.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What a task that sleeps waits for, in one word each: what the shapes of systems are written in.
+//! Waits of sleeping tasks, in one word each, as used in the shapes of systems.
 
 use crate::kernel::parse::syscall::{Machine, SyscallLine, reason_of_call};
 use crate::snapshot::{Direction, WaitReason};

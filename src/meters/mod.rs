@@ -1,6 +1,6 @@
-//! The header's meters: one registry. What can be shown, from which files, in which styles, and what each reads off a [`Model`].
+//! The registry of the header's meters: their files, styles and values, read off a [`Model`].
 //!
-//! To add a meter: one entry in [`METERS`]. The header, the set-up screen, the config file and the README's table derive from it.
+//! To add a meter: one entry in [`METERS`]. The header, the set-up screen, the config file and docs/reference/meters.md derive from it.
 
 mod read;
 

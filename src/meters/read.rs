@@ -1,4 +1,4 @@
-//! What each meter reads off a sample.
+//! Reads the value of each meter off a sample.
 
 use super::{Bar, Part, Reading, Tint};
 use crate::columns::bytes;

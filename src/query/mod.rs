@@ -1,4 +1,4 @@
-//! Questions asked of rows: text search and the filter language, over the columns' registry. Pure.
+//! Text search and the filter language over the registry of columns. Pure.
 
 mod filter;
 mod text;

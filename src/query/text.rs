@@ -1,4 +1,4 @@
-//! Text search: what a person types after F3. Lower-case text matches any case; with a capital it must match exactly.
+//! Text search after F3. Lower-case text matches any case; text with a capital must match exactly.
 
 use crate::columns::{self, Row, Value};
 

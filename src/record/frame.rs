@@ -1,7 +1,7 @@
-//! One frame's content: a snapshot as what has changed since the one before, or since nothing (a key frame).
+//! The content of a frame: a snapshot as its differences from the previous one, or complete (a key frame).
 //!
-//! Processes and tasks are walked in the order of their ids, as operations on the rows before: so many stay as they are, so many are gone,
-//! one has changed, one is new. What is no plain number (identity, exact values, the machine) is written whole when it changes.
+//! Processes and tasks are encoded in the order of their ids as operations on the previous rows: N unchanged, N removed, one changed, one
+//! new. Other values (identity, exact values, the machine) are written completely when they change.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! How a recording lies in its file: a head, then frames, each with its length and checksums, so that a file that ends anywhere is whole up
-//! to its last whole frame, and nothing of it is believed before it has been checked.
+//! The file format of a recording: a head, then frames, each with its length and checksums, so that a cut file is readable up to its last
+//! complete frame, and no value is used before it has been checked.
 //!
 //! ```text
 //! head    "concmonR" | version u32 | length u32 | checksum u32 of what follows | SystemInfo (postcard)

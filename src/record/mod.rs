@@ -1,7 +1,7 @@
-//! Recordings: every snapshot of a sampler in a file, and a file as a [`crate::kernel::source::Source`] again.
+//! Recordings: every snapshot of a sampler in a file, and a [`crate::kernel::source::Source`] that replays the file.
 //!
-//! * [`row`], [`frame`]: a snapshot as what has changed since the one before.
-//! * [`layout`]: frames in a file, each checked by itself.
+//! * [`row`], [`frame`]: a snapshot as its differences from the previous one.
+//! * [`layout`]: frames in a file, each with its checksum.
 //! * [`Recorder`]: a source that writes what another one reads.
 //! * [`Replay`]: a recording, frame by frame, forwards and back.
 

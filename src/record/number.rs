@@ -1,4 +1,4 @@
-//! Numbers as bytes: seven bits a byte, small ones short.
+//! Variable-length numbers: seven bits per byte, so small numbers are short.
 
 /// Appends a number.
 pub fn put(out: &mut Vec<u8>, mut value: u64) {

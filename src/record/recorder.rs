@@ -1,4 +1,4 @@
-//! Writes a recording: a file of its own, private, whole up to its last frame whenever it ends.
+//! Writes a recording: one private file, complete up to its last frame however the recording ends.
 
 use std::fs::{File, OpenOptions};
 use std::io::{IsTerminal as _, Read as _, Write as _};

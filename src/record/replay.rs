@@ -1,4 +1,4 @@
-//! A recording opened: an index of its frames, which are read and checked when they are looked at.
+//! Reads a recording: an index of its frames, which are read and checked on demand.
 
 use std::fs::File;
 use std::ops::Range;

@@ -1,7 +1,7 @@
-//! Processes and tasks as rows of plain numbers: what changes little from sample to sample is then a few small differences.
+//! Processes and tasks as rows of plain numbers, so that small changes between samples are small differences.
 //!
-//! To record a new number of a process or task: a place at the end of the row (and a new [`super::VERSION`], since rows of another length
-//! are another format).
+//! To record a new number of a process or task: a place at the end of the row, and a new [`super::VERSION`], since rows of another length
+//! are another format.
 
 use crate::snapshot::{Comm, ProcKey, ProcessSample, State, TaskSample};
 

@@ -1,4 +1,4 @@
-//! Everything about one process that is only read while somebody looks at it.
+//! Details of one process, read only while they are shown.
 
 use super::{Comm, Ledger, ProcKey, PythonRuntime, State, TaskWait};
 

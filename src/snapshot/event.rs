@@ -1,4 +1,4 @@
-//! Births, execs and deaths between two snapshots.
+//! Births, execs and exits between two snapshots.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! The machine as sampled: cumulative CPU times, memory, load, pressure.
+//! The sampled machine: cumulative CPU times, memory, load, pressure.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! What a family of forked processes still shares with its parent, page by page.
+//! The pages that forked processes still share with their parent.
 
 use super::{Comm, OrWhy, ProcKey, RawBytes};
 

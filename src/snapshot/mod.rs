@@ -1,4 +1,4 @@
-//! Plain data of one moment: what a [`crate::kernel::source::Source`] returns. No I/O, no rates (those need two moments: `derive`).
+//! Plain data of one sample, as returned by a [`crate::kernel::source::Source`]. No I/O and no rates (`derive` computes those).
 //!
 //! `None` always means "not read or not readable", never zero. Times are nanoseconds, memory is bytes.
 

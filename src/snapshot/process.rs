@@ -1,4 +1,4 @@
-//! Processes and tasks as sampled.
+//! Sampled processes and tasks.
 
 use std::ops::Range;
 use std::sync::Arc;

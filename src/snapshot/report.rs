@@ -1,4 +1,4 @@
-//! What a source says of itself: shown in the header, explained by `E`.
+//! A source's report about itself, shown in the header and explained by `E`.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,7 @@
-//! A CPython runtime as it was read from outside: interpreters, their locks and threads, and what those execute.
+//! A CPython runtime read from outside: interpreters, GILs, threads and their functions.
 //!
-//! It was read while the process ran: each thread's stack is of its own moment. Names are the process's own and are sanitised by whoever
-//! draws them.
+//! The process runs during the reading, so each thread's stack is from its own moment. Names come from the process; sanitise them before
+//! drawing.
 
 use std::sync::Arc;
 

@@ -1,5 +1,4 @@
-//! Words of the kernel's that are kept as `&'static str`, read back from a recording: each is kept once for the program's life, and
-//! no more of them than a kernel has.
+//! Kernel words kept as `&'static str`, read back from a recording: each is stored once for the life of the program, up to a limit.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -1,4 +1,4 @@
-//! The last lines: a notice or what is being typed, and the function keys.
+//! The last lines of the screen: a notice or an input line, and the function keys.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

@@ -1,4 +1,4 @@
-//! The terminal's clipboard (OSC 52): works through ssh, needs no display server; whether the terminal allows it, it does not tell.
+//! The terminal's clipboard (OSC 52): works over ssh and without a display server. The terminal does not report whether it allows it.
 
 use crossterm::Command as _;
 use crossterm::clipboard::CopyToClipboard;

@@ -1,4 +1,4 @@
-//! A command line in the cells there are: the program's own name is what the eye looks for, so its directories give way first.
+//! Fits a command line into a cell: the directories are shortened first, so that the program's name stays visible.
 
 use std::borrow::Cow;
 

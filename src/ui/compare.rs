@@ -1,4 +1,4 @@
-//! The Compare screen: what is compared and how far that is, bars with spread, figures, a curve of what was swept, and the finding.
+//! The Compare screen: selection and progress, bars with spread, figures, curves of a sweep, and the finding.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -202,7 +202,7 @@ fn head(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         _ => pen.put("costs of systems, side by side", theme.text),
     };
     let mut pen = Pen::new(buffer, area, 1);
-    let swept = view.axis.map_or("nothing", |a| a.title());
+    let swept = view.axis.map_or("off", |a| a.title());
     pen.put(" sweep ", theme.dim).put(swept, theme.strong).put("   sorted by ", theme.dim).put(view.sort.title, theme.strong);
     match (view.done(), &view.halted) {
         (Some((done, all)), _) if view.running => {

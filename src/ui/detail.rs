@@ -1,4 +1,4 @@
-//! The detail pane: over the whole table, below the header.
+//! Draws the detail pane over the table, below the header.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

@@ -1,4 +1,4 @@
-//! The events' screen: the newest first.
+//! The events screen, newest first.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

@@ -1,7 +1,7 @@
-//! A frame on its way to the terminal: collected whole, sent in one write.
+//! Collects a frame and sends it to the terminal in one write.
 //!
-//! Standard output's own buffer holds a kilobyte. A screen is ten of them, and on a busy machine each write wakes the terminal, which then
-//! takes the CPU: the frame would stand in the queue behind everybody else as often as it has kilobytes.
+//! The buffer of standard output holds one kilobyte and a frame about ten. On a busy machine each write wakes the terminal, which then
+//! takes the CPU, so a frame in ten writes would wait ten times in the run queue.
 
 use std::cell::RefCell;
 use std::io::{self, Write};

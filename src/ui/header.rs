@@ -1,4 +1,4 @@
-//! The top lines: where we are, CPUs, memory, states, and what concmon itself costs.
+//! The top lines: title, screens, and the meters of the machine.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

@@ -1,4 +1,4 @@
-//! From the terminal library's events to the application's messages.
+//! Translates events of the terminal library into messages of the application.
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEventKind};
 use ratatui::layout::Rect;

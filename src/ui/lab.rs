@@ -1,4 +1,4 @@
-//! The lab's screen: systems by section, the chosen one's lesson and parameters, its newest run live, and what it cost.
+//! The lab screen: systems by section, lesson and parameters of the selected one, its newest run and the costs.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

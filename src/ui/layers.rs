@@ -1,4 +1,4 @@
-//! Dialogs over the screen.
+//! Draws the dialogs over the screen.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -386,5 +386,5 @@ fn quick(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
             .put("  ", theme.text)
             .put(s.id, theme.dim);
     }
-    Pen::new(buffer, body, body.height.saturating_sub(1)).put("  Esc", theme.key).put(" nothing", theme.dim);
+    Pen::new(buffer, body, body.height.saturating_sub(1)).put("  Esc", theme.key).put(" cancel", theme.dim);
 }

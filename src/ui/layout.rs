@@ -1,4 +1,4 @@
-//! Where everything is: the same rectangles serve drawing and the mouse.
+//! Computes the rectangles of all parts of the screen, for drawing and for the mouse.
 
 use ratatui::layout::Rect;
 

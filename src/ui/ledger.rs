@@ -1,4 +1,4 @@
-//! The copy-on-write ledger: over the whole table, below the header.
+//! Draws the copy-on-write ledger over the table, below the header.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -128,8 +128,7 @@ fn mappings(app: &App, lines: &[MappingLine], theme: &Theme, area: Rect, buffer:
     if lines.is_empty() || area.height < 2 {
         return;
     }
-    Pen::new(buffer, area, 0)
-        .put(" Copied pages of the selected child, from the first page of each mapping to the last", theme.accent);
+    Pen::new(buffer, area, 0).put(" Copied pages of the selected child, by position in each mapping", theme.accent);
     let charset = Charset::from_unicode(app.options.unicode);
     for (line, mapping) in (1..area.height).zip(lines) {
         let mut pen = Pen::new(buffer, area, line);

@@ -1,4 +1,4 @@
-//! One meter of the header, in its style.
+//! Draws one meter of the header in its style.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

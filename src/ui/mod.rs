@@ -1,4 +1,4 @@
-//! Frames: [`view`] draws the application's state into a buffer; nothing here sorts, filters, computes or reads.
+//! Frames: [`view`] draws the application's state into a buffer. Drawing does not sort, filter, compute or read.
 
 mod bar;
 pub mod clipboard;

@@ -1,4 +1,4 @@
-//! The palette: what is typed, and what fits it.
+//! Draws the command palette: the input line and the matching entries.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

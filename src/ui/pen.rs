@@ -1,4 +1,4 @@
-//! Drawing left to right into one line of a buffer, clipped: what all panels are written with.
+//! Draws text left to right into one line of a buffer, clipped. All panels use it.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

@@ -1,4 +1,4 @@
-//! Curves drawn with characters: lines of dots, and at each measured point the letter of its curve, so that no colour is needed.
+//! Draws curves with characters: lines of dots, and the letter of the curve at each measured point, so that colour is not needed.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

@@ -1,4 +1,4 @@
-//! The set-up screen: over the whole table, below the header, which shows each change at once.
+//! Draws the set-up screen over the table, below the header, which shows each change at once.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

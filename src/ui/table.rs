@@ -1,4 +1,4 @@
-//! The table: heads and visible rows. Only what is on screen is formatted.
+//! Draws the table: column titles and visible rows. Only visible rows are formatted.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

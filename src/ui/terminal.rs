@@ -1,6 +1,6 @@
-//! The terminal while concmon has it: raw mode, alternate screen, mouse. A guard takes it and gives it back, whatever happens.
+//! Sets up the terminal (raw mode, alternate screen, mouse) and restores it when its guard is dropped.
 //!
-//! Every way back is the same function: it may run twice and from a panic hook, and it gives up quietly when the terminal is gone.
+//! All paths use the same restore function. It may run twice and in a panic hook, and it ignores a terminal that is gone.
 
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal as _, Write as _};

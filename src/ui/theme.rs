@@ -1,4 +1,4 @@
-//! Colours by meaning. One accent; state colours are used for state only. A theme is a [`Palette`]: to add one, add it to [`PALETTES`].
+//! Colours by meaning: one accent, and state colours for states only. To add a theme: a [`Palette`] in [`PALETTES`].
 
 use ratatui::style::{Color, Modifier, Style};
 

@@ -1,4 +1,4 @@
-//! The timeline: a lane per task, what each did when, how much went on at once, and what was so at the cursor.
+//! The timeline screen: a lane per task, curves of concurrency and parallelism, and the state at the cursor.
 
 mod processes;
 
@@ -316,7 +316,7 @@ impl View<'_> {
                 pen.put(words, theme.dim);
             }
             if lines > 1 {
-                let over = format!("   work: the {} in progress", lanes::duration(over_ns));
+                let over = format!("   over {} of work", lanes::duration(over_ns));
                 Pen::new(buffer, area, line + lines - 2).put(if width(&over) <= room { &over } else { "" }, theme.dim);
             }
         }

@@ -1,4 +1,4 @@
-//! A line that is being typed, drawn: from as far right as its cursor needs, the cursor on its character, what is wrong in its colour.
+//! Draws an input line: scrolled to its cursor, with the invalid part marked.
 
 use ratatui::style::Modifier;
 use unicode_segmentation::UnicodeSegmentation as _;

@@ -1,4 +1,4 @@
-//! A page as a headless browser shows it: its visible text, the cells of its tables, whether it scrolls sideways, and what was complained of.
+//! A page in a headless browser: its visible text, table cells, sideways scrolling, and reported errors.
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -1,4 +1,4 @@
-//! What the Compare screen is drawn from, and what its keys and the mouse do.
+//! States of the Compare screen for frames and for tests of its keys and mouse.
 
 use concmon::lab::measure::{Batch, Host, Load, Plan, Point};
 use crossterm::event::{Event, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};

@@ -1,4 +1,4 @@
-//! A `/proc` made of ordinary files in a temporary directory, for tests that need a machine they can hold still.
+//! A `/proc` made of ordinary files in a temporary directory, for tests that need a fixed machine.
 //!
 //! ```ignore
 //! let proc = FakeProc::new();
@@ -6,8 +6,8 @@
 //! let mut source = ProcSource::with_system(proc.root(), proc.system()).unwrap();
 //! ```
 //!
-//! Changing a process is adding it again: files keep their inode, so descriptors that a source kept see the new content, as they would
-//! in the real `/proc`. `remove` empties the files first, for a kept descriptor must not show a dead process.
+//! To change a process, add it again: files keep their inode, so open descriptors of a source see the new content, as in the real `/proc`.
+//! `remove` empties the files first, because an open descriptor must not show a dead process.
 
 use std::fs;
 use std::path::{Path, PathBuf};

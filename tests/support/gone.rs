@@ -1,4 +1,4 @@
-//! Waiting for the end of processes that are nobody's children here.
+//! Waits for the end of processes that are not children of the test.
 
 use std::time::{Duration, Instant};
 

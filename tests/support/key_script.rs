@@ -1,4 +1,4 @@
-//! Keys as a person would name them, to the bytes a terminal sends (xterm's, which crossterm reads).
+//! Translates key names to the bytes that a terminal sends (xterm's, which crossterm reads).
 
 /// The bytes of a script: names and single characters divided by blanks, text in single quotes, `C-z` for Ctrl.
 ///

@@ -1,4 +1,4 @@
-//! Launching runs from tests: everything waits for what the launcher publishes, with a bound that only a failure reaches.
+//! Launches runs from tests: waits for what the launcher publishes, with a bound that only a failure reaches.
 
 use std::path::Path;
 use std::sync::Arc;

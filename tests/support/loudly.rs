@@ -1,4 +1,4 @@
-//! Words of a test that must be seen though it passes: the test harness keeps what `eprintln!` says of a test that does.
+//! Prints messages of a passing test: the test harness hides its `eprintln!`.
 
 macro_rules! loudly {
     ($($words:tt)*) => {{

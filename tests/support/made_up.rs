@@ -1,4 +1,4 @@
-//! A machine that is made up: every field takes every kind of value, and processes and threads come and go.
+//! A generated machine: every field takes every kind of value, and processes and threads come and go.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What several test files share. Each uses a part of it.
+//! Shared parts of the tests; each uses some of them.
 #![allow(
     dead_code,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! What the tests of the Python systems share. What no interpreter here can run is skipped, loudly.
+//! Shared parts of the tests of Python systems. Unsupported ones are skipped loudly.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Just enough reading of Rust source for the architecture test: code without comments and literals, and the crate paths in it.
+//! Reads Rust source for the architecture test: code without comments and literals, and its crate paths.
 
 /// The source with comments, strings and character literals blanked out; lines keep their numbers.
 pub fn code_only(source: &str) -> String {

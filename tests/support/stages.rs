@@ -1,4 +1,4 @@
-//! What frames are drawn from: a made-up run with lanes, and the keys that lead to a screen.
+//! States for frames: a generated run with lanes, and the keys that lead to a screen.
 
 use std::sync::Arc;
 

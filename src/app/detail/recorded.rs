@@ -1,4 +1,4 @@
-//! The pane on a process of a recording: what the samples tell, and nothing of what would be read from a live one.
+//! The detail pane during a replay: values of the samples only; nothing is read from a live process.
 
 use crate::derive::Model;
 use crate::snapshot::{Detail, DetailContent, DetailPart, ProcessSample, State, TaskSample, ThreadDetail};

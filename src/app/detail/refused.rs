@@ -1,4 +1,4 @@
-//! What was refused for one reason is said once, however many files it was.
+//! Reports a refusal once per reason, for any number of files.
 
 /// The reason behind the file's name: `/proc/1/fd/3: permission denied: ...` from the first colon on.
 fn behind_the_name(why: &str) -> &str {

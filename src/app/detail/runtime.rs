@@ -1,4 +1,4 @@
-//! The page of the Python within: what it comes to, a line for each thread, then what each executes.
+//! The Python page of the detail pane: a summary, a line per thread, and the functions of each thread.
 
 use crate::snapshot::{Gil, PythonFrame, PythonInterpreter, PythonRuntime, PythonThread, State};
 use crate::text::{Charset, sanitize, sanitize_str, width};

@@ -1,4 +1,4 @@
-//! What it does with CPUs: how it is scheduled, what it used, what it waited.
+//! Columns about CPUs: scheduling, usage, run-queue delay, context switches.
 
 use crate::kernel::source::Needs;
 

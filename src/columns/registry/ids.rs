@@ -1,4 +1,4 @@
-//! Who it is: ids, owner, state, and the groups it is in.
+//! Columns about identity: ids, owner, state, groups, namespaces.
 
 use std::borrow::Cow;
 

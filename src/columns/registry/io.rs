@@ -1,4 +1,4 @@
-//! What it moves and keeps open.
+//! Columns about I/O and descriptors.
 
 use crate::kernel::source::Needs;
 

@@ -1,4 +1,4 @@
-//! How and when it began, and as what.
+//! Columns about creation and command.
 
 use std::borrow::Cow;
 

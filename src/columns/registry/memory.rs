@@ -1,4 +1,4 @@
-//! What it holds of memory, and the faults that brought it there.
+//! Columns about memory and page faults.
 
 use crate::kernel::source::Needs;
 

@@ -1,4 +1,4 @@
-//! All columns, in rooms by topic. One entry each; the order of rooms and entries is the order of help and the README's table.
+//! All columns, in rooms by topic. The order of rooms and entries is the order of help and of docs/reference/columns.md.
 
 mod cpu;
 mod ids;

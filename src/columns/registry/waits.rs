@@ -1,4 +1,4 @@
-//! What it waits for.
+//! Columns about waits.
 
 use crate::kernel::source::Needs;
 

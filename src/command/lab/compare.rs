@@ -1,4 +1,4 @@
-//! `concmon lab compare`: several systems side by side, swept where asked, as a table with bars, curves and a sentence.
+//! `concmon lab compare`: several systems side by side, with sweeps, as a table with bars, curves and a finding.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! A comparison for a terminal: bars with spread, a few columns of figures, curves, and what is to be said.
+//! Prints a comparison on a terminal: bars with spread, figures, curves, finding and warnings.
 
 use crate::lab::measure::{Batch, Measure, measure};
 use crate::lab::report::{self, Comparison, Mark, Row, advice_lines, bar, curves, show, swept};

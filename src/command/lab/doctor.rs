@@ -1,4 +1,4 @@
-//! `concmon lab doctor`: the interpreters of this machine, and what each of them can run.
+//! `concmon lab doctor`: the interpreters of this machine, and the systems that each can run.
 
 use std::io::{self, Write};
 use std::path::PathBuf;

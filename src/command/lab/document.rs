@@ -1,4 +1,4 @@
-//! The JSON document of `concmon lab run --json`, schema `concmon.lab.run/1`. Units are in the key names; what is not known is `null`.
+//! The JSON document of `concmon lab run --json`, schema `concmon.lab.run/1`. Key names have units; an unknown value is `null`.
 
 use std::sync::Arc;
 

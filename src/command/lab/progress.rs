@@ -1,5 +1,5 @@
-//! How far a command of the lab is: one line on standard error, if that is a terminal, written over by each run and erased at the end.
-//! Where standard error is no terminal nothing is written, so that logs and pipes stay as they were.
+//! Progress of a lab command: one line on standard error, overwritten by each run and erased at the end. Nothing is written if standard
+//! error is not a terminal.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! `concmon lab setup`: makes the managed environments, and says how far it is.
+//! `concmon lab setup`: makes the managed environments and reports progress.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};

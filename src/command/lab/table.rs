@@ -1,4 +1,4 @@
-//! What a person reads: the list of systems, and the result of runs.
+//! Text output of the lab: the list of systems, and the results of runs.
 
 use std::io::{self, Write};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! `concmon lab talk` and `concmon lab report`: every figure of the talk, measured here, and what was measured as a page.
+//! `concmon lab talk` and `concmon lab report`: measures the claims of the talk, and writes saved results as a page.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

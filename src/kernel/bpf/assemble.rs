@@ -1,4 +1,4 @@
-//! From records to samples: group totals, times that never go back, identities.
+//! Turns records into samples: group totals, monotonic times, identities.
 
 use std::sync::Arc;
 

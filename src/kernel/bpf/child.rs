@@ -1,5 +1,5 @@
-//! Loads the task iterator in a process of its own. Parsing the kernel's type information takes some 40 MiB for a moment: here they
-//! end with the process that needed them, and what comes back over a socket is one descriptor.
+//! Loads the task iterator in a separate process. Parsing the kernel's type information takes some 40 MiB, which end with that process; one
+//! descriptor returns over a socket.
 
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;

@@ -1,5 +1,5 @@
-//! Processes that `/proc` lists and the task iterator leaves out: some sandboxes hide their own agents from BPF. They are read from
-//! `/proc`, so that no tier shows less than another.
+//! Processes that `/proc` lists and the task iterator omits: some sandboxes hide their own agents from BPF. They are read from
+//! `/proc`, so that both sources show the same processes.
 
 use crate::kernel::error::ReadError;
 use crate::kernel::proc_fs::ProcFs;

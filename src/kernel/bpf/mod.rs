@@ -1,5 +1,5 @@
 //! The privileged source: a BPF task iterator in the kernel writes one record per task, and a few read(2) calls return the whole
-//! machine. What only changes at exec, and the expensive values of visible rows, come from `/proc` as everywhere.
+//! machine. Values that change only at exec, and the expensive values of visible rows, come from `/proc`.
 
 mod assemble;
 mod child;

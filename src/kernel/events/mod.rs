@@ -1,4 +1,4 @@
-//! Births, execs and deaths: from the kernel's process connector where it answers, else by comparing process lists.
+//! Births, execs and exits: from the kernel's process connector if it answers, else by comparing process lists.
 
 mod polling;
 mod stream;

@@ -1,4 +1,4 @@
-//! Births, renames and deaths as two successive process lists show them: what lives between two sweeps is missed.
+//! Births, renames and exits from two successive process lists; processes that live between two sweeps are missed.
 
 use crate::snapshot::{Comm, EventKind, ExitStatus, LifecycleEvent, ProcKey, ProcessSample, State};
 

@@ -1,4 +1,4 @@
-//! The kernel's process connector: a netlink multicast of every fork, exec, rename and exit, read by a thread of its own.
+//! The kernel's process connector: a netlink multicast of every fork, exec, rename and exit, read by a separate thread.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::IoSlice;

@@ -1,5 +1,5 @@
-//! Locks on files, as `/proc/locks` (proc_locks(5)) and the `lock:` lines of `/proc/PID/fdinfo/N` (fs/locks.c `lock_get_status`) tell them.
-//! The `procfs` crate reads the first too, but not which lock is waited for by whom.
+//! File locks from `/proc/locks` (proc_locks(5)) and the `lock:` lines of `/proc/PID/fdinfo/N` (fs/locks.c `lock_get_status`).
+//! The `procfs` crate reads the first too, but not which waiter belongs to which lock.
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,6 @@
-//! Pure parsers of `/proc` files: bytes in, plain values out, no I/O. Whatever the bytes are, none of these panics.
+//! Pure parsers of `/proc` files: bytes in, plain values out, no I/O. No input makes them panic.
 //!
-//! Those in the sampling path (`stat`, `schedstat`, `statm`) allocate nothing. To read one more file add a module here with a
+//! Parsers in the sampling path (`stat`, `schedstat`, `statm`) allocate nothing. To read one more file add a module here with a
 //! struct and `parse(&[u8]) -> Result<Self, ParseError>`, and a property test in `tests/sources.rs`.
 
 pub mod cgroup;

@@ -1,4 +1,4 @@
-//! `/proc/PID/schedstat` (Documentation/scheduler/sched-stats.rst): one task's time on a CPU, time waiting for one, and turns.
+//! `/proc/PID/schedstat` (Documentation/scheduler/sched-stats.rst): a task's time on a CPU, time waiting for one, and number of time slices.
 
 use super::{Fields, ParseError};
 

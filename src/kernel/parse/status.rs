@@ -1,4 +1,4 @@
-//! `/proc/PID/status` (proc_pid_status(5)): only what other files do not tell.
+//! `/proc/PID/status` (proc_pid_status(5)): only the values that no other file has.
 
 use super::{key_values, kibibytes, unsigned};
 

@@ -1,7 +1,7 @@
 //! `/proc/PID/task/TID/syscall` and `wchan` (proc_pid_syscall(5), proc_pid_wchan(5)): what a sleeping task waits for.
 //!
-//! The system call's number is the better witness: it is an interface that does not change, and its arguments name the descriptor or
-//! address. The names of kernel functions change between releases; they are what is left where the system call may not be seen.
+//! The system call number is preferred: it is a stable interface, and its arguments name the descriptor or address. Names of kernel functions
+//! change between releases; they are used where the system call is not readable.
 
 use super::Fields;
 use crate::snapshot::{Direction, Endpoint, WaitReason};

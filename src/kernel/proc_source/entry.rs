@@ -1,4 +1,4 @@
-//! What the source keeps of each process and task between sweeps, and how that becomes samples.
+//! The source's state per process and task between sweeps, and its conversion to samples.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;

@@ -1,14 +1,14 @@
-//! The source for everyone: `/proc`, read so that cost follows activity and not population.
+//! The source that needs no privileges: `/proc`, read so that cost follows activity and not the number of processes.
 //!
-//! The kernel charges about 12 us for open, read and close of `/proc/PID/stat`, and 2 us for reading a kept `schedstat` again. A
-//! single-threaded process whose `schedstat` has not moved was not given a CPU, so it cannot have changed its CPU time, its state,
-//! its threads or its program: its `stat` is not read again. What others can change while it sleeps (nice, policy, memory taken
-//! back) is read at once for rows on screen, and in turns of [`TURNS`] sweeps for the rest; a new parent after the old one died is
-//! looked up at once, because the death is seen. A runnable task is always read.
+//! The kernel needs about 12 us for open, read and close of `/proc/PID/stat`, and 2 us to read an open `schedstat` again. A
+//! single-threaded process whose `schedstat` has not changed was not on a CPU, so its CPU time, state, threads and program are unchanged:
+//! its `stat` is not read again. Values that other processes can change (nice, policy, reclaimed memory) are read in every sweep for
+//! visible rows, and every [`TURNS`] sweeps for the rest. A new parent is read at once after the old one has exited. A runnable task is
+//! always read.
 //!
-//! One limit is inherent: a task that was woken but still waits for its first turn on a CPU shows as asleep until it gets it.
+//! One limit is inherent: a woken task that still waits for its first time slice is shown as sleeping until it runs.
 //!
-//! To read something more of a process: a parser in `kernel::parse`, a field in [`entry::Entry`], a read in [`process`].
+//! To read another value of a process: a parser in `kernel::parse`, a field in [`entry::Entry`], a read in [`process`].
 
 pub mod entry;
 mod process;

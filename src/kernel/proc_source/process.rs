@@ -1,4 +1,4 @@
-//! One process in one sweep: what has to be read again, and reading it.
+//! One process in one sweep: decides what to read again, and reads it.
 
 use super::entry::{Entry, Pages};
 use super::reader::{Motion, Reader, is_settled};

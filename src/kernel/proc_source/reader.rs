@@ -1,4 +1,4 @@
-//! Reads of one process or task, with kept descriptors where the budget allows.
+//! Reads the files of one process or task, with open descriptors where the budget allows.
 
 use std::os::fd::{AsFd, OwnedFd};
 

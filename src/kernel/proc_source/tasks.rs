@@ -1,4 +1,4 @@
-//! The tasks of multi-threaded processes, each behind its own gate.
+//! The tasks of multi-threaded processes, each with its own check for activity.
 
 use super::entry::{Entry, TaskEntry};
 use super::reader::{Motion, Reader, is_settled};

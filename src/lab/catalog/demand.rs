@@ -1,4 +1,4 @@
-//! What a run may take at most: what it is judged by before it is launched, and what its control group is given.
+//! Upper bounds of a run's resources: for the check before its launch, and for the limits of its control group.
 
 use super::{Backend, RunSpec, Section, System, TOKIO_THREADS, TaskKind};
 

@@ -1,4 +1,4 @@
-//! The registry of systems: one entry each, from which list, help, README table, parameters and live shape checks derive.
+//! The registry of systems: list, help, docs/reference/systems.md, parameters and live shape checks derive from its entries.
 //!
 //! To add a system: one entry in `catalog/native.rs` and one file in `lab/native/`, or one in `catalog/python.rs` and a program in
 //! `assets/python/`.

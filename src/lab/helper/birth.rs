@@ -1,5 +1,5 @@
-//! When a program of the user's own was executed, and what the process had used by then: moving to a control group alone may take longer
-//! than the program. The child notes both in memory that it shares with the helper, as the last thing before it becomes the program.
+//! Records when a user's program was executed and what its process had used until then: moving it to a control group may take longer
+//! than the program. The child writes both to memory shared with the helper, just before exec.
 #![expect(unsafe_code, reason = "memory that is shared with a child of fork(2)")]
 
 use std::num::NonZeroUsize;

@@ -1,7 +1,7 @@
-//! A control group per run, where this user may make one (cgroups(7), version 2): it holds every process of the run whatever that does
-//! to its session or parents, bounds how many there are, and kills them all in one write.
+//! A control group per run, where the user may create one (cgroups(7), version 2): it holds every process of the run regardless of sessions
+//! and parents, limits their number, and kills them all in one write.
 //!
-//! It is the stronger of two nets: where there is none, the run's processes are found by walking the process table.
+//! Where there is none, the run's processes are found by walking the process table.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! Who belongs to which run: one walk over `/proc`, which needs no option of the kernel (`task/TID/children` does).
+//! Finds the processes of each run in one walk over `/proc`, which needs no kernel option (`task/TID/children` does).
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};

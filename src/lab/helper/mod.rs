@@ -1,9 +1,8 @@
-//! The helper: a single-threaded process between concmon and its runs. It launches them, listens to them, watches over them, and sees to
-//! it that nothing outlives them.
+//! The helper: a single-threaded process between concmon and its runs. It launches, watches and ends them.
 //!
-//! It is two processes. The *guard* does nothing but wait for the *supervisor*, and kills whatever is left if that one ends. So:
+//! It is two processes. The *guard* waits for the *supervisor* and kills all remaining processes if the supervisor ends:
 //!
-//! * concmon ends, however: the supervisor reads the end of the control socket and kills every run;
+//! * concmon ends in any way: the supervisor reads the end of the control socket and kills every run;
 //! * the supervisor is killed: the guard adopts the orphans (it is a subreaper) and kills them;
 //! * the guard is killed: the supervisor gets SIGTERM (parent-death signal) and kills every run;
 //! * both at once: run roots get SIGKILL (parent-death signal), and so do native workers when their creator ends.

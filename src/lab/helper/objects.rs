@@ -1,6 +1,6 @@
-//! Named semaphores and shared memory of runs (shm_overview(7), sem_overview(7)): the runs' interpreters are told a prefix for the names they
-//! make up, so that what nobody else takes away can be found and be taken away here. CPython's resource tracker does so for what it has
-//! been told of; somebody who is killed between making a semaphore and telling, or a tracker that is killed, leaves it behind.
+//! Removes named semaphores and shared memory of runs (shm_overview(7), sem_overview(7)). The runs' interpreters receive a prefix for such
+//! names. CPython's resource tracker removes those that it knows; a process that is killed before it registers a semaphore, or a killed
+//! tracker, leaves one behind.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! One run as the helper holds it: its root, its connections, who belongs to it, and how it is brought to an end.
+//! One run in the helper: its root, connections and processes, and how it is ended.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{ErrorKind, PipeReader, Read, Write};

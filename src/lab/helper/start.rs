@@ -1,4 +1,4 @@
-//! From an order to a run root: directory, listener, pipes, fork, exec.
+//! Turns an order into a run root: directory, listener, pipes, fork, exec.
 
 use std::ffi::{CString, OsString};
 use std::io::{PipeReader, pipe};

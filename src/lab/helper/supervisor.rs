@@ -1,4 +1,4 @@
-//! The supervisor's loop: orders, ends of children, connections, output and clocks, in one `poll`.
+//! The supervisor's loop: orders, exits of children, connections, output and timers, in one `poll`.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};

@@ -1,4 +1,4 @@
-//! System calls of the helper that nix does not wrap: pidfds, wait4 with its rusage, and what happens between fork and exec.
+//! System calls of the helper that nix does not wrap: pidfds, wait4 with its rusage, and the code between fork and exec.
 #![expect(unsafe_code, reason = "pidfd_open, pidfd_send_signal, wait4, fork, close_range")]
 
 use std::convert::Infallible;

@@ -1,4 +1,4 @@
-//! The time axis: windows of it, its cells, and the times written along it.
+//! The time axis: windows, cells, and tick labels.
 
 /// A stretch of the time axis, monotonic nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

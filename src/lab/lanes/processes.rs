@@ -1,4 +1,4 @@
-//! The process table of a run as of one instant: who was there, whose child it was, what it did and what it held.
+//! The process table of a run at one instant: processes, parents, states and memory.
 
 use std::collections::{HashMap, HashSet};
 

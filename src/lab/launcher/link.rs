@@ -1,4 +1,4 @@
-//! The connection to one helper process: starts it, writes orders, and reads notices on a thread of its own.
+//! The connection to one helper process: starts it, writes orders, and reads notices on a separate thread.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::mem::MaybeUninit;

@@ -1,7 +1,7 @@
-//! concmon's side of the lab: checks a [`RunSpec`], hands it to the helper process, and turns what comes back into [`Run`]s.
+//! concmon's side of the lab: checks a [`RunSpec`], passes it to the helper process, and turns the notices into [`Run`]s.
 //!
-//! The helper is started with the first run. A reading thread applies its notices and publishes the state; nothing here blocks for
-//! longer than it takes to write a line to a socket. Dropping the [`Launcher`] ends the helper and every run.
+//! The helper starts with the first run. A reading thread applies its notices and publishes the state; no call blocks longer than the write
+//! of one line to a socket. Dropping the [`Launcher`] ends the helper and every run.
 
 mod link;
 mod validate;

@@ -1,4 +1,4 @@
-//! Refusals: what a spec may not ask for, with the figures. Pure, except for [`Machine::read`].
+//! Refuses specs that exceed the limits, with the figures. Pure, except for [`Machine::read`].
 
 use super::{LaunchError, Limits};
 use crate::lab::catalog::{self, Demand, PythonStart, RunSpec, System, TaskKind};

@@ -1,7 +1,7 @@
-//! The watch over a run's tasks: looks at each of them some hundred times a second while the run goes on, for [`Trace`].
+//! Samples the tasks of a run some hundred times a second while it runs, for [`Trace`].
 //!
-//! Who belongs to the run is found from its root along `task/TID/children`, and from the helper's looks at the family. A look is two
-//! reads of files that are kept open; how often they are made follows what they cost and whether anything happens.
+//! The tasks are found from the run's root along `task/TID/children`, and from the helper's family samples. A sample reads two open
+//! files; the rate follows its cost and the activity.
 
 use std::collections::HashMap;
 use std::fs::File;

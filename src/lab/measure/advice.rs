@@ -1,4 +1,4 @@
-//! How far to trust what was measured, in plain words.
+//! Warnings about the reliability of a measurement, in plain words.
 
 use std::fmt;
 

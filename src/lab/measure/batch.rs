@@ -1,4 +1,4 @@
-//! What a batch of runs is to do, and what came of it: the document that is kept, resumed, and reported from.
+//! A batch of runs: its plan and its points, in the document that is saved, resumed and reported from.
 
 use std::collections::HashSet;
 

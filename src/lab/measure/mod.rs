@@ -1,8 +1,7 @@
-//! From points to figures: what a run and a batch of runs are measured by, the order statistics of that, and how far to trust them.
+//! Turns points into figures: measures of runs and batches, their order statistics, and warnings.
 //!
-//! A [`Batch`] is the raw material: the plan, and one [`Point`] per run with everything that was read off it. Everything else (medians,
-//! speed-ups, marks, sentences) is derived from it by `lab::report`, so that a batch that was kept can be looked at anew.
-//! To add a measure: one entry in [`MEASURES`].
+//! A [`Batch`] is the raw data: the plan, and one [`Point`] per run. `lab::report` derives medians, speed-ups, marks and sentences from it, so
+//! a saved batch can be reported again. To add a measure: one entry in [`MEASURES`].
 
 mod advice;
 mod batch;

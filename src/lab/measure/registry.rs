@@ -1,4 +1,4 @@
-//! The table of measures: what each is, in which unit, which direction is better, and how it is read off a point.
+//! The registry of measures: meaning, unit, better direction, and how each is read off a point.
 
 use super::point::Point;
 use crate::lab::catalog::RunSpec;

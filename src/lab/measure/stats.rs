@@ -1,4 +1,4 @@
-//! Summaries and warnings of one run. Raw points stay with the workers; nothing here throws any away.
+//! Summaries and warnings of one run. Raw points stay with the workers.
 
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{Binomial, DiscreteCDF};

@@ -1,7 +1,7 @@
-//! Memory shared by a run root and its workers, whatever they are: each worker notes its times in a slot of its own, so that noting one
-//! costs a store and not a system call. The root turns the notes into protocol lines when nothing is being measured.
+//! Memory shared by a run root and its workers: each worker writes its times to its own slot, which costs a store and no system call.
+//! The root turns them into protocol lines while nothing is measured.
 //!
-//! It is a memfd mapped `MAP_SHARED`: forks and threads have the mapping, fresh images map the descriptor they inherit.
+//! It is a memfd mapped `MAP_SHARED`: forks and threads have the mapping, fresh images map the inherited descriptor.
 #![expect(unsafe_code, reason = "maps memory shared between processes; futex(2) has no wrapper in nix")]
 
 use std::io;

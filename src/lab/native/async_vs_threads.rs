@@ -1,4 +1,4 @@
-//! The same sleeps by async tasks and by threads: what one costs to create, how long all take, what each holds of memory.
+//! The same sleeps as async tasks and as threads: creation cost, total time, and memory of each.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

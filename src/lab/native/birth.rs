@@ -1,5 +1,5 @@
-//! When this image ran its first own instruction: noted by a constructor, because the language's start-up before `main` reads
-//! `/proc/self/maps` and more, which is no part of what the kernel charges for a new program.
+//! Records when this image ran its first own instruction: in a constructor, because Rust's start-up before `main` reads
+//! `/proc/self/maps` and more, which is not part of the kernel's cost of a new program.
 #![expect(unsafe_code, reason = "a constructor needs a link section")]
 
 use std::sync::atomic::{AtomicU64, Ordering};

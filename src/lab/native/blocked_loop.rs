@@ -1,4 +1,4 @@
-//! An event loop whose tasks make a blocking call each, and a clock on the same loop that should tick every 10 ms; the cured one hands
+//! An event loop whose tasks make a blocking call each, and a clock on the same loop that should tick every 10 ms; the cured one moves
 //! the calls to threads.
 
 use std::sync::Arc;

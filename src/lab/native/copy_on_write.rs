@@ -1,5 +1,5 @@
-//! What makes a forked child's pages its own: four children inherit the same memory; each notes its private memory, does one thing, and
-//! notes it again.
+//! Four children inherit the same memory; each measures its private memory, does one thing, and measures again, which shows what makes
+//! pages private.
 
 use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
 

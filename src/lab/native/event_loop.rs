@@ -1,5 +1,5 @@
-//! Each worker is an async task on one thread's event loop (tokio, `current_thread`): the kernel sees none of them. The tasks are also
-//! what the other systems with event loops are made of.
+//! Each worker is an async task on one thread's event loop (tokio, `current_thread`), invisible to the kernel. Other systems with event
+//! loops use the same tasks.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! A small server is spawned first; each worker is a fork of it, asked for over a socket pair.
+//! A small server is spawned first; each worker is a fork of it, requested over a socket pair.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! The client's side of task http: one GET over TCP to the run's own server, in the ways that the systems need it.
+//! The client of task http: one GET over TCP to the run's own server, in the variants that the systems need.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};

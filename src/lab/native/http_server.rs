@@ -1,7 +1,7 @@
 //! The server of task http: a process beside the workers that answers `GET /MS` on 127.0.0.1 after MS milliseconds.
 //!
-//! One thread, one epoll: it waits for everybody at once, so that what the clients wait for is the time they asked for and not each
-//! other. It is a fresh image, so that it holds nothing of the root's memory, and dies with the root.
+//! One thread with one epoll serves all clients, so that each waits only for the time it asked for. The server is a fresh image, so
+//! it holds none of the root's memory, and it ends with the root.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};

@@ -1,4 +1,4 @@
-//! Fresh images inside a run: started by exec or spawn, they find the run's arena by a descriptor they inherit.
+//! Fresh images inside a run, started by exec or spawn: they find the run's arena through an inherited descriptor.
 
 use std::convert::Infallible;
 use std::ffi::{CStr, CString, OsString};

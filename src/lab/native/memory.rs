@@ -1,4 +1,4 @@
-//! What a process of the lab holds of memory, as it reads it of itself.
+//! A lab process reads its own memory figures.
 
 /// Memory of this process that is no one else's and has been written to (`Private_Dirty` of `smaps_rollup`, proc_pid_smaps(5)).
 pub fn private_bytes() -> Option<u64> {

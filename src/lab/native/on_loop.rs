@@ -1,4 +1,4 @@
-//! The pauses of a run whose root is an event loop: it stays in its loop meanwhile, which is what there is to see.
+//! The pauses of a run whose root is an event loop: the root stays in its loop, so that it appears in epoll.
 
 use std::time::{Duration, Instant};
 

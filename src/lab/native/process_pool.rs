@@ -1,4 +1,4 @@
-//! Workers forked once and fed with units of work over pipes: whoever is free gets the next.
+//! Workers forked once that receive tasks over pipes; the next free worker gets the next task.
 
 use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
 use std::os::fd::AsFd;

@@ -1,4 +1,4 @@
-//! One child computes a factorial and sends the result to its parent through a pipe: what a queue between processes is made of.
+//! One child computes a factorial and sends the result to its parent through a pipe.
 
 use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
 

@@ -1,8 +1,8 @@
-//! Lets the kernel copy less when a process of the lab forks.
+//! Reduces what the kernel copies when a process of the lab forks.
 //!
-//! What the loader relocates and then makes read-only (`PT_GNU_RELRO`, ld(1) `-z relro`) is private memory that has been written to: fork(2)
-//! copies the table entry of each of its pages, of which a program of this size has near a hundred. Nobody writes to it any more, so it
-//! may as well be a shared mapping of the same bytes, which fork leaves alone: children fault it in when they read it.
+//! Data that the loader relocates and then makes read-only (`PT_GNU_RELRO`, ld(1) `-z relro`) is modified private memory: fork(2)
+//! copies the table entry of each of its pages, near a hundred in a program of this size. It is not written again, so a shared mapping of the
+//! same bytes replaces it, which fork does not copy: children fault it in when they read it.
 #![expect(unsafe_code, reason = "dl_iterate_phdr(3); mmap(2) over the process's own read-only data")]
 
 use std::io::Write;

@@ -1,5 +1,5 @@
-//! The root of a native run: what every system shares. A system creates workers between [`Root::requested`] and [`Root::await_ready`],
-//! one at a time, so that a latency is the price of one creation and not of a queue; the rest is the same for all.
+//! The root of a native run, shared by all systems. A system creates workers between [`Root::requested`] and [`Root::await_ready`],
+//! one at a time, so that a latency is the cost of one creation and not of a queue.
 
 mod telling;
 

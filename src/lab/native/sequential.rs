@@ -1,4 +1,4 @@
-//! No worker at all: the root does every unit itself. The baseline.
+//! No workers: the root does every task. The baseline.
 
 use super::root::{Root, RootError};
 

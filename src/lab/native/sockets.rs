@@ -1,5 +1,4 @@
-//! GETs over raw sockets by the root itself, in three ways: blocking calls in turn, non-blocking ones that ask all the time, and epoll,
-//! which says who is ready.
+//! GETs over raw sockets by the root itself: blocking calls in sequence, polled non-blocking ones, and epoll, which reports ready sockets.
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read};

@@ -1,4 +1,4 @@
-//! One child in each state a process can be held in, and one that ends.
+//! One child in each process state, and one that ends.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! The units of work of native workers. Each gives a number, so that no compiler can leave the work out and the results can be shown.
+//! The work of native workers. Each task returns a number, so that the compiler cannot remove the work and the result can be shown.
 
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Threads made once, taking units of work from one queue behind a lock.
+//! Threads created once that take tasks from one queue behind a lock.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};

@@ -1,4 +1,4 @@
-//! The two runtimes of tokio with the same async tasks: one thread for all, or a few threads that take tasks from each other.
+//! The two runtimes of tokio with the same async tasks: one thread for all, or several threads that steal tasks from each other.
 
 use std::time::Instant;
 

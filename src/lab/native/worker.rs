@@ -1,4 +1,4 @@
-//! What every native worker does once it is there: notes it, waits to be let go, works, waits to leave.
+//! The life of a native worker: reports its start, waits for the signal to work, works, waits for the end.
 
 use std::io::Write;
 use std::sync::atomic::Ordering;

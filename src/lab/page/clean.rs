@@ -1,5 +1,5 @@
-//! The page with every text made visible: a name, a path or an error of another process may hold line ends, escape sequences and changes
-//! of direction, which a reader of HTML or of Markdown on a terminal must see and not suffer. The data is JSON, whose writer escapes.
+//! Sanitises every text of a page: a name, path or error of another process may hold line ends, escape sequences and changes of direction.
+//! The data is JSON, whose writer escapes.
 
 use super::{Bar, Bars, Block, Cell, Lines, Page, Table};
 use crate::text::{Charset, sanitize_str};

@@ -1,4 +1,4 @@
-//! Records of comma-separated values (RFC 4180), as reports write them.
+//! CSV records (RFC 4180) of the reports.
 
 use crate::text::{Charset, sanitize_str};
 

@@ -1,4 +1,4 @@
-//! A page as one HTML file: no network, no scripts, light and dark as the reader's system says, charts inside.
+//! Writes a page as one HTML file: no network, no scripts, light or dark as the reader's system is set, charts inside.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
 

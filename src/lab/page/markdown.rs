@@ -1,4 +1,4 @@
-//! A page as Markdown: tables and sentences; charts become the numbers they are drawn from.
+//! Writes a page as Markdown: tables and sentences; charts become tables of their values.
 
 use std::fmt::Write as _;
 

@@ -1,7 +1,7 @@
-//! A page to send to a colleague: headings, sentences, tables and charts as plain data, written as one HTML file or as Markdown.
+//! A report page: headings, sentences, tables and charts as plain data, written as one HTML file or as Markdown.
 //!
-//! What is on the page comes from who makes it (`concmon lab talk`, `concmon lab compare`); how it looks is decided here, once. Every text
-//! may hold anything: it passes the sanitiser first (`clean`), then each writer escapes for its own format.
+//! `concmon lab talk` and `concmon lab compare` provide the content; the layout is decided here. Any text may be hostile: it passes the
+//! sanitiser first (`clean`), then each writer escapes for its own format.
 
 mod chart;
 mod clean;

@@ -1,4 +1,4 @@
-//! Which interpreter runs a system, and why a system cannot run here.
+//! Selects the interpreter of a system, or gives the reason why the system cannot run here.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Where interpreters are looked for: PATH, pyenv's versions, uv's and conda's directories, and what the user names.
+//! Finds interpreters: PATH, pyenv's versions, uv's and conda's directories, and paths from the user.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};

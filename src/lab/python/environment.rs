@@ -1,5 +1,5 @@
-//! The managed environment: a virtual environment per Python version under the user's data directory, made from a lock that this binary
-//! carries. It is built beside its place and moved there when it is whole, so nobody ever sees half of one.
+//! The managed environment: a virtual environment per Python version in the user's data directory, made from a lock in this binary. It is
+//! built in a temporary directory and moved into place when it is complete.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{BufRead as _, BufReader, Read as _};

@@ -1,4 +1,4 @@
-//! The Python side of the lab: which interpreters the machine has, and what a run of a Python system executes.
+//! The Python side of the lab: interpreters of the machine, and the program of a Python run.
 
 mod choose;
 mod discover;

@@ -1,4 +1,4 @@
-//! Asking one interpreter what it is: one short script, in isolated mode, with a time limit.
+//! Queries the version and features of one interpreter: one short script, in isolated mode, with a time limit.
 
 use std::collections::BTreeMap;
 use std::io::Read;

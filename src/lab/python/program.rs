@@ -1,4 +1,4 @@
-//! What the helper executes for a run of a Python system: the interpreter, the system's main file, and the modules beside it.
+//! The program of a Python run: the interpreter, the system's main file, and the modules beside it.
 
 use super::probe::Interpreter;
 use crate::lab::catalog::PythonProgram;

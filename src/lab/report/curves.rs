@@ -1,4 +1,4 @@
-//! Curves over what a batch has swept: workers, memory of the parent, or the length of a task.
+//! Curves over the swept parameter: workers, memory of the parent, or length of a task.
 
 use serde::Serialize;
 

@@ -1,6 +1,6 @@
-//! What the data says in one sentence, derived from it; nothing where it does not say it clearly.
+//! The finding of a comparison in one sentence, if the data is clear.
 //!
-//! "Clearly" is: at least three repetitions, and middle halves (from the lower to the upper quartile) that do not overlap.
+//! "Clear" means at least three repetitions, and interquartile ranges that do not overlap.
 
 use std::fmt;
 

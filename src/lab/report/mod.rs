@@ -1,6 +1,6 @@
-//! From a batch to what is shown: one row per kind of run, curves over what was swept, and a sentence if the data supports one.
+//! Turns a batch into a [`Comparison`]: one row per kind of run, curves of a sweep, and a sentence if the data supports one.
 //!
-//! The command, the Compare screen and the page read the same [`Comparison`]; nothing here writes or draws.
+//! The command, the Compare screen and the page read the same [`Comparison`]; this module neither writes nor draws.
 
 mod curves;
 mod document;

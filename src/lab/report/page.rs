@@ -1,4 +1,4 @@
-//! A comparison as a page to send to a colleague.
+//! A comparison as a report page.
 
 use crate::lab::measure::{Batch, Better, MEASURES, Measure, Unit, measure};
 use crate::lab::page::{self, Bar, Bars, Block, Cell, Lines, Page, Table};

@@ -1,4 +1,4 @@
-//! How a value that a run reported is shown: its unit comes out of the name and goes to the number, and the number is scaled.
+//! Formats a value that a run reported: the unit in its name moves to the number, and the number is scaled.
 
 use crate::lab::measure::Unit;
 use crate::lab::run::ReportedValue;

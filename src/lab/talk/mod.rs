@@ -1,7 +1,7 @@
-//! The talk's figures, measured here: each claim of the talk is one entry in [`CLAIMS`], judged from real runs.
+//! The claims of the talk, measured: each is one entry in [`CLAIMS`], judged from real runs.
 //!
 //! A claim compares one or two measures of runs as a ratio, because machines differ in speed and agree in ratios. Its rounds are
-//! interleaved: every round runs all that the claim needs once, so that a machine that becomes busy disturbs both sides alike. To add a
+//! interleaved: every round runs all sides of the claim once, so that a busy machine disturbs all sides alike. To add a
 //! claim: one entry in `claims.rs`.
 
 mod claims;

@@ -1,4 +1,4 @@
-//! Findings in words: for the terminal, and as a page to send to a colleague.
+//! Findings in words, for the terminal and as a report page.
 
 use super::{BUSY, Claim, Finding, Talk, Verdict};
 use crate::lab::page::{Bar, Bars, Block, Cell, Mark, Page, Table, csv_record};

@@ -1,10 +1,10 @@
 //! The filter language: `cpu>5 and user=www`, `not`, parentheses, units (`rss>200M`), regex `~`, lineage `under(NAME|PID)`,
 //! `thread`, `kernel`, `ghost`, `@saved`; any other word is searched for in command, name and user. Every column's id is a field.
 //!
-//! What is unknown passes nothing: neither a comparison nor its contrary (`not rss>1G` leaves out what has no readable rss). What a
-//! row cannot have (memory of a thread) is known to be absent: it passes no comparison, and `not` of one is true of it.
+//! An unknown value passes neither a comparison nor its opposite (`not rss>1G` omits rows without a readable rss). A value that a row
+//! cannot have (memory of a thread) is known to be absent: it passes no comparison, and `not` of one is true of it.
 //!
-//! The grammar is in [`syntax`]; here it meets the columns.
+//! The grammar is in [`syntax`].
 
 mod complete;
 mod operand;

@@ -1,4 +1,4 @@
-//! What a column is compared with: a number with its unit, a word, a regular expression.
+//! The value that a column is compared with: a number with its unit, a word, a regular expression.
 
 use regex::bytes::{Regex, RegexBuilder};
 

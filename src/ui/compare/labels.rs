@@ -1,5 +1,5 @@
-//! What the rows are called in the room there is. A label is shortened by what all rows share, which their head then says once; only what
-//! still does not fit is cut, with a mark.
+//! Shortens the row labels of the Compare screen: parts that all rows share move to the heading; a label that is still too long is cut,
+//! with a mark.
 
 use std::borrow::Cow;
 

@@ -1,5 +1,5 @@
-//! A run's processes and workers, line by line: pid, state, memory, how created, and its tasks over time. Where not all fit, what is left
-//! out is counted: nothing is missing silently.
+//! The processes and workers of a run, one line each: PID, state, memory, creation, and tasks over time. Lines that do not fit are
+//! counted.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -51,7 +51,7 @@ pub fn draw(app: &App, run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer
     }
     let narrow = area.width < NARROW;
     let head = if narrow { "   TASK  S      RES  worker" } else { "    PID     TID  S      RES  START     worker" };
-    Pen::new(buffer, area, 0).put(head, theme.dim).put(&format!("   {} across", time((end - start) as f64)), theme.dim);
+    Pen::new(buffer, area, 0).put(head, theme.dim).put(&format!("   axis {}", time((end - start) as f64)), theme.dim);
     line += 1;
     let (members, workers) = (helpers(run).count(), run.workers.len());
     let (shown_members, shown_workers) = shown(members, workers, usize::from(area.height.saturating_sub(line)));

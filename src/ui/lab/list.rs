@@ -1,4 +1,4 @@
-//! The systems by section, with what is to be known before one is chosen: whether it runs, has a quick key, or is not here.
+//! The list of systems by section; each line shows whether the system runs, has a quick key, or is not available.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

@@ -1,4 +1,4 @@
-//! Who gets how many of the lines that a run has: its workers first, then what it cost, then what it reported, then words.
+//! Divides the lines of the run pane: workers first, then costs, reported values, and text.
 
 /// Workers that are shown before results get more than their least.
 const WORKERS_WANTED: usize = 10;

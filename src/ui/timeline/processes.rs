@@ -1,4 +1,4 @@
-//! Below the lanes: the process table as it was at the cursor.
+//! The process table at the cursor's time, below the lanes.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -26,7 +26,7 @@ impl View<'_> {
         for at in &columns {
             pen.put_right(HEADS[*at], WIDTHS[*at], self.theme.dim);
         }
-        pen.put(&format!("  PROCESS, as it was at {}", self.cursor_words()), self.theme.dim);
+        pen.put(&format!("  PROCESS at {}", self.cursor_words()), self.theme.dim);
         let found = lanes::processes(lanes, self.cursor);
         let chosen = lanes.get(self.app.timeline.lane).and_then(|lane| lane.pid);
         let room = usize::from(area.height - 1);

@@ -1,4 +1,4 @@
-//! What a root tells: its workers' notes as lines of the protocol, now and then, and figures of its own at once.
+//! Reports of a run root: its workers' notes as protocol lines, and its own figures.
 
 use std::io::Write;
 use std::sync::Arc;

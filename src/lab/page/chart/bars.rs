@@ -1,4 +1,4 @@
-//! A bar for each thing. On a logarithmic scale that has no natural beginning there are dots instead: the length of a bar would mean nothing.
+//! Bar charts. A logarithmic scale without a natural zero uses dots instead, because the length of a bar would have no meaning.
 
 use plotters::coord::ranged1d::ValueFormatter;
 use plotters::coord::types::RangedCoordf64;

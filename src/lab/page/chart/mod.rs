@@ -1,5 +1,5 @@
-//! Charts as SVG, drawn by plotters; twice, for a wide page and for a narrow one, so that letters have the size of letters on both. Titles,
-//! keys and notes are the page's own text. Colours are those of light ground: the page's style has another for each on dark ground.
+//! Charts as SVG, drawn by plotters twice, for wide and narrow pages, so that the text size fits both. Titles, keys and notes are text of the
+//! page. Colours suit a light background; the style of the page replaces them on a dark one.
 
 mod bars;
 mod lines;
