@@ -37,6 +37,7 @@ impl App {
             },
             Msg::Lab(state) => {
                 self.lab.take(state);
+                self.stories.take(&self.lab.state, self.now_ns);
                 self.follow_runs();
                 return self.settle();
             }
@@ -499,10 +500,6 @@ impl App {
                 let spec = self.lab.quick(index, self.options.watched);
                 self.tell(Notice::info(format!("launching {}: X ends it, L shows it in the lab", spec.system)));
                 if self.screen == Screen::Processes {
-                    if !self.options.tree {
-                        self.options.tree = true;
-                        self.rebuild();
-                    }
                     self.expected = Some(self.lab.next_id());
                 }
                 vec![Effect::Launch(spec)]

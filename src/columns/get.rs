@@ -213,6 +213,20 @@ pub(super) fn start_method<'a>(row: &Row<'a>) -> Value<'a> {
     Value::read(method.badge(), Value::Word)
 }
 
+/// How it was created, with the time that took where the lab measured it.
+pub(super) fn created<'a>(row: &Row<'a>) -> Value<'a> {
+    let Some((how, ns)) = row.note.and_then(|note| Some((note.how?, note.creation_ns?))) else { return start_method(row) };
+    let mut text = format!("{how:8} ");
+    let start = text.len();
+    super::latency(&mut text, ns);
+    let time = text.split_off(start);
+    Value::Text(Cow::Owned(format!("{text}{time:>7}").into_bytes()))
+}
+
+pub(super) fn recent<'a>(row: &Row<'a>) -> Value<'a> {
+    if row.recent.spells().len() == 0 { rated(row, None, Value::Percent) } else { Value::Recent(row.recent) }
+}
+
 pub(super) fn spawned_by<'a>(row: &Row<'a>) -> Value<'a> {
     let birth = row.model.lifecycle.birth(row.key()).filter(|b| b.seen);
     shared(row, birth.map(|b| i64::from(b.parent_pid)), Value::Int)
@@ -222,6 +236,9 @@ pub(super) fn spawned_by<'a>(row: &Row<'a>) -> Value<'a> {
 pub(super) fn command<'a>(row: &Row<'a>) -> Value<'a> {
     if let Some(ghost) = row.ghost {
         return Value::Text(Cow::Owned(ghost_command(row, ghost.status)));
+    }
+    if let Some(note) = row.note {
+        return Value::Text(Cow::Borrowed(note.role.as_bytes()));
     }
     match row.process.identity.cmdline.as_deref() {
         Some(args) if !args.is_empty() && !row.is_task() => Value::Text(joined(args)),

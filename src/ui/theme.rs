@@ -225,6 +225,12 @@ impl Theme {
         }
     }
 
+    /// Colour of a run of the lab, by its number.
+    #[must_use]
+    pub fn run(&self, number: u32) -> Style {
+        [self.accent, self.tagged, self.good, self.cool, self.warn][number as usize % 5]
+    }
+
     /// Style of a kernel state letter.
     #[must_use]
     pub fn state(&self, letter: char) -> Style {
