@@ -30,9 +30,9 @@ impl App {
             Some(Layer::Output { scroll }) => {
                 self.layer = scrolled(key, scroll, size).map(|scroll| Layer::Output { scroll });
             }
-            Some(Layer::QuickLaunch) => {
+            Some(Layer::QuickLaunch { race }) => {
                 if let Code::Char(letter) = key.code {
-                    return self.quick_launch(letter);
+                    return self.launch_key(letter, race);
                 }
             }
             Some(Layer::Detail(pane)) => return self.detail_key(pane, key),

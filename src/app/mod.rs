@@ -13,6 +13,7 @@ mod history;
 mod input_update;
 pub mod key;
 pub mod lab_view;
+mod launch;
 pub mod layer;
 mod layer_update;
 pub mod ledger;
@@ -40,6 +41,7 @@ use crate::columns::{Column, Row, RowRef, RunNote, Value};
 use crate::derive::Model;
 use crate::diagnose::{self, Finding, Watch};
 use crate::kernel::source::Needs;
+use crate::lab::catalog::Demo;
 use crate::lab::run::RunId;
 use crate::snapshot::ProcKey;
 
@@ -127,6 +129,8 @@ pub struct App {
     watch: Watch,
     /// A run launched from the table, whose root the cursor goes to when it appears.
     expected: Option<RunId>,
+    /// The demo that was launched last.
+    last_demo: Option<&'static Demo>,
     /// What was typed before.
     typed: Typed,
     /// A key that means something if it is pressed again.
@@ -171,6 +175,7 @@ impl App {
             follow: false,
             anchor: None,
             expected: None,
+            last_demo: None,
             typed: Typed::default(),
             pending: None,
             options,

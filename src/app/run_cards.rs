@@ -7,7 +7,7 @@ use crate::derive::Model;
 use crate::lab::catalog;
 use crate::lab::launcher::LabState;
 use crate::lab::measure;
-use crate::lab::run::{Outcome, Run, RunId, RunPhase};
+use crate::lab::run::{Outcome, Run, RunId, RunPhase, Worker};
 use crate::snapshot::{ExitStatus, ProcKey};
 
 use super::App;
@@ -269,7 +269,8 @@ impl App {
             RunPhase::Ended(Outcome::Stopped) => "stopped".to_owned(),
             RunPhase::Ended(Outcome::TimedOut) => "timed out".to_owned(),
             RunPhase::Running => match run.pauses().last() {
-                Some((from_ns, None)) if run.spec.hold_ms > 0 => {
+                Some((_, None)) if run.hold_began_ns().is_some() => {
+                    let from_ns = run.hold_began_ns().unwrap_or(0);
                     let end_ns = from_ns.saturating_add(u64::from(run.spec.hold_ms) * 1_000_000);
                     format!("ends in {} s", end_ns.saturating_sub(self.lab.now_ns).div_ceil(1_000_000_000))
                 }
@@ -301,7 +302,10 @@ fn ready(run: &Run) -> String {
     if ready.len() < wanted {
         return format!("{} of {wanted} {noun} ready", ready.len());
     }
+    // A demo pauses between creations; its workers are created one after the other.
+    let together = run.workers.iter().filter_map(Worker::creation_ns).sum::<u64>();
     match (first, ready.iter().max()) {
+        _ if run.spec.pace_ms > 0 => format!("{} {noun} created in {}", ready.len(), latency(together as f64)),
         (Some(first), Some(last)) => format!("{} {noun} ready after {}", ready.len(), latency(last.saturating_sub(first) as f64)),
         _ => String::new(),
     }

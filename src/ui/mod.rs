@@ -5,6 +5,7 @@ mod cards;
 pub mod clipboard;
 mod command;
 pub mod compare;
+mod demos;
 mod detail;
 mod events;
 pub mod frame;
