@@ -192,7 +192,11 @@ impl App {
                 let chosen = dialog.matches().get(dialog.cursor).map(|s| (s.number(), s.name()));
                 let ready = dialog.targets.is_some();
                 match chosen {
-                    Some((signal, name)) if ready => return vec![Effect::Signal { token: dialog.token, signal, name }],
+                    Some((signal, name)) if ready => {
+                        let targets = dialog.targets.iter().flatten().filter(|target| target.problem.is_none());
+                        self.signalled.extend(targets.map(|target| (target.key, (name.clone(), self.now_ns))));
+                        return vec![Effect::Signal { token: dialog.token, signal, name }];
+                    }
                     Some(_) => {}
                     None => self.tell(Notice::bad(format!("there is no signal {:?}", dialog.query.text()))),
                 }

@@ -34,7 +34,7 @@ pub mod target;
 pub mod timeline;
 mod update;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::columns::{Column, Row, RowRef, RunNote, Value};
@@ -129,6 +129,8 @@ pub struct App {
     watch: Watch,
     /// A run launched from the table, whose root the cursor goes to when it appears.
     expected: Option<RunId>,
+    /// Processes that were sent a signal: its name, and when (boot nanoseconds).
+    signalled: HashMap<ProcKey, (String, u64)>,
     /// The demo that was launched last.
     last_demo: Option<&'static Demo>,
     /// What was typed before.
@@ -175,6 +177,7 @@ impl App {
             follow: false,
             anchor: None,
             expected: None,
+            signalled: HashMap::new(),
             last_demo: None,
             typed: Typed::default(),
             pending: None,
@@ -280,6 +283,12 @@ impl App {
             }
         }
         keys
+    }
+
+    /// The signal that a process was sent in the last seconds.
+    #[must_use]
+    pub fn signalled(&self, key: ProcKey) -> Option<&str> {
+        self.signalled.get(&key).map(|(name, _)| name.as_str())
     }
 
     /// The gravest finding about a process, for its row's badge.

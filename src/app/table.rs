@@ -18,6 +18,9 @@ use super::options::{Options, Screen};
 use super::rows::{self, RowKey};
 use super::run_rows::{self, RunRows};
 
+/// How long the row of a signalled process says so, nanoseconds.
+const SIGNALLED_NS: u64 = 5_000_000_000;
+
 impl App {
     /// Takes a sample in.
     pub(super) fn sample(&mut self, model: Arc<Model>) {
@@ -28,6 +31,9 @@ impl App {
             return;
         }
         self.findings = self.watch.step(&model);
+        self.signalled.retain(|key, (_, at_ns)| {
+            at_ns.saturating_add(SIGNALLED_NS) > model.now.taken_ns && model.process(key.pid).is_some_and(|p| p.key == *key)
+        });
         self.tagged.retain(|key| model.index_of(key.pid).is_some_and(|i| model.now.processes[i].key == *key));
         self.model = Some(model);
         match (&mut self.layer, &self.model) {

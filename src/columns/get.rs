@@ -162,6 +162,13 @@ fn of_wait<'a>(row: &Row<'a>, get: impl FnOnce(&'a TaskWait) -> Option<Cow<'a, [
 }
 
 pub(super) fn wait<'a>(row: &Row<'a>) -> Value<'a> {
+    if row.ghost.is_none() && row.face().state == State::RUNNING {
+        // Above this share it is short of a CPU rather than preempted now and then.
+        let short = row.rates.wait_percent.filter(|wait| *wait >= 10.0);
+        return short.map_or(Value::Unknown(Unknown::NotApplicable), |wait| {
+            Value::Text(Cow::Owned(format!("wants a CPU, {wait:.0} %").into_bytes()))
+        });
+    }
     of_wait(row, |wait| wait.reason.as_ref().map(|_| Cow::Owned(wait.to_string().into_bytes())))
 }
 
@@ -261,14 +268,17 @@ fn joined(args: &[u8]) -> Cow<'_, [u8]> {
 
 fn ghost_command(row: &Row<'_>, status: ExitStatus) -> Vec<u8> {
     let how = match status {
-        ExitStatus::Code(code) => format!("exited {code}: "),
+        ExitStatus::Code(code) => format!("exit {code}  "),
         ExitStatus::Signal { signal, core } => {
             let name = nix::sys::signal::Signal::try_from(i32::from(signal)).map_or("a signal", |s| s.as_str());
-            format!("killed by {name}{}: ", if core { ", core dumped" } else { "" })
+            format!("{name}{}  ", if core { " (core dumped)" } else { "" })
         }
-        ExitStatus::Unknown => "ended: ".to_owned(),
+        ExitStatus::Unknown => "ended  ".to_owned(),
     };
     let args = row.process.identity.cmdline.as_deref().filter(|a| !a.is_empty());
-    let name = args.map_or(Cow::Borrowed(row.process.leader.comm.as_bytes()), joined);
+    let name = match row.note {
+        Some(note) => Cow::Borrowed(note.role.as_bytes()),
+        None => args.map_or(Cow::Borrowed(row.process.leader.comm.as_bytes()), joined),
+    };
     [how.as_bytes(), &name].concat()
 }

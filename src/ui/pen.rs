@@ -93,7 +93,7 @@ impl<'a> Pen<'a> {
             filled += 1;
         }
         for _ in filled..cells {
-            self.put(if unicode { "░" } else { "." }, empty);
+            self.put(if unicode { " " } else { "." }, empty);
         }
         self
     }

@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::app::logical;
 use crate::app::rows::{Line, RowKey};
 use crate::columns::{self, Align, Row, Value};
+use crate::snapshot::ExitStatus;
 use crate::text::{self, Charset};
 
 use super::command::Command;
@@ -252,7 +253,15 @@ impl RowPainter<'_> {
 
     /// What is wrong with the row's process in a few words, for the end of the command; empty if nothing is known to be.
     fn badge(&self, width: u16) -> String {
-        let finding = self.app.finding(self.row.key()).filter(|_| !self.row.is_task() && self.row.ghost.is_none());
+        if let Some(name) = self.app.signalled(self.row.key()).filter(|_| !self.row.is_task() && self.row.ghost.is_none()) {
+            return format!(" {} {name}", if self.app.options.unicode { "→" } else { "->" });
+        }
+        // What a demo shows on purpose is no trouble.
+        let finding = self
+            .app
+            .finding(self.row.key())
+            .filter(|_| self.row.note.is_none())
+            .filter(|_| !self.row.is_task() && self.row.ghost.is_none());
         let Some(finding) = finding else { return String::new() };
         let mark = if self.app.options.unicode { "⚠" } else { "!" };
         let text = format!(" {mark} {}", finding.diagnosis.badge);
@@ -272,7 +281,14 @@ impl RowPainter<'_> {
         let room = usize::from(end.saturating_sub(pen.x()));
         let style = if self.row.is_task() && self.base == self.theme.text { self.theme.cool } else { self.base };
         if let Value::Text(bytes) = value {
-            let shown = self.shown(bytes, room);
+            let mut shown = self.shown(bytes, room);
+            if let Some(ghost) = self.row.ghost
+                && let Some((end, rest)) = shown.rest.split_once("  ")
+            {
+                let killed = matches!(ghost.status, ExitStatus::Signal { .. });
+                pen.put(end, if killed { self.theme.bad.add_modifier(Modifier::BOLD) } else { style }).put("  ", style);
+                shown.rest = rest.to_owned();
+            }
             pen.put(&shown.place, if self.base == self.theme.text { self.theme.dim } else { style });
             pen.put(&shown.name, style.add_modifier(Modifier::BOLD));
             pen.put(&shown.rest, style);
