@@ -101,9 +101,7 @@ pub fn draw(app: &App, theme: &Theme, line: Rect, bar: Rect, buffer: &mut Buffer
     for (button, action) in buttons(app, bar) {
         let (key, text) = label(app, action, wide);
         let off = app.is_off(action);
-        pen.to(button.x)
-            .put(&key, theme.key)
-            .put(&text, if off { theme.ghost } else { theme.head });
+        pen.to(button.x).put(&key, theme.key).put(&text, if off { theme.ghost } else { theme.head });
     }
 }
 
