@@ -119,6 +119,7 @@ fn in_words(value: &Value<'_>) -> String {
         Value::Rate(r) => text = format!("{r:.2} per second"),
         Value::BytesPerSecond(r) => text = format!("{r:.0} bytes per second"),
         Value::RunWait { run, wait } => text = format!("{run:.2} % on a CPU, {wait:.2} % waiting for one"),
+        Value::Recent(recent) => text = format!("{} (percent on a CPU + waiting for one, oldest first)", recent.text()),
         Value::Int(i) => text = i.to_string(),
         Value::Count(n) => text = n.to_string(),
         Value::State(s) => text = format!("{}: {}", s.letter(), s.words()),

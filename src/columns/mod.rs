@@ -12,10 +12,10 @@ mod row;
 mod value;
 
 pub use fold::Fold;
-pub use format::{bytes, count, duration, percent, rate};
+pub use format::{bytes, count, duration, latency, percent, rate};
 pub use get_place::wall_clock;
 pub use registry::{COLUMNS, DEFAULT};
-pub use row::{Row, RowRef};
+pub use row::{Row, RowRef, RunNote};
 pub use value::{Unknown, Value};
 
 use crate::kernel::source::Needs;

@@ -143,6 +143,7 @@ fn options(config: &Config) -> anyhow::Result<Options> {
         theme: config.theme.clone(),
         themes: THEMES,
         delay_s: config.delay.as_secs_f64(),
+        own_pid: i32::try_from(std::process::id()).unwrap_or(0),
         watched: Watched {
             hold_ms: u32::try_from(config.lab.hold.as_millis()).unwrap_or(u32::MAX),
             timeout_ms: u64::try_from(config.lab.timeout.as_millis()).unwrap_or(u64::MAX),

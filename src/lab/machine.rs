@@ -31,6 +31,8 @@ pub struct Progress {
     /// Time the run was held still to be looked at, which is not part of its wall time.
     paused_ns: u64,
     pause_began_ns: Option<u64>,
+    /// When the pause after the work began.
+    hold_began_ns: Option<u64>,
     /// The pauses, for what happened between them.
     pauses: Vec<(u64, u64)>,
     /// What its processes have said one by one.
@@ -92,6 +94,12 @@ impl Run {
     pub fn pauses(&self) -> impl Iterator<Item = (u64, Option<u64>)> + '_ {
         let over = self.progress.pauses.iter().map(|(from, to)| (*from, Some(*to)));
         over.chain(self.progress.pause_began_ns.map(|from| (from, None)))
+    }
+
+    /// When the work was done and the pause began in which a person may look, monotonic nanoseconds.
+    #[must_use]
+    pub fn hold_began_ns(&self) -> Option<u64> {
+        self.progress.hold_began_ns
     }
 
     /// Whether it is a program of the user's own.
@@ -254,7 +262,7 @@ impl Run {
     }
 
     /// A part of the run begins; `inspect` is a pause in which it is looked at by concmon, `hold` one in which a person may, `note`
-    /// one in which it reads what it has cost.
+    /// one in which it reads what it has cost, `pace` one between two creations of a demo.
     fn turn(&mut self, name: &str, t: u64) {
         if let Some(began) = self.progress.pause_began_ns.take() {
             self.progress.paused_ns += t.saturating_sub(began);
@@ -263,8 +271,9 @@ impl Run {
         if name == "hold" {
             // The work is done: whoever looks on need not wait for the end to know, and a run that is stopped now has still done it.
             self.costs.wall_ns = self.wall_ns(t);
+            self.progress.hold_began_ns = Some(t);
         }
-        if matches!(name, "inspect" | "hold" | "note") {
+        if matches!(name, "inspect" | "hold" | "note" | "pace") {
             self.progress.pause_began_ns = Some(t);
         }
     }

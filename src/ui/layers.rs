@@ -13,9 +13,10 @@ use crate::app::presets::Preset;
 use crate::app::target::FrozenTarget;
 use crate::columns::COLUMNS;
 use crate::diagnose::DIAGNOSES;
-use crate::lab::catalog::SYSTEMS;
+use crate::lab::catalog::DEMOS;
 use crate::text::{self, Charset};
 
+use super::demos;
 use super::lab::wrap;
 use super::pen::Pen;
 use super::theme::Theme;
@@ -29,7 +30,7 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         Some(Layer::Ledger(pane)) => super::ledger::draw(app, pane, theme, area, buffer),
         Some(Layer::Signal(dialog)) => signal(app, dialog, theme, area, buffer),
         Some(Layer::Menu(menu)) => draw_menu(app, menu, theme, area, buffer),
-        Some(Layer::QuickLaunch) => quick(app, theme, area, buffer),
+        Some(Layer::QuickLaunch { race }) => demos::draw(app, *race, theme, area, buffer),
         Some(Layer::Palette(palette)) => super::palette::draw(app, palette, theme, area, buffer),
         _ => {
             if let Some(text) = Text::of(app, area) {
@@ -228,8 +229,8 @@ pub fn help(preset: Preset, here: Context) -> Vec<String> {
         lines.push(String::new());
     }
     lines.push("Quick launch (small letters: native, capitals: Python)".into());
-    for s in SYSTEMS.iter().filter(|s| s.quick_key.is_some()) {
-        lines.push(format!("  n {:14} \t{}", s.quick_key.unwrap_or(' '), s.id));
+    for demo in DEMOS {
+        lines.push(format!("  n {:14} \t{}: {}", demo.key, demo.system, demo.watch));
     }
     lines.push(String::new());
     lines.push("Header".into());
@@ -370,21 +371,4 @@ fn draw_menu(app: &App, menu: &Menu, theme: &Theme, area: Rect, buffer: &mut Buf
             pen.fill(" ", style);
         }
     }
-}
-
-fn quick(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let systems: Vec<_> = SYSTEMS.iter().filter(|s| s.quick_key.is_some()).collect();
-    let rect = centered(area, 78, u16::try_from(systems.len() + 4).unwrap_or(10));
-    let body = frame(app, "Launch a demo", theme, rect, buffer);
-    for (line, s) in (0u16..).zip(&systems) {
-        let key = s.quick_key.unwrap_or(' ').to_string();
-        Pen::new(buffer, body, line)
-            .put("  ", theme.text)
-            .put(&key, theme.key)
-            .put("  ", theme.text)
-            .put(&format!("{:33}", s.title), theme.text)
-            .put("  ", theme.text)
-            .put(s.id, theme.dim);
-    }
-    Pen::new(buffer, body, body.height.saturating_sub(1)).put("  Esc", theme.key).put(" cancel", theme.dim);
 }

@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::app::logical;
 use crate::app::rows::{Line, RowKey};
 use crate::columns::{self, Align, Row, Value};
+use crate::snapshot::ExitStatus;
 use crate::text::{self, Charset};
 
 use super::command::Command;
@@ -19,10 +20,10 @@ use super::theme::Theme;
 pub fn draw(app: &App, theme: &Theme, layout: &Layout, buffer: &mut Buffer) {
     banner(app, theme, layout.banner, buffer);
     heads(app, theme, layout, buffer);
-    let Some(model) = app.model.as_deref() else {
+    if app.model.is_none() {
         Pen::new(buffer, layout.body, 0).put("  reading the process table...", theme.dim);
         return;
-    };
+    }
     if app.lines.is_empty() {
         let text =
             if app.banner().is_some() { "  no match: Esc removes the filter, F4 changes it" } else { "  no process is visible" };
@@ -32,7 +33,7 @@ pub fn draw(app: &App, theme: &Theme, layout: &Layout, buffer: &mut Buffer) {
     let mut scratch = String::new();
     for line in 0..layout.body.height {
         let index = app.scroll + usize::from(line);
-        let Some((entry, row)) = app.lines.get(index).and_then(|l| Row::new(model, l.at).map(|r| (l, r))) else { break };
+        let Some((entry, row)) = app.lines.get(index).and_then(|l| app.row_of(l).map(|r| (l, r))) else { break };
         let area = Rect { y: layout.body.y + line, height: 1, ..layout.body };
         let mut painter =
             RowPainter { app, theme, entry, row, base: theme.text, selected: index == app.cursor, scratch: &mut scratch };
@@ -150,13 +151,16 @@ impl RowPainter<'_> {
     fn draw(&mut self, layout: &Layout, area: Rect, buffer: &mut Buffer) {
         let mut pen = Pen::new(buffer, area, 0);
         let unicode = self.app.options.unicode;
-        let lab = self.row.ghost.is_none() && self.app.lab.member(self.row.key().pid).is_some();
-        match (self.tagged(), lab, self.selected) {
+        let first = self.entry.run.filter(|mark| mark.first);
+        match (self.tagged(), first, self.selected) {
             (true, _, _) => pen.put(if unicode { "●" } else { "*" }, self.theme.tagged),
-            (_, true, _) => pen.put(if unicode { "◆" } else { "%" }, self.theme.accent),
+            (_, Some(mark), _) => pen.put(&(mark.run.0 % 10).to_string(), self.theme.run(mark.run.0)),
             (_, _, true) => pen.put(">", self.theme.accent),
             _ => pen.skip(1),
         };
+        if let Some(mark) = self.entry.run {
+            pen.put(bracket(mark.first, mark.last, unicode), self.theme.run(mark.run.0));
+        }
         pen.to(area.x + GUTTER);
         if let Some((badge, words)) = logical::describe(&self.app.lab.state, self.entry.key) {
             self.logical(layout, badge, &words, &mut pen);
@@ -173,7 +177,7 @@ impl RowPainter<'_> {
         for slot in &layout.slots {
             pen.to(slot.x);
             match slot.column.id {
-                "start" => {
+                "start" | "created" => {
                     pen.put(badge, self.theme.cool);
                 }
                 "command" => {
@@ -215,6 +219,11 @@ impl RowPainter<'_> {
                 );
                 return;
             }
+            Value::Recent(recent) => {
+                let unicode = self.app.options.unicode;
+                pen.recent(width, recent.spells(), unicode, (self.theme.good, self.theme.warn, self.theme.dim));
+                return;
+            }
             Value::Unknown(why) => self.scratch.push_str(why.mark(usize::from(width))),
             other => format_into(self.scratch, other),
         }
@@ -244,7 +253,15 @@ impl RowPainter<'_> {
 
     /// What is wrong with the row's process in a few words, for the end of the command; empty if nothing is known to be.
     fn badge(&self, width: u16) -> String {
-        let finding = self.app.finding(self.row.key()).filter(|_| !self.row.is_task() && self.row.ghost.is_none());
+        if let Some(name) = self.app.signalled(self.row.key()).filter(|_| !self.row.is_task() && self.row.ghost.is_none()) {
+            return format!(" {} {name}", if self.app.options.unicode { "→" } else { "->" });
+        }
+        // What a demo shows on purpose is no trouble.
+        let finding = self
+            .app
+            .finding(self.row.key())
+            .filter(|_| self.row.note.is_none())
+            .filter(|_| !self.row.is_task() && self.row.ghost.is_none());
         let Some(finding) = finding else { return String::new() };
         let mark = if self.app.options.unicode { "⚠" } else { "!" };
         let text = format!(" {mark} {}", finding.diagnosis.badge);
@@ -258,13 +275,20 @@ impl RowPainter<'_> {
         let badge = self.badge(width);
         let end = end.saturating_sub(u16::try_from(text::width(&badge)).unwrap_or(0));
         let unicode = self.app.options.unicode;
-        if self.app.options.tree {
+        if self.app.options.tree || self.entry.run.is_some() {
             self.guides(pen, unicode);
         }
         let room = usize::from(end.saturating_sub(pen.x()));
         let style = if self.row.is_task() && self.base == self.theme.text { self.theme.cool } else { self.base };
         if let Value::Text(bytes) = value {
-            let shown = self.shown(bytes, room);
+            let mut shown = self.shown(bytes, room);
+            if let Some(ghost) = self.row.ghost
+                && let Some((end, rest)) = shown.rest.split_once("  ")
+            {
+                let killed = matches!(ghost.status, ExitStatus::Signal { .. });
+                pen.put(end, if killed { self.theme.bad.add_modifier(Modifier::BOLD) } else { style }).put("  ", style);
+                shown.rest = rest.to_owned();
+            }
             pen.put(&shown.place, if self.base == self.theme.text { self.theme.dim } else { style });
             pen.put(&shown.name, style.add_modifier(Modifier::BOLD));
             pen.put(&shown.rest, style);
@@ -280,7 +304,8 @@ impl RowPainter<'_> {
     /// The words in the room there is. Names of threads and of what has ended are not of a program; what is scrolled is read in full.
     fn shown(&self, bytes: &[u8], room: usize) -> Command {
         let (skip, charset) = (self.app.sideways, self.charset());
-        let program = !self.row.is_task() && self.row.ghost.is_none() && !self.row.process.kernel_thread;
+        let program =
+            self.row.note.is_none() && !self.row.is_task() && self.row.ghost.is_none() && !self.row.process.kernel_thread;
         match (program, skip) {
             (true, 0) => Command::of(bytes, room, self.app.options.show_path, charset),
             (false, 0) => Command { rest: text::fit(bytes, room, charset).into_owned(), ..Command::default() },
@@ -338,6 +363,20 @@ impl RowPainter<'_> {
     }
 }
 
+/// The margin's bracket around the lines of a run.
+fn bracket(first: bool, last: bool, unicode: bool) -> &'static str {
+    match (first, last, unicode) {
+        (true, true, true) => "╶",
+        (true, false, true) => "┌",
+        (false, true, true) => "└",
+        (false, false, true) => "│",
+        (true, true, false) => "-",
+        (true, false, false) => "/",
+        (false, true, false) => "\\",
+        (false, false, false) => "|",
+    }
+}
+
 /// The value as the table shows it.
 fn format_into(out: &mut String, value: &Value<'_>) {
     use std::fmt::Write as _;
@@ -353,6 +392,6 @@ fn format_into(out: &mut String, value: &Value<'_>) {
         Value::Duration(ns) => columns::duration(out, *ns),
         Value::State(s) => out.push(s.letter()),
         Value::Word(w) => out.push_str(w),
-        Value::Unknown(_) | Value::Text(_) | Value::RunWait { .. } => {}
+        Value::Unknown(_) | Value::Text(_) | Value::RunWait { .. } | Value::Recent(_) => {}
     }
 }

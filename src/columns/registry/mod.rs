@@ -13,7 +13,7 @@ use super::{Align, Column, Fold, Metric, Order, Scope, Unknown, Value};
 
 /// The columns shown if the config names none, in display order.
 pub const DEFAULT: &[&str] = &[
-    "pid", "tid", "ppid", "user", "priority", "nice", "virt", "rss", "shared", "state", "cpu", "run_wait", "mem", "time", "nlwp",
+    "pid", "tid", "ppid", "user", "priority", "nice", "virt", "rss", "shared", "state", "cpu", "recent", "mem", "time", "nlwp",
     "start", "command",
 ];
 
