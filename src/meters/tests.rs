@@ -68,7 +68,7 @@ fn rates_are_known_from_the_second_sample_on() {
         cpu_total: Some(busy(n * SECOND / 4, n * SECOND * 3 / 4)),
         cpus: vec![(0, busy(n * SECOND / 2, n * SECOND / 2)), (7, busy(0, n * SECOND))],
         disks: Some(vec![disk("vda", n * 4096, 0, n * SECOND / 2), disk("vdb", n * 1024, n * 2048, 0)]),
-        networks: Some(vec![NetworkSample { name: "eth0".into(), received_bytes: n * 3072, sent_bytes: n * 1024 }]),
+        networks: Some(vec![NetworkSample { name: "eth0".into(), received_bytes: n * 3072, sent_bytes: n * 1024, inner: false }]),
         ..HostSample::default()
     };
     let first = model(vec![host(1)]);

@@ -285,7 +285,9 @@ impl RowPainter<'_> {
             (true, 0) => Command::of(bytes, room, self.app.options.show_path, charset),
             (false, 0) => Command { rest: text::fit(bytes, room, charset).into_owned(), ..Command::default() },
             _ => {
-                let rest: String = text::sanitize(bytes, charset).chars().skip(skip).collect();
+                // A command line may have megabytes: only what comes up to the right edge is looked at.
+                let line = text::fit(bytes, room.saturating_add(skip), charset);
+                let rest: String = line.chars().skip(skip).collect();
                 Command { rest: text::truncate(&rest, room, charset).into_owned(), ..Command::default() }
             }
         }

@@ -126,7 +126,7 @@ impl Assembler {
             self.refresh_kept(index, group, &threads);
             let on_screen = visible.binary_search(&group.task.tid).is_ok();
             let needs = if on_screen { request.all | request.visible_needs } else { request.all };
-            self.refresh_identity(index, group, needs, turn, identities, fs);
+            self.refresh_identity(index, group, needs, (turn, on_screen), identities, fs);
             processes.push(self.sample(index, group, threads, &mut tasks));
         }
         // After the tids have wrapped around, a thread's may be lower than its leader's.
@@ -200,7 +200,7 @@ impl Assembler {
         index: usize,
         group: &GroupRecord,
         needs: Needs,
-        turn: u64,
+        (turn, on_screen): (u64, bool),
         identities: &mut IdentityReader,
         fs: &ProcFs,
     ) {
@@ -210,12 +210,15 @@ impl Assembler {
         let subject = Subject { pid, kernel_thread: group.task.kernel_thread, over };
         let is_new = kept.known.identity.uid.is_none();
         let execed = !over && (kept.exec_id != group.exec_id || kept.comm != group.task.comm);
-        let has_turn = u64::from(pid.unsigned_abs()) % TURNS == turn && kept.moved;
+        let its_turn = u64::from(pid.unsigned_abs()) % TURNS == turn;
+        let has_turn = its_turn && kept.moved;
         if execed {
             kept.known.forget_lazy();
         }
+        // A change that could not be read is looked at again in the next sweep.
+        let mut owner_read = true;
         if is_new || execed || has_turn {
-            identities.refresh(&mut kept.known, subject, fs);
+            owner_read = identities.refresh(&mut kept.known, subject, fs);
             // Only kernel threads have names beyond 15 bytes, and those of workers change with every piece of work.
             if subject.kernel_thread && group.task.comm.as_bytes().len() == 15 {
                 let mut buffer = [0; 64];
@@ -225,10 +228,13 @@ impl Assembler {
                     .filter(|name| name.as_bytes().starts_with(group.task.comm.as_bytes()));
             }
         } else if kept.euid != group.euid {
-            identities.refresh_owner(&mut kept.known, pid, fs);
+            owner_read = identities.refresh_owner(&mut kept.known, pid, fs);
         }
-        identities.complete(&mut kept.known, needs, subject, fs);
-        (kept.exec_id, kept.euid, kept.comm) = (group.exec_id, group.euid, group.task.comm);
+        identities.complete(&mut kept.known, needs, its_turn || on_screen, subject, fs);
+        (kept.exec_id, kept.comm) = (group.exec_id, group.task.comm);
+        if owner_read {
+            kept.euid = group.euid;
+        }
     }
 
     fn sample(

@@ -40,6 +40,7 @@ pub const TURNS: u64 = 16;
 #[derive(Debug)]
 pub struct ProcSource {
     system: Arc<SystemInfo>,
+    clock: system::WallClock,
     units: Units,
     host: HostReader,
     reader: Reader,
@@ -77,6 +78,7 @@ impl ProcSource {
         Ok(Self {
             units: Units::of(&system),
             system: Arc::new(system),
+            clock: system::WallClock::default(),
             host,
             reader: Reader::new(fs),
             scratch: Scratch::default(),
@@ -199,6 +201,7 @@ impl ProcSource {
     pub fn sweep(&mut self, request: &Request<'_>) -> Result<Snapshot, ReadError> {
         let (cpu_before, taken_ns) = (thread_cpu_ns(), SystemClock.boot_ns());
         let host = self.host.read(request.all);
+        self.clock.keep(&mut self.system, self.host.booted_unix_s());
         self.list()?;
         let (processes, tasks) = self.read_listed(request, taken_ns);
         if let Some(error) = self.failure.take() {
