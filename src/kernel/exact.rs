@@ -17,7 +17,7 @@ use super::proc_fs::{ProcFs, RelPath};
 use super::source::{Needs, Request};
 use super::{locks, pipes, place, waits};
 use crate::clock::{Clock, SystemClock};
-use crate::snapshot::{Exact, ProcKey, ProcessSample, State, TaskSample, TaskWait};
+use crate::snapshot::{Exact, ProcKey, ProcessSample, State, TaskSample, TaskWait, give_back_map};
 
 /// Resident size above which `smaps_rollup` is not read unasked: at some 50 ns a page this is about 25 ms with the process's memory
 /// map locked.
@@ -78,6 +78,7 @@ impl ExactReader {
         let sweep = self.sweep;
         // Rows scrolled away are remembered for a while, for they often come back.
         self.kept.retain(|_, kept| sweep - kept.sweep < 16);
+        give_back_map(&mut self.kept);
     }
 
     fn fill_all(

@@ -170,7 +170,11 @@ pub fn is_disk_by_name(name: &str, all: &[&str]) -> bool {
         if disk.ends_with(|c: char| c.is_ascii_digit()) { rest.strip_prefix('p').is_some_and(is_number) } else { is_number(rest) }
     };
     // nvme0c1n1 is a path to nvme0n1.
-    let path_of_nvme = name.strip_prefix("nvme").is_some_and(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()).starts_with('c'));
-    let other = NOT_DISKS.iter().filter_map(|prefix| name.strip_prefix(prefix)).any(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    let path_of_nvme =
+        name.strip_prefix("nvme").is_some_and(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()).starts_with('c'));
+    let other = NOT_DISKS
+        .iter()
+        .filter_map(|prefix| name.strip_prefix(prefix))
+        .any(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
     !other && !path_of_nvme && !all.iter().filter(|disk| **disk != name).any(part_of)
 }

@@ -41,6 +41,6 @@ pub use host::HostReader;
 pub use job::{births, stop_job};
 pub use privilege::let_go_of_loading;
 pub use proc_source::ProcSource;
-pub use system::{descriptor_limit, raise_descriptor_limit, share_heap, system_info};
+pub use system::{descriptor_limit, raise_descriptor_limit, share_heap, system_info, trim_heap};
 pub use turns::{Heirs, Turns, take_turns};
 pub use users::UserNames;

@@ -1,4 +1,4 @@
-#![expect(unsafe_code, reason = "localtime_r, malloc_trim and mallopt have no safe wrappers")]
+#![expect(unsafe_code, reason = "localtime_r, tzset, malloc_trim and mallopt have no safe wrappers")]
 //! Facts of the machine, and the limits of this process that sampling depends on.
 
 use std::sync::Arc;
@@ -69,14 +69,14 @@ fn offsets_since(booted_unix_ns: Option<u64>) -> Vec<(i64, i32)> {
     const DAY: i64 = 86_400;
     let now = nix::time::ClockId::CLOCK_REALTIME.now().map_or(0, |now| now.tv_sec());
     let booted = booted_unix_ns.and_then(|ns| i64::try_from(ns / 1_000_000_000).ok()).unwrap_or(now);
-    // SAFETY: tzset(3) reads TZ and the zone's file; nothing in this program changes the environment while threads run.
-    unsafe { tzset() };
+    tzset();
     offsets(booted.min(now) - DAY, now.max(booted) + DAY, utc_offset_s)
 }
 
 unsafe extern "C" {
-    /// tzset(3), which the libc crate leaves out for Linux.
-    fn tzset();
+    /// tzset(3), which the libc crate leaves out for Linux. Safe: it reads TZ and the zone's file under a lock of its own, and nothing in
+    /// this program changes the environment.
+    safe fn tzset();
 }
 
 /// The steps of `offset_at` between two seconds since 1970. Steps less than a week apart may be missed; at most 64 are told, the latest.

@@ -221,10 +221,9 @@ const CUT: &[u8] = b"\0[recording: cut at 32 KiB]\0";
 /// The identity with a command line that fits.
 fn bounded(identity: &Identity) -> std::borrow::Cow<'_, Identity> {
     match identity.cmdline.as_deref() {
-        Some(line) if line.len() > COMMAND_BYTES => std::borrow::Cow::Owned(Identity {
-            cmdline: Some([&line[..COMMAND_BYTES], CUT].concat().into()),
-            ..identity.clone()
-        }),
+        Some(line) if line.len() > COMMAND_BYTES => {
+            std::borrow::Cow::Owned(Identity { cmdline: Some([&line[..COMMAND_BYTES], CUT].concat().into()), ..identity.clone() })
+        }
         _ => std::borrow::Cow::Borrowed(identity),
     }
 }

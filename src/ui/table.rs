@@ -1,5 +1,7 @@
 //! Draws the table: column titles and visible rows. Only visible rows are formatted.
 
+use std::collections::HashSet;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
@@ -14,6 +16,7 @@ use super::command::Command;
 use super::layout::{GUTTER, Layout, Slot};
 use super::pen::{Pen, dot};
 use super::theme::Theme;
+use super::user_name;
 
 /// Draws heads and rows.
 pub fn draw(app: &App, theme: &Theme, layout: &Layout, buffer: &mut Buffer) {
@@ -29,13 +32,23 @@ pub fn draw(app: &App, theme: &Theme, layout: &Layout, buffer: &mut Buffer) {
         Pen::new(buffer, layout.body, 0).put(text, theme.warn);
     }
     let family = family(app);
+    let user_cells = layout.slots.iter().find(|slot| slot.column.id == "user").map(|slot| usize::from(slot.width));
+    let long_users = user_cells.map(|cells| user_name::long_names(model, cells)).unwrap_or_default();
     let mut scratch = String::new();
     for line in 0..layout.body.height {
         let index = app.scroll + usize::from(line);
         let Some((entry, row)) = app.lines.get(index).and_then(|l| Row::new(model, l.at).map(|r| (l, r))) else { break };
         let area = Rect { y: layout.body.y + line, height: 1, ..layout.body };
-        let mut painter =
-            RowPainter { app, theme, entry, row, base: theme.text, selected: index == app.cursor, scratch: &mut scratch };
+        let mut painter = RowPainter {
+            app,
+            theme,
+            entry,
+            row,
+            base: theme.text,
+            selected: index == app.cursor,
+            scratch: &mut scratch,
+            long_users: &long_users,
+        };
         painter.base = painter.style();
         if family.contains(&index) && index != app.cursor {
             buffer.set_style(area, theme.family);
@@ -123,6 +136,8 @@ struct RowPainter<'a> {
     base: Style,
     selected: bool,
     scratch: &'a mut String,
+    /// Names of users that their column cuts.
+    long_users: &'a HashSet<&'a str>,
 }
 
 impl RowPainter<'_> {
@@ -197,7 +212,13 @@ impl RowPainter<'_> {
         self.scratch.clear();
         match &value {
             Value::Text(bytes) => {
-                let cut = text::fit(bytes, usize::from(width), charset);
+                let cut = match std::str::from_utf8(bytes) {
+                    Ok(name) if slot.column.id == "user" => {
+                        let uid = self.row.process.identity.uid;
+                        user_name::fit(name, uid, usize::from(width), self.long_users, charset).into()
+                    }
+                    _ => text::fit(bytes, usize::from(width), charset),
+                };
                 if slot.column.align == Align::Right {
                     pen.put_right(&cut, width, style)
                 } else {

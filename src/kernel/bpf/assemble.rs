@@ -6,7 +6,7 @@ use super::record::{CpuRecord, GroupRecord, Record, TaskRecord};
 use crate::kernel::identity::{IdentityReader, Known, Subject};
 use crate::kernel::proc_fs::{ProcFs, RelPath};
 use crate::kernel::source::{Needs, Request};
-use crate::snapshot::{Comm, ProcKey, ProcessSample, State, SystemInfo, TaskSample, TaskStates, count_state};
+use crate::snapshot::{Comm, ProcKey, ProcessSample, State, SystemInfo, TaskSample, TaskStates, count_state, give_back};
 
 /// In so many sweeps the arguments of every process that ran are looked at again, for programs that rename themselves.
 const TURNS: u64 = 16;
@@ -135,7 +135,20 @@ impl Assembler {
         }
         std::mem::swap(&mut self.shown, &mut self.shown_spare);
         self.groups = groups;
+        self.give_back();
         (processes, tasks)
+    }
+
+    /// What a crowd took and the tasks of now do not need.
+    fn give_back(&mut self) {
+        let (groups, tasks) = (self.groups.len(), self.tasks.len());
+        give_back(&mut self.groups, groups);
+        give_back(&mut self.tasks, tasks);
+        give_back(&mut self.kept, groups);
+        give_back(&mut self.spare, groups);
+        let shown = self.shown.len();
+        give_back(&mut self.shown, shown);
+        give_back(&mut self.shown_spare, shown);
     }
 
     /// Makes what is kept match the groups, both ascending by pid; a pid with another start time is a new process.

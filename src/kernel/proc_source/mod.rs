@@ -19,7 +19,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::clock::{Clock, SystemClock, thread_cpu_ns};
-use crate::snapshot::{EventTier, ProcKey, ProcessSample, Snapshot, SourceReport, SystemInfo, TaskSample, Tier, task_states};
+use crate::snapshot::{
+    EventTier, ProcKey, ProcessSample, Snapshot, SourceReport, SystemInfo, TaskSample, Tier, give_back, task_states,
+};
 
 use self::entry::{Entry, Units};
 use self::process::{Scratch, Wanted};
@@ -116,6 +118,17 @@ impl ProcSource {
         }
         self.entries = new;
         self.spare = old;
+        self.give_back();
+    }
+
+    /// What a crowd took and the processes of now do not need.
+    fn give_back(&mut self) {
+        let now = self.entries.len();
+        give_back(&mut self.entries, now);
+        give_back(&mut self.spare, now);
+        give_back(&mut self.pids, now);
+        give_back(&mut self.gone, now);
+        give_back(&mut self.scratch.tids, 0);
     }
 
     /// Brings every process up to date; those that vanished or may not be read are dropped.
