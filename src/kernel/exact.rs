@@ -273,7 +273,7 @@ fn read_exact(fs: &ProcFs, process: &mut ProcessSample, needs: Needs, page_bytes
             let rollup = fs.read_whole(&path, &mut long).map(SmapsRollup::parse);
             exact.denied.smaps = rollup.as_ref().is_err_and(ReadError::is_denied);
             let rollup = rollup.unwrap_or_default();
-            exact.pss_bytes = rollup.pss_bytes();
+            exact.pss_bytes = rollup.pss_bytes;
             exact.uss_bytes = rollup.uss_bytes();
             exact.private_dirty_bytes = rollup.private_dirty_bytes;
         }

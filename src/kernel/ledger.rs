@@ -138,7 +138,7 @@ impl Comparison<'_> {
         let mut sums = Vec::new();
         if let Ok(bytes) = self.fs.read_whole(&RelPath::process(pid, "smaps_rollup"), &mut sums) {
             let sums = SmapsRollup::parse(bytes);
-            (reading.pss_bytes, reading.uss_bytes) = (sums.pss_bytes(), sums.uss_bytes());
+            (reading.pss_bytes, reading.uss_bytes) = (sums.pss_bytes, sums.uss_bytes());
         }
         Ok(reading)
     }
