@@ -112,6 +112,7 @@ fn every_key_sets_something_and_its_example_is_valid() {
             pythons: vec!["/p".into()],
         },
         save_path: None,
+        warnings: Vec::new(),
         path: None,
     };
     assert_eq!(config, want);
