@@ -1,4 +1,4 @@
-//! Which block devices and network interfaces to count, so that each byte is counted once: sysfs tells what is made of what.
+//! Which block devices and network interfaces to count, so that each byte is counted once: sysfs says what each device is made of.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
