@@ -239,7 +239,7 @@ pub(super) fn spawned_by<'a>(row: &Row<'a>) -> Value<'a> {
     shared(row, birth.map(|b| i64::from(b.parent_pid)), Value::Int)
 }
 
-/// Arguments joined by spaces; a kernel thread's, a zombie's or a thread's name.
+/// Arguments joined by spaces, whole, as search, filters and exports want them; a kernel thread's, a zombie's or a thread's name.
 pub(super) fn command<'a>(row: &Row<'a>) -> Value<'a> {
     if let Some(ghost) = row.ghost {
         return Value::Text(Cow::Owned(ghost_command(row, ghost.status)));
@@ -253,11 +253,8 @@ pub(super) fn command<'a>(row: &Row<'a>) -> Value<'a> {
     }
 }
 
-/// The most of a command line that is worth joining for a cell; a longer one is cut (it may have megabytes).
-const COMMAND_BYTES: usize = 4096;
-
 fn joined(args: &[u8]) -> Cow<'_, [u8]> {
-    let end = args.iter().rposition(|b| *b != 0).map_or(0, |i| i + 1).min(COMMAND_BYTES);
+    let end = args.iter().rposition(|b| *b != 0).map_or(0, |i| i + 1);
     let args = &args[..end];
     if args.contains(&0) {
         Cow::Owned(args.iter().map(|b| if *b == 0 { b' ' } else { *b }).collect())

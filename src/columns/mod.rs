@@ -2,7 +2,6 @@
 //!
 //! To add a column: one entry in its room of [`COLUMNS`] (and a parser in `kernel::parse` only if the kernel value is new).
 
-mod container;
 mod fold;
 pub mod format;
 mod get;

@@ -81,6 +81,11 @@ fn run(low: &LowArgs) -> Result<(), Failure> {
         return ps::list_columns(args);
     }
     let config = Config::load(low, &Environment::of_process())?;
+    for warning in &config.warnings {
+        // Before the monitor takes the screen: it stands there again when the monitor has ended. Without a standard error nobody is told.
+        let line = format!("concmon: warning: {}\n", sanitize_str(warning, Charset::Unicode));
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
+    }
     match &low.command {
         Some(Command::Ps(args)) => ps::run(&config, args),
         Some(Command::Events(args)) => events::run(&config, args),

@@ -87,6 +87,10 @@ pub fn run(config: &Config, feed: Feed) -> anyhow::Result<()> {
     let terminal = Terminal::new(CrosstermBackend::new(frame.clone())).context("cannot draw on the terminal")?;
     let size = terminal.size().context("cannot read the size of the terminal")?;
     app.update(Msg::Resized { width: size.width, height: size.height });
+    if let Some(first) = config.warnings.first() {
+        let more = if config.warnings.len() > 1 { format!(" (and {} more)", config.warnings.len() - 1) } else { String::new() };
+        app.update(Msg::Tell(Notice::bad(format!("{first}{more}"))));
+    }
     let launcher =
         Arc::new(Launcher::start(config.lab.to_launcher_limits())?.with_pythons(config.lab.pythons.clone()).with_traces());
     let (comparing, compared) = Comparing::new(Arc::clone(&launcher));

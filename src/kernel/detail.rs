@@ -102,7 +102,7 @@ impl DetailReader {
     }
 
     fn stat(&self, path: &RelPath) -> Result<Stat, ReadError> {
-        let mut buffer = [0u8; 1024];
+        let mut buffer = [0u8; 4096];
         let bytes = self.fs.read_once(path, &mut buffer)?;
         Stat::parse(bytes).map_err(|what| self.fs.malformed(path, what))
     }

@@ -1,5 +1,7 @@
-//! Values that change only at exec: arguments, program, owner, control group. Both sources read them from `/proc` and share them.
+//! Identity of a process: arguments, program, owner, control group. All can change without exec. Both sources read them from `/proc` and
+//! share them.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::error::ReadError;
@@ -9,8 +11,15 @@ use super::source::Needs;
 use super::users::UserNames;
 use crate::snapshot::Identity;
 
-/// Arguments beyond this are cut: `ARG_MAX` allows megabytes and no row shows them.
-const CMDLINE_LIMIT: usize = 32 * 1024;
+/// The most of a command line that is kept, bytes: what exec takes under the usual stack limit of 8 MiB (execve(2)). A longer one ends in
+/// [`CUT`], so that no search, filter or export takes it for whole.
+const CMDLINE_LIMIT: usize = 2 << 20;
+/// The last argument of a command line that was cut.
+const CUT: &[u8] = b"\0[concmon: cut at 2 MiB]\0";
+/// Command lines above this size are shared between the processes that have the same.
+const LONG: usize = 4096;
+/// A scratch buffer above this size is not kept.
+const SCRATCH: usize = 64 * 1024;
 
 /// What reading identities needs, shared by all processes of a source.
 #[derive(Debug, Default)]
@@ -18,6 +27,8 @@ pub struct IdentityReader {
     users: UserNames,
     bytes: Vec<u8>,
     nobody: Arc<Identity>,
+    /// Long command lines: a program that forks has the same one in every child.
+    long: HashSet<Arc<[u8]>>,
 }
 
 /// Whose identity is read.
@@ -48,8 +59,8 @@ impl IdentityReader {
     }
 
     /// Reads arguments and owner again, and keeps the shared identity if nothing differs. What is over has arguments no more, so
-    /// those of its life are kept.
-    pub fn refresh(&mut self, known: &mut Known, subject: Subject, fs: &ProcFs) {
+    /// those of its life are kept. Whether the owner could be read.
+    pub fn refresh(&mut self, known: &mut Known, subject: Subject, fs: &ProcFs) -> bool {
         let was_read = known.identity.uid.is_some();
         let cmdline = if subject.kernel_thread {
             Some(&[][..])
@@ -57,28 +68,39 @@ impl IdentityReader {
             known.identity.cmdline.as_deref()
         } else {
             let read = fs.read_all(&RelPath::process(subject.pid, "cmdline"), CMDLINE_LIMIT, &mut self.bytes);
+            if self.bytes.len() == CMDLINE_LIMIT {
+                self.bytes.extend_from_slice(CUT);
+            }
             read.is_ok().then_some(self.bytes.as_slice())
         };
         if !was_read || known.identity.cmdline.as_deref() != cmdline {
-            let cmdline = cmdline.map(Box::from);
+            let cmdline = cmdline.map(|line| shared(&mut self.long, line));
             Arc::make_mut(&mut known.identity).cmdline = cmdline;
             known.tried = Needs::empty();
         }
-        self.refresh_owner(known, subject.pid, fs);
+        if self.bytes.capacity() > SCRATCH {
+            self.bytes = Vec::new();
+        }
+        self.refresh_owner(known, subject.pid, fs)
     }
 
-    /// Reads the owner again, which a program changes without exec (`setuid`).
-    pub fn refresh_owner(&mut self, known: &mut Known, pid: i32, fs: &ProcFs) {
-        let Ok(uid) = fs.owner(pid) else { return };
+    /// Reads the owner again, which a program changes without exec (`setuid`). Whether it could be read.
+    pub fn refresh_owner(&mut self, known: &mut Known, pid: i32, fs: &ProcFs) -> bool {
+        let Ok(uid) = fs.owner(pid) else { return false };
         if known.identity.uid != Some(uid) {
             let identity = Arc::make_mut(&mut known.identity);
             identity.uid = Some(uid);
             identity.user = Some(self.users.name(uid));
         }
+        true
     }
 
-    /// Reads program and control group where they are asked for and were not tried since the last exec.
-    pub fn complete(&mut self, known: &mut Known, needs: Needs, subject: Subject, fs: &ProcFs) {
+    /// Reads program and control group where they are asked for: what was not tried since the last exec, and with `again` all. Others move
+    /// a process to another control group while it sleeps, and a package manager deletes the file of a running program.
+    pub fn complete(&mut self, known: &mut Known, needs: Needs, again: bool, subject: Subject, fs: &ProcFs) {
+        if again {
+            known.forget_lazy();
+        }
         let missing = needs.intersection(Needs::EXE | Needs::CGROUP).difference(known.tried);
         if missing.is_empty() {
             return;
@@ -94,13 +116,28 @@ impl IdentityReader {
             }
         }
         if missing.contains(Needs::CGROUP) {
-            let read = fs.read_all(&RelPath::process(subject.pid, "cgroup"), CMDLINE_LIMIT, &mut self.bytes);
-            let group = read.ok().and_then(|()| cgroup::path(&self.bytes)).map(Box::from);
-            if known.identity.cgroup != group {
-                Arc::make_mut(&mut known.identity).cgroup = group;
+            let read = fs.read_whole(&RelPath::process(subject.pid, "cgroup"), &mut self.bytes);
+            let group = read.ok().and_then(cgroup::path);
+            if known.identity.cgroup.as_deref() != group {
+                Arc::make_mut(&mut known.identity).cgroup = group.map(Into::into);
             }
         }
     }
+}
+
+/// A command line to keep, shared with the processes that have the same long one.
+fn shared(long: &mut HashSet<Arc<[u8]>>, line: &[u8]) -> Arc<[u8]> {
+    if line.len() <= LONG {
+        return Arc::from(line);
+    }
+    if let Some(same) = long.get(line) {
+        return Arc::clone(same);
+    }
+    // Those that no process has any more are dropped.
+    long.retain(|line| Arc::strong_count(line) > 1);
+    let line: Arc<[u8]> = Arc::from(line);
+    long.insert(Arc::clone(&line));
+    line
 }
 
 impl Known {

@@ -19,7 +19,7 @@ pub(super) fn lock_of(fs: &ProcFs, pid: i32, futex: Futex) -> Option<Lock> {
         return Some(private);
     }
     let mut maps = Vec::new();
-    fs.read_all(&RelPath::process(pid, "maps"), MAPS_BYTES, &mut maps).ok()?;
+    fs.read_lines(&RelPath::process(pid, "maps"), MAPS_BYTES, &mut maps).ok()?;
     let holds = |mapping: &Mapping<'_>| (mapping.start..mapping.end).contains(&futex.address);
     let mapping = maps.split(|b| *b == b'\n').filter_map(Mapping::parse).find(holds)?;
     if mapping.private {

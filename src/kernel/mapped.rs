@@ -76,7 +76,7 @@ impl Part {
 /// If the list of its mappings cannot be read.
 pub fn mapped_files(fs: &ProcFs, pid: i32, chosen: impl Fn(&[u8]) -> bool) -> Result<Vec<MappedFile>, ReadError> {
     let mut bytes = Vec::new();
-    fs.read_all(&RelPath::process(pid, "maps"), MOST_BYTES, &mut bytes)?;
+    fs.read_lines(&RelPath::process(pid, "maps"), MOST_BYTES, &mut bytes)?;
     let program = fs.read_link(&RelPath::process(pid, "exe")).unwrap_or_default();
     let mut files: Vec<MappedFile> = Vec::new();
     let mut ids = Vec::new();

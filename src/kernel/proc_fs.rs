@@ -127,25 +127,61 @@ impl ProcFs {
             .map_err(|errno| self.error(path, errno))
     }
 
-    /// Reads a kept descriptor again from its beginning, as much as `buffer` takes in one read; the kernel makes the content anew.
+    /// Reads a kept descriptor again from its beginning, in one read; the kernel makes the content anew. For files that the kernel
+    /// bounds: one that fills `buffer` may have been cut, and is refused.
     ///
     /// # Errors
-    /// [`ReadError::Vanished`] once the task behind it has been reaped, even if its pid was given to another.
+    /// [`ReadError::Vanished`] once the task behind it has been reaped, even if its pid was given to another;
+    /// [`ReadError::Malformed`] if the file is longer than `buffer`.
     pub fn reread<'b>(&self, file: BorrowedFd<'_>, path: &RelPath, buffer: &'b mut [u8]) -> Result<&'b [u8], ReadError> {
         let length = rustix::io::pread(file, &mut *buffer, 0).map_err(|errno| self.error(path, errno))?;
+        if length == buffer.len() {
+            return Err(self.malformed(path, super::parse::ParseError("it is longer than such a file can be")));
+        }
         Ok(&buffer[..length])
     }
 
-    /// Opens, reads once and closes: right for files that fit `buffer` whole.
+    /// Opens, reads once and closes: right for files that the kernel bounds.
     ///
     /// # Errors
-    /// As the operating system says.
+    /// As [`ProcFs::reread`].
     pub fn read_once<'b>(&self, path: &RelPath, buffer: &'b mut [u8]) -> Result<&'b [u8], ReadError> {
         let file = self.open_file(path)?;
         self.reread(file.as_fd(), path, buffer)
     }
 
-    /// Reads a whole file of any length, up to `limit` bytes, into `buffer`, which is emptied first.
+    /// Reads a file of one record (seq_file with `single_open`: `status`, `smaps_rollup`, `cgroup`) whole, however long it is: `status`
+    /// lists up to 65,536 groups. `buffer` grows as needed. The usual file takes one read, as the kernel writes such a record at once.
+    ///
+    /// # Errors
+    /// As the operating system says; [`ReadError::Malformed`] for more than 2 MiB.
+    pub fn read_whole<'b>(&self, path: &RelPath, buffer: &'b mut Vec<u8>) -> Result<&'b [u8], ReadError> {
+        /// 65,536 groups of eleven digits, and as much again.
+        const MOST: usize = 2 << 20;
+        /// A buffer that one long file has made is not kept.
+        const USUAL: usize = 4096;
+        let file = self.open_file(path)?;
+        if buffer.len() != USUAL {
+            buffer.resize(USUAL, 0);
+            buffer.shrink_to(USUAL);
+        }
+        let mut length = 0;
+        loop {
+            match rustix::io::pread(&file, &mut buffer[length..], length as u64) {
+                Ok(more) if length + more < buffer.len() => return Ok(&buffer[..length + more]),
+                Ok(more) => length += more,
+                Err(Errno::INTR) => continue,
+                Err(errno) => return Err(self.error(path, errno)),
+            }
+            if length >= MOST {
+                return Err(self.malformed(path, super::parse::ParseError("it is longer than 2 MiB")));
+            }
+            buffer.resize(length * 2, 0);
+        }
+    }
+
+    /// Reads a whole file of any length, up to `limit` bytes, into `buffer`, which is emptied first. Callers compare the length with the
+    /// limit: at the limit, the last line may be cut.
     ///
     /// # Errors
     /// As the operating system says.
@@ -161,6 +197,18 @@ impl ProcFs {
                 Err(Errno::INTR) => {}
                 Err(errno) => return Err(self.error(path, errno)),
             }
+        }
+        Ok(())
+    }
+
+    /// Reads the lines of a file of any length, up to `limit` bytes, into `buffer`. A line that the limit cuts is left out.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    pub fn read_lines(&self, path: &RelPath, limit: usize, buffer: &mut Vec<u8>) -> Result<(), ReadError> {
+        self.read_all(path, limit, buffer)?;
+        if buffer.len() >= limit {
+            buffer.truncate(buffer.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
         }
         Ok(())
     }

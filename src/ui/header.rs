@@ -123,7 +123,9 @@ fn recorded(app: &App, playback: &Playback, theme: &Theme, area: Rect, pen: &mut
     pen.put(standing, if playback.playing { theme.good } else { theme.warn });
     let Some(model) = app.model.as_deref() else { return };
     let system = &model.now.system;
-    let (sign, minutes) = (if system.utc_offset_s < 0 { '-' } else { '+' }, system.utc_offset_s.unsigned_abs() / 60);
+    let taken_unix_s = system.booted_unix_ns.map_or(0, |booted| booted.saturating_add(model.now.taken_ns) / 1_000_000_000);
+    let offset_s = system.utc_offset_at(i64::try_from(taken_unix_s).unwrap_or(i64::MAX));
+    let (sign, minutes) = (if offset_s < 0 { '-' } else { '+' }, offset_s.unsigned_abs() / 60);
     let taken = wall_clock(system, model.now.taken_ns).unwrap_or_else(|| "at an unknown time".to_owned());
     pen.put(&format!("  {taken} {sign}{:02}{:02}", minutes / 60, minutes % 60), theme.text);
     let host = sanitize_str(&system.hostname, Charset::from_unicode(app.options.unicode)).into_owned();

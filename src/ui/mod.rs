@@ -25,6 +25,7 @@ pub mod terminal;
 pub mod theme;
 pub mod timeline;
 mod typed;
+mod user_name;
 
 use ratatui::Frame;
 use ratatui::buffer::Buffer;

@@ -1,5 +1,7 @@
 //! Draws the table: column titles and visible rows. Only visible rows are formatted.
 
+use std::collections::HashSet;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
@@ -15,6 +17,7 @@ use super::command::Command;
 use super::layout::{GUTTER, Layout, Slot};
 use super::pen::{Pen, dot};
 use super::theme::Theme;
+use super::user_name;
 
 /// Draws heads and rows.
 pub fn draw(app: &App, theme: &Theme, layout: &Layout, buffer: &mut Buffer) {
@@ -30,13 +33,23 @@ pub fn draw(app: &App, theme: &Theme, layout: &Layout, buffer: &mut Buffer) {
         Pen::new(buffer, layout.body, 0).put(text, theme.warn);
     }
     let family = family(app);
+    let user_cells = layout.slots.iter().find(|slot| slot.column.id == "user").map(|slot| usize::from(slot.width));
+    let long_users = user_cells.map(|cells| user_name::long_names(model, cells)).unwrap_or_default();
     let mut scratch = String::new();
     for line in 0..layout.body.height {
         let index = app.scroll + usize::from(line);
         let Some((entry, row)) = app.lines.get(index).and_then(|l| app.row_of(l).map(|r| (l, r))) else { break };
         let area = Rect { y: layout.body.y + line, height: 1, ..layout.body };
-        let mut painter =
-            RowPainter { app, theme, entry, row, base: theme.text, selected: index == app.cursor, scratch: &mut scratch };
+        let mut painter = RowPainter {
+            app,
+            theme,
+            entry,
+            row,
+            base: theme.text,
+            selected: index == app.cursor,
+            scratch: &mut scratch,
+            long_users: &long_users,
+        };
         painter.base = painter.style();
         if family.contains(&index) && index != app.cursor {
             buffer.set_style(area, theme.family);
@@ -124,6 +137,8 @@ struct RowPainter<'a> {
     base: Style,
     selected: bool,
     scratch: &'a mut String,
+    /// Names of users that their column cuts.
+    long_users: &'a HashSet<&'a str>,
 }
 
 impl RowPainter<'_> {
@@ -201,7 +216,13 @@ impl RowPainter<'_> {
         self.scratch.clear();
         match &value {
             Value::Text(bytes) => {
-                let cut = text::fit(bytes, usize::from(width), charset);
+                let cut = match std::str::from_utf8(bytes) {
+                    Ok(name) if slot.column.id == "user" => {
+                        let uid = self.row.process.identity.uid;
+                        user_name::fit(name, uid, usize::from(width), self.long_users, charset).into()
+                    }
+                    _ => text::fit(bytes, usize::from(width), charset),
+                };
                 if slot.column.align == Align::Right {
                     pen.put_right(&cut, width, style)
                 } else {
@@ -310,7 +331,9 @@ impl RowPainter<'_> {
             (true, 0) => Command::of(bytes, room, self.app.options.show_path, charset),
             (false, 0) => Command { rest: text::fit(bytes, room, charset).into_owned(), ..Command::default() },
             _ => {
-                let rest: String = text::sanitize(bytes, charset).chars().skip(skip).collect();
+                // A command line may have megabytes: only what comes up to the right edge is looked at.
+                let line = text::fit(bytes, room.saturating_add(skip), charset);
+                let rest: String = line.chars().skip(skip).collect();
                 Command { rest: text::truncate(&rest, room, charset).into_owned(), ..Command::default() }
             }
         }

@@ -35,6 +35,7 @@ const READ_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct BpfSource {
     system: Arc<SystemInfo>,
+    clock: system::WallClock,
     host: HostReader,
     fs: ProcFs,
     iterator: TaskIterator,
@@ -58,6 +59,7 @@ impl BpfSource {
             host: HostReader::new("/proc"),
             assembler: Assembler::new(&system),
             system: Arc::new(system),
+            clock: system::WallClock::default(),
             fs,
             iterator: child::load()?,
             buffer: vec![0; READ_BYTES],
@@ -149,6 +151,7 @@ impl BpfSource {
         let hidden = self.hidden.complete(&self.fs, request, taken_ns, &mut processes, &mut tasks)?;
         hidden.iter().zip(&mut states).for_each(|(more, count)| *count += more);
         let host = self.host.read(request.all);
+        self.clock.keep(&mut self.system, self.host.booted_unix_s());
         let why = match self.hidden.count() {
             0 => String::new(),
             count => format!("processes hidden from BPF, read from /proc instead: {count}"),

@@ -15,7 +15,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, netlink, socket_with};
 use crate::clock::{Clock, SystemClock, monotonic_ns};
 use crate::kernel::let_go_of_loading;
 use crate::kernel::parse::connector::{self, CN_IDX_PROC, Mark, Message};
-use crate::snapshot::LifecycleEvent;
+use crate::snapshot::{LifecycleEvent, give_back_queue};
 
 /// How many events wait for the reader at most; more are counted as lost. A burst of 2,000 short commands makes some 10,000.
 const CAPACITY: usize = 1 << 17;
@@ -132,7 +132,9 @@ impl EventStream {
 
     /// Moves what has arrived to the end of `events`, oldest first.
     pub fn drain(&self, events: &mut Vec<LifecycleEvent>) {
-        events.extend(self.shared.lock().events.drain(..));
+        let mut inbox = self.shared.lock();
+        events.extend(inbox.events.drain(..));
+        give_back_queue(&mut inbox.events);
     }
 
     /// Waits until something arrives, at most `timeout`, and moves it to the end of `events`. Whether anything did.

@@ -2,29 +2,31 @@
 
 /// Engine and container of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Container<'a> {
+pub struct Container<'a> {
     /// Who made it.
-    pub(super) engine: &'static str,
+    pub engine: &'static str,
     /// Its id, hexadecimal, or its name.
-    pub(super) id: &'a str,
+    pub id: &'a str,
 }
 
 /// What stands before the id in the names of scopes, and whose it is.
-const SCOPES: [(&str, &str); 6] = [
+const SCOPES: [(&str, &str); 7] = [
     ("docker-", "docker"),
     ("cri-containerd-", "containerd"),
     ("crio-", "cri-o"),
     ("libpod-", "podman"),
     ("machine-", "machine"),
+    ("nerdctl-", "nerdctl"),
     ("lxc.payload.", "lxc"),
 ];
 
 /// Directories whose children are containers.
-const PARENTS: [(&str, &str); 3] = [("docker", "docker"), ("lxc", "lxc"), ("libpod_parent", "podman")];
+const PARENTS: [(&str, &str); 4] = [("docker", "docker"), ("lxc", "lxc"), ("lxc.payload", "lxc"), ("libpod_parent", "podman")];
 
 /// The innermost container that a path in the hierarchy names; `None` if it names none. What is within a control group namespace of
 /// its own sees a path without the part that would tell.
-pub(super) fn of(path: &str) -> Option<Container<'_>> {
+#[must_use]
+pub fn container_of(path: &str) -> Option<Container<'_>> {
     let (mut found, mut before, mut in_pods) = (None, "", false);
     for name in path.split('/').filter(|name| !name.is_empty()) {
         let scope = name.strip_suffix(".scope").unwrap_or(name);
@@ -48,7 +50,8 @@ fn is_id(name: &str) -> bool {
 
 impl Container<'_> {
     /// `docker 0123456789ab`: an id is cut as the engines' own lists cut it, a name is whole.
-    pub(super) fn words(&self) -> String {
+    #[must_use]
+    pub fn words(&self) -> String {
         let id = if is_id(self.id) { self.id.get(..12).unwrap_or(self.id) } else { self.id };
         format!("{} {id}", self.engine)
     }
@@ -73,12 +76,14 @@ mod tests {
             ("/lxc.payload.builder/system.slice/cron.service".into(), Some("lxc builder")),
             ("/lxc/builder".into(), Some("lxc builder")),
             ("/system.slice/docker.service".into(), None),
+            ("/lxc.payload/builder/init.scope".into(), Some("lxc builder")),
+            (format!("/user.slice/nerdctl-{id}.scope"), Some("nerdctl 0123456789ab")),
             (format!("/elsewhere/{id}"), None),
             ("/".into(), None),
             (String::new(), None),
             ("/docker-.scope".into(), None),
         ] {
-            assert_eq!(of(&path).map(|c| c.words()).as_deref(), want, "{path}");
+            assert_eq!(container_of(&path).map(|c| c.words()).as_deref(), want, "{path}");
         }
     }
 }
