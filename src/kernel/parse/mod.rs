@@ -10,6 +10,7 @@ pub mod io;
 pub mod maps;
 pub mod namespace;
 pub mod pagemap;
+pub mod pid_numbers;
 pub mod schedstat;
 pub mod smaps;
 pub mod stat;
