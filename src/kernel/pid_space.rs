@@ -81,8 +81,8 @@ impl PidSpace {
     pub fn refusal(self) -> Option<&'static str> {
         match self {
             Self::Own => None,
-            Self::Outer { .. } => Some("this /proc is of an outer PID namespace: run unshare --mount-proc concmon"),
-            Self::Foreign => Some("this /proc is of another PID namespace: run nsenter -t PID -m -p concmon"),
+            Self::Outer { .. } => Some("this /proc is of an outer PID namespace; run: unshare --mount-proc concmon"),
+            Self::Foreign => Some("this /proc is of another PID namespace; run: nsenter -t PID -m -p concmon"),
         }
     }
 
@@ -134,7 +134,7 @@ mod tests {
         assert!(PidSpace::Own.is_own_init(b"NSpid:\t1\n") && !PidSpace::Foreign.is_own_init(b"NSpid:\t1\n"));
         for space in [space, PidSpace::Foreign] {
             let why = space.refusal().unwrap();
-            assert!(why.len() <= 74 && why.contains("PID namespace: run "), "{why}");
+            assert!(why.len() <= 74 && why.contains("PID namespace; run: "), "{why}");
         }
     }
 }
