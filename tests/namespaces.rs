@@ -19,7 +19,7 @@ use concmon::kernel::allot::{CpuList, IoPriority};
 use concmon::kernel::control::{self, ControlError, Signal};
 use concmon::kernel::source::{Needs, Request, Source as _};
 use concmon::kernel::{AutoSource, DetailReader, PidSpace, SourceChoice};
-use concmon::snapshot::{DetailContent, EventTier, ProcKey, Tier};
+use concmon::snapshot::{DetailContent, DetailPart, EventTier, ProcKey, Tier};
 
 const CONCMON: &str = env!("CARGO_BIN_EXE_concmon");
 /// How often each action is tried, on a pair of processes of its own each time.
@@ -29,6 +29,10 @@ const CHOSEN: &str = "CONCMON_TEST_CHOSEN";
 /// The same of a Python, and the interpreter.
 const CHOSEN_PYTHON: &str = "CONCMON_TEST_CHOSEN_PYTHON";
 const INTERPRETER: &str = "CONCMON_TEST_INTERPRETER";
+/// A file that one process of the container has locked and another waits for; their PIDs are in it.
+const LOCK: &str = "CONCMON_TEST_LOCK";
+/// Set where concmon is in a third namespace.
+const ELSEWHERE: &str = "CONCMON_TEST_ELSEWHERE";
 
 /// Processes that do nothing, killed when dropped.
 struct Crowd(Vec<Child>);
@@ -73,14 +77,14 @@ impl Drop for Crowd {
 fn sleeping_python(interpreter: &str, function: &str) -> Child {
     let script = format!("import time\ndef {function}():\n  print('ready', flush=True)\n  time.sleep(86399)\n{function}()");
     let mut child = Command::new(interpreter).args(["-c", &script]).stdout(Stdio::piped()).spawn().unwrap();
-    read_line(&mut child, "ready");
+    await_ready(&mut child, 1);
     child
 }
 
-fn read_line(child: &mut Child, wanted: &str) {
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    assert_eq!(line.trim(), wanted);
+/// Waits until so many have said that they are ready.
+fn await_ready(child: &mut Child, count: usize) {
+    let lines: Vec<String> = BufReader::new(child.stdout.take().unwrap()).lines().take(count).map(Result::unwrap).collect();
+    assert_eq!(lines, vec!["ready"; count]);
 }
 
 /// An interpreter that can be looked into.
@@ -229,15 +233,13 @@ fn a_proc_of_the_namespace_outside_reaches_nobody_by_a_wrong_number() {
     let before = outside.state();
     let mut env = vec![(CHOSEN, joined(&outside.pids()))];
     let python = interpreter().map(|path| path.display().to_string());
-    let mut victim = python.as_ref().map(|path| sleeping_python(path, "chosen_one"));
-    if let (Some(path), Some(victim)) = (python, &victim) {
-        env.extend([(INTERPRETER, path), (CHOSEN_PYTHON, victim.id().to_string())]);
+    let victim = Crowd(python.iter().map(|path| sleeping_python(path, "chosen_one")).collect());
+    if let (Some(path), Some(pid)) = (python, victim.pids().first()) {
+        env.extend([(INTERPRETER, path), (CHOSEN_PYTHON, pid.to_string())]);
     }
     // The shell is the first process in there, so that concmon is another one.
     again(test, &["unshare", "--pid", "--fork", "--kill-child", "sh", "-c", "\"$@\"; exit $?", "sh"], &env);
     assert_eq!(outside.state(), before, "nobody outside was reached");
-    victim.iter_mut().for_each(|victim| drop(victim.kill()));
-    victim.iter_mut().for_each(|victim| drop(victim.wait()));
 }
 
 fn inside_without_own_proc(chosen: &[i32]) {
@@ -294,21 +296,48 @@ fn pid_in_proc(inner: u32) -> i32 {
 }
 
 /// The script of a container: processes with given numbers, one of them a Python.
-const CONTAINER: &str = "
+const CONTAINER: &str = r#"
 numbered() { echo $(($1 - 1)) > /proc/sys/kernel/ns_last_pid; }
 for pid in $CONCMON_TEST_CROWD; do numbered $pid; sleep 86399 & [ $! = $pid ] || exit 9; done
-if [ -n \"$CONCMON_TEST_INTERPRETER\" ]; then
+if [ -n "$CONCMON_TEST_INTERPRETER" ]; then
   numbered $CONCMON_TEST_CHOSEN_PYTHON
-  \"$CONCMON_TEST_INTERPRETER\" -c 'import time
+  "$CONCMON_TEST_INTERPRETER" -c 'import time
 def chosen_one():
-  print(\"ready\", flush=True)
+  print("ready", flush=True)
   time.sleep(86399)
 chosen_one()' &
   [ $! = $CONCMON_TEST_CHOSEN_PYTHON ] || exit 9
-else
-  echo ready
 fi
-while :; do wait; sleep 1; done";
+flock --exclusive $CONCMON_TEST_LOCK sleep 86399 & holder=$!
+while ! grep -q " $holder " /proc/locks; do :; done
+flock --exclusive $CONCMON_TEST_LOCK true & waiter=$!
+while ! grep -q -- "-> .* $waiter " /proc/locks; do :; done
+echo $holder $waiter > $CONCMON_TEST_LOCK
+echo ready
+while :; do wait; sleep 1; done"#;
+
+/// The ledger and the locks on files name processes by the numbers of this `/proc`.
+fn assert_family_and_locks_are_of_this_proc() {
+    let reader = DetailReader::open("/proc").unwrap();
+    let content = |pid, part| reader.read(key(pid), part).unwrap().content.unwrap();
+    let DetailContent::Ledger(ledger) = content(1, DetailPart::CopyOnWrite) else { panic!() };
+    let parent = |key: ProcKey| {
+        let stat = std::fs::read(format!("/proc/{}/stat", key.pid)).unwrap();
+        let stat = concmon::kernel::parse::stat::Stat::parse(&stat).unwrap();
+        (stat.ppid, stat.start_ticks)
+    };
+    assert!(ledger.children.len() > TRIES);
+    assert!(ledger.children.iter().all(|child| parent(child.key) == (1, child.key.start_ticks)));
+
+    let file = std::env::var(LOCK).unwrap();
+    let pids = std::fs::read_to_string(&file).unwrap();
+    let [holder, waiter] = pids.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<i32>>()[..] else { panic!() };
+    for (pid, held, other) in [(holder, true, waiter), (waiter, false, holder)] {
+        let DetailContent::Files(files) = content(pid, DetailPart::Files) else { panic!() };
+        let locks = files.iter().find(|f| f.target.as_deref().is_ok_and(|t| *t == *file.as_bytes())).map(|f| &f.locks);
+        assert!(locks.is_some_and(|locks| locks.len() == 1 && locks[0].held == held && locks[0].others == [other]), "{locks:?}");
+    }
+}
 
 /// `nsenter --mount` into a container: `/proc` shows the container's processes, system calls take the numbers outside.
 #[test]
@@ -317,9 +346,15 @@ fn a_proc_of_a_container_reaches_its_processes_and_nobody_outside() {
     if let Some(chosen) = chosen() {
         let space = PidSpace::mounted().unwrap();
         assert_eq!(space, PidSpace::Foreign);
-        let looked = look_inside();
-        let came = act_on(&chosen);
         let why = space.refusal().unwrap();
+        if std::env::var_os(ELSEWHERE).is_some() {
+            assert_eq!(act_on(&chosen), Came { reasons: [why].into(), ..Came::default() });
+            println!("done: {TRIES} tries of each from a third namespace; nobody is within reach");
+            return;
+        }
+        let looked = look_inside();
+        assert_family_and_locks_are_of_this_proc();
+        let came = act_on(&chosen);
         assert_eq!(came, Came { held: TRIES, signalled: TRIES, reasons: [why].into(), ..Came::default() });
         let until = Instant::now() + Duration::from_secs(20);
         while chosen.iter().any(|pid| std::fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty()))
@@ -336,7 +371,8 @@ fn a_proc_of_a_container_reaches_its_processes_and_nobody_outside() {
         return;
     }
     let mut outside = Crowd::start(TRIES);
-    let mut env = vec![(CHOSEN, joined(&outside.pids()))];
+    let lock = tempfile::NamedTempFile::new().unwrap();
+    let mut env = vec![(CHOSEN, joined(&outside.pids())), (LOCK, lock.path().display().to_string())];
     if let Some(path) = interpreter().map(|path| path.display().to_string()) {
         outside.0.push(sleeping_python(&path, "another"));
         env.extend([(CHOSEN_PYTHON, outside.pids()[TRIES].to_string()), (INTERPRETER, path)]);
@@ -345,11 +381,14 @@ fn a_proc_of_a_container_reaches_its_processes_and_nobody_outside() {
     container.args(["--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", CONTAINER]);
     container.env("CONCMON_TEST_CROWD", &env[0].1).envs(env[1..].iter().cloned());
     let mut container = Crowd(vec![container.stdout(Stdio::piped()).spawn().unwrap()]);
-    read_line(&mut container.0[0], "ready");
+    await_ready(&mut container.0[0], 1 + usize::from(outside.0.len() > TRIES));
     let unshare = container.0[0].id();
     let init = std::fs::read_to_string(format!("/proc/{unshare}/task/{unshare}/children")).unwrap();
     let before = outside.state();
-    again(test, &["nsenter", "--target", init.trim(), "--mount"], &env);
+    let enter = ["nsenter", "--target", init.trim(), "--mount"];
+    let third = [&["unshare", "--pid", "--fork", "--kill-child"], &enter[..]].concat();
+    again(test, &third, &[env.as_slice(), &[(ELSEWHERE, String::new())]].concat());
+    again(test, &enter, &env);
     assert_eq!(outside.state(), before, "nobody outside was reached");
 }
 
@@ -396,7 +435,7 @@ fn keys_say_in_one_sentence_why_nothing_is_done_and_what_to_do() {
     }
     let outside = Crowd::start(1);
     let pid = outside.pids()[0].to_string();
-    let args = ["--pid", "--fork", "--kill-child", CONCMON, "--pids", &pid];
+    let args = ["--pid", "--fork", "--kill-child", CONCMON, "--pid", &pid];
     let mut pty = pty::Pty::spawn(&pty::Program { program: "unshare", args: &args, rows: 30, columns: 80, env: &[] });
     pty.wait_text("sleep 86399");
     pty.send(b"\x1b[19~");

@@ -1,10 +1,12 @@
 //! Where there is no `/proc` (a chroot, a rescue shell, an empty directory in its place), each command says so once and ends with exit
 //! code 3: never an empty table. Needs root.
-#![expect(clippy::unwrap_used, reason = "a test that cannot prepare its stage has failed")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot prepare its stage has failed")]
 
 #[macro_use]
 #[path = "support/loudly.rs"]
 mod loudly;
+#[path = "support/pty.rs"]
+mod pty;
 
 use std::process::{Command, Output};
 
@@ -62,6 +64,21 @@ fn a_root_without_the_directory_has_no_proc() {
         done
         touch concmon; mount --bind \"$concmon\" concmon; exec chroot . /concmon \"$@\"";
     assert_said_once(script, "is missing");
+}
+
+/// Without `/proc/stat` the CPUs are not known, which is not the same as none.
+#[test]
+fn where_proc_has_processes_only_the_cpus_are_unknown() {
+    let script = "mount -t proc -o subset=pid proc /proc; exec \"$@\"";
+    let Some(output) = in_own_mounts(script, &["ps"]) else { return };
+    if String::from_utf8_lossy(&output.stderr).starts_with("mount:") {
+        loudly!("SKIPPED: this kernel mounts no proc with subset=pid (Linux 5.8)");
+        return;
+    }
+    assert!(output.status.success() && output.stdout.len() > 1_000, "{output:?}");
+    let args = ["--mount", "sh", "-ec", script, "sh", CONCMON];
+    let pty = pty::Pty::spawn(&pty::Program { program: "unshare", args: &args, rows: 30, columns: 120, env: &[] });
+    pty.wait_text("? cpus");
 }
 
 /// The mounts of a container may outlive it.

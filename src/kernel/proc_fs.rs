@@ -154,6 +154,15 @@ impl ProcFs {
             .map_err(|errno| self.error(path, errno))
     }
 
+    /// As [`ProcFs::open_file`] for a link that leads out of `/proc`: whatever is there is not waited for and does not become a terminal.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    pub fn open_quietly(&self, path: &RelPath) -> Result<OwnedFd, ReadError> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        rustix::fs::openat(&self.dir, path.as_c_str(), flags, Mode::empty()).map_err(|errno| self.error(path, errno))
+    }
+
     /// Reads a kept descriptor again from its beginning, as much as `buffer` takes in one read; the kernel makes the content anew.
     ///
     /// # Errors
