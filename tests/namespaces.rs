@@ -442,5 +442,5 @@ fn keys_say_in_one_sentence_why_nothing_is_done_and_what_to_do() {
     pty.wait_text("off: this /proc is of an outer PID namespace; run: unshare --mount-proc concmon");
     pty.send(b"k");
     pty.wait_text("is out of reach: this /proc is of an outer PID");
-    pty.wait_text("nobody here can be sent a signal");
+    pty.wait_text("no target can be signalled");
 }
