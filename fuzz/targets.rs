@@ -14,6 +14,7 @@ use concmon::kernel::links::{Disk, Link};
 use concmon::kernel::parse::io::Io;
 use concmon::kernel::parse::maps::Mapping;
 use concmon::kernel::parse::pagemap::{ENTRY_BYTES, Page};
+use concmon::kernel::parse::pid_numbers::{PidfdProcess, namespace_pids};
 use concmon::kernel::parse::schedstat::Schedstat;
 use concmon::kernel::parse::smaps::SmapsRollup;
 use concmon::kernel::parse::stat::Stat;
@@ -122,6 +123,12 @@ fn proc_files(bytes: &[u8]) {
     let _ = Io::parse(bytes);
     let lines = bytes.split(|byte| *byte == b'\n').filter_map(file_locks::Entry::parse);
     assert!(lines.chain(file_locks::of_descriptor(bytes).1).all(|lock| lock.is(&lock) && lock.pid != Some(0)));
+    if let Some(PidfdProcess::Pid(pid)) = PidfdProcess::parse(bytes) {
+        assert!(pid > 0, "0 and -1 are no PIDs");
+    }
+    if let Some(numbers) = namespace_pids(bytes) {
+        assert!(!numbers.is_empty() && numbers.iter().all(|pid| *pid > 0));
+    }
     let _ = cpu_times(bytes, u64::MAX);
     let _ = cpu_times(bytes, 10_000_000);
     for (_, value) in key_values(bytes) {

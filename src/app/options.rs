@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use crate::columns::{self, Column, Order};
+use crate::kernel::PidSpace;
 use crate::meters::Meters;
 use crate::query::{Filter, SavedFilters, TextMatch};
 use crate::snapshot::ProcKey;
@@ -94,6 +95,8 @@ pub struct Options {
     pub clipboard: bool,
     /// Nothing that changes another process.
     pub readonly: bool,
+    /// Whose PIDs the mounted `/proc` shows.
+    pub pid_space: PidSpace,
     /// Unicode or ASCII drawing.
     pub unicode: bool,
     /// Name of the theme.
@@ -206,6 +209,7 @@ impl Default for Options {
             keys: Preset::default(),
             clipboard: true,
             readonly: false,
+            pid_space: PidSpace::Own,
             unicode: true,
             theme: "default".to_owned(),
             themes: &["default"],

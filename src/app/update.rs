@@ -103,7 +103,8 @@ impl App {
         match self.action(key).map(|action| (action, self.off(action))) {
             Some((action, Some(why))) => {
                 let what = if action.bar.is_empty() { format!("\"{}\"", action.help) } else { action.bar.to_owned() };
-                self.tell(Notice::bad(format!("{what} {why}")));
+                let goes_on = why.starts_with("is ");
+                self.tell(Notice::bad(if goes_on { format!("{what} {why}") } else { why.into_owned() }));
                 Vec::new()
             }
             Some((action, None)) => self.run(action.command),

@@ -36,7 +36,7 @@ use crate::app::replay::Playback;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{ColorDepth, Config};
 use crate::kernel::kin::Known;
-use crate::kernel::{Heirs, let_go_of_loading, raise_descriptor_limit, take_turns};
+use crate::kernel::{Heirs, PidSpace, let_go_of_loading, raise_descriptor_limit, take_turns};
 use crate::lab::catalog::{self, Backend, RunSpec};
 use crate::lab::launcher::{LaunchError, Launcher};
 use crate::query::Filter;
@@ -65,7 +65,10 @@ const FIRST_FRAME: Duration = Duration::from_millis(60);
 pub fn run(config: &Config, feed: Feed) -> anyhow::Result<()> {
     let theme = Theme::named(&config.theme, config.depth())
         .with_context(|| format!("there is no theme {:?}; the themes are {}", config.theme, THEMES.join(", ")))?;
-    let options = options(config)?;
+    let mut options = options(config)?;
+    if matches!(feed, Feed::Machine(_)) {
+        options.pid_space = PidSpace::mounted().context("the process table cannot be read")?;
+    }
     raise_descriptor_limit();
     let mut app = App::new(options);
     app.recording = matches!(feed, Feed::Machine(Some(_)));

@@ -85,7 +85,7 @@ fn runtime(reader: &DetailReader, key: ProcKey) -> Result<PythonRuntime, Trouble
     if files.is_empty() {
         return Err(Trouble::Nothing);
     }
-    let memory = ProcessMemory::of(key.pid);
+    let memory = ProcessMemory::open(fs, key.pid)?;
     let mut why = None;
     for file in files.iter().take(MOST_FILES) {
         let addresses = match section_addresses(fs, key.pid, file, SECTION, (offsets::WORDS * 8) as u64) {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::offsets::Offsets;
 use crate::kernel::DetailReader;
 use crate::kernel::error::ReadError;
+use crate::kernel::parse::pid_numbers::namespace_pids;
 use crate::kernel::proc_fs::{ProcFs, RelPath};
 use crate::snapshot::{
     Detail, DetailContent, DetailPart, ProcKey, PythonRuntime, PythonTask, PythonThread, ThreadDetail, WaitReason,
@@ -14,6 +15,9 @@ use crate::snapshot::{
 /// bytes on x86-64; pycore_gil.h). A futex there is the GIL's own. Only glibc sleeps there: with musl a wait for the GIL is not told
 /// from any other.
 const GIL_BEHIND_LOCKED: u64 = 16 + 2 * (48 + 40);
+
+/// The most of `status` that is read: 65,536 groups and what follows them.
+const STATUS_BYTES: usize = 1 << 20;
 
 /// Fills in each thread's task. It is looked at after the runtime was: one that has ended since has none.
 pub(super) fn attach(
@@ -55,19 +59,17 @@ fn sleeps_within(thread: &PythonThread, futexes: &std::ops::Range<u64>) -> bool 
 
 /// The task of each native id: a process in a PID namespace of its own has other numbers for its tasks than those seen from here.
 fn native_ids(fs: &ProcFs, pid: i32, tasks: &[ThreadDetail]) -> HashMap<u64, usize> {
-    let leader = inner_id(fs, &RelPath::process(pid, "status"));
-    let same = leader.is_none_or(|inner| u64::try_from(pid) == Ok(inner));
-    let number = |task: &ThreadDetail| match same {
-        true => u64::try_from(task.tid).ok(),
-        false => inner_id(fs, &RelPath::task(pid, task.tid, "status")),
+    let numbers = |path: &RelPath| {
+        let mut bytes = Vec::new();
+        fs.read_all(path, STATUS_BYTES, &mut bytes).ok()?;
+        namespace_pids(&bytes)
     };
-    tasks.iter().enumerate().filter_map(|(at, task)| Some((number(task)?, at))).collect()
-}
-
-/// The last number of `NSpid` (proc_pid_status(5)): in the innermost namespace.
-fn inner_id(fs: &ProcFs, path: &RelPath) -> Option<u64> {
-    let mut bytes = Vec::new();
-    fs.read_all(path, 16 * 1024, &mut bytes).ok()?;
-    let line = bytes.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"NSpid:"))?;
-    std::str::from_utf8(line).ok()?.split_ascii_whitespace().next_back()?.parse().ok()
+    // One number: the process is of the namespace that is shown. Equal numbers would not say so.
+    let same = numbers(&RelPath::process(pid, "status")).is_none_or(|numbers| numbers.len() == 1);
+    let number = |task: &ThreadDetail| match same {
+        true => Some(task.tid),
+        false => numbers(&RelPath::task(pid, task.tid, "status"))?.last().copied(),
+    };
+    let known = |(at, task)| Some((u64::try_from(number(task)?).ok()?, at));
+    tasks.iter().enumerate().filter_map(known).collect()
 }

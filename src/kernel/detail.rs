@@ -35,12 +35,20 @@ pub struct DetailReader {
 }
 
 impl DetailReader {
-    /// Opens the directory.
+    /// Opens a mounted process file system.
     ///
     /// # Errors
-    /// If it does not exist or may not be opened.
+    /// As [`ProcFs::open`].
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, ReadError> {
         Ok(Self { fs: ProcFs::open(root)?, sockets: Sockets::default() })
+    }
+
+    /// For tests: opens a tree of files that looks like `/proc`.
+    ///
+    /// # Errors
+    /// As [`ProcFs::open_tree`].
+    pub fn open_tree(root: impl Into<PathBuf>) -> Result<Self, ReadError> {
+        Ok(Self { fs: ProcFs::open_tree(root)?, sockets: Sockets::default() })
     }
 
     /// Reads one part of a process.

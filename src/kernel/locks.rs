@@ -51,7 +51,7 @@ mod tests {
         };
         maps(7, "1000-2000 rw-p 00000000 00:00 0\n7f0000-7f2000 rw-s 00001000 00:1a 55 /dev/shm/sem.a\n");
         maps(8, "aa0000-aa1000 rw-s 00002000 00:1a 55 /dev/shm/sem.a\n");
-        let fs = ProcFs::open(root.path()).unwrap();
+        let fs = ProcFs::open_tree(root.path()).unwrap();
         let of = |pid, address, private| lock_of(&fs, pid, Futex { address, private });
         let word = Lock::Shared { device: (0, 0x1a), inode: 55, offset: 0x2010 };
         let shared = Some(word);

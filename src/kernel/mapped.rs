@@ -15,6 +15,7 @@ use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 
 use super::error::ReadError;
 use super::parse::maps::Mapping;
+use super::pid_space::PidSpace;
 use super::proc_fs::{ProcFs, RelPath};
 use crate::snapshot::RawBytes;
 
@@ -120,21 +121,34 @@ pub fn section_addresses(fs: &ProcFs, pid: i32, file: &MappedFile, name: &str, s
 /// Opens the file that is mapped, by the kernel's own link to it if that may be followed, else by its name as the process sees it.
 fn open(fs: &ProcFs, pid: i32, file: &MappedFile) -> Result<File, ReadError> {
     let part = file.parts[0];
-    let mut refused = None;
-    let mut tried = vec![fs.open_place(&RelPath::mapped_file(pid, part.start, part.end))];
-    if tried[0].is_err() && file.program {
-        tried.push(fs.open_place(&RelPath::process(pid, "exe")));
+    let mut link = RelPath::mapped_file(pid, part.start, part.end);
+    let mut place = fs.open_place(&link);
+    if place.is_err() && file.program {
+        link = RelPath::process(pid, "exe");
+        place = fs.open_place(&link);
     }
-    if tried.iter().all(Result::is_err) {
-        tried.push(open_by_name(fs, pid, file));
+    match place {
+        Ok(place) => reopen(&place, file).or_else(|error| match error {
+            ReadError::Vanished => follow_again(fs, &link, &place, file),
+            error => Err(error),
+        }),
+        Err(_) => reopen(&open_by_name(fs, pid, file)?, file).map_err(|error| match (error, PidSpace::Foreign.refusal()) {
+            (ReadError::Vanished, Some(why)) => ReadError::Unavailable { what: "opening its files", why: why.to_owned() },
+            (error, _) => error,
+        }),
     }
-    for place in tried {
-        match place.and_then(|place| reopen(&place, file)) {
-            Ok(file) => return Ok(file),
-            Err(error) => refused = Some(error),
-        }
+}
+
+/// The same place by the kernel's own link once more: where `/proc` is of a PID namespace that concmon is not seen in, no link leads to
+/// its own descriptors.
+fn follow_again(fs: &ProcFs, link: &RelPath, place: &OwnedFd, file: &MappedFile) -> Result<File, ReadError> {
+    let opened = fs.open_quietly(link)?;
+    let id = |fd: &OwnedFd| rustix::fs::fstat(fd).map(|stat| (stat.st_dev, stat.st_ino)).ok();
+    if id(&opened).is_some() && id(&opened) == id(place) {
+        return Ok(File::from(opened));
     }
-    Err(refused.unwrap_or(ReadError::Vanished))
+    let path = String::from_utf8_lossy(&file.name).into_owned().into();
+    Err(ReadError::Malformed { path, what: "another file is there than the one that is mapped".into() })
 }
 
 fn open_by_name(fs: &ProcFs, pid: i32, file: &MappedFile) -> Result<OwnedFd, ReadError> {
@@ -146,7 +160,8 @@ fn open_by_name(fs: &ProcFs, pid: i32, file: &MappedFile) -> Result<OwnedFd, Rea
         .map_err(|errno| ReadError::Io { path: String::from_utf8_lossy(&file.name).into_owned().into(), source: errno.into() })
 }
 
-/// The same place opened for reading, if it is a regular file and the one that is mapped.
+/// The same place opened for reading, if it is a regular file and the one that is mapped: through concmon's own link to it, or
+/// [`ReadError::Vanished`] where there is no such link.
 fn reopen(place: &OwnedFd, file: &MappedFile) -> Result<File, ReadError> {
     let path = || String::from_utf8_lossy(&file.name).into_owned().into();
     let stat = rustix::fs::fstat(place).map_err(|errno| ReadError::Io { path: path(), source: errno.into() })?;
@@ -156,9 +171,10 @@ fn reopen(place: &OwnedFd, file: &MappedFile) -> Result<File, ReadError> {
     }
     let itself = format!("/proc/self/fd/{}", place.as_raw_fd());
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    rustix::fs::open(itself, flags, Mode::empty())
-        .map(File::from)
-        .map_err(|errno| ReadError::Io { path: path(), source: errno.into() })
+    rustix::fs::open(itself, flags, Mode::empty()).map(File::from).map_err(|errno| match errno {
+        rustix::io::Errno::NOENT => ReadError::Vanished,
+        errno => ReadError::Io { path: path(), source: errno.into() },
+    })
 }
 
 /// Where in the file its sections of that name begin.

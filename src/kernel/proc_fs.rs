@@ -91,16 +91,43 @@ pub struct ProcFs {
 }
 
 impl ProcFs {
-    /// Opens the directory.
+    /// Opens a mounted process file system.
     ///
     /// # Errors
-    /// If it does not exist or may not be opened.
+    /// [`ReadError::NoProc`] if there is none, as in a chroot or a rescue shell, or if it shows no process.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, ReadError> {
+        let fs = Self::open_tree(root)?;
+        let nothing = |why| ReadError::NoProc { path: fs.root.clone(), why };
+        if !fs.genuine {
+            return Err(nothing("is not the process file system (proc)"));
+        }
+        // Without a `self` it belongs to a namespace that concmon is not in: of one that has ended nothing is left to show.
+        if !fs.has("self") {
+            if !fs.has("stat") {
+                return Err(nothing("has neither self nor stat"));
+            }
+            fs.list_pids(&mut Vec::new())?;
+        }
+        Ok(fs)
+    }
+
+    /// Opens any directory: a tree of files that looks like `/proc`, as tests make it.
+    ///
+    /// # Errors
+    /// [`ReadError::NoProc`] if there is no such directory; otherwise as the operating system says.
+    pub fn open_tree(root: impl Into<PathBuf>) -> Result<Self, ReadError> {
         let root = root.into();
-        let dir = rustix::fs::open(&root, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-            .map_err(|errno| ReadError::Io { path: root.clone(), source: errno.into() })?;
+        let dir = rustix::fs::open(&root, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        let dir = dir.map_err(|errno| match errno {
+            Errno::NOENT | Errno::NOTDIR => ReadError::NoProc { path: root.clone(), why: "is missing" },
+            errno => ReadError::Io { path: root.clone(), source: errno.into() },
+        })?;
         let genuine = rustix::fs::fstatfs(&dir).is_ok_and(|statfs| statfs.f_type == rustix::fs::PROC_SUPER_MAGIC);
         Ok(Self { root, dir, genuine })
+    }
+
+    fn has(&self, leaf: &str) -> bool {
+        rustix::fs::statat(&self.dir, leaf, AtFlags::empty()).is_ok()
     }
 
     /// The directory's path.
@@ -125,6 +152,15 @@ impl ProcFs {
     pub fn open_place(&self, path: &RelPath) -> Result<OwnedFd, ReadError> {
         rustix::fs::openat(&self.dir, path.as_c_str(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
             .map_err(|errno| self.error(path, errno))
+    }
+
+    /// As [`ProcFs::open_file`] for a link that leads out of `/proc`: whatever is there is not waited for and does not become a terminal.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    pub fn open_quietly(&self, path: &RelPath) -> Result<OwnedFd, ReadError> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        rustix::fs::openat(&self.dir, path.as_c_str(), flags, Mode::empty()).map_err(|errno| self.error(path, errno))
     }
 
     /// Reads a kept descriptor again from its beginning, in one read; the kernel makes the content anew. For files that the kernel
@@ -234,13 +270,27 @@ impl ProcFs {
             .map_err(|errno| self.error(&path, errno))
     }
 
+    /// Holds the directory of a process: what is opened below it is that process's own, or fails once it has been reaped.
+    ///
+    /// # Errors
+    /// [`ReadError::Vanished`] if there is none with this number.
+    pub fn hold(&self, pid: i32) -> Result<OwnedFd, ReadError> {
+        let path = RelPath::of(format_args!("{pid}"));
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::openat(&self.dir, path.as_c_str(), flags, Mode::empty()).map_err(|errno| self.error(&path, errno))
+    }
+
     /// The pids present, ascending, into `pids`, which is emptied first.
     ///
     /// # Errors
-    /// If the directory cannot be listed.
+    /// If the directory cannot be listed; [`ReadError::NoProc`] if a mounted `/proc` shows no process, not even concmon.
     pub fn list_pids(&self, pids: &mut Vec<i32>) -> Result<(), ReadError> {
         rustix::fs::seek(&self.dir, rustix::fs::SeekFrom::Start(0)).map_err(|errno| self.error(&RelPath::top("."), errno))?;
-        self.list_numbers(self.dir.as_fd(), pids, 32 * 1024).map_err(|errno| self.error(&RelPath::top("."), errno))
+        self.list_numbers(self.dir.as_fd(), pids, 32 * 1024).map_err(|errno| self.error(&RelPath::top("."), errno))?;
+        if pids.is_empty() && self.genuine {
+            return Err(ReadError::NoProc { path: self.root.clone(), why: "shows no process: its PID namespace has ended" });
+        }
+        Ok(())
     }
 
     /// The tids of `pid`, ascending, into `tids`, which is emptied first.

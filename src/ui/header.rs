@@ -95,7 +95,11 @@ fn title(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
             pen.put("  ", theme.text).put(&host, theme.strong);
         }
         if area.width >= 100 {
-            pen.put(&format!(" {} {} cpus", dot(app.options.unicode), model.host.cpus.len()), theme.dim);
+            let cpus = match model.host.cpus.len() {
+                0 => "? cpus".to_owned(),
+                count => format!("{count} cpus"),
+            };
+            pen.put(&format!(" {} {cpus}", dot(app.options.unicode)), theme.dim);
         }
         if let Some(up) = model.now.host.uptime_ns.filter(|_| !marked) {
             pen.put(&format!("  up {}", uptime(up / 1_000_000_000)), theme.dim);
@@ -163,7 +167,7 @@ fn own_cost(app: &App, theme: &Theme, area: Rect, pen: &mut Pen<'_>) {
     }
     let warnings = parts.len();
     parts.push((format!("{} {:.1}ms", report.tier.name(), report.sample_cpu_ns as f64 / 1e6), theme.dim));
-    if let Some(own) = i32::try_from(std::process::id()).ok().and_then(|pid| model.index_of(pid)) {
+    if let Some(own) = app.options.pid_space.myself().and_then(|pid| model.index_of(pid)) {
         let cost = model.process_rates[own].cpu_percent.map_or(String::new(), |c| format!(" {c:.1}%"));
         parts.push((cost, theme.dim));
     }

@@ -14,6 +14,7 @@ pub mod meminfo;
 pub mod namespace;
 pub mod net_dev;
 pub mod pagemap;
+pub mod pid_numbers;
 pub mod schedstat;
 pub mod smaps;
 pub mod stat;

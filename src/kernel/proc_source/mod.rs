@@ -62,22 +62,25 @@ pub struct ProcSource {
 }
 
 impl ProcSource {
-    /// A source below `root`, `/proc` outside tests.
+    /// A source below `root`, where a process file system must be mounted.
     ///
     /// # Errors
-    /// If `root` cannot be opened.
+    /// If `root` cannot be opened, or is not a process file system.
     pub fn new(root: impl Into<PathBuf>) -> Result<Self, ReadError> {
-        Self::with_system(root, system::system_info())
+        Ok(Self::over(ProcFs::open(root)?, system::system_info()))
     }
 
-    /// The same with given constants, for trees recorded on another machine.
+    /// For tests: a source below a tree of files that looks like `/proc`, with the constants of its machine.
     ///
     /// # Errors
     /// If `root` cannot be opened.
     pub fn with_system(root: impl Into<PathBuf>, system: SystemInfo) -> Result<Self, ReadError> {
-        let fs = ProcFs::open(root)?;
+        Ok(Self::over(ProcFs::open_tree(root)?, system))
+    }
+
+    fn over(fs: ProcFs, system: SystemInfo) -> Self {
         let host = HostReader::new(fs.root());
-        Ok(Self {
+        Self {
             units: Units::of(&system),
             system: Arc::new(system),
             clock: system::WallClock::default(),
@@ -95,7 +98,7 @@ impl ProcSource {
             tasks_hint: 0,
             exact: ExactReader::default(),
             lifecycle: Lifecycle::polling("only the monitor reads the kernel's event stream"),
-        })
+        }
     }
 
     /// Makes the entries match the pids present, both ascending.

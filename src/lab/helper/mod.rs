@@ -25,6 +25,7 @@ use nix::unistd::{ForkResult, Pid, getpid};
 
 use family::Step;
 
+use crate::kernel::PidSpace;
 use crate::lab::entry::name_task;
 
 /// Name of the lock in a helper's directory.
@@ -45,6 +46,11 @@ pub fn main() -> ExitCode {
 }
 
 fn prepare() -> std::io::Result<ExitCode> {
+    // Whom it kills it finds in /proc, by PIDs that must be its own namespace's. The launcher has asked the same before.
+    let space = PidSpace::mounted().map_err(std::io::Error::other)?;
+    if let Some(why) = space.refusal() {
+        return Err(std::io::Error::other(why));
+    }
     let control = sys::take_stdin()?;
     // Away from the terminal's process group: Ctrl-C is for concmon. It fails only for a group leader, which concmon never makes us.
     let _ = nix::unistd::setsid();

@@ -17,6 +17,7 @@ use super::catalog::{self, Backend, PythonStart, RunSpec};
 use super::control::{Order, Program};
 use super::python::{self, Discovery};
 use super::run::{Run, RunId};
+use crate::kernel::PidSpace;
 use link::Link;
 pub use validate::{Machine, validate};
 
@@ -62,6 +63,9 @@ pub enum LaunchError {
     /// The system cannot run on this machine; says why and what would enable it.
     #[error("{0}")]
     Unavailable(String),
+    /// What a run has created could not be told from other processes: there is no `/proc`, or one with PIDs of another namespace.
+    #[error("lab runs are off: {0}")]
+    NoPids(String),
     /// The helper could not be started or has gone.
     #[error("the lab helper is not available: {0}")]
     Helper(String),
@@ -99,6 +103,14 @@ struct Inner {
     counts: [u32; 2],
     link: Option<Link>,
     shared: Arc<link::Shared>,
+}
+
+/// Makes sure that `/proc` shows the PIDs that the helper's system calls take.
+fn own_pids() -> Result<(), LaunchError> {
+    match PidSpace::mounted() {
+        Ok(space) => space.refusal().map_or(Ok(()), |why| Err(LaunchError::NoPids(why.to_owned()))),
+        Err(error) => Err(LaunchError::NoPids(error.to_string())),
+    }
 }
 
 impl Launcher {
@@ -152,6 +164,7 @@ impl Launcher {
     }
 
     fn launch_as(&self, mut spec: RunSpec, compared: bool) -> Result<RunId, LaunchError> {
+        own_pids()?;
         let system = catalog::find(&spec.system)
             .ok_or_else(|| LaunchError::UnknownSystem { id: spec.system.clone(), nearest: catalog::nearest(&spec.system) })?;
         validate(system, &spec, &self.limits, &Machine::read())?;
@@ -206,6 +219,7 @@ impl Launcher {
         dir: &Path,
         streams: [BorrowedFd<'_>; 3],
     ) -> Result<RunId, LaunchError> {
+        own_pids()?;
         let spec = RunSpec::own();
         let mut search = python::RUN_DIRECTORY.to_owned();
         if let Some(theirs) = std::env::var_os("PYTHONPATH").filter(|v| !v.is_empty()) {
