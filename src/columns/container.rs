@@ -2,7 +2,7 @@
 
 /// Engine and container of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Container<'a> {
+pub(crate) struct Container<'a> {
     /// Who made it.
     pub(super) engine: &'static str,
     /// Its id, hexadecimal, or its name.
@@ -24,7 +24,7 @@ const PARENTS: [(&str, &str); 3] = [("docker", "docker"), ("lxc", "lxc"), ("libp
 
 /// The innermost container that a path in the hierarchy names; `None` if it names none. What is within a control group namespace of
 /// its own sees a path without the part that would tell.
-pub(super) fn of(path: &str) -> Option<Container<'_>> {
+pub(crate) fn of(path: &str) -> Option<Container<'_>> {
     let (mut found, mut before, mut in_pods) = (None, "", false);
     for name in path.split('/').filter(|name| !name.is_empty()) {
         let scope = name.strip_suffix(".scope").unwrap_or(name);
@@ -48,7 +48,7 @@ fn is_id(name: &str) -> bool {
 
 impl Container<'_> {
     /// `docker 0123456789ab`: an id is cut as the engines' own lists cut it, a name is whole.
-    pub(super) fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         let id = if is_id(self.id) { self.id.get(..12).unwrap_or(self.id) } else { self.id };
         format!("{} {id}", self.engine)
     }

@@ -2,7 +2,7 @@
 //!
 //! To add a column: one entry in its room of [`COLUMNS`] (and a parser in `kernel::parse` only if the kernel value is new).
 
-mod container;
+pub(crate) mod container;
 mod fold;
 pub mod format;
 mod get;
@@ -70,6 +70,8 @@ pub struct Column {
     pub align: Align,
     /// Cells; 0 takes what is left (the command).
     pub width: u16,
+    /// Whether its words are cut before the number in them, such as a PID, and not after.
+    pub keep_numbers: bool,
     /// First sort direction.
     pub order: Order,
     /// How important it is where there is little room: 0 always stays, larger steps back earlier.

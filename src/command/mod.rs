@@ -80,6 +80,10 @@ fn run(low: &LowArgs) -> Result<(), Failure> {
     {
         return ps::list_columns(args);
     }
+    if let Some(Command::Run(args)) = &low.command {
+        // Needs no config, and the program is not to wait for its reading.
+        return run::run(args);
+    }
     let config = Config::load(low, &Environment::of_process())?;
     match &low.command {
         Some(Command::Ps(args)) => ps::run(&config, args),
