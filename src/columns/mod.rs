@@ -69,6 +69,8 @@ pub struct Column {
     pub align: Align,
     /// Cells; 0 takes what is left (the command).
     pub width: u16,
+    /// Whether its words are cut before the number in them, such as a PID, and not after.
+    pub keep_numbers: bool,
     /// First sort direction.
     pub order: Order,
     /// How important it is where there is little room: 0 always stays, larger steps back earlier.

@@ -82,6 +82,10 @@ fn run(low: &LowArgs) -> Result<(), Failure> {
     {
         return ps::list_columns(args);
     }
+    if let Some(Command::Run(args)) = &low.command {
+        // Needs no config, and the program is not to wait for its reading.
+        return run::run(args);
+    }
     let config = Config::load(low, &Environment::of_process())?;
     for warning in &config.warnings {
         // Before the monitor takes the screen: it stands there again when the monitor has ended. Without a standard error nobody is told.

@@ -17,6 +17,7 @@ pub mod launcher;
 mod machine;
 pub mod measure;
 mod native;
+pub mod own;
 pub mod page;
 pub mod protocol;
 pub mod python;

@@ -12,7 +12,7 @@ use crate::app::predict;
 use crate::app::presets::Preset;
 use crate::app::target::FrozenTarget;
 use crate::columns::COLUMNS;
-use crate::diagnose::DIAGNOSES;
+use crate::diagnose::{DIAGNOSES, Level};
 use crate::lab::catalog::DEMOS;
 use crate::text::{self, Charset};
 
@@ -189,7 +189,8 @@ pub fn diagnoses(app: &App) -> Vec<String> {
     for (number, finding) in (1..).zip(&app.findings) {
         if heading != finding.diagnosis.title {
             heading = finding.diagnosis.title;
-            lines.push(format!("{heading}: {}", finding.diagnosis.description));
+            let level = if finding.diagnosis.level == Level::Information { "For information. " } else { "" };
+            lines.push(format!("{level}{heading}: {}", finding.diagnosis.description));
         }
         let seconds = now_ns.saturating_sub(finding.since_ns) / 1_000_000_000;
         let seen = if seconds > 0 { format!(" (seen for {seconds} s)") } else { String::new() };
@@ -198,10 +199,12 @@ pub fn diagnoses(app: &App) -> Vec<String> {
         lines.push(format!("    {}", text::sanitize_str(&finding.advice, charset)));
         lines.push(String::new());
     }
-    if lines.is_empty() {
-        lines.push("No problems found.".into());
-    } else {
+    if !lines.is_empty() {
         lines.push("Press a digit to show that process in the table.".into());
+    }
+    if app.findings.iter().all(|finding| finding.diagnosis.level == Level::Information) {
+        let end = if lines.is_empty() { 0 } else { 1 };
+        lines.splice(0..0, ["No problems found.".to_owned(), String::new()].into_iter().take(1 + end));
     }
     lines.push(String::new());
     lines.push("Checked for".into());

@@ -10,6 +10,7 @@ use crate::app::App;
 use crate::app::logical;
 use crate::app::rows::{Line, RowKey};
 use crate::columns::{self, Align, Row, Value};
+use crate::diagnose::Level;
 use crate::snapshot::ExitStatus;
 use crate::text::{self, Charset};
 
@@ -221,6 +222,7 @@ impl RowPainter<'_> {
                         let uid = self.row.process.identity.uid;
                         user_name::fit(name, uid, usize::from(width), self.long_users, charset).into()
                     }
+                    _ if slot.column.keep_numbers => text::fit_with_number(bytes, usize::from(width), charset),
                     _ => text::fit(bytes, usize::from(width), charset),
                 };
                 if slot.column.align == Align::Right {
@@ -284,7 +286,11 @@ impl RowPainter<'_> {
             .filter(|_| self.row.note.is_none())
             .filter(|_| !self.row.is_task() && self.row.ghost.is_none());
         let Some(finding) = finding else { return String::new() };
-        let mark = if self.app.options.unicode { "⚠" } else { "!" };
+        let mark = match finding.diagnosis.level {
+            Level::Warning if self.app.options.unicode => "⚠",
+            Level::Warning => "!",
+            Level::Information => "i",
+        };
         let text = format!(" {mark} {}", finding.diagnosis.badge);
         // Where there is little room, the mark alone: the screen of all diagnoses tells the rest.
         if text::width(&text) + 12 > usize::from(width) { format!(" {mark}") } else { text }
@@ -318,7 +324,8 @@ impl RowPainter<'_> {
             pen.put(&format!("  (+{})", folded.hidden), self.theme.accent);
         }
         if !badge.is_empty() {
-            pen.to(end).put(&badge, self.theme.warn);
+            let level = self.app.finding(self.row.key()).map(|finding| finding.diagnosis.level);
+            pen.to(end).put(&badge, if level == Some(Level::Information) { self.theme.dim } else { self.theme.warn });
         }
     }
 

@@ -104,7 +104,7 @@ pub fn taking_turns() -> Run {
             let look = Look { at_ns, run_ns: ran, wait_ns: waited, state, cpu, parent, rss_bytes, threads: 5 };
             trace.saw(900, tid, "concmon", 0, look);
             if tid == 904 {
-                trace.round(STEP);
+                trace.round(STEP, 0);
             }
         }
     }

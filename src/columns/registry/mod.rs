@@ -28,6 +28,7 @@ const BASE: Column = Column {
     scope: Scope::Both,
     align: Align::Right,
     width: 7,
+    keep_numbers: false,
     order: Order::Descending,
     rank: 50,
     fold: Fold::Own,
