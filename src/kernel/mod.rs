@@ -27,6 +27,7 @@ pub mod proc_source;
 mod signals;
 mod sockets;
 pub mod source;
+pub mod symbols;
 mod system;
 mod turns;
 mod users;
