@@ -15,7 +15,7 @@ mod common;
 mod support;
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -30,8 +30,8 @@ use serde_json::Value;
 const VERSIONS: [(u8, bool); 8] =
     [(9, false), (10, false), (11, false), (12, false), (13, false), (14, false), (15, false), (13, true)];
 
-/// What every target begins with. `tell(threads)` prints what the interpreter itself says of all its threads once so many stand at a
-/// function whose name begins with `stand`, then the target waits for the end of its input.
+/// What every target begins with. `tell(n)` prints what the interpreter itself reports of all its threads as soon as `n` of them are in a
+/// function whose name begins with `stand`; `stay()` prints it again for each line of input.
 const TELLING: &str = "
 import json, os, sys, threading, time
 def line_of(frame):
@@ -52,7 +52,6 @@ def standing(told):
     mine = str(threading.get_native_id())
     return sum(any(f[0].startswith('stand') for f in t['frames'][:4]) for tid, t in told.items() if tid != mine)
 def tell(count):
-    # The barrier is one that no thread leaves: each is told of once it is in the kernel.
     while True:
         told = stacks()
         if standing(told) >= count:
@@ -60,7 +59,8 @@ def tell(count):
         time.sleep(0.005)
     print(json.dumps({'pid': os.getpid(), 'threads': told}), flush=True)
 def stay():
-    sys.stdin.readline()
+    while sys.stdin.readline():
+        tell(0)
 gate = threading.Lock()
 gate.acquire()
 def stand_at_gate():
@@ -84,6 +84,12 @@ impl Target {
         let mut child = command.spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
         Self { child, output }
+    }
+
+    /// What it reports now.
+    fn ask(&mut self) -> Value {
+        self.child.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+        self.told()
     }
 
     /// The next line that it prints.
@@ -141,8 +147,7 @@ fn frames(thread: &PythonThread) -> Vec<(String, String, i64)> {
     thread.frames.iter().flat_map(one).collect()
 }
 
-/// The frames that the program told, by TID. The thread that told them has gone on since then: what it has above the function that
-/// waits for input is left out.
+/// The frames that the program reported, by TID.
 fn told_frames(told: &Value) -> BTreeMap<u64, Vec<(String, String, i64)>> {
     let frame = |frame: &Value| {
         (frame[0].as_str().unwrap().to_owned(), frame[1].as_str().unwrap().to_owned(), frame[2].as_i64().unwrap())
@@ -153,27 +158,46 @@ fn told_frames(told: &Value) -> BTreeMap<u64, Vec<(String, String, i64)>> {
         .collect()
 }
 
-/// Holds what was read against what the program told of every thread but the one that told it.
-fn assert_as_told(python: &Path, runtime: &PythonRuntime, told: &Value, least: usize) {
+/// Compares what was read with what the program reports, until both agree: a thread takes its time to reach the line where it stays, and
+/// wrong frames never agree.
+fn agreed(
+    python: &Path,
+    target: &mut Target,
+    pid: i32,
+    agree: impl Fn(&PythonRuntime, &Value) -> Result<(), String>,
+) -> (PythonRuntime, Value) {
+    let until = Instant::now() + Duration::from_secs(90);
+    loop {
+        let told = target.ask();
+        let runtime = once_it_stays(python, pid);
+        match agree(&runtime, &told) {
+            Ok(()) => return (runtime, told),
+            Err(why) => assert!(Instant::now() < until, "{}: {why}", python.display()),
+        }
+    }
+}
+
+/// Whether the frames of every thread but the reporting one are those reported, of at least so many.
+fn as_told(runtime: &PythonRuntime, told: &Value, least: usize) -> Result<(), String> {
     let main = told["pid"].as_u64().unwrap();
     let expected = told_frames(told);
     let mut held = 0;
+    let mut seen_main = false;
     for thread in threads(runtime) {
-        assert!(thread.task.is_some(), "{}: {thread:?}", python.display());
-        let Some(expected) = expected.get(&thread.native_id) else { continue };
-        if thread.native_id == main {
-            let names: Vec<String> = frames(thread).into_iter().map(|(name, ..)| name).collect();
-            let tail = names.iter().rposition(|name| name == "stay").unwrap_or_else(|| panic!("{}: {names:?}", python.display()));
-            assert_eq!(names.last().map(String::as_str), Some("<module>"), "{}: {names:?}", python.display());
-            assert!(tail + 1 < names.len());
-            continue;
+        if thread.task.is_none() || thread.moved || thread.left_out.is_some() || thread.deeper {
+            return Err(format!("{thread:?}"));
         }
-        assert_eq!(&frames(thread), expected, "{}: {thread:?}", python.display());
-        assert!(!thread.moved && thread.left_out.is_none() && !thread.deeper);
-        held += 1;
+        let Some(expected) = expected.get(&thread.native_id) else { continue };
+        let frames = frames(thread);
+        if thread.native_id == main {
+            seen_main = true;
+        } else if &frames == expected {
+            held += 1;
+        } else {
+            return Err(format!("{frames:?}\nreported: {expected:?}"));
+        }
     }
-    assert!(held >= least, "{}: {held} threads of {least}", python.display());
-    assert!(threads(runtime).any(|thread| thread.native_id == main), "{}: the main thread", python.display());
+    if held >= least && seen_main { Ok(()) } else { Err(format!("{held} threads of {least}, the main thread: {seen_main}")) }
 }
 
 /// Reads until the main thread waits for its input.
@@ -228,10 +252,10 @@ stay()
 ";
     on_each(9, |python, minor| {
         let mut target = Target::start(python, script);
-        let told = target.told();
-        let runtime = once_it_stays(python, target.pid());
+        let pid = target.pid();
+        target.told();
+        let (runtime, told) = agreed(python, &mut target, pid, |runtime, told| as_told(runtime, told, 5));
         assert_eq!(runtime.version.minor(), (3, minor), "{}", python.display());
-        assert_as_told(python, &runtime, &told, 5);
         assert_eq!(runtime.interpreters[0].thread_count, 6);
         for thread in threads(&runtime) {
             let name = told["threads"][thread.native_id.to_string()]["name"].as_str().unwrap();
@@ -264,31 +288,40 @@ def stand_even():
 threading.stack_size(512 << 20)
 threading.Thread(target=stand_deep, args=(5000,), daemon=True).start()
 threading.Thread(target=stand_even, daemon=True).start()
-while not any(f.f_code.co_name == 'stand_deep' and f.f_locals.get('n') == 0 or f.f_code.co_name in ('even', 'odd') and f.f_locals.get('n') == 0
-              for f in sys._current_frames().values()): time.sleep(0.01)
 while sum(f.f_locals.get('n') == 0 for f in sys._current_frames().values()) < 2: time.sleep(0.01)
 tell(0)
 stay()
 ";
     on_each(9, |python, _| {
         let mut target = Target::start(python, script);
-        let expected = told_frames(&target.told());
-        let runtime = once_it_stays(python, target.pid());
-        let mut seen = 0;
-        for thread in threads(&runtime).filter(|thread| thread.native_id != u64::try_from(target.pid()).unwrap()) {
-            let expected = &expected[&thread.native_id];
-            let kept = frames(thread);
-            let left = thread.left_out.map_or(0, |left| left.count);
-            assert_eq!(kept.len() + left, expected.len(), "{}: all frames are counted", python.display());
-            assert_eq!(kept.last(), expected.last(), "{}: the outermost", python.display());
-            let inner = thread.left_out.map_or(kept.len(), |left| left.behind);
-            assert_eq!(kept[..inner.min(90)], expected[..inner.min(90)]);
-            assert!(thread.frames.len() <= 128 && !thread.deeper);
-            let folded = thread.frames.iter().any(|frame| frame.times == 5000);
-            assert!(folded || left > 800, "{}: {:?}", python.display(), thread.frames.len());
-            seen += 1;
-        }
-        assert_eq!(seen, 2);
+        let pid = target.pid();
+        target.told();
+        agreed(python, &mut target, pid, |runtime, told| {
+            let expected = told_frames(told);
+            let mut seen = 0;
+            for thread in threads(runtime).filter(|thread| thread.native_id != u64::try_from(pid).unwrap()) {
+                let Some(expected) = expected.get(&thread.native_id) else { continue };
+                let kept = frames(thread);
+                let left = thread.left_out.map_or(0, |left| left.count);
+                let inner: usize = match thread.left_out {
+                    Some(left) => thread.frames.iter().take(left.behind).map(|frame| frame.times).sum(),
+                    None => kept.len(),
+                };
+                let outer = kept.len() - inner;
+                let right = kept.len() + left == expected.len()
+                    && kept[..inner] == expected[..inner]
+                    && kept[inner..] == expected[expected.len() - outer..]
+                    && thread.frames.len() <= 128
+                    && !thread.deeper;
+                let folded = thread.frames.iter().any(|frame| frame.times == 5000);
+                if !right || !(folded || left > 800) {
+                    let counts = (kept.len(), left, expected.len(), folded);
+                    return Err(format!("{counts:?} {:?}, reported {:?}", &thread.frames[..3], &expected[..3]));
+                }
+                seen += 1;
+            }
+            if seen == 2 { Ok(()) } else { Err(format!("{seen} threads")) }
+        });
     });
 }
 
@@ -302,11 +335,9 @@ stay()
 ";
     on_each(9, |python, _| {
         let mut target = Target::start(python, script);
-        let told = target.told();
-        let began = Instant::now();
-        let runtime = once_it_stays(python, target.pid());
-        loudly!("{}: 3,001 threads read in {:?}", python.display(), began.elapsed());
-        assert_as_told(python, &runtime, &told, 2000);
+        let pid = target.pid();
+        target.told();
+        let (runtime, _) = agreed(python, &mut target, pid, |runtime, told| as_told(runtime, told, 2000));
         assert_eq!(runtime.interpreters[0].thread_count, 3001, "{:?}", runtime.notes);
         assert!(runtime.notes.iter().any(|note| note.contains("of its 3001 threads are read")), "{:?}", runtime.notes);
     });
@@ -361,28 +392,14 @@ def forker():
         stay()
         os._exit(0)
 threading.Thread(target=forker).start()
-stay()
+while True: time.sleep(600)
 ";
     on_each(9, |python, _| {
         let mut target = Target::start(python, script);
         let told = target.told();
         let child = i32::try_from(told["pid"].as_i64().unwrap()).unwrap();
-        let until = Instant::now() + Duration::from_secs(60);
-        let runtime = loop {
-            let runtime = read(child).unwrap_or_else(|why| panic!("{}: {why}", python.display()));
-            let ready = threads(&runtime).all(|thread| thread.task.is_some() && !thread.moved);
-            let stays = threads(&runtime).any(|thread| frames(thread).first().is_some_and(|(name, ..)| name == "stay"));
-            if ready && stays {
-                break runtime;
-            }
-            assert!(Instant::now() < until, "{}: {runtime:#?}", python.display());
-            std::thread::sleep(Duration::from_millis(5));
-        };
-        let expected = told_frames(&told);
+        let (runtime, _) = agreed(python, &mut target, child, |runtime, told| as_told(runtime, told, 2));
         assert_eq!(threads(&runtime).count(), 3, "{}", python.display());
-        for thread in threads(&runtime).filter(|thread| thread.native_id != u64::try_from(child).unwrap()) {
-            assert_eq!(frames(thread), expected[&thread.native_id], "{}", python.display());
-        }
         drop(target.child.stdin.take());
         let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(child), nix::sys::signal::Signal::SIGKILL);
     });
