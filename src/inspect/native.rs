@@ -1,18 +1,21 @@
 //! Which task of the kernel a Python thread is. Since 3.11 CPython notes the TID; before that it notes only the `pthread_t`, which for
 //! glibc and musl is the address of a structure that has the TID in it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::Trouble;
 use super::memory::{Memory, Reader};
 use super::objects::Objects;
 use super::walk::ListedThread;
 
-/// How much of a thread's structure in the C library is searched for its TID: glibc 2.36 has it at 720 on x86-64 and 208 on aarch64, musl
-/// at 48.
+/// How much of a thread's structure in the C library is searched for its TID.
 const SEARCHED: usize = 1024;
+/// Where it is in glibc 2.36 on x86-64 and on aarch64, and in musl: for a process whose main thread is not Python's.
+const USUAL: [u64; 3] = [720, 208, 48];
 /// How many other threads must agree on the place.
 const WITNESSES: usize = 16;
+/// `PID_MAX_LIMIT` (proc_sys_kernel(5)).
+const MOST_PID: u32 = 1 << 22;
 
 /// The TIDs of threads, by the addresses of their states.
 #[derive(Debug, Default)]
@@ -57,18 +60,35 @@ fn place<M: Memory>(reader: &mut Reader<'_, M>, threads: &[ListedThread], leader
         };
         let places = bytes.as_chunks::<4>().0.iter().enumerate().filter(|(_, four)| u32::from_ne_bytes(**four) == leader);
         for (at, _) in places {
-            let at = at as u64 * 4;
-            let mut seen = std::collections::HashSet::from([leader]);
-            let mut agree = true;
-            for other in threads.iter().filter(|other| other.pthread != main.pthread).take(WITNESSES) {
-                agree &= number(reader, other.pthread, at)?.is_some_and(|tid| tid != 0 && tid < 1 << 22 && seen.insert(tid));
-            }
-            if agree {
-                return Ok(Some(at));
+            if agree(reader, threads, main.pthread, leader, at as u64 * 4)? {
+                return Ok(Some(at as u64 * 4));
             }
         }
     }
+    for at in USUAL {
+        if agree(reader, threads, 0, leader, at)? {
+            return Ok(Some(at));
+        }
+    }
     Ok(None)
+}
+
+/// Whether threads other than `main` have different numbers at that byte, and none has the leader's.
+fn agree<M: Memory>(
+    reader: &mut Reader<'_, M>,
+    threads: &[ListedThread],
+    main: u64,
+    leader: u32,
+    at: u64,
+) -> Result<bool, Trouble> {
+    let mut seen = HashSet::from([leader]);
+    for other in threads.iter().filter(|other| other.pthread != main).take(WITNESSES) {
+        let tid = number(reader, other.pthread, at)?;
+        if !tid.is_some_and(|tid| tid != 0 && tid <= MOST_PID && seen.insert(tid)) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The number at that byte of a thread's structure; `None` if it is not there any more.
