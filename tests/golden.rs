@@ -31,8 +31,8 @@ use concmon::lab::launcher::LabState;
 use concmon::lab::run::Memory;
 use concmon::snapshot::{
     Comm, Detail, DetailContent, DetailPart, EventKind, ExitStatus, FileDetail, FileLock, Gil, Identity, Ledger, LedgerChild,
-    LedgerMapping, LedgerReading, LifecycleEvent, PageCounts, ProcKey, PythonFrame, PythonInterpreter, PythonRuntime, PythonTask,
-    PythonThread, PythonVersion, Snapshot, StackDetail, State, TaskWait, Temperature, ThreadDetail, WaitReason,
+    LedgerMapping, LedgerReading, LeftOut, LifecycleEvent, PageCounts, ProcKey, PythonFrame, PythonInterpreter, PythonRuntime,
+    PythonTask, PythonThread, PythonVersion, Snapshot, StackDetail, State, TaskWait, Temperature, ThreadDetail, WaitReason,
 };
 use concmon::ui;
 use concmon::ui::theme::Theme;
@@ -378,7 +378,12 @@ fn runtime() -> DetailContent {
         task: comm.map(|comm| PythonTask { tid: native_id as i32, comm: Comm::new(comm), state, wait: None }),
         holds_gil: native_id == 310,
         waits_for_gil: waits,
-        frames: vec![PythonFrame { function: function.into(), file: file.into(), line: Some(12) }],
+        name: (native_id == 311).then(|| "Thread-1 (feed)".into()),
+        frames: vec![
+            PythonFrame { function: function.into(), file: file.into(), line: Some(12), times: 1 },
+            PythonFrame { function: "Tree.walk".into(), file: file.into(), line: Some(80), times: if waits { 4096 } else { 1 } },
+        ],
+        left_out: waits.then_some(LeftOut { behind: 1, count: 30 }),
         deeper: comm.is_none(),
         moved: comm.is_none(),
     };
@@ -392,7 +397,7 @@ fn runtime() -> DetailContent {
         free_threaded: false,
         file: b"/usr/bin/python3.14"[..].into(),
         finding: "GIL held by thread 310 (worker-0) in hot_loop(); 1 of 3 threads waits for it".into(),
-        interpreters: vec![PythonInterpreter { id: 0, gil_address: 1, gil: Gil::Held(310), threads }],
+        interpreters: vec![PythonInterpreter { id: 0, gil_address: 1, gil: Gil::Held(310), thread_count: 3, threads }],
         notes: vec!["1 of its Python threads is not a task of the process: ended, or left over from a fork.".into()],
     }))
 }

@@ -119,10 +119,16 @@ impl DetailReader {
         let mut tids = Vec::new();
         self.fs.list_tids(pid, &mut tids)?;
         shorten(&mut tids, MOST_ENTRIES, "threads", cut);
+        Ok(self.threads_among(pid, &tids))
+    }
+
+    /// The details of the tasks of `pid` whose TIDs are given in ascending order; without those that have ended.
+    #[must_use]
+    pub fn threads_among(&self, pid: i32, tids: &[i32]) -> Vec<ThreadDetail> {
         let mut epolls = HashMap::new();
         let mut threads: Vec<ThreadDetail> = Vec::with_capacity(tids.len());
         let mut found = Vec::new();
-        for tid in tids {
+        for &tid in tids {
             // One that ended since the listing is no thread any more.
             let Ok(stat) = self.stat(&RelPath::task(pid, tid, "stat")) else { continue };
             let mut buffer = [0u8; 128];
@@ -138,7 +144,7 @@ impl DetailReader {
                 threads[at].wait = Some(wait);
             }
         }
-        Ok(threads)
+        threads
     }
 
     fn memory(&self, pid: i32, maps: bool, cut: &mut Cut) -> DetailContent {

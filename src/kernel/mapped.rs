@@ -26,7 +26,7 @@ const MOST_SECTIONS: usize = 4096;
 const MOST_NAME_BYTES: u64 = 256 * 1024;
 
 type Header = FileHeader64<NativeEndian>;
-type Section = SectionHeader64<NativeEndian>;
+pub(super) type Section = SectionHeader64<NativeEndian>;
 
 /// A part of a file in the address space of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +54,12 @@ impl MappedFile {
     pub fn file_name(&self) -> &[u8] {
         let name = self.name.strip_suffix(b" (deleted)").unwrap_or(&self.name);
         name.rsplit(|b| *b == b'/').next().unwrap_or(name)
+    }
+
+    /// Where the byte at `offset` of the file is mapped first.
+    pub(super) fn first_address(&self, offset: u64) -> Option<u64> {
+        let part = self.parts.iter().find(|part| part.holds(offset, 1))?;
+        Some(part.start + (offset - part.offset))
     }
 
     /// Where a place of the file is mapped; where it may be written to comes first, since that is where data are.
@@ -119,7 +125,7 @@ pub fn section_addresses(fs: &ProcFs, pid: i32, file: &MappedFile, name: &str, s
 }
 
 /// Opens the file that is mapped, by the kernel's own link to it if that may be followed, else by its name as the process sees it.
-fn open(fs: &ProcFs, pid: i32, file: &MappedFile) -> Result<File, ReadError> {
+pub(super) fn open(fs: &ProcFs, pid: i32, file: &MappedFile) -> Result<File, ReadError> {
     let part = file.parts[0];
     let mut link = RelPath::mapped_file(pid, part.start, part.end);
     let mut place = fs.open_place(&link);
@@ -177,11 +183,10 @@ fn reopen(place: &OwnedFd, file: &MappedFile) -> Result<File, ReadError> {
     })
 }
 
-/// Where in the file its sections of that name begin.
-fn section_offsets(file: &File, name: &[u8]) -> Result<HashSet<u64>, &'static str> {
-    let e = NativeEndian;
-    let header = exactly(file, 0, size_of::<Header>() as u64)?;
-    let header: &Header = as_one(&header)?;
+/// The ELF header, if it is one of this machine's kind.
+pub(super) fn header_of(file: &File) -> Result<Header, &'static str> {
+    let bytes = exactly(file, 0, size_of::<Header>() as u64)?;
+    let header: &Header = as_one(&bytes)?;
     let ident = &header.e_ident;
     let native = if cfg!(target_endian = "little") { elf::ELFDATA2LSB } else { elf::ELFDATA2MSB };
     if ident.magic != elf::ELFMAG {
@@ -190,12 +195,24 @@ fn section_offsets(file: &File, name: &[u8]) -> Result<HashSet<u64>, &'static st
     if ident.class != elf::ELFCLASS64 || ident.data != native {
         return Err("it is an ELF file for another machine type: only 64 bits and this byte order are supported");
     }
+    Ok(*header)
+}
+
+/// The bytes of its section headers; empty if it has none.
+pub(super) fn sections_of(file: &File, header: &Header) -> Result<Vec<u8>, &'static str> {
+    let e = NativeEndian;
     let count = usize::from(header.e_shnum.get(e));
     if count == 0 || usize::from(header.e_shentsize.get(e)) != size_of::<Section>() {
-        return Ok(HashSet::new());
+        return Ok(Vec::new());
     }
-    let count = count.min(MOST_SECTIONS);
-    let table = exactly(file, header.e_shoff.get(e), (count * size_of::<Section>()) as u64)?;
+    exactly(file, header.e_shoff.get(e), (count.min(MOST_SECTIONS) * size_of::<Section>()) as u64)
+}
+
+/// Where in the file its sections of that name begin.
+fn section_offsets(file: &File, name: &[u8]) -> Result<HashSet<u64>, &'static str> {
+    let e = NativeEndian;
+    let header = header_of(file)?;
+    let table = sections_of(file, &header)?;
     let sections: &[Section] = slice_from_all_bytes(&table).map_err(|()| "cannot read its section table")?;
     let Some(names) = sections.get(usize::from(header.e_shstrndx.get(e))) else { return Ok(HashSet::new()) };
     let names = exactly(file, names.sh_offset.get(e), names.sh_size.get(e).min(MOST_NAME_BYTES))?;
@@ -212,7 +229,7 @@ fn as_one<T: Pod>(bytes: &[u8]) -> Result<&T, &'static str> {
 }
 
 /// A part of the file, which must be there whole. The callers bound its length.
-fn exactly(file: &File, offset: u64, size: u64) -> Result<Vec<u8>, &'static str> {
+pub(super) fn exactly(file: &File, offset: u64, size: u64) -> Result<Vec<u8>, &'static str> {
     let size = usize::try_from(size).map_err(|_| "a length in it is too large")?;
     let mut bytes = vec![0; size];
     file.read_exact_at(&mut bytes, offset).map_err(|_| "it is truncated or unreadable")?;

@@ -31,6 +31,7 @@ pub mod sensors;
 mod signals;
 mod sockets;
 pub mod source;
+pub mod symbols;
 mod system;
 mod turns;
 mod users;

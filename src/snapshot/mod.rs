@@ -28,7 +28,7 @@ pub use ledger::{Ledger, LedgerChild, LedgerMapping, LedgerReading, PageCounts};
 pub use namespace::Namespace;
 pub use process::{Denied, Exact, Identity, Namespaces, ProcKey, ProcessSample, TaskKey, TaskSample};
 pub use report::{EventTier, SourceReport, Tier};
-pub use runtime::{Gil, PythonFrame, PythonInterpreter, PythonRuntime, PythonTask, PythonThread, PythonVersion};
+pub use runtime::{Gil, LeftOut, PythonFrame, PythonInterpreter, PythonRuntime, PythonTask, PythonThread, PythonVersion};
 pub use spare::{give_back, give_back_map, give_back_queue};
 pub use state::{Comm, State};
 pub use wait::{Direction, Endpoint, Lock, PipeEnd, PipePeer, Syscall, TaskWait, WaitReason};
