@@ -24,7 +24,7 @@ use super::user_name;
 pub fn draw(app: &App, theme: &Theme, layout: &Layout, buffer: &mut Buffer) {
     banner(app, theme, layout.banner, buffer);
     heads(app, theme, layout, buffer);
-    if app.model.is_none() {
+    let Some(model) = app.model.as_deref() else {
         Pen::new(buffer, layout.body, 0).put("  reading the process table...", theme.dim);
         return;
     }
