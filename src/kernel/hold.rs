@@ -9,7 +9,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::control::ControlError;
+use super::control_error::ControlError;
 use super::error::ReadError;
 use super::parse::pid_numbers::PidfdProcess;
 use super::parse::stat::Stat;

@@ -4,6 +4,7 @@ pub mod allot;
 mod auto_source;
 pub mod bpf;
 pub mod control;
+mod control_error;
 mod detail;
 pub mod devices;
 pub mod error;
