@@ -98,6 +98,10 @@ fn a_hostile_config_cannot_talk_to_the_terminal() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("config.toml");
     std::fs::write(&path, "\"\\u001b]0;owned\\u0007\" = 1\n").unwrap();
+    let output = run(&["--config", path.to_str().unwrap(), "ps"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && !said.contains('\x1b') && said.contains("owned"), "{said:?}");
+    std::fs::write(&path, "sort = \"\\u001b]0;owned\\u0007\"\n").unwrap();
     let (code, said) = refusal(&["--config", path.to_str().unwrap(), "ps"]);
     assert_eq!(code, 2);
     assert!(!said.contains('\x1b') && said.contains("owned"), "{said:?}");

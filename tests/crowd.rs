@@ -91,7 +91,9 @@ fn until(pid: i32, wanted: impl Fn(u64) -> bool) -> u64 {
 
 fn comes_and_goes(kind: &str, source: &str) {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let args = ["--source", source, "--delay", "0.5"];
+    // With a row for each thread, as the sources otherwise keep little of it.
+    let threads = if kind == "threads" { &["--threads"][..] } else { &[] };
+    let args = [&["--source", source, "--delay", "0.5"], threads].concat();
     let mut pty = Pty::spawn(&Program { program: env!("CARGO_BIN_EXE_concmon"), args: &args, rows: 40, columns: 140, env: &[] });
     pty.wait_text("COMMAND");
     if source == "auto" {
