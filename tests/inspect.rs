@@ -428,10 +428,8 @@ time.sleep(600)
 #[test]
 fn a_runtime_that_is_made_up_gives_a_sentence_within_a_bounded_time() {
     let Some(python) = python("CPython before 3.13", |i| i.version < (3, 13, 0)) else { return };
-    let maps = std::fs::read_to_string(format!(
-        "/proc/{}/maps",
-        Running::start(&python, &[], "print('ready', flush=True); import time; time.sleep(600)").pid()
-    ));
+    let probe = Running::start(&python, &[], "print('ready', flush=True); import time; time.sleep(600)");
+    let maps = std::fs::read_to_string(format!("/proc/{}/maps", probe.pid()));
     if !maps.unwrap().contains("libpython") {
         loudly!("SKIPPED: this CPython has its runtime in the program, which is read before a mapped library");
         return;

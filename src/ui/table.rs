@@ -27,7 +27,7 @@ pub fn draw(app: &App, theme: &Theme, layout: &Layout, buffer: &mut Buffer) {
     let Some(model) = app.model.as_deref() else {
         Pen::new(buffer, layout.body, 0).put("  reading the process table...", theme.dim);
         return;
-    }
+    };
     if app.lines.is_empty() {
         let text =
             if app.banner().is_some() { "  no match: Esc removes the filter, F4 changes it" } else { "  no process is visible" };
