@@ -148,14 +148,15 @@ fn one_wrong_byte_gives_no_wrong_value() {
 fn what_is_no_recording_is_refused_in_one_sentence() {
     let directory = tempfile::tempdir().unwrap();
     let (_, whole, _) = small(directory.path());
-    let mut later = whole.clone();
-    later[8] = 2;
+    let (mut earlier, mut later) = (whole.clone(), whole.clone());
+    (earlier[8], later[8]) = (1, 3);
     let path = directory.path().join("other");
     for (content, why) in [
         (&b""[..], "is not a recording"),
         (b"[package]\nname = 1\n some other text", "is not a recording"),
-        (&later, "has recording format 2"),
-        (&whole[..40], "incomplete"),
+        (&earlier, "is a recording of format 1, and this concmon reads format 2"),
+        (&later, "is a recording of format 3"),
+        (&whole[..40], "not whole"),
     ] {
         std::fs::write(&path, content).unwrap();
         let output = Command::new(CONCMON).args(["ps", "--replay"]).arg(&path).output().unwrap();
