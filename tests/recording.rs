@@ -154,9 +154,9 @@ fn what_is_no_recording_is_refused_in_one_sentence() {
     for (content, why) in [
         (&b""[..], "is not a recording"),
         (b"[package]\nname = 1\n some other text", "is not a recording"),
-        (&earlier, "is a recording of format 1, and this concmon reads format 2"),
-        (&later, "is a recording of format 3"),
-        (&whole[..40], "not whole"),
+        (&earlier, "has recording format 1"),
+        (&later, "has recording format 3"),
+        (&whole[..40], "incomplete"),
     ] {
         std::fs::write(&path, content).unwrap();
         let output = Command::new(CONCMON).args(["ps", "--replay"]).arg(&path).output().unwrap();

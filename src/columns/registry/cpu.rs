@@ -2,9 +2,7 @@
 
 use crate::kernel::source::Needs;
 
-use crate::columns::get::{
-    cpu_since_start, cpu_time, policy, priority, rated, recent, run_wait, shared, switches, waited,
-};
+use crate::columns::get::{cpu_since_start, cpu_time, policy, priority, rated, recent, run_wait, shared, switches, waited};
 use crate::columns::get_place::affinity;
 use crate::columns::{Align, Column, Fold, Metric, Order, Scope, Value};
 
