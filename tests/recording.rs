@@ -148,13 +148,14 @@ fn one_wrong_byte_gives_no_wrong_value() {
 fn what_is_no_recording_is_refused_in_one_sentence() {
     let directory = tempfile::tempdir().unwrap();
     let (_, whole, _) = small(directory.path());
-    let mut later = whole.clone();
-    later[8] = 2;
+    let (mut earlier, mut later) = (whole.clone(), whole.clone());
+    (earlier[8], later[8]) = (1, 3);
     let path = directory.path().join("other");
     for (content, why) in [
         (&b""[..], "is not a recording"),
         (b"[package]\nname = 1\n some other text", "is not a recording"),
-        (&later, "has recording format 2"),
+        (&earlier, "has recording format 1"),
+        (&later, "has recording format 3"),
         (&whole[..40], "incomplete"),
     ] {
         std::fs::write(&path, content).unwrap();

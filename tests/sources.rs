@@ -30,7 +30,14 @@ fn find(snapshot: &Snapshot, pid: i32) -> &ProcessSample {
 fn every_field_comes_from_where_the_kernel_puts_it() {
     let proc = FakeProc::new();
     proc.add(
-        Fake::new(300).comm(b") R 1 (\n\x1b[31m\xff").ppid(7).session(300, 299, 34816).times(250, 50).nice(5).memory(2048, 1024),
+        Fake::new(300)
+            .comm(b") R 1 (\n\x1b[31m\xff")
+            .ppid(7)
+            .session(300, 299, 34816)
+            .times(250, 50)
+            .ran(1, 3_005_000_000)
+            .nice(5)
+            .memory(2048, 1024),
     );
     proc.add(Fake::new(20).kernel_thread());
     proc.add(Fake::new(1000).zombie());
@@ -46,7 +53,8 @@ fn every_field_comes_from_where_the_kernel_puts_it() {
     assert_eq!((process.rss_anon_bytes, process.swap_bytes), (Some(512 << 10), Some(128 << 10)));
     assert_eq!(process.shared_bytes, Some(512 << 10));
     assert_eq!((process.voluntary_switches, process.involuntary_switches), (Some(7), Some(3)));
-    assert_eq!(process.run_ns, Some(1_000_000));
+    assert_eq!(process.run_ns, Some(3_005_000_000), "finer than ticks");
+    assert_eq!(process.seen.and_then(|seen| seen.switches), Some((7, 3)));
     assert_eq!(process.identity.cgroup.as_deref(), Some("/system.slice/fake.service"));
     assert_eq!(process.identity.cmdline.as_deref(), Some(&b"/usr/bin/fake-300\0--serve\0"[..]));
     let kernel_thread = find(&snapshot, 20);
@@ -83,7 +91,8 @@ fn what_the_machine_does_not_tell_is_none() {
         (None, None, None, None)
     );
     assert_eq!(snapshot.host.pressure.cpu, None);
-    assert_eq!((find(&snapshot, 5).run_ns, find(&snapshot, 5).run_delay_ns), (None, None));
+    let process = find(&snapshot, 5);
+    assert_eq!((process.run_ns, process.seen), (Some(process.utime_ns.unwrap_or(0) + process.stime_ns.unwrap_or(0)), None));
 }
 
 #[test]
@@ -182,7 +191,8 @@ fn the_leaders_times_are_unknown_and_not_the_groups_when_threads_are_not_asked_f
     proc.add(Fake::new(500).times(600, 0).thread(501, "worker", 'S', 500, 2));
     let snapshot = sweep(&mut source(&proc), Needs::empty());
     let process = find(&snapshot, 500);
-    assert_eq!((process.utime_ns, process.leader.utime_ns, process.run_ns), (Some(6_000_000_000), None, None));
+    assert_eq!((process.utime_ns, process.leader.utime_ns, process.seen), (Some(6_000_000_000), None, None));
+    assert_eq!(process.run_ns, Some(6_000_000_000), "the kernel's own total");
 }
 
 #[test]
@@ -385,9 +395,13 @@ fn assert_same(bpf: &ProcessSample, proc: &ProcessSample, tick_ns: u64) {
     assert_eq!(bpf.identity, proc.identity, "{who}");
     assert_eq!((ticks(bpf.utime_ns), ticks(bpf.stime_ns)), (ticks(proc.utime_ns), ticks(proc.stime_ns)), "{who} times");
     assert_eq!((bpf.minor_faults, bpf.major_faults), (proc.minor_faults, proc.major_faults), "{who} faults");
-    assert_eq!((bpf.run_ns, bpf.run_delay_ns), (proc.run_ns, proc.run_delay_ns), "{who} schedstat");
-    let switches = |p: &ProcessSample| (p.voluntary_switches, p.involuntary_switches);
-    assert_eq!(switches(bpf), switches(proc), "{who} switches");
+    let seen = |p: &ProcessSample| p.seen.map(|seen| (seen.run_ns, seen.delay_ns));
+    assert_eq!(seen(bpf), seen(proc), "{who} schedstat");
+    // Of threads that ended before, `/proc` tells the CPU time in ticks and no switches.
+    let apart = bpf.run_ns.zip(proc.run_ns).map(|(bpf, proc)| bpf.abs_diff(proc));
+    assert!(apart.is_some_and(|ns| ns <= 2 * tick_ns), "{who} CPU time {:?} {:?}", bpf.run_ns, proc.run_ns);
+    let switches = |p: &ProcessSample| p.voluntary_switches.zip(p.involuntary_switches);
+    assert!(switches(proc).is_none_or(|known| switches(bpf) == Some(known)), "{who} switches");
     assert_eq!(bpf.virt_bytes, proc.virt_bytes, "{who} virt");
     // Both are approximate: the kernel batches resident pages per CPU, and newer ones sum them exactly in some files.
     match (bpf.rss_bytes, proc.rss_bytes) {
@@ -439,7 +453,8 @@ fn bpf_and_proc_agree_field_by_field_on_what_holds_still() {
     for process in &after.processes {
         let Some(earlier) = before.processes.iter().find(|earlier| earlier.key == process.key) else { continue };
         // Held still: nothing in it ran from before the one reading until after the other.
-        if earlier.run_ns.is_none() || earlier.run_ns != process.run_ns || process.leader.state == State::RUNNING {
+        let run_ns = |p: &ProcessSample| p.seen.map(|seen| seen.run_ns);
+        if earlier.seen.is_none() || run_ns(earlier) != run_ns(process) || process.leader.state == State::RUNNING {
             continue;
         }
         let other = find(&theirs, process.key.pid);

@@ -67,8 +67,24 @@ struct mm_rss_stat___old {
 struct mm_struct___old {
 	struct mm_rss_stat___old rss_stat;
 };
+struct list_head {
+	struct list_head *next;
+};
+struct seqcount {
+	unsigned int sequence;
+};
+struct seqcount_spinlock {
+	struct seqcount seqcount;
+};
+typedef struct {
+	struct seqcount_spinlock seqcount;
+} seqlock_t;
 struct signal_struct {
 	int nr_threads;
+	struct list_head thread_head;
+	seqlock_t stats_lock;
+	unsigned long nvcsw;
+	unsigned long nivcsw;
 	struct pid *pids[4];
 	struct tty_struct *tty;
 	u64 utime;
@@ -105,6 +121,14 @@ struct task_struct {
 	u64 self_exec_id;
 	char comm[16];
 	struct signal_struct *signal;
+	struct list_head thread_node;
+};
+// before Linux 5.10
+typedef struct {
+	struct seqcount seqcount;
+} seqlock_t___plain;
+struct signal_struct___plain {
+	seqlock_t___plain stats_lock;
 };
 // before Linux 5.14
 struct task_struct___volatile_state {
@@ -130,12 +154,20 @@ struct bpf_iter__task {
 
 static long (*const seq_write)(struct seq_file *seq, const void *data, u32 length) = (void *)127;
 
-#define LAYOUT 1
+static long (*const probe_read_kernel)(void *to, u32 length, const void *from) = (void *)113;
+
+#define LAYOUT 2
 
 // Bits of task_record.has: what the kernel does tell.
 #define HAS_CPU 1
 #define HAS_RUN_DELAY 2
 #define HAS_MM 4
+#define HAS_SUMS 8
+
+// At most this many threads of a process are summed in one go; of more the reader adds up the records.
+#define MOST_SUMMED 1024
+// How often a sum that an ending thread disturbed is done again.
+#define SUM_TRIES 3
 
 struct task_record {
 	u32 length;
@@ -166,6 +198,17 @@ struct task_record {
 	char comm[16];
 };
 
+// Counters of a process: of its living threads and of those that ended.
+struct sums {
+	u64 utime_ns;
+	u64 stime_ns;
+	u64 run_ns;
+	u64 nvcsw;
+	u64 nivcsw;
+	u64 min_flt;
+	u64 maj_flt;
+};
+
 struct group_record {
 	struct task_record task;
 	s32 ppid;
@@ -174,13 +217,10 @@ struct group_record {
 	s32 tty_major;
 	s32 tty_minor;
 	u32 euid;
-	u64 exited_utime_ns;
-	u64 exited_stime_ns;
 	u64 prev_utime_ns;
 	u64 prev_stime_ns;
-	u64 exited_run_ns;
-	u64 exited_min_flt;
-	u64 exited_maj_flt;
+	struct sums exited;
+	struct sums all;
 	u64 total_vm_pages;
 	s64 file_pages;
 	s64 anon_pages;
@@ -256,6 +296,65 @@ static __attribute__((always_inline)) void fill_memory(struct group_record *reco
 	}
 }
 
+static __attribute__((always_inline)) void add_exited(struct sums *sums, struct signal_struct *signal)
+{
+	sums->utime_ns = signal->utime;
+	sums->stime_ns = signal->stime;
+	sums->run_ns = signal->sum_sched_runtime;
+	sums->nvcsw = signal->nvcsw;
+	sums->nivcsw = signal->nivcsw;
+	sums->min_flt = signal->min_flt;
+	sums->maj_flt = signal->maj_flt;
+}
+
+#define offset_of(type, field) __builtin_preserve_field_info(((type *)0)->field, 0)
+
+// Adds a field of the thread whose thread_node is at `node` to a sum.
+#define add_field(sum, node, field) \
+	do { \
+		u64 value = 0; \
+		probe_read_kernel(&value, sizeof(((struct task_struct *)0)->field), \
+				  node - offset_of(struct task_struct, thread_node) + offset_of(struct task_struct, field)); \
+		sum += value; \
+	} while (0)
+
+static __attribute__((always_inline)) unsigned int stats_sequence(struct signal_struct *signal)
+{
+	if (field_exists(signal->stats_lock.seqcount.seqcount.sequence))
+		return *(volatile unsigned int *)&signal->stats_lock.seqcount.seqcount.sequence;
+	return *(volatile unsigned int *)&((struct signal_struct___plain *)signal)->stats_lock.seqcount.sequence;
+}
+
+// Counters of the whole group at one moment. The records of single threads are written one after the other, and a thread that ends
+// in between would be missing, or counted twice. The kernel takes stats_lock to move a thread's counters into the group's, so the sum
+// holds if its sequence is the same and even before and after. Returns whether it holds.
+static __attribute__((noinline)) int sum_threads(struct sums *to, struct signal_struct *signal)
+{
+	struct sums sums = {};
+	unsigned int before = stats_sequence(signal);
+	struct list_head *node = signal->thread_head.next;
+	int count = signal->nr_threads;
+	int left = count;
+	add_exited(&sums, signal);
+#pragma nounroll
+	for (int i = 0; i < MOST_SUMMED; i++) {
+		if (left <= 0)
+			break;
+		const char *at = (const char *)node;
+		add_field(sums.utime_ns, at, utime);
+		add_field(sums.stime_ns, at, stime);
+		add_field(sums.run_ns, at, se.sum_exec_runtime);
+		add_field(sums.nvcsw, at, nvcsw);
+		add_field(sums.nivcsw, at, nivcsw);
+		add_field(sums.min_flt, at, min_flt);
+		add_field(sums.maj_flt, at, maj_flt);
+		node = node->next;
+		left--;
+	}
+	*to = sums;
+	return left == 0 && !(before & 1) && before == stats_sequence(signal) && count == signal->nr_threads;
+}
+
 static __attribute__((always_inline)) void fill_group(struct group_record *record, struct task_struct *task)
 {
 	struct signal_struct *signal = task->signal;
@@ -267,15 +366,18 @@ static __attribute__((always_inline)) void fill_group(struct group_record *recor
 		record->tty_major = tty->driver->major;
 		record->tty_minor = tty->driver->minor_start + tty->index;
 	}
-	record->exited_utime_ns = signal->utime;
-	record->exited_stime_ns = signal->stime;
 	if (field_exists(signal->prev_cputime)) {
 		record->prev_utime_ns = signal->prev_cputime.utime;
 		record->prev_stime_ns = signal->prev_cputime.stime;
 	}
-	record->exited_run_ns = signal->sum_sched_runtime;
-	record->exited_min_flt = signal->min_flt;
-	record->exited_maj_flt = signal->maj_flt;
+	add_exited(&record->exited, signal);
+	if (signal->nr_threads > 1) {
+#pragma unroll
+		for (int i = 0; i < SUM_TRIES; i++) {
+			if (!(record->task.has & HAS_SUMS) && sum_threads(&record->all, signal))
+				record->task.has |= HAS_SUMS;
+		}
+	}
 	record->exec_id = task->self_exec_id;
 	record->euid = task->cred->euid.val;
 	if (task->mm)

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::derive::StartMethod;
-use crate::snapshot::{Exact, ExitStatus, State, Syscall, TaskWait, WaitReason};
+use crate::snapshot::{Exact, ExitStatus, State, Syscall, TaskSample, TaskWait, WaitReason};
 
 use super::{Row, Unknown, Value};
 
@@ -105,11 +105,16 @@ pub(super) fn memory_percent<'a>(row: &Row<'a>) -> Value<'a> {
 }
 
 pub(super) fn cpu_time<'a>(row: &Row<'a>) -> Value<'a> {
-    let (u, s) = match row.task {
-        Some(t) => (t.utime_ns, t.stime_ns),
-        None => (row.process.utime_ns, row.process.stime_ns),
-    };
-    Value::read(u.zip(s).map(|(u, s)| u.saturating_add(s)), Value::Duration)
+    Value::read(row.task.map_or_else(|| row.process.cpu_ns(), TaskSample::cpu_ns), Value::Duration)
+}
+
+/// Context switches so far; from `/proc` those of a process are unknown once one of its threads has ended.
+pub(super) fn switches<'a>(row: &Row<'a>, of_task: fn(&TaskSample) -> Option<u64>, of_process: Option<u64>) -> Value<'a> {
+    match (row.task, of_process) {
+        (Some(task), _) => Value::read(of_task(task), Value::Count),
+        (None, None) if row.process.seen.is_some_and(|seen| seen.switches.is_some()) => Value::Unknown(Unknown::ThreadsEnded),
+        (None, count) => Value::read(count, Value::Count),
+    }
 }
 
 pub(super) fn elapsed<'a>(row: &Row<'a>) -> Value<'a> {
@@ -129,15 +134,13 @@ pub(super) fn cpu_since_start<'a>(row: &Row<'a>) -> Value<'a> {
 pub(super) fn run_wait<'a>(row: &Row<'a>) -> Value<'a> {
     match (row.rates.cpu_percent, row.rates.wait_percent) {
         (Some(run), Some(wait)) => Value::RunWait { run, wait },
-        _ => rated(row, None, Value::Percent),
+        _ => waited(row, None),
     }
 }
 
-/// Time neither running nor waiting for a CPU, percent; for a process: of all its threads' time together.
-pub(super) fn sleep_percent<'a>(row: &Row<'a>) -> Value<'a> {
-    let threads = if row.is_task() { Some(1) } else { row.process.nlwp };
-    let known = row.rates.cpu_percent.zip(row.rates.wait_percent).zip(threads);
-    rated(row, known.map(|((run, wait), n)| (100.0 - (run + wait) / n.max(1) as f32).max(0.0)), Value::Percent)
+/// A share of time that takes how long threads waited to be known.
+pub(super) fn waited<'a>(row: &Row<'a>, percent: Option<f32>) -> Value<'a> {
+    if row.rates.lost_waits { Value::Unknown(Unknown::ThreadsEnded) } else { rated(row, percent, Value::Percent) }
 }
 
 /// What was read of the row's task while it slept; else why there is nothing.

@@ -10,7 +10,7 @@ use crate::snapshot::{Namespaces, SystemInfo, container_of};
 pub(super) fn affinity<'a>(row: &Row<'a>) -> Value<'a> {
     let exact = row.process.exact.as_deref();
     let cpus = match row.face().tid {
-        leader if leader == row.process.key.pid => exact.and_then(|e| e.cpus_allowed.as_deref()),
+        leader if leader == row.process.leader.tid => exact.and_then(|e| e.cpus_allowed.as_deref()),
         tid => exact.and_then(|e| e.cpus_of(tid)),
     };
     Value::read(cpus, |c| Value::Text(Cow::Borrowed(c.as_bytes())))

@@ -17,6 +17,8 @@ pub enum Unknown {
     Denied,
     /// The process is so large that reading it would hold it up.
     TooLarge,
+    /// Threads ended unseen between the samples, and the kernel does not keep this of them.
+    ThreadsEnded,
     /// There is no such thing for this row (memory of a thread, cmdline of a kernel thread).
     NotApplicable,
 }
@@ -46,6 +48,7 @@ impl Unknown {
             Self::NotRead => "unknown: not readable, or not read yet",
             Self::Denied => "unknown: only root and users who may trace the process can read this",
             Self::TooLarge => "unknown: the process is so large that reading this would delay it",
+            Self::ThreadsEnded => "unknown: threads have exited, and the kernel does not keep this of them",
             Self::NotApplicable => "does not apply to this row",
         }
     }

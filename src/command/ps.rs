@@ -98,6 +98,10 @@ impl<'a> Question<'a> {
         if threads {
             needs |= Needs::THREADS;
         }
+        // Reading a very large process's share of memory holds it up for a moment: only where it is asked for by name.
+        if needs.contains(Needs::SMAPS) && (!config.pids.is_empty() || filter.is_some_and(|f| f.only_pid().is_some())) {
+            needs |= Needs::SMAPS_ANY_SIZE;
+        }
         Self { config, filter, threads, kernel_threads, needs }
     }
 }
@@ -168,6 +172,9 @@ fn candidates(model: &Model, question: &Question<'_>) -> Vec<ProcKey> {
 fn is_candidate(process: &ProcessSample, question: &Question<'_>) -> bool {
     let config = question.config;
     let named = config.pids.contains(&process.key.pid);
+    if question.filter.and_then(Filter::only_pid).is_some_and(|only| only != process.key.pid) {
+        return false;
+    }
     let user = config.user.as_ref().is_none_or(|user| process.identity.uid == Some(user.uid));
     user && (named || (config.pids.is_empty() && (question.kernel_threads || !process.kernel_thread)))
 }
@@ -213,7 +220,7 @@ impl<'a> Answer<'a> {
     fn tasks(&self, process: u32) -> impl Iterator<Item = RowRef> {
         let sample = &self.model.now.processes[process as usize];
         let range = if self.question.threads { sample.tasks.clone() } else { 0..0 };
-        let is_leader = move |task: u32| self.model.now.tasks.get(task as usize).is_none_or(|t| t.tid == sample.key.pid);
+        let is_leader = move |task: u32| self.model.now.tasks.get(task as usize).is_none_or(|t| t.tid == sample.leader.tid);
         let rows = range.filter(move |task| !is_leader(*task)).map(move |task| RowRef::Task { process, task });
         rows.filter(|row| self.passes(*row))
     }

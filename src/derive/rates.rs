@@ -3,9 +3,12 @@
 use crate::snapshot::{Exact, ProcessSample, Snapshot, TaskSample};
 
 /// Change per time of one process or task. Percent are of one CPU (a process of two busy threads has 200).
+///
+/// A rate is the difference of a counter that never falls. Sums over the threads that live at the moment are none: a thread that ends
+/// takes its part out of them.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Rates {
-    /// CPU use, percent of one CPU: from `schedstat` where read (exact), else from clock ticks (10 ms steps).
+    /// CPU use, percent of one CPU: finer than clock ticks where the kernel gives it so, see [`ProcessSample::run_ns`].
     pub cpu_percent: Option<f32>,
     /// User-mode part, from clock ticks.
     pub user_percent: Option<f32>,
@@ -13,6 +16,10 @@ pub struct Rates {
     pub system_percent: Option<f32>,
     /// Time runnable but without a CPU, percent of one CPU.
     pub wait_percent: Option<f32>,
+    /// Time neither running nor waiting for a CPU, percent of the threads' time.
+    pub sleep_percent: Option<f32>,
+    /// Whether waiting and sleeping are unknown because threads ended unseen: the kernel does not keep how long those waited.
+    pub lost_waits: bool,
     /// Voluntary switches per second.
     pub voluntary_per_s: Option<f32>,
     /// Involuntary switches per second.
@@ -41,21 +48,67 @@ fn percent(before: Option<u64>, now: Option<u64>, dt_ns: u64) -> Option<f32> {
     Some((delta as f64 * 100.0 / dt_ns as f64) as f32)
 }
 
-fn sum(a: Option<u64>, b: Option<u64>) -> Option<u64> {
-    Some(a?.saturating_add(b?))
+/// The most that waiting may be off, percent of one CPU for each thread, to be told at all.
+const MOST_OFF_PERCENT: f64 = 5.0;
+
+/// How the threads of a process spent their time.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Shares {
+    wait: Option<f32>,
+    sleep: Option<f32>,
+    lost: bool,
+}
+
+/// Waiting and sleeping of a process over `dt` nanoseconds.
+///
+/// What threads did after they were seen for the last time, or that lived between two samples, is known by its CPU time alone. That the
+/// process had no more threads in between than at either end bounds how long they can have waited; where that is much, it is unknown.
+fn shares(a: &ProcessSample, b: &ProcessSample, dt: u64) -> Option<Shares> {
+    let (before, now) = (a.seen?, b.seen?);
+    let since = |now: u64, before: u64| now.saturating_sub(before) as f64;
+    let run = since(b.cpu_ns()?, a.cpu_ns()?);
+    let (seen_run, off) = (since(now.run_ns, before.run_ns), since(now.off_ns, before.off_ns));
+    let delay = now.delay_ns?.checked_sub(before.delay_ns?)? as f64;
+    let (counted, dt) = (f64::from(a.nlwp?.max(b.nlwp?).max(1)), dt as f64);
+    let tolerance = dt * MOST_OFF_PERCENT / 100.0;
+    // There were at least as many as it takes to have spent so much time.
+    let threads = counted.max(((run + off - tolerance) / dt).ceil());
+    let unseen_run = run - seen_run;
+    let unseen_time = threads * dt - run - off;
+    if unseen_run > tolerance && unseen_time > tolerance * threads {
+        return Some(Shares { lost: true, ..Shares::default() });
+    }
+    let life = run + off;
+    let sleep = (life > 0.0).then(|| ((off - delay).max(0.0) * 100.0 / life) as f32);
+    Some(Shares { wait: Some((delay * 100.0 / dt) as f32), sleep, lost: false })
+}
+
+/// Switches per second: of the process's counter, or of the threads that were seen if none of them ended.
+fn switches(
+    (a, b): (&ProcessSample, &ProcessSample),
+    dt: u64,
+    total: fn(&ProcessSample) -> Option<u64>,
+    one: fn((u64, u64)) -> u64,
+) -> Option<f32> {
+    let of_seen = || {
+        let (before, now) = a.seen.zip(b.seen).filter(|(before, now)| before.ended == now.ended)?;
+        per_second(before.switches.map(one), now.switches.map(one), dt)
+    };
+    per_second(total(a), total(b), dt).or_else(of_seen)
 }
 
 fn of_process(a: &ProcessSample, b: &ProcessSample, dt: u64) -> Rates {
     let io = exact_pair(a, b);
+    let shares = shares(a, b, dt).unwrap_or_default();
     Rates {
-        cpu_percent: percent(a.run_ns, b.run_ns, dt)
-            .filter(|_| a.nlwp == b.nlwp)
-            .or_else(|| percent(sum(a.utime_ns, a.stime_ns), sum(b.utime_ns, b.stime_ns), dt)),
+        cpu_percent: percent(a.cpu_ns(), b.cpu_ns(), dt),
         user_percent: percent(a.utime_ns, b.utime_ns, dt),
         system_percent: percent(a.stime_ns, b.stime_ns, dt),
-        wait_percent: percent(a.run_delay_ns, b.run_delay_ns, dt),
-        voluntary_per_s: per_second(a.voluntary_switches, b.voluntary_switches, dt),
-        involuntary_per_s: per_second(a.involuntary_switches, b.involuntary_switches, dt),
+        wait_percent: shares.wait,
+        sleep_percent: shares.sleep,
+        lost_waits: shares.lost,
+        voluntary_per_s: switches((a, b), dt, |p| p.voluntary_switches, |(voluntary, _)| voluntary),
+        involuntary_per_s: switches((a, b), dt, |p| p.involuntary_switches, |(_, involuntary)| involuntary),
         minor_per_s: per_second(a.minor_faults, b.minor_faults, dt),
         major_per_s: per_second(a.major_faults, b.major_faults, dt),
         read_bytes_per_s: io.and_then(|(x, y, dt)| per_second(x.read_bytes, y.read_bytes, dt)),
@@ -72,12 +125,17 @@ fn exact_pair<'a>(a: &'a ProcessSample, b: &'a ProcessSample) -> Option<(&'a Exa
 }
 
 fn of_task(a: &TaskSample, b: &TaskSample, dt: u64) -> Rates {
+    // Both from the same file: where `schedstat` was read once only, its finer figure is no match for the other's ticks.
+    let ticks = |t: &TaskSample| Some(t.utime_ns?.saturating_add(t.stime_ns?));
+    let cpu_percent = percent(a.run_ns, b.run_ns, dt).or_else(|| percent(ticks(a), ticks(b), dt));
+    let wait_percent = percent(a.run_delay_ns, b.run_delay_ns, dt);
     Rates {
-        cpu_percent: percent(a.run_ns, b.run_ns, dt)
-            .or_else(|| percent(sum(a.utime_ns, a.stime_ns), sum(b.utime_ns, b.stime_ns), dt)),
+        cpu_percent,
         user_percent: percent(a.utime_ns, b.utime_ns, dt),
         system_percent: percent(a.stime_ns, b.stime_ns, dt),
-        wait_percent: percent(a.run_delay_ns, b.run_delay_ns, dt),
+        wait_percent,
+        sleep_percent: cpu_percent.zip(wait_percent).map(|(run, wait)| (100.0 - run - wait).max(0.0)),
+        lost_waits: false,
         voluntary_per_s: per_second(a.voluntary_switches, b.voluntary_switches, dt),
         involuntary_per_s: per_second(a.involuntary_switches, b.involuntary_switches, dt),
         minor_per_s: per_second(a.minor_faults, b.minor_faults, dt),

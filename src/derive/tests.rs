@@ -35,7 +35,7 @@ pub(crate) fn process(pid: i32, ppid: i32, start: u64) -> ProcessSample {
         utime_ns: Some(0),
         stime_ns: Some(0),
         run_ns: None,
-        run_delay_ns: None,
+        seen: None,
         voluntary_switches: None,
         involuntary_switches: None,
         minor_faults: Some(0),
@@ -186,7 +186,41 @@ fn a_counter_that_went_backwards_is_unknown_not_negative() {
     p.nlwp = Some(3);
     let m = d.step(snapshot(2 * S, vec![p]));
     assert_eq!(m.process_rates[0].minor_per_s, None);
-    assert_eq!(m.process_rates[0].cpu_percent, Some(0.0), "falls back to ticks, which did not move");
+    assert_eq!(m.process_rates[0].cpu_percent, None);
+}
+
+/// A main thread that sleeps and a worker; `seen` of both by now: CPU time, run delay, time off the CPU, in milliseconds.
+fn threaded(threads: u32, cpu: u64, [run, delay, off]: [u64; 3], ended: u64) -> ProcessSample {
+    const MS: u64 = 1_000_000;
+    let seen = Seen { run_ns: run * MS, delay_ns: Some(delay * MS), off_ns: off * MS, switches: Some((run, 0)), ended };
+    ProcessSample { nlwp: Some(threads), run_ns: Some(cpu * MS), seen: Some(seen), ..process(7, 1, 5) }
+}
+
+#[test]
+fn waiting_and_sleeping_go_with_cpu_use_where_threads_end() {
+    let rates = |before, now| {
+        let mut d = Deriver::new(0);
+        d.step(snapshot(S, vec![before]));
+        d.step(snapshot(2 * S, vec![now])).process_rates[0]
+    };
+    let told = |r: Rates| (r.cpu_percent, r.wait_percent, r.sleep_percent, r.lost_waits);
+    // All was seen: the worker ran 600 ms and waited 300.
+    let r = rates(threaded(2, 0, [0, 0, 0], 0), threaded(2, 600, [600, 300, 1400], 0));
+    assert_eq!(told(r), (Some(60.0), Some(30.0), Some(55.0), false), "(60 + 30) / 2 and 55 are 100");
+    assert_eq!(r.voluntary_per_s, Some(600.0), "of the threads seen, of which none ended");
+    // Workers of 20 ms took turns and ran all of the time; of the last one 10 ms were seen.
+    let r = rates(threaded(2, 500, [10, 0, 0], 3), threaded(2, 1490, [20, 0, 1000], 4));
+    assert_eq!((r.cpu_percent, r.wait_percent, r.lost_waits), (Some(99.0), Some(0.0), false));
+    assert!(r.sleep_percent.is_some_and(|sleep| (49.0..52.0).contains(&sleep)), "{r:?}");
+    assert_eq!(r.voluntary_per_s, None, "those of the ended are not known");
+    // The same with half of a CPU: whether the others slept or waited is not known, nor is it where no worker is there right now.
+    for threads in [1, 2] {
+        let r = rates(threaded(2, 500, [10, 0, 0], 3), threaded(threads, 1000, [20, 0, 1000], 4));
+        assert_eq!(told(r), (Some(50.0), None, None, true));
+    }
+    // One that did little before it ended.
+    let r = rates(threaded(3, 500, [500, 0, 0], 0), threaded(2, 520, [500, 100, 2400], 1));
+    assert_eq!((r.wait_percent, r.lost_waits), (Some(10.0), false));
 }
 
 #[test]

@@ -67,7 +67,7 @@ fn number(value: &Value<'_>) -> Option<f64> {
 #[derive(Debug)]
 struct Family {
     name: &'static str,
-    help: &'static str,
+    help: String,
     unit: Option<Unit>,
     counter: bool,
     samples: Vec<(Labels, f64)>,
@@ -79,12 +79,20 @@ impl Family {
         Self {
             // The format adds the ending of a counter itself.
             name: column.id.trim_end_matches("_total"),
-            // And a full stop.
-            help: column.description.trim_end_matches('.'),
+            help: help(column),
             unit: unit(column.unit),
             counter: column.metric == Metric::Counter,
             samples: samples.collect(),
         }
+    }
+}
+
+/// The column's description; the format adds a full stop.
+fn help(column: &Column) -> String {
+    let description = column.description.trim_end_matches('.');
+    match column.unit {
+        "percent" => format!("{description}; as a ratio, 1 is 100 %"),
+        _ => description.to_owned(),
     }
 }
 

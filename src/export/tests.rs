@@ -46,7 +46,7 @@ fn process(pid: i32, ppid: i32, cmdline: &[u8]) -> ProcessSample {
         utime_ns: Some(1_000_000_000),
         stime_ns: Some(0),
         run_ns: None,
-        run_delay_ns: None,
+        seen: None,
         voluntary_switches: None,
         involuntary_switches: None,
         minor_faults: None,

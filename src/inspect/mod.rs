@@ -79,28 +79,30 @@ pub(crate) enum Trouble {
 pub fn read(reader: &DetailReader, key: ProcKey) -> Result<Detail, ReadError> {
     reader.identify(key)?;
     let taken_ns = SystemClock.boot_ns();
-    let content = runtime(reader, key);
+    let face = reader.face(key.pid);
+    let content = runtime(reader, key, face);
     reader.identify(key)?;
     if matches!(content, Err(Trouble::Read(ReadError::Vanished))) {
         return Err(ReadError::Vanished);
     }
-    let content = content.map(|runtime| DetailContent::Runtime(Box::new(runtime))).map_err(|trouble| in_words(key.pid, &trouble));
+    let content = content.map(|runtime| DetailContent::Runtime(Box::new(runtime))).map_err(|trouble| in_words(face, &trouble));
     let took_ns = SystemClock.boot_ns().saturating_sub(taken_ns);
     Ok(Detail { took_ns, ..Detail::new(key, DetailPart::Runtime, taken_ns, content) })
 }
 
-fn runtime(reader: &DetailReader, key: ProcKey) -> Result<PythonRuntime, Trouble> {
+/// `face`: the thread whose files and memory are the process's.
+fn runtime(reader: &DetailReader, key: ProcKey, face: i32) -> Result<PythonRuntime, Trouble> {
     let fs = reader.files();
-    let files = mapped_files(fs, key.pid, is_python)?;
+    let files = mapped_files(fs, face, is_python)?;
     if files.is_empty() {
         return Err(Trouble::Nothing);
     }
-    let memory = ProcessMemory::open(fs, key.pid)?;
+    let memory = ProcessMemory::open(fs, face)?;
     let leader = tasks::leader(fs, key.pid);
     let mut unread = None;
     let mut refused: Option<(&MappedFile, Place, Option<Trouble>)> = None;
     for file in files.iter().take(MOST_FILES) {
-        let place = match place::of(fs, &memory, key.pid, file, (offsets::WORDS * 8) as u64) {
+        let place = match place::of(fs, &memory, face, file, (offsets::WORDS * 8) as u64) {
             Ok(place) => place,
             Err(error) => {
                 unread = unread.or(Some(error));

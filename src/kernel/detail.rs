@@ -8,6 +8,7 @@ use rustix::thread::{CapabilitySet, capabilities};
 use super::error::ReadError;
 use super::file_locks;
 use super::ledger;
+use super::main_ended;
 use super::parse::schedstat::Schedstat;
 use super::parse::stat::Stat;
 use super::parse::{key_values, kibibytes};
@@ -59,13 +60,14 @@ impl DetailReader {
         self.identify(key)?;
         let taken_ns = SystemClock.boot_ns();
         let mut cut = None;
+        let face = self.face(key.pid);
         let content = match part {
             DetailPart::Threads => self.threads(key.pid, &mut cut).map(DetailContent::Threads),
-            DetailPart::Memory { maps } => Ok(self.memory(key.pid, maps, &mut cut)),
-            DetailPart::Files => self.descriptors(key.pid, &mut cut).map(DetailContent::Files),
-            DetailPart::Environment => self.pieces(key.pid, "environ", 0, &mut cut).map(DetailContent::Lines),
-            DetailPart::Limits => self.pieces(key.pid, "limits", b'\n', &mut cut).map(DetailContent::Lines),
-            DetailPart::Groups => Ok(self.groups(key.pid, &mut cut)),
+            DetailPart::Memory { maps } => Ok(self.memory(face, maps, &mut cut)),
+            DetailPart::Files => self.descriptors(key.pid, face, &mut cut).map(DetailContent::Files),
+            DetailPart::Environment => self.pieces(face, "environ", 0, &mut cut).map(DetailContent::Lines),
+            DetailPart::Limits => self.pieces(face, "limits", b'\n', &mut cut).map(DetailContent::Lines),
+            DetailPart::Groups => Ok(self.groups(face, &mut cut)),
             DetailPart::Stacks => self.stacks(key.pid, &mut cut).map(DetailContent::Stacks),
             DetailPart::CopyOnWrite => ledger::read(&self.fs, key.pid).map(|ledger| DetailContent::Ledger(Box::new(ledger))),
             // `inspect` reads it: what the bytes mean is no matter of the kernel's.
@@ -89,6 +91,12 @@ impl DetailReader {
     #[must_use]
     pub fn files(&self) -> &ProcFs {
         &self.fs
+    }
+
+    /// The thread whose files in `/proc` tell of the process: the main thread, or a living one after its end.
+    #[must_use]
+    pub fn face(&self, pid: i32) -> i32 {
+        main_ended::face(&self.fs, pid)
     }
 
     /// Makes sure that the pid is still this process's.
@@ -125,6 +133,7 @@ impl DetailReader {
     /// The details of the tasks of `pid` whose TIDs are given in ascending order; without those that have ended.
     #[must_use]
     pub fn threads_among(&self, pid: i32, tids: &[i32]) -> Vec<ThreadDetail> {
+        let face = self.face(pid);
         let mut epolls = HashMap::new();
         let mut threads: Vec<ThreadDetail> = Vec::with_capacity(tids.len());
         let mut found = Vec::new();
@@ -134,7 +143,7 @@ impl DetailReader {
             let mut buffer = [0u8; 128];
             let schedstat = self.fs.read_once(&RelPath::task(pid, tid, "schedstat"), &mut buffer);
             let run_ns = schedstat.ok().and_then(|b| Schedstat::parse(b).ok()).filter(Schedstat::is_kept).map(|s| s.run_ns);
-            found.extend(waits::read_one(&self.fs, pid, tid, stat.state, &mut epolls));
+            found.extend(waits::read_one(&self.fs, (pid, face), tid, stat.state, &mut epolls));
             let (start_ticks, comm, state) = (stat.start_ticks, stat.comm, stat.state);
             threads.push(ThreadDetail { tid, start_ticks, comm, state, run_ns, wait: None });
         }
@@ -157,13 +166,13 @@ impl DetailReader {
         DetailContent::Memory { sums, maps }
     }
 
-    fn descriptors(&self, pid: i32, cut: &mut Cut) -> Result<Vec<FileDetail>, ReadError> {
+    fn descriptors(&self, pid: i32, face: i32, cut: &mut Cut) -> Result<Vec<FileDetail>, ReadError> {
         let mut numbers = Vec::new();
-        self.fs.list_fds(pid, &mut numbers)?;
+        self.fs.list_fds(face, &mut numbers)?;
         shorten(&mut numbers, MOST_ENTRIES, "descriptors", cut);
         let mut files = Vec::with_capacity(numbers.len());
         for fd in numbers {
-            let target = match self.fs.read_link(&RelPath::descriptor(pid, fd)) {
+            let target = match self.fs.read_link(&RelPath::descriptor(face, fd)) {
                 // Closed since the listing.
                 Err(ReadError::Vanished) => continue,
                 other => other.map_err(|error| reason(&error)),
@@ -173,7 +182,7 @@ impl DetailReader {
         let inode = |file: &FileDetail| file.target.as_deref().ok().and_then(socket_inode);
         let inodes: Vec<u64> = files.iter().filter_map(inode).collect();
         if !inodes.is_empty() {
-            let mut words = self.sockets.describe(&self.fs, pid, &inodes);
+            let mut words = self.sockets.describe(&self.fs, face, &inodes);
             for file in &mut files {
                 file.socket = inode(file).and_then(|inode| words.remove(&inode));
             }

@@ -205,11 +205,11 @@ impl ExactReader {
             (exact.waits, next_tid) = (Some(waits), next);
         }
         if needs.contains(Needs::AFFINITY) {
-            exact.thread_cpus = place::thread_cpus(fs, process.key.pid, own, deadline);
+            exact.thread_cpus = place::thread_cpus(fs, process.leader.tid, own, deadline);
         }
         if needs.contains(Needs::NAMESPACES) {
             let mine = self.own_namespaces.get_or_insert_with(|| place::own(fs));
-            exact.namespaces = Some(place::namespaces(fs, process.key.pid, mine));
+            exact.namespaces = Some(place::namespaces(fs, process.leader.tid, mine));
         }
         self.kept.insert(process.key, Kept { exact: Arc::new(exact), needs, sweep: self.sweep, next_tid });
     }
@@ -222,12 +222,13 @@ fn pipe_waits(process: &ProcessSample) -> impl Iterator<Item = &TaskWait> {
 }
 
 fn read_exact(fs: &ProcFs, process: &mut ProcessSample, needs: Needs, page_bytes: u64) -> Exact {
-    let pid = process.key.pid;
+    // Files of a main thread that has ended are empty; those of the thread that speaks for the process are not.
+    let (pid, face) = (process.key.pid, process.leader.tid);
     let (mut buffer, mut long) = ([0u8; 4096], Vec::new());
     let mut exact = Exact { taken_ns: SystemClock.boot_ns(), ..Exact::default() };
     let has_memory = process.virt_bytes.is_some() && process.leader.state != State::ZOMBIE;
     if needs.contains(Needs::STATM) && has_memory {
-        let statm = fs.read_once(&RelPath::process(pid, "statm"), &mut buffer).ok().and_then(|bytes| Statm::parse(bytes).ok());
+        let statm = fs.read_once(&RelPath::process(face, "statm"), &mut buffer).ok().and_then(|bytes| Statm::parse(bytes).ok());
         if let Some(statm) = statm {
             process.rss_bytes = Some(statm.resident_pages.saturating_mul(page_bytes));
             process.shared_bytes = Some(statm.shared_pages.saturating_mul(page_bytes));
@@ -235,7 +236,7 @@ fn read_exact(fs: &ProcFs, process: &mut ProcessSample, needs: Needs, page_bytes
     }
     if needs.contains(Needs::STATUS)
         && has_memory
-        && let Ok(status) = fs.read_whole(&RelPath::process(pid, "status"), &mut long).map(Status::parse)
+        && let Ok(status) = fs.read_whole(&RelPath::process(face, "status"), &mut long).map(Status::parse)
     {
         exact.peak_rss_bytes = status.peak_rss_bytes;
         process.rss_anon_bytes = status.rss_anon_bytes.or(process.rss_anon_bytes);
@@ -250,10 +251,10 @@ fn read_exact(fs: &ProcFs, process: &mut ProcessSample, needs: Needs, page_bytes
         (exact.read_bytes, exact.write_bytes) = (io.read_bytes, io.write_bytes);
     }
     if needs.contains(Needs::WCHAN) {
-        exact.wchan = waits::function(fs.read_once(&RelPath::process(pid, "wchan"), &mut buffer));
+        exact.wchan = waits::function(fs.read_once(&RelPath::process(face, "wchan"), &mut buffer));
     }
     if needs.contains(Needs::AFFINITY) {
-        let status = fs.read_whole(&RelPath::process(pid, "status"), &mut long);
+        let status = fs.read_whole(&RelPath::process(face, "status"), &mut long);
         exact.cpus_allowed = status.ok().and_then(cpus_allowed).map(Into::into);
     }
     if needs.contains(Needs::OOM) && !process.kernel_thread {
@@ -261,7 +262,7 @@ fn read_exact(fs: &ProcFs, process: &mut ProcessSample, needs: Needs, page_bytes
         exact.oom_score = score.ok().and_then(|bytes| unsigned(bytes.trim_ascii())).and_then(|score| u32::try_from(score).ok());
     }
     if needs.contains(Needs::FDS) {
-        let fds = fs.count_fds(pid);
+        let fds = fs.count_fds(face);
         exact.denied.fds = fds.as_ref().is_err_and(ReadError::is_denied);
         exact.fds = fds.ok();
     }
@@ -269,7 +270,7 @@ fn read_exact(fs: &ProcFs, process: &mut ProcessSample, needs: Needs, page_bytes
         exact.too_large_for_smaps =
             !needs.contains(Needs::SMAPS_ANY_SIZE) && process.rss_bytes.is_none_or(|rss| rss > SMAPS_LIMIT_BYTES);
         if !exact.too_large_for_smaps {
-            let path = RelPath::process(pid, "smaps_rollup");
+            let path = RelPath::process(face, "smaps_rollup");
             let rollup = fs.read_whole(&path, &mut long).map(SmapsRollup::parse);
             exact.denied.smaps = rollup.as_ref().is_err_and(ReadError::is_denied);
             let rollup = rollup.unwrap_or_default();

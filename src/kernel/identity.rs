@@ -21,6 +21,17 @@ const LONG: usize = 4096;
 /// A scratch buffer above this size is not kept.
 const SCRATCH: usize = 64 * 1024;
 
+/// In so many sweeps the arguments of every process that ran are looked at again, wanted or not.
+pub const TITLE_TURNS: u64 = 16;
+
+/// Whether the arguments of a process that ran since they were read are to be read now: programs change their title without exec. At
+/// once where every process is filtered or sorted by them, in every other sweep for a row on screen, in turns for the rest.
+#[must_use]
+pub fn title_is_due(pid: i32, sweep: u64, needs_of_all: Needs, on_screen: bool) -> bool {
+    let turns = if on_screen { 2 } else { TITLE_TURNS };
+    needs_of_all.contains(Needs::TITLES) || u64::from(pid.unsigned_abs()) % turns == sweep % turns
+}
+
 /// What reading identities needs, shared by all processes of a source.
 #[derive(Debug, Default)]
 pub struct IdentityReader {
@@ -36,6 +47,8 @@ pub struct IdentityReader {
 pub struct Subject {
     /// Its pid.
     pub pid: i32,
+    /// A thread of it that lives: `/proc/PID` has neither arguments nor program once the main thread has ended.
+    pub tid: i32,
     /// It has no arguments and no program.
     pub kernel_thread: bool,
     /// It had them, but has ended.
@@ -67,7 +80,7 @@ impl IdentityReader {
         } else if subject.over && was_read {
             known.identity.cmdline.as_deref()
         } else {
-            let read = fs.read_all(&RelPath::process(subject.pid, "cmdline"), CMDLINE_LIMIT, &mut self.bytes);
+            let read = fs.read_all(&RelPath::process(subject.tid, "cmdline"), CMDLINE_LIMIT, &mut self.bytes);
             if self.bytes.len() == CMDLINE_LIMIT {
                 self.bytes.extend_from_slice(CUT);
             }
@@ -107,7 +120,7 @@ impl IdentityReader {
         }
         known.tried |= missing;
         if missing.contains(Needs::EXE) && !subject.kernel_thread && !subject.over {
-            let exe = fs.read_link(&RelPath::process(subject.pid, "exe"));
+            let exe = fs.read_link(&RelPath::process(subject.tid, "exe"));
             let denied = exe.as_ref().is_err_and(ReadError::is_denied);
             let exe = exe.ok();
             if known.identity.exe != exe || known.identity.exe_denied != denied {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::detail::reason;
 use super::error::ReadError;
+use super::main_ended;
 use super::parse::maps::Mapping;
 use super::parse::pagemap::{ENTRY_BYTES, Page};
 use super::parse::smaps::SmapsRollup;
@@ -36,7 +37,7 @@ pub fn read(fs: &ProcFs, parent: i32) -> Result<Ledger, ReadError> {
     let mut pids = children(fs, parent)?;
     let more = pids.len().saturating_sub(MOST_CHILDREN);
     pids.truncate(MOST_CHILDREN);
-    let table = fs.open_file(&RelPath::process(parent, "pagemap"))?;
+    let table = fs.open_file(&RelPath::process(main_ended::face(fs, parent), "pagemap"))?;
     let page_bytes = rustix::param::page_size() as u64;
     let mut comparison =
         Comparison { fs, parent: table.as_fd(), page_bytes, deadline: end, ours: Vec::new(), theirs: Vec::new() };
@@ -106,6 +107,7 @@ impl Comparison<'_> {
 
     fn reading(&mut self, pid: i32) -> Result<LedgerReading, ReadError> {
         let mut text = Vec::new();
+        let pid = main_ended::face(self.fs, pid);
         self.fs.read_lines(&RelPath::process(pid, "maps"), MOST_BYTES, &mut text)?;
         let table = self.fs.open_file(&RelPath::process(pid, "pagemap"))?;
         let mut reading = LedgerReading {

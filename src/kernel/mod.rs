@@ -19,6 +19,7 @@ pub mod kin;
 mod ledger;
 pub mod links;
 mod locks;
+mod main_ended;
 pub mod mapped;
 pub mod memory;
 pub mod parse;

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use super::main_ended;
 use super::parse::namespace;
 use super::proc_fs::{ProcFs, RelPath};
 use crate::snapshot::{Direction, PipeEnd, PipePeer};
@@ -20,6 +21,8 @@ const MOST_ENDS: usize = 64 * 1024;
 #[derive(Debug, Clone, Copy)]
 struct End {
     pid: i32,
+    /// The thread whose descriptors are the process's.
+    face: i32,
     fd: i32,
     reads: bool,
     writes: bool,
@@ -85,13 +88,17 @@ impl Pipes {
         if fs.list_fds(pid, &mut self.numbers).is_err() {
             return;
         }
+        let face = if self.numbers.is_empty() { main_ended::face(fs, pid) } else { pid };
+        if face != pid && fs.list_fds(face, &mut self.numbers).is_err() {
+            return;
+        }
         for fd in self.numbers.iter().copied().take(MOST_FDS) {
-            let Some(inode) = pipe_inode(fs, pid, fd) else { continue };
+            let Some(inode) = pipe_inode(fs, face, fd) else { continue };
             if self.gathered >= MOST_ENDS {
                 return;
             }
-            if let Ok((reads, writes)) = fs.descriptor_mode(pid, fd) {
-                self.next.entry(inode).or_default().push(End { pid, fd, reads, writes });
+            if let Ok((reads, writes)) = fs.descriptor_mode(face, fd) {
+                self.next.entry(inode).or_default().push(End { pid, face, fd, reads, writes });
                 self.gathered += 1;
             }
         }
@@ -104,5 +111,5 @@ pub(super) fn pipe_inode(fs: &ProcFs, pid: i32, fd: i32) -> Option<u64> {
 }
 
 fn holds(fs: &ProcFs, end: End, inode: u64) -> bool {
-    pipe_inode(fs, end.pid, end.fd) == Some(inode)
+    pipe_inode(fs, end.face, end.fd) == Some(inode)
 }

@@ -52,6 +52,8 @@ bitflags! {
         const NETWORKS = 1 << 17;
         /// Of the machine: temperatures.
         const TEMPERATURES = 1 << 18;
+        /// The arguments of every process as they are now: programs change them without exec.
+        const TITLES = 1 << 19;
     }
 }
 

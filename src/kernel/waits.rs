@@ -42,7 +42,7 @@ pub(super) fn read(
             next_tid = task.tid;
         }
         if !late {
-            waits.extend(read_one(fs, process.key.pid, task.tid, task.state, &mut epolls));
+            waits.extend(read_one(fs, (process.key.pid, process.leader.tid), task.tid, task.state, &mut epolls));
         } else if let Ok(known) = previous.binary_search_by_key(&task.tid, |wait| wait.tid)
             && task.state != State::RUNNING
         {
@@ -54,10 +54,10 @@ pub(super) fn read(
     (waits.into_boxed_slice(), next_tid)
 }
 
-/// `None` for a task that runs or is gone.
+/// `None` for a task that runs or is gone. `face` is the thread whose files tell of the process `pid`.
 pub(super) fn read_one(
     fs: &ProcFs,
-    pid: i32,
+    (pid, face): (i32, i32),
     tid: i32,
     state: State,
     epolls: &mut HashMap<i32, Option<u32>>,
@@ -65,6 +65,8 @@ pub(super) fn read_one(
     let mut wait = TaskWait { tid, ..TaskWait::default() };
     wait.reason = match state {
         State::RUNNING => return None,
+        // A main thread that has ended while others live is for no parent to reap yet.
+        State::ZOMBIE if tid != face => return None,
         State::ZOMBIE => Some(WaitReason::Reaper),
         State::STOPPED => Some(WaitReason::Stopped),
         State::TRACED => Some(WaitReason::Traced),
@@ -90,9 +92,9 @@ pub(super) fn read_one(
     if let (Some(SyscallLine::Inside { number, args, narrow: false }), Some(here)) = (line, Machine::HERE) {
         wait.syscall = Some(Syscall { number, name: here.name(number) });
         reason = reason_of_call(here, number, &args);
-        wait.lock = futex(here, number, &args).and_then(|futex| locks::lock_of(fs, pid, futex));
+        wait.lock = futex(here, number, &args).and_then(|futex| locks::lock_of(fs, (pid, face), futex));
         if let Some(fd) = descriptor(here, number, &args) {
-            wait.pipe = look_at(fs, pid, fd, &mut reason, epolls);
+            wait.pipe = look_at(fs, face, fd, &mut reason, epolls);
         }
     }
     let by_function = wait.wchan.as_deref().and_then(reason_of_function);

@@ -3,12 +3,12 @@
 //! To record a new number of a process or task: a place at the end of the row, and a new [`super::VERSION`], since rows of another length
 //! are another format.
 
-use crate::snapshot::{Comm, ProcKey, ProcessSample, State, TaskSample};
+use crate::snapshot::{Comm, ProcKey, ProcessSample, Seen, State, TaskSample};
 
 /// Numbers of a task.
 pub const TASK: usize = 22;
 /// Numbers of a process: its own, then its leader's.
-pub const PROCESS: usize = 24 + TASK;
+pub const PROCESS: usize = 30 + TASK;
 
 /// A process's numbers; the first is its pid.
 pub type ProcessRow = [u64; PROCESS];
@@ -90,7 +90,12 @@ pub fn of_process(process: &ProcessSample) -> ProcessRow {
         process.utime_ns,
         process.stime_ns,
         process.run_ns,
-        process.run_delay_ns,
+        process.seen.map(|seen| seen.run_ns),
+        process.seen.and_then(|seen| seen.delay_ns),
+        process.seen.map(|seen| seen.off_ns),
+        process.seen.and_then(|seen| seen.switches).map(|(voluntary, _)| voluntary),
+        process.seen.and_then(|seen| seen.switches).map(|(_, involuntary)| involuntary),
+        process.seen.map(|seen| seen.ended),
         process.voluntary_switches,
         process.involuntary_switches,
         process.minor_faults,
@@ -182,7 +187,12 @@ pub fn to_process(row: &ProcessRow) -> Option<ProcessSample> {
         utime_ns,
         stime_ns,
         run_ns,
-        run_delay_ns,
+        seen_run_ns,
+        seen_delay_ns,
+        seen_off_ns,
+        seen_voluntary,
+        seen_involuntary,
+        seen_ended,
         voluntary,
         involuntary,
         minor,
@@ -196,6 +206,13 @@ pub fn to_process(row: &ProcessRow) -> Option<ProcessSample> {
         swap,
     ] = from.options()?;
     let nlwp = nlwp.map(u32::try_from).transpose().ok()?;
+    let seen = seen_run_ns.zip(seen_off_ns).zip(seen_ended).map(|((run_ns, off_ns), ended)| Seen {
+        run_ns,
+        delay_ns: seen_delay_ns,
+        off_ns,
+        switches: seen_voluntary.zip(seen_involuntary),
+        ended,
+    });
     Some(ProcessSample {
         key,
         read_after_ns: 0,
@@ -210,7 +227,7 @@ pub fn to_process(row: &ProcessRow) -> Option<ProcessSample> {
         utime_ns,
         stime_ns,
         run_ns,
-        run_delay_ns,
+        seen,
         voluntary_switches: voluntary,
         involuntary_switches: involuntary,
         minor_faults: minor,

@@ -26,7 +26,7 @@ pub use event::{EventKind, ExitStatus, LifecycleEvent};
 pub use host::{CpuTimes, DiskSample, HostSample, MemorySample, NetworkSample, Pressure, PressureSample, Temperature};
 pub use ledger::{Ledger, LedgerChild, LedgerMapping, LedgerReading, PageCounts};
 pub use namespace::Namespace;
-pub use process::{Denied, Exact, Identity, Namespaces, ProcKey, ProcessSample, TaskKey, TaskSample};
+pub use process::{Denied, Exact, Identity, Namespaces, ProcKey, ProcessSample, Seen, TaskKey, TaskSample};
 pub use report::{EventTier, SourceReport, Tier};
 pub use runtime::{Gil, LeftOut, PythonFrame, PythonInterpreter, PythonRuntime, PythonTask, PythonThread, PythonVersion};
 pub use spare::{give_back, give_back_map, give_back_queue};

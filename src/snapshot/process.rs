@@ -84,6 +84,12 @@ pub struct TaskSample {
 }
 
 impl TaskSample {
+    /// CPU time, user and kernel.
+    #[must_use]
+    pub fn cpu_ns(&self) -> Option<u64> {
+        self.run_ns.or_else(|| Some(self.utime_ns?.saturating_add(self.stime_ns?)))
+    }
+
     /// Its identity.
     #[must_use]
     pub fn key(&self) -> TaskKey {
@@ -92,6 +98,8 @@ impl TaskSample {
 }
 
 /// One process: the thread group's totals and its leader.
+///
+/// The totals are counters that never fall: threads that ended stay in them.
 #[derive(Debug, Clone)]
 pub struct ProcessSample {
     /// Identity.
@@ -111,7 +119,8 @@ pub struct ProcessSample {
     pub kernel_thread: bool,
     /// What is fixed between execs.
     pub identity: Arc<Identity>,
-    /// The leader's own values (not the group's).
+    /// The own values (not the group's) of the thread that speaks for the process: the main thread or, where that has ended and others
+    /// live, the first of those, with name and start of the main thread.
     pub leader: TaskSample,
     /// Number of tasks in the group.
     pub nlwp: Option<u32>,
@@ -119,13 +128,13 @@ pub struct ProcessSample {
     pub utime_ns: Option<u64>,
     /// Kernel CPU time of the whole group, exited threads included.
     pub stime_ns: Option<u64>,
-    /// Sum of the live tasks' time on a CPU; `None` if not all of them were read.
+    /// CPU time of the group, exited threads included, finer than clock ticks where the threads' `schedstat` was read.
     pub run_ns: Option<u64>,
-    /// Sum of the live tasks' run delay; `None` if not all of them were read.
-    pub run_delay_ns: Option<u64>,
-    /// Voluntary switches of the live tasks.
+    /// What was seen of its threads; `None` if not all living ones were read.
+    pub seen: Option<Seen>,
+    /// Voluntary switches of the group, exited threads included; `None` if unknown (`/proc` does not count those of exited threads).
     pub voluntary_switches: Option<u64>,
-    /// Involuntary switches of the live tasks.
+    /// Involuntary switches of the group, exited threads included; `None` if unknown.
     pub involuntary_switches: Option<u64>,
     /// Minor faults of the group, exited threads included.
     pub minor_faults: Option<u64>,
@@ -149,6 +158,60 @@ pub struct ProcessSample {
     pub tasks: Range<u32>,
     /// Expensive values, read for visible rows only.
     pub exact: Option<Arc<Exact>>,
+}
+
+/// What was seen of a process's threads: of living ones until now, of ended ones until they were read for the last time. The kernel
+/// keeps no run delay of ended threads, so the rest of theirs can only be bounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Seen {
+    /// Time on a CPU, nanoseconds.
+    pub run_ns: u64,
+    /// Time runnable but waiting for a CPU; `None` where the kernel does not count it.
+    pub delay_ns: Option<u64>,
+    /// Time not on a CPU: waiting for one, or asleep.
+    pub off_ns: u64,
+    /// Voluntary and involuntary switches, where they are read per thread.
+    pub switches: Option<(u64, u64)>,
+    /// How often threads were found to have ended.
+    pub ended: u64,
+}
+
+impl Seen {
+    /// Of no thread: what others are added to.
+    pub const NOTHING: Self = Self { run_ns: 0, delay_ns: Some(0), off_ns: 0, switches: Some((0, 0)), ended: 0 };
+
+    /// Of one thread that was started, or first seen, `life_ns` ago.
+    #[must_use]
+    pub fn thread(life_ns: u64, run_ns: u64, delay_ns: Option<u64>) -> Self {
+        Self { run_ns, delay_ns, off_ns: life_ns.saturating_sub(run_ns), switches: None, ended: 0 }
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        let sum = u64::saturating_add;
+        Self {
+            run_ns: sum(self.run_ns, other.run_ns),
+            delay_ns: self.delay_ns.zip(other.delay_ns).map(|(a, b)| sum(a, b)),
+            off_ns: sum(self.off_ns, other.off_ns),
+            switches: self.switches.zip(other.switches).map(|(a, b)| (sum(a.0, b.0), sum(a.1, b.1))),
+            ended: sum(self.ended, other.ended),
+        }
+    }
+
+    /// The same of a thread that has ended since.
+    #[must_use]
+    pub fn ended(self) -> Self {
+        Self { ended: self.ended.saturating_add(1), ..self }
+    }
+}
+
+impl ProcessSample {
+    /// CPU time, user and kernel, exited threads included.
+    #[must_use]
+    pub fn cpu_ns(&self) -> Option<u64> {
+        self.run_ns.or_else(|| Some(self.utime_ns?.saturating_add(self.stime_ns?)))
+    }
 }
 
 /// Values that cost too much to read for everyone; each read has its own time.

@@ -68,6 +68,12 @@ impl State {
         char::from(self.0)
     }
 
+    /// Whether the task has ended: it is a zombie, or already dead.
+    #[must_use]
+    pub fn is_over(self) -> bool {
+        self == Self::ZOMBIE || self == Self::DEAD
+    }
+
     /// The state in words.
     #[must_use]
     pub fn words(self) -> &'static str {

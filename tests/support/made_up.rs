@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use concmon::snapshot::{
     Comm, CpuTimes, Direction, DiskSample, Endpoint, EventKind, EventTier, Exact, ExitStatus, HostSample, Identity,
-    LifecycleEvent, Lock, MemorySample, Namespace, Namespaces, Pressure, ProcKey, ProcessSample, Snapshot, SourceReport, State,
-    Syscall, SystemInfo, TaskSample, TaskWait, Temperature, Tier, WaitReason,
+    LifecycleEvent, Lock, MemorySample, Namespace, Namespaces, Pressure, ProcKey, ProcessSample, Seen, Snapshot, SourceReport,
+    State, Syscall, SystemInfo, TaskSample, TaskWait, Temperature, Tier, WaitReason,
 };
 
 /// See the module; the same for the same seed.
@@ -130,7 +130,13 @@ impl Machine {
             utime_ns: self.maybe(),
             stime_ns: self.maybe(),
             run_ns: self.maybe(),
-            run_delay_ns: self.maybe(),
+            seen: self.maybe().map(|run_ns| Seen {
+                run_ns,
+                delay_ns: self.maybe(),
+                off_ns: self.next(),
+                switches: self.maybe().zip(self.maybe()),
+                ended: self.below(3),
+            }),
             voluntary_switches: self.maybe(),
             involuntary_switches: self.maybe(),
             minor_faults: self.maybe(),

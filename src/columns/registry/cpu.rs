@@ -2,11 +2,17 @@
 
 use crate::kernel::source::Needs;
 
-use crate::columns::get::{cpu_since_start, cpu_time, policy, priority, rated, recent, run_wait, shared, sleep_percent, total};
+use crate::columns::get::{cpu_since_start, cpu_time, policy, priority, rated, recent, run_wait, shared, switches, waited};
 use crate::columns::get_place::affinity;
 use crate::columns::{Align, Column, Fold, Metric, Order, Scope, Value};
 
 use super::{BASE, SCHEDSTAT};
+
+/// How waiting for a CPU and sleeping come about.
+const WAITED: &str =
+    "computed: difference of two samples by the time between; unknown where exited threads may have waited for long";
+/// How switches come about.
+const SWITCHES: &str = "measured: as the kernel counts them; from /proc, unknown once a thread has exited";
 
 pub(super) const COLUMNS: &[Column] = &[
     Column {
@@ -76,10 +82,10 @@ pub(super) const COLUMNS: &[Column] = &[
     Column {
         id: "cpu",
         title: "CPU%",
-        description: "CPU use since the last sample; 100 is one CPU.",
+        description: "CPU use since the last sample; 100 % is one CPU.",
         unit: "percent",
         source: SCHEDSTAT,
-        basis: "computed: difference of two samples per elapsed time",
+        basis: "computed: difference of two samples per elapsed time, exited threads included",
         width: 5,
         rank: 0,
         fold: Fold::Sum,
@@ -119,11 +125,11 @@ pub(super) const COLUMNS: &[Column] = &[
         description: "Time waiting for a CPU while runnable; above 0, tasks compete for CPUs.",
         unit: "percent",
         source: SCHEDSTAT,
-        basis: "computed: difference of two samples per elapsed time",
+        basis: WAITED,
         needs: Needs::SCHEDSTAT,
         width: 5,
         fold: Fold::Sum,
-        get: |r| rated(r, r.rates.wait_percent, Value::Percent),
+        get: |r| waited(r, r.rates.wait_percent),
         ..BASE
     },
     Column {
@@ -132,10 +138,10 @@ pub(super) const COLUMNS: &[Column] = &[
         description: "Time asleep, neither running nor waiting for a CPU, averaged over the threads.",
         unit: "percent",
         source: SCHEDSTAT,
-        basis: "computed: difference of two samples per elapsed time",
+        basis: WAITED,
         needs: Needs::SCHEDSTAT,
         width: 6,
-        get: |r| sleep_percent(r),
+        get: |r| waited(r, r.rates.sleep_percent),
         ..BASE
     },
     Column {
@@ -179,7 +185,7 @@ pub(super) const COLUMNS: &[Column] = &[
         description: "CPU time used in user and kernel mode, including exited threads.",
         unit: "ns",
         source: "/proc/PID/stat fields 14, 15",
-        basis: "measured: in clock ticks, mostly hundredths of a second",
+        basis: "measured: in nanoseconds; from /proc in clock ticks (10 ms) once threads have exited",
         width: 8,
         rank: 35,
         fold: Fold::Sum,
@@ -228,23 +234,25 @@ pub(super) const COLUMNS: &[Column] = &[
     Column {
         id: "voluntary_switches_total",
         title: "VCSW",
-        description: "Voluntary context switches since the start.",
+        description: "Voluntary context switches since the start, exited threads included.",
+        basis: SWITCHES,
         source: "/proc/PID/task/TID/status voluntary_ctxt_switches",
         needs: Needs::SWITCHES,
         fold: Fold::Sum,
         metric: Metric::Counter,
-        get: |r| total(r, r.face().voluntary_switches, r.process.voluntary_switches, Value::Count),
+        get: |r| switches(r, |t| t.voluntary_switches, r.process.voluntary_switches),
         ..BASE
     },
     Column {
         id: "involuntary_switches_total",
         title: "ICSW",
-        description: "Involuntary context switches since the start.",
+        description: "Involuntary context switches since the start, exited threads included.",
+        basis: SWITCHES,
         source: "/proc/PID/task/TID/status nonvoluntary_ctxt_switches",
         needs: Needs::SWITCHES,
         fold: Fold::Sum,
         metric: Metric::Counter,
-        get: |r| total(r, r.face().involuntary_switches, r.process.involuntary_switches, Value::Count),
+        get: |r| switches(r, |t| t.involuntary_switches, r.process.involuntary_switches),
         ..BASE
     },
 ];

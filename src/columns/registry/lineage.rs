@@ -104,6 +104,7 @@ pub(super) const COLUMNS: &[Column] = &[
         title: "COMMAND",
         description: "Command line; the task's name for threads, kernel threads and zombies.",
         source: "/proc/PID/cmdline",
+        needs: Needs::TITLES,
         align: Align::Left,
         width: 0,
         order: Order::Ascending,

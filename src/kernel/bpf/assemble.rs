@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use super::record::{CpuRecord, GroupRecord, Record, TaskRecord};
-use crate::kernel::identity::{IdentityReader, Known, Subject};
+use super::record::{GroupRecord, Record, Sums, TaskRecord};
+use super::sightings::{Sightings, seen};
+use crate::kernel::identity::{IdentityReader, Known, Subject, TITLE_TURNS, title_is_due};
+use crate::kernel::main_ended;
 use crate::kernel::proc_fs::{ProcFs, RelPath};
 use crate::kernel::source::{Needs, Request};
-use crate::snapshot::{Comm, ProcKey, ProcessSample, State, SystemInfo, TaskSample, TaskStates, count_state, give_back};
-
-/// In so many sweeps the arguments of every process that ran are looked at again, for programs that rename themselves.
-const TURNS: u64 = 16;
+use crate::snapshot::{Comm, ProcKey, ProcessSample, Seen, State, SystemInfo, TaskSample, TaskStates, count_state, give_back};
 
 /// What is kept of a process between sweeps.
 #[derive(Debug)]
@@ -23,8 +22,13 @@ pub struct Kept {
     long_comm: Option<Comm>,
     /// Group times as last shown.
     shown: (u64, u64),
-    run_ns: u64,
+    /// Counters as last shown.
+    totals: Sums,
+    /// What was seen of threads that ended.
+    gone: Seen,
     moved: bool,
+    /// Whether it ran since its arguments were read: it may have given itself another title.
+    title_stale: bool,
 }
 
 impl Kept {
@@ -49,7 +53,9 @@ pub struct Assembler {
     tick_ns: u64,
     page_bytes: u64,
     sweep: u64,
+    begun_ns: u64,
     with_tasks: bool,
+    sightings: Sightings,
     groups: Vec<GroupRecord>,
     tasks: Vec<TaskRecord>,
     kept: Vec<Kept>,
@@ -77,9 +83,11 @@ impl Assembler {
         &self.kept
     }
 
-    /// A new sweep.
-    pub fn begin(&mut self, request: &Request<'_>) {
+    /// A new sweep, which begins at `begun_ns` (`CLOCK_BOOTTIME`).
+    pub fn begin(&mut self, request: &Request<'_>, begun_ns: u64) {
         self.sweep += 1;
+        self.begun_ns = begun_ns;
+        self.sightings.begin();
         self.with_tasks = (request.all | request.visible_needs).contains(Needs::THREADS);
         self.groups.clear();
         self.tasks.clear();
@@ -119,15 +127,23 @@ impl Assembler {
         let mut tasks = Vec::with_capacity(if self.with_tasks { self.tasks.len() + 64 } else { 0 });
         self.shown_spare.clear();
         let mut next_task = 0;
-        let turn = self.sweep % TURNS;
         let visible = visible_pids(request);
         for (index, group) in groups.iter().enumerate() {
             let threads = self.threads_of(group.task.tid, &mut next_task);
-            self.refresh_kept(index, group, &threads);
+            let seen = self.refresh_kept(index, group, &threads);
             let on_screen = visible.binary_search(&group.task.tid).is_ok();
             let needs = if on_screen { request.all | request.visible_needs } else { request.all };
-            self.refresh_identity(index, group, needs, (turn, on_screen), identities, fs);
-            processes.push(self.sample(index, group, threads, &mut tasks));
+            let face = self.face(group, &threads);
+            let title_is_due = title_is_due(group.task.tid, self.sweep, request.all, on_screen);
+            let again = on_screen || u64::from(group.task.tid.unsigned_abs()) % TITLE_TURNS == self.sweep % TITLE_TURNS;
+            self.refresh_identity(index, group, &face, (needs, title_is_due, again), identities, fs);
+            let mut process = self.sample(index, group, threads, &mut tasks);
+            process.seen = Some(seen);
+            if face.tid != group.task.tid {
+                self.set_face(&mut process, &face);
+                main_ended::read_memory(fs, &mut process, self.page_bytes);
+            }
+            processes.push(process);
         }
         // After the tids have wrapped around, a thread's may be lower than its leader's.
         if !self.shown_spare.is_sorted_by_key(|shown| shown.id) {
@@ -171,8 +187,10 @@ impl Assembler {
                     comm: group.task.comm,
                     long_comm: None,
                     shown: (0, 0),
-                    run_ns: 0,
+                    totals: Sums::default(),
+                    gone: Seen::NOTHING,
                     moved: true,
+                    title_stale: true,
                 }
             }));
         }
@@ -197,43 +215,65 @@ impl Assembler {
         first..*next
     }
 
-    fn refresh_kept(&mut self, index: usize, group: &GroupRecord, threads: &std::ops::Range<usize>) {
+    /// The thread that speaks for the process: the main thread or, where that has ended, the first that lives.
+    fn face(&self, group: &GroupRecord, threads: &std::ops::Range<usize>) -> TaskRecord {
         let threads = self.tasks.get(threads.clone()).unwrap_or_default();
-        let Some(kept) = self.kept.get_mut(index) else { return };
-        let times = sum_times(group, threads);
-        kept.shown = times.adjusted(kept.shown);
+        let living = || threads.iter().find(|task| !task.state.is_over());
+        if group.task.state.is_over() { *living().unwrap_or(&group.task) } else { group.task }
+    }
+
+    /// Makes a living thread speak for a process whose main thread has ended, under the main thread's name and start.
+    fn set_face(&mut self, process: &mut ProcessSample, face: &TaskRecord) {
+        let (comm, start_ticks) = (process.leader.comm, process.leader.start_ticks);
+        process.leader = TaskSample { comm, start_ticks, ..self.task_sample(face, self.shown_before(face)) };
+    }
+
+    /// Brings up to date what is kept of a process; returns what was seen of its threads.
+    fn refresh_kept(&mut self, index: usize, group: &GroupRecord, threads: &std::ops::Range<usize>) -> Seen {
+        let threads = self.tasks.get(threads.clone()).unwrap_or_default();
+        let now_ns = self.begun_ns.saturating_add(group.read_after_ns);
+        let (living, gone) = self.sightings.note(group.task.tid, threads, now_ns);
+        let living = living.plus(seen(&group.task, now_ns));
+        let Some(kept) = self.kept.get_mut(index) else { return living };
+        kept.gone = kept.gone.plus(gone);
+        let sums = group.all.unwrap_or_else(|| threads.iter().fold(group.exited.with(&group.task), Sums::with));
+        kept.shown = sums.times.adjusted(kept.shown);
         // Running tasks are charged when they leave the CPU or at the tick, whichever comes first.
         let running = group.task.state == State::RUNNING || threads.iter().any(|task| task.state == State::RUNNING);
-        kept.moved = running || kept.run_ns != times.run_ns;
-        kept.run_ns = times.run_ns;
+        kept.moved = running || kept.totals.times.run_ns != sums.times.run_ns;
+        kept.title_stale |= kept.moved;
+        // Where a thread ended between its group's record and its own, its part is missing until the next sweep.
+        kept.totals.times.run_ns = kept.totals.times.run_ns.max(sums.times.run_ns);
+        kept.totals.counts = kept.totals.counts.max(sums.counts);
+        living.plus(kept.gone)
     }
 
     fn refresh_identity(
         &mut self,
         index: usize,
         group: &GroupRecord,
-        needs: Needs,
-        (turn, on_screen): (u64, bool),
+        face: &TaskRecord,
+        (needs, title_is_due, again): (Needs, bool, bool),
         identities: &mut IdentityReader,
         fs: &ProcFs,
     ) {
         let Some(kept) = self.kept.get_mut(index) else { return };
         let pid = kept.key.pid;
-        let over = matches!(group.task.state, State::ZOMBIE | State::DEAD);
-        let subject = Subject { pid, kernel_thread: group.task.kernel_thread, over };
+        let over = face.state.is_over();
+        let subject = Subject { pid, tid: face.tid, kernel_thread: group.task.kernel_thread, over };
         let is_new = kept.known.identity.uid.is_none();
-        let execed = !over && (kept.exec_id != group.exec_id || kept.comm != group.task.comm);
-        let its_turn = u64::from(pid.unsigned_abs()) % TURNS == turn;
-        let has_turn = its_turn && kept.moved;
+        // An ended main thread has no address space, whose stack is part of the id.
+        let execed = face.tid == pid && !over && (kept.exec_id != group.exec_id || kept.comm != group.task.comm);
         if execed {
             kept.known.forget_lazy();
         }
         // A change that could not be read is looked at again in the next sweep.
         let mut owner_read = true;
-        if is_new || execed || has_turn {
+        if is_new || execed || (kept.title_stale && title_is_due) {
+            kept.title_stale = false;
             owner_read = identities.refresh(&mut kept.known, subject, fs);
             // Only kernel threads have names beyond 15 bytes, and those of workers change with every piece of work.
-            if subject.kernel_thread && group.task.comm.as_bytes().len() == 15 {
+            if subject.kernel_thread && (group.task.works_queue || group.task.comm.as_bytes().len() == 15) {
                 let mut buffer = [0; 64];
                 let name = fs.read_once(&RelPath::process(pid, "comm"), &mut buffer).ok();
                 kept.long_comm = name
@@ -243,8 +283,11 @@ impl Assembler {
         } else if kept.euid != group.euid {
             owner_read = identities.refresh_owner(&mut kept.known, pid, fs);
         }
-        identities.complete(&mut kept.known, needs, its_turn || on_screen, subject, fs);
-        (kept.exec_id, kept.comm) = (group.exec_id, group.task.comm);
+        identities.complete(&mut kept.known, needs, again, subject, fs);
+        if face.tid == pid {
+            kept.exec_id = group.exec_id;
+        }
+        kept.comm = group.task.comm;
         if owner_read {
             kept.euid = group.euid;
         }
@@ -260,7 +303,7 @@ impl Assembler {
         let kept = &self.kept[index];
         // The only task there ever was: the group's times are its own. The kernel splits both the same way but remembers them apart, and
         // two splits of one sum would look like an error.
-        let alone = group.task.nr_threads <= 1 && group.exited.run_ns == 0;
+        let alone = group.task.nr_threads <= 1 && group.exited.times.run_ns == 0;
         let leader_times = if alone { kept.shown } else { self.shown_times(&group.task) };
         let kept = &self.kept[index];
         let mut leader = self.task_sample(&group.task, leader_times);
@@ -269,19 +312,14 @@ impl Assembler {
         }
         let first = u32::try_from(tasks.len()).unwrap_or(u32::MAX);
         if self.with_tasks && group.task.nr_threads > 1 {
-            self.push_tasks(leader, threads.clone(), tasks);
+            self.push_tasks(leader, threads, tasks);
         }
         let range = first..u32::try_from(tasks.len()).unwrap_or(u32::MAX);
         let kept = &self.kept[index];
-        let threads = self.tasks.get(threads).unwrap_or_default();
         let own = &group.task;
-        let sum = |of: fn(&TaskRecord) -> u64| threads.iter().map(of).fold(of(own), u64::saturating_add);
-        let memory = group.memory.filter(|_| !own.kernel_thread && !matches!(own.state, State::ZOMBIE | State::DEAD));
+        let counts = kept.totals.counts;
+        let memory = group.memory.filter(|_| !own.kernel_thread && !own.state.is_over());
         let bytes = |pages: u64| pages.saturating_mul(self.page_bytes);
-        let delays = std::iter::once(own)
-            .chain(threads)
-            .map(|task| task.run_delay_ns)
-            .try_fold(0u64, |sum, delay| sum.checked_add(delay?));
         ProcessSample {
             key: kept.key,
             read_after_ns: group.read_after_ns,
@@ -295,12 +333,12 @@ impl Assembler {
             nlwp: (own.nr_threads > 0).then_some(own.nr_threads),
             utime_ns: Some(kept.shown.0),
             stime_ns: Some(kept.shown.1),
-            run_ns: Some(sum(|task| task.times.run_ns)),
-            run_delay_ns: delays,
-            voluntary_switches: Some(sum(|task| task.nvcsw)),
-            involuntary_switches: Some(sum(|task| task.nivcsw)),
-            minor_faults: Some(sum(|task| task.min_flt).saturating_add(group.exited_min_flt)),
-            major_faults: Some(sum(|task| task.maj_flt).saturating_add(group.exited_maj_flt)),
+            run_ns: Some(kept.totals.times.run_ns),
+            seen: None,
+            voluntary_switches: Some(counts.nvcsw),
+            involuntary_switches: Some(counts.nivcsw),
+            minor_faults: Some(counts.min_flt),
+            major_faults: Some(counts.maj_flt),
             virt_bytes: memory.map(|memory| bytes(memory.total_vm)),
             rss_bytes: memory.map(|memory| bytes(memory.file.saturating_add(memory.anon).saturating_add(memory.shmem))),
             rss_anon_bytes: memory.map(|memory| bytes(memory.anon)),
@@ -328,14 +366,17 @@ impl Assembler {
         }
     }
 
-    /// The task's times, not lower than those shown in the previous sweep.
+    /// The task's times, not lower than those shown in the previous sweep; remembered for the next.
     fn shown_times(&mut self, task: &TaskRecord) -> (u64, u64) {
+        let times = self.shown_before(task);
+        self.shown_spare.push(Shown { id: (task.tgid, task.tid), start_ticks: task.start_ns / self.tick_ns, times });
+        times
+    }
+
+    fn shown_before(&self, task: &TaskRecord) -> (u64, u64) {
         let (id, start_ticks) = ((task.tgid, task.tid), task.start_ns / self.tick_ns);
         let before = self.shown.binary_search_by_key(&id, |shown| shown.id).ok().and_then(|index| self.shown.get(index));
-        let before = before.filter(|shown| shown.start_ticks == start_ticks).map_or((0, 0), |shown| shown.times);
-        let times = task.times.adjusted(before);
-        self.shown_spare.push(Shown { id, start_ticks, times });
-        times
+        task.times.adjusted(before.filter(|shown| shown.start_ticks == start_ticks).map_or((0, 0), |shown| shown.times))
     }
 
     fn task_sample(&self, task: &TaskRecord, (utime_ns, stime_ns): (u64, u64)) -> TaskSample {
@@ -349,10 +390,10 @@ impl Assembler {
             stime_ns: Some(stime_ns),
             run_ns: Some(task.times.run_ns),
             run_delay_ns: task.run_delay_ns,
-            voluntary_switches: Some(task.nvcsw),
-            involuntary_switches: Some(task.nivcsw),
-            minor_faults: Some(task.min_flt),
-            major_faults: Some(task.maj_flt),
+            voluntary_switches: Some(task.counts.nvcsw),
+            involuntary_switches: Some(task.counts.nivcsw),
+            minor_faults: Some(task.counts.min_flt),
+            major_faults: Some(task.counts.maj_flt),
             priority: task.priority,
             nice: task.nice,
             policy: Some(task.policy),
@@ -360,17 +401,6 @@ impl Assembler {
             last_cpu: task.cpu,
         }
     }
-}
-
-/// The group's times: those of threads that ended and of all that live, to be adjusted as one.
-fn sum_times(group: &GroupRecord, threads: &[TaskRecord]) -> CpuRecord {
-    let mut sum = group.exited;
-    for task in std::iter::once(&group.task).chain(threads) {
-        sum.utime_ns = sum.utime_ns.saturating_add(task.times.utime_ns);
-        sum.stime_ns = sum.stime_ns.saturating_add(task.times.stime_ns);
-        sum.run_ns = sum.run_ns.saturating_add(task.times.run_ns);
-    }
-    sum
 }
 
 fn visible_pids(request: &Request<'_>) -> Vec<i32> {

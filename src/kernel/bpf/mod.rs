@@ -6,6 +6,7 @@ mod child;
 mod hidden;
 mod loader;
 pub mod record;
+mod sightings;
 
 use std::sync::Arc;
 
@@ -144,7 +145,7 @@ impl BpfSource {
         let (cpu_before, taken_ns) = (thread_cpu_ns(), SystemClock.boot_ns());
         self.hidden.before(&self.fs)?;
         let mut assembler = std::mem::take(&mut self.assembler);
-        assembler.begin(request);
+        assembler.begin(request, taken_ns);
         let read = self.read_records(&mut |record, read_ns| assembler.take(record, read_ns.saturating_sub(taken_ns)));
         self.assembler = assembler;
         read?;

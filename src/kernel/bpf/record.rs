@@ -4,15 +4,17 @@ use crate::kernel::parse::ParseError;
 use crate::snapshot::{Comm, State};
 
 /// Version of the layout, `LAYOUT` in the C source.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
 const HAS_CPU: u32 = 1;
 const HAS_RUN_DELAY: u32 = 2;
+const HAS_SUMS: u32 = 8;
 const PF_KTHREAD: u32 = 0x0020_0000;
+const PF_WQ_WORKER: u32 = 0x20;
 
 /// Bytes of a record of a task that leads no group.
 pub const TASK_BYTES: usize = 160;
 /// Bytes of a leader's record.
-pub const GROUP_BYTES: usize = TASK_BYTES + 136;
+pub const GROUP_BYTES: usize = TASK_BYTES + 208;
 
 /// One task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub struct TaskRecord {
     pub state: State,
     /// `PF_KTHREAD`.
     pub kernel_thread: bool,
+    /// `PF_WQ_WORKER`: its name in `/proc` says what it last worked for.
+    pub works_queue: bool,
     /// As field 18 of `/proc/PID/stat`.
     pub priority: i32,
     /// Nice value.
@@ -43,6 +47,17 @@ pub struct TaskRecord {
     pub times: CpuRecord,
     /// Time runnable but waiting.
     pub run_delay_ns: Option<u64>,
+    /// Its switches and faults.
+    pub counts: Counts,
+    /// Whether the group's counters were summed at one moment; a leader's only.
+    has_sums: bool,
+    /// Name.
+    pub comm: Comm,
+}
+
+/// Context switches and page faults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
     /// Voluntary switches.
     pub nvcsw: u64,
     /// Involuntary switches.
@@ -51,8 +66,52 @@ pub struct TaskRecord {
     pub min_flt: u64,
     /// Major faults.
     pub maj_flt: u64,
-    /// Name.
-    pub comm: Comm,
+}
+
+impl Counts {
+    fn each(self, other: Self, of: fn(u64, u64) -> u64) -> Self {
+        Self {
+            nvcsw: of(self.nvcsw, other.nvcsw),
+            nivcsw: of(self.nivcsw, other.nivcsw),
+            min_flt: of(self.min_flt, other.min_flt),
+            maj_flt: of(self.maj_flt, other.maj_flt),
+        }
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        self.each(other, u64::saturating_add)
+    }
+
+    /// The larger of each.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        self.each(other, u64::max)
+    }
+}
+
+/// Times, switches and faults of several threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sums {
+    /// CPU times by ticks, and exact.
+    pub times: CpuRecord,
+    /// Switches and faults.
+    pub counts: Counts,
+}
+
+impl Sums {
+    /// With another thread's.
+    #[must_use]
+    pub fn with(self, task: &TaskRecord) -> Self {
+        let times = CpuRecord {
+            utime_ns: self.times.utime_ns.saturating_add(task.times.utime_ns),
+            stime_ns: self.times.stime_ns.saturating_add(task.times.stime_ns),
+            run_ns: self.times.run_ns.saturating_add(task.times.run_ns),
+            ..self.times
+        };
+        Self { times, counts: self.counts.plus(task.counts) }
+    }
 }
 
 /// CPU times as the kernel counts them: by ticks for the modes, exact for the sum, and what it last told anyone.
@@ -111,12 +170,11 @@ pub struct GroupRecord {
     pub tty_nr: i32,
     /// Effective user.
     pub euid: u32,
-    /// Times of threads that ended, and what was last told of the group.
-    pub exited: CpuRecord,
-    /// Minor faults of threads that ended.
-    pub exited_min_flt: u64,
-    /// Major faults of threads that ended.
-    pub exited_maj_flt: u64,
+    /// Of threads that ended; the times hold what the kernel last reported of the group.
+    pub exited: Sums,
+    /// Of the whole group at one moment; `None` for a single thread, for more threads than the program sums, and where one ended
+    /// while it summed.
+    pub all: Option<Sums>,
     /// Memory; `None` without an address space.
     pub memory: Option<MemoryRecord>,
     /// Rises at every exec.
@@ -206,13 +264,14 @@ impl Cursor<'_> {
         let start_ns = self.u64()?;
         let (utime_ns, stime_ns, told_utime_ns, told_stime_ns) = (self.u64()?, self.u64()?, self.u64()?, self.u64()?);
         let (run_ns, run_delay_ns) = (self.u64()?, self.u64()?);
-        let (nvcsw, nivcsw, min_flt, maj_flt) = (self.u64()?, self.u64()?, self.u64()?, self.u64()?);
+        let counts = self.counts()?;
         let comm: [u8; 16] = self.take()?;
         Some(TaskRecord {
             tid,
             tgid,
             state,
             kernel_thread: flags & PF_KTHREAD != 0,
+            works_queue: flags & PF_WQ_WORKER != 0,
             // MAX_RT_PRIO and DEFAULT_PRIO of include/linux/sched/prio.h.
             priority: prio.saturating_sub(100),
             nice: static_prio.saturating_sub(120),
@@ -223,21 +282,28 @@ impl Cursor<'_> {
             start_ns,
             times: CpuRecord { utime_ns, stime_ns, run_ns, told_utime_ns, told_stime_ns },
             run_delay_ns: (has & HAS_RUN_DELAY != 0).then_some(run_delay_ns),
-            nvcsw,
-            nivcsw,
-            min_flt,
-            maj_flt,
+            counts,
+            has_sums: has & HAS_SUMS != 0,
             comm: Comm::new(comm.split(|byte| *byte == 0).next().unwrap_or_default()),
         })
+    }
+
+    fn counts(&mut self) -> Option<Counts> {
+        Some(Counts { nvcsw: self.u64()?, nivcsw: self.u64()?, min_flt: self.u64()?, maj_flt: self.u64()? })
+    }
+
+    fn sums(&mut self, told_utime_ns: u64, told_stime_ns: u64) -> Option<Sums> {
+        let (utime_ns, stime_ns, run_ns) = (self.u64()?, self.u64()?, self.u64()?);
+        let times = CpuRecord { utime_ns, stime_ns, run_ns, told_utime_ns, told_stime_ns };
+        Some(Sums { times, counts: self.counts()? })
     }
 
     fn group(&mut self, task: TaskRecord) -> Option<GroupRecord> {
         let (ppid, pgrp, session) = (self.i32()?, self.i32()?, self.i32()?);
         let (major, minor) = (self.u32()?, self.u32()?);
         let euid = self.u32()?;
-        let (utime_ns, stime_ns, told_utime_ns, told_stime_ns) = (self.u64()?, self.u64()?, self.u64()?, self.u64()?);
-        let run_ns = self.u64()?;
-        let (exited_min_flt, exited_maj_flt) = (self.u64()?, self.u64()?);
+        let (told_utime_ns, told_stime_ns) = (self.u64()?, self.u64()?);
+        let (exited, all) = (self.sums(told_utime_ns, told_stime_ns)?, self.sums(told_utime_ns, told_stime_ns)?);
         let total_vm = self.u64()?;
         let (file, anon, swap, shmem) = (self.pages()?, self.pages()?, self.pages()?, self.pages()?);
         // The address of the stack is not needed beside the exec id; it is there for kernels whose id wraps.
@@ -250,9 +316,8 @@ impl Cursor<'_> {
             session,
             tty_nr: tty_number(major, minor),
             euid,
-            exited: CpuRecord { utime_ns, stime_ns, run_ns, told_utime_ns, told_stime_ns },
-            exited_min_flt,
-            exited_maj_flt,
+            exited,
+            all: task.has_sums.then_some(all),
             memory: (total_vm > 0).then_some(MemoryRecord { total_vm, file, anon, swap, shmem }),
             exec_id,
             read_after_ns: 0,

@@ -127,9 +127,16 @@ impl Stat {
         })
     }
 
-    /// Whether this is a zombie or already dead: it has no memory and no program any more.
+    /// Whether the process has ended: it has no memory and no program any more. A main thread may end before the others: the
+    /// process then goes on, and its files in `/proc/PID` say little of it.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.state == State::ZOMBIE || self.state == State::DEAD
+        self.state.is_over() && self.nlwp <= 1
+    }
+
+    /// Whether the main thread has ended and others are there.
+    #[must_use]
+    pub fn has_lost_main(&self) -> bool {
+        self.state.is_over() && self.nlwp > 1
     }
 }

@@ -8,7 +8,7 @@ use crate::kernel::parse::schedstat::Schedstat;
 use crate::kernel::parse::stat::Stat;
 use crate::kernel::parse::status::Status;
 use crate::kernel::source::Needs;
-use crate::snapshot::{ProcKey, ProcessSample, SystemInfo, TaskSample};
+use crate::snapshot::{ProcKey, ProcessSample, Seen, SystemInfo, TaskSample};
 
 /// Units of the machine's files, worked out once.
 #[derive(Debug, Clone, Copy)]
@@ -47,13 +47,28 @@ pub struct TaskEntry {
     pub stat: Option<Stat>,
     /// Voluntary and involuntary switches as last read.
     pub switches: Option<(u64, u64)>,
+    /// What was seen of it.
+    pub seen: Option<Seen>,
+    /// When its life began as far as it was seen, `CLOCK_BOOTTIME` nanoseconds.
+    since_ns: Option<u64>,
 }
 
 impl TaskEntry {
     /// A task about which nothing is known yet.
     #[must_use]
     pub fn new(tid: i32) -> Self {
-        Self { tid, gate: Gate::default(), stat: None, switches: None }
+        Self { tid, gate: Gate::default(), stat: None, switches: None, seen: None, since_ns: None }
+    }
+
+    /// Notes its figures as read at `now_ns`. `kept`: the kernel keeps such figures, so where it shows none the task has not run yet.
+    pub fn note(&mut self, now_ns: u64, kept: bool) {
+        let figures = self.gate.last.or(kept.then(Schedstat::default));
+        self.seen = figures.map(|sched| {
+            let least_life = sched.run_ns.saturating_add(sched.run_delay_ns);
+            let since = *self.since_ns.get_or_insert(now_ns.saturating_sub(least_life));
+            let seen = Seen::thread(now_ns.saturating_sub(since), sched.run_ns, Some(sched.run_delay_ns));
+            Seen { switches: self.switches, ..seen }
+        });
     }
 
     /// Its sample; `None` if its `stat` was not read.
@@ -106,6 +121,22 @@ pub struct Entry {
     pub pages: Option<Pages>,
     /// Tasks of a multi-threaded process, ascending tid; empty otherwise.
     pub tasks: Vec<TaskEntry>,
+    /// Whether the tasks were read in this sweep.
+    pub tasks_fresh: bool,
+    /// What was seen of threads that have ended.
+    pub gone: Seen,
+    /// Whether threads are known to have ended, also before they could be seen.
+    pub threads_ended: bool,
+    /// What was seen of all threads, if all living ones were read in this sweep.
+    seen: Option<Seen>,
+    /// CPU time of the whole group; never falls.
+    run_ns: u64,
+    /// CPU time of threads that ended, as far as it was not seen.
+    unseen_ns: u64,
+    /// `stat` of the thread that speaks for a process whose main thread has ended.
+    pub face: Option<Stat>,
+    /// Whether it ran since its arguments were read: it may have given itself another title.
+    pub title_stale: bool,
 }
 
 impl Entry {
@@ -125,6 +156,14 @@ impl Entry {
             status: None,
             pages: None,
             tasks: Vec::new(),
+            tasks_fresh: false,
+            gone: Seen::NOTHING,
+            threads_ended: false,
+            seen: None,
+            run_ns: 0,
+            unseen_ns: 0,
+            face: None,
+            title_stale: true,
         }
     }
 
@@ -132,7 +171,57 @@ impl Entry {
     #[must_use]
     pub fn subject(&self) -> Subject {
         let (kernel_thread, over) = self.stat.map_or((false, false), |stat| (stat.kernel_thread, stat.is_over()));
-        Subject { pid: self.pid, kernel_thread, over }
+        Subject { pid: self.pid, tid: self.face_tid(), kernel_thread, over }
+    }
+
+    /// The thread whose files tell of the process: the main thread, or one that outlived it.
+    #[must_use]
+    pub fn face_tid(&self) -> i32 {
+        self.face.map_or(self.pid, |face| face.pid)
+    }
+
+    /// Keeps what was seen of tasks that have ended.
+    pub fn bury(&mut self, ended: impl IntoIterator<Item = TaskEntry>) {
+        for task in ended {
+            let seen = task.seen.unwrap_or(Seen { switches: None, ..Seen::NOTHING });
+            self.gone = self.gone.plus(seen.ended());
+            self.threads_ended = true;
+        }
+    }
+
+    /// Works out the counters that `/proc` does not give as such, after everything else was read.
+    ///
+    /// `stat` tells the CPU time of the whole group, ended threads included, with user and system time each cut to clock ticks: the
+    /// exact sum is at least what it tells, and less than two ticks more. Within these bounds the living threads' `schedstat` tells how
+    /// it goes on.
+    pub fn account(&mut self, units: Units) {
+        let Some(stat) = self.stat else { return };
+        let living = if self.is_threaded() { self.seen_of_tasks() } else { self.seen_of_single(&stat, units) };
+        self.seen = living.map(|living| living.plus(self.gone));
+        let least = stat.utime_ticks.saturating_add(stat.stime_ticks).saturating_mul(units.tick_ns);
+        let most = least.saturating_add((2 * units.tick_ns).saturating_sub(1));
+        let seen_ns = self.seen.map_or(0, |seen| seen.run_ns);
+        let expected = if self.seen.is_some() { seen_ns.saturating_add(self.unseen_ns) } else { self.run_ns };
+        let total = expected.clamp(least, most);
+        if self.seen.is_some() {
+            // Two ticks are what reading one file after the other may be off.
+            self.threads_ended |= least > expected.saturating_add(2 * units.tick_ns);
+            self.unseen_ns = total.saturating_sub(seen_ns);
+        }
+        self.run_ns = self.run_ns.max(total);
+    }
+
+    fn seen_of_single(&self, stat: &Stat, units: Units) -> Option<Seen> {
+        let sched = self.gate.last?;
+        let life_ns = self.read_ns.saturating_sub(stat.start_ticks.saturating_mul(units.tick_ns));
+        let status = self.status.as_deref().filter(|_| !self.stale.contains(Needs::STATUS));
+        let switches = status.and_then(|status| status.voluntary_switches.zip(status.involuntary_switches));
+        Some(Seen { switches, ..Seen::thread(life_ns, sched.run_ns, Some(sched.run_delay_ns)) })
+    }
+
+    fn seen_of_tasks(&self) -> Option<Seen> {
+        let tasks = self.tasks_fresh.then_some(&self.tasks).filter(|tasks| !tasks.is_empty())?;
+        tasks.iter().try_fold(Seen::NOTHING, |sum, task| Some(sum.plus(task.seen?)))
     }
 
     /// Its identity, once `stat` was read.
@@ -168,7 +257,8 @@ impl Entry {
         let memory = |bytes: u64| has_memory.then_some(bytes);
         let status = self.status.as_deref().filter(|_| has_memory);
         let pages = self.pages.filter(|_| has_memory);
-        let totals = self.totals(stat);
+        let of_memory = self.face.as_ref().unwrap_or(stat);
+        let total = self.seen.and_then(|seen| seen.switches).filter(|_| !self.threads_ended);
         Some(ProcessSample {
             key: ProcKey { pid: self.pid, start_ticks: stat.start_ticks },
             read_after_ns: self.read_ns.saturating_sub(begun_ns),
@@ -182,14 +272,14 @@ impl Entry {
             nlwp: (stat.nlwp > 0).then_some(stat.nlwp),
             utime_ns: Some(stat.utime_ticks.saturating_mul(units.tick_ns)),
             stime_ns: Some(stat.stime_ticks.saturating_mul(units.tick_ns)),
-            run_ns: totals.run.map(|(run, _)| run),
-            run_delay_ns: totals.run.map(|(_, delay)| delay),
-            voluntary_switches: totals.switches.map(|(voluntary, _)| voluntary),
-            involuntary_switches: totals.switches.map(|(_, involuntary)| involuntary),
+            run_ns: Some(self.run_ns),
+            seen: self.seen,
+            voluntary_switches: total.map(|(voluntary, _)| voluntary),
+            involuntary_switches: total.map(|(_, involuntary)| involuntary),
             minor_faults: Some(stat.minor_faults),
             major_faults: Some(stat.major_faults),
-            virt_bytes: memory(stat.virt_bytes),
-            rss_bytes: memory(pages.map_or(stat.rss_pages, |pages| pages.resident).saturating_mul(units.page_bytes)),
+            virt_bytes: memory(of_memory.virt_bytes),
+            rss_bytes: memory(pages.map_or(of_memory.rss_pages, |pages| pages.resident).saturating_mul(units.page_bytes)),
             rss_anon_bytes: status.and_then(|status| status.rss_anon_bytes),
             rss_file_bytes: status.and_then(|status| status.rss_file_bytes),
             rss_shmem_bytes: status.and_then(|status| status.rss_shmem_bytes),
@@ -202,6 +292,11 @@ impl Entry {
 
     /// The leader's own values: from its own file where that was read; of a single-threaded process the group's are its own.
     fn leader(&self, stat: &Stat, units: Units, own_tasks: &[TaskSample]) -> TaskSample {
+        if let Some(face) = &self.face {
+            let read = own_tasks.iter().find(|task| task.tid == face.pid);
+            let living = read.copied().unwrap_or_else(|| task_sample(face, self.pid, units));
+            return TaskSample { comm: stat.comm, start_ticks: stat.start_ticks, ..living };
+        }
         if let Some(leader) = own_tasks.iter().find(|task| task.tid == self.pid) {
             return *leader;
         }
@@ -225,35 +320,6 @@ impl Entry {
             ..base
         }
     }
-
-    /// Sums over the live tasks; each `None` unless every task's value was read.
-    fn totals(&self, stat: &Stat) -> Totals {
-        if stat.nlwp <= 1 {
-            let switches = self.status.as_deref();
-            return Totals {
-                run: self.gate.last.map(|sched| (sched.run_ns, sched.run_delay_ns)),
-                switches: switches.and_then(|status| status.voluntary_switches.zip(status.involuntary_switches)),
-            };
-        }
-        if self.tasks.is_empty() {
-            return Totals::default();
-        }
-        let pair = |left: (u64, u64), right: (u64, u64)| (left.0.saturating_add(right.0), left.1.saturating_add(right.1));
-        Totals {
-            run: self
-                .tasks
-                .iter()
-                .map(|task| task.gate.last.map(|s| (s.run_ns, s.run_delay_ns)))
-                .try_fold((0, 0), |sum, v| Some(pair(sum, v?))),
-            switches: self.tasks.iter().map(|task| task.switches).try_fold((0, 0), |sum, v| Some(pair(sum, v?))),
-        }
-    }
-}
-
-#[derive(Debug, Default)]
-struct Totals {
-    run: Option<(u64, u64)>,
-    switches: Option<(u64, u64)>,
 }
 
 /// A task's sample from its `stat`, without what other files tell.

@@ -30,7 +30,7 @@ use super::error::ReadError;
 use super::events::Lifecycle;
 use super::exact::ExactReader;
 use super::host::HostReader;
-use super::identity::Known;
+use super::identity::{Known, title_is_due};
 use super::proc_fs::{ProcFs, out_of_descriptors};
 use super::source::{Needs, Request, Source};
 use super::system;
@@ -138,17 +138,20 @@ impl ProcSource {
     fn refresh_all(&mut self, request: &Request<'_>) {
         let mut visible: Vec<i32> = request.visible.iter().map(|key| key.pid).collect();
         visible.sort_unstable();
-        let turn = self.sweep % TURNS;
+        let (sweep, units) = (self.sweep, self.units);
+        let turn = sweep % TURNS;
         let Self { entries, reader, scratch, gone, denied, failure, .. } = self;
         entries.retain_mut(|entry| {
             let on_screen = visible.binary_search(&entry.pid).is_ok();
             let wanted = Wanted {
                 needs: if on_screen { request.all | request.visible_needs } else { request.all },
                 turn: on_screen || u64::from(entry.pid.unsigned_abs()) % TURNS == turn,
+                title: title_is_due(entry.pid, sweep, request.all, on_screen),
             };
             let was_over = entry.stat.is_none_or(|stat| stat.is_over());
             match process::refresh(entry, wanted, reader, scratch) {
                 Ok(()) => {
+                    entry.account(units);
                     if !was_over && entry.stat.is_some_and(|stat| stat.is_over()) {
                         gone.push(entry.pid);
                     }
@@ -178,7 +181,7 @@ impl ProcSource {
         let Self { entries, reader, scratch, gone, .. } = self;
         entries.retain_mut(|entry| {
             let orphaned = !entry.fresh && entry.stat.is_some_and(|stat| gone.binary_search(&stat.ppid).is_ok());
-            if orphaned && process::read_stat(entry, Wanted { needs, turn: false }, reader, scratch).is_err() {
+            if orphaned && process::read_stat(entry, Wanted { needs, turn: false, title: false }, reader, scratch).is_err() {
                 reader.budget.used -= entry.kept_files();
                 return false;
             }

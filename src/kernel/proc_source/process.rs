@@ -6,6 +6,7 @@ use super::tasks;
 use crate::clock::{Clock as _, SystemClock};
 use crate::kernel::error::ReadError;
 use crate::kernel::identity::IdentityReader;
+use crate::kernel::main_ended;
 use crate::kernel::parse::stat::Stat;
 use crate::kernel::parse::statm::Statm;
 use crate::kernel::parse::status::Status;
@@ -20,6 +21,8 @@ pub struct Wanted {
     /// Whether what others can change while it sleeps (nice, policy, reclaimed memory) is to be read again now: it is on screen or
     /// its turn has come.
     pub turn: bool,
+    /// Whether its arguments are to be read again if it ran since they were.
+    pub title: bool,
 }
 
 /// The source's scratch space, reused over all processes.
@@ -49,6 +52,7 @@ pub fn refresh(entry: &mut Entry, wanted: Wanted, reader: &mut Reader, scratch: 
 
 fn refresh_known(entry: &mut Entry, wanted: Wanted, reader: &mut Reader, scratch: &mut Scratch) -> Result<(), ReadError> {
     entry.fresh = false;
+    entry.tasks_fresh = false;
     let must_read = if entry.is_threaded() {
         let changed = if wanted.needs.intersects(tasks::PER_TASK) {
             tasks::refresh(entry, wanted.needs, wanted.turn, reader, &mut scratch.tids)?
@@ -69,8 +73,13 @@ fn refresh_known(entry: &mut Entry, wanted: Wanted, reader: &mut Reader, scratch
         entry.moved || wanted.turn
     };
     entry.read_ns = SystemClock.boot_ns();
+    entry.title_stale |= entry.moved;
     if must_read {
         read_stat(entry, wanted, reader, scratch)?;
+    } else if wanted.title && entry.title_stale {
+        entry.title_stale = false;
+        let subject = entry.subject();
+        scratch.identities.refresh(&mut entry.known, subject, &reader.fs);
     }
     if entry.moved || wanted.turn {
         entry.stale = Needs::all();
@@ -94,13 +103,14 @@ pub fn read_stat(entry: &mut Entry, wanted: Wanted, reader: &mut Reader, scratch
     }
     let before = entry.stat.replace(now);
     entry.fresh = true;
-    // The cmdline of a program that renames itself without exec is caught when its turn comes.
+    entry.face = if now.has_lost_main() { main_ended::first_living(&reader.fs, entry.pid) } else { None };
     let execed = before.is_none_or(|before| may_have_execed(&before, &now, entry.moved));
     let subject = entry.subject();
     if execed {
         entry.known.forget_lazy();
     }
-    if execed || (wanted.turn && entry.moved) {
+    if execed || (wanted.title && entry.title_stale) {
+        entry.title_stale = false;
         scratch.identities.refresh(&mut entry.known, subject, &reader.fs);
     } else {
         scratch.identities.refresh_owner(&mut entry.known, entry.pid, &reader.fs);
@@ -135,7 +145,10 @@ fn became_threaded(entry: &mut Entry, wanted: Wanted, reader: &mut Reader, scrat
 
 fn became_single(entry: &mut Entry, reader: &mut Reader) {
     reader.budget.used -= entry.kept_files();
-    entry.tasks = Vec::new();
+    let pid = entry.pid;
+    let ended: Vec<_> = std::mem::take(&mut entry.tasks).into_iter().filter(|task| task.tid != pid).collect();
+    entry.bury(ended);
+    entry.threads_ended = true;
     entry.stat_file = None;
     entry.gate = super::entry::Gate::default();
     // Read at once: the sums of a single task are its own.
@@ -147,7 +160,12 @@ fn extras(entry: &mut Entry, needs: Needs, reader: &mut Reader) {
     let switches_of_single = needs.contains(Needs::SWITCHES) && !entry.is_threaded();
     if (needs.contains(Needs::STATUS) || switches_of_single) && entry.stale.contains(Needs::STATUS) {
         entry.stale -= Needs::STATUS;
-        let status = reader.whole(&RelPath::process(entry.pid, "status")).map(Status::parse).ok();
+        let status = reader.whole(&RelPath::process(entry.face_tid(), "status")).map(Status::parse).ok();
+        if switches_of_single && !entry.threads_ended {
+            // As in `tasks`: faults of the group that are not the main thread's own are those of threads that ended.
+            let own = reader.stat(&mut None, false, &RelPath::task(entry.pid, entry.pid, "stat"));
+            entry.threads_ended = own.is_ok_and(|own| entry.stat.is_some_and(|group| group.minor_faults > own.minor_faults));
+        }
         match (&mut entry.status, status) {
             (Some(kept), Some(status)) => **kept = status,
             (kept, status) => *kept = status.map(Box::new),
@@ -155,7 +173,7 @@ fn extras(entry: &mut Entry, needs: Needs, reader: &mut Reader) {
     }
     if needs.contains(Needs::STATM) && entry.stale.contains(Needs::STATM) {
         entry.stale -= Needs::STATM;
-        let statm = reader.small(&RelPath::process(entry.pid, "statm")).ok().and_then(|bytes| Statm::parse(bytes).ok());
+        let statm = reader.small(&RelPath::process(entry.face_tid(), "statm")).ok().and_then(|bytes| Statm::parse(bytes).ok());
         entry.pages = statm.map(|statm| Pages { resident: statm.resident_pages, shared: statm.shared_pages });
     }
 }

@@ -2,6 +2,7 @@
 
 use super::entry::{Entry, TaskEntry};
 use super::reader::{Motion, Reader, is_settled};
+use crate::clock::{Clock as _, SystemClock};
 use crate::kernel::error::ReadError;
 use crate::kernel::parse::status::Status;
 use crate::kernel::proc_fs::RelPath;
@@ -19,6 +20,7 @@ pub fn refresh(entry: &mut Entry, needs: Needs, turn: bool, reader: &mut Reader,
     reader.fs.list_tids(entry.pid, tids)?;
     let mut changed = merge(entry, tids, reader);
     let pid = entry.pid;
+    let mut ended = Vec::new();
     entry.tasks.retain_mut(|task| match refresh_one(pid, task, needs, turn, reader) {
         Ok(moved) => {
             changed |= moved;
@@ -28,11 +30,25 @@ pub fn refresh(entry: &mut Entry, needs: Needs, turn: bool, reader: &mut Reader,
             // Ended between listing and reading, or its tid lives again while the kept descriptor stays with the dead: one look anew.
             changed = true;
             reader.budget.used -= usize::from(task.gate.file.is_some());
-            *task = TaskEntry::new(task.tid);
+            ended.push(std::mem::replace(task, TaskEntry::new(task.tid)));
             refresh_one(pid, task, needs, turn, reader).is_ok()
         }
     });
+    entry.bury(ended);
+    let (now_ns, kept) = (SystemClock.boot_ns(), entry.tasks.iter().any(|task| task.gate.last.is_some()));
+    entry.tasks.iter_mut().for_each(|task| task.note(now_ns, kept));
+    entry.tasks_fresh = true;
+    look_for_ended(entry);
     Ok(changed)
+}
+
+/// Faults of the group that none of its living threads had are those of threads that ended. The group's were read before the threads',
+/// so that more of them is proof.
+fn look_for_ended(entry: &mut Entry) {
+    let of_tasks = entry.tasks.iter().try_fold(0u64, |sum, task| Some(sum.saturating_add(task.stat?.minor_faults)));
+    if let (Some(group), Some(of_tasks)) = (entry.stat, of_tasks) {
+        entry.threads_ended |= group.minor_faults > of_tasks;
+    }
 }
 
 /// Makes the entries match `tids`, both ascending; whether anything was added or removed.
@@ -42,13 +58,16 @@ fn merge(entry: &mut Entry, tids: &[i32], reader: &mut Reader) -> bool {
     }
     let mut old = std::mem::take(&mut entry.tasks).into_iter().peekable();
     entry.tasks.reserve(tids.len());
+    let mut ended = Vec::new();
     for tid in tids {
         while let Some(gone) = old.next_if(|task| task.tid < *tid) {
-            reader.budget.used -= usize::from(gone.gate.file.is_some());
+            ended.push(gone);
         }
         entry.tasks.push(old.next_if(|task| task.tid == *tid).unwrap_or_else(|| TaskEntry::new(*tid)));
     }
-    reader.budget.used -= old.filter(|task| task.gate.file.is_some()).count();
+    ended.extend(old);
+    reader.budget.used -= ended.iter().filter(|task| task.gate.file.is_some()).count();
+    entry.bury(ended);
     true
 }
 
@@ -62,12 +81,15 @@ fn refresh_one(pid: i32, task: &mut TaskEntry, needs: Needs, turn: bool, reader:
     };
     let settled = task.stat.is_some_and(|stat| is_settled(stat.state));
     let moved = motion != Motion::Still || !settled;
-    if needs.contains(Needs::THREADS) && (moved || turn || task.stat.is_none()) {
+    // A thread's own faults tell whether others, whose switches are lost, have ended.
+    if needs.intersects(Needs::THREADS | Needs::SWITCHES) && (moved || turn || task.stat.is_none()) {
         task.stat = Some(reader.stat(&mut None, false, &RelPath::task(pid, task.tid, "stat"))?);
     }
     if needs.contains(Needs::SWITCHES) && (moved || task.switches.is_none()) {
         let status = Status::parse(reader.whole(&RelPath::task(pid, task.tid, "status"))?);
         task.switches = status.voluntary_switches.zip(status.involuntary_switches);
+    } else if moved && !needs.contains(Needs::SWITCHES) {
+        task.switches = None;
     }
     Ok(moved)
 }

@@ -156,12 +156,27 @@ impl Filter {
                 Node::All(c) | Node::Any(c) => c.iter().for_each(|n| walk(n, out)),
                 Node::Not(c) => walk(c, out),
                 Node::Compare { column, .. } => out.push(column),
-                _ => {}
+                // A word, and the name of an ancestor, are looked for in command lines too.
+                Node::Text(_) | Node::Under(_) => out.extend(columns::find("command")),
+                Node::Thread | Node::Kernel | Node::Ghost => {}
             }
         }
         let mut out = Vec::new();
         walk(&self.root, &mut out);
         out
+    }
+
+    /// The one process that can match, where the filter names it: `pid=N`, alone or with further conditions.
+    #[must_use]
+    pub fn only_pid(&self) -> Option<i32> {
+        fn of(n: &Node) -> Option<i32> {
+            match n {
+                Node::All(parts) => parts.iter().find_map(of),
+                Node::Compare { column, op: Op::Equal, operand } if column.id == "pid" => operand.text.parse().ok(),
+                _ => None,
+            }
+        }
+        of(&self.root)
     }
 
     /// Whether the row passes: what the filter says of it is known and true.
