@@ -16,6 +16,8 @@ pub enum Unknown {
     Denied,
     /// The process is so large that reading it would hold it up.
     TooLarge,
+    /// A read of it has not returned in time, and nothing older is known.
+    Unanswered,
     /// There is no such thing for this row (memory of a thread, cmdline of a kernel thread).
     NotApplicable,
 }
@@ -33,6 +35,8 @@ impl Unknown {
         match self {
             Self::Denied if cells >= 6 => "denied",
             Self::Denied if cells >= 4 => "deny",
+            Self::Unanswered if cells >= 6 => "silent",
+            Self::Unanswered if cells >= 4 => "late",
             _ => "-",
         }
     }
@@ -45,6 +49,7 @@ impl Unknown {
             Self::NotRead => "unknown: not readable, or not read yet",
             Self::Denied => "unknown: only root and users who may trace the process can read this",
             Self::TooLarge => "unknown: the process is so large that reading this would delay it",
+            Self::Unanswered => "unknown: the process did not answer in time; its memory map may be locked",
             Self::NotApplicable => "does not apply to this row",
         }
     }

@@ -1,6 +1,7 @@
 //! The machine's disks, network interfaces and temperatures.
 
 use std::path::Path;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use procfs::net::InterfaceDeviceStatus;
@@ -8,6 +9,7 @@ use procfs::{DiskStats, FromBufRead};
 use sysinfo::Components;
 
 use super::host::Kept;
+use super::privilege::let_go_of_loading;
 use crate::snapshot::{DiskSample, NetworkSample, Temperature};
 
 /// A sector of `/proc/diskstats`, bytes, whatever the disk's own are.
@@ -22,7 +24,7 @@ const NOT_DISKS: &[&str] = &["loop", "ram", "zram", "dm-", "md", "sr", "fd"];
 pub(super) struct Devices {
     diskstats: Kept,
     dev: Kept,
-    sensors: Option<(Option<Components>, Instant)>,
+    sensors: Option<Sensors>,
 }
 
 impl Devices {
@@ -39,17 +41,61 @@ impl Devices {
         networks(self.dev.read(buffer)?)
     }
 
-    pub(super) fn temperatures(&mut self) -> Vec<Temperature> {
-        let (sensors, read) = self.sensors.get_or_insert_with(|| (Components::new_with_refreshed_list().ok(), Instant::now()));
-        if read.elapsed() >= SENSORS_EVERY {
-            if let Some(sensors) = sensors {
-                sensors.refresh(false);
-            }
-            *read = Instant::now();
+    /// `None` if the sensors have not answered for a while, or not yet.
+    pub(super) fn temperatures(&mut self) -> Option<Vec<Temperature>> {
+        self.sensors.get_or_insert_with(|| Sensors::start(read_sensors)).newest()
+    }
+}
+
+/// A thread that reads the sensors when it is asked: a driver that waits for its device holds up nothing else.
+#[derive(Debug)]
+struct Sensors {
+    ask: Sender<()>,
+    answers: Receiver<Vec<Temperature>>,
+    known: Option<(Vec<Temperature>, Instant)>,
+    asked: Option<Instant>,
+}
+
+impl Sensors {
+    /// The first answer is waited for, so that the first picture is whole.
+    const FIRST: Duration = Duration::from_millis(100);
+    /// Temperatures older than this are not shown any more.
+    const STALE: Duration = SENSORS_EVERY.saturating_mul(3);
+
+    fn start(make: fn() -> Box<dyn FnMut() -> Vec<Temperature>>) -> Self {
+        let ((ask, asked), (tell, answers)) = (channel(), channel());
+        // Without a thread there is never an answer, which is what is said then.
+        let _ = std::thread::Builder::new().name("sensors".into()).spawn(move || {
+            let_go_of_loading(|| true);
+            let mut read = make();
+            while asked.recv().is_ok() && tell.send(read()).is_ok() {}
+        });
+        Self { ask, answers, known: None, asked: None }
+    }
+
+    fn newest(&mut self) -> Option<Vec<Temperature>> {
+        let first = self.asked.is_none();
+        if self.asked.is_none_or(|asked| asked.elapsed() >= SENSORS_EVERY && self.known.is_some()) {
+            self.asked = self.ask.send(()).is_ok().then(Instant::now);
+        }
+        let answer = if first { self.answers.recv_timeout(Self::FIRST).ok() } else { self.answers.try_iter().last() };
+        if let Some(answer) = answer {
+            self.known = Some((answer, Instant::now()));
+        }
+        self.known.as_ref().filter(|(_, read)| read.elapsed() < Self::STALE).map(|(known, _)| known.clone())
+    }
+}
+
+fn read_sensors() -> Box<dyn FnMut() -> Vec<Temperature>> {
+    let mut sensors = Components::new_with_refreshed_list().ok();
+    let mut fresh = true;
+    Box::new(move || {
+        if let (Some(sensors), false) = (&mut sensors, std::mem::take(&mut fresh)) {
+            sensors.refresh(true);
         }
         let known = sensors.iter().flatten().filter_map(|c| Some((c.label(), c.temperature()?)));
         known.filter(|(_, t)| t.is_finite()).map(|(label, celsius)| Temperature { label: label.to_owned(), celsius }).collect()
-    }
+    })
 }
 
 /// The whole disks of `/proc/diskstats`.
@@ -107,6 +153,25 @@ mod tests {
         assert_eq!((found[0].read_bytes, found[0].written_bytes, found[0].busy_ns), (4096, 8192, 16_000_000));
         assert_eq!(disks(b" 8 0 sda x y z\n"), None);
         assert_eq!(disks(b""), Some(Vec::new()));
+    }
+
+    #[test]
+    fn a_sensor_that_does_not_answer_holds_up_nothing() {
+        let mut stuck = Sensors::start(|| {
+            Box::new(|| loop {
+                std::thread::park();
+            })
+        });
+        let begun = Instant::now();
+        assert_eq!((stuck.newest(), stuck.newest()), (None, None));
+        assert!(begun.elapsed() < Duration::from_secs(5));
+        let reading = || Temperature { label: "board".into(), celsius: 40.0 };
+        let mut well = Sensors::start(|| Box::new(|| vec![Temperature { label: "board".into(), celsius: 40.0 }]));
+        let until = Instant::now() + Duration::from_secs(20);
+        while well.newest().is_none() && Instant::now() < until {
+            std::thread::yield_now();
+        }
+        assert_eq!(well.newest(), Some(vec![reading()]));
     }
 
     #[test]

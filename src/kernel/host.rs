@@ -123,7 +123,7 @@ impl HostReader {
             pressure: PressureSample { cpu: stall(cpu, buffer), io: stall(io, buffer), memory: stall(memory, buffer) },
             disks: needs.contains(Needs::DISKS).then(|| devices.disks(buffer)).flatten(),
             networks: needs.contains(Needs::NETWORKS).then(|| devices.networks(buffer)).flatten(),
-            temperatures: needs.contains(Needs::TEMPERATURES).then(|| devices.temperatures()),
+            temperatures: needs.contains(Needs::TEMPERATURES).then(|| devices.temperatures()).flatten(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::record::{CpuRecord, GroupRecord, Record, TaskRecord};
-use crate::kernel::identity::{IdentityReader, Known, Subject};
+use crate::kernel::identity::{Holder, IdentityReader, Known, Subject};
 use crate::kernel::proc_fs::{ProcFs, RelPath};
 use crate::kernel::source::{Needs, Request};
 use crate::snapshot::{Comm, ProcKey, ProcessSample, State, SystemInfo, TaskSample, TaskStates, count_state};
@@ -32,6 +32,16 @@ impl Kept {
     #[must_use]
     pub fn moved(&self) -> bool {
         self.moved
+    }
+}
+
+impl Holder for Kept {
+    fn key(&self) -> Option<ProcKey> {
+        Some(self.key)
+    }
+
+    fn known(&mut self) -> &mut Known {
+        &mut self.known
     }
 }
 
@@ -127,6 +137,11 @@ impl Assembler {
             let on_screen = visible.binary_search(&group.task.tid).is_ok();
             let needs = if on_screen { request.all | request.visible_needs } else { request.all };
             self.refresh_identity(index, group, needs, turn, identities, fs);
+        }
+        identities.catch_up(&mut self.kept, fs, request.budget);
+        next_task = 0;
+        for (index, group) in groups.iter().enumerate() {
+            let threads = self.threads_of(group.task.tid, &mut next_task);
             processes.push(self.sample(index, group, threads, &mut tasks));
         }
         // After the tids have wrapped around, a thread's may be lower than its leader's.

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use crate::kernel::identity::{Known, Subject};
+use crate::kernel::identity::{Holder, Known, Subject};
 use crate::kernel::parse::schedstat::Schedstat;
 use crate::kernel::parse::stat::Stat;
 use crate::kernel::parse::status::Status;
@@ -247,6 +247,16 @@ impl Entry {
                 .try_fold((0, 0), |sum, v| Some(pair(sum, v?))),
             switches: self.tasks.iter().map(|task| task.switches).try_fold((0, 0), |sum, v| Some(pair(sum, v?))),
         }
+    }
+}
+
+impl Holder for Entry {
+    fn key(&self) -> Option<ProcKey> {
+        Entry::key(self)
+    }
+
+    fn known(&mut self) -> &mut Known {
+        &mut self.known
     }
 }
 
