@@ -450,7 +450,10 @@ fn user(name: &str) -> Result<UserFilter, String> {
     let asked = crate::kernel::user_id(name, USER_PATIENCE);
     let uid = asked.ok().flatten().or_else(|| name.parse().ok());
     if uid.is_none() && asked.is_err() {
-        return Err(format!("the user database did not answer within {} s: give the number instead of \"{name}\"", USER_PATIENCE.as_secs()));
+        return Err(format!(
+            "the user database did not answer within {} s: give the number instead of \"{name}\"",
+            USER_PATIENCE.as_secs()
+        ));
     }
     uid.map(|uid| UserFilter { name: name.to_owned(), uid }).ok_or_else(|| format!("there is no user \"{name}\" on this machine"))
 }

@@ -1,5 +1,5 @@
-//! What does not answer holds up nobody else: a process whose memory map is locked, a hung file system, a directory server, a reading
-//! that never returns.
+//! A source that does not answer does not stall the rest: a process whose memory map is locked, a hung file system, a directory server,
+//! a reading that never returns.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot prepare its stage has failed")]
 
@@ -84,9 +84,7 @@ fn line_of(screen: &vt100::Screen, pid: i32) -> Option<String> {
 fn changes(pty: &Pty, pid: i32, count: usize) {
     for _ in 0..count {
         let before = pty.look(|screen| line_of(screen, pid));
-        pty.wait_until("another figure of another process", |screen| {
-            line_of(screen, pid).is_some_and(|now| Some(now) != before)
-        });
+        pty.wait_until("another figure of another process", |screen| line_of(screen, pid).is_some_and(|now| Some(now) != before));
     }
 }
 

@@ -1,5 +1,5 @@
-//! Reads details of one process while its pane is open. A thread of its own decides what is read when, so that keys never wait; each
-//! reading has another one, which is left behind if the process does not answer: whatever is looked at next does not wait for it.
+//! Reads details of one process while its pane is open. One thread decides what is read when, so that keys never wait. Each reading has
+//! its own thread, which is left behind if the process does not answer: the next reading does not wait for it.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ fn pause_after(interval: Duration, took: Duration) -> Duration {
 const MOST_PAUSE: Duration = Duration::from_secs(60);
 /// After this time without an answer the page says so.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// A reading that nobody wants any more holds up the next for so long at most.
+/// The longest that a reading for a closed page delays the next one.
 const HAND_OVER: Duration = Duration::from_millis(250);
 /// The most readings that are left behind at a time.
 const MOST_LEFT: usize = 16;
@@ -48,7 +48,7 @@ fn takes_map_lock(part: DetailPart) -> bool {
     matches!(part, Memory { .. } | Environment | Runtime | CopyOnWrite)
 }
 
-/// What the deciding thread hears.
+/// Messages to the deciding thread.
 enum Heard {
     Wanted(Wanted),
     Read(u64, Detail),
@@ -132,7 +132,7 @@ impl<R: Fn(Order) -> Detail + Clone + Send + 'static> Desk<R> {
         self.ids += 1;
         let (id, back, read) = (self.ids, self.back.clone(), self.read.clone());
         let thread = std::thread::Builder::new().name("detail-read".into()).spawn(move || {
-            // Nobody listens any more if the program is ending.
+            // The receiver is gone if the program is ending.
             let _ = back.send(Heard::Read(id, read(order)));
         });
         match thread {
@@ -150,7 +150,7 @@ impl<R: Fn(Order) -> Detail + Clone + Send + 'static> Desk<R> {
 }
 
 fn unanswered(since: Duration) -> String {
-    format!("no answer for {} s: something may hold the process's memory map locked; it is read once that is free", since.as_secs())
+    format!("no answer for {} s: the process's memory map may be locked; this is read once it is free", since.as_secs())
 }
 
 /// The running thread; ends when dropped.

@@ -1,5 +1,5 @@
-//! Ends the program when its main thread cannot: it may wait in a write to a terminal that reads nothing, or for something that does not
-//! return. A thread of its own hears the signals that end a program, and is told when the main thread begins to leave.
+//! Ends the program when its main thread cannot: it may be blocked in a write to a terminal that reads nothing, or in a read that does not
+//! return. A separate thread receives the signals that end a program; another one is started when the main thread begins to leave.
 
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::ui::terminal::give_back_without_waiting;
 /// How long an orderly end may take.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Starts the thread that hears the signals. It costs nothing until one comes.
+/// Starts the thread that receives the signals. It costs nothing until one comes.
 ///
 /// # Errors
 /// If it cannot be started, or signals cannot be handled.
@@ -28,7 +28,7 @@ pub fn start() -> std::io::Result<()> {
     Ok(())
 }
 
-/// The program is leaving: unless that is done in time, it is ended. What is returned is kept until it is done.
+/// Ends the program unless the returned sender is dropped in time.
 pub fn leaving() -> Sender<()> {
     let (done, end) = channel();
     // Without a thread the end is waited for, as long as it takes.

@@ -158,8 +158,10 @@ mod tests {
     #[test]
     fn a_sensor_that_does_not_answer_holds_up_nothing() {
         let mut stuck = Sensors::start(|| {
-            Box::new(|| loop {
-                std::thread::park();
+            Box::new(|| {
+                loop {
+                    std::thread::park();
+                }
             })
         });
         let begun = Instant::now();

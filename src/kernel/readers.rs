@@ -68,7 +68,7 @@ pub(super) trait Order: Send + 'static {
 pub(super) struct Patience {
     /// For one read that sleeps. Halved with each that does not return.
     pub each: Duration,
-    /// For one read that is at work, or waits for a CPU.
+    /// For one read that runs, or waits for a CPU.
     pub running: Duration,
     /// For the whole list.
     pub all: Duration,
@@ -188,13 +188,7 @@ impl<O: Order, A: Send + 'static> Readers<O, A> {
 
     /// Carries out `orders` and waits for that as long as `patience` allows. `take` gets each answer, and `None` for each order that was
     /// not carried out in time. Answers that are late come with the next call, which may be one without orders.
-    pub(super) fn ask(
-        &mut self,
-        fs: &ProcFs,
-        orders: Vec<O>,
-        mut patience: Patience,
-        mut take: impl FnMut(ProcKey, Option<A>),
-    ) {
+    pub(super) fn ask(&mut self, fs: &ProcFs, orders: Vec<O>, mut patience: Patience, mut take: impl FnMut(ProcKey, Option<A>)) {
         self.left_behind.retain(|desk| {
             let mut state = desk.lock();
             let answers = std::mem::take(&mut state.answers);
@@ -289,7 +283,7 @@ fn wait<O: Order, A>(
     (std::mem::take(&mut state.answers), left)
 }
 
-/// Whether a thread of this program is on a CPU or waits for one.
+/// Whether a thread of this program runs or waits for a CPU.
 fn is_runnable(tid: i32) -> bool {
     let stat = std::fs::read(format!("/proc/self/task/{tid}/stat")).ok();
     stat.and_then(|bytes| Stat::parse(&bytes).ok()).is_some_and(|stat| stat.state == State::RUNNING)
@@ -329,7 +323,7 @@ pub fn within<T: Send + 'static>(
     }
     let begun = Instant::now();
     let (sender, receiver) = sync_channel(1);
-    // Whoever comes second, the thread that returns or the one that leaves it, cleans up.
+    // The second of the two, the thread that returns and the one that stops waiting, removes the entry.
     let left = Arc::new(Mutex::new((false, false)));
     let theirs = Arc::clone(&left);
     let thread = std::thread::Builder::new().name("read".into()).stack_size(8 * STACK_BYTES).spawn(move || {
@@ -393,7 +387,8 @@ mod tests {
     fn a_read_that_does_not_return_holds_up_no_other_and_is_taken_when_it_does() {
         let fs = ProcFs::open("/proc").unwrap();
         let mut readers = Readers::new("test", work);
-        let patience = Patience { each: Duration::from_millis(60), running: Duration::from_secs(20), all: Duration::from_secs(20) };
+        let patience =
+            Patience { each: Duration::from_millis(60), running: Duration::from_secs(20), all: Duration::from_secs(20) };
         let mut ask = |pids: &[i32]| {
             let mut answers = Vec::new();
             let orders = pids.iter().map(|pid| Read(*pid)).collect();

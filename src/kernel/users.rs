@@ -1,5 +1,5 @@
 //! User names by user id. The name service (nsswitch.conf(5)) may be a server that is slow or down, so a thread of its own asks it; until
-//! it answers, the number stands for the name.
+//! it answers, the number is shown instead of the name.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -101,7 +101,7 @@ impl Service {
     /// Without a thread nothing is ever answered, and numbers stay numbers.
     fn start(lookup: Lookup) -> Self {
         let ((ask, asked), (tell, answers)) = (channel(), channel());
-        // The join handle is dropped: a lookup that hangs must not hold up anybody.
+        // The join handle is dropped: a lookup that hangs must not stall the caller.
         let _ = std::thread::Builder::new().name("user-names".into()).spawn(move || serve(&asked, &tell, lookup));
         Self { ask, answers }
     }
@@ -178,7 +178,7 @@ pub fn user_id(name: &str, patience: Duration) -> Result<Option<u32>, RecvTimeou
     let (tell, answer) = channel();
     let name = name.to_owned();
     let _ = std::thread::Builder::new().name("user-names".into()).spawn(move || {
-        // Nobody listens any more if the answer comes too late.
+        // The receiver is gone if the answer is late.
         let _ = tell.send(User::from_name(&name).ok().flatten().map(|user| user.uid.as_raw()));
     });
     answer.recv_timeout(patience)
@@ -195,7 +195,8 @@ mod tests {
 
     #[test]
     fn local_users_have_their_names() {
-        let names = local_names(b"root:x:0:0:root:/root:/bin/sh\ntoor:x:0:0::/:/bin/sh\n+::7:::\n#a:x:8:8\nbad\n\xff:x:9:9\nb:x:x:9\n");
+        let names =
+            local_names(b"root:x:0:0:root:/root:/bin/sh\ntoor:x:0:0::/:/bin/sh\n+::7:::\n#a:x:8:8\nbad\n\xff:x:9:9\nb:x:x:9\n");
         assert_eq!(names.iter().map(|(uid, name)| (*uid, &**name)).collect::<Vec<_>>(), [(0, "root")]);
         let mut users = UserNames::with(|_| panic!("a local user is looked up in the file"));
         assert_eq!((&*users.name(0).0, users.name(0).1), ("0", false));

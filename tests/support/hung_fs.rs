@@ -22,7 +22,7 @@ const SIZE: u64 = 1 << 20;
 const ROOT: u64 = 1;
 const WRITES_HANG: u64 = 2;
 
-/// The mounted file system. When dropped it goes away, and whoever waits for it goes on with an error.
+/// The mounted file system. Dropping it aborts the connection: every waiting request fails.
 pub struct HungFs {
     directory: tempfile::TempDir,
     end: UnixStream,
@@ -90,7 +90,7 @@ impl Drop for HungFs {
 fn serve(mut device: &File, ended: &UnixStream, hung: &AtomicBool) {
     let mut buffer = vec![0; 1 << 18];
     loop {
-        // A request that nobody has taken yet ends with the process that made it.
+        // A request that the server has not read yet ends with the process that made it.
         let wanted = if hung.load(Ordering::SeqCst) { PollFlags::empty() } else { PollFlags::POLLIN };
         let mut fds = [PollFd::new(device.as_fd(), wanted), PollFd::new(ended.as_fd(), PollFlags::POLLIN)];
         if poll(&mut fds, PollTimeout::from(100u8)).is_err() || fds[1].any() == Some(true) {

@@ -101,7 +101,8 @@ impl Machine {
             waits: Some([self.wait(pid)].into()),
             ..Exact::default()
         }
-    }
+            unanswered: false,
+        }
 
     fn process(&mut self, pid: i32) -> (ProcessSample, Vec<TaskSample>) {
         let leader = self.task(pid, pid);
@@ -112,6 +113,8 @@ impl Machine {
             uid: Some(1000),
             user: Some("somebody".into()),
             cgroup: Some("/user.slice".into()),
+            // Recordings do not have it.
+            unanswered: false,
         };
         let tasks: Vec<TaskSample> = match self.below(3) {
             0 => (0..self.below(5) as i32).map(|n| self.task(pid + n * 100_000, pid)).collect(),
