@@ -101,8 +101,7 @@ impl Machine {
             waits: Some([self.wait(pid)].into()),
             ..Exact::default()
         }
-            unanswered: false,
-        }
+    }
 
     fn process(&mut self, pid: i32) -> (ProcessSample, Vec<TaskSample>) {
         let leader = self.task(pid, pid);
