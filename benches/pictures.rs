@@ -45,7 +45,7 @@ fn launch(pty: &mut Pty) {
     pty.send(b"nv");
     pty.wait_until("the run's first process under the cursor, and its family", |s| lab_rows(s) >= 5);
     pty.send(b"o");
-    pty.wait_until("nothing but the run, measured", |s| lab_rows(s) >= 5 && s.contents().contains("killing all frees"));
+    pty.wait_until("nothing but the run, measured", |s| lab_rows(s) >= 5 && s.contents().contains("own memory of all"));
 }
 
 /// A process pool on the lab's screen, once its shape has been checked.
@@ -69,7 +69,7 @@ fn timeline(pty: &mut Pty) {
     pty.send(b"\rV");
     pty.wait_until("all of the work, and what it shows", |s| {
         let text = s.contents();
-        text.contains("take turns") && text.contains("200 ms")
+        text.contains("alternate") && text.contains("200 ms")
     });
     pty.send(b"\x1b[B\x1b[B");
     pty.send(&b"\x1b[D".repeat(30));
@@ -90,7 +90,7 @@ fn compare(pty: &mut Pty) {
             pty.send(b"\x1b[B");
         }
         pty.send(b"c");
-        pty.wait_text(&format!("{} will be compared", wanted.trim()));
+        pty.wait_text(&format!("{} added to the comparison", wanted.trim()));
     }
     pty.send(b"4\r");
     pty.wait_until("all runs of all four", |s| {
@@ -123,7 +123,7 @@ fn main() {
         let mut pty =
             Pty::spawn(&Program { program: env!("CARGO_BIN_EXE_concmon"), args: picture.args, rows, columns, env: &env });
         pty.wait_text("COMMAND");
-        pty.wait_until("rates", |s| !s.contents().contains("known from the second"));
+        pty.wait_until("rates", |s| !s.contents().contains("known after the second"));
         (picture.take)(&mut pty);
         let svg = pty.look(draw);
         pty.send(b"\x1b\x1bq");

@@ -10,16 +10,18 @@ use concmon::config::Config;
 use concmon::kernel::bpf::record::Record;
 use concmon::kernel::devices::{disks, networks};
 use concmon::kernel::host::cpu_times;
+use concmon::kernel::links::{Disk, Link};
 use concmon::kernel::parse::io::Io;
 use concmon::kernel::parse::maps::Mapping;
 use concmon::kernel::parse::pagemap::{ENTRY_BYTES, Page};
+use concmon::kernel::parse::pid_numbers::{PidfdProcess, namespace_pids};
 use concmon::kernel::parse::schedstat::Schedstat;
 use concmon::kernel::parse::smaps::SmapsRollup;
 use concmon::kernel::parse::stat::Stat;
 use concmon::kernel::parse::statm::Statm;
 use concmon::kernel::parse::status::{Status, cpus_allowed};
 use concmon::kernel::parse::syscall::{SyscallLine, endpoint, epoll_targets, reason_of_function};
-use concmon::kernel::parse::{cgroup, connector, file_locks, key_values, kibibytes, signed, unsigned};
+use concmon::kernel::parse::{cgroup, connector, file_locks, key_values, kibibytes, machine, meminfo, signed, unsigned};
 use concmon::lab::control::{Notice, Order};
 use concmon::lab::protocol;
 use concmon::query::{Filter, SavedFilters, complete};
@@ -107,16 +109,26 @@ fn pages(bytes: &[u8]) {
 
 /// The small ones: `statm`, `io`, the machine's `stat`, and the numbers all are made of.
 fn proc_files(bytes: &[u8]) {
-    if let Some(found) = disks(bytes) {
-        assert!(found.iter().all(|d| !d.name.starts_with("loop")));
+    assert!(disks(bytes, |_| None).iter().all(|d| !d.name.starts_with("loop0")));
+    let found = networks(bytes, |_| None);
+    assert!(found.is_sorted_by(|a, b| a.name <= b.name), "in the order of their names");
+    assert!(networks(bytes, |_| Some(Link::Other)).is_empty() && disks(bytes, |_| Some(Disk::Other)).is_empty());
+    let zfs = meminfo::ZfsCache::parse(bytes);
+    if let Some(memory) = meminfo::parse(bytes, zfs.or(Some(meminfo::ZfsCache { size: 1 << 30, least: 1 << 20 }))) {
+        assert!(memory.available().is_none_or(|available| available <= memory.total_bytes));
+        assert!(memory.swap_free_bytes.is_none_or(|free| memory.swap_total_bytes.is_some_and(|total| free <= total)));
     }
-    if let Some(found) = networks(bytes) {
-        assert!(found.is_sorted_by(|a, b| a.name <= b.name), "in the order of their names");
-    }
+    let _ = (machine::load(bytes), machine::uptime_ns(bytes), machine::pressure(bytes));
     let _ = Statm::parse(bytes);
     let _ = Io::parse(bytes);
     let lines = bytes.split(|byte| *byte == b'\n').filter_map(file_locks::Entry::parse);
     assert!(lines.chain(file_locks::of_descriptor(bytes).1).all(|lock| lock.is(&lock) && lock.pid != Some(0)));
+    if let Some(PidfdProcess::Pid(pid)) = PidfdProcess::parse(bytes) {
+        assert!(pid > 0, "0 and -1 are no PIDs");
+    }
+    if let Some(numbers) = namespace_pids(bytes) {
+        assert!(!numbers.is_empty() && numbers.iter().all(|pid| *pid > 0));
+    }
     let _ = cpu_times(bytes, u64::MAX);
     let _ = cpu_times(bytes, 10_000_000);
     for (_, value) in key_values(bytes) {

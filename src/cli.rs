@@ -186,6 +186,12 @@ pub struct RunArgs {
     /// Print the costs as one JSON object on standard output; the program's output goes to standard error
     #[arg(long)]
     pub json: bool,
+    /// Let processes that outlive the program keep running, such as daemons (default: they are killed, and the report says so)
+    #[arg(long)]
+    pub detach: bool,
+    /// Always set the variables that `import concmon_lab` needs (default: only if an argument is or names Python that imports it)
+    #[arg(long)]
+    pub lab: bool,
     /// Program to run, with its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     pub command: Vec<std::ffi::OsString>,

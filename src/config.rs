@@ -135,6 +135,8 @@ pub struct Config {
     pub ghost: Duration,
     /// The lab's limits.
     pub lab: LabLimits,
+    /// What in the file this version does not know, one sentence each with its place.
+    pub warnings: Vec<String>,
     /// The file that was read, if there was one.
     pub path: Option<PathBuf>,
     /// The file that settings are saved to; `None` if there is no place for one.
@@ -176,6 +178,7 @@ impl Default for Config {
                 hold: Duration::from_secs(20),
                 pythons: Vec::new(),
             },
+            warnings: Vec::new(),
             path: None,
             save_path: None,
         }

@@ -79,6 +79,29 @@ pub fn fit(bytes: &[u8], cells: usize, charset: Charset) -> Cow<'_, str> {
     }
 }
 
+/// [`fit`], but what is cut stands before the last word that begins with a digit, so that a PID at the end stays whole:
+/// `reads pipe from PID 4194304` becomes `reads pip…PID 4194304`.
+#[must_use]
+pub fn fit_with_number(bytes: &[u8], cells: usize, charset: Charset) -> Cow<'_, str> {
+    let text = sanitize(bytes, charset);
+    if width(&text) <= cells {
+        return text;
+    }
+    let words: Vec<usize> = text.match_indices(' ').map(|(at, _)| at + 1).collect();
+    let Some(number) = words.iter().position(|at| text[*at..].starts_with(|c: char| c.is_ascii_digit())) else {
+        return Cow::Owned(truncate(&text, cells, charset).into_owned());
+    };
+    // With the word before it where there is room, alone otherwise.
+    let tails = number.checked_sub(1).into_iter().chain([number]).map(|word| &text[words[word]..]);
+    match tails.into_iter().find(|tail| width(tail) + 2 <= cells) {
+        Some(tail) => {
+            let head = truncate(&text, cells - width(tail), charset);
+            Cow::Owned(format!("{head}{tail}"))
+        }
+        None => Cow::Owned(truncate(&text, cells, charset).into_owned()),
+    }
+}
+
 /// Cuts to at most `cells` cells between graphemes, with an ellipsis in the last cell if anything was cut.
 #[must_use]
 pub fn truncate(text: &str, cells: usize, charset: Charset) -> Cow<'_, str> {
@@ -211,6 +234,27 @@ mod tests {
         let shown = sanitize_str(&tower, Charset::Unicode);
         assert_eq!(shown.matches('\u{301}').count(), MOST_MARKS);
         assert!(sanitize_str("\u{301}a", Charset::Unicode).starts_with("\\u{301}"), "nothing to stand on");
+    }
+
+    #[test]
+    fn a_pid_is_not_cut_off() {
+        for (text, cells, shown) in [
+            ("waits for child 4194304", 22, "waits fo…child 4194304"),
+            ("reads pipe from PID 4194304 +12", 22, "reads …PID 4194304 +12"),
+            ("file lock of PID 4194304", 22, "file lock…PID 4194304"),
+            ("file lock of PID 4194304", 10, "f…4194304"),
+            ("waits for child 4194304", 40, "waits for child 4194304"),
+            ("asynchronous io of another", 22, "asynchronous io of an…"),
+            ("poll, 123 fds", 4, "pol…"),
+        ] {
+            let fitted = fit_with_number(text.as_bytes(), cells, Charset::Unicode);
+            assert!(width(&fitted) <= cells, "{fitted}");
+            if shown.chars().count() == cells || text == shown {
+                assert_eq!(fitted, shown);
+            }
+            let whole = cells < 9 || !text.contains("4194304") || fitted.contains("4194304");
+            assert!(whole, "{text} in {cells}: {fitted}");
+        }
     }
 
     #[test]

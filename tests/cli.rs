@@ -52,13 +52,28 @@ fn unknown_flags_and_values_are_named_with_the_nearest() {
 fn a_bad_config_key_is_named_with_its_line() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("config.toml");
-    std::fs::write(&path, "tree = true\n\ndealy = 2\n").unwrap();
+    std::fs::write(&path, "tree = true\n\ndelay = 0\n").unwrap();
     let name = path.to_str().unwrap();
-    assert_refused(&["--config", name, "ps"], &[&format!("{name}:3:1: unknown key \"dealy\": did you mean \"delay\"?")]);
+    assert_refused(&["--config", name, "ps"], &[&format!("{name}:3:9: delay: 0 is not between 0.1 and 60 seconds")]);
     assert_refused(
         &["ps", "--config", "/nonexistent/x.toml"],
         &["cannot read the config file /nonexistent/x.toml: No such file"],
     );
+}
+
+#[test]
+fn a_config_key_of_a_later_version_is_a_warning_and_concmon_starts() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("config.toml");
+    std::fs::write(&path, "tree = true\n\ndealy = 2\n[next_year]\nx = 1\n").unwrap();
+    let name = path.to_str().unwrap();
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_concmon")).args(["--config", name, "ps", "--columns", "pid", "--csv"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains(&format!("concmon: warning: {name}:3:1: unknown key \"dealy\": did you mean \"delay\"?\n")), "{said}");
+    assert!(said.contains("4:2: unknown key \"next_year\""), "{said}");
+    assert!(output.stdout.starts_with(b"pid"), "the table is printed all the same");
 }
 
 #[test]

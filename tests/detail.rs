@@ -17,7 +17,7 @@ const KEY: ProcKey = ProcKey { pid: 7, start_ticks: 500 };
 fn stage() -> (FakeProc, DetailReader) {
     let proc = FakeProc::new();
     proc.add(Fake::new(7).start(500).comm("large"));
-    let reader = DetailReader::open(proc.root()).unwrap();
+    let reader = DetailReader::open_tree(proc.root()).unwrap();
     (proc, reader)
 }
 

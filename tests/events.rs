@@ -140,6 +140,50 @@ fn exit_codes_signals_and_threads_are_told_apart() {
 }
 
 #[test]
+fn an_exec_is_told_with_the_new_name_and_a_fork_with_the_parents() {
+    if stream().is_none() {
+        return;
+    }
+    let concmon = |seconds: &str| {
+        Command::new(env!("CARGO_BIN_EXE_concmon"))
+            .args(["events", "--json", "--for", seconds])
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .expect("start concmon")
+    };
+    let child = concmon("3");
+    // Names long enough to tell apart from all others; each lives a millisecond.
+    let dir = tempfile::tempdir().expect("a directory");
+    let (shell, short) = (dir.path().join("shellofevents"), dir.path().join("shortlived"));
+    std::fs::copy("/bin/sh", &shell).expect("copy sh");
+    std::fs::copy("/bin/true", &short).expect("copy true");
+    let script = format!("i=0; while [ $i -lt 200 ]; do {}; sleep 0.01; i=$((i+1)); done", short.display());
+    Command::new(&shell).args(["-c", &script]).status().expect("run them");
+    let output = child.wait_with_output().expect("concmon ends");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let named = |event: &str, name: &str| lines.iter().filter(|l| l["event"] == event && l["comm"] == name).count();
+    let shells: HashSet<i64> =
+        lines.iter().filter(|l| l["event"] == "fork" && l["comm"] == "shellofevents").filter_map(|l| l["pid"].as_i64()).collect();
+    if shells.len() < 20 {
+        loudly!("SKIPPED: only {} of the forks fell into the time that was looked at", shells.len());
+        return;
+    }
+    let of = |event: &'static str| {
+        let shells = &shells;
+        lines.iter().filter(move |l| l["event"] == event && l["pid"].as_i64().is_some_and(|pid| shells.contains(&pid)))
+    };
+    // Never the name of before; on a busy machine some have ended before they could be asked, and then none.
+    let wrong: Vec<_> = of("exec").chain(of("exit")).filter(|l| l["comm"] == "shellofevents").take(3).collect();
+    let execs = of("exec").count();
+    println!("{} forks, {execs} execs, {} of them named", shells.len(), named("exec", "shortlived"));
+    assert!(wrong.is_empty(), "{wrong:?}");
+    assert!(named("exec", "shortlived") * 4 > execs, "{} of {execs} named", named("exec", "shortlived"));
+    assert!(named("exit", "shortlived") >= named("exec", "shortlived") / 2, "an end has the name of its exec");
+}
+
+#[test]
 fn stamps_are_of_the_boot_clock() {
     let Some(stream) = stream() else { return };
     let now = || concmon::clock::Clock::boot_ns(&concmon::clock::SystemClock);

@@ -31,8 +31,8 @@ use concmon::lab::launcher::LabState;
 use concmon::lab::run::Memory;
 use concmon::snapshot::{
     Comm, Detail, DetailContent, DetailPart, EventKind, ExitStatus, FileDetail, FileLock, Gil, Identity, Ledger, LedgerChild,
-    LedgerMapping, LedgerReading, LifecycleEvent, PageCounts, ProcKey, PythonFrame, PythonInterpreter, PythonRuntime, PythonTask,
-    PythonThread, PythonVersion, Snapshot, StackDetail, State, TaskWait, Temperature, ThreadDetail, WaitReason,
+    LedgerMapping, LedgerReading, LeftOut, LifecycleEvent, PageCounts, ProcKey, PythonFrame, PythonInterpreter, PythonRuntime,
+    PythonTask, PythonThread, PythonVersion, Snapshot, StackDetail, State, TaskWait, Temperature, ThreadDetail, WaitReason,
 };
 use concmon::ui;
 use concmon::ui::theme::Theme;
@@ -138,6 +138,9 @@ fn events() -> Vec<LifecycleEvent> {
 }
 
 /// What is done to the opened program before it is drawn.
+/// Scenes whose ASCII frame is kept too, at the smallest size.
+const IN_ASCII: [&str; 8] = ["list", "tree", "run", "lab", "timeline", "compare", "help", "signal"];
+
 struct Scene {
     name: &'static str,
     options: fn() -> Options,
@@ -148,6 +151,7 @@ const SCENES: &[Scene] = &[
     Scene { name: "list", options: Options::default, keys: &[] },
     Scene { name: "tree", options: tree, keys: &[Key::plain(Code::Down), Key::plain(Code::Down), Key::char(' ')] },
     Scene { name: "threads", options: threads, keys: &[] },
+    Scene { name: "run", options: Options::default, keys: &[Key::char('n'), Key::char('f')] },
     Scene { name: "no-path", options: Options::default, keys: &[Key::char('p')] },
     Scene { name: "help", options: Options::default, keys: &[Key::f(1)] },
     Scene { name: "signal", options: tree, keys: &[Key::plain(Code::Down), Key::char(' '), Key::f(9)] },
@@ -374,7 +378,12 @@ fn runtime() -> DetailContent {
         task: comm.map(|comm| PythonTask { tid: native_id as i32, comm: Comm::new(comm), state, wait: None }),
         holds_gil: native_id == 310,
         waits_for_gil: waits,
-        frames: vec![PythonFrame { function: function.into(), file: file.into(), line: Some(12) }],
+        name: (native_id == 311).then(|| "Thread-1 (feed)".into()),
+        frames: vec![
+            PythonFrame { function: function.into(), file: file.into(), line: Some(12), times: 1 },
+            PythonFrame { function: "Tree.walk".into(), file: file.into(), line: Some(80), times: if waits { 4096 } else { 1 } },
+        ],
+        left_out: waits.then_some(LeftOut { behind: 1, count: 30 }),
         deeper: comm.is_none(),
         moved: comm.is_none(),
     };
@@ -388,7 +397,7 @@ fn runtime() -> DetailContent {
         free_threaded: false,
         file: b"/usr/bin/python3.14"[..].into(),
         finding: "GIL held by thread 310 (worker-0) in hot_loop(); 1 of 3 threads waits for it".into(),
-        interpreters: vec![PythonInterpreter { id: 0, gil_address: 1, gil: Gil::Held(310), threads }],
+        interpreters: vec![PythonInterpreter { id: 0, gil_address: 1, gil: Gil::Held(310), thread_count: 3, threads }],
         notes: vec!["1 of its Python threads is not a task of the process: ended, or left over from a fork.".into()],
     }))
 }
@@ -459,6 +468,10 @@ fn answer(app: &mut App, effect: &Effect) {
                 running: false,
                 halted: None,
             }));
+        }
+        Effect::Launch(spec) if spec.pace_ms > 0 => {
+            app.update(Msg::Lab(Arc::new(LabState { runs: vec![Arc::new(stages::forked(spec, 300, 301..305))] })));
+            app.update(Msg::Sample(app.model.clone().unwrap()));
         }
         Effect::Launch(spec) => {
             let timed = spec.system == "native/thread-pool";
@@ -557,7 +570,9 @@ fn every_screen_looks_as_it_was_last_approved() {
             assert_eq!(text(&dark), text(&light), "a theme changes colours only");
             check(&name, &format!("{}--- default\n{}--- light\n{}", text(&dark), styles(&dark), styles(&light)), &mut wrong);
             let mono = frame(scene, &Theme::named("mono", ColorDepth::TwoFiftySix).unwrap(), false, size);
-            check(&format!("{name}-ascii"), &text(&mono), &mut wrong);
+            if size == SIZES[0] && IN_ASCII.contains(&scene.name) {
+                check(&format!("{name}-ascii"), &text(&mono), &mut wrong);
+            }
             assert_ascii(scene, &mono);
         }
     }

@@ -109,7 +109,7 @@ fn printed(notices: &[Notice]) -> String {
 }
 
 fn bare() -> Program {
-    Program { path: "/bin/sh".into(), args: Vec::new(), env: Vec::new(), env_remove: Vec::new(), files: Vec::new(), own: None }
+    Program { path: "/bin/sh".into(), args: Vec::new(), env: Vec::new(), env_remove: Vec::new(), files: Vec::new() }
 }
 
 /// Two daemons, one of them an orphan of an orphan; prints their pids.

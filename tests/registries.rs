@@ -19,7 +19,7 @@ use concmon::cli::LowArgs;
 use concmon::columns::{self, COLUMNS};
 use concmon::config::KEYS;
 use concmon::diagnose::DIAGNOSES;
-use concmon::lab::catalog::{self, Backend, SYSTEMS, TaskKind};
+use concmon::lab::catalog::{self, Backend, DEMOS, SYSTEMS, TaskKind, demo_for};
 use concmon::lab::measure::{Better, MEASURES};
 use concmon::meters::{METERS, Shown};
 
@@ -155,7 +155,7 @@ fn sentences(text: &str) -> usize {
 #[test]
 fn lab_systems_are_sound() {
     assert_unique("system id", SYSTEMS.iter().map(|s| s.id));
-    assert_unique("quick key", SYSTEMS.iter().filter_map(|s| s.quick_key));
+    assert_unique("demo key", DEMOS.iter().map(|demo| demo.key));
     assert_unique("title of one backend", SYSTEMS.iter().map(|s| (s.title, s.backend == Backend::Native)));
     for system in SYSTEMS {
         let name = match system.backend {
@@ -207,7 +207,7 @@ fn systems_table() -> String {
     let mut out = String::from("| id | what it is and what to watch | tasks | launched by |\n|---|---|---|---|\n");
     for system in SYSTEMS {
         let tasks: Vec<&str> = system.tasks.iter().map(|t| t.name()).collect();
-        let key = system.quick_key.map(|key| format!("`n` `{key}`")).unwrap_or_default();
+        let key = demo_for(system.id).map(|demo| format!("`n` `{}`", demo.key)).unwrap_or_default();
         writeln!(out, "| `{}` | {} | {} | {key} |", system.id, cell(system.lesson), tasks.join(", ")).unwrap();
     }
     out

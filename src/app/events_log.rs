@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::derive::Model;
 use crate::query::TextMatch;
-use crate::snapshot::{Comm, EventKind, ExitStatus, LifecycleEvent};
+use crate::snapshot::{Comm, EventKind, ExitStatus, LifecycleEvent, give_back_map};
 
 /// The most events kept.
 const KEPT: usize = 10_000;
@@ -74,6 +74,8 @@ impl EventsLog {
             self.names.retain(|pid, _| alive(pid));
             self.born.retain(|pid, _| alive(pid));
         }
+        give_back_map(&mut self.names);
+        give_back_map(&mut self.born);
     }
 
     fn push(&mut self, event: LifecycleEvent, model: &Model) {

@@ -3,10 +3,13 @@
 use crate::columns::{self, Column, Fold, Row, Unknown, Value};
 use crate::kernel::source::Needs;
 use crate::snapshot::{EventTier, Tier};
-use crate::text::{Charset, sanitize};
+use crate::text::{Charset, fit, sanitize};
 
 use super::App;
 use super::layer::Layer;
+
+/// The most of a text that is explained, cells: a command line may have megabytes.
+const MOST_CELLS: usize = 16 * 1024;
 
 /// What is read of rows on screen only, as far as its budget goes.
 const READ_IN_TURN: Needs = Needs::STATUS
@@ -119,10 +122,11 @@ fn in_words(value: &Value<'_>) -> String {
         Value::Rate(r) => text = format!("{r:.2} per second"),
         Value::BytesPerSecond(r) => text = format!("{r:.0} bytes per second"),
         Value::RunWait { run, wait } => text = format!("{run:.2} % on a CPU, {wait:.2} % waiting for one"),
+        Value::Recent(recent) => text = format!("{} (percent on a CPU + waiting for one, oldest first)", recent.text()),
         Value::Int(i) => text = i.to_string(),
         Value::Count(n) => text = n.to_string(),
         Value::State(s) => text = format!("{}: {}", s.letter(), s.words()),
-        Value::Text(t) => text = sanitize(t, Charset::Unicode).into_owned(),
+        Value::Text(t) => text = fit(t, MOST_CELLS, Charset::Unicode).into_owned(),
         Value::Word(w) => text.push_str(w),
     }
     text

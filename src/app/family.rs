@@ -94,7 +94,10 @@ impl App {
     #[must_use]
     pub fn family_keys(&self) -> Vec<ProcKey> {
         let Some(model) = self.model.as_deref() else { return Vec::new() };
-        self.family().into_iter().filter_map(|i| model.now.processes.get(i as usize)).map(|p| p.key).collect()
+        let mut keys: Vec<ProcKey> =
+            self.family().into_iter().filter_map(|i| model.now.processes.get(i as usize)).map(|p| p.key).collect();
+        keys.extend(self.run_keys());
+        keys
     }
 
     /// What the selected family holds, in one line of at most `room` cells where that can be. Ended together, its members free at least what each has for itself (USS), and at most

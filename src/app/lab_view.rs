@@ -82,11 +82,13 @@ impl Default for Watched {
 
 impl Watched {
     fn spec(self, system: &System) -> RunSpec {
-        RunSpec {
-            hold_ms: self.hold_ms,
-            timeout_ms: self.timeout_ms.saturating_add(u64::from(self.hold_ms)),
-            ..system.defaults()
-        }
+        self.over(system.defaults())
+    }
+
+    /// The same run, staying to be looked at.
+    #[must_use]
+    pub fn over(self, spec: RunSpec) -> RunSpec {
+        RunSpec { hold_ms: self.hold_ms, timeout_ms: self.timeout_ms.saturating_add(u64::from(self.hold_ms)), ..spec }
     }
 }
 
@@ -111,11 +113,10 @@ impl LabView {
         RunId(self.newest.0 + 1)
     }
 
-    /// The run of a system with its default parameters, which becomes the chosen one.
-    pub fn quick(&mut self, system: usize, watched: Watched) -> RunSpec {
+    /// Chooses a system.
+    pub fn choose(&mut self, system: usize) {
         self.system = system.min(SYSTEMS.len() - 1);
         self.field = 0;
-        watched.spec(self.chosen())
     }
 
     /// Chooses the next system, from `from` on and round, whose name contains this, or else one whose title or lesson does; whether there

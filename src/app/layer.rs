@@ -43,7 +43,10 @@ pub enum Layer {
         scroll: usize,
     },
     /// Waiting for the letter of a quick launch.
-    QuickLaunch,
+    QuickLaunch {
+        /// While two are chosen that run side by side: a blank before the first, then the first one's key.
+        race: Option<char>,
+    },
     /// An explanation, scrolled.
     Explain {
         /// Title.

@@ -30,9 +30,9 @@ impl App {
             Some(Layer::Output { scroll }) => {
                 self.layer = scrolled(key, scroll, size).map(|scroll| Layer::Output { scroll });
             }
-            Some(Layer::QuickLaunch) => {
+            Some(Layer::QuickLaunch { race }) => {
                 if let Code::Char(letter) = key.code {
-                    return self.quick_launch(letter);
+                    return self.launch_key(letter, race);
                 }
             }
             Some(Layer::Detail(pane)) => return self.detail_key(pane, key),
@@ -192,7 +192,11 @@ impl App {
                 let chosen = dialog.matches().get(dialog.cursor).map(|s| (s.number(), s.name()));
                 let ready = dialog.targets.is_some();
                 match chosen {
-                    Some((signal, name)) if ready => return vec![Effect::Signal { token: dialog.token, signal, name }],
+                    Some((signal, name)) if ready => {
+                        let targets = dialog.targets.iter().flatten().filter(|target| target.problem.is_none());
+                        self.signalled.extend(targets.map(|target| (target.key, (name.clone(), self.now_ns))));
+                        return vec![Effect::Signal { token: dialog.token, signal, name }];
+                    }
                     Some(_) => {}
                     None => self.tell(Notice::bad(format!("there is no signal {:?}", dialog.query.text()))),
                 }

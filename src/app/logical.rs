@@ -137,7 +137,7 @@ mod tests {
 
     fn keys(lab: &LabState) -> Vec<(u16, bool, Option<String>)> {
         let model = model(&[(1, 0), (10, 1), (11, 10), (12, 1)]);
-        let mut lines = rows::build(&model, &Options { tree: true, ..Options::default() }).lines;
+        let mut lines = rows::build(&model, &Options { tree: true, ..Options::default() }, &HashSet::new()).lines;
         insert(&mut lines, &model, lab, &HashSet::new());
         lines.iter().map(|l| (l.depth, l.last, describe(lab, l.key).map(|(_, words)| words))).collect()
     }

@@ -13,6 +13,7 @@ mod history;
 mod input_update;
 pub mod key;
 pub mod lab_view;
+mod launch;
 pub mod layer;
 mod layer_update;
 pub mod ledger;
@@ -25,19 +26,22 @@ pub mod predict;
 pub mod presets;
 pub mod replay;
 pub mod rows;
+mod run_cards;
+pub mod run_rows;
 pub mod setup;
 mod table;
 pub mod target;
 pub mod timeline;
 mod update;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::columns::{Column, Row, RowRef, Value};
+use crate::columns::{Column, Row, RowRef, RunNote, Value};
 use crate::derive::Model;
 use crate::diagnose::{self, Finding, Watch};
 use crate::kernel::source::Needs;
+use crate::lab::catalog::Demo;
 use crate::lab::run::RunId;
 use crate::snapshot::ProcKey;
 
@@ -54,6 +58,8 @@ use options::{Options, Screen};
 use predict::Predict;
 use replay::Playback;
 use rows::{Line, RowKey};
+use run_cards::Stories;
+pub use run_cards::{Card, CostBar};
 use timeline::TimelineView;
 
 /// Everything the views draw from.
@@ -67,6 +73,10 @@ pub struct App {
     pub lines: Vec<Line>,
     /// Of every folded line the processes of its subtree, by [`rows::Folded::family`].
     families: Vec<Vec<u32>>,
+    /// What the lab knows of lines of its runs, by [`run_rows::RunMark::note`].
+    notes: Vec<RunNote>,
+    /// What happened in the runs that are shown.
+    stories: Stories,
     tree: Option<crate::derive::Tree>,
     /// Index of the selected line.
     pub cursor: usize,
@@ -119,6 +129,10 @@ pub struct App {
     watch: Watch,
     /// A run launched from the table, whose root the cursor goes to when it appears.
     expected: Option<RunId>,
+    /// Processes that were sent a signal: its name, and when (boot nanoseconds).
+    signalled: HashMap<ProcKey, (String, u64)>,
+    /// The demo that was launched last.
+    last_demo: Option<&'static Demo>,
     /// What was typed before.
     typed: Typed,
     /// A key that means something if it is pressed again.
@@ -153,6 +167,8 @@ impl App {
             visible_columns: options.columns.clone(),
             lines: Vec::new(),
             families: Vec::new(),
+            notes: Vec::new(),
+            stories: Stories::default(),
             tree: None,
             cursor: 0,
             scroll: 0,
@@ -178,6 +194,8 @@ impl App {
             follow: false,
             anchor: None,
             expected: None,
+            signalled: HashMap::new(),
+            last_demo: None,
             typed: Typed::default(),
             pending: None,
             options,
@@ -201,7 +219,14 @@ impl App {
     /// The row of a line.
     #[must_use]
     pub fn row(&self, line: usize) -> Option<Row<'_>> {
-        Row::new(self.model.as_deref()?, self.lines.get(line)?.at)
+        self.row_of(self.lines.get(line)?)
+    }
+
+    /// The row of a line, with what the lab knows of it.
+    #[must_use]
+    pub fn row_of(&self, line: &Line) -> Option<Row<'_>> {
+        let note = line.run.and_then(|mark| self.notes.get(mark.note as usize));
+        Row::new(self.model.as_deref()?, line.at).map(|row| row.noted(note))
     }
 
     /// A line's value in a column: its row's own, or of the whole subtree that is folded into it.
@@ -246,7 +271,7 @@ impl App {
         if matches!(self.layer, Some(Layer::Diagnoses { .. })) {
             needs |= diagnose::needs() - Needs::SMAPS;
         }
-        if self.options.shows_threads() {
+        if self.options.shows_threads() || self.options.run_view {
             needs |= Needs::THREADS;
         }
         needs
@@ -275,6 +300,12 @@ impl App {
             }
         }
         keys
+    }
+
+    /// The signal that a process was sent in the last seconds.
+    #[must_use]
+    pub fn signalled(&self, key: ProcKey) -> Option<&str> {
+        self.signalled.get(&key).map(|(name, _)| name.as_str())
     }
 
     /// The gravest finding about a process, for its row's badge.

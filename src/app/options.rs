@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use crate::columns::{self, Column, Order};
+use crate::kernel::PidSpace;
 use crate::meters::Meters;
 use crate::query::{Filter, SavedFilters, TextMatch};
 use crate::snapshot::ProcKey;
@@ -94,6 +95,8 @@ pub struct Options {
     pub clipboard: bool,
     /// Nothing that changes another process.
     pub readonly: bool,
+    /// Whose PIDs the mounted `/proc` shows.
+    pub pid_space: PidSpace,
     /// Unicode or ASCII drawing.
     pub unicode: bool,
     /// Name of the theme.
@@ -104,7 +107,28 @@ pub struct Options {
     pub delay_s: f64,
     /// How long runs of the lab stay to be looked at.
     pub watched: Watched,
+    /// Whether runs of the lab are shown, with the columns that fit them.
+    pub run_view: bool,
+    /// concmon's own PID, of which helper processes are left out; 0 if unknown.
+    pub own_pid: i32,
 }
+
+/// The columns that say most of a run, in display order, each with its rank there: the larger, the earlier it gives way.
+const RUN_COLUMNS: [(&str, u8); 10] = [
+    ("pid", 0),
+    ("tid", 60),
+    ("state", 0),
+    ("cpu", 0),
+    ("recent", 20),
+    ("rss", 50),
+    ("uss", 4),
+    ("created", 2),
+    ("wait", 30),
+    ("command", 0),
+];
+/// Columns that give way to those while a run is shown.
+const NOT_OF_RUNS: [&str; 12] =
+    ["ppid", "user", "priority", "nice", "virt", "shared", "run_wait", "mem", "time", "nlwp", "start", "created"];
 
 impl Options {
     /// Whether threads are rows: asked for, or the filter speaks of them.
@@ -128,8 +152,24 @@ impl Options {
     /// Columns in display order as far as they apply: without threads there is nothing to tell apart by tid.
     #[must_use]
     pub fn shown_columns(&self) -> Vec<&'static Column> {
+        if self.run_view {
+            let of_runs = RUN_COLUMNS.iter().filter_map(|(id, _)| columns::find(id));
+            let mut shown: Vec<&'static Column> = of_runs.collect();
+            let wanted = |c: &&&'static Column| !shown.contains(*c) && !NOT_OF_RUNS.contains(&c.id);
+            let more: Vec<&'static Column> = self.columns.iter().filter(wanted).copied().collect();
+            let end = shown.len() - 1;
+            shown.splice(end..end, more);
+            return shown;
+        }
         let threads = self.shows_threads();
         self.columns.iter().copied().filter(|c| threads || c.id != "tid").collect()
+    }
+
+    /// How early a column gives way where there is little room; 0 stays.
+    #[must_use]
+    pub fn rank(&self, column: &Column) -> u8 {
+        let of_runs = RUN_COLUMNS.iter().find(|(id, _)| *id == column.id).filter(|_| self.run_view);
+        of_runs.map_or(column.rank, |(_, rank)| *rank)
     }
 
     /// Sorts by a column; again by the same one turns the direction round.
@@ -169,11 +209,14 @@ impl Default for Options {
             keys: Preset::default(),
             clipboard: true,
             readonly: false,
+            pid_space: PidSpace::Own,
             unicode: true,
             theme: "default".to_owned(),
             themes: &["default"],
             delay_s: 1.0,
             watched: Watched::default(),
+            run_view: false,
+            own_pid: 0,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Replay of a recording: position, keys, and which functions are off.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::App;
@@ -66,13 +67,17 @@ impl Command {
 }
 
 impl App {
-    /// Why an action is off, in words that go on after its name.
-    pub(super) fn off(&self, action: &Action) -> Option<&'static str> {
+    /// Why an action is off: words that go on after its name (`is off: ...`), or a sentence of their own (`off: ...`).
+    pub(super) fn off(&self, action: &Action) -> Option<Cow<'static, str>> {
         if self.replay.is_some() && (action.changes || action.command.is_live()) {
-            Some("is off during a replay")
-        } else {
-            (action.changes && self.options.readonly).then_some("is off with --readonly")
+            return Some("is off during a replay".into());
         }
+        if action.changes && self.options.readonly {
+            return Some("is off with --readonly".into());
+        }
+        // Signals find their way by descriptors; what cannot be reached is told process by process.
+        let by_number = action.changes && action.command != Command::SignalMenu;
+        self.options.pid_space.refusal().filter(|_| by_number).map(|why| format!("off: {why}").into())
     }
 
     /// Whether an action's label is drawn as off.
@@ -89,7 +94,8 @@ impl App {
         } else if self.options.readonly && effect.changes() {
             Some("off with --readonly: nothing is changed or started")
         } else {
-            None
+            let by_number = effect.changes() && !matches!(effect, Effect::Signal { .. });
+            self.options.pid_space.refusal().filter(|_| by_number)
         }
     }
 

@@ -1,5 +1,7 @@
 //! Turns a model and the user's options into the ordered lines of the table. Pure.
 
+use std::collections::HashSet;
+
 use crate::columns::{Row, RowRef, Value};
 use crate::derive::{Model, Tree};
 use crate::lab::run::RunId;
@@ -7,6 +9,7 @@ use crate::query::Lineage;
 use crate::snapshot::{ProcKey, TaskKey};
 
 use super::options::Options;
+use super::run_rows::RunMark;
 
 /// What a line is about, across models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,6 +66,8 @@ pub struct Line {
     pub parent: bool,
     /// Whether it is here only because a descendant matches.
     pub context: bool,
+    /// The run of the lab that it is shown under.
+    pub run: Option<RunMark>,
 }
 
 /// A subtree folded into its top.
@@ -86,17 +91,19 @@ pub struct Lines {
 }
 
 impl Line {
-    fn flat(at: RowRef, key: RowKey) -> Self {
-        Self { at, key, depth: 0, guides: 0, last: false, folded: None, parent: false, context: false }
+    /// Without a place in a tree.
+    pub(super) fn flat(at: RowRef, key: RowKey) -> Self {
+        Self { at, key, depth: 0, guides: 0, last: false, folded: None, parent: false, context: false, run: None }
     }
 }
 
-/// Builds the lines.
+/// Builds the lines of all processes but those in `placed`, which stand elsewhere.
 #[must_use]
-pub fn build(model: &Model, options: &Options) -> Lines {
+pub fn build(model: &Model, options: &Options, placed: &HashSet<i32>) -> Lines {
     let builder = Builder {
         model,
         options,
+        placed,
         threads: options.shows_threads(),
         kernel_threads: options.shows_kernel_threads(),
         chosen: (!options.only.is_empty()).then(|| Chosen::new(model, options)),
@@ -145,6 +152,7 @@ struct Builder<'a> {
     chosen: Option<Chosen>,
     model: &'a Model,
     options: &'a Options,
+    placed: &'a HashSet<i32>,
     threads: bool,
     kernel_threads: bool,
     lineage: Lineage,
@@ -154,7 +162,10 @@ impl Builder<'_> {
     /// Whether the row's process may be shown at all (before the filter).
     fn admitted(&self, row: &Row<'_>) -> bool {
         let o = self.options;
-        (self.kernel_threads || !row.process.kernel_thread || o.pids.as_ref().is_some_and(|p| p.contains(&row.process.key.pid)))
+        !self.placed.contains(&row.process.key.pid)
+            && (self.kernel_threads
+                || !row.process.kernel_thread
+                || o.pids.as_ref().is_some_and(|p| p.contains(&row.process.key.pid)))
             && o.pids.as_ref().is_none_or(|pids| pids.contains(&row.process.key.pid))
             && self.chosen.as_ref().is_none_or(|c| c.has(self.model, row, o))
             && o.user.as_deref().is_none_or(|user| row.process.identity.user.as_deref() == Some(user))
@@ -326,13 +337,15 @@ impl Walk<'_> {
         self.siblings(below, deeper, guides);
     }
 
-    /// Threads first, then children, then the recently dead.
+    /// Threads first, then children; one that has ended keeps its place among them.
     fn below(&self, index: u32) -> Vec<RowRef> {
         let b = self.builder;
         let tasks = b.tasks_of(index).filter(|t| b.row(*t).is_some_and(|r| b.passes(&r)));
         let children = self.tree.children(index).iter().filter(|c| self.shown[**c as usize]).map(|c| RowRef::Process(*c));
         let ghosts = self.ghosts[index as usize].iter().map(|g| RowRef::Ghost(*g));
-        tasks.chain(children).chain(ghosts).collect()
+        let mut processes: Vec<RowRef> = children.chain(ghosts).collect();
+        processes.sort_by_key(|at| b.row(*at).map(|row| row.key().pid));
+        tasks.chain(processes).collect()
     }
 }
 

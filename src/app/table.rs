@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::columns::{Column, Row};
 use crate::derive::Model;
+use crate::lab::run::Run;
 use crate::query::TextMatch;
 use crate::snapshot::{ProcKey, ProcessSample};
 use crate::text::{Charset, sanitize};
@@ -15,6 +16,10 @@ use super::logical;
 use super::msg::Notice;
 use super::options::{Options, Screen};
 use super::rows::{self, RowKey};
+use super::run_rows::{self, RunRows};
+
+/// How long the row of a signalled process says so, nanoseconds.
+const SIGNALLED_NS: u64 = 5_000_000_000;
 
 impl App {
     /// Takes a sample in.
@@ -26,12 +31,18 @@ impl App {
             return;
         }
         self.findings = self.watch.step(&model);
+        self.signalled.retain(|key, (_, at_ns)| {
+            at_ns.saturating_add(SIGNALLED_NS) > model.now.taken_ns && model.process(key.pid).is_some_and(|p| p.key == *key)
+        });
         self.tagged.retain(|key| model.index_of(key.pid).is_some_and(|i| model.now.processes[i].key == *key));
         self.model = Some(model);
         match (&mut self.layer, &self.model) {
             (Some(Layer::Detail(pane)), Some(model)) => pane.sample(model),
             (Some(Layer::Ledger(pane)), Some(model)) => pane.sample(model),
             _ => {}
+        }
+        if let Some(model) = self.model.clone() {
+            self.stories.look(&model, &self.lab.state);
         }
         self.rebuild();
         self.meet_expected();
@@ -90,11 +101,20 @@ impl App {
     /// Makes the lines anew and keeps the selection on its row.
     pub(super) fn rebuild(&mut self) {
         let line_on_screen = self.cursor.saturating_sub(self.scroll);
-        let built = self.model.as_deref().map(|m| rows::build(m, &self.options)).unwrap_or_default();
+        let runs = self.model.as_deref().map(|model| {
+            let shown = |run: &Run| self.stories.shows(run);
+            run_rows::build(model, &self.lab.state, shown, self.options.own_pid, self.options.kernel_threads)
+        });
+        let RunRows { lines: mut of_runs, notes, placed } = runs.unwrap_or_default();
+        self.options.run_view = !of_runs.is_empty();
+        self.notes = notes;
+        let built = self.model.as_deref().map(|m| rows::build(m, &self.options, &placed)).unwrap_or_default();
         (self.lines, self.families, self.tree) = (built.lines, built.families, built.tree);
         if let (Some(model), true) = (self.model.as_deref(), self.options.tree) {
             logical::insert(&mut self.lines, model, &self.lab.state, &self.options.folded);
         }
+        of_runs.append(&mut self.lines);
+        self.lines = of_runs;
         if let Some(anchor) = self.anchor {
             match self.lines.iter().position(|l| l.key == anchor) {
                 Some(at) => {

@@ -8,6 +8,7 @@ use super::options::Options;
 use super::*;
 use crate::columns::{self, Value};
 use crate::derive::{Deriver, test_process, test_snapshot};
+use crate::kernel::PidSpace;
 use crate::query::SavedFilters;
 use crate::snapshot::{Comm, EventKind, Exact, ExitStatus, LifecycleEvent, Snapshot};
 
@@ -210,4 +211,24 @@ fn an_event_leads_to_its_process_as_long_as_that_lives() {
     assert_eq!(told(&mut app, exec, begun_ns / 2), (Screen::Events, 20, Some("PID 20 (c) has ended".to_owned())));
     let exit = EventKind::Exit { tid: 77, tgid: 77, status: ExitStatus::Code(0) };
     assert_eq!(told(&mut app, exit, begun_ns * 2).2.as_deref(), Some("PID 77 () has ended"));
+}
+
+#[test]
+fn where_pids_are_another_namespaces_the_keys_that_take_them_say_so_and_do_nothing() {
+    for space in [PidSpace::Foreign, PidSpace::Outer { me: 70, depth: 1 }] {
+        let mut app = app();
+        app.options.pid_space = space;
+        for key in [Key::f(7), Key::f(8), Key::char('a'), Key::char('i'), Key::char('n')] {
+            app.notice = None;
+            assert_eq!(app.update(Msg::Key(key)), [], "{key:?}");
+            assert!(app.layer.is_none(), "{key:?}: nothing is asked for");
+            let told = app.notice.as_ref().map(|(notice, _)| notice.text.clone());
+            assert_eq!(told, Some(format!("off: {}", space.refusal().unwrap())), "{key:?}");
+        }
+        let effects = app.update(Msg::Key(Key::f(9)));
+        assert!(matches!(effects.as_slice(), [Effect::Freeze { .. }]), "signals find their way: {effects:?}");
+        let renice = Effect::Renice { keys: Vec::new(), delta: 1 };
+        assert_eq!(app.refusal(&renice), space.refusal());
+        assert_eq!(app.refusal(&Effect::Signal { token: 1, signal: 15, name: "SIGTERM".into() }), None);
+    }
 }

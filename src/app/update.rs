@@ -37,6 +37,7 @@ impl App {
             },
             Msg::Lab(state) => {
                 self.lab.take(state);
+                self.stories.take(&self.lab.state, self.now_ns);
                 self.follow_runs();
                 return self.settle();
             }
@@ -102,7 +103,8 @@ impl App {
         match self.action(key).map(|action| (action, self.off(action))) {
             Some((action, Some(why))) => {
                 let what = if action.bar.is_empty() { format!("\"{}\"", action.help) } else { action.bar.to_owned() };
-                self.tell(Notice::bad(format!("{what} {why}")));
+                let goes_on = why.starts_with("is ");
+                self.tell(Notice::bad(if goes_on { format!("{what} {why}") } else { why.into_owned() }));
                 Vec::new()
             }
             Some((action, None)) => self.run(action.command),
@@ -121,7 +123,8 @@ impl App {
 
     /// The key with the one before it, where two make one; `None` for the first of two.
     fn whole(&mut self, key: Key) -> Option<Key> {
-        let typing = matches!(self.layer, Some(Layer::Input(_) | Layer::Palette(_) | Layer::Signal(_) | Layer::QuickLaunch));
+        let typing =
+            matches!(self.layer, Some(Layer::Input(_) | Layer::Palette(_) | Layer::Signal(_) | Layer::QuickLaunch { .. }));
         let twice = key.typed().filter(|_| !typing).map(|c| Key::plain(Code::Double(c)));
         let twice = twice.filter(|twice| self.options.keys.find(*twice, self.context()).is_some());
         match (self.pending.take(), twice) {
@@ -259,7 +262,7 @@ impl App {
             Command::Enter => return vec![Effect::Launch(self.lab.spec().clone())],
             Command::Guess => self.ask(),
             Command::Help => self.layer = Some(Layer::Help { scroll: 0 }),
-            Command::QuickLaunch => self.layer = Some(Layer::QuickLaunch),
+            Command::QuickLaunch => self.layer = Some(Layer::QuickLaunch { race: None }),
             Command::Explain => self.layer = Some(self.explain()),
             Command::SignalMenu => return self.open_signals(),
             Command::Only => return self.toggle_only(),
@@ -490,27 +493,5 @@ impl App {
         let mut entries = vec![(String::new(), "all users".to_owned())];
         entries.extend(users.iter().map(|u| (u.clone(), label(u))));
         Layer::Menu(Menu { kind: MenuKind::User, entries, cursor })
-    }
-
-    /// Launches the system with this quick key.
-    pub(super) fn quick_launch(&mut self, letter: char) -> Vec<Effect> {
-        match SYSTEMS.iter().position(|s| s.quick_key == Some(letter)) {
-            Some(index) => {
-                let spec = self.lab.quick(index, self.options.watched);
-                self.tell(Notice::info(format!("launching {}: X ends it, L shows it in the lab", spec.system)));
-                if self.screen == Screen::Processes {
-                    if !self.options.tree {
-                        self.options.tree = true;
-                        self.rebuild();
-                    }
-                    self.expected = Some(self.lab.next_id());
-                }
-                vec![Effect::Launch(spec)]
-            }
-            None => {
-                self.tell(Notice::bad(format!("n {letter} is not a demo; n lists the letters")));
-                Vec::new()
-            }
-        }
     }
 }

@@ -52,6 +52,18 @@ pub fn count(out: &mut String, value: u64) {
     };
 }
 
+/// A latency in at most 7 cells: `8 us`, `0.12 ms`, `10.4 ms`, `1.20 s`.
+pub fn latency(out: &mut String, ns: u64) {
+    let ms = ns as f64 / 1e6;
+    let _ = match ms {
+        ms if ms < 0.0995 => write!(out, "{:.0} us", ms * 1e3),
+        ms if ms < 0.995 => write!(out, "{ms:.2} ms"),
+        ms if ms < 99.95 => write!(out, "{ms:.1} ms"),
+        ms if ms < 999.5 => write!(out, "{ms:.0} ms"),
+        ms => write!(out, "{:.2} s", ms / 1e3),
+    };
+}
+
 /// CPU or elapsed time in at most 8 cells: `0:01.23`, `59:59.99`, `1h02:03`, `3d04h`.
 pub fn duration(out: &mut String, ns: u64) {
     let seconds = ns / 1_000_000_000;

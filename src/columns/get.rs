@@ -171,6 +171,13 @@ fn of_wait<'a>(row: &Row<'a>, get: impl FnOnce(&'a TaskWait) -> Option<Cow<'a, [
 }
 
 pub(super) fn wait<'a>(row: &Row<'a>) -> Value<'a> {
+    if row.ghost.is_none() && row.face().state == State::RUNNING {
+        // Above this share it is short of a CPU rather than preempted now and then.
+        let short = row.rates.wait_percent.filter(|wait| *wait >= 10.0);
+        return short.map_or(Value::Unknown(Unknown::NotApplicable), |wait| {
+            Value::Text(Cow::Owned(format!("wants a CPU, {wait:.0} %").into_bytes()))
+        });
+    }
     of_wait(row, |wait| wait.reason.as_ref().map(|_| Cow::Owned(wait.to_string().into_bytes())))
 }
 
@@ -222,15 +229,32 @@ pub(super) fn start_method<'a>(row: &Row<'a>) -> Value<'a> {
     Value::read(method.badge(), Value::Word)
 }
 
+/// How it was created, with the time that took where the lab measured it.
+pub(super) fn created<'a>(row: &Row<'a>) -> Value<'a> {
+    let Some((how, ns)) = row.note.and_then(|note| Some((note.how?, note.creation_ns?))) else { return start_method(row) };
+    let mut text = format!("{how:8} ");
+    let start = text.len();
+    super::latency(&mut text, ns);
+    let time = text.split_off(start);
+    Value::Text(Cow::Owned(format!("{text}{time:>7}").into_bytes()))
+}
+
+pub(super) fn recent<'a>(row: &Row<'a>) -> Value<'a> {
+    if row.recent.spells().len() == 0 { rated(row, None, Value::Percent) } else { Value::Recent(row.recent) }
+}
+
 pub(super) fn spawned_by<'a>(row: &Row<'a>) -> Value<'a> {
     let birth = row.model.lifecycle.birth(row.key()).filter(|b| b.seen);
     shared(row, birth.map(|b| i64::from(b.parent_pid)), Value::Int)
 }
 
-/// Arguments joined by spaces; a kernel thread's, a zombie's or a thread's name.
+/// Arguments joined by spaces, whole, as search, filters and exports want them; a kernel thread's, a zombie's or a thread's name.
 pub(super) fn command<'a>(row: &Row<'a>) -> Value<'a> {
     if let Some(ghost) = row.ghost {
         return Value::Text(Cow::Owned(ghost_command(row, ghost.status)));
+    }
+    if let Some(note) = row.note {
+        return Value::Text(Cow::Borrowed(note.role.as_bytes()));
     }
     match row.process.identity.cmdline.as_deref() {
         Some(args) if !args.is_empty() && !row.is_task() => Value::Text(joined(args)),
@@ -244,11 +268,8 @@ pub(super) fn command<'a>(row: &Row<'a>) -> Value<'a> {
 /// Follows the name of a process whose arguments could not be read in time.
 const SILENT: &[u8] = b" (did not answer: its memory map is locked)";
 
-/// The most of a command line that is worth joining for a cell; a longer one is cut (it may have megabytes).
-const COMMAND_BYTES: usize = 4096;
-
 fn joined(args: &[u8]) -> Cow<'_, [u8]> {
-    let end = args.iter().rposition(|b| *b != 0).map_or(0, |i| i + 1).min(COMMAND_BYTES);
+    let end = args.iter().rposition(|b| *b != 0).map_or(0, |i| i + 1);
     let args = &args[..end];
     if args.contains(&0) {
         Cow::Owned(args.iter().map(|b| if *b == 0 { b' ' } else { *b }).collect())
@@ -259,14 +280,17 @@ fn joined(args: &[u8]) -> Cow<'_, [u8]> {
 
 fn ghost_command(row: &Row<'_>, status: ExitStatus) -> Vec<u8> {
     let how = match status {
-        ExitStatus::Code(code) => format!("exited {code}: "),
+        ExitStatus::Code(code) => format!("exit {code}  "),
         ExitStatus::Signal { signal, core } => {
             let name = nix::sys::signal::Signal::try_from(i32::from(signal)).map_or("a signal", |s| s.as_str());
-            format!("killed by {name}{}: ", if core { ", core dumped" } else { "" })
+            format!("{name}{}  ", if core { " (core dumped)" } else { "" })
         }
-        ExitStatus::Unknown => "ended: ".to_owned(),
+        ExitStatus::Unknown => "ended  ".to_owned(),
     };
     let args = row.process.identity.cmdline.as_deref().filter(|a| !a.is_empty());
-    let name = args.map_or(Cow::Borrowed(row.process.leader.comm.as_bytes()), joined);
+    let name = match row.note {
+        Some(note) => Cow::Borrowed(note.role.as_bytes()),
+        None => args.map_or(Cow::Borrowed(row.process.leader.comm.as_bytes()), joined),
+    };
     [how.as_bytes(), &name].concat()
 }

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use super::get::shared;
-use super::{Row, Unknown, Value, container};
-use crate::snapshot::{Namespaces, SystemInfo};
+use super::{Row, Unknown, Value};
+use crate::snapshot::{Namespaces, SystemInfo, container_of};
 
 /// CPUs of the row's task; a process shows its leader's.
 pub(super) fn affinity<'a>(row: &Row<'a>) -> Value<'a> {
@@ -18,7 +18,7 @@ pub(super) fn affinity<'a>(row: &Row<'a>) -> Value<'a> {
 
 pub(super) fn container<'a>(row: &Row<'a>) -> Value<'a> {
     let Some(path) = row.process.identity.cgroup.as_deref() else { return shared(row, None, Value::Int) };
-    match container::of(path) {
+    match container_of(path) {
         Some(container) if !row.is_task() => Value::Text(Cow::Owned(container.words().into_bytes())),
         _ => Value::Unknown(Unknown::NotApplicable),
     }
@@ -63,7 +63,7 @@ pub(super) fn started<'a>(row: &Row<'a>) -> Value<'a> {
 #[must_use]
 pub fn wall_clock(system: &SystemInfo, after_boot_ns: u64) -> Option<String> {
     let unix_s = i64::try_from(system.booted_unix_ns?.saturating_add(after_boot_ns) / 1_000_000_000).ok()?;
-    Some(date(unix_s + i64::from(system.utc_offset_s)))
+    Some(date(unix_s + i64::from(system.utc_offset_at(unix_s))))
 }
 
 /// Date and time of day of seconds since 1970, in the calendar of today.

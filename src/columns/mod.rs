@@ -2,7 +2,6 @@
 //!
 //! To add a column: one entry in its room of [`COLUMNS`] (and a parser in `kernel::parse` only if the kernel value is new).
 
-mod container;
 mod fold;
 pub mod format;
 mod get;
@@ -12,10 +11,10 @@ mod row;
 mod value;
 
 pub use fold::Fold;
-pub use format::{bytes, count, duration, percent, rate};
+pub use format::{bytes, count, duration, latency, percent, rate};
 pub use get_place::wall_clock;
 pub use registry::{COLUMNS, DEFAULT};
-pub use row::{Row, RowRef};
+pub use row::{Row, RowRef, RunNote};
 pub use value::{Unknown, Value};
 
 use crate::kernel::source::Needs;
@@ -70,6 +69,8 @@ pub struct Column {
     pub align: Align,
     /// Cells; 0 takes what is left (the command).
     pub width: u16,
+    /// Whether its words are cut before the number in them, such as a PID, and not after.
+    pub keep_numbers: bool,
     /// First sort direction.
     pub order: Order,
     /// How important it is where there is little room: 0 always stays, larger steps back earlier.

@@ -1,6 +1,6 @@
 //! A row of the table: a process, one of its tasks, or a process that has ended.
 
-use crate::derive::{Ghost, Model, Rates};
+use crate::derive::{Ghost, Model, Rates, Recent};
 use crate::snapshot::{ProcKey, ProcessSample, TaskSample};
 
 /// Which row, by index into a model.
@@ -19,6 +19,17 @@ pub enum RowRef {
     Ghost(u32),
 }
 
+/// What the lab knows of a row that belongs to one of its runs.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RunNote {
+    /// What it is in its run, and what it does: `worker 2  pi(2000), task 3`.
+    pub role: String,
+    /// How it was created.
+    pub how: Option<&'static str>,
+    /// From the request to its first own instruction, nanoseconds.
+    pub creation_ns: Option<u64>,
+}
+
 /// A row with everything a column may want.
 #[derive(Debug, Clone, Copy)]
 pub struct Row<'a> {
@@ -32,6 +43,10 @@ pub struct Row<'a> {
     pub task: Option<&'a TaskSample>,
     /// The ghost, for a ghost's row.
     pub ghost: Option<&'a Ghost>,
+    /// CPU use over the last samples.
+    pub recent: Recent,
+    /// What it is in a run of the lab.
+    pub note: Option<&'a RunNote>,
 }
 
 impl<'a> Row<'a> {
@@ -43,21 +58,32 @@ impl<'a> Row<'a> {
                 model,
                 process: model.now.processes.get(i as usize)?,
                 rates: *model.process_rates.get(i as usize)?,
+                recent: model.process_recent.get(i as usize).copied().unwrap_or_default(),
                 task: None,
                 ghost: None,
+                note: None,
             }),
             RowRef::Task { process, task } => Some(Self {
                 model,
                 process: model.now.processes.get(process as usize)?,
                 rates: *model.task_rates.get(task as usize)?,
                 task: Some(model.now.tasks.get(task as usize)?),
+                recent: model.task_recent.get(task as usize).copied().unwrap_or_default(),
                 ghost: None,
+                note: None,
             }),
             RowRef::Ghost(i) => {
                 let ghost = model.lifecycle.ghosts.get(i as usize)?;
-                Some(Self { model, process: &ghost.last, rates: Rates::default(), task: None, ghost: Some(ghost) })
+                let (rates, recent) = (Rates::default(), Recent::default());
+                Some(Self { model, process: &ghost.last, rates, recent, task: None, ghost: Some(ghost), note: None })
             }
         }
+    }
+
+    /// The same row with what its run says of it.
+    #[must_use]
+    pub fn noted(self, note: Option<&'a RunNote>) -> Self {
+        Self { note, ..self }
     }
 
     /// The task whose state, name, priority the row shows: its own, or the process's leader.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
+use crate::derive::Recent;
 use crate::snapshot::State;
 
 /// Why a cell has no value.
@@ -83,6 +84,8 @@ pub enum Value<'a> {
         /// Runnable without one.
         wait: f32,
     },
+    /// CPU use over the last samples (a small graph).
+    Recent(Recent),
     /// Bytes from another process: hostile, to be sanitised where drawn.
     Text(Cow<'a, [u8]>),
     /// Words of concmon's own.
@@ -110,6 +113,7 @@ impl<'a> Value<'a> {
             Value::Duration(ns) => Some(*ns as f64),
             Value::BytesPerSecond(r) | Value::Percent(r) | Value::Rate(r) => Some(f64::from(*r)),
             Value::RunWait { run, wait } => Some(f64::from(run + wait)),
+            Value::Recent(recent) => recent.spells().last().map(|s| f64::from(s.ran + s.waited)),
             Value::Unknown(_) | Value::State(_) | Value::Text(_) | Value::Word(_) => None,
         }
     }

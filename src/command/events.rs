@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -11,6 +12,7 @@ use crate::cli::EventsArgs;
 use crate::config::Config;
 use crate::export::SafeFormatter;
 use crate::kernel::AutoSource;
+use crate::kernel::events::{EventStream, Pace};
 use crate::kernel::source::{Needs, Request, Source as _};
 use crate::snapshot::{Comm, EventKind, EventTier, ExitStatus, LifecycleEvent, Snapshot};
 use crate::text::{Charset, sanitize, sanitize_str};
@@ -30,7 +32,7 @@ pub(super) fn run(config: &Config, args: &EventsArgs) -> Result<(), Failure> {
     let mut sweep = || source.sample(&Request::basic(Needs::empty())).context("cannot read the processes");
     // What ran before is not news.
     let first = sweep()?;
-    let mut names = Names::default();
+    let mut names = Names { executed: Executed::start(), ..Names::default() };
     names.learn(&first);
     let printer = Printer { json: args.json, charset: Charset::from_unicode(config.unicode), started_ns: first.taken_ns };
     let until = args.duration.map(|duration| Instant::now() + duration);
@@ -41,7 +43,13 @@ pub(super) fn run(config: &Config, args: &EventsArgs) -> Result<(), Failure> {
         std::thread::sleep(left);
         let snapshot = sweep()?;
         say_tier(&mut tier, &snapshot.report.events, config);
-        with_stdout(|out| snapshot.events.iter().try_for_each(|event| printer.print(out, event, &mut names)))?;
+        with_stdout(|out| {
+            let events = snapshot.events.iter().enumerate();
+            events.into_iter().try_for_each(|(at, event)| {
+                let name = names.of(event, &snapshot.events[at + 1..], &snapshot);
+                printer.print(out, event, name)
+            })
+        })?;
         names.learn(&snapshot);
         if snapshot.report.events_lost > lost {
             eprint_line(
@@ -80,35 +88,120 @@ fn eprint_line(config: &Config, text: &str) {
     let _ = writeln!(io::stderr(), "concmon: {text}");
 }
 
-/// What tasks were last called: an event names ids only, and its task may be gone.
+/// What tasks are called: an event names ids only, and its task may be gone.
 #[derive(Default)]
-struct Names(HashMap<i32, Comm>);
+struct Names {
+    last: HashMap<i32, Comm>,
+    executed: Executed,
+}
 
 impl Names {
     fn learn(&mut self, snapshot: &Snapshot) {
         // The list is the truth: what ended without an event must not keep its name for the next of its number.
-        self.0.clear();
-        self.0.extend(snapshot.processes.iter().map(|process| (process.key.pid, process.leader.comm)));
+        self.last.clear();
+        self.executed.forget();
+        self.last.extend(snapshot.processes.iter().map(|process| (process.key.pid, process.leader.comm)));
     }
 
-    /// The name, after what the event itself tells of names.
-    fn of(&mut self, kind: &EventKind) -> Option<Comm> {
-        match *kind {
+    /// The name that holds from the event on; of a fork the parent's. `later` are the events after it, all of them before `now`.
+    fn of(&mut self, event: &LifecycleEvent, later: &[LifecycleEvent], now: &Snapshot) -> Option<Comm> {
+        match event.kind {
             EventKind::Fork { parent_tgid, child_tgid, .. } => {
-                let name = self.0.get(&parent_tgid).copied();
-                if let Some(name) = name {
-                    self.0.entry(child_tgid).or_insert(name);
+                let name = self.last.get(&parent_tgid).copied();
+                if child_tgid != parent_tgid {
+                    self.set(child_tgid, name);
                 }
                 name
             }
-            EventKind::Exec { tgid } | EventKind::Exit { tgid, .. } => self.0.get(&tgid).copied(),
+            EventKind::Exec { tgid } => {
+                // The kernel's event does not say what was executed. The name before it is no answer, and no name is a better one.
+                let name = self.executed.name(tgid, event.at_ns).or_else(|| name_in(now, tgid, later));
+                self.set(tgid, name);
+                name
+            }
+            EventKind::Exit { tgid, .. } => self.last.get(&tgid).copied(),
             EventKind::Comm { tid, tgid, comm } => {
                 if tid == tgid {
-                    self.0.insert(tgid, comm);
+                    self.set(tgid, Some(comm));
                 }
                 Some(comm)
             }
         }
+    }
+
+    fn set(&mut self, tgid: i32, name: Option<Comm>) {
+        match name {
+            Some(name) => drop(self.last.insert(tgid, name)),
+            None => drop(self.last.remove(&tgid)),
+        }
+    }
+}
+
+/// The name in the list of processes, if nothing has changed it since: no exec, no rename, no end.
+fn name_in(now: &Snapshot, pid: i32, later: &[LifecycleEvent]) -> Option<Comm> {
+    let changes = |event: &LifecycleEvent| match event.kind {
+        EventKind::Exec { tgid } => tgid == pid,
+        EventKind::Comm { tid, .. } | EventKind::Exit { tid, .. } => tid == pid,
+        EventKind::Fork { .. } => false,
+    };
+    let process = now.processes.iter().find(|process| process.key.pid == pid)?;
+    (!later.iter().any(changes)).then_some(process.leader.comm)
+}
+
+/// Names of programs that were read as soon as they had been executed: by the next sweep those that live shortly have gone.
+#[derive(Default)]
+struct Executed(Arc<Mutex<HashMap<i32, Vec<(u64, Comm)>>>>);
+
+impl Executed {
+    /// Two streams may put the same event so far apart, nanoseconds: each converts the kernel's clock by itself.
+    const SAME_NS: u64 = 100_000;
+    /// Most PIDs that are kept between two sweeps.
+    const MOST: usize = 1 << 16;
+
+    /// Reads them on a thread of its own, as long as the program runs; where the kernel tells no events there are none.
+    fn start() -> Self {
+        let executed = Self::default();
+        let shared = Arc::clone(&executed.0);
+        let work = move || {
+            let Ok(stream) = EventStream::connect_with(Pace::AtOnce) else { return };
+            let mut events = Vec::new();
+            loop {
+                events.clear();
+                stream.wait(Duration::from_secs(1), &mut events);
+                for (at, event) in events.iter().enumerate() {
+                    let EventKind::Exec { tgid } = event.kind else { continue };
+                    // A name that is read now is that of the last exec.
+                    let again = |later: &LifecycleEvent| later.kind == event.kind;
+                    let name = std::fs::read(format!("/proc/{tgid}/comm"));
+                    if let (false, Ok(name)) = (events[at + 1..].iter().any(again), name) {
+                        let mut names = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                        if names.len() < Self::MOST {
+                            let comm = Comm::new(name.strip_suffix(b"\n").unwrap_or(&name));
+                            names.entry(tgid).or_default().push((event.at_ns, comm));
+                        }
+                    }
+                }
+            }
+        };
+        // Without the thread names are those of the sweeps.
+        drop(std::thread::Builder::new().name("names".into()).spawn(work));
+        executed
+    }
+
+    fn name(&self, tgid: i32, at_ns: u64) -> Option<Comm> {
+        let names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        names.get(&tgid)?.iter().find(|(at, _)| at.abs_diff(at_ns) < Self::SAME_NS).map(|(_, name)| *name)
+    }
+
+    /// Lets go of all but the newest, whose events may come with the next sweep.
+    fn forget(&self) {
+        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let newest = names.values().flatten().map(|(at, _)| *at).max().unwrap_or(0);
+        let kept = newest.saturating_sub(u64::try_from(BATCH.as_nanos()).unwrap_or(u64::MAX) * 5);
+        names.retain(|_, all| {
+            all.retain(|(at, _)| *at >= kept);
+            !all.is_empty()
+        });
     }
 }
 
@@ -119,8 +212,7 @@ struct Printer {
 }
 
 impl Printer {
-    fn print(&self, out: &mut impl Write, event: &LifecycleEvent, names: &mut Names) -> io::Result<()> {
-        let name = names.of(&event.kind);
+    fn print(&self, out: &mut impl Write, event: &LifecycleEvent, name: Option<Comm>) -> io::Result<()> {
         if self.json { self.print_json(out, event, name) } else { self.print_text(out, event, name) }
     }
 

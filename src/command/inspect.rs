@@ -28,17 +28,27 @@ const SCHEMA: &str = "concmon.inspect/1";
 pub(super) fn run(config: &Config, args: &InspectArgs) -> Result<(), Failure> {
     let failed = |error: ReadError| Failure::Failed(anyhow::anyhow!("process {}: {}", args.pid, reason(&error)));
     let reader = DetailReader::open("/proc").map_err(failed)?;
-    let key = reader.key_of(args.pid).map_err(|error| match error {
-        ReadError::Vanished => Failure::Failed(anyhow::anyhow!("there is no process {}", args.pid)),
+    // The number of a thread is that of its process's Python, too.
+    let process = crate::inspect::process_of(reader.files(), args.pid);
+    let pid = process.unwrap_or(args.pid);
+    let key = reader.key_of(pid).map_err(|error| match error {
+        ReadError::Vanished => Failure::Failed(anyhow::anyhow!("there is no process {pid}")),
         other => failed(other),
     })?;
     let read = within(key, PATIENCE, move || crate::inspect::read(&reader, key));
     let read = read.map_err(|why| Failure::Failed(anyhow::anyhow!("process {}: {why}", args.pid)))?;
     let detail = read.map_err(failed)?;
+    let thread = process.map(|pid| format!("{} is a thread of process {pid}", args.pid));
     let runtime = match detail.content {
-        Ok(DetailContent::Runtime(runtime)) => runtime,
+        Ok(DetailContent::Runtime(mut runtime)) => {
+            runtime.notes.splice(0..0, thread.map(|thread| format!("{thread}, which is shown.")));
+            runtime
+        }
         Ok(_) => return Ok(()),
-        Err(why) => return Err(Failure::Unavailable(anyhow::anyhow!("process {}: {why}", args.pid))),
+        Err(why) => {
+            let of = thread.map_or_else(|| format!("process {pid}"), |thread| format!("process {pid} ({thread})"));
+            return Err(Failure::Unavailable(anyhow::anyhow!("{of}: {why}")));
+        }
     };
     with_stdout(|out| {
         if args.json {
@@ -81,6 +91,7 @@ fn interpreter(one: &PythonInterpreter, runtime: &PythonRuntime) -> Value {
     json!({
         "id": one.id,
         "gil": { "state": state, "holder_native_id": holder, "of_interpreter": owner },
+        "thread_count": one.thread_count,
         "threads": one.threads.iter().map(thread).collect::<Vec<_>>(),
     })
 }
@@ -90,18 +101,20 @@ fn thread(thread: &PythonThread) -> Value {
     let frames: Vec<Value> = thread
         .frames
         .iter()
-        .map(|frame| json!({ "function": &*frame.function, "file": &*frame.file, "line": frame.line }))
+        .map(|frame| json!({ "function": &*frame.function, "file": &*frame.file, "line": frame.line, "times": frame.times }))
         .collect();
     json!({
         "native_id": thread.native_id,
         "tid": task.map(|task| task.tid),
+        "name": thread.name.as_deref(),
         "comm": task.map(|task| String::from_utf8_lossy(task.comm.as_bytes())),
         "state": task.map(|task| task.state.letter().to_string()),
         "wait": task.and_then(|task| task.wait.as_ref()).filter(|wait| wait.reason.is_some()).map(ToString::to_string),
         "holds_gil": thread.holds_gil,
         "waits_for_gil": thread.waits_for_gil,
         "ran_on_while_read": thread.moved,
-        "more_frames": thread.deeper,
+        "more_frames": thread.deeper || thread.left_out.is_some(),
+        "left_out": thread.left_out.map(|left| json!({ "behind": left.behind, "frames": left.count })),
         "frames": frames,
     })
 }

@@ -241,7 +241,7 @@ fn refuse(error: &LaunchError) -> io::Result<Ended> {
     writeln!(io::stderr(), "concmon: {}", sanitize_str(&error.to_string(), Charset::Unicode))?;
     Ok(match error {
         LaunchError::UnknownSystem { .. } | LaunchError::BadOption(_) | LaunchError::TooLarge(_) => Ended::BadUsage,
-        LaunchError::Unavailable(_) | LaunchError::Helper(_) => Ended::Unavailable,
+        LaunchError::Unavailable(_) | LaunchError::NoPids(_) | LaunchError::Helper(_) => Ended::Unavailable,
     })
 }
 

@@ -15,6 +15,8 @@ use std::sync::Arc;
 use crate::cli::{Command, LabCommand, LabRunArgs, LowArgs, exit};
 use crate::config::{Config, ConfigError, Environment};
 use crate::engine::Feed;
+use crate::kernel::error::ReadError;
+use crate::kernel::proc_fs::ProcFs;
 use crate::lab::python::{self, Discovery};
 use crate::query::Filter;
 use crate::record::{Replay, Writer};
@@ -82,7 +84,19 @@ fn run(low: &LowArgs) -> Result<(), Failure> {
     {
         return ps::list_columns(args);
     }
+    if let Some(Command::Run(args)) = &low.command {
+        // Needs no config, and the program is not to wait for its reading.
+        return run::run(args);
+    }
     let config = Config::load(low, &Environment::of_process())?;
+    for warning in &config.warnings {
+        // Before the monitor takes the screen: it stands there again when the monitor has ended. Without a standard error nobody is told.
+        let line = format!("concmon: warning: {}\n", sanitize_str(warning, Charset::Unicode));
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
+    }
+    if looks_at_processes(low.command.as_ref(), &config) {
+        there_is_proc()?;
+    }
     match &low.command {
         Some(Command::Ps(args)) => ps::run(&config, args),
         Some(Command::Events(args)) => events::run(&config, args),
@@ -124,6 +138,25 @@ fn run(low: &LowArgs) -> Result<(), Failure> {
 /// The interpreters of this machine; a readonly concmon starts none of them to ask what it can do.
 fn pythons(config: &Config) -> Arc<Discovery> {
     if config.readonly { python::listed(&config.lab.pythons) } else { python::interpreters(&config.lab.pythons) }
+}
+
+/// Whether the command reads this machine's processes.
+fn looks_at_processes(command: Option<&Command>, config: &Config) -> bool {
+    match command {
+        None | Some(Command::Ps(_)) => config.replay.is_none(),
+        Some(Command::Events(_) | Command::Run(_) | Command::Inspect(_)) => true,
+        Some(Command::Lab { command }) => {
+            matches!(command, LabCommand::Run(_) | LabCommand::Talk(_) | LabCommand::Compare(_))
+        }
+    }
+}
+
+/// Without `/proc` nothing can be shown. Other reasons why it cannot be read are told where it is.
+fn there_is_proc() -> Result<(), Failure> {
+    match ProcFs::open("/proc") {
+        Err(error) if error.is_no_proc() => Err(Failure::Unavailable(error.into())),
+        _ => Ok(()),
+    }
 }
 
 /// `concmon lab run`: within the config's limits.
@@ -195,6 +228,10 @@ fn report(failure: &Failure) -> u8 {
         Failure::Usage(error) => (error, exit::USAGE),
         Failure::Unavailable(error) => (error, exit::UNAVAILABLE),
         Failure::Failed(error) if is_broken_pipe(error) => return exit::OK,
+        // It was there when the command began.
+        Failure::Failed(error) if error.downcast_ref::<ReadError>().is_some_and(ReadError::is_no_proc) => {
+            (error, exit::UNAVAILABLE)
+        }
         Failure::Failed(error) => (error, exit::FAILED),
         Failure::Reported(code) => return *code,
     };

@@ -166,7 +166,7 @@ mod tests {
     fn a_file_with_a_mistake_is_left_alone() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("config.toml");
-        for text in ["theme = ", "themes = \"light\"\n"] {
+        for text in ["theme = ", "theme = 3\n"] {
             std::fs::write(&path, text).unwrap();
             let error = save(Some(&path), &[("tree", Setting::Flag(true))]).unwrap_err();
             assert!(error.to_string().contains("was not changed"), "{error}");
@@ -174,6 +174,12 @@ mod tests {
         }
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing half-done stays");
         assert!(matches!(save(None, &[]), Err(SaveError::NoPlace)));
+    }
+
+    #[test]
+    fn keys_of_a_later_version_stay() {
+        let old = "later = \"light\"\n\n[next]\nyear = 1\n";
+        assert_eq!(set(old, &[("tree", Setting::Flag(true))]), "later = \"light\"\ntree = true\n\n[next]\nyear = 1\n");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Reads the config file: finds, limits and parses it, and reports every error with line and column.
+//! Reads the config file: finds, limits and parses it, and reports every error with line and column. A key that this version does not know
+//! is a warning: the file may be shared with a later version.
 
 use std::io::Read as _;
 use std::ops::Range;
@@ -63,7 +64,7 @@ fn read_bounded(path: &Path) -> Result<FileText, ConfigError> {
 }
 
 impl Config {
-    /// Lays a file's text over the config.
+    /// Lays a file's text over the config. Unknown keys become [`Config::warnings`].
     ///
     /// # Errors
     /// The first mistake in the file, in its order of lines.
@@ -79,7 +80,12 @@ impl Config {
         }
         found.sort_by_key(|f| f.name_span.start);
         for entry in &found {
-            entry.apply(self).map_err(|(span, why)| at(path, text, span.start, why))?;
+            let Some(key) = KEYS.iter().find(|k| k.section == entry.section && k.name == entry.name) else {
+                self.warnings.push(at(path, text, entry.name_span.start, entry.unknown()).to_string());
+                continue;
+            };
+            let wrong = |why| at(path, text, entry.value.span().start, format!("{}: {why}", key.path()));
+            (key.set)(self, entry.value.get_ref()).map_err(wrong)?;
         }
         Ok(())
     }
@@ -112,15 +118,6 @@ fn collect<'a, 'i>(
 }
 
 impl Entry<'_, '_> {
-    fn apply(&self, config: &mut Config) -> Result<(), (Range<usize>, String)> {
-        match KEYS.iter().find(|k| k.section == self.section && k.name == self.name) {
-            Some(key) => {
-                (key.set)(config, self.value.get_ref()).map_err(|why| (self.value.span(), format!("{}: {why}", key.path())))
-            }
-            None => Err((self.name_span.clone(), self.unknown())),
-        }
-    }
-
     fn unknown(&self) -> String {
         let path = if self.section.is_empty() { self.name.to_owned() } else { format!("{}.{}", self.section, self.name) };
         // A known name in the wrong table is the likeliest slip of all.
@@ -134,7 +131,7 @@ impl Entry<'_, '_> {
             .max_by(|a, b| a.0.total_cmp(&b.0));
         match nearest {
             Some((_, key)) => format!("unknown key \"{path}\": did you mean \"{}\"?", key.path()),
-            None => format!("unknown key \"{path}\" (config.example.toml lists them all)"),
+            None => format!("unknown key \"{path}\" (config.example.toml lists those of this version)"),
         }
     }
 }

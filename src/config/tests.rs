@@ -20,16 +20,11 @@ fn an_empty_file_is_the_default() {
 #[test]
 fn mistakes_are_named_with_place_and_cure() {
     for (text, want) in [
-        ("\n\ndealy = 2", "config.toml:3:1: unknown key \"dealy\": did you mean \"delay\"?"),
         ("delay = 0", "config.toml:1:9: delay: 0 is not between 0.1 and 60 seconds"),
         ("delay = nan", "config.toml:1:9: delay: NaN is not between 0.1 and 60 seconds"),
         ("delay = \"1\"", "config.toml:1:9: delay: this must be a number of seconds, not a string"),
         ("tree = 1", "config.toml:1:8: tree: this must be true or false, not an integer"),
-        ("max_workers = 1", "config.toml:1:1: unknown key \"max_workers\": \"max_workers\" belongs under [lab]"),
-        ("[lab]\ntree = true", "config.toml:2:1: unknown key \"lab.tree\": \"tree\" belongs before the first [table]"),
         ("[lab]\nmax_workers = 0", "config.toml:2:15: lab.max_workers: 0 is not between 1 and 100000"),
-        ("lab.max_worker = 9", "config.toml:1:5: unknown key \"lab.max_worker\": did you mean \"lab.max_workers\"?"),
-        ("lab = 3", "config.toml:1:1: unknown key \"lab\" (config.example.toml lists them all)"),
         ("sort = \"cpuu\"", "config.toml:1:8: sort: there is no column \"cpuu\": did you mean \"cpu\"?"),
         ("sort = \"cpu:down\"", "config.toml:1:8: sort: \"down\" is not a direction: write cpu:asc or cpu:desc"),
         ("columns = [\"pid\", \"pid\"]", "config.toml:1:11: columns: the column \"pid\" is named twice"),
@@ -42,6 +37,23 @@ fn mistakes_are_named_with_place_and_cure() {
 }
 
 #[test]
+fn a_key_that_this_version_does_not_know_is_a_warning() {
+    for (text, want) in [
+        ("\n\ndealy = 2", "config.toml:3:1: unknown key \"dealy\": did you mean \"delay\"?"),
+        ("max_workers = 1", "config.toml:1:1: unknown key \"max_workers\": \"max_workers\" belongs under [lab]"),
+        ("[lab]\ntree = true", "config.toml:2:1: unknown key \"lab.tree\": \"tree\" belongs before the first [table]"),
+        ("lab.max_worker = 9", "config.toml:1:5: unknown key \"lab.max_worker\": did you mean \"lab.max_workers\"?"),
+        ("lab = 3", "config.toml:1:1: unknown key \"lab\" (config.example.toml lists those of this version)"),
+        ("[future]\nx = 1\ny = [1]", "config.toml:1:2: unknown key \"future\" (config.example.toml lists those of this version)"),
+    ] {
+        assert_eq!(from(text).unwrap().warnings, [want], "of {text:?}");
+    }
+    let config = from("zzz = 1\ndelay = 2\n[lab]\nmax_workers = 7\nqqq = 2\n").unwrap();
+    assert_eq!((config.delay, config.lab.max_workers), (Duration::from_secs(2), 7), "the rest holds");
+    assert_eq!(config.warnings.len(), 2);
+}
+
+#[test]
 fn broken_toml_is_named_with_its_line() {
     let error = from("tree = true\ndelay = = 2\n").unwrap_err();
     assert!(error.starts_with("config.toml:2:9: "), "{error}");
@@ -50,8 +62,8 @@ fn broken_toml_is_named_with_its_line() {
 
 #[test]
 fn the_first_mistake_in_the_file_is_the_one_named() {
-    assert!(from("[lab]\nx = 1\n").unwrap_err().starts_with("config.toml:2:1"));
-    assert!(from("zzz = 1\naaa = 1\n").unwrap_err().starts_with("config.toml:1:1"));
+    assert!(from("[lab]\nmax_workers = 0\n").unwrap_err().starts_with("config.toml:2:15"));
+    assert!(from("tree = 1\ndelay = 0\n").unwrap_err().starts_with("config.toml:1:8"));
 }
 
 #[test]
@@ -100,6 +112,7 @@ fn every_key_sets_something_and_its_example_is_valid() {
             pythons: vec!["/p".into()],
         },
         save_path: None,
+        warnings: Vec::new(),
         path: None,
     };
     assert_eq!(config, want);

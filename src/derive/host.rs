@@ -30,6 +30,8 @@ impl CpuShare {
 /// Shares of the interval; `None` on the first sample and for a CPU that has just come online.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct HostRates {
+    /// Whether there was a sample before this one: what is unknown all the same has another reason.
+    pub compared: bool,
     /// All CPUs together.
     pub total: Option<CpuShare>,
     /// Each CPU by number.
@@ -40,7 +42,7 @@ pub struct HostRates {
     pub networks: Option<Flow>,
 }
 
-/// What goes into the machine and out of it over several devices. A device that has just come counts from the next sample on.
+/// What goes into the machine and out of it over several devices, each byte once. A device that has just come counts from the next sample on.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Flow {
     /// Read or received, bytes per second.
@@ -66,7 +68,7 @@ pub(super) fn rates(before: Option<&HostSample>, now: &HostSample, dt_ns: Option
     let between = before.zip(dt_ns);
     let disks = between.and_then(|(before, dt)| disks(before.disks.as_deref()?, now.disks.as_deref()?, dt));
     let networks = between.and_then(|(before, dt)| networks(before.networks.as_deref()?, now.networks.as_deref()?, dt));
-    HostRates { total, cpus, disks, networks }
+    HostRates { compared: before.is_some(), total, cpus, disks, networks }
 }
 
 /// Counters that went backwards (a device was taken away and came back, or a counter of 32 bits is full) tell nothing this time.
@@ -90,17 +92,27 @@ fn disks(before: &[DiskSample], now: &[DiskSample], dt_ns: u64) -> Option<Flow> 
 
 fn networks(before: &[NetworkSample], now: &[NetworkSample], dt_ns: u64) -> Option<Flow> {
     let mut flow = Flow::default();
+    let (mut inner_in, mut inner_out) = (0.0, 0.0);
     let mut most = -1.0;
     for network in now {
         let Some(old) = before.iter().find(|n| n.name == network.name) else { continue };
         let received = per_second(old.received_bytes, network.received_bytes, dt_ns);
         let sent = per_second(old.sent_bytes, network.sent_bytes, dt_ns);
-        flow.in_bytes_per_s += received;
-        flow.out_bytes_per_s += sent;
+        if network.inner {
+            inner_in += received;
+            inner_out += sent;
+        } else {
+            flow.in_bytes_per_s += received;
+            flow.out_bytes_per_s += sent;
+        }
         if received + sent > most {
             (most, flow.most) = (received + sent, Some(network.name.clone()));
         }
     }
+    // What a container sends comes in over its link; if it goes on to the outside, it is among what went out there already.
+    let (outside_in, outside_out) = (flow.in_bytes_per_s, flow.out_bytes_per_s);
+    flow.in_bytes_per_s += (inner_in - outside_out).max(0.0);
+    flow.out_bytes_per_s += (inner_out - outside_in).max(0.0);
     Some(flow)
 }
 

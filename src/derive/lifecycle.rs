@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::snapshot::{EventKind, ExitStatus, LifecycleEvent, ProcKey, ProcessSample, Snapshot};
+use crate::snapshot::{EventKind, ExitStatus, LifecycleEvent, ProcKey, ProcessSample, Snapshot, give_back, give_back_map};
 
 /// How a process began, as the event stream tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +110,7 @@ impl Lifecycle {
     pub(super) fn step(&mut self, previous: Option<&Snapshot>, now: &Snapshot, ghost_ns: u64) {
         let horizon = now.taken_ns.saturating_sub(ghost_ns);
         self.ghosts.retain(|g| g.ended_ns >= horizon);
+        give_back(&mut self.ghosts, 0);
         let early = std::mem::replace(&mut self.early, early(now));
         self.note_births(previous, now, &early);
         self.note_execs(&now.events);
@@ -186,6 +187,8 @@ impl Lifecycle {
     }
 
     fn note_deaths(&mut self, previous: &Snapshot, now: &Snapshot, keep: bool) {
+        // The last end of each pid; a search through all events for each of the dead would take seconds when a crowd ends.
+        let ends: HashMap<i32, (u64, ExitStatus)> = now.events.iter().filter_map(ended).collect();
         let mut alive = now.processes.iter().peekable();
         for old in &previous.processes {
             while alive.next_if(|p| p.key.pid < old.key.pid).is_some() {}
@@ -193,11 +196,7 @@ impl Lifecycle {
                 continue;
             }
             if keep {
-                let told = now.events.iter().rev().find_map(|e| match e.kind {
-                    EventKind::Exit { tid, tgid, status } if tid == tgid && tgid == old.key.pid => Some((e.at_ns, status)),
-                    _ => None,
-                });
-                let (ended_ns, status) = told.unwrap_or((now.taken_ns, ExitStatus::Unknown));
+                let (ended_ns, status) = ends.get(&old.key.pid).copied().unwrap_or((now.taken_ns, ExitStatus::Unknown));
                 let mut last = old.clone();
                 last.tasks = 0..0;
                 self.ghosts.push(Arc::new(Ghost { last, ended_ns: ended_ns.max(previous.taken_ns), status }));
@@ -220,6 +219,7 @@ impl Lifecycle {
                 }
             }
             births.retain(|pid, _| start(*pid).is_some());
+            give_back_map(births);
         }
     }
 }
@@ -244,6 +244,14 @@ fn early(now: &Snapshot) -> HashMap<i32, (i32, bool)> {
 fn forked(event: &LifecycleEvent) -> Option<(i32, i32)> {
     match event.kind {
         EventKind::Fork { parent_tgid, child_tid, child_tgid, .. } if child_tid == child_tgid => Some((child_tgid, parent_tgid)),
+        _ => None,
+    }
+}
+
+/// Pid, time and status of a process's end.
+fn ended(event: &LifecycleEvent) -> Option<(i32, (u64, ExitStatus))> {
+    match event.kind {
+        EventKind::Exit { tid, tgid, status } if tid == tgid => Some((tgid, (event.at_ns, status))),
         _ => None,
     }
 }

@@ -5,6 +5,7 @@
 mod host;
 mod lifecycle;
 mod rates;
+mod recent;
 mod tree;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use crate::snapshot::{ProcessSample, Snapshot, TaskStates, count_state};
 pub use host::{CpuShare, Flow, HostRates};
 pub use lifecycle::{Birth, Ghost, Lifecycle, StartMethod};
 pub use rates::Rates;
+pub use recent::{RECENT, Recent, Spell};
 pub use tree::Tree;
 
 /// Number of processes and tasks, and how many are in which state.
@@ -42,6 +44,10 @@ pub struct Model {
     pub process_rates: Vec<Rates>,
     /// Parallel to `now.tasks`.
     pub task_rates: Vec<Rates>,
+    /// CPU use over the last samples, parallel to `now.processes`.
+    pub process_recent: Vec<Recent>,
+    /// The same, parallel to `now.tasks`.
+    pub task_recent: Vec<Recent>,
     /// CPU shares.
     pub host: HostRates,
     /// Header's counts.
@@ -97,6 +103,8 @@ pub struct Deriver {
     process_rates: Vec<Rates>,
     task_rates: Vec<Rates>,
     host: HostRates,
+    /// Of `previous`.
+    graphs: recent::Graphs,
     lifecycle: Lifecycle,
     ghost_ns: u64,
 }
@@ -118,7 +126,9 @@ impl Deriver {
         let counts = count(&now);
         self.previous = Some(Arc::clone(&now));
         let (process_rates, task_rates, host) = (self.process_rates.clone(), self.task_rates.clone(), self.host.clone());
-        Model { dt_ns, process_rates, task_rates, host, counts, lifecycle: self.lifecycle.clone(), late_ticks: 0, now }
+        let recent::Graphs { processes: process_recent, tasks: task_recent } = self.graphs.clone();
+        let lifecycle = self.lifecycle.clone();
+        Model { dt_ns, process_rates, task_rates, process_recent, task_recent, host, counts, lifecycle, late_ticks: 0, now }
     }
 }
 
@@ -129,11 +139,13 @@ impl Deriver {
         match previous.filter(|_| dt_ns.is_some_and(|dt| dt < LEAST_NS)) {
             Some(previous) => {
                 (self.process_rates, self.task_rates) = rates::carried(previous, (&self.process_rates, &self.task_rates), now);
+                self.graphs = self.graphs.next(Some(previous), now, None);
             }
             None => {
                 let base = self.base.replace(Arc::clone(now));
                 (self.process_rates, self.task_rates) = rates::all(base.as_deref(), now, dt_ns);
                 self.host = host::rates(base.as_ref().map(|base| &base.host), &now.host, dt_ns);
+                self.graphs = self.graphs.next(previous, now, Some((&self.process_rates, &self.task_rates)));
             }
         }
     }

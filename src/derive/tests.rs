@@ -62,7 +62,7 @@ pub(crate) fn snapshot(taken_ns: u64, processes: Vec<ProcessSample>) -> Snapshot
             kernel_release: "6.0".into(),
             pid_max: None,
             booted_unix_ns: Some(1_700_000_000_000_000_000),
-            utc_offset_s: 3600,
+            utc_offsets: vec![(0, 3600)],
         }),
         host: HostSample::default(),
         processes,

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{Diagnosis, Scene, Suspicion, counted, name};
+use super::{Diagnosis, Level, Scene, Suspicion, counted, name};
 use crate::kernel::source::Needs;
 use crate::snapshot::ProcessSample;
 
 pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     id: "fork_threads",
     title: "Fork while threads were running",
+    level: Level::Warning,
     badge: "fork+threads",
     description: "The child has only the forking thread; locks held by other threads stay locked for ever (fork(2)).",
     needs: Needs::empty(),

@@ -17,13 +17,24 @@ use crate::derive::{Model, StartMethod, Tree};
 use crate::kernel::source::Needs;
 use crate::snapshot::{EventKind, EventTier, LifecycleEvent, ProcKey, ProcessSample, State};
 
-/// One kind of trouble.
+/// How much a finding is to be minded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// Something is likely to be wrong.
+    Warning,
+    /// It helps to read the figures; healthy programs have it too.
+    Information,
+}
+
+/// One kind of finding.
 #[derive(Debug)]
 pub struct Diagnosis {
     /// Unique name.
     pub id: &'static str,
     /// A few words.
     pub title: &'static str,
+    /// How much it is to be minded.
+    pub level: Level,
     /// Two or three words for the row's badge.
     pub badge: &'static str,
     /// What it means, one sentence.
@@ -44,7 +55,7 @@ impl PartialEq for Diagnosis {
 
 impl Eq for Diagnosis {}
 
-/// Every diagnosis, gravest first.
+/// Every diagnosis, gravest first: all warnings before all information.
 pub const DIAGNOSES: &[Diagnosis] = &[
     zombies::DIAGNOSIS,
     fork_threads::DIAGNOSIS,
@@ -137,7 +148,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// What is wrong as of this model, gravest first, then by pid.
+    /// What is found as of this model, gravest first, then by pid.
     pub fn step(&mut self, model: &Model) -> Vec<Finding> {
         self.remember_forks(model);
         let now_ns = model.now.taken_ns;

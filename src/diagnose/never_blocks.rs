@@ -1,6 +1,6 @@
 //! A thread that uses a whole CPU and never blocks.
 
-use super::{Diagnosis, Scene, Suspicion, name};
+use super::{Diagnosis, Level, Scene, Suspicion, name};
 use crate::derive::Rates;
 use crate::kernel::source::Needs;
 use crate::snapshot::TaskSample;
@@ -8,6 +8,7 @@ use crate::snapshot::TaskSample;
 pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     id: "never_blocks",
     title: "Thread that never blocks",
+    level: Level::Warning,
     badge: "spins?",
     description: "The thread uses a whole CPU and never waits: it computes or spins.",
     needs: Needs::THREADS.union(Needs::SCHEDSTAT).union(Needs::SWITCHES),
@@ -49,7 +50,7 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
             advice: if kernel {
                 format!("system calls in a loop: strace -c -p {pid} lists them; poll before nonblocking calls")
             } else {
-                format!("work, or a loop without a wait: perf top -p {pid} shows where (py-spy dump --pid {pid} for Python)")
+                format!("work, or a loop without a wait: press G for its functions if it is Python, else perf top -p {pid}")
             },
         });
     }

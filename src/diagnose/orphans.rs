@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Diagnosis, Scene, Suspicion, counted, name};
+use super::{Diagnosis, Level, Scene, Suspicion, counted, name};
 use crate::derive::StartMethod;
 use crate::kernel::source::Needs;
 use crate::snapshot::{ProcessSample, State};
@@ -10,6 +10,7 @@ use crate::snapshot::{ProcessSample, State};
 pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     id: "orphans",
     title: "Orphaned workers",
+    level: Level::Warning,
     badge: "orphan",
     description: "A forked worker outlived the process that forked it; no process uses its result.",
     needs: Needs::empty(),

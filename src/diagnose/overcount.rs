@@ -1,14 +1,15 @@
 //! A family whose resident sizes count shared pages several times.
 
-use super::{Diagnosis, Scene, Suspicion, name};
+use super::{Diagnosis, Level, Scene, Suspicion, name};
 use crate::columns;
 use crate::kernel::source::Needs;
 
 pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     id: "overcount",
     title: "Memory counted more than once",
-    badge: "RES overcounts",
-    description: "RES of a family adds up to far more than its memory, because pages are shared.",
+    level: Level::Information,
+    badge: "shares memory",
+    description: "RES of a family adds up to far more than its memory, because pages are shared. This is normal.",
     needs: Needs::SMAPS,
     after_ns: 0,
     check,

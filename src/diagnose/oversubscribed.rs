@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{Diagnosis, Scene, Suspicion, name};
+use super::{Diagnosis, Level, Scene, Suspicion, name};
 use crate::kernel::source::Needs;
 use crate::snapshot::ProcKey;
 
 pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     id: "oversubscribed",
     title: "Pool wider than the machine",
+    level: Level::Warning,
     badge: "waits for cpu",
     description: "More threads or worker processes are ready to run than there are CPUs.",
     needs: Needs::SCHEDSTAT,

@@ -1,6 +1,6 @@
 //! Stopped by a signal and not continued.
 
-use super::{Diagnosis, Scene, Suspicion, name};
+use super::{Diagnosis, Level, Scene, Suspicion, name};
 use crate::columns;
 use crate::kernel::source::Needs;
 use crate::snapshot::State;
@@ -8,6 +8,7 @@ use crate::snapshot::State;
 pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     id: "stopped",
     title: "Stopped by a signal",
+    level: Level::Warning,
     badge: "stopped",
     description: "The process does not run, but keeps its memory, locks and connections until SIGCONT.",
     needs: Needs::empty(),

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::{Diagnosis, Scene, Suspicion, counted, name};
+use super::{Diagnosis, Level, Scene, Suspicion, counted, name};
+use crate::snapshot::container_of;
 use crate::kernel::source::Needs;
 use crate::snapshot::{ProcessSample, State};
 
 pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     id: "zombies",
     title: "Zombies that are not reaped",
+    level: Level::Warning,
     badge: "not reaped",
     description: "A parent does not wait for its ended children; each keeps a PID until it does.",
     needs: Needs::empty(),
@@ -19,6 +21,14 @@ pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
 /// A leader that has ended while its other threads go on shows as a zombie and is none.
 pub(super) fn is_zombie(process: &ProcessSample) -> bool {
     process.leader.state == State::ZOMBIE && process.nlwp.is_none_or(|n| n <= 1)
+}
+
+/// Whether orphans are left to this process: PID 1 here, or the first process of a container as it is seen from outside.
+fn is_init(scene: &Scene<'_>, process: &ProcessSample) -> bool {
+    let container = |p: &ProcessSample| p.identity.cgroup.as_deref().and_then(container_of).map(|c| c.words());
+    let own = container(process);
+    let parent = scene.model.process(process.ppid);
+    process.key.pid == 1 || (own.is_some() && own != parent.and_then(container))
 }
 
 fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
@@ -36,8 +46,8 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
         let more = if zombies.len() > 5 { ", ..." } else { "" };
         let children = counted(zombies.len(), "ended child", "ended children");
         let pid = parent.key.pid;
-        let advice = if pid == 1 {
-            "PID 1 must reap orphans: start the container with an init (docker run --init, tini)".to_owned()
+        let advice = if is_init(scene, parent) {
+            format!("PID {pid} is an init and must reap orphans: start the container with a real init (docker run --init, tini)")
         } else {
             format!("PID {pid} must call wait or handle SIGCHLD; try kill -CHLD {pid}; ending it frees them")
         };

@@ -36,7 +36,7 @@ use crate::app::replay::Playback;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{ColorDepth, Config};
 use crate::kernel::kin::Known;
-use crate::kernel::{Heirs, let_go_of_loading, raise_descriptor_limit, take_turns};
+use crate::kernel::{Heirs, PidSpace, let_go_of_loading, raise_descriptor_limit, take_turns};
 use crate::lab::catalog::{self, Backend, RunSpec};
 use crate::lab::launcher::{LaunchError, Launcher};
 use crate::query::Filter;
@@ -65,7 +65,10 @@ const FIRST_FRAME: Duration = Duration::from_millis(60);
 pub fn run(config: &Config, feed: Feed) -> anyhow::Result<()> {
     let theme = Theme::named(&config.theme, config.depth())
         .with_context(|| format!("there is no theme {:?}; the themes are {}", config.theme, THEMES.join(", ")))?;
-    let options = options(config)?;
+    let mut options = options(config)?;
+    if matches!(feed, Feed::Machine(_)) {
+        options.pid_space = PidSpace::mounted().context("the process table cannot be read")?;
+    }
     raise_descriptor_limit();
     let mut app = App::new(options);
     app.recording = matches!(feed, Feed::Machine(Some(_)));
@@ -87,6 +90,10 @@ pub fn run(config: &Config, feed: Feed) -> anyhow::Result<()> {
     let terminal = Terminal::new(CrosstermBackend::new(frame.clone())).context("cannot draw on the terminal")?;
     let size = terminal.size().context("cannot read the size of the terminal")?;
     app.update(Msg::Resized { width: size.width, height: size.height });
+    if let Some(first) = config.warnings.first() {
+        let more = if config.warnings.len() > 1 { format!(" (and {} more)", config.warnings.len() - 1) } else { String::new() };
+        app.update(Msg::Tell(Notice::bad(format!("{first}{more}"))));
+    }
     let launcher =
         Arc::new(Launcher::start(config.lab.to_launcher_limits())?.with_pythons(config.lab.pythons.clone()).with_traces());
     let (comparing, compared) = Comparing::new(Arc::clone(&launcher));
@@ -143,6 +150,7 @@ fn options(config: &Config) -> anyhow::Result<Options> {
         theme: config.theme.clone(),
         themes: THEMES,
         delay_s: config.delay.as_secs_f64(),
+        own_pid: i32::try_from(std::process::id()).unwrap_or(0),
         watched: Watched {
             hold_ms: u32::try_from(config.lab.hold.as_millis()).unwrap_or(u32::MAX),
             timeout_ms: u64::try_from(config.lab.timeout.as_millis()).unwrap_or(u64::MAX),

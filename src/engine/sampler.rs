@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use crate::derive::{Deriver, Model};
 use crate::kernel::source::{Needs, Request, Source};
+use crate::kernel::trim_heap;
 use crate::snapshot::ProcKey;
 
 /// What the screen wants of the next sweeps.
@@ -117,6 +118,7 @@ fn sweep_until_told(
     let mut late_ticks = 0;
     let mut due = Instant::now();
     let mut first = true;
+    let mut crowd = Crowd::default();
     while let Some((wants, interval, nudged)) = wait(orders, due) {
         let begun = Instant::now();
         if !nudged && !first && begun > due + interval / 2 {
@@ -133,6 +135,9 @@ fn sweep_until_told(
             Ok(snapshot) => {
                 let mut model = deriver.step(snapshot);
                 model.late_ticks = late_ticks;
+                if crowd.has_left(&model) {
+                    trim_heap();
+                }
                 Ok(Arc::new(model))
             }
             Err(error) => Err(format!("cannot read the process table: {error}")),
@@ -143,6 +148,38 @@ fn sweep_until_told(
         // From when it was due, so that ticks do not drift; but never a burst to catch up.
         let step = if std::mem::take(&mut first) { SECOND.min(interval) } else { interval };
         due = if nudged { begun + step } else { (due + step).max(begun + step / 2) };
+    }
+}
+
+/// Watches for the end of a crowd: what it took is then free, but in the heap's holes.
+#[derive(Debug, Default)]
+struct Crowd {
+    most: usize,
+    sweeps: u32,
+}
+
+impl Crowd {
+    /// Fewer than these leave nothing worth looking for.
+    const LEAST: usize = 1000;
+    /// So many sweeps after its end nobody holds a model of the crowd any more: not the screen, nor the rates of the next one.
+    const SWEEPS: u32 = 3;
+
+    /// Whether there are less than half as many processes and threads as at the most, for some sweeps now. True once for each crowd.
+    fn has_left(&mut self, model: &Model) -> bool {
+        // Threads that no view shows are counted too: the sources keep something of each.
+        let threads = model.counts.tasks.and_then(|tasks| usize::try_from(tasks).ok()).unwrap_or(model.now.tasks.len());
+        let now = model.now.processes.len() + threads + model.lifecycle.ghosts.len();
+        if self.most < Self::LEAST || now * 2 > self.most {
+            self.most = self.most.max(now);
+            self.sweeps = 0;
+            return false;
+        }
+        self.sweeps += 1;
+        if self.sweeps == Self::SWEEPS {
+            (self.most, self.sweeps) = (now, 0);
+            return true;
+        }
+        false
     }
 }
 

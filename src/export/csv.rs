@@ -54,6 +54,7 @@ fn push(line: &mut String, value: &Value<'_>) {
         Value::Count(n) | Value::Bytes(n) | Value::Duration(n) => write!(line, "{n}"),
         Value::BytesPerSecond(x) | Value::Percent(x) | Value::Rate(x) => write!(line, "{x}"),
         Value::RunWait { run, wait } => write!(line, "{run}|{wait}"),
+        Value::Recent(recent) => line.write_str(&recent.text()),
         Value::State(state) => write!(line, "{}", state.letter()),
         Value::Word(word) => line.write_str(word),
         Value::Text(bytes) => {

@@ -121,6 +121,7 @@ impl Serialize for Cell<'_> {
             Value::Count(n) | Value::Bytes(n) | Value::Duration(n) => serializer.serialize_u64(*n),
             Value::BytesPerSecond(x) | Value::Percent(x) | Value::Rate(x) => serializer.serialize_f32(*x),
             Value::RunWait { run, wait } => [run, wait].serialize(serializer),
+            Value::Recent(recent) => serializer.serialize_str(&recent.text()),
             Value::State(state) => serializer.serialize_char(state.letter()),
             Value::Text(bytes) => serializer.serialize_str(&String::from_utf8_lossy(bytes)),
             Value::Word(word) => serializer.serialize_str(word),

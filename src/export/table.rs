@@ -92,6 +92,7 @@ pub fn cell(value: &Value<'_>, charset: Charset) -> String {
         Value::Percent(x) => columns::percent(&mut out, *x),
         Value::Rate(x) => columns::rate(&mut out, *x),
         Value::Duration(ns) => columns::duration(&mut out, *ns),
+        Value::Recent(recent) => out.push_str(&recent.text()),
         Value::State(state) => out.push(state.letter()),
         Value::RunWait { run, wait } => {
             columns::percent(&mut out, *run);

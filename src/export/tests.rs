@@ -73,7 +73,7 @@ fn model(processes: Vec<ProcessSample>) -> Model {
             kernel_release: "6".to_owned(),
             pid_max: None,
             booted_unix_ns: None,
-            utc_offset_s: 0,
+            utc_offsets: Vec::new(),
         }),
         host: HostSample::default(),
         processes,

@@ -6,8 +6,8 @@ use crate::snapshot::{Gil, PythonInterpreter, PythonRuntime, PythonThread, State
 
 /// The sentence. Names in it are the process's own.
 pub(super) fn of(runtime: &PythonRuntime) -> String {
-    let threads: HashSet<u64> = runtime.interpreters.iter().flat_map(|i| &i.threads).map(|thread| thread.native_id).collect();
-    let count = match threads.len() {
+    let all = count(runtime);
+    let count = match all {
         1 => "1 thread".to_owned(),
         n => format!("{n} threads"),
     };
@@ -16,7 +16,7 @@ pub(super) fn of(runtime: &PythonRuntime) -> String {
     let mut said = if gils.iter().all(|one| one.gil == Gil::Off) {
         format!("this build runs without the GIL: {count} may run Python at once{}", running(runtime))
     } else if let [one] = gils[..] {
-        format!("{}{}", of_one("GIL", one, runtime), waiting(runtime, one.gil_address, threads.len()))
+        format!("{}{}", of_one("GIL", one, runtime), waiting(runtime, one.gil_address, all))
     } else {
         let each = gils.iter().map(|one| of_one(&format!("that of interpreter {}", one.id), one, runtime));
         format!("{} interpreters with {} GILs: {}", runtime.interpreters.len(), gils.len(), each.collect::<Vec<_>>().join(", "))
@@ -31,11 +31,18 @@ pub(super) fn of(runtime: &PythonRuntime) -> String {
     said
 }
 
+/// How many threads there are. One may be in several interpreters; those that are only counted are taken for different ones.
+fn count(runtime: &PythonRuntime) -> usize {
+    let read: HashSet<u64> = runtime.interpreters.iter().flat_map(|i| &i.threads).map(|thread| thread.native_id).collect();
+    let unread = runtime.interpreters.iter().map(|one| one.thread_count.saturating_sub(one.threads.len())).sum::<usize>();
+    read.len() + unread
+}
+
 fn of_one(name: &str, one: &PythonInterpreter, runtime: &PythonRuntime) -> String {
     match one.gil {
         Gil::Off => format!("{name} disabled"),
         Gil::Free => format!("{name} free"),
-        Gil::Elsewhere => format!("{name} held by an unlisted thread"),
+        Gil::Elsewhere => format!("{name} held by a thread that just started or ended"),
         Gil::Held(native_id) => {
             let sharing = runtime.interpreters.iter().filter(|other| other.gil_address == one.gil_address);
             let holder = sharing.flat_map(|i| &i.threads).find(|thread| thread.holds_gil);
@@ -46,7 +53,10 @@ fn of_one(name: &str, one: &PythonInterpreter, runtime: &PythonRuntime) -> Strin
 
 fn thread_in_words(native_id: u64, thread: Option<&PythonThread>) -> String {
     match thread.and_then(|thread| thread.task.as_ref()) {
-        Some(task) => format!("thread {} ({})", task.tid, String::from_utf8_lossy(task.comm.as_bytes())),
+        Some(task) => {
+            let comm = String::from_utf8_lossy(task.comm.as_bytes());
+            format!("thread {} ({})", task.tid, thread.and_then(|thread| thread.name.as_deref()).unwrap_or(&comm))
+        }
         None => format!("thread {native_id}"),
     }
 }
@@ -62,12 +72,16 @@ fn place(thread: &PythonThread) -> String {
 
 fn waiting(runtime: &PythonRuntime, gil: u64, of: usize) -> String {
     let sharing = runtime.interpreters.iter().filter(|one| one.gil_address == gil);
-    let waiting = sharing.flat_map(|one| &one.threads).filter(|thread| thread.waits_for_gil).count();
+    let threads = || sharing.clone().flat_map(|one| &one.threads);
+    let waiting = threads().filter(|thread| thread.waits_for_gil).count();
+    let read = threads().map(|thread| thread.native_id).collect::<HashSet<_>>().len();
+    // Whether a thread waits is known only of those that were read.
+    let among = if read < of { format!("{read} of {of} threads that were read") } else { format!("{of} threads") };
     match (waiting, of) {
         (_, 0 | 1) => format!("; it has {of} thread{}", if of == 1 { "" } else { "s" }),
-        (0, of) => format!("; none of {of} threads waits for it"),
-        (1, of) => format!("; 1 of {of} threads waits for it"),
-        (n, of) => format!("; {n} of {of} threads wait for it"),
+        (0, _) => format!("; none of {among} waits for it"),
+        (1, _) => format!("; 1 of {among} waits for it"),
+        (n, _) => format!("; {n} of {among} wait for it"),
     }
 }
 

@@ -20,10 +20,10 @@ impl Memory for ProcessMemory {
     }
 }
 
-/// The most bytes, and the most times, that one reading reads: what is found there decides what is read next, so that only a bound that
-/// asks nobody ends it in any case.
-const MOST_BYTES: usize = 16 << 20;
-const MOST_READS: usize = 200_000;
+/// The most bytes that one reading reads, and the most calls: what was read decides what is read next, so that only a fixed bound
+/// ends it in any case. 2,000 threads of six frames each take 30,000 calls.
+const MOST_BYTES: usize = 64 << 20;
+const MOST_READS: usize = 400_000;
 
 /// A memory within its budget.
 #[derive(Debug)]
@@ -37,6 +37,11 @@ impl<'m, M: Memory> Reader<'m, M> {
     /// With the whole budget.
     pub fn new(memory: &'m M) -> Self {
         Self { memory, bytes_left: MOST_BYTES, reads_left: MOST_READS }
+    }
+
+    /// Whether half of the budget is spent: deep stacks are then read less far.
+    pub fn is_low(&self) -> bool {
+        self.bytes_left < MOST_BYTES / 2 || self.reads_left < MOST_READS / 2
     }
 
     /// Fills the buffer.

@@ -1,17 +1,22 @@
 //! Reads a CPython runtime from outside: interpreters, threads, GIL and functions, without stopping or changing the process.
 //!
-//! CPython 3.13 and later publish the offsets of their structures in `_PyRuntime`, for debuggers. `_PyRuntime` is the section `.PyRuntime` of
-//! the executable or of `libpython3.*.so`; `kernel::mapped` finds it in the process's memory, `kernel::memory` reads there. Everything else
-//! here is pure, over [`memory::Memory`].
+//! CPython 3.13 and later say in `_PyRuntime` where their structures have their fields, for debuggers (PEP 768). For 3.9 to 3.12 there are
+//! tables, made from the headers and verified against what must hold. [`place`] finds `_PyRuntime` in the program or in
+//! `libpython3.*.so`, `kernel::memory` reads the process's memory. Everything else here is pure, over [`memory::Memory`].
 //!
-//! The data belongs to the process and changes during the reading: every length, list and budget is bounded, every object is checked by its
-//! type, and changes are reported. A new version of CPython: `offsets`.
+//! The process changes its memory while it is read: every length, list and budget is bounded, every object is used only if its type is
+//! right, and a stack that changed during the reading is marked. A new version of CPython: [`offsets`].
 
 mod finding;
+mod layouts;
 mod lines;
 mod memory;
+mod names;
+mod native;
 mod objects;
 mod offsets;
+mod place;
+mod stack;
 mod tasks;
 #[cfg(test)]
 mod tests;
@@ -21,15 +26,17 @@ use std::path::Path;
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::kernel::error::ReadError;
-use crate::kernel::mapped::{MappedFile, mapped_files, section_addresses};
+use crate::kernel::mapped::{MappedFile, mapped_files};
 use crate::kernel::memory::{ProcessMemory, ptrace_scope};
+use crate::kernel::proc_fs::{ProcFs, RelPath};
 use crate::kernel::{DetailReader, reason};
 use crate::snapshot::{Detail, DetailContent, DetailPart, ProcKey, PythonRuntime, PythonVersion};
 
+use layouts::{LAYOUTS, Layout};
 pub use memory::Memory;
+use place::Place;
+use walk::Origin;
 
-/// The section that holds `_PyRuntime`.
-const SECTION: &str = ".PyRuntime";
 /// The most mapped files that are looked into.
 const MOST_FILES: usize = 8;
 
@@ -39,27 +46,30 @@ pub(crate) enum Trouble {
     /// The operating system's reason.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// It does not begin as it does since 3.13.
+    /// No `_Py_DebugOffsets` begin there.
     #[error("it does not publish the offsets of its structures")]
     NoCookie,
-    /// Another version than those that are known.
-    #[error("CPython {0} is not supported; supported are 3.13 and 3.14, from their first release candidates")]
+    /// A version whose structures are not known.
+    #[error("CPython {0} is not supported; supported are the releases 3.9 to 3.15, and later ones with the layout of 3.15")]
     UnknownVersion(PythonVersion),
-    /// A task of the kernel's, or a zombie.
+    /// A kernel thread, or a zombie.
     #[error("the process is a kernel thread or has ended")]
     Nothing,
-    /// It has none yet, or none any more.
+    /// No interpreter exists yet, or any more.
     #[error("its runtime has no interpreter: it is starting or ending")]
     NoInterpreter,
-    /// It cannot be what it says it is.
+    /// The memory holds something else.
     #[error("its Python runtime is invalid: {0}")]
     Nonsense(&'static str),
-    /// It did not hold together, as things do that are changed while they are read.
+    /// It changed while it was read.
     #[error("it changed during several readings in a row, or is damaged: {0}; the next reading may succeed")]
     Torn(&'static str),
-    /// More than any reading may take.
-    #[error("reading stopped after 16 MiB: its lists do not end, so it is damaged or not Python")]
+    /// The budget of a reading is spent.
+    #[error("reading stopped after 64 MiB or 400,000 calls: its lists do not end, so it is damaged or not Python")]
     TooMuch,
+    /// A layout does not fit.
+    #[error("{0}")]
+    Unfit(&'static str),
 }
 
 /// Reads the runtime of a process, as [`DetailReader::read`] reads everything else.
@@ -85,35 +95,75 @@ fn runtime(reader: &DetailReader, key: ProcKey) -> Result<PythonRuntime, Trouble
     if files.is_empty() {
         return Err(Trouble::Nothing);
     }
-    let memory = ProcessMemory::of(key.pid);
-    let mut why = None;
+    let memory = ProcessMemory::open(fs, key.pid)?;
+    let leader = tasks::leader(fs, key.pid);
+    let mut unread = None;
+    let mut refused: Option<(&MappedFile, Place, Option<Trouble>)> = None;
     for file in files.iter().take(MOST_FILES) {
-        let addresses = match section_addresses(fs, key.pid, file, SECTION, (offsets::WORDS * 8) as u64) {
-            Ok(addresses) => addresses,
+        let place = match place::of(fs, &memory, key.pid, file, (offsets::WORDS * 8) as u64) {
+            Ok(place) => place,
             Err(error) => {
-                why = why.or(Some(error.into()));
+                unread = unread.or(Some(error));
                 continue;
             }
         };
-        for address in addresses {
-            match walk::runtime(&memory, address) {
-                Ok((mut runtime, offsets)) => {
+        let mut why = None;
+        for (address, origin) in candidates(&place) {
+            let read = walk::runtime(&memory, address, origin, leader).and_then(|(mut runtime, offsets)| {
+                let strangers = tasks::attach(reader, key, &mut runtime, &offsets)?;
+                if let Origin::Layout(_) = origin {
+                    must_hold(&runtime, strangers)?;
+                    runtime.version = place.version.unwrap_or(runtime.version);
+                }
+                Ok(runtime)
+            });
+            match (read, origin) {
+                (Ok(mut runtime), _) => {
                     runtime.file = file.name.clone();
-                    tasks::attach(reader, key, &mut runtime, &offsets)?;
                     runtime.finding = finding::of(&runtime);
                     return Ok(runtime);
                 }
                 // The section is older than what it begins with, and its bytes may be mapped twice.
-                Err(Trouble::NoCookie) => why = Some(Trouble::NoCookie),
-                Err(other) => return Err(other),
+                (Err(Trouble::NoCookie), _) => {}
+                (Err(error @ Trouble::Read(_)), _) | (Err(error), Origin::Itself) => return Err(error),
+                (Err(error), Origin::Layout(_)) => why = Some(error),
             }
         }
+        // Of several files, the one that says most: a program may only link to its libpython.
+        if refused.as_ref().is_none_or(|(_, known, _)| !known.is_cpython && place.is_cpython) {
+            refused = Some((file, place, why));
+        }
     }
-    Err(match why {
-        Some(Trouble::NoCookie) => too_old(&files),
-        Some(other) => other,
-        None => none(&files),
+    Err(match (refused, unread) {
+        (Some((file, place, why)), None) => place::refusal(&shown(file), &place, why.as_ref()),
+        (Some((file, place, why)), Some(_)) if place.is_cpython => place::refusal(&shown(file), &place, why.as_ref()),
+        (_, Some(unread)) => unread,
+        (None, None) => Trouble::Nothing,
     })
+}
+
+/// Where a runtime may be, and by which offsets it may be read: its own, then the layout of its version, or of an unknown version each.
+fn candidates(place: &Place) -> impl Iterator<Item = (u64, Origin<'static>)> {
+    let itself = place.addresses.iter().map(|address| (*address, Origin::Itself));
+    let fits = |layout: &&Layout| place.minor.is_none_or(|minor| minor == (3, layout.minor));
+    let layouts = LAYOUTS.iter().rev().filter(fits);
+    let layouts = layouts.flat_map(|layout| place.addresses.iter().map(move |address| (*address, Origin::Layout(layout))));
+    itself.chain(layouts).collect::<Vec<_>>().into_iter()
+}
+
+/// What holds in any Python and is not checked while it is read: whether a layout is the right one.
+fn must_hold(runtime: &PythonRuntime, strangers: usize) -> Result<(), Trouble> {
+    let threads = || runtime.interpreters.iter().flat_map(|one| &one.threads);
+    if !runtime.interpreters.iter().any(|one| one.id == 0) {
+        return Err(Trouble::Unfit("it has no main interpreter"));
+    }
+    if threads().count() == strangers {
+        return Err(Trouble::Unfit("none of its threads is a task of the process"));
+    }
+    if threads().all(|thread| thread.frames.is_empty()) && threads().any(|thread| thread.moved) {
+        return Err(Trouble::Unfit("no frame of it executes a code object"));
+    }
+    Ok(())
 }
 
 /// Whether a mapped file may have a Python runtime in it, by its name.
@@ -121,29 +171,18 @@ fn is_python(name: &[u8]) -> bool {
     [&b"libpython"[..], b"python", b"libpypy", b"pypy"].iter().any(|begin| name.starts_with(begin))
 }
 
-fn first_name(files: &[MappedFile]) -> String {
-    let python = files.iter().find(|file| is_python(file.file_name())).or(files.first());
-    python.map_or_else(|| "it".to_owned(), |file| String::from_utf8_lossy(file.file_name()).into_owned())
+fn shown(file: &MappedFile) -> String {
+    String::from_utf8_lossy(file.file_name()).into_owned()
 }
 
-fn too_old(files: &[MappedFile]) -> Trouble {
-    Trouble::Read(ReadError::Unavailable {
-        what: "looking inside this Python",
-        why: format!(
-            "{} is CPython before 3.13, which does not publish the offsets of its structures; 3.13 and later do",
-            first_name(files)
-        ),
-    })
-}
-
-fn none(files: &[MappedFile]) -> Trouble {
-    let name = first_name(files);
-    let why = if name.contains("pypy") {
-        format!("{name} is PyPy, which does not publish the offsets of its structures; CPython 3.13 and later does")
-    } else {
-        format!("{name} is not CPython, or is stripped: neither the program nor a mapped libpython has the section {SECTION}")
-    };
-    Trouble::Read(ReadError::Unavailable { what: "looking inside", why })
+/// The process that a TID belongs to, if it is that of another thread than its first.
+#[must_use]
+pub fn process_of(fs: &ProcFs, tid: i32) -> Option<i32> {
+    let mut bytes = Vec::new();
+    fs.read_all(&RelPath::process(tid, "status"), 16 * 1024, &mut bytes).ok()?;
+    let line = bytes.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"Tgid:"))?;
+    let pid = std::str::from_utf8(line).ok()?.trim().parse().ok()?;
+    (pid != tid).then_some(pid)
 }
 
 /// One sentence, with what would help.

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Trouble;
-use super::lines::line_of;
+use super::lines::{line_in_ranges, line_in_steps, line_of};
 use super::memory::{Fields, Memory, Reader};
-use super::offsets::Offsets;
+use super::offsets::{Lines, Offsets};
 
 /// The most characters of a name that are read, and the most bytes of a table of lines.
 const MOST_CHARACTERS: u64 = 512;
@@ -27,12 +27,15 @@ pub struct Code {
     copies: u64,
 }
 
-/// The kinds of objects that are looked into.
+/// The kinds of objects that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Kind {
+pub enum Kind {
     Code,
     Str,
     Bytes,
+    Dict,
+    Module,
+    Int,
 }
 
 impl Kind {
@@ -42,6 +45,9 @@ impl Kind {
             Self::Code => b"code\0",
             Self::Str => b"str\0",
             Self::Bytes => b"bytes\0",
+            Self::Dict => b"dict\0",
+            Self::Module => b"module\0",
+            Self::Int => b"int\0",
         }
     }
 }
@@ -67,7 +73,7 @@ impl<'m, M: Memory> Objects<'m, M> {
     }
 
     /// Whether `ob_type` leads to the type of that kind.
-    fn is(&mut self, kind: Kind, ob_type: u64) -> Result<bool, Trouble> {
+    pub fn is(&mut self, kind: Kind, ob_type: u64) -> Result<bool, Trouble> {
         if let Some(known) = self.types.get(&kind) {
             return Ok(*known == ob_type);
         }
@@ -104,13 +110,24 @@ impl<'m, M: Memory> Objects<'m, M> {
 
     /// The line of the instruction at `at`; `copy` is which thread's copy of the bytecode it is in, where there are such.
     pub fn line(&mut self, code: &Code, at: u64, copy: Option<i32>) -> Option<u32> {
+        if self.offsets.lines != Lines::Locations {
+            let table = code.table.as_deref()?;
+            // `f_lasti`: bytes in 3.9, instructions of two bytes in 3.10; -1 before the first.
+            let instruction = u64::from(u32::try_from(at as u32 as i32).unwrap_or(0));
+            return match self.offsets.lines {
+                Lines::Steps => line_in_steps(table, code.first_line, instruction),
+                _ => line_in_ranges(table, code.first_line, instruction * 2),
+            };
+        }
         let mut begin = code.instructions;
         if let Some(copy) = copy.and_then(|copy| u64::try_from(copy).ok()).filter(|copy| *copy > 0 && code.copies != 0) {
             // `_PyCodeArray`: how many there are, then a pointer to each.
             let count = self.reader.word(code.copies).ok()?;
             begin = if copy < count { self.reader.word(code.copies.wrapping_add(8 + copy * 8)).ok()? } else { return None };
         }
-        line_of(code.table.as_deref()?, code.first_line, at.checked_sub(begin)? / 2)
+        // A frame of 3.11 and 3.12 that has not begun points at the instruction before its first.
+        let unit = if at.checked_add(2) == Some(begin) { 0 } else { at.checked_sub(begin)? / 2 };
+        line_of(code.table.as_deref()?, code.first_line, unit)
     }
 
     fn table(&mut self, address: u64) -> Result<Option<Vec<u8>>, Trouble> {
@@ -126,11 +143,22 @@ impl<'m, M: Memory> Objects<'m, M> {
         }
     }
 
+    /// Whether the string at `address` is this ASCII text.
+    pub fn is_string(&mut self, address: u64, text: &str) -> Result<bool, Trouble> {
+        let o = &self.offsets;
+        let (o_type, o_length, data) = (o.object_type, o.unicode_length, address.wrapping_add(o.ascii_size));
+        let fields = Fields::read(&mut self.reader, address, &[o_type, o_length])?;
+        if fields.word(o_length) != text.len() as u64 || !self.is(Kind::Str, fields.word(o_type))? {
+            return Ok(false);
+        }
+        Ok(self.reader.bytes(data, text.len())? == text.as_bytes())
+    }
+
     /// A string, cut with `...` behind [`MOST_CHARACTERS`].
     pub fn string(&mut self, address: u64) -> Result<String, Trouble> {
         let o = &self.offsets;
-        let (o_type, o_state, o_length, ascii_size, kind_bit) =
-            (o.object_type, o.unicode_state, o.unicode_length, o.ascii_size, o.kind_bit);
+        let (o_type, o_state, o_length, kind_bit) = (o.object_type, o.unicode_state, o.unicode_length, o.kind_bit);
+        let (ascii_size, compact_size) = (o.ascii_size, o.compact_size);
         let fields = Fields::read(&mut self.reader, address, &[o_type, o_state, o_length])?;
         if !self.is(Kind::Str, fields.word(o_type))? {
             return Err(Trouble::Torn("a name is not a string"));
@@ -143,8 +171,7 @@ impl<'m, M: Memory> Objects<'m, M> {
         if !matches!(width, 1 | 2 | 4) || !compact || (ascii && width != 1) || length > i64::MAX as u64 {
             return Err(Trouble::Torn("a name is not a compact string"));
         }
-        // A PyCompactUnicodeObject has the length and the place of its UTF-8 before its characters.
-        let data = address.wrapping_add(ascii_size).wrapping_add(if ascii { 0 } else { 16 });
+        let data = address.wrapping_add(if ascii { ascii_size } else { compact_size });
         let bytes = self.reader.bytes(data, (length.min(MOST_CHARACTERS) * width) as usize)?;
         let character = |value: u32| char::from_u32(value).unwrap_or(char::REPLACEMENT_CHARACTER);
         let mut text: String = match width {

@@ -5,35 +5,45 @@ use std::collections::HashMap;
 use super::offsets::Offsets;
 use crate::kernel::DetailReader;
 use crate::kernel::error::ReadError;
+use crate::kernel::parse::pid_numbers::namespace_pids;
 use crate::kernel::proc_fs::{ProcFs, RelPath};
-use crate::snapshot::{
-    Detail, DetailContent, DetailPart, ProcKey, PythonRuntime, PythonTask, PythonThread, ThreadDetail, WaitReason,
-};
+use crate::snapshot::{ProcKey, PythonRuntime, PythonTask, PythonThread, WaitReason};
+
+/// The most threads of a process in another PID namespace whose numbers are translated: each takes reading a file.
+const MOST_TRANSLATED: usize = 8192;
 
 /// Bytes of a GIL behind its field `locked`: that, the number of switches, two conditions and two mutexes of the C library (48 and 40
 /// bytes on x86-64; pycore_gil.h). A futex there is the GIL's own. Only glibc sleeps there: with musl a wait for the GIL is not told
 /// from any other.
 const GIL_BEHIND_LOCKED: u64 = 16 + 2 * (48 + 40);
 
-/// Fills in each thread's task. It is looked at after the runtime was: one that has ended since has none.
+/// The most of `status` that is read: 65,536 groups and what follows them.
+const STATUS_BYTES: usize = 1 << 20;
+
+/// Fills in each thread's task; how many threads have none. A task is looked at after the runtime was: one that has ended since is none.
 pub(super) fn attach(
     reader: &DetailReader,
     key: ProcKey,
     runtime: &mut PythonRuntime,
     offsets: &Offsets,
-) -> Result<(), ReadError> {
-    let Detail { content: Ok(DetailContent::Threads(tasks)), .. } = reader.read(key, DetailPart::Threads)? else { return Ok(()) };
-    let numbers = native_ids(reader.files(), key.pid, &tasks);
+) -> Result<usize, ReadError> {
+    let numbers = native_ids(reader.files(), key.pid)?;
+    let all = || runtime.interpreters.iter().flat_map(|one| &one.threads);
+    let mut tids: Vec<i32> = all().filter_map(|thread| numbers.get(&thread.native_id).copied()).collect();
+    tids.sort_unstable();
+    tids.dedup();
+    let tasks = reader.threads_among(key.pid, &tids);
     let mut strangers = 0;
     for interpreter in &mut runtime.interpreters {
         let futexes = interpreter.gil_address.saturating_add(offsets.gil_locked);
         let futexes = futexes..futexes.saturating_add(GIL_BEHIND_LOCKED);
         for thread in &mut interpreter.threads {
-            let task = numbers.get(&thread.native_id).and_then(|at| tasks.get(*at));
+            let at = numbers.get(&thread.native_id).and_then(|tid| tasks.binary_search_by_key(tid, |task| task.tid).ok());
+            let task = at.and_then(|at| tasks.get(at));
             strangers += usize::from(task.is_none());
             thread.task =
                 task.map(|task| PythonTask { tid: task.tid, comm: task.comm, state: task.state, wait: task.wait.clone() });
-            thread.waits_for_gil = !thread.holds_gil && sleeps_within(thread, &futexes);
+            thread.waits_for_gil = !thread.holds_gil && (thread.waits_for_gil || sleeps_within(thread, &futexes));
         }
     }
     if strangers > 0 {
@@ -42,7 +52,7 @@ pub(super) fn attach(
             if strangers == 1 { "is" } else { "are" }
         ));
     }
-    Ok(())
+    Ok(strangers)
 }
 
 fn sleeps_within(thread: &PythonThread, futexes: &std::ops::Range<u64>) -> bool {
@@ -53,21 +63,34 @@ fn sleeps_within(thread: &PythonThread, futexes: &std::ops::Range<u64>) -> bool 
     }
 }
 
-/// The task of each native id: a process in a PID namespace of its own has other numbers for its tasks than those seen from here.
-fn native_ids(fs: &ProcFs, pid: i32, tasks: &[ThreadDetail]) -> HashMap<u64, usize> {
-    let leader = inner_id(fs, &RelPath::process(pid, "status"));
-    let same = leader.is_none_or(|inner| u64::try_from(pid) == Ok(inner));
-    let number = |task: &ThreadDetail| match same {
-        true => u64::try_from(task.tid).ok(),
-        false => inner_id(fs, &RelPath::task(pid, task.tid, "status")),
+/// The TID here of each TID as the process's own PID namespace numbers it.
+fn native_ids(fs: &ProcFs, pid: i32) -> Result<HashMap<u64, i32>, ReadError> {
+    let mut tids = Vec::new();
+    fs.list_tids(pid, &mut tids)?;
+    // One number: the process is of the namespace that is shown. Equal numbers would not say so.
+    let same = numbers(fs, &RelPath::process(pid, "status")).is_none_or(|numbers| numbers.len() == 1);
+    if !same {
+        tids.truncate(MOST_TRANSLATED);
+    }
+    let number = |tid: i32| match same {
+        true => u64::try_from(tid).ok(),
+        false => inner_id(fs, &RelPath::task(pid, tid, "status")),
     };
-    tasks.iter().enumerate().filter_map(|(at, task)| Some((number(task)?, at))).collect()
+    Ok(tids.into_iter().filter_map(|tid| Some((number(tid)?, tid))).collect())
 }
 
-/// The last number of `NSpid` (proc_pid_status(5)): in the innermost namespace.
+/// The TID of the process's first task, as its own PID namespace numbers it.
+pub(super) fn leader(fs: &ProcFs, pid: i32) -> Option<u64> {
+    inner_id(fs, &RelPath::process(pid, "status"))
+}
+
+/// The last number of `NSpid`: in the innermost namespace.
 fn inner_id(fs: &ProcFs, path: &RelPath) -> Option<u64> {
+    u64::try_from(*numbers(fs, path)?.last()?).ok()
+}
+
+fn numbers(fs: &ProcFs, path: &RelPath) -> Option<Vec<i32>> {
     let mut bytes = Vec::new();
-    fs.read_all(path, 16 * 1024, &mut bytes).ok()?;
-    let line = bytes.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"NSpid:"))?;
-    std::str::from_utf8(line).ok()?.split_ascii_whitespace().next_back()?.parse().ok()
+    fs.read_all(path, STATUS_BYTES, &mut bytes).ok()?;
+    namespace_pids(&bytes)
 }

@@ -178,7 +178,7 @@ fn small(free_threaded: bool) -> Small {
 }
 
 fn read(memory: &impl Memory) -> Result<PythonRuntime, Trouble> {
-    walk::runtime(memory, BASE).map(|(runtime, _)| runtime)
+    walk::runtime(memory, BASE, walk::Origin::Itself, None).map(|(runtime, _)| runtime)
 }
 
 fn functions(runtime: &PythonRuntime) -> Vec<Vec<String>> {
@@ -265,7 +265,7 @@ fn circles_and_absurd_lengths_end_in_a_sentence() {
 }
 
 #[test]
-fn deep_recursion_is_cut_and_said_to_be() {
+fn deep_recursion_is_folded_and_frames_that_are_left_out_are_counted() {
     let mut small = small(false);
     let mut frame = small.outer;
     for _ in 0..500 {
@@ -273,7 +273,31 @@ fn deep_recursion_is_cut_and_said_to_be() {
     }
     small.image.put(small.thread + 24, frame);
     let threads = read(&small.image).unwrap().interpreters.remove(0).threads;
-    assert!(threads[0].deeper && threads[0].frames.len() == 128 && !threads[1].deeper);
+    let [first, second] = &threads[..] else { panic!("{threads:?}") };
+    assert_eq!(
+        first.frames.iter().map(|frame| (&*frame.function, frame.times)).collect::<Vec<_>>(),
+        [("leaf", 500), ("root", 1)]
+    );
+    assert_eq!((first.deeper, first.left_out, second.frames.len()), (false, None, 1));
+    // Functions that call each other do not fold; the outermost frames are kept, and how many are left out is said.
+    let other = small.image.code("other", 30);
+    for at in 0..1000 {
+        frame = small.image.frame(if at % 2 == 0 { other } else { small.leaf }, frame, 0);
+    }
+    small.image.put(small.thread + 24, frame);
+    let threads = read(&small.image).unwrap().interpreters.remove(0).threads;
+    assert_eq!(threads[0].frames.len(), 128);
+    assert_eq!(&*threads[0].frames[127].function, "root");
+    let left = threads[0].left_out.unwrap();
+    let kept: usize = threads[0].frames.iter().map(|frame| frame.times).sum();
+    assert_eq!((left.behind, left.count + kept), (96, 1501));
+    // A stack that is deeper than anything that is read says that it is.
+    for at in 0..20_000 {
+        frame = small.image.frame(if at % 2 == 0 { other } else { small.leaf }, frame, 0);
+    }
+    small.image.put(small.thread + 24, frame);
+    let threads = read(&small.image).unwrap().interpreters.remove(0).threads;
+    assert!(threads[0].deeper && !threads[0].moved);
 }
 
 /// Another thread heads the list each time somebody looks.

@@ -1,25 +1,23 @@
 //! Walks from `_PyRuntime` to interpreters, threads and frames. The process keeps running: every list is walked within bounds, checked
 //! again at the end, and read again if it has changed.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 
 use super::Trouble;
+use super::layouts::Layout;
 use super::memory::{Fields, Memory, Reader};
-use super::objects::{Code, Objects};
-use super::offsets::Offsets;
-use crate::snapshot::{Gil, PythonFrame, PythonInterpreter, PythonRuntime, PythonThread};
+use super::objects::Objects;
+use super::offsets::{GilPlace, Offsets};
+use super::{names, native};
+use crate::snapshot::{Gil, PythonInterpreter, PythonRuntime, PythonThread};
 
-/// The most of each that is read.
+/// The most interpreters and threads that are listed.
 const MOST_INTERPRETERS: usize = 128;
-const MOST_THREADS: usize = 1024;
-const MOST_FRAMES: usize = 128;
-/// How often what changes under the reading is read.
-const TRIES: usize = 4;
-
-/// Frames of other owners are the interpreter's own, between C and Python (`enum _frameowner`): 3 and, since 3.14, 4.
-const LAST_OWNER_WITH_CODE: u8 = 2;
-/// Low bits of a reference that are no part of the address (`_PyStackRef`, 3.14).
-const TAG: u64 = 7;
+const MOST_THREADS: usize = 64 * 1024;
+/// The most threads whose frames are read.
+pub(super) const MOST_TOLD: usize = 2048;
+/// How often what changes while it is read is read again.
+pub(super) const TRIES: usize = 4;
 
 /// An interpreter as the lists had it.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,31 +28,42 @@ struct Listed {
     threads: Vec<ListedThread>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
-struct ListedThread {
-    address: u64,
-    native_id: u64,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ListedThread {
+    pub address: u64,
+    /// 0 until it is known.
+    pub native_id: u64,
+    /// Its `pthread_t`.
+    pub pthread: u64,
+    pub holds_gil: bool,
 }
 
-/// A frame as it was in memory.
-#[derive(Debug, PartialEq, Eq)]
-struct Raw {
-    address: u64,
-    executable: u64,
-    previous: u64,
-    instruction: u64,
-    owner: u8,
-    copy: Option<i32>,
+/// Where the offsets of a runtime are from.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Origin<'l> {
+    /// Its own `_Py_DebugOffsets`.
+    Itself,
+    /// A layout made from the headers.
+    Layout(&'l Layout),
 }
 
-/// Reads the runtime at `address`. Its threads' tasks and its finding are left to be filled in.
+/// Reads the runtime at `address`. Its threads' tasks and its finding are left to be filled in. `leader` is the TID of the process's
+/// first task, as its own PID namespace numbers it.
 ///
 /// # Errors
-/// What kept it from being read.
-pub(super) fn runtime<M: Memory>(memory: &M, address: u64) -> Result<(PythonRuntime, Offsets), Trouble> {
+/// Why it could not be read.
+pub(super) fn runtime<M: Memory>(
+    memory: &M,
+    address: u64,
+    origin: Origin<'_>,
+    leader: Option<u64>,
+) -> Result<(PythonRuntime, Offsets), Trouble> {
     let mut reader = Reader::new(memory);
-    let offsets = Offsets::read(&mut reader, address)?;
-    let mut walk = Walk { objects: Objects::new(reader, offsets.clone()), address, cut: false };
+    let offsets = match origin {
+        Origin::Itself => Offsets::read(&mut reader, address)?,
+        Origin::Layout(layout) => Offsets::of_layout(layout),
+    };
+    let mut walk = Walk { objects: Objects::new(reader, offsets.clone()), address, leader, cut: false };
     let mut last = Err(Trouble::Torn("its lists changed"));
     for _ in 0..TRIES {
         match walk.once() {
@@ -62,6 +71,7 @@ pub(super) fn runtime<M: Memory>(memory: &M, address: u64) -> Result<(PythonRunt
             Ok((interpreters, false)) => last = Ok(interpreters),
             // Half a list is better than none, but only a whole one of before.
             Err(Trouble::Torn(what)) if last.is_err() => last = Err(Trouble::Torn(what)),
+            Err(Trouble::TooMuch) if last.is_ok() => break,
             Err(Trouble::Torn(_)) => {}
             Err(other) => return Err(other),
         }
@@ -73,20 +83,26 @@ pub(super) fn runtime<M: Memory>(memory: &M, address: u64) -> Result<(PythonRunt
 struct Walk<'m, M> {
     objects: Objects<'m, M>,
     address: u64,
+    leader: Option<u64>,
     cut: bool,
 }
 
 impl<M: Memory> Walk<'_, M> {
     fn told(&self, interpreters: Vec<PythonInterpreter>, note: Option<String>) -> PythonRuntime {
         let o = &self.objects.offsets;
-        let cut = format!("Only {MOST_INTERPRETERS} interpreters and {MOST_THREADS} threads are read; there are more.");
+        let cut = format!("Only {MOST_INTERPRETERS} interpreters and {MOST_THREADS} threads are counted; there are more.");
+        let all: usize = interpreters.iter().map(|one| one.thread_count).sum();
+        let read: usize = interpreters.iter().map(|one| one.threads.len()).sum();
+        let part =
+            format!("The frames of {read} of its {all} threads are read: the main thread's, the GIL holder's, the oldest.");
+        let notes = note.into_iter().chain(self.cut.then_some(cut)).chain((all > read).then_some(part));
         PythonRuntime {
             version: o.version,
             free_threaded: o.free_threaded,
             file: Box::default(),
             finding: String::new(),
+            notes: notes.collect(),
             interpreters,
-            notes: note.into_iter().chain(self.cut.then_some(cut)).collect(),
         }
     }
 
@@ -95,33 +111,57 @@ impl<M: Memory> Walk<'_, M> {
         // An address may hold another function by now than it did in the attempt before.
         self.objects.forget_codes();
         let listed = self.list()?;
-        let mut stacks = Vec::new();
-        for thread in listed.iter().flat_map(|interpreter| &interpreter.threads) {
-            stacks.push(self.stack(thread.address)?);
+        let all: Vec<ListedThread> = listed.iter().flat_map(|interpreter| &interpreter.threads).copied().collect();
+        let native = native::ids(&mut self.objects, &all, self.leader)?;
+        let names = listed.iter().find(|one| one.id == 0).map(|main| names::read(&mut self.objects, main.address));
+        let names = names.transpose()?.unwrap_or_default();
+        let chosen = chosen(&listed);
+        let mut told: Vec<Vec<(u64, PythonThread)>> = Vec::with_capacity(listed.len());
+        for interpreter in &listed {
+            let mut threads = Vec::new();
+            for thread in interpreter.threads.iter().filter(|thread| chosen.contains(&thread.address)) {
+                threads.push((thread.address, self.thread(thread, &native, &names)?));
+            }
+            told.push(threads);
         }
-        let mut stacks = stacks.into_iter();
         let mut interpreters = Vec::with_capacity(listed.len());
-        for Listed { id, gil, threads, .. } in &listed {
-            let (state, holder) = self.gil(*gil, &listed)?;
-            let mut told: Vec<PythonThread> = threads
-                .iter()
-                .zip(stacks.by_ref())
-                .map(|(thread, stack)| PythonThread {
-                    native_id: thread.native_id,
-                    task: None,
-                    holds_gil: holder == Some(thread.address),
-                    waits_for_gil: false,
-                    ..stack
-                })
-                .collect();
+        for (one, mut told) in listed.iter().zip(told) {
+            let (state, holder) = self.gil(one.gil, &all, &native)?;
+            if let Some(holder) = one.threads.iter().find(|thread| Some(thread.address) == holder)
+                && !chosen.contains(&holder.address)
+            {
+                told.push((holder.address, self.thread(holder, &native, &names)?));
+            }
+            for (address, thread) in &mut told {
+                thread.holds_gil = holder == Some(*address);
+            }
+            let mut threads: Vec<PythonThread> = told.into_iter().map(|(_, thread)| thread).collect();
             // 0 is a thread that is still being made: it has no task and executes nothing.
-            told.retain(|thread| thread.native_id != 0);
-            told.sort_by_key(|thread| thread.native_id);
-            interpreters.push(PythonInterpreter { id: *id, gil_address: *gil, gil: state, threads: told });
+            threads.retain(|thread| thread.native_id != 0);
+            threads.sort_by_key(|thread| thread.native_id);
+            let made = one.threads.iter().filter(|thread| native.of(thread) != 0).count();
+            interpreters.push(PythonInterpreter {
+                id: one.id,
+                gil_address: one.gil,
+                gil: state,
+                thread_count: made.max(threads.len()),
+                threads,
+            });
         }
         interpreters.sort_by_key(|interpreter| interpreter.id);
-        let same = self.list()? == listed;
-        Ok((interpreters, same))
+        let now = self.list()?;
+        Ok((interpreters, same(&now, &listed)))
+    }
+
+    fn thread(&mut self, thread: &ListedThread, native: &native::Ids, names: &names::Names) -> Result<PythonThread, Trouble> {
+        let mut told = self.objects.stack(thread.address)?;
+        told.native_id = native.of(thread);
+        told.name = names.get(&thread.pthread).cloned();
+        if let Some(at) = self.objects.offsets.gil_requested {
+            let fields = Fields::read(&mut self.objects.reader, thread.address, &[at]);
+            told.waits_for_gil = fields.is_ok_and(|fields| fields.int(at) == 1);
+        }
+        Ok(told)
     }
 
     fn list(&mut self) -> Result<Vec<Listed>, Trouble> {
@@ -140,7 +180,10 @@ impl<M: Memory> Walk<'_, M> {
             }
             let reader = &mut self.objects.reader;
             let id = i64::from_ne_bytes(reader.word(address.wrapping_add(o.interpreter_id))?.to_ne_bytes());
-            let gil = reader.word(address.wrapping_add(o.ceval_gil))?;
+            let gil = match o.gil {
+                GilPlace::Interpreter(at) => reader.word(address.wrapping_add(at))?,
+                GilPlace::Runtime(at) => self.address.wrapping_add(at),
+            };
             next = reader.word(address.wrapping_add(o.interpreter_next))?;
             let threads = self.threads(address, &mut left)?;
             if id < 0 || listed.iter().any(|known| known.id == id) {
@@ -157,17 +200,24 @@ impl<M: Memory> Walk<'_, M> {
         let reader = &mut self.objects.reader;
         let mut next = reader.word(interpreter.wrapping_add(o.threads_head))?;
         let mut threads: Vec<ListedThread> = Vec::new();
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
+        let native = o.native_thread_id.unwrap_or(0);
         while next != 0 && *left > 0 {
             let address = next;
             if !seen.insert(address) {
                 return Err(Trouble::Torn("its list of threads is a cycle"));
             }
-            let fields = Fields::read(reader, address, &[o.thread_next, o.thread_interpreter, o.native_thread_id])?;
+            let holds = o.holds_gil.unwrap_or(0);
+            let fields = Fields::read(reader, address, &[o.thread_next, o.thread_interpreter, native, o.thread_id, holds])?;
             if fields.word(o.thread_interpreter) != interpreter {
                 return Err(Trouble::Torn("a listed thread belongs to no interpreter, or to another"));
             }
-            threads.push(ListedThread { address, native_id: fields.word(o.native_thread_id) });
+            threads.push(ListedThread {
+                address,
+                native_id: o.native_thread_id.map_or(0, |at| fields.word(at)),
+                pthread: fields.word(o.thread_id),
+                holds_gil: o.holds_gil.is_some_and(|at| fields.int(at) == 1),
+            });
             next = fields.word(o.thread_next);
             *left -= 1;
         }
@@ -175,8 +225,8 @@ impl<M: Memory> Walk<'_, M> {
         Ok(threads)
     }
 
-    /// What the GIL at `address` does, and which thread's state is noted as its holder.
-    fn gil(&mut self, address: u64, listed: &[Listed]) -> Result<(Gil, Option<u64>), Trouble> {
+    /// What the GIL at `address` does, and the thread state that holds it.
+    fn gil(&mut self, address: u64, all: &[ListedThread], native: &native::Ids) -> Result<(Gil, Option<u64>), Trouble> {
         let o = &self.objects.offsets;
         let (enabled, locked, last_holder) = (o.gil_enabled, o.gil_locked, o.gil_holder);
         if address == 0 {
@@ -192,98 +242,33 @@ impl<M: Memory> Walk<'_, M> {
         if fields.int(locked) != 1 || holder == 0 {
             return Ok((Gil::Free, None));
         }
-        let all = listed.iter().flat_map(|interpreter| &interpreter.threads);
-        let known = all.into_iter().find(|thread| thread.address == holder && thread.native_id != 0);
-        Ok((known.map_or(Gil::Elsewhere, |thread| Gil::Held(thread.native_id)), known.map(|thread| thread.address)))
-    }
-
-    /// What the thread executes.
-    fn stack(&mut self, thread: u64) -> Result<PythonThread, Trouble> {
-        let mut raw = Err(Trouble::Torn("its frames changed"));
-        let mut moved = true;
-        for _ in 0..TRIES {
-            raw = self.chain(thread).or_else(|error| match (error, raw) {
-                (Trouble::Torn(_), Ok(before)) => Ok(before),
-                (error, _) => Err(error),
-            });
-            if let Ok((frames, _)) = &raw
-                && self.stands(thread, frames)?
-            {
-                moved = false;
-                break;
-            }
-        }
-        let (raw, deeper) = match raw {
-            Ok(raw) => raw,
-            Err(Trouble::Torn(_)) => (Vec::new(), false),
-            Err(other) => return Err(other),
-        };
-        let mut frames = Vec::with_capacity(raw.len());
-        for frame in raw.iter().filter(|frame| frame.owner <= LAST_OWNER_WITH_CODE) {
-            match self.objects.code(frame.executable) {
-                Ok(Some(code)) if is_shim(&code) => {}
-                Ok(Some(code)) => {
-                    let line = self.objects.line(&code, frame.instruction, frame.copy);
-                    frames.push(PythonFrame { function: Arc::clone(&code.function), file: Arc::clone(&code.file), line });
-                }
-                // What it executes was gone before it was looked at.
-                Ok(None) | Err(Trouble::Torn(_)) => moved = true,
-                Err(other) => return Err(other),
-            }
-        }
-        Ok(PythonThread { native_id: 0, task: None, holds_gil: false, waits_for_gil: false, frames, deeper, moved })
-    }
-
-    /// The frames of a thread, innermost first, and whether more follow.
-    fn chain(&mut self, thread: u64) -> Result<(Vec<Raw>, bool), Trouble> {
-        let current = self.objects.offsets.current_frame;
-        let mut next = self.objects.reader.word(thread.wrapping_add(current))?;
-        let mut frames: Vec<Raw> = Vec::new();
-        while next != 0 && frames.len() < MOST_FRAMES {
-            if frames.iter().any(|frame| frame.address == next) {
-                return Err(Trouble::Torn("its frames form a cycle"));
-            }
-            let frame = self.frame(next)?;
-            next = frame.previous;
-            frames.push(frame);
-        }
-        Ok((frames, next != 0))
-    }
-
-    fn frame(&mut self, address: u64) -> Result<Raw, Trouble> {
-        let o = &self.objects.offsets;
-        let (executable, previous, instruction) = (o.frame_executable, o.frame_previous, o.instr_ptr);
-        let (owner, tlbc) = (o.frame_owner, o.tlbc_index);
-        let wanted = [executable, previous, instruction, owner, tlbc.unwrap_or(0)];
-        let fields = Fields::read(&mut self.objects.reader, address, &wanted)?;
-        Ok(Raw {
-            address,
-            executable: fields.word(executable) & !TAG,
-            previous: fields.word(previous),
-            instruction: fields.word(instruction),
-            owner: fields.byte(owner),
-            copy: tlbc.map(|at| fields.int(at)),
-        })
-    }
-
-    /// Whether the thread is still within the same functions.
-    fn stands(&mut self, thread: u64, frames: &[Raw]) -> Result<bool, Trouble> {
-        let current = self.objects.offsets.current_frame;
-        if self.objects.reader.word(thread.wrapping_add(current))? != frames.first().map_or(0, |frame| frame.address) {
-            return Ok(false);
-        }
-        for frame in frames {
-            match self.frame(frame.address) {
-                Ok(now) if (now.executable, now.previous) == (frame.executable, frame.previous) => {}
-                Ok(_) | Err(Trouble::Torn(_)) => return Ok(false),
-                Err(other) => return Err(other),
-            }
-        }
-        Ok(true)
+        let known = all.iter().find(|thread| thread.address == holder && native.of(thread) != 0);
+        Ok((known.map_or(Gil::Elsewhere, |thread| Gil::Held(native.of(thread))), known.map(|thread| thread.address)))
     }
 }
 
-/// The frame that checks what `__init__` returns: of nobody's writing (`_Py_InitCleanup`).
-fn is_shim(code: &Code) -> bool {
-    *code.function == *"__init__" && *code.file == *"__init__"
+/// The threads whose frames are read: all, or of very many those that hold a GIL, and the oldest of each interpreter. Lists begin with
+/// the newest thread; the last of the main interpreter is the main thread.
+fn chosen(listed: &[Listed]) -> HashSet<u64> {
+    let mut chosen: HashSet<u64> = listed.iter().flat_map(|one| one.threads.last()).map(|thread| thread.address).collect();
+    let all = || listed.iter().flat_map(|one| one.threads.iter().rev());
+    chosen.extend(all().filter(|thread| thread.holds_gil).map(|thread| thread.address).take(MOST_INTERPRETERS));
+    for thread in all() {
+        if chosen.len() >= MOST_TOLD {
+            break;
+        }
+        chosen.insert(thread.address);
+    }
+    chosen
+}
+
+/// Whether two lists have the same threads.
+fn same(one: &[Listed], other: &[Listed]) -> bool {
+    let ids = |listed: &[Listed]| -> Vec<(u64, i64, u64, usize)> {
+        listed.iter().map(|one| (one.address, one.id, one.gil, one.threads.len())).collect()
+    };
+    let threads = |listed: &[Listed]| -> Vec<(u64, u64)> {
+        listed.iter().flat_map(|one| &one.threads).map(|thread| (thread.address, thread.native_id)).collect()
+    };
+    ids(one) == ids(other) && threads(one) == threads(other)
 }

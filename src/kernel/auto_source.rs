@@ -7,7 +7,9 @@ use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use super::bpf::{BpfSource, BpfUnavailable};
 use super::error::ReadError;
 use super::events::Lifecycle;
+use super::pid_space::PidSpace;
 use super::privilege::let_go_of_loading;
+use super::proc_fs::ProcFs;
 use super::proc_source::ProcSource;
 use super::source::{Request, Source};
 use crate::snapshot::Snapshot;
@@ -56,6 +58,7 @@ impl AutoSource {
     pub fn new(root: impl Into<PathBuf>, choice: SourceChoice) -> Result<Self, ReadError> {
         let root = root.into();
         let live = root == Path::new("/proc");
+        let space = if live { PidSpace::of(&ProcFs::open(&root)?)? } else { PidSpace::Own };
         let no_better = |why: &str| Better::Unavailable(BpfUnavailable { why: why.to_owned(), better: None });
         let (tier, better) = match choice {
             SourceChoice::Auto if live => (Active::Proc(Box::new(ProcSource::new(&root)?)), Better::Untried),
@@ -75,7 +78,12 @@ impl AutoSource {
                 (Active::Bpf(Box::new(source)), no_better(""))
             }
         };
-        let lifecycle = (!live).then(|| Lifecycle::polling("the event stream reports the running kernel only"));
+        let deaf = match space {
+            _ if !live => Some("the event stream reports the running kernel only"),
+            PidSpace::Own => None,
+            PidSpace::Outer { .. } | PidSpace::Foreign => Some("the event stream has PIDs of another namespace than this /proc"),
+        };
+        let lifecycle = deaf.map(Lifecycle::polling);
         Ok(Self { root, tier, better, lifecycle })
     }
 

@@ -1,18 +1,13 @@
-#![expect(unsafe_code, reason = "pidfd_send_signal with any signal number and setpriority on a task have no safe wrapper")]
-//! Changes other processes: signals through pidfds, nice values. No function acts on a bare PID, which may be reused: a [`Target`] is opened
-//! first, and its identity is checked after the pidfd exists.
-
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::{Path, PathBuf};
-
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+#![expect(unsafe_code, reason = "setpriority on a task has no safe wrapper")]
+//! Changes other processes: signals through pidfds, nice values. No function acts on a bare PID, which may be reused or another process's in
+//! another PID namespace: a [`Target`] is opened first, and its identity is checked after it is held.
 
 pub use super::signals::{Signal, signals};
 
 use super::error::ReadError;
+use super::hold::Hold;
 use super::parse::stat::Stat;
+use super::pid_space::{PidSpace, STATUS_BYTES};
 use super::proc_fs::{ProcFs, RelPath};
 use crate::snapshot::{Comm, ProcKey};
 
@@ -51,8 +46,8 @@ pub enum ControlError {
         /// The lowest value allowed to this user.
         limit: i32,
     },
-    /// The first process.
-    #[error("concmon does not signal init: the whole system depends on it")]
+    /// The first process of the namespace that is shown, or of concmon's own.
+    #[error("concmon does not signal init: everything in its PID namespace depends on it")]
     Init,
     /// concmon.
     #[error("process {pid} is concmon itself: quit with q")]
@@ -82,6 +77,14 @@ pub enum ControlError {
         /// Its pid.
         pid: i32,
     },
+    /// PIDs of the mounted `/proc` are those of another namespace, and it is not in concmon's own.
+    #[error("process {pid} is out of reach: {why}")]
+    OtherNamespace {
+        /// Its pid, as `/proc` shows it.
+        pid: i32,
+        /// Why, and what to do ([`PidSpace::refusal`]).
+        why: &'static str,
+    },
     /// The task does not belong to the target.
     #[error("task {tid} is no longer a thread of process {pid}")]
     NoSuchTask {
@@ -110,60 +113,70 @@ pub struct Target {
     pub key: ProcKey,
     /// Name at the moment it was frozen. Hostile bytes: sanitise before drawing.
     pub comm: Comm,
-    root: PathBuf,
-    pidfd: OwnedFd,
+    hold: Hold,
 }
 
-/// Opens a pidfd for `key` and makes sure that it is that process and not one that got its pid later.
+/// Where processes are looked up.
+const PROC: &str = "/proc";
+
+/// Opens a pidfd for `key` and makes sure that it is that process: not one that got its pid later, and not one that has the same pid in
+/// another PID namespace than that of `/proc`. A process of another namespace is held by its directory in `/proc`.
 ///
 /// # Errors
-/// [`ControlError::Vanished`] if it is gone, [`ControlError::Zombie`] if its parent has not taken note of that; a clear refusal for pid 1, concmon itself and kernel threads.
+/// [`ControlError::Vanished`] if it is gone, [`ControlError::Zombie`] if its parent has not taken note of that,
+/// [`ControlError::OtherNamespace`] if it is outside of concmon's namespace; a clear refusal for init, concmon itself and kernel threads.
 pub fn freeze(key: ProcKey) -> Result<Target, ControlError> {
-    freeze_below(Path::new("/proc"), key)
-}
-
-/// As [`freeze`], with identities read below `root`.
-///
-/// # Errors
-/// As [`freeze`].
-pub fn freeze_below(root: &Path, key: ProcKey) -> Result<Target, ControlError> {
     let pid = key.pid;
+    let (fs, space) = open_proc(pid)?;
     if pid == 1 {
         return Err(ControlError::Init);
     }
-    if u32::try_from(pid) == Ok(std::process::id()) {
+    if space.myself() == Some(pid) {
         return Err(ControlError::Myself { pid });
     }
     let vanished = ControlError::Vanished { pid };
-    let Some(raw) = (pid > 0).then(|| Pid::from_raw(pid)).flatten() else { return Err(vanished) };
-    let pidfd = match pidfd_open(raw, PidfdFlags::empty()) {
-        Ok(pidfd) => pidfd,
-        // EINVAL: the number is a thread's, not a process's, so the process that had it is gone.
-        Err(Errno::SRCH | Errno::INVAL) => return Err(vanished),
-        Err(Errno::NOSYS) => return Err(ControlError::Unsupported),
-        Err(errno) => return Err(ControlError::Os { pid, source: errno.into() }),
+    if pid <= 0 {
+        return Err(vanished);
+    }
+    let hold = match space.refusal() {
+        None => Hold::pidfd(&fs, pid)?,
+        Some(why) => Hold::directory(&fs, pid, why)?,
     };
-    // Only after the pidfd exists: from here on the pid cannot be given away without the pidfd showing it.
-    let stat = read_stat(root, &RelPath::process(pid, "stat"), pid)?;
+    // Only after it is held: from here on the pid cannot be given away without that showing.
+    let stat = read_stat(&fs, &RelPath::process(pid, "stat"), pid)?;
     if stat.start_ticks != key.start_ticks {
         return Err(vanished);
     }
     if stat.kernel_thread {
         return Err(ControlError::KernelThread { pid, name: printable(&stat.comm) });
     }
-    let target = Target { key, comm: stat.comm, root: root.to_owned(), pidfd };
-    if target.alive() { Ok(target) } else { Err(target.ended()) }
+    let mut status = Vec::new();
+    let known = fs.read_all(&RelPath::process(pid, "status"), STATUS_BYTES, &mut status);
+    if known.is_ok() && space.is_own_init(&status) {
+        return Err(ControlError::Init);
+    }
+    let target = Target { key, comm: stat.comm, hold };
+    if target.alive() { Ok(target) } else { Err(target.ended(&fs)) }
 }
 
-fn read_stat(root: &Path, path: &RelPath, pid: i32) -> Result<Stat, ControlError> {
-    let mut buffer = [0; 4096];
-    let os = |error: ReadError| match error {
+/// The mounted `/proc`, and whose PIDs it shows.
+fn open_proc(pid: i32) -> Result<(ProcFs, PidSpace), ControlError> {
+    let fs = ProcFs::open(PROC).map_err(|error| in_control(error, pid))?;
+    let space = PidSpace::of(&fs).map_err(|error| in_control(error, pid))?;
+    Ok((fs, space))
+}
+
+fn in_control(error: ReadError, pid: i32) -> ControlError {
+    match error {
         ReadError::Vanished => ControlError::Vanished { pid },
         ReadError::Denied { .. } => ControlError::Denied { pid, name: "name hidden".to_owned() },
         other => ControlError::Os { pid, source: std::io::Error::other(other) },
-    };
-    let fs = ProcFs::open(root).map_err(os)?;
-    let bytes = fs.read_once(path, &mut buffer).map_err(os)?;
+    }
+}
+
+fn read_stat(fs: &ProcFs, path: &RelPath, pid: i32) -> Result<Stat, ControlError> {
+    let mut buffer = [0; 4096];
+    let bytes = fs.read_once(path, &mut buffer).map_err(|error| in_control(error, pid))?;
     Stat::parse(bytes).map_err(|what| ControlError::Os { pid, source: std::io::Error::other(what) })
 }
 
@@ -176,21 +189,13 @@ impl Target {
     /// Whether it has not ended (a zombie has).
     #[must_use]
     pub fn alive(&self) -> bool {
-        let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN)];
-        // A pidfd becomes readable when the process ends (pidfd_open(2)).
-        poll(&mut fds, Some(&rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready == 0)
-    }
-
-    /// The descriptor that becomes readable when the process ends: for waiting without polling.
-    #[must_use]
-    pub fn pidfd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.pidfd.as_fd()
+        self.hold.alive()
     }
 
     /// Why nothing can be done with it any more: it is gone, or its parent has not taken note of its end.
-    fn ended(&self) -> ControlError {
+    fn ended(&self, fs: &ProcFs) -> ControlError {
         let pid = self.key.pid;
-        let stat = |pid| read_stat(&self.root, &RelPath::process(pid, "stat"), pid);
+        let stat = |pid| read_stat(fs, &RelPath::process(pid, "stat"), pid);
         match stat(pid) {
             Ok(own) if own.start_ticks == self.key.start_ticks && own.is_over() => {
                 let name = stat(own.ppid).map_or_else(|_| "name hidden".to_owned(), |parent| printable(&parent.comm));
@@ -206,30 +211,35 @@ impl Target {
     /// [`ControlError::Vanished`] or [`ControlError::Zombie`] if it has ended, [`ControlError::Denied`] if it is another user's.
     pub fn signal(&self, signal: Signal) -> Result<(), ControlError> {
         if !self.alive() {
-            return Err(self.ended());
+            let (fs, _) = open_proc(self.key.pid)?;
+            return Err(self.ended(&fs));
         }
-        // SAFETY: the descriptor is open as long as `self` is; the kernel reads no memory of ours, as the siginfo pointer is null.
-        let result = unsafe {
-            libc::syscall(
-                libc::SYS_pidfd_send_signal,
-                self.pidfd.as_raw_fd(),
-                signal.number(),
-                std::ptr::null::<libc::siginfo_t>(),
-                0,
-            )
-        };
-        if result == 0 { Ok(()) } else { Err(self.os_error(std::io::Error::last_os_error())) }
+        self.hold.send(signal.number()).map_err(|error| self.os_error(error))
     }
 
     /// Sets the nice value of one task, or of every task of the process if `tid` is `None` (the kernel keeps it per task).
     /// Values beyond -20..=19 are brought into that range.
     ///
     /// # Errors
-    /// [`ControlError::NiceDenied`] if the user may not go that low, [`ControlError::NoSuchTask`], [`ControlError::Vanished`].
+    /// [`ControlError::NiceDenied`] if the user may not go that low, [`ControlError::NoSuchTask`], [`ControlError::Vanished`],
+    /// [`ControlError::OtherNamespace`].
     pub fn set_nice(&self, tid: Option<i32>, nice: i32) -> Result<(), ControlError> {
         match tid {
-            Some(tid) => self.set_nice_of(tid, nice),
+            Some(tid) => {
+                self.is_task(&self.own_proc()?, tid)?;
+                self.renice(tid, nice)
+            }
             None => self.for_each_task(|tid| self.renice(tid, nice)),
+        }
+    }
+
+    /// The mounted `/proc`, if the numbers of tasks in it are those that system calls take.
+    fn own_proc(&self) -> Result<ProcFs, ControlError> {
+        let pid = self.key.pid;
+        let (fs, space) = open_proc(pid)?;
+        match space.refusal().or(self.hold.refusal()) {
+            Some(why) => Err(ControlError::OtherNamespace { pid, why }),
+            None => Ok(fs),
         }
     }
 
@@ -238,12 +248,11 @@ impl Target {
     /// # Errors
     /// The first one; a thread that ended meanwhile is no failure of the whole.
     pub(super) fn for_each_task(&self, act: impl Fn(i32) -> Result<(), ControlError>) -> Result<(), ControlError> {
-        let mut tids = Vec::new();
-        ProcFs::open(&self.root)
-            .and_then(|fs| fs.list_tids(self.key.pid, &mut tids))
-            .map_err(|_| ControlError::Vanished { pid: self.key.pid })?;
         let pid = self.key.pid;
-        let results = tids.iter().map(|tid| match self.is_task(*tid).and_then(|()| act(*tid)) {
+        let fs = self.own_proc()?;
+        let mut tids = Vec::new();
+        fs.list_tids(pid, &mut tids).map_err(|_| ControlError::Vanished { pid })?;
+        let results = tids.iter().map(|tid| match self.is_task(&fs, *tid).and_then(|()| act(*tid)) {
             // Of a task that was there a moment ago: it is the thread that has ended, unless the process has.
             Err(ControlError::Vanished { .. }) if self.alive() => Err(ControlError::NoSuchTask { pid, tid: *tid }),
             result => result,
@@ -251,18 +260,13 @@ impl Target {
         results.filter(|result| !matches!(result, Err(ControlError::NoSuchTask { .. }))).collect()
     }
 
-    fn set_nice_of(&self, tid: i32, nice: i32) -> Result<(), ControlError> {
-        self.is_task(tid)?;
-        self.renice(tid, nice)
-    }
-
     /// Whether this task belongs to the process, which is still there. There are no calls that take pidfds for what follows: the task is
     /// looked up below its process and the pidfd asked last, so that only a pid reused within these microseconds could be hit.
-    fn is_task(&self, tid: i32) -> Result<(), ControlError> {
+    fn is_task(&self, fs: &ProcFs, tid: i32) -> Result<(), ControlError> {
         let pid = self.key.pid;
-        match read_stat(&self.root, &RelPath::task(pid, tid, "stat"), pid) {
+        match read_stat(fs, &RelPath::task(pid, tid, "stat"), pid) {
             Ok(_) if self.alive() => Ok(()),
-            Ok(_) => Err(self.ended()),
+            Ok(_) => Err(self.ended(fs)),
             Err(ControlError::Vanished { .. }) if self.alive() => Err(ControlError::NoSuchTask { pid, tid }),
             Err(error) => Err(error),
         }

@@ -35,12 +35,20 @@ pub struct DetailReader {
 }
 
 impl DetailReader {
-    /// Opens the directory.
+    /// Opens a mounted process file system.
     ///
     /// # Errors
-    /// If it does not exist or may not be opened.
+    /// As [`ProcFs::open`].
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, ReadError> {
         Ok(Self { fs: ProcFs::open(root)?, sockets: Sockets::default() })
+    }
+
+    /// For tests: opens a tree of files that looks like `/proc`.
+    ///
+    /// # Errors
+    /// As [`ProcFs::open_tree`].
+    pub fn open_tree(root: impl Into<PathBuf>) -> Result<Self, ReadError> {
+        Ok(Self { fs: ProcFs::open_tree(root)?, sockets: Sockets::default() })
     }
 
     /// Reads one part of a process.
@@ -108,7 +116,7 @@ impl DetailReader {
     }
 
     fn stat(&self, path: &RelPath) -> Result<Stat, ReadError> {
-        let mut buffer = [0u8; 1024];
+        let mut buffer = [0u8; 4096];
         let bytes = self.fs.read_once(path, &mut buffer)?;
         Stat::parse(bytes).map_err(|what| self.fs.malformed(path, what))
     }
@@ -117,10 +125,16 @@ impl DetailReader {
         let mut tids = Vec::new();
         self.fs.list_tids(pid, &mut tids)?;
         shorten(&mut tids, MOST_ENTRIES, "threads", cut);
+        Ok(self.threads_among(pid, &tids))
+    }
+
+    /// The details of the tasks of `pid` whose TIDs are given in ascending order; without those that have ended.
+    #[must_use]
+    pub fn threads_among(&self, pid: i32, tids: &[i32]) -> Vec<ThreadDetail> {
         let mut epolls = HashMap::new();
         let mut threads: Vec<ThreadDetail> = Vec::with_capacity(tids.len());
         let mut found = Vec::new();
-        for tid in tids {
+        for &tid in tids {
             // One that ended since the listing is no thread any more.
             let Ok(stat) = self.stat(&RelPath::task(pid, tid, "stat")) else { continue };
             let mut buffer = [0u8; 128];
@@ -136,7 +150,7 @@ impl DetailReader {
                 threads[at].wait = Some(wait);
             }
         }
-        Ok(threads)
+        threads
     }
 
     fn memory(&self, pid: i32, maps: bool, cut: &mut Cut) -> DetailContent {

@@ -1,49 +1,75 @@
 //! The machine's disks, network interfaces and temperatures.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use procfs::net::InterfaceDeviceStatus;
-use procfs::{DiskStats, FromBufRead};
-use sysinfo::Components;
-
 use super::host::Kept;
+use super::links::{Disk, Link, Sysfs, is_disk_by_name};
+use super::parse::{diskstats, net_dev};
+use super::sensors;
 use super::privilege::let_go_of_loading;
 use crate::snapshot::{DiskSample, NetworkSample, Temperature};
 
 /// A sector of `/proc/diskstats`, bytes, whatever the disk's own are.
 const SECTOR: u64 = 512;
-/// Sensors are slow to read (some ask the hardware over a bus) and slow to change.
-const SENSORS_EVERY: Duration = Duration::from_secs(5);
-/// Names of devices that are made of others, of memory, or of nothing: what they do is counted elsewhere too.
-const NOT_DISKS: &[&str] = &["loop", "ram", "zram", "dm-", "md", "sr", "fd"];
+/// Sensors are slow to read (some ask the hardware over a bus) and slow to change; so is what a device is made of.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Reads them, from files that are kept open.
 #[derive(Debug)]
 pub(super) struct Devices {
     diskstats: Kept,
     dev: Kept,
+    sysfs: Sysfs,
+    disks: HashMap<Box<[u8]>, Option<Disk>>,
+    links: HashMap<Box<[u8]>, Option<Link>>,
+    forgotten: Instant,
     sensors: Option<Sensors>,
 }
 
 impl Devices {
-    /// Below `root`, `/proc` outside tests; temperatures are the machine's own in any case.
+    /// Below `root`, `/proc` outside tests.
     pub(super) fn new(root: &Path) -> Self {
-        Self { diskstats: Kept::new(root.join("diskstats")), dev: Kept::new(root.join("net/dev")), sensors: None }
+        Self {
+            diskstats: Kept::new(root.join("diskstats")),
+            dev: Kept::new(root.join("net/dev")),
+            sysfs: Sysfs::beside(root),
+            disks: HashMap::new(),
+            links: HashMap::new(),
+            forgotten: Instant::now(),
+            sensors: None,
+        }
+    }
+
+    /// What sysfs said of devices is asked again from time to time: an interface becomes a port of a bridge under its own name.
+    fn forget(&mut self) {
+        if self.forgotten.elapsed() >= LOOK_EVERY {
+            self.disks.clear();
+            self.links.clear();
+            self.forgotten = Instant::now();
+        }
     }
 
     pub(super) fn disks(&mut self, buffer: &mut Vec<u8>) -> Option<Vec<DiskSample>> {
-        disks(self.diskstats.read(buffer)?)
+        self.forget();
+        let Self { diskstats, sysfs, disks: known, .. } = self;
+        let bytes = diskstats.read(buffer)?;
+        Some(disks(bytes, |name| *known.entry(name.into()).or_insert_with(|| sysfs.disk(name))))
     }
 
     pub(super) fn networks(&mut self, buffer: &mut Vec<u8>) -> Option<Vec<NetworkSample>> {
-        networks(self.dev.read(buffer)?)
+        self.forget();
+        let Self { dev, sysfs, links: known, .. } = self;
+        let bytes = dev.read(buffer)?;
+        Some(networks(bytes, |name| *known.entry(name.into()).or_insert_with(|| sysfs.link(name))))
     }
 
     /// `None` if the sensors have not answered for a while, or not yet.
     pub(super) fn temperatures(&mut self) -> Option<Vec<Temperature>> {
-        self.sensors.get_or_insert_with(|| Sensors::start(read_sensors)).newest()
+        let root = self.sysfs.root().to_owned();
+        self.sensors.get_or_insert_with(|| Sensors::start(move || sensors::temperatures(&root))).newest()
     }
 }
 
@@ -60,14 +86,13 @@ impl Sensors {
     /// The first answer is waited for, so that the first picture is whole.
     const FIRST: Duration = Duration::from_millis(100);
     /// Temperatures older than this are not shown any more.
-    const STALE: Duration = SENSORS_EVERY.saturating_mul(3);
+    const STALE: Duration = LOOK_EVERY.saturating_mul(3);
 
-    fn start(make: fn() -> Box<dyn FnMut() -> Vec<Temperature>>) -> Self {
+    fn start(mut read: impl FnMut() -> Vec<Temperature> + Send + 'static) -> Self {
         let ((ask, asked), (tell, answers)) = (channel(), channel());
         // Without a thread there is never an answer, which is what is said then.
         let _ = std::thread::Builder::new().name("sensors".into()).spawn(move || {
             let_go_of_loading(|| true);
-            let mut read = make();
             while asked.recv().is_ok() && tell.send(read()).is_ok() {}
         });
         Self { ask, answers, known: None, asked: None }
@@ -75,7 +100,7 @@ impl Sensors {
 
     fn newest(&mut self) -> Option<Vec<Temperature>> {
         let first = self.asked.is_none();
-        if self.asked.is_none_or(|asked| asked.elapsed() >= SENSORS_EVERY && self.known.is_some()) {
+        if self.asked.is_none_or(|asked| asked.elapsed() >= LOOK_EVERY && self.known.is_some()) {
             self.asked = self.ask.send(()).is_ok().then(Instant::now);
         }
         let answer = if first { self.answers.recv_timeout(Self::FIRST).ok() } else { self.answers.try_iter().last() };
@@ -85,56 +110,77 @@ impl Sensors {
         self.known.as_ref().filter(|(_, read)| read.elapsed() < Self::STALE).map(|(known, _)| known.clone())
     }
 }
+}
 
-fn read_sensors() -> Box<dyn FnMut() -> Vec<Temperature>> {
-    let mut sensors = Components::new_with_refreshed_list().ok();
-    let mut fresh = true;
-    Box::new(move || {
-        if let (Some(sensors), false) = (&mut sensors, std::mem::take(&mut fresh)) {
-            sensors.refresh(true);
+/// The disks of `/proc/diskstats` that are counted nowhere else. `what` is what sysfs says of a name; of those that it does not know (a
+/// container sees another one, or none) the names tell. A name that comes twice counts once, as it was written last.
+pub fn disks(bytes: &[u8], mut what: impl FnMut(&[u8]) -> Option<Disk>) -> Vec<DiskSample> {
+    let mut lines: Vec<(diskstats::DiskLine<'_>, Option<Disk>)> = Vec::new();
+    for line in diskstats::lines(bytes) {
+        match lines.iter_mut().find(|(known, _)| known.name == line.name) {
+            Some((known, _)) => *known = line,
+            None => lines.push((line, what(line.name))),
         }
-        let known = sensors.iter().flatten().filter_map(|c| Some((c.label(), c.temperature()?)));
-        known.filter(|(_, t)| t.is_finite()).map(|(label, celsius)| Temperature { label: label.to_owned(), celsius }).collect()
-    })
-}
-
-/// The whole disks of `/proc/diskstats`.
-#[must_use]
-pub fn disks(bytes: &[u8]) -> Option<Vec<DiskSample>> {
-    let DiskStats(all) = DiskStats::from_buf_read(bytes).ok()?;
-    let names: Vec<&str> = all.iter().map(|d| d.name.as_str()).collect();
-    let whole = all.iter().filter(|d| is_whole(&d.name, &names));
-    let sample = |d: &procfs::DiskStat| DiskSample {
-        name: d.name.clone(),
-        read_bytes: d.sectors_read.saturating_mul(SECTOR),
-        written_bytes: d.sectors_written.saturating_mul(SECTOR),
-        busy_ns: d.time_in_progress.saturating_mul(1_000_000),
+    }
+    let names: Vec<String> = lines.iter().map(|(line, _)| String::from_utf8_lossy(line.name).into_owned()).collect();
+    let all: Vec<&str> = names.iter().map(String::as_str).collect();
+    // The kernel counts at the paths, or at both: then the disk's own figures are those of its paths together.
+    let counted = |line: &diskstats::DiskLine<'_>| line.sectors_read.saturating_add(line.sectors_written) > 0;
+    let disk_counts = lines.iter().any(|(line, disk)| *disk == Some(Disk::Paths) && counted(line));
+    let is_counted = |name: &str, disk: Option<Disk>| match disk {
+        Some(Disk::Own) => true,
+        Some(Disk::Paths) => disk_counts,
+        Some(Disk::Path) => !disk_counts,
+        Some(Disk::Other) => false,
+        None => is_disk_by_name(name, &all),
     };
-    Some(whole.map(sample).collect())
-}
-
-/// Whether a device is a disk, and no part of one: a partition is called like its disk with a number, after a `p` where the disk's own
-/// name ends in a digit.
-fn is_whole(name: &str, all: &[&str]) -> bool {
-    let number = |rest: &str| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit());
-    let part_of = |disk: &&str| {
-        let Some(rest) = name.strip_prefix(*disk) else { return false };
-        if disk.ends_with(|c: char| c.is_ascii_digit()) { rest.strip_prefix('p').is_some_and(number) } else { number(rest) }
+    let chosen = lines.iter().zip(&names).filter(|((_, disk), name)| is_counted(name, *disk));
+    let sample = |((line, _), name): (&(diskstats::DiskLine<'_>, Option<Disk>), &String)| DiskSample {
+        name: name.clone(),
+        read_bytes: line.sectors_read.saturating_mul(SECTOR),
+        written_bytes: line.sectors_written.saturating_mul(SECTOR),
+        busy_ns: line.busy_ms.saturating_mul(1_000_000),
     };
-    !NOT_DISKS.iter().any(|prefix| name.starts_with(prefix)) && !all.iter().filter(|disk| **disk != name).any(part_of)
+    chosen.map(sample).collect()
 }
 
-/// The interfaces of `/proc/net/dev` but the loopback, which leads nowhere.
-#[must_use]
-pub fn networks(bytes: &[u8]) -> Option<Vec<NetworkSample>> {
-    let InterfaceDeviceStatus(all) = InterfaceDeviceStatus::from_buf_read(bytes).ok()?;
-    let mut found: Vec<NetworkSample> = all
-        .into_values()
-        .filter(|d| d.name != "lo")
-        .map(|d| NetworkSample { name: d.name, received_bytes: d.recv_bytes, sent_bytes: d.sent_bytes })
+/// The interfaces of `/proc/net/dev` at which bytes are counted once. `what` is what sysfs says of a name; one that it does not know counts,
+/// unless it is the loopback.
+pub fn networks(bytes: &[u8], mut what: impl FnMut(&[u8]) -> Option<Link>) -> Vec<NetworkSample> {
+    let mut lines: Vec<(net_dev::NetLine<'_>, Option<Link>)> = Vec::new();
+    for line in net_dev::lines(bytes) {
+        match lines.iter_mut().find(|(known, _)| known.name == line.name) {
+            Some((known, _)) => *known = line,
+            None => lines.push((line, what(line.name))),
+        }
+    }
+    let any = |wanted: fn(Option<Link>) -> bool| lines.iter().any(|(line, link)| line.name != b"lo" && wanted(*link));
+    let has_outer = any(|link| matches!(link, None | Some(Link::Outer)));
+    let has_way_out = any(|link| matches!(link, Some(Link::Virtual { linked: true, port: false, .. })));
+    // In a container the way out is one end of a pair itself. Where nothing leads out, what is left is counted.
+    let role = |line: &net_dev::NetLine<'_>, link: Option<Link>| match link {
+        None if line.name == b"lo" => None,
+        None | Some(Link::Outer) => Some(false),
+        Some(Link::Other | Link::Virtual { twin: true, .. }) => None,
+        Some(Link::Virtual { linked, port, .. }) => match (has_outer, has_way_out) {
+            (true, _) => linked.then_some(true),
+            (false, true) => linked.then_some(port),
+            (false, false) => Some(port),
+        },
+    };
+    let mut found: Vec<NetworkSample> = lines
+        .iter()
+        .filter_map(|(line, link)| {
+            Some(NetworkSample {
+                name: String::from_utf8_lossy(line.name).into_owned(),
+                received_bytes: line.received_bytes,
+                sent_bytes: line.sent_bytes,
+                inner: role(line, *link)?,
+            })
+        })
         .collect();
     found.sort_by(|a, b| a.name.cmp(&b.name));
-    Some(found)
+    found
 }
 
 #[cfg(test)]
@@ -142,48 +188,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_of_disks_are_not_counted_twice() {
-        let line = |name: &str, read: u32| format!(" 8 0 {name} 1 0 {read} 5 1 0 16 5 0 {} 10\n", read * 2);
-        let names =
-            ["sda", "sda1", "sda12", "nvme0n1", "nvme0n1p1", "nvme0n1p12", "loop0", "dm-0", "md127", "vdb", "zram0", "sr0"];
-        let text: String = names.iter().map(|n| line(n, 8)).collect();
-        let found = disks(text.as_bytes()).unwrap();
-        let whole: Vec<&str> = found.iter().map(|d| d.name.as_str()).collect();
-        assert_eq!(whole, ["sda", "nvme0n1", "vdb"]);
-        assert_eq!((found[0].read_bytes, found[0].written_bytes, found[0].busy_ns), (4096, 8192, 16_000_000));
-        assert_eq!(disks(b" 8 0 sda x y z\n"), None);
-        assert_eq!(disks(b""), Some(Vec::new()));
-    }
-
-    #[test]
     fn a_sensor_that_does_not_answer_holds_up_nothing() {
         let mut stuck = Sensors::start(|| {
-            Box::new(|| {
-                loop {
-                    std::thread::park();
-                }
-            })
+            loop {
+                std::thread::park();
+            }
         });
         let begun = Instant::now();
         assert_eq!((stuck.newest(), stuck.newest()), (None, None));
         assert!(begun.elapsed() < Duration::from_secs(5));
         let reading = || Temperature { label: "board".into(), celsius: 40.0 };
-        let mut well = Sensors::start(|| Box::new(|| vec![Temperature { label: "board".into(), celsius: 40.0 }]));
+        let mut well = Sensors::start(|| vec![Temperature { label: "board".into(), celsius: 40.0 }]);
         let until = Instant::now() + Duration::from_secs(20);
         while well.newest().is_none() && Instant::now() < until {
             std::thread::yield_now();
         }
         assert_eq!(well.newest(), Some(vec![reading()]));
-    }
-
-    #[test]
-    fn the_loopback_is_no_network() {
-        let text = "Inter-|   Receive                                                |  Transmit\n \
-             face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n\
-             lo:    9504      88    0    0    0     0          0         0     9504      88    0    0    0     0       0          0\n\
-             eth0: 22000    100    0    0    0     0          0         0     4000      50    0    0    0     0       0          0\n";
-        let eth0 = NetworkSample { name: "eth0".into(), received_bytes: 22_000, sent_bytes: 4_000 };
-        assert_eq!(networks(text.as_bytes()), Some(vec![eth0]));
-        assert_eq!(networks(b"\xff\n\xfe\n: x"), None);
     }
 }

@@ -14,6 +14,14 @@ pub enum ReadError {
         /// What was to be read.
         path: PathBuf,
     },
+    /// There is no `/proc` to read from.
+    #[error("{path} {why}; mount it with: mount -t proc proc {path}")]
+    NoProc {
+        /// Where it should be.
+        path: PathBuf,
+        /// What is there instead.
+        why: &'static str,
+    },
     /// This kernel does not have it.
     #[error("{what} is not available on this kernel")]
     Unsupported {
@@ -47,6 +55,12 @@ pub enum ReadError {
 }
 
 impl ReadError {
+    /// Whether there is no `/proc`.
+    #[must_use]
+    pub fn is_no_proc(&self) -> bool {
+        matches!(self, Self::NoProc { .. })
+    }
+
     /// Whether the kernel refused, as opposed to having nothing to tell.
     #[must_use]
     pub fn is_denied(&self) -> bool {

@@ -18,7 +18,7 @@ use super::readers::{Order, Patience, Readers, silent_since};
 use super::source::{Needs, Request};
 use super::{locks, pipes, place, waits};
 use crate::clock::{Clock, SystemClock};
-use crate::snapshot::{Exact, ProcKey, ProcessSample, State, TaskSample, TaskWait};
+use crate::snapshot::{Exact, ProcKey, ProcessSample, State, TaskSample, TaskWait, give_back_map};
 
 /// Resident size above which `smaps_rollup` is not read unasked: at some 50 ns a page this is about 25 ms with the process's memory
 /// map locked.
@@ -133,6 +133,7 @@ impl ExactReader {
         let sweep = self.sweep;
         // Rows scrolled away are remembered for a while, for they often come back.
         self.kept.retain(|_, kept| sweep - kept.sweep < 16);
+        give_back_map(&mut self.kept);
     }
 
     /// CPU time that reading took since this was asked last, nanoseconds.
@@ -350,7 +351,7 @@ fn pipe_waits(process: &ProcessSample) -> impl Iterator<Item = &TaskWait> {
 
 fn read_exact(fs: &ProcFs, process: &mut ProcessSample, needs: Needs, page_bytes: u64) -> Exact {
     let pid = process.key.pid;
-    let mut buffer = [0u8; 4096];
+    let (mut buffer, mut long) = ([0u8; 4096], Vec::new());
     let mut exact = Exact { taken_ns: SystemClock.boot_ns(), ..Exact::default() };
     let has_memory = process.virt_bytes.is_some() && process.leader.state != State::ZOMBIE;
     if needs.contains(Needs::STATM) && has_memory {
@@ -362,7 +363,7 @@ fn read_exact(fs: &ProcFs, process: &mut ProcessSample, needs: Needs, page_bytes
     }
     if needs.contains(Needs::STATUS)
         && has_memory
-        && let Ok(status) = fs.read_once(&RelPath::process(pid, "status"), &mut buffer).map(Status::parse)
+        && let Ok(status) = fs.read_whole(&RelPath::process(pid, "status"), &mut long).map(Status::parse)
     {
         exact.peak_rss_bytes = status.peak_rss_bytes;
         process.rss_anon_bytes = status.rss_anon_bytes.or(process.rss_anon_bytes);
@@ -380,7 +381,7 @@ fn read_exact(fs: &ProcFs, process: &mut ProcessSample, needs: Needs, page_bytes
         exact.wchan = waits::function(fs.read_once(&RelPath::process(pid, "wchan"), &mut buffer));
     }
     if needs.contains(Needs::AFFINITY) {
-        let status = fs.read_once(&RelPath::process(pid, "status"), &mut buffer);
+        let status = fs.read_whole(&RelPath::process(pid, "status"), &mut long);
         exact.cpus_allowed = status.ok().and_then(cpus_allowed).map(Into::into);
     }
     if needs.contains(Needs::OOM) && !process.kernel_thread {
@@ -397,7 +398,7 @@ fn read_exact(fs: &ProcFs, process: &mut ProcessSample, needs: Needs, page_bytes
             !needs.contains(Needs::SMAPS_ANY_SIZE) && process.rss_bytes.is_none_or(|rss| rss > SMAPS_LIMIT_BYTES);
         if !exact.too_large_for_smaps {
             let path = RelPath::process(pid, "smaps_rollup");
-            let rollup = fs.read_once(&path, &mut buffer).map(SmapsRollup::parse);
+            let rollup = fs.read_whole(&path, &mut long).map(SmapsRollup::parse);
             exact.denied.smaps = rollup.as_ref().is_err_and(ReadError::is_denied);
             let rollup = rollup.unwrap_or_default();
             exact.pss_bytes = rollup.pss_bytes;

@@ -19,7 +19,7 @@ pub(super) fn note(fs: &ProcFs, pid: i32, files: &mut [FileDetail]) {
     let mut info = Vec::new();
     for file in files {
         let is_file = file.target.as_deref().is_ok_and(|target| target.starts_with(b"/"));
-        if is_file && fs.read_all(&RelPath::descriptor_info(pid, file.fd), INFO_BYTES, &mut info).is_ok() {
+        if is_file && fs.read_lines(&RelPath::descriptor_info(pid, file.fd), INFO_BYTES, &mut info).is_ok() {
             file.locks = at(pid, &info, &all);
         }
     }
@@ -38,7 +38,7 @@ pub(super) fn holder(fs: &ProcFs, pid: i32) -> Option<i32> {
 /// The locks of all, as text; nothing if they cannot be read.
 fn table(fs: &ProcFs) -> Vec<u8> {
     let mut bytes = Vec::new();
-    match fs.read_all(&RelPath::top("locks"), LOCKS_BYTES, &mut bytes) {
+    match fs.read_lines(&RelPath::top("locks"), LOCKS_BYTES, &mut bytes) {
         Ok(()) => bytes,
         Err(_) => Vec::new(),
     }

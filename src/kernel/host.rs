@@ -1,16 +1,16 @@
-//! The machine itself: CPUs, memory, load, uptime, pressure, from files that are kept open and parsed by the `procfs` crate.
+//! The machine itself: CPUs, memory, load, uptime, pressure, from files that are kept open.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use procfs::{FromBufRead, FromRead, LoadAverage, Meminfo, PressureRecord, parse_pressure_record};
-
-use crate::snapshot::{CpuTimes, HostSample, MemorySample, Pressure, PressureSample};
+use crate::snapshot::{CpuTimes, HostSample, PressureSample};
 
 use super::devices::Devices;
-use super::parse::{Fields, unsigned};
+pub use super::parse::machine::cpu_times;
+use super::parse::machine::{self, count_of};
+use super::parse::meminfo::{self, ZfsCache};
 use super::source::Needs;
 use super::system::descriptor_limit;
 
@@ -48,9 +48,14 @@ impl Kept {
     }
 }
 
+/// What the files usually need, bytes.
+const USUAL_BYTES: usize = 16 * 1024;
+
 /// How many bytes of `buffer` the whole file now is.
 fn whole(file: &File, buffer: &mut Vec<u8>) -> Option<usize> {
-    buffer.resize(buffer.capacity().max(4096), 0);
+    // What one long file has taken (a machine of a thousand CPUs has a megabyte of interrupts) is given back when it is short again.
+    buffer.resize(USUAL_BYTES, 0);
+    buffer.shrink_to(4 * USUAL_BYTES);
     let mut length = 0;
     loop {
         match file.read_at(&mut buffer[length..], length as u64).ok()? {
@@ -68,6 +73,7 @@ fn whole(file: &File, buffer: &mut Vec<u8>) -> Option<usize> {
 pub struct HostReader {
     stat: Kept,
     meminfo: Kept,
+    arcstats: Kept,
     loadavg: Kept,
     uptime: Kept,
     pressure: [Kept; 3],
@@ -75,6 +81,7 @@ pub struct HostReader {
     tick_ns: u64,
     buffer: Vec<u8>,
     forks: Option<u64>,
+    booted_unix_s: Option<u64>,
 }
 
 impl HostReader {
@@ -86,13 +93,15 @@ impl HostReader {
         Self {
             stat: kept("stat"),
             meminfo: kept("meminfo"),
+            arcstats: kept("spl/kstat/zfs/arcstats"),
             loadavg: kept("loadavg"),
             uptime: kept("uptime"),
             pressure: [kept("pressure/cpu"), kept("pressure/io"), kept("pressure/memory")],
             devices: Devices::new(root),
             tick_ns: 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1),
-            buffer: Vec::with_capacity(16 * 1024),
+            buffer: Vec::with_capacity(USUAL_BYTES),
             forks: None,
+            booted_unix_s: None,
         }
     }
 
@@ -102,25 +111,32 @@ impl HostReader {
         self.forks
     }
 
+    /// When the machine was booted, seconds since 1970 by the clock as it was set when [`HostReader::read`] was called last (`btime`).
+    #[must_use]
+    pub fn booted_unix_s(&self) -> Option<u64> {
+        self.booted_unix_s
+    }
+
     /// The machine now. What cannot be read is `None`; of its devices only what is needed is read.
     pub fn read(&mut self, needs: Needs) -> HostSample {
-        let Self { stat, meminfo, loadavg, uptime, pressure, devices, tick_ns, buffer, forks } = self;
+        let Self { stat, meminfo, arcstats, loadavg, uptime, pressure, devices, tick_ns, buffer, forks, booted_unix_s } = self;
         let bytes = stat.read(buffer).unwrap_or_default();
         *forks = count_of(bytes, b"processes ");
+        *booted_unix_s = count_of(bytes, b"btime ");
         let running = count_of(bytes, b"procs_running ");
         let (cpu_total, cpus) = cpu_times(bytes, *tick_ns);
+        let zfs = arcstats.read(buffer).and_then(ZfsCache::parse);
         let [cpu, io, memory] = pressure;
+        let mut stall = |kept: &mut Kept| kept.read(buffer).and_then(machine::pressure);
+        let pressure = PressureSample { cpu: stall(cpu), io: stall(io), memory: stall(memory) };
         HostSample {
             cpu_total,
             cpus,
             running,
-            memory: meminfo.read(buffer).and_then(memory_sample),
-            load: loadavg
-                .read(buffer)
-                .and_then(|bytes| LoadAverage::from_read(bytes).ok())
-                .map(|load| [load.one, load.five, load.fifteen]),
-            uptime_ns: uptime.read(buffer).and_then(uptime_ns),
-            pressure: PressureSample { cpu: stall(cpu, buffer), io: stall(io, buffer), memory: stall(memory, buffer) },
+            memory: meminfo.read(buffer).and_then(|bytes| meminfo::parse(bytes, zfs)),
+            load: loadavg.read(buffer).and_then(machine::load),
+            uptime_ns: uptime.read(buffer).and_then(machine::uptime_ns),
+            pressure,
             disks: needs.contains(Needs::DISKS).then(|| devices.disks(buffer)).flatten(),
             networks: needs.contains(Needs::NETWORKS).then(|| devices.networks(buffer)).flatten(),
             temperatures: needs.contains(Needs::TEMPERATURES).then(|| devices.temperatures()).flatten(),
@@ -132,71 +148,4 @@ impl HostReader {
 #[must_use]
 pub fn cpu_times_now() -> Option<CpuTimes> {
     cpu_times(&std::fs::read("/proc/stat").ok()?, super::system_info().tick_ns()).0
-}
-
-/// A count of `/proc/stat`, like `processes`, the tasks created since boot in all namespaces. `None` if it is absent, or 0 as where `/proc`
-/// is an imitation.
-fn count_of(bytes: &[u8], name: &[u8]) -> Option<u64> {
-    // They are among the last lines.
-    let line = bytes.rsplit(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(name))?;
-    unsigned(line).filter(|count| *count > 0)
-}
-
-/// The `cpu` lines of `/proc/stat` (proc_stat(5)): all together, and each by its number.
-#[must_use]
-pub fn cpu_times(bytes: &[u8], tick_ns: u64) -> (Option<CpuTimes>, Vec<(u32, CpuTimes)>) {
-    let mut total = None;
-    let mut cpus = Vec::new();
-    // They come first; the long `intr` line that follows them is not looked at.
-    for line in bytes.split(|byte| *byte == b'\n').map_while(|line| line.strip_prefix(b"cpu")) {
-        let mut fields = Fields::new(line);
-        if line.first() == Some(&b' ') {
-            total = times(&mut fields, tick_ns);
-        } else if let Some(number) = fields.next().and_then(unsigned).and_then(|number| u32::try_from(number).ok()) {
-            cpus.extend(times(&mut fields, tick_ns).map(|times| (number, times)));
-        }
-    }
-    (total, cpus)
-}
-
-fn times(fields: &mut Fields<'_>, tick_ns: u64) -> Option<CpuTimes> {
-    let mut next = || fields.unsigned().map(|ticks| ticks.saturating_mul(tick_ns));
-    // The first four are as old as the file; the later ones came with 2.6 and are 0 where a kernel does not count them.
-    let (user_ns, nice_ns, system_ns, idle_ns) = (next()?, next()?, next()?, next()?);
-    let iowait_ns = next().unwrap_or(0);
-    let irq_ns = next().unwrap_or(0).saturating_add(next().unwrap_or(0));
-    Some(CpuTimes { user_ns, nice_ns, system_ns, idle_ns, iowait_ns, irq_ns, steal_ns: next().unwrap_or(0) })
-}
-
-fn memory_sample(bytes: &[u8]) -> Option<MemorySample> {
-    let info = Meminfo::from_buf_read(bytes).ok()?;
-    let shmem = info.shmem.unwrap_or(0);
-    Some(MemorySample {
-        total_bytes: info.mem_total,
-        available_bytes: info.mem_available,
-        free_bytes: info.mem_free,
-        buffers_bytes: info.buffers,
-        cached_bytes: info.cached.saturating_add(info.s_reclaimable.unwrap_or(0)).saturating_sub(shmem),
-        shmem_bytes: info.shmem,
-        swap_total_bytes: info.swap_total,
-        swap_free_bytes: info.swap_free,
-    })
-}
-
-/// The first number of `/proc/uptime`, seconds with two decimals.
-fn uptime_ns(bytes: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(Fields::new(bytes).next()?).ok()?;
-    std::time::Duration::try_from_secs_f64(text.parse().ok()?).ok().and_then(|uptime| u64::try_from(uptime.as_nanos()).ok())
-}
-
-/// One pressure file. `full` is absent for CPU on kernels before 5.13, where it is 0 by definition.
-fn stall(kept: &mut Kept, buffer: &mut Vec<u8>) -> Option<Pressure> {
-    let (some, full) = pressure(kept.read(buffer)?)?;
-    Some(Pressure { some_avg10: some.avg10, full_avg10: full.map_or(0.0, |full| full.avg10) })
-}
-
-fn pressure(bytes: &[u8]) -> Option<(PressureRecord, Option<PressureRecord>)> {
-    let text = std::str::from_utf8(bytes).ok()?;
-    let record = |kind: &str| text.lines().find(|line| line.starts_with(kind)).and_then(|line| parse_pressure_record(line).ok());
-    Some((record("some")?, record("full")))
 }

@@ -1,5 +1,7 @@
-//! Values that change only at exec: arguments, program, owner, control group. Both sources read them from `/proc` and share them.
+//! Identity of a process: arguments, program, owner, control group. All can change without exec. Both sources read them from `/proc` and
+//! share them.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +13,15 @@ use super::source::Needs;
 use super::users::UserNames;
 use crate::snapshot::{Identity, ProcKey};
 
-/// Arguments beyond this are cut: `ARG_MAX` allows megabytes and no row shows them.
-const CMDLINE_LIMIT: usize = 32 * 1024;
+/// The most of a command line that is kept, bytes: what exec takes under the usual stack limit of 8 MiB (execve(2)). A longer one ends in
+/// [`CUT`], so that no search, filter or export takes it for whole.
+const CMDLINE_LIMIT: usize = 2 << 20;
+/// The last argument of a command line that was cut.
+const CUT: &[u8] = b"\0[concmon: cut at 2 MiB]\0";
+/// Command lines above this size are shared between the processes that have the same.
+const LONG: usize = 4096;
+/// A scratch buffer above this size is not kept.
+const SCRATCH: usize = 64 * 1024;
 
 /// What reading identities needs, shared by all processes of a source.
 #[derive(Debug)]
@@ -23,6 +32,8 @@ pub struct IdentityReader {
     arguments: Readers<Arguments, Option<Box<[u8]>>>,
     /// Some may be without a name that is known, or was not asked for here.
     nameless: bool,
+    /// Long command lines: a program that forks has the same one in every child.
+    long: HashSet<Arc<[u8]>>,
 }
 
 /// An order to read a process's arguments, which takes the lock on its memory map.
@@ -38,6 +49,9 @@ impl Order for Arguments {
 fn read_arguments(fs: &ProcFs, order: &Arguments) -> Option<Box<[u8]>> {
     let mut bytes = Vec::new();
     let read = fs.read_all(&RelPath::process(order.0.pid, "cmdline"), CMDLINE_LIMIT, &mut bytes);
+    if bytes.len() == CMDLINE_LIMIT {
+        bytes.extend_from_slice(CUT);
+    }
     read.is_ok().then(|| bytes.into_boxed_slice())
 }
 
@@ -57,6 +71,7 @@ impl Default for IdentityReader {
             nobody: Arc::default(),
             arguments: Readers::new("arguments", read_arguments),
             nameless: true,
+            long: HashSet::new(),
         }
     }
 }
@@ -93,20 +108,23 @@ impl IdentityReader {
     }
 
     /// Reads the owner again, and has the arguments read by the next [`IdentityReader::catch_up`]. What is over has arguments no more, so
-    /// those of its life are kept.
-    pub fn refresh(&mut self, known: &mut Known, subject: Subject, fs: &ProcFs) {
+    /// those of its life are kept. Whether the owner could be read.
+    pub fn refresh(&mut self, known: &mut Known, subject: Subject, fs: &ProcFs) -> bool {
         let was_read = known.identity.uid.is_some();
         if subject.kernel_thread {
-            known.take_arguments(Some(Box::default()));
+            known.take_arguments(Some(Box::default()), &mut self.long);
         } else if !(subject.over && was_read) {
             known.due = true;
         }
-        self.refresh_owner(known, subject.pid, fs);
+        if self.bytes.capacity() > SCRATCH {
+            self.bytes = Vec::new();
+        }
+        self.refresh_owner(known, subject.pid, fs)
     }
 
-    /// Reads the owner again, which a program changes without exec (`setuid`).
-    pub fn refresh_owner(&mut self, known: &mut Known, pid: i32, fs: &ProcFs) {
-        let Ok(uid) = fs.owner(pid) else { return };
+    /// Reads the owner again, which a program changes without exec (`setuid`). Whether it could be read.
+    pub fn refresh_owner(&mut self, known: &mut Known, pid: i32, fs: &ProcFs) -> bool {
+        let Ok(uid) = fs.owner(pid) else { return false };
         if known.identity.uid != Some(uid) {
             let (name, found) = self.users.name(uid);
             let identity = Arc::make_mut(&mut known.identity);
@@ -115,6 +133,7 @@ impl IdentityReader {
             known.nameless = !found;
             self.nameless |= !found;
         }
+        true
     }
 
     /// Reads the arguments that are due, and gives those a name whose name has come. `holders` ascend by pid; `budget` is the sweep's for
@@ -128,7 +147,7 @@ impl IdentityReader {
                 return;
             };
             match answer {
-                Some(arguments) => holder.known().take_arguments(arguments),
+                Some(arguments) => holder.known().take_arguments(arguments, &mut self.long),
                 None => holder.known().mark(true),
             }
         });
@@ -158,8 +177,12 @@ impl IdentityReader {
         self.arguments.cpu_ns()
     }
 
-    /// Reads program and control group where they are asked for and were not tried since the last exec.
-    pub fn complete(&mut self, known: &mut Known, needs: Needs, subject: Subject, fs: &ProcFs) {
+    /// Reads program and control group where they are asked for: what was not tried since the last exec, and with `again` all. Others move
+    /// a process to another control group while it sleeps, and a package manager deletes the file of a running program.
+    pub fn complete(&mut self, known: &mut Known, needs: Needs, again: bool, subject: Subject, fs: &ProcFs) {
+        if again {
+            known.forget_lazy();
+        }
         let missing = needs.intersection(Needs::EXE | Needs::CGROUP).difference(known.tried);
         if missing.is_empty() {
             return;
@@ -175,13 +198,28 @@ impl IdentityReader {
             }
         }
         if missing.contains(Needs::CGROUP) {
-            let read = fs.read_all(&RelPath::process(subject.pid, "cgroup"), CMDLINE_LIMIT, &mut self.bytes);
-            let group = read.ok().and_then(|()| cgroup::path(&self.bytes)).map(Box::from);
-            if known.identity.cgroup != group {
-                Arc::make_mut(&mut known.identity).cgroup = group;
+            let read = fs.read_whole(&RelPath::process(subject.pid, "cgroup"), &mut self.bytes);
+            let group = read.ok().and_then(cgroup::path);
+            if known.identity.cgroup.as_deref() != group {
+                Arc::make_mut(&mut known.identity).cgroup = group.map(Into::into);
             }
         }
     }
+}
+
+/// A command line to keep, shared with the processes that have the same long one.
+fn shared(long: &mut HashSet<Arc<[u8]>>, line: &[u8]) -> Arc<[u8]> {
+    if line.len() <= LONG {
+        return Arc::from(line);
+    }
+    if let Some(same) = long.get(line) {
+        return Arc::clone(same);
+    }
+    // Those that no process has any more are dropped.
+    long.retain(|line| Arc::strong_count(line) > 1);
+    let line: Arc<[u8]> = Arc::from(line);
+    long.insert(Arc::clone(&line));
+    line
 }
 
 impl Known {
@@ -191,10 +229,11 @@ impl Known {
     }
 
     /// Keeps the shared identity if nothing differs.
-    fn take_arguments(&mut self, arguments: Option<Box<[u8]>>) {
+    fn take_arguments(&mut self, arguments: Option<Box<[u8]>>, long: &mut HashSet<Arc<[u8]>>) {
         self.due = false;
         self.mark(false);
-        if self.identity.cmdline != arguments {
+        if self.identity.cmdline.as_deref() != arguments.as_deref() {
+            let arguments = arguments.map(|line| shared(long, &line));
             let before = std::mem::replace(&mut Arc::make_mut(&mut self.identity).cmdline, arguments);
             // Other arguments may be another program's.
             if before.is_some() {

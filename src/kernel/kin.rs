@@ -92,7 +92,7 @@ fn key_of(stat: &Stat) -> ProcKey {
 }
 
 fn stat(fs: &ProcFs, pid: i32) -> Option<Stat> {
-    let mut buffer = [0; 1024];
+    let mut buffer = [0; 4096];
     // Gone, or hidden from this user: then it could not have been signalled either.
     Stat::parse(fs.read_once(&RelPath::process(pid, "stat"), &mut buffer).ok()?).ok()
 }

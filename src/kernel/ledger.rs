@@ -99,14 +99,14 @@ impl Comparison<'_> {
     }
 
     fn identity(&self, pid: i32) -> Option<(u64, Comm)> {
-        let mut buffer = [0u8; 1024];
+        let mut buffer = [0u8; 4096];
         let stat = Stat::parse(self.fs.read_once(&RelPath::process(pid, "stat"), &mut buffer).ok()?).ok()?;
         Some((stat.start_ticks, stat.comm))
     }
 
     fn reading(&mut self, pid: i32) -> Result<LedgerReading, ReadError> {
         let mut text = Vec::new();
-        self.fs.read_all(&RelPath::process(pid, "maps"), MOST_BYTES, &mut text)?;
+        self.fs.read_lines(&RelPath::process(pid, "maps"), MOST_BYTES, &mut text)?;
         let table = self.fs.open_file(&RelPath::process(pid, "pagemap"))?;
         let mut reading = LedgerReading {
             counts: PageCounts::default(),
@@ -135,8 +135,8 @@ impl Comparison<'_> {
         }
         reading.mappings.sort_by_key(|m| std::cmp::Reverse((m.counts.copied + m.counts.elsewhere, m.counts.shared)));
         reading.mappings.truncate(LedgerReading::MAPPINGS);
-        let mut sums = [0u8; 4096];
-        if let Ok(bytes) = self.fs.read_once(&RelPath::process(pid, "smaps_rollup"), &mut sums) {
+        let mut sums = Vec::new();
+        if let Ok(bytes) = self.fs.read_whole(&RelPath::process(pid, "smaps_rollup"), &mut sums) {
             let sums = SmapsRollup::parse(bytes);
             (reading.pss_bytes, reading.uss_bytes) = (sums.pss_bytes, sums.uss_bytes());
         }

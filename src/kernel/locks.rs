@@ -19,7 +19,7 @@ pub(super) fn lock_of(fs: &ProcFs, pid: i32, futex: Futex) -> Option<Lock> {
         return Some(private);
     }
     let mut maps = Vec::new();
-    fs.read_all(&RelPath::process(pid, "maps"), MAPS_BYTES, &mut maps).ok()?;
+    fs.read_lines(&RelPath::process(pid, "maps"), MAPS_BYTES, &mut maps).ok()?;
     let holds = |mapping: &Mapping<'_>| (mapping.start..mapping.end).contains(&futex.address);
     let mapping = maps.split(|b| *b == b'\n').filter_map(Mapping::parse).find(holds)?;
     if mapping.private {
@@ -51,7 +51,7 @@ mod tests {
         };
         maps(7, "1000-2000 rw-p 00000000 00:00 0\n7f0000-7f2000 rw-s 00001000 00:1a 55 /dev/shm/sem.a\n");
         maps(8, "aa0000-aa1000 rw-s 00002000 00:1a 55 /dev/shm/sem.a\n");
-        let fs = ProcFs::open(root.path()).unwrap();
+        let fs = ProcFs::open_tree(root.path()).unwrap();
         let of = |pid, address, private| lock_of(&fs, pid, Futex { address, private });
         let word = Lock::Shared { device: (0, 0x1a), inode: 55, offset: 0x2010 };
         let shared = Some(word);

@@ -15,6 +15,7 @@ use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 
 use super::error::ReadError;
 use super::parse::maps::Mapping;
+use super::pid_space::PidSpace;
 use super::proc_fs::{ProcFs, RelPath};
 use crate::snapshot::RawBytes;
 
@@ -25,7 +26,7 @@ const MOST_SECTIONS: usize = 4096;
 const MOST_NAME_BYTES: u64 = 256 * 1024;
 
 type Header = FileHeader64<NativeEndian>;
-type Section = SectionHeader64<NativeEndian>;
+pub(super) type Section = SectionHeader64<NativeEndian>;
 
 /// A part of a file in the address space of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +56,12 @@ impl MappedFile {
         name.rsplit(|b| *b == b'/').next().unwrap_or(name)
     }
 
+    /// Where the byte at `offset` of the file is mapped first.
+    pub(super) fn first_address(&self, offset: u64) -> Option<u64> {
+        let part = self.parts.iter().find(|part| part.holds(offset, 1))?;
+        Some(part.start + (offset - part.offset))
+    }
+
     /// Where a place of the file is mapped; where it may be written to comes first, since that is where data are.
     fn addresses(&self, offset: u64, size: u64) -> Vec<u64> {
         let mut found: Vec<&Part> = self.parts.iter().filter(|part| part.holds(offset, size)).collect();
@@ -76,7 +83,7 @@ impl Part {
 /// If the list of its mappings cannot be read.
 pub fn mapped_files(fs: &ProcFs, pid: i32, chosen: impl Fn(&[u8]) -> bool) -> Result<Vec<MappedFile>, ReadError> {
     let mut bytes = Vec::new();
-    fs.read_all(&RelPath::process(pid, "maps"), MOST_BYTES, &mut bytes)?;
+    fs.read_lines(&RelPath::process(pid, "maps"), MOST_BYTES, &mut bytes)?;
     let program = fs.read_link(&RelPath::process(pid, "exe")).unwrap_or_default();
     let mut files: Vec<MappedFile> = Vec::new();
     let mut ids = Vec::new();
@@ -118,23 +125,36 @@ pub fn section_addresses(fs: &ProcFs, pid: i32, file: &MappedFile, name: &str, s
 }
 
 /// Opens the file that is mapped, by the kernel's own link to it if that may be followed, else by its name as the process sees it.
-fn open(fs: &ProcFs, pid: i32, file: &MappedFile) -> Result<File, ReadError> {
+pub(super) fn open(fs: &ProcFs, pid: i32, file: &MappedFile) -> Result<File, ReadError> {
     let part = file.parts[0];
-    let mut refused = None;
-    let mut tried = vec![fs.open_place(&RelPath::mapped_file(pid, part.start, part.end))];
-    if tried[0].is_err() && file.program {
-        tried.push(fs.open_place(&RelPath::process(pid, "exe")));
+    let mut link = RelPath::mapped_file(pid, part.start, part.end);
+    let mut place = fs.open_place(&link);
+    if place.is_err() && file.program {
+        link = RelPath::process(pid, "exe");
+        place = fs.open_place(&link);
     }
-    if tried.iter().all(Result::is_err) {
-        tried.push(open_by_name(fs, pid, file));
+    match place {
+        Ok(place) => reopen(&place, file).or_else(|error| match error {
+            ReadError::Vanished => follow_again(fs, &link, &place, file),
+            error => Err(error),
+        }),
+        Err(_) => reopen(&open_by_name(fs, pid, file)?, file).map_err(|error| match (error, PidSpace::Foreign.refusal()) {
+            (ReadError::Vanished, Some(why)) => ReadError::Unavailable { what: "opening its files", why: why.to_owned() },
+            (error, _) => error,
+        }),
     }
-    for place in tried {
-        match place.and_then(|place| reopen(&place, file)) {
-            Ok(file) => return Ok(file),
-            Err(error) => refused = Some(error),
-        }
+}
+
+/// The same place by the kernel's own link once more: where `/proc` is of a PID namespace that concmon is not seen in, no link leads to
+/// its own descriptors.
+fn follow_again(fs: &ProcFs, link: &RelPath, place: &OwnedFd, file: &MappedFile) -> Result<File, ReadError> {
+    let opened = fs.open_quietly(link)?;
+    let id = |fd: &OwnedFd| rustix::fs::fstat(fd).map(|stat| (stat.st_dev, stat.st_ino)).ok();
+    if id(&opened).is_some() && id(&opened) == id(place) {
+        return Ok(File::from(opened));
     }
-    Err(refused.unwrap_or(ReadError::Vanished))
+    let path = String::from_utf8_lossy(&file.name).into_owned().into();
+    Err(ReadError::Malformed { path, what: "another file is there than the one that is mapped".into() })
 }
 
 fn open_by_name(fs: &ProcFs, pid: i32, file: &MappedFile) -> Result<OwnedFd, ReadError> {
@@ -146,7 +166,8 @@ fn open_by_name(fs: &ProcFs, pid: i32, file: &MappedFile) -> Result<OwnedFd, Rea
         .map_err(|errno| ReadError::Io { path: String::from_utf8_lossy(&file.name).into_owned().into(), source: errno.into() })
 }
 
-/// The same place opened for reading, if it is a regular file and the one that is mapped.
+/// The same place opened for reading, if it is a regular file and the one that is mapped: through concmon's own link to it, or
+/// [`ReadError::Vanished`] where there is no such link.
 fn reopen(place: &OwnedFd, file: &MappedFile) -> Result<File, ReadError> {
     let path = || String::from_utf8_lossy(&file.name).into_owned().into();
     let stat = rustix::fs::fstat(place).map_err(|errno| ReadError::Io { path: path(), source: errno.into() })?;
@@ -156,16 +177,16 @@ fn reopen(place: &OwnedFd, file: &MappedFile) -> Result<File, ReadError> {
     }
     let itself = format!("/proc/self/fd/{}", place.as_raw_fd());
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    rustix::fs::open(itself, flags, Mode::empty())
-        .map(File::from)
-        .map_err(|errno| ReadError::Io { path: path(), source: errno.into() })
+    rustix::fs::open(itself, flags, Mode::empty()).map(File::from).map_err(|errno| match errno {
+        rustix::io::Errno::NOENT => ReadError::Vanished,
+        errno => ReadError::Io { path: path(), source: errno.into() },
+    })
 }
 
-/// Where in the file its sections of that name begin.
-fn section_offsets(file: &File, name: &[u8]) -> Result<HashSet<u64>, &'static str> {
-    let e = NativeEndian;
-    let header = exactly(file, 0, size_of::<Header>() as u64)?;
-    let header: &Header = as_one(&header)?;
+/// The ELF header, if it is one of this machine's kind.
+pub(super) fn header_of(file: &File) -> Result<Header, &'static str> {
+    let bytes = exactly(file, 0, size_of::<Header>() as u64)?;
+    let header: &Header = as_one(&bytes)?;
     let ident = &header.e_ident;
     let native = if cfg!(target_endian = "little") { elf::ELFDATA2LSB } else { elf::ELFDATA2MSB };
     if ident.magic != elf::ELFMAG {
@@ -174,12 +195,24 @@ fn section_offsets(file: &File, name: &[u8]) -> Result<HashSet<u64>, &'static st
     if ident.class != elf::ELFCLASS64 || ident.data != native {
         return Err("it is an ELF file for another machine type: only 64 bits and this byte order are supported");
     }
+    Ok(*header)
+}
+
+/// The bytes of its section headers; empty if it has none.
+pub(super) fn sections_of(file: &File, header: &Header) -> Result<Vec<u8>, &'static str> {
+    let e = NativeEndian;
     let count = usize::from(header.e_shnum.get(e));
     if count == 0 || usize::from(header.e_shentsize.get(e)) != size_of::<Section>() {
-        return Ok(HashSet::new());
+        return Ok(Vec::new());
     }
-    let count = count.min(MOST_SECTIONS);
-    let table = exactly(file, header.e_shoff.get(e), (count * size_of::<Section>()) as u64)?;
+    exactly(file, header.e_shoff.get(e), (count.min(MOST_SECTIONS) * size_of::<Section>()) as u64)
+}
+
+/// Where in the file its sections of that name begin.
+fn section_offsets(file: &File, name: &[u8]) -> Result<HashSet<u64>, &'static str> {
+    let e = NativeEndian;
+    let header = header_of(file)?;
+    let table = sections_of(file, &header)?;
     let sections: &[Section] = slice_from_all_bytes(&table).map_err(|()| "cannot read its section table")?;
     let Some(names) = sections.get(usize::from(header.e_shstrndx.get(e))) else { return Ok(HashSet::new()) };
     let names = exactly(file, names.sh_offset.get(e), names.sh_size.get(e).min(MOST_NAME_BYTES))?;
@@ -196,7 +229,7 @@ fn as_one<T: Pod>(bytes: &[u8]) -> Result<&T, &'static str> {
 }
 
 /// A part of the file, which must be there whole. The callers bound its length.
-fn exactly(file: &File, offset: u64, size: u64) -> Result<Vec<u8>, &'static str> {
+pub(super) fn exactly(file: &File, offset: u64, size: u64) -> Result<Vec<u8>, &'static str> {
     let size = usize::try_from(size).map_err(|_| "a length in it is too large")?;
     let mut bytes = vec![0; size];
     file.read_exact_at(&mut bytes, offset).map_err(|_| "it is truncated or unreadable")?;

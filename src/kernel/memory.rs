@@ -1,48 +1,59 @@
-//! Reads the memory of a running process with process_vm_readv(2), which neither stops nor changes it.
+//! Reads the memory of a running process through `/proc/PID/mem` (proc_pid_mem(5)), which neither stops nor changes it. The open file stays
+//! that process's after its PID is reused, and is found by the PIDs that `/proc` shows. process_vm_readv(2) takes PIDs of concmon's own
+//! namespace, which may be another process's.
 
-use std::io::IoSliceMut;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 
-use nix::errno::Errno;
-use nix::sys::uio::{RemoteIoVec, process_vm_readv};
-use nix::unistd::Pid;
+use rustix::io::Errno;
 
 use super::error::ReadError;
+use super::proc_fs::{ProcFs, RelPath};
 
 /// The memory of one process.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct ProcessMemory {
+    file: OwnedFd,
     pid: i32,
 }
 
 impl ProcessMemory {
-    /// Of the process with this pid; whose it is, the caller makes sure before and after.
-    #[must_use]
-    pub fn of(pid: i32) -> Self {
-        Self { pid }
+    /// Of the process that `fs` shows as `pid`.
+    ///
+    /// # Errors
+    /// [`ReadError::Vanished`] if there is none, [`ReadError::Denied`] if its memory may not be read (ptrace(2), "Ptrace access mode
+    /// checking").
+    pub fn open(fs: &ProcFs, pid: i32) -> Result<Self, ReadError> {
+        match fs.open_file(&RelPath::process(pid, "mem")) {
+            Ok(file) => Ok(Self { file, pid }),
+            Err(ReadError::Denied { .. }) => Err(ReadError::Denied { path: path(pid) }),
+            Err(error) => Err(error),
+        }
     }
 
     /// Fills `buffer` with what is at `address`; false if not all of that is mapped.
     ///
     /// # Errors
-    /// [`ReadError::Vanished`] if the process is gone, [`ReadError::Denied`] if its memory may not be read (ptrace(2), "Ptrace access mode
-    /// checking").
+    /// [`ReadError::Vanished`] if the process is gone or executes another program.
     pub fn read(&self, address: u64, buffer: &mut [u8]) -> Result<bool, ReadError> {
-        let Ok(base) = usize::try_from(address) else { return Ok(false) };
         let wanted = buffer.len();
-        let remote = [RemoteIoVec { base, len: wanted }];
-        let path = || PathBuf::from(format!("the memory of process {}", self.pid));
-        match process_vm_readv(Pid::from_raw(self.pid), &mut [IoSliceMut::new(buffer)], &remote) {
-            Ok(length) => Ok(length == wanted),
-            Err(Errno::EFAULT | Errno::EINVAL) => Ok(false),
-            Err(Errno::ESRCH) => Err(ReadError::Vanished),
-            Err(Errno::EPERM) => Err(ReadError::Denied { path: path() }),
-            Err(Errno::ENOSYS) => {
-                Err(ReadError::Unsupported { what: "reading the memory of a process (CONFIG_CROSS_MEMORY_ATTACH)" })
-            }
-            Err(errno) => Err(ReadError::Io { path: path(), source: errno.into() }),
+        loop {
+            return match rustix::io::pread(self.file.as_fd(), &mut *buffer, address) {
+                // The memory that was opened is no longer anybody's.
+                Ok(0) if wanted > 0 => Err(ReadError::Vanished),
+                Ok(length) => Ok(length == wanted),
+                Err(Errno::INTR) => continue,
+                Err(Errno::IO | Errno::FAULT | Errno::INVAL | Errno::OVERFLOW) => Ok(false),
+                Err(Errno::SRCH) => Err(ReadError::Vanished),
+                Err(Errno::PERM | Errno::ACCESS) => Err(ReadError::Denied { path: path(self.pid) }),
+                Err(errno) => Err(ReadError::Io { path: path(self.pid), source: errno.into() }),
+            };
         }
     }
+}
+
+fn path(pid: i32) -> PathBuf {
+    PathBuf::from(format!("the memory of process {pid}"))
 }
 
 /// What keeps processes of the same user from reading each other's memory: `kernel.yama.ptrace_scope`; `None` without Yama.
@@ -58,13 +69,24 @@ mod tests {
     #[test]
     fn memory_is_read_and_what_is_not_there_is_told() {
         let known = *b"known bytes";
-        let memory = ProcessMemory::of(i32::try_from(std::process::id()).unwrap());
+        let fs = ProcFs::open("/proc").unwrap();
+        let memory = ProcessMemory::open(&fs, i32::try_from(std::process::id()).unwrap()).unwrap();
         let mut buffer = [0; 11];
         assert!(memory.read(known.as_ptr() as u64, &mut buffer).unwrap());
         assert_eq!(buffer, known);
         for nowhere in [0, 8, 1 << 62, u64::MAX, u64::MAX - 4] {
             assert!(!memory.read(nowhere, &mut buffer).unwrap(), "{nowhere:x}");
         }
-        assert!(matches!(ProcessMemory::of(i32::MAX).read(4096, &mut buffer), Err(ReadError::Vanished)));
+        assert!(matches!(ProcessMemory::open(&fs, i32::MAX), Err(ReadError::Vanished)));
+    }
+
+    #[test]
+    fn memory_of_a_process_that_is_gone_is_nobody_elses() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let fs = ProcFs::open("/proc").unwrap();
+        let memory = ProcessMemory::open(&fs, child.id().cast_signed()).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(matches!(memory.read(4096, &mut [0; 8]), Err(ReadError::Vanished)));
     }
 }

@@ -41,13 +41,13 @@ pub(super) fn namespaces(fs: &ProcFs, pid: i32, own: &Own) -> Namespaces {
 
 /// Reads the CPUs that the threads beside the leader may run on, until the deadline: ascending tid.
 pub(super) fn thread_cpus(fs: &ProcFs, pid: i32, tasks: &[TaskSample], deadline: Option<Instant>) -> Box<[(i32, Box<str>)]> {
-    let mut buffer = [0u8; 4096];
+    let mut buffer = Vec::new();
     let mut known = Vec::new();
     for tid in tasks.iter().map(|task| task.tid).filter(|tid| *tid != pid) {
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             break;
         }
-        let status = fs.read_once(&RelPath::task(pid, tid, "status"), &mut buffer);
+        let status = fs.read_whole(&RelPath::task(pid, tid, "status"), &mut buffer);
         known.extend(status.ok().and_then(cpus_allowed).map(|cpus| (tid, cpus.into())));
     }
     known.into_boxed_slice()

@@ -91,16 +91,43 @@ pub struct ProcFs {
 }
 
 impl ProcFs {
-    /// Opens the directory.
+    /// Opens a mounted process file system.
     ///
     /// # Errors
-    /// If it does not exist or may not be opened.
+    /// [`ReadError::NoProc`] if there is none, as in a chroot or a rescue shell, or if it shows no process.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, ReadError> {
+        let fs = Self::open_tree(root)?;
+        let nothing = |why| ReadError::NoProc { path: fs.root.clone(), why };
+        if !fs.genuine {
+            return Err(nothing("is not the process file system (proc)"));
+        }
+        // Without a `self` it belongs to a namespace that concmon is not in: of one that has ended nothing is left to show.
+        if !fs.has("self") {
+            if !fs.has("stat") {
+                return Err(nothing("has neither self nor stat"));
+            }
+            fs.list_pids(&mut Vec::new())?;
+        }
+        Ok(fs)
+    }
+
+    /// Opens any directory: a tree of files that looks like `/proc`, as tests make it.
+    ///
+    /// # Errors
+    /// [`ReadError::NoProc`] if there is no such directory; otherwise as the operating system says.
+    pub fn open_tree(root: impl Into<PathBuf>) -> Result<Self, ReadError> {
         let root = root.into();
-        let dir = rustix::fs::open(&root, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-            .map_err(|errno| ReadError::Io { path: root.clone(), source: errno.into() })?;
+        let dir = rustix::fs::open(&root, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        let dir = dir.map_err(|errno| match errno {
+            Errno::NOENT | Errno::NOTDIR => ReadError::NoProc { path: root.clone(), why: "is missing" },
+            errno => ReadError::Io { path: root.clone(), source: errno.into() },
+        })?;
         let genuine = rustix::fs::fstatfs(&dir).is_ok_and(|statfs| statfs.f_type == rustix::fs::PROC_SUPER_MAGIC);
         Ok(Self { root, dir, genuine })
+    }
+
+    fn has(&self, leaf: &str) -> bool {
+        rustix::fs::statat(&self.dir, leaf, AtFlags::empty()).is_ok()
     }
 
     /// The directory's path.
@@ -127,25 +154,70 @@ impl ProcFs {
             .map_err(|errno| self.error(path, errno))
     }
 
-    /// Reads a kept descriptor again from its beginning, as much as `buffer` takes in one read; the kernel makes the content anew.
-    ///
-    /// # Errors
-    /// [`ReadError::Vanished`] once the task behind it has been reaped, even if its pid was given to another.
-    pub fn reread<'b>(&self, file: BorrowedFd<'_>, path: &RelPath, buffer: &'b mut [u8]) -> Result<&'b [u8], ReadError> {
-        let length = rustix::io::pread(file, &mut *buffer, 0).map_err(|errno| self.error(path, errno))?;
-        Ok(&buffer[..length])
-    }
-
-    /// Opens, reads once and closes: right for files that fit `buffer` whole.
+    /// As [`ProcFs::open_file`] for a link that leads out of `/proc`: whatever is there is not waited for and does not become a terminal.
     ///
     /// # Errors
     /// As the operating system says.
+    pub fn open_quietly(&self, path: &RelPath) -> Result<OwnedFd, ReadError> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        rustix::fs::openat(&self.dir, path.as_c_str(), flags, Mode::empty()).map_err(|errno| self.error(path, errno))
+    }
+
+    /// Reads a kept descriptor again from its beginning, in one read; the kernel makes the content anew. For files that the kernel
+    /// bounds: one that fills `buffer` may have been cut, and is refused.
+    ///
+    /// # Errors
+    /// [`ReadError::Vanished`] once the task behind it has been reaped, even if its pid was given to another;
+    /// [`ReadError::Malformed`] if the file is longer than `buffer`.
+    pub fn reread<'b>(&self, file: BorrowedFd<'_>, path: &RelPath, buffer: &'b mut [u8]) -> Result<&'b [u8], ReadError> {
+        let length = rustix::io::pread(file, &mut *buffer, 0).map_err(|errno| self.error(path, errno))?;
+        if length == buffer.len() {
+            return Err(self.malformed(path, super::parse::ParseError("it is longer than such a file can be")));
+        }
+        Ok(&buffer[..length])
+    }
+
+    /// Opens, reads once and closes: right for files that the kernel bounds.
+    ///
+    /// # Errors
+    /// As [`ProcFs::reread`].
     pub fn read_once<'b>(&self, path: &RelPath, buffer: &'b mut [u8]) -> Result<&'b [u8], ReadError> {
         let file = self.open_file(path)?;
         self.reread(file.as_fd(), path, buffer)
     }
 
-    /// Reads a whole file of any length, up to `limit` bytes, into `buffer`, which is emptied first.
+    /// Reads a file of one record (seq_file with `single_open`: `status`, `smaps_rollup`, `cgroup`) whole, however long it is: `status`
+    /// lists up to 65,536 groups. `buffer` grows as needed. The usual file takes one read, as the kernel writes such a record at once.
+    ///
+    /// # Errors
+    /// As the operating system says; [`ReadError::Malformed`] for more than 2 MiB.
+    pub fn read_whole<'b>(&self, path: &RelPath, buffer: &'b mut Vec<u8>) -> Result<&'b [u8], ReadError> {
+        /// 65,536 groups of eleven digits, and as much again.
+        const MOST: usize = 2 << 20;
+        /// A buffer that one long file has made is not kept.
+        const USUAL: usize = 4096;
+        let file = self.open_file(path)?;
+        if buffer.len() != USUAL {
+            buffer.resize(USUAL, 0);
+            buffer.shrink_to(USUAL);
+        }
+        let mut length = 0;
+        loop {
+            match rustix::io::pread(&file, &mut buffer[length..], length as u64) {
+                Ok(more) if length + more < buffer.len() => return Ok(&buffer[..length + more]),
+                Ok(more) => length += more,
+                Err(Errno::INTR) => continue,
+                Err(errno) => return Err(self.error(path, errno)),
+            }
+            if length >= MOST {
+                return Err(self.malformed(path, super::parse::ParseError("it is longer than 2 MiB")));
+            }
+            buffer.resize(length * 2, 0);
+        }
+    }
+
+    /// Reads a whole file of any length, up to `limit` bytes, into `buffer`, which is emptied first. Callers compare the length with the
+    /// limit: at the limit, the last line may be cut.
     ///
     /// # Errors
     /// As the operating system says.
@@ -161,6 +233,18 @@ impl ProcFs {
                 Err(Errno::INTR) => {}
                 Err(errno) => return Err(self.error(path, errno)),
             }
+        }
+        Ok(())
+    }
+
+    /// Reads the lines of a file of any length, up to `limit` bytes, into `buffer`. A line that the limit cuts is left out.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    pub fn read_lines(&self, path: &RelPath, limit: usize, buffer: &mut Vec<u8>) -> Result<(), ReadError> {
+        self.read_all(path, limit, buffer)?;
+        if buffer.len() >= limit {
+            buffer.truncate(buffer.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
         }
         Ok(())
     }
@@ -186,13 +270,27 @@ impl ProcFs {
             .map_err(|errno| self.error(&path, errno))
     }
 
+    /// Holds the directory of a process: what is opened below it is that process's own, or fails once it has been reaped.
+    ///
+    /// # Errors
+    /// [`ReadError::Vanished`] if there is none with this number.
+    pub fn hold(&self, pid: i32) -> Result<OwnedFd, ReadError> {
+        let path = RelPath::of(format_args!("{pid}"));
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::openat(&self.dir, path.as_c_str(), flags, Mode::empty()).map_err(|errno| self.error(&path, errno))
+    }
+
     /// The pids present, ascending, into `pids`, which is emptied first.
     ///
     /// # Errors
-    /// If the directory cannot be listed.
+    /// If the directory cannot be listed; [`ReadError::NoProc`] if a mounted `/proc` shows no process, not even concmon.
     pub fn list_pids(&self, pids: &mut Vec<i32>) -> Result<(), ReadError> {
         rustix::fs::seek(&self.dir, rustix::fs::SeekFrom::Start(0)).map_err(|errno| self.error(&RelPath::top("."), errno))?;
-        self.list_numbers(self.dir.as_fd(), pids, 32 * 1024).map_err(|errno| self.error(&RelPath::top("."), errno))
+        self.list_numbers(self.dir.as_fd(), pids, 32 * 1024).map_err(|errno| self.error(&RelPath::top("."), errno))?;
+        if pids.is_empty() && self.genuine {
+            return Err(ReadError::NoProc { path: self.root.clone(), why: "shows no process: its PID namespace has ended" });
+        }
+        Ok(())
     }
 
     /// The tids of `pid`, ascending, into `tids`, which is emptied first.

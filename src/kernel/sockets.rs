@@ -212,7 +212,7 @@ fn inet(fs: &ProcFs, pid: i32) -> HashMap<u64, Box<str>> {
     let mut ends = HashMap::new();
     let mut bytes = Vec::new();
     for (table, name) in [("net/tcp", "tcp"), ("net/tcp6", "tcp"), ("net/udp", "udp"), ("net/udp6", "udp")] {
-        if fs.read_all(&RelPath::process(pid, table), TABLE_BYTES, &mut bytes).is_ok() {
+        if fs.read_lines(&RelPath::process(pid, table), TABLE_BYTES, &mut bytes).is_ok() {
             ends.extend(bytes.split(|b| *b == b'\n').skip(1).filter_map(|line| inet_line(line, name)));
         }
     }

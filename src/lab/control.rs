@@ -27,10 +27,6 @@ pub struct Program {
     /// Files to write into the run's own directory, which is also its working directory: name and text.
     #[serde(default)]
     pub files: Vec<(String, String)>,
-    /// For a program of the user's own: the directory it runs in. Its standard streams are the three descriptors that come with the order,
-    /// and nothing of its environment is changed but what [`Program::env`] says.
-    #[serde(default)]
-    pub own: Option<PathBuf>,
 }
 
 /// In the value of a variable of [`Program::env`]: the run's own directory, which only the helper knows.
@@ -46,7 +42,6 @@ impl Program {
             env: Vec::new(),
             env_remove: Vec::new(),
             files: Vec::new(),
-            own: None,
         }
     }
 }
@@ -63,13 +58,6 @@ pub enum Order {
         spec: Box<RunSpec>,
         /// What to exec.
         program: Box<Program>,
-    },
-    /// Send a signal to the process group of a run's root, as the terminal does for Ctrl-C.
-    Signal {
-        /// Its number.
-        run: u32,
-        /// The signal's number.
-        signal: i32,
     },
     /// Kill a run and everything it has created.
     Stop {
@@ -102,6 +90,8 @@ pub struct Began {
     pub t: u64,
     /// What the process had used by then.
     pub used: Usage,
+    /// Most memory that it had had resident by then, as a copy of its parent.
+    pub max_rss_bytes: u64,
 }
 
 impl Usage {
@@ -257,6 +247,13 @@ pub enum Notice {
         /// `memory.peak` of its control group, if it had one with that controller.
         #[serde(default)]
         memory_peak_bytes: Option<u64>,
+        /// Of a program of the user's own: the most memory that one of its processes has ever had resident, as wait4(2) says, or the
+        /// largest sum over its processes that the watch over its tasks has seen, whichever is more. `None` if neither is known.
+        #[serde(default)]
+        max_rss_bytes: Option<u64>,
+        /// Processes that go on, as was asked.
+        #[serde(default)]
+        left_running: u32,
         /// Processes that had to be killed after the root had ended by itself.
         orphans: u32,
         /// Why it was killed, if it was.

@@ -187,9 +187,13 @@ fn lane_of(task: Option<&TaskTrace>, id: (i32, i32)) -> Lane<'_> {
     Lane { role: Role::Other, pid: Some(id.0), tid: Some(id.1), comm, how: None, worker: None, task }
 }
 
-/// All of a run's time: from its start to its end, or to `now_ns` while it goes on.
+/// All of a run's time: from its start to its end, or to `now_ns` while it goes on. Of a program of the user's own that has ended it is the
+/// wall time.
 #[must_use]
 pub fn whole(run: &Run, now_ns: u64) -> Window {
+    if let Some((from, to)) = run.lifetime_ns() {
+        return Window::new(from, to);
+    }
     let told = run
         .workers
         .iter()
@@ -354,6 +358,21 @@ impl Lane<'_> {
         all.dedup();
         all
     }
+}
+
+/// The share of a window in which at least one task was looked at, 0 to 1.
+#[must_use]
+pub fn looked_at(run: &Run, window: Window) -> f64 {
+    let tasks = run.trace.as_deref().map_or(&[][..], |t| &t.tasks);
+    let slices = tasks.iter().flat_map(|t| &t.slices).filter(|s| window.overlap_ns(s.from_ns, s.to_ns) > 0);
+    let mut parts: Vec<(u64, u64)> = slices.map(|s| (s.from_ns.max(window.from_ns), s.to_ns.min(window.to_ns))).collect();
+    parts.sort_unstable();
+    let (mut covered, mut end) = (0, window.from_ns);
+    for (from, to) in parts {
+        covered += to.saturating_sub(from.max(end));
+        end = end.max(to);
+    }
+    covered as f64 / window.length_ns() as f64
 }
 
 /// How much went on at once while units of work were open.

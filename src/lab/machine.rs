@@ -31,6 +31,8 @@ pub struct Progress {
     /// Time the run was held still to be looked at, which is not part of its wall time.
     paused_ns: u64,
     pause_began_ns: Option<u64>,
+    /// When the pause after the work began.
+    hold_began_ns: Option<u64>,
     /// The pauses, for what happened between them.
     pauses: Vec<(u64, u64)>,
     /// What its processes have said one by one.
@@ -74,9 +76,14 @@ impl Run {
                 self.progress.done_ns.get_or_insert(*t);
                 self.phase = RunPhase::Ending;
             }
-            Notice::Ended { t, usage, memory_peak_bytes, orphans, killed, .. } => {
+            Notice::Ended { t, usage, memory_peak_bytes, max_rss_bytes, left_running, orphans, killed, .. } => {
+                self.costs.peak_rss_bytes = self.costs.peak_rss_bytes.max(*max_rss_bytes);
                 self.costs.cgroup_peak_bytes = *memory_peak_bytes;
                 self.costs.charge(*usage);
+                if *left_running > 0 {
+                    let many = if *left_running == 1 { "" } else { "es" };
+                    self.warn(format!("{left_running} process{many} left running, as --detach asks"));
+                }
                 self.end(*t, *killed, *orphans);
             }
         }
@@ -92,6 +99,19 @@ impl Run {
     pub fn pauses(&self) -> impl Iterator<Item = (u64, Option<u64>)> + '_ {
         let over = self.progress.pauses.iter().map(|(from, to)| (*from, Some(*to)));
         over.chain(self.progress.pause_began_ns.map(|from| (from, None)))
+    }
+
+    /// When the work was done and the pause began in which a person may look, monotonic nanoseconds.
+    #[must_use]
+    pub fn hold_began_ns(&self) -> Option<u64> {
+        self.progress.hold_began_ns
+    }
+
+    /// From when a program of the user's own was executed until it ended, monotonic nanoseconds; `None` of any other run, and before that.
+    #[must_use]
+    pub fn lifetime_ns(&self) -> Option<(u64, u64)> {
+        let ended = self.progress.done_ns.filter(|_| self.is_own())?;
+        Some((self.progress.executed_ns.unwrap_or(self.started_ns), ended))
     }
 
     /// Whether it is a program of the user's own.
@@ -119,10 +139,12 @@ impl Run {
             }
         }
         if orphans > 0 && killed.is_none() {
-            self.warn(format!(
-                "{orphans} process{} of the run outlived its root and had to be killed",
-                if orphans == 1 { "" } else { "es" }
-            ));
+            let who = format!("{orphans} process{}", if orphans == 1 { "" } else { "es" });
+            self.warn(if self.is_own() {
+                format!("{who} outlived the program and had to be killed; with --detach they keep running")
+            } else {
+                format!("{who} of the run outlived its root and had to be killed")
+            });
         }
         if self.lines_lost > 0 {
             self.warn(format!("{} protocol lines were lost or refused; lanes and latencies may have gaps", self.lines_lost));
@@ -254,7 +276,7 @@ impl Run {
     }
 
     /// A part of the run begins; `inspect` is a pause in which it is looked at by concmon, `hold` one in which a person may, `note`
-    /// one in which it reads what it has cost.
+    /// one in which it reads what it has cost, `pace` one between two creations of a demo.
     fn turn(&mut self, name: &str, t: u64) {
         if let Some(began) = self.progress.pause_began_ns.take() {
             self.progress.paused_ns += t.saturating_sub(began);
@@ -263,8 +285,9 @@ impl Run {
         if name == "hold" {
             // The work is done: whoever looks on need not wait for the end to know, and a run that is stopped now has still done it.
             self.costs.wall_ns = self.wall_ns(t);
+            self.progress.hold_began_ns = Some(t);
         }
-        if matches!(name, "inspect" | "hold" | "note") {
+        if matches!(name, "inspect" | "hold" | "note" | "pace") {
             self.progress.pause_began_ns = Some(t);
         }
     }
@@ -318,6 +341,8 @@ impl Run {
             .map(|m| FamilyMember { pid: m.pid, ppid: m.ppid, state: m.state, nlwp: m.nlwp, rss_bytes: m.rss_bytes })
             .collect();
         let rss: u64 = members.iter().filter_map(|m| m.rss_bytes).sum();
+        // Read a moment later from memory that grows, PSS may be above the RSS before it; the RSS of that moment was no smaller.
+        let rss = rss.max(pss_bytes.unwrap_or(0));
         self.costs.peak_rss_bytes = self.costs.peak_rss_bytes.max(Some(rss));
         self.costs.peak_pss_bytes = self.costs.peak_pss_bytes.max(pss_bytes);
         // A sum without one of them would be too small: then there is none.

@@ -2,7 +2,7 @@
 //!
 //! `catalog` lists the systems. `launcher` controls the `helper` process, which starts the runs. `native` has the code of native run roots,
 //! `python` finds interpreters. `protocol` is the format of the workers' reports; `machine` turns them into a `run`. `trace` holds densely
-//! sampled tasks, and `lanes` turns them into the timeline. `batch` runs interleaved repetitions, `measure` computes their figures, `report`
+//! sampled tasks, and `lanes` turns them into the timeline; `roles` names each process of a run. `batch` runs interleaved repetitions, `measure` computes their figures, `report`
 //! and `page` present them, `kept` reads saved results. The lab does not use `ui`, `app` or `engine`.
 
 pub mod batch;
@@ -17,10 +17,12 @@ pub mod launcher;
 mod machine;
 pub mod measure;
 mod native;
+pub mod own;
 pub mod page;
 pub mod protocol;
 pub mod python;
 pub mod report;
+pub mod roles;
 pub mod run;
 pub mod talk;
 mod tally;

@@ -229,6 +229,9 @@ pub struct Trace {
     pub tasks: Vec<Arc<TaskTrace>>,
     /// Median time between two looks, nanoseconds; 0 before the second.
     pub step_ns: u64,
+    /// Largest sum of resident memory over the processes of one round of looks, bytes.
+    #[serde(default)]
+    pub peak_rss_bytes: u64,
     /// Tasks that could not be watched: there were too many, or no descriptors were left.
     pub unwatched: u64,
     #[serde(skip)]
@@ -279,6 +282,13 @@ impl Trace {
         }
     }
 
+    /// Takes in the last look at a process that has ended: it holds nothing any more.
+    pub fn saw_end(&mut self, pid: i32, comm: &str, look: Look) {
+        let held = self.index.get(&(pid, pid)).and_then(|at| self.tasks.get(*at)).and_then(|task| task.holdings.last()).copied();
+        let (rss_bytes, threads) = held.map_or((0, look.threads), |held| (held.rss_bytes, held.threads));
+        self.saw(pid, pid, comm, look.at_ns, Look { rss_bytes, threads, ..look });
+    }
+
     /// A task is no longer there.
     pub fn gone(&mut self, pid: i32, tid: i32, at_ns: u64) {
         if let Some(task) = self.index.remove(&(pid, tid)).and_then(|at| self.tasks.get_mut(at)) {
@@ -286,8 +296,9 @@ impl Trace {
         }
     }
 
-    /// A round of looks has ended, this long after the one before it.
-    pub fn round(&mut self, step_ns: u64) {
+    /// A round of looks has ended, this long after the one before it; it found so much memory resident.
+    pub fn round(&mut self, step_ns: u64, rss_bytes: u64) {
+        self.peak_rss_bytes = self.peak_rss_bytes.max(rss_bytes);
         self.steps.add(step_ns);
         self.step_ns = self.steps.median_ns();
         while self.tasks.iter().map(|t| t.slices.len()).sum::<usize>() > SLICES_MOST.max(4 * self.tasks.len()) {
@@ -372,7 +383,7 @@ mod tests {
         let mut trace = Trace::default();
         for i in 1..=(SLICES_MOST as u64 * 3) {
             trace.saw(7, 8, "x", 0, look(i * 5, i * 2, i, if i % 2 == 0 { 'R' } else { 'S' }));
-            trace.round(5 * MS);
+            trace.round(5 * MS, i);
         }
         let task = &trace.tasks[0];
         assert!(task.slices.len() <= SLICES_MOST);

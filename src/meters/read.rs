@@ -33,7 +33,13 @@ fn cpu_bar(share: &CpuShare) -> Bar {
 }
 
 pub(super) fn cpu(model: &Model) -> Reading {
-    let Some(share) = &model.host.total else { return Reading::Unknown(FIRST) };
+    let Some(share) = &model.host.total else {
+        return Reading::Unknown(match (&model.now.host.cpu_total, model.host.compared) {
+            (None, _) => "/proc/stat cannot be read",
+            (Some(_), false) => FIRST,
+            (Some(_), true) => "the CPU times in /proc/stat stand still",
+        });
+    };
     let text = format!(
         "{:.0}%  user {:.0} nice {:.0} kernel {:.0} irq {:.0} steal {:.0} iowait {:.0}",
         share.busy(),
@@ -63,20 +69,21 @@ pub(super) fn memory(model: &Model) -> Reading {
         return Reading::Unknown("/proc/meminfo cannot be read");
     };
     let total = m.total_bytes as f32;
-    let available = m.available_bytes.unwrap_or(m.free_bytes);
+    let Some(available) = m.available() else { return Reading::Unknown("/proc/meminfo does not say what is free") };
     let used = m.total_bytes.saturating_sub(available);
-    let cache = m.cached_bytes.saturating_add(m.buffers_bytes).min(available);
+    let cache = m.cached_bytes.unwrap_or(0).saturating_add(m.buffers_bytes.unwrap_or(0)).min(available);
     let parts = vec![
         Part { share: used as f32 / total, tint: Tint::Own },
         Part { share: cache as f32 / total * 0.999, tint: Tint::Cheap },
     ];
-    let shared = m.shmem_bytes.map_or_else(|| "?".to_owned(), size);
+    let told = |bytes: Option<u64>| bytes.map_or_else(|| "?".to_owned(), size);
     let text = format!(
-        "used {} of {}  cache {} buffers {} shared {shared} available {}",
+        "used {} of {}  cache {} buffers {} shared {} available {}",
         size(used),
         size(m.total_bytes),
-        size(m.cached_bytes),
-        size(m.buffers_bytes),
+        told(m.cached_bytes),
+        told(m.buffers_bytes),
+        told(m.shmem_bytes),
         size(available)
     );
     let figure = format!("{}/{}", size(used), size(m.total_bytes));
@@ -85,13 +92,15 @@ pub(super) fn memory(model: &Model) -> Reading {
 
 pub(super) fn swap(model: &Model) -> Reading {
     let Some(m) = model.now.host.memory else { return Reading::Unknown("/proc/meminfo cannot be read") };
-    if m.swap_total_bytes == 0 {
+    let Some(total) = m.swap_total_bytes else { return Reading::Unknown("/proc/meminfo does not say how much there is") };
+    if total == 0 {
         return Reading::Unknown("none on this machine");
     }
-    let used = m.swap_total_bytes.saturating_sub(m.swap_free_bytes);
-    let percent = used as f32 / m.swap_total_bytes as f32 * 100.0;
-    let figure = format!("{}/{}", size(used), size(m.swap_total_bytes));
-    let text = format!("used {} of {}", size(used), size(m.swap_total_bytes));
+    let Some(free) = m.swap_free_bytes else { return Reading::Unknown("/proc/meminfo does not say how much is free") };
+    let used = total.saturating_sub(free);
+    let percent = used as f32 / total as f32 * 100.0;
+    let figure = format!("{}/{}", size(used), size(total));
+    let text = format!("used {} of {}", size(used), size(total));
     Reading::Known { bar: single(percent, Tint::Kernel, figure), text, level: Some(percent) }
 }
 

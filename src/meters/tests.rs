@@ -68,7 +68,7 @@ fn rates_are_known_from_the_second_sample_on() {
         cpu_total: Some(busy(n * SECOND / 4, n * SECOND * 3 / 4)),
         cpus: vec![(0, busy(n * SECOND / 2, n * SECOND / 2)), (7, busy(0, n * SECOND))],
         disks: Some(vec![disk("vda", n * 4096, 0, n * SECOND / 2), disk("vdb", n * 1024, n * 2048, 0)]),
-        networks: Some(vec![NetworkSample { name: "eth0".into(), received_bytes: n * 3072, sent_bytes: n * 1024 }]),
+        networks: Some(vec![NetworkSample { name: "eth0".into(), received_bytes: n * 3072, sent_bytes: n * 1024, inner: false }]),
         ..HostSample::default()
     };
     let first = model(vec![host(1)]);
@@ -86,6 +86,39 @@ fn rates_are_known_from_the_second_sample_on() {
 }
 
 #[test]
+fn figures_that_stand_still_or_are_left_out_say_so() {
+    let still = || HostSample { cpu_total: Some(busy(SECOND, SECOND)), ..HostSample::default() };
+    assert_eq!(text("cpu", &model(vec![still()])), "unknown: known from the second sample on");
+    assert_eq!(text("cpu", &model(vec![still(), still()])), "unknown: the CPU times in /proc/stat stand still");
+    assert_eq!(text("cpu", &model(vec![HostSample::default(), HostSample::default()])), "unknown: /proc/stat cannot be read");
+    let memory = |memory: MemorySample| model(vec![HostSample { memory: Some(memory), ..HostSample::default() }]);
+    let old =
+        MemorySample { total_bytes: 8 << 30, free_bytes: Some(1 << 30), cached_bytes: Some(2 << 30), ..MemorySample::default() };
+    assert!(text("memory", &memory(old)).starts_with("used 5.00G of 8.00G  cache 2.00G buffers ? shared ? available 3.00G"));
+    let none = MemorySample { total_bytes: 8 << 30, ..MemorySample::default() };
+    assert_eq!(text("memory", &memory(none)), "unknown: /proc/meminfo does not say what is free");
+    assert_eq!(text("swap", &memory(none)), "unknown: /proc/meminfo does not say how much there is");
+    let beyond = MemorySample { swap_total_bytes: Some(8 << 30), ..none };
+    assert_eq!(text("swap", &memory(beyond)), "unknown: /proc/meminfo does not say how much is free");
+}
+
+#[test]
+fn what_containers_send_through_the_machine_is_counted_once() {
+    let end =
+        |name: &str, received_bytes, sent_bytes, inner| NetworkSample { name: name.into(), received_bytes, sent_bytes, inner };
+    let flow = |eth0: (u64, u64), veth: (u64, u64)| {
+        let host = |n: u64| HostSample {
+            networks: Some(vec![end("eth0", eth0.0 * n, eth0.1 * n, false), end("veth1", veth.0 * n, veth.1 * n, true)]),
+            ..HostSample::default()
+        };
+        text("network", &model(vec![host(1), host(2)]))
+    };
+    assert!(flow((9 << 10, 1 << 10), (1 << 10, 9 << 10)).starts_with("in 9K/s  out 1K/s"), "a container fetches");
+    assert!(flow((0, 0), (4 << 10, 2 << 10)).starts_with("in 4K/s  out 2K/s"), "a container talks to its machine");
+    assert!(flow((9 << 10, 1 << 10), (3 << 10, 9 << 10)).starts_with("in 11K/s  out 1K/s"), "both");
+}
+
+#[test]
 fn a_device_that_comes_or_starts_anew_makes_no_rate() {
     let host = |disks: Vec<DiskSample>| HostSample { disks: Some(disks), ..HostSample::default() };
     let model =
@@ -96,7 +129,12 @@ fn a_device_that_comes_or_starts_anew_makes_no_rate() {
 #[test]
 fn what_a_machine_does_not_have_is_said() {
     let host = HostSample {
-        memory: Some(MemorySample { total_bytes: 8 << 30, available_bytes: Some(6 << 30), ..MemorySample::default() }),
+        memory: Some(MemorySample {
+            total_bytes: 8 << 30,
+            available_bytes: Some(6 << 30),
+            swap_total_bytes: Some(0),
+            ..MemorySample::default()
+        }),
         disks: Some(Vec::new()),
         networks: Some(Vec::new()),
         temperatures: Some(Vec::new()),

@@ -202,7 +202,7 @@ fn put_process(out: &mut Vec<u8>, from: &Kept, to: &Kept) -> Result<(), postcard
     number::put(out, exact | if identity { IDENTITY } else { 0 } | if tasks { TASKS } else { 0 });
     number::put_row(out, &from.row, &to.row);
     if identity {
-        serialized(out, &*to.identity)?;
+        serialized(out, &*bounded(&to.identity))?;
     }
     if let (EXACT, Some(values)) = (exact, &to.exact) {
         serialized(out, &**values)?;
@@ -211,6 +211,21 @@ fn put_process(out: &mut Vec<u8>, from: &Kept, to: &Kept) -> Result<(), postcard
         put_tasks(out, &from.tasks, &to.tasks);
     }
     Ok(())
+}
+
+/// The most of a command line that a recording holds, bytes: a frame of all processes must stay below [`super::layout::MOST_RAW_BYTES`].
+const COMMAND_BYTES: usize = 32 * 1024;
+/// The last argument of a command line that was cut for the recording.
+const CUT: &[u8] = b"\0[recording: cut at 32 KiB]\0";
+
+/// The identity with a command line that fits.
+fn bounded(identity: &Identity) -> std::borrow::Cow<'_, Identity> {
+    match identity.cmdline.as_deref() {
+        Some(line) if line.len() > COMMAND_BYTES => {
+            std::borrow::Cow::Owned(Identity { cmdline: Some([&line[..COMMAND_BYTES], CUT].concat().into()), ..identity.clone() })
+        }
+        _ => std::borrow::Cow::Borrowed(identity),
+    }
 }
 
 fn put_tasks(out: &mut Vec<u8>, from: &[TaskRow], to: &[TaskRow]) {

@@ -12,7 +12,7 @@ use super::frame::Encoder;
 use super::layout::{self, MAGIC, MOST_FRAMES};
 use crate::kernel::error::ReadError;
 use crate::kernel::source::{Needs, Request, Source};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, give_back};
 
 /// A frame that stands alone comes after so many: a jump reads as many at most, and a damaged one takes no more with it.
 const KEY_EVERY: usize = 32;
@@ -104,6 +104,7 @@ impl Writer {
         self.encoder.encode(snapshot, &mut self.raw).map_err(&refused)?;
         out.extend(layout::write_frame(&self.raw, key, snapshot.taken_ns).map_err(&refused)?);
         let written = self.file.write_all(&out);
+        give_back(&mut self.raw, 0);
         written.map_err(|source| RecordError::Io { path: self.path.clone(), doing: "ends here", source })?;
         self.begun = true;
         self.since_key += 1;

@@ -21,6 +21,17 @@ pub struct CpuTimes {
     pub steal_ns: u64,
 }
 
+impl MemorySample {
+    /// What programs can have without swapping: MemAvailable; on kernels before 3.14, which do not tell, what is free and the caches.
+    #[must_use]
+    pub fn available(&self) -> Option<u64> {
+        self.available_bytes.or_else(|| {
+            let caches = self.buffers_bytes.unwrap_or(0).saturating_add(self.cached_bytes.unwrap_or(0));
+            Some(self.free_bytes?.saturating_add(caches).min(self.total_bytes))
+        })
+    }
+}
+
 impl CpuTimes {
     /// Everything but idling, the hypervisor's share included: time that a program could not have.
     #[must_use]
@@ -36,25 +47,25 @@ impl CpuTimes {
     }
 }
 
-/// `/proc/meminfo`, bytes.
+/// `/proc/meminfo`, bytes; what a kernel or an emulation leaves out, or writes wrongly, is `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct MemorySample {
     /// MemTotal.
     pub total_bytes: u64,
-    /// MemAvailable.
+    /// MemAvailable, and of the ZFS cache what it can give back.
     pub available_bytes: Option<u64>,
     /// MemFree.
-    pub free_bytes: u64,
+    pub free_bytes: Option<u64>,
     /// Buffers.
-    pub buffers_bytes: u64,
-    /// Cached + SReclaimable - Shmem, as htop counts the cache.
-    pub cached_bytes: u64,
+    pub buffers_bytes: Option<u64>,
+    /// Cached + SReclaimable - Shmem, as htop counts the cache, and of the ZFS cache what it can give back.
+    pub cached_bytes: Option<u64>,
     /// Shmem.
     pub shmem_bytes: Option<u64>,
     /// SwapTotal.
-    pub swap_total_bytes: u64,
+    pub swap_total_bytes: Option<u64>,
     /// SwapFree.
-    pub swap_free_bytes: u64,
+    pub swap_free_bytes: Option<u64>,
 }
 
 /// Share of time, in percent over the last 10 s, in which some / all tasks waited for one resource (`/proc/pressure`).
@@ -99,6 +110,9 @@ pub struct NetworkSample {
     pub received_bytes: u64,
     /// Sent, bytes.
     pub sent_bytes: u64,
+    /// Whether it is this machine's end of a link to a container or a virtual machine on it. What goes through such a link on its way out
+    /// of the machine is counted at another interface too.
+    pub inner: bool,
 }
 
 /// One sensor's temperature (`/sys/class/hwmon`, Documentation/hwmon/sysfs-interface.rst).

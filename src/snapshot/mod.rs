@@ -2,6 +2,7 @@
 //!
 //! `None` always means "not read or not readable", never zero. Times are nanoseconds, memory is bytes.
 
+mod container;
 mod detail;
 mod event;
 mod host;
@@ -10,6 +11,7 @@ mod namespace;
 mod process;
 mod report;
 mod runtime;
+mod spare;
 mod state;
 mod wait;
 mod word;
@@ -18,6 +20,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use container::{Container, container_of};
 pub use detail::{Detail, DetailContent, DetailPart, FileDetail, FileLock, OrWhy, RawBytes, StackDetail, ThreadDetail};
 pub use event::{EventKind, ExitStatus, LifecycleEvent};
 pub use host::{CpuTimes, DiskSample, HostSample, MemorySample, NetworkSample, Pressure, PressureSample, Temperature};
@@ -25,12 +28,13 @@ pub use ledger::{Ledger, LedgerChild, LedgerMapping, LedgerReading, PageCounts};
 pub use namespace::Namespace;
 pub use process::{Denied, Exact, Identity, Namespaces, ProcKey, ProcessSample, TaskKey, TaskSample};
 pub use report::{EventTier, SourceReport, Tier};
-pub use runtime::{Gil, PythonFrame, PythonInterpreter, PythonRuntime, PythonTask, PythonThread, PythonVersion};
+pub use runtime::{Gil, LeftOut, PythonFrame, PythonInterpreter, PythonRuntime, PythonTask, PythonThread, PythonVersion};
+pub use spare::{give_back, give_back_map, give_back_queue};
 pub use state::{Comm, State};
 pub use wait::{Direction, Endpoint, Lock, PipeEnd, PipePeer, Syscall, TaskWait, WaitReason};
 pub use word::Word;
 
-/// Facts of the machine that do not change while concmon runs.
+/// Facts of the machine that seldom change while concmon runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SystemInfo {
     /// Bytes per page (`sysconf(_SC_PAGESIZE)`).
@@ -43,13 +47,21 @@ pub struct SystemInfo {
     pub kernel_release: String,
     /// `/proc/sys/kernel/pid_max`.
     pub pid_max: Option<u32>,
-    /// When it was booted, nanoseconds since 1970 (UTC), by the clock as it is set now; `None` if there is no such clock.
+    /// When it was booted, nanoseconds since 1970 (UTC), by the clock as it was set at the sample; `None` if there is no such clock.
     pub booted_unix_ns: Option<u64>,
-    /// What this machine's time zone is ahead of UTC now, seconds.
-    pub utc_offset_s: i32,
+    /// What this machine's time zone is ahead of UTC, seconds: from which second since 1970 on, and by how much, ascending. Before the first
+    /// the first holds. Empty is UTC.
+    pub utc_offsets: Vec<(i64, i32)>,
 }
 
 impl SystemInfo {
+    /// What the time zone is ahead of UTC at a second since 1970, seconds: summer time by the date's own rule, not by today's.
+    #[must_use]
+    pub fn utc_offset_at(&self, unix_s: i64) -> i32 {
+        let after = self.utc_offsets.partition_point(|(from, _)| *from <= unix_s);
+        self.utc_offsets.get(after.saturating_sub(1)).map_or(0, |(_, offset)| *offset)
+    }
+
     /// Nanoseconds of one clock tick.
     #[must_use]
     pub fn tick_ns(&self) -> u64 {

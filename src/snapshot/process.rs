@@ -25,11 +25,11 @@ pub struct TaskKey {
     pub start_ticks: u64,
 }
 
-/// What only changes at exec (or set*id): read once, shared by the snapshots that follow.
+/// Arguments, program, owner and control group: they change seldom, and are shared by the snapshots that follow.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Identity {
     /// Arguments as `/proc/PID/cmdline` gives them: NUL-separated; empty for kernel threads and zombies; `None` if unreadable.
-    pub cmdline: Option<Box<[u8]>>,
+    pub cmdline: Option<Arc<[u8]>>,
     /// Target of `/proc/PID/exe`, if it may be read (own processes, or privileged).
     pub exe: Option<Box<[u8]>>,
     /// Whether the kernel refused to tell `exe`.
@@ -38,7 +38,7 @@ pub struct Identity {
     pub uid: Option<u32>,
     /// User name for `uid`, or its number in digits.
     pub user: Option<Arc<str>>,
-    /// Path in the unified (or first) hierarchy of `/proc/PID/cgroup`.
+    /// Path in the hierarchy of `/proc/PID/cgroup` that says most: one that names a container, else the unified one.
     pub cgroup: Option<Box<str>>,
     /// Whether the newest read of `cmdline` has not returned in time: what is known is older. Recordings do not have it.
     #[serde(skip)]

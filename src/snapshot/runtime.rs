@@ -29,6 +29,12 @@ pub struct PythonRuntime {
 pub struct PythonVersion(pub u32);
 
 impl PythonVersion {
+    /// Whether the micro version is known: only the minor one decides on a layout, and is all that is known before 3.11.
+    #[must_use]
+    pub fn minor_only(self) -> bool {
+        self.0 & 0xffff == 0x00f0 && self.minor() < (3, 13)
+    }
+
     /// Major and minor number.
     #[must_use]
     pub fn minor(self) -> (u8, u8) {
@@ -46,6 +52,9 @@ impl PythonVersion {
 impl std::fmt::Display for PythonVersion {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let [major, minor, micro, level] = self.0.to_be_bytes();
+        if self.minor_only() {
+            return write!(f, "{major}.{minor}");
+        }
         write!(f, "{major}.{minor}.{micro}")?;
         let serial = level & 0xf;
         match level >> 4 {
@@ -66,7 +75,9 @@ pub struct PythonInterpreter {
     pub gil_address: u64,
     /// What that lock is doing.
     pub gil: Gil,
-    /// Its threads, ascending native id.
+    /// How many threads it has. Of very many, not all are in `threads`.
+    pub thread_count: usize,
+    /// The threads that were read, ascending native id.
     pub threads: Vec<PythonThread>,
 }
 
@@ -94,12 +105,25 @@ pub struct PythonThread {
     pub holds_gil: bool,
     /// Whether it slept within its interpreter's GIL, as the address of its futex says.
     pub waits_for_gil: bool,
+    /// Its name in `threading`. `None` from 3.14 on, where Python gives it to the kernel as `comm`, and if it could not be read.
+    pub name: Option<Arc<str>>,
     /// Innermost first.
     pub frames: Vec<PythonFrame>,
-    /// Whether there are outer frames that were not read.
+    /// Frames that were counted but not kept.
+    pub left_out: Option<LeftOut>,
+    /// Whether there are outer frames that were not read at all.
     pub deeper: bool,
     /// Whether it ran on while its frames were read, so that the innermost may be of different moments.
     pub moved: bool,
+}
+
+/// Frames in the middle of a deep stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeftOut {
+    /// How many of the kept entries are further in.
+    pub behind: usize,
+    /// How many frames.
+    pub count: usize,
 }
 
 /// The kernel's side of a thread.
@@ -124,4 +148,6 @@ pub struct PythonFrame {
     pub file: Arc<str>,
     /// The line, if its table tells one.
     pub line: Option<u32>,
+    /// How many frames in a row are at this line, as in a recursion; at least 1.
+    pub times: usize,
 }

@@ -7,6 +7,7 @@ use crate::app::App;
 use crate::app::actions::{ACTIONS, Action, Context};
 use crate::app::layer::{Input, Layer};
 use crate::app::msg::Level;
+use crate::app::options::Screen;
 use crate::text::{Charset, sanitize_str, width};
 
 use super::layout::input_label;
@@ -46,8 +47,10 @@ pub fn buttons(app: &App, area: Rect) -> Vec<(Button, &'static Action)> {
         u16::try_from(key.len() + text.len() + 1).unwrap_or(10)
     };
     let mut actions: Vec<&Action> = labelled(app).collect();
-    actions.sort_by_key(|a| match a.keys.first().map(|k| k.code) {
-        Some(crate::app::key::Code::F(n)) => n,
+    // This screen's own keys first, then what every screen has; on the table htop's function keys keep their order.
+    actions.sort_by_key(|a| match (a.context, a.keys.first().map(|k| k.code)) {
+        (Context::Everywhere, _) if app.screen != Screen::Processes => 200,
+        (_, Some(crate::app::key::Code::F(n))) => n,
         _ => 99,
     });
     for id in STEP_BACK {
@@ -93,15 +96,12 @@ pub fn draw(app: &App, theme: &Theme, line: Rect, bar: Rect, buffer: &mut Buffer
     if bar.height == 0 {
         return;
     }
-    buffer.set_style(bar, theme.head);
     let wide = bar.width >= 110;
     let mut pen = Pen::new(buffer, bar, 0);
     for (button, action) in buttons(app, bar) {
         let (key, text) = label(app, action, wide);
         let off = app.is_off(action);
-        pen.to(button.x)
-            .put(&key, theme.head.patch(theme.key))
-            .put(&text, if off { theme.head.patch(theme.ghost) } else { theme.head });
+        pen.to(button.x).put(&key, theme.key).put(&text, if off { theme.ghost } else { theme.head });
     }
 }
 

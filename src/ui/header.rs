@@ -98,7 +98,11 @@ fn title(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
             pen.put("  ", theme.text).put(&host, theme.strong);
         }
         if area.width >= 100 {
-            pen.put(&format!(" {} {} cpus", dot(app.options.unicode), model.host.cpus.len()), theme.dim);
+            let cpus = match model.host.cpus.len() {
+                0 => "? cpus".to_owned(),
+                count => format!("{count} cpus"),
+            };
+            pen.put(&format!(" {} {cpus}", dot(app.options.unicode)), theme.dim);
         }
         if let Some(up) = model.now.host.uptime_ns.filter(|_| !marked) {
             pen.put(&format!("  up {}", uptime(up / 1_000_000_000)), theme.dim);
@@ -126,7 +130,9 @@ fn recorded(app: &App, playback: &Playback, theme: &Theme, area: Rect, pen: &mut
     pen.put(standing, if playback.playing { theme.good } else { theme.warn });
     let Some(model) = app.model.as_deref() else { return };
     let system = &model.now.system;
-    let (sign, minutes) = (if system.utc_offset_s < 0 { '-' } else { '+' }, system.utc_offset_s.unsigned_abs() / 60);
+    let taken_unix_s = system.booted_unix_ns.map_or(0, |booted| booted.saturating_add(model.now.taken_ns) / 1_000_000_000);
+    let offset_s = system.utc_offset_at(i64::try_from(taken_unix_s).unwrap_or(i64::MAX));
+    let (sign, minutes) = (if offset_s < 0 { '-' } else { '+' }, offset_s.unsigned_abs() / 60);
     let taken = wall_clock(system, model.now.taken_ns).unwrap_or_else(|| "at an unknown time".to_owned());
     pen.put(&format!("  {taken} {sign}{:02}{:02}", minutes / 60, minutes % 60), theme.text);
     let host = sanitize_str(&system.hostname, Charset::from_unicode(app.options.unicode)).into_owned();
@@ -164,7 +170,7 @@ fn own_cost(app: &App, theme: &Theme, area: Rect, pen: &mut Pen<'_>) {
     }
     let warnings = parts.len();
     parts.push((format!("{} {:.1}ms", report.tier.name(), report.sample_cpu_ns as f64 / 1e6), theme.dim));
-    if let Some(own) = i32::try_from(std::process::id()).ok().and_then(|pid| model.index_of(pid)) {
+    if let Some(own) = app.options.pid_space.myself().and_then(|pid| model.index_of(pid)) {
         let cost = model.process_rates[own].cpu_percent.map_or(String::new(), |c| format!(" {c:.1}%"));
         parts.push((cost, theme.dim));
     }

@@ -12,10 +12,11 @@ use crate::app::predict;
 use crate::app::presets::Preset;
 use crate::app::target::FrozenTarget;
 use crate::columns::COLUMNS;
-use crate::diagnose::DIAGNOSES;
-use crate::lab::catalog::SYSTEMS;
+use crate::diagnose::{DIAGNOSES, Level};
+use crate::lab::catalog::DEMOS;
 use crate::text::{self, Charset};
 
+use super::demos;
 use super::lab::wrap;
 use super::pen::Pen;
 use super::theme::Theme;
@@ -29,7 +30,7 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         Some(Layer::Ledger(pane)) => super::ledger::draw(app, pane, theme, area, buffer),
         Some(Layer::Signal(dialog)) => signal(app, dialog, theme, area, buffer),
         Some(Layer::Menu(menu)) => draw_menu(app, menu, theme, area, buffer),
-        Some(Layer::QuickLaunch) => quick(app, theme, area, buffer),
+        Some(Layer::QuickLaunch { race }) => demos::draw(app, *race, theme, area, buffer),
         Some(Layer::Palette(palette)) => super::palette::draw(app, palette, theme, area, buffer),
         _ => {
             if let Some(text) = Text::of(app, area) {
@@ -188,7 +189,8 @@ pub fn diagnoses(app: &App) -> Vec<String> {
     for (number, finding) in (1..).zip(&app.findings) {
         if heading != finding.diagnosis.title {
             heading = finding.diagnosis.title;
-            lines.push(format!("{heading}: {}", finding.diagnosis.description));
+            let level = if finding.diagnosis.level == Level::Information { "For information. " } else { "" };
+            lines.push(format!("{level}{heading}: {}", finding.diagnosis.description));
         }
         let seconds = now_ns.saturating_sub(finding.since_ns) / 1_000_000_000;
         let seen = if seconds > 0 { format!(" (seen for {seconds} s)") } else { String::new() };
@@ -197,10 +199,12 @@ pub fn diagnoses(app: &App) -> Vec<String> {
         lines.push(format!("    {}", text::sanitize_str(&finding.advice, charset)));
         lines.push(String::new());
     }
-    if lines.is_empty() {
-        lines.push("No problems found.".into());
-    } else {
+    if !lines.is_empty() {
         lines.push("Press a digit to show that process in the table.".into());
+    }
+    if app.findings.iter().all(|finding| finding.diagnosis.level == Level::Information) {
+        let end = if lines.is_empty() { 0 } else { 1 };
+        lines.splice(0..0, ["No problems found.".to_owned(), String::new()].into_iter().take(1 + end));
     }
     lines.push(String::new());
     lines.push("Checked for".into());
@@ -228,8 +232,8 @@ pub fn help(preset: Preset, here: Context) -> Vec<String> {
         lines.push(String::new());
     }
     lines.push("Quick launch (small letters: native, capitals: Python)".into());
-    for s in SYSTEMS.iter().filter(|s| s.quick_key.is_some()) {
-        lines.push(format!("  n {:14} \t{}", s.quick_key.unwrap_or(' '), s.id));
+    for demo in DEMOS {
+        lines.push(format!("  n {:14} \t{}: {}", demo.key, demo.system, demo.watch));
     }
     lines.push(String::new());
     lines.push("Header".into());
@@ -370,21 +374,4 @@ fn draw_menu(app: &App, menu: &Menu, theme: &Theme, area: Rect, buffer: &mut Buf
             pen.fill(" ", style);
         }
     }
-}
-
-fn quick(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let systems: Vec<_> = SYSTEMS.iter().filter(|s| s.quick_key.is_some()).collect();
-    let rect = centered(area, 78, u16::try_from(systems.len() + 4).unwrap_or(10));
-    let body = frame(app, "Launch a demo", theme, rect, buffer);
-    for (line, s) in (0u16..).zip(&systems) {
-        let key = s.quick_key.unwrap_or(' ').to_string();
-        Pen::new(buffer, body, line)
-            .put("  ", theme.text)
-            .put(&key, theme.key)
-            .put("  ", theme.text)
-            .put(&format!("{:33}", s.title), theme.text)
-            .put("  ", theme.text)
-            .put(s.id, theme.dim);
-    }
-    Pen::new(buffer, body, body.height.saturating_sub(1)).put("  Esc", theme.key).put(" cancel", theme.dim);
 }

@@ -34,6 +34,8 @@ pub struct Slot {
 pub struct Layout {
     /// Meters.
     pub header: Rect,
+    /// Cards of the lab's runs; empty without one.
+    pub cards: Rect,
     /// What narrows the table; empty if nothing does.
     pub banner: Rect,
     /// Column heads.
@@ -75,16 +77,17 @@ impl Layout {
             rect
         };
         let header = take(header_rows);
+        let cards = take(if table { super::cards::height(app, area) } else { 0 });
         let banner = take(u16::from(has_banner));
         let head = take(u16::from(table));
         let below = 1 + line_rows;
-        let body = take(area.height.saturating_sub(header.height + banner.height + head.height + below));
+        let body = take(area.height.saturating_sub(header.height + cards.height + banner.height + head.height + below));
         let line = take(line_rows);
         let bar = take(1);
         let list = LAB_LIST.min(area.width * 2 / 5);
         let lab_list = Rect { width: list, ..body };
         let lab_detail = Rect { x: body.x + list, width: body.width - list, ..body };
-        Self { header, banner, head, body, line, bar, slots: slots(app, area.width), lab_list, lab_detail }
+        Self { header, cards, banner, head, body, line, bar, slots: slots(app, area.width), lab_list, lab_detail }
     }
 
     /// What the mouse means at a cell; `dialog` is the list of the open dialog.
@@ -136,8 +139,11 @@ fn slots(app: &App, width: u16) -> Vec<Slot> {
             // Scrolled: a window over the columns in their order.
             shown.iter().rposition(|c| !Options::stays(c))
         } else {
-            let others = shown.iter().enumerate().filter(|(_, c)| c.rank > 0 && c.id != app.options.sort.id);
-            others.max_by_key(|(_, c)| c.rank).map(|(at, _)| at)
+            let others = shown
+                .iter()
+                .enumerate()
+                .filter(|(_, c)| app.options.rank(c) > 0 && (app.options.run_view || c.id != app.options.sort.id));
+            others.max_by_key(|(_, c)| app.options.rank(c)).map(|(at, _)| at)
         };
         let Some(at) = worst else { break };
         shown.remove(at);

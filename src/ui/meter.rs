@@ -63,7 +63,13 @@ pub fn draw(app: &App, shown: Shown, theme: &Theme, area: Rect, buffer: &mut Buf
         Reading::Known { bar, text, level } => match shown.style {
             Style::Bar => {
                 let cells = area.width.saturating_sub(TITLE + FIGURE + 1);
+                let past = if meter.unit == "%" { cells / 3 } else { 0 };
+                let cells = cells - if past > 0 { past + 1 } else { 0 };
                 let mut pen = title(meter, theme, area, buffer);
+                if past > 0 {
+                    history(app, meter, past, theme, &mut pen);
+                    pen.put(" ", theme.text);
+                }
                 pen.bar(cells, &parts(&bar, theme), app.options.unicode, theme.dim).put(" ", theme.text);
                 pen.put(&clean(app, &bar.figure), theme.strong);
             }
@@ -72,6 +78,21 @@ pub fn draw(app: &App, shown: Shown, theme: &Theme, area: Rect, buffer: &mut Buf
             }
             Style::Graph => graph(app, meter, level, theme, area, buffer),
         },
+    }
+}
+
+/// The last levels in percent as heights, newest at the right; next to nothing is a dot.
+fn history(app: &App, meter: &Meter, cells: u16, theme: &Theme, pen: &mut Pen<'_>) {
+    let unicode = app.options.unicode;
+    let mut levels: Vec<f32> = app.history.newest_first(meter).take(usize::from(cells)).collect();
+    levels.reverse();
+    pen.skip(cells.saturating_sub(u16::try_from(levels.len()).unwrap_or(cells)));
+    for level in levels {
+        let at = ((level / 100.0 * 7.99).clamp(0.0, 7.0)) as usize;
+        match level < 1.0 {
+            true => pen.put(if unicode { "·" } else { " " }, theme.dim),
+            false => pen.put(if unicode { BLOCKS[at] } else { ASCII[at] }, heat(level, theme)),
+        };
     }
 }
 

@@ -1,9 +1,11 @@
 //! Frames: [`view`] draws the application's state into a buffer. Drawing does not sort, filter, compute or read.
 
 mod bar;
+mod cards;
 pub mod clipboard;
 mod command;
 pub mod compare;
+mod demos;
 mod detail;
 mod events;
 pub mod frame;
@@ -23,6 +25,7 @@ pub mod terminal;
 pub mod theme;
 pub mod timeline;
 mod typed;
+mod user_name;
 
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
@@ -47,7 +50,10 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let layout = Layout::new(app, area);
     header::draw(app, theme, layout.header, buffer);
     match app.screen {
-        Screen::Processes => table::draw(app, theme, &layout, buffer),
+        Screen::Processes => {
+            cards::draw(app, theme, layout.cards, buffer);
+            table::draw(app, theme, &layout, buffer);
+        }
         Screen::Lab => lab::draw(app, theme, &layout, buffer),
         Screen::Timeline => timeline::draw(app, theme, layout.body, buffer),
         Screen::Events => events::draw(app, theme, layout.body, buffer),

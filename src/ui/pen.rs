@@ -4,7 +4,11 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use crate::derive::Spell;
 use crate::text;
+
+const BLOCKS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
+const ASCII: [&str; 8] = ["_", ".", ":", "-", "=", "+", "*", "#"];
 
 /// What divides two facts on a line.
 #[must_use]
@@ -89,7 +93,31 @@ impl<'a> Pen<'a> {
             filled += 1;
         }
         for _ in filled..cells {
-            self.put(if unicode { "░" } else { "." }, empty);
+            self.put(if unicode { " " } else { "." }, empty);
+        }
+        self
+    }
+
+    /// A graph of recent CPU use, newest at the right: height is the time on a CPU, or runnable without one where that is more, each in its
+    /// style. A cell in which next to nothing was used is a dot.
+    pub fn recent(
+        &mut self,
+        cells: u16,
+        spells: impl ExactSizeIterator<Item = Spell>,
+        unicode: bool,
+        (ran, waited, none): (Style, Style, Style),
+    ) -> &mut Self {
+        let known = u16::try_from(spells.len()).unwrap_or(cells);
+        let skipped = usize::from(known.saturating_sub(cells));
+        self.skip(cells.saturating_sub(known));
+        for spell in spells.skip(skipped) {
+            let (share, style) = if spell.waited > spell.ran { (spell.ran + spell.waited, waited) } else { (spell.ran, ran) };
+            if share < 0.01 {
+                self.put(if unicode { "·" } else { " " }, none);
+            } else {
+                let level = ((share.min(1.0) * 7.99) as usize).min(7);
+                self.put(if unicode { BLOCKS[level] } else { ASCII[level] }, style);
+            }
         }
         self
     }
@@ -102,8 +130,6 @@ impl<'a> Pen<'a> {
         unicode: bool,
         style: Style,
     ) -> &mut Self {
-        const BLOCKS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
-        const ASCII: [&str; 8] = ["_", ".", ":", "-", "=", "+", "*", "#"];
         let start = self.x;
         let cells = cells.min(self.left());
         for (i, value) in (0u16..cells).zip(newest_first) {

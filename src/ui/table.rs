@@ -1,5 +1,7 @@
 //! Draws the table: column titles and visible rows. Only visible rows are formatted.
 
+use std::collections::HashSet;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
@@ -8,34 +10,47 @@ use crate::app::App;
 use crate::app::logical;
 use crate::app::rows::{Line, RowKey};
 use crate::columns::{self, Align, Row, Value};
+use crate::diagnose::Level;
+use crate::snapshot::ExitStatus;
 use crate::text::{self, Charset};
 
 use super::command::Command;
 use super::layout::{GUTTER, Layout, Slot};
 use super::pen::{Pen, dot};
 use super::theme::Theme;
+use super::user_name;
 
 /// Draws heads and rows.
 pub fn draw(app: &App, theme: &Theme, layout: &Layout, buffer: &mut Buffer) {
     banner(app, theme, layout.banner, buffer);
     heads(app, theme, layout, buffer);
-    let Some(model) = app.model.as_deref() else {
+    if app.model.is_none() {
         Pen::new(buffer, layout.body, 0).put("  reading the process table...", theme.dim);
         return;
-    };
+    }
     if app.lines.is_empty() {
         let text =
             if app.banner().is_some() { "  no match: Esc removes the filter, F4 changes it" } else { "  no process is visible" };
         Pen::new(buffer, layout.body, 0).put(text, theme.warn);
     }
     let family = family(app);
+    let user_cells = layout.slots.iter().find(|slot| slot.column.id == "user").map(|slot| usize::from(slot.width));
+    let long_users = user_cells.map(|cells| user_name::long_names(model, cells)).unwrap_or_default();
     let mut scratch = String::new();
     for line in 0..layout.body.height {
         let index = app.scroll + usize::from(line);
-        let Some((entry, row)) = app.lines.get(index).and_then(|l| Row::new(model, l.at).map(|r| (l, r))) else { break };
+        let Some((entry, row)) = app.lines.get(index).and_then(|l| app.row_of(l).map(|r| (l, r))) else { break };
         let area = Rect { y: layout.body.y + line, height: 1, ..layout.body };
-        let mut painter =
-            RowPainter { app, theme, entry, row, base: theme.text, selected: index == app.cursor, scratch: &mut scratch };
+        let mut painter = RowPainter {
+            app,
+            theme,
+            entry,
+            row,
+            base: theme.text,
+            selected: index == app.cursor,
+            scratch: &mut scratch,
+            long_users: &long_users,
+        };
         painter.base = painter.style();
         if family.contains(&index) && index != app.cursor {
             buffer.set_style(area, theme.family);
@@ -123,6 +138,8 @@ struct RowPainter<'a> {
     base: Style,
     selected: bool,
     scratch: &'a mut String,
+    /// Names of users that their column cuts.
+    long_users: &'a HashSet<&'a str>,
 }
 
 impl RowPainter<'_> {
@@ -150,13 +167,16 @@ impl RowPainter<'_> {
     fn draw(&mut self, layout: &Layout, area: Rect, buffer: &mut Buffer) {
         let mut pen = Pen::new(buffer, area, 0);
         let unicode = self.app.options.unicode;
-        let lab = self.row.ghost.is_none() && self.app.lab.member(self.row.key().pid).is_some();
-        match (self.tagged(), lab, self.selected) {
+        let first = self.entry.run.filter(|mark| mark.first);
+        match (self.tagged(), first, self.selected) {
             (true, _, _) => pen.put(if unicode { "●" } else { "*" }, self.theme.tagged),
-            (_, true, _) => pen.put(if unicode { "◆" } else { "%" }, self.theme.accent),
+            (_, Some(mark), _) => pen.put(&(mark.run.0 % 10).to_string(), self.theme.run(mark.run.0)),
             (_, _, true) => pen.put(">", self.theme.accent),
             _ => pen.skip(1),
         };
+        if let Some(mark) = self.entry.run {
+            pen.put(bracket(mark.first, mark.last, unicode), self.theme.run(mark.run.0));
+        }
         pen.to(area.x + GUTTER);
         if let Some((badge, words)) = logical::describe(&self.app.lab.state, self.entry.key) {
             self.logical(layout, badge, &words, &mut pen);
@@ -173,7 +193,7 @@ impl RowPainter<'_> {
         for slot in &layout.slots {
             pen.to(slot.x);
             match slot.column.id {
-                "start" => {
+                "start" | "created" => {
                     pen.put(badge, self.theme.cool);
                 }
                 "command" => {
@@ -197,7 +217,14 @@ impl RowPainter<'_> {
         self.scratch.clear();
         match &value {
             Value::Text(bytes) => {
-                let cut = text::fit(bytes, usize::from(width), charset);
+                let cut = match std::str::from_utf8(bytes) {
+                    Ok(name) if slot.column.id == "user" => {
+                        let uid = self.row.process.identity.uid;
+                        user_name::fit(name, uid, usize::from(width), self.long_users, charset).into()
+                    }
+                    _ if slot.column.keep_numbers => text::fit_with_number(bytes, usize::from(width), charset),
+                    _ => text::fit(bytes, usize::from(width), charset),
+                };
                 if slot.column.align == Align::Right {
                     pen.put_right(&cut, width, style)
                 } else {
@@ -213,6 +240,11 @@ impl RowPainter<'_> {
                     self.app.options.unicode,
                     self.theme.dim,
                 );
+                return;
+            }
+            Value::Recent(recent) => {
+                let unicode = self.app.options.unicode;
+                pen.recent(width, recent.spells(), unicode, (self.theme.good, self.theme.warn, self.theme.dim));
                 return;
             }
             Value::Unknown(why) => self.scratch.push_str(why.mark(usize::from(width))),
@@ -244,9 +276,21 @@ impl RowPainter<'_> {
 
     /// What is wrong with the row's process in a few words, for the end of the command; empty if nothing is known to be.
     fn badge(&self, width: u16) -> String {
-        let finding = self.app.finding(self.row.key()).filter(|_| !self.row.is_task() && self.row.ghost.is_none());
+        if let Some(name) = self.app.signalled(self.row.key()).filter(|_| !self.row.is_task() && self.row.ghost.is_none()) {
+            return format!(" {} {name}", if self.app.options.unicode { "→" } else { "->" });
+        }
+        // What a demo shows on purpose is no trouble.
+        let finding = self
+            .app
+            .finding(self.row.key())
+            .filter(|_| self.row.note.is_none())
+            .filter(|_| !self.row.is_task() && self.row.ghost.is_none());
         let Some(finding) = finding else { return String::new() };
-        let mark = if self.app.options.unicode { "⚠" } else { "!" };
+        let mark = match finding.diagnosis.level {
+            Level::Warning if self.app.options.unicode => "⚠",
+            Level::Warning => "!",
+            Level::Information => "i",
+        };
         let text = format!(" {mark} {}", finding.diagnosis.badge);
         // Where there is little room, the mark alone: the screen of all diagnoses tells the rest.
         if text::width(&text) + 12 > usize::from(width) { format!(" {mark}") } else { text }
@@ -258,13 +302,20 @@ impl RowPainter<'_> {
         let badge = self.badge(width);
         let end = end.saturating_sub(u16::try_from(text::width(&badge)).unwrap_or(0));
         let unicode = self.app.options.unicode;
-        if self.app.options.tree {
+        if self.app.options.tree || self.entry.run.is_some() {
             self.guides(pen, unicode);
         }
         let room = usize::from(end.saturating_sub(pen.x()));
         let style = if self.row.is_task() && self.base == self.theme.text { self.theme.cool } else { self.base };
         if let Value::Text(bytes) = value {
-            let shown = self.shown(bytes, room);
+            let mut shown = self.shown(bytes, room);
+            if let Some(ghost) = self.row.ghost
+                && let Some((end, rest)) = shown.rest.split_once("  ")
+            {
+                let killed = matches!(ghost.status, ExitStatus::Signal { .. });
+                pen.put(end, if killed { self.theme.bad.add_modifier(Modifier::BOLD) } else { style }).put("  ", style);
+                shown.rest = rest.to_owned();
+            }
             pen.put(&shown.place, if self.base == self.theme.text { self.theme.dim } else { style });
             pen.put(&shown.name, style.add_modifier(Modifier::BOLD));
             pen.put(&shown.rest, style);
@@ -273,19 +324,23 @@ impl RowPainter<'_> {
             pen.put(&format!("  (+{})", folded.hidden), self.theme.accent);
         }
         if !badge.is_empty() {
-            pen.to(end).put(&badge, self.theme.warn);
+            let level = self.app.finding(self.row.key()).map(|finding| finding.diagnosis.level);
+            pen.to(end).put(&badge, if level == Some(Level::Information) { self.theme.dim } else { self.theme.warn });
         }
     }
 
     /// The words in the room there is. Names of threads and of what has ended are not of a program; what is scrolled is read in full.
     fn shown(&self, bytes: &[u8], room: usize) -> Command {
         let (skip, charset) = (self.app.sideways, self.charset());
-        let program = !self.row.is_task() && self.row.ghost.is_none() && !self.row.process.kernel_thread;
+        let program =
+            self.row.note.is_none() && !self.row.is_task() && self.row.ghost.is_none() && !self.row.process.kernel_thread;
         match (program, skip) {
             (true, 0) => Command::of(bytes, room, self.app.options.show_path, charset),
             (false, 0) => Command { rest: text::fit(bytes, room, charset).into_owned(), ..Command::default() },
             _ => {
-                let rest: String = text::sanitize(bytes, charset).chars().skip(skip).collect();
+                // A command line may have megabytes: only what comes up to the right edge is looked at.
+                let line = text::fit(bytes, room.saturating_add(skip), charset);
+                let rest: String = line.chars().skip(skip).collect();
                 Command { rest: text::truncate(&rest, room, charset).into_owned(), ..Command::default() }
             }
         }
@@ -338,6 +393,20 @@ impl RowPainter<'_> {
     }
 }
 
+/// The margin's bracket around the lines of a run.
+fn bracket(first: bool, last: bool, unicode: bool) -> &'static str {
+    match (first, last, unicode) {
+        (true, true, true) => "╶",
+        (true, false, true) => "┌",
+        (false, true, true) => "└",
+        (false, false, true) => "│",
+        (true, true, false) => "-",
+        (true, false, false) => "/",
+        (false, true, false) => "\\",
+        (false, false, false) => "|",
+    }
+}
+
 /// The value as the table shows it.
 fn format_into(out: &mut String, value: &Value<'_>) {
     use std::fmt::Write as _;
@@ -353,6 +422,6 @@ fn format_into(out: &mut String, value: &Value<'_>) {
         Value::Duration(ns) => columns::duration(out, *ns),
         Value::State(s) => out.push(s.letter()),
         Value::Word(w) => out.push_str(w),
-        Value::Unknown(_) | Value::Text(_) | Value::RunWait { .. } => {}
+        Value::Unknown(_) | Value::Text(_) | Value::RunWait { .. } | Value::Recent(_) => {}
     }
 }

@@ -67,7 +67,7 @@ const PALETTES: &[Palette] = &[
         cool: Paint(0x5f_afff, Color::LightBlue),
         tagged: Paint(0xff_d75f, Color::LightYellow),
         fresh: Paint(0xaf_ffaf, Color::LightGreen),
-        ghost: Paint(0x6c_6c6c, Color::DarkGray),
+        ghost: Paint(0x9e_9e9e, Color::DarkGray),
     },
     Palette {
         name: "light",
@@ -83,7 +83,7 @@ const PALETTES: &[Palette] = &[
         cool: Paint(0x00_5fd7, Color::Blue),
         tagged: Paint(0xaf_00ff, Color::Magenta),
         fresh: Paint(0x00_5f00, Color::Green),
-        ghost: Paint(0x8a_8a8a, Color::DarkGray),
+        ghost: Paint(0x62_6262, Color::DarkGray),
     },
     Palette {
         name: "high-contrast",
@@ -116,7 +116,7 @@ const PALETTES: &[Palette] = &[
         cool: Paint(0xaf_87d7, Color::LightMagenta),
         tagged: Paint(0xff_ff5f, Color::LightYellow),
         fresh: Paint(0xd7_ffff, Color::LightCyan),
-        ghost: Paint(0x6c_6c6c, Color::DarkGray),
+        ghost: Paint(0x9e_9e9e, Color::DarkGray),
     },
 ];
 
@@ -195,7 +195,7 @@ impl Theme {
             cool: fg(palette.cool),
             tagged: fg(palette.tagged),
             fresh: fg(palette.fresh),
-            ghost: fg(palette.ghost).add_modifier(Modifier::CROSSED_OUT),
+            ghost: fg(palette.ghost),
             frame: accent,
         }
     }
@@ -220,9 +220,15 @@ impl Theme {
             cool: plain,
             tagged: bold,
             fresh: bold,
-            ghost: plain.add_modifier(Modifier::DIM | Modifier::CROSSED_OUT),
+            ghost: plain.add_modifier(Modifier::DIM),
             frame: plain,
         }
+    }
+
+    /// Colour of a run of the lab, by its number.
+    #[must_use]
+    pub fn run(&self, number: u32) -> Style {
+        [self.accent, self.tagged, self.good, self.cool, self.warn][number as usize % 5]
     }
 
     /// Style of a kernel state letter.
@@ -284,14 +290,12 @@ mod tests {
                     palette.cool,
                     palette.tagged,
                     palette.fresh,
+                    palette.ghost,
                 ];
                 for (paint, ground) in texts.into_iter().flat_map(|p| grounds.map(|g| (p, g))) {
                     let ratio = contrast(seen(paint, depth), ground);
                     assert!(ratio >= least, "{}: {:06x} on {ground:?} at {depth:?}: {ratio:.2}", palette.name, paint.0);
                 }
-                // What has ended may recede.
-                let ghost = contrast(seen(palette.ghost, depth), grounds[1]);
-                assert!(ghost >= 3.0, "{}: ghosts {ghost:.2}", palette.name);
                 for (front, ground) in [palette.selected, palette.head, (palette.on_accent, palette.accent)] {
                     let ratio = contrast(seen(front, depth), seen(ground, depth));
                     assert!(ratio >= least, "{}: {:06x} on {:06x}: {ratio:.2}", palette.name, front.0, ground.0);

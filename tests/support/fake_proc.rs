@@ -61,7 +61,7 @@ impl FakeProc {
             kernel_release: "6.18.0".to_owned(),
             pid_max: Some(32768),
             booted_unix_ns: Some(1_700_000_000_000_000_000),
-            utc_offset_s: 0,
+            utc_offsets: Vec::new(),
         }
     }
 

@@ -25,7 +25,7 @@ impl Machine {
             kernel_release: "6.0".into(),
             pid_max: Some(32_768),
             booted_unix_ns: Some(1_700_000_000_000_000_000),
-            utc_offset_s: -12_600,
+            utc_offsets: vec![(0, -12_600)],
         };
         Self { seed: seed * 2 + 1, now_ns: 5_000_000_000_000, processes: Vec::new(), system: Arc::new(system) }
     }

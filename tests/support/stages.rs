@@ -104,7 +104,7 @@ pub fn taking_turns() -> Run {
             let look = Look { at_ns, run_ns: ran, wait_ns: waited, state, cpu, parent, rss_bytes, threads: 5 };
             trace.saw(900, tid, "concmon", 0, look);
             if tid == 904 {
-                trace.round(STEP);
+                trace.round(STEP, 0);
             }
         }
     }
@@ -196,4 +196,27 @@ pub fn lab(system: &str, workers: u32) -> LabState {
         value("factorials", "6! = 720, 9! = 362880, 3! = 6, 10! = 3628800, 7! = 5040, 8! = 40320, 2! = 2", None),
     ];
     LabState { runs: vec![Arc::new(run)] }
+}
+
+/// A running demo whose root and workers are processes that are there already.
+pub fn forked(spec: &catalog::RunSpec, root: i32, workers: std::ops::Range<i32>) -> Run {
+    let mut run = Run::new(RunId(1), spec.clone(), 1_000);
+    (run.phase, run.root_pid) = (RunPhase::Running, Some(root));
+    run.workers = (0..)
+        .zip(workers)
+        .map(|(index, pid)| Worker {
+            index,
+            pid: Some(pid),
+            tid: Some(pid),
+            how: Some(Creation::Fork),
+            requested_ns: Some(2_000),
+            ready_ns: Some(202_000 + u64::from(index) * 30_000),
+            exited_ns: None,
+            status: None,
+            spans: Vec::new(),
+            memory: Memory { uss_bytes: Some(208 << 10), ..Memory::default() },
+        })
+        .collect();
+    run.costs.so_far_cpu_ns = Some(1_230_000_000);
+    run
 }

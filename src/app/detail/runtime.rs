@@ -1,10 +1,10 @@
 //! The Python page of the detail pane: a summary, a line per thread, and the functions of each thread.
 
-use crate::snapshot::{Gil, PythonFrame, PythonInterpreter, PythonRuntime, PythonThread, State};
+use crate::snapshot::{Gil, PythonFrame, PythonInterpreter, PythonRuntime, PythonTask, PythonThread, State};
 use crate::text::{Charset, sanitize, sanitize_str, width};
 
-/// Cells of a task's name, and of what it executes, before what follows moves to the right.
-const NAME_CELLS: usize = 15;
+/// Cells of the column of names, and of what a thread executes; what is longer moves the rest of its line to the right.
+const NAME_CELLS: std::ops::RangeInclusive<usize> = 15..=24;
 const FUNCTION_CELLS: usize = 32;
 
 /// Its lines, safe to draw; `took_ns` is how long the reading took.
@@ -25,19 +25,20 @@ pub fn lines(runtime: &PythonRuntime, took_ns: u64, charset: Charset) -> Vec<Str
         took_ns as f64 / 1e6,
     ));
     lines.push(String::new());
+    let cells = name_cells(runtime, charset);
     for interpreter in &runtime.interpreters {
         if runtime.interpreters.len() > 1 {
             lines.push(format!("INTERPRETER {}: {}", interpreter.id, lock_in_words(interpreter, runtime)));
         }
         if interpreter.threads.is_empty() {
-            lines.push("    no thread is in it".to_owned());
+            lines.push("    no threads".to_owned());
         } else {
             lines.push(format!(
-                "{:>8} S {:NAME_CELLS$} {:5}  {:FUNCTION_CELLS$} WAITS FOR",
+                "{:>8} S {:cells$} {:5}  {:FUNCTION_CELLS$} WAITS FOR",
                 "TID", "NAME", "GIL", "INNERMOST FUNCTION"
             ));
         }
-        lines.extend(interpreter.threads.iter().map(|thread| summary(thread, charset)));
+        lines.extend(interpreter.threads.iter().map(|thread| summary(thread, cells, charset)));
         lines.push(String::new());
     }
     for interpreter in &runtime.interpreters {
@@ -61,7 +62,7 @@ fn lock_in_words(interpreter: &PythonInterpreter, runtime: &PythonRuntime) -> St
         Gil::Off => "runs without the GIL".to_owned(),
         Gil::Free => format!("{whose}, which is free"),
         Gil::Held(native_id) => format!("{whose}, held by thread {}", known(native_id, runtime)),
-        Gil::Elsewhere => format!("{whose}, held by an unlisted thread"),
+        Gil::Elsewhere => format!("{whose}, held by a thread that just started or ended"),
     }
 }
 
@@ -72,7 +73,7 @@ fn known(native_id: u64, runtime: &PythonRuntime) -> String {
     task.map_or_else(|| native_id.to_string(), |task| task.tid.to_string())
 }
 
-fn summary(thread: &PythonThread, charset: Charset) -> String {
+fn summary(thread: &PythonThread, cells: usize, charset: Charset) -> String {
     let gil = match thread {
         PythonThread { holds_gil: true, .. } => "holds",
         PythonThread { waits_for_gil: true, .. } => "waits",
@@ -93,17 +94,32 @@ fn summary(thread: &PythonThread, charset: Charset) -> String {
         },
     };
     let function = padded(&function, FUNCTION_CELLS);
-    format!("{} {gil:5}  {function} {wait}", named(thread, charset))
+    format!("{} {gil:5}  {function} {wait}", named(thread, cells, charset))
+}
+
+/// The width of the column of names: that of the longest, within bounds.
+fn name_cells(runtime: &PythonRuntime, charset: Charset) -> usize {
+    let threads = runtime.interpreters.iter().flat_map(|one| &one.threads);
+    let names = threads.filter_map(|thread| Some(width(&name_of(thread, thread.task.as_ref()?, charset))));
+    names.max().unwrap_or(0).clamp(*NAME_CELLS.start(), *NAME_CELLS.end())
 }
 
 /// Its TID, state and name.
-fn named(thread: &PythonThread, charset: Charset) -> String {
+fn named(thread: &PythonThread, cells: usize, charset: Charset) -> String {
     match &thread.task {
         Some(task) => {
-            let name = padded(&sanitize(task.comm.as_bytes(), charset), NAME_CELLS);
+            let name = padded(&name_of(thread, task, charset), cells);
             format!("{:>8} {} {name}", task.tid, task.state.letter())
         }
-        None => format!("{:>8} ? {:NAME_CELLS$}", thread.native_id, "?"),
+        None => format!("{:>8} ? {:cells$}", thread.native_id, "?"),
+    }
+}
+
+/// Its name in Python if that is known, else the kernel's.
+fn name_of(thread: &PythonThread, task: &PythonTask, charset: Charset) -> String {
+    match &thread.name {
+        Some(name) => sanitize_str(name, charset).into_owned(),
+        None => sanitize(task.comm.as_bytes(), charset).into_owned(),
     }
 }
 
@@ -115,7 +131,7 @@ fn padded(text: &str, cells: usize) -> String {
 
 fn heading(thread: &PythonThread, interpreter: &PythonInterpreter, several: bool, charset: Charset) -> String {
     let mut text = match &thread.task {
-        Some(task) => format!("THREAD {} {}", task.tid, sanitize(task.comm.as_bytes(), charset)),
+        Some(task) => format!("THREAD {} {}", task.tid, name_of(thread, task, charset)),
         None => format!("THREAD {}, not a task of the process now", thread.native_id),
     };
     if several {
@@ -127,7 +143,7 @@ fn heading(thread: &PythonThread, interpreter: &PythonInterpreter, several: bool
         text.push_str(", waits for the GIL");
     }
     if thread.moved {
-        text.push_str("; it ran during the reading: the innermost functions may be from different moments");
+        text.push_str("; it ran during the reading: the innermost frames may be from different moments");
     }
     text
 }
@@ -135,11 +151,15 @@ fn heading(thread: &PythonThread, interpreter: &PythonInterpreter, several: bool
 fn stack(thread: &PythonThread, charset: Charset) -> Vec<String> {
     let mut lines: Vec<String> = thread.frames.iter().map(|frame| format!("    {}", in_words(frame, true, charset))).collect();
     if lines.is_empty() {
-        let why = if thread.moved { "its functions changed during the reading" } else { "in no Python function" };
+        let why = if thread.moved { "its frames changed during the reading" } else { "not in a Python function" };
         lines.push(format!("    {why}"));
     }
     if thread.deeper {
-        lines.push(format!("    and outer functions: only the innermost {} are read", thread.frames.len()));
+        lines.push("    and more outer frames, which were not read".to_owned());
+    }
+    if let Some(left_out) = thread.left_out {
+        let at = left_out.behind.min(lines.len());
+        lines.insert(at, format!("    ... {} frames left out here", left_out.count));
     }
     lines
 }
@@ -148,5 +168,6 @@ fn stack(thread: &PythonThread, charset: Charset) -> Vec<String> {
 fn in_words(frame: &PythonFrame, whole: bool, charset: Charset) -> String {
     let file = if whole { &*frame.file } else { frame.file.rsplit('/').next().unwrap_or(&frame.file) };
     let line = frame.line.map_or(String::new(), |line| format!(":{line}"));
-    format!("{}  {}{line}", sanitize_str(&frame.function, charset), sanitize_str(file, charset))
+    let times = if frame.times > 1 { format!("  {} times", frame.times) } else { String::new() };
+    format!("{}  {}{line}{times}", sanitize_str(&frame.function, charset), sanitize_str(file, charset))
 }

@@ -2,7 +2,7 @@
 
 use crate::kernel::source::Needs;
 
-use crate::columns::get::{cpu_since_start, cpu_time, policy, priority, rated, run_wait, shared, sleep_percent, total};
+use crate::columns::get::{cpu_since_start, cpu_time, policy, priority, rated, recent, run_wait, shared, sleep_percent, total};
 use crate::columns::get_place::affinity;
 use crate::columns::{Align, Column, Fold, Metric, Order, Scope, Value};
 
@@ -84,6 +84,19 @@ pub(super) const COLUMNS: &[Column] = &[
         rank: 0,
         fold: Fold::Sum,
         get: |r| rated(r, r.rates.cpu_percent, Value::Percent),
+        ..BASE
+    },
+    Column {
+        id: "recent",
+        title: "RECENT",
+        description: "CPU use over the last 8 samples, newest right: height is time on a CPU, or runnable without one (other colour).",
+        source: SCHEDSTAT,
+        basis: "computed: differences of samples by the time between",
+        needs: Needs::SCHEDSTAT,
+        width: 8,
+        rank: 45,
+        metric: Metric::Name,
+        get: |r| recent(r),
         ..BASE
     },
     Column {

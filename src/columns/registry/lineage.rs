@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::kernel::source::Needs;
 
-use crate::columns::get::{command, elapsed, refusable, spawned_by, start_method};
+use crate::columns::get::{command, created, elapsed, refusable, spawned_by, start_method};
 use crate::columns::get_place::started;
 use crate::columns::{Align, Column, Metric, Order, Scope, Value};
 
@@ -22,6 +22,19 @@ pub(super) const COLUMNS: &[Column] = &[
         order: Order::Ascending,
         rank: 55,
         get: |r| start_method(r),
+        ..BASE
+    },
+    Column {
+        id: "created",
+        title: "CREATED",
+        description: "How it was created and, in runs of the lab, how long from the request to its first own instruction.",
+        source: "proc connector; marks of the lab's workers",
+        basis: "measured: by creator and worker themselves",
+        align: Align::Left,
+        width: 16,
+        order: Order::Ascending,
+        rank: 58,
+        get: |r| created(r),
         ..BASE
     },
     Column {

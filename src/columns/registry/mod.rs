@@ -13,7 +13,7 @@ use super::{Align, Column, Fold, Metric, Order, Scope, Unknown, Value};
 
 /// The columns shown if the config names none, in display order.
 pub const DEFAULT: &[&str] = &[
-    "pid", "tid", "ppid", "user", "priority", "nice", "virt", "rss", "shared", "state", "cpu", "run_wait", "mem", "time", "nlwp",
+    "pid", "tid", "ppid", "user", "priority", "nice", "virt", "rss", "shared", "state", "cpu", "recent", "mem", "time", "nlwp",
     "start", "command",
 ];
 
@@ -28,6 +28,7 @@ const BASE: Column = Column {
     scope: Scope::Both,
     align: Align::Right,
     width: 7,
+    keep_numbers: false,
     order: Order::Descending,
     rank: 50,
     fold: Fold::Own,

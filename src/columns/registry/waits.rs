@@ -17,6 +17,7 @@ pub(super) const COLUMNS: &[Column] = &[
         needs: Needs::WAITS,
         align: Align::Left,
         width: 22,
+        keep_numbers: true,
         order: Order::Ascending,
         rank: 10,
         get: |r| wait(r),

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use crate::lab::catalog::SYSTEMS;
-use crate::lab::lanes;
+use crate::lab::lanes::{self, Lane, Role};
 use crate::lab::measure::{Unit, counted};
 use crate::lab::python::{self, Discovery};
 use crate::lab::report::{creation, reported, show};
@@ -74,6 +74,7 @@ fn lanes_of(run: &Run, out: &mut dyn Write) -> io::Result<()> {
         return Ok(());
     }
     let window = lanes::whole(run, 0);
+    let all = busiest(all);
     let shown = all.len().min(LANES_SHOWN);
     let picture = lanes::picture(run, &all, 0..shown, window, LANE_CELLS);
     for (lane, marks) in all.iter().zip(&picture.marks) {
@@ -83,17 +84,45 @@ fn lanes_of(run: &Run, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{number:>8} {name:<11} {}", cells.trim_end())?;
     }
     if shown < all.len() {
-        writeln!(out, "         and {} more", all.len() - shown)?;
+        let cpu: u64 = all.iter().skip(shown).filter_map(lanes::Lane::totals_ns).map(|(ran, _)| ran).sum();
+        writeln!(out, "         and {} more, together {} on a CPU", all.len() - shown, lanes::duration(cpu))?;
     }
-    let legend = format!("{} in total; █ on a CPU  ░ ready  · blocked", lanes::duration(window.length_ns()));
-    writeln!(out, "{:20} {legend}", "")?;
-    // What ended between two looks is in no lane.
-    let charged = run.costs.charged_cpu_ns().filter(|ns| *ns > 0);
-    let share = run.trace.as_deref().zip(charged).map(|(trace, charged)| trace.run_ns() as f64 / charged as f64 * 100.0);
-    match share {
-        Some(share) => writeln!(out, "{:20} the lanes show {share:.0}% of the CPU time used", ""),
-        None => Ok(()),
+    let axis = lanes::duration(window.length_ns());
+    writeln!(out, "{:20} axis 0-{axis}, the wall time; █ on a CPU  ░ ready  · blocked", "")?;
+    writeln!(out, "{:20} {}", "", coverage(run, window))
+}
+
+/// The lanes to show first: the root, and those that have used the most CPU time, in the order in which they appeared.
+fn busiest(mut all: Vec<Lane<'_>>) -> Vec<Lane<'_>> {
+    if all.len() <= LANES_SHOWN {
+        return all;
     }
+    let ran = |lane: &Lane<'_>| lane.totals_ns().map_or(0, |(ran, _)| ran);
+    let mut order: Vec<usize> = (0..all.len()).collect();
+    order.sort_by_key(|i| std::cmp::Reverse((all[*i].role == Role::Root, ran(&all[*i]))));
+    let mut first = vec![false; all.len()];
+    order.iter().take(LANES_SHOWN).for_each(|i| first[*i] = true);
+    let mut flags = first.into_iter();
+    let (mut shown, rest): (Vec<_>, Vec<_>) = all.drain(..).partition(|_| flags.next() == Some(true));
+    shown.extend(rest);
+    shown
+}
+
+/// What part of the run the lanes show: what ended between two looks is in no lane.
+fn coverage(run: &Run, window: lanes::Window) -> String {
+    let mut parts = Vec::new();
+    if let Some(trace) = run.trace.as_deref() {
+        parts.push(format!("{} seen", counted(trace.tasks.len(), "task")));
+        if trace.unwatched > 0 {
+            parts.push(format!("{} not watched (too many at once)", trace.unwatched));
+        }
+        parts.push(format!("sampled for {:.0}% of the wall time", lanes::looked_at(run, window) * 100.0));
+        if let Some(charged) = run.costs.charged_cpu_ns().filter(|ns| *ns > 0) {
+            let share = trace.run_ns() as f64 / charged as f64 * 100.0;
+            parts.push(format!("the lanes show {:.0}% of the CPU time used", share.min(100.0)));
+        }
+    }
+    parts.join("; ")
 }
 
 fn costs(run: &Run, out: &mut dyn Write) -> io::Result<()> {
@@ -102,7 +131,8 @@ fn costs(run: &Run, out: &mut dyn Write) -> io::Result<()> {
     line(out, "wall", &format!("{}   cpu {cpu}   teardown {}", time(c.wall_ns), time(c.teardown_ns)))?;
     let memory = match (c.peak_rss_bytes, c.peak_pss_bytes) {
         (None, None) => "unknown: the run ended before it was sampled".to_owned(),
-        (rss, pss) => format!("peak rss {}, pss {} (family, sampled)", bytes(rss), bytes(pss)),
+        (rss, None) => format!("peak rss {} or more", bytes(rss)),
+        (rss, pss) => format!("peak rss {}, pss {} (family, sampled: lower bounds)", bytes(rss), bytes(pss)),
     };
     line(out, "memory", &memory)?;
     let faults = format!("{} minor, {} major", count(c.minor_faults), count(c.major_faults));

@@ -6,7 +6,7 @@ use super::record::{CpuRecord, GroupRecord, Record, TaskRecord};
 use crate::kernel::identity::{Holder, IdentityReader, Known, Subject};
 use crate::kernel::proc_fs::{ProcFs, RelPath};
 use crate::kernel::source::{Needs, Request};
-use crate::snapshot::{Comm, ProcKey, ProcessSample, State, SystemInfo, TaskSample, TaskStates, count_state};
+use crate::snapshot::{Comm, ProcKey, ProcessSample, State, SystemInfo, TaskSample, TaskStates, count_state, give_back};
 
 /// In so many sweeps the arguments of every process that ran are looked at again, for programs that rename themselves.
 const TURNS: u64 = 16;
@@ -136,7 +136,7 @@ impl Assembler {
             self.refresh_kept(index, group, &threads);
             let on_screen = visible.binary_search(&group.task.tid).is_ok();
             let needs = if on_screen { request.all | request.visible_needs } else { request.all };
-            self.refresh_identity(index, group, needs, turn, identities, fs);
+            self.refresh_identity(index, group, needs, (turn, on_screen), identities, fs);
         }
         identities.catch_up(&mut self.kept, fs, request.budget);
         next_task = 0;
@@ -150,7 +150,20 @@ impl Assembler {
         }
         std::mem::swap(&mut self.shown, &mut self.shown_spare);
         self.groups = groups;
+        self.give_back();
         (processes, tasks)
+    }
+
+    /// What a crowd took and the tasks of now do not need.
+    fn give_back(&mut self) {
+        let (groups, tasks) = (self.groups.len(), self.tasks.len());
+        give_back(&mut self.groups, groups);
+        give_back(&mut self.tasks, tasks);
+        give_back(&mut self.kept, groups);
+        give_back(&mut self.spare, groups);
+        let shown = self.shown.len();
+        give_back(&mut self.shown, shown);
+        give_back(&mut self.shown_spare, shown);
     }
 
     /// Makes what is kept match the groups, both ascending by pid; a pid with another start time is a new process.
@@ -215,7 +228,7 @@ impl Assembler {
         index: usize,
         group: &GroupRecord,
         needs: Needs,
-        turn: u64,
+        (turn, on_screen): (u64, bool),
         identities: &mut IdentityReader,
         fs: &ProcFs,
     ) {
@@ -225,12 +238,15 @@ impl Assembler {
         let subject = Subject { pid, kernel_thread: group.task.kernel_thread, over };
         let is_new = kept.known.identity.uid.is_none();
         let execed = !over && (kept.exec_id != group.exec_id || kept.comm != group.task.comm);
-        let has_turn = u64::from(pid.unsigned_abs()) % TURNS == turn && kept.moved;
+        let its_turn = u64::from(pid.unsigned_abs()) % TURNS == turn;
+        let has_turn = its_turn && kept.moved;
         if execed {
             kept.known.forget_lazy();
         }
+        // A change that could not be read is looked at again in the next sweep.
+        let mut owner_read = true;
         if is_new || execed || has_turn {
-            identities.refresh(&mut kept.known, subject, fs);
+            owner_read = identities.refresh(&mut kept.known, subject, fs);
             // Only kernel threads have names beyond 15 bytes, and those of workers change with every piece of work.
             if subject.kernel_thread && group.task.comm.as_bytes().len() == 15 {
                 let mut buffer = [0; 64];
@@ -240,10 +256,13 @@ impl Assembler {
                     .filter(|name| name.as_bytes().starts_with(group.task.comm.as_bytes()));
             }
         } else if kept.euid != group.euid {
-            identities.refresh_owner(&mut kept.known, pid, fs);
+            owner_read = identities.refresh_owner(&mut kept.known, pid, fs);
         }
-        identities.complete(&mut kept.known, needs, subject, fs);
-        (kept.exec_id, kept.euid, kept.comm) = (group.exec_id, group.euid, group.task.comm);
+        identities.complete(&mut kept.known, needs, its_turn || on_screen, subject, fs);
+        (kept.exec_id, kept.comm) = (group.exec_id, group.task.comm);
+        if owner_read {
+            kept.euid = group.euid;
+        }
     }
 
     fn sample(

@@ -5,7 +5,7 @@ use crate::kernel::error::ReadError;
 use crate::kernel::proc_fs::ProcFs;
 use crate::kernel::proc_source::ProcSource;
 use crate::kernel::source::{Needs, Request};
-use crate::snapshot::{ProcessSample, TaskSample, TaskStates, task_states};
+use crate::snapshot::{ProcessSample, TaskSample, TaskStates, give_back, task_states};
 
 /// In so many sweeps `/proc` is listed once and held against what the iterator tells.
 const TURNS: u64 = 16;
@@ -52,6 +52,7 @@ impl Hidden {
             self.pids = listed;
         }
         self.pids.retain(|pid| processes.binary_search_by_key(pid, |process| process.key.pid).is_err());
+        give_back(&mut self.pids, 0);
         if self.pids.is_empty() {
             self.source = None;
             return Ok(TaskStates::default());

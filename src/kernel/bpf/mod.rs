@@ -22,6 +22,7 @@ use super::exact::ExactReader;
 use super::host::HostReader;
 use super::identity::{IdentityReader, Known};
 use super::parse::stat::Stat;
+use super::pid_space::{PidSpace, is_initial};
 use super::proc_fs::{ProcFs, RelPath};
 use super::source::{Request, Source};
 use super::system;
@@ -35,6 +36,7 @@ const READ_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct BpfSource {
     system: Arc<SystemInfo>,
+    clock: system::WallClock,
     host: HostReader,
     fs: ProcFs,
     iterator: TaskIterator,
@@ -54,10 +56,15 @@ impl BpfSource {
     pub fn load() -> Result<Self, BpfUnavailable> {
         let system = system::system_info();
         let fs = ProcFs::open("/proc").map_err(|error| BpfUnavailable { why: error.to_string(), better: None })?;
+        let elsewhere = not_here(&fs).map_err(|error| BpfUnavailable { why: error.to_string(), better: None })?;
+        if let Some(why) = elsewhere {
+            return Err(BpfUnavailable { why: why.to_owned(), better: None });
+        }
         let mut source = Self {
             host: HostReader::new("/proc"),
             assembler: Assembler::new(&system),
             system: Arc::new(system),
+            clock: system::WallClock::default(),
             fs,
             iterator: child::load()?,
             buffer: vec![0; READ_BYTES],
@@ -80,8 +87,8 @@ impl BpfSource {
         self.assembler.adopt(identities);
     }
 
-    /// The kernel tells global pids and times since its own boot. In a pid or time namespace those are not what `/proc` shows here, and
-    /// acting on them would hit the wrong process: concmon must find itself under the same pid, start time and parent.
+    /// The kernel tells times since its own boot. In a time namespace those are not what `/proc` shows here: concmon must find itself under
+    /// the same pid, start time and group.
     fn check_namespace(&mut self) -> Result<(), BpfUnavailable> {
         let refuse = |why: &str| BpfUnavailable { why: why.to_owned(), better: None };
         let mut buffer = [0; 4096];
@@ -99,7 +106,7 @@ impl BpfSource {
         let start_ticks = |ns: u64| ns / self.system.tick_ns().max(1);
         match myself {
             Some(group) if start_ticks(group.task.start_ns) == stat.start_ticks && group.pgrp == stat.pgrp => Ok(()),
-            _ => Err(refuse("concmon runs in a PID or time namespace, where BPF's values differ from /proc")),
+            _ => Err(refuse("concmon runs in a time namespace, where BPF's times differ from /proc")),
         }
     }
 
@@ -149,6 +156,7 @@ impl BpfSource {
         let hidden = self.hidden.complete(&self.fs, request, taken_ns, &mut processes, &mut tasks)?;
         hidden.iter().zip(&mut states).for_each(|(more, count)| *count += more);
         let host = self.host.read(request.all);
+        self.clock.keep(&mut self.system, self.host.booted_unix_s());
         let why = match self.hidden.count() {
             0 => String::new(),
             count => format!("processes hidden from BPF, read from /proc instead: {count}"),
@@ -166,6 +174,16 @@ impl BpfSource {
         let (system, task_states) = (Arc::clone(&self.system), Some(states));
         Ok(Snapshot { taken_ns, system, host, processes, tasks, task_states, events: Vec::new(), report })
     }
+}
+
+/// Why what the kernel tells by BPF cannot be joined with what this `/proc` shows: BPF tells PIDs of the initial namespace.
+fn not_here(fs: &ProcFs) -> Result<Option<&'static str>, ReadError> {
+    let other = "this /proc is of another PID namespace than concmon, where BPF's PIDs are not those of /proc";
+    let inner = "concmon runs in a PID namespace of its own, where BPF's PIDs are not those of its /proc";
+    Ok(match PidSpace::of(fs)? {
+        PidSpace::Own => (!is_initial(fs)).then_some(inner),
+        PidSpace::Outer { .. } | PidSpace::Foreign => Some(other),
+    })
 }
 
 impl Source for BpfSource {

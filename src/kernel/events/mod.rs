@@ -6,7 +6,7 @@ mod stream;
 use std::collections::HashSet;
 
 pub use polling::Polling;
-pub use stream::{Connection, EventStream};
+pub use stream::{Connection, EventStream, Pace};
 
 use crate::snapshot::{EventKind, EventTier, LifecycleEvent, ProcessSample};
 

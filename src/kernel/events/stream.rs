@@ -15,7 +15,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, netlink, socket_with};
 use crate::clock::{Clock, SystemClock, monotonic_ns};
 use crate::kernel::let_go_of_loading;
 use crate::kernel::parse::connector::{self, CN_IDX_PROC, Mark, Message};
-use crate::snapshot::LifecycleEvent;
+use crate::snapshot::{LifecycleEvent, give_back_queue};
 
 /// How many events wait for the reader at most; more are counted as lost. A burst of 2,000 short commands makes some 10,000.
 const CAPACITY: usize = 1 << 17;
@@ -31,6 +31,15 @@ const PAUSE: Duration = Duration::from_millis(25);
 const SHORT_PAUSE: Duration = Duration::from_millis(4);
 /// From so many bytes on it holds thousands (an event takes about 1 KiB of them).
 const AMPLE_BYTES: usize = 4 << 20;
+
+/// When events are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// Some milliseconds after the first of them has come, together.
+    Batches,
+    /// At once, which costs a turn on a CPU for each, for those who must look at a process before it ends.
+    AtOnce,
+}
 
 /// How far the connection is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,10 +101,14 @@ impl EventStream {
     /// Begins to connect and returns at once; [`EventStream::connection`] tells how it went.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_with(Pace::Batches)
+    }
+
+    fn start_with(pace: Pace) -> Self {
         let request = std::process::id() ^ (monotonic_ns() as u32);
         let inbox = Inbox { connection: Connection::Pending, request, events: VecDeque::new(), losses: Losses::default() };
         let shared = Arc::new(Shared { state: Mutex::new(inbox), arrived: Condvar::new() });
-        let stop = match spawn(Arc::clone(&shared)) {
+        let stop = match spawn(Arc::clone(&shared), pace) {
             Ok(stop) => Some(stop),
             Err(why) => {
                 shared.silent(why);
@@ -110,7 +123,15 @@ impl EventStream {
     /// # Errors
     /// Why there are no events here, in one sentence.
     pub fn connect() -> Result<Self, String> {
-        let stream = Self::start();
+        Self::connect_with(Pace::Batches)
+    }
+
+    /// The same, at another pace.
+    ///
+    /// # Errors
+    /// Why there are no events here, in one sentence.
+    pub fn connect_with(pace: Pace) -> Result<Self, String> {
+        let stream = Self::start_with(pace);
         let inbox = stream.shared.lock();
         let waited =
             stream.shared.arrived.wait_timeout_while(inbox, ACK_TIMEOUT * 2, |inbox| inbox.connection == Connection::Pending);
@@ -132,7 +153,9 @@ impl EventStream {
 
     /// Moves what has arrived to the end of `events`, oldest first.
     pub fn drain(&self, events: &mut Vec<LifecycleEvent>) {
-        events.extend(self.shared.lock().events.drain(..));
+        let mut inbox = self.shared.lock();
+        events.extend(inbox.events.drain(..));
+        give_back_queue(&mut inbox.events);
     }
 
     /// Waits until something arrives, at most `timeout`, and moves it to the end of `events`. Whether anything did.
@@ -174,7 +197,7 @@ impl Shared {
     }
 }
 
-fn spawn(shared: Arc<Shared>) -> Result<(OwnedFd, JoinHandle<()>), String> {
+fn spawn(shared: Arc<Shared>, pace: Pace) -> Result<(OwnedFd, JoinHandle<()>), String> {
     let request = shared.lock().request;
     let socket = open_socket(request)?;
     let stop = eventfd(0, EventfdFlags::CLOEXEC).map_err(|error| format!("cannot create an eventfd: {error}"))?;
@@ -185,7 +208,7 @@ fn spawn(shared: Arc<Shared>) -> Result<(OwnedFd, JoinHandle<()>), String> {
         .spawn(move || {
             // It is started before the task iterator is loaded, and has no part in that.
             let_go_of_loading(|| true);
-            if let Err(why) = run(&socket, &stopped, &shared) {
+            if let Err(why) = run(&socket, &stopped, &shared, pace) {
                 shared.silent(why);
             }
             let _ = send_control(&socket, false, request.wrapping_add(1));
@@ -221,7 +244,7 @@ fn send_control(socket: &OwnedFd, listen: bool, request: u32) -> Result<(), Errn
 }
 
 /// Reads until told to stop. An error is why the kernel stays silent.
-fn run(socket: &OwnedFd, stop: &OwnedFd, shared: &Shared) -> Result<(), String> {
+fn run(socket: &OwnedFd, stop: &OwnedFd, shared: &Shared, pace: Pace) -> Result<(), String> {
     let mut buffer = vec![0u8; 16 * 1024];
     let mut batch = Vec::new();
     let ample = socket::getsockopt(socket, sockopt::RcvBuf).is_ok_and(|bytes| bytes >= AMPLE_BYTES);
@@ -245,7 +268,7 @@ fn run(socket: &OwnedFd, stop: &OwnedFd, shared: &Shared) -> Result<(), String> 
             return Ok(());
         }
         receive(socket, &mut buffer, &mut batch, shared)?;
-        if listening {
+        if listening && pace == Pace::Batches {
             // Told to stop within the pause, the next poll finds it.
             let _ = poll(&mut [PollFd::new(stop, PollFlags::IN)], pause.as_ref());
         }

@@ -1,5 +1,4 @@
 //! File locks from `/proc/locks` (proc_locks(5)) and the `lock:` lines of `/proc/PID/fdinfo/N` (fs/locks.c `lock_get_status`).
-//! The `procfs` crate reads the first too, but not which waiter belongs to which lock.
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,11 +5,16 @@
 
 pub mod cgroup;
 pub mod connector;
+pub mod diskstats;
 pub mod file_locks;
 pub mod io;
+pub mod machine;
 pub mod maps;
+pub mod meminfo;
 pub mod namespace;
+pub mod net_dev;
 pub mod pagemap;
+pub mod pid_numbers;
 pub mod schedstat;
 pub mod smaps;
 pub mod stat;
@@ -92,9 +97,14 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-/// The `Key: value` lines of a file such as `status`: pairs of key and what follows the colon, blanks trimmed.
+/// The lines that are whole, without their newlines. A last line without one may have been cut anywhere: half a number is a wrong number.
+pub fn whole_lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    bytes.split_inclusive(|byte| *byte == b'\n').filter_map(|line| line.strip_suffix(b"\n"))
+}
+
+/// The `Key: value` lines of a file such as `status`: pairs of key and what follows the colon, blanks trimmed. Only whole lines.
 pub fn key_values(bytes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    bytes.split(|byte| *byte == b'\n').filter_map(|line| {
+    whole_lines(bytes).filter_map(|line| {
         let colon = line.iter().position(|byte| *byte == b':')?;
         Some((line.get(..colon)?, line.get(colon + 1..)?.trim_ascii()))
     })

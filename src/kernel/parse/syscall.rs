@@ -72,6 +72,8 @@ enum Kind {
     FileLock,
     Fcntl,
     Storage,
+    /// Creating a process: waits only for a child that borrows its memory (vfork(2), posix_spawn(3)).
+    Clone,
     /// What it waited in before a signal stopped it: the kernel function tells.
     Restart,
 }
@@ -106,6 +108,8 @@ const CALLS: &[Call] = &[
     call("recvfrom", Some(45), Some(207), Kind::Read),
     call("sendmsg", Some(46), Some(211), Kind::Write),
     call("recvmsg", Some(47), Some(212), Kind::Read),
+    call("clone", Some(56), Some(220), Kind::Clone),
+    call("vfork", Some(58), None, Kind::Clone),
     call("wait4", Some(61), Some(260), Kind::Wait4),
     call("semop", Some(65), Some(193), Kind::Queue),
     call("msgsnd", Some(69), Some(189), Kind::Queue),
@@ -137,6 +141,7 @@ const CALLS: &[Call] = &[
     call("sendmmsg", Some(307), Some(269), Kind::Write),
     call("io_pgetevents", Some(333), Some(292), Kind::AsyncIo),
     call("io_uring_enter", Some(426), Some(426), Kind::AsyncIo),
+    call("clone3", Some(435), Some(435), Kind::Clone),
     call("epoll_pwait2", Some(441), Some(441), Kind::Epoll),
     call("futex_waitv", Some(449), Some(449), Kind::Futex),
     call("futex_wait", Some(455), Some(455), Kind::Futex),
@@ -201,7 +206,9 @@ pub fn reason_of_call(machine: Machine, number: u64, args: &[u64; 6]) -> Option<
         // F_SETLKW and F_OFD_SETLKW; the other commands do not wait.
         Kind::Fcntl if matches!(args[1], 7 | 38) => WaitReason::FileLock { holder: None },
         Kind::Storage => WaitReason::Storage,
-        Kind::Fcntl | Kind::Restart => return None,
+        // CLONE_VFORK of clone(2); clone3(2) has its flags in memory, and the kernel function tells.
+        Kind::Clone if call.name == "vfork" || (call.name == "clone" && args[0] & 0x4000 != 0) => WaitReason::Child { pid: None },
+        Kind::Fcntl | Kind::Clone | Kind::Restart => return None,
     })
 }
 
@@ -251,6 +258,10 @@ const FUNCTIONS: &[(&str, Reason)] = &[
     ("hrtimer_nanosleep", || WaitReason::Nanosleep),
     ("do_nanosleep", || WaitReason::Nanosleep),
     ("do_wait", || WaitReason::Child { pid: None }),
+    // Asleep in there, a task waits for the child of its vfork.
+    ("kernel_clone", || WaitReason::Child { pid: None }),
+    ("wait_for_vfork_done", || WaitReason::Child { pid: None }),
+    ("_do_fork", || WaitReason::Child { pid: None }),
     ("kernel_wait4", || WaitReason::Child { pid: None }),
     ("pipe_read", || io(Direction::Read, Endpoint::Pipe)),
     ("anon_pipe_read", || io(Direction::Read, Endpoint::Pipe)),

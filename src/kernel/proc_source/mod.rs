@@ -19,7 +19,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::clock::{Clock, SystemClock, thread_cpu_ns};
-use crate::snapshot::{EventTier, ProcKey, ProcessSample, Snapshot, SourceReport, SystemInfo, TaskSample, Tier, task_states};
+use crate::snapshot::{
+    EventTier, ProcKey, ProcessSample, Snapshot, SourceReport, SystemInfo, TaskSample, Tier, give_back, task_states,
+};
 
 use self::entry::{Entry, Units};
 use self::process::{Scratch, Wanted};
@@ -40,6 +42,7 @@ pub const TURNS: u64 = 16;
 #[derive(Debug)]
 pub struct ProcSource {
     system: Arc<SystemInfo>,
+    clock: system::WallClock,
     units: Units,
     host: HostReader,
     reader: Reader,
@@ -59,24 +62,28 @@ pub struct ProcSource {
 }
 
 impl ProcSource {
-    /// A source below `root`, `/proc` outside tests.
+    /// A source below `root`, where a process file system must be mounted.
     ///
     /// # Errors
-    /// If `root` cannot be opened.
+    /// If `root` cannot be opened, or is not a process file system.
     pub fn new(root: impl Into<PathBuf>) -> Result<Self, ReadError> {
-        Self::with_system(root, system::system_info())
+        Ok(Self::over(ProcFs::open(root)?, system::system_info()))
     }
 
-    /// The same with given constants, for trees recorded on another machine.
+    /// For tests: a source below a tree of files that looks like `/proc`, with the constants of its machine.
     ///
     /// # Errors
     /// If `root` cannot be opened.
     pub fn with_system(root: impl Into<PathBuf>, system: SystemInfo) -> Result<Self, ReadError> {
-        let fs = ProcFs::open(root)?;
+        Ok(Self::over(ProcFs::open_tree(root)?, system))
+    }
+
+    fn over(fs: ProcFs, system: SystemInfo) -> Self {
         let host = HostReader::new(fs.root());
-        Ok(Self {
+        Self {
             units: Units::of(&system),
             system: Arc::new(system),
+            clock: system::WallClock::default(),
             host,
             reader: Reader::new(fs),
             scratch: Scratch::default(),
@@ -91,7 +98,7 @@ impl ProcSource {
             tasks_hint: 0,
             exact: ExactReader::default(),
             lifecycle: Lifecycle::polling("only the monitor reads the kernel's event stream"),
-        })
+        }
     }
 
     /// Makes the entries match the pids present, both ascending.
@@ -114,6 +121,17 @@ impl ProcSource {
         }
         self.entries = new;
         self.spare = old;
+        self.give_back();
+    }
+
+    /// What a crowd took and the processes of now do not need.
+    fn give_back(&mut self) {
+        let now = self.entries.len();
+        give_back(&mut self.entries, now);
+        give_back(&mut self.spare, now);
+        give_back(&mut self.pids, now);
+        give_back(&mut self.gone, now);
+        give_back(&mut self.scratch.tids, 0);
     }
 
     /// Brings every process up to date; those that vanished or may not be read are dropped.
@@ -199,6 +217,7 @@ impl ProcSource {
     pub fn sweep(&mut self, request: &Request<'_>) -> Result<Snapshot, ReadError> {
         let (cpu_before, taken_ns) = (thread_cpu_ns(), SystemClock.boot_ns());
         let host = self.host.read(request.all);
+        self.clock.keep(&mut self.system, self.host.booted_unix_s());
         self.list()?;
         let (processes, tasks) = self.read_listed(request, taken_ns);
         if let Some(error) = self.failure.take() {

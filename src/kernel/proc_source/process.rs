@@ -77,7 +77,7 @@ fn refresh_known(entry: &mut Entry, wanted: Wanted, reader: &mut Reader, scratch
     }
     extras(entry, wanted.needs, reader);
     let subject = entry.subject();
-    scratch.identities.complete(&mut entry.known, wanted.needs, subject, &reader.fs);
+    scratch.identities.complete(&mut entry.known, wanted.needs, wanted.turn, subject, &reader.fs);
     Ok(())
 }
 
@@ -147,7 +147,7 @@ fn extras(entry: &mut Entry, needs: Needs, reader: &mut Reader) {
     let switches_of_single = needs.contains(Needs::SWITCHES) && !entry.is_threaded();
     if (needs.contains(Needs::STATUS) || switches_of_single) && entry.stale.contains(Needs::STATUS) {
         entry.stale -= Needs::STATUS;
-        let status = reader.small(&RelPath::process(entry.pid, "status")).map(Status::parse).ok();
+        let status = reader.whole(&RelPath::process(entry.pid, "status")).map(Status::parse).ok();
         match (&mut entry.status, status) {
             (Some(kept), Some(status)) => **kept = status,
             (kept, status) => *kept = status.map(Box::new),

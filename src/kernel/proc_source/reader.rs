@@ -60,13 +60,14 @@ pub struct Reader {
     /// Descriptors that may be kept.
     pub budget: DescriptorBudget,
     buffer: Box<[u8; 4096]>,
+    long: Vec<u8>,
 }
 
 impl Reader {
     /// Reads below `fs`.
     #[must_use]
     pub fn new(fs: ProcFs) -> Self {
-        Self { fs, budget: DescriptorBudget::default(), buffer: Box::new([0; 4096]) }
+        Self { fs, budget: DescriptorBudget::default(), buffer: Box::new([0; 4096]), long: Vec::new() }
     }
 
     /// Reads a `schedstat` through its gate.
@@ -118,12 +119,20 @@ impl Reader {
         Stat::parse(bytes).map_err(|what| self.fs.malformed(path, what))
     }
 
-    /// Reads a small file whole.
+    /// Reads a file that the kernel bounds.
     ///
     /// # Errors
     /// As the operating system says.
     pub fn small(&mut self, path: &RelPath) -> Result<&[u8], ReadError> {
         self.fs.read_once(path, &mut self.buffer[..])
+    }
+
+    /// Reads a file whole, whatever its length.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    pub fn whole(&mut self, path: &RelPath) -> Result<&[u8], ReadError> {
+        self.fs.read_whole(path, &mut self.long)
     }
 }
 

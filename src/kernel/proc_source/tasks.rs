@@ -66,7 +66,7 @@ fn refresh_one(pid: i32, task: &mut TaskEntry, needs: Needs, turn: bool, reader:
         task.stat = Some(reader.stat(&mut None, false, &RelPath::task(pid, task.tid, "stat"))?);
     }
     if needs.contains(Needs::SWITCHES) && (moved || task.switches.is_none()) {
-        let status = Status::parse(reader.small(&RelPath::task(pid, task.tid, "status"))?);
+        let status = Status::parse(reader.whole(&RelPath::task(pid, task.tid, "status"))?);
         task.switches = status.voluntary_switches.zip(status.involuntary_switches);
     }
     Ok(moved)

@@ -4,10 +4,12 @@
 //! `assets/python/`.
 
 mod demand;
+mod demo;
 mod native;
 mod python;
 
 pub use demand::{COPY_ON_WRITE_MB, Demand};
+pub use demo::{DEMOS, Demo, demo_for, demo_of};
 pub use native::TOKIO_THREADS;
 pub use python::{OLDEST as OLDEST_PYTHON, Program as PythonProgram, Start as PythonStart, program as python_program};
 
@@ -182,6 +184,9 @@ pub struct RunSpec {
     /// Start method, for Python systems that leave it to the user; `None` is the interpreter's default.
     #[serde(default)]
     pub start_method: Option<StartMethod>,
+    /// Milliseconds between two creations, so that a person can watch; outside of every figure. 0 for measurements.
+    #[serde(default)]
+    pub pace_ms: u32,
 }
 
 /// Which options make sense for a system, with the defaults of an interactive launch.
@@ -250,8 +255,6 @@ pub struct System {
     pub params: Params,
     /// Expected shape for a run.
     pub shape: fn(&RunSpec) -> Shape,
-    /// Key after `n` that launches it with defaults.
-    pub quick_key: Option<char>,
 }
 
 impl System {
@@ -270,6 +273,7 @@ impl System {
             timeout_ms: 60_000,
             python: None,
             start_method: None,
+            pace_ms: 0,
         }
     }
 }
@@ -296,6 +300,7 @@ impl RunSpec {
             timeout_ms: OWN_TIMEOUT_MS,
             python: None,
             start_method: None,
+            pace_ms: 0,
         }
     }
 

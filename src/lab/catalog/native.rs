@@ -96,7 +96,6 @@ pub const SYSTEMS: &[System] = &[
         tasks: MEMORY_TASKS,
         params: Params { workers: None, fixed_workers: 1, tasks: Some(10), parent_mb: true },
         shape: no_workers,
-        quick_key: None,
     },
     System {
         id: "native/fork",
@@ -108,7 +107,6 @@ pub const SYSTEMS: &[System] = &[
         tasks: MEMORY_TASKS,
         params: FEW_WORKERS,
         shape: children,
-        quick_key: Some('f'),
     },
     System {
         id: "native/exec",
@@ -120,7 +118,6 @@ pub const SYSTEMS: &[System] = &[
         tasks: CPU_TASKS,
         params: FEW_WORKERS,
         shape: children,
-        quick_key: None,
     },
     System {
         id: "native/spawn",
@@ -132,7 +129,6 @@ pub const SYSTEMS: &[System] = &[
         tasks: CPU_TASKS,
         params: FEW_WORKERS,
         shape: children,
-        quick_key: Some('s'),
     },
     System {
         id: "native/forkserver",
@@ -144,7 +140,6 @@ pub const SYSTEMS: &[System] = &[
         tasks: CPU_TASKS,
         params: FEW_WORKERS,
         shape: grandchildren,
-        quick_key: Some('v'),
     },
     System {
         id: "native/process-pool",
@@ -156,7 +151,6 @@ pub const SYSTEMS: &[System] = &[
         tasks: MEMORY_TASKS,
         params: FEW_WORKERS,
         shape: children,
-        quick_key: Some('p'),
     },
     System {
         id: "native/process-queue",
@@ -168,7 +162,6 @@ pub const SYSTEMS: &[System] = &[
         tasks: NO_TASKS,
         params: Params { workers: None, fixed_workers: 1, tasks: None, parent_mb: true },
         shape: one_child,
-        quick_key: None,
     },
     System {
         id: "native/thread",
@@ -180,7 +173,6 @@ pub const SYSTEMS: &[System] = &[
         tasks: MEMORY_TASKS,
         params: FEW_WORKERS,
         shape: threads,
-        quick_key: None,
     },
     System {
         id: "native/thread-pool",
@@ -192,7 +184,6 @@ pub const SYSTEMS: &[System] = &[
         tasks: MEMORY_TASKS,
         params: FEW_WORKERS,
         shape: threads,
-        quick_key: Some('t'),
     },
     System {
         id: "native/sleep-threads",
@@ -204,7 +195,6 @@ pub const SYSTEMS: &[System] = &[
         tasks: &[TaskKind::Sleep],
         params: Params { workers: Some(11), fixed_workers: 0, tasks: None, parent_mb: false },
         shape: waiting_threads,
-        quick_key: None,
     },
     System {
         id: "native/event-loop",
@@ -216,7 +206,6 @@ pub const SYSTEMS: &[System] = &[
         tasks: LOOP_TASKS,
         params: Params { workers: Some(10), fixed_workers: 0, tasks: Some(10), parent_mb: true },
         shape: event_loop,
-        quick_key: Some('a'),
     },
     System {
         id: "native/tokio-current",
@@ -228,7 +217,6 @@ pub const SYSTEMS: &[System] = &[
         tasks: RUNTIME_TASKS,
         params: Params { workers: Some(10), fixed_workers: 0, tasks: Some(10), parent_mb: true },
         shape: event_loop,
-        quick_key: None,
     },
     System {
         id: "native/tokio-multi",
@@ -240,7 +228,6 @@ pub const SYSTEMS: &[System] = &[
         tasks: RUNTIME_TASKS,
         params: Params { workers: Some(10), fixed_workers: 0, tasks: Some(10), parent_mb: true },
         shape: runtime_threads,
-        quick_key: None,
     },
     System {
         id: "native/blocked-loop",
@@ -252,7 +239,6 @@ pub const SYSTEMS: &[System] = &[
         tasks: BLOCKING_TASKS,
         params: FOUR_CALLS,
         shape: event_loop,
-        quick_key: None,
     },
     System {
         id: "native/blocked-loop-cured",
@@ -264,7 +250,6 @@ pub const SYSTEMS: &[System] = &[
         tasks: BLOCKING_TASKS,
         params: FOUR_CALLS,
         shape: loop_with_threads,
-        quick_key: None,
     },
     System {
         id: "native/async-vs-threads",
@@ -276,7 +261,6 @@ pub const SYSTEMS: &[System] = &[
         tasks: &[TaskKind::Sleep],
         params: Params { workers: None, fixed_workers: 1, tasks: Some(1_000), parent_mb: false },
         shape: no_workers,
-        quick_key: None,
     },
     System {
         id: "native/socket-blocking",
@@ -288,7 +272,6 @@ pub const SYSTEMS: &[System] = &[
         tasks: HTTP,
         params: ONE_WORKER,
         shape: no_workers,
-        quick_key: None,
     },
     System {
         id: "native/socket-nonblocking",
@@ -300,7 +283,6 @@ pub const SYSTEMS: &[System] = &[
         tasks: HTTP,
         params: ONE_WORKER,
         shape: no_workers,
-        quick_key: None,
     },
     System {
         id: "native/socket-epoll",
@@ -312,7 +294,6 @@ pub const SYSTEMS: &[System] = &[
         tasks: HTTP,
         params: ONE_WORKER,
         shape: no_workers,
-        quick_key: None,
     },
     System {
         id: "native/copy-on-write",
@@ -324,7 +305,6 @@ pub const SYSTEMS: &[System] = &[
         tasks: NO_TASKS,
         params: Params { workers: None, fixed_workers: 4, tasks: None, parent_mb: true },
         shape: four_children,
-        quick_key: None,
     },
     System {
         id: "native/states",
@@ -336,6 +316,5 @@ pub const SYSTEMS: &[System] = &[
         tasks: NO_TASKS,
         params: Params { workers: None, fixed_workers: 7, tasks: None, parent_mb: false },
         shape: every_state,
-        quick_key: None,
     },
 ];

@@ -173,7 +173,6 @@ const ENTRIES: &[Entry] = &[
             tasks: ALL_TASKS,
             params: Params { parent_mb: true, ..ONE },
             shape: alone,
-            quick_key: None,
         },
     },
     Entry {
@@ -188,7 +187,6 @@ const ENTRIES: &[Entry] = &[
             tasks: FORK_TASKS,
             params: FEW,
             shape: forked,
-            quick_key: None,
         },
     },
     Entry {
@@ -203,7 +201,6 @@ const ENTRIES: &[Entry] = &[
             tasks: CPU_TASKS,
             params: FEW,
             shape: forked,
-            quick_key: None,
         },
     },
     Entry {
@@ -218,7 +215,6 @@ const ENTRIES: &[Entry] = &[
             tasks: FORK_TASKS,
             params: FEW,
             shape: processes,
-            quick_key: Some('F'),
         },
     },
     Entry {
@@ -233,7 +229,6 @@ const ENTRIES: &[Entry] = &[
             tasks: CPU_TASKS,
             params: FEW,
             shape: processes,
-            quick_key: Some('S'),
         },
     },
     Entry {
@@ -248,7 +243,6 @@ const ENTRIES: &[Entry] = &[
             tasks: CPU_TASKS,
             params: FEW,
             shape: processes,
-            quick_key: Some('V'),
         },
     },
     Entry {
@@ -263,7 +257,6 @@ const ENTRIES: &[Entry] = &[
             tasks: &[TaskKind::None],
             params: Params { workers: None, fixed_workers: 1, tasks: None, parent_mb: true },
             shape: queue,
-            quick_key: None,
         },
     },
     Entry {
@@ -278,7 +271,6 @@ const ENTRIES: &[Entry] = &[
             tasks: CPU_TASKS,
             params: Params { workers: None, fixed_workers: 1, tasks: Some(1), parent_mb: true },
             shape: process_pool,
-            quick_key: None,
         },
     },
     Entry {
@@ -293,7 +285,6 @@ const ENTRIES: &[Entry] = &[
             tasks: CPU_TASKS,
             params: FEW,
             shape: process_pool,
-            quick_key: Some('P'),
         },
     },
     Entry {
@@ -308,7 +299,6 @@ const ENTRIES: &[Entry] = &[
             tasks: CPU_TASKS,
             params: FEW,
             shape: mpire,
-            quick_key: None,
         },
     },
     Entry {
@@ -323,7 +313,6 @@ const ENTRIES: &[Entry] = &[
             tasks: ALL_TASKS,
             params: FEW,
             shape: threads,
-            quick_key: None,
         },
     },
     Entry {
@@ -338,7 +327,6 @@ const ENTRIES: &[Entry] = &[
             tasks: ALL_TASKS,
             params: FEW,
             shape: thread_pool,
-            quick_key: Some('T'),
         },
     },
     Entry {
@@ -353,7 +341,6 @@ const ENTRIES: &[Entry] = &[
             tasks: &[TaskKind::Sleep],
             params: Params { workers: Some(11), fixed_workers: 0, tasks: None, parent_mb: false },
             shape: sleepers,
-            quick_key: None,
         },
     },
     Entry {
@@ -368,7 +355,6 @@ const ENTRIES: &[Entry] = &[
             tasks: PI_FIRST,
             params: PAIR,
             shape: threads,
-            quick_key: None,
         },
     },
     Entry {
@@ -383,7 +369,6 @@ const ENTRIES: &[Entry] = &[
             tasks: PI_FIRST,
             params: PAIR,
             shape: threads,
-            quick_key: None,
         },
     },
     Entry {
@@ -398,7 +383,6 @@ const ENTRIES: &[Entry] = &[
             tasks: &[TaskKind::None],
             params: PAIR,
             shape: threads,
-            quick_key: None,
         },
     },
     Entry {
@@ -413,7 +397,6 @@ const ENTRIES: &[Entry] = &[
             tasks: &[TaskKind::Matmul],
             params: Params { workers: Some(2), fixed_workers: 0, tasks: Some(64), parent_mb: false },
             shape: threads,
-            quick_key: None,
         },
     },
     Entry {
@@ -428,7 +411,6 @@ const ENTRIES: &[Entry] = &[
             tasks: &[TaskKind::Pi],
             params: Params { workers: Some(2), fixed_workers: 0, tasks: Some(40), parent_mb: false },
             shape: django,
-            quick_key: None,
         },
     },
     Entry {
@@ -443,7 +425,6 @@ const ENTRIES: &[Entry] = &[
             tasks: PI_FIRST,
             params: PAIR,
             shape: threads,
-            quick_key: None,
         },
     },
     Entry {
@@ -458,7 +439,6 @@ const ENTRIES: &[Entry] = &[
             tasks: PI_FIRST,
             params: PAIR,
             shape: thread_pool,
-            quick_key: None,
         },
     },
     Entry {
@@ -473,7 +453,6 @@ const ENTRIES: &[Entry] = &[
             tasks: WAITS_FIRST,
             params: TEN,
             shape: event_loop,
-            quick_key: Some('A'),
         },
     },
     Entry {
@@ -488,7 +467,6 @@ const ENTRIES: &[Entry] = &[
             tasks: &[TaskKind::Sleep, TaskKind::Pi],
             params: Params { workers: Some(4), fixed_workers: 0, tasks: Some(4), parent_mb: false },
             shape: event_loop,
-            quick_key: None,
         },
     },
     Entry {
@@ -503,7 +481,6 @@ const ENTRIES: &[Entry] = &[
             tasks: &[TaskKind::Sleep, TaskKind::Pi],
             params: Params { workers: Some(4), fixed_workers: 0, tasks: Some(4), parent_mb: false },
             shape: loop_with_executor,
-            quick_key: None,
         },
     },
     Entry {
@@ -518,7 +495,6 @@ const ENTRIES: &[Entry] = &[
             tasks: &[TaskKind::File],
             params: Params { workers: Some(4), fixed_workers: 0, tasks: Some(8), parent_mb: false },
             shape: files_from_a_loop,
-            quick_key: None,
         },
     },
     Entry {
@@ -533,7 +509,6 @@ const ENTRIES: &[Entry] = &[
             tasks: &[TaskKind::Sleep],
             params: Params { workers: None, fixed_workers: 1, tasks: Some(1_000), parent_mb: false },
             shape: alone,
-            quick_key: None,
         },
     },
     Entry {
@@ -548,7 +523,6 @@ const ENTRIES: &[Entry] = &[
             tasks: &[TaskKind::File],
             params: Params { workers: Some(4), fixed_workers: 0, tasks: Some(8), parent_mb: false },
             shape: files_from_a_loop,
-            quick_key: None,
         },
     },
     Entry {
@@ -563,7 +537,6 @@ const ENTRIES: &[Entry] = &[
             tasks: &[TaskKind::Sleep, TaskKind::None, TaskKind::Factorial],
             params: Params { workers: Some(200), fixed_workers: 0, tasks: Some(200), parent_mb: false },
             shape: event_loop,
-            quick_key: None,
         },
     },
     Entry {
@@ -578,7 +551,6 @@ const ENTRIES: &[Entry] = &[
             tasks: &[TaskKind::None],
             params: Params { workers: Some(10), fixed_workers: 0, tasks: Some(500), parent_mb: false },
             shape: echo,
-            quick_key: None,
         },
     },
     Entry {
@@ -593,7 +565,6 @@ const ENTRIES: &[Entry] = &[
             tasks: &[TaskKind::None],
             params: Params { workers: Some(10), fixed_workers: 0, tasks: Some(500), parent_mb: false },
             shape: echo,
-            quick_key: None,
         },
     },
     Entry {
@@ -608,7 +579,6 @@ const ENTRIES: &[Entry] = &[
             tasks: ANYIO_TASKS,
             params: TEN,
             shape: anyio,
-            quick_key: None,
         },
     },
     Entry {
@@ -623,7 +593,6 @@ const ENTRIES: &[Entry] = &[
             tasks: ANYIO_TASKS,
             params: TEN,
             shape: anyio,
-            quick_key: None,
         },
     },
     Entry {
@@ -638,7 +607,6 @@ const ENTRIES: &[Entry] = &[
             tasks: HTTP,
             params: ONE,
             shape: alone,
-            quick_key: None,
         },
     },
     Entry {
@@ -653,7 +621,6 @@ const ENTRIES: &[Entry] = &[
             tasks: HTTP,
             params: ONE,
             shape: alone,
-            quick_key: None,
         },
     },
     Entry {
@@ -668,7 +635,6 @@ const ENTRIES: &[Entry] = &[
             tasks: HTTP,
             params: ONE,
             shape: alone,
-            quick_key: None,
         },
     },
     Entry {
@@ -683,7 +649,6 @@ const ENTRIES: &[Entry] = &[
             tasks: HTTP,
             params: TEN,
             shape: event_loop,
-            quick_key: None,
         },
     },
     Entry {
@@ -698,7 +663,6 @@ const ENTRIES: &[Entry] = &[
             tasks: &[TaskKind::None],
             params: Params { workers: None, fixed_workers: 4, tasks: None, parent_mb: true },
             shape: four_forked,
-            quick_key: None,
         },
     },
 ];

@@ -12,7 +12,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use crate::clock::monotonic_ns;
 use crate::lab::control::{Began, Usage};
 
-const WORDS: usize = 7;
+const WORDS: usize = 8;
 const BYTES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(WORDS * size_of::<AtomicU64>() - 1);
 
 /// The shared words: first the time, 0 as long as nothing has been noted, then what had been used.
@@ -34,10 +34,19 @@ impl Birth {
 
     /// In the child, just before execve(2).
     pub fn note(&self) {
-        let used = getrusage(UsageWho::RUSAGE_SELF).map_or_else(|_| Usage::default(), |usage| usage.as_ref().into());
+        let usage = getrusage(UsageWho::RUSAGE_SELF).ok();
+        let used = usage.map_or_else(Usage::default, |usage| usage.as_ref().into());
+        let max_rss = usage.and_then(|usage| u64::try_from(usage.max_rss()).ok()).unwrap_or(0).saturating_mul(1024);
         let [time, words @ ..] = self.words();
-        let values =
-            [used.user_ns, used.sys_ns, used.minor_faults, used.major_faults, used.voluntary_switches, used.involuntary_switches];
+        let values = [
+            used.user_ns,
+            used.sys_ns,
+            used.minor_faults,
+            used.major_faults,
+            used.voluntary_switches,
+            used.involuntary_switches,
+            max_rss,
+        ];
         for (word, value) in words.iter().zip(values) {
             word.store(value, Ordering::Relaxed);
         }
@@ -48,10 +57,10 @@ impl Birth {
     pub fn noted(&self) -> Option<Began> {
         let [time, words @ ..] = self.words();
         let t = Some(time.load(Ordering::Acquire)).filter(|t| *t > 0)?;
-        let [user_ns, sys_ns, minor_faults, major_faults, voluntary_switches, involuntary_switches] =
+        let [user_ns, sys_ns, minor_faults, major_faults, voluntary_switches, involuntary_switches, max_rss_bytes] =
             words.each_ref().map(|word| word.load(Ordering::Relaxed));
         let used = Usage { user_ns, sys_ns, minor_faults, major_faults, voluntary_switches, involuntary_switches };
-        Some(Began { t, used })
+        Some(Began { t, used, max_rss_bytes })
     }
 }
 

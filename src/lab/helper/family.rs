@@ -62,11 +62,18 @@ pub fn descendants(all: &HashMap<i32, Proc>, ancestor: i32) -> Vec<Proc> {
 }
 
 /// The members of one run: its root, whatever descends from it, and what has lost its parents and was handed to the helper (`me`) but is
-/// in the root's session, was seen before (`known`), or carries the run's number in its environment.
-pub fn members(all: &HashMap<i32, Proc>, me: i32, root: i32, run: u32, known: &HashSet<(i32, u64)>) -> Vec<Proc> {
-    let adopted = all.values().filter(|p| p.ppid == me).filter(|p| {
-        p.pid == root || p.session == root || known.contains(&(p.pid, p.start)) || (!p.is_dead() && carries(p.pid, run))
-    });
+/// in the root's session, was seen before (`known`), or is the run's by what else is known of it (`mine`).
+pub fn members(
+    all: &HashMap<i32, Proc>,
+    me: i32,
+    root: i32,
+    mine: impl Fn(&Proc) -> bool,
+    known: &HashSet<(i32, u64)>,
+) -> Vec<Proc> {
+    let adopted = all
+        .values()
+        .filter(|p| p.ppid == me)
+        .filter(|p| p.pid == root || p.session == root || known.contains(&(p.pid, p.start)) || mine(p));
     let mut starts: HashSet<i32> = adopted.map(|p| p.pid).collect();
     starts.insert(root);
     // Somebody who was seen as a member stays one, whoever its parent is now.
@@ -89,9 +96,10 @@ fn closure(all: &HashMap<i32, Proc>, mut inside: HashSet<i32>) -> Vec<Proc> {
 }
 
 /// Whether the process's environment names run `run`.
-fn carries(pid: i32, run: u32) -> bool {
+pub fn carries(process: &Proc, run: u32) -> bool {
     let wanted = format!("CONCMON_LAB_RUN={run}");
-    std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|env| env.split(|b| *b == 0).any(|v| v == wanted.as_bytes()))
+    let names = |env: Vec<u8>| env.split(|b| *b == 0).any(|v| v == wanted.as_bytes());
+    !process.is_dead() && std::fs::read(format!("/proc/{}/environ", process.pid)).is_ok_and(names)
 }
 
 /// Whether it is CPython's resource tracker, which must be the last to go: it unlinks what the others have left.
@@ -223,7 +231,7 @@ mod tests {
             proc(99, 1, 99),
         ]
         .into();
-        let pids: Vec<i32> = members(&all, 10, 20, 4_000_000_000, &HashSet::new()).iter().map(|p| p.pid).collect();
+        let pids: Vec<i32> = members(&all, 10, 20, |_: &Proc| false, &HashSet::new()).iter().map(|p| p.pid).collect();
         assert_eq!(pids, [20, 21, 22, 23]);
         let mut below: Vec<i32> = descendants(&all, 10).iter().map(|p| p.pid).collect();
         below.sort_unstable();
@@ -259,7 +267,7 @@ mod tests {
     fn who_was_seen_as_a_member_stays_one() {
         let all: HashMap<i32, Proc> = [proc(10, 1, 10), proc(20, 10, 20), proc(25, 10, 25), proc(26, 10, 26)].into();
         let known = HashSet::from([(25, 1), (26, 7)]);
-        let pids: Vec<i32> = members(&all, 10, 20, 4_000_000_000, &known).iter().map(|p| p.pid).collect();
+        let pids: Vec<i32> = members(&all, 10, 20, |_: &Proc| false, &known).iter().map(|p| p.pid).collect();
         assert_eq!(pids, [20, 25], "26 has another start time: its pid was reused");
     }
 }

@@ -7,14 +7,14 @@
 //! * the guard is killed: the supervisor gets SIGTERM (parent-death signal) and kills every run;
 //! * both at once: run roots get SIGKILL (parent-death signal), and so do native workers when their creator ends.
 
-mod birth;
+pub(super) mod birth;
 mod cgroup;
-mod family;
-mod objects;
-mod run;
-mod start;
+pub(super) mod family;
+pub(super) mod objects;
+pub(super) mod run;
+pub(super) mod start;
 mod supervisor;
-mod sys;
+pub(super) mod sys;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -25,6 +25,7 @@ use nix::unistd::{ForkResult, Pid, getpid};
 
 use family::Step;
 
+use crate::kernel::PidSpace;
 use crate::lab::entry::name_task;
 
 /// Name of the lock in a helper's directory.
@@ -45,6 +46,11 @@ pub fn main() -> ExitCode {
 }
 
 fn prepare() -> std::io::Result<ExitCode> {
+    // Whom it kills it finds in /proc, by PIDs that must be its own namespace's. The launcher has asked the same before.
+    let space = PidSpace::mounted().map_err(std::io::Error::other)?;
+    if let Some(why) = space.refusal() {
+        return Err(std::io::Error::other(why));
+    }
     let control = sys::take_stdin()?;
     // Away from the terminal's process group: Ctrl-C is for concmon. It fails only for a group leader, which concmon never makes us.
     let _ = nix::unistd::setsid();
@@ -76,7 +82,7 @@ fn bases() -> Vec<PathBuf> {
 
 /// A directory that only this user can enter (mkdtemp(3) makes it with mode 0700), for sockets and temporary files of runs, and the lock
 /// that says that it is in use: guard and supervisor hold it until both have ended.
-fn private_dir() -> std::io::Result<(PathBuf, File)> {
+pub(super) fn private_dir() -> std::io::Result<(PathBuf, File)> {
     let mut result = Err(nix::errno::Errno::ENOENT);
     for base in bases() {
         result = nix::unistd::mkdtemp(&base.join("concmon-lab-XXXXXX"));
@@ -91,7 +97,7 @@ fn private_dir() -> std::io::Result<(PathBuf, File)> {
 }
 
 /// Removes what helpers have left behind that were killed together with their guards: directories whose lock nobody holds any more.
-fn sweep_stale() {
+pub(super) fn sweep_stale() {
     use std::os::unix::fs::MetadataExt;
     let me = nix::unistd::geteuid().as_raw();
     for entry in bases().iter().filter_map(|base| std::fs::read_dir(base).ok()).flatten().flatten() {
@@ -122,6 +128,16 @@ fn stand_guard(supervisor: Pid, dir: &Path) -> ExitCode {
             Err(_) => break,
         }
     }
+    end_descendants();
+    cgroup::sweep();
+    objects::remove_of_helper(dir);
+    // Nothing is lost if it is gone already: the supervisor removes it when it ends as it should.
+    let _ = std::fs::remove_dir_all(dir);
+    ExitCode::from(u8::try_from(code).unwrap_or(1))
+}
+
+/// Kills everything below this process, which must be a subreaper, and waits until it has gone; ten seconds at most.
+pub(super) fn end_descendants() {
     let until = Instant::now() + GUARD_PATIENCE;
     let mut order = family::Order::default();
     while Instant::now() < until {
@@ -136,9 +152,4 @@ fn stand_guard(supervisor: Pid, dir: &Path) -> ExitCode {
         while sys::reap_one().is_some() {}
         std::thread::sleep(Duration::from_millis(1));
     }
-    cgroup::sweep();
-    objects::remove_of_helper(dir);
-    // Nothing is lost if it is gone already: the supervisor removes it when it ends as it should.
-    let _ = std::fs::remove_dir_all(dir);
-    ExitCode::from(u8::try_from(code).unwrap_or(1))
 }

@@ -33,6 +33,8 @@ const REST_PATIENCE: Duration = Duration::from_millis(40);
 const REST_STEP: Duration = Duration::from_millis(2);
 /// Largest time between two looks at a family.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// What the copy of its parent that becomes the program may still touch before it is the program, bytes.
+const COPY_GROWTH: u64 = 1 << 20;
 /// How long nobody looks at a run once it begins to create its workers.
 const LAUNCH_ALONE: Duration = Duration::from_millis(150);
 
@@ -56,10 +58,21 @@ struct Ending {
     reason: Option<KillReason>,
 }
 
+/// What is done about processes that outlive the root.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Leftovers {
+    /// Those known to be of the run are killed: this process has other children too.
+    EndMarked,
+    /// Every descendant of this process is of the run, and is killed.
+    EndAll,
+    /// They go on.
+    Leave,
+}
+
 /// A run.
 pub struct Active {
     pub id: u32,
-    pub listener: UnixListener,
+    pub listener: Option<UnixListener>,
     pub output: Option<PipeReader>,
     pub conns: Vec<Conn>,
     pub root: i32,
@@ -67,7 +80,10 @@ pub struct Active {
     root_gone: bool,
     birth: Option<Arc<Birth>>,
     group: Option<Group>,
-    dir: PathBuf,
+    dir: Option<PathBuf>,
+    leftovers: Leftovers,
+    /// Most memory that one of its processes has ever had resident, where that is known to be of the program itself.
+    max_rss_bytes: Option<u64>,
     known: HashSet<(i32, u64)>,
     deadline: Instant,
     ending: Option<Ending>,
@@ -83,12 +99,12 @@ pub struct Active {
 }
 
 impl Active {
-    pub fn new(id: u32, spec: RunSpec, started: Started) -> Self {
+    pub fn new(id: u32, spec: RunSpec, started: Started, leftovers: Leftovers) -> Self {
         let now = Instant::now();
         Self {
             id,
             listener: started.listener,
-            output: Some(started.output),
+            output: started.output,
             conns: Vec::new(),
             root: started.root,
             deadline: now + Duration::from_millis(spec.timeout_ms),
@@ -97,6 +113,8 @@ impl Active {
             birth: started.birth,
             group: started.group,
             dir: started.dir,
+            leftovers,
+            max_rss_bytes: None,
             known: HashSet::new(),
             ending: None,
             next_look: now + Duration::from_millis(50),
@@ -122,7 +140,7 @@ impl Active {
     /// Takes in those who knock.
     pub fn accept(&mut self, out: &mut Vec<Notice>) {
         let most = self.spec.workers as usize * 4 + CONNECTIONS_SPARE;
-        while let Ok((stream, _)) = self.listener.accept() {
+        while let Some(Ok((stream, _))) = self.listener.as_ref().map(UnixListener::accept) {
             let peer = getsockopt(&stream, PeerCredentials).map(|c| c.pid());
             match (peer, stream.set_nonblocking(true)) {
                 (Ok(peer), Ok(())) if self.conns.len() < most => self.conns.push(Conn {
@@ -246,27 +264,45 @@ impl Active {
     }
 
     /// A child of the helper has ended and was waited for at `t`. True if it was of this run.
-    pub fn child_ended(&mut self, pid: i32, status: u32, usage: Usage, t: u64, out: &mut Vec<Notice>) -> bool {
+    pub fn child_ended(
+        &mut self,
+        pid: i32,
+        status: u32,
+        usage: Usage,
+        max_rss_bytes: u64,
+        t: u64,
+        out: &mut Vec<Notice>,
+    ) -> bool {
+        if let Some(began) = self.birth.as_deref().and_then(Birth::noted)
+            && max_rss_bytes > began.max_rss_bytes + COPY_GROWTH
+        {
+            // A program starts as a copy of its parent: what is not above that may be the parent's.
+            self.max_rss_bytes = self.max_rss_bytes.max(Some(max_rss_bytes));
+        }
         if pid == self.root && !self.root_gone {
             self.root_gone = true;
             self.usage += usage;
             self.drain(out);
             out.push(Notice::RootEnded { run: self.id, t, status, began: self.birth.as_deref().and_then(Birth::noted) });
-            self.end(GRACE, None);
+            if self.leftovers == Leftovers::Leave {
+                let left = self.family().iter().filter(|p| !p.is_dead()).count();
+                self.finish(None, u32::try_from(left).unwrap_or(u32::MAX), out);
+            } else {
+                self.end(GRACE, None);
+            }
             return true;
         }
-        let mine = self.known.iter().any(|(known, _)| *known == pid);
+        let mine = self.leftovers == Leftovers::EndAll || self.known.iter().any(|(known, _)| *known == pid);
         if mine {
             self.usage += usage;
         }
         mine
     }
 
-    /// Signals the root's process group. The root is our own child and not yet waited for, so the number is still its.
+    /// Signals the root. It is a child of this process and not yet waited for, so its number cannot be another's.
     pub fn signal(&self, number: i32) {
-        if let (false, Ok(signal)) = (self.root_gone, nix::sys::signal::Signal::try_from(number)) {
-            // A root that has just ended has left nobody to tell.
-            let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(self.root), signal);
+        if !self.root_gone {
+            sys::signal_child(self.root, number);
         }
     }
 
@@ -356,7 +392,8 @@ impl Active {
         // Whoever is in the run's control group is of the run, wherever it has gone in the tree.
         let inside = self.group.iter().flat_map(Group::members).filter_map(|pid| all.get(&pid));
         self.known.extend(inside.map(|p| (p.pid, p.start)));
-        let members = family::members(&all, me, self.root, self.id, &self.known);
+        let mine = |p: &Proc| self.leftovers == Leftovers::EndAll || family::carries(p, self.id);
+        let members = family::members(&all, me, self.root, mine, &self.known);
         self.known.extend(members.iter().map(|p| (p.pid, p.start)));
         members
     }
@@ -385,11 +422,13 @@ impl Active {
 
     fn step_to_end(&mut self, out: &mut Vec<Notice>) {
         let began = Instant::now();
-        let members = self.family();
+        // A subreaper without children has no descendants: no need to look at all processes.
+        let none = self.leftovers == Leftovers::EndAll && sys::childless();
+        let members = if none { Vec::new() } else { self.family() };
         let Some(ending) = &mut self.ending else { return };
         if members.is_empty() && self.root_gone {
             let reason = ending.reason;
-            self.finish(reason, out);
+            self.finish(reason, 0, out);
             return;
         }
         if began >= ending.kill_at {
@@ -412,15 +451,18 @@ impl Active {
         self.next_look = Instant::now() + pause.clamp(Duration::from_millis(2), Duration::from_millis(250)).max(began.elapsed());
     }
 
-    fn finish(&mut self, killed: Option<KillReason>, out: &mut Vec<Notice>) {
+    fn finish(&mut self, killed: Option<KillReason>, left_running: u32, out: &mut Vec<Notice>) {
         self.drain(out);
         let memory_peak_bytes = self.group.as_ref().and_then(Group::memory_peak_bytes);
         self.group = None;
-        objects::remove_of_run(&self.dir);
-        // Nothing in it is worth a failure of the run.
-        let _ = std::fs::remove_dir_all(&self.dir);
+        if let Some(dir) = self.dir.as_deref().filter(|_| left_running == 0) {
+            objects::remove_of_run(dir);
+            // Nothing in it is worth a failure of the run.
+            let _ = std::fs::remove_dir_all(dir);
+        }
         let orphans = u32::try_from(self.orphans.len()).unwrap_or(u32::MAX);
-        out.push(Notice::Ended { run: self.id, t: monotonic_ns(), usage: self.usage, memory_peak_bytes, orphans, killed });
+        let (run, t, usage, max_rss_bytes) = (self.id, monotonic_ns(), self.usage, self.max_rss_bytes);
+        out.push(Notice::Ended { run, t, usage, memory_peak_bytes, max_rss_bytes, left_running, orphans, killed });
         self.ended = true;
     }
 }

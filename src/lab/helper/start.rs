@@ -22,9 +22,10 @@ use crate::lab::control::{Program, RUN_DIRECTORY};
 /// What is left in the helper's hands after a start.
 pub struct Started {
     pub root: i32,
-    pub dir: PathBuf,
-    pub listener: UnixListener,
-    pub output: PipeReader,
+    /// Its own directory; a program of the user's own has one only if it may speak to concmon.
+    pub dir: Option<PathBuf>,
+    pub listener: Option<UnixListener>,
+    pub output: Option<PipeReader>,
     pub group: Option<Group>,
     /// Just before its root was forked, monotonic nanoseconds.
     pub forked_ns: u64,
@@ -32,13 +33,11 @@ pub struct Started {
     pub birth: Option<Arc<Birth>>,
 }
 
-/// Starts the root of run `run`; the error is one sentence.
-///
-/// `streams` are the standard streams of a program of the user's own; every other run has none, and prints into a pipe.
-pub fn start(base: &Path, run: u32, spec: &RunSpec, program: &Program, streams: Option<[OwnedFd; 3]>) -> Result<Started, String> {
+/// Starts the root of run `run`, which prints into a pipe; the error is one sentence.
+pub fn start(base: &Path, run: u32, spec: &RunSpec, program: &Program) -> Result<Started, String> {
     let dir = base.join(run.to_string());
     std::fs::DirBuilder::new().mode(0o700).create(&dir).map_err(|e| format!("cannot create {}: {e}", dir.display()))?;
-    let result = start_in(&dir, run, spec, program, streams);
+    let result = start_in(&dir, run, spec, program);
     if result.is_err() {
         // The error at hand says more than one of the clean-up.
         let _ = std::fs::remove_dir_all(&dir);
@@ -46,7 +45,7 @@ pub fn start(base: &Path, run: u32, spec: &RunSpec, program: &Program, streams: 
     result
 }
 
-fn start_in(dir: &Path, run: u32, spec: &RunSpec, program: &Program, streams: Option<[OwnedFd; 3]>) -> Result<Started, String> {
+fn start_in(dir: &Path, run: u32, spec: &RunSpec, program: &Program) -> Result<Started, String> {
     let socket = dir.join("sock");
     let listener = UnixListener::bind(&socket).map_err(|e| format!("cannot bind {}: {e}", socket.display()))?;
     for (name, text) in &program.files {
@@ -57,19 +56,15 @@ fn start_in(dir: &Path, run: u32, spec: &RunSpec, program: &Program, streams: Op
     let (output, theirs) = pipe().map_err(|e| format!("cannot create a pipe for the run's output: {e}"))?;
     let null = std::fs::File::open("/dev/null").map_err(|e| format!("/dev/null: {e}"))?;
     let also = theirs.try_clone().map_err(|e| format!("the pipe for the run's output: {e}"))?;
-    // What the user's own program needs is the user's business.
     let most = catalog::find(&spec.system).map(|system| system.demand(spec));
     let group = Group::create(run, most.as_ref());
-    let [stdin, stdout, stderr] = streams.unwrap_or([OwnedFd::from(null), OwnedFd::from(theirs), OwnedFd::from(also)]);
-    let work_dir = program.own.as_deref().unwrap_or(dir);
+    let [stdin, stdout, stderr] = [OwnedFd::from(null), OwnedFd::from(theirs), OwnedFd::from(also)];
     let exec = Exec {
         group: group.as_ref().map(Group::procs),
         path: c_string(program.path.as_os_str().as_bytes())?,
         args: program.args.iter().map(|a| c_string(a.as_bytes())).collect::<Result<_, _>>()?,
         env: environment(program, dir, &socket, run, spec)?,
-        dir: c_string(work_dir.as_os_str().as_bytes())?,
-        expendable: program.own.is_none(),
-        birth: program.own.is_some().then(Birth::new).flatten().map(Arc::new),
+        dir: c_string(dir.as_os_str().as_bytes())?,
         stdin,
         stdout,
         stderr,
@@ -80,7 +75,8 @@ fn start_in(dir: &Path, run: u32, spec: &RunSpec, program: &Program, streams: Op
     match sys::fork().map_err(|e| format!("cannot fork the run root: {e}"))? {
         ForkResult::Parent { child } => {
             set_nonblocking(&output)?;
-            Ok(Started { root: child.as_raw(), dir: dir.to_owned(), listener, output, group, forked_ns, birth: exec.birth })
+            let (dir, listener, output) = (Some(dir.to_owned()), Some(listener), Some(output));
+            Ok(Started { root: child.as_raw(), dir, listener, output, group, forked_ns, birth: None })
         }
         ForkResult::Child => {
             let Err(e) = exec.become_it(helper);
@@ -121,9 +117,8 @@ fn environment(program: &Program, dir: &Path, socket: &Path, run: u32, spec: &Ru
         }
         path
     };
-    let own = own.into_iter().filter(|(name, _)| *name != "TMPDIR" || program.own.is_none());
     let given = program.env.iter().map(|(n, v)| (OsString::from(n), in_dir(v)));
-    for (name, value) in own.map(|(n, v)| (OsString::from(n), v)).chain(given) {
+    for (name, value) in own.into_iter().map(|(n, v)| (OsString::from(n), v)).chain(given) {
         vars.retain(|(n, _)| *n != name);
         vars.push((name, value));
     }

@@ -1,8 +1,6 @@
 //! The supervisor's loop: orders, exits of children, connections, output and timers, in one `poll`.
 
-use std::collections::VecDeque;
-use std::io::{self, ErrorKind, Write};
-use std::mem::MaybeUninit;
+use std::io::{self, ErrorKind, Read as _, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -14,10 +12,11 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::{Pid, getppid};
 
-use super::run::Active;
-use super::{start, sys};
+use super::run::{Active, Leftovers};
+use super::start;
+use super::sys::{self, Reaped};
 use crate::clock::monotonic_ns;
-use crate::lab::control::{KillReason, Notice, Order, Program, Usage, to_line};
+use crate::lab::control::{KillReason, Notice, Order, to_line};
 
 /// Notices waiting for a concmon that does not read, beyond which runs are not read either.
 const UNREAD_MOST: usize = 8 << 20;
@@ -29,36 +28,11 @@ struct Supervisor {
     /// False once concmon has gone: nobody to tell, everything to end.
     listening: bool,
     orders: Vec<u8>,
-    /// Descriptors that have come with orders, not yet taken.
-    streams: VecDeque<OwnedFd>,
     unsent: Vec<u8>,
     signals: SignalFd,
     runs: Vec<Active>,
-    /// Children that have ended, not yet told to their runs.
-    ended: Vec<Ended>,
-}
-
-/// A child that has ended.
-struct Ended {
-    pid: i32,
-    status: u32,
-    usage: Usage,
-    /// When it was waited for, monotonic nanoseconds.
-    t: u64,
-}
-
-/// Reads what there is, and takes in the descriptors that come with it.
-fn receive(socket: &UnixStream, bytes: &mut [u8], streams: &mut VecDeque<OwnedFd>) -> io::Result<usize> {
-    use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let received = recvmsg(socket, &mut [io::IoSliceMut::new(bytes)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
-    for message in control.drain() {
-        if let RecvAncillaryMessage::ScmRights(descriptors) = message {
-            streams.extend(descriptors);
-        }
-    }
-    Ok(received.bytes)
+    /// Children that have ended, not yet told to their runs, and when each was waited for in monotonic nanoseconds.
+    ended: Vec<(Reaped, u64)>,
 }
 
 /// What a ready descriptor belongs to.
@@ -90,7 +64,6 @@ pub fn run(control: OwnedFd, dir: &Path, guard: Pid) -> io::Result<()> {
         control,
         listening: true,
         orders: Vec::new(),
-        streams: VecDeque::new(),
         unsent: Vec::new(),
         signals,
         runs: Vec::new(),
@@ -123,9 +96,9 @@ impl Supervisor {
             }
         }
         self.reap();
-        for Ended { pid, status, usage, t } in std::mem::take(&mut self.ended) {
+        for (Reaped { pid, status, usage, max_rss_bytes }, t) in std::mem::take(&mut self.ended) {
             // A child that no run knows was an orphan that nobody had seen; it is gone.
-            let _ = self.runs.iter_mut().any(|run| run.child_ended(pid, status, usage, t, &mut notices));
+            let _ = self.runs.iter_mut().any(|run| run.child_ended(pid, status, usage, max_rss_bytes, t, &mut notices));
         }
         for run in &mut self.runs {
             run.sweep();
@@ -149,8 +122,10 @@ impl Supervisor {
         }
         if self.unsent.len() < UNREAD_MOST {
             for (r, run) in self.runs.iter().enumerate() {
-                fds.push(PollFd::new(run.listener.as_fd(), PollFlags::POLLIN));
-                owners.push(Ready::Listener(r));
+                if let Some(listener) = &run.listener {
+                    fds.push(PollFd::new(listener.as_fd(), PollFlags::POLLIN));
+                    owners.push(Ready::Listener(r));
+                }
                 if let Some(output) = &run.output {
                     fds.push(PollFd::new(output.as_fd(), PollFlags::POLLIN));
                     owners.push(Ready::Output(r));
@@ -176,8 +151,8 @@ impl Supervisor {
 
     /// Waits for the children that have ended. The kernel does not tell when that was: this is as near as can be known.
     fn reap(&mut self) {
-        while let Some((pid, status, usage)) = sys::reap_one() {
-            self.ended.push(Ended { pid, status, usage, t: monotonic_ns() });
+        while let Some(reaped) = sys::reap_one() {
+            self.ended.push((reaped, monotonic_ns()));
         }
     }
 
@@ -199,7 +174,7 @@ impl Supervisor {
 
     fn read_orders(&mut self, dir: &Path, notices: &mut Vec<Notice>) {
         let mut bytes = [0; 16 * 1024];
-        match receive(&self.control, &mut bytes, &mut self.streams) {
+        match self.control.read(&mut bytes) {
             Ok(0) => return self.hang_up(),
             Ok(n) => self.orders.extend_from_slice(&bytes[..n]),
             Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => return,
@@ -222,30 +197,19 @@ impl Supervisor {
 
     fn obey(&mut self, order: Order, dir: &Path, notices: &mut Vec<Notice>) {
         match order {
-            Order::Launch { run, spec, program } => match start::start(dir, run, &spec, &program, self.streams_for(&program)) {
+            Order::Launch { run, spec, program } => match start::start(dir, run, &spec, &program) {
                 Ok(started) => {
                     notices.push(Notice::Started { run, root_pid: started.root, t: started.forked_ns });
-                    self.runs.push(Active::new(run, *spec, started));
+                    self.runs.push(Active::new(run, *spec, started, Leftovers::EndMarked));
                 }
                 Err(why) => notices.push(Notice::NotStarted { run, why }),
             },
-            Order::Signal { run, signal } => {
-                if let Some(run) = self.runs.iter().find(|r| r.id == run) {
-                    run.signal(signal);
-                }
-            }
             Order::Stop { run } => {
                 if let Some(run) = self.runs.iter_mut().find(|r| r.id == run) {
                     run.kill(KillReason::Stopped);
                 }
             }
         }
-    }
-
-    /// The standard streams of a program of the user's own.
-    fn streams_for(&mut self, program: &Program) -> Option<[OwnedFd; 3]> {
-        program.own.as_ref()?;
-        Some([self.streams.pop_front()?, self.streams.pop_front()?, self.streams.pop_front()?])
     }
 
     fn write_notices(&mut self) {

@@ -5,7 +5,6 @@ use std::convert::Infallible;
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::libc;
@@ -14,7 +13,6 @@ use nix::unistd::{ForkResult, Pid};
 
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
-use super::birth::Birth;
 use super::family::Proc;
 use crate::lab::control::Usage;
 
@@ -55,14 +53,65 @@ pub fn cpu_ns(pid: i32) -> Option<u64> {
     Some(positive(used.tv_sec()) * 1_000_000_000 + positive(used.tv_nsec()))
 }
 
-/// One child that has ended, with what it and all that it waited for have cost: `None` if none has.
-pub fn reap_one() -> Option<(i32, u32, Usage)> {
+/// A child that has ended and been waited for.
+pub struct Reaped {
+    pub pid: i32,
+    /// Raw wait status.
+    pub status: u32,
+    /// What it and all that it waited for have cost.
+    pub usage: Usage,
+    /// Most memory that it, or one of those that it waited for, has ever had resident (`ru_maxrss`, getrusage(2)).
+    pub max_rss_bytes: u64,
+}
+
+/// What wait4(2) says of a child.
+pub enum Change {
+    Ended(Reaped),
+    /// Which, and the signal that has stopped it.
+    Stopped(i32, i32),
+    Continued(i32),
+}
+
+/// One child that has ended: `None` if none has.
+pub fn reap_one() -> Option<Reaped> {
+    match wait4(libc::WNOHANG)? {
+        Change::Ended(reaped) => Some(reaped),
+        Change::Stopped(..) | Change::Continued(_) => None,
+    }
+}
+
+/// One child that has ended, stopped, or been continued: `None` if none has.
+pub fn wait_any() -> Option<Change> {
+    wait4(libc::WNOHANG | libc::WUNTRACED | libc::WCONTINUED)
+}
+
+fn wait4(flags: libc::c_int) -> Option<Change> {
     let mut status = 0;
     // SAFETY: an all-zero rusage is valid.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     // SAFETY: both pointers are valid for the call.
-    let pid = unsafe { libc::wait4(-1, &raw mut status, libc::WNOHANG, &raw mut usage) };
-    (pid > 0).then(|| (pid, status.cast_unsigned(), Usage::from(&usage)))
+    let pid = unsafe { libc::wait4(-1, &raw mut status, flags, &raw mut usage) };
+    match () {
+        () if pid <= 0 => None,
+        () if libc::WIFSTOPPED(status) => Some(Change::Stopped(pid, libc::WSTOPSIG(status))),
+        () if libc::WIFCONTINUED(status) => Some(Change::Continued(pid)),
+        () => {
+            let max_rss_bytes = positive(usage.ru_maxrss).saturating_mul(1024);
+            Some(Change::Ended(Reaped { pid, status: status.cast_unsigned(), usage: Usage::from(&usage), max_rss_bytes }))
+        }
+    }
+}
+
+/// Sends a signal, real-time ones too, to a child that has not been waited for.
+pub fn signal_child(pid: i32, number: i32) {
+    // SAFETY: takes two numbers. A child that has just ended takes no signal, which is no failure.
+    unsafe { libc::kill(pid, number) };
+}
+
+/// Whether this process has no children at all, dead ones included.
+pub fn childless() -> bool {
+    use nix::sys::wait::{Id, WaitPidFlag, waitid};
+    waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT) == Err(Errno::ECHILD)
 }
 
 impl From<&libc::rusage> for Usage {
@@ -97,11 +146,6 @@ pub struct Exec {
     pub args: Vec<CString>,
     pub env: Vec<CString>,
     pub dir: CString,
-    /// Whether it is a system of the lab and not a program of the user's own: it is to go first if memory runs out, and has no
-    /// privileges to lose.
-    pub expendable: bool,
-    /// Where to note that it begins.
-    pub birth: Option<Arc<Birth>>,
     pub stdin: OwnedFd,
     pub stdout: OwnedFd,
     pub stderr: OwnedFd,
@@ -120,22 +164,15 @@ impl Exec {
             // Where it is refused the run is held by its session and parents alone.
             let _ = std::fs::write(group, "0");
         }
-        if self.expendable {
-            // The run, not the person's editor. Not allowed in some sandboxes, and then left alone.
-            let _ = std::fs::write("/proc/self/oom_score_adj", "600");
-        }
+        // The run, not the person's editor. Not allowed in some sandboxes, and then left alone.
+        let _ = std::fs::write("/proc/self/oom_score_adj", "600");
         nix::unistd::dup2_stdin(&self.stdin)?;
         nix::unistd::dup2_stdout(&self.stdout)?;
         nix::unistd::dup2_stderr(&self.stderr)?;
         close_on_exec_from(3);
         limit_files(FileLimit::Own);
-        if self.expendable {
-            give_up_privileges()?;
-        }
+        give_up_privileges()?;
         nix::unistd::chdir(self.dir.as_c_str())?;
-        if let Some(birth) = &self.birth {
-            birth.note();
-        }
         nix::unistd::execve(&self.path, &self.args, &self.env)
     }
 }

@@ -133,7 +133,7 @@ fn one_unit_is_not_said_to_be_at_once_with_anything() {
     let of =
         |spans: &[(u64, u64)], trace: Trace| finding(&run(vec![worker(0, 101, 101, Creation::Fork, spans)], trace), 2, 100 * MS);
     assert_eq!(of(&[(20, 60)], trace.clone()), "one task of 40.00 ms, on a CPU for 50% of it");
-    trace.round(500 * MS);
+    trace.round(500 * MS, 0);
     assert!(of(&[(20, 60)], trace.clone()).ends_with("shorter than the sampling interval"));
     assert!(of(&[(20, 60), (60, 90)], trace).contains("in progress"));
 }

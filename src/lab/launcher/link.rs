@@ -1,9 +1,8 @@
 //! The connection to one helper process: starts it, writes orders, and reads notices on a separate thread.
 
 use std::io::{self, BufRead, BufReader, Write};
-use std::mem::MaybeUninit;
 use std::net::Shutdown;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -29,7 +28,7 @@ const FAREWELL: Duration = Duration::from_secs(3);
 
 /// The runs, and where they are published.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(in crate::lab) struct Shared {
     runs: Mutex<Vec<Entry>>,
     publish: watch::Sender<Arc<LabState>>,
 }
@@ -54,7 +53,7 @@ impl Entry {
 }
 
 impl Shared {
-    pub(super) fn new() -> (Self, watch::Receiver<Arc<LabState>>) {
+    pub(in crate::lab) fn new() -> (Self, watch::Receiver<Arc<LabState>>) {
         let (publish, receiver) = watch::channel(Arc::new(LabState::default()));
         (Self { runs: Mutex::new(Vec::new()), publish }, receiver)
     }
@@ -63,7 +62,7 @@ impl Shared {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn add(&self, run: Run) {
+    pub(in crate::lab) fn add(&self, run: Run) {
         let mut runs = self.lock();
         runs.push(Entry { run, trace: None, published: None });
         let extra = runs.len().saturating_sub(RUNS_KEPT);
@@ -76,19 +75,19 @@ impl Shared {
         self.send(&mut runs);
     }
 
-    pub(super) fn forget(&self, id: RunId) {
+    pub(in crate::lab) fn forget(&self, id: RunId) {
         let mut runs = self.lock();
         runs.retain(|e| e.run.id != id);
         self.send(&mut runs);
     }
 
     /// Numbers of the runs that have not ended.
-    pub(super) fn active(&self) -> Vec<RunId> {
+    pub(in crate::lab) fn active(&self) -> Vec<RunId> {
         self.lock().iter().filter(|e| !e.run.ended()).map(|e| e.run.id).collect()
     }
 
     /// Applies a notice; true if the run went into another phase.
-    fn apply(&self, notice: &Notice) -> bool {
+    pub(in crate::lab) fn apply(&self, notice: &Notice) -> bool {
         let mut runs = self.lock();
         let id = RunId(notice.run());
         let Some(entry) = runs.iter_mut().rev().find(|e| e.run.id == id) else { return false };
@@ -108,19 +107,19 @@ impl Shared {
         self.send(&mut runs);
     }
 
-    fn publish(&self) {
+    pub(in crate::lab) fn publish(&self) {
         self.send(&mut self.lock());
     }
 
     /// Where the watch over a run's tasks writes what it sees.
-    pub(super) fn traced(&self, id: RunId) -> Option<Arc<Mutex<Trace>>> {
+    pub(in crate::lab) fn traced(&self, id: RunId) -> Option<Arc<Mutex<Trace>>> {
         let mut runs = self.lock();
         let entry = runs.iter_mut().find(|e| e.run.id == id)?;
         Some(Arc::clone(entry.trace.get_or_insert_default()))
     }
 
     /// Has the run published with what the watch has seen by now.
-    pub(super) fn show_trace(&self, id: RunId) {
+    pub(in crate::lab) fn show_trace(&self, id: RunId) {
         let mut runs = self.lock();
         if let Some(entry) = runs.iter_mut().find(|e| e.run.id == id) {
             entry.published = None;
@@ -181,17 +180,6 @@ impl Link {
 
     pub(super) fn send(&self, order: &Order) -> io::Result<()> {
         (&self.socket).write_all(&to_line(order))
-    }
-
-    /// The same, with the standard streams for a program of the user's own.
-    pub(super) fn send_with(&self, order: &Order, streams: [BorrowedFd<'_>; 3]) -> io::Result<()> {
-        use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
-        let line = to_line(order);
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
-        let mut control = SendAncillaryBuffer::new(&mut space);
-        control.push(SendAncillaryMessage::ScmRights(&streams));
-        let sent = sendmsg(&self.socket, &[io::IoSlice::new(&line)], &mut control, SendFlags::NOSIGNAL)?;
-        (&self.socket).write_all(&line[sent..])
     }
 }
 

@@ -7,7 +7,6 @@ mod link;
 mod validate;
 mod watch;
 
-use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,8 +16,11 @@ use super::catalog::{self, Backend, PythonStart, RunSpec};
 use super::control::{Order, Program};
 use super::python::{self, Discovery};
 use super::run::{Run, RunId};
+use crate::kernel::PidSpace;
 use link::Link;
+pub(super) use link::Shared;
 pub use validate::{Machine, validate};
+pub(super) use watch::{last_look, start as watch_tasks};
 
 /// How many runs are kept.
 pub const RUNS_KEPT: usize = 50;
@@ -62,6 +64,9 @@ pub enum LaunchError {
     /// The system cannot run on this machine; says why and what would enable it.
     #[error("{0}")]
     Unavailable(String),
+    /// What a run has created could not be told from other processes: there is no `/proc`, or one with PIDs of another namespace.
+    #[error("lab runs are off: {0}")]
+    NoPids(String),
     /// The helper could not be started or has gone.
     #[error("the lab helper is not available: {0}")]
     Helper(String),
@@ -99,6 +104,14 @@ struct Inner {
     counts: [u32; 2],
     link: Option<Link>,
     shared: Arc<link::Shared>,
+}
+
+/// Makes sure that `/proc` shows the PIDs that the helper's system calls take.
+fn own_pids() -> Result<(), LaunchError> {
+    match PidSpace::mounted() {
+        Ok(space) => space.refusal().map_or(Ok(()), |why| Err(LaunchError::NoPids(why.to_owned()))),
+        Err(error) => Err(LaunchError::NoPids(error.to_string())),
+    }
 }
 
 impl Launcher {
@@ -152,20 +165,15 @@ impl Launcher {
     }
 
     fn launch_as(&self, mut spec: RunSpec, compared: bool) -> Result<RunId, LaunchError> {
+        own_pids()?;
         let system = catalog::find(&spec.system)
             .ok_or_else(|| LaunchError::UnknownSystem { id: spec.system.clone(), nearest: catalog::nearest(&spec.system) })?;
         validate(system, &spec, &self.limits, &Machine::read())?;
         let program = self.program_for(system, &mut spec)?;
-        self.order(spec, program, None, compared)
+        self.order(spec, program, compared)
     }
 
-    fn order(
-        &self,
-        spec: RunSpec,
-        program: Program,
-        streams: Option<[BorrowedFd<'_>; 3]>,
-        compared: bool,
-    ) -> Result<RunId, LaunchError> {
+    fn order(&self, spec: RunSpec, program: Program, compared: bool) -> Result<RunId, LaunchError> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         if !inner.link.as_ref().is_some_and(Link::alive) {
             inner.link = None;
@@ -176,10 +184,7 @@ impl Launcher {
         let id = if compared { RunId::compared(*count) } else { RunId(*count) };
         inner.shared.add(Run::new(id, spec.clone(), crate::clock::monotonic_ns()));
         let order = Order::Launch { run: id.0, spec: Box::new(spec), program: Box::new(program) };
-        let sent = inner.link.as_ref().map(|link| match streams {
-            Some(streams) => link.send_with(&order, streams),
-            None => link.send(&order),
-        });
+        let sent = inner.link.as_ref().map(|link| link.send(&order));
         match sent {
             Some(Ok(())) => {
                 if self.traced {
@@ -191,44 +196,6 @@ impl Launcher {
                 inner.shared.forget(id);
                 Err(LaunchError::Helper("the helper does not respond; the next launch starts a new one".into()))
             }
-        }
-    }
-
-    /// Runs a program of the user's own, with these standard streams, in this directory. What it says over the protocol is heard as from
-    /// a worker of the lab; a Python program may `import concmon_lab`.
-    ///
-    /// # Errors
-    /// If the helper cannot be started.
-    pub fn launch_own(
-        &self,
-        path: &Path,
-        args: Vec<String>,
-        dir: &Path,
-        streams: [BorrowedFd<'_>; 3],
-    ) -> Result<RunId, LaunchError> {
-        let spec = RunSpec::own();
-        let mut search = python::RUN_DIRECTORY.to_owned();
-        if let Some(theirs) = std::env::var_os("PYTHONPATH").filter(|v| !v.is_empty()) {
-            search = format!("{search}:{}", theirs.to_string_lossy());
-        }
-        let (name, text) = python::WORKER_MODULE;
-        let program = Program {
-            path: path.to_owned(),
-            args,
-            env: vec![("PYTHONPATH".into(), search)],
-            env_remove: Vec::new(),
-            files: vec![(name.into(), text.into())],
-            own: Some(dir.to_owned()),
-        };
-        self.order(spec, program, Some(streams), false)
-    }
-
-    /// Sends a signal to the run's own processes, as a terminal does; they do with it what they do.
-    pub fn signal(&self, id: RunId, signal: i32) {
-        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(link) = &inner.link {
-            // As in `stop`.
-            let _ = link.send(&Order::Signal { run: id.0, signal });
         }
     }
 

@@ -35,7 +35,7 @@ const SHOW_EVERY: Duration = Duration::from_millis(120);
 const TASKS_MOST: usize = 1_100;
 
 /// Watches a run until it has ended, on a thread of its own. Without such a thread the run goes unwatched, which its lanes say.
-pub(super) fn start(id: RunId, shared: Arc<Shared>, state: Receiver<Arc<LabState>>) {
+pub(in crate::lab) fn start(id: RunId, shared: Arc<Shared>, state: Receiver<Arc<LabState>>) {
     let Some(trace) = shared.traced(id) else { return };
     let work = move || {
         if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_time().build() {
@@ -52,7 +52,8 @@ struct Open {
     children: Option<File>,
     /// Threads of its process when they were last listed; of a leader only.
     listed: u32,
-    turns: u64,
+    /// Time on a CPU and waiting for one at the last look.
+    ran: (u64, u64),
 }
 
 struct Watch {
@@ -64,12 +65,23 @@ struct Watch {
     page_bytes: u64,
     /// Whether anything has happened since the last round.
     stirred: bool,
+    /// Resident memory of the processes looked at in this round, together.
+    rss_bytes: u64,
 }
 
 impl Watch {
     fn new(trace: Arc<Mutex<Trace>>) -> Self {
         let page_bytes = rustix::param::page_size() as u64;
-        Self { trace, tasks: HashMap::new(), rounds: 0, last_ns: monotonic_ns(), step: STEP, page_bytes, stirred: false }
+        Self {
+            trace,
+            tasks: HashMap::new(),
+            rounds: 0,
+            last_ns: monotonic_ns(),
+            step: STEP,
+            page_bytes,
+            stirred: false,
+            rss_bytes: 0,
+        }
     }
 
     async fn follow(mut self, id: RunId, shared: &Shared, mut state: Receiver<Arc<LabState>>) {
@@ -103,7 +115,7 @@ impl Watch {
     /// Looks at all tasks once; how long to wait for the next time.
     fn round(&mut self) -> Duration {
         let begun = Instant::now();
-        self.stirred = false;
+        (self.stirred, self.rss_bytes) = (false, 0);
         let trace = Arc::clone(&self.trace);
         let mut trace = trace.lock().unwrap_or_else(PoisonError::into_inner);
         let known: Vec<(i32, i32)> = self.tasks.keys().copied().collect();
@@ -123,7 +135,7 @@ impl Watch {
         }
         self.rounds += 1;
         let now = monotonic_ns();
-        trace.round(now.saturating_sub(self.last_ns));
+        trace.round(now.saturating_sub(self.last_ns), self.rss_bytes);
         self.last_ns = now;
         self.step = if self.stirred { STEP } else { (self.step * 5 / 4).min(STEP_AT_REST) };
         self.step.max(begun.elapsed() * SHARE)
@@ -133,25 +145,18 @@ impl Watch {
     fn look(&mut self, key: (i32, i32), trace: &mut Trace, grown: &mut Vec<i32>) -> bool {
         let Some(open) = self.tasks.get_mut(&key) else { return false };
         let mut bytes = [0; 1024];
-        let Some(sched) = read(&open.schedstat, &mut bytes).and_then(|b| Schedstat::parse(b).ok()) else { return false };
-        let Some(stat) = read(&open.stat, &mut bytes).and_then(|b| Stat::parse(b).ok()) else { return false };
-        if key.0 == key.1 && stat.nlwp != open.listed {
-            open.listed = stat.nlwp;
-            grown.push(key.0);
+        let Some((look, comm)) = take_look(open, &mut bytes, self.page_bytes) else { return false };
+        if key.0 == key.1 {
+            self.rss_bytes = self.rss_bytes.saturating_add(look.rss_bytes);
+            if look.threads != open.listed {
+                open.listed = look.threads;
+                grown.push(key.0);
+            }
         }
-        self.stirred |= sched.turns != open.turns || stat.state.letter() == 'R';
-        open.turns = sched.turns;
-        let look = Look {
-            at_ns: monotonic_ns(),
-            run_ns: sched.run_ns,
-            wait_ns: sched.run_delay_ns,
-            state: stat.state.letter(),
-            cpu: stat.last_cpu,
-            parent: stat.ppid,
-            rss_bytes: stat.rss_pages.saturating_mul(self.page_bytes),
-            threads: stat.nlwp,
-        };
-        trace.saw(key.0, key.1, &String::from_utf8_lossy(stat.comm.as_bytes()), self.last_ns, look);
+        let ran = (look.run_ns, look.wait_ns);
+        self.stirred |= ran != open.ran || look.state == 'R';
+        open.ran = ran;
+        trace.saw(key.0, key.1, &comm, self.last_ns, look);
         true
     }
 
@@ -193,13 +198,44 @@ impl Watch {
 
     /// Opens the files of a task; false if it has gone or there are no descriptors left.
     fn add(&mut self, pid: i32, tid: i32) -> bool {
-        let open = |name: &str| File::open(format!("/proc/{pid}/task/{tid}/{name}")).ok();
-        let (Some(schedstat), Some(stat)) = (open("schedstat"), open("stat")) else { return false };
-        // Without CONFIG_PROC_CHILDREN there is none: then children come with the helper's looks.
-        let children = open("children");
+        let Some(open) = Open::new(pid, tid) else { return false };
         self.stirred = true;
-        self.tasks.insert((pid, tid), Open { schedstat, stat, children, listed: 0, turns: 0 });
+        self.tasks.insert((pid, tid), open);
         true
+    }
+}
+
+impl Open {
+    fn new(pid: i32, tid: i32) -> Option<Self> {
+        let open = |name: &str| File::open(format!("/proc/{pid}/task/{tid}/{name}")).ok();
+        let (schedstat, stat) = (open("schedstat")?, open("stat")?);
+        // Without CONFIG_PROC_CHILDREN there is none: then children come with the helper's looks.
+        Some(Self { schedstat, stat, children: open("children"), listed: 0, ran: (0, 0) })
+    }
+}
+
+/// What the kernel says of a task now, and its name; `None` once it has gone.
+fn take_look(open: &Open, bytes: &mut [u8], page_bytes: u64) -> Option<(Look, String)> {
+    let sched = read(&open.schedstat, bytes).and_then(|b| Schedstat::parse(b).ok())?;
+    let stat = read(&open.stat, bytes).and_then(|b| Stat::parse(b).ok())?;
+    let look = Look {
+        at_ns: monotonic_ns(),
+        run_ns: sched.run_ns,
+        wait_ns: sched.run_delay_ns,
+        state: stat.state.letter(),
+        cpu: stat.last_cpu,
+        parent: stat.ppid,
+        rss_bytes: stat.rss_pages.saturating_mul(page_bytes),
+        threads: stat.nlwp,
+    };
+    Some((look, String::from_utf8_lossy(stat.comm.as_bytes()).into_owned()))
+}
+
+/// Looks at the first thread of a process that has ended and has not been waited for: its counters do not change any more.
+pub(in crate::lab) fn last_look(pid: i32, trace: &mut Trace) {
+    let mut bytes = [0; 1024];
+    if let Some((look, comm)) = Open::new(pid, pid).and_then(|open| take_look(&open, &mut bytes, 0)) {
+        trace.saw_end(pid, &comm, look);
     }
 }
 

@@ -28,7 +28,16 @@ fn done() -> Message {
 }
 
 fn ended(t: u64, killed: Option<KillReason>) -> Notice {
-    Notice::Ended { run: 1, t, usage: Usage { user_ns: 7, ..Usage::default() }, memory_peak_bytes: None, orphans: 0, killed }
+    Notice::Ended {
+        run: 1,
+        t,
+        usage: Usage { user_ns: 7, ..Usage::default() },
+        memory_peak_bytes: None,
+        max_rss_bytes: None,
+        left_running: 0,
+        orphans: 0,
+        killed,
+    }
 }
 
 fn member(pid: i32, ppid: i32, state: char, nlwp: u32) -> Member {
@@ -79,7 +88,16 @@ fn what_the_work_has_cost_is_known_while_the_run_stays_and_kept_when_it_is_stopp
     run.apply(&Notice::RootEnded { run: 1, t: 50_000, status: 9, began: None });
     let total = Usage { minor_faults: 12, ..used(90, 60) };
     let kill = Some(KillReason::Stopped);
-    run.apply(&Notice::Ended { run: 1, t: 50_100, usage: total, memory_peak_bytes: None, orphans: 0, killed: kill });
+    run.apply(&Notice::Ended {
+        run: 1,
+        t: 50_100,
+        usage: total,
+        memory_peak_bytes: None,
+        max_rss_bytes: None,
+        left_running: 0,
+        orphans: 0,
+        killed: kill,
+    });
     assert_eq!(run.phase, RunPhase::Ended(Outcome::Stopped));
     let c = &run.costs;
     assert_eq!((c.wall_ns, c.user_ns, c.sys_ns, c.minor_faults), (Some(1_500), Some(70), Some(59), Some(2)));
@@ -91,10 +109,19 @@ fn a_program_of_the_users_own_is_timed_from_its_exec_to_its_wait() {
     let mut run = Run::new(RunId(1), RunSpec::own(), 0);
     run.apply(&Notice::Started { run: 1, root_pid: 100, t: 1_000 });
     let used = Usage { user_ns: 300, ..Usage::default() };
-    let began = Some(crate::lab::control::Began { t: 11_000, used });
+    let began = Some(crate::lab::control::Began { t: 11_000, used, max_rss_bytes: 0 });
     run.apply(&Notice::RootEnded { run: 1, t: 12_000, status: 1 << 8, began });
     let usage = Usage { user_ns: 1_200, ..Usage::default() };
-    run.apply(&Notice::Ended { run: 1, t: 40_000, usage, memory_peak_bytes: None, orphans: 0, killed: None });
+    run.apply(&Notice::Ended {
+        run: 1,
+        t: 40_000,
+        usage,
+        memory_peak_bytes: None,
+        max_rss_bytes: None,
+        left_running: 0,
+        orphans: 0,
+        killed: None,
+    });
     assert_eq!((run.costs.wall_ns, run.costs.user_ns), (Some(1_000), Some(900)));
 }
 

@@ -159,7 +159,13 @@ impl Root {
     }
 
     /// Notes that worker `w` is about to be created: the next thing the caller does.
-    pub fn requested(&self, w: u32) {
+    pub fn requested(&mut self, w: u32) {
+        if self.spec.pace_ms > 0 && w > 0 {
+            self.phase("pace");
+            std::thread::sleep(Duration::from_millis(u64::from(self.spec.pace_ms)));
+            self.phase("launch");
+            std::thread::sleep(QUIET);
+        }
         if let Some(slot) = self.arena.slots().get(w as usize) {
             slot.requested_ns.store(monotonic_ns(), Ordering::Relaxed);
         }

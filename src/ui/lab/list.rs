@@ -7,7 +7,7 @@ use super::super::layout::{lab_lines, lab_scroll};
 use super::super::pen::Pen;
 use super::super::theme::Theme;
 use crate::app::App;
-use crate::lab::catalog::{SYSTEMS, Section, System};
+use crate::lab::catalog::{SYSTEMS, Section, System, demo_for};
 
 /// Draws it.
 pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
@@ -57,7 +57,7 @@ fn entry(app: &App, system: &System, chosen: bool, theme: &Theme, area: Rect, bu
     } else if unavailable {
         (if app.lab.can_be_set_up(system) { "needs download " } else { "not available " }.to_owned(), theme.dim)
     } else {
-        (system.quick_key.map_or(String::new(), |key| format!("n {key} ")), theme.dim)
+        (demo_for(system.id).map_or(String::new(), |demo| format!("n {} ", demo.key)), theme.dim)
     };
     let cells = u16::try_from(mark.len()).unwrap_or(u16::MAX);
     if pen.left() > cells {

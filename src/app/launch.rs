@@ -1,0 +1,104 @@
+//! Demos: what the keys after `n` do.
+
+use crate::columns;
+use crate::lab::catalog::{Demo, SYSTEMS, demo_of};
+
+use super::App;
+use super::layer::Layer;
+use super::msg::{Effect, Notice};
+use super::options::Screen;
+
+impl App {
+    /// A key of the demos' sheet.
+    pub(super) fn launch_key(&mut self, letter: char, race: Option<char>) -> Vec<Effect> {
+        match (letter, race) {
+            ('r', None) => {
+                self.layer = Some(Layer::QuickLaunch { race: Some(' ') });
+                Vec::new()
+            }
+            ('L', None) => self.run(super::msg::Command::Go(Screen::Lab)),
+            ('n', None) => match self.last_demo {
+                Some(demo) => self.launch_demo(demo),
+                None => self.no_demo('n', "launches the last demo again, and there was none"),
+            },
+            (key, race) => match (demo_of(key), race) {
+                (None, _) => self.no_demo(key, "launches nothing: n lists the keys"),
+                (Some(demo), Some(' ')) => {
+                    self.layer = Some(Layer::QuickLaunch { race: Some(demo.key) });
+                    Vec::new()
+                }
+                (Some(demo), Some(first)) => {
+                    let mut effects = demo_of(first).map(|first| self.launch_demo(first)).unwrap_or_default();
+                    effects.extend(self.launch_demo(demo));
+                    effects
+                }
+                (Some(demo), None) => self.launch_demo(demo),
+            },
+        }
+    }
+
+    fn no_demo(&mut self, key: char, why: &str) -> Vec<Effect> {
+        self.tell(Notice::bad(format!("n {key} {why}")));
+        Vec::new()
+    }
+
+    fn launch_demo(&mut self, demo: &'static Demo) -> Vec<Effect> {
+        let cpus = self.model.as_deref().map_or(1, |model| model.host.cpus.len());
+        let Some(spec) = demo.spec(cpus) else { return Vec::new() };
+        self.last_demo = Some(demo);
+        if let Some(at) = SYSTEMS.iter().position(|system| system.id == demo.system) {
+            self.lab.choose(at);
+        }
+        if self.screen == Screen::Processes {
+            self.expected = Some(self.lab.next_id());
+        }
+        vec![Effect::Launch(self.options.watched.over(spec))]
+    }
+
+    /// What one worker of a system took to create when it was last launched here.
+    #[must_use]
+    pub fn last_creation(&self, system: &str) -> Option<String> {
+        let run = self.lab.state.runs.iter().rev().find(|run| run.spec.system == system && run.costs.creation_ns.is_some())?;
+        let mut text = String::new();
+        columns::latency(&mut text, run.costs.creation_ns?.median.max(0.0) as u64);
+        Some(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::key::Key;
+    use crate::app::msg::Msg;
+    use crate::app::options::Options;
+    use crate::lab::catalog::DEMOS;
+
+    fn systems(effects: &[Effect]) -> Vec<&str> {
+        let launched = |effect: &'_ Effect| match effect {
+            Effect::Launch(spec) => DEMOS.iter().find(|demo| demo.system == spec.system).map(|demo| demo.system),
+            _ => None,
+        };
+        effects.iter().filter_map(launched).collect()
+    }
+
+    fn press(app: &mut App, keys: &str) -> Vec<Effect> {
+        keys.chars().flat_map(|key| app.update(Msg::Key(Key::char(key)))).collect()
+    }
+
+    #[test]
+    fn every_demo_is_two_keys_away_and_the_last_one_comes_again() {
+        let mut app = App::new(Options::default());
+        assert_eq!(systems(&press(&mut app, "nn")), [""; 0], "there was none before");
+        for demo in DEMOS {
+            assert_eq!(systems(&press(&mut app, &format!("n{}", demo.key))), [demo.system]);
+        }
+        assert_eq!(systems(&press(&mut app, "nn")), [DEMOS[DEMOS.len() - 1].system]);
+    }
+
+    #[test]
+    fn two_race_side_by_side() {
+        let mut app = App::new(Options::default());
+        assert_eq!(systems(&press(&mut app, "nrfs")), ["native/fork", "native/spawn"]);
+        assert!(app.layer.is_none());
+    }
+}

@@ -1,0 +1,337 @@
+//! The cards above the table, one per shown run: how far it is, what it cost, what happened to its workers.
+
+use std::collections::HashMap;
+
+use crate::columns;
+use crate::derive::Model;
+use crate::lab::catalog;
+use crate::lab::launcher::LabState;
+use crate::lab::measure;
+use crate::lab::run::{Outcome, Run, RunId, RunPhase, Worker};
+use crate::snapshot::{ExitStatus, ProcKey};
+
+use super::App;
+
+/// How long the card and the rows of a run stay after its end, nanoseconds.
+const AFTER_END_NS: u64 = 8_000_000_000;
+/// Ends of processes this close together are one event in a story.
+const TOGETHER_NS: u64 = 2_000_000_000;
+
+/// The end of one process of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Death {
+    worker: Option<u32>,
+    pid: i32,
+    at_ns: u64,
+    status: ExitStatus,
+}
+
+/// What is remembered of a run while it is shown.
+#[derive(Debug, Default)]
+struct Story {
+    ended_ns: Option<u64>,
+    deaths: Vec<Death>,
+}
+
+/// What happened in the runs that are shown.
+#[derive(Debug, Default)]
+pub(super) struct Stories {
+    runs: HashMap<RunId, Story>,
+    now_ns: u64,
+}
+
+impl Stories {
+    /// Takes the state of the runs in.
+    pub(super) fn take(&mut self, lab: &LabState, now_ns: u64) {
+        self.now_ns = self.now_ns.max(now_ns);
+        for run in lab.runs.iter().filter(|run| !run.id.is_compared()) {
+            let story = self.runs.entry(run.id).or_default();
+            if run.ended() && story.ended_ns.is_none() {
+                story.ended_ns = Some(self.now_ns);
+            }
+        }
+        self.runs.retain(|id, _| lab.runs.iter().any(|run| run.id == *id));
+    }
+
+    /// Notes which processes of the runs have ended.
+    pub(super) fn look(&mut self, model: &Model, lab: &LabState) {
+        self.now_ns = model.now.taken_ns;
+        for run in &lab.runs {
+            let Some(story) =
+                self.runs.get_mut(&run.id).filter(|story| story.ended_ns.is_none_or(|at| at + AFTER_END_NS > self.now_ns))
+            else {
+                continue;
+            };
+            for ghost in &model.lifecycle.ghosts {
+                let pid = ghost.last.key.pid;
+                let worker = run.workers.iter().rev().find(|w| w.pid == Some(pid) && w.how.is_some_and(|how| how.is_process()));
+                let member = worker.is_some() || run.root_pid == Some(pid) || run.family.iter().any(|f| f.pid == pid);
+                if member && !story.deaths.iter().any(|death| death.pid == pid) {
+                    let worker = worker.map(|w| w.index);
+                    story.deaths.push(Death { worker, pid, at_ns: ghost.ended_ns, status: ghost.status });
+                }
+            }
+            story.deaths.sort_by_key(|death| death.at_ns);
+        }
+    }
+
+    /// Whether a run has rows and a card: while it lives, and for some seconds after.
+    pub(super) fn shows(&self, run: &Run) -> bool {
+        let ended_ns = || self.runs.get(&run.id).and_then(|story| story.ended_ns);
+        !run.id.is_compared()
+            && run.root_pid.is_some()
+            && (!run.ended() || ended_ns().is_some_and(|at| at.saturating_add(AFTER_END_NS) > self.now_ns))
+    }
+
+    /// What happened to the run's processes, in order; empty if all went as it should.
+    fn words(&self, run: &Run) -> String {
+        let Some(story) = self.runs.get(&run.id) else { return String::new() };
+        let bad = |death: &Death| !matches!(death.status, ExitStatus::Code(0) | ExitStatus::Unknown);
+        let Some(first) = story.deaths.iter().position(bad) else { return failure(run) };
+        // concmon itself ends what is left of a run that was stopped or took too long.
+        if matches!(run.phase, RunPhase::Ended(Outcome::Stopped | Outcome::TimedOut))
+            && story.deaths.iter().filter(|d| bad(d)).count() > 1
+        {
+            return failure(run);
+        }
+        let began = story.deaths[first];
+        let mut text = format!("{} {}", who(run, &began), how(began.status));
+        let replaced = run.workers.iter().filter(|w| w.requested_ns.is_some()).count() > run.spec.workers as usize;
+        for (status, group) in groups(&story.deaths[first + 1..]) {
+            let later = group[0].at_ns.saturating_sub(began.at_ns);
+            let name = match group {
+                [one] => who(run, one),
+                many => format!("{} workers", many.len()),
+            };
+            let mut time = String::new();
+            columns::latency(&mut time, later);
+            text += &format!(", {name} {} {time} later", how(status));
+        }
+        if replaced {
+            text += ", a new worker took its place";
+        }
+        let end = failure(run);
+        if !end.is_empty() {
+            text += ": ";
+            text += &end;
+        }
+        text
+    }
+}
+
+/// Runs of ends with the same status, close together.
+fn groups(deaths: &[Death]) -> Vec<(ExitStatus, &[Death])> {
+    deaths
+        .chunk_by(|a, b| a.status == b.status && b.at_ns.saturating_sub(a.at_ns) < TOGETHER_NS)
+        .map(|group| (group[0].status, group))
+        .collect()
+}
+
+fn who(run: &Run, death: &Death) -> String {
+    match death.worker {
+        Some(index) => format!("worker {index}"),
+        None if run.root_pid == Some(death.pid) => "the main process".to_owned(),
+        None => format!("helper process {}", death.pid),
+    }
+}
+
+fn how(status: ExitStatus) -> String {
+    match status {
+        ExitStatus::Code(code) => format!("exited with {code}"),
+        ExitStatus::Signal { signal, .. } => {
+            let name = nix::sys::signal::Signal::try_from(i32::from(signal)).map_or("a signal", |s| s.as_str());
+            format!("killed by {name}")
+        }
+        ExitStatus::Unknown => "ended".to_owned(),
+    }
+}
+
+/// How a run that did not do its work ended.
+fn failure(run: &Run) -> String {
+    match &run.phase {
+        RunPhase::Ended(Outcome::Failed(why)) => format!("the run failed: {}", why.lines().next().unwrap_or("no reason given")),
+        RunPhase::Ended(Outcome::TimedOut) => "the run took too long and was ended".to_owned(),
+        RunPhase::Ended(Outcome::Stopped) => "the run was stopped".to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// One bar of the costs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CostBar {
+    /// What was created.
+    pub name: String,
+    /// Median time to create one worker, nanoseconds.
+    pub ns: f64,
+    /// Whether it is of the card's own run.
+    pub own: bool,
+}
+
+/// What a card shows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Card {
+    /// The run.
+    pub id: RunId,
+    /// Facts, the most important first.
+    pub facts: Vec<String>,
+    /// How long it goes on, or how it ended.
+    pub left: String,
+    /// What happened to its workers; empty if nothing did.
+    pub story: String,
+    /// Time to create one worker here and in other systems, cheapest first.
+    pub bars: Vec<CostBar>,
+}
+
+impl App {
+    /// The cards of the shown runs, newest first.
+    #[must_use]
+    pub fn cards(&self) -> Vec<Card> {
+        let shown = self.lab.state.runs.iter().rev().filter(|run| self.stories.shows(run));
+        shown.map(|run| self.card(run)).collect()
+    }
+
+    fn card(&self, run: &Run) -> Card {
+        Card { id: run.id, facts: self.facts(run), left: self.left(run), story: self.stories.words(run), bars: self.bars(run) }
+    }
+
+    fn facts(&self, run: &Run) -> Vec<String> {
+        let title = catalog::find(&run.spec.system).map_or(run.spec.system.as_str(), |system| system.title);
+        let python = run.lang.as_deref().and_then(|lang| lang.strip_prefix("python ")).map(|version| {
+            let minor: Vec<&str> = version.splitn(3, '.').take(2).collect();
+            format!(", Python {}", minor.join("."))
+        });
+        let mut facts = vec![format!("run {}", run.id.0), format!("{title}{}", python.unwrap_or_default()), ready(run)];
+        if let Some(creation) = run.costs.creation_ns.or_else(|| creation_so_far(run)) {
+            facts.push(format!("{} each", latency(creation.median)));
+        }
+        facts.extend(self.memory(run));
+        if let Some(cpu) = self.cpu_ns(run) {
+            facts.push(format!("{:.2} s CPU", cpu as f64 / 1e9));
+        }
+        facts.retain(|fact| !fact.is_empty());
+        facts
+    }
+
+    /// Own memory of a worker (median USS), and what the family holds together (sum of PSS).
+    fn memory(&self, run: &Run) -> Option<String> {
+        let model = self.model.as_deref()?;
+        let exact = |pid: i32| model.process(pid)?.exact.as_deref();
+        let mut own: Vec<u64> = run
+            .workers
+            .iter()
+            .filter(|w| w.how.is_some_and(|how| how.is_process()))
+            .filter_map(|w| w.pid.and_then(exact).and_then(|e| e.uss_bytes).or(w.memory.uss_bytes))
+            .collect();
+        own.sort_unstable();
+        let members = self.members(run);
+        let pss: Option<u64> = members.iter().map(|key| exact(key.pid).and_then(|e| e.pss_bytes)).sum();
+        let all = pss.filter(|_| !members.is_empty()).or(run.costs.peak_pss_bytes).map(bytes);
+        match (own.get(own.len() / 2), all) {
+            (Some(one), Some(all)) => Some(format!("own memory {} each, {all} in all", bytes(*one))),
+            (Some(one), None) => Some(format!("own memory {} each", bytes(*one))),
+            (None, Some(all)) => Some(format!("memory {all} in all")),
+            (None, None) => None,
+        }
+    }
+
+    /// CPU time of the run: as it was charged, or so far.
+    fn cpu_ns(&self, run: &Run) -> Option<u64> {
+        let charged = run.costs.user_ns.zip(run.costs.sys_ns).map(|(user, sys)| user + sys);
+        charged.or(run.costs.so_far_cpu_ns).or_else(|| {
+            let model = self.model.as_deref()?;
+            let members = self.members(run);
+            let of = |key: &ProcKey| model.process(key.pid).and_then(|p| Some(p.utime_ns?.saturating_add(p.stime_ns?)));
+            (!members.is_empty()).then(|| members.iter().filter_map(of).sum())
+        })
+    }
+
+    /// The living processes of a run that have rows.
+    fn members(&self, run: &Run) -> Vec<ProcKey> {
+        let of_run = |line: &&super::rows::Line| line.run.is_some_and(|mark| mark.run == run.id);
+        let processes = self.lines.iter().filter(of_run).filter_map(|line| match (line.key, line.at) {
+            (super::rows::RowKey::Process(key), crate::columns::RowRef::Process(_)) => Some(key),
+            _ => None,
+        });
+        processes.collect()
+    }
+
+    /// The living processes of all shown runs: their memory is read whether or not their rows are on screen.
+    pub(super) fn run_keys(&self) -> Vec<ProcKey> {
+        self.lab.state.runs.iter().filter(|run| self.stories.shows(run)).flat_map(|run| self.members(run)).collect()
+    }
+
+    fn left(&self, run: &Run) -> String {
+        match &run.phase {
+            RunPhase::Starting => "starting".to_owned(),
+            RunPhase::Ending => "ending".to_owned(),
+            RunPhase::Ended(Outcome::Done) => "ended".to_owned(),
+            RunPhase::Ended(Outcome::Failed(_)) => "failed".to_owned(),
+            RunPhase::Ended(Outcome::Stopped) => "stopped".to_owned(),
+            RunPhase::Ended(Outcome::TimedOut) => "timed out".to_owned(),
+            RunPhase::Running => match run.pauses().last() {
+                Some((_, None)) if run.hold_began_ns().is_some() => {
+                    let from_ns = run.hold_began_ns().unwrap_or(0);
+                    let end_ns = from_ns.saturating_add(u64::from(run.spec.hold_ms) * 1_000_000);
+                    format!("ends in {} s", end_ns.saturating_sub(self.lab.now_ns).div_ceil(1_000_000_000))
+                }
+                _ => "working".to_owned(),
+            },
+        }
+    }
+
+    /// The time to create one worker: of this run, of the newest run of each other system, and of what was measured in the background.
+    fn bars(&self, run: &Run) -> Vec<CostBar> {
+        let mut bars: Vec<CostBar> = Vec::new();
+        for other in std::iter::once(run).chain(self.lab.state.runs.iter().rev().map(AsRef::as_ref)) {
+            let name = short(&other.spec.system);
+            let creation = other.costs.creation_ns.or_else(|| creation_so_far(other));
+            if let Some(creation) = creation.filter(|_| !bars.iter().any(|bar| bar.name == name)) {
+                bars.push(CostBar { name, ns: creation.median, own: other.id == run.id });
+            }
+        }
+        bars.sort_by(|a, b| a.ns.total_cmp(&b.ns));
+        bars
+    }
+}
+
+fn ready(run: &Run) -> String {
+    let wanted = run.spec.workers as usize;
+    let ready: Vec<u64> = run.workers.iter().filter_map(|w| w.ready_ns).collect();
+    let first = run.workers.iter().filter_map(|w| w.requested_ns).min();
+    let noun = if wanted == 1 { "worker" } else { "workers" };
+    if ready.len() < wanted {
+        return format!("{} of {wanted} {noun} ready", ready.len());
+    }
+    // A demo pauses between creations; its workers are created one after the other.
+    let together = run.workers.iter().filter_map(Worker::creation_ns).sum::<u64>();
+    match (first, ready.iter().max()) {
+        _ if run.spec.pace_ms > 0 => format!("{} {noun} created in {}", ready.len(), latency(together as f64)),
+        (Some(first), Some(last)) => format!("{} {noun} ready after {}", ready.len(), latency(last.saturating_sub(first) as f64)),
+        _ => String::new(),
+    }
+}
+
+fn creation_so_far(run: &Run) -> Option<crate::lab::run::Summary> {
+    measure::creation(&run.workers)
+}
+
+/// Name of a system where there is little room: `fork`, `py process-fork`.
+fn short(id: &str) -> String {
+    match id.split_once('/') {
+        Some(("python", name)) => format!("py {name}"),
+        Some((_, name)) => name.to_owned(),
+        None => id.to_owned(),
+    }
+}
+
+fn latency(ns: f64) -> String {
+    let mut text = String::new();
+    columns::latency(&mut text, ns.max(0.0) as u64);
+    text
+}
+
+fn bytes(n: u64) -> String {
+    let mut text = String::new();
+    columns::bytes(&mut text, n);
+    text
+}

@@ -1,0 +1,102 @@
+//! Which task of the kernel a Python thread is. Since 3.11 CPython notes the TID; before that it notes only the `pthread_t`, which for
+//! glibc and musl is the address of a structure that has the TID in it.
+
+use std::collections::{HashMap, HashSet};
+
+use super::Trouble;
+use super::memory::{Memory, Reader};
+use super::objects::Objects;
+use super::walk::ListedThread;
+
+/// How much of a thread's structure in the C library is searched for its TID.
+const SEARCHED: usize = 1024;
+/// Where it is in glibc 2.36 on x86-64 and on aarch64, and in musl: for a process whose main thread is not Python's.
+const USUAL: [u64; 3] = [720, 208, 48];
+/// How many other threads must agree on the place.
+const WITNESSES: usize = 16;
+/// `PID_MAX_LIMIT` (proc_sys_kernel(5)).
+const MOST_PID: u32 = 1 << 22;
+
+/// The TIDs of threads, by the addresses of their states.
+#[derive(Debug, Default)]
+pub(super) struct Ids(HashMap<u64, u64>);
+
+impl Ids {
+    /// The thread's TID as its own PID namespace numbers it; 0 if it is not known.
+    pub(super) fn of(&self, thread: &ListedThread) -> u64 {
+        self.0.get(&thread.address).copied().unwrap_or(thread.native_id)
+    }
+}
+
+/// The TIDs of all threads; `leader` is that of the process's first task.
+pub(super) fn ids<M: Memory>(
+    objects: &mut Objects<'_, M>,
+    threads: &[ListedThread],
+    leader: Option<u64>,
+) -> Result<Ids, Trouble> {
+    if objects.offsets.native_thread_id.is_some() {
+        return Ok(Ids::default());
+    }
+    let reader = &mut objects.reader;
+    let mut known = HashMap::new();
+    if let Some(place) = place(reader, threads, leader)? {
+        for thread in threads {
+            known.insert(thread.address, number(reader, thread.pthread, place)?.map_or(0, u64::from));
+        }
+    }
+    Ok(Ids(known))
+}
+
+/// At which byte of a thread's structure its TID is: where that of the main thread has the leader's, and those of others numbers that
+/// differ from it and from each other.
+fn place<M: Memory>(reader: &mut Reader<'_, M>, threads: &[ListedThread], leader: Option<u64>) -> Result<Option<u64>, Trouble> {
+    let Some(leader) = leader.and_then(|leader| u32::try_from(leader).ok()) else { return Ok(None) };
+    // Lists begin with the newest thread: the main thread is at the end, unless another thread has forked.
+    for main in threads.iter().rev().take(WITNESSES) {
+        let bytes = match reader.bytes(main.pthread, SEARCHED) {
+            Ok(bytes) => bytes,
+            Err(Trouble::Torn(_)) => continue,
+            Err(other) => return Err(other),
+        };
+        let places = bytes.as_chunks::<4>().0.iter().enumerate().filter(|(_, four)| u32::from_ne_bytes(**four) == leader);
+        for (at, _) in places {
+            if agree(reader, threads, main.pthread, leader, at as u64 * 4)? {
+                return Ok(Some(at as u64 * 4));
+            }
+        }
+    }
+    for at in USUAL {
+        if agree(reader, threads, 0, leader, at)? {
+            return Ok(Some(at));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether threads other than `main` have different numbers at that byte, and none has the leader's.
+fn agree<M: Memory>(
+    reader: &mut Reader<'_, M>,
+    threads: &[ListedThread],
+    main: u64,
+    leader: u32,
+    at: u64,
+) -> Result<bool, Trouble> {
+    let mut seen = HashSet::from([leader]);
+    for other in threads.iter().filter(|other| other.pthread != main).take(WITNESSES) {
+        let tid = number(reader, other.pthread, at)?;
+        if !tid.is_some_and(|tid| tid != 0 && tid <= MOST_PID && seen.insert(tid)) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The number at that byte of a thread's structure; `None` if it is not there any more.
+fn number<M: Memory>(reader: &mut Reader<'_, M>, pthread: u64, at: u64) -> Result<Option<u32>, Trouble> {
+    let mut four = [0; 4];
+    match reader.fill(pthread.wrapping_add(at), &mut four) {
+        Ok(()) => Ok(Some(u32::from_ne_bytes(four))),
+        Err(Trouble::Torn(_)) => Ok(None),
+        Err(other) => Err(other),
+    }
+}

@@ -1,0 +1,179 @@
+//! The frames of one thread: which functions it executes, at which lines.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::Trouble;
+use super::memory::{Fields, Memory};
+use super::objects::{Code, Objects};
+use super::walk::TRIES;
+use crate::snapshot::{LeftOut, PythonFrame, PythonThread};
+
+/// The most frames that are read of a thread.
+const MOST_FRAMES: usize = 20_000;
+/// The same while little is left of the budget.
+const FEWER_FRAMES: usize = 128;
+/// How many of the innermost frames are read twice.
+const CHECKED: usize = 128;
+/// Lines that are kept of a deep stack, after frames at the same line were folded into one.
+const INNERMOST: usize = 96;
+const OUTERMOST: usize = 32;
+
+/// Frames of other owners are the interpreter's own, between C and Python (`enum _frameowner`): 3 and, since 3.14, 4.
+const LAST_OWNER_WITH_CODE: u8 = 2;
+/// Low bits of a reference that are no part of the address (`_PyStackRef`, 3.14).
+const TAG: u64 = 7;
+
+/// A frame as it was in memory.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Raw {
+    address: u64,
+    executable: u64,
+    previous: u64,
+    /// An address, or before 3.11 `f_lasti`.
+    instruction: u64,
+    owner: u8,
+    copy: Option<i32>,
+}
+
+impl<M: Memory> Objects<'_, M> {
+    /// What the thread executes; who it is is left to be filled in.
+    pub(super) fn stack(&mut self, thread: u64) -> Result<PythonThread, Trouble> {
+        let mut raw = Err(Trouble::Torn("its frames changed"));
+        let mut moved = true;
+        for _ in 0..TRIES {
+            raw = self.chain(thread).or_else(|error| match (error, raw) {
+                (Trouble::Torn(_), Ok(before)) => Ok(before),
+                (error, _) => Err(error),
+            });
+            if let Ok((frames, _)) = &raw
+                && self.stands(thread, frames)?
+            {
+                moved = false;
+                break;
+            }
+        }
+        let (raw, deeper) = match raw {
+            Ok(raw) => raw,
+            Err(Trouble::Torn(_)) => (Vec::new(), false),
+            Err(other) => return Err(other),
+        };
+        let mut frames = Vec::new();
+        moved |= !self.fold(&raw, &mut frames)?;
+        let left_out = shorten(&mut frames);
+        Ok(PythonThread {
+            native_id: 0,
+            task: None,
+            holds_gil: false,
+            waits_for_gil: false,
+            name: None,
+            frames,
+            left_out,
+            deeper,
+            moved,
+        })
+    }
+
+    /// The frames' functions and lines, those at the same line in a row as one; whether all could be read.
+    fn fold(&mut self, raw: &[Raw], frames: &mut Vec<PythonFrame>) -> Result<bool, Trouble> {
+        let mut whole = true;
+        let mut last: Option<(u64, u64)> = None;
+        for frame in raw.iter().filter(|frame| frame.owner <= LAST_OWNER_WITH_CODE) {
+            if last == Some((frame.executable, frame.instruction))
+                && let Some(same) = frames.last_mut()
+            {
+                same.times += 1;
+                continue;
+            }
+            match self.code(frame.executable) {
+                Ok(Some(code)) if is_shim(&code) => {}
+                Ok(Some(code)) => {
+                    last = Some((frame.executable, frame.instruction));
+                    let line = self.line(&code, frame.instruction, frame.copy);
+                    let next = PythonFrame { function: Arc::clone(&code.function), file: Arc::clone(&code.file), line, times: 1 };
+                    match frames.last_mut() {
+                        Some(same) if (&same.function, &same.file, same.line) == (&next.function, &next.file, line) => {
+                            same.times += 1;
+                        }
+                        _ => frames.push(next),
+                    }
+                }
+                // What it executes was gone before it was looked at.
+                Ok(None) | Err(Trouble::Torn(_)) => whole = false,
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(whole)
+    }
+
+    /// The frames of a thread, innermost first, and whether more follow.
+    fn chain(&mut self, thread: u64) -> Result<(Vec<Raw>, bool), Trouble> {
+        let mut next = self.innermost(thread)?;
+        let most = if self.reader.is_low() { FEWER_FRAMES } else { MOST_FRAMES };
+        let mut frames: Vec<Raw> = Vec::new();
+        let mut seen = HashSet::new();
+        while next != 0 && frames.len() < most {
+            if !seen.insert(next) {
+                return Err(Trouble::Torn("its frames form a cycle"));
+            }
+            let frame = self.frame(next)?;
+            next = frame.previous;
+            frames.push(frame);
+        }
+        Ok((frames, next != 0))
+    }
+
+    fn innermost(&mut self, thread: u64) -> Result<u64, Trouble> {
+        let (current, cframe) = (self.offsets.current_frame, self.offsets.cframe);
+        let at = self.reader.word(thread.wrapping_add(current))?;
+        match cframe {
+            Some(offset) if at != 0 => self.reader.word(at.wrapping_add(offset)),
+            _ => Ok(at),
+        }
+    }
+
+    pub(super) fn frame(&mut self, address: u64) -> Result<Raw, Trouble> {
+        let o = &self.offsets;
+        let (executable, previous, instruction) = (o.frame_executable, o.frame_previous, o.instr_ptr);
+        let (owner, tlbc) = (o.frame_owner, o.tlbc_index);
+        let wanted = [executable, previous, instruction, owner.unwrap_or(0), tlbc.unwrap_or(0)];
+        let fields = Fields::read(&mut self.reader, address, &wanted)?;
+        Ok(Raw {
+            address,
+            executable: fields.word(executable) & !TAG,
+            previous: fields.word(previous),
+            instruction: fields.word(instruction),
+            owner: owner.map_or(0, |at| fields.byte(at)),
+            copy: tlbc.map(|at| fields.int(at)),
+        })
+    }
+
+    /// Whether the thread is still within the same functions.
+    fn stands(&mut self, thread: u64, frames: &[Raw]) -> Result<bool, Trouble> {
+        match self.innermost(thread) {
+            Ok(now) if now == frames.first().map_or(0, |frame| frame.address) => {}
+            Ok(_) | Err(Trouble::Torn(_)) => return Ok(false),
+            Err(other) => return Err(other),
+        }
+        for frame in frames.iter().take(CHECKED) {
+            match self.frame(frame.address) {
+                Ok(now) if (now.executable, now.previous) == (frame.executable, frame.previous) => {}
+                Ok(_) | Err(Trouble::Torn(_)) => return Ok(false),
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Keeps the innermost and the outermost of very many lines; how many frames were between them.
+fn shorten(frames: &mut Vec<PythonFrame>) -> Option<LeftOut> {
+    let last = frames.len().checked_sub(OUTERMOST).filter(|last| *last > INNERMOST)?;
+    let count = frames.drain(INNERMOST..last).map(|frame| frame.times).sum();
+    Some(LeftOut { behind: INNERMOST, count })
+}
+
+/// The frame that checks what `__init__` returns: of nobody's writing (`_Py_InitCleanup`).
+fn is_shim(code: &Code) -> bool {
+    *code.function == *"__init__" && *code.file == *"__init__"
+}

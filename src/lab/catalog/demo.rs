@@ -1,0 +1,130 @@
+//! Demos: the systems that one key after `n` launches, with work that lasts long enough to be watched.
+
+use super::{RunSpec, TaskKind, find};
+
+/// Pause between two creations of a demo, milliseconds. It is outside of every figure.
+const PACE_MS: u32 = 150;
+/// How long the work of a demo should take where every worker has a CPU, in units of work.
+const UNITS_EACH: u32 = 10;
+
+/// One demo.
+#[derive(Debug, Clone, Copy)]
+pub struct Demo {
+    /// Key after `n`.
+    pub key: char,
+    /// The system.
+    pub system: &'static str,
+    /// What is demonstrated; a native and a Python demo with the same concept stand on one line.
+    pub concept: &'static str,
+    /// What to watch, in a few words.
+    pub watch: &'static str,
+    /// What each unit of work does, and its size; `None` for a system whose work is its own.
+    work: Option<(TaskKind, u32)>,
+    /// Memory of the parent, MiB.
+    parent_mb: u32,
+}
+
+const fn demo(key: char, system: &'static str, concept: &'static str, watch: &'static str) -> Demo {
+    Demo { key, system, concept, watch, work: None, parent_mb: 0 }
+}
+
+impl Demo {
+    const fn computing(self, digits: u32) -> Self {
+        Self { work: Some((TaskKind::Pi, digits)), ..self }
+    }
+
+    const fn sleeping(self, ms: u32) -> Self {
+        Self { work: Some((TaskKind::Sleep, ms)), ..self }
+    }
+
+    const fn holding(self, mb: u32) -> Self {
+        Self { parent_mb: mb, ..self }
+    }
+}
+
+/// Digits of pi that take native code and CPython some 0.2 to 0.4 s on a CPU of these years.
+const NATIVE_DIGITS: u32 = 6_000;
+const PYTHON_DIGITS: u32 = 2_500;
+
+/// All demos: native and Python twins next to each other.
+pub const DEMOS: &[Demo] = &[
+    demo('f', "native/fork", "fork", "4 copies of the parent; own memory stays small").computing(NATIVE_DIGITS),
+    demo('F', "python/process-fork", "fork", "CPython copies pages by touching them").computing(PYTHON_DIGITS),
+    demo('s', "native/spawn", "spawn", "fresh programs; the parent's size does not matter").computing(NATIVE_DIGITS),
+    demo('S', "python/process-spawn", "spawn", "a new interpreter each, and a resource tracker").computing(PYTHON_DIGITS),
+    demo('v', "native/forkserver", "fork server", "workers are the server's children").computing(NATIVE_DIGITS),
+    demo('V', "python/process-forkserver", "fork server", "tracker, server, and workers below it").computing(PYTHON_DIGITS),
+    demo('p', "native/process-pool", "process pool", "whoever is free takes the next task").computing(NATIVE_DIGITS),
+    demo('P', "python/process-pool-executor", "process pool", "manager and feeder threads in the parent")
+        .computing(PYTHON_DIGITS),
+    demo('t', "native/thread-pool", "threads", "one PID, all CPUs").computing(NATIVE_DIGITS),
+    demo('T', "python/thread-pool-executor", "threads", "one GIL: together they use one CPU").computing(PYTHON_DIGITS),
+    demo('a', "native/event-loop", "event loop", "one thread, many tasks that wait together").sleeping(300),
+    demo('A', "python/asyncio", "event loop", "one thread in epoll, tasks below it").sleeping(300),
+    demo('b', "native/blocked-loop", "blocked event loop", "one blocking call stops every task"),
+    demo('B', "python/blocked-loop", "blocked event loop", "one blocking call stops every task"),
+    demo('c', "native/copy-on-write", "copy-on-write", "D shows which pages were copied").holding(64),
+    demo('C', "python/copy-on-write", "copy-on-write", "reading alone copies pages: reference counts").holding(64),
+    demo('g', "python/gil-threads", "GIL", "bytecode threads take turns"),
+    demo('h', "python/hash-threads", "GIL released", "hashing in C: threads run at the same time"),
+    demo('i', "python/interpreters", "sub-interpreters", "own GIL each, in one process").computing(PYTHON_DIGITS),
+    demo('z', "native/states", "process states", "R S D T t Z at once"),
+];
+
+/// The demo with this key.
+#[must_use]
+pub fn demo_of(key: char) -> Option<&'static Demo> {
+    DEMOS.iter().find(|demo| demo.key == key)
+}
+
+/// The demo of this system.
+#[must_use]
+pub fn demo_for(system: &str) -> Option<&'static Demo> {
+    DEMOS.iter().find(|demo| demo.system == system)
+}
+
+impl Demo {
+    /// What a launch on so many CPUs asks for: the fewer CPUs the workers share, the less each has to do.
+    #[must_use]
+    pub fn spec(&self, cpus: usize) -> Option<RunSpec> {
+        let system = find(self.system)?;
+        let mut spec = system.defaults();
+        spec.pace_ms = PACE_MS;
+        spec.parent_mb = self.parent_mb;
+        if let Some((task, size)) = self.work {
+            let workers = spec.workers.max(1);
+            let at_once =
+                if task == TaskKind::Pi { workers.min(u32::try_from(cpus).unwrap_or(u32::MAX)).max(1) } else { workers };
+            spec.task = task;
+            spec.task_size = Some(size);
+            if system.params.tasks.is_some() {
+                spec.tasks = (UNITS_EACH * at_once).max(workers * 2);
+            }
+        }
+        Some(spec)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_demo_is_of_a_system_that_can_do_its_work() {
+        for demo in DEMOS {
+            let system = find(demo.system).unwrap_or_else(|| panic!("{} is no system", demo.system));
+            assert!(demo.work.is_none_or(|(task, _)| system.tasks.contains(&task)), "{}", demo.system);
+            assert!(demo.parent_mb == 0 || system.params.parent_mb, "{}", demo.system);
+            assert!(demo.watch.split_whitespace().count() <= 10, "{}: {}", demo.system, demo.watch);
+            assert_eq!(DEMOS.iter().filter(|d| d.key == demo.key || d.system == demo.system).count(), 1, "{}", demo.key);
+        }
+        assert!(demo_of('r').is_none() && demo_of('n').is_none(), "they have a meaning of their own after n");
+    }
+
+    #[test]
+    fn few_cpus_have_less_to_do() {
+        let pool = demo_of('p').unwrap();
+        assert!(pool.spec(1).unwrap().tasks < pool.spec(64).unwrap().tasks);
+        assert_eq!(pool.spec(64).unwrap().tasks, pool.spec(4).unwrap().tasks, "4 workers use 4 CPUs at most");
+    }
+}

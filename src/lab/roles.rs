@@ -1,0 +1,142 @@
+//! What a process or thread is in a run: worker, fork server, resource tracker, and so on. Pure.
+
+use super::run::{Run, Worker};
+
+/// What is known of a task of a run.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'a> {
+    /// Its process.
+    pub pid: i32,
+    /// The task itself.
+    pub tid: i32,
+    /// Whether the row is of a thread and not of the whole process.
+    pub thread: bool,
+    /// Its name.
+    pub comm: &'a [u8],
+    /// Its process's arguments, each ended by NUL.
+    pub cmdline: &'a [u8],
+}
+
+/// Part of a command line, and what a process with it is.
+const PROCESSES: &[(&str, &str)] = &[
+    ("multiprocessing.resource_tracker", "resource tracker"),
+    ("multiprocessing.forkserver", "fork server"),
+    ("__lab-image\0server", "fork server"),
+    ("__lab-image\0http", "HTTP server of the lab"),
+    ("lab_server.py", "HTTP server of the lab"),
+    ("lab_http_client.py", "HTTP client of the lab"),
+    ("lab_echo_client.py", "echo client of the lab"),
+];
+
+/// How the name of a thread begins, and what such a thread is. Kernel names have at most 15 bytes (prctl(2), PR_SET_NAME).
+const THREADS: &[(&str, &str)] = &[
+    ("ExecutorManager", "pool manager thread"),
+    ("QueueManagerThr", "pool manager thread"),
+    ("QueueFeederThre", "queue feeder thread"),
+    ("asyncio_", "thread of the loop's executor"),
+    ("ThreadPoolExecu", "pool thread"),
+    ("Trio thread", "trio worker thread"),
+    ("AnyIO worker th", "AnyIO worker thread"),
+    ("tokio-runtime-w", "tokio runtime thread"),
+    ("lab-helper", "helper thread"),
+];
+
+/// The worker that a row is of. A process row stands for the worker that its main thread is, or that it is as a whole.
+#[must_use]
+pub fn worker<'r>(run: &'r Run, seen: &Seen<'_>) -> Option<&'r Worker> {
+    let own = |w: &&Worker| match (seen.thread, w.tid) {
+        (true, tid) => tid == Some(seen.tid),
+        (false, Some(tid)) => tid == seen.pid || w.how.is_some_and(super::protocol::Creation::is_process),
+        (false, None) => true,
+    };
+    let visible = |w: &&Worker| w.how.is_none_or(|how| how.is_process() || how == super::protocol::Creation::Thread);
+    run.workers.iter().rev().filter(|w| w.pid == Some(seen.pid)).filter(own).find(visible)
+}
+
+/// Its role and what it does: `worker 2  pi(2000), task 3`. `title` names the system.
+#[must_use]
+pub fn words(run: &Run, seen: &Seen<'_>, title: &str) -> String {
+    if let Some(worker) = worker(run, seen) {
+        return format!("worker {}{}", worker.index, activity(run, worker));
+    }
+    if run.root_pid == Some(seen.pid) && !seen.thread {
+        let inline = run.workers.iter().find(|w| w.how == Some(super::protocol::Creation::Inline));
+        return format!("{title}: main process{}", inline.map(|w| activity(run, w)).unwrap_or_default());
+    }
+    if seen.thread {
+        let known = THREADS.iter().find(|(name, _)| seen.comm.starts_with(name.as_bytes()));
+        return known.map_or("helper thread", |(_, role)| role).to_owned();
+    }
+    let holds = |part: &str| seen.cmdline.windows(part.len()).any(|window| window == part.as_bytes());
+    PROCESSES.iter().find(|(part, _)| holds(part)).map_or("helper process", |(_, role)| role).to_owned()
+}
+
+/// What the worker does now, as far as it has said.
+fn activity(run: &Run, worker: &Worker) -> String {
+    let task = match run.spec.task.size() {
+        Some(_) => format!("{}({})", run.spec.task.name(), run.spec.size()),
+        None => run.spec.task.name().to_owned(),
+    };
+    match (worker.spans.iter().rev().find(|span| span.end_ns.is_none()), worker.spans.len()) {
+        (Some(open), _) => format!("  {task}, task {}", open.index + 1),
+        (None, 0) => String::new(),
+        (None, done) => format!("  idle, {done} done"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::catalog::find;
+    use crate::lab::protocol::Creation;
+    use crate::lab::run::{Memory, RunId, TaskSpan};
+
+    fn worker_of(index: u32, pid: i32, tid: i32, how: Creation) -> Worker {
+        Worker {
+            index,
+            pid: Some(pid),
+            tid: Some(tid),
+            how: Some(how),
+            requested_ns: Some(1),
+            ready_ns: Some(2),
+            exited_ns: None,
+            status: None,
+            spans: Vec::new(),
+            memory: Memory::default(),
+        }
+    }
+
+    fn seen<'a>(pid: i32, tid: i32, comm: &'a str, cmdline: &'a str) -> Seen<'a> {
+        Seen { pid, tid, thread: pid != tid, comm: comm.as_bytes(), cmdline: cmdline.as_bytes() }
+    }
+
+    #[test]
+    fn every_member_of_a_pool_has_a_role() {
+        let mut run = Run::new(RunId(1), find("python/process-pool-executor").unwrap().defaults(), 0);
+        run.root_pid = Some(10);
+        let mut first = worker_of(0, 20, 20, Creation::Fork);
+        first.spans = vec![TaskSpan { index: 2, start_ns: 3, end_ns: None }];
+        run.workers = vec![first, worker_of(1, 21, 21, Creation::Fork)];
+        for (row, role) in [
+            (seen(10, 10, "python3", "python3\0main.py\0"), "pool: main process"),
+            (seen(10, 11, "ExecutorManager", "python3\0main.py\0"), "pool manager thread"),
+            (seen(10, 12, "QueueFeederThre", "python3\0main.py\0"), "queue feeder thread"),
+            (seen(10, 13, "python3", "python3\0main.py\0"), "helper thread"),
+            (seen(20, 20, "python3", "python3\0main.py\0"), "worker 0  factorial, task 3"),
+            (seen(21, 21, "python3", "python3\0main.py\0"), "worker 1"),
+            (seen(30, 30, "python3", "python3\0-c\0from multiprocessing.resource_tracker import main\0"), "resource tracker"),
+            (seen(31, 31, "python3", "python3\0-c\0from multiprocessing.forkserver import main\0"), "fork server"),
+        ] {
+            assert_eq!(words(&run, &row, "pool"), role, "{row:?}");
+        }
+    }
+
+    #[test]
+    fn threads_of_one_process_are_told_apart_by_their_ids() {
+        let mut run = Run::new(RunId(1), find("native/thread").unwrap().defaults(), 0);
+        run.root_pid = Some(10);
+        run.workers = vec![worker_of(0, 10, 11, Creation::Thread), worker_of(1, 10, 12, Creation::Thread)];
+        assert_eq!(words(&run, &seen(10, 12, "worker", ""), "threads"), "worker 1");
+        assert_eq!(words(&run, &seen(10, 10, "concmon", ""), "threads"), "threads: main process");
+    }
+}

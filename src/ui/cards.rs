@@ -1,0 +1,122 @@
+//! The cards of the lab's runs, above the table: what appeared and what it cost.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::app::{App, Card, CostBar};
+use crate::text::{Charset, sanitize_str, width};
+
+use super::pen::{Pen, dot};
+use super::theme::Theme;
+
+/// Most runs that have a line; the newest has more than one.
+const RUNS_MOST: usize = 3;
+/// Cells of the longest bar.
+const BAR: u16 = 14;
+
+/// Lines of the cards on a screen of that size.
+pub fn height(app: &App, area: Rect) -> u16 {
+    let cards = app.cards();
+    let Some(newest) = cards.first() else { return 0 };
+    let others = u16::try_from(cards.len().min(RUNS_MOST) - 1).unwrap_or(0);
+    match area.height {
+        0..=9 => 0,
+        10..=15 => 1,
+        _ => others + 2 + u16::from(!newest.story.is_empty()),
+    }
+}
+
+/// Draws as many of their lines as `area` has.
+pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let cards = app.cards();
+    let mut line = 0;
+    for (nth, card) in cards.iter().take(RUNS_MOST).enumerate() {
+        facts(app, card, theme, area, line, buffer);
+        line += 1;
+        if nth > 0 {
+            continue;
+        }
+        if !card.story.is_empty() {
+            let story = sanitize_str(&card.story, Charset::from_unicode(app.options.unicode)).into_owned();
+            edge(app, card, theme, area, line, buffer).put(&story, theme.bad);
+            line += 1;
+        }
+        costs(app, card, theme, area, line, buffer);
+        line += 1;
+    }
+}
+
+/// Begins a line of a card.
+fn edge<'b>(app: &App, card: &Card, theme: &Theme, area: Rect, line: u16, buffer: &'b mut Buffer) -> Pen<'b> {
+    let mut pen = Pen::new(buffer, area, line);
+    pen.put(if app.options.unicode { "▌" } else { "|" }, theme.run(card.id.0)).put(" ", theme.text);
+    pen
+}
+
+/// Facts from the left as far as there is room, the time left at the right.
+fn facts(app: &App, card: &Card, theme: &Theme, area: Rect, line: u16, buffer: &mut Buffer) {
+    let mut pen = edge(app, card, theme, area, line, buffer);
+    let divider = format!(" {} ", dot(app.options.unicode));
+    let left = u16::try_from(width(&card.left)).unwrap_or(0) + 1;
+    let end = area.right().saturating_sub(left);
+    for (nth, fact) in card.facts.iter().enumerate() {
+        let cells = width(fact) + if nth > 0 { width(&divider) } else { 0 };
+        if usize::from(pen.x()) + cells + 1 > usize::from(end) {
+            break;
+        }
+        if nth > 0 {
+            pen.put(&divider, theme.dim);
+        }
+        let fact = sanitize_str(fact, Charset::from_unicode(app.options.unicode));
+        pen.put(&fact, if nth == 0 { theme.run(card.id.0) } else { theme.text });
+    }
+    pen.to(end).put(&card.left, theme.strong);
+}
+
+/// What one worker costs here and elsewhere, as bars on a logarithmic scale, and the keys of the card.
+fn costs(app: &App, card: &Card, theme: &Theme, area: Rect, line: u16, buffer: &mut Buffer) {
+    let mut pen = edge(app, card, theme, area, line, buffer);
+    let keys: &[(&str, &str)] = &[("V", "timeline"), ("X", "end")];
+    let keys_cells: u16 = keys.iter().map(|(key, what)| u16::try_from(key.len() + what.len() + 3).unwrap_or(0)).sum();
+    let end = area.right().saturating_sub(keys_cells);
+    if card.bars.is_empty() {
+        pen.put("one worker costs: not known yet", theme.dim);
+    } else {
+        pen.put("one worker costs", theme.dim);
+    }
+    let (least, most) = card.bars.iter().fold((f64::MAX, 0.0_f64), |(a, b), bar| (a.min(bar.ns), b.max(bar.ns)));
+    for bar in &card.bars {
+        let time = latency(bar.ns);
+        let cells = bar_cells(bar, least, most);
+        let wanted = width(&bar.name) + usize::from(cells) + width(&time) + 4;
+        if usize::from(pen.x()) + wanted > usize::from(end) {
+            break;
+        }
+        let style = if bar.own { theme.strong } else { theme.dim };
+        pen.put("  ", theme.text).put(&bar.name, style).put(" ", theme.text);
+        pen.put(
+            &(if app.options.unicode { "▇" } else { "=" }).repeat(usize::from(cells)),
+            if bar.own { theme.accent } else { theme.cool },
+        );
+        pen.put(" ", theme.text).put(&time, style);
+    }
+    pen.to(end);
+    for (key, what) in keys {
+        pen.put(" ", theme.text).put(key, theme.key).put(" ", theme.text).put(what, theme.dim).put(" ", theme.text);
+    }
+}
+
+/// Length of a bar: one cell for the cheapest, more by the logarithm of the ratio.
+fn bar_cells(bar: &CostBar, least: f64, most: f64) -> u16 {
+    if most <= least || least <= 0.0 {
+        return 1;
+    }
+    let share = (bar.ns / least).ln() / (most / least).ln();
+    1 + (share * f64::from(BAR - 1)).round() as u16
+}
+
+fn latency(ns: f64) -> String {
+    let mut text = String::new();
+    crate::columns::latency(&mut text, ns.max(0.0) as u64);
+    text
+}
