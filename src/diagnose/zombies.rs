@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{Diagnosis, Level, Scene, Suspicion, counted, name};
-use crate::snapshot::container_of;
 use crate::kernel::source::Needs;
+use crate::snapshot::container_of;
 use crate::snapshot::{ProcessSample, State};
 
 pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use super::host::Kept;
 use super::links::{Disk, Link, Sysfs, is_disk_by_name};
 use super::parse::{diskstats, net_dev};
-use super::sensors;
 use super::privilege::let_go_of_loading;
+use super::sensors;
 use crate::snapshot::{DiskSample, NetworkSample, Temperature};
 
 /// A sector of `/proc/diskstats`, bytes, whatever the disk's own are.
@@ -109,7 +109,6 @@ impl Sensors {
         }
         self.known.as_ref().filter(|(_, read)| read.elapsed() < Self::STALE).map(|(known, _)| known.clone())
     }
-}
 }
 
 /// The disks of `/proc/diskstats` that are counted nowhere else. `what` is what sysfs says of a name; of those that it does not know (a

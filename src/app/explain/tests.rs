@@ -98,5 +98,9 @@ fn the_source_is_the_one_that_was_read() {
     assert!(told(&mut app, "cpu", Tier::Bpf).starts_with(&format!("{iterator}, the sum over its 7 tasks")));
     assert_eq!(told(&mut app, "state", Tier::Proc), format!("/proc/{pid}/task/{pid}/stat field 3"), "the leader's");
     assert!(told(&mut app, "rss", Tier::Bpf).starts_with(iterator));
-    assert_eq!(told(&mut app, "pss", Tier::Bpf), format!("/proc/{pid}/smaps_rollup Pss + Private_Hugetlb"), "read from its file in any case");
+    assert_eq!(
+        told(&mut app, "pss", Tier::Bpf),
+        format!("/proc/{pid}/smaps_rollup Pss + Private_Hugetlb"),
+        "read from its file in any case"
+    );
 }
