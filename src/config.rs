@@ -445,12 +445,19 @@ fn seconds(secs: f64, range: keys::Range) -> Result<Duration, String> {
     }
 }
 
+/// How long a user's number is waited for: the user database may be a server that hangs.
+const USER_PATIENCE: Duration = Duration::from_secs(5);
+
 /// A user by name or number; a number needs no entry in the user database.
 fn user(name: &str) -> Result<UserFilter, String> {
-    let uid = match nix::unistd::User::from_name(name) {
-        Ok(Some(user)) => Some(user.uid.as_raw()),
-        _ => name.parse().ok(),
-    };
+    let asked = crate::kernel::user_id(name, USER_PATIENCE);
+    let uid = asked.ok().flatten().or_else(|| name.parse().ok());
+    if uid.is_none() && asked.is_err() {
+        return Err(format!(
+            "the user database did not answer within {} s: give the number instead of \"{name}\"",
+            USER_PATIENCE.as_secs()
+        ));
+    }
     uid.map(|uid| UserFilter { name: name.to_owned(), uid }).ok_or_else(|| format!("there is no user \"{name}\" on this machine"))
 }
 

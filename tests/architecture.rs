@@ -35,7 +35,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("lab::measure", &["snapshot", "clock", "kernel", "lab::catalog", "lab::protocol", "lab::run"]),
     ("lab::report", &["snapshot", "text", "lab::page", "lab::catalog", "lab::protocol", "lab::run", "lab::measure"]),
     ("cli", &["kernel::SourceChoice", "lab::catalog"]),
-    ("config", &["cli", "columns", "meters", "query", "kernel::SourceChoice", "lab::launcher::Limits"]),
+    ("config", &["cli", "columns", "meters", "query", "kernel::SourceChoice", "kernel::user_id", "lab::launcher::Limits"]),
     (
         "app",
         &[

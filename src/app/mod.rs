@@ -141,7 +141,24 @@ pub struct App {
     now_ns: u64,
 }
 
+/// What is shown of this machine is called old when it is older than so many ticks.
+const STALE_TICKS: f64 = 2.0;
+
 impl App {
+    /// Whether what is shown of this machine is older than two ticks although it is not paused.
+    #[must_use]
+    pub fn is_stale(&self, now_ns: u64) -> bool {
+        let age_s = self.model.as_ref().map_or(0, |model| now_ns.saturating_sub(model.now.taken_ns)) as f64 / 1e9;
+        self.replay.is_none() && !self.paused && age_s > STALE_TICKS * self.options.delay_s.max(0.5)
+    }
+
+    /// How old what is shown is, seconds, if that has to be said.
+    #[must_use]
+    pub fn stale_s(&self) -> Option<u64> {
+        let age_ns = self.now_ns.saturating_sub(self.model.as_ref()?.now.taken_ns);
+        self.is_stale(self.now_ns).then_some(age_ns / 1_000_000_000)
+    }
+
     /// Before the first sample.
     #[must_use]
     pub fn new(options: Options) -> Self {

@@ -21,9 +21,16 @@ pub(super) fn rated<'a>(row: &Row<'a>, value: Option<f32>, make: fn(f32) -> Valu
 pub(super) fn shared<'a, T>(row: &Row<'a>, value: Option<T>, make: fn(T) -> Value<'a>) -> Value<'a> {
     if row.is_task() || (value.is_none() && row.process.kernel_thread) {
         Value::Unknown(Unknown::NotApplicable)
+    } else if value.is_none() && is_silent(row) {
+        Value::Unknown(Unknown::Unanswered)
     } else {
         Value::read(value, make)
     }
+}
+
+/// Whether the newest reading of the process's expensive values has not returned in time.
+fn is_silent(row: &Row<'_>) -> bool {
+    row.ghost.is_none() && row.process.exact.as_ref().is_some_and(|exact| exact.unanswered)
 }
 
 /// A figure of `smaps_rollup`, with the reason if it was left out on purpose.
@@ -49,6 +56,7 @@ pub(super) fn storage<'a>(row: &Row<'a>, rate: Option<f32>) -> Value<'a> {
     match rate {
         _ if row.is_task() => Value::Unknown(Unknown::NotApplicable),
         None if denied && row.ghost.is_none() => Value::Unknown(Unknown::Denied),
+        None if is_silent(row) => Value::Unknown(Unknown::Unanswered),
         rate => rated(row, rate, Value::BytesPerSecond),
     }
 }
@@ -150,7 +158,8 @@ fn task_wait<'a>(row: &Row<'a>) -> Result<&'a TaskWait, Unknown> {
         return Err(Unknown::NotApplicable);
     }
     let waits = row.process.exact.as_deref().ok_or(Unknown::NotRead)?;
-    waits.wait_of(face.tid).ok_or(Unknown::NotRead)
+    let unknown = if waits.unanswered { Unknown::Unanswered } else { Unknown::NotRead };
+    waits.wait_of(face.tid).ok_or(unknown)
 }
 
 fn of_wait<'a>(row: &Row<'a>, get: impl FnOnce(&'a TaskWait) -> Option<Cow<'a, [u8]>>) -> Value<'a> {
@@ -252,9 +261,15 @@ pub(super) fn command<'a>(row: &Row<'a>) -> Value<'a> {
     }
     match row.process.identity.cmdline.as_deref() {
         Some(args) if !args.is_empty() && !row.is_task() => Value::Text(joined(args)),
+        None if row.process.identity.unanswered && !row.is_task() => {
+            Value::Text(Cow::Owned([row.face().comm.as_bytes(), SILENT].concat()))
+        }
         _ => Value::Text(Cow::Borrowed(row.face().comm.as_bytes())),
     }
 }
+
+/// Follows the name of a process whose arguments could not be read in time.
+const SILENT: &[u8] = b" (did not answer: its memory map is locked)";
 
 fn joined(args: &[u8]) -> Cow<'_, [u8]> {
     let end = args.iter().rposition(|b| *b != 0).map_or(0, |i| i + 1);

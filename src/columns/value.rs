@@ -19,6 +19,8 @@ pub enum Unknown {
     TooLarge,
     /// Threads ended unseen between the samples, and the kernel does not keep this of them.
     ThreadsEnded,
+    /// A read of it has not returned in time, and nothing older is known.
+    Unanswered,
     /// There is no such thing for this row (memory of a thread, cmdline of a kernel thread).
     NotApplicable,
 }
@@ -36,6 +38,8 @@ impl Unknown {
         match self {
             Self::Denied if cells >= 6 => "denied",
             Self::Denied if cells >= 4 => "deny",
+            Self::Unanswered if cells >= 6 => "silent",
+            Self::Unanswered if cells >= 4 => "late",
             _ => "-",
         }
     }
@@ -49,6 +53,7 @@ impl Unknown {
             Self::Denied => "unknown: only root and users who may trace the process can read this",
             Self::TooLarge => "unknown: the process is so large that reading this would delay it",
             Self::ThreadsEnded => "unknown: threads have exited, and the kernel does not keep this of them",
+            Self::Unanswered => "unknown: the process did not answer in time; its memory map may be locked",
             Self::NotApplicable => "does not apply to this row",
         }
     }

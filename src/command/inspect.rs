@@ -10,12 +10,16 @@ use crate::cli::InspectArgs;
 use crate::config::Config;
 use crate::export::SafeFormatter;
 use crate::kernel::error::ReadError;
+use crate::kernel::readers::within;
 use crate::kernel::{DetailReader, reason};
 use crate::snapshot::{DetailContent, Gil, ProcKey, PythonInterpreter, PythonRuntime, PythonThread};
 use crate::text::Charset;
 
 use super::Failure;
 use super::output::with_stdout;
+
+/// How long the process may take to answer.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Names and versions the document.
 const SCHEMA: &str = "concmon.inspect/1";
@@ -31,7 +35,9 @@ pub(super) fn run(config: &Config, args: &InspectArgs) -> Result<(), Failure> {
         ReadError::Vanished => Failure::Failed(anyhow::anyhow!("there is no process {pid}")),
         other => failed(other),
     })?;
-    let detail = crate::inspect::read(&reader, key).map_err(failed)?;
+    let read = within(key, PATIENCE, move || crate::inspect::read(&reader, key));
+    let read = read.map_err(|why| Failure::Failed(anyhow::anyhow!("process {}: {why}", args.pid)))?;
+    let detail = read.map_err(failed)?;
     let thread = process.map(|pid| format!("{} is a thread of process {pid}", args.pid));
     let runtime = match detail.content {
         Ok(DetailContent::Runtime(mut runtime)) => {

@@ -124,14 +124,13 @@ fn milliseconds(seconds: f64) -> u64 {
 }
 
 /// Prints the systems, and why some do not run here. An error is one of writing.
-pub fn list(json: bool, pythons: &[PathBuf], out: &mut dyn Write) -> io::Result<()> {
-    let found = python::interpreters(pythons);
+pub fn list(json: bool, found: &Discovery, out: &mut dyn Write) -> io::Result<()> {
     if json {
-        let systems: Vec<Value> = SYSTEMS.iter().map(|s| system_document(s, &found)).collect();
+        let systems: Vec<Value> = SYSTEMS.iter().map(|s| system_document(s, found)).collect();
         serde_json::to_writer_pretty(&mut *out, &json!({ "schema": "concmon.lab.list/1", "systems": systems }))?;
         return writeln!(out);
     }
-    table::list(&found, out)
+    table::list(found, out)
 }
 
 fn system_document(system: &System, found: &Discovery) -> Value {

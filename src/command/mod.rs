@@ -10,12 +10,14 @@ mod run;
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use crate::cli::{Command, LabCommand, LabRunArgs, LowArgs, exit};
 use crate::config::{Config, ConfigError, Environment};
 use crate::engine::Feed;
 use crate::kernel::error::ReadError;
 use crate::kernel::proc_fs::ProcFs;
+use crate::lab::python::{self, Discovery};
 use crate::query::Filter;
 use crate::record::{Replay, Writer};
 use crate::text::{Charset, sanitize_str};
@@ -99,12 +101,12 @@ fn run(low: &LowArgs) -> Result<(), Failure> {
         Some(Command::Ps(args)) => ps::run(&config, args),
         Some(Command::Events(args)) => events::run(&config, args),
         Some(Command::Lab { command: LabCommand::List { json } }) => {
-            Ok(output::with_stdout(|out| lab::list(*json, &config.lab.pythons, out))?)
+            Ok(output::with_stdout(|out| lab::list(*json, &pythons(&config), out))?)
         }
         Some(Command::Run(args)) => run::run(args),
         Some(Command::Inspect(args)) => inspect::run(&config, args),
         Some(Command::Lab { command: LabCommand::Doctor { json } }) => {
-            Ok(output::with_stdout(|out| lab::doctor(*json, &config.lab.pythons, out))?)
+            Ok(output::with_stdout(|out| lab::doctor(*json, &pythons(&config), out))?)
         }
         Some(Command::Lab { command: LabCommand::Setup { python, all } }) => {
             match lab::setup(python.as_deref(), *all, &config.lab.pythons) {
@@ -131,6 +133,11 @@ fn run(low: &LowArgs) -> Result<(), Failure> {
             crate::engine::run(&config, feed).map_err(monitor_failure)
         }
     }
+}
+
+/// The interpreters of this machine; a readonly concmon starts none of them to ask what it can do.
+fn pythons(config: &Config) -> Arc<Discovery> {
+    if config.readonly { python::listed(&config.lab.pythons) } else { python::interpreters(&config.lab.pythons) }
 }
 
 /// Whether the command reads this machine's processes.

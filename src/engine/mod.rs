@@ -97,7 +97,7 @@ pub fn run(config: &Config, feed: Feed) -> anyhow::Result<()> {
     let launcher =
         Arc::new(Launcher::start(config.lab.to_launcher_limits())?.with_pythons(config.lab.pythons.clone()).with_traces());
     let (comparing, compared) = Comparing::new(Arc::clone(&launcher));
-    let (pythons, news) = Pythons::new(config.lab.pythons.clone());
+    let (pythons, news) = Pythons::new(config.lab.pythons.clone(), config.readonly);
     let engine = Engine {
         app,
         theme,
@@ -212,7 +212,16 @@ impl Signals {
 }
 
 impl Engine {
+    /// The terminal is given back before anything else ends: a thread that is stuck, a run that has to be killed.
     async fn run(mut self) -> anyhow::Result<()> {
+        let attended = self.attend().await;
+        let _done = last_resort::leaving();
+        self.guard.leave();
+        drop(self);
+        attended
+    }
+
+    async fn attend(&mut self) -> anyhow::Result<()> {
         let live = self.app.replay.is_none();
         let mut models = self.samples.models();
         let mut details = self.inspector.as_ref().map_or_else(|| watch::channel(None).1, Inspector::details);
@@ -274,7 +283,14 @@ impl Engine {
                     }
                 }
                 Some(news) = self.news.recv() => self.python_news(news)?,
-                _ = clock.tick(), if self.app.notice.is_some() => self.message(Msg::Clock(SystemClock.boot_ns()))?,
+                _ = clock.tick() => {
+                    let now_ns = SystemClock.boot_ns();
+                    if self.app.notice.is_none() && !self.app.is_stale(now_ns) {
+                        // Nothing on screen goes by the clock.
+                        continue;
+                    }
+                    self.message(Msg::Clock(now_ns))?;
+                }
             }
             if !self.leaving {
                 self.draw()?;

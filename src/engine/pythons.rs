@@ -25,6 +25,8 @@ pub(super) enum News {
 /// The threads, and the runs that wait for them.
 pub(super) struct Pythons {
     configured: Vec<PathBuf>,
+    /// Nothing is started, not even to ask what it can do.
+    readonly: bool,
     tell: UnboundedSender<News>,
     looking: bool,
     setting_up: Option<Work>,
@@ -49,9 +51,9 @@ impl Drop for Work {
 
 impl Pythons {
     /// With the interpreters that the configuration names, and where the news come.
-    pub(super) fn new(configured: Vec<PathBuf>) -> (Self, UnboundedReceiver<News>) {
+    pub(super) fn new(configured: Vec<PathBuf>, readonly: bool) -> (Self, UnboundedReceiver<News>) {
         let (tell, news) = unbounded_channel();
-        (Self { configured, tell, looking: false, setting_up: None, waiting: Vec::new() }, news)
+        (Self { configured, readonly, tell, looking: false, setting_up: None, waiting: Vec::new() }, news)
     }
 
     /// A run that cannot be launched before the next [`News::Found`].
@@ -71,10 +73,11 @@ impl Pythons {
         if std::mem::replace(&mut self.looking, true) {
             return;
         }
-        let (tell, configured) = (self.tell.clone(), self.configured.clone());
+        let (tell, configured, readonly) = (self.tell.clone(), self.configured.clone(), self.readonly);
         let looking = std::thread::Builder::new().name("lab-pythons".into()).spawn(move || {
             // Whoever waited for it may have left.
-            let _ = tell.send(News::Found(python::interpreters(&configured)));
+            let found = if readonly { python::listed(&configured) } else { python::interpreters(&configured) };
+            let _ = tell.send(News::Found(found));
         });
         self.looking = looking.is_ok();
     }

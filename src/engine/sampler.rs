@@ -1,7 +1,7 @@
 //! The sampling thread: waits for its tick or a wake-up, samples, derives, publishes. A new model replaces an unread one.
 
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -39,7 +39,8 @@ pub type Sampled = Result<Arc<Model>, String>;
 #[derive(Debug)]
 pub struct Sampler {
     orders: Arc<(Mutex<Orders>, Condvar)>,
-    thread: Option<JoinHandle<()>>,
+    /// Disconnected once the thread has ended.
+    ended: Receiver<()>,
     models: watch::Receiver<Option<Sampled>>,
 }
 
@@ -47,6 +48,8 @@ pub struct Sampler {
 const BUDGET: Duration = Duration::from_millis(25);
 /// The second sample comes sooner than the others: rates need two.
 const SECOND: Duration = Duration::from_millis(250);
+/// How long the thread may take to end: one that is stuck in a reading ends with the program.
+const LAST_SWEEP: Duration = Duration::from_millis(120);
 
 impl Sampler {
     /// Starts sweeping at once, then every `interval`.
@@ -59,13 +62,17 @@ impl Sampler {
         let (sender, models) = watch::channel(None);
         let orders = Arc::new((Mutex::new(Orders { wants, interval, ..Orders::default() }), Condvar::new()));
         let shared = Arc::clone(&orders);
-        let thread = std::thread::Builder::new().name("sampler".into()).spawn(move || match make() {
-            Ok(source) => sweep_until_told(source, &shared, &sender, ghost_ns),
-            Err(why) => {
-                let _ = sender.send(Some(Err(why)));
+        let (end, ended) = sync_channel(0);
+        std::thread::Builder::new().name("sampler".into()).spawn(move || {
+            let _end = end;
+            match make() {
+                Ok(source) => sweep_until_told(source, &shared, &sender, ghost_ns),
+                Err(why) => {
+                    let _ = sender.send(Some(Err(why)));
+                }
             }
         })?;
-        Ok(Self { orders, thread: Some(thread), models })
+        Ok(Self { orders, ended, models })
     }
 
     /// The samples; an unread one is replaced by the next.
@@ -96,9 +103,8 @@ impl Drop for Sampler {
         let (lock, bell) = &*self.orders;
         lock.lock().unwrap_or_else(PoisonError::into_inner).stop = true;
         bell.notify_one();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        // A recording is closed by the thread.
+        let _ = self.ended.recv_timeout(LAST_SWEEP);
     }
 }
 
@@ -191,5 +197,31 @@ fn wait(orders: &(Mutex<Orders>, Condvar), due: Instant) -> Option<(Wants, Durat
             return Some((guard.wants.clone(), guard.interval, nudged));
         }
         guard = bell.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::error::ReadError;
+    use crate::snapshot::Snapshot;
+
+    /// A reading that never returns.
+    struct Stuck;
+
+    impl Source for Stuck {
+        fn sample(&mut self, _: &Request<'_>) -> Result<Snapshot, ReadError> {
+            loop {
+                std::thread::park();
+            }
+        }
+    }
+
+    #[test]
+    fn the_end_does_not_wait_for_a_reading_that_never_returns() {
+        let sampler = Sampler::start(|| Ok(Stuck), Duration::from_secs(1), 0, Wants::default()).unwrap();
+        let begun = Instant::now();
+        drop(sampler);
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     }
 }

@@ -87,6 +87,12 @@ impl DetailReader {
         Detail { key, part, taken_ns: SystemClock.boot_ns(), content, cut: None, took_ns: 0, gone }
     }
 
+    /// What is told instead of a reading that has not returned.
+    #[must_use]
+    pub fn unanswered(key: ProcKey, part: DetailPart, why: &str) -> Detail {
+        Detail::new(key, part, SystemClock.boot_ns(), Err(why.to_owned()))
+    }
+
     /// Where it reads.
     #[must_use]
     pub fn files(&self) -> &ProcFs {

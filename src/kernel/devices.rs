@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use super::host::Kept;
 use super::links::{Disk, Link, Sysfs, is_disk_by_name};
 use super::parse::{diskstats, net_dev};
+use super::privilege::let_go_of_loading;
 use super::sensors;
 use crate::snapshot::{DiskSample, NetworkSample, Temperature};
 
@@ -24,7 +26,7 @@ pub(super) struct Devices {
     disks: HashMap<Box<[u8]>, Option<Disk>>,
     links: HashMap<Box<[u8]>, Option<Link>>,
     forgotten: Instant,
-    sensors: Option<(Vec<Temperature>, Instant)>,
+    sensors: Option<Sensors>,
 }
 
 impl Devices {
@@ -64,15 +66,48 @@ impl Devices {
         Some(networks(bytes, |name| *known.entry(name.into()).or_insert_with(|| sysfs.link(name))))
     }
 
-    pub(super) fn temperatures(&mut self) -> Vec<Temperature> {
-        match &self.sensors {
-            Some((known, read)) if read.elapsed() < LOOK_EVERY => known.clone(),
-            _ => {
-                let now = sensors::temperatures(self.sysfs.root());
-                self.sensors = Some((now.clone(), Instant::now()));
-                now
-            }
+    /// `None` if the sensors have not answered for a while, or not yet.
+    pub(super) fn temperatures(&mut self) -> Option<Vec<Temperature>> {
+        let root = self.sysfs.root().to_owned();
+        self.sensors.get_or_insert_with(|| Sensors::start(move || sensors::temperatures(&root))).newest()
+    }
+}
+
+/// A thread that reads the sensors when it is asked: a driver that waits for its device holds up nothing else.
+#[derive(Debug)]
+struct Sensors {
+    ask: Sender<()>,
+    answers: Receiver<Vec<Temperature>>,
+    known: Option<(Vec<Temperature>, Instant)>,
+    asked: Option<Instant>,
+}
+
+impl Sensors {
+    /// The first answer is waited for, so that the first picture is whole.
+    const FIRST: Duration = Duration::from_millis(100);
+    /// Temperatures older than this are not shown any more.
+    const STALE: Duration = LOOK_EVERY.saturating_mul(3);
+
+    fn start(mut read: impl FnMut() -> Vec<Temperature> + Send + 'static) -> Self {
+        let ((ask, asked), (tell, answers)) = (channel(), channel());
+        // Without a thread there is never an answer, which is what is said then.
+        let _ = std::thread::Builder::new().name("sensors".into()).spawn(move || {
+            let_go_of_loading(|| true);
+            while asked.recv().is_ok() && tell.send(read()).is_ok() {}
+        });
+        Self { ask, answers, known: None, asked: None }
+    }
+
+    fn newest(&mut self) -> Option<Vec<Temperature>> {
+        let first = self.asked.is_none();
+        if self.asked.is_none_or(|asked| asked.elapsed() >= LOOK_EVERY && self.known.is_some()) {
+            self.asked = self.ask.send(()).is_ok().then(Instant::now);
         }
+        let answer = if first { self.answers.recv_timeout(Self::FIRST).ok() } else { self.answers.try_iter().last() };
+        if let Some(answer) = answer {
+            self.known = Some((answer, Instant::now()));
+        }
+        self.known.as_ref().filter(|(_, read)| read.elapsed() < Self::STALE).map(|(known, _)| known.clone())
     }
 }
 
@@ -145,4 +180,28 @@ pub fn networks(bytes: &[u8], mut what: impl FnMut(&[u8]) -> Option<Link>) -> Ve
         .collect();
     found.sort_by(|a, b| a.name.cmp(&b.name));
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sensor_that_does_not_answer_holds_up_nothing() {
+        let mut stuck = Sensors::start(|| {
+            loop {
+                std::thread::park();
+            }
+        });
+        let begun = Instant::now();
+        assert_eq!((stuck.newest(), stuck.newest()), (None, None));
+        assert!(begun.elapsed() < Duration::from_secs(5));
+        let reading = || Temperature { label: "board".into(), celsius: 40.0 };
+        let mut well = Sensors::start(|| vec![Temperature { label: "board".into(), celsius: 40.0 }]);
+        let until = Instant::now() + Duration::from_secs(20);
+        while well.newest().is_none() && Instant::now() < until {
+            std::thread::yield_now();
+        }
+        assert_eq!(well.newest(), Some(vec![reading()]));
+    }
 }

@@ -14,6 +14,7 @@ use super::parse::statm::Statm;
 use super::parse::status::{Status, cpus_allowed};
 use super::parse::unsigned;
 use super::proc_fs::{ProcFs, RelPath};
+use super::readers::{Order, Patience, Readers, silent_since};
 use super::source::{Needs, Request};
 use super::{locks, pipes, place, waits};
 use crate::clock::{Clock, SystemClock};
@@ -30,6 +31,9 @@ const EXACT: Needs =
 /// What may be wanted of every process. `status` and `statm` for all are the sources' own business.
 const FOR_ALL: Needs = Needs::IO.union(Needs::WCHAN).union(Needs::FDS).union(CHEAP);
 
+/// What waits for a lock that the process may hold: on its memory map, or the one of exec.
+const LOCKING: Needs = Needs::SMAPS.union(Needs::IO).union(Needs::WAITS);
+
 #[derive(Debug)]
 struct Kept {
     exact: Arc<Exact>,
@@ -39,15 +43,67 @@ struct Kept {
     next_tid: i32,
 }
 
+/// An order to read a process's values.
+#[derive(Debug)]
+struct Reading {
+    process: ProcessSample,
+    /// Its own, if what is read goes by task.
+    tasks: Vec<TaskSample>,
+    needs: Needs,
+    /// What takes a lock is left out: an earlier read has not returned.
+    partial: bool,
+    /// What was known before, and the task at which reading waits begins.
+    previous: Option<(Arc<Exact>, i32)>,
+    own_namespaces: Option<place::Own>,
+    page_bytes: u64,
+    /// When the budget is spent.
+    deadline: Option<Instant>,
+    /// Is read even then.
+    first: bool,
+}
+
+impl Order for Reading {
+    fn key(&self) -> ProcKey {
+        self.process.key
+    }
+
+    fn takes_lock(&self) -> bool {
+        self.needs.intersects(LOCKING)
+    }
+}
+
+/// What was read; `process` has the figures of memory that are exact now.
+#[derive(Debug)]
+struct Answer {
+    exact: Exact,
+    process: ProcessSample,
+    needs: Needs,
+    next_tid: i32,
+    /// What takes a lock was left out.
+    partial: bool,
+}
+
 /// Reads and remembers exact values.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ExactReader {
     kept: HashMap<ProcKey, Kept>,
     sweep: u64,
-    page_bytes: u64,
+    readers: Readers<Reading, Option<Answer>>,
     pipes: pipes::Pipes,
     /// Read when it is first needed.
     own_namespaces: Option<place::Own>,
+}
+
+impl Default for ExactReader {
+    fn default() -> Self {
+        Self {
+            kept: HashMap::new(),
+            sweep: 0,
+            readers: Readers::new("exact", read),
+            pipes: pipes::Pipes::default(),
+            own_namespaces: None,
+        }
+    }
 }
 
 impl ExactReader {
@@ -62,10 +118,9 @@ impl ExactReader {
         moved: impl Fn(usize) -> bool,
     ) {
         self.sweep += 1;
-        self.page_bytes = rustix::param::page_size() as u64;
         let for_all = request.all & FOR_ALL;
         if !for_all.is_empty() {
-            self.fill_all(fs, for_all, processes, tasks, moved);
+            self.fill_all(fs, for_all, request, processes, tasks, moved);
         }
         let for_visible = (request.all | request.visible_needs) & (EXACT | Needs::SMAPS_ANY_SIZE);
         if for_visible.intersects(EXACT) || !request.family.is_empty() {
@@ -81,22 +136,29 @@ impl ExactReader {
         give_back_map(&mut self.kept);
     }
 
+    /// CPU time that reading took since this was asked last, nanoseconds.
+    pub fn cpu_ns(&mut self) -> u64 {
+        self.readers.cpu_ns()
+    }
+
     fn fill_all(
         &mut self,
         fs: &ProcFs,
         needs: Needs,
+        request: &Request<'_>,
         processes: &mut [ProcessSample],
         tasks: &[TaskSample],
         moved: impl Fn(usize) -> bool,
     ) {
-        for (index, process) in processes.iter_mut().enumerate() {
-            let key = process.key;
-            let fresh = self.kept.get(&key).is_some_and(|kept| kept.needs.contains(needs)) && !moved(index);
-            if !fresh {
-                self.read(fs, process, tasks, needs, None);
+        let mut orders = Vec::new();
+        for (index, process) in processes.iter().enumerate() {
+            let known = self.kept.get(&process.key).filter(|kept| kept.needs.contains(needs));
+            if known.is_none_or(|kept| kept.exact.unanswered) || moved(index) {
+                orders.push(self.order(fs, process, tasks, needs, None));
             }
-            self.attach(process);
         }
+        self.carry_out(fs, orders, request, processes);
+        processes.iter_mut().for_each(|process| self.attach(process));
     }
 
     fn fill_visible(
@@ -121,14 +183,73 @@ impl ExactReader {
             }
         }
         rows.sort_unstable_by_key(|(taken_ns, index, _)| (*taken_ns, *index));
-        for (position, (_, index, needs)) in rows.into_iter().enumerate() {
-            let Some(process) = processes.get_mut(index) else { continue };
+        let mut orders = Vec::with_capacity(rows.len());
+        for (_, index, needs) in &rows {
             // The first one is read in any case, or a budget of nothing would mean never.
-            if position == 0 || began.elapsed() < request.budget {
-                self.read(fs, process, tasks, needs, Some(began + request.budget));
-            }
-            self.attach(process);
+            let first = orders.is_empty();
+            orders.push(Reading { first, ..self.order(fs, &processes[*index], tasks, *needs, Some(began + request.budget)) });
         }
+        self.carry_out(fs, orders, request, processes);
+        rows.into_iter().for_each(|(_, index, _)| self.attach(&mut processes[index]));
+    }
+
+    fn order(
+        &mut self,
+        fs: &ProcFs,
+        process: &ProcessSample,
+        tasks: &[TaskSample],
+        needs: Needs,
+        deadline: Option<Instant>,
+    ) -> Reading {
+        let by_task = needs.intersects(Needs::WAITS | Needs::AFFINITY);
+        let own = tasks.get(process.tasks.start as usize..process.tasks.end as usize).filter(|_| by_task);
+        let partial = needs.intersects(LOCKING) && silent_since(process.key).is_some();
+        let needs = if partial { needs.difference(LOCKING) } else { needs };
+        let own_namespaces = needs.contains(Needs::NAMESPACES);
+        Reading {
+            process: process.clone(),
+            tasks: own.unwrap_or_default().to_vec(),
+            needs,
+            partial,
+            previous: self.kept.get(&process.key).map(|kept| (Arc::clone(&kept.exact), kept.next_tid)),
+            own_namespaces: own_namespaces.then(|| *self.own_namespaces.get_or_insert_with(|| place::own(fs))),
+            page_bytes: rustix::param::page_size() as u64,
+            deadline,
+            first: true,
+        }
+    }
+
+    /// Has the values read. Of a process that does not answer, what was known stays, and is marked.
+    fn carry_out(&mut self, fs: &ProcFs, orders: Vec<Reading>, request: &Request<'_>, processes: &mut [ProcessSample]) {
+        let Self { readers, kept, sweep, .. } = self;
+        readers.ask(fs, orders, Patience::within(request.budget), |key, answer| match answer {
+            Some(Some(Answer { exact, process, needs, next_tid, partial })) => {
+                let found = processes.binary_search_by_key(&key.pid, |process| process.key.pid);
+                if let Some(place) = found.ok().map(|at| &mut processes[at]).filter(|place| place.key == key) {
+                    place.rss_bytes = process.rss_bytes;
+                    place.shared_bytes = process.shared_bytes;
+                    place.rss_anon_bytes = process.rss_anon_bytes;
+                    place.rss_file_bytes = process.rss_file_bytes;
+                    place.rss_shmem_bytes = process.rss_shmem_bytes;
+                    place.swap_bytes = process.swap_bytes;
+                    // What was left out is wanted again.
+                    let needs = if partial { Needs::empty() } else { needs };
+                    kept.insert(key, Kept { exact: Arc::new(exact), needs, sweep: *sweep, next_tid });
+                }
+            }
+            // The budget was spent.
+            Some(None) => {}
+            None => {
+                let unread = || {
+                    let exact = Arc::new(Exact { taken_ns: SystemClock.boot_ns(), ..Exact::default() });
+                    Kept { exact, needs: Needs::empty(), sweep: *sweep, next_tid: 0 }
+                };
+                let known = kept.entry(key).or_insert_with(unread);
+                if !known.exact.unanswered {
+                    Arc::make_mut(&mut known.exact).unanswered = true;
+                }
+            }
+        });
     }
 
     /// Those who wait at one lock from several processes are counted together.
@@ -193,26 +314,33 @@ impl ExactReader {
             process.exact = Some(Arc::clone(&kept.exact));
         }
     }
+}
 
-    fn read(&mut self, fs: &ProcFs, process: &mut ProcessSample, tasks: &[TaskSample], needs: Needs, deadline: Option<Instant>) {
-        let mut exact = read_exact(fs, process, needs, self.page_bytes);
-        let mut next_tid = 0;
-        let own = tasks.get(process.tasks.start as usize..process.tasks.end as usize).unwrap_or_default();
-        if needs.contains(Needs::WAITS) {
-            let kept = self.kept.get(&process.key);
-            let previous = kept.and_then(|kept| kept.exact.waits.as_deref()).unwrap_or_default();
-            let (waits, next) = waits::read(fs, process, own, previous, kept.map_or(0, |kept| kept.next_tid), deadline);
-            (exact.waits, next_tid) = (Some(waits), next);
-        }
-        if needs.contains(Needs::AFFINITY) {
-            exact.thread_cpus = place::thread_cpus(fs, process.leader.tid, own, deadline);
-        }
-        if needs.contains(Needs::NAMESPACES) {
-            let mine = self.own_namespaces.get_or_insert_with(|| place::own(fs));
-            exact.namespaces = Some(place::namespaces(fs, process.leader.tid, mine));
-        }
-        self.kept.insert(process.key, Kept { exact: Arc::new(exact), needs, sweep: self.sweep, next_tid });
+/// Carries an order out, on a helper thread; `None` if its budget is spent.
+fn read(fs: &ProcFs, order: &Reading) -> Option<Answer> {
+    if !order.first && order.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+        return None;
     }
+    let (needs, pid) = (order.needs, order.process.key.pid);
+    let mut process = order.process.clone();
+    let mut exact = read_exact(fs, &mut process, needs, order.page_bytes);
+    let mut next_tid = 0;
+    if needs.contains(Needs::WAITS) {
+        let previous = order.previous.as_ref().and_then(|(exact, _)| exact.waits.as_deref()).unwrap_or_default();
+        let start_tid = order.previous.as_ref().map_or(0, |(_, tid)| *tid);
+        let (waits, next) = waits::read(fs, &process, &order.tasks, previous, start_tid, order.deadline);
+        (exact.waits, next_tid) = (Some(waits), next);
+    }
+    if needs.contains(Needs::AFFINITY) {
+        exact.thread_cpus = place::thread_cpus(fs, pid, &order.tasks, order.deadline);
+    }
+    if let Some(mine) = &order.own_namespaces {
+        exact.namespaces = Some(place::namespaces(fs, pid, mine));
+    }
+    if order.partial {
+        exact = Exact { unanswered: true, ..exact.with_locked_of(order.previous.as_ref().map(|(exact, _)| &**exact)) };
+    }
+    Some(Answer { exact, process, needs, next_tid, partial: order.partial })
 }
 
 /// The waits at pipes among a process's.

@@ -139,7 +139,7 @@ impl HostReader {
             pressure,
             disks: needs.contains(Needs::DISKS).then(|| devices.disks(buffer)).flatten(),
             networks: needs.contains(Needs::NETWORKS).then(|| devices.networks(buffer)).flatten(),
-            temperatures: needs.contains(Needs::TEMPERATURES).then(|| devices.temperatures()),
+            temperatures: needs.contains(Needs::TEMPERATURES).then(|| devices.temperatures()).flatten(),
         }
     }
 }

@@ -40,6 +40,9 @@ pub struct Identity {
     pub user: Option<Arc<str>>,
     /// Path in the hierarchy of `/proc/PID/cgroup` that says most: one that names a container, else the unified one.
     pub cgroup: Option<Box<str>>,
+    /// Whether the newest read of `cmdline` has not returned in time: what is known is older. Recordings do not have it.
+    #[serde(skip)]
+    pub unanswered: bool,
 }
 
 /// One kernel task.
@@ -237,6 +240,9 @@ pub struct Exact {
     pub fds: Option<u32>,
     /// What of all this the kernel refused to tell.
     pub denied: Denied,
+    /// Whether the newest reading has not returned in time: what is known is of `taken_ns`. Recordings do not have it.
+    #[serde(skip)]
+    pub unanswered: bool,
     /// Kernel function it sleeps in (`/proc/PID/wchan`), if readable and not `0`.
     pub wchan: Option<Box<str>>,
     /// CPUs its leader may run on, as the kernel lists them (`0-3,8`).
@@ -272,6 +278,23 @@ pub struct Denied {
 }
 
 impl Exact {
+    /// The same with an earlier reading's values of what waits for a lock that the process may hold. Their age is the earlier one's.
+    #[must_use]
+    pub fn with_locked_of(self, earlier: Option<&Self>) -> Self {
+        let Some(earlier) = earlier else { return self };
+        Self {
+            taken_ns: earlier.taken_ns,
+            pss_bytes: earlier.pss_bytes,
+            uss_bytes: earlier.uss_bytes,
+            private_dirty_bytes: earlier.private_dirty_bytes,
+            too_large_for_smaps: earlier.too_large_for_smaps,
+            read_bytes: earlier.read_bytes,
+            write_bytes: earlier.write_bytes,
+            waits: earlier.waits.clone(),
+            ..self
+        }
+    }
+
     /// The namespace of a kind.
     #[must_use]
     pub fn namespace(&self, kind: &str) -> Option<&Namespace> {

@@ -86,7 +86,10 @@ fn title(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         return;
     }
     pen.put(" concmon", theme.accent);
-    if let Some(model) = app.model.as_deref() {
+    if let Some(age) = app.stale_s() {
+        let why = if area.width >= 120 { ": the last reading has not returned" } else { "" };
+        pen.put(&format!("  figures are {age} s old{why}"), theme.warn);
+    } else if let Some(model) = app.model.as_deref() {
         // What the user must know of the program goes before what is known anyway.
         let behind = model.late_ticks > 0 || model.now.report.events_lost > 0;
         let marked = area.width < 100 && (app.options.readonly || app.paused || app.recording || behind);

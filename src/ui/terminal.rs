@@ -13,6 +13,8 @@ use crossterm::cursor::{Hide, Show};
 use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture};
 use crossterm::style::ResetColor;
 use crossterm::terminal::{EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
 
 /// How the terminal is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +118,19 @@ pub fn give_back() {
     }
     // A terminal that is gone (EIO) cannot be restored and needs no restoring.
     let _ = write_all(io::stdout().as_fd(), exit_sequence().as_bytes());
+    let _ = disable_raw_mode();
+}
+
+/// Gives the terminal back as far as it takes bytes now, whoever else waits for it: for a program that is to end at once.
+pub fn give_back_without_waiting() {
+    // A descriptor of its own: the flag would otherwise be the shell's too.
+    let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    if TAKEN.swap(false, Ordering::SeqCst)
+        && let Ok(terminal) = open("/dev/tty", flags, Mode::empty())
+    {
+        let _ = write_all(terminal.as_fd(), exit_sequence().as_bytes());
+    }
+    // Modes are set without a byte being written; they are left alone if they were never changed.
     let _ = disable_raw_mode();
 }
 

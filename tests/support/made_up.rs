@@ -112,6 +112,8 @@ impl Machine {
             uid: Some(1000),
             user: Some("somebody".into()),
             cgroup: Some("/user.slice".into()),
+            // Recordings do not have it.
+            unanswered: false,
         };
         let tasks: Vec<TaskSample> = match self.below(3) {
             0 => (0..self.below(5) as i32).map(|n| self.task(pid + n * 100_000, pid)).collect(),

@@ -11,15 +11,14 @@ use crate::lab::python::{self, Discovery, Interpreter};
 use crate::text::{Charset, sanitize_str};
 
 /// Prints what the lab's Python side finds here. An error is one of writing.
-pub fn doctor(json: bool, pythons: &[PathBuf], out: &mut dyn Write) -> io::Result<()> {
-    let found = python::interpreters(pythons);
+pub fn doctor(json: bool, found: &Discovery, out: &mut dyn Write) -> io::Result<()> {
     if json {
-        serde_json::to_writer_pretty(&mut *out, &document(&found))?;
+        serde_json::to_writer_pretty(&mut *out, &document(found))?;
         return writeln!(out);
     }
-    interpreters(&found, out)?;
-    environments(&found, out)?;
-    systems(&found, out)
+    interpreters(found, out)?;
+    environments(found, out)?;
+    systems(found, out)
 }
 
 fn python_systems() -> impl Iterator<Item = &'static System> {
@@ -49,7 +48,9 @@ fn document(found: &Discovery) -> Value {
 }
 
 fn interpreters(found: &Discovery, out: &mut dyn Write) -> io::Result<()> {
-    if found.interpreters.is_empty() {
+    if let Some(why) = &found.unasked {
+        writeln!(out, "Python interpreters found: {}, {why}.", found.rejected.len())?;
+    } else if found.interpreters.is_empty() {
         writeln!(out, "No suitable Python interpreter was found on PATH or in pyenv, uv or conda.")?;
     }
     let rows: Vec<[String; 7]> = found.interpreters.iter().map(row).collect();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::record::{GroupRecord, Record, Sums, TaskRecord};
 use super::sightings::{Sightings, seen};
-use crate::kernel::identity::{IdentityReader, Known, Subject, TITLE_TURNS, title_is_due};
+use crate::kernel::identity::{Holder, IdentityReader, Known, Subject, TITLE_TURNS, title_is_due};
 use crate::kernel::main_ended;
 use crate::kernel::proc_fs::{ProcFs, RelPath};
 use crate::kernel::source::{Needs, Request};
@@ -36,6 +36,16 @@ impl Kept {
     #[must_use]
     pub fn moved(&self) -> bool {
         self.moved
+    }
+}
+
+impl Holder for Kept {
+    fn key(&self) -> Option<ProcKey> {
+        Some(self.key)
+    }
+
+    fn known(&mut self) -> &mut Known {
+        &mut self.known
     }
 }
 
@@ -126,6 +136,7 @@ impl Assembler {
         let mut processes = Vec::with_capacity(groups.len());
         let mut tasks = Vec::with_capacity(if self.with_tasks { self.tasks.len() + 64 } else { 0 });
         self.shown_spare.clear();
+        let mut seen_of = Vec::with_capacity(groups.len());
         let mut next_task = 0;
         let visible = visible_pids(request);
         for (index, group) in groups.iter().enumerate() {
@@ -137,6 +148,13 @@ impl Assembler {
             let title_is_due = title_is_due(group.task.tid, self.sweep, request.all, on_screen);
             let again = on_screen || u64::from(group.task.tid.unsigned_abs()) % TITLE_TURNS == self.sweep % TITLE_TURNS;
             self.refresh_identity(index, group, &face, (needs, title_is_due, again), identities, fs);
+            seen_of.push(seen);
+        }
+        identities.catch_up(&mut self.kept, fs, request.budget);
+        next_task = 0;
+        for ((index, group), seen) in groups.iter().enumerate().zip(seen_of) {
+            let threads = self.threads_of(group.task.tid, &mut next_task);
+            let face = self.face(group, &threads);
             let mut process = self.sample(index, group, threads, &mut tasks);
             process.seen = Some(seen);
             if face.tid != group.task.tid {

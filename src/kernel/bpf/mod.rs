@@ -166,7 +166,7 @@ impl BpfSource {
             tier: Tier::Bpf,
             why,
             better: None,
-            sample_cpu_ns: thread_cpu_ns().saturating_sub(cpu_before),
+            sample_cpu_ns: thread_cpu_ns().saturating_sub(cpu_before) + self.identities.cpu_ns() + self.exact.cpu_ns(),
             sample_wall_ns: SystemClock.boot_ns().saturating_sub(taken_ns),
             events: EventTier::Polling(String::new()),
             events_lost: 0,

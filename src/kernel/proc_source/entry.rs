@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use crate::kernel::identity::{Known, Subject};
+use crate::kernel::identity::{Holder, Known, Subject};
 use crate::kernel::parse::schedstat::Schedstat;
 use crate::kernel::parse::stat::Stat;
 use crate::kernel::parse::status::Status;
@@ -319,6 +319,15 @@ impl Entry {
             involuntary_switches: switches.and_then(|status| status.involuntary_switches),
             ..base
         }
+    }
+
+impl Holder for Entry {
+    fn key(&self) -> Option<ProcKey> {
+        Entry::key(self)
+    }
+
+    fn known(&mut self) -> &mut Known {
+        &mut self.known
     }
 }
 

@@ -229,7 +229,8 @@ impl ProcSource {
             return Err(error);
         }
         let wall_ns = SystemClock.boot_ns().saturating_sub(taken_ns);
-        let report = self.report(thread_cpu_ns().saturating_sub(cpu_before), wall_ns);
+        let helpers_ns = self.scratch.identities.cpu_ns() + self.exact.cpu_ns();
+        let report = self.report(thread_cpu_ns().saturating_sub(cpu_before) + helpers_ns, wall_ns);
         let (system, task_states) = (Arc::clone(&self.system), task_states(&processes, &tasks));
         Ok(Snapshot { taken_ns, system, host, processes, tasks, task_states, events: Vec::new(), report })
     }
@@ -265,6 +266,7 @@ impl ProcSource {
         self.merge();
         self.refresh_all(request);
         self.reread_orphans(request.all);
+        self.scratch.identities.catch_up(&mut self.entries, &self.reader.fs, request.budget);
         let with_tasks = (request.all | request.visible_needs).contains(Needs::THREADS);
         let mut processes = Vec::with_capacity(self.entries.len());
         let mut tasks = Vec::with_capacity(self.tasks_hint);

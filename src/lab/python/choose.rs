@@ -81,6 +81,14 @@ fn lacks(program: &PythonProgram, interpreter: &Interpreter) -> Option<String> {
 
 fn unavailable(system: &System, program: &PythonProgram, found: &Discovery) -> String {
     let id = system.id;
+    if let Some(why) = &found.unasked {
+        let there = match found.rejected.as_slice() {
+            [] => "none was found".to_owned(),
+            [one] => format!("{} was {why}", one.path.display()),
+            [first, more @ ..] => format!("{} and {} more were {why}", first.path.display(), more.len()),
+        };
+        return format!("{id} needs CPython: {there}");
+    }
     if found.interpreters.is_empty() {
         return format!(
             "{id} needs CPython, and none was found: install python3, or use --python PATH (see `concmon lab doctor`)"
@@ -128,7 +136,7 @@ mod tests {
     }
 
     fn found(all: &[Interpreter]) -> Discovery {
-        Discovery { interpreters: all.to_vec(), rejected: Vec::new() }
+        Discovery { interpreters: all.to_vec(), ..Discovery::default() }
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub struct Discovery {
     pub interpreters: Vec<Interpreter>,
     /// Those that cannot.
     pub rejected: Vec<Rejected>,
+    /// Why none was started to ask it what it can do; `None`: all were.
+    pub unasked: Option<String>,
 }
 
 /// The places to look in.
@@ -124,6 +126,13 @@ fn parse_name(name: &str) -> Option<(u32, bool)> {
     Some((minor.parse().ok()?, threaded))
 }
 
+/// Looks into every place and starts nothing: what is found is rejected with `why`, since what it can do is only known by asking it.
+#[must_use]
+pub fn list(places: &Places, why: &str) -> Discovery {
+    let rejected = places.candidates().into_iter().map(|(_, path)| Rejected { path, why: why.to_owned() }).collect();
+    Discovery { interpreters: Vec::new(), rejected, unasked: Some(why.to_owned()) }
+}
+
 /// Looks into every place and asks what it finds there, some at a time.
 #[must_use]
 pub fn discover(places: &Places) -> Discovery {
@@ -193,6 +202,21 @@ mod tests {
         };
         let found: Vec<PathBuf> = places.candidates().into_iter().map(|(_, p)| p).collect();
         assert_eq!(found, [at("a/python3"), at("venvs/one/bin/python3"), at("pyenv/versions/3.12.1/bin/python3.12")]);
+    }
+
+    #[test]
+    fn a_list_is_made_without_starting_anything() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let (python, ran) = (dir.path().join("python3.15"), dir.path().join("ran"));
+        std::fs::write(&python, format!("#!/bin/sh\ntouch {}\n", ran.display())).unwrap();
+        std::fs::set_permissions(&python, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let places = Places { configured: Vec::new(), path: vec![dir.path().to_owned()], homes: Vec::new() };
+        let listed = list(&places, "not started");
+        assert_eq!(listed.rejected, [Rejected { path: python, why: "not started".into() }]);
+        assert!(listed.interpreters.is_empty() && !ran.exists());
+        let asked = discover(&places);
+        assert!(asked.unasked.is_none() && ran.exists(), "the same place, asked: {asked:?}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod program;
 
 pub use crate::lab::control::RUN_DIRECTORY;
 pub use choose::{availability, choose, choose_gil};
-pub use discover::{Discovery, discover};
+pub use discover::{Discovery, discover, list};
 pub use probe::{Interpreter, Origin, Rejected, probe};
 pub use program::{WORKER_MODULE, program};
 
@@ -61,6 +61,15 @@ pub fn interpreters(also: &[PathBuf]) -> Arc<Discovery> {
     let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
     let entry = found.entry(also.to_vec());
     Arc::clone(entry.or_insert_with(|| Arc::new(discover(&discover::Places::of_environment(also)))))
+}
+
+/// Why nothing is known of the interpreters of a concmon that starts nothing.
+const READONLY: &str = "not started to ask what it can do: concmon is readonly";
+
+/// The interpreters of this machine and those of `also` by their paths alone: none is started.
+#[must_use]
+pub fn listed(also: &[PathBuf]) -> Arc<Discovery> {
+    Arc::new(list(&discover::Places::of_environment(also), READONLY))
 }
 
 /// Forgets what was found: something has been installed.
