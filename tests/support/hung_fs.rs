@@ -236,6 +236,6 @@ impl Holder {
 impl Drop for Holder {
     fn drop(&mut self) {
         let _ = self.child.kill();
-        let _ = self.child.wait();
+        // Not waited for: after a failed assertion the file system is still there, and the holder waits for it.
     }
 }
