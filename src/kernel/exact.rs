@@ -321,7 +321,7 @@ fn read(fs: &ProcFs, order: &Reading) -> Option<Answer> {
     if !order.first && order.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
         return None;
     }
-    let (needs, pid) = (order.needs, order.process.key.pid);
+    let (needs, face) = (order.needs, order.process.leader.tid);
     let mut process = order.process.clone();
     let mut exact = read_exact(fs, &mut process, needs, order.page_bytes);
     let mut next_tid = 0;
@@ -332,10 +332,10 @@ fn read(fs: &ProcFs, order: &Reading) -> Option<Answer> {
         (exact.waits, next_tid) = (Some(waits), next);
     }
     if needs.contains(Needs::AFFINITY) {
-        exact.thread_cpus = place::thread_cpus(fs, pid, &order.tasks, order.deadline);
+        exact.thread_cpus = place::thread_cpus(fs, face, &order.tasks, order.deadline);
     }
     if let Some(mine) = &order.own_namespaces {
-        exact.namespaces = Some(place::namespaces(fs, pid, mine));
+        exact.namespaces = Some(place::namespaces(fs, face, mine));
     }
     if order.partial {
         exact = Exact { unanswered: true, ..exact.with_locked_of(order.previous.as_ref().map(|(exact, _)| &**exact)) };

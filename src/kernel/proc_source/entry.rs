@@ -320,6 +320,7 @@ impl Entry {
             ..base
         }
     }
+}
 
 impl Holder for Entry {
     fn key(&self) -> Option<ProcKey> {
