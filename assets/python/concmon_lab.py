@@ -126,7 +126,8 @@ def _connect():
         # concmon has gone; the work goes on without it.
         _path = None
         return
-    hello = '"m":"hello","v":%d,"role":"%s","lang":"python %d.%d.%d"' % (VERSION, _role, *sys.version_info[:3])
+    gil = "GIL" if getattr(sys, "_is_gil_enabled", lambda: True)() else "no GIL"
+    hello = '"m":"hello","v":%d,"role":"%s","lang":"python %d.%d.%d, %s"' % (VERSION, _role, *sys.version_info[:3], gil)
     _queue(hello, BORN_NS if _role == "root" else monotonic_ns())
 
 

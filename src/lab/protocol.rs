@@ -88,7 +88,7 @@ pub enum Message {
         v: u32,
         /// `root`, `worker` or `helper` (a process the system needs beside its workers: a fork server, a resource tracker).
         role: String,
-        /// `native`, or the interpreter: `python 3.14.10`.
+        /// `native`, or the interpreter and its GIL: `python 3.14.10, GIL`, `python 3.13.5, no GIL`.
         #[serde(default)]
         lang: String,
     },

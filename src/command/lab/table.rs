@@ -161,6 +161,9 @@ fn one(run: &Run, out: &mut dyn Write) -> io::Result<()> {
     }
     writeln!(out, "{title}  [{}]", why.map_or_else(|| word.to_owned(), |why| format!("{word}: {}", clean(why))))?;
     let c = &run.costs;
+    if let (Some(lang), Some(path)) = (&run.lang, &spec.python) {
+        line(out, "on", &format!("{lang} ({})", path.display()))?;
+    }
     line(out, "create", &c.creation_ns.map_or_else(|| "-".into(), |s| creation(&s, ", ")))?;
     costs(run, out)?;
     let shape: Vec<String> = run
