@@ -126,9 +126,9 @@ fn python_processes_send_their_pickles() {
 const SCRIPT: &str = "
 import os, sys, threading
 sys.path.insert(0, sys.argv[1])
-import lab_root, concmon_lab as lab
+import lab_pool, concmon_lab as lab
 from multiprocessing import Pipe, Queue
-lab_root.count_what_is_sent()
+lab_pool.count_what_is_sent()
 ours, theirs = Pipe(duplex=False)
 came = 0
 def drain():

@@ -4,26 +4,27 @@ The main file of a run defines what is special about its system. A child that st
 which therefore imports this only where it is the root; what workers need is in `lab_worker`.
 """
 
-import json
-import multiprocessing
-import multiprocessing.context
 import os
-import signal
-import subprocess
 import sys
-import threading
 import time
-import traceback
 
 import concmon_lab as lab
-import lab_pool
 import lab_tasks as tasks
 import lab_worker
-from lab_pool import HOW, count_what_is_sent
 from lab_worker import WorkerFailed, body_of, fetch, perform, request, server_port, work, work_share  # noqa: F401 - for the main files
 
+# What a root loads is in the memory of its forked children: modules are loaded where they are needed, and here only what every program
+# has that measures itself.
+
+
+def _spec():
+    import json
+
+    return json.loads(os.environ.get("CONCMON_LAB_SPEC", "{}"))
+
+
 #: What was asked for.
-SPEC = json.loads(os.environ.get("CONCMON_LAB_SPEC", "{}"))
+SPEC = _spec()
 
 lab_worker.SPEC = SPEC
 tasks.publish(SPEC)
@@ -35,14 +36,25 @@ if not LIVE:
 
 def name_objects():
     """Has named semaphores named after the run, for its helper to take away what nobody else does: a root that is killed has no time to."""
+    import multiprocessing
+
     config = getattr(multiprocessing.current_process(), "_config", {})
     if "semprefix" in config:
         config["semprefix"] = "/" + os.environ["CONCMON_LAB_OBJECTS"] + "mp"
 
 
 if lab.active():
-    count_what_is_sent()
-    name_objects()
+    lab.count_sent()
+
+
+def with_multiprocessing():
+    """To be called by the main files that use multiprocessing, before anything is timed."""
+    import lab_pool
+
+    if lab.active():
+        lab_pool.count_what_is_sent()
+        name_objects()
+    return lab_pool
 
 
 def hold_memory():
@@ -193,6 +205,7 @@ def main(body):
     """Runs the root: `body()` does what the system does and gives the results by index of unit, or None."""
     lab.begin_root()
     try:
+        tasks.prepare(SPEC)
         hold_memory()
         with loopback_server():
             results = body()
@@ -208,6 +221,8 @@ def main(body):
         lab.done()
         sys.exit(1)
     except BaseException:
+        import traceback
+
         lab.error(traceback.format_exc())
         lab.done()
         sys.exit(1)
@@ -220,7 +235,7 @@ class Crew:
     """Worker processes that the root creates one by one. `start(w, act, args)` creates a process that does `act(*args)` and gives its
     PID and a function that waits for its end and gives the raw wait status; `pipe()` makes what joins the root to one of them."""
 
-    def __init__(self, how, start, pipe=multiprocessing.Pipe):
+    def __init__(self, how, start, pipe=lab_worker.pair):
         self.how, self.start, self.pipe = how, start, pipe
         self.waits, self.pids = [], []
         self.failure = None
@@ -266,6 +281,7 @@ class Crew:
             self._tell(pipe)
         for wait in crew.waits:
             wait()
+        stop_helpers()
 
     def _create_with_pipes(self, act, *args):
         pipes = []
@@ -323,6 +339,8 @@ def stop_helpers():
 
 def how_it_ended(status):
     """A raw wait status in words."""
+    import signal
+
     if status & 0x7F:
         try:
             return "was killed by %s" % signal.Signals(status & 0x7F).name
@@ -341,35 +359,32 @@ def raw_status(exitcode):
 
 def start_method():
     """The start method that was asked for, or the interpreter's own default."""
+    import multiprocessing
+
     return SPEC.get("start_method") or multiprocessing.get_context().get_start_method()
-
-
-def context_of(method):
-    """The context of a start method. What its fork server has imported, its children need not."""
-    context = multiprocessing.get_context(method)
-    if method == "forkserver":
-        context.set_forkserver_preload(["__main__", "lab_worker", "lab_pool"])
-    return context
 
 
 def announcing_context():
     """The context for the start method that was asked for, with processes that mark their creation."""
     method = start_method()
     lab.value("start_method", method)
-    context_of(method)
-    return lab_pool.CONTEXTS[method]()
+    return with_multiprocessing().CONTEXTS[method]()
 
 
 def show_announced():
     """Lets concmon look at the announced processes, which are all there."""
+    import lab_pool
+
     for process in lab_pool.started:
         if not LIVE and process.is_alive():
-            lab.shown(process._lab_worker, HOW[start_method()], process.pid)
+            lab.shown(process._lab_worker, lab_pool.HOW[start_method()], process.pid)
     show()
 
 
 def see_off_announced():
     """Marks how the announced processes, which have been joined, have ended; nothing is measured any more."""
+    import lab_pool
+
     lab.end()
     for process in lab_pool.started:
         lab.exited(process._lab_worker, raw_status(process.exitcode))
@@ -385,6 +400,8 @@ class Gate:
     """Threads wait here until they are let go; a lock that is held, not an Event, so that a waiting thread sleeps in one futex."""
 
     def __init__(self):
+        import threading
+
         self._lock = threading.Lock()
         self._lock.acquire()
 
@@ -446,6 +463,8 @@ class loopback_server:  # noqa: N801 - a context
     def __enter__(self):
         global _server
         if SPEC["task"] == "http":
+            import subprocess
+
             path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "lab_server.py")
             pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
             _server = subprocess.Popen([sys.executable, "-S", path], **pipes)

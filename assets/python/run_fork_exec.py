@@ -28,9 +28,7 @@ def live(words):
     act, w, *rest = words
     if act == "live":
         return lab_worker.live(int(w), *rest)
-    from multiprocessing.connection import Connection
-
-    pipe = Connection(int(rest.pop()))
+    pipe = lab_worker.Pipe(int(rest.pop()))
     return getattr(lab_worker, act)(int(w), *rest, pipe)
 
 

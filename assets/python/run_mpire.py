@@ -44,6 +44,7 @@ def nothing(_):
 
 
 def body():
+    lab_root.with_multiprocessing()
     spec = lab_root.SPEC
     workers, method, units = spec["workers"], lab_root.start_method(), lab_tasks.units(spec)
     lab.value("start_method", method)

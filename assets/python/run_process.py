@@ -5,8 +5,11 @@ import lab_worker  # noqa: F401 - what the children need
 
 
 def body():
+    import multiprocessing
+
+    how = lab_root.with_multiprocessing().HOW
     method = lab_root.start_method()
-    context = lab_root.context_of(method)
+    context = multiprocessing.get_context(method)
 
     def start(w, act, args):
         process = context.Process(target=act, args=args)
@@ -18,7 +21,7 @@ def body():
 
         return process.pid, wait
 
-    return lab_root.Crew(lab_root.HOW[method], start, context.Pipe).run()
+    return lab_root.Crew(how[method], start, context.Pipe).run()
 
 
 if __name__ == "__main__":
