@@ -181,7 +181,11 @@ fn zero_pages_new_memory_siblings_and_huge_pages_are_told_apart_or_marked() {
     let at = |address: u64| reading.mappings.iter().find(|m| (m.start..m.end).contains(&address));
     let page = ledger.page_bytes;
 
-    assert!(at(numbers[1]).is_none_or(|m| m.start != numbers[1]), "what was only read holds nothing inherited: {:?}", at(numbers[1]));
+    assert!(
+        at(numbers[1]).is_none_or(|m| m.start != numbers[1]),
+        "what was only read holds nothing inherited: {:?}",
+        at(numbers[1])
+    );
     assert!(reading.counts.zero >= 64, "{:?}", reading.counts);
     let both = at(numbers[2]).expect("what both have allocated");
     assert_eq!((both.counts.copied, both.doubtful()), (64, 64), "the page tables cannot tell, which is said: {both:?}");

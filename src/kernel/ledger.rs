@@ -43,8 +43,15 @@ pub fn read(fs: &ProcFs, parent: i32) -> Result<Ledger, ReadError> {
     pids.truncate(MOST_CHILDREN);
     let table = fs.open_file(&RelPath::process(parent, "pagemap"))?;
     let page_bytes = rustix::param::page_size() as u64;
-    let mut comparison =
-        Comparison { fs, parent: table.as_fd(), page_bytes, deadline: end, ours: Vec::new(), theirs: Vec::new(), zeros: Zeros::new(fs, page_bytes) };
+    let mut comparison = Comparison {
+        fs,
+        parent: table.as_fd(),
+        page_bytes,
+        deadline: end,
+        ours: Vec::new(),
+        theirs: Vec::new(),
+        zeros: Zeros::new(fs, page_bytes),
+    };
     let mut children = Vec::with_capacity(pids.len());
     for (left, pid) in (1u32..=u32::try_from(pids.len()).unwrap_or(u32::MAX)).rev().zip(pids) {
         // An equal share of what is left: a child with much memory does not take the others' time.

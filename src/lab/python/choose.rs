@@ -85,7 +85,7 @@ pub fn settle<'a>(specs: impl IntoIterator<Item = &'a mut RunSpec>, found: &Disc
 }
 
 /// Versions whose inside the runtime page can read: what runs on them can be looked into.
-const READABLE: RangeInclusive<(u8, u8)> = (3, 13)..=(3, 14);
+const READABLE: RangeInclusive<(u8, u8)> = (3, 9)..=(3, 15);
 
 /// What these systems want of the GIL, if nobody says otherwise.
 fn default_gil(programs: &[&PythonProgram]) -> Option<bool> {
@@ -253,7 +253,7 @@ mod tests {
     fn the_first_that_has_what_is_needed_runs_it() {
         let here = found(&[interpreter(11, false), interpreter(13, true), interpreter(13, false)]);
         let version = |id: &str| choose(find(id).unwrap(), None, &here).map(|i| i.short());
-        assert_eq!(version("python/fork"), Ok("3.13".into()), "the first that can be looked into");
+        assert_eq!(version("python/fork"), Ok("3.11".into()));
         assert_eq!(version("python/no-gil-threads"), Ok("3.13t".into()));
         assert_eq!(version("python/interpreters"), Ok("3.13".into()));
         let why = version("python/interpreter-pool-executor").unwrap_err();
