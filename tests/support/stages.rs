@@ -209,6 +209,7 @@ pub fn forked(spec: &catalog::RunSpec, root: i32, workers: std::ops::Range<i32>)
         .map(|(index, pid)| Worker {
             index,
             pid: Some(pid),
+            shown_pid: None,
             tid: Some(pid),
             how: Some(Creation::Fork),
             requested_ns: Some(2_000),

@@ -98,7 +98,11 @@ impl fmt::Display for Advice {
                 waited * 100.0
             ),
             Self::TooShort { wall_ns } => {
-                write!(f, "too short to trust: {:.3} ms of wall time varies by chance and by reporting; use more or longer tasks", wall_ns / 1e6)
+                write!(
+                    f,
+                    "too short to trust: {:.3} ms of wall time varies by chance and by reporting; use more or longer tasks",
+                    wall_ns / 1e6
+                )
             }
             Self::Outliers { runs, worst } => {
                 write!(f, "{} far from the others, the worst at {worst:.1} times the median", counted(*runs, "repetition"))
