@@ -397,6 +397,9 @@ pub struct TalkArgs {
     /// Number of rounds of each claim
     #[arg(long, value_name = "K", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub repeat: u32,
+    /// Interpreter for all claims: a path, a version that was found, or a name on PATH
+    #[arg(long, value_name = "PATH")]
+    pub python: Option<PathBuf>,
     /// Save the results to FILE after each claim; an existing file is continued
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,

@@ -407,6 +407,7 @@ fn ledger(parent: ProcKey) -> [Detail; 2] {
     let reading = |counts: PageCounts, mappings| LedgerReading {
         counts,
         mappings,
+        doubtful: 0,
         exact: false,
         cut: false,
         pss_bytes: Some(9 << 20),
@@ -433,7 +434,7 @@ fn ledger(parent: ProcKey) -> [Detail; 2] {
         let child =
             |pid, comm: &[u8], reading| LedgerChild { key: ProcKey { pid, start_ticks: 1 }, comm: Comm::new(comm), reading };
         let first = PageCounts { shared: 25_000, copied, new: 900, ..PageCounts::default() };
-        let second = PageCounts { shared: 20_000, elsewhere: 5_000, copied: 12, new: 0, swapped: 3 };
+        let second = PageCounts { shared: 20_000, elsewhere: 5_000, copied: 12, new: 0, swapped: 3, zero: 0 };
         let children = vec![
             child(301, b"nginx", Ok(reading(first, mappings.clone()))),
             child(302, b"\x1b[31mred", Ok(reading(second, Vec::new()))),

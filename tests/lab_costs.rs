@@ -21,7 +21,7 @@ use concmon::lab::run::{Outcome, Run, RunPhase};
 use support::{await_end, await_run, await_workers, launcher, spec};
 
 /// Systems in which tasks of the kernel come and go without being looked at, or never end.
-const UNSEEN: [&str; 3] = ["native/async-vs-threads", "python/async-vs-threads", "native/states"];
+const UNSEEN: [&str; 4] = ["native/async-vs-threads", "python/async-vs-threads", "python/thread", "native/states"];
 
 #[test]
 fn every_system_tells_what_it_waited_and_what_its_processes_sent() {
@@ -126,9 +126,9 @@ fn python_processes_send_their_pickles() {
 const SCRIPT: &str = "
 import os, sys, threading
 sys.path.insert(0, sys.argv[1])
-import lab_root, concmon_lab as lab
+import lab_pool, concmon_lab as lab
 from multiprocessing import Pipe, Queue
-lab_root.count_what_is_sent()
+lab_pool.count_what_is_sent()
 ours, theirs = Pipe(duplex=False)
 came = 0
 def drain():

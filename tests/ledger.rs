@@ -1,5 +1,5 @@
 //! The copy-on-write ledger with real forks: a child that writes to 16 of 64 inherited pages shows exactly 16, for every user.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 #[macro_use]
 #[path = "support/loudly.rs"]
@@ -111,6 +111,105 @@ fn what_the_parent_writes_to_is_no_longer_shared_either() {
         return;
     };
     assert_eq!(family.memory().counts, PageCounts { shared: 40, copied: 24, ..PageCounts::default() });
+}
+
+/// Four areas of 64 pages with small pages, one of 4 MiB with huge ones: read by the child only, allocated by both after the fork, shared by
+/// two siblings after the parent has written, huge with 16 small pages written by the child. Prints the child's PID and, for each, its
+/// address.
+const AREAS: &str = r"
+import ctypes, mmap, os, sys
+PAGE = mmap.PAGESIZE
+def area(pages, advice=mmap.MADV_NOHUGEPAGE):
+    memory = mmap.mmap(-1, pages * PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    memory.madvise(advice)
+    return memory
+def address(memory):
+    return ctypes.addressof(ctypes.c_char.from_buffer(memory))
+def write(memory, pages, value=1):
+    for page in pages:
+        memory[page * PAGE] = value
+unread, siblings = area(64), area(64)
+write(siblings, range(64))
+huge = area(1024, mmap.MADV_HUGEPAGE)
+write(huge, range(1024))
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+def allocate():
+    at = libc.mmap(0x7e0000000000, 64 * PAGE, 3, 0x100022, -1, 0)
+    ctypes.memset(at, 7, 64 * PAGE)
+    return at
+told, tell = os.pipe()
+children = []
+for number in range(2):
+    child = os.fork()
+    if child == 0:
+        if number == 0:
+            for page in range(64):
+                assert unread[page * PAGE] == 0
+            write(huge, range(16), 2)
+            allocate()
+        os.write(tell, b'!')
+        os.close(tell)
+        sys.stdin.read()
+        os._exit(0)
+    children.append(child)
+write(siblings, range(64), 3)
+both = allocate()
+os.read(told, 1)
+os.read(told, 1)
+print(children[0], address(unread), both, address(siblings), address(huge), flush=True)
+sys.stdin.read()
+for child in children:
+    os.waitpid(child, 0)
+";
+
+#[test]
+fn zero_pages_new_memory_siblings_and_huge_pages_are_told_apart_or_marked() {
+    let parent = Command::new("python3").args(["-I", "-c", AREAS]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let Ok(mut parent) = parent else {
+        loudly!("SKIPPED the ledger of five kinds of memory: python3 is not installed");
+        return;
+    };
+    let alive = parent.stdin.take().unwrap();
+    let mut line = String::new();
+    BufReader::new(parent.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let numbers: Vec<u64> = line.split_whitespace().map(|n| n.parse().unwrap()).collect();
+    let family = Family { child: i32::try_from(numbers[0]).unwrap(), parent, _alive: alive };
+    let ledger = family.ledger();
+    let reading = ledger.children.iter().find(|c| c.key.pid == family.child).unwrap().reading.clone().unwrap();
+    let at = |address: u64| reading.mappings.iter().find(|m| (m.start..m.end).contains(&address));
+    let page = ledger.page_bytes;
+
+    assert!(
+        at(numbers[1]).is_none_or(|m| m.start != numbers[1]),
+        "what was only read holds nothing inherited: {:?}",
+        at(numbers[1])
+    );
+    assert!(reading.counts.zero >= 64, "{:?}", reading.counts);
+    let both = at(numbers[2]).expect("what both have allocated");
+    assert_eq!((both.counts.copied, both.doubtful()), (64, 64), "the page tables cannot tell, which is said: {both:?}");
+    assert!(reading.doubtful >= 64);
+    let siblings = at(numbers[3]).expect("what the siblings share");
+    assert!(siblings.counts.elsewhere >= 64, "{siblings:?}");
+
+    // The huge pages, held against both page tables as they are.
+    let huge = at(numbers[4]).expect("huge pages");
+    let frames = |pid: u32| -> Vec<u64> {
+        use std::os::unix::fs::FileExt as _;
+        let mut bytes = vec![0; usize::try_from((huge.end - huge.start) / page * 8).unwrap()];
+        std::fs::File::open(format!("/proc/{pid}/pagemap")).unwrap().read_exact_at(&mut bytes, huge.start / page * 8).unwrap();
+        bytes.as_chunks::<8>().0.iter().map(|word| u64::from_ne_bytes(*word)).collect()
+    };
+    let (ours, theirs) = (frames(family.parent.id()), frames(family.child.cast_unsigned()));
+    if theirs.iter().all(|word| word & ((1 << 55) - 1) == 0) {
+        loudly!("SKIPPED holding huge pages against page frames: they are shown to CAP_SYS_ADMIN only");
+        return;
+    }
+    let frame = |word: u64| (word >> 63 == 1).then_some(word & ((1 << 55) - 1));
+    let same = theirs.iter().zip(&ours).filter(|(child, parent)| frame(**child).is_some() && frame(**child) == frame(**parent));
+    assert_eq!(huge.counts.shared, same.count() as u64, "{huge:?}");
+    assert!(huge.counts.copied >= 16 && huge.counts.shared > 0, "{huge:?}");
 }
 
 /// Runs the first test again as a user without any privilege, who sees no page frames.

@@ -1,9 +1,7 @@
 """The worker side of concmon's lab protocol: one line of JSON per event over a Unix socket.
 
-Only the standard library, Python 3.9 or later. Every process connects by itself when it first has something to say, and again after a
-fork, so that the kernel can vouch for its PID (SO_PEERCRED). Nothing here ever waits for the reader while work goes on: what the socket
-does not take is kept up to a bound, then dropped, and the counter in each line shows the gap. Without CONCMON_LAB_SOCKET in the
-environment every call does nothing, so a program of yours can keep its calls.
+Only the standard library, Python 3.9 or later. Without CONCMON_LAB_SOCKET in the environment every call does nothing, so a program of
+yours can keep its calls.
 
     import concmon_lab as lab
 
@@ -11,25 +9,57 @@ environment every call does nothing, so a program of yours can keep its calls.
     with lab.task(0, 7):              # worker 0 does unit of work 7
         ...
     lab.value("requests_per_second", "812", 812)
+
+There are two ways to report, and the lab's own runs choose between them in `lab_root`:
+
+* live (the default; runs that stay to be looked at): each event is formatted and sent when it happens. Every process connects by itself
+  when it first has something to say, so that the kernel can vouch for its PID (SO_PEERCRED). The sending takes time inside of what is
+  timed: times of such a run are not measurements.
+* measured: an event is a mark, one clock read and four integers appended to a list. Marks stay in memory until the work of their process
+  has ended. Then the process appends them to a file of the run with one write, and the root sends everything when the run is over.
+  Nothing is formatted, connected or sent in what is timed. What the marks and the writes cost is measured on the spot, see
+  `_reporting_ns`.
 """
 
-import _socket
-import _thread
-import os
-import sys
-from time import monotonic_ns, thread_time_ns
+from time import monotonic_ns
+
+#: When this module was loaded: the interpreter has started, and the program's own code begins.
+BORN_NS = monotonic_ns()
+
+import _thread  # noqa: E402 - the time is taken first
+import os  # noqa: E402
+import sys  # noqa: E402
+from time import sleep as _sleep, thread_time_ns  # noqa: E402
 
 # Taken before gevent or anything else can patch the modules: these must be the kernel's, whatever the program does.
-from _thread import get_ident, get_native_id
-from os import close as _close, listdir as _listdir, open as _open, read as _read
+from _thread import get_ident, get_native_id  # noqa: E402
+from os import close as _close, listdir as _listdir, open as _open, read as _read, write as _write  # noqa: E402
+from os import getpid as _getpid  # noqa: E402
 
 VERSION = 1
 #: What a reader that is slow may leave unread here, bytes.
 KEEP_MOST = 256 * 1024
-#: With batching, the longest that something stays untold while more is said, nanoseconds.
+#: MSG_DONTWAIT | MSG_NOSIGNAL (send(2)), without the module that has their names.
+_DONTWAIT_NOSIGNAL = 0x40 | 0x4000
+#: With batching, the longest that an event stays unsent while more happen, nanoseconds.
 BATCH_NS = 250_000_000
+#: What others get to go back to sleep before something is timed, seconds.
+QUIET_S = 0.005
+#: How a worker can be created, in the protocol's words.
+HOWS = ("fork", "fork_exec", "spawn", "fork_server", "thread", "interpreter", "async_task", "greenlet", "inline")
+#: The file that the processes of a measured run append their marks to; its name is in the environment of all.
+_FILE = "CONCMON_LAB_MARKS"
+
+#: Kinds of marks. A mark is four integers: its kind, when it happened, and two more.
+_REQUESTED, _READY, _START, _END, _EXITED, _RESULT = range(6)
 
 _path = os.environ.get("CONCMON_LAB_SOCKET")
+_file = os.environ.get(_FILE) if _path else None
+_measured = _file is not None
+#: Marks of this process that have not been written, one after the other.
+_marks = []
+#: The process that the state of this module belongs to; a forked child has inherited another's.
+_owner = _getpid()
 _lock = _thread.allocate_lock()
 _socket_ = None
 _pid = 0
@@ -47,25 +77,47 @@ _waited_before = {}
 _began = False
 #: Bytes sent to other processes of the run, by thread, as threads must not add to one number at once; None if nobody counts them.
 _sent = None
+#: In the root of a measured run: bodies of lines that are sent when the run is over, with their times.
+_later = []
+#: In the root: when the measured part began and ended, and what had been used by then.
+_begin = _end = None
+#: In the root: how many processes have written marks, and how many marks there were.
+_written = [0, 0]
 
 
-def _forget_connection():
-    """A forked child starts with a connection of its own, and with a lock that no thread of its parent holds."""
-    global _lock, _socket_, _pid, _role, _unsent, _count, _events, _spent_ns, _waits, _sent, _waited_before
+def _forget():
+    """A forked child starts with a connection and marks of its own, and with a lock that no thread of its parent holds."""
+    global _lock, _socket_, _pid, _role, _unsent, _count, _events, _spent_ns, _waits, _sent, _waited_before, _marks, _owner, _later
+    _owner = _getpid()
     _waited_before = {}
     _waits = None if _waits is None else {}
     _sent = None if _sent is None else {}
     _lock = _thread.allocate_lock()
+    _marks, _later = [], []
     if _socket_ is not None:
         _socket_.close()
     _socket_, _pid, _role, _unsent, _count, _events, _spent_ns = None, 0, "worker", b"", 0, 0, 0
 
 
-os.register_at_fork(after_in_child=_forget_connection)
+_forgets = False
+
+
+def _forget_in_children():
+    """Only live: in a measured run nothing is done between a fork and the child's own code, and `ready` looks whose marks there are."""
+    global _forgets
+    if not _forgets:
+        os.register_at_fork(after_in_child=_forget)
+        _forgets = True
 
 
 def _connect():
     global _socket_, _pid, _path, _unsent, _count
+    import _socket
+
+    if _owner != _getpid():
+        _forget()
+    if not _measured:
+        _forget_in_children()
     _pid, _unsent, _count = os.getpid(), b"", 0
     try:
         _socket_ = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
@@ -74,14 +126,15 @@ def _connect():
         # concmon has gone; the work goes on without it.
         _path = None
         return
-    hello = '"m":"hello","v":%d,"role":"%s","lang":"python %d.%d.%d"' % (VERSION, _role, *sys.version_info[:3])
-    _queue(hello, monotonic_ns())
+    gil = "GIL" if getattr(sys, "_is_gil_enabled", lambda: True)() else "no GIL"
+    hello = '"m":"hello","v":%d,"role":"%s","lang":"python %d.%d.%d, %s"' % (VERSION, _role, *sys.version_info[:3], gil)
+    _queue(hello, BORN_NS if _role == "root" else monotonic_ns())
 
 
-def _queue(body, t):
+def _queue(body, t, pid=None, tid=None):
     global _count, _unsent
     if len(_unsent) < KEEP_MOST:
-        line = '{"t":%d,"pid":%d,"tid":%d,"n":%d,%s}\n' % (t, _pid, get_native_id(), _count, body)
+        line = '{"t":%d,"pid":%d,"tid":%d,"n":%d,%s}\n' % (t, pid or _pid, tid or get_native_id(), _count, body)
         _unsent += line.encode("ascii")
     _count += 1
 
@@ -92,7 +145,7 @@ def _send():
     if not _unsent or _socket_ is None:
         return
     try:
-        sent = _socket_.send(_unsent, _socket.MSG_DONTWAIT | _socket.MSG_NOSIGNAL)
+        sent = _socket_.send(_unsent, _DONTWAIT_NOSIGNAL)
         _unsent = _unsent[sent:]
     except BlockingIOError:
         pass
@@ -182,8 +235,7 @@ def _note_wait(path):
 
 
 def note_waits():
-    """Notes how long each thread of this process has waited for CPUs so far. Called by itself at the beginning of the teardown, while all
-    are still there, and at the end of the process."""
+    """Notes how long each thread of this process has waited for CPUs so far, while all are still there."""
     global _spent_ns
     if _path is None or _waits is None:
         return
@@ -196,7 +248,7 @@ def note_waits():
 
 
 def thread_ends():
-    """Notes the same of the calling thread, if it ends before the teardown begins."""
+    """Notes the same of the calling thread, if it ends before the others."""
     if _path is not None and _waits is not None:
         waited = _note_wait("/proc/thread-self/schedstat")
         if waited is not None:
@@ -217,52 +269,233 @@ def count_sent():
 
 def sent(count):
     """So many bytes go into a pipe or socket to another process of the run."""
-    mine = get_ident()
-    _sent[mine] = _sent.get(mine, 0) + count
+    if _sent is not None:
+        mine = get_ident()
+        _sent[mine] = _sent.get(mine, 0) + count
 
 
-def _say_costs():
-    """What this process has counted."""
-    note_waits()
-    waits = None if _waits is None else list(_waits.items())
-    count = "" if _sent is None else ',"sent_bytes":%d' % sum(_sent.values())
-    # In parts, as a line must not be too long.
+def _cost_lines(waits, bytes_sent):
+    """What a process has counted, as bodies of lines; in parts, as a line must not be too long."""
+    count = "" if bytes_sent is None else ',"sent_bytes":%d' % bytes_sent
     for at in range(0, len(waits or ()) or 1, 500):
-        part = "" if waits is None else ',"waits":[%s]' % ",".join("[%d,%d]" % pair for pair in waits[at : at + 500])
-        _say('"m":"costs"%s%s' % (part, count))
+        part = "" if waits is None else ',"waits":[%s]' % ",".join("[%d,%d]" % tuple(pair) for pair in waits[at : at + 500])
+        yield '"m":"costs"%s%s' % (part, count)
+
+
+def _counted():
+    """What this process has waited and sent so far."""
+    return None if _waits is None else [list(pair) for pair in _waits.items()], None if _sent is None else sum(_sent.values())
 
 
 def farewell():
-    """Says what this process has cost, and what CPU time the protocol took of it, and sends everything. Called by itself when the
-    interpreter or a child process of multiprocessing ends; to be called before `os._exit`."""
+    """Reports what this process has done and what it has cost. Called by itself when the interpreter or a child process of
+    multiprocessing ends; to be called before `os._exit`."""
     global _events, _spent_ns
+    if _measured:
+        _write_marks()
+        return
     if _path is not None and _pid == os.getpid() and _events:
-        _say_costs()
+        note_waits()
+        for body in _cost_lines(*_counted()):
+            _say(body)
         _say('"m":"overhead","events":%d,"ns":%d' % (_events, _spent_ns))
         _events = _spent_ns = 0
     flush()
 
 
+# --- measured: marks -----------------------------------------------------------------------------------------------------------------
+
+
+def measure(file):
+    """Called by the root before anything is created: this run is measured, and its processes write their marks to `file`."""
+    global _measured, _file
+    if _path is not None:
+        _measured, _file = True, file
+        os.environ[_FILE] = file
+
+
+def measured():
+    """Whether marks stay in memory until the work is done."""
+    return _measured
+
+
+def _write_marks():
+    """Appends the marks of this process to the run's file, with one write: the work of this process has ended."""
+    global _marks
+    if not _marks or _role == "root" or _owner != _getpid():
+        return
+    mine, _marks = _marks, []
+    if _waits is not None:
+        if _thread._count():
+            note_waits()
+        else:
+            waited = _note_wait("/proc/self/schedstat")
+            if waited is not None:
+                _waits[_owner] = waited
+    _append(_file, mine)
+
+
+def _append(file, marks):
+    waits, bytes_sent = _counted()
+    line = repr([_owner, -1 if waits is None else waits, -1 if bytes_sent is None else bytes_sent, marks]) + "\n"
+    try:
+        opened = _open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            _write(opened, line.encode("ascii"))
+        finally:
+            _close(opened)
+    except OSError:
+        pass  # the gap is seen: a worker that has not said that it was there
+
+
+def _reporting_ns(processes, marks):
+    """CPU time that reporting took of the run, nanoseconds, from what a mark and a write cost here and now."""
+    scratch, file = [], "%s-cost" % _file
+
+    def once(act, times):
+        costs = []
+        for _ in range(times):
+            begun = thread_time_ns()
+            act()
+            costs.append(thread_time_ns() - begun)
+        return sorted(costs)[times // 2]
+
+    def hundred_marks():
+        for _ in range(100):
+            scratch.extend((_START, monotonic_ns(), 0, 0))
+
+    def write():
+        _note_wait("/proc/self/schedstat")
+        _append(file, scratch[:80])
+
+    mark, written = once(hundred_marks, 5) / 100, once(write, 5)
+    os.unlink(file)
+    return int(marks * mark + processes * written)
+
+
+def result(k, number):
+    """In a measured run: the result of unit `k`, for `results`."""
+    _marks.extend((_RESULT, k, number, 0))
+
+
+def results():
+    """In the root, when the workers have ended: the results that they have noted, by index of unit."""
+    found = {}
+    for marks in [_marks] + _take_marks():
+        found.update((marks[at + 1], marks[at + 2]) for at in range(0, len(marks), 4) if marks[at] == _RESULT)
+    return found
+
+
+def _take_marks():
+    """The marks that other processes have written. They are kept to be sent, as is what the processes have counted."""
+    import json
+
+    taken = []
+    try:
+        with open(_file) as file:
+            lines = file.readlines()
+        os.unlink(_file)
+    except OSError:
+        return taken
+    for line in lines:
+        try:
+            pid, waits, bytes_sent, marks = json.loads(line)
+        except ValueError:
+            continue
+        _written[0] += 1
+        taken.append(marks)
+        _later.append((pid, marks))
+        for body in _cost_lines(None if waits == -1 else waits, None if bytes_sent == -1 else bytes_sent):
+            _keep(body, pid)
+    return taken
+
+
+def _keep(body, pid=None, t=None):
+    """In the root of a measured run: a line that is sent when the run is over."""
+    _later.append((pid or _pid, (monotonic_ns() if t is None else t, body)))
+
+
+_BODIES = (
+    '"m":"requested","w":%d',
+    '"m":"ready","w":%d,"how":"%s"',
+    '"m":"task_start","w":%d,"k":%d',
+    '"m":"task_end","w":%d,"k":%d',
+    '"m":"exited","w":%d',
+)
+
+
+def _lines_of(pid, tid, marks):
+    """Marks as lines: time, tid and body."""
+    for at in range(0, len(marks), 4):
+        kind, t, w, x = marks[at : at + 4]
+        if kind == _READY:
+            yield t, x >> 8, _BODIES[kind] % (w, HOWS[x & 0xFF])
+        elif kind in (_START, _END):
+            yield t, tid, _BODIES[kind] % (w, x)
+        elif kind == _EXITED:
+            yield t, tid, _BODIES[kind] % w + (',"status":%d' % (x - 1) if x else "")
+        elif kind == _REQUESTED:
+            yield t, tid, _BODIES[kind] % w
+
+
+def _send_marks():
+    """In the root of a measured run, when it is over: sends everything that was kept, of all processes."""
+    global _marks, _later
+    _take_marks()
+    mine, _marks = _marks, []
+    kept, _later = [(_pid, mine)] + _later, []
+    for pid, what in kept:
+        if isinstance(what, tuple):
+            lines = [(what[0], pid, what[1])]
+        else:
+            _written[1] += len(what) // 4
+            lines = _lines_of(pid, pid, what)
+        for t, tid, body in lines:
+            _queue(body, t, pid, tid)
+            if len(_unsent) > KEEP_MOST // 2:
+                flush()
+    flush()
+
+
+# --- what happens --------------------------------------------------------------------------------------------------------------------
+
+
 def requested(w, t=None):
     """The creator is about to create worker `w`."""
-    _note_before()
-    _say('"m":"requested","w":%d' % w, t)
+    if not _began:
+        _begin_here()
+    if _measured:
+        _marks.extend((_REQUESTED, monotonic_ns() if t is None else t, w, 0))
+    else:
+        _say('"m":"requested","w":%d' % w, t)
 
 
 def ready(w, how, t=None):
-    """Worker `w` runs its first own instruction. `how`: fork, fork_exec, spawn, fork_server, thread, interpreter, async_task, greenlet or
-    inline."""
-    _say('"m":"ready","w":%d,"how":"%s"' % (w, how), t, urgent=True)
+    """Worker `w` runs its first own instruction. `how`: one of `HOWS`."""
+    if t is None:
+        t = monotonic_ns()
+    if _measured:
+        if _owner != _getpid():
+            _forget()
+        _marks.extend((_READY, t, w, get_native_id() << 8 | HOWS.index(how)))
+    else:
+        _say('"m":"ready","w":%d,"how":"%s"' % (w, how), t, urgent=True)
 
 
 def task_start(w, k, t=None):
     """Worker `w` begins unit of work `k`."""
-    _say('"m":"task_start","w":%d,"k":%d' % (w, k), t)
+    if _measured:
+        _marks.extend((_START, monotonic_ns() if t is None else t, w, k))
+    else:
+        _say('"m":"task_start","w":%d,"k":%d' % (w, k), t)
 
 
 def task_end(w, k, t=None):
     """Worker `w` has finished unit of work `k`."""
-    _say('"m":"task_end","w":%d,"k":%d' % (w, k), t)
+    if _measured:
+        _marks.extend((_END, monotonic_ns() if t is None else t, w, k))
+    else:
+        _say('"m":"task_end","w":%d,"k":%d' % (w, k), t)
 
 
 class task:  # noqa: N801 - reads as a statement: `with lab.task(w, k):`
@@ -282,29 +515,35 @@ class task:  # noqa: N801 - reads as a statement: `with lab.task(w, k):`
 
 def exited(w, status=None, t=None):
     """Worker `w` has ended, as its creator has seen it; `status` is the raw wait status of a process."""
-    _say('"m":"exited","w":%d' % w + ("" if status is None else ',"status":%d' % status), t)
+    if _measured:
+        _marks.extend((_EXITED, monotonic_ns() if t is None else t, w, 0 if status is None else status + 1))
+    else:
+        _say('"m":"exited","w":%d' % w + ("" if status is None else ',"status":%d' % status), t)
+
+
+def shown(w, how, pid):
+    """In the root of a measured run: the process that can be looked at as worker `w` at the next `inspect`."""
+    with _lock:
+        _queue('"m":"shown","w":%d,"how":"%s"' % (w, how), monotonic_ns(), pid, pid)
+
+
+def _report(body):
+    """Reports what is not urgent: at once, or when the measured run is over."""
+    if _measured and _role == "root":
+        _keep(body)
+    else:
+        _say(body, urgent=True)
 
 
 def value(name, text, number=None):
     """A result worth showing; the unit belongs into the name (`wall_ns`). `number` is a whole number from 0, if it is one."""
     number = "" if number is None else ',"number":%d' % max(0, int(number))
-    _say('"m":"value","name":%s,"text":%s%s' % (_quoted(name), _quoted(text), number), urgent=True)
-
-
-def phase(name):
-    """The run goes into another part. With the teardown threads begin to end: what they have waited is noted first, in a pause that is
-    not counted as wall time."""
-    if name == "launch":
-        _note_before()
-    if name == "teardown" and _path is not None:
-        _say('"m":"phase","name":"note"')
-        note_waits()
-    _say('"m":"phase","name":%s' % _quoted(name), urgent=True)
+    _report('"m":"value","name":%s,"text":%s%s' % (_quoted(name), _quoted(text), number))
 
 
 def warn(text):
     """Something to know that is no failure."""
-    _say('"m":"warn","text":%s' % _quoted(text), urgent=True)
+    _report('"m":"warn","text":%s' % _quoted(text))
 
 
 def error(text):
@@ -312,39 +551,95 @@ def error(text):
     _say('"m":"error","text":%s' % _quoted(text), urgent=True)
 
 
-def _used(since=(0, 0, 0, 0, 0, 0)):
-    """What this process has used so far (getrusage(2)), and the words that say of what it has used since `since` that it is no part of
-    the run."""
+def phase(name):
+    """The run goes into another part. With `launch` the measured part begins: what comes next is the first act of creation. With
+    `teardown` threads begin to end: what they have waited is noted first, in a pause that is not counted as wall time."""
+    if _path is None:
+        return
+    if name == "launch":
+        _say('"m":"phase","name":"launch"', urgent=True)
+        flush()
+        if _measured:
+            # Those that this line wakes are to sleep again before anything is timed: there may be few CPUs.
+            _sleep(QUIET_S)
+            _warm_up()
+        _begin_here()
+        return
+    if _measured and name != "inspect":
+        return
+    if name == "teardown":
+        _say('"m":"phase","name":"note"')
+        note_waits()
+    _say('"m":"phase","name":%s' % _quoted(name), urgent=True)
+
+
+def _warm_up():
+    """After a sleep the CPU is slow and its caches are cold. A program that measures itself has just been running: so has this one."""
+    kept = len(_marks)
+    until = monotonic_ns() + 300_000
+    while monotonic_ns() < until:
+        task_start(0, 0)
+        task_end(0, 0)
+    del _marks[kept:]
+    _usage()
+
+
+def _usage():
+    """What this process and the children it has waited for have used so far (getrusage(2)): nanoseconds and counts."""
     import resource
 
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    now = (int(used.ru_utime * 1e9), int(used.ru_stime * 1e9), used.ru_minflt, used.ru_majflt, used.ru_nvcsw, used.ru_nivcsw)
-    names = ("user_ns", "sys_ns", "minor_faults", "major_faults", "voluntary_switches", "involuntary_switches")
-    pairs = zip(names, now, since)
-    return now, '"m":"apart",' + ",".join('"%s":%d' % (name, max(0, is_ - was)) for name, is_, was in pairs)
+    both = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    time = [int(sum(getattr(used, name) for used in both) * 1e9) for name in ("ru_utime", "ru_stime")]
+    return time + [sum(getattr(used, name) for used in both) for name in ("ru_minflt", "ru_majflt", "ru_nvcsw", "ru_nivcsw")]
 
 
-def _note_before():
-    """In the root, before the first worker: what it has used so far and how long it has waited for CPUs. Its start, its imports and the
-    filling of its memory are no part of what is measured."""
-    global _began, _waited_before
+_NAMES = ("user_ns", "sys_ns", "minor_faults", "major_faults", "voluntary_switches", "involuntary_switches")
+
+
+def _usage_words(used, since=(0, 0, 0, 0, 0, 0)):
+    return ",".join('"%s":%d' % (name, max(0, is_ - was)) for name, is_, was in zip(_NAMES, used, since))
+
+
+def _begin_here():
+    """In the root: the next thing that happens is the first act of creation. What has been used so far, the start of the interpreter, its
+    imports and the filling of its memory, is no part of what is measured."""
+    global _began, _waited_before, _begin
     if _began or _role != "root" or _path is None:
         return
     _began = True
     _waited_before = {get_native_id(): _note_wait("/proc/thread-self/schedstat") or 0}
-    _say(_used()[1])
+    if _measured:
+        used = _usage()
+        _begin = monotonic_ns(), used
+    else:
+        _say('"m":"apart",' + _usage_words(_usage()))
+
+
+def end(children=False):
+    """In the root: the last worker has ended, or its pool has been shut down, and so has what is measured. With `children`, called again:
+    more children have been waited for that belong to the run."""
+    global _end
+    if _end is None:
+        now = monotonic_ns()
+        _end = now, _usage()
+        if _measured:
+            _keep_root_costs()
+    elif children:
+        _end = _end[0], _usage()
 
 
 def apart(act):
-    """Does `act()` in the root, after everything else, and says what it has used as something that is no part of the run."""
-    before, _ = _used()
+    """Does `act()` in the root and says what it has used as something that is no part of the run."""
+    before = _usage()
     act()
-    _say(_used(before)[1], urgent=True)
+    _say('"m":"apart",' + _usage_words(_usage(), before), urgent=True)
 
 
 def begin_root():
     """This process is the root of the run."""
     global _role
+    import resource  # noqa: F401 - so that nobody has to load it in what is measured
+
     _role = "root"
     with _lock:
         if _path is not None:
@@ -353,16 +648,31 @@ def begin_root():
 
 
 def ask_for_inspection():
-    """Asks concmon to look at the processes of the run; the descriptor that becomes readable once it has, None if nobody listens."""
+    """Asks concmon to look at the processes of the run; the descriptor that becomes readable once it has, None if nobody listens. To be
+    followed by `resumed`."""
+    if _path is None:
+        return None
     phase("inspect")
     flush()
     return None if _path is None else _socket_.fileno()
 
 
+def resumed():
+    """In a measured run: the pause to be looked at is over."""
+    if _measured:
+        _keep('"m":"phase","name":"resume"')
+
+
 def inspect(timeout=2.0):
-    """Holds still until concmon has looked at the processes of the run; that pause is not counted as wall time."""
+    """Holds still until concmon has looked at the processes of the run. The pause is not counted: neither as wall time, nor what this
+    process uses in it."""
+    if _path is None:
+        return
+    before = _usage()
     if ask_for_inspection() is None:
         return
+    if _measured and _end is None:
+        note_waits()
     try:
         _socket_.settimeout(timeout)
         while not _socket_.recv(64).endswith(b"\n"):
@@ -372,29 +682,47 @@ def inspect(timeout=2.0):
         pass
     finally:
         _socket_.settimeout(None)
+    if _measured and _end is None:
+        _keep('"m":"apart",' + _usage_words(_usage(), before))
+    resumed()
 
 
 def done(t=None):
-    """The root has finished its work, at `t` or now: its own costs and those of the children it has waited for (getrusage(2))."""
-    t = monotonic_ns() if t is None else t
-    import resource
-
-    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    farewell()
-    _say(
-        '"m":"done","user_ns":%d,"sys_ns":%d,"minor_faults":%d,"major_faults":%d,"voluntary_switches":%d,"involuntary_switches":%d'
-        % (
-            (own.ru_utime + children.ru_utime) * 1e9,
-            (own.ru_stime + children.ru_stime) * 1e9,
-            own.ru_minflt + children.ru_minflt,
-            own.ru_majflt + children.ru_majflt,
-            own.ru_nvcsw + children.ru_nvcsw,
-            own.ru_nivcsw + children.ru_nivcsw,
-        ),
-        t,
-        urgent=True,
-    )
+    """The root has finished its work, at `end`, at `t` or now: its own costs and those of the children it has waited for."""
+    if _path is None:
+        return
+    now = monotonic_ns() if t is None else t, _usage()
+    if _measured:
+        if _began and _begin is not None:
+            _keep('"m":"begins"', t=_begin[0])
+            _keep('"m":"apart",' + _usage_words(_begin[1]))
+        end()
+        _send_marks()
+        spent = _reporting_ns(*_written)
+        _say('"m":"overhead","events":%d,"ns":%d' % (_written[1], spent))
+    else:
+        farewell()
+    t, used = now if _end is None or t is not None else _end
+    _say('"m":"done",' + _usage_words(used), t, urgent=True)
     flush()
+
+
+def _keep_root_costs():
+    # The pools' threads were looked at while they were there; this thread goes on.
+    if _waits is not None:
+        waited = _note_wait("/proc/thread-self/schedstat")
+        if waited is not None:
+            tid = get_native_id()
+            _waits.setdefault(tid, waited - _waited_before.get(tid, 0))
+    for body in _cost_lines(*_counted()):
+        _keep(body)
+
+
+def leave():
+    """The last word of the root: what comes next is the end of its interpreter."""
+    if _path is not None:
+        _say('"m":"leaves"', urgent=True)
+        flush()
 
 
 def _at_exit():

@@ -1,125 +1,71 @@
-"""What the roots of the Python runs share: the spec, the parts of a run, and worker processes at the other end of a pipe.
+"""What the roots of the Python runs share: the spec, the parts of a run, and how its processes are looked at.
 
-The main file of a run defines what is special about its system; a child that starts from a fresh interpreter imports it again.
+The main file of a run defines what is special about its system. A child that starts from a fresh interpreter imports the main file again,
+which therefore imports this only where it is the root; what workers need is in `lab_worker`.
 """
 
-import itertools
-import json
-import multiprocessing
-import multiprocessing.context
 import os
-import signal
-import subprocess
 import sys
-import threading
 import time
-import traceback
 
 import concmon_lab as lab
 import lab_tasks as tasks
+import lab_worker
+from lab_worker import WorkerFailed, body_of, fetch, perform, request, server_port, work, work_share  # noqa: F401 - for the main files
 
-#: What was asked for; every process of the run has it in its environment.
-SPEC = json.loads(os.environ.get("CONCMON_LAB_SPEC", "{}"))
-#: How a worker process came to be, in the protocol's words, by start method.
-HOW = {"fork": "fork", "spawn": "spawn", "forkserver": "fork_server"}
-#: Index of the worker that this process is, if it is one.
-worker_index = 0
-#: Memory that workers may inherit.
-ballast = None
-
-# A measurement is not to be disturbed; a person who looks on wants to see it happen.
-lab.batch(SPEC.get("hold_ms", 0) == 0)
+# What a root loads is in the memory of its forked children: modules are loaded where they are needed, and here only what every program
+# has that measures itself.
 
 
-def count_what_is_sent():
-    """Has all bytes counted that go through the pipes of multiprocessing, and those that a fresh interpreter is told at its start: one
-    addition for each message."""
-    from multiprocessing import connection, reduction
+def _spec():
+    import json
 
-    plain_send, plain_dump = connection.Connection._send, reduction.dump
+    return json.loads(os.environ.get("CONCMON_LAB_SPEC", "{}"))
 
-    def _send(self, buf, *rest):
-        # An empty message carries nothing: with those an executor wakes a thread of its own process.
-        if buf != b"\0\0\0\0":
-            lab.sent(len(buf))
-        return plain_send(self, buf, *rest)
 
-    def dump(obj, file, *rest):
-        before = file.tell()
-        plain_dump(obj, file, *rest)
-        lab.sent(file.tell() - before)
+#: What was asked for.
+SPEC = _spec()
 
-    lab.count_sent()
-    connection.Connection._send, reduction.dump = _send, dump
+lab_worker.SPEC = SPEC
+tasks.publish(SPEC)
+#: Whether the run stays for a person to look at: then everything is reported when it happens, and its times are not measurements.
+LIVE = SPEC.get("hold_ms", 0) > 0
+if not LIVE:
+    lab.measure(os.path.join(os.environ.get("TMPDIR", "/tmp"), "marks"))
 
 
 def name_objects():
     """Has named semaphores named after the run, for its helper to take away what nobody else does: a root that is killed has no time to."""
+    import multiprocessing
+
     config = getattr(multiprocessing.current_process(), "_config", {})
     if "semprefix" in config:
         config["semprefix"] = "/" + os.environ["CONCMON_LAB_OBJECTS"] + "mp"
 
 
 if lab.active():
-    count_what_is_sent()
-    name_objects()
+    lab.count_sent()
 
 
-class WorkerFailed(Exception):
-    """A worker did not do what it should; one sentence."""
+def with_multiprocessing():
+    """To be called by the main files that use multiprocessing, before anything is timed."""
+    import lab_pool
+
+    if lab.active():
+        lab_pool.count_what_is_sent()
+        name_objects()
+    return lab_pool
 
 
 def hold_memory():
-    """Takes the parent's memory and writes to all of it."""
-    global ballast
-    if SPEC["parent_mb"]:
-        ballast = bytearray(b"\1") * (SPEC["parent_mb"] << 20)
+    """Takes the parent's memory and writes to all of it. The copy-on-write exhibit fills its memory itself, with objects."""
+    if SPEC["parent_mb"] and not SPEC["system"].endswith("/copy-on-write"):
+        lab_worker.ballast = bytearray(b"\1") * (SPEC["parent_mb"] << 20)
 
 
 def release_memory():
     """Gives it back."""
-    global ballast
-    ballast = None
-
-
-def touch_inherited(megabytes):
-    """Writes one byte into each page of the first `megabytes` of the inherited memory; the minor faults it cost this thread."""
-    import resource
-
-    who = getattr(resource, "RUSAGE_THREAD", resource.RUSAGE_SELF)
-    before = resource.getrusage(who).ru_minflt
-    page = resource.getpagesize()
-    for at in range(0, min(len(ballast or b""), megabytes << 20), page):
-        ballast[at] = 2
-    return resource.getrusage(who).ru_minflt - before
-
-
-def perform(k):
-    """Does unit `k` of this run."""
-    if SPEC["task"] == "touch":
-        return touch_inherited(tasks.size(SPEC))
-    if SPEC["task"] == "http":
-        return len(fetch(server_port(), tasks.size(SPEC)))
-    return tasks.perform(SPEC, k)
-
-
-def work(w, k):
-    """Does unit `k` as worker `w`, and says so."""
-    lab.task_start(w, k)
-    try:
-        return perform(k)
-    finally:
-        lab.task_end(w, k)
-
-
-def work_share(w):
-    """Does the units that fall to worker `w` when they are dealt out in turn; the results by index."""
-    return {k: work(w, k) for k in range(w, tasks.units(SPEC), SPEC["workers"])}
-
-
-def pooled(k):
-    """Unit `k`, in whatever worker process or thread of a pool runs it."""
-    return k, work(worker_index, k)
+    lab_worker.ballast = None
 
 
 def report(results):
@@ -138,7 +84,7 @@ def report(results):
 
 def linger():
     """Keeps everything as it is for a person to look at."""
-    if SPEC["hold_ms"]:
+    if LIVE:
         lab.phase("hold")
         lab.flush()
         time.sleep(SPEC["hold_ms"] / 1000)
@@ -172,13 +118,14 @@ async def inspect_loop(timeout=2.0):
         pass  # nobody has looked: as in `lab.inspect`
     finally:
         loop.remove_reader(descriptor)
+    lab.resumed()
 
 
 async def linger_loop():
     """`linger` within an asyncio event loop."""
     import asyncio
 
-    if SPEC["hold_ms"]:
+    if LIVE:
         lab.phase("hold")
         lab.flush()
         await asyncio.sleep(SPEC["hold_ms"] / 1000)
@@ -191,7 +138,7 @@ async def show_loop():
 
 
 async def launch_tasks(worker):
-    """Starts an asyncio task `worker(w)` for each worker, one after the other."""
+    """Starts an asyncio task `worker(w)` for each worker, all before the first of them runs, as programs do."""
     import asyncio
 
     lab.phase("launch")
@@ -199,8 +146,6 @@ async def launch_tasks(worker):
     for w in range(SPEC["workers"]):
         lab.requested(w)
         running.append(asyncio.create_task(worker(w), name="worker-%d" % w))
-        # A task runs when its creator waits; otherwise its latency would be that of all who come after it.
-        await asyncio.sleep(0)
     return running
 
 
@@ -212,113 +157,158 @@ async def see_off_tasks(running):
 
 
 async def run_tasks(perform):
-    """All that a run of asyncio tasks does, from their creation to their end: unit `k` is `await perform(k)`; the results by index."""
+    """All that a run of asyncio tasks does, from their creation to their end: unit `k` is `await perform(k)`; the results by index. In a
+    run that stays, they stay."""
     import asyncio
 
     workers, units = SPEC["workers"], tasks.units(SPEC)
-    go, leave, finished = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    leave, finished = asyncio.Event(), asyncio.Event()
     results, left = {}, workers
 
     async def worker(w):
         nonlocal left
         lab.ready(w, "async_task")
-        await go.wait()
+        # All begin before any of them works, or one that computes would be a part of the creation of the next.
+        await asyncio.sleep(0)
         for k in range(w, units, workers):
             with lab.task(w, k):
                 results[k] = await perform(k)
-        left -= 1
-        if left == 0:
-            finished.set()
-        await leave.wait()
+        if LIVE:
+            left -= 1
+            if left == 0:
+                finished.set()
+            await leave.wait()
 
     running = await launch_tasks(worker)
-    await inspect_loop()
-    lab.phase("steady")
-    go.set()
-    await finished.wait()
-    await linger_loop()
-    lab.phase("teardown")
-    leave.set()
+    if LIVE:
+        await finished.wait()
+        await show_loop()
+        lab.phase("teardown")
+        leave.set()
     await see_off_tasks(running)
+    lab.end()
+    if not LIVE:
+        await inspect_loop()
     return results
+
+
+#: What is done after the measured part, in the order in which it was asked for.
+_afterwards = []
+
+
+def afterwards(act):
+    """Has `act()` done when nothing is measured any more."""
+    _afterwards.append(act)
 
 
 def main(body):
     """Runs the root: `body()` does what the system does and gives the results by index of unit, or None."""
     lab.begin_root()
     try:
+        tasks.prepare(SPEC)
         hold_memory()
         with loopback_server():
             results = body()
-            ended = lab.now_ns()
+            lab.end()
+            for act in _afterwards:
+                act()
             report(results or {})
-        lab.done(ended)
+        lab.done()
         lab.apart(release_memory)
-        lab.flush()
+        lab.leave()
     except WorkerFailed as failure:
         lab.error(str(failure))
         lab.done()
         sys.exit(1)
     except BaseException:
+        import traceback
+
         lab.error(traceback.format_exc())
-        lab.flush()
+        lab.done()
         sys.exit(1)
 
 
-# --- worker processes at the other end of a pipe -----------------------------------------------------------------------------------
-
-
-def serve(w, how, pipe):
-    """All that a worker process of a crew does: says that it is there, is let go, works, is let leave."""
-    global worker_index
-    lab.ready(w, how)
-    worker_index = w
-    pipe.send_bytes(b"ready")
-    pipe.recv_bytes()
-    pipe.send(work_share(w))
-    pipe.recv_bytes()
-    lab.farewell()
+# --- workers that are created one by one --------------------------------------------------------------------------------------------
 
 
 class Crew:
-    """The workers as the root sees them: a pipe to each, and a way to see it off."""
+    """Worker processes that the root creates one by one. `start(w, act, args)` creates a process that does `act(*args)` and gives its
+    PID and a function that waits for its end and gives the raw wait status; `pipe()` makes what joins the root to one of them."""
 
-    def __init__(self):
-        self.pipes, self.pids, self.wait = [], [], []
+    def __init__(self, how, start, pipe=lab_worker.pair):
+        self.how, self.start, self.pipe = how, start, pipe
+        self.waits, self.pids = [], []
         self.failure = None
 
-    def add(self, pipe, pid, wait):
-        """A worker has been started: its pipe, its PID, and a function that waits for its end and gives the raw wait status. Waits until
-        it is there, so that the next creation is not measured together with this one."""
-        self.pipes.append(pipe)
-        self.pids.append(pid)
-        self.wait.append(wait)
-        try:
-            pipe.recv_bytes()
-        except (EOFError, OSError):
-            self._see_off(len(self.pipes) - 1)
-            raise WorkerFailed(self.failure or "worker %d (pid %d) ended before it began" % (len(self.pipes) - 1, pid)) from None
-
     def run(self):
-        """From all workers being there to all having left; the results by index of unit."""
+        """The results by index of unit."""
+        return self._run_live() if LIVE else self._run_measured()
+
+    def _create(self, w, act, *args):
+        pid, wait = self.start(w, act, args)
+        self.pids.append(pid)
+        self.waits.append(wait)
+
+    def _run_measured(self):
+        """As programs do it: all are started, then all are joined. They are looked at afterwards, in a second crew, as nobody holds still
+        while something is timed."""
+        lab.phase("launch")
+        for w in range(SPEC["workers"]):
+            lab.requested(w)
+            self._create(w, lab_worker.live, w, self.how)
+        for w in range(SPEC["workers"]):
+            self._see_off(w)
+        lab.end()
+        stop_helpers()
+        lab.end(children=True)
+        results = lab.results()
+        if self.failure:
+            raise WorkerFailed(self.failure)
+        afterwards(self._be_looked_at)
+        return results
+
+    def _be_looked_at(self):
+        crew = Crew(self.how, self.start, self.pipe)
+        pipes = crew._create_with_pipes(lab_worker.be_looked_at)
+        for w, pipe in enumerate(pipes):
+            try:
+                pipe.recv_bytes()
+            except (EOFError, OSError):
+                continue  # it is not there to be seen, which the shape will say
+            lab.shown(w, self.how, crew.pids[w])
         lab.inspect()
-        lab.phase("steady")
-        results = {}
-        for pipe in self.pipes:
+        for pipe in pipes:
             self._tell(pipe)
-        for pipe in self.pipes:
+        for wait in crew.waits:
+            wait()
+        stop_helpers()
+
+    def _create_with_pipes(self, act, *args):
+        pipes = []
+        for w in range(SPEC["workers"]):
+            ours, theirs = self.pipe()
+            if act is lab_worker.stay:
+                lab.requested(w)
+            self._create(w, act, w, *args, theirs)
+            theirs.close()
+            pipes.append(ours)
+        return pipes
+
+    def _run_live(self):
+        lab.phase("launch")
+        pipes, results = self._create_with_pipes(lab_worker.stay, self.how), {}
+        for pipe in pipes:
             try:
                 results.update(pipe.recv())
             except (EOFError, OSError):
                 pass  # its end is seen below, with its status
-        if SPEC["task"] == "touch":
-            lab.inspect()
-        linger()
+        show()
         lab.phase("teardown")
-        for pipe in self.pipes:
+        for pipe in pipes:
             self._tell(pipe)
-        for w in range(len(self.pipes)):
+        for w in range(len(pipes)):
             self._see_off(w)
+        lab.end()
         if self.failure:
             raise WorkerFailed(self.failure)
         return results
@@ -331,23 +321,26 @@ class Crew:
             pass  # as above
 
     def _see_off(self, w):
-        status = self.wait[w]()
+        status = self.waits[w]()
         lab.exited(w, status)
         if status and not self.failure:
             self.failure = "worker %d (pid %d) %s" % (w, self.pids[w], how_it_ended(status))
 
 
-def run_crew(start):
-    """All that a run of a crew does; `start(w, crew)` starts worker `w` and adds it."""
-    crew = Crew()
-    lab.phase("launch")
-    for w in range(SPEC["workers"]):
-        start(w, crew)
-    return crew.run()
+def stop_helpers():
+    """Ends the fork server and the resource tracker of multiprocessing and waits for them: what they have used belongs to the run, and the
+    kernel charges it to the root when it has waited for them."""
+    for module, server in (("forkserver", "_forkserver"), ("resource_tracker", "_resource_tracker")):
+        loaded = sys.modules.get("multiprocessing." + module)
+        stop = getattr(getattr(loaded, server, None), "_stop", None)
+        if stop is not None:
+            stop()
 
 
 def how_it_ended(status):
     """A raw wait status in words."""
+    import signal
+
     if status & 0x7F:
         try:
             return "was killed by %s" % signal.Signals(status & 0x7F).name
@@ -361,79 +354,43 @@ def raw_status(exitcode):
     return 0 if exitcode is None else -exitcode if exitcode < 0 else exitcode << 8
 
 
-# --- contexts of multiprocessing whose processes say how they come to be -----------------------------------------------------------
-
-_numbers = itertools.count()
-_started = []
-
-
-class _Announced:
-    """A process of multiprocessing that says when it is asked for and when it is there."""
-
-    def start(self):
-        self._lab_worker = next(_numbers)
-        lab.requested(self._lab_worker)
-        super().start()
-        _started.append(self)
-
-    def run(self):
-        global worker_index
-        lab.ready(self._lab_worker, HOW[self._start_method])
-        worker_index = self._lab_worker
-        try:
-            super().run()
-        finally:
-            lab.farewell()
-
-
-class _ForkProcess(_Announced, multiprocessing.context.ForkProcess):
-    pass
-
-
-class _SpawnProcess(_Announced, multiprocessing.context.SpawnProcess):
-    pass
-
-
-class _ForkServerProcess(_Announced, multiprocessing.context.ForkServerProcess):
-    pass
-
-
-class _ForkContext(multiprocessing.context.ForkContext):
-    Process = _ForkProcess
-
-
-class _SpawnContext(multiprocessing.context.SpawnContext):
-    Process = _SpawnProcess
-
-
-class _ForkServerContext(multiprocessing.context.ForkServerContext):
-    Process = _ForkServerProcess
-
-
-def preload(context):
-    """What a fork server has imported, its children need not."""
-    context.set_forkserver_preload(["__main__", "lab_root"])
+# --- start methods of multiprocessing ------------------------------------------------------------------------------------------------
 
 
 def start_method():
     """The start method that was asked for, or the interpreter's own default."""
+    import multiprocessing
+
     return SPEC.get("start_method") or multiprocessing.get_context().get_start_method()
 
 
 def announcing_context():
-    """The context for the start method, with processes that announce themselves."""
+    """The context for the start method that was asked for, with processes that mark their creation."""
     method = start_method()
     lab.value("start_method", method)
-    context = {"fork": _ForkContext, "spawn": _SpawnContext, "forkserver": _ForkServerContext}[method]()
-    if method == "forkserver":
-        preload(context)
-    return context
+    return with_multiprocessing().CONTEXTS[method]()
+
+
+def show_announced():
+    """Lets concmon look at the announced processes, which are all there."""
+    import lab_pool
+
+    for process in lab_pool.started:
+        if not LIVE and process.is_alive():
+            lab.shown(process._lab_worker, lab_pool.HOW[start_method()], process.pid)
+    show()
 
 
 def see_off_announced():
-    """Says how the announced processes, which have been joined, have ended."""
-    for process in _started:
+    """Marks how the announced processes, which have been joined, have ended; nothing is measured any more."""
+    import lab_pool
+
+    lab.end()
+    for process in lab_pool.started:
         lab.exited(process._lab_worker, raw_status(process.exitcode))
+    if not LIVE:
+        stop_helpers()
+        lab.end(children=True)
 
 
 # --- threads -----------------------------------------------------------------------------------------------------------------------
@@ -443,6 +400,8 @@ class Gate:
     """Threads wait here until they are let go; a lock that is held, not an Event, so that a waiting thread sleeps in one futex."""
 
     def __init__(self):
+        import threading
+
         self._lock = threading.Lock()
         self._lock.acquire()
 
@@ -457,7 +416,7 @@ class Gate:
 
 
 class AnnouncedSubmit:
-    """For a pool of threads: says when one is asked for. The pool starts one within `submit` while it has fewer than it may and nobody
+    """For a pool of threads: marks when one is asked for. The pool starts one within `submit` while it has fewer than it may and nobody
     is idle."""
 
     def submit(self, fn, /, *args, **kwargs):
@@ -480,6 +439,7 @@ def run_thread_pool(kind, name, announce, unit):
         threads = len(pool._threads)
         show()
         lab.phase("teardown")
+    lab.end()
     for w in range(threads):
         lab.exited(w)
     return results, threads
@@ -503,6 +463,8 @@ class loopback_server:  # noqa: N801 - a context
     def __enter__(self):
         global _server
         if SPEC["task"] == "http":
+            import subprocess
+
             path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "lab_server.py")
             pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
             _server = subprocess.Popen([sys.executable, "-S", path], **pipes)
@@ -514,33 +476,3 @@ class loopback_server:  # noqa: N801 - a context
             _server.stdin.close()
             _server.wait()
             _server.stdout.close()
-
-
-def server_port():
-    """Port of the server of this run."""
-    return int(os.environ["CONCMON_LAB_PORT"])
-
-
-def request(milliseconds):
-    """The bytes of a GET that the server answers after so many milliseconds."""
-    return b"GET /%d HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n" % milliseconds
-
-
-def body_of(answer):
-    """The body of a whole answer."""
-    head, _, body = answer.partition(b"\r\n\r\n")
-    if not head.startswith(b"HTTP/1.1 200 "):
-        raise WorkerFailed("the server on loopback answered %r" % head[:60])
-    return body
-
-
-def fetch(port, milliseconds):
-    """A GET over a raw, blocking socket; the body."""
-    import socket
-
-    with socket.create_connection(("127.0.0.1", port)) as connection:
-        connection.sendall(request(milliseconds))
-        answer = b""
-        while chunk := connection.recv(65536):
-            answer += chunk
-    return body_of(answer)

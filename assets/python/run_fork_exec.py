@@ -2,29 +2,40 @@
 
 import os
 import sys
-from multiprocessing import Pipe
-from multiprocessing.connection import Connection
 
 import concmon_lab as lab
-import lab_root
 
 
-def start(w, crew):
-    ours, theirs = Pipe()
-    os.set_inheritable(theirs.fileno(), True)
-    lab.requested(w)
+def start(w, act, args):
+    """The function goes by its name, a pipe as its descriptor."""
+    words = [act.__name__, *(str(a if isinstance(a, (int, str)) else a.fileno()) for a in args)]
+    for pipe in args:
+        if hasattr(pipe, "fileno"):
+            os.set_inheritable(pipe.fileno(), True)
     pid = os.fork()
     if pid == 0:
         try:
-            os.execv(sys.executable, [sys.executable, os.path.abspath(__file__), str(w), str(theirs.fileno())])
+            os.execv(sys.executable, [sys.executable, os.path.abspath(__file__), *words])
         finally:
             os._exit(127)
-    theirs.close()
-    crew.add(ours, pid, lambda: os.waitpid(pid, 0)[1])
+    return pid, lambda: os.waitpid(pid, 0)[1]
+
+
+def live(words):
+    """The child's side."""
+    import lab_worker
+
+    act, w, *rest = words
+    if act == "live":
+        return lab_worker.live(int(w), *rest)
+    pipe = lab_worker.Pipe(int(rest.pop()))
+    return getattr(lab_worker, act)(int(w), *rest, pipe)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
-        lab_root.serve(int(sys.argv[1]), "fork_exec", Connection(int(sys.argv[2])))
+    if len(sys.argv) > 1:
+        live(sys.argv[1:])
     else:
-        lab_root.main(lambda: lab_root.run_crew(start))
+        import lab_root
+
+        lab_root.main(lambda: lab_root.Crew("fork_exec", start).run())

@@ -21,6 +21,7 @@ def inspect():
     if descriptor is not None:
         gevent.socket.wait_read(descriptor, timeout=2)
         os.read(descriptor, 64)
+        lab.resumed()
 
 
 def body():

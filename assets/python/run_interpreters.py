@@ -35,7 +35,10 @@ except ImportError:
         _interpreters.destroy(interpreter)
 
 
-SAY_READY = "import concmon_lab, lab_tasks, json; concmon_lab.ready(%d, 'interpreter')"
+SAY_READY = """import time
+born = time.monotonic_ns()
+import concmon_lab, lab_tasks, json
+concmon_lab.ready(%d, 'interpreter', born)"""
 WORK = """
 spec = json.loads(%r)
 results = {}

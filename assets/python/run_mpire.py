@@ -1,11 +1,15 @@
 """mpire's WorkerPool: worker processes with queues, a lock and threads of their own for bookkeeping."""
 
-import concmon_lab as lab
-import lab_root
-import lab_tasks
+import os
 
-# mpire imports numpy where it finds it.
-lab_root.one_blas_thread()
+import concmon_lab as lab
+import lab_pool
+import lab_tasks
+import lab_worker
+
+# mpire imports numpy where it finds it, whose library would make threads of its own.
+for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+    os.environ[name] = "1"
 
 import mpire.worker  # noqa: E402
 
@@ -13,14 +17,19 @@ import mpire.worker  # noqa: E402
 _run = mpire.worker.AbstractWorker.run
 
 
+started = []
+
+
 def start(self):
     lab.requested(self.worker_id)
+    started.append(self)
     super(mpire.worker.AbstractWorker, self).start()
 
 
 def run(self):
-    lab.ready(self.worker_id, lab_root.HOW[lab_root.start_method()])
-    lab_root.worker_index = self.worker_id
+    lab.ready(self.worker_id, lab_pool.HOW[self._start_method])
+    lab_worker.worker_index = self.worker_id
+    lab_pool.count_what_is_sent()
     try:
         _run(self)
     finally:
@@ -35,23 +44,32 @@ def nothing(_):
 
 
 def body():
+    lab_root.with_multiprocessing()
     spec = lab_root.SPEC
     workers, method, units = spec["workers"], lab_root.start_method(), lab_tasks.units(spec)
     lab.value("start_method", method)
     lab.phase("launch")
     with mpire.WorkerPool(n_jobs=workers, start_method=method, keep_alive=True) as pool:
         if units:
-            results = dict(pool.map(lab_root.pooled, range(units), chunk_size=1))
+            results = dict(pool.map(lab_worker.pooled, range(units), chunk_size=1))
         else:
             results = dict()
             pool.map(nothing, range(workers), chunk_size=1)
+        for process in () if lab_root.LIVE else started:
+            lab.shown(process.worker_id, lab_pool.HOW[method], process.pid)
         lab_root.show()
         lab.phase("teardown")
         pool.stop_and_join()
+    lab.end()
     for w in range(workers):
         lab.exited(w)
+    if not lab_root.LIVE:
+        lab_root.stop_helpers()
+        lab.end(children=True)
     return results
 
 
 if __name__ == "__main__":
+    import lab_root
+
     lab_root.main(body)

@@ -1,32 +1,30 @@
 """multiprocessing.Process with one of its start methods."""
 
-import multiprocessing
-
-import concmon_lab as lab
-import lab_root
-
-
-def start(context, w, crew):
-    ours, theirs = context.Pipe()
-    process = context.Process(target=lab_root.serve, args=(w, lab_root.HOW[lab_root.start_method()], theirs))
-    lab.requested(w)
-    process.start()
-    theirs.close()
-
-    def wait():
-        process.join()
-        return lab_root.raw_status(process.exitcode)
-
-    crew.add(ours, process.pid, wait)
+import concmon_lab as lab  # noqa: F401 - its time of birth is this program's
+import lab_worker  # noqa: F401 - what the children need
 
 
 def body():
+    import multiprocessing
+
+    how = lab_root.with_multiprocessing().HOW
     method = lab_root.start_method()
     context = multiprocessing.get_context(method)
-    if method == "forkserver":
-        lab_root.preload(context)
-    return lab_root.run_crew(lambda w, crew: start(context, w, crew))
+
+    def start(w, act, args):
+        process = context.Process(target=act, args=args)
+        process.start()
+
+        def wait():
+            process.join()
+            return lab_root.raw_status(process.exitcode)
+
+        return process.pid, wait
+
+    return lab_root.Crew(how[method], start, context.Pipe).run()
 
 
 if __name__ == "__main__":
+    import lab_root
+
     lab_root.main(body)

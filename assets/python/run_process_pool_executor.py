@@ -3,8 +3,7 @@
 from concurrent.futures import ProcessPoolExecutor
 
 import concmon_lab as lab
-import lab_root
-import lab_tasks
+import lab_worker
 
 
 def nothing(_):
@@ -13,7 +12,7 @@ def nothing(_):
 
 def body():
     spec = lab_root.SPEC
-    units = lab_tasks.units(spec)
+    units = lab_root.tasks.units(spec)
     context = lab_root.announcing_context()
     lab.phase("launch")
     with ProcessPoolExecutor(max_workers=spec["workers"], mp_context=context) as pool:
@@ -21,14 +20,16 @@ def body():
             results = {}
             list(pool.map(nothing, range(spec["workers"])))
         elif units == 1:
-            results = dict([pool.submit(lab_root.pooled, 0).result()])
+            results = dict([pool.submit(lab_worker.pooled, 0).result()])
         else:
-            results = dict(pool.map(lab_root.pooled, range(units)))
-        lab_root.show()
+            results = dict(pool.map(lab_worker.pooled, range(units)))
+        lab_root.show_announced()
         lab.phase("teardown")
     lab_root.see_off_announced()
     return results
 
 
 if __name__ == "__main__":
+    import lab_root
+
     lab_root.main(body)

@@ -1,7 +1,6 @@
 """A Process computes the factorial of 5 and sends it back through a Queue: a pipe, a lock, and a thread that feeds them."""
 
 import concmon_lab as lab
-import lab_root
 import lab_tasks
 
 
@@ -14,15 +13,15 @@ def child(queue, leave):
 
 def body():
     context = lab_root.announcing_context()
+    lab.phase("launch")
     queue = context.Queue()
     ours, theirs = context.Pipe()
-    lab.phase("launch")
     process = context.Process(target=child, args=(queue, theirs))
     process.start()
     theirs.close()
     result = queue.get()
     lab.value("factorial_of_5", result, result)
-    lab_root.show()
+    lab_root.show_announced()
     lab.phase("teardown")
     ours.send_bytes(b"on")
     process.join()
@@ -30,4 +29,6 @@ def body():
 
 
 if __name__ == "__main__":
+    import lab_root
+
     lab_root.main(body)

@@ -21,15 +21,16 @@ def show_the_lazy_map():
 
 def body():
     if lab_root.SPEC["task"] == "factorial":
-        show_the_lazy_map()
+        lab_root.afterwards(show_the_lazy_map)
+    lab.phase("launch")
     lab.requested(0)
     lab.ready(0, "inline")
-    lab.inspect()
-    lab.phase("steady")
     results = lab_root.work_share(0)
-    lab_root.linger()
-    lab.phase("teardown")
+    if not lab_root.LIVE:
+        lab.end()
     lab.exited(0)
+    lab_root.show()
+    lab.end()
     return results
 
 

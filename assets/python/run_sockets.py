@@ -85,22 +85,23 @@ def selecting(counts):
 
 
 def body():
+    lab.phase("launch")
     lab.requested(0)
     lab.ready(0, "inline")
-    lab.inspect()
-    lab.phase("steady")
     counts = {"recv_calls": 0}
     before, begun = resource.getrusage(resource.RUSAGE_SELF), time.monotonic_ns()
     results = {"socket-blocking": blocking, "socket-nonblocking": spinning, "selectors": selecting}[WAY](counts)
     wall, after = time.monotonic_ns() - begun, resource.getrusage(resource.RUSAGE_SELF)
+    if not lab_root.LIVE:
+        lab.end()
     cpu = int((after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) * 1e9)
     lab.value("fetch_wall_ns", "%.1f ms" % (wall / 1e6), wall)
     lab.value("client_cpu_ns", "%.1f ms" % (cpu / 1e6), cpu)
     for name, count in counts.items():
         lab.value(name, count, count)
-    lab_root.linger()
-    lab.phase("teardown")
     lab.exited(0)
+    lab_root.show()
+    lab.end()
     return results
 
 

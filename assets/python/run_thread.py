@@ -6,40 +6,78 @@ import concmon_lab as lab
 import lab_root
 
 
-def body():
-    go, leave = lab_root.Gate(), lab_root.Gate()
-    results, done = {}, threading.Semaphore(0)
+def measured():
+    """As programs do it: all are started, then all are joined. They are looked at afterwards."""
+    results = {}
 
-    def worker(w, there):
+    def worker(w):
         lab.ready(w, "thread")
-        there.open()
-        go.wait()
+        results.update(lab_root.work_share(w))
+
+    # Each ends before anybody could read how long it has waited.
+    lab.forgo_waits()
+    lab.phase("launch")
+    threads = []
+    for w in range(lab_root.SPEC["workers"]):
+        lab.requested(w)
+        thread = threading.Thread(target=worker, args=(w,), name="worker-%d" % w)
+        thread.start()
+        threads.append(thread)
+    for w, thread in enumerate(threads):
+        thread.join()
+        lab.exited(w)
+    lab.end()
+    lab_root.afterwards(be_looked_at)
+    return results
+
+
+def be_looked_at():
+    """Threads like those, which stay."""
+    leave, there = lab_root.Gate(), threading.Semaphore(0)
+
+    def stay():
+        there.release()
+        leave.wait()
+
+    threads = [threading.Thread(target=stay, name="worker-%d" % w) for w in range(lab_root.SPEC["workers"])]
+    for thread in threads:
+        thread.start()
+    for _ in threads:
+        there.acquire()
+    lab.inspect()
+    leave.open()
+    for thread in threads:
+        thread.join()
+
+
+def live():
+    """Each stays when it has done its share."""
+    leave, done, results = lab_root.Gate(), threading.Semaphore(0), {}
+
+    def worker(w):
+        lab.ready(w, "thread")
         results.update(lab_root.work_share(w))
         done.release()
         leave.wait()
 
-    threads = []
     lab.phase("launch")
+    threads = []
     for w in range(lab_root.SPEC["workers"]):
-        there = lab_root.Gate()
-        thread = threading.Thread(target=worker, args=(w, there), name="worker-%d" % w)
         lab.requested(w)
+        thread = threading.Thread(target=worker, args=(w,), name="worker-%d" % w)
         thread.start()
-        there.wait()
         threads.append(thread)
-    lab.inspect()
-    lab.phase("steady")
-    go.open()
     for _ in threads:
         done.acquire()
-    lab_root.linger()
+    lab_root.show()
     lab.phase("teardown")
     leave.open()
     for w, thread in enumerate(threads):
         thread.join()
         lab.exited(w)
+    lab.end()
     return results
 
 
 if __name__ == "__main__":
-    lab_root.main(body)
+    lab_root.main(live if lab_root.LIVE else measured)

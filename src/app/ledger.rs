@@ -157,7 +157,8 @@ impl LedgerPane {
             .map_or_else(|| "-".to_owned(), |rate| if rate < 0.5 { "0".to_owned() } else { pages(rate as u64) });
         Figures {
             shared: pages(counts.shared),
-            copied: pages(gone(counts)),
+            // Nothing of some mapping is shared any more: both may have allocated it since the fork.
+            copied: format!("{}{}", if reading.doubtful > 0 { "<=" } else { "" }, pages(gone(counts))),
             per_second,
             new: pages(counts.new),
             pss: or_dash(reading.pss_bytes),
@@ -209,7 +210,18 @@ impl LedgerPane {
         if counts.swapped > 0 {
             notes.push(format!("{} are in swap: their owner is unknown.", bytes(counts.swapped)));
         }
-        notes.push("A copy means that one of the two has written, not which one. Unmodified file pages are not counted.".into());
+        let doubtful: u64 = readings.iter().map(|reading| reading.doubtful).sum();
+        if doubtful > 0 {
+            notes.push(format!(
+                "<=: {} are in memory of which nothing is shared; both may have allocated it since the fork.",
+                bytes(doubtful)
+            ));
+        }
+        notes.push(
+            "A copy means that one of the two has written, not which one. It is an upper bound: memory that both have allocated at one \
+             address since the fork looks the same. Unmodified file pages are not counted."
+                .into(),
+        );
         if readings.iter().any(|reading| !reading.exact) {
             notes.push(
                 "\"Shared\" is inferred from the page flags of both sides: comparing the pages needs CAP_SYS_ADMIN.".into(),
@@ -260,6 +272,7 @@ mod tests {
         LedgerReading {
             counts: PageCounts { shared, copied, ..PageCounts::default() },
             mappings: Vec::new(),
+            doubtful: 0,
             exact: true,
             cut: false,
             pss_bytes: None,

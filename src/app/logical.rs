@@ -122,6 +122,7 @@ mod tests {
             run.workers.push(Worker {
                 index,
                 pid: Some(10),
+                shown_pid: None,
                 tid: Some(10),
                 how: Some(Creation::AsyncTask),
                 requested_ns: Some(1),

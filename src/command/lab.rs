@@ -266,7 +266,8 @@ fn specs(options: &LabRunOptions) -> Result<Vec<RunSpec>, LaunchError> {
         if system.backend != Backend::Python {
             return Err(LaunchError::BadOption(format!("{id} is not a Python system; remove --python")));
         }
-        spec.python = Some(python::resolve(named, &python::interpreters(&options.pythons)).map_err(LaunchError::BadOption)?);
+        spec.python =
+            Some(python::resolve(named, &[system], &python::interpreters(&options.pythons)).map_err(LaunchError::BadOption)?);
     }
     spec.start_method = options.start_method;
     if options.workers.is_empty() {

@@ -9,6 +9,7 @@ use crate::app::compare::Progressed;
 use crate::lab::batch::{self, Real, Stop};
 use crate::lab::launcher::Launcher;
 use crate::lab::measure::{Batch, Plan};
+use crate::lab::python;
 
 /// Runs one batch at a time.
 pub struct Comparing {
@@ -29,10 +30,15 @@ impl Comparing {
         let stop = Stop::default();
         let (launcher, tell, theirs) = (Arc::clone(&self.launcher), Arc::clone(&self.tell), stop.clone());
         let run = move || {
+            let mut plan = plan;
+            let settled = python::settle(plan.cells.iter_mut().map(|cell| &mut cell.spec), &launcher.interpreters());
             let mut batch = Batch::new(plan, batch::host());
             let say = |batch: &Batch, running, halted| {
                 tell.send_replace(Some(Progressed { batch: Arc::new(batch.clone()), running, halted }));
             };
+            if let Err(why) = settled {
+                return say(&batch, false, Some(why));
+            }
             say(&batch, true, None);
             let ended = batch::run(&mut batch, &mut Real { launcher: &launcher, apart: true }, &theirs, |batch| {
                 say(batch, true, None);

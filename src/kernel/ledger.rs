@@ -4,8 +4,13 @@
 //! are then mapped by one process only, which `pagemap` shows without privileges (bit 56). With `CAP_SYS_ADMIN`, page frames are compared
 //! instead. Without it, a page that two siblings share after the parent has written to its own is recognised because the parent's page is
 //! exclusive.
+//!
+//! Memory that was read before anybody wrote to it is mapped to one page of zeros that belongs to the kernel (`KPF_ZERO_PAGE` of
+//! `/proc/kpageflags`, or the frame that such memory of this process has). Without frames it is told by the parent's having no page.
+//! What page tables cannot tell: whether a page that each side has for itself was copied, or allocated by both since the fork.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::collections::HashMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use super::detail::reason;
@@ -39,8 +44,15 @@ pub fn read(fs: &ProcFs, parent: i32) -> Result<Ledger, ReadError> {
     pids.truncate(MOST_CHILDREN);
     let table = fs.open_file(&RelPath::process(main_ended::face(fs, parent), "pagemap"))?;
     let page_bytes = rustix::param::page_size() as u64;
-    let mut comparison =
-        Comparison { fs, parent: table.as_fd(), page_bytes, deadline: end, ours: Vec::new(), theirs: Vec::new() };
+    let mut comparison = Comparison {
+        fs,
+        parent: table.as_fd(),
+        page_bytes,
+        deadline: end,
+        ours: Vec::new(),
+        theirs: Vec::new(),
+        zeros: Zeros::new(fs, page_bytes),
+    };
     let mut children = Vec::with_capacity(pids.len());
     for (left, pid) in (1u32..=u32::try_from(pids.len()).unwrap_or(u32::MAX)).rev().zip(pids) {
         // An equal share of what is left: a child with much memory does not take the others' time.
@@ -84,6 +96,49 @@ struct Comparison<'a> {
     deadline: Instant,
     ours: Vec<u8>,
     theirs: Vec<u8>,
+    zeros: Zeros,
+}
+
+/// Which page frames are the kernel's pages of zeros; only for readers who see frames.
+struct Zeros {
+    /// The small one.
+    small: Option<u64>,
+    /// `/proc/kpageflags`: 64 bits for each frame (Documentation/admin-guide/mm/pagemap.rst).
+    flags: Option<OwnedFd>,
+    /// Blocks of 512 frames, and whether each is the huge one.
+    blocks: HashMap<u64, bool>,
+}
+
+impl Zeros {
+    const KPF_ZERO_PAGE: u64 = 1 << 24;
+    /// Frames of a huge page of 2 MiB.
+    const BLOCK: u64 = 512;
+
+    fn new(fs: &ProcFs, page_bytes: u64) -> Self {
+        // Untouched memory, less than a huge page, whose middle is read: the kernel maps its page of zeros there.
+        let memory = vec![0u8; 1 << 20];
+        let middle = &raw const memory[1 << 19];
+        std::hint::black_box(memory[1 << 19]);
+        let mut entry = Vec::new();
+        let table = fs.open_file(&RelPath::top("self/pagemap")).ok();
+        let read = table.and_then(|table| entries(table.as_fd(), middle as u64 / page_bytes, 1, &mut entry).ok());
+        let page = read.and_then(|_| Page::all(&entry).next()).filter(|page| !page.exclusive());
+        Self { small: page.and_then(Page::frame), flags: fs.open_file(&RelPath::top("kpageflags")).ok(), blocks: HashMap::new() }
+    }
+
+    fn has(&mut self, page: Page) -> bool {
+        let Some(frame) = page.frame().filter(|_| !page.exclusive() && !page.file_or_shared()) else { return false };
+        if Some(frame) == self.small {
+            return true;
+        }
+        let Some(flags) = &self.flags else { return false };
+        let block = frame / Self::BLOCK;
+        *self.blocks.entry(block).or_insert_with(|| {
+            let mut word = [0; 8];
+            let read = rustix::io::pread(flags, &mut word, block * Self::BLOCK * 8);
+            read == Ok(8) && u64::from_ne_bytes(word) & Self::KPF_ZERO_PAGE != 0
+        })
+    }
 }
 
 impl Comparison<'_> {
@@ -113,6 +168,7 @@ impl Comparison<'_> {
         let mut reading = LedgerReading {
             counts: PageCounts::default(),
             mappings: Vec::new(),
+            doubtful: 0,
             exact: true,
             cut: false,
             pss_bytes: None,
@@ -126,13 +182,10 @@ impl Comparison<'_> {
             let (counts, strip) = self.mapping(table.as_fd(), &mapping, &mut reading)?;
             reading.counts.add(&counts);
             if counts.inherited() > 0 {
-                reading.mappings.push(LedgerMapping {
-                    start: mapping.start,
-                    end: mapping.end,
-                    name: mapping.name.into(),
-                    counts,
-                    strip,
-                });
+                let (start, end, name) = (mapping.start, mapping.end, mapping.name.into());
+                let mapping = LedgerMapping { start, end, name, counts, strip };
+                reading.doubtful += mapping.doubtful();
+                reading.mappings.push(mapping);
             }
         }
         reading.mappings.sort_by_key(|m| std::cmp::Reverse((m.counts.copied + m.counts.elsewhere, m.counts.shared)));
@@ -174,7 +227,11 @@ impl Comparison<'_> {
             for (page, (child, parent)) in (at..).zip(Page::all(&self.theirs[..got * ENTRY_BYTES]).zip(Page::all(&self.ours))) {
                 reading.exact &= !child.present() || child.frame().is_some();
                 let before = counts;
-                tally(child, parent, &mut counts);
+                if self.zeros.has(child) {
+                    counts.zero += 1;
+                } else {
+                    tally(child, parent, &mut counts);
+                }
                 if let Some(cell) = strip.get_mut(usize::try_from((page - first) / piece).unwrap_or(usize::MAX)) {
                     cell.0 += u32::from(counts.inherited() != before.inherited());
                     cell.1 += u32::from(counts.copied + counts.elsewhere != before.copied + before.elsewhere);
@@ -193,19 +250,15 @@ fn tally(child: Page, parent: Page, counts: &mut PageCounts) {
         child if child.swapped() => counts.swapped += 1,
         // Absent, or a page of a file, which nobody has written to.
         child if !child.present() || child.file_or_shared() => {}
+        child if child.frame().is_some() && child.frame() == parent.frame() => counts.shared += 1,
         child if child.exclusive() && parents => counts.copied += 1,
         child if child.exclusive() => counts.new += 1,
-        child => {
-            let same = match (child.frame(), parent.frame()) {
-                (Some(child), parent) => parent == Some(child),
-                (None, _) => parent.present() && !parent.exclusive() && !parent.file_or_shared(),
-            };
-            if same {
-                counts.shared += 1;
-            } else {
-                counts.elsewhere += 1;
-            }
-        }
+        // Not the child's alone, and the parent has nothing there: shared with children of its own, where frames tell that it is no
+        // page of zeros; otherwise most likely that.
+        child if !parents && child.frame().is_some() => counts.new += 1,
+        _ if !parents => counts.zero += 1,
+        child if child.frame().is_some() || parent.exclusive() || parent.file_or_shared() => counts.elsewhere += 1,
+        _ => counts.shared += 1,
     }
 }
 
@@ -256,6 +309,7 @@ mod tests {
         assert_eq!(count(PRESENT | FILE, PRESENT | FILE), none, "the page cache is nobody's copy");
         assert_eq!(count(PRESENT | EXCLUSIVE, PRESENT | FILE), PageCounts { copied: 1, ..none }, "a page of a file, written to");
         assert_eq!(count(0, PRESENT), none);
+        assert_eq!(count(PRESENT, 0), PageCounts { zero: 1, ..none }, "read, never written, and the parent has nothing there");
     }
 
     #[test]
@@ -263,5 +317,7 @@ mod tests {
         let none = PageCounts::default();
         assert_eq!(count(PRESENT | 7, PRESENT | 7), PageCounts { shared: 1, ..none });
         assert_eq!(count(PRESENT | 7, PRESENT | 8), PageCounts { elsewhere: 1, ..none }, "both are shared, with others");
+        assert_eq!(count(PRESENT | EXCLUSIVE | 7, PRESENT | 7), PageCounts { shared: 1, ..none }, "one frame is one page");
+        assert_eq!(count(PRESENT | 7, 0), PageCounts { new: 1, ..none }, "shared with its own children");
     }
 }

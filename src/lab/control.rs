@@ -232,6 +232,9 @@ pub enum Notice {
         t: u64,
         /// Raw wait status.
         status: u32,
+        /// What it and the children it waited for have used (wait4(2)).
+        #[serde(default)]
+        used: Usage,
         /// How it began, if it is a program of the user's own.
         #[serde(default)]
         began: Option<Began>,

@@ -22,18 +22,21 @@ const NOTES_KEPT: usize = 100;
 #[derive(Debug, Clone, Default)]
 pub struct Progress {
     first_ns: Option<u64>,
+    /// Whether the root has said when the measured part began, so that `first_ns` is not moved by requests.
+    begins: bool,
     done_ns: Option<u64>,
     said_done: bool,
+    /// What the root and the children it had waited for had used by then.
+    done_used: Option<Usage>,
+    leaves_ns: Option<u64>,
     error: Option<String>,
     root_status: Option<u32>,
     /// When a program of the user's own was executed.
     executed_ns: Option<u64>,
-    /// Time the run was held still to be looked at, which is not part of its wall time.
-    paused_ns: u64,
     pause_began_ns: Option<u64>,
     /// When the pause after the work began.
     hold_began_ns: Option<u64>,
-    /// The pauses, for what happened between them.
+    /// The pauses to be looked at, which are no part of the wall time.
     pauses: Vec<(u64, u64)>,
     /// What its processes have said one by one.
     tally: Tally,
@@ -67,8 +70,12 @@ impl Run {
                 let apart = self.costs.apart.map_or(0, Usage::cpu_ns);
                 self.costs.so_far_cpu_ns = self.costs.so_far_cpu_ns.or(cpu_ns.map(|ns| ns.saturating_sub(apart)));
             }
-            Notice::RootEnded { t, status, began, .. } => {
+            Notice::RootEnded { t, status, began, used, .. } => {
                 self.progress.root_status = Some(*status);
+                self.costs.root_end_ns = self.progress.leaves_ns.map(|ns| t.saturating_sub(ns));
+                if let Some(done) = self.progress.done_used {
+                    self.costs.set_apart(used.without(done));
+                }
                 if let Some(began) = began {
                     self.progress.executed_ns = Some(began.t);
                     self.costs.set_apart(began.used);
@@ -128,10 +135,11 @@ impl Run {
 
     fn end(&mut self, t: u64, killed: Option<KillReason>, orphans: u32) {
         self.costs.first_task_ns = self.first_task_ns();
+        self.costs.all_ready_ns = self.all_ready_ns();
         self.costs.run_delay_ns = self.costs.run_delay_ns.or_else(|| self.progress.tally.run_delay_ns(self));
         self.costs.sent_bytes = self.costs.sent_bytes.or_else(|| self.progress.tally.sent_bytes(self));
         if let Some(done) = self.progress.done_ns {
-            self.costs.teardown_ns = Some(t.saturating_sub(done));
+            self.costs.teardown_ns = Some(t.saturating_sub(self.progress.leaves_ns.unwrap_or(done)));
             if self.progress.said_done {
                 self.costs.wall_ns = self.wall_ns(done).or(self.costs.wall_ns);
             } else if self.is_own() {
@@ -156,16 +164,22 @@ impl Run {
         self.phase = RunPhase::Ended(self.outcome(killed));
     }
 
-    /// From the first request to `end`, pauses left out.
+    /// From the beginning of the measured part to `end`, pauses left out.
     fn wall_ns(&self, end: u64) -> Option<u64> {
-        Some(end.saturating_sub(self.progress.first_ns?).saturating_sub(self.progress.paused_ns))
+        let begin = self.progress.first_ns?;
+        let paused: u64 = self.progress.pauses.iter().map(|(a, b)| b.min(&end).saturating_sub(*a.max(&begin))).sum();
+        Some(end.saturating_sub(begin).saturating_sub(paused))
     }
 
     fn first_task_ns(&self) -> Option<u64> {
-        let begin = self.progress.first_ns?;
-        let first = self.workers.iter().flat_map(|w| &w.spans).map(|s| s.start_ns).min()?;
-        let paused: u64 = self.progress.pauses.iter().map(|(a, b)| b.min(&first).saturating_sub(*a.max(&begin))).sum();
-        Some(first.saturating_sub(begin).saturating_sub(paused))
+        self.wall_ns(self.workers.iter().flat_map(|w| &w.spans).map(|s| s.start_ns).min()?)
+    }
+
+    /// `None` unless every worker was created and has said that it was there.
+    fn all_ready_ns(&self) -> Option<u64> {
+        let created = self.workers.iter().filter(|w| w.how != Some(Creation::Inline));
+        let last = created.map(|w| w.ready_ns).try_fold(0, |last, ready| Some(ready?.max(last)))?;
+        self.wall_ns(last).filter(|_| last > 0)
     }
 
     fn outcome(&self, killed: Option<KillReason>) -> Outcome {
@@ -206,11 +220,21 @@ impl Run {
                 if role == "root" {
                     self.lang.get_or_insert_with(|| lang.clone());
                     self.root_pid.get_or_insert(line.pid);
+                    self.costs.root_start_ns = Some(line.t.saturating_sub(self.started_ns));
+                }
+            }
+            Message::Begins => (self.progress.first_ns, self.progress.begins) = (Some(line.t), true),
+            Message::Leaves => self.progress.leaves_ns = Some(line.t),
+            Message::Shown { w, how } => {
+                if let Some(worker) = self.worker(*w) {
+                    worker.shown_pid = Some(line.pid);
+                    worker.how.get_or_insert(*how);
                 }
             }
             Message::Requested { w } => {
+                let begins = self.progress.begins;
                 let first = self.progress.first_ns.get_or_insert(line.t);
-                *first = (*first).min(line.t);
+                *first = if begins { *first } else { (*first).min(line.t) };
                 if let Some(worker) = self.worker(*w) {
                     worker.requested_ns = Some(line.t);
                     // The creator may tell later than the created.
@@ -265,8 +289,25 @@ impl Run {
             // Nobody else has anything that the run does not count.
             Message::Apart(_) => {}
             Message::Costs { waits, sent_bytes } => self.progress.tally.note(line.pid, waits.as_deref(), *sent_bytes),
-            Message::Done { run_delay_ns, sent_bytes, .. } => {
+            Message::Done {
+                run_delay_ns,
+                sent_bytes,
+                user_ns,
+                sys_ns,
+                minor_faults,
+                major_faults,
+                voluntary_switches,
+                involuntary_switches,
+            } => {
                 (self.costs.run_delay_ns, self.costs.sent_bytes) = (*run_delay_ns, *sent_bytes);
+                self.progress.done_used = Some(Usage {
+                    user_ns: *user_ns,
+                    sys_ns: *sys_ns,
+                    minor_faults: *minor_faults,
+                    major_faults: *major_faults,
+                    voluntary_switches: *voluntary_switches,
+                    involuntary_switches: *involuntary_switches,
+                });
                 self.turn("", line.t);
                 self.progress.said_done = true;
                 self.progress.done_ns = Some(line.t);
@@ -279,7 +320,6 @@ impl Run {
     /// one in which it reads what it has cost, `pace` one between two creations of a demo.
     fn turn(&mut self, name: &str, t: u64) {
         if let Some(began) = self.progress.pause_began_ns.take() {
-            self.progress.paused_ns += t.saturating_sub(began);
             self.progress.pauses.push((began, t));
         }
         if name == "hold" {
@@ -298,6 +338,7 @@ impl Run {
             self.workers.push(Worker {
                 index: u32::try_from(self.workers.len()).ok()?,
                 pid: None,
+                shown_pid: None,
                 tid: None,
                 how: None,
                 requested_ns: None,
@@ -350,7 +391,7 @@ impl Run {
         self.costs.peak_uss_bytes = self.costs.peak_uss_bytes.max(alive.map(|m| m.uss_bytes).sum());
         for member in members {
             // Threads share the memory of their process: only a worker that is a process has memory of its own.
-            let own = |w: &&mut Worker| w.pid == Some(member.pid) && w.how.is_some_and(Creation::is_process);
+            let own = |w: &&mut Worker| w.shown_pid.or(w.pid) == Some(member.pid) && w.how.is_some_and(Creation::is_process);
             if let Some(worker) = self.workers.iter_mut().find(own) {
                 let Member { rss_bytes, pss_bytes, uss_bytes, .. } = *member;
                 worker.memory.raise(Memory { rss_bytes, pss_bytes, uss_bytes });
@@ -404,7 +445,7 @@ impl Run {
     }
 
     fn check_parents(&self, parent: ShapeParent, root: i32, others: &[&Member]) -> ShapeCheck {
-        let worker_pids: Vec<i32> = self.workers.iter().filter_map(|w| w.pid).collect();
+        let worker_pids: Vec<i32> = self.workers.iter().filter_map(|w| w.shown_pid.or(w.pid)).collect();
         let workers: Vec<&&Member> = others.iter().filter(|m| worker_pids.contains(&m.pid)).collect();
         let is_server = |pid: i32| !worker_pids.contains(&pid) && others.iter().any(|m| m.pid == pid && m.ppid == root);
         let right =

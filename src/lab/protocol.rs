@@ -88,7 +88,7 @@ pub enum Message {
         v: u32,
         /// `root`, `worker` or `helper` (a process the system needs beside its workers: a fork server, a resource tracker).
         role: String,
-        /// `native`, or the interpreter: `python 3.14.10`.
+        /// `native`, or the interpreter and its GIL: `python 3.14.10, GIL`, `python 3.13.5, no GIL`.
         #[serde(default)]
         lang: String,
     },
@@ -104,6 +104,19 @@ pub enum Message {
         /// How it was created.
         how: Creation,
     },
+    /// In a measured run, whose workers are not looked at while they are timed: the sender can be looked at as worker `w` in the
+    /// `inspect` that follows.
+    Shown {
+        /// Worker's index.
+        w: u32,
+        /// How it was created.
+        how: Creation,
+    },
+    /// The measured part begins at `t`: the next thing the root did was its first act of creation. Where it is not said, the first
+    /// [`Message::Requested`] begins it.
+    Begins,
+    /// The root's last word: what comes after `t` is the end of its program or interpreter.
+    Leaves,
     /// Worker `w` begins task `k`.
     TaskStart {
         /// Worker's index.
@@ -152,11 +165,11 @@ pub enum Message {
         /// One sentence, or a whole traceback.
         text: String,
     },
-    /// What telling all this has cost one process so far, said by it at its end.
+    /// CPU time that reporting has taken of the run: of one process, said by it at its end, or of all, said by the root of a measured run.
     Overhead {
         /// Lines.
         events: u64,
-        /// Time spent in making and sending them.
+        /// CPU time spent in noting, making and sending them.
         ns: u64,
     },
     /// What one process has counted so far, said by it when its work is done; again, if more has come to it.
@@ -169,10 +182,10 @@ pub enum Message {
         #[serde(default)]
         sent_bytes: Option<u64>,
     },
-    /// What the root itself has used for what is no part of the run (getrusage SELF): its start and filling its memory, said when it is
-    /// about to create its first worker; giving that memory back, said at its end. What is said adds up.
+    /// What the root has used for what is no part of the run (getrusage(2)): its start and filling its memory before the first act of
+    /// creation, and holding still to be looked at. What is said adds up. What it uses after [`Message::Done`] need not be said.
     Apart(Usage),
-    /// The root has finished; its own costs (getrusage SELF and CHILDREN of waited-for descendants).
+    /// The last worker has ended at `t`; what the root and the children it has waited for had used by then (getrusage SELF and CHILDREN).
     Done {
         /// User CPU of root and waited-for children.
         user_ns: u64,

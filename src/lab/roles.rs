@@ -95,6 +95,7 @@ mod tests {
         Worker {
             index,
             pid: Some(pid),
+            shown_pid: None,
             tid: Some(tid),
             how: Some(how),
             requested_ns: Some(1),

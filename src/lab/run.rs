@@ -83,6 +83,8 @@ pub struct Worker {
     pub index: u32,
     /// Its pid once it has said so.
     pub pid: Option<i32>,
+    /// Pid of the process that is looked at in its place, see [`super::protocol::Message::Shown`].
+    pub shown_pid: Option<i32>,
     /// Its tid once it has said so.
     pub tid: Option<i32>,
     /// How it was created.
@@ -150,19 +152,30 @@ pub struct Summary {
 pub struct Costs {
     /// Creation latency over the workers, nanoseconds.
     pub creation_ns: Option<Summary>,
-    /// From the root's first `requested` (or `ready`) to its `done`; known as soon as the work is done, where the run stays to be looked
-    /// at. Of a program of the user's own: from just before it was executed until the helper's wait for its end came back.
+    /// From just before the first act of creation (the first request for a worker, or the constructor of a pool) to the end of the last
+    /// worker (its join, or the return of the pool's shutdown); pauses to be looked at are left out. Known as soon as the work is done
+    /// where the run stays to be looked at: then without the end of the workers. Of a program of the user's own: from just before it was
+    /// executed until the helper's wait for its end came back.
     pub wall_ns: Option<u64>,
-    /// User CPU of the root and all its waited-for descendants, [`Costs::apart`] left out.
+    /// From the same beginning to the first own instruction of the last worker that was created ("all ready").
+    #[serde(default)]
+    pub all_ready_ns: Option<u64>,
+    /// Wall time from just before the root was forked to the first instruction of its own code: the start of its program or interpreter.
+    #[serde(default)]
+    pub root_start_ns: Option<u64>,
+    /// Wall time from the root's last own instruction to its end: the finalisation of its interpreter.
+    #[serde(default)]
+    pub root_end_ns: Option<u64>,
+    /// User CPU of the root and all its waited-for descendants within the same span as the wall time: [`Costs::apart`] is left out.
     pub user_ns: Option<u64>,
     /// System CPU of the same.
     pub sys_ns: Option<u64>,
     /// User and system CPU of the same when the work was done; only of a run that stays to be looked at, and only until it has ended.
     #[serde(default)]
     pub so_far_cpu_ns: Option<u64>,
-    /// What the root has used for what is no part of the run: its start, filling its memory before it creates its first worker, and giving
-    /// that back after the last has gone; of a program of the user's own, what came before it was executed. Left out of the CPU times,
-    /// faults and switches here, as it is of the wall time.
+    /// What the root has used for what is no part of the run: its start and filling its memory, before the first act of creation; holding
+    /// still to be looked at; everything after the end of the last worker, the end of its interpreter among it; of a program of the user's
+    /// own, what came before it was executed. Left out of the CPU times, faults and switches here, as it is of the wall time.
     #[serde(default)]
     pub apart: Option<Usage>,
     /// Largest sum of RSS over the family, sampled (a lower bound).
@@ -193,10 +206,11 @@ pub struct Costs {
     pub voluntary_switches: Option<u64>,
     /// Involuntary switches.
     pub involuntary_switches: Option<u64>,
-    /// What the workers spent on telling concmon what they do, as they measured it themselves; Python systems only.
+    /// CPU time within the run that went into reporting: measured by the processes themselves, or, where marks are kept in memory, from
+    /// what a mark and the write of a process's marks cost on this machine; Python systems only.
     #[serde(default)]
     pub protocol_ns: Option<u64>,
-    /// From the root's `done` (or the kill) to the last descendant gone.
+    /// From the root's last own instruction (or the end of the work, or the kill) to the last descendant gone.
     pub teardown_ns: Option<u64>,
 }
 

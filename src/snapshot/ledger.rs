@@ -9,12 +9,24 @@ pub struct PageCounts {
     pub shared: u64,
     /// Shared with relatives, no longer with the parent: it has written to its own since.
     pub elsewhere: u64,
-    /// The child's own where the parent has a page, too: one of the two has written since the fork.
+    /// The child's own where the parent has a page, too: one of the two has written since the fork, or both have allocated memory at the
+    /// same address since, which page tables do not tell apart. An upper bound of what was copied.
     pub copied: u64,
-    /// The child's own where the parent has none.
+    /// The child's, where the parent has none.
     pub new: u64,
     /// In swap: whose it is cannot be told.
     pub swapped: u64,
+    /// The kernel's page of zeros, mapped where memory was read before anybody wrote to it: it takes no memory.
+    pub zero: u64,
+}
+
+impl LedgerMapping {
+    /// Pages that may well have been allocated by both sides since the fork rather than copied: nothing of this anonymous mapping is shared
+    /// any more.
+    #[must_use]
+    pub fn doubtful(&self) -> u64 {
+        if self.name.is_empty() && self.counts.shared + self.counts.elsewhere == 0 { self.counts.copied } else { 0 }
+    }
 }
 
 impl PageCounts {
@@ -25,6 +37,7 @@ impl PageCounts {
         self.copied += other.copied;
         self.new += other.new;
         self.swapped += other.swapped;
+        self.zero += other.zero;
     }
 
     /// Pages that the child had from its parent and that are in memory.
@@ -56,6 +69,8 @@ pub struct LedgerReading {
     pub counts: PageCounts,
     /// Mappings that hold something inherited, the most copied first; at most [`LedgerReading::MAPPINGS`] of them.
     pub mappings: Vec<LedgerMapping>,
+    /// Sum of [`LedgerMapping::doubtful`] over all mappings.
+    pub doubtful: u64,
     /// Whether page frames were visible, so that "the same page" was seen and not inferred from both sides being shared.
     pub exact: bool,
     /// Whether time ran out before all pages were looked at: counts are lower bounds.

@@ -122,6 +122,7 @@ fn worker(index: u32) -> Worker {
     Worker {
         index,
         pid: Some(900),
+        shown_pid: None,
         tid: Some(901 + i32::try_from(index).unwrap()),
         how: Some(Creation::Thread),
         requested_ns: Some(2 * MS + u64::from(index) * MS),
@@ -169,6 +170,7 @@ pub fn lab(system: &str, workers: u32) -> LabState {
         .map(|index| Worker {
             index,
             pid: Some(702 + i32::try_from(index).unwrap()),
+            shown_pid: None,
             tid: Some(702 + i32::try_from(index).unwrap()),
             how: Some(Creation::ForkServer),
             requested_ns: Some(2_000),
@@ -207,6 +209,7 @@ pub fn forked(spec: &catalog::RunSpec, root: i32, workers: std::ops::Range<i32>)
         .map(|(index, pid)| Worker {
             index,
             pid: Some(pid),
+            shown_pid: None,
             tid: Some(pid),
             how: Some(Creation::Fork),
             requested_ns: Some(2_000),

@@ -24,6 +24,7 @@ fn worker(index: u32, creation_ns: f64) -> Worker {
     Worker {
         index,
         pid: None,
+        shown_pid: None,
         tid: None,
         how: None,
         requested_ns: Some(0),

@@ -124,13 +124,14 @@ fn begin(args: &CompareArgs, timeout_ms: u64, launcher: &Launcher, stop: &Stop) 
     let mut specs = Vec::new();
     let systems = systems(&args.systems)?;
     let task = common_task(args, &systems)?;
-    for system in systems {
+    for system in systems.iter().copied() {
         if system.backend == Backend::Python && args.python.is_none() && !args.no_setup {
             // What could not be made is said by the launcher's refusal.
             let _ = setup::for_first_use(system, &launcher.interpreters());
         }
-        specs.extend(variants(args, system, task, timeout_ms, launcher)?);
+        specs.extend(variants(args, system, &systems, task, timeout_ms, launcher)?);
     }
+    python::settle(&mut specs, &launcher.interpreters()).map_err(LaunchError::Unavailable)?;
     let mut lengths = Vec::new();
     let sizes = if args.task_ms.is_empty() {
         args.task_size.clone()
@@ -207,6 +208,7 @@ fn common_task(args: &CompareArgs, systems: &[&System]) -> Result<TaskKind, Laun
 fn variants(
     args: &CompareArgs,
     system: &System,
+    systems: &[&System],
     task: TaskKind,
     timeout_ms: u64,
     launcher: &Launcher,
@@ -218,7 +220,7 @@ fn variants(
         spec.tasks = args.tasks.unwrap_or(spec.tasks);
     }
     if let Some(named) = args.python.as_ref().filter(|_| system.backend == Backend::Python) {
-        spec.python = Some(python::resolve(named, &launcher.interpreters()).map_err(LaunchError::BadOption)?);
+        spec.python = Some(python::resolve(named, systems, &launcher.interpreters()).map_err(LaunchError::BadOption)?);
     }
     if python_program(system.id).is_some_and(|p| p.start == PythonStart::Chosen) {
         spec.start_method = args.start_method;

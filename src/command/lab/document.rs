@@ -62,6 +62,13 @@ fn figures(summary: Option<Summary>) -> Value {
 
 fn one(run: &Run) -> Value {
     let costs = &run.costs;
+    let point = Point::of(run);
+    let read = |id: &str| {
+        let mut values = Vec::new();
+        let sample = Sample { point: &point, spec: &run.spec, baseline: None };
+        measure::measure(id).into_iter().for_each(|m| (m.get)(sample, &mut values));
+        values.first().copied()
+    };
     let (outcome, why) = outcome(run);
     json!({
         "run": run.id.0,
@@ -73,9 +80,16 @@ fn one(run: &Run) -> Value {
         "creation_summary_ns": figures(costs.creation_ns),
         "wall_ns": costs.wall_ns,
         "first_task_ns": costs.first_task_ns,
+        "all_ready_ns": costs.all_ready_ns,
         "user_ns": costs.user_ns,
         "sys_ns": costs.sys_ns,
+        "cpu_ns": point.cpu_ns(),
         "apart": costs.apart,
+        "root_start_ns": costs.root_start_ns,
+        "root_end_ns": costs.root_end_ns,
+        "processes": point.processes,
+        "throughput_per_s": read("throughput_per_s"),
+        "measured": run.spec.hold_ms == 0,
         "teardown_ns": costs.teardown_ns,
         "peak_rss_bytes": costs.peak_rss_bytes,
         "peak_pss_bytes": costs.peak_pss_bytes,

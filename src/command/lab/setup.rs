@@ -48,7 +48,7 @@ pub fn setup(named: Option<&Path>, all: bool, pythons: &[PathBuf]) -> Ended {
 /// Whom to make one for.
 fn wanted(named: Option<&Path>, all: bool, found: &Discovery) -> Result<Vec<Interpreter>, (String, Ended)> {
     if let Some(named) = named {
-        let path = python::resolve(named, found).map_err(|why| (why, Ended::BadUsage))?;
+        let path = python::resolve(named, &[], found).map_err(|why| (why, Ended::BadUsage))?;
         let known = found.interpreters.iter().find(|i| i.path == path).cloned();
         let interpreter = known.map_or_else(|| python::probe(&path, Origin::Named), Ok);
         return interpreter

@@ -129,6 +129,10 @@ fn costs(run: &Run, out: &mut dyn Write) -> io::Result<()> {
     let c = &run.costs;
     let cpu = format!("user {}, system {}", time(c.user_ns), time(c.sys_ns));
     line(out, "wall", &format!("{}   cpu {cpu}   teardown {}", time(c.wall_ns), time(c.teardown_ns)))?;
+    if let (Some(start), Some(end)) = (c.root_start_ns, c.root_end_ns) {
+        let what = if run.lang.as_deref().is_some_and(|l| l.starts_with("python")) { "interpreter" } else { "program" };
+        line(out, "root", &format!("{what} start {}, end {} (not counted above)", time(Some(start)), time(Some(end))))?;
+    }
     let memory = match (c.peak_rss_bytes, c.peak_pss_bytes) {
         (None, None) => "unknown: the run ended before it was sampled".to_owned(),
         (rss, None) => format!("peak rss {} or more", bytes(rss)),
@@ -143,7 +147,7 @@ fn costs(run: &Run, out: &mut dyn Write) -> io::Result<()> {
         line(out, "waited", &format!("{} for a CPU (root and workers){sent}", time(c.run_delay_ns)))?;
     }
     if let Some(own) = c.protocol_ns {
-        line(out, "protocol", &format!("{} spent by the workers on reporting", time(Some(own))))?;
+        line(out, "protocol", &format!("{} of CPU went into reporting (counted above)", time(Some(own))))?;
     }
     Ok(())
 }
@@ -157,6 +161,9 @@ fn one(run: &Run, out: &mut dyn Write) -> io::Result<()> {
     }
     writeln!(out, "{title}  [{}]", why.map_or_else(|| word.to_owned(), |why| format!("{word}: {}", clean(why))))?;
     let c = &run.costs;
+    if let (Some(lang), Some(path)) = (&run.lang, &spec.python) {
+        line(out, "on", &format!("{lang} ({})", path.display()))?;
+    }
     line(out, "create", &c.creation_ns.map_or_else(|| "-".into(), |s| creation(&s, ", ")))?;
     costs(run, out)?;
     let shape: Vec<String> = run

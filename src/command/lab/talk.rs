@@ -8,7 +8,7 @@ use crate::cli::{ReportArgs, TalkArgs};
 use crate::config::{cannot_write, write_whole};
 use crate::kernel::host::cpu_times_now;
 use crate::lab::batch::{Halt, Stop};
-use crate::lab::catalog::{self, Backend, RunSpec};
+use crate::lab::catalog::{self, Backend, RunSpec, System};
 use crate::lab::kept::Kept;
 use crate::lab::launcher::{LaunchError, Launcher, Limits};
 use crate::lab::page::{html, markdown};
@@ -48,7 +48,7 @@ pub fn talk(args: &TalkArgs, limits: &Limits, pythons: &[PathBuf], out: &mut dyn
     let mut progress = Progress::new(open.iter().map(|c| c.specs().len()).sum::<usize>() * args.repeat as usize);
     let stop = stop_by_signal();
     for claim in open {
-        let Some(finding) = finding_of(claim, args.repeat, &launcher, &mut progress, &stop) else { break };
+        let Some(finding) = finding_of(claim, args, &launcher, &mut progress, &stop) else { break };
         talk.add(finding);
         if let Some(path) = &args.out
             && let Err(error) = write_whole(path, &json(&talk)?)
@@ -156,19 +156,20 @@ fn set_up(claims: &[&Claim], launcher: &Launcher) {
 }
 
 /// What comes of a claim; `None` if somebody stops. A figure that contradicts it while others had the machine is measured once more.
-fn finding_of(claim: &Claim, repeat: u32, launcher: &Launcher, progress: &mut Progress, stop: &Stop) -> Option<Finding> {
-    let first = measure_claim(claim, repeat, launcher, progress, stop)?;
+fn finding_of(claim: &Claim, args: &TalkArgs, launcher: &Launcher, progress: &mut Progress, stop: &Stop) -> Option<Finding> {
+    let first = measure_claim(claim, args, launcher, progress, stop)?;
     if !first.may_be_the_machine() {
         return Some(first);
     }
-    progress.add(claim.specs().len() * repeat as usize);
-    let again = measure_claim(claim, repeat, launcher, progress, stop)?;
+    progress.add(claim.specs().len() * args.repeat as usize);
+    let again = measure_claim(claim, args, launcher, progress, stop)?;
     Some(talk::after_two(&first, again))
 }
 
 /// All rounds of a claim; `None` if somebody stops.
-fn measure_claim(claim: &Claim, repeat: u32, launcher: &Launcher, progress: &mut Progress, stop: &Stop) -> Option<Finding> {
-    let specs = match specs(claim, launcher) {
+fn measure_claim(claim: &Claim, args: &TalkArgs, launcher: &Launcher, progress: &mut Progress, stop: &Stop) -> Option<Finding> {
+    let repeat = args.repeat;
+    let specs = match specs(claim, args.python.as_deref(), launcher) {
         Ok(specs) => specs,
         Err(why) => {
             progress.skip(claim.specs().len() * repeat as usize);
@@ -212,22 +213,35 @@ fn others(from: &CpuTimes, to: &CpuTimes, own: u64) -> Option<f64> {
     Some(busy.saturating_sub(own) as f64 / all as f64)
 }
 
-/// The runs of one round, each with an interpreter that has what the claim asks for.
-fn specs(claim: &Claim, launcher: &Launcher) -> Result<Vec<RunSpec>, String> {
+/// The runs of one round. All that the claim compares run on one interpreter, except where it compares builds with and without the GIL.
+fn specs(claim: &Claim, named: Option<&Path>, launcher: &Launcher) -> Result<Vec<RunSpec>, String> {
     let found = launcher.interpreters();
     let mut specs = claim.specs();
-    for arm in claim.arms {
-        let Some(system) = catalog::find(arm.system) else { return Err(format!("the catalogue has no {}", arm.system)) };
-        if system.backend != Backend::Python {
+    for gil in [None, Some(true), Some(false)] {
+        let arms: Vec<_> = claim.arms.iter().filter(|arm| arm.gil == gil).collect();
+        if let Some(unknown) = arms.iter().find(|arm| catalog::find(arm.system).is_none()) {
+            return Err(format!("the catalogue has no {}", unknown.system));
+        }
+        let systems = arms.iter().filter_map(|arm| catalog::find(arm.system)).filter(|s| s.backend == Backend::Python);
+        let systems: Vec<&System> = systems.collect();
+        if systems.is_empty() {
             continue;
         }
-        let chosen = match arm.gil {
-            None => python::choose(system, None, &found)?,
-            Some(gil) => python::choose_gil(system, gil, &found)?,
+        let chosen = match named {
+            None => python::choose_common(&systems, gil, &found)?,
+            Some(named) => {
+                let path = python::resolve(named, &systems, &found)?;
+                let all: Result<Vec<_>, String> = systems.iter().map(|s| python::choose(s, Some(&path), &found)).collect();
+                let Some(chosen) = all?.into_iter().next().filter(|i| gil.is_none_or(|gil| i.gil == gil)) else {
+                    let kind = if gil == Some(true) { "with the GIL" } else { "without the GIL" };
+                    return Err(format!("the claim is about an interpreter {kind}, which {} is not", path.display()));
+                };
+                chosen
+            }
         };
-        let wanted = arm.spec();
-        for spec in specs.iter_mut().filter(|s| wanted.as_ref() == Some(&RunSpec { python: None, ..(**s).clone() })) {
-            spec.python = Some(chosen.path.clone());
+        for wanted in arms.iter().filter_map(|arm| arm.spec()).filter(|spec| catalog::python_program(&spec.system).is_some()) {
+            let same = |spec: &&mut RunSpec| RunSpec { python: None, ..(**spec).clone() } == wanted;
+            specs.iter_mut().filter(same).for_each(|spec| spec.python = Some(chosen.path.clone()));
         }
     }
     Ok(specs)

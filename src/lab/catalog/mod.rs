@@ -11,7 +11,7 @@ mod python;
 pub use demand::{COPY_ON_WRITE_MB, Demand};
 pub use demo::{DEMOS, Demo, demo_for, demo_of};
 pub use native::TOKIO_THREADS;
-pub use python::{OLDEST as OLDEST_PYTHON, Program as PythonProgram, Start as PythonStart, program as python_program};
+pub use python::{Gil, OLDEST as OLDEST_PYTHON, Program as PythonProgram, Start as PythonStart, program as python_program};
 
 use serde::{Deserialize, Serialize};
 

@@ -9,12 +9,25 @@ pub struct Program {
     pub file: &'static str,
     /// Oldest version that has what it uses, major and minor.
     pub since: (u8, u8),
-    /// Whether it shows what an interpreter without the GIL does (PEP 703), and so needs one.
-    pub free_threaded: bool,
+    /// What it needs of the GIL.
+    pub gil: Gil,
     /// Packages from outside the standard library, by the name they are installed under.
     pub packages: &'static [&'static str],
     /// Where processes come from.
     pub start: Start,
+}
+
+/// What a system needs of the global interpreter lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gil {
+    /// It runs the same way with and without.
+    Any,
+    /// What it teaches speaks of the GIL: it runs on a build that has one, unless another interpreter is named.
+    Preferred,
+    /// It shows what the GIL does.
+    Needed,
+    /// It shows what an interpreter without the GIL does (PEP 703).
+    Absent,
 }
 
 /// Whether a system makes processes by multiprocessing, and how.
@@ -36,7 +49,7 @@ struct Entry {
 /// Oldest CPython the lab's programs run on.
 pub const OLDEST: (u8, u8) = (3, 9);
 
-const PLAIN: Program = Program { file: "", since: OLDEST, free_threaded: false, packages: &[], start: Start::None };
+const PLAIN: Program = Program { file: "", since: OLDEST, gil: Gil::Any, packages: &[], start: Start::None };
 
 const fn plain(file: &'static str) -> Program {
     Program { file, ..PLAIN }
@@ -330,7 +343,7 @@ const ENTRIES: &[Entry] = &[
         },
     },
     Entry {
-        program: plain("run_sleep_threads.py"),
+        program: Program { gil: Gil::Preferred, ..plain("run_sleep_threads.py") },
         system: System {
             id: "python/sleep-threads",
             title: "sleeping threads",
@@ -344,7 +357,7 @@ const ENTRIES: &[Entry] = &[
         },
     },
     Entry {
-        program: plain("run_cpu_threads.py"),
+        program: Program { gil: Gil::Needed, ..plain("run_cpu_threads.py") },
         system: System {
             id: "python/gil-threads",
             title: "bytecode threads, GIL",
@@ -358,7 +371,7 @@ const ENTRIES: &[Entry] = &[
         },
     },
     Entry {
-        program: Program { since: (3, 13), free_threaded: true, ..plain("run_cpu_threads.py") },
+        program: Program { since: (3, 13), gil: Gil::Absent, ..plain("run_cpu_threads.py") },
         system: System {
             id: "python/no-gil-threads",
             title: "bytecode threads, no GIL",
@@ -372,7 +385,7 @@ const ENTRIES: &[Entry] = &[
         },
     },
     Entry {
-        program: plain("run_cpu_threads.py"),
+        program: Program { gil: Gil::Preferred, ..plain("run_cpu_threads.py") },
         system: System {
             id: "python/hash-threads",
             title: "C code that releases the GIL",
@@ -386,7 +399,7 @@ const ENTRIES: &[Entry] = &[
         },
     },
     Entry {
-        program: Program { packages: &["numpy"], ..plain("run_cpu_threads.py") },
+        program: Program { packages: &["numpy"], gil: Gil::Preferred, ..plain("run_cpu_threads.py") },
         system: System {
             id: "python/numpy-threads",
             title: "numpy releases the GIL",
@@ -400,7 +413,7 @@ const ENTRIES: &[Entry] = &[
         },
     },
     Entry {
-        program: Program { packages: &["django", "cheroot"], ..plain("run_django.py") },
+        program: Program { packages: &["django", "cheroot"], gil: Gil::Preferred, ..plain("run_django.py") },
         system: System {
             id: "python/django",
             title: "Django under load",
@@ -414,7 +427,7 @@ const ENTRIES: &[Entry] = &[
         },
     },
     Entry {
-        program: Program { since: (3, 13), ..plain("run_interpreters.py") },
+        program: Program { since: (3, 13), gil: Gil::Preferred, ..plain("run_interpreters.py") },
         system: System {
             id: "python/interpreters",
             title: "sub-interpreters",
@@ -428,7 +441,7 @@ const ENTRIES: &[Entry] = &[
         },
     },
     Entry {
-        program: Program { since: (3, 14), ..plain("run_interpreter_pool_executor.py") },
+        program: Program { since: (3, 14), gil: Gil::Preferred, ..plain("run_interpreter_pool_executor.py") },
         system: System {
             id: "python/interpreter-pool-executor",
             title: "InterpreterPoolExecutor.map",
@@ -684,4 +697,16 @@ pub const SYSTEMS: &[System] = &SYSTEMS_ARRAY;
 #[must_use]
 pub fn program(id: &str) -> Option<&'static Program> {
     ENTRIES.iter().find(|e| e.system.id == id).map(|e| &e.program)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_speaks_of_the_gil_asks_for_one_or_for_none() {
+        for entry in ENTRIES.iter().filter(|e| e.system.lesson.contains("GIL")) {
+            assert_ne!(entry.program.gil, Gil::Any, "{}", entry.system.id);
+        }
+    }
 }

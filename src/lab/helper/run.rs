@@ -283,7 +283,13 @@ impl Active {
             self.root_gone = true;
             self.usage += usage;
             self.drain(out);
-            out.push(Notice::RootEnded { run: self.id, t, status, began: self.birth.as_deref().and_then(Birth::noted) });
+            out.push(Notice::RootEnded {
+                run: self.id,
+                t,
+                status,
+                used: usage,
+                began: self.birth.as_deref().and_then(Birth::noted),
+            });
             if self.leftovers == Leftovers::Leave {
                 let left = self.family().iter().filter(|p| !p.is_dead()).count();
                 self.finish(None, u32::try_from(left).unwrap_or(u32::MAX), out);

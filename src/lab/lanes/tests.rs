@@ -14,6 +14,7 @@ fn worker(index: u32, pid: i32, tid: i32, how: Creation, spans: &[(u64, u64)]) -
     Worker {
         index,
         pid: Some(pid),
+        shown_pid: None,
         tid: Some(tid),
         how: Some(how),
         requested_ns: Some(5 * MS),

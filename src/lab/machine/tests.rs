@@ -62,7 +62,7 @@ fn wall_time_does_not_count_the_pause_in_which_the_run_was_looked_at() {
     say(&mut run, 2_000, 100, Message::Phase { name: "inspect".into() });
     say(&mut run, 9_000, 100, Message::Phase { name: "steady".into() });
     say(&mut run, 9_500, 100, done());
-    run.apply(&Notice::RootEnded { run: 1, t: 9_600, status: 0, began: None });
+    run.apply(&Notice::RootEnded { run: 1, t: 9_600, status: 0, used: Usage::default(), began: None });
     run.apply(&ended(9_900, None));
     assert_eq!(run.phase, RunPhase::Ended(Outcome::Done));
     assert_eq!((run.costs.wall_ns, run.costs.teardown_ns, run.costs.user_ns), (Some(1_500), Some(400), Some(7)));
@@ -85,7 +85,7 @@ fn what_the_work_has_cost_is_known_while_the_run_stays_and_kept_when_it_is_stopp
     // Later looks say what staying costs too.
     run.apply(&look(Some(500)));
     assert_eq!((run.costs.wall_ns, run.costs.so_far_cpu_ns), (Some(1_500), Some(100)));
-    run.apply(&Notice::RootEnded { run: 1, t: 50_000, status: 9, began: None });
+    run.apply(&Notice::RootEnded { run: 1, t: 50_000, status: 9, used: Usage::default(), began: None });
     let total = Usage { minor_faults: 12, ..used(90, 60) };
     let kill = Some(KillReason::Stopped);
     run.apply(&Notice::Ended {
@@ -110,7 +110,7 @@ fn a_program_of_the_users_own_is_timed_from_its_exec_to_its_wait() {
     run.apply(&Notice::Started { run: 1, root_pid: 100, t: 1_000 });
     let used = Usage { user_ns: 300, ..Usage::default() };
     let began = Some(crate::lab::control::Began { t: 11_000, used, max_rss_bytes: 0 });
-    run.apply(&Notice::RootEnded { run: 1, t: 12_000, status: 1 << 8, began });
+    run.apply(&Notice::RootEnded { run: 1, t: 12_000, status: 1 << 8, used: Usage::default(), began });
     let usage = Usage { user_ns: 1_200, ..Usage::default() };
     run.apply(&Notice::Ended {
         run: 1,
@@ -132,7 +132,7 @@ fn the_verdict_says_what_happened() {
         for message in says {
             say(&mut run, 1, 100, message.clone());
         }
-        run.apply(&Notice::RootEnded { run: 1, t: 2, status, began: None });
+        run.apply(&Notice::RootEnded { run: 1, t: 2, status, used: Usage::default(), began: None });
         run.apply(&ended(3, killed));
         match run.phase {
             RunPhase::Ended(outcome) => outcome,

@@ -12,13 +12,13 @@ use super::stats::Spread;
 const OTHERS_MOST: f64 = 0.15;
 /// Waiting for CPUs that is this part of the CPU time used, where there are CPUs enough, is contention with others.
 const WAIT_MOST: f64 = 0.10;
-/// Shorter medians are as long as what the machine does beside.
+/// Shorter medians are as long as what the machine does beside; of runs whose reporting is not measured.
 const SHORT_NS: f64 = 1e6;
 /// A warm-up that took so many times the median was cold.
 const COLD: f64 = 2.0;
 /// Half of the points may be spread over this part of the median.
 const STEADY: f64 = 0.25;
-/// The same for telling, of CPU time.
+/// Reporting may be this part of the CPU time; of runs that are short, of the wall time too.
 const TELLING_MOST: f64 = 0.05;
 /// With fewer repetitions a spread says little.
 const FEW: usize = 5;
@@ -98,7 +98,11 @@ impl fmt::Display for Advice {
                 waited * 100.0
             ),
             Self::TooShort { wall_ns } => {
-                write!(f, "too short to trust: {:.2} ms of wall time varies by chance; use more or longer tasks", wall_ns / 1e6)
+                write!(
+                    f,
+                    "too short to trust: {:.3} ms of wall time varies by chance and by reporting; use more or longer tasks",
+                    wall_ns / 1e6
+                )
             }
             Self::Outliers { runs, worst } => {
                 write!(f, "{} far from the others, the worst at {worst:.1} times the median", counted(*runs, "repetition"))
@@ -141,7 +145,8 @@ pub fn advise(batch: &Batch, cell: usize) -> Vec<Advice> {
     let quiet = disturbed.is_none();
     out.extend(disturbed);
     if let Some(spread) = spread {
-        out.extend(steadiness(&spread, &walls));
+        let telling: Vec<f64> = points.iter().filter_map(|p| p.protocol_ns).map(float).collect();
+        out.extend(steadiness(&spread, &walls, Spread::of(&telling)));
         out.extend(cold(batch, cell, &spread).filter(|_| quiet));
     }
     if points.len() < FEW && batch.plan.repetitions > 0 && !points.is_empty() {
@@ -188,9 +193,9 @@ fn contention(batch: &Batch, cell: usize, points: &[&Point]) -> Option<Advice> {
     (part > WAIT_MOST && float(waited) > NOTICEABLE_NS).then_some(Advice::Contended { waited: part })
 }
 
-fn steadiness(spread: &Spread, walls: &[f64]) -> Vec<Advice> {
+fn steadiness(spread: &Spread, walls: &[f64], telling: Option<Spread>) -> Vec<Advice> {
     let mut out = Vec::new();
-    if spread.median < SHORT_NS {
+    if telling.map_or(spread.median < SHORT_NS, |telling| telling.median > TELLING_MOST * spread.median) {
         out.push(Advice::TooShort { wall_ns: spread.median });
     }
     let far = spread.q3 + 3.0 * (spread.q3 - spread.q1);

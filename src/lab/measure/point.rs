@@ -32,19 +32,28 @@ pub struct Point {
     pub creation_ns: Vec<u64>,
     /// From the first request for a worker to the beginning of the first unit of work.
     pub first_task_ns: Option<u64>,
-    /// From the first request to the end of the work.
+    /// From the first act of creation to the end of the last worker, see [`crate::lab::run::Costs::wall_ns`].
     pub wall_ns: Option<u64>,
     /// From the end of the work to the end of the last process.
     pub teardown_ns: Option<u64>,
     /// Units of work that were done.
     pub tasks_done: u32,
-    /// User CPU of the root and all that it waited for (wait4(2)), from the creation of the first worker on.
+    /// User CPU of the root and all that it waited for (wait4(2)) within the wall time.
     pub user_ns: Option<u64>,
     /// System CPU of the same.
     pub sys_ns: Option<u64>,
-    /// CPU that the root has used besides, to start, to fill its memory and to give it back.
+    /// CPU that the root has used besides: before the first act of creation, in pauses, and after the end of the last worker.
     #[serde(default)]
     pub apart_ns: Option<u64>,
+    /// From the beginning of the wall time to the first own instruction of the last worker.
+    #[serde(default)]
+    pub all_ready_ns: Option<u64>,
+    /// Wall time of the start of the root's interpreter or program.
+    #[serde(default)]
+    pub root_start_ns: Option<u64>,
+    /// Wall time of its end.
+    #[serde(default)]
+    pub root_end_ns: Option<u64>,
     /// Time that tasks of the run were ready but waited for a CPU.
     pub run_delay_ns: Option<u64>,
     /// Voluntary context switches.
@@ -92,6 +101,9 @@ impl Point {
             user_ns: costs.user_ns,
             sys_ns: costs.sys_ns,
             apart_ns: costs.apart.map(Usage::cpu_ns),
+            all_ready_ns: costs.all_ready_ns,
+            root_start_ns: costs.root_start_ns,
+            root_end_ns: costs.root_end_ns,
             run_delay_ns: costs.run_delay_ns,
             voluntary_switches: costs.voluntary_switches,
             involuntary_switches: costs.involuntary_switches,

@@ -117,17 +117,20 @@ macro_rules! measure {
 /// Every measure, in the order of columns.
 #[rustfmt::skip]
 pub const MEASURES: &[Measure] = &[
-    measure!("wall_ns", "wall", Ns, Lower, "time from the first request for a worker to the end of the work", NOT_TOLD, |s, o| put(o, s.point.wall_ns)),
-    measure!("creation_ns", "create", Ns, Lower, "time from the request for a worker to its first instruction, one point per worker", NO_CREATION, |s, o| o.extend(s.point.creation_ns.iter().map(|n| *n as f64))),
-    measure!("cpu_ns", "cpu", Ns, Lower, "user and system CPU time of all reaped processes (wait4) since the first worker, without the root's start-up", NOT_TOLD, |s, o| put(o, s.point.cpu_ns())),
+    measure!("wall_ns", "wall", Ns, Lower, "from just before the first act of creation (the first request for a worker, or the constructor of a pool) to the end of the last worker (its join, or the return of the pool's shutdown); pauses to be looked at are left out", NOT_TOLD, |s, o| put(o, s.point.wall_ns)),
+    measure!("creation_ns", "create", Ns, Lower, "from just before the call that creates a worker to the worker's first own instruction, every worker a point", NO_CREATION, |s, o| o.extend(s.point.creation_ns.iter().map(|n| *n as f64))),
+    measure!("cpu_ns", "cpu", Ns, Lower, "user and system CPU time of the root and everything that it waited for within the wall time (getrusage at both ends, children by wait4): the start and the end of the root's interpreter are left out", NOT_TOLD, |s, o| put(o, s.point.cpu_ns())),
     measure!("speed_up", "speed-up", Ratio, Higher, "wall time of the sequential run of the same round, divided by the run's wall time", NO_BASELINE, |s, o| o.extend(speed_up(s))),
     measure!("efficiency", "efficiency", Ratio, Higher, "speed-up per worker", NO_BASELINE, |s, o| o.extend(speed_up(s).map(|x| x / f64::from(s.spec.workers.max(1))))),
     measure!("worker_pss_bytes", "PSS/worker", Bytes, Lower, "PSS of each worker process, largest of several samples", no_process(), |s, o| each(s, o, |m| m.pss_bytes)),
     measure!("worker_uss_bytes", "USS/worker", Bytes, Lower, "USS of each worker process, largest of several samples", no_process(), |s, o| each(s, o, |m| m.uss_bytes)),
     measure!("worker_rss_bytes", "RSS/worker", Bytes, Lower, "RSS of each worker process, largest of several samples", no_process(), |s, o| each(s, o, |m| m.rss_bytes)),
     measure!("first_task_ns", "first task", Ns, Lower, "time from the first request for a worker to the start of the first task", NOT_TOLD, |s, o| put(o, s.point.first_task_ns)),
+    measure!("all_ready_ns", "all ready", Ns, Lower, "from the beginning of the wall time to the first own instruction of the last worker that was created", NO_CREATION, |s, o| put(o, s.point.all_ready_ns)),
     measure!("throughput_per_s", "tasks/s", PerSecond, Higher, "tasks done per second of wall time", NOT_TOLD, |s, o| o.extend(ratio(Some(u64::from(s.point.tasks_done) * 1_000_000_000), s.point.wall_ns).filter(|_| s.point.tasks_done > 0))),
     measure!("teardown_ns", "teardown", Ns, Lower, "time from the end of the work to the end of the last process", NOT_TOLD, |s, o| put(o, s.point.teardown_ns)),
+    measure!("root_start_ns", "root start", Ns, Lower, "wall time from the fork of the root to its own code: the start of an interpreter, no part of the wall time", NOT_TOLD, |s, o| put(o, s.point.root_start_ns)),
+    measure!("root_end_ns", "root end", Ns, Lower, "wall time from the root's last own instruction to its end: the end of an interpreter, no part of the wall time", "the root did not report its last instruction", |s, o| put(o, s.point.root_end_ns)),
     measure!("user_ns", "user", Ns, Lower, "user part of the CPU time", NOT_TOLD, |s, o| put(o, s.point.user_ns)),
     measure!("sys_ns", "system", Ns, Lower, "system part of the CPU time", NOT_TOLD, |s, o| put(o, s.point.sys_ns)),
     measure!("run_delay_ns", "waited", Ns, Lower, "run-queue delay of root and workers: time ready to run, but waiting for a CPU", NO_DELAY, |s, o| put(o, s.point.run_delay_ns)),
@@ -140,7 +143,7 @@ pub const MEASURES: &[Measure] = &[
     measure!("family_rss_bytes", "RSS", Bytes, Lower, "RSS of the family, added up, so shared pages count repeatedly; largest of several samples", NOT_SEEN, |s, o| put(o, s.point.family.rss_bytes)),
     measure!("cgroup_peak_bytes", "cgroup peak", Bytes, Lower, "peak memory of the run's control group, including page cache", "it had no control group with the memory controller", |s, o| put(o, s.point.cgroup_peak_bytes)),
     measure!("sent_bytes", "sent", Bytes, Lower, "bytes sent between root and workers through pipes and sockets: calls, results, set-up of interpreters", nothing_sent(), |s, o| put(o, s.point.sent_bytes)),
-    measure!("protocol_ns", "reporting", Ns, Lower, "CPU time that the workers spent on reporting", "native workers report through shared memory, which is not measured", |s, o| put(o, s.point.protocol_ns)),
+    measure!("protocol_ns", "reporting", Ns, Lower, "CPU time within the run that went into reporting: the marks, and writing them when a worker has finished", "native workers report through shared memory, which is not measured", |s, o| put(o, s.point.protocol_ns)),
     measure!("processes", "processes", Count, Lower, "processes of the run, including its root", NOT_SEEN, |s, o| put(o, s.point.processes.map(u64::from))),
 ];
 
@@ -157,6 +160,7 @@ impl Measure {
             "run_delay_ns" => "its processes did not report it; the lanes show the sampled part",
             "sent_bytes" => "not counted; your program can report it with concmon_lab",
             "protocol_ns" => "the program reported nothing",
+            "root_start_ns" | "root_end_ns" | "all_ready_ns" => "it did not report when its own code began and ended",
             "speed_up" | "efficiency" => "there is no sequential run of your program",
             "family_pss_bytes" | "family_uss_bytes" | "family_rss_bytes" | "processes" => {
                 "it ended before it was sampled, or could not be read"

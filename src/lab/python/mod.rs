@@ -7,7 +7,7 @@ mod probe;
 mod program;
 
 pub use crate::lab::control::RUN_DIRECTORY;
-pub use choose::{availability, choose, choose_gil};
+pub use choose::{availability, choose, choose_common, settle};
 pub use discover::{Discovery, discover, list};
 pub use probe::{Interpreter, Origin, Rejected, probe};
 pub use program::{WORKER_MODULE, program};
@@ -15,6 +15,8 @@ pub use program::{WORKER_MODULE, program};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::lab::catalog::System;
 
 /// Packages from outside the standard library that some system uses.
 pub const PACKAGES: &[&str] =
@@ -30,15 +32,15 @@ pub fn environment_home() -> Option<PathBuf> {
 }
 
 /// The absolute path of an interpreter as a user writes it: a path, a version (`3.14`, `python3.14t`) that was found, or a name on PATH.
+/// Of several with that version it is the one that is best for `systems`: with packages, the lab's own environment.
 ///
 /// # Errors
 /// One sentence, if there is no such file.
-pub fn resolve(named: &std::path::Path, found: &Discovery) -> Result<PathBuf, String> {
+pub fn resolve(named: &std::path::Path, systems: &[&System], found: &Discovery) -> Result<PathBuf, String> {
     let path = if named.components().count() == 1 && !named.exists() {
         let name = named.to_string_lossy();
         let version = name.strip_prefix("python").unwrap_or(&name);
-        let by_version = found.interpreters.iter().filter(|i| i.origin != Origin::Managed).find(|i| i.short() == version);
-        by_version.map(|i| i.path.clone()).or_else(|| {
+        choose::best_of_version(version, systems, found).map(|i| i.path).or_else(|| {
             let path = std::env::var_os("PATH").unwrap_or_default();
             std::env::split_paths(&path).map(|dir| dir.join(named)).find(|p| p.is_file())
         })

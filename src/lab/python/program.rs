@@ -12,6 +12,8 @@ const SHARED: &[(&str, &str)] = &[
     WORKER_MODULE,
     ("lab_root.py", include_str!("../../../assets/python/lab_root.py")),
     ("lab_echo_client.py", include_str!("../../../assets/python/lab_echo_client.py")),
+    ("lab_pool.py", include_str!("../../../assets/python/lab_pool.py")),
+    ("lab_worker.py", include_str!("../../../assets/python/lab_worker.py")),
     ("lab_http_client.py", include_str!("../../../assets/python/lab_http_client.py")),
     ("lab_server.py", include_str!("../../../assets/python/lab_server.py")),
     ("lab_tasks.py", include_str!("../../../assets/python/lab_tasks.py")),
