@@ -109,7 +109,7 @@ fn best(programs: &[&PythonProgram], found: &Discovery, gil: Option<bool>) -> Op
 pub fn best_of_version(version: &str, systems: &[&System], found: &Discovery) -> Option<Interpreter> {
     let programs: Vec<&PythonProgram> = systems.iter().filter_map(|s| python_program(s.id)).collect();
     let interpreters = found.interpreters.iter().filter(|i| i.short() == version).cloned().collect();
-    let same = Discovery { interpreters, rejected: Vec::new() };
+    let same = Discovery { interpreters, rejected: Vec::new(), unasked: found.unasked.clone() };
     let user = || same.interpreters.iter().find(|i| i.origin != Origin::Managed).cloned();
     best(&programs, &same, None).or_else(user)
 }
