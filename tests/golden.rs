@@ -378,7 +378,7 @@ fn runtime() -> DetailContent {
         task: comm.map(|comm| PythonTask { tid: native_id as i32, comm: Comm::new(comm), state, wait: None }),
         holds_gil: native_id == 310,
         waits_for_gil: waits,
-        name: (native_id == 311).then(|| "Thread-1 (feed)".into()),
+        name: (native_id == 310).then(|| "Thread-1 (feed)".into()),
         frames: vec![
             PythonFrame { function: function.into(), file: file.into(), line: Some(12), times: 1 },
             PythonFrame { function: "Tree.walk".into(), file: file.into(), line: Some(80), times: if waits { 4096 } else { 1 } },

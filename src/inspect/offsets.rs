@@ -353,7 +353,7 @@ impl Offsets {
 fn has_right_sizes(order: &Order, word: impl Fn(usize) -> u64) -> bool {
     let within = |first: usize, fields: std::ops::RangeInclusive<usize>| {
         let size = word(first);
-        size >= 8 && size < LARGEST && fields.into_iter().all(|at| word(first + at) < size)
+        (8..LARGEST).contains(&size) && fields.into_iter().all(|at| word(first + at) < size)
     };
     let threads = order.holds_gil.unwrap_or(order.thread_id) + 1 - order.thread;
     let header = if word(2) == 1 { 32 } else { 16 };

@@ -91,20 +91,20 @@ mod tests {
 
     #[test]
     fn a_version_is_read_from_names_of_pythons_alone() {
-        let tried: &[(&[u8], Option<(u8, u8)>)] = &[
-            (b"python3.9", Some((3, 9))),
-            (b"libpython3.7m.so.1.0", Some((3, 7))),
-            (b"libpython3.13t.so.1.0", Some((3, 13))),
-            (b"python2.7-dbg", Some((2, 7))),
-            (b"python3", None),
-            (b"python3.eleven", None),
-            (b"pythonista3.9x", None),
-            (b"python3.9x", None),
-            (b"python3.999", None),
-            (b"\xffpython3.9", None),
+        let tried = [
+            (&b"python3.9"[..], Some((3, 9))),
+            (&b"libpython3.7m.so.1.0"[..], Some((3, 7))),
+            (&b"libpython3.13t.so.1.0"[..], Some((3, 13))),
+            (&b"python2.7-dbg"[..], Some((2, 7))),
+            (&b"python3"[..], None),
+            (&b"python3.eleven"[..], None),
+            (&b"pythonista3.9x"[..], None),
+            (&b"python3.9x"[..], None),
+            (&b"python3.999"[..], None),
+            (&b"\xffpython3.9"[..], None),
         ];
         for (name, version) in tried {
-            assert_eq!(named(name), *version, "{}", String::from_utf8_lossy(name));
+            assert_eq!(named(name), version, "{}", String::from_utf8_lossy(name));
         }
     }
 }

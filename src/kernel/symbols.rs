@@ -82,8 +82,8 @@ fn look_up(
     let names = exactly(file, names.sh_offset.get(e), names.sh_size.get(e).min(MOST_BYTES))?;
     for symbol in symbols.iter().filter(|symbol| symbol.st_shndx.get(e) != elf::SHN_UNDEF) {
         let Some(name) = usize::try_from(symbol.st_name.get(e)).ok().and_then(|at| names.get(at..)) else { continue };
-        let is_it = |wanted: &&str| name.strip_prefix(wanted.as_bytes()).is_some_and(|rest| rest.first() == Some(&0));
-        if let Some(at) = wanted.iter().position(|wanted| is_it(&wanted)) {
+        let is_it = |wanted: &str| name.strip_prefix(wanted.as_bytes()).is_some_and(|rest| rest.first() == Some(&0));
+        if let Some(at) = wanted.iter().position(|wanted| is_it(wanted)) {
             found[at] = found[at].or(Some(symbol.st_value.get(e)));
         }
     }
