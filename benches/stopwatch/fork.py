@@ -1,12 +1,10 @@
 """N children of os.fork(), all created, then all waited for; then the same again, to look at. With "exec" each executes an interpreter."""
 import json, os, resource, sys, time
-NEW = "import os,sys,time;t=time.monotonic_ns();f=lambda n:1 if n<=1 else n*f(n-1);[f(k%10+1) for k in range(int(sys.argv[1]),10,4)];" \
-      "os.write(int(sys.argv[2]),t.to_bytes(8,'little'));os.read(int(sys.argv[3]),1)"
-def factorial(n):
-    return 1 if n <= 1 else n * factorial(n - 1)
+NEW = "import os,sys,time;t=time.monotonic_ns();f=lambda n:1 if n<=1 else n*f(n-1);[f(k%10+1) for k in range(int(sys.argv[1]),10,4)];os.write(int(sys.argv[2]),t.to_bytes(8,'little'));os.read(int(sys.argv[3]),1)"
+factorial = lambda n: 1 if n <= 1 else n * factorial(n - 1)
 def used():
     both = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return [sum(u.ru_utime + u.ru_stime for u in both) * 1e9, sum(u.ru_minflt for u in both), sum(u.ru_nvcsw for u in both)]
+    return [sum(f(u) for u in both) for f in (lambda u: (u.ru_utime + u.ru_stime) * 1e9, lambda u: u.ru_minflt, lambda u: u.ru_nvcsw)]
 n, memory = int(sys.argv[2]), []
 for stay in (False, True):
     (told, tell), (held, hold), shared = os.pipe(), os.pipe(), [os.pipe() for _ in range(n)]
@@ -14,8 +12,7 @@ for stay in (False, True):
     stay or os.write(hold, b"x" * n)
     pids, asked, before, begun = [], [], used(), time.monotonic_ns()
     for w in range(n):
-        asked.append(time.monotonic_ns())
-        pids.append(os.fork())
+        asked, pids = asked + [time.monotonic_ns()], pids + [os.fork()]
         if pids[w] == 0:
             born = time.monotonic_ns()
             sys.argv[1] == "exec" and os.execv(sys.executable, [sys.executable, "-c", NEW, str(w), str(shared[w][1]), str(held)])

@@ -1,15 +1,13 @@
 """N processes of multiprocessing, all started, then all joined; then the same again, to look at: METHOD N."""
 import json, multiprocessing, resource, sys, time
-def factorial(n):
-    return 1 if n <= 1 else n * factorial(n - 1)
+factorial = lambda n: 1 if n <= 1 else n * factorial(n - 1)
 def work(w, n, pipe, stay):
     born = time.monotonic_ns()
     [factorial(k % 10 + 1) for k in range(w, 10, n)]
-    pipe.send(born)
-    stay and pipe.recv()
+    pipe.send(born), stay and pipe.recv()
 def used():
     both = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return [sum(u.ru_utime + u.ru_stime for u in both) * 1e9, sum(u.ru_minflt for u in both), sum(u.ru_nvcsw for u in both)]
+    return [sum(f(u) for u in both) for f in (lambda u: (u.ru_utime + u.ru_stime) * 1e9, lambda u: u.ru_minflt, lambda u: u.ru_nvcsw)]
 if __name__ == "__main__":
     context, n, memory = multiprocessing.get_context(sys.argv[1]), int(sys.argv[2]), []
     for stay in (False, True):
