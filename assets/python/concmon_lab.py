@@ -75,6 +75,8 @@ _waits = {}
 #: What of that came before the first worker, in the root.
 _waited_before = {}
 _began = False
+#: Pause between two creations of a demo, seconds.
+_pace_s = 0
 #: Bytes sent to other processes of the run, by thread, as threads must not add to one number at once; None if nobody counts them.
 _sent = None
 #: In the root of a measured run: bodies of lines that are sent when the run is over, with their times.
@@ -460,10 +462,23 @@ def _send_marks():
 # --- what happens --------------------------------------------------------------------------------------------------------------------
 
 
+def pace(ms):
+    """In a run that is watched: pauses this long, milliseconds, before each worker but the first."""
+    global _pace_s
+    _pace_s = ms / 1000
+
+
 def requested(w, t=None):
     """The creator is about to create worker `w`."""
     if not _began:
         _begin_here()
+    if _pace_s and w and not _measured:
+        # The pause is a phase of its own, outside of every figure.
+        phase("pace")
+        flush()
+        _sleep(_pace_s)
+        _say('"m":"phase","name":"launch"', urgent=True)
+        flush()
     if _measured:
         _marks.extend((_REQUESTED, monotonic_ns() if t is None else t, w, 0))
     else:

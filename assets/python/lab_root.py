@@ -32,6 +32,7 @@ tasks.publish(SPEC)
 LIVE = SPEC.get("hold_ms", 0) > 0
 if not LIVE:
     lab.measure(os.path.join(os.environ.get("TMPDIR", "/tmp"), "marks"))
+lab.pace(SPEC.get("pace_ms", 0) if LIVE else 0)
 
 
 def name_objects():

@@ -30,6 +30,7 @@ impl App {
                 (Some(demo), Some(first)) => {
                     let mut effects = demo_of(first).map(|first| self.launch_demo(first)).unwrap_or_default();
                     effects.extend(self.launch_demo(demo));
+                    self.race = demo_of(first).map(|first| [first.system, demo.system]);
                     effects
                 }
                 (Some(demo), None) => self.launch_demo(demo),
@@ -46,6 +47,7 @@ impl App {
         let cpus = self.model.as_deref().map_or(1, |model| model.host.cpus.len());
         let Some(spec) = demo.spec(cpus) else { return Vec::new() };
         self.last_demo = Some(demo);
+        self.race = None;
         if let Some(at) = SYSTEMS.iter().position(|system| system.id == demo.system) {
             self.lab.choose(at);
         }
@@ -53,6 +55,22 @@ impl App {
             self.expected = Some(self.lab.next_id());
         }
         vec![Effect::Launch(self.options.watched.over(spec))]
+    }
+
+    /// Which of two racing demos creates a worker faster, and how many times; `None` as long as that is not known.
+    pub(super) fn race_verdict(&self) -> Option<String> {
+        let [a, b] = self.race?.map(|system| {
+            let run = self.lab.state.runs.iter().rev().find(|run| run.spec.system == system)?;
+            Some((system, run.costs.creation_ns?.median.max(1.0)))
+        });
+        let ((first, fast), (second, slow)) = match (a?, b?) {
+            (a, b) if a.1 <= b.1 => (a, b),
+            (a, b) => (b, a),
+        };
+        Some(match slow / fast {
+            ratio if ratio < 1.1 => format!("{first} and {second} create a worker equally fast"),
+            ratio => format!("{first} creates a worker {ratio:.1} times as fast as {second}"),
+        })
     }
 
     /// What one worker of a system took to create when it was last launched here.

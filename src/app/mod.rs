@@ -131,6 +131,8 @@ pub struct App {
     expected: Option<RunId>,
     /// Processes that were sent a signal: its name, and when (boot nanoseconds).
     signalled: HashMap<ProcKey, (String, u64)>,
+    /// Systems of the two demos that race.
+    race: Option<[&'static str; 2]>,
     /// The demo that was launched last.
     last_demo: Option<&'static Demo>,
     /// What was typed before.
@@ -195,6 +197,7 @@ impl App {
             anchor: None,
             expected: None,
             signalled: HashMap::new(),
+            race: None,
             last_demo: None,
             typed: Typed::default(),
             pending: None,

@@ -178,6 +178,8 @@ pub struct Card {
     pub left: String,
     /// What happened to its workers; empty if nothing did.
     pub story: String,
+    /// Which of two racing demos is faster; empty without a race.
+    pub verdict: String,
     /// Time to create one worker here and in other systems, cheapest first.
     pub bars: Vec<CostBar>,
 }
@@ -187,11 +189,15 @@ impl App {
     #[must_use]
     pub fn cards(&self) -> Vec<Card> {
         let shown = self.lab.state.runs.iter().rev().filter(|run| self.stories.shows(run));
-        shown.map(|run| self.card(run)).collect()
+        let mut cards: Vec<Card> = shown.map(|run| self.card(run)).collect();
+        if let (Some(newest), Some(verdict)) = (cards.first_mut(), self.race_verdict()) {
+            newest.verdict = verdict;
+        }
+        cards
     }
 
     fn card(&self, run: &Run) -> Card {
-        Card { id: run.id, facts: self.facts(run), left: self.left(run), story: self.stories.words(run), bars: self.bars(run) }
+        Card { id: run.id, facts: self.facts(run), left: self.left(run), story: self.stories.words(run), verdict: String::new(), bars: self.bars(run) }
     }
 
     fn facts(&self, run: &Run) -> Vec<String> {

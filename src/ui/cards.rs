@@ -22,7 +22,7 @@ pub fn height(app: &App, area: Rect) -> u16 {
     match area.height {
         0..=9 => 0,
         10..=15 => 1,
-        _ => others + 2 + u16::from(!newest.story.is_empty()),
+        _ => others + 2 + u16::from(!newest.story.is_empty()) + u16::from(!newest.verdict.is_empty()),
     }
 }
 
@@ -35,6 +35,10 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         line += 1;
         if nth > 0 {
             continue;
+        }
+        if !card.verdict.is_empty() {
+            edge(app, card, theme, area, line, buffer).put(&card.verdict, theme.good);
+            line += 1;
         }
         if !card.story.is_empty() {
             let story = sanitize_str(&card.story, Charset::from_unicode(app.options.unicode)).into_owned();
