@@ -197,7 +197,14 @@ impl App {
     }
 
     fn card(&self, run: &Run) -> Card {
-        Card { id: run.id, facts: self.facts(run), left: self.left(run), story: self.stories.words(run), verdict: String::new(), bars: self.bars(run) }
+        Card {
+            id: run.id,
+            facts: self.facts(run),
+            left: self.left(run),
+            story: self.stories.words(run),
+            verdict: String::new(),
+            bars: self.bars(run),
+        }
     }
 
     fn facts(&self, run: &Run) -> Vec<String> {
