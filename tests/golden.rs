@@ -574,22 +574,12 @@ fn every_screen_looks_as_it_was_last_approved() {
             if size == SIZES[0] && IN_ASCII.contains(&scene.name) {
                 check(&format!("{name}-ascii"), &text(&mono), &mut wrong);
             }
-            assert_ascii(scene, &mono);
+            stages::assert_ascii(scene.name, &mono);
         }
     }
     let count = wrong.len();
     wrong.truncate(5);
     assert!(wrong.is_empty(), "{count} frames changed; UPDATE_GOLDEN=1 approves them. The first:\n{}", wrong.join("\n"));
-}
-
-/// What a terminal without UTF-8 gets is ASCII, and without colour.
-fn assert_ascii(scene: &Scene, buffer: &Buffer) {
-    for cell in buffer.content() {
-        assert!(cell.symbol().is_ascii(), "{}: {:?} in an ASCII frame", scene.name, cell.symbol());
-        let style = cell.style();
-        let colour = |c: Option<ratatui::style::Color>| c.is_some_and(|c| c != ratatui::style::Color::Reset);
-        assert!(!colour(style.fg) && !colour(style.bg), "{}: colour in a mono frame", scene.name);
-    }
 }
 
 /// Whatever the size, every scene is drawn without a panic, and no other process's escape sequence reaches a cell.

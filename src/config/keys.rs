@@ -68,7 +68,7 @@ pub const KEYS: &[Key] = &[
     Key {
         section: "",
         name: "columns",
-        example: r#"["pid", "tid", "ppid", "user", "priority", "nice", "virt", "rss", "shared", "state", "cpu", "run_wait", "mem", "time", "nlwp", "start", "command"]"#,
+        example: r#"["pid", "tid", "ppid", "user", "priority", "nice", "virt", "rss", "shared", "state", "cpu", "recent", "mem", "time", "nlwp", "start", "command"]"#,
         help: "Columns in display order; docs/reference/columns.md lists all.",
         set: |c, v| put(&mut c.columns, columns(v)),
     },

@@ -126,6 +126,17 @@ impl ProcFs {
         Ok(Self { root, dir, genuine })
     }
 
+    /// Another handle on the same directory, for another thread.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    pub fn again(&self) -> Result<Self, ReadError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let dir = rustix::fs::openat(&self.dir, c".", flags, Mode::empty());
+        let dir = dir.map_err(|errno| self.error(&RelPath::top("."), errno))?;
+        Ok(Self { root: self.root.clone(), dir, genuine: self.genuine })
+    }
+
     fn has(&self, leaf: &str) -> bool {
         rustix::fs::statat(&self.dir, leaf, AtFlags::empty()).is_ok()
     }

@@ -233,7 +233,7 @@ impl<O: Order, A: Send + 'static> Readers<O, A> {
         if let Some(desk) = &self.desk {
             return Some(Arc::clone(desk));
         }
-        let fs = ProcFs::open(fs.root()).ok()?;
+        let fs = fs.again().ok()?;
         let desk = Arc::new(Desk::new());
         let (theirs, work) = (Arc::clone(&desk), self.work);
         let thread = std::thread::Builder::new().name(self.name.to_owned()).stack_size(STACK_BYTES);

@@ -88,7 +88,7 @@ fn rates_are_known_from_the_second_sample_on() {
 #[test]
 fn figures_that_stand_still_or_are_left_out_say_so() {
     let still = || HostSample { cpu_total: Some(busy(SECOND, SECOND)), ..HostSample::default() };
-    assert_eq!(text("cpu", &model(vec![still()])), "unknown: known from the second sample on");
+    assert_eq!(text("cpu", &model(vec![still()])), "unknown: known after the second sample");
     assert_eq!(text("cpu", &model(vec![still(), still()])), "unknown: the CPU times in /proc/stat stand still");
     assert_eq!(text("cpu", &model(vec![HostSample::default(), HostSample::default()])), "unknown: /proc/stat cannot be read");
     let memory = |memory: MemorySample| model(vec![HostSample { memory: Some(memory), ..HostSample::default() }]);

@@ -223,3 +223,13 @@ pub fn forked(spec: &catalog::RunSpec, root: i32, workers: std::ops::Range<i32>)
     run.costs.so_far_cpu_ns = Some(1_230_000_000);
     run
 }
+
+/// A frame for a terminal without UTF-8 is ASCII, and without colour.
+pub fn assert_ascii(scene: &str, buffer: &ratatui::buffer::Buffer) {
+    for cell in buffer.content() {
+        assert!(cell.symbol().is_ascii(), "{scene}: {:?} in an ASCII frame", cell.symbol());
+        let style = cell.style();
+        let colour = |c: Option<ratatui::style::Color>| c.is_some_and(|c| c != ratatui::style::Color::Reset);
+        assert!(!colour(style.fg) && !colour(style.bg), "{scene}: colour in a mono frame");
+    }
+}
