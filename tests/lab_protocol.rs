@@ -91,7 +91,7 @@ fn hostile_connections_are_counted_and_named_and_the_run_goes_on() {
     let run = await_run(&launcher, id, "every refusal was counted", |run| run.lines_lost >= 5 + 7 || run.ended());
     assert_eq!(run.lines_lost, 5 + 7, "{:?}", run.warnings);
     for wanted in [
-        &format!("claims to be process {worker}"),
+        &format!("claims to come from process {worker}"),
         "not a protocol line",
         "more than 65536 bytes",
         "protocol version 999",

@@ -42,13 +42,27 @@ async def tasks_of(count, seconds):
     tell("asyncio", count, created, time.monotonic_ns() - begun, max(0, memory))
 
 
+def memory_of_threads(count):
+    """Private memory of so many threads that are all there: each waits until the last has been created."""
+    before, gate = private_bytes(), threading.Event()
+    running = [threading.Thread(target=gate.wait) for _ in range(count)]
+    for thread in running:
+        thread.start()
+    memory = private_bytes() - before
+    gate.set()
+    for thread in running:
+        thread.join()
+    return memory
+
+
 def threads_of(count, seconds):
-    before, begun = private_bytes(), time.monotonic_ns()
+    # Apart from the timing: where creation is slow, the first have ended before the last begins.
+    memory = memory_of_threads(count)
+    begun = time.monotonic_ns()
     running = [threading.Thread(target=time.sleep, args=(seconds,)) for _ in range(count)]
     for thread in running:
         thread.start()
     created = time.monotonic_ns() - begun
-    memory = private_bytes() - before
     for thread in running:
         thread.join()
     tell("threads", count, created, time.monotonic_ns() - begun, max(0, memory))
