@@ -1,6 +1,6 @@
-//! Every version of CPython that can be read, in the situations that programs are in: the frames are those that the program itself tells.
+//! Every version of CPython that can be read, in the situations that programs are in: the frames are those that the program itself reports.
 //!
-//! Each target stands still at known lines and prints what `sys._current_frames()` tells of its threads. What no interpreter here can
+//! Each target stands still at known lines and prints what `sys._current_frames()` returns for its threads. What no interpreter here can
 //! show is skipped, loudly.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

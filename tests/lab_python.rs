@@ -247,7 +247,7 @@ fn what_cannot_run_is_refused_with_what_would_help() {
     let other = RunSpec { start_method: Some(StartMethod::Spawn), ..spec("python/process-fork", TaskKind::Factorial) };
     assert!(matches!(refused(other), LaunchError::BadOption(why) if why.contains("always uses start method fork")));
     let none = RunSpec { start_method: Some(StartMethod::Spawn), ..spec("python/thread", TaskKind::Factorial) };
-    assert!(matches!(refused(none), LaunchError::BadOption(why) if why.contains("leave --start-method spawn out")));
+    assert!(matches!(refused(none), LaunchError::BadOption(why) if why.contains("remove --start-method spawn")));
 }
 
 #[test]

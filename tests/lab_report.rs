@@ -427,7 +427,7 @@ fn what_cannot_be_gone_on_with_is_refused_in_one_sentence() {
 
     let unknown = concmon(&["lab", "talk", "--only", "gill"]);
     assert_eq!(unknown.status.code(), Some(2));
-    assert!(words(&unknown).contains("no claim is called \"gill\""), "{}", words(&unknown));
+    assert!(words(&unknown).contains("there is no claim \"gill\""), "{}", words(&unknown));
 
     for (holds, says) in [
         ("{}", "not a concmon document"),

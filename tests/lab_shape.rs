@@ -233,7 +233,7 @@ fn specs_that_cannot_be_run_are_refused_at_once_with_the_figures() {
         (RunSpec { timeout_ms: 0, ..fork.clone() }, "timeout"),
         (spec("native/exec", TaskKind::Touch), "cannot run the task touch"),
         (RunSpec { task_size: Some(4), ..fork.clone() }, "has no size"),
-        (RunSpec { task: TaskKind::Touch, task_size: Some(8), parent_mb: 4, ..fork.clone() }, "holds 4 MiB"),
+        (RunSpec { task: TaskKind::Touch, task_size: Some(8), parent_mb: 4, ..fork.clone() }, "the parent has 4 MiB"),
         (RunSpec { workers: 3, ..spec("native/states", TaskKind::None) }, "always has 7 workers"),
     ] {
         let LaunchError::BadOption(why) = refused(spec.clone()) else { panic!("{spec:?}") };

@@ -197,7 +197,9 @@ fn the_stage() {
     let (Ok(system), Ok(phase)) = (std::env::var("STAGE_SYSTEM"), std::env::var("STAGE_PHASE")) else { return };
     let launcher = launcher();
     let start_method = std::env::var("STAGE_START").ok().and_then(|name| StartMethod::from_name(&name));
-    let long = RunSpec { workers: 4, tasks: 4, task_size: Some(60_000), timeout_ms: 120_000, ..spec(&system, TaskKind::Sleep) };
+    // A run that stays to be looked at reports while it works; others report when their work is done.
+    let long = RunSpec { hold_ms: 1, ..spec(&system, TaskKind::Sleep) };
+    let long = RunSpec { workers: 4, tasks: 4, task_size: Some(60_000), timeout_ms: 120_000, ..long };
     let long = RunSpec { start_method: start_method.or(long.start_method), ..long };
     let wanted = if phase == "holding" { RunSpec { task_size: Some(1), hold_ms: 60_000, ..long } } else { long };
     let id = launcher.launch(wanted).unwrap();

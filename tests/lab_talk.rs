@@ -124,7 +124,7 @@ fn what_cannot_run_here_is_listed_with_the_reason_and_the_way_out() {
     let run = bare(&["lab", "run", "python/fork"]);
     assert_eq!(run.status.code(), Some(3));
     let said = String::from_utf8_lossy(&run.stderr).into_owned();
-    assert!(said.contains("no interpreter found") && said.lines().count() == 1, "{said}");
+    assert!(said.contains("none was found") && said.lines().count() == 1, "{said}");
     let native = bare(&["lab", "run", "native/fork"]);
     assert_eq!(native.status.code(), Some(0), "native systems need no Python: {}", String::from_utf8_lossy(&native.stderr));
     let doctor = bare(&["lab", "doctor"]);

@@ -178,7 +178,7 @@ pub(super) fn wait<'a>(row: &Row<'a>) -> Value<'a> {
         // Above this share it is short of a CPU rather than preempted now and then.
         let short = row.rates.wait_percent.filter(|wait| *wait >= 10.0);
         return short.map_or(Value::Unknown(Unknown::NotApplicable), |wait| {
-            Value::Text(Cow::Owned(format!("wants a CPU, {wait:.0} %").into_bytes()))
+            Value::Text(Cow::Owned(format!("waits for a CPU, {wait:.0} %").into_bytes()))
         });
     }
     of_wait(row, |wait| wait.reason.as_ref().map(|_| Cow::Owned(wait.to_string().into_bytes())))

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::{Failure, lab, output};
 use crate::cli::RunArgs;
+use crate::lab::launcher::own_pids;
 use crate::lab::own::{self, Program, StartError};
 use crate::lab::python::WORKER_MODULE;
 use crate::lab::run::Run;
@@ -23,6 +24,7 @@ const SCRIPT_MOST: u64 = 1 << 20;
 /// Runs the program, and ends as it did.
 pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let [name, ..] = args.command.as_slice() else { return Ok(()) };
+    own_pids().map_err(|error| Failure::Unavailable(error.into()))?;
     let path = find(name).map_err(|(why, code)| refuse(&why, code))?;
     let program = Program {
         path,

@@ -5,8 +5,8 @@
 //! instead. Without it, a page that two siblings share after the parent has written to its own is recognised because the parent's page is
 //! exclusive.
 //!
-//! Memory that was read before anybody wrote to it is mapped to one page of zeros that belongs to the kernel (`KPF_ZERO_PAGE` of
-//! `/proc/kpageflags`, or the frame that such memory of this process has). Without frames it is told by the parent's having no page.
+//! Memory that was read before any process wrote to it is mapped to one page of zeros that belongs to the kernel (`KPF_ZERO_PAGE` of
+//! `/proc/kpageflags`, or the frame that such memory of this process has). Without frames it is inferred: the parent has no page there.
 //! What page tables cannot tell: whether a page that each side has for itself was copied, or allocated by both since the fork.
 
 use std::collections::HashMap;

@@ -85,7 +85,7 @@ pub(super) const COLUMNS: &[Column] = &[
         description: "CPU use since the last sample; 100 % is one CPU.",
         unit: "percent",
         source: SCHEDSTAT,
-        basis: "computed: difference of two samples per elapsed time, exited threads included",
+        basis: "computed: two samples per elapsed time, exited threads counted",
         width: 5,
         rank: 0,
         fold: Fold::Sum,
@@ -95,7 +95,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column {
         id: "recent",
         title: "RECENT",
-        description: "CPU use over the last 8 samples, newest right: height is time on a CPU, or runnable without one (other colour).",
+        description: "CPU use over the last 8 samples, newest at the right. Another colour marks time runnable without a CPU.",
         source: SCHEDSTAT,
         basis: "computed: differences of samples by the time between",
         needs: Needs::SCHEDSTAT,

@@ -54,7 +54,7 @@ pub const DEMOS: &[Demo] = &[
     demo('S', "python/process-spawn", "spawn", "a new interpreter each, and a resource tracker").computing(PYTHON_DIGITS),
     demo('v', "native/forkserver", "fork server", "workers are the server's children").computing(NATIVE_DIGITS),
     demo('V', "python/process-forkserver", "fork server", "tracker, server, and workers below it").computing(PYTHON_DIGITS),
-    demo('p', "native/process-pool", "process pool", "whoever is free takes the next task").computing(NATIVE_DIGITS),
+    demo('p', "native/process-pool", "process pool", "a free worker takes the next task").computing(NATIVE_DIGITS),
     demo('P', "python/process-pool-executor", "process pool", "manager and feeder threads in the parent")
         .computing(PYTHON_DIGITS),
     demo('t', "native/thread-pool", "threads", "one PID, all CPUs").computing(NATIVE_DIGITS),

@@ -107,7 +107,7 @@ struct Inner {
 }
 
 /// Makes sure that `/proc` shows the PIDs that the helper's system calls take.
-fn own_pids() -> Result<(), LaunchError> {
+pub fn own_pids() -> Result<(), LaunchError> {
     match PidSpace::mounted() {
         Ok(space) => space.refusal().map_or(Ok(()), |why| Err(LaunchError::NoPids(why.to_owned()))),
         Err(error) => Err(LaunchError::NoPids(error.to_string())),

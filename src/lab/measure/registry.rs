@@ -117,9 +117,9 @@ macro_rules! measure {
 /// Every measure, in the order of columns.
 #[rustfmt::skip]
 pub const MEASURES: &[Measure] = &[
-    measure!("wall_ns", "wall", Ns, Lower, "from just before the first act of creation (the first request for a worker, or the constructor of a pool) to the end of the last worker (its join, or the return of the pool's shutdown); pauses to be looked at are left out", NOT_TOLD, |s, o| put(o, s.point.wall_ns)),
+    measure!("wall_ns", "wall", Ns, Lower, "from just before the first creation to the end of the last worker, without pauses to be looked at", NOT_TOLD, |s, o| put(o, s.point.wall_ns)),
     measure!("creation_ns", "create", Ns, Lower, "from just before the call that creates a worker to the worker's first own instruction, every worker a point", NO_CREATION, |s, o| o.extend(s.point.creation_ns.iter().map(|n| *n as f64))),
-    measure!("cpu_ns", "cpu", Ns, Lower, "user and system CPU time of the root and everything that it waited for within the wall time (getrusage at both ends, children by wait4): the start and the end of the root's interpreter are left out", NOT_TOLD, |s, o| put(o, s.point.cpu_ns())),
+    measure!("cpu_ns", "cpu", Ns, Lower, "CPU time of the run within the wall time, without the start and end of its interpreter", NOT_TOLD, |s, o| put(o, s.point.cpu_ns())),
     measure!("speed_up", "speed-up", Ratio, Higher, "wall time of the sequential run of the same round, divided by the run's wall time", NO_BASELINE, |s, o| o.extend(speed_up(s))),
     measure!("efficiency", "efficiency", Ratio, Higher, "speed-up per worker", NO_BASELINE, |s, o| o.extend(speed_up(s).map(|x| x / f64::from(s.spec.workers.max(1))))),
     measure!("worker_pss_bytes", "PSS/worker", Bytes, Lower, "PSS of each worker process, largest of several samples", no_process(), |s, o| each(s, o, |m| m.pss_bytes)),
@@ -129,8 +129,8 @@ pub const MEASURES: &[Measure] = &[
     measure!("all_ready_ns", "all ready", Ns, Lower, "from the beginning of the wall time to the first own instruction of the last worker that was created", NO_CREATION, |s, o| put(o, s.point.all_ready_ns)),
     measure!("throughput_per_s", "tasks/s", PerSecond, Higher, "tasks done per second of wall time", NOT_TOLD, |s, o| o.extend(ratio(Some(u64::from(s.point.tasks_done) * 1_000_000_000), s.point.wall_ns).filter(|_| s.point.tasks_done > 0))),
     measure!("teardown_ns", "teardown", Ns, Lower, "time from the end of the work to the end of the last process", NOT_TOLD, |s, o| put(o, s.point.teardown_ns)),
-    measure!("root_start_ns", "root start", Ns, Lower, "wall time from the fork of the root to its own code: the start of an interpreter, no part of the wall time", NOT_TOLD, |s, o| put(o, s.point.root_start_ns)),
-    measure!("root_end_ns", "root end", Ns, Lower, "wall time from the root's last own instruction to its end: the end of an interpreter, no part of the wall time", "the root did not report its last instruction", |s, o| put(o, s.point.root_end_ns)),
+    measure!("root_start_ns", "root start", Ns, Lower, "from the fork of the root to its own code; no part of the wall time", NOT_TOLD, |s, o| put(o, s.point.root_start_ns)),
+    measure!("root_end_ns", "root end", Ns, Lower, "from the last own instruction of the root to its end; no part of the wall time", "the root did not report its last instruction", |s, o| put(o, s.point.root_end_ns)),
     measure!("user_ns", "user", Ns, Lower, "user part of the CPU time", NOT_TOLD, |s, o| put(o, s.point.user_ns)),
     measure!("sys_ns", "system", Ns, Lower, "system part of the CPU time", NOT_TOLD, |s, o| put(o, s.point.sys_ns)),
     measure!("run_delay_ns", "waited", Ns, Lower, "run-queue delay of root and workers: time ready to run, but waiting for a CPU", NO_DELAY, |s, o| put(o, s.point.run_delay_ns)),
