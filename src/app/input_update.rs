@@ -39,14 +39,20 @@ impl App {
     pub(super) fn open_input(&mut self, kind: InputKind, text: String) {
         let (line, recall) = (LineEditor::new(text), Recall::default());
         let (completion, whom) = (Completion::default(), Vec::new());
-        self.layer = Some(Layer::Input(Input { kind, line, recall, error: None, completion, whom }));
+        self.layer =
+            Some(Layer::Input(Input { kind, line, recall, error: None, completion, whom, before: self.options.filter.clone() }));
     }
 
     pub(super) fn input_key(&mut self, mut input: Input, key: Key) -> Vec<Effect> {
         match key.code {
             Code::Esc => {
-                if input.kind == InputKind::Search {
-                    self.options.search = None;
+                match input.kind {
+                    InputKind::Search => self.options.search = None,
+                    InputKind::Filter => {
+                        self.options.filter = input.before;
+                        self.rebuild();
+                    }
+                    _ => {}
                 }
                 return Vec::new();
             }
@@ -154,17 +160,27 @@ impl App {
             InputKind::Filter => {
                 self.complete(input);
                 let text = input.line.text();
-                if let Err(e) = self.parse_filter(text)
-                    && !text.trim().is_empty()
-                    && e.column < text.chars().count()
-                {
-                    input.error = Some((e.column, e.message));
+                match self.parse_filter(text) {
+                    _ if text.trim().is_empty() => self.filter_by(None),
+                    Ok(filter) => self.filter_by(Some(filter)),
+                    Err(e) if e.column < text.chars().count() => {
+                        input.error = Some((e.column, e.message));
+                        self.filter_by(input.before.clone());
+                    }
+                    // It is not finished: the rows of what was valid before stay.
+                    Err(_) => {}
                 }
             }
             InputKind::EventFilter => self.events.filter = TextMatch::new(text),
             InputKind::Cpus | InputKind::IoPriority => {}
             InputKind::Parameter(field) => input.error = parameter::number(field, text).err().map(|why| (0, why)),
         }
+    }
+
+    /// Shows only what matches, while it is typed.
+    fn filter_by(&mut self, filter: Option<Filter>) {
+        self.options.filter = filter;
+        self.rebuild();
     }
 
     fn complete(&self, input: &mut Input) {

@@ -43,7 +43,7 @@ impl App {
         Vec::new()
     }
 
-    fn launch_demo(&mut self, demo: &'static Demo) -> Vec<Effect> {
+    pub(super) fn launch_demo(&mut self, demo: &'static Demo) -> Vec<Effect> {
         let cpus = self.model.as_deref().map_or(1, |model| model.host.cpus.len());
         let Some(spec) = demo.spec(cpus) else { return Vec::new() };
         self.last_demo = Some(demo);

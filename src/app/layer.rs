@@ -2,7 +2,7 @@
 
 use crate::kernel::control::{Signal, signals};
 
-use crate::query::Completion;
+use crate::query::{Completion, Filter};
 use crate::snapshot::ProcKey;
 
 use super::editor::{LineEditor, Recall};
@@ -145,6 +145,8 @@ pub struct Input {
     pub completion: Completion,
     /// The processes that it is about, as they were chosen when it was asked for; empty for what is about the screen.
     pub whom: Vec<ProcKey>,
+    /// The filter before this one was typed.
+    pub before: Option<Filter>,
 }
 
 /// The signal dialog: its targets are frozen, the table moves on behind it.

@@ -39,6 +39,12 @@ impl Screen {
         Self::OF_SAMPLES.contains(&self)
     }
 
+    /// Its key.
+    #[must_use]
+    pub fn digit(self) -> usize {
+        Self::ALL.iter().position(|s| *s == self).map_or(0, |at| at + 1)
+    }
+
     /// Name in the top line.
     #[must_use]
     pub fn title(self) -> &'static str {

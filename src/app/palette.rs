@@ -4,6 +4,7 @@ use nucleo_matcher::pattern::{AtomKind, CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 
 use crate::columns::{self, COLUMNS, Column};
+use crate::lab::catalog::{DEMOS, Demo};
 
 use super::App;
 use super::actions::{ACTIONS, Action, Context};
@@ -29,6 +30,42 @@ pub enum Choice {
     Column(&'static Column, bool),
     /// Does what is typed to the columns.
     Columns,
+    /// Launches a demo.
+    Demo(&'static Demo),
+    /// Changes the theme.
+    Theme(&'static str),
+}
+
+/// Everyday words for actions, columns and themes that have other names here.
+const SYNONYMS: &[(&str, &str)] = &[
+    ("signal", "kill terminate stop end"),
+    ("setup", "settings options preferences colours theme configure"),
+    ("sort-memory", "memory ram"),
+    ("sort-cpu", "cpu busy"),
+    ("threads", "tasks tid"),
+    ("quick-launch", "demo start new spawn workload"),
+    ("stop-runs", "kill lab"),
+    ("nice-up", "priority slower"),
+    ("nice-down", "priority faster"),
+    ("cpus", "affinity pin cores"),
+    ("diagnoses", "problems wrong deadlock stuck"),
+    ("waits", "blocked futex lock"),
+    ("runtime", "python gil stack"),
+    ("environment", "env variables"),
+    ("files", "lsof sockets descriptors fd"),
+    ("copy-on-write", "cow pages fork shared"),
+    ("quit", "exit leave bye"),
+    ("help", "keys manual"),
+    ("pause", "freeze hold"),
+    ("screen-events", "births deaths exec log"),
+    ("only", "focus family subtree"),
+    ("default", "dark black"),
+    ("light", "white bright"),
+    ("colour-blind", "colorblind color"),
+];
+
+fn synonyms(id: &str) -> &'static str {
+    SYNONYMS.iter().find(|(of, _)| *of == id).map_or("", |(_, words)| words)
 }
 
 /// A line of the palette.
@@ -38,6 +75,8 @@ pub struct Entry {
     pub choice: Choice,
     /// Its name.
     pub title: String,
+    /// Other words for it.
+    pub also: &'static str,
     /// Characters of the name that were typed, ascending.
     pub marks: Vec<u32>,
     /// Its keys; empty if it has none.
@@ -116,6 +155,14 @@ impl App {
             (None, Choice::Sort(column)) if column.id == self.options.sort.id => Ok(Vec::new()),
             (None, Choice::Sort(column)) => Ok(self.run(Command::SortBy(column.id))),
             (None, Choice::Filter) => self.narrow(palette.argument()).map_err(|e| e.message),
+            (None, Choice::Demo(demo)) => Ok(self.launch_demo(demo)),
+            (None, Choice::Theme(name)) => {
+                self.options.theme = name.to_owned();
+                Ok(vec![Effect::Look])
+            }
+            (None, Choice::Column(column, show)) if !palette.line.text().starts_with("columns ") => {
+                self.change_columns(&format!("{}{}", if show { '+' } else { '-' }, column.id))
+            }
             (None, Choice::Column(..) | Choice::Columns) => {
                 let text = palette.completed(&entry);
                 self.change_columns(text.split_once(' ').map_or("", |(_, words)| words))
@@ -150,14 +197,39 @@ impl App {
         let of = |action: &'static Action| Entry {
             keys: self.options.keys.words(action),
             off: self.why_off(action),
+            also: synonyms(action.id),
             ..Entry::plain(Choice::Action(action), action.id.replace('-', " "), action.help.to_owned())
         };
         let words = WORDS.iter().map(|(word, title, help)| {
             let away = (self.context() != Context::Table).then(|| elsewhere(Context::Table));
             Entry { off: away, ..Entry::plain(Choice::Word(word), (*title).to_owned(), (*help).to_owned()) }
         });
-        let all = ACTIONS.iter().filter(|a| a.command != Command::Palette).map(of).chain(words);
-        ranked(all.collect(), text)
+        let mut all: Vec<Entry> = ACTIONS.iter().filter(|a| a.command != Command::Palette).map(of).chain(words).collect();
+        if !text.is_empty() {
+            all.extend(self.more_entries());
+        }
+        ranked(all, text)
+    }
+
+    /// What is found by typing only: demos, columns, themes.
+    fn more_entries(&self) -> Vec<Entry> {
+        let off = (self.options.readonly || self.replay.is_some()).then(|| "off: nothing is launched here".to_owned());
+        let demo = |demo: &'static Demo| Entry {
+            keys: format!("n {}", demo.key),
+            off: off.clone(),
+            ..Entry::plain(Choice::Demo(demo), format!("launch {}", demo.system), demo.watch.to_owned())
+        };
+        let column = |c: &'static Column| {
+            let shown = self.options.columns.iter().any(|s| s.id == c.id);
+            let title = format!("{} column {}", if shown { "hide" } else { "show" }, c.id);
+            Entry { keys: c.title.to_owned(), ..Entry::plain(Choice::Column(c, !shown), title, c.description.to_owned()) }
+        };
+        let theme = |name: &'static str| Entry {
+            also: synonyms(name),
+            ..Entry::plain(Choice::Theme(name), format!("theme {name}"), "change the colours for this session".to_owned())
+        };
+        let demos = DEMOS.iter().map(demo);
+        demos.chain(COLUMNS.iter().map(column)).chain(self.options.themes.iter().copied().map(theme)).collect()
     }
 
     /// Why an action does nothing now.
@@ -248,7 +320,7 @@ impl Palette {
         let typed = self.line.text();
         let before = &typed[..typed.rfind(' ').map_or(0, |at| at + 1)];
         match entry.choice {
-            Choice::Action(_) => entry.title.clone(),
+            Choice::Action(_) | Choice::Demo(_) | Choice::Theme(_) => entry.title.clone(),
             Choice::Word(word) => word.to_owned(),
             Choice::Sort(column) => format!("sort {}", column.id),
             Choice::Filter | Choice::Columns => typed.to_owned(),
@@ -259,7 +331,7 @@ impl Palette {
 
 impl Entry {
     fn plain(choice: Choice, title: String, help: String) -> Self {
-        Self { choice, title, marks: Vec::new(), keys: String::new(), help, off: None }
+        Self { choice, title, also: "", marks: Vec::new(), keys: String::new(), help, off: None }
     }
 }
 
@@ -273,7 +345,10 @@ fn ranked(entries: Vec<Entry>, typed: &str) -> Vec<Entry> {
     let mut scored: Vec<(u8, u32, Entry)> = Vec::new();
     for mut entry in entries {
         let mut marks = Vec::new();
-        if let Some(score) = name.indices(Utf32Str::new(&entry.title, &mut buffer), &mut matcher, &mut marks) {
+        let everyday = typed.len() > 2 && entry.also.split(' ').any(|word| word.starts_with(typed));
+        if everyday {
+            scored.push((u8::from(entry.off.is_some()), u32::MAX, entry));
+        } else if let Some(score) = name.indices(Utf32Str::new(&entry.title, &mut buffer), &mut matcher, &mut marks) {
             marks.sort_unstable();
             marks.dedup();
             entry.marks = marks;
@@ -317,7 +392,26 @@ mod tests {
         assert!(app.layer.is_none() && !app.options.folded.is_empty(), "it has been done");
         // By what it does, where the name says nothing.
         type_in(&mut app, ":zombies");
-        assert_eq!(titles(&app), ["diagnoses"]);
+        assert_eq!(titles(&app)[0], "diagnoses");
+    }
+
+    #[test]
+    fn everyday_words_lead_to_actions_columns_demos_and_themes() {
+        for (typed, first) in [
+            ("kill", "signal"),
+            ("pss", "show column pss"),
+            ("dark", "theme default"),
+            ("memory", "sort memory"),
+            ("native/fork", "launch native/fork"),
+            ("problems", "diagnoses"),
+        ] {
+            let mut app = app();
+            type_in(&mut app, &format!(":{typed}"));
+            assert_eq!(titles(&app).first(), Some(&first), "{typed}: {:?}", titles(&app));
+        }
+        for (id, _) in SYNONYMS {
+            assert!(ACTIONS.iter().any(|a| a.id == *id) || ["default", "light", "colour-blind"].contains(id), "{id}");
+        }
     }
 
     #[test]

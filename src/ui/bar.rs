@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use crate::app::App;
 use crate::app::actions::{ACTIONS, Action, Context};
-use crate::app::layer::{Input, Layer};
+use crate::app::layer::{Input, InputKind, Layer};
 use crate::app::msg::Level;
 use crate::app::options::Screen;
 use crate::text::{Charset, sanitize_str, width};
@@ -114,6 +114,11 @@ fn draw_input(app: &App, input: &Input, theme: &Theme, line: Rect, buffer: &mut 
     let room = pen.left().saturating_sub(2).max(1);
     let wrong_from = input.error.as_ref().map(|(column, _)| *column);
     let caret = typed::draw(&mut pen, &input.line, wrong_from, room, charset, theme);
+    if input.kind == InputKind::Filter {
+        let rows = app.lines.len();
+        let count = format!(" {rows} row{} ", if rows == 1 { "" } else { "s" });
+        pen.to(line.right().saturating_sub(u16::try_from(width(&count)).unwrap_or(0))).put(&count, theme.strong);
+    }
     if line.height < 2 {
         if let Some((_, message)) = &input.error {
             pen.put("  ", theme.text).put(&sanitize_str(message, charset), theme.bad);

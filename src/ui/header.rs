@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::app::options::Screen;
 use crate::app::replay::Playback;
 use crate::columns::wall_clock;
+use crate::config::ColorDepth;
 use crate::meters::{self, Shown};
 use crate::snapshot::EventTier;
 use crate::text::{Charset, sanitize_str};
@@ -115,10 +116,24 @@ fn title(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     own_cost(app, theme, area, &mut pen);
 }
 
+/// The screen whose name stands at a cell of the title.
+#[must_use]
+pub fn screen_at(app: &App, area: Rect, x: u16) -> Option<Screen> {
+    let line = Rect { height: 1, ..area };
+    let mut buffer = Buffer::empty(line);
+    title(app, &Theme::named("mono", ColorDepth::Mono)?, line, &mut buffer);
+    let cells: Vec<char> = buffer.content().iter().map(|cell| cell.symbol().chars().next().unwrap_or(' ')).collect();
+    app.screens().iter().copied().find(|screen| {
+        let name: Vec<char> = format!("{} {}", screen.digit(), screen.title()).chars().collect();
+        let start = cells.windows(name.len()).position(|window| window == name);
+        start.is_some_and(|start| (start..start + name.len()).contains(&usize::from(x - area.x)))
+    })
+}
+
 /// A screen with its digit.
 fn screen_name(app: &App, screen: Screen, theme: &Theme, pen: &mut Pen<'_>) {
     let here = screen == app.screen;
-    let digit = Screen::ALL.iter().position(|s| *s == screen).map_or(0, |at| at + 1);
+    let digit = screen.digit();
     let text = if here { format!("[{digit} {}]", screen.title()) } else { format!(" {digit} {} ", screen.title()) };
     pen.put(&text, if here { theme.accent } else { theme.dim });
 }

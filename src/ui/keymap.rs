@@ -10,6 +10,7 @@ use crate::app::msg::{Msg, Pointed};
 
 use super::bar;
 use super::detail;
+use super::header;
 use super::layers;
 use super::layout::Layout;
 use super::setup;
@@ -43,6 +44,10 @@ fn click(app: &App, area: Rect, x: u16, y: u16) -> Option<Msg> {
         return None;
     }
     let dialog = layers::list_area(app, area);
+    if dialog.is_none() && layout.header.height > 0 && y == layout.header.y {
+        let screen = header::screen_at(app, layout.header, x)?;
+        return char::from_digit(u32::try_from(screen.digit()).ok()?, 10).map(|digit| Msg::Key(Key::char(digit)));
+    }
     if dialog.is_none() && layout.bar.contains((x, y).into()) {
         let hit = bar::buttons(app, layout.bar).into_iter().find(|(b, _)| x >= b.x && x < b.x + b.width)?;
         // As a key, so that --readonly holds for clicks too.
@@ -77,4 +82,29 @@ fn key(event: &KeyEvent) -> Option<Key> {
     };
     let held = |modifier| event.modifiers.contains(modifier);
     Some(Key { code, ctrl: held(KeyModifiers::CONTROL), alt: held(KeyModifiers::ALT) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::options::{Options, Screen};
+
+    #[test]
+    fn a_click_on_the_name_of_a_screen_goes_there() {
+        let mut app = App::new(Options::default());
+        for width in [80, 140] {
+            let area = Rect::new(0, 0, width, 24);
+            let found: Vec<char> = (0..width)
+                .filter_map(|x| match click(&app, area, x, 0) {
+                    Some(Msg::Key(Key { code: Code::Char(digit), .. })) => Some(digit),
+                    _ => None,
+                })
+                .collect();
+            let mut digits = found.clone();
+            digits.dedup();
+            assert_eq!(digits, ['1', '2', '3', '4', '5'], "{width}: {found:?}");
+        }
+        app.update(Msg::Key(Key::char('5')));
+        assert_eq!(app.screen, Screen::Events);
+    }
 }

@@ -8,7 +8,7 @@ const PACE_MS: u32 = 150;
 const UNITS_EACH: u32 = 10;
 
 /// One demo.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Demo {
     /// Key after `n`.
     pub key: char,
