@@ -9,10 +9,9 @@ use crate::columns::{Align, Column, Fold, Metric, Order, Scope, Value};
 use super::{BASE, SCHEDSTAT};
 
 /// How waiting for a CPU and sleeping come about.
-const WAITED: &str =
-    "computed: difference of two samples by the time between; unknown where exited threads may have waited for long";
+const WAITED: &str = "computed: per elapsed time; unknown if exited threads may count";
 /// How switches come about.
-const SWITCHES: &str = "measured: as the kernel counts them; from /proc, unknown once a thread has exited";
+const SWITCHES: &str = "measured: from /proc unknown once a thread has exited";
 
 pub(super) const COLUMNS: &[Column] = &[
     Column {
@@ -185,7 +184,7 @@ pub(super) const COLUMNS: &[Column] = &[
         description: "CPU time used in user and kernel mode, including exited threads.",
         unit: "ns",
         source: "/proc/PID/stat fields 14, 15",
-        basis: "measured: in nanoseconds; from /proc in clock ticks (10 ms) once threads have exited",
+        basis: "measured: in ns; from /proc in ticks once threads have exited",
         width: 8,
         rank: 35,
         fold: Fold::Sum,
