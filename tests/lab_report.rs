@@ -434,9 +434,9 @@ fn what_cannot_be_gone_on_with_is_refused_in_one_sentence() {
         ("[1, 2]", "not a concmon document"),
         ("once upon a time", "the file is not JSON"),
         ("", "the file is not JSON"),
-        (r#"{"schema":"concmon.lab.run/1"}"#, "no page for documents of schema \"concmon.lab.run/1\""),
-        (r#"{"schema":"concmon.lab.talk/1"}"#, "not what its schema concmon.lab.talk/1 says: missing field"),
-        (r#"{"schema":"concmon.lab.compare/1"}"#, "not what its schema concmon.lab.compare/1 says: missing field"),
+        (r#"{"schema":"concmon.lab.run/1"}"#, "no page for schema \"concmon.lab.run/1\""),
+        (r#"{"schema":"concmon.lab.talk/1"}"#, "does not match its schema concmon.lab.talk/1: missing field"),
+        (r#"{"schema":"concmon.lab.compare/1"}"#, "does not match its schema concmon.lab.compare/1: missing field"),
     ] {
         std::fs::write(&file, holds).unwrap();
         let other = concmon(&["lab", "report", file.to_str().unwrap(), "--html"]);

@@ -43,7 +43,7 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("sort-memory", "memory ram"),
     ("sort-cpu", "cpu busy"),
     ("threads", "tasks tid"),
-    ("quick-launch", "demo start new spawn workload"),
+    ("quick-launch", "demo start new workload"),
     ("stop-runs", "kill lab"),
     ("nice-up", "priority slower"),
     ("nice-down", "priority faster"),

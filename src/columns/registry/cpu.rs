@@ -9,7 +9,7 @@ use crate::columns::{Align, Column, Fold, Metric, Order, Scope, Value};
 use super::{BASE, SCHEDSTAT};
 
 /// How waiting for a CPU and sleeping come about.
-const WAITED: &str = "computed: per elapsed time; unknown if exited threads may count";
+const WAITED: &str = "computed: unknown where exited threads may count";
 /// How switches come about.
 const SWITCHES: &str = "measured: from /proc unknown once a thread has exited";
 
