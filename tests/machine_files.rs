@@ -327,7 +327,7 @@ fn status_lines() {
         ("CRLF", rest.replace('\n', "\r\n"), all.clone()),
         ("columns of the future", rest.replace("8 kB", "8 kB extra"), all.clone()),
         ("a list that is none", rest.replace("0-1", "all"), (all.0, all.1, all.2, None)),
-        ("a negative figure", rest.replace("     8 kB", "-8 kB"), (None, all.1, all.2, all.3.clone())),
+        ("a negative figure", rest.replace("     8 kB", "-8 kB"), (None, all.1, all.2, all.3)),
         ("nothing", String::new(), (None, None, None, None)),
     ] {
         assert_eq!(of(&text), want, "{what}");

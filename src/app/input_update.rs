@@ -40,7 +40,7 @@ impl App {
         let (line, recall) = (LineEditor::new(text), Recall::default());
         let (completion, whom) = (Completion::default(), Vec::new());
         self.layer =
-            Some(Layer::Input(Input { kind, line, recall, error: None, completion, whom, before: self.options.filter.clone() }));
+            Some(Layer::Input(Input { kind, line, recall, error: None, completion, whom, before: self.options.filter.clone().map(Box::new) }));
     }
 
     pub(super) fn input_key(&mut self, mut input: Input, key: Key) -> Vec<Effect> {
@@ -49,7 +49,7 @@ impl App {
                 match input.kind {
                     InputKind::Search => self.options.search = None,
                     InputKind::Filter => {
-                        self.options.filter = input.before;
+                        self.options.filter = input.before.map(|filter| *filter);
                         self.rebuild();
                     }
                     _ => {}
@@ -165,7 +165,7 @@ impl App {
                     Ok(filter) => self.filter_by(Some(filter)),
                     Err(e) if e.column < text.chars().count() => {
                         input.error = Some((e.column, e.message));
-                        self.filter_by(input.before.clone());
+                        self.filter_by(input.before.as_deref().cloned());
                     }
                     // It is not finished: the rows of what was valid before stay.
                     Err(_) => {}

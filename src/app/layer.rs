@@ -146,7 +146,7 @@ pub struct Input {
     /// The processes that it is about, as they were chosen when it was asked for; empty for what is about the screen.
     pub whom: Vec<ProcKey>,
     /// The filter before this one was typed.
-    pub before: Option<Filter>,
+    pub before: Option<Box<Filter>>,
 }
 
 /// The signal dialog: its targets are frozen, the table moves on behind it.

@@ -150,7 +150,10 @@ fn name_in(now: &Snapshot, pid: i32, later: &[LifecycleEvent]) -> Option<Comm> {
 
 /// Names of programs that were read as soon as they had been executed: by the next sweep those that live shortly have gone.
 #[derive(Default)]
-struct Executed(Arc<Mutex<HashMap<i32, Vec<(u64, Comm)>>>>);
+struct Executed(Arc<Mutex<NamesByPid>>);
+
+/// Names by PID, each with when it was read (boot nanoseconds).
+type NamesByPid = HashMap<i32, Vec<(u64, Comm)>>;
 
 impl Executed {
     /// Two streams may put the same event so far apart, nanoseconds: each converts the kernel's clock by itself.

@@ -200,6 +200,7 @@ pub struct MemoryRecord {
 
 /// One record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "one at a time is on the stack")]
 pub enum Record {
     /// A leader.
     Group(GroupRecord),

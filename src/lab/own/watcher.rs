@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -92,15 +91,15 @@ pub fn watch(program: &Program, origin: &Origin, front: Pid, link: UnixStream) -
         asked: Vec::new(),
     };
     watcher.serve(program.detach).map_err(own("cannot wait for the program"))?;
-    remove(dir, lock);
+    remove(dir.as_deref(), lock);
     shared.publish();
     let run = state.borrow().run(id).cloned();
     run.ok_or_else(|| StartError::Own("the run's result is missing", io::ErrorKind::NotFound.into()))
 }
 
 /// Removes the directory of a run and the lock that says it is in use.
-fn remove(dir: Option<PathBuf>, lock: Option<File>) {
-    if let Some(base) = dir.as_deref().and_then(std::path::Path::parent) {
+fn remove(dir: Option<&std::path::Path>, lock: Option<File>) {
+    if let Some(base) = dir.and_then(std::path::Path::parent) {
         // A later concmon removes it otherwise.
         let _ = std::fs::remove_dir_all(base);
     }
