@@ -1,5 +1,5 @@
 //! The copy-on-write ledger with real forks: a child that writes to 16 of 64 inherited pages shows exactly 16, for every user.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[macro_use]
 #[path = "support/loudly.rs"]

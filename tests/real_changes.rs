@@ -255,7 +255,10 @@ fn dates_of_start_are_those_of_ps_also_across_a_change_to_summer_time() {
             .collect();
         assert_eq!(lines.len(), 3, "{told}");
         for (pid, at) in lines {
-            let row = ours.iter().find(|row| row["pid"].to_string() == pid).unwrap_or_else(|| panic!("{pid}: {ours:?}"));
+            let row = ours
+                .iter()
+                .find(|row| row["pid"].as_i64().is_some_and(|own| pid.parse() == Ok(own)))
+                .unwrap_or_else(|| panic!("{pid}: {ours:?}"));
             assert_eq!(row["started"], at, "process {pid} in {zone}");
         }
     }

@@ -55,7 +55,7 @@ fn ps(arguments: &[&str]) -> (String, Duration) {
     (String::from_utf8(output.stdout).unwrap(), begun.elapsed())
 }
 
-fn row<'a>(table: &'a str, pid: i32) -> &'a str {
+fn row(table: &str, pid: i32) -> &str {
     let of = |line: &&str| line.split_whitespace().next() == Some(&pid.to_string());
     table.lines().find(of).unwrap_or_else(|| panic!("no row of {pid} in\n{table}"))
 }

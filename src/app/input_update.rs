@@ -39,8 +39,15 @@ impl App {
     pub(super) fn open_input(&mut self, kind: InputKind, text: String) {
         let (line, recall) = (LineEditor::new(text), Recall::default());
         let (completion, whom) = (Completion::default(), Vec::new());
-        self.layer =
-            Some(Layer::Input(Input { kind, line, recall, error: None, completion, whom, before: self.options.filter.clone().map(Box::new) }));
+        self.layer = Some(Layer::Input(Input {
+            kind,
+            line,
+            recall,
+            error: None,
+            completion,
+            whom,
+            before: self.options.filter.clone().map(Box::new),
+        }));
     }
 
     pub(super) fn input_key(&mut self, mut input: Input, key: Key) -> Vec<Effect> {
