@@ -76,9 +76,20 @@ fn insert_below(lines: &mut Vec<Line>, model: &Model, run: &Run, (pid, tid): (i3
     lines.splice(at + 1..at + 1, new);
 }
 
+/// How it was created, and how long that took.
+fn created(how: Creation, worker: &Worker) -> String {
+    let mut text = format!("{:8} ", how.badge());
+    if let Some(ns) = worker.creation_ns() {
+        let mut time = String::new();
+        crate::columns::latency(&mut time, ns);
+        text += &format!("{time:>7}");
+    }
+    text.trim_end().to_owned()
+}
+
 /// What a unit is and does, in words: `async task 3, unit 7`.
 #[must_use]
-pub fn describe(lab: &LabState, key: RowKey) -> Option<(&'static str, String)> {
+pub fn describe(lab: &LabState, key: RowKey) -> Option<(String, String)> {
     match key {
         RowKey::Logical { run, worker } => {
             let worker = lab.run(run)?.workers.get(usize::try_from(worker).ok()?)?;
@@ -94,9 +105,9 @@ pub fn describe(lab: &LabState, key: RowKey) -> Option<(&'static str, String)> {
                 (None, 0) => "not started".to_owned(),
                 (None, n) => format!("{n} unit{} done", if n == 1 { "" } else { "s" }),
             };
-            Some((how.badge(), format!("{name} {}: {doing}", worker.index)))
+            Some((created(how, worker), format!("{name} {}: {doing}", worker.index)))
         }
-        RowKey::MoreLogical { count, .. } => Some(("", format!("and {count} more"))),
+        RowKey::MoreLogical { count, .. } => Some((String::new(), format!("and {count} more"))),
         _ => None,
     }
 }

@@ -64,6 +64,9 @@ pub fn words(run: &Run, seen: &Seen<'_>, title: &str) -> String {
         return format!("{title}: main process{}", inline.map(|w| activity(run, w)).unwrap_or_default());
     }
     if seen.thread {
+        if let Some(carried) = run.workers.iter().find(|w| w.tid == Some(seen.tid) && w.pid == Some(seen.pid)) {
+            return format!("thread of worker {}", carried.index);
+        }
         let known = THREADS.iter().find(|(name, _)| seen.comm.starts_with(name.as_bytes()));
         return known.map_or("helper thread", |(_, role)| role).to_owned();
     }

@@ -179,7 +179,7 @@ impl RowPainter<'_> {
         }
         pen.to(area.x + GUTTER);
         if let Some((badge, words)) = logical::describe(&self.app.lab.state, self.entry.key) {
-            self.logical(layout, badge, &words, &mut pen);
+            self.logical(layout, &badge, &words, &mut pen);
             return;
         }
         for slot in &layout.slots {
@@ -193,7 +193,10 @@ impl RowPainter<'_> {
         for slot in &layout.slots {
             pen.to(slot.x);
             match slot.column.id {
-                "start" | "created" => {
+                "start" => {
+                    pen.put(badge.split(' ').next().unwrap_or_default(), self.theme.cool);
+                }
+                "created" => {
                     pen.put(badge, self.theme.cool);
                 }
                 "command" => {

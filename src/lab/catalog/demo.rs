@@ -89,7 +89,8 @@ impl Demo {
     pub fn spec(&self, cpus: usize) -> Option<RunSpec> {
         let system = find(self.system)?;
         let mut spec = system.defaults();
-        spec.pace_ms = PACE_MS;
+        // A pause within an event loop would hold up the tasks that it has created already.
+        spec.pace_ms = if self.work.is_some_and(|(task, _)| task == TaskKind::Pi) { PACE_MS } else { 0 };
         spec.parent_mb = self.parent_mb;
         if let Some((task, size)) = self.work {
             let workers = spec.workers.max(1);
@@ -119,6 +120,12 @@ mod tests {
             assert_eq!(DEMOS.iter().filter(|d| d.key == demo.key || d.system == demo.system).count(), 1, "{}", demo.key);
         }
         assert!(demo_of('r').is_none() && demo_of('n').is_none(), "they have a meaning of their own after n");
+    }
+
+    #[test]
+    fn only_what_runs_beside_its_creator_is_paced() {
+        assert_eq!(demo_of('A').unwrap().spec(2).unwrap().pace_ms, 0);
+        assert_eq!(demo_of('F').unwrap().spec(2).unwrap().pace_ms, PACE_MS);
     }
 
     #[test]
