@@ -214,7 +214,9 @@ pub struct InspectArgs {
 
 /// `concmon problems`.
 #[derive(Debug, Clone, Default, PartialEq, Args)]
-#[command(after_help = "Exit codes: 0 no problem was found, 1 problems were found, 2 bad usage, 3 the processes could not be examined.")]
+#[command(
+    after_help = "Exit codes: 0 no problem was found, 1 problems were found, 2 bad usage, 3 the processes could not be examined."
+)]
 pub struct ProblemsArgs {
     /// Report only problems of processes that match this filter, e.g. 'name~celery'
     #[arg(value_name = "EXPR")]

@@ -322,9 +322,7 @@ impl Config {
                     self.source = source.into();
                 }
             }
-            Some(
-                Command::Lab { .. } | Command::Run(_) | Command::Inspect(_) | Command::Problems(_) | Command::Why(_),
-            ) => {}
+            Some(Command::Lab { .. } | Command::Run(_) | Command::Inspect(_) | Command::Problems(_) | Command::Why(_)) => {}
         }
         Ok(self)
     }

@@ -10,9 +10,9 @@ mod glibc;
 pub mod read;
 pub mod scene;
 pub mod search;
-mod words;
 #[cfg(test)]
 mod tests;
+mod words;
 
 pub use read::{Patience, read};
 pub use scene::{Process, Scene, Task, TaskId, Wait};

@@ -105,11 +105,7 @@ pub fn read(fs: &Arc<ProcFs>, patience: Patience) -> Result<Scene, ReadError> {
 }
 
 /// Does what may be held up by the process, within the time limit.
-fn asked<T: Send + 'static>(
-    fs: &Arc<ProcFs>,
-    pid: i32,
-    work: impl FnOnce(&ProcFs) -> T + Send + 'static,
-) -> Result<T, ()> {
+fn asked<T: Send + 'static>(fs: &Arc<ProcFs>, pid: i32, work: impl FnOnce(&ProcFs) -> T + Send + 'static) -> Result<T, ()> {
     let fs = Arc::clone(fs);
     within(ProcKey { pid, start_ticks: 0 }, PATIENCE_OF_ONE, move || work(&fs)).map_err(|_| ())
 }
@@ -153,7 +149,8 @@ fn in_depth(
     let stat = &one.stat;
     let parent = all.get(&stat.ppid).map(|parent| &parent.stat);
     // Addresses are random for each program that is executed.
-    let is_copy = |parent: &&Stat| stat.start_stack > 1 && (parent.start_stack, parent.start_code) == (stat.start_stack, stat.start_code);
+    let is_copy =
+        |parent: &&Stat| stat.start_stack > 1 && (parent.start_stack, parent.start_code) == (stat.start_stack, stat.start_code);
     let forked_from = parent.filter(is_copy).map(|parent| parent.pid);
     let mut process = Process {
         key: ProcKey { pid, start_ticks: stat.start_ticks },
@@ -206,7 +203,8 @@ impl<'f> Desk<'f> {
         let program = fs.read_link(&RelPath::process(face, "exe")).unwrap_or_default();
         let name = program.rsplit(|b| *b == b'/').next().unwrap_or(&program);
         let own = if name.windows(6).any(|part| part == b"python") { HARMLESS | SIGINT } else { HARMLESS };
-        let numbers = |text: &[u8]| value(text, b"NSpid:").map(|v| v.split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>());
+        let numbers =
+            |text: &[u8]| value(text, b"NSpid:").map(|v| v.split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>());
         let foreign = numbers(&text).is_some_and(|n| n.len() > 1);
         let mut inner = HashMap::new();
         for (tid, _) in calls.iter().filter(|_| foreign) {
@@ -236,13 +234,7 @@ impl<'f> Desk<'f> {
         calls.iter().map(|(tid, seen)| (*tid, self.wait(seen, &own, others, in_parent))).collect()
     }
 
-    fn wait(
-        &self,
-        seen: &Seen,
-        own: &HashSet<i32>,
-        others: &HashSet<i32>,
-        in_parent: Option<&(i32, HashSet<i32>)>,
-    ) -> Wait {
+    fn wait(&self, seen: &Seen, own: &HashSet<i32>, others: &HashSet<i32>, in_parent: Option<&(i32, HashSet<i32>)>) -> Wait {
         if seen.denied {
             return Wait::Unknown("concmon may not read what it waits for (only its owner and root may)".into());
         }
@@ -273,13 +265,7 @@ impl<'f> Desk<'f> {
         }
     }
 
-    fn futex(
-        &self,
-        call: &Call,
-        own: &HashSet<i32>,
-        others: &HashSet<i32>,
-        in_parent: Option<&(i32, HashSet<i32>)>,
-    ) -> Wait {
+    fn futex(&self, call: &Call, own: &HashSet<i32>, others: &HashSet<i32>, in_parent: Option<&(i32, HashSet<i32>)>) -> Wait {
         if !call.for_ever {
             return Wait::Open("waits for a lock or a condition with a timeout".into());
         }
@@ -290,10 +276,7 @@ impl<'f> Desk<'f> {
         let is_own = |tid: i32| outer(tid).is_some_and(|tid| own.contains(&tid));
         let is_task = |tid: i32| is_own(tid) || shared && !self.foreign && others.contains(&tid);
         let mut bytes = [0; glibc::BEFORE + glibc::BEHIND];
-        let record = match call.address.checked_sub(glibc::BEFORE as u64).zip(self.memory.as_ref()) {
-            Some((from, memory)) if memory.read(from, &mut bytes).unwrap_or(false) => glibc::record(call, &bytes, is_task),
-            _ => Record::Nothing,
-        };
+        let record = if self.fill(call.address, &mut bytes) { glibc::record(call, &bytes, is_task) } else { Record::Nothing };
         let holder = match record {
             Record::Nothing => Holder::NotRecorded,
             Record::Semaphore { value, waiters } => Holder::Semaphore { value, waiters },
@@ -314,6 +297,21 @@ impl<'f> Desk<'f> {
             Record::Owner { .. } => Holder::NotRecorded,
         };
         Wait::Futex { lock, holder }
+    }
+
+    /// The bytes around a futex; false if its own eight cannot be read. The rest stays 0 where no memory is mapped.
+    fn fill(&self, address: u64, bytes: &mut [u8; glibc::BEFORE + glibc::BEHIND]) -> bool {
+        let Some(memory) = &self.memory else { return false };
+        let (before, behind) = bytes.split_at_mut(glibc::BEFORE);
+        let whole = |address: u64, part: &mut [u8]| memory.read(address, part).unwrap_or(false);
+        let from = address.checked_sub(glibc::BEFORE as u64);
+        if !from.is_some_and(|from| whole(from, before)) {
+            before.fill(0);
+        }
+        whole(address, behind) || {
+            behind.fill(0);
+            whole(address, &mut behind[..8])
+        }
     }
 
     fn process_of(&self, tid: i32) -> Option<i32> {
@@ -384,8 +382,7 @@ fn name_lock_holders(fs: &ProcFs, scene: &mut Scene) {
         let waiting = process.tasks.values_mut().filter(|task| matches!(task.wait, Wait::FileLock(_)));
         let mut waiting: Vec<_> = waiting.collect();
         if let ([wanted], [task]) = (&wanted[..], &mut waiting[..]) {
-            let holders: HashSet<Option<i32>> =
-                entries.iter().filter(|e| !e.waits && e.id == wanted.id).map(|e| e.pid).collect();
+            let holders: HashSet<Option<i32>> = entries.iter().filter(|e| !e.waits && e.id == wanted.id).map(|e| e.pid).collect();
             let only = if holders.len() == 1 { holders.into_iter().next().flatten() } else { None };
             task.wait = Wait::FileLock(only);
         }
@@ -414,7 +411,9 @@ fn again(fs: &Arc<ProcFs>, scene: &mut Scene, first: &BTreeMap<i32, Look>) {
                 } else if !same_process || then != now_seen {
                     task.wait = Wait::Open("ran between two looks".into());
                 } else {
-                    task.for_ms = now.zip(slept_since_ms(fs, &RelPath::task(pid, *tid, "sched"))).map(|(now, since)| now.saturating_sub(since));
+                    task.for_ms = now
+                        .zip(slept_since_ms(fs, &RelPath::task(pid, *tid, "sched")))
+                        .map(|(now, since)| now.saturating_sub(since));
                 }
             }
         }

@@ -163,15 +163,15 @@ impl Scene {
                 one(Target::Process(*pid), Kind::Child, format!("waits for the end of its child {pid}"), Certainty::Recorded)
             }
             Wait::Child(None) => {
-                let children: Vec<i32> =
-                    self.processes.values().filter(|p| p.ppid == from.pid).map(|p| p.key.pid).collect();
+                let children: Vec<i32> = self.processes.values().filter(|p| p.ppid == from.pid).map(|p| p.key.pid).collect();
                 (!children.is_empty()).then(|| of_processes(&children, Kind::Child, "waits for the end of any child"))
             }
             Wait::PipeRead(inode) => {
                 let writers = &self.pipes.get(inode)?.writers;
                 // A handler in this process may write to its own pipe.
                 let by_handler = process.handles_signals && writers.contains(&from.pid);
-                (seen(writers) && !by_handler).then(|| of_processes(writers, Kind::PipeRead, &format!("reads the empty pipe {inode}")))
+                (seen(writers) && !by_handler)
+                    .then(|| of_processes(writers, Kind::PipeRead, &format!("reads the empty pipe {inode}")))
             }
             Wait::PipeWrite(inode) => {
                 let readers = &self.pipes.get(inode)?.readers;

@@ -90,11 +90,17 @@ impl Cause {
         match self {
             Self::LockCycle => "Take the locks in the same order everywhere; end the process to get out.",
             Self::SelfLock => "Do not take the lock again while holding it, or use a recursive lock.",
-            Self::ProcessCycle => "Read the pipe or queue before waiting for the process that fills it (communicate(), get() before join()).",
+            Self::ProcessCycle => {
+                "Read the pipe or queue before waiting for the process that fills it (communicate(), get() before join())."
+            }
             Self::FileLockCycle => "Take file locks in the same order everywhere; end one process to get out.",
-            Self::StuckAfterFork => "Do not fork while other threads run: use spawn or forkserver, or fork before starting threads.",
+            Self::StuckAfterFork => {
+                "Do not fork while other threads run: use spawn or forkserver, or fork before starting threads."
+            }
             Self::HolderGone => "End the process. Use a robust mutex, or release the lock on every way out.",
-            Self::SemaphoreAbandoned => "End the processes that wait. A process that may be killed must not hold the lock, or another must watch it.",
+            Self::SemaphoreAbandoned => {
+                "End the processes that wait. A process that may be killed must not hold the lock, or another must watch it."
+            }
             Self::PipeWithoutPeer => "Close the unused end of the pipe in this process, so that it gets end-of-file or EPIPE.",
             Self::NoThreadCanGoOn => "See the threads' stacks (concmon inspect PID for Python); end the process to get out.",
             Self::OnlyThreadWaits => "If this is not a program at rest, end it.",
@@ -277,7 +283,8 @@ fn speaker(scene: &Scene, stuck: &BTreeMap<TaskId, Vec<Edge>>, pid: i32, other_t
     let free = |id: &TaskId| !stuck.contains_key(id);
     let follows = |id: &TaskId| *id != other_than;
     let main = TaskId { pid, tid: pid };
-    ids().find(|id| free(id) && id.tid == pid)
+    ids()
+        .find(|id| free(id) && id.tid == pid)
         .or_else(|| ids().find(free))
         .or_else(|| Some(main).filter(|id| follows(id) && process.tasks.contains_key(&pid)))
         .or_else(|| ids().find(follows))

@@ -25,9 +25,10 @@ fn open() -> Wait {
 }
 
 fn process(pid: i32, ppid: i32, waits: Vec<Wait>) -> Process {
-    let tasks = waits.into_iter().enumerate().map(|(n, wait)| {
-        (pid + i32::try_from(n).unwrap(), Task { comm: Comm::new(b"t"), wait, for_ms: None })
-    });
+    let tasks = waits
+        .into_iter()
+        .enumerate()
+        .map(|(n, wait)| (pid + i32::try_from(n).unwrap(), Task { comm: Comm::new(b"t"), wait, for_ms: None }));
     Process {
         key: ProcKey { pid, start_ticks: 1 },
         ppid,
@@ -110,11 +111,8 @@ fn a_forked_child_alone_at_a_lock_is_stuck_after_fork_and_its_parent_behind_it()
 fn a_shared_semaphore_waits_for_whoever_maps_it() {
     let lock = Lock::Shared { device: (0, 26), inode: 5, offset: 0 };
     let wait = || Wait::Futex { lock, holder: Holder::Semaphore { value: 0, waiters: 3 } };
-    let mut s = scene(vec![
-        process(10, 1, vec![Wait::Child(Some(20))]),
-        process(20, 10, vec![wait()]),
-        process(30, 10, vec![wait()]),
-    ]);
+    let mut s =
+        scene(vec![process(10, 1, vec![Wait::Child(Some(20))]), process(20, 10, vec![wait()]), process(30, 10, vec![wait()])]);
     s.sharers.insert(((0, 26), 5), vec![10, 20, 30]);
     let found = problems(&s);
     assert_eq!((found.len(), found[0].cause, found[0].lost_waiters), (1, Cause::SemaphoreAbandoned, 1));

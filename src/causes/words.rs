@@ -31,7 +31,9 @@ pub(super) fn unrecorded(lock: Lock, tasks: usize) -> String {
     let place = place(lock);
     match tasks {
         1 => format!("waits for ever at the lock {place}; only this process can release it, and this is its only thread"),
-        n => format!("waits for ever at the lock {place}; only one of the {n} threads of this process can release it (owner not recorded by this kind of lock)"),
+        n => format!(
+            "waits for ever at the lock {place}; only one of the {n} threads of this process can release it (owner not recorded by this kind of lock)"
+        ),
     }
 }
 
@@ -43,7 +45,9 @@ pub(super) fn shared(lock: Lock, holder: Holder, sharers: usize) -> String {
         _ => String::new(),
     };
     let processes = if sharers == 1 { "1 process maps it".to_owned() } else { format!("{sharers} processes map it") };
-    format!("waits for ever for the shared semaphore or lock {place}{state}; {processes} (owner not recorded by this kind of lock)")
+    format!(
+        "waits for ever for the shared semaphore or lock {place}{state}; {processes} (owner not recorded by this kind of lock)"
+    )
 }
 
 fn place(lock: Lock) -> String {

@@ -91,7 +91,11 @@ fn write_text(out: &mut impl Write, found: &Found) -> io::Result<()> {
             writeln!(out, "    and {more} more")?;
         }
         if problem.lost_waiters > 0 {
-            writeln!(out, "  {} of the waiters that the semaphore counts are gone: killed while they waited", problem.lost_waiters)?;
+            writeln!(
+                out,
+                "  {} of the waiters that the semaphore counts are gone: killed while they waited",
+                problem.lost_waiters
+            )?;
         }
         if !problem.behind.is_empty() {
             writeln!(out, "  waiting for these: {}", who(scene, &problem.behind))?;
@@ -111,12 +115,20 @@ fn write_looked(out: &mut impl Write, scene: &Scene) -> io::Result<()> {
     let (processes, apart) = (scene.processes.len(), scene.apart_ms);
     writeln!(out, "Examined: the waits of {tasks} threads of {processes} processes, twice, {apart} ms apart.")?;
     if !scene.unreadable.is_empty() {
-        writeln!(out, "Not examined: {} processes, whose waits only their owner and root may read. Run as root to include them.", scene.unreadable.len())?;
+        writeln!(
+            out,
+            "Not examined: {}, whose waits only their owner and root may read. Run concmon as that user or as root to include them.",
+            counted(scene.unreadable.len())
+        )?;
     }
     if scene.silent > 0 {
-        writeln!(out, "Not examined: {} processes that did not answer within 500 ms.", scene.silent)?;
+        writeln!(out, "Not examined: {}: no answer within 500 ms.", counted(scene.silent))?;
     }
     writeln!(out, "Not followed: waits with a timeout, and waits for sockets, epoll, terminals and signals.")
+}
+
+fn counted(processes: usize) -> String {
+    if processes == 1 { "1 process".to_owned() } else { format!("{processes} processes") }
 }
 
 /// `process 4140 python3 (3 threads), process 4150 sh`.

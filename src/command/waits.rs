@@ -22,7 +22,7 @@ const APART: Duration = Duration::from_millis(300);
 /// How long one process may take to have its Python stacks read.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The most processes whose Python stacks are read.
-const MOST_PYTHONS: usize = 16;
+const MOST_PYTHONS: usize = 64;
 
 /// Reads the scene of this machine.
 pub(super) fn scene() -> Result<Scene, Failure> {
@@ -44,7 +44,8 @@ impl Pythons {
             let key = process.key;
             let Ok(reader) = DetailReader::open("/proc") else { continue };
             let read = within(key, PATIENCE, move || crate::inspect::read(&reader, key));
-            let Ok(Ok(DetailContent::Runtime(runtime))) = read.map(|read| read.map_or_else(|e| Err(reason(&e)), |d| d.content)) else {
+            let Ok(Ok(DetailContent::Runtime(runtime))) = read.map(|read| read.map_or_else(|e| Err(reason(&e)), |d| d.content))
+            else {
                 continue;
             };
             for thread in runtime.interpreters.into_iter().flat_map(|one| one.threads) {

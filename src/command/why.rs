@@ -18,8 +18,9 @@ const SCHEMA: &str = "concmon.why/1";
 /// Runs it.
 pub(super) fn run(args: &WhyArgs) -> Result<(), Failure> {
     let scene = scene()?;
-    let begin = begin(&scene, args.pid)
-        .ok_or_else(|| Failure::Failed(anyhow::anyhow!("there is no process or thread {}, or it is a kernel thread or a zombie", args.pid)))?;
+    let begin = begin(&scene, args.pid).ok_or_else(|| {
+        Failure::Failed(anyhow::anyhow!("there is no process or thread {}, or it is a kernel thread or a zombie", args.pid))
+    })?;
     if let Some(Wait::Unknown(why)) = scene.task(begin).map(|task| &task.wait)
         && scene.unreadable.contains_key(&begin.pid)
     {
@@ -48,7 +49,10 @@ fn begin(scene: &Scene, number: i32) -> Option<TaskId> {
     if let Some(process) = scene.processes.get(&number) {
         let stuck = stuck(scene);
         let ids = || process.tasks.keys().map(|tid| TaskId { pid: number, tid: *tid });
-        return ids().find(|id| id.tid == number && stuck.contains_key(id)).or_else(|| ids().find(|id| stuck.contains_key(id))).or_else(|| ids().next());
+        return ids()
+            .find(|id| id.tid == number && stuck.contains_key(id))
+            .or_else(|| ids().find(|id| stuck.contains_key(id)))
+            .or_else(|| ids().next());
     }
     let (pid, _) = scene.processes.iter().find(|(_, process)| process.tasks.contains_key(&number))?;
     Some(TaskId { pid: *pid, tid: number })
@@ -72,13 +76,18 @@ fn end(scene: &Scene, steps: &[Step]) -> (&'static str, String) {
         Some(Wait::Open(what)) if steps.len() == 1 => ("can_go_on", format!("{name} is not held by another task: {what}.")),
         Some(Wait::Open(what)) => ("can_go_on", format!("{name} can go on: {what}.")),
         Some(Wait::Unknown(why)) => ("unknown", format!("What {name} waits for is not known: {why}.")),
-        Some(Wait::Futex { .. }) => {
-            ("unknown", format!("{name} waits for a lock without a timeout. Who can release it is not known: the owner is not recorded by this kind of lock, or a signal handler may release it."))
-        }
+        Some(Wait::Futex { .. }) => (
+            "unknown",
+            format!(
+                "{name} waits for a lock without a timeout. Who can release it is not known: the owner is not recorded by this kind of lock, or a signal handler may release it."
+            ),
+        ),
         Some(Wait::PipeRead(_) | Wait::PipeWrite(_)) => {
             ("unknown", format!("{name} waits at a pipe. Who holds its other end could not be seen completely."))
         }
-        Some(Wait::FileLock(_)) => ("unknown", format!("{name} waits for a file lock. The kernel names no single holder that is alive.")),
+        Some(Wait::FileLock(_)) => {
+            ("unknown", format!("{name} waits for a file lock. The kernel names no single holder that is alive."))
+        }
         Some(Wait::Child(_)) => ("unknown", format!("{name} waits for a child that is not listed.")),
         None => ("unknown", format!("{name} has ended.")),
     }

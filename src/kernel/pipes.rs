@@ -113,7 +113,8 @@ pub fn ends_of(fs: &ProcFs, pid: i32, wanted: &HashSet<u64>) -> Vec<(u64, bool, 
     if fs.list_fds(face, &mut numbers).is_err() {
         return Vec::new();
     }
-    let inodes = numbers.into_iter().filter_map(|fd| Some((fd, pipe_inode(fs, face, fd).filter(|inode| wanted.contains(inode))?)));
+    let inodes =
+        numbers.into_iter().filter_map(|fd| Some((fd, pipe_inode(fs, face, fd).filter(|inode| wanted.contains(inode))?)));
     // A descriptor that has just been closed is no end any more.
     let ends = inodes.filter_map(|(fd, inode)| fs.descriptor_mode(face, fd).ok().map(|(reads, writes)| (inode, reads, writes)));
     ends.collect()
