@@ -153,33 +153,30 @@ pub fn stuck(scene: &Scene) -> BTreeMap<TaskId, Vec<Edge>> {
 #[must_use]
 pub fn problems(scene: &Scene) -> Vec<Problem> {
     let stuck = stuck(scene);
-    let reach: BTreeMap<TaskId, BTreeSet<TaskId>> = stuck.keys().map(|id| (*id, reachable(scene, &stuck, *id))).collect();
-    let mut seen: BTreeSet<TaskId> = BTreeSet::new();
-    let mut found = Vec::new();
-    for (id, behind) in &reach {
-        // The tasks at the end of the chain: whoever these wait for waits for them.
-        let is_end = behind.iter().all(|other| other == id || reach.get(other).is_some_and(|back| back.contains(id)));
-        if !is_end || !seen.insert(*id) {
-            continue;
+    let graph = Graph::new(scene, &stuck);
+    let groups = graph.groups();
+    let mut group_of = vec![0; graph.nodes.len()];
+    for (number, group) in groups.iter().enumerate() {
+        for node in group {
+            group_of[*node] = number;
         }
-        let mut tasks: Vec<TaskId> = behind.iter().copied().chain([*id]).collect();
-        tasks.sort_unstable();
-        tasks.dedup();
-        seen.extend(tasks.iter().copied());
-        found.push(problem(scene, &stuck, &reach, tasks));
+    }
+    let mut found = Vec::new();
+    for (number, group) in groups.iter().enumerate() {
+        // The end of a chain: whoever these wait for waits for them.
+        let is_end = group.iter().all(|node| graph.next[*node].iter().all(|to| group_of[*to] == number));
+        let tasks: BTreeSet<TaskId> = group.iter().filter_map(|node| graph.task(*node)).collect();
+        if is_end && !tasks.is_empty() {
+            let behind = graph.reaching(group).into_iter().filter_map(|node| graph.task(node));
+            let behind: BTreeSet<TaskId> = behind.filter(|id| !tasks.contains(id)).collect();
+            found.push(problem(scene, &stuck, tasks.into_iter().collect(), behind.into_iter().collect()));
+        }
     }
     found.sort_by_key(|p| (p.cause, p.tasks.first().copied()));
     found
 }
 
-fn problem(
-    scene: &Scene,
-    stuck: &BTreeMap<TaskId, Vec<Edge>>,
-    reach: &BTreeMap<TaskId, BTreeSet<TaskId>>,
-    tasks: Vec<TaskId>,
-) -> Problem {
-    let behind = reach.iter().filter(|(id, _)| tasks.binary_search(id).is_err());
-    let behind = behind.filter(|(_, to)| tasks.iter().any(|t| to.contains(t))).map(|(id, _)| *id).collect();
+fn problem(scene: &Scene, stuck: &BTreeMap<TaskId, Vec<Edge>>, tasks: Vec<TaskId>, behind: Vec<TaskId>) -> Problem {
     let edges: Vec<Edge> = tasks.iter().filter_map(|id| stuck.get(id)?.first().cloned()).collect();
     let lost = tasks.iter().filter_map(|id| match scene.task(*id)?.wait {
         Wait::Futex { lock: lock @ Lock::Shared { .. }, holder: Holder::Semaphore { waiters, .. } } => {
@@ -189,6 +186,98 @@ fn problem(
     });
     let lost_waiters = lost.max().unwrap_or(0);
     Problem { cause: cause(scene, &tasks, &edges), tasks, edges, behind, lost_waiters }
+}
+
+/// Stuck tasks and the processes that they wait for. A process leads to each of its tasks, so that a thousand threads that wait for a
+/// thousand others take two thousand links.
+struct Graph {
+    nodes: Vec<Node>,
+    next: Vec<Vec<usize>>,
+    before: Vec<Vec<usize>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Node {
+    Task(TaskId),
+    Process(i32),
+}
+
+impl Graph {
+    fn new(scene: &Scene, stuck: &BTreeMap<TaskId, Vec<Edge>>) -> Self {
+        let mut nodes: Vec<Node> = stuck.keys().map(|id| Node::Task(*id)).collect();
+        let pids = stuck.values().flatten().filter_map(|edge| if let Target::Process(pid) = edge.to { Some(pid) } else { None });
+        nodes.extend(pids.collect::<BTreeSet<i32>>().into_iter().map(Node::Process));
+        let number: HashMap<Node, usize> = nodes.iter().enumerate().map(|(n, node)| (*node, n)).collect();
+        let to = |node: &Node| -> Vec<usize> {
+            let targets: Vec<Node> = match node {
+                Node::Task(id) => stuck
+                    .get(id)
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|edge| match edge.to {
+                        Target::Task(to) => Some(Node::Task(to)),
+                        Target::Process(pid) => Some(Node::Process(pid)),
+                        Target::Nobody => None,
+                    })
+                    .collect(),
+                Node::Process(pid) => {
+                    let tasks = scene.processes.get(pid).into_iter().flat_map(|p| p.tasks.keys());
+                    tasks.map(|tid| Node::Task(TaskId { pid: *pid, tid: *tid })).collect()
+                }
+            };
+            targets.iter().filter_map(|target| number.get(target).copied()).collect()
+        };
+        let next: Vec<Vec<usize>> = nodes.iter().map(to).collect();
+        let mut before = vec![Vec::new(); nodes.len()];
+        for (from, targets) in next.iter().enumerate() {
+            for target in targets {
+                before[*target].push(from);
+            }
+        }
+        Self { nodes, next, before }
+    }
+
+    fn task(&self, node: usize) -> Option<TaskId> {
+        if let Node::Task(id) = self.nodes[node] { Some(id) } else { None }
+    }
+
+    /// The strongly connected components (Kosaraju's algorithm).
+    fn groups(&self) -> Vec<Vec<usize>> {
+        let mut order = Vec::with_capacity(self.nodes.len());
+        let mut seen = vec![false; self.nodes.len()];
+        for start in 0..self.nodes.len() {
+            let mut open = if std::mem::replace(&mut seen[start], true) { Vec::new() } else { vec![(start, 0)] };
+            while let Some((node, at)) = open.pop() {
+                match self.next[node].get(at) {
+                    Some(to) => {
+                        open.push((node, at + 1));
+                        if !std::mem::replace(&mut seen[*to], true) {
+                            open.push((*to, 0));
+                        }
+                    }
+                    None => order.push(node),
+                }
+            }
+        }
+        let mut seen = vec![false; self.nodes.len()];
+        order.iter().rev().map(|start| self.against(&[*start], &mut seen)).filter(|group| !group.is_empty()).collect()
+    }
+
+    /// Everyone who waits for these at any distance, these included.
+    fn reaching(&self, group: &[usize]) -> Vec<usize> {
+        self.against(group, &mut vec![false; self.nodes.len()])
+    }
+
+    /// What is found against the links and has not been seen.
+    fn against(&self, from: &[usize], seen: &mut [bool]) -> Vec<usize> {
+        let mut open: Vec<usize> = from.iter().copied().filter(|node| !std::mem::replace(&mut seen[*node], true)).collect();
+        let mut found = Vec::new();
+        while let Some(node) = open.pop() {
+            found.push(node);
+            open.extend(self.before[node].iter().copied().filter(|node| !std::mem::replace(&mut seen[*node], true)));
+        }
+        found
+    }
 }
 
 fn cause(scene: &Scene, tasks: &[TaskId], edges: &[Edge]) -> Cause {
@@ -219,27 +308,6 @@ fn cause(scene: &Scene, tasks: &[TaskId], edges: &[Edge]) -> Cause {
     } else {
         Cause::OnlyThreadWaits
     }
-}
-
-/// Everyone whom a stuck task waits for, at any distance.
-fn reachable(scene: &Scene, stuck: &BTreeMap<TaskId, Vec<Edge>>, from: TaskId) -> BTreeSet<TaskId> {
-    let mut found = BTreeSet::new();
-    let mut processes = HashSet::new();
-    let mut open = vec![from];
-    while let Some(id) = open.pop() {
-        for edge in stuck.get(&id).into_iter().flatten() {
-            match edge.to {
-                Target::Task(to) => open.extend(found.insert(to).then_some(to)),
-                Target::Process(pid) if processes.insert(pid) => {
-                    let tasks = scene.processes.get(&pid).into_iter().flat_map(|p| p.tasks.keys());
-                    let tasks: Vec<TaskId> = tasks.map(|tid| TaskId { pid, tid: *tid }).collect();
-                    open.extend(tasks.into_iter().filter(|to| found.insert(*to)));
-                }
-                Target::Process(_) | Target::Nobody => {}
-            }
-        }
-    }
-    found
 }
 
 /// One link of a chain.

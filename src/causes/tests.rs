@@ -132,3 +132,18 @@ fn file_locks_owners_that_are_gone_and_the_unknown() {
     let unknown = scene(vec![process(10, 1, vec![mutex(10, 1, 11), Wait::Unknown("denied".into())])]);
     assert!(causes(&unknown).is_empty(), "what is not known is not called stuck");
 }
+
+#[test]
+fn every_cause_has_a_place_and_a_name_of_its_own() {
+    assert!(Cause::ALL.is_sorted(), "worst first, as they are declared");
+    let ids: std::collections::HashSet<_> = Cause::ALL.iter().map(|cause| cause.id()).collect();
+    assert_eq!(ids.len(), Cause::ALL.len());
+}
+
+#[test]
+fn thousands_of_stuck_threads_are_one_problem_found_in_time() {
+    let s = scene(vec![process(10, 1, (0..4000).map(|_| unrecorded(10)).collect())]);
+    let begun = std::time::Instant::now();
+    assert_eq!(causes(&s), [(Cause::NoThreadCanGoOn, 4000)]);
+    assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
+}

@@ -6,14 +6,13 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::causes::search::Cause;
 use crate::causes::{Problem, Scene, TaskId, problems};
 use crate::cli::{ProblemsArgs, exit};
 use crate::config::Config;
 use crate::query::Filter;
 
 use super::output::with_stdout;
-use super::waits::{Pythons, in_python, looked_json, name, scene, since, task_json, write_json};
+use super::waits::{Pythons, in_python, looked_json, may_rest, name, scene, since, task_json, write_json};
 use super::{Failure, ps};
 
 /// Names and versions the document.
@@ -61,17 +60,6 @@ fn look(config: &Config, filter: Option<&Filter>) -> Result<Found, Failure> {
     let pythons = Pythons::read(&scene, problems.iter().flat_map(|problem| problem.tasks.iter().copied()));
     problems.retain(|problem| !may_rest(problem, &pythons));
     Ok(Found { scene, problems, pythons })
-}
-
-/// Whether it may be a program that rests until a signal ends it: its threads wait for locks without a recorded owner, and the main
-/// thread for an event. Of a single thread it must be known that it does not.
-fn may_rest(problem: &Problem, pythons: &Pythons) -> bool {
-    let main = problem.tasks.iter().find(|id| id.pid == id.tid).copied();
-    match problem.cause {
-        Cause::OnlyThreadWaits => main.is_none_or(|main| pythons.frame(main).is_none() || pythons.rests(main)),
-        Cause::NoThreadCanGoOn => main.is_some_and(|main| pythons.rests(main)),
-        _ => false,
-    }
 }
 
 fn write_text(out: &mut impl Write, found: &Found) -> io::Result<()> {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde::Serialize as _;
 use serde_json::{Value, json};
 
-use crate::causes::{self, Edge, Patience, Scene, Target, TaskId};
+use crate::causes::search::Cause;
+use crate::causes::{self, Edge, Patience, Problem, Scene, Target, TaskId};
 use crate::export::SafeFormatter;
 use crate::kernel::proc_fs::ProcFs;
 use crate::kernel::readers::within;
@@ -70,6 +71,17 @@ impl Pythons {
     /// Whether the task waits for an event or a condition, as programs do that rest until a signal ends them.
     pub(super) fn rests(&self, id: TaskId) -> bool {
         self.frame(id).is_some_and(|frame| is_threading(frame) && frame.function.rsplit('.').next() == Some("wait"))
+    }
+}
+
+/// Whether it may be a program that rests until a signal ends it: its threads wait for locks without a recorded owner, and the main
+/// thread for an event. Of a single thread it must be known that it does not.
+pub(super) fn may_rest(problem: &Problem, pythons: &Pythons) -> bool {
+    let main = problem.tasks.iter().find(|id| id.pid == id.tid).copied();
+    match problem.cause {
+        Cause::OnlyThreadWaits => main.is_none_or(|main| pythons.frame(main).is_none() || pythons.rests(main)),
+        Cause::NoThreadCanGoOn => main.is_some_and(|main| pythons.rests(main)),
+        _ => false,
     }
 }
 

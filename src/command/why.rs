@@ -5,12 +5,12 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use crate::causes::search::stuck;
-use crate::causes::{Scene, Step, Target, TaskId, Wait, chain};
+use crate::causes::{Problem, Scene, Step, Target, TaskId, Wait, chain, problems};
 use crate::cli::WhyArgs;
 
 use super::Failure;
 use super::output::with_stdout;
-use super::waits::{Pythons, in_python, looked_json, name, scene, since, task_json, write_json};
+use super::waits::{Pythons, in_python, looked_json, may_rest, name, scene, since, task_json, write_json};
 
 /// Names and versions the document.
 const SCHEMA: &str = "concmon.why/1";
@@ -28,7 +28,15 @@ pub(super) fn run(args: &WhyArgs) -> Result<(), Failure> {
     }
     let steps = chain(&scene, begin);
     let pythons = Pythons::read(&scene, steps.iter().map(|step| step.task));
-    let (verdict, end) = end(&scene, &steps);
+    let (mut verdict, mut end) = end(&scene, &steps);
+    let held = |problem: &&Problem| problem.tasks.contains(&begin) || problem.behind.contains(&begin);
+    if verdict == "stuck" && problems(&scene).iter().find(held).is_some_and(|problem| may_rest(problem, &pythons)) {
+        verdict = "unknown";
+        end =
+            "No thread of this process can go on by itself. It may be a program at rest until a signal ends it, or a deadlock: \
+               the owner is not recorded by this kind of lock."
+                .to_owned();
+    }
     with_stdout(|out| {
         if args.json {
             let all = steps.iter().filter(|step| !step.again);
