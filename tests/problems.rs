@@ -297,7 +297,7 @@ for p in others: p.join()
 
 #[test]
 fn healthy_programs_at_rest_are_not_called_stuck() {
-    for case in ["pool", "handler", "timeout"] {
+    for case in ["pool", "busy", "handler", "timeout"] {
         Stage::c(case).is_healthy();
     }
     for script in

@@ -1,4 +1,4 @@
-//! Explains why tasks do not go on: who waits for whom, cycles of waits, and waits that nobody can end.
+//! Explains why tasks do not go on: the task that each waits for, cycles of waits, and waits that no task can end.
 //!
 //! An [`Edge`] says "A cannot go on before B does something". A task is **stuck** if each task that could end its wait is stuck too, or if
 //! there is none ([`search::stuck`]). [`read`] fills a [`scene::Scene`] from two looks at `/proc`; everything else here is pure.
@@ -23,7 +23,7 @@ pub use search::{Problem, Step, chain, problems};
 pub struct Edge {
     /// The task that waits.
     pub from: TaskId,
-    /// Who must act.
+    /// The task or process that must act.
     pub to: Target,
     /// What kind of wait it is.
     pub kind: Kind,
@@ -35,14 +35,14 @@ pub struct Edge {
     pub for_ms: Option<u64>,
 }
 
-/// Who must act before a wait ends.
+/// The task or process that must act before a wait ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     /// This task.
     Task(TaskId),
     /// Any task of this process.
     Process(i32),
-    /// Nobody is left who could.
+    /// No task is left that could.
     Nobody,
 }
 
@@ -87,12 +87,12 @@ impl Kind {
     }
 }
 
-/// How certain it is who must act.
+/// How certain the target of a wait is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Certainty {
     /// The lock or the kernel names the task or process.
     Recorded,
-    /// Everybody who could was found by what they hold, among the processes that concmon may read.
+    /// Every process that could act was found by the descriptors and memory that it has, among those that concmon may read.
     Found,
 }
 

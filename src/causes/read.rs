@@ -1,4 +1,4 @@
-//! Reads a [`Scene`]: a look at all tasks, then what they wait for and who holds it, then a second look. Between the looks a task that did
+//! Reads a [`Scene`]: a look at all tasks, then what they wait for and its holders, then a second look. Between the looks a task that did
 //! not run (third field of `schedstat`) cannot have released anything, so what was read of a set of such tasks holds for one moment.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -290,7 +290,7 @@ impl<'f> Desk<'f> {
             // Of a copy with threads the forking one may hold the lock under its old number.
             Record::Owner { tid, surely_a_lock: true, .. } if !self.foreign && (own.len() == 1 || in_parent.is_none()) => {
                 let in_parent = in_parent.filter(|(_, tids)| tids.contains(&tid)).map(|(pid, _)| *pid);
-                // The same number may be that of a thread of somebody else by now: then this is no proof of anything.
+                // The same number may be that of a thread of another process by now: then this is no proof of anything.
                 let elsewhere = in_parent.is_none() && others.contains(&tid);
                 if elsewhere { Holder::NotRecorded } else { Holder::Gone { tid, in_parent } }
             }
@@ -331,7 +331,7 @@ fn value<'t>(status: &'t [u8], name: &[u8]) -> Option<&'t str> {
     std::str::from_utf8(line).ok().map(str::trim)
 }
 
-/// Who holds the pipes, the shared memory and the file locks that somebody waits for.
+/// Finds the holders of the pipes, the shared memory and the file locks that tasks wait for.
 fn holders(fs: &Arc<ProcFs>, scene: &mut Scene) {
     let (mut pipes_wanted, mut memory_wanted, mut locks_wanted) = (HashSet::new(), HashSet::new(), false);
     for task in scene.processes.values().flat_map(|p| p.tasks.values()) {
@@ -377,7 +377,7 @@ fn name_lock_holders(fs: &ProcFs, scene: &mut Scene) {
     }
     let entries: Vec<_> = table.split(|b| *b == b'\n').filter_map(file_locks::Entry::parse).collect();
     for (pid, process) in &mut scene.processes {
-        // /proc/locks does not say which task waits: of several nothing is known.
+        // /proc/locks does not name the task that waits: with several, none is known.
         let wanted: Vec<_> = entries.iter().filter(|e| e.waits && e.pid == Some(*pid)).collect();
         let waiting = process.tasks.values_mut().filter(|task| matches!(task.wait, Wait::FileLock(_)));
         let mut waiting: Vec<_> = waiting.collect();

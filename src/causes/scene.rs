@@ -1,4 +1,4 @@
-//! Plain data about tasks, what they wait for, and who holds what; and the edges that follow from it.
+//! Plain data about tasks, what they wait for and the holders of locks and pipes; and the edges that follow from it.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -20,9 +20,9 @@ pub struct TaskId {
 pub struct Scene {
     /// By pid.
     pub processes: BTreeMap<i32, Process>,
-    /// Holders of the pipes that somebody waits at, by inode.
+    /// Holders of the pipes that tasks wait at, by inode.
     pub pipes: HashMap<u64, Ends>,
-    /// Processes that map the shared memory in which somebody waits, by device and inode.
+    /// Processes that map the shared memory in which tasks wait, by device and inode.
     pub sharers: HashMap<((u32, u32), u64), Vec<i32>>,
     /// Processes whose waits could not be read: by pid their session. They may hold the other end of a pipe.
     pub unreadable: BTreeMap<i32, i32>,
@@ -84,7 +84,7 @@ pub enum Wait {
     Futex {
         /// Which lock.
         lock: Lock,
-        /// Who has it.
+        /// Its owner.
         holder: Holder,
     },
     /// The end of this child, or of any.
@@ -127,8 +127,8 @@ impl Scene {
         self.processes.get(&id.pid)?.tasks.get(&id.tid)
     }
 
-    /// Everyone who could end the task's wait. `None` if it can go on by itself or this is not known; no target but
-    /// [`Target::Nobody`] if nobody can.
+    /// Every task or process that could end the task's wait. `None` if it can go on by itself or this is not known; only
+    /// [`Target::Nobody`] if none can.
     #[must_use]
     pub fn edges(&self, from: TaskId) -> Option<Vec<Edge>> {
         let (process, task) = (self.processes.get(&from.pid)?, self.task(from)?);
@@ -138,7 +138,7 @@ impl Scene {
             let all = pids.iter().filter(|pid| self.processes.contains_key(pid));
             all.map(|pid| edge(Target::Process(*pid), kind, evidence.to_owned(), Certainty::Found)).collect::<Vec<_>>()
         };
-        // A blocked pipe has another end, and shared memory somebody who maps it: a list without anybody is not the whole list.
+        // A blocked pipe has another end, and shared memory a process that maps it: an empty list is not the whole list.
         let seen = |pids: &[i32]| !pids.is_empty() && !self.has_hidden_kin(process);
         match &task.wait {
             Wait::Open(_) | Wait::Unknown(_) => None,

@@ -25,9 +25,9 @@ pub enum Cause {
     StuckAfterFork,
     /// The owner of the lock is gone.
     HolderGone,
-    /// A shared semaphore that nobody can release.
+    /// A shared semaphore that no process can release.
     SemaphoreAbandoned,
-    /// A pipe with nobody at the other end who could act.
+    /// A pipe whose other end only the stuck process itself holds.
     PipeWithoutPeer,
     /// All threads of a process wait for locks of this process.
     NoThreadCanGoOn,
@@ -77,7 +77,7 @@ impl Cause {
             Self::FileLockCycle => "Deadlock: file locks taken crosswise",
             Self::StuckAfterFork => "Stuck after fork: no thread of this process can release the lock",
             Self::HolderGone => "The owner of the lock is gone",
-            Self::SemaphoreAbandoned => "Semaphore abandoned: nobody is left to release it",
+            Self::SemaphoreAbandoned => "Semaphore abandoned: no process is left that could release it",
             Self::PipeWithoutPeer => "Pipe without a process at its other end",
             Self::NoThreadCanGoOn => "Deadlock: no thread of the process can go on",
             Self::OnlyThreadWaits => "The only thread waits for a lock within its process",
@@ -163,7 +163,7 @@ pub fn problems(scene: &Scene) -> Vec<Problem> {
     }
     let mut found = Vec::new();
     for (number, group) in groups.iter().enumerate() {
-        // The end of a chain: whoever these wait for waits for them.
+        // The end of a chain: these wait for each other only.
         let is_end = group.iter().all(|node| graph.next[*node].iter().all(|to| group_of[*to] == number));
         let tasks: BTreeSet<TaskId> = group.iter().filter_map(|node| graph.task(*node)).collect();
         if is_end && !tasks.is_empty() {
@@ -263,7 +263,7 @@ impl Graph {
         order.iter().rev().map(|start| self.against(&[*start], &mut seen)).filter(|group| !group.is_empty()).collect()
     }
 
-    /// Everyone who waits for these at any distance, these included.
+    /// Every node that waits for these at any distance, these included.
     fn reaching(&self, group: &[usize]) -> Vec<usize> {
         self.against(group, &mut vec![false; self.nodes.len()])
     }
@@ -317,7 +317,7 @@ pub struct Step {
     pub task: TaskId,
     /// Its wait; `None` at the end of the chain.
     pub edge: Option<Edge>,
-    /// How many others could end the wait as well.
+    /// How many other processes could end the wait as well.
     pub alternatives: usize,
     /// Whether the chain has been here before: it is a cycle.
     pub again: bool,

@@ -1,4 +1,4 @@
-//! `concmon problems`: deadlocks and waits that nobody can end. The schema of its JSON is `assets/report/problems.schema.json`.
+//! `concmon problems`: deadlocks and waits that no task can end. The schema of its JSON is `assets/report/problems.schema.json`.
 
 use std::collections::HashSet;
 use std::io::{self, Write};

@@ -76,8 +76,10 @@ fn end(scene: &Scene, steps: &[Step]) -> (&'static str, String) {
     }
     if let Some(edge) = &last.edge {
         return match edge.to {
-            Target::Nobody => ("stuck", format!("Nobody is left who could end the wait of {name}. No task in this chain runs.")),
-            _ => ("unknown", format!("Whoever {name} waits for has ended or is not known.")),
+            Target::Nobody => {
+                ("stuck", format!("No task is left that could end the wait of {name}. No task in this chain runs."))
+            }
+            _ => ("unknown", format!("The task that {name} waits for has ended or is not known.")),
         };
     }
     match scene.task(last.task).map(|task| &task.wait) {
@@ -91,7 +93,7 @@ fn end(scene: &Scene, steps: &[Step]) -> (&'static str, String) {
             ),
         ),
         Some(Wait::PipeRead(_) | Wait::PipeWrite(_)) => {
-            ("unknown", format!("{name} waits at a pipe. Who holds its other end could not be seen completely."))
+            ("unknown", format!("{name} waits at a pipe. Some holders of its other end could not be seen."))
         }
         Some(Wait::FileLock(_)) => {
             ("unknown", format!("{name} waits for a file lock. The kernel names no single holder that is alive."))

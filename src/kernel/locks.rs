@@ -30,7 +30,7 @@ pub fn lock_of(fs: &ProcFs, (pid, face): (i32, i32), futex: Futex) -> Option<Loc
     Some(Lock::Shared { device: mapping.device, inode: mapping.inode, offset })
 }
 
-/// Which of these files, by device and inode, the process maps so that others see its writes.
+/// Those of these files, by device and inode, that the process maps shared.
 #[must_use]
 pub fn shared_files(fs: &ProcFs, pid: i32, wanted: &HashSet<((u32, u32), u64)>) -> Vec<((u32, u32), u64)> {
     let mut maps = Vec::new();

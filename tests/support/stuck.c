@@ -27,6 +27,19 @@ static void *joins(void *other) { pthread_barrier_wait(&both); pthread_join(thre
 static void *leaves_it(void *_) { pthread_mutex_lock(&a); return _; }
 static void *rests(void *_) { pthread_mutex_lock(&a); pthread_cond_wait(&never, &a); return _; }
 static void *holds(void *_) { pthread_mutex_lock(&a); pthread_barrier_wait(&both); for (;;) pause(); return _; }
+static void *works(void *seed) {
+    unsigned int state = (unsigned int)(long)seed;
+    for (;;) {
+        pthread_mutex_lock(&a);
+        pthread_rwlock_wrlock(&rw);
+        pthread_mutex_lock(&b);
+        if (rand_r(&state) % 8 == 0) usleep(rand_r(&state) % 2000);
+        pthread_mutex_unlock(&b);
+        pthread_rwlock_unlock(&rw);
+        pthread_mutex_unlock(&a);
+    }
+    return NULL;
+}
 static void wakes(int signal) { (void)signal; }
 
 static void two(void *(*first)(void *), void *(*second)(void *)) {
@@ -91,6 +104,11 @@ int main(int argc, char **argv) {
     /* Healthy. */
     if (IS("pool")) {
         for (int n = 0; n < 2; n++) pthread_create(&threads[n], NULL, rests, NULL);
+        ready();
+        for (;;) pause();
+    }
+    if (IS("busy")) {
+        for (long n = 0; n < 8; n++) pthread_create(&threads[0], NULL, works, (void *)n);
         ready();
         for (;;) pause();
     }
