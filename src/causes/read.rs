@@ -80,9 +80,12 @@ pub fn read(fs: &Arc<ProcFs>, patience: Patience) -> Result<Scene, ReadError> {
         }
     }
     let begun = Instant::now();
+    // The process of every task.
+    let owners = first.iter().flat_map(|(pid, look)| look.tasks.keys().map(|tid| (*tid, *pid)));
+    let owners: Arc<HashMap<i32, i32>> = Arc::new(owners.collect());
     let now_ms = SystemClock.boot_ns() / 1_000_000;
     for (pid, one) in &first {
-        let (waits, process) = in_depth(fs, *pid, one, &first, now_ms);
+        let (waits, process) = in_depth(fs, *pid, one, &first, &owners, now_ms);
         let waits = waits.unwrap_or_else(|| {
             scene.silent += 1;
             one.tasks.keys().map(|tid| (*tid, Wait::Unknown("the process did not answer".into()))).collect()
@@ -144,6 +147,7 @@ fn in_depth(
     pid: i32,
     one: &Look,
     all: &BTreeMap<i32, Look>,
+    owners: &Arc<HashMap<i32, i32>>,
     now_ms: u64,
 ) -> (Option<BTreeMap<i32, Wait>>, Process) {
     let stat = &one.stat;
@@ -163,12 +167,11 @@ fn in_depth(
         tasks: BTreeMap::new(),
     };
     let calls: Vec<(i32, Seen)> = one.tasks.iter().map(|(tid, seen)| (*tid, seen.clone())).collect();
-    let mut tids_of_others: HashSet<i32> = all.values().flat_map(|look| look.tasks.keys().copied()).collect();
     let in_parent = forked_from.and_then(|pid| Some((pid, all.get(&pid)?.tasks.keys().copied().collect::<HashSet<i32>>())));
-    tids_of_others.retain(|tid| !one.tasks.contains_key(tid));
+    let owners = Arc::clone(owners);
     let work = move |fs: &ProcFs| {
         let mut desk = Desk::new(fs, pid, &calls);
-        (desk.waits(&calls, &tids_of_others, in_parent.as_ref()), desk.handles_signals)
+        (desk.waits(&calls, &owners, in_parent.as_ref()), desk.handles_signals)
     };
     match asked(fs, pid, work) {
         Ok((waits, handles_signals)) => {
@@ -227,14 +230,14 @@ impl<'f> Desk<'f> {
     fn waits(
         &mut self,
         calls: &[(i32, Seen)],
-        others: &HashSet<i32>,
+        owners: &HashMap<i32, i32>,
         in_parent: Option<&(i32, HashSet<i32>)>,
     ) -> BTreeMap<i32, Wait> {
         let own: HashSet<i32> = calls.iter().map(|(tid, _)| *tid).collect();
-        calls.iter().map(|(tid, seen)| (*tid, self.wait(seen, &own, others, in_parent))).collect()
+        calls.iter().map(|(tid, seen)| (*tid, self.wait(seen, &own, owners, in_parent))).collect()
     }
 
-    fn wait(&self, seen: &Seen, own: &HashSet<i32>, others: &HashSet<i32>, in_parent: Option<&(i32, HashSet<i32>)>) -> Wait {
+    fn wait(&self, seen: &Seen, own: &HashSet<i32>, owners: &HashMap<i32, i32>, in_parent: Option<&(i32, HashSet<i32>)>) -> Wait {
         if seen.denied {
             return Wait::Unknown("concmon may not read what it waits for (only its owner and root may)".into());
         }
@@ -249,7 +252,7 @@ impl<'f> Desk<'f> {
         };
         let name = here.name(number).unwrap_or("another call");
         if let Some(call) = Call::parse(name, &args) {
-            return self.futex(&call, own, others, in_parent);
+            return self.futex(&call, own, owners, in_parent);
         }
         match reason_of_call(here, number, &args) {
             // The number of a child is that of the waiter's PID namespace.
@@ -265,7 +268,13 @@ impl<'f> Desk<'f> {
         }
     }
 
-    fn futex(&self, call: &Call, own: &HashSet<i32>, others: &HashSet<i32>, in_parent: Option<&(i32, HashSet<i32>)>) -> Wait {
+    fn futex(
+        &self,
+        call: &Call,
+        own: &HashSet<i32>,
+        owners: &HashMap<i32, i32>,
+        in_parent: Option<&(i32, HashSet<i32>)>,
+    ) -> Wait {
         if !call.for_ever {
             return Wait::Open("waits for a lock or a condition with a timeout".into());
         }
@@ -274,7 +283,7 @@ impl<'f> Desk<'f> {
         let shared = matches!(lock, Lock::Shared { .. });
         let outer = |tid: i32| if self.foreign { self.inner.get(&tid).copied() } else { Some(tid) };
         let is_own = |tid: i32| outer(tid).is_some_and(|tid| own.contains(&tid));
-        let is_task = |tid: i32| is_own(tid) || shared && !self.foreign && others.contains(&tid);
+        let is_task = |tid: i32| is_own(tid) || shared && !self.foreign && owners.contains_key(&tid);
         let mut bytes = [0; glibc::BEFORE + glibc::BEHIND];
         let record = if self.fill(call.address, &mut bytes) { glibc::record(call, &bytes, is_task) } else { Record::Nothing };
         let holder = match record {
@@ -284,14 +293,14 @@ impl<'f> Desk<'f> {
                 Holder::Task(kind, TaskId { pid: self.pid, tid: outer(tid).unwrap_or(tid) })
             }
             Record::Owner { kind, tid, .. } if is_task(tid) => {
-                let pid = self.process_of(tid);
+                let pid = owners.get(&tid).copied();
                 pid.map_or(Holder::NotRecorded, |pid| Holder::Task(kind, TaskId { pid, tid }))
             }
             // Of a copy with threads the forking one may hold the lock under its old number.
             Record::Owner { tid, surely_a_lock: true, .. } if !self.foreign && (own.len() == 1 || in_parent.is_none()) => {
                 let in_parent = in_parent.filter(|(_, tids)| tids.contains(&tid)).map(|(pid, _)| *pid);
                 // The same number may be that of a thread of another process by now: then this is no proof of anything.
-                let elsewhere = in_parent.is_none() && others.contains(&tid);
+                let elsewhere = in_parent.is_none() && owners.contains_key(&tid);
                 if elsewhere { Holder::NotRecorded } else { Holder::Gone { tid, in_parent } }
             }
             Record::Owner { .. } => Holder::NotRecorded,
@@ -312,12 +321,6 @@ impl<'f> Desk<'f> {
             behind.fill(0);
             whole(address, &mut behind[..8])
         }
-    }
-
-    fn process_of(&self, tid: i32) -> Option<i32> {
-        let mut bytes = Vec::new();
-        self.fs.read_all(&RelPath::process(tid, "status"), STATUS_BYTES, &mut bytes).ok()?;
-        value(&bytes, b"Tgid:")?.parse().ok()
     }
 }
 
