@@ -24,6 +24,8 @@ use super::scene::{Holder, Process, Scene, Task, TaskId, Wait};
 
 /// How long one process may take to answer.
 const PATIENCE_OF_ONE: Duration = Duration::from_millis(500);
+/// Processes that are asked at once: handing each to a helper thread takes longer than reading it.
+const TOGETHER: usize = 64;
 /// The most threads of one process that are looked at. A process with more is not explained.
 const MOST_TASKS: usize = 8192;
 /// The most of `status` that is read.
@@ -72,11 +74,20 @@ pub fn read(fs: &Arc<ProcFs>, patience: Patience) -> Result<Scene, ReadError> {
     let mut pids = Vec::new();
     fs.list_pids(&mut pids)?;
     let mut first: BTreeMap<i32, Look> = BTreeMap::new();
-    for pid in pids {
-        match asked(fs, pid, move |fs| look(fs, pid)) {
-            Ok(Some(one)) => drop(first.insert(pid, one)),
-            Ok(None) => {}
-            Err(()) => scene.silent += 1,
+    for some in pids.chunks(TOGETHER) {
+        let pids = some.to_vec();
+        // The key of a group is no process's own: those of a group that does not answer are asked one by one.
+        let together = asked(fs, -some[0], move |fs| pids.iter().map(|pid| look(fs, *pid)).collect::<Vec<_>>());
+        let looks: Vec<Result<Option<Look>, ()>> = match together {
+            Ok(looks) => looks.into_iter().map(Ok).collect(),
+            Err(()) => some.iter().copied().map(|pid| asked(fs, pid, move |fs| look(fs, pid))).collect(),
+        };
+        for (pid, look) in some.iter().zip(looks) {
+            match look {
+                Ok(Some(one)) => drop(first.insert(*pid, one)),
+                Ok(None) => {}
+                Err(()) => scene.silent += 1,
+            }
         }
     }
     let begun = Instant::now();
@@ -166,6 +177,10 @@ fn in_depth(
         age_ms: now_ms.checked_sub(stat.start_ticks.saturating_mul(TICK_MS)),
         tasks: BTreeMap::new(),
     };
+    let simple: Option<BTreeMap<i32, Wait>> = one.tasks.iter().map(|(tid, seen)| Some((*tid, at_once(seen)?))).collect();
+    if simple.is_some() {
+        return (simple, process);
+    }
     let calls: Vec<(i32, Seen)> = one.tasks.iter().map(|(tid, seen)| (*tid, seen.clone())).collect();
     let in_parent = forked_from.and_then(|pid| Some((pid, all.get(&pid)?.tasks.keys().copied().collect::<HashSet<i32>>())));
     let owners = Arc::clone(owners);
@@ -238,17 +253,9 @@ impl<'f> Desk<'f> {
     }
 
     fn wait(&self, seen: &Seen, own: &HashSet<i32>, owners: &HashMap<i32, i32>, in_parent: Option<&(i32, HashSet<i32>)>) -> Wait {
-        if seen.denied {
-            return Wait::Unknown("concmon may not read what it waits for (only its owner and root may)".into());
-        }
-        if seen.state != State::SLEEPING {
-            return Wait::Open(seen.state.words().to_owned());
-        }
-        let (Some(SyscallLine::Inside { number, args, narrow: false }), Some(here)) = (seen.line, Machine::HERE) else {
-            return match seen.line {
-                Some(SyscallLine::Running) => Wait::Open("running".into()),
-                _ => Wait::Unknown("the kernel does not say in which call it sleeps".into()),
-            };
+        let (number, args, here) = match inside(seen) {
+            Ok(call) => call,
+            Err(wait) => return wait,
         };
         let name = here.name(number).unwrap_or("another call");
         if let Some(call) = Call::parse(name, &args) {
@@ -321,6 +328,34 @@ impl<'f> Desk<'f> {
             behind.fill(0);
             whole(address, &mut behind[..8])
         }
+    }
+}
+
+/// The call that a task sleeps in, or what is known without it.
+fn inside(seen: &Seen) -> Result<(u64, [u64; 6], Machine), Wait> {
+    if seen.denied {
+        return Err(Wait::Unknown("concmon may not read what it waits for (only its owner and root may)".into()));
+    }
+    if seen.state != State::SLEEPING {
+        return Err(Wait::Open(seen.state.words().to_owned()));
+    }
+    match (seen.line, Machine::HERE) {
+        (Some(SyscallLine::Inside { number, args, narrow: false }), Some(here)) => Ok((number, args, here)),
+        (Some(SyscallLine::Running), _) => Err(Wait::Open("running".into())),
+        _ => Err(Wait::Unknown("the kernel does not say in which call it sleeps".into())),
+    }
+}
+
+/// A wait that needs no file of the process beyond those of the look; `None` if it does.
+fn at_once(seen: &Seen) -> Option<Wait> {
+    let (number, args, here) = match inside(seen) {
+        Ok(call) => call,
+        Err(wait) => return Some(wait),
+    };
+    match reason_of_call(here, number, &args) {
+        Some(WaitReason::Futex { .. } | WaitReason::Child { .. } | WaitReason::Io { .. } | WaitReason::FileLock { .. }) => None,
+        Some(reason) => Some(Wait::Open(reason.to_string())),
+        None => Some(Wait::Open(format!("sleeps in {}", here.name(number).unwrap_or("another call")))),
     }
 }
 
