@@ -131,6 +131,10 @@ pub enum Command {
     Events(EventsArgs),
     /// Show the Python threads of a process: functions, GIL holder and waiters
     Inspect(InspectArgs),
+    /// Find deadlocks, abandoned locks and blocked pipes; exit code 1 if there are any
+    Problems(ProblemsArgs),
+    /// Explain why a process does not go on: what it waits for, to the end of the chain
+    Why(WhyArgs),
     /// Run a program and report what it and its descendants cost
     Run(RunArgs),
     /// Launch concurrent workloads and measure their cost
@@ -201,6 +205,34 @@ pub struct RunArgs {
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct InspectArgs {
     /// Process to inspect
+    #[arg(value_name = "PID", value_parser = process_id, allow_negative_numbers = true)]
+    pub pid: i32,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `concmon problems`.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+#[command(
+    after_help = "Exit codes: 0 no problem was found, 1 problems were found, 2 bad usage, 3 the processes could not be examined."
+)]
+pub struct ProblemsArgs {
+    /// Report only problems of processes that match this filter, e.g. 'name~celery'
+    #[arg(value_name = "EXPR")]
+    pub filter: Option<String>,
+    /// Look again for SECS seconds, until a problem is found (default: once)
+    #[arg(long = "for", value_name = "SECS", value_parser = positive_seconds)]
+    pub duration: Option<Duration>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `concmon why`.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct WhyArgs {
+    /// Process or thread to explain
     #[arg(value_name = "PID", value_parser = process_id, allow_negative_numbers = true)]
     pub pid: i32,
     /// Print one JSON object

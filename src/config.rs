@@ -322,7 +322,7 @@ impl Config {
                     self.source = source.into();
                 }
             }
-            Some(Command::Lab { .. } | Command::Run(_) | Command::Inspect(_)) => {}
+            Some(Command::Lab { .. } | Command::Run(_) | Command::Inspect(_) | Command::Problems(_) | Command::Why(_)) => {}
         }
         Ok(self)
     }

@@ -26,6 +26,7 @@
 //! * [`derive`](mod@derive): rates, births and exits from two snapshots.
 //! * [`columns`], [`meters`]: registries of what a row and the header can show; [`query`]: filters and order; [`diagnose`]: problems;
 //!   [`export`]: tables, JSON, CSV, OpenMetrics.
+//! * [`causes`]: wait-for chains, deadlocks, and waits that no task can end.
 //! * [`inspect`]: threads, functions and the GIL of a running CPython, read from its memory.
 //! * [`lab`]: concurrent workloads, started in a helper process and measured.
 //! * [`cli`]: the command line; [`config`]: the config file, merged with the command line; [`command`]: one module per subcommand.
@@ -46,6 +47,7 @@
 //! * **worker**: a process, thread, async task or sub-interpreter that a lab system creates to do work.
 
 pub mod app;
+pub mod causes;
 pub mod cli;
 pub mod clock;
 pub mod columns;

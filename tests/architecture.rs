@@ -26,6 +26,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("export", &["query", "columns", "derive", "snapshot", "text"]),
     ("record", &["snapshot", "kernel::source", "kernel::error", "clock"]),
     ("inspect", &["kernel", "snapshot", "clock", "text"]),
+    ("causes", &["kernel", "snapshot", "clock"]),
     ("lab", &["snapshot", "clock", "text", "kernel"]),
     ("lab::catalog", &["lab::protocol"]),
     ("lab::protocol", &[]),
@@ -63,7 +64,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "command",
         &[
             "cli", "config", "ui", "app", "engine", "clock", "text", "snapshot", "kernel", "derive", "columns", "query",
-            "diagnose", "export", "record", "inspect", "lab",
+            "diagnose", "export", "record", "inspect", "lab", "causes",
         ],
     ),
     ("lib", &[]),

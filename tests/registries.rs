@@ -269,6 +269,14 @@ fn config_table() -> String {
     out
 }
 
+fn causes_table() -> String {
+    let mut out = String::from("| id | problem | what to do |\n|---|---|---|\n");
+    for cause in concmon::causes::search::Cause::ALL {
+        out += &format!("| `{}` | {} | {} |\n", cause.id(), cause.title(), cause.advice());
+    }
+    out
+}
+
 fn diagnoses_table() -> String {
     let mut out = String::from("| id | problem | badge | meaning | listed after |\n|---|---|---|---|---|\n");
     for d in DIAGNOSES {
@@ -320,5 +328,6 @@ fn the_documents_match_the_registries() {
     generated::section("docs/reference/config.md", "config", &config_table());
     generated::section("docs/reference/cli.md", "cli", &help_texts());
     generated::section("docs/problems.md", "diagnoses", &diagnoses_table());
+    generated::section("docs/problems.md", "causes", &causes_table());
     generated::whole("config.example.toml", &example_file());
 }

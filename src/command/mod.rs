@@ -4,8 +4,11 @@ mod events;
 mod inspect;
 pub mod lab;
 mod output;
+mod problems;
 mod ps;
 mod run;
+mod waits;
+mod why;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -105,6 +108,8 @@ fn run(low: &LowArgs) -> Result<(), Failure> {
         }
         Some(Command::Run(args)) => run::run(args),
         Some(Command::Inspect(args)) => inspect::run(&config, args),
+        Some(Command::Problems(args)) => problems::run(&config, args),
+        Some(Command::Why(args)) => why::run(args),
         Some(Command::Lab { command: LabCommand::Doctor { json } }) => {
             Ok(output::with_stdout(|out| lab::doctor(*json, &pythons(&config), out))?)
         }
@@ -144,7 +149,7 @@ fn pythons(config: &Config) -> Arc<Discovery> {
 fn looks_at_processes(command: Option<&Command>, config: &Config) -> bool {
     match command {
         None | Some(Command::Ps(_)) => config.replay.is_none(),
-        Some(Command::Events(_) | Command::Run(_) | Command::Inspect(_)) => true,
+        Some(Command::Events(_) | Command::Run(_) | Command::Inspect(_) | Command::Problems(_) | Command::Why(_)) => true,
         Some(Command::Lab { command }) => {
             matches!(command, LabCommand::Run(_) | LabCommand::Talk(_) | LabCommand::Compare(_))
         }

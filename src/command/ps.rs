@@ -1,6 +1,7 @@
 //! `concmon ps`: prints the table once, as text, JSON, CSV or OpenMetrics.
 
 use std::cmp::Ordering;
+use std::collections::HashSet;
 use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
@@ -45,6 +46,16 @@ pub(super) fn run(config: &Config, args: &PsArgs) -> Result<(), Failure> {
         }
     })?;
     Ok(())
+}
+
+/// The processes that a filter matches now.
+pub(super) fn matching(config: &Config, filter: &Filter) -> Result<HashSet<i32>, Failure> {
+    let question = Question::new(config, Some(filter));
+    let model = sampled(config, &question, 1)?;
+    let answer = Answer::new(&question, &model);
+    let processes = (0u32..).zip(&model.now.processes);
+    let passes = |index: u32| answer.passes(RowRef::Process(index)) || answer.tasks(index).next().is_some();
+    Ok(processes.filter(|(index, _)| passes(*index)).map(|(_, process)| process.key.pid).collect())
 }
 
 /// `--columns help`: every column there is, in place of the table.

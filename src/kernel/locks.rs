@@ -1,7 +1,7 @@
 //! Identifies the lock a task waits for: the futex (futex(2)) by the kernel's own key, so that waiters of one lock are found across
 //! threads, and across processes that share its memory.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::parse::maps::Mapping;
 use super::parse::syscall::Futex;
@@ -13,7 +13,8 @@ const MAPS_BYTES: usize = 1 << 20;
 
 /// The lock behind a futex. One that its program calls private is told by process and address alone; for another the mapping is looked
 /// up, and if that cannot be done it is not known whether others wait there too.
-pub(super) fn lock_of(fs: &ProcFs, (pid, face): (i32, i32), futex: Futex) -> Option<Lock> {
+#[must_use]
+pub fn lock_of(fs: &ProcFs, (pid, face): (i32, i32), futex: Futex) -> Option<Lock> {
     let private = Lock::Private { pid, address: futex.address };
     if futex.private {
         return Some(private);
@@ -27,6 +28,20 @@ pub(super) fn lock_of(fs: &ProcFs, (pid, face): (i32, i32), futex: Futex) -> Opt
     }
     let offset = mapping.offset.checked_add(futex.address - mapping.start)?;
     Some(Lock::Shared { device: mapping.device, inode: mapping.inode, offset })
+}
+
+/// Those of these files, by device and inode, that the process maps shared.
+#[must_use]
+pub fn shared_files(fs: &ProcFs, pid: i32, wanted: &HashSet<((u32, u32), u64)>) -> Vec<((u32, u32), u64)> {
+    let mut maps = Vec::new();
+    if fs.read_lines(&RelPath::process(super::main_ended::face(fs, pid), "maps"), MAPS_BYTES, &mut maps).is_err() {
+        return Vec::new();
+    }
+    let shared = maps.split(|b| *b == b'\n').filter_map(Mapping::parse).filter(|mapping| !mapping.private);
+    let mut found: Vec<_> = shared.map(|m| (m.device, m.inode)).filter(|file| wanted.contains(file)).collect();
+    found.sort_unstable();
+    found.dedup();
+    found
 }
 
 /// How many of these wait at each lock in memory that processes share.

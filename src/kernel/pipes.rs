@@ -1,7 +1,7 @@
 //! Finds the holder of the other end of a pipe: descriptors with the same number (`pipe:[N]`), read in small steps, only while a visible
 //! row waits for a pipe. Processes that concmon may not read are not found.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use super::main_ended;
@@ -105,8 +105,24 @@ impl Pipes {
     }
 }
 
+/// The descriptors of a process that are ends of these pipes: inode, whether it reads, whether it writes.
+#[must_use]
+pub fn ends_of(fs: &ProcFs, pid: i32, wanted: &HashSet<u64>) -> Vec<(u64, bool, bool)> {
+    let face = main_ended::face(fs, pid);
+    let mut numbers = Vec::new();
+    if fs.list_fds(face, &mut numbers).is_err() {
+        return Vec::new();
+    }
+    let inodes =
+        numbers.into_iter().filter_map(|fd| Some((fd, pipe_inode(fs, face, fd).filter(|inode| wanted.contains(inode))?)));
+    // A descriptor that has just been closed is no end any more.
+    let ends = inodes.filter_map(|(fd, inode)| fs.descriptor_mode(face, fd).ok().map(|(reads, writes)| (inode, reads, writes)));
+    ends.collect()
+}
+
 /// The number of the pipe that a descriptor leads to.
-pub(super) fn pipe_inode(fs: &ProcFs, pid: i32, fd: i32) -> Option<u64> {
+#[must_use]
+pub fn pipe_inode(fs: &ProcFs, pid: i32, fd: i32) -> Option<u64> {
     namespace::inode(&fs.read_link(&RelPath::descriptor(pid, fd)).ok()?, "pipe")
 }
 

@@ -1,0 +1,212 @@
+//! Plain data about tasks, what they wait for and the holders of locks and pipes; and the edges that follow from it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::snapshot::{Comm, Lock, ProcKey};
+
+use super::{Certainty, Edge, Kind, Target};
+
+/// One task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TaskId {
+    /// Its process.
+    pub pid: i32,
+    /// Its own number.
+    pub tid: i32,
+}
+
+/// Everything that was read.
+#[derive(Debug, Clone, Default)]
+pub struct Scene {
+    /// By pid.
+    pub processes: BTreeMap<i32, Process>,
+    /// Holders of the pipes that tasks wait at, by inode.
+    pub pipes: HashMap<u64, Ends>,
+    /// Processes that map the shared memory in which tasks wait, by device and inode.
+    pub sharers: HashMap<((u32, u32), u64), Vec<i32>>,
+    /// Processes whose waits could not be read: by pid their session. They may hold the other end of a pipe.
+    pub unreadable: BTreeMap<i32, i32>,
+    /// Processes that did not answer within the time limit.
+    pub silent: usize,
+    /// Time between the two looks, milliseconds.
+    pub apart_ms: u64,
+}
+
+/// The processes at both ends of a pipe, ascending.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ends {
+    /// Those that have it open for reading.
+    pub readers: Vec<i32>,
+    /// Those that have it open for writing.
+    pub writers: Vec<i32>,
+}
+
+/// One process.
+#[derive(Debug, Clone)]
+pub struct Process {
+    /// Its identity.
+    pub key: ProcKey,
+    /// Its parent.
+    pub ppid: i32,
+    /// Its session.
+    pub session: i32,
+    /// Its name.
+    pub comm: Comm,
+    /// Whether it was forked by this parent and has not executed a program since: both have the same stack address.
+    pub forked_from: Option<i32>,
+    /// Whether it has handlers for signals that could end a wait for a lock.
+    pub handles_signals: bool,
+    /// Milliseconds since it began; `None` if unknown.
+    pub age_ms: Option<u64>,
+    /// By tid.
+    pub tasks: BTreeMap<i32, Task>,
+}
+
+/// One task of a process.
+#[derive(Debug, Clone)]
+pub struct Task {
+    /// Its name.
+    pub comm: Comm,
+    /// What it waits for.
+    pub wait: Wait,
+    /// How long it has slept, milliseconds.
+    pub for_ms: Option<u64>,
+}
+
+/// What a task waits for. Only waits without a timeout that two looks found unchanged are more than [`Wait::Open`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wait {
+    /// It runs, or can go on without another task that is known here: what it does, in words.
+    Open(String),
+    /// It could not be read: why.
+    Unknown(String),
+    /// A futex.
+    Futex {
+        /// Which lock.
+        lock: Lock,
+        /// Its owner.
+        holder: Holder,
+    },
+    /// The end of this child, or of any.
+    Child(Option<i32>),
+    /// Data in this pipe.
+    PipeRead(u64),
+    /// Room in this pipe.
+    PipeWrite(u64),
+    /// A file lock, and the process that the kernel records for it.
+    FileLock(Option<i32>),
+}
+
+/// What the memory of a lock says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// This kind of lock keeps no owner, or it could not be read.
+    NotRecorded,
+    /// This task, by the kind of lock.
+    Task(Kind, TaskId),
+    /// The recorded owner is no task of this process any more.
+    Gone {
+        /// Its number.
+        tid: i32,
+        /// The process that has a task with this number now, if it is the one that this process was forked from.
+        in_parent: Option<i32>,
+    },
+    /// A semaphore: its value and the number of waiters that it counts.
+    Semaphore {
+        /// Units that are free.
+        value: u32,
+        /// Waiters that it counts.
+        waiters: u32,
+    },
+}
+
+impl Scene {
+    /// A task, if it is there.
+    #[must_use]
+    pub fn task(&self, id: TaskId) -> Option<&Task> {
+        self.processes.get(&id.pid)?.tasks.get(&id.tid)
+    }
+
+    /// Every task or process that could end the task's wait. `None` if it can go on by itself or this is not known; only
+    /// [`Target::Nobody`] if none can.
+    #[must_use]
+    pub fn edges(&self, from: TaskId) -> Option<Vec<Edge>> {
+        let (process, task) = (self.processes.get(&from.pid)?, self.task(from)?);
+        let edge = |to, kind, evidence: String, certainty| Edge { from, to, kind, evidence, certainty, for_ms: task.for_ms };
+        let one = |to, kind, evidence: String, certainty| Some(vec![edge(to, kind, evidence, certainty)]);
+        let of_processes = |pids: &[i32], kind, evidence: &str| {
+            let all = pids.iter().filter(|pid| self.processes.contains_key(pid));
+            all.map(|pid| edge(Target::Process(*pid), kind, evidence.to_owned(), Certainty::Found)).collect::<Vec<_>>()
+        };
+        // A blocked pipe has another end, and shared memory a process that maps it: an empty list is not the whole list.
+        let seen = |pids: &[i32]| !pids.is_empty() && !self.has_hidden_kin(process);
+        match &task.wait {
+            Wait::Open(_) | Wait::Unknown(_) => None,
+            Wait::Futex { holder: Holder::Task(kind, owner), lock } => {
+                let words = super::words::recorded(*kind, *lock, owner.tid);
+                one(Target::Task(*owner), *kind, words, Certainty::Recorded)
+            }
+            Wait::Futex { holder: Holder::Gone { tid, in_parent }, lock } => {
+                one(Target::Nobody, Kind::Mutex, super::words::gone(*lock, *tid, *in_parent), Certainty::Recorded)
+            }
+            Wait::Futex { lock: lock @ Lock::Private { .. }, .. } => {
+                // A handler runs in a task that waits, and may release what it waits for.
+                let words = super::words::unrecorded(*lock, process.tasks.len());
+                (!process.handles_signals).then(|| vec![edge(Target::Process(from.pid), Kind::Lock, words, Certainty::Found)])
+            }
+            Wait::Futex { lock: lock @ Lock::Shared { device, inode, .. }, holder } => {
+                let sharers = self.sharers.get(&(*device, *inode)).filter(|pids| seen(pids))?;
+                Some(of_processes(sharers, Kind::SharedLock, &super::words::shared(*lock, *holder, sharers.len())))
+            }
+            Wait::Child(Some(pid)) => {
+                self.processes.get(pid)?;
+                one(Target::Process(*pid), Kind::Child, format!("waits for the end of its child {pid}"), Certainty::Recorded)
+            }
+            Wait::Child(None) => {
+                let children: Vec<i32> = self.processes.values().filter(|p| p.ppid == from.pid).map(|p| p.key.pid).collect();
+                (!children.is_empty()).then(|| of_processes(&children, Kind::Child, "waits for the end of any child"))
+            }
+            Wait::PipeRead(inode) => {
+                let writers = &self.pipes.get(inode)?.writers;
+                // A handler in this process may write to its own pipe.
+                let by_handler = process.handles_signals && writers.contains(&from.pid);
+                (seen(writers) && !by_handler)
+                    .then(|| of_processes(writers, Kind::PipeRead, &format!("reads the empty pipe {inode}")))
+            }
+            Wait::PipeWrite(inode) => {
+                let readers = &self.pipes.get(inode)?.readers;
+                seen(readers).then(|| of_processes(readers, Kind::PipeWrite, &format!("writes to the full pipe {inode}")))
+            }
+            Wait::FileLock(holder) => {
+                let pid = holder.filter(|pid| self.processes.contains_key(pid))?;
+                let words = format!("waits for a file lock of process {pid} (/proc/locks)");
+                one(Target::Process(pid), Kind::FileLock, words, Certainty::Recorded)
+            }
+        }
+    }
+
+    /// Whether a process that could not be read may have inherited what this one has: it is of the same session, or descends from it.
+    fn has_hidden_kin(&self, process: &Process) -> bool {
+        let descends = |pid: i32| {
+            let mut at = self.processes.get(&pid);
+            // Numbers can form no cycle in one look, but two looks can disagree.
+            for _ in 0..64 {
+                match at {
+                    Some(p) if p.ppid == process.key.pid => return true,
+                    Some(p) => at = self.processes.get(&p.ppid),
+                    None => return false,
+                }
+            }
+            false
+        };
+        self.unreadable.iter().any(|(pid, session)| *session == process.session || descends(*pid))
+    }
+
+    /// The word that a semaphore keeps of its waiters against the tasks that wait there: waiters that are gone, by lock.
+    #[must_use]
+    pub fn lost_waiters(&self, lock: Lock, waiters: u32) -> u32 {
+        let here = |task: &&Task| matches!(&task.wait, Wait::Futex { lock: other, .. } if *other == lock);
+        let asleep = self.processes.values().flat_map(|p| p.tasks.values()).filter(here).count();
+        waiters.saturating_sub(u32::try_from(asleep).unwrap_or(u32::MAX))
+    }
+}

@@ -1,0 +1,360 @@
+//! Finds tasks that can never go on, the cycles and dead ends that hold them, and the chain of waits of one process.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use crate::snapshot::Lock;
+
+use super::scene::{Holder, Scene, TaskId, Wait};
+use super::{Edge, Kind, Target};
+
+/// The most links of a chain that are followed.
+const MOST_STEPS: usize = 64;
+
+/// What is wrong. Declared worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// Threads wait for locks of each other.
+    LockCycle,
+    /// A thread waits for a lock that it holds itself.
+    SelfLock,
+    /// Processes wait for each other.
+    ProcessCycle,
+    /// File locks crosswise.
+    FileLockCycle,
+    /// A forked process waits for a lock that no thread of it can release.
+    StuckAfterFork,
+    /// The owner of the lock is gone.
+    HolderGone,
+    /// A shared semaphore that no process can release.
+    SemaphoreAbandoned,
+    /// A pipe whose other end only the stuck process itself holds.
+    PipeWithoutPeer,
+    /// All threads of a process wait for locks of this process.
+    NoThreadCanGoOn,
+    /// The only thread of a process waits for a lock within it. This may be a program at rest until a signal ends it.
+    OnlyThreadWaits,
+}
+
+impl Cause {
+    /// All, worst first.
+    pub const ALL: &[Self] = &[
+        Self::LockCycle,
+        Self::SelfLock,
+        Self::ProcessCycle,
+        Self::FileLockCycle,
+        Self::StuckAfterFork,
+        Self::HolderGone,
+        Self::SemaphoreAbandoned,
+        Self::PipeWithoutPeer,
+        Self::NoThreadCanGoOn,
+        Self::OnlyThreadWaits,
+    ];
+
+    /// The name in JSON and in docs.
+    #[must_use]
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::LockCycle => "lock_cycle",
+            Self::SelfLock => "self_lock",
+            Self::ProcessCycle => "process_cycle",
+            Self::FileLockCycle => "file_lock_cycle",
+            Self::StuckAfterFork => "stuck_after_fork",
+            Self::HolderGone => "holder_gone",
+            Self::SemaphoreAbandoned => "semaphore_abandoned",
+            Self::PipeWithoutPeer => "pipe_without_peer",
+            Self::NoThreadCanGoOn => "no_thread_can_go_on",
+            Self::OnlyThreadWaits => "only_thread_waits",
+        }
+    }
+
+    /// A few words.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::LockCycle => "Deadlock: threads wait for each other's locks",
+            Self::SelfLock => "Deadlock: a thread waits for a lock that it holds",
+            Self::ProcessCycle => "Deadlock: processes wait for each other",
+            Self::FileLockCycle => "Deadlock: file locks taken crosswise",
+            Self::StuckAfterFork => "Stuck after fork: no thread of this process can release the lock",
+            Self::HolderGone => "The owner of the lock is gone",
+            Self::SemaphoreAbandoned => "Semaphore abandoned: no process is left that could release it",
+            Self::PipeWithoutPeer => "Pipe without a process at its other end",
+            Self::NoThreadCanGoOn => "Deadlock: no thread of the process can go on",
+            Self::OnlyThreadWaits => "The only thread waits for a lock within its process",
+        }
+    }
+
+    /// What to do.
+    #[must_use]
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::LockCycle => "Take the locks in the same order everywhere; end the process to get out.",
+            Self::SelfLock => "Do not take the lock again while holding it, or use a recursive lock.",
+            Self::ProcessCycle => {
+                "Read the pipe or queue before waiting for the process that fills it (communicate(), get() before join())."
+            }
+            Self::FileLockCycle => "Take file locks in the same order everywhere; end one process to get out.",
+            Self::StuckAfterFork => {
+                "Do not fork while other threads run: use spawn or forkserver, or fork before starting threads."
+            }
+            Self::HolderGone => "End the process. Use a robust mutex, or release the lock on every way out.",
+            Self::SemaphoreAbandoned => {
+                "End the processes that wait. A process that may be killed must not hold the lock, or another must watch it."
+            }
+            Self::PipeWithoutPeer => "Close the unused end of the pipe in this process, so that it gets end-of-file or EPIPE.",
+            Self::NoThreadCanGoOn => "See the threads' stacks (concmon inspect PID for Python); end the process to get out.",
+            Self::OnlyThreadWaits => "If this is not a program at rest, end it.",
+        }
+    }
+}
+
+/// One problem.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// What is wrong.
+    pub cause: Cause,
+    /// The tasks that hold each other up, ascending.
+    pub tasks: Vec<TaskId>,
+    /// Their waits, one per task.
+    pub edges: Vec<Edge>,
+    /// Tasks outside that wait for these and cannot go on either.
+    pub behind: Vec<TaskId>,
+    /// Waiters that a semaphore counts and that are gone: they were killed while they waited.
+    pub lost_waiters: u32,
+}
+
+/// The tasks that cannot go on: each that could end their wait cannot go on either.
+#[must_use]
+pub fn stuck(scene: &Scene) -> BTreeMap<TaskId, Vec<Edge>> {
+    let ids = scene.processes.iter().flat_map(|(pid, p)| p.tasks.keys().map(|tid| TaskId { pid: *pid, tid: *tid }));
+    let mut left: BTreeMap<TaskId, Vec<Edge>> = ids.filter_map(|id| Some((id, scene.edges(id)?))).collect();
+    loop {
+        let mut waiting: HashMap<i32, usize> = HashMap::new();
+        for id in left.keys() {
+            *waiting.entry(id.pid).or_default() += 1;
+        }
+        let whole = |pid: &i32| scene.processes.get(pid).is_some_and(|p| waiting.get(pid) == Some(&p.tasks.len()));
+        let can_act = |edge: &Edge| match &edge.to {
+            Target::Task(id) => !left.contains_key(id),
+            Target::Process(pid) => !whole(pid),
+            Target::Nobody => false,
+        };
+        let free: Vec<TaskId> = left.iter().filter(|(_, edges)| edges.iter().any(can_act)).map(|(id, _)| *id).collect();
+        if free.is_empty() {
+            return left;
+        }
+        for id in free {
+            left.remove(&id);
+        }
+    }
+}
+
+/// All problems, worst first, then by pid.
+#[must_use]
+pub fn problems(scene: &Scene) -> Vec<Problem> {
+    let stuck = stuck(scene);
+    let graph = Graph::new(scene, &stuck);
+    let groups = graph.groups();
+    let mut group_of = vec![0; graph.nodes.len()];
+    for (number, group) in groups.iter().enumerate() {
+        for node in group {
+            group_of[*node] = number;
+        }
+    }
+    let mut found = Vec::new();
+    for (number, group) in groups.iter().enumerate() {
+        // The end of a chain: these wait for each other only.
+        let is_end = group.iter().all(|node| graph.next[*node].iter().all(|to| group_of[*to] == number));
+        let tasks: BTreeSet<TaskId> = group.iter().filter_map(|node| graph.task(*node)).collect();
+        if is_end && !tasks.is_empty() {
+            let behind = graph.reaching(group).into_iter().filter_map(|node| graph.task(node));
+            let behind: BTreeSet<TaskId> = behind.filter(|id| !tasks.contains(id)).collect();
+            found.push(problem(scene, &stuck, tasks.into_iter().collect(), behind.into_iter().collect()));
+        }
+    }
+    found.sort_by_key(|p| (p.cause, p.tasks.first().copied()));
+    found
+}
+
+fn problem(scene: &Scene, stuck: &BTreeMap<TaskId, Vec<Edge>>, tasks: Vec<TaskId>, behind: Vec<TaskId>) -> Problem {
+    let edges: Vec<Edge> = tasks.iter().filter_map(|id| stuck.get(id)?.first().cloned()).collect();
+    let lost = tasks.iter().filter_map(|id| match scene.task(*id)?.wait {
+        Wait::Futex { lock: lock @ Lock::Shared { .. }, holder: Holder::Semaphore { waiters, .. } } => {
+            Some(scene.lost_waiters(lock, waiters))
+        }
+        _ => None,
+    });
+    let lost_waiters = lost.max().unwrap_or(0);
+    Problem { cause: cause(scene, &tasks, &edges), tasks, edges, behind, lost_waiters }
+}
+
+/// Stuck tasks and the processes that they wait for. A process leads to each of its tasks, so that a thousand threads that wait for a
+/// thousand others take two thousand links.
+struct Graph {
+    nodes: Vec<Node>,
+    next: Vec<Vec<usize>>,
+    before: Vec<Vec<usize>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Node {
+    Task(TaskId),
+    Process(i32),
+}
+
+impl Graph {
+    fn new(scene: &Scene, stuck: &BTreeMap<TaskId, Vec<Edge>>) -> Self {
+        let mut nodes: Vec<Node> = stuck.keys().map(|id| Node::Task(*id)).collect();
+        let pids = stuck.values().flatten().filter_map(|edge| if let Target::Process(pid) = edge.to { Some(pid) } else { None });
+        nodes.extend(pids.collect::<BTreeSet<i32>>().into_iter().map(Node::Process));
+        let number: HashMap<Node, usize> = nodes.iter().enumerate().map(|(n, node)| (*node, n)).collect();
+        let to = |node: &Node| -> Vec<usize> {
+            let targets: Vec<Node> = match node {
+                Node::Task(id) => stuck
+                    .get(id)
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|edge| match edge.to {
+                        Target::Task(to) => Some(Node::Task(to)),
+                        Target::Process(pid) => Some(Node::Process(pid)),
+                        Target::Nobody => None,
+                    })
+                    .collect(),
+                Node::Process(pid) => {
+                    let tasks = scene.processes.get(pid).into_iter().flat_map(|p| p.tasks.keys());
+                    tasks.map(|tid| Node::Task(TaskId { pid: *pid, tid: *tid })).collect()
+                }
+            };
+            targets.iter().filter_map(|target| number.get(target).copied()).collect()
+        };
+        let next: Vec<Vec<usize>> = nodes.iter().map(to).collect();
+        let mut before = vec![Vec::new(); nodes.len()];
+        for (from, targets) in next.iter().enumerate() {
+            for target in targets {
+                before[*target].push(from);
+            }
+        }
+        Self { nodes, next, before }
+    }
+
+    fn task(&self, node: usize) -> Option<TaskId> {
+        if let Node::Task(id) = self.nodes[node] { Some(id) } else { None }
+    }
+
+    /// The strongly connected components (Kosaraju's algorithm).
+    fn groups(&self) -> Vec<Vec<usize>> {
+        let mut order = Vec::with_capacity(self.nodes.len());
+        let mut seen = vec![false; self.nodes.len()];
+        for start in 0..self.nodes.len() {
+            let mut open = if std::mem::replace(&mut seen[start], true) { Vec::new() } else { vec![(start, 0)] };
+            while let Some((node, at)) = open.pop() {
+                match self.next[node].get(at) {
+                    Some(to) => {
+                        open.push((node, at + 1));
+                        if !std::mem::replace(&mut seen[*to], true) {
+                            open.push((*to, 0));
+                        }
+                    }
+                    None => order.push(node),
+                }
+            }
+        }
+        let mut seen = vec![false; self.nodes.len()];
+        order.iter().rev().map(|start| self.against(&[*start], &mut seen)).filter(|group| !group.is_empty()).collect()
+    }
+
+    /// Every node that waits for these at any distance, these included.
+    fn reaching(&self, group: &[usize]) -> Vec<usize> {
+        self.against(group, &mut vec![false; self.nodes.len()])
+    }
+
+    /// What is found against the links and has not been seen.
+    fn against(&self, from: &[usize], seen: &mut [bool]) -> Vec<usize> {
+        let mut open: Vec<usize> = from.iter().copied().filter(|node| !std::mem::replace(&mut seen[*node], true)).collect();
+        let mut found = Vec::new();
+        while let Some(node) = open.pop() {
+            found.push(node);
+            open.extend(self.before[node].iter().copied().filter(|node| !std::mem::replace(&mut seen[*node], true)));
+        }
+        found
+    }
+}
+
+fn cause(scene: &Scene, tasks: &[TaskId], edges: &[Edge]) -> Cause {
+    let any = |kind: Kind| edges.iter().any(|edge| edge.kind == kind);
+    let first = tasks.first().and_then(|id| scene.processes.get(&id.pid));
+    let forked = first.is_some_and(|p| p.forked_from.is_some() && p.tasks.len() == 1);
+    let nobody = edges.iter().find(|edge| edge.to == Target::Nobody).map(|edge| edge.kind);
+    match nobody {
+        Some(_) if forked => return Cause::StuckAfterFork,
+        Some(_) => return Cause::HolderGone,
+        None => {}
+    }
+    let processes: HashSet<i32> = tasks.iter().map(|id| id.pid).collect();
+    if any(Kind::FileLock) {
+        Cause::FileLockCycle
+    } else if any(Kind::SharedLock) {
+        Cause::SemaphoreAbandoned
+    } else if processes.len() == 1 && (any(Kind::PipeRead) || any(Kind::PipeWrite)) {
+        Cause::PipeWithoutPeer
+    } else if processes.len() > 1 {
+        Cause::ProcessCycle
+    } else if !any(Kind::Lock) {
+        if tasks.len() == 1 { Cause::SelfLock } else { Cause::LockCycle }
+    } else if tasks.len() > 1 {
+        Cause::NoThreadCanGoOn
+    } else if forked {
+        Cause::StuckAfterFork
+    } else {
+        Cause::OnlyThreadWaits
+    }
+}
+
+/// One link of a chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The task.
+    pub task: TaskId,
+    /// Its wait; `None` at the end of the chain.
+    pub edge: Option<Edge>,
+    /// How many other processes could end the wait as well.
+    pub alternatives: usize,
+    /// Whether the chain has been here before: it is a cycle.
+    pub again: bool,
+}
+
+/// The chain of waits from a task to its end. Where several could act, one that can go on is followed.
+#[must_use]
+pub fn chain(scene: &Scene, from: TaskId) -> Vec<Step> {
+    let stuck = stuck(scene);
+    let mut steps: Vec<Step> = Vec::new();
+    let mut at = Some(from);
+    while let Some(task) = at.take() {
+        let again = steps.iter().any(|step| step.task == task);
+        let edges = if again || steps.len() >= MOST_STEPS { Vec::new() } else { scene.edges(task).unwrap_or_default() };
+        let next = |edge: &Edge| match edge.to {
+            Target::Task(id) => Some(id),
+            Target::Process(pid) => speaker(scene, &stuck, pid, task),
+            Target::Nobody => None,
+        };
+        let best = edges.iter().find(|edge| next(edge).is_some_and(|id| !stuck.contains_key(&id))).or(edges.first());
+        at = best.and_then(next);
+        steps.push(Step { task, edge: best.cloned(), alternatives: edges.len().saturating_sub(1), again });
+    }
+    steps
+}
+
+/// The task of a process that a wait for the process is a wait for: one that can go on, else the main thread, else another.
+fn speaker(scene: &Scene, stuck: &BTreeMap<TaskId, Vec<Edge>>, pid: i32, other_than: TaskId) -> Option<TaskId> {
+    let process = scene.processes.get(&pid)?;
+    let ids = || process.tasks.keys().map(|tid| TaskId { pid, tid: *tid });
+    let free = |id: &TaskId| !stuck.contains_key(id);
+    let follows = |id: &TaskId| *id != other_than;
+    let main = TaskId { pid, tid: pid };
+    ids()
+        .find(|id| free(id) && id.tid == pid)
+        .or_else(|| ids().find(free))
+        .or_else(|| Some(main).filter(|id| follows(id) && process.tasks.contains_key(&pid)))
+        .or_else(|| ids().find(follows))
+        .or_else(|| ids().next())
+}
