@@ -26,7 +26,7 @@
 //! * [`derive`](mod@derive): rates, births and exits from two snapshots.
 //! * [`columns`], [`meters`]: registries of what a row and the header can show; [`query`]: filters and order; [`diagnose`]: problems;
 //!   [`export`]: tables, JSON, CSV, OpenMetrics.
-//! * [`causes`]: wait-for chains, deadlocks, and waits that no task can end.
+//! * [`causes`]: wait-for chains, deadlocks, and waits that no task can end; [`why`] puts the chain of one process in words.
 //! * [`inspect`]: threads, functions and the GIL of a running CPython, read from its memory.
 //! * [`lab`]: concurrent workloads, started in a helper process and measured.
 //! * [`cli`]: the command line; [`config`]: the config file, merged with the command line; [`command`]: one module per subcommand.
@@ -66,3 +66,4 @@ pub mod record;
 pub mod snapshot;
 pub mod text;
 pub mod ui;
+pub mod why;

@@ -27,6 +27,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("record", &["snapshot", "kernel::source", "kernel::error", "clock"]),
     ("inspect", &["kernel", "snapshot", "clock", "text"]),
     ("causes", &["kernel", "snapshot", "clock"]),
+    ("why", &["causes", "inspect", "kernel", "snapshot", "text"]),
     ("lab", &["snapshot", "clock", "text", "kernel"]),
     ("lab::catalog", &["lab::protocol"]),
     ("lab::protocol", &[]),
@@ -57,14 +58,14 @@ const ROOMS: &[(&str, &[&str])] = &[
         "engine",
         &[
             "app", "clock", "text", "snapshot", "kernel", "derive", "columns", "query", "diagnose", "export", "record",
-            "inspect", "lab", "config", "ui",
+            "inspect", "lab", "config", "ui", "why",
         ],
     ),
     (
         "command",
         &[
             "cli", "config", "ui", "app", "engine", "clock", "text", "snapshot", "kernel", "derive", "columns", "query",
-            "diagnose", "export", "record", "inspect", "lab", "causes",
+            "diagnose", "export", "record", "inspect", "lab", "causes", "why",
         ],
     ),
     ("lib", &[]),

@@ -7,6 +7,7 @@ use crate::text::{Charset, fit, sanitize};
 
 use super::App;
 use super::layer::Layer;
+use super::msg::{Effect, Notice};
 
 /// The most of a text that is explained, cells: a command line may have megabytes.
 const MOST_CELLS: usize = 16 * 1024;
@@ -23,6 +24,20 @@ const READ_IN_TURN: Needs = Needs::STATUS
     .union(Needs::NAMESPACES);
 
 impl App {
+    /// Asks for the waits of the selected row.
+    pub(super) fn ask_why(&mut self) -> Vec<Effect> {
+        let Some(row) = self.selected().filter(|row| row.ghost.is_none()) else {
+            self.tell(Notice::info("no process is selected"));
+            return Vec::new();
+        };
+        let number = if row.is_task() { row.face().tid } else { row.key().pid };
+        let name = sanitize(row.face().comm.as_bytes(), Charset::from_unicode(self.options.unicode)).into_owned();
+        let title = format!("Why {number} {name} waits");
+        let lines = vec!["Reading the waits of all processes, twice.".to_owned()];
+        self.layer = Some(Layer::Explain { title: title.clone(), lines, scroll: 0 });
+        vec![Effect::Why { number, title }]
+    }
+
     pub(super) fn explain(&self) -> Layer {
         let mut lines = Vec::new();
         let column = self.options.sort;

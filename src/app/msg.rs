@@ -36,6 +36,13 @@ pub enum Msg {
     Detail(Detail),
     /// The lab's runs changed.
     Lab(Arc<LabState>),
+    /// What a process waits for has been read.
+    Explained {
+        /// Title of the text to fill, if it is still open.
+        title: String,
+        /// Its lines.
+        lines: Vec<String>,
+    },
     /// A batch of the Compare screen went on.
     Compared(Progressed),
     /// The Python interpreters of the machine have been looked for.
@@ -240,6 +247,8 @@ pub enum Command {
     StopRuns,
     /// Explain the selected cell.
     Explain,
+    /// Show what the selected process waits for.
+    Why,
     /// Do what Enter does here.
     Enter,
     /// Ask for a guess, then run the chosen system.
@@ -339,6 +348,13 @@ pub enum Effect {
     Suspend,
     /// Draw everything anew.
     Redraw,
+    /// Follow the waits of this process or thread; answered by [`Msg::Explained`].
+    Why {
+        /// Its PID or TID.
+        number: i32,
+        /// Title of the text that the answer fills.
+        title: String,
+    },
     /// Take over what can be set while the program runs: theme and delay.
     Look,
     /// Write these keys to the config file; answered by a notice.
@@ -363,6 +379,7 @@ impl Effect {
             | Self::Redraw
             | Self::Copy { .. }
             | Self::Look
+            | Self::Why { .. }
             | Self::Save(_) => false,
         }
     }
@@ -370,6 +387,6 @@ impl Effect {
     /// Whether it is about processes or programs of this machine: nothing of the kind happens while a recording is shown.
     #[must_use]
     pub fn is_live(&self) -> bool {
-        self.changes() || matches!(self, Self::Freeze { .. } | Self::Discover | Self::Stop(_) | Self::StopAll)
+        self.changes() || matches!(self, Self::Freeze { .. } | Self::Discover | Self::Stop(_) | Self::StopAll | Self::Why { .. })
     }
 }

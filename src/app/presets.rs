@@ -8,10 +8,8 @@ use super::actions::{ACTIONS, Action, Context};
 use super::key::{Code, Key};
 
 /// Keys of htop's that have no action, and where that hand finds what it looks for.
-const ELSEWHERE: [(char, &str); 2] = [
-    ('s', "concmon does not trace; Enter shows what each thread waits for, E the source of a value"),
-    ('w', "lines do not wrap; Enter shows the whole command line"),
-];
+const ELSEWHERE: [(char, &str); 1] =
+    [('s', "concmon does not trace; Enter shows what each thread waits for, E the source of a value")];
 
 impl Preset {
     /// Where htop's hands find what this key does there, if it has no action here.

@@ -58,9 +58,14 @@ impl Command {
     fn is_live(self) -> bool {
         match self {
             Self::Go(screen) => !screen.is_of_samples(),
-            Self::StopRuns | Self::QuickLaunch | Self::Ledger | Self::Enter | Self::Guess | Self::Compare(_) | Self::Output => {
-                true
-            }
+            Self::StopRuns
+            | Self::QuickLaunch
+            | Self::Why
+            | Self::Ledger
+            | Self::Enter
+            | Self::Guess
+            | Self::Compare(_)
+            | Self::Output => true,
             _ => false,
         }
     }

@@ -41,6 +41,13 @@ impl App {
                 self.follow_runs();
                 return self.settle();
             }
+            Msg::Explained { title, lines: found } => {
+                if let Some(Layer::Explain { title: open, lines, .. }) = &mut self.layer
+                    && *open == title
+                {
+                    *lines = found;
+                }
+            }
             Msg::Compared(news) => self.compare.take(news),
             Msg::Interpreters(found) => self.lab.interpreters = Some(found),
             Msg::Key(key) => return self.key(key),
@@ -264,6 +271,7 @@ impl App {
             Command::Help => self.layer = Some(Layer::Help { scroll: 0 }),
             Command::QuickLaunch => self.layer = Some(Layer::QuickLaunch { race: None }),
             Command::Explain => self.layer = Some(self.explain()),
+            Command::Why => return self.ask_why(),
             Command::SignalMenu => return self.open_signals(),
             Command::Only => return self.toggle_only(),
             Command::Copy(what) => return self.copy(what),

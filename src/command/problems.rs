@@ -12,8 +12,9 @@ use crate::config::Config;
 use crate::query::Filter;
 
 use super::output::with_stdout;
-use super::waits::{Pythons, in_python, looked_json, may_rest, name, scene, since, task_json, write_json};
+use super::waits::{looked_json, scene, task_json, write_json};
 use super::{Failure, ps};
+use crate::why::{Pythons, in_python, may_rest, name, since};
 
 /// Names and versions the document.
 const SCHEMA: &str = "concmon.problems/1";

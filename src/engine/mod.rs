@@ -23,7 +23,7 @@ use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
 use crate::app::App;
@@ -46,6 +46,7 @@ use crate::ui;
 use crate::ui::frame::Frame;
 use crate::ui::terminal::{TerminalGuard, TerminalOptions};
 use crate::ui::theme::{THEMES, Theme};
+use crate::why;
 
 use comparing::Comparing;
 pub use feed::Feed;
@@ -97,6 +98,7 @@ pub fn run(config: &Config, feed: Feed) -> anyhow::Result<()> {
     let launcher =
         Arc::new(Launcher::start(config.lab.to_launcher_limits())?.with_pythons(config.lab.pythons.clone()).with_traces());
     let (comparing, compared) = Comparing::new(Arc::clone(&launcher));
+    let (tell_why, explained) = unbounded_channel();
     let (pythons, news) = Pythons::new(config.lab.pythons.clone(), config.readonly);
     let engine = Engine {
         app,
@@ -116,6 +118,8 @@ pub fn run(config: &Config, feed: Feed) -> anyhow::Result<()> {
         wanted: None,
         pythons,
         news,
+        explained,
+        tell_why,
         go_first: config.go_first,
         leaving: false,
     };
@@ -183,6 +187,9 @@ struct Engine {
     /// Interpreters and environments, and what is heard of them.
     pythons: Pythons,
     news: UnboundedReceiver<News>,
+    /// Explanations of waits: title and lines.
+    explained: UnboundedReceiver<(String, Vec<String>)>,
+    tell_why: UnboundedSender<(String, Vec<String>)>,
     /// Whether keys are to be answered before others have the CPUs.
     go_first: bool,
     leaving: bool,
@@ -283,6 +290,7 @@ impl Engine {
                     }
                 }
                 Some(news) = self.news.recv() => self.python_news(news)?,
+                Some((title, lines)) = self.explained.recv() => self.message(Msg::Explained { title, lines })?,
                 _ = clock.tick() => {
                     let now_ns = SystemClock.boot_ns();
                     if self.app.notice.is_none() && !self.app.is_stale(now_ns) {
@@ -397,6 +405,7 @@ impl Engine {
             Effect::Quit => self.leaving = true,
             Effect::Suspend => self.suspend()?,
             Effect::Redraw => self.forget_screen()?,
+            Effect::Why { number, title } => self.ask_why(number, title),
             Effect::Look => {
                 if let Some(theme) = Theme::named(&self.app.options.theme, self.depth) {
                     self.theme = theme;
@@ -432,6 +441,22 @@ impl Engine {
     /// Whether it is not yet known which interpreters there are to run it.
     fn must_look_first(&self, spec: &RunSpec) -> bool {
         self.app.lab.interpreters.is_none() && catalog::find(&spec.system).is_some_and(|s| s.backend == Backend::Python)
+    }
+
+    /// Follows the waits on a thread of its own, which is left behind if concmon ends first.
+    fn ask_why(&self, number: i32, title: String) {
+        let tell = self.tell_why.clone();
+        let read = move || {
+            let lines = match why::scene() {
+                Ok(scene) => why::explain(&scene, number).map_or_else(|e| vec![e.to_string()], |found| found.lines(&scene)),
+                Err(error) => vec![format!("the processes cannot be examined: {error}")],
+            };
+            // Nobody listens once concmon ends.
+            let _ = tell.send((title, lines));
+        };
+        if let Err(error) = std::thread::Builder::new().name("why".into()).spawn(read) {
+            let _ = self.tell_why.send((String::new(), vec![error.to_string()]));
+        }
     }
 
     fn python_news(&mut self, news: News) -> anyhow::Result<()> {

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use crate::app::key::Key;
 use crate::app::layer::Layer;
-use crate::app::msg::Msg;
+use crate::app::msg::{Effect, Msg};
 use crate::app::tests::app;
 use crate::app::{App, RowKey};
 use crate::columns::{self, COLUMNS, Column, Unknown, Value};
@@ -103,4 +103,21 @@ fn the_source_is_the_one_that_was_read() {
         format!("/proc/{pid}/smaps_rollup Pss + Private_Hugetlb"),
         "read from its file in any case"
     );
+}
+
+#[test]
+fn why_a_process_waits_is_asked_once_and_the_answer_fills_the_open_text() {
+    let mut app = app();
+    let effects = app.update(Msg::Key(Key::char('w')));
+    let [Effect::Why { number, title }] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(Some(*number), app.selected().map(|row| row.key().pid));
+    let shown = |app: &App| match &app.layer {
+        Some(Layer::Explain { lines, .. }) => lines.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert!(shown(&app)[0].starts_with("Reading"));
+    app.update(Msg::Explained { title: "of another".into(), lines: vec!["stale".into()] });
+    assert!(shown(&app)[0].starts_with("Reading"), "an answer to another question is dropped");
+    app.update(Msg::Explained { title: title.clone(), lines: vec!["1 a waits".into()] });
+    assert_eq!(shown(&app), ["1 a waits"]);
 }

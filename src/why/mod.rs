@@ -1,0 +1,240 @@
+//! Explains on request what a process waits for: reads the waits, follows them to their end, and puts each link in words.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::causes::search::{Cause, stuck};
+use crate::causes::{self, Edge, Patience, Problem, Scene, Step, Target, TaskId, Wait, chain, problems};
+use crate::kernel::error::ReadError;
+use crate::kernel::proc_fs::ProcFs;
+use crate::kernel::readers::within;
+use crate::kernel::{DetailReader, reason};
+use crate::snapshot::{DetailContent, PythonFrame};
+use crate::text::{Charset, sanitize};
+
+/// Time between the two looks. A thread that only passes through a lock has run on by then.
+const APART: Duration = Duration::from_millis(300);
+/// How long one process may take to have its Python stacks read.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The most processes whose Python stacks are read.
+const MOST_PYTHONS: usize = 64;
+
+/// Reads the waits of this machine.
+///
+/// # Errors
+/// If `/proc` cannot be read.
+pub fn scene() -> Result<Scene, ReadError> {
+    let fs = Arc::new(ProcFs::open("/proc")?);
+    causes::read(&fs, Patience { apart: APART })
+}
+
+/// Why nothing was explained.
+#[derive(Debug, thiserror::Error)]
+pub enum WhyError {
+    /// Nothing has this number.
+    #[error("there is no process or thread {0}, or it is a kernel thread or a zombie")]
+    Missing(i32),
+    /// Its waits could not be read.
+    #[error("process {0}: {1}")]
+    Unreadable(i32, String),
+}
+
+/// The chain of waits of a process, to its end.
+#[derive(Debug)]
+pub struct Explanation {
+    /// The task that the chain begins with.
+    pub begin: TaskId,
+    /// `stuck`, `can_go_on` or `unknown`.
+    pub verdict: &'static str,
+    /// What the end of the chain means.
+    pub end: String,
+    /// The links.
+    pub steps: Vec<Step>,
+    /// The Python functions of its tasks.
+    pub pythons: Pythons,
+}
+
+/// Follows the waits of a process or thread.
+///
+/// # Errors
+/// See [`WhyError`].
+pub fn explain(scene: &Scene, number: i32) -> Result<Explanation, WhyError> {
+    let begin = begin(scene, number).ok_or(WhyError::Missing(number))?;
+    if let Some(Wait::Unknown(why)) = scene.task(begin).map(|task| &task.wait)
+        && scene.unreadable.contains_key(&begin.pid)
+    {
+        return Err(WhyError::Unreadable(begin.pid, why.to_string()));
+    }
+    let steps = chain(scene, begin);
+    let pythons = Pythons::read(scene, steps.iter().map(|step| step.task));
+    let (mut verdict, mut end) = end(scene, &steps);
+    let held = |problem: &&Problem| problem.tasks.contains(&begin) || problem.behind.contains(&begin);
+    if verdict == "stuck" && problems(scene).iter().find(held).is_some_and(|problem| may_rest(problem, &pythons)) {
+        verdict = "unknown";
+        end =
+            "No thread of this process can go on by itself. It may be a program at rest until a signal ends it, or a deadlock: \
+               the owner is not recorded by this kind of lock."
+                .to_owned();
+    }
+    Ok(Explanation { begin, verdict, end, steps, pythons })
+}
+
+impl Explanation {
+    /// One line for each link, indented by its depth, and one for the end.
+    #[must_use]
+    pub fn lines(&self, scene: &Scene) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (depth, step) in self.steps.iter().enumerate() {
+            let Some(edge) = &step.edge else { continue };
+            let (name, since, python) = (name(scene, step.task), since(edge), in_python(&self.pythons, step.task));
+            let others = match step.alternatives {
+                0 => String::new(),
+                1 => "; 1 other process could end it too".to_owned(),
+                n => format!("; {n} other processes could end it too"),
+            };
+            let indent = depth.min(20) * 2;
+            lines.push(format!("{:indent$}{name}: {}{since}{others}{python}", "", edge.evidence));
+        }
+        lines.push(self.end.clone());
+        lines
+    }
+}
+
+/// The innermost Python frames of tasks.
+#[derive(Debug, Default)]
+pub struct Pythons(BTreeMap<TaskId, Vec<PythonFrame>>);
+
+impl Pythons {
+    /// Of the processes of these tasks; those that run no Python have none.
+    pub fn read(scene: &Scene, tasks: impl IntoIterator<Item = TaskId>) -> Self {
+        let pids: BTreeSet<i32> = tasks.into_iter().map(|id| id.pid).collect();
+        let mut found = BTreeMap::new();
+        for process in pids.iter().take(MOST_PYTHONS).filter_map(|pid| scene.processes.get(pid)) {
+            let key = process.key;
+            let Ok(reader) = DetailReader::open("/proc") else { continue };
+            let read = within(key, PATIENCE, move || crate::inspect::read(&reader, key));
+            let Ok(Ok(DetailContent::Runtime(runtime))) = read.map(|read| read.map_or_else(|e| Err(reason(&e)), |d| d.content))
+            else {
+                continue;
+            };
+            for thread in runtime.interpreters.into_iter().flat_map(|one| one.threads) {
+                let Some(task) = thread.task.filter(|_| !thread.moved) else { continue };
+                found.insert(TaskId { pid: key.pid, tid: task.tid }, thread.frames);
+            }
+        }
+        Self(found)
+    }
+
+    /// The innermost frame of a task.
+    pub fn frame(&self, id: TaskId) -> Option<&PythonFrame> {
+        self.0.get(&id)?.first()
+    }
+
+    /// The innermost frame that is not of the `threading` module: where the program is.
+    pub fn place(&self, id: TaskId) -> Option<&PythonFrame> {
+        let frames = self.0.get(&id)?;
+        frames.iter().find(|frame| !is_threading(frame)).or(frames.first())
+    }
+
+    /// Whether the task waits for an event or a condition, as programs do that rest until a signal ends them.
+    pub fn rests(&self, id: TaskId) -> bool {
+        self.frame(id).is_some_and(|frame| is_threading(frame) && frame.function.rsplit('.').next() == Some("wait"))
+    }
+}
+
+/// Whether it may be a program that rests until a signal ends it: its threads wait for locks without a recorded owner, and the main
+/// thread for an event. Of a single thread it must be known that it does not.
+pub fn may_rest(problem: &Problem, pythons: &Pythons) -> bool {
+    let main = problem.tasks.iter().find(|id| id.pid == id.tid).copied();
+    match problem.cause {
+        Cause::OnlyThreadWaits => main.is_none_or(|main| pythons.frame(main).is_none() || pythons.rests(main)),
+        Cause::NoThreadCanGoOn => main.is_some_and(|main| pythons.rests(main)),
+        _ => false,
+    }
+}
+
+fn is_threading(frame: &PythonFrame) -> bool {
+    frame.file.rsplit('/').next() == Some("threading.py")
+}
+
+/// `4140 python3`, `thread 4141 worker of 4140`.
+pub fn name(scene: &Scene, id: TaskId) -> String {
+    let comm = |bytes: &[u8]| sanitize(bytes, Charset::Unicode).into_owned();
+    let task = scene.task(id).map(|task| comm(task.comm.as_bytes())).unwrap_or_default();
+    if id.tid == id.pid { format!("{} {task}", id.pid) } else { format!("{} {task} (thread of {})", id.tid, id.pid) }
+}
+
+/// ` for 12 s`; nothing if unknown.
+pub fn since(edge: &Edge) -> String {
+    edge.for_ms.map(|ms| format!(", asleep for {}", span(ms))).unwrap_or_default()
+}
+
+fn span(ms: u64) -> String {
+    match ms / 1000 {
+        0 => format!("{ms} ms"),
+        s @ 1..60 => format!("{s} s"),
+        s @ 60..3600 => format!("{} min {} s", s / 60, s % 60),
+        s => format!("{} h {} min", s / 3600, s % 3600 / 60),
+    }
+}
+
+/// ` in store() at tasks.py:88`; nothing for a task without Python.
+pub fn in_python(pythons: &Pythons, id: TaskId) -> String {
+    let Some(frame) = pythons.place(id) else { return String::new() };
+    let safe = |text: &str| sanitize(text.as_bytes(), Charset::Unicode).into_owned();
+    let file = frame.file.rsplit('/').next().unwrap_or(&frame.file);
+    let line = frame.line.map(|line| format!(":{line}")).unwrap_or_default();
+    format!("  [{}() at {}{line}]", safe(&frame.function), safe(file))
+}
+
+/// The task that was asked for. Of a process, a thread that cannot go on comes before a main thread that can.
+fn begin(scene: &Scene, number: i32) -> Option<TaskId> {
+    if let Some(process) = scene.processes.get(&number) {
+        let stuck = stuck(scene);
+        let ids = || process.tasks.keys().map(|tid| TaskId { pid: number, tid: *tid });
+        return ids()
+            .find(|id| id.tid == number && stuck.contains_key(id))
+            .or_else(|| ids().find(|id| stuck.contains_key(id)))
+            .or_else(|| ids().next());
+    }
+    let (pid, _) = scene.processes.iter().find(|(_, process)| process.tasks.contains_key(&number))?;
+    Some(TaskId { pid: *pid, tid: number })
+}
+
+/// What the end of the chain means: a word for JSON and a sentence.
+fn end(scene: &Scene, steps: &[Step]) -> (&'static str, String) {
+    let Some(last) = steps.last() else { return ("unknown", "Nothing was read.".into()) };
+    let name = name(scene, last.task);
+    if last.again {
+        let cycle = if steps.len() == 2 { "waits for itself" } else { "is where the chain comes back to" };
+        return ("stuck", format!("{name} {cycle}: a deadlock. No task in this chain runs."));
+    }
+    if let Some(edge) = &last.edge {
+        return match edge.to {
+            Target::Nobody => {
+                ("stuck", format!("No task is left that could end the wait of {name}. No task in this chain runs."))
+            }
+            _ => ("unknown", format!("The task that {name} waits for has ended or is not known.")),
+        };
+    }
+    match scene.task(last.task).map(|task| &task.wait) {
+        Some(Wait::Open(what)) if steps.len() == 1 => ("can_go_on", format!("{name} is not held by another task: {what}.")),
+        Some(Wait::Open(what)) => ("can_go_on", format!("{name} can go on: {what}.")),
+        Some(Wait::Unknown(why)) => ("unknown", format!("What {name} waits for is not known: {why}.")),
+        Some(Wait::Futex { .. }) => (
+            "unknown",
+            format!(
+                "{name} waits for a lock without a timeout. Who can release it is not known: the owner is not recorded by this kind of lock, or a signal handler may release it."
+            ),
+        ),
+        Some(Wait::PipeRead(_) | Wait::PipeWrite(_)) => {
+            ("unknown", format!("{name} waits at a pipe. Some holders of its other end could not be seen."))
+        }
+        Some(Wait::FileLock(_)) => {
+            ("unknown", format!("{name} waits for a file lock. The kernel names no single holder that is alive."))
+        }
+        Some(Wait::Child(_)) => ("unknown", format!("{name} waits for a child that is not listed.")),
+        None => ("unknown", format!("{name} has ended.")),
+    }
+}
