@@ -66,6 +66,8 @@ impl AutoSource {
                 (Active::Proc(Box::new(ProcSource::new(&root)?)), no_better("BPF reads the running kernel only"))
             }
             SourceChoice::Proc => {
+                // Helper threads allocate too: one heap can be given back as a whole.
+                super::system::share_heap();
                 let_go_of_loading(|| true);
                 (Active::Proc(Box::new(ProcSource::new(&root)?)), no_better("chosen with --source proc"))
             }
