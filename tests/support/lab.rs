@@ -18,6 +18,8 @@ pub fn launcher() -> Launcher {
 
 /// The same with other limits.
 pub fn launcher_with(limits: Limits) -> Launcher {
+    // As the program does at its start: lanes take three descriptors a task.
+    concmon::kernel::raise_descriptor_limit();
     Launcher::start_with(Path::new(env!("CARGO_BIN_EXE_concmon")), limits).unwrap()
 }
 
