@@ -161,10 +161,11 @@ struct Crowd {
 impl Crowd {
     /// Fewer than these leave nothing worth looking for.
     const LEAST: usize = 1000;
-    /// So many sweeps after its end nobody holds a model of the crowd any more: not the screen, nor the rates of the next one.
-    const SWEEPS: u32 = 3;
+    /// So many sweeps after its end free pages are looked for. By the first, the screen and the next rates have let go of their models; where
+    /// the CPUs are busy that takes longer.
+    const SWEEPS: [u32; 3] = [3, 12, 40];
 
-    /// Whether there are less than half as many processes and threads as at the most, for some sweeps now. True once for each crowd.
+    /// Whether there are less than half as many processes and threads as at the most, for so many sweeps now.
     fn has_left(&mut self, model: &Model) -> bool {
         // Threads that no view shows are counted too: the sources keep something of each.
         let threads = model.counts.tasks.and_then(|tasks| usize::try_from(tasks).ok()).unwrap_or(model.now.tasks.len());
@@ -175,11 +176,11 @@ impl Crowd {
             return false;
         }
         self.sweeps += 1;
-        if self.sweeps == Self::SWEEPS {
+        let look = Self::SWEEPS.contains(&self.sweeps);
+        if Some(&self.sweeps) == Self::SWEEPS.last() {
             (self.most, self.sweeps) = (now, 0);
-            return true;
         }
-        false
+        look
     }
 }
 
