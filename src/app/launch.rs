@@ -77,9 +77,7 @@ impl App {
     #[must_use]
     pub fn last_creation(&self, system: &str) -> Option<String> {
         let run = self.lab.state.runs.iter().rev().find(|run| run.spec.system == system && run.costs.creation_ns.is_some())?;
-        let mut text = String::new();
-        columns::latency(&mut text, run.costs.creation_ns?.median.max(0.0) as u64);
-        Some(text)
+        Some(columns::latency_text(run.costs.creation_ns?.median.max(0.0) as u64))
     }
 }
 

@@ -80,9 +80,7 @@ fn insert_below(lines: &mut Vec<Line>, model: &Model, run: &Run, (pid, tid): (i3
 fn created(how: Creation, worker: &Worker) -> String {
     let mut text = format!("{:8} ", how.badge());
     if let Some(ns) = worker.creation_ns() {
-        let mut time = String::new();
-        crate::columns::latency(&mut time, ns);
-        text += &format!("{time:>7}");
+        text += &format!("{:>7}", crate::columns::latency_text(ns));
     }
     text.trim_end().to_owned()
 }

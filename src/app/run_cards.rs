@@ -103,8 +103,7 @@ impl Stories {
                 [one] => who(run, one),
                 many => format!("{} workers", many.len()),
             };
-            let mut time = String::new();
-            columns::latency(&mut time, later);
+            let time = columns::latency_text(later);
             text += &format!(", {name} {} {time} later", how(status));
         }
         if replaced {
@@ -338,9 +337,7 @@ fn short(id: &str) -> String {
 }
 
 fn latency(ns: f64) -> String {
-    let mut text = String::new();
-    columns::latency(&mut text, ns.max(0.0) as u64);
-    text
+    crate::columns::latency_text(ns.max(0.0) as u64)
 }
 
 fn bytes(n: u64) -> String {

@@ -64,6 +64,14 @@ pub fn latency(out: &mut String, ns: u64) {
     };
 }
 
+/// The same as a text of its own.
+#[must_use]
+pub fn latency_text(ns: u64) -> String {
+    let mut text = String::new();
+    latency(&mut text, ns);
+    text
+}
+
 /// CPU or elapsed time in at most 8 cells: `0:01.23`, `59:59.99`, `1h02:03`, `3d04h`.
 pub fn duration(out: &mut String, ns: u64) {
     let seconds = ns / 1_000_000_000;

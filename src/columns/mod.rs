@@ -11,7 +11,7 @@ mod row;
 mod value;
 
 pub use fold::Fold;
-pub use format::{bytes, count, duration, latency, percent, rate};
+pub use format::{bytes, count, duration, latency, latency_text, percent, rate};
 pub use get_place::wall_clock;
 pub use registry::{COLUMNS, DEFAULT};
 pub use row::{Row, RowRef, RunNote};

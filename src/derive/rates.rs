@@ -165,11 +165,11 @@ fn pairs<'s, T>(
     })
 }
 
-fn same_processes<'s>(before: &'s Snapshot, now: &'s Snapshot) -> impl Iterator<Item = (usize, usize)> + use<'s> {
+pub(super) fn same_processes<'s>(before: &'s Snapshot, now: &'s Snapshot) -> impl Iterator<Item = (usize, usize)> + use<'s> {
     pairs(&before.processes, &now.processes, |p| p.key.pid, |a, b| a.key == b.key)
 }
 
-fn same_tasks<'s>(before: &'s [TaskSample], now: &'s [TaskSample]) -> impl Iterator<Item = (usize, usize)> + use<'s> {
+pub(super) fn same_tasks<'s>(before: &'s [TaskSample], now: &'s [TaskSample]) -> impl Iterator<Item = (usize, usize)> + use<'s> {
     pairs(before, now, |t| t.tid, |a, b| a.key() == b.key())
 }
 

@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::snapshot::Snapshot;
 
 use super::Rates;
+use super::rates::{same_processes, same_tasks};
 
 /// How many samples are kept.
 pub const RECENT: usize = 8;
@@ -71,12 +72,12 @@ impl Graphs {
         let mut next =
             Self { processes: vec![Recent::default(); now.processes.len()], tasks: vec![Recent::default(); now.tasks.len()] };
         if let Some(before) = before {
-            for (was, at) in common(&before.processes, &now.processes, |p| p.key.pid, |a, b| a.key == b.key) {
+            for (was, at) in same_processes(before, now) {
                 next.processes[at] = self.processes.get(was).copied().unwrap_or_default();
                 let (old, new) = (range(&before.processes[was].tasks), range(&now.processes[at].tasks));
                 let (olds, news) = (before.tasks.get(old.clone()), now.tasks.get(new.clone()));
                 let (Some(olds), Some(news)) = (olds, news) else { continue };
-                for (was, at) in common(olds, news, |t| t.tid, |a, b| a.key() == b.key()) {
+                for (was, at) in same_tasks(olds, news) {
                     next.tasks[new.start + at] = self.tasks.get(old.start + was).copied().unwrap_or_default();
                 }
             }
@@ -91,20 +92,6 @@ impl Graphs {
 
 fn range(tasks: &Range<u32>) -> Range<usize> {
     tasks.start as usize..tasks.end as usize
-}
-
-/// Positions of what is in both lists, which ascend by number.
-fn common<'s, T>(
-    before: &'s [T],
-    now: &'s [T],
-    number: fn(&T) -> i32,
-    same: fn(&T, &T) -> bool,
-) -> impl Iterator<Item = (usize, usize)> + use<'s, T> {
-    let mut older = before.iter().enumerate().peekable();
-    now.iter().enumerate().filter_map(move |(at, new)| {
-        while older.next_if(|(_, old)| number(old) < number(new)).is_some() {}
-        older.next_if(|(_, old)| same(old, new)).map(|(was, _)| (was, at))
-    })
 }
 
 #[cfg(test)]

@@ -120,7 +120,5 @@ fn bar_cells(bar: &CostBar, least: f64, most: f64) -> u16 {
 }
 
 fn latency(ns: f64) -> String {
-    let mut text = String::new();
-    crate::columns::latency(&mut text, ns.max(0.0) as u64);
-    text
+    crate::columns::latency_text(ns.max(0.0) as u64)
 }

@@ -9,7 +9,7 @@ use crate::columns;
 use crate::meters::{Bar, Meter, Reading, Shown, Style, Tint};
 use crate::text::{Charset, sanitize_str};
 
-use super::pen::Pen;
+use super::pen::{Pen, height as height_of};
 use super::theme::Theme;
 
 /// Cells of a meter's title.
@@ -21,8 +21,6 @@ const FIGURE: u16 = 12;
 /// The least cells for one CPU's bar with its number and figure, and for its percentage alone.
 const CPU: u16 = 18;
 const CPU_TEXT: u16 = 4;
-const BLOCKS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
-const ASCII: [&str; 8] = ["_", ".", ":", "-", "=", "+", "*", "#"];
 
 /// Lines that a meter wants in so many cells, where there are at most `most`.
 pub fn height(app: &App, shown: Shown, width: u16, most: u16) -> u16 {
@@ -88,10 +86,9 @@ fn history(app: &App, meter: &Meter, cells: u16, theme: &Theme, pen: &mut Pen<'_
     levels.reverse();
     pen.skip(cells.saturating_sub(u16::try_from(levels.len()).unwrap_or(cells)));
     for level in levels {
-        let at = ((level / 100.0 * 7.99).clamp(0.0, 7.0)) as usize;
         match level < 1.0 {
             true => pen.put(if unicode { "·" } else { " " }, theme.dim),
-            false => pen.put(if unicode { BLOCKS[at] } else { ASCII[at] }, heat(level, theme)),
+            false => pen.put(height_of(level / 100.0, unicode), heat(level, theme)),
         };
     }
 }
@@ -160,8 +157,7 @@ fn heights(all: &[(String, Bar, Option<f32>)], unicode: bool, meter: &Meter, the
         for (_, _, level) in cpus {
             match level {
                 Some(level) => {
-                    let at = ((level / 100.0 * 7.99).clamp(0.0, 7.0)) as usize;
-                    pen.put(if unicode { BLOCKS[at] } else { ASCII[at] }, heat(*level, theme));
+                    pen.put(height_of(level / 100.0, unicode), heat(*level, theme));
                 }
                 None => drop(pen.put("?", theme.dim)),
             }

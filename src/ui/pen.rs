@@ -10,6 +10,13 @@ use crate::text;
 const BLOCKS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
 const ASCII: [&str; 8] = ["_", ".", ":", "-", "=", "+", "*", "#"];
 
+/// A character as high as a share of 0 to 1.
+#[must_use]
+pub fn height(share: f32, unicode: bool) -> &'static str {
+    let level = ((share * 7.99).clamp(0.0, 7.0)) as usize;
+    if unicode { BLOCKS[level] } else { ASCII[level] }
+}
+
 /// What divides two facts on a line.
 #[must_use]
 pub fn dot(unicode: bool) -> &'static str {
@@ -115,8 +122,7 @@ impl<'a> Pen<'a> {
             if share < 0.01 {
                 self.put(if unicode { "·" } else { " " }, none);
             } else {
-                let level = ((share.min(1.0) * 7.99) as usize).min(7);
-                self.put(if unicode { BLOCKS[level] } else { ASCII[level] }, style);
+                self.put(height(share, unicode), style);
             }
         }
         self
@@ -133,8 +139,7 @@ impl<'a> Pen<'a> {
         let start = self.x;
         let cells = cells.min(self.left());
         for (i, value) in (0u16..cells).zip(newest_first) {
-            let level = ((value / 100.0 * 7.99).clamp(0.0, 7.0)) as usize;
-            let mark = if unicode { BLOCKS[level] } else { ASCII[level] };
+            let mark = height(value / 100.0, unicode);
             self.buffer.set_stringn(start + cells - 1 - i, self.y, mark, 1, style);
         }
         self.x = start + cells;
