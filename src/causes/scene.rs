@@ -6,6 +6,9 @@ use crate::snapshot::{Comm, Lock, ProcKey};
 
 use super::{Certainty, Edge, Kind, Target};
 
+/// Generations that are followed upwards.
+const LONGEST_LINE: usize = 64;
+
 /// One task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TaskId {
@@ -139,7 +142,7 @@ impl Scene {
             all.map(|pid| edge(Target::Process(*pid), kind, evidence.to_owned(), Certainty::Found)).collect::<Vec<_>>()
         };
         // A blocked pipe has another end, and shared memory a process that maps it: an empty list is not the whole list.
-        let seen = |pids: &[i32]| !pids.is_empty() && !self.has_hidden_kin(process);
+        let seen = |pids: &[i32]| !pids.is_empty() && !self.may_have_hidden_holder(pids);
         match &task.wait {
             Wait::Open(_) | Wait::Unknown(_) => None,
             Wait::Futex { holder: Holder::Task(kind, owner), lock } => {
@@ -185,21 +188,29 @@ impl Scene {
         }
     }
 
-    /// Whether a process that could not be read may have inherited what this one has: it is of the same session, or descends from it.
-    fn has_hidden_kin(&self, process: &Process) -> bool {
-        let descends = |pid: i32| {
-            let mut at = self.processes.get(&pid);
+    /// Whether a process that could not be read may hold the same pipe or memory as these. Both are inherited by fork, so it would be
+    /// the parent of the oldest of them, or descend from that parent. Where init has adopted the oldest, its session stands for them.
+    fn may_have_hidden_holder(&self, holders: &[i32]) -> bool {
+        holders.iter().filter_map(|pid| self.processes.get(pid)).any(|holder| {
+            let mut oldest = holder;
             // Numbers can form no cycle in one look, but two looks can disagree.
-            for _ in 0..64 {
-                match at {
-                    Some(p) if p.ppid == process.key.pid => return true,
-                    Some(p) => at = self.processes.get(&p.ppid),
-                    None => return false,
+            for _ in 0..LONGEST_LINE {
+                match self.processes.get(&oldest.ppid) {
+                    Some(parent) if holders.contains(&oldest.ppid) => oldest = parent,
+                    _ => break,
                 }
             }
-            false
-        };
-        self.unreadable.iter().any(|(pid, session)| *session == process.session || descends(*pid))
+            let parent = oldest.ppid;
+            if parent <= 1 || !self.processes.contains_key(&parent) {
+                return self.unreadable.values().any(|session| *session == oldest.session);
+            }
+            self.unreadable.keys().any(|pid| *pid == parent || self.descends(*pid, parent))
+        })
+    }
+
+    fn descends(&self, pid: i32, from: i32) -> bool {
+        let parent = |pid: &i32| self.processes.get(pid).map(|process| process.ppid);
+        std::iter::successors(parent(&pid), parent).take(LONGEST_LINE).any(|pid| pid == from)
     }
 
     /// The word that a semaphore keeps of its waiters against the tasks that wait there: waiters that are gone, by lock.

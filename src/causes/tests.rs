@@ -83,8 +83,29 @@ fn a_parent_that_waits_for_the_writer_of_its_pipe_is_a_cycle_of_processes() {
     assert!(causes(&s).is_empty(), "a blocked pipe has a reader: it was not seen");
     s.pipes.insert(7, pipe(&[20]));
     assert_eq!(causes(&s), [(Cause::PipeWithoutPeer, 1)]);
-    s.unreadable.insert(50, 1);
-    assert!(causes(&s).is_empty(), "a process of the same session that may not be read may hold it");
+}
+
+#[test]
+fn a_process_that_may_not_be_read_counts_only_if_it_can_have_inherited_the_pipe() {
+    let mut s = scene(vec![
+        process(2, 1, vec![open()]),
+        process(3, 2, vec![open()]),
+        process(10, 3, vec![Wait::Child(Some(20))]),
+        process(20, 10, vec![Wait::PipeWrite(7)]),
+    ]);
+    s.pipes.insert(7, Ends { readers: vec![10], writers: vec![20] });
+    s.unreadable.insert(2, 1);
+    assert_eq!(causes(&s), [(Cause::ProcessCycle, 2)], "between 2 and the pipe is one that does not hold it");
+    for (hidden, parent) in [(3, 2), (30, 3), (30, 10), (30, 20)] {
+        let mut s = s.clone();
+        s.processes.entry(hidden).or_insert_with(|| process(hidden, parent, vec![open()]));
+        s.unreadable.insert(hidden, 1);
+        assert!(causes(&s).is_empty(), "{hidden} below {parent}");
+    }
+    s.processes.get_mut(&10).unwrap().ppid = 1;
+    assert!(causes(&s).is_empty(), "init has adopted the oldest: any process of the session can have inherited it");
+    s.unreadable.insert(2, 5);
+    assert_eq!(causes(&s), [(Cause::ProcessCycle, 2)], "of another session");
 }
 
 #[test]

@@ -113,6 +113,7 @@ impl Lifecycle {
         give_back(&mut self.ghosts, 0);
         let early = std::mem::replace(&mut self.early, early(now));
         self.note_births(previous, now, &early);
+        self.note_late_forks(now);
         self.note_execs(&now.events);
         if let Some(previous) = previous {
             self.note_deaths(previous, now, ghost_ns > 0);
@@ -168,6 +169,21 @@ impl Lifecycle {
                     first_seen_ns: now.taken_ns,
                 },
             );
+        }
+    }
+
+    /// A process can be in the list of one sample and its fork event in the next: the entry made without the event is completed.
+    fn note_late_forks(&mut self, now: &Snapshot) {
+        for (child, creator) in now.events.iter().filter_map(forked).filter(|(_, creator)| *creator != 0) {
+            let unseen = |p: &ProcessSample| self.birth(p.key).is_some_and(|birth| !birth.seen);
+            let at = now.processes.binary_search_by_key(&child, |p| p.key.pid);
+            if !at.is_ok_and(|at| unseen(&now.processes[at])) {
+                continue;
+            }
+            let method = if is_fork_server(now, Some(creator)) { StartMethod::ForkServer } else { StartMethod::Fork };
+            if let Some(birth) = Arc::make_mut(&mut self.births).get_mut(&child) {
+                *birth = Birth { parent_pid: creator, lineage_pid: creator, method, seen: true, ..*birth };
+            }
         }
     }
 

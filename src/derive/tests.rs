@@ -291,6 +291,19 @@ fn a_birth_that_is_told_before_its_child_is_in_the_table_is_not_forgotten() {
     assert_eq!(birth(6), Some((StartMethod::Unseen, false, 1)), "another, with the number of one that has ended");
 }
 
+#[test]
+fn a_birth_that_is_told_after_its_child_is_in_the_table_completes_its_entry() {
+    let mut d = Deriver::new(5 * S);
+    d.step(snapshot(S, vec![process(7, 1, 5)]));
+    d.step(snapshot(2 * S, vec![process(7, 1, 5), process(8, 7, 150), process(9, 7, 150)]));
+    let mut s = snapshot(3 * S, vec![process(7, 1, 5), process(8, 1, 150), process(9, 1, 290)]);
+    s.events = vec![fork(7, 8)];
+    let m = d.step(s);
+    let birth = |pid: i32| m.lifecycle.birth(m.process(pid).unwrap().key).map(|b| (b.method, b.seen, b.parent_pid));
+    assert_eq!(birth(8), Some((StartMethod::Fork, true, 7)));
+    assert_eq!(birth(9), Some((StartMethod::Unseen, false, 1)), "another, with the number of one that has ended");
+}
+
 fn parents_by_spawner(model: &Model) -> Vec<(i32, Option<i32>)> {
     let tree = model.tree(true);
     let pid = |i: u32| model.now.processes[i as usize].key.pid;
