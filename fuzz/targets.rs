@@ -158,7 +158,8 @@ fn bpf_records(bytes: &[u8]) {
     while let Ok(Some((record, after))) = Record::split(rest) {
         assert!(after.len() < rest.len(), "every record takes bytes, or reading would never end");
         rest = after;
-        let (Record::Task(task) | Record::Group(concmon::kernel::bpf::record::GroupRecord { task, .. })) = record;
+        let task = if record.is_group() { record.group(0).map(|group| group.task) } else { record.task() };
+        let Ok(task) = task else { return };
         let first = task.times.adjusted((0, 0));
         let again = task.times.adjusted(first);
         assert!(again.0 >= first.0 && again.1 >= first.1, "CPU times never go back");

@@ -6,6 +6,7 @@ use super::record::{GroupRecord, Record, Sums, TaskRecord};
 use super::sightings::{Sightings, seen};
 use crate::kernel::identity::{Holder, IdentityReader, Known, Subject, TITLE_TURNS, title_is_due};
 use crate::kernel::main_ended;
+use crate::kernel::parse::ParseError;
 use crate::kernel::proc_fs::{ProcFs, RelPath};
 use crate::kernel::source::{Needs, Request};
 use crate::snapshot::{Comm, ProcKey, ProcessSample, Seen, State, SystemInfo, TaskSample, TaskStates, count_state, give_back};
@@ -104,11 +105,16 @@ impl Assembler {
     }
 
     /// One record of it, read so long after the sweep began.
-    pub fn take(&mut self, record: Record, read_after_ns: u64) {
-        match record {
-            Record::Group(group) => self.groups.push(GroupRecord { read_after_ns, ..group }),
-            Record::Task(task) => self.tasks.push(task),
+    ///
+    /// # Errors
+    /// If its layout is another program's.
+    pub fn take(&mut self, record: Record<'_>, read_after_ns: u64) -> Result<(), ParseError> {
+        if record.is_group() {
+            self.groups.push(record.group(read_after_ns)?);
+        } else {
+            self.tasks.push(record.task()?);
         }
+        Ok(())
     }
 
     /// States of all tasks of the sweep that was finished last.
@@ -254,7 +260,7 @@ impl Assembler {
         let living = living.plus(seen(&group.task, now_ns));
         let Some(kept) = self.kept.get_mut(index) else { return living };
         kept.gone = kept.gone.plus(gone);
-        let sums = group.all.unwrap_or_else(|| threads.iter().fold(group.exited.with(&group.task), Sums::with));
+        let sums = if group.is_whole { group.sums } else { threads.iter().fold(group.sums.with(&group.task), Sums::with) };
         kept.shown = sums.times.adjusted(kept.shown);
         // Running tasks are charged when they leave the CPU or at the tick, whichever comes first.
         let running = group.task.state == State::RUNNING || threads.iter().any(|task| task.state == State::RUNNING);
@@ -321,7 +327,7 @@ impl Assembler {
         let kept = &self.kept[index];
         // The only task there ever was: the group's times are its own. The kernel splits both the same way but remembers them apart, and
         // two splits of one sum would look like an error.
-        let alone = group.task.nr_threads <= 1 && group.exited.times.run_ns == 0;
+        let alone = group.task.nr_threads <= 1 && !group.is_whole && group.sums.times.run_ns == 0;
         let leader_times = if alone { kept.shown } else { self.shown_times(&group.task) };
         let kept = &self.kept[index];
         let mut leader = self.task_sample(&group.task, leader_times);

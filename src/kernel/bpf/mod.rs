@@ -22,6 +22,7 @@ use super::events::Lifecycle;
 use super::exact::ExactReader;
 use super::host::HostReader;
 use super::identity::{IdentityReader, Known};
+use super::parse::ParseError;
 use super::parse::stat::Stat;
 use super::pid_space::{PidSpace, is_initial};
 use super::proc_fs::{ProcFs, RelPath};
@@ -80,7 +81,7 @@ impl BpfSource {
 
     /// Whether the iterator can be read, with the capabilities that this thread has now.
     pub fn works(&mut self) -> bool {
-        self.read_records(&mut |_, _| {}).is_ok()
+        self.read_records(|record, _| if record.is_group() { record.group(0).map(drop) } else { record.task().map(drop) }).is_ok()
     }
 
     /// Takes over what another source has read of identities.
@@ -96,12 +97,12 @@ impl BpfSource {
         let stat = self.fs.read_once(&RelPath::top("self/stat"), &mut buffer).ok().and_then(|bytes| Stat::parse(bytes).ok());
         let stat = stat.ok_or_else(|| refuse("cannot read /proc/self/stat, so BPF's values cannot be checked"))?;
         let mut myself = None;
-        let all = self.read_records(&mut |record, _| {
-            if let Record::Group(group) = record
-                && group.task.tid == stat.pid
-            {
-                myself = Some(group);
+        let all = self.read_records(|record, _| {
+            if record.is_group() {
+                let group = record.group(0)?;
+                myself = (group.task.tid == stat.pid).then_some(group).or(myself);
             }
+            Ok(())
         });
         all.map_err(|error| refuse(&format!("cannot read the task iterator: {error}")))?;
         let start_ticks = |ns: u64| ns / self.system.tick_ns().max(1);
@@ -112,8 +113,9 @@ impl BpfSource {
     }
 
     /// Reads every record once; `each` is also told when it was read, `CLOCK_BOOTTIME` nanoseconds.
-    fn read_records(&mut self, each: &mut dyn FnMut(Record, u64)) -> Result<(), ReadError> {
+    fn read_records(&mut self, mut each: impl FnMut(Record<'_>, u64) -> Result<(), ParseError>) -> Result<(), ReadError> {
         let broken = |source: std::io::Error| ReadError::Io { path: "bpf task iterator".into(), source };
+        let malformed = |what: ParseError| broken(std::io::Error::other(what));
         let pass = self.iterator.open().map_err(broken)?;
         let mut filled = 0;
         loop {
@@ -126,8 +128,8 @@ impl BpfSource {
             let read_ns = SystemClock.boot_ns();
             filled += length;
             let mut rest = &self.buffer[..filled];
-            while let Some((record, after)) = Record::split(rest).map_err(|what| broken(std::io::Error::other(what)))? {
-                each(record, read_ns);
+            while let Some((record, after)) = Record::split(rest).map_err(malformed)? {
+                each(record, read_ns).map_err(malformed)?;
                 rest = after;
             }
             // A record may be cut by the end of a read: its beginning goes to the front.
@@ -146,7 +148,7 @@ impl BpfSource {
         self.hidden.before(&self.fs)?;
         let mut assembler = std::mem::take(&mut self.assembler);
         assembler.begin(request, taken_ns);
-        let read = self.read_records(&mut |record, read_ns| assembler.take(record, read_ns.saturating_sub(taken_ns)));
+        let read = self.read_records(|record, read_ns| assembler.take(record, read_ns.saturating_sub(taken_ns)));
         self.assembler = assembler;
         read?;
         let (mut processes, mut tasks) = self.assembler.finish(request, &mut self.identities, &self.fs);

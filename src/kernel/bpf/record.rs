@@ -170,16 +170,16 @@ pub struct GroupRecord {
     pub tty_nr: i32,
     /// Effective user.
     pub euid: u32,
-    /// Of threads that ended; the times hold what the kernel last reported of the group.
-    pub exited: Sums,
-    /// Of the whole group at one moment; `None` for a single thread, for more threads than the program sums, and where one ended
-    /// while it summed.
-    pub all: Option<Sums>,
+    /// Of the whole group at one moment or, without `is_whole`, of the threads that ended. The times hold what the kernel last reported
+    /// of the group.
+    pub sums: Sums,
+    /// Whether `sums` is of all: not for a single thread, for more threads than the program sums, and where one ended while it summed.
+    pub is_whole: bool,
     /// Memory; `None` without an address space.
     pub memory: Option<MemoryRecord>,
     /// Rises at every exec.
     pub exec_id: u64,
-    /// How long after the sweep began it was read, nanoseconds; whoever reads the records knows.
+    /// How long after the sweep began it was read, nanoseconds.
     pub read_after_ns: u64,
 }
 
@@ -199,33 +199,52 @@ pub struct MemoryRecord {
 }
 
 /// One record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "one at a time is on the stack")]
-pub enum Record {
-    /// A leader.
-    Group(GroupRecord),
-    /// Another task.
-    Task(TaskRecord),
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    /// Without the length.
+    bytes: &'a [u8],
 }
 
-impl Record {
+impl<'a> Record<'a> {
     /// Splits the first record off `bytes`; `None` if it is not whole yet.
     ///
     /// # Errors
-    /// If the layout is not ours.
-    pub fn split(bytes: &[u8]) -> Result<Option<(Self, &[u8])>, ParseError> {
+    /// If no record is that long.
+    pub fn split(bytes: &'a [u8]) -> Result<Option<(Self, &'a [u8])>, ParseError> {
         let Some(length) = bytes.first_chunk::<4>().map(|length| u32::from_ne_bytes(*length) as usize) else { return Ok(None) };
         if length != TASK_BYTES && length != GROUP_BYTES {
             return Err(ParseError("a task record has an invalid length"));
         }
-        let Some((record, rest)) = bytes.split_at_checked(length) else { return Ok(None) };
-        let mut cursor = Cursor { rest: &record[4..] };
-        let record = cursor
-            .task()
-            .and_then(|task| if length == TASK_BYTES { Some(Self::Task(task)) } else { cursor.group(task).map(Self::Group) });
-        record.map(|record| Some((record, rest))).ok_or(ParseError("a task record has a different layout than this program"))
+        Ok(bytes.split_at_checked(length).map(|(record, rest)| (Self { bytes: &record[4..] }, rest)))
+    }
+
+    /// Whether it is of a leader, with its group.
+    #[must_use]
+    pub fn is_group(&self) -> bool {
+        self.bytes.len() == GROUP_BYTES - 4
+    }
+
+    /// A leader with its group, read so many nanoseconds after the sweep began.
+    ///
+    /// # Errors
+    /// If the layout is another program's.
+    #[inline]
+    pub fn group(&self, read_after_ns: u64) -> Result<GroupRecord, ParseError> {
+        let mut cursor = Cursor { rest: self.bytes };
+        cursor.task().and_then(|task| cursor.group(task, read_after_ns)).ok_or(OTHER_LAYOUT)
+    }
+
+    /// A task by itself.
+    ///
+    /// # Errors
+    /// If the layout is another program's.
+    #[inline]
+    pub fn task(&self) -> Result<TaskRecord, ParseError> {
+        Cursor { rest: self.bytes }.task().ok_or(OTHER_LAYOUT)
     }
 }
+
+const OTHER_LAYOUT: ParseError = ParseError("a task record has a different layout than this program");
 
 struct Cursor<'a> {
     rest: &'a [u8],
@@ -251,6 +270,7 @@ impl Cursor<'_> {
         self.take().map(i64::from_ne_bytes).map(|pages| u64::try_from(pages).unwrap_or(0))
     }
 
+    #[inline]
     fn task(&mut self) -> Option<TaskRecord> {
         if self.u32()? != LAYOUT {
             return None;
@@ -299,7 +319,8 @@ impl Cursor<'_> {
         Some(Sums { times, counts: self.counts()? })
     }
 
-    fn group(&mut self, task: TaskRecord) -> Option<GroupRecord> {
+    #[inline]
+    fn group(&mut self, task: TaskRecord, read_after_ns: u64) -> Option<GroupRecord> {
         let (ppid, pgrp, session) = (self.i32()?, self.i32()?, self.i32()?);
         let (major, minor) = (self.u32()?, self.u32()?);
         let euid = self.u32()?;
@@ -317,11 +338,11 @@ impl Cursor<'_> {
             session,
             tty_nr: tty_number(major, minor),
             euid,
-            exited,
-            all: task.has_sums.then_some(all),
+            sums: if task.has_sums { all } else { exited },
+            is_whole: task.has_sums,
             memory: (total_vm > 0).then_some(MemoryRecord { total_vm, file, anon, swap, shmem }),
             exec_id,
-            read_after_ns: 0,
+            read_after_ns,
         })
     }
 }
@@ -389,13 +410,17 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_record_are_refused_and_half_ones_waited_for() {
-        assert_eq!(Record::split(&[]), Ok(None));
+        fn record(bytes: &[u8]) -> (Record<'_>, &[u8]) {
+            Record::split(bytes).unwrap().unwrap()
+        }
+        assert!(Record::split(&[]).unwrap().is_none());
         let mut bytes = vec![0u8; GROUP_BYTES];
         assert!(Record::split(&bytes).is_err(), "length 0");
         bytes[..4].copy_from_slice(&u32::try_from(GROUP_BYTES).unwrap().to_ne_bytes());
-        assert!(Record::split(&bytes).is_err(), "layout 0");
+        assert!(record(&bytes).0.group(0).is_err(), "layout 0");
         bytes[4..8].copy_from_slice(&LAYOUT.to_ne_bytes());
-        assert!(matches!(Record::split(&bytes), Ok(Some((Record::Group(_), [])))));
-        assert_eq!(Record::split(&bytes[..GROUP_BYTES - 1]), Ok(None));
+        let (group, rest) = record(&bytes);
+        assert!(group.is_group() && group.group(7).unwrap().read_after_ns == 7 && rest.is_empty());
+        assert!(Record::split(&bytes[..GROUP_BYTES - 1]).unwrap().is_none());
     }
 }
