@@ -53,6 +53,7 @@ pub mod clock;
 pub mod columns;
 pub mod command;
 pub mod config;
+mod csv;
 pub mod derive;
 pub mod diagnose;
 pub mod engine;

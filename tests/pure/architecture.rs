@@ -1,14 +1,15 @@
 //! The rooms of the crate and their allowed dependencies: an inverted dependency, an oversized file or stray `unsafe` fails the build.
 
-use crate::support::generated;
 use std::path::{Path, PathBuf};
 
+use crate::support::generated;
 use crate::support::rust_source::{code_only, crate_paths};
 
 /// A room and what it may use beside itself. The most specific room that holds a file is the one that counts.
 const ROOMS: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("text", &[]),
+    ("csv", &["text"]),
     ("snapshot", &[]),
     ("kernel", &["snapshot", "clock"]),
     ("derive", &["snapshot"]),
@@ -17,20 +18,20 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("meters", &["columns", "derive", "snapshot", "kernel::source"]),
     ("query", &["columns", "derive", "snapshot", "text", "kernel::source"]),
     ("diagnose", &["query", "columns", "derive", "snapshot", "kernel::source"]),
-    ("export", &["query", "columns", "derive", "snapshot", "text"]),
+    ("export", &["query", "columns", "csv", "derive", "snapshot", "text"]),
     ("record", &["snapshot", "kernel::source", "kernel::error", "clock"]),
     ("inspect", &["kernel", "snapshot", "clock", "text"]),
     ("causes", &["kernel", "snapshot", "clock"]),
     ("why", &["causes", "inspect", "kernel", "snapshot", "text"]),
-    ("lab", &["snapshot", "clock", "text", "kernel"]),
+    ("lab", &["csv", "snapshot", "clock", "text", "kernel"]),
     ("lab::catalog", &["lab::protocol"]),
     ("lab::protocol", &[]),
     ("lab::trace", &[]),
     ("lab::run", &["snapshot", "lab::catalog", "lab::protocol", "lab::trace"]),
     ("lab::lanes", &["lab::catalog", "lab::protocol", "lab::run", "lab::trace"]),
     ("lab::measure", &["snapshot", "clock", "kernel", "lab::catalog", "lab::protocol", "lab::run"]),
-    ("lab::report", &["snapshot", "text", "lab::page", "lab::catalog", "lab::protocol", "lab::run", "lab::measure"]),
-    ("cli", &["kernel::SourceChoice", "lab::catalog"]),
+    ("lab::report", &["csv", "snapshot", "text", "lab::page", "lab::catalog", "lab::protocol", "lab::run", "lab::measure"]),
+    ("cli", &["export", "kernel::SourceChoice", "lab::catalog", "lab::kept"]),
     ("config", &["cli", "columns", "meters", "query", "kernel::SourceChoice", "kernel::user_id", "lab::launcher::Limits"]),
     (
         "app",

@@ -9,6 +9,10 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+mod output;
+
+pub use output::{OutputArgs, ResultArgs, TableArgs};
+
 use crate::kernel::SourceChoice;
 use crate::lab::catalog::{StartMethod, TaskKind};
 
@@ -173,15 +177,9 @@ pub struct PsArgs {
     /// With --replay: print this frame, counted from 1 (default: the last)
     #[arg(long, value_name = "FRAME", requires = "replay", value_parser = clap::value_parser!(u32).range(1..))]
     pub at: Option<u32>,
-    /// Print one JSON object
-    #[arg(long, conflicts_with = "csv")]
-    pub json: bool,
-    /// Print comma-separated values with a header line
-    #[arg(long)]
-    pub csv: bool,
-    /// Print OpenMetrics text: a metric in base units per numeric column, a series per row
-    #[arg(long, conflicts_with_all = ["json", "csv", "tree"])]
-    pub openmetrics: bool,
+    /// What the table is printed as.
+    #[command(flatten)]
+    pub output: TableArgs,
 }
 
 /// `concmon run`.
@@ -403,21 +401,9 @@ pub struct CompareArgs {
     /// Sort by this measure, best first
     #[arg(long, value_name = "MEASURE", default_value = "wall")]
     pub sort: String,
-    /// Save the results to FILE after each run; an existing file is continued
-    #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
-    /// Also write an HTML page to FILE
-    #[arg(long, value_name = "FILE")]
-    pub html: Option<PathBuf>,
-    /// Print one JSON object
-    #[arg(long, conflicts_with_all = ["csv", "md"])]
-    pub json: bool,
-    /// Print comma-separated values with a header line
-    #[arg(long, conflicts_with = "md")]
-    pub csv: bool,
-    /// Print Markdown
-    #[arg(long)]
-    pub md: bool,
+    /// Where the results go.
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// `concmon lab talk`.
@@ -432,21 +418,9 @@ pub struct TalkArgs {
     /// Interpreter for all claims: a path, a version that was found, or a name on PATH
     #[arg(long, value_name = "PATH")]
     pub python: Option<PathBuf>,
-    /// Save the results to FILE after each claim; an existing file is continued
-    #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
-    /// Also write an HTML page to FILE
-    #[arg(long, value_name = "FILE")]
-    pub html: Option<PathBuf>,
-    /// Print one JSON object
-    #[arg(long, conflicts_with_all = ["csv", "md"])]
-    pub json: bool,
-    /// Print comma-separated values with a header line
-    #[arg(long, conflicts_with = "md")]
-    pub csv: bool,
-    /// Print Markdown
-    #[arg(long)]
-    pub md: bool,
+    /// Where the results go.
+    #[command(flatten)]
+    pub output: OutputArgs,
     /// Do not install missing packages; report them instead
     #[arg(long)]
     pub no_setup: bool,
@@ -461,7 +435,10 @@ pub struct ReportArgs {
     /// Write one HTML file instead of Markdown, to FILE or standard output
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
     pub html: Option<Option<PathBuf>>,
-    /// Print comma-separated values with a header line, instead of Markdown
+    /// Print in this format (default: markdown)
+    #[arg(long, value_name = "FORMAT", value_parser = output::result_formats(), conflicts_with_all = ["html", "csv"])]
+    pub format: Option<String>,
+    /// Print comma-separated values with a header line (--format csv)
     #[arg(long, conflicts_with = "html")]
     pub csv: bool,
 }
@@ -526,6 +503,7 @@ impl LowArgs {
     {
         let low = Self::try_parse_from(args)?;
         low.no_view_options_beside_a_command()?;
+        low.no_tree_of_metrics()?;
         Ok(low)
     }
 
@@ -536,6 +514,19 @@ impl LowArgs {
             return Err(Self::command().error(ErrorKind::ArgumentConflict, why));
         }
         Ok(())
+    }
+}
+
+impl LowArgs {
+    /// Metrics have no order that a tree could be.
+    fn no_tree_of_metrics(&self) -> Result<(), clap::Error> {
+        match &self.command {
+            Some(Command::Ps(args)) if args.tree && args.output.id() == "openmetrics" => {
+                Err(Self::command()
+                    .error(ErrorKind::ArgumentConflict, "the argument '--openmetrics' cannot be used with '--tree'"))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
