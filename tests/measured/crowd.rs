@@ -82,7 +82,6 @@ fn until(pid: i32, wanted: impl Fn(u64) -> bool) -> u64 {
 }
 
 fn comes_and_goes(kind: &str, source: &str) {
-    let _alone = alone();
     // With a row for each thread, as the sources otherwise keep little of it.
     let threads = if kind == "threads" { &["--threads"][..] } else { &[] };
     let args = [&["--source", source, "--delay", "0.5"], threads].concat();
