@@ -17,12 +17,12 @@ ci:
 
 # Write the expected frames again; read the difference afterwards
 golden:
-    UPDATE_GOLDEN=1 cargo test --test golden
+    UPDATE_GOLDEN=1 cargo test --test pure golden
     git diff --stat tests/golden
 
 # Write the generated tables in docs/, ARCHITECTURE.md and config.example.toml again
 readme:
-    UPDATE_DOCS=1 cargo test --test registries --test architecture
+    UPDATE_DOCS=1 cargo test --test pure -- registries architecture
 
 # Run a benchmark: sampling, stages, creation or monitors
 bench NAME="stages":
@@ -42,4 +42,4 @@ docs:
 
 # Print 20 random sentences that users see
 sentences SEED="1":
-    @SENTENCES_SEED={{SEED}} cargo test --quiet --test prose sentences -- --ignored --nocapture
+    @SENTENCES_SEED={{SEED}} cargo test --quiet --test pure sentences -- --ignored --nocapture

@@ -1,5 +1,5 @@
 //! What is fuzzed: one function per parser of bytes that others have written. Each calls the parser and says what must hold of the
-//! outcome, whatever the bytes are. `fuzz_targets/` drives them with libFuzzer, `tests/fuzz_seeds.rs` with the kept seeds.
+//! outcome, whatever the bytes are. `fuzz_targets/` drives them with libFuzzer, `tests/pure/fuzz_seeds.rs` with the kept seeds.
 
 mod recording;
 mod report;

@@ -185,7 +185,7 @@ impl Default for Config {
     }
 }
 
-/// A column that a default names. `tests/registries.rs` proves that all of them exist; the first column stands in if one did not.
+/// A column that a default names. `tests/pure/registries.rs` proves that all of them exist; the first column stands in if one did not.
 fn default_column(id: &str) -> &'static Column {
     columns::find(id).unwrap_or(&columns::COLUMNS[0])
 }

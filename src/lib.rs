@@ -33,7 +33,7 @@
 //! * [`app`]: state and actions; [`ui`]: frames; [`engine`]: the event loop that joins them with the terminal and the machine.
 //! * [`clock`], [`text`]: time, and bytes of other processes made safe to display.
 //!
-//! ARCHITECTURE.md follows a sample, a key and a run through these modules. `tests/architecture.rs` checks every `crate::` path against the
+//! ARCHITECTURE.md follows a sample, a key and a run through these modules. `tests/pure/architecture.rs` checks every `crate::` path against the
 //! table of allowed dependencies.
 //!
 //! # Glossary
@@ -53,6 +53,7 @@ pub mod clock;
 pub mod columns;
 pub mod command;
 pub mod config;
+mod csv;
 pub mod derive;
 pub mod diagnose;
 pub mod engine;

@@ -12,7 +12,7 @@ use crate::cli::PsArgs;
 use crate::columns::{self, COLUMNS, Column, Row, RowRef};
 use crate::config::Config;
 use crate::derive::{Deriver, Model, Tree};
-use crate::export::{Line, Table, TableOptions, write_csv, write_json, write_openmetrics, write_table};
+use crate::export::{FORMATS, Line, Table, TableOptions};
 use crate::kernel::source::{Needs, Request, Source};
 use crate::kernel::{AutoSource, SourceChoice};
 use crate::query::{Filter, Lineage};
@@ -32,18 +32,11 @@ pub(super) fn run(config: &Config, args: &PsArgs) -> Result<(), Failure> {
         None => sampled(config, &question, args.samples)?,
     };
     let lines = Answer::new(&question, &model).lines();
+    let format = FORMATS.iter().find(|format| format.id == args.output.id()).unwrap_or(&FORMATS[0]);
     let table = Table { model: &model, columns: &config.columns, lines: &lines };
     with_stdout(|out| {
-        if args.json {
-            write_json(out, &table)
-        } else if args.csv {
-            write_csv(out, &table)
-        } else if args.openmetrics {
-            write_openmetrics(out, &table)
-        } else {
-            let charset = Charset::from_unicode(config.unicode);
-            write_table(out, &table, &TableOptions { charset, width: terminal_width() })
-        }
+        let charset = Charset::from_unicode(config.unicode);
+        (format.write)(out, &table, &TableOptions { charset, width: terminal_width() })
     })?;
     Ok(())
 }
@@ -61,7 +54,7 @@ pub(super) fn matching(config: &Config, filter: &Filter) -> Result<HashSet<i32>,
 /// `--columns help`: every column there is, in place of the table.
 pub(super) fn list_columns(args: &PsArgs) -> Result<(), Failure> {
     with_stdout(|out| {
-        if args.json {
+        if args.output.id() == "json" {
             let of = |c: &Column| serde_json::json!({ "id": c.id, "title": c.title, "unit": c.unit, "key": c.json_key(), "description": c.description, "source": c.source });
             let columns: Vec<_> = COLUMNS.iter().map(of).collect();
             return writeln!(out, "{}", serde_json::json!({ "schema": "concmon.columns/1", "columns": columns }));

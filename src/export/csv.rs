@@ -1,9 +1,10 @@
-//! CSV output (RFC 4180, with plain newlines): a header of JSON keys, then a record per row. Unknown is empty.
+//! The table as CSV: a header of JSON keys, then a record per row. Unknown is empty.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use crate::columns::Value;
-use crate::text::{Charset, sanitize};
+use crate::csv::{Csv, LineEnd};
 
 use super::Table;
 
@@ -11,78 +12,32 @@ use super::Table;
 ///
 /// # Errors
 /// The writer's.
-pub fn write_csv(out: &mut impl Write, table: &Table<'_>) -> io::Result<()> {
-    let mut line = String::new();
+pub fn write_csv(out: &mut dyn Write, table: &Table<'_>) -> io::Result<()> {
+    let mut csv = Csv::new(out, LineEnd::Newline);
     for column in table.columns {
-        separate(&mut line);
-        line.push_str(&column.json_key());
+        csv.cell(column.json_key().as_bytes())?;
     }
-    end(out, &mut line)?;
+    csv.end()?;
     for (_, row) in table.rows() {
-        let mut first = true;
         for column in table.columns {
-            if !first {
-                line.push(',');
-            }
-            first = false;
-            push(&mut line, &(column.get)(&row));
+            csv.cell(&cell(&(column.get)(&row)))?;
         }
-        end(out, &mut line)?;
+        csv.end()?;
     }
     Ok(())
 }
 
-fn separate(line: &mut String) {
-    if !line.is_empty() {
-        line.push(',');
-    }
-}
-
-fn end(out: &mut impl Write, line: &mut String) -> io::Result<()> {
-    line.push('\n');
-    out.write_all(line.as_bytes())?;
-    line.clear();
-    Ok(())
-}
-
-fn push(line: &mut String, value: &Value<'_>) {
-    use std::fmt::Write as _;
-    // Writing to a String does not fail.
-    let _ = match value {
-        Value::Unknown(_) => Ok(()),
-        Value::Int(n) => write!(line, "{n}"),
-        Value::Count(n) | Value::Bytes(n) | Value::Duration(n) => write!(line, "{n}"),
-        Value::BytesPerSecond(x) | Value::Percent(x) | Value::Rate(x) => write!(line, "{x}"),
-        Value::RunWait { run, wait } => write!(line, "{run}|{wait}"),
-        Value::Recent(recent) => line.write_str(&recent.text()),
-        Value::State(state) => write!(line, "{}", state.letter()),
-        Value::Word(word) => line.write_str(word),
-        Value::Text(bytes) => {
-            push_text(line, &sanitize(bytes, Charset::Unicode));
-            Ok(())
-        }
+fn cell<'a>(value: &'a Value<'_>) -> Cow<'a, [u8]> {
+    let text = match value {
+        Value::Text(bytes) => return Cow::Borrowed(bytes),
+        Value::Unknown(_) => String::new(),
+        Value::Int(n) => n.to_string(),
+        Value::Count(n) | Value::Bytes(n) | Value::Duration(n) => n.to_string(),
+        Value::BytesPerSecond(x) | Value::Percent(x) | Value::Rate(x) => x.to_string(),
+        Value::RunWait { run, wait } => format!("{run}|{wait}"),
+        Value::Recent(recent) => recent.text(),
+        Value::State(state) => state.letter().to_string(),
+        Value::Word(word) => (*word).to_string(),
     };
-}
-
-/// Text of another process: quoted where CSV wants it, and never the beginning of a spreadsheet's formula.
-fn push_text(line: &mut String, text: &str) {
-    // The wide forms too: spreadsheets of some languages take them for the narrow ones.
-    let formula = text.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']);
-    // A blank at an end would be taken away by some readers.
-    let quoted = text.contains(['"', ',', ';', '\'']) || text.starts_with(' ') || text.ends_with(' ');
-    if !formula && !quoted {
-        line.push_str(text);
-        return;
-    }
-    line.push('"');
-    if formula {
-        line.push('\'');
-    }
-    for c in text.chars() {
-        if c == '"' {
-            line.push('"');
-        }
-        line.push(c);
-    }
-    line.push('"');
+    Cow::Owned(text.into_bytes())
 }

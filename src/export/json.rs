@@ -18,7 +18,7 @@ pub const SCHEMA: &str = "concmon.ps/1";
 ///
 /// # Errors
 /// The writer's.
-pub fn write_json(out: &mut impl Write, table: &Table<'_>) -> io::Result<()> {
+pub fn write_json(out: &mut dyn Write, table: &Table<'_>) -> io::Result<()> {
     let mut serializer = serde_json::Serializer::with_formatter(&mut *out, SafeFormatter::default());
     Document(table).serialize(&mut serializer).map_err(io::Error::from)?;
     out.write_all(b"\n")

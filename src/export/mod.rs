@@ -1,7 +1,7 @@
 //! Writes a table of rows and columns in the output formats.
 //!
-//! Every writer uses the [`crate::columns`] registry and no column by name. To add a format: one file with a function from [`Table`] to a
-//! writer.
+//! Every writer uses the [`crate::columns`] registry and no column by name. To add a format: a file with a function, and an entry in
+//! [`FORMATS`].
 
 mod csv;
 mod json;
@@ -13,8 +13,33 @@ pub use json::{SafeFormatter, write_json};
 pub use openmetrics::write_openmetrics;
 pub use table::{TableOptions, cell, write_table};
 
+use std::io::{self, Write};
+
 use crate::columns::{Column, Row, RowRef};
 use crate::derive::Model;
+
+/// A format in which a table is written.
+#[derive(Debug)]
+pub struct Format {
+    /// What `--format` takes.
+    pub id: &'static str,
+    /// One line for `--help`.
+    pub help: &'static str,
+    /// Writes the table; only text uses the options.
+    pub write: fn(&mut dyn Write, &Table<'_>, &TableOptions) -> io::Result<()>,
+}
+
+/// All formats.
+pub const FORMATS: &[Format] = &[
+    Format { id: "text", help: "Aligned columns for a terminal", write: write_table },
+    Format { id: "json", help: "One JSON object", write: |out, table, _| write_json(out, table) },
+    Format { id: "csv", help: "Comma-separated values with a header line", write: |out, table, _| write_csv(out, table) },
+    Format {
+        id: "openmetrics",
+        help: "OpenMetrics text: a metric in base units per numeric column, a series per row",
+        write: |out, table, _| write_openmetrics(out, table),
+    },
+];
 
 /// One line of a table: a row and its place in the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,7 +18,7 @@ use super::Table;
 ///
 /// # Errors
 /// The writer's.
-pub fn write_openmetrics(out: &mut impl Write, table: &Table<'_>) -> io::Result<()> {
+pub fn write_openmetrics(out: &mut dyn Write, table: &Table<'_>) -> io::Result<()> {
     let rows: Vec<Labelled<'_>> = table.rows().map(|(line, row)| Labelled { labels: labels(line.row, &row), row }).collect();
     let numeric = table.columns.iter().filter(|column| matches!(column.metric, Metric::Gauge | Metric::Counter));
     let families = numeric.map(|column| Family::new(column, &rows)).filter(|family| !family.samples.is_empty()).collect();

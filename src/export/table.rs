@@ -23,7 +23,7 @@ const MOST_LEVELS: u16 = 64;
 ///
 /// # Errors
 /// The writer's.
-pub fn write_table(out: &mut impl Write, table: &Table<'_>, options: &TableOptions) -> io::Result<()> {
+pub fn write_table(out: &mut dyn Write, table: &Table<'_>, options: &TableOptions) -> io::Result<()> {
     let cells: Vec<Vec<String>> = table.rows().map(|(line, row)| cells_of(table, line, &row, options.charset)).collect();
     let widths: Vec<usize> = table
         .columns

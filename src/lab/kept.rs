@@ -9,7 +9,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::measure::{self, Batch, MEASURES, Measure};
-use super::page::Page;
+use super::page::{self, Page};
 use super::report;
 use super::talk::{self, Talk};
 
@@ -114,6 +114,20 @@ impl Kept {
         }
     }
 
+    /// The document itself.
+    ///
+    /// # Errors
+    /// Of the serialisation; there is none in practice.
+    pub fn json(&self) -> io::Result<String> {
+        let text = match self {
+            Self::Talk(talk) => serde_json::to_string_pretty(talk)?,
+            Self::Comparison { batch, sort } => {
+                serde_json::to_string_pretty(&report::document(batch, &report::compare(batch, sort)))?
+            }
+        };
+        Ok(text + "\n")
+    }
+
     /// The figures as comma-separated values.
     #[must_use]
     pub fn csv(&self) -> String {
@@ -122,6 +136,31 @@ impl Kept {
             Self::Comparison { batch, sort } => report::csv(&report::compare(batch, sort)),
         }
     }
+}
+
+/// A format in which a result is written.
+#[derive(Debug)]
+pub struct Format {
+    /// What `--format` takes.
+    pub id: &'static str,
+    /// One line for `--help`.
+    pub help: &'static str,
+    /// The text.
+    pub text: fn(&Kept) -> io::Result<String>,
+}
+
+/// All formats of results, beside the text for a terminal.
+pub const FORMATS: &[Format] = &[
+    Format { id: "json", help: "One JSON object", text: Kept::json },
+    Format { id: "csv", help: "Comma-separated values with a header line", text: |kept| Ok(kept.csv()) },
+    Format { id: "markdown", help: "Markdown", text: |kept| Ok(page::markdown(&kept.page())) },
+    Format { id: "html", help: "One HTML file", text: |kept| Ok(page::html(&kept.page())) },
+];
+
+/// The format with this id.
+#[must_use]
+pub fn format(id: &str) -> Option<&'static Format> {
+    FORMATS.iter().find(|format| format.id == id)
 }
 
 /// What a file holds, as long as that is not more than `most`: a device has no end.

@@ -27,7 +27,7 @@ pub fn whole(file: &str, wanted: &str) {
         return;
     }
     let line = now.lines().zip(wanted.lines()).position(|(a, b)| a != b).unwrap_or(0) + 1;
-    panic!("{file}:{line} is out of date; run: UPDATE_DOCS=1 cargo test --test registries --test architecture");
+    panic!("{file}:{line} is out of date; run: UPDATE_DOCS=1 cargo test --test pure -- registries architecture");
 }
 
 /// The same for one section of a file.

@@ -8,7 +8,6 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 /// Waits until this process has ended, reaped or not; panics if it has not by then.
-#[allow(dead_code, clippy::allow_attributes, reason = "every test file compiles its own copy and uses a part")]
 pub fn await_gone(pid: i32, patience: Duration) {
     assert!(gone_by(pid, Instant::now() + patience), "process {pid} is still there after {patience:?}");
 }

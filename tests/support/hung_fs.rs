@@ -1,6 +1,5 @@
 //! A file system that stops answering, as a network file system does whose server is gone: FUSE (fuse(4)), served by a thread of the
 //! test, mounted in a mount namespace of the calling thread and of what it starts. And a process that holds its memory map locked on it.
-#![allow(dead_code, clippy::allow_attributes, reason = "every test file compiles its own copy and uses a part")]
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

@@ -1,9 +1,20 @@
-//! Shared parts of the tests; each uses some of them.
-#![allow(
-    dead_code,
-    clippy::expect_used,
-    clippy::allow_attributes,
-    reason = "every test file compiles its own copy and uses a part"
-)]
+//! Shared parts of the tests.
+#![allow(dead_code, clippy::allow_attributes, reason = "each test program uses a part")]
 
+#[macro_use]
+pub mod loudly;
+pub mod browser;
+pub mod exclusive;
 pub mod fake_proc;
+pub mod generated;
+pub mod gone;
+pub mod hung_fs;
+pub mod key_script;
+pub mod lab;
+pub mod literals;
+pub mod made_up;
+pub mod markdown;
+pub mod programs;
+pub mod pty;
+pub mod python;
+pub mod rust_source;

@@ -1,5 +1,4 @@
 //! A real terminal for end-to-end tests: a program in a pty, and its screen. Waits for the screen, never for time.
-#![allow(dead_code, clippy::allow_attributes, reason = "every test file compiles its own copy and uses a part")]
 
 use std::io::{Read as _, Write};
 use std::sync::{Arc, Condvar, Mutex};

@@ -7,7 +7,7 @@ use concmon::lab::catalog::{RunSpec, find};
 use concmon::lab::launcher::Launcher;
 use concmon::lab::run::{Outcome, Run, RunPhase};
 
-use super::support::{await_end, launcher};
+use super::lab::{await_end, launcher};
 
 pub fn run_on(launcher: &Launcher, spec: &RunSpec) -> Arc<Run> {
     let id = launcher.launch(spec.clone()).unwrap_or_else(|e| panic!("{}: {e}", spec.system));

@@ -1,4 +1,4 @@
-/* Programs whose threads come and go, for tests/rates.rs: the first argument says which. Each obeys lines on its standard input and ends
+/* Programs whose threads come and go, for tests/measured/rates.rs: the first argument says which. Each obeys lines on its standard input and ends
    with it. */
 #define _GNU_SOURCE
 #include <pthread.h>

@@ -12,9 +12,9 @@ use crate::lab::catalog::{self, Backend, PythonStart, RunSpec, System, TaskKind,
 use crate::lab::kept::Kept;
 use crate::lab::launcher::{LaunchError, Launcher, Limits, Machine, validate};
 use crate::lab::measure::{Batch, Length, MEASURES, Measure, Plan, measure};
-use crate::lab::page::{html, markdown};
-use crate::lab::report::{self, Comparison};
-use crate::lab::{page, python};
+use crate::lab::page::html;
+use crate::lab::python;
+use crate::lab::report;
 use crate::text::{Charset, sanitize_str};
 
 use super::compare_table;
@@ -37,7 +37,7 @@ pub fn compare(
             ids.join(", ")
         )));
     };
-    if let Some(why) = args.html.iter().chain(&args.out).find_map(|path| cannot_write(path)) {
+    if let Some(why) = args.output.html.iter().chain(&args.output.out).find_map(|path| cannot_write(path)) {
         return refuse(&LaunchError::BadOption(why));
     }
     let launcher = match Launcher::start_with(Path::new("/proc/self/exe"), limits.clone()) {
@@ -67,19 +67,19 @@ pub fn compare(
         Err(Halt::Launch(error)) => return refuse(&error),
         Err(halt) => Some(halt.to_string()),
     };
-    let comparison = report::compare(&batch, sort);
-    show(args, &batch, &comparison, sort, out)?;
-    if let Some(path) = &args.html {
-        let page = html(&report::page(&batch, &comparison));
-        write_whole(path, page.as_bytes()).map_err(|e| named(path, &e))?;
+    let (runs, planned) = (batch.points.len(), batch.plan.runs());
+    let failed = batch.points.iter().any(|p| p.failed.is_some());
+    let kept = Kept::Comparison { batch, sort };
+    show(args, &kept, out)?;
+    if let Some(path) = &args.output.html {
+        write_whole(path, html(&kept.page()).as_bytes()).map_err(|e| named(path, &e))?;
     }
     out.flush()?;
     if let Some(why) = halted {
-        let kept = if args.out.is_some() { "; the same command continues from there" } else { "" };
-        writeln!(io::stderr(), "concmon: {why} after {} of {} runs{kept}", batch.points.len(), batch.plan.runs())?;
+        let kept = if args.output.out.is_some() { "; the same command continues from there" } else { "" };
+        writeln!(io::stderr(), "concmon: {why} after {runs} of {planned} runs{kept}")?;
         return Ok(Ended::Failed);
     }
-    let failed = batch.points.iter().any(|p| p.failed.is_some());
     Ok(if failed { Ended::Failed } else { Ended::Done })
 }
 
@@ -117,7 +117,7 @@ pub(super) fn stop_by_signal() -> Stop {
 fn begin(args: &CompareArgs, timeout_ms: u64, launcher: &Launcher, stop: &Stop) -> Result<Batch, LaunchError> {
     let bad = LaunchError::BadOption;
     let host = batch::host();
-    let old = match args.out.as_ref().filter(|p| p.exists()) {
+    let old = match args.output.out.as_ref().filter(|p| p.exists()) {
         Some(path) => Some(read(path).map_err(bad)?),
         None => None,
     };
@@ -160,7 +160,7 @@ fn begin(args: &CompareArgs, timeout_ms: u64, launcher: &Launcher, stop: &Stop) 
             validate(system, &cell.spec, launcher.limits(), &machine)?;
         }
     }
-    match (old, &args.out) {
+    match (old, &args.output.out) {
         (Some(old), Some(path)) if (&old.plan, &old.host, &old.concmon) != (&new.plan, &new.host, &new.concmon) => {
             Err(bad(format!(
                 "{}: the file was made with other options, by another version or on another machine; use another file or remove it",
@@ -273,36 +273,19 @@ fn whole(n: f64) -> u32 {
     n.round().max(1.0) as u32
 }
 
-fn json(batch: &Batch, comparison: &Comparison) -> io::Result<Vec<u8>> {
-    let mut text = serde_json::to_vec_pretty(&report::document(batch, comparison))?;
-    text.push(b'\n');
-    Ok(text)
-}
-
 fn keep(args: &CompareArgs, sort: &'static Measure, batch: &Batch) -> io::Result<()> {
-    let Some(path) = &args.out else { return Ok(()) };
-    write_whole(path, &json(batch, &report::compare(batch, sort))?).map_err(|e| named(path, &e))
+    let Some(path) = &args.output.out else { return Ok(()) };
+    let kept = Kept::Comparison { batch: batch.clone(), sort };
+    write_whole(path, kept.json()?.as_bytes()).map_err(|e| named(path, &e))
 }
 
-fn show(
-    args: &CompareArgs,
-    batch: &Batch,
-    comparison: &Comparison,
-    sort: &'static Measure,
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    if args.json {
-        return out.write_all(&json(batch, comparison)?);
+fn show(args: &CompareArgs, kept: &Kept, out: &mut dyn Write) -> io::Result<()> {
+    if let Some(format) = args.output.printed.format() {
+        return out.write_all((format.text)(kept)?.as_bytes());
     }
-    if args.csv {
-        return out.write_all(report::csv(comparison).as_bytes());
-    }
-    if args.md {
-        let page: page::Page = report::page(batch, comparison);
-        return out.write_all(markdown(&page).as_bytes());
-    }
+    let Kept::Comparison { batch, sort } = kept else { return Ok(()) };
     let width = output::terminal_width().unwrap_or(120);
-    let text = compare_table::text(batch, comparison, sort, width);
+    let text = compare_table::text(batch, &report::compare(batch, sort), sort, width);
     let lines: Vec<_> = text.lines().map(|line| sanitize_str(line, Charset::Unicode)).collect();
     writeln!(out, "{}", lines.join("\n"))
 }

@@ -9,9 +9,9 @@ use crate::config::{cannot_write, write_whole};
 use crate::kernel::host::cpu_times_now;
 use crate::lab::batch::{Halt, Stop};
 use crate::lab::catalog::{self, Backend, RunSpec, System};
-use crate::lab::kept::Kept;
+use crate::lab::kept::{self, Kept};
 use crate::lab::launcher::{LaunchError, Launcher, Limits};
-use crate::lab::page::{html, markdown};
+use crate::lab::page::html;
 use crate::lab::python;
 use crate::lab::run::Run;
 use crate::lab::talk::{self, CLAIMS, Claim, Finding, SCHEMA, Talk, Verdict, judge};
@@ -28,7 +28,7 @@ pub fn talk(args: &TalkArgs, limits: &Limits, pythons: &[PathBuf], out: &mut dyn
         Ok(claims) => claims,
         Err(why) => return refuse(&why, Ended::BadUsage),
     };
-    if let Some(why) = args.html.iter().chain(&args.out).find_map(|path| cannot_write(path)) {
+    if let Some(why) = args.output.html.iter().chain(&args.output.out).find_map(|path| cannot_write(path)) {
         return refuse(&why, Ended::BadUsage);
     }
     let mut talk = match begin(args) {
@@ -50,8 +50,8 @@ pub fn talk(args: &TalkArgs, limits: &Limits, pythons: &[PathBuf], out: &mut dyn
     for claim in open {
         let Some(finding) = finding_of(claim, args, &launcher, &mut progress, &stop) else { break };
         talk.add(finding);
-        if let Some(path) = &args.out
-            && let Err(error) = write_whole(path, &json(&talk)?)
+        if let Some(path) = &args.output.out
+            && let Err(error) = write_whole(path, Kept::Talk(talk.clone()).json()?.as_bytes())
         {
             progress.end();
             return refuse(&format!("{}: {error}", path.display()), Ended::Failed);
@@ -62,20 +62,21 @@ pub fn talk(args: &TalkArgs, limits: &Limits, pythons: &[PathBuf], out: &mut dyn
         return stopped(args, &claims, &talk);
     }
     talk.findings.retain(|f| claims.iter().any(|c| c.id == f.claim));
-    show(&talk, args, out)?;
-    if let Some(path) = &args.html
-        && let Err(error) = write_whole(path, html(&talk::page(&talk)).as_bytes())
+    let failed = talk.findings.iter().any(|f| matches!(f.verdict, Verdict::Failed(_)));
+    let kept = Kept::Talk(talk);
+    show(&kept, args, out)?;
+    if let Some(path) = &args.output.html
+        && let Err(error) = write_whole(path, html(&kept.page()).as_bytes())
     {
         return refuse(&format!("{}: {error}", path.display()), Ended::Failed);
     }
-    let failed = talk.findings.iter().any(|f| matches!(f.verdict, Verdict::Failed(_)));
     Ok(if failed { Ended::Failed } else { Ended::Done })
 }
 
 /// Says how far it came when somebody pressed Ctrl-C.
 fn stopped(args: &TalkArgs, claims: &[&Claim], talk: &Talk) -> io::Result<Ended> {
     let tried = claims.iter().filter(|c| talk.finding(c.id).is_some()).count();
-    let kept = match &args.out {
+    let kept = match &args.output.out {
         Some(path) => format!("{} has them, and the same command continues from there", path.display()),
         None => "--out FILE would save them, to continue later".to_owned(),
     };
@@ -96,8 +97,11 @@ pub fn report(args: &ReportArgs, out: &mut dyn Write) -> io::Result<Ended> {
             };
         }
         Some(None) => out.write_all(html(&kept.page()).as_bytes())?,
-        None if args.csv => out.write_all(kept.csv().as_bytes())?,
-        None => out.write_all(markdown(&kept.page()).as_bytes())?,
+        None => {
+            let id = args.format.as_deref().unwrap_or(if args.csv { "csv" } else { "markdown" });
+            let Some(format) = kept::format(id) else { return Ok(Ended::BadUsage) };
+            out.write_all((format.text)(&kept)?.as_bytes())?;
+        }
     }
     Ok(Ended::Done)
 }
@@ -120,7 +124,7 @@ fn begin(args: &TalkArgs) -> Result<Talk, String> {
         repeat: args.repeat,
         findings: Vec::new(),
     };
-    let Some(path) = args.out.as_ref().filter(|p| p.exists()) else { return Ok(new) };
+    let Some(path) = args.output.out.as_ref().filter(|p| p.exists()) else { return Ok(new) };
     let old = match Kept::read(path) {
         Ok(Kept::Talk(old)) => old,
         Ok(Kept::Comparison { .. }) => {
@@ -247,22 +251,11 @@ fn specs(claim: &Claim, named: Option<&Path>, launcher: &Launcher) -> Result<Vec
     Ok(specs)
 }
 
-fn json(talk: &Talk) -> io::Result<Vec<u8>> {
-    let mut text = serde_json::to_vec_pretty(talk)?;
-    text.push(b'\n');
-    Ok(text)
-}
-
-fn show(talk: &Talk, args: &TalkArgs, out: &mut dyn Write) -> io::Result<()> {
-    if args.json {
-        return out.write_all(&json(talk)?);
+fn show(kept: &Kept, args: &TalkArgs, out: &mut dyn Write) -> io::Result<()> {
+    if let Some(format) = args.output.printed.format() {
+        return out.write_all((format.text)(kept)?.as_bytes());
     }
-    if args.csv {
-        return out.write_all(talk::csv(talk).as_bytes());
-    }
-    if args.md {
-        return out.write_all(markdown(&talk::page(talk)).as_bytes());
-    }
+    let Kept::Talk(talk) = kept else { return Ok(()) };
     for finding in &talk.findings {
         let Some(claim) = finding.entry() else { continue };
         writeln!(out, "{:>2}  {}", claim.part, claim.statement)?;

@@ -1,7 +1,7 @@
 //! Pure parsers of `/proc` files: bytes in, plain values out, no I/O. No input makes them panic.
 //!
 //! Parsers in the sampling path (`stat`, `schedstat`, `statm`) allocate nothing. To read one more file add a module here with a
-//! struct and `parse(&[u8]) -> Result<Self, ParseError>`, and a property test in `tests/sources.rs`.
+//! struct and `parse(&[u8]) -> Result<Self, ParseError>`, and a property test in `tests/live/sources.rs`.
 
 pub mod cgroup;
 pub mod connector;

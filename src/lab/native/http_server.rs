@@ -27,6 +27,8 @@ use super::signals;
 const CONNECTIONS_MOST: usize = 2048;
 /// Longest request head.
 const HEAD_MOST: usize = 8 * 1024;
+/// Most header fields of a request.
+const HEADERS_MOST: usize = 64;
 /// Longest wait that can be asked for, milliseconds.
 const WAIT_MOST: u64 = 600_000;
 /// The token of the listener; connections count up from 1.
@@ -76,18 +78,19 @@ enum Request {
 
 impl Request {
     fn parse(input: &[u8]) -> Self {
-        let Some(end) = input.windows(4).position(|w| w == b"\r\n\r\n") else {
-            return if input.len() > HEAD_MOST { Self::Refused("431 Request Header Fields Too Large") } else { Self::Partial };
+        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MOST];
+        let mut head = httparse::Request::new(&mut headers);
+        let used = match head.parse(input) {
+            Ok(httparse::Status::Complete(used)) => used,
+            Ok(httparse::Status::Partial) if input.len() <= HEAD_MOST => return Self::Partial,
+            Ok(httparse::Status::Partial) | Err(httparse::Error::TooManyHeaders) => {
+                return Self::Refused("431 Request Header Fields Too Large");
+            }
+            Err(httparse::Error::Version) => return Self::Refused("505 HTTP Version Not Supported"),
+            Err(_) => return Self::Refused("400 Bad Request"),
         };
-        let Ok(head) = std::str::from_utf8(&input[..end]) else { return Self::Refused("400 Bad Request") };
-        let mut lines = head.split("\r\n");
-        let words: Vec<&str> = lines.next().unwrap_or_default().split(' ').collect();
-        let [method, path, version] = words[..] else { return Self::Refused("400 Bad Request") };
-        let stays = match version {
-            "HTTP/1.1" => true,
-            "HTTP/1.0" => false,
-            _ => return Self::Refused("505 HTTP Version Not Supported"),
-        };
+        // A whole head has all three.
+        let (Some(method), Some(path), Some(version)) = (head.method, head.path, head.version) else { return Self::Partial };
         if method != "GET" {
             return Self::Refused("501 Not Implemented");
         }
@@ -95,16 +98,13 @@ impl Request {
         let Some(wait_ms) = number.and_then(|ms| ms.parse().ok()).filter(|ms| *ms <= WAIT_MOST) else {
             return Self::Refused("404 Not Found");
         };
-        let connection = lines.find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case("connection").then(|| value.trim().to_ascii_lowercase())
-        });
-        let keep = match connection.as_deref() {
-            Some("close") => false,
-            Some("keep-alive") => true,
-            _ => stays,
+        let connection = head.headers.iter().find(|header| header.name.eq_ignore_ascii_case("connection"));
+        let keep = match connection.map(|header| header.value.trim_ascii().to_ascii_lowercase()).as_deref() {
+            Some(b"close") => false,
+            Some(b"keep-alive") => true,
+            _ => version == 1,
         };
-        Self::Get { wait_ms, keep, used: end + 4 }
+        Self::Get { wait_ms, keep, used }
     }
 }
 

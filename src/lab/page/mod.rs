@@ -5,13 +5,11 @@
 
 mod chart;
 mod clean;
-mod csv;
 mod html;
 mod markdown;
 #[cfg(test)]
 mod tests;
 
-pub use csv::csv_record;
 pub use html::html;
 pub use markdown::markdown;
 

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::csv;
 use crate::lab::measure::{Batch, Better, MEASURES, Unit};
-use crate::lab::page::csv_record;
 
 use super::curves::{curves, swept};
 use super::rows::Comparison;
@@ -52,7 +52,7 @@ pub fn csv(comparison: &Comparison) -> String {
     for m in MEASURES {
         head.extend(["count", "median", "q1", "q3"].map(|part| format!("{}_{part}", m.id)));
     }
-    let mut out = csv_record(&head);
+    let mut records = vec![head];
     for row in &comparison.rows {
         let spec = &row.spec;
         let mut cells = vec![
@@ -72,7 +72,7 @@ pub fn csv(comparison: &Comparison) -> String {
                 None => Default::default(),
             });
         }
-        out += &csv_record(&cells);
+        records.push(cells);
     }
-    out
+    csv::text(records)
 }

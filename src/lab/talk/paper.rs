@@ -1,7 +1,8 @@
 //! Findings in words, for the terminal and as a report page.
 
 use super::{BUSY, Claim, Finding, Talk, Verdict};
-use crate::lab::page::{Bar, Bars, Block, Cell, Mark, Page, Table, csv_record};
+use crate::csv;
+use crate::lab::page::{Bar, Bars, Block, Cell, Mark, Page, Table};
 use crate::lab::run::Summary;
 
 /// A figure with its unit.
@@ -139,7 +140,7 @@ pub fn csv(talk: &Talk) -> String {
         };
         let of = |part: fn(&Summary) -> f64| finding.summary.as_ref().map_or_else(String::new, |s| part(s).to_string());
         let number = |number: Option<f64>| number.map_or_else(String::new, |n| n.to_string());
-        Some(csv_record(&[
+        Some([
             claim.id.to_owned(),
             claim.part.to_string(),
             claim.statement.to_owned(),
@@ -153,9 +154,9 @@ pub fn csv(talk: &Talk) -> String {
             claim.talk.to_owned(),
             number(claim.talk_figure),
             number(finding.others),
-        ]))
+        ])
     };
-    csv_record(&HEAD.map(str::to_owned)) + &talk.findings.iter().filter_map(record).collect::<String>()
+    csv::text(std::iter::once(HEAD.map(str::to_owned)).chain(talk.findings.iter().filter_map(record)))
 }
 
 /// The page of a talk.

@@ -1,0 +1,580 @@
+//! Parses the command line into [`LowArgs`]. Defaults and the config file are applied in `config`.
+//!
+//! To add a flag: a field here, and the line in `config` that applies it over the value of the file.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+mod output;
+
+pub use output::{OutputArgs, ResultArgs, TableArgs};
+
+use crate::kernel::SourceChoice;
+use crate::lab::catalog::{StartMethod, TaskKind};
+
+/// Exit codes, the same for every subcommand.
+pub mod exit {
+    /// Done.
+    pub const OK: u8 = 0;
+    /// The run failed, or something broke on the way.
+    pub const FAILED: u8 = 1;
+    /// Bad usage: arguments, config file, or no terminal where one is needed.
+    pub const USAGE: u8 = 2;
+    /// Not available on this machine; the message says why.
+    pub const UNAVAILABLE: u8 = 3;
+}
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 done, 1 failed, 2 bad usage, 3 not available here.
+Config file: $XDG_CONFIG_HOME/concmon/config.toml (or ~/.config/concmon/config.toml).
+Keys: F1 shows help, L opens the lab, q or F10 quits.";
+
+/// Everything that was typed.
+#[derive(Debug, Parser)]
+#[command(
+    name = "concmon",
+    version,
+    about = "Monitor processes and threads, and run concurrent workloads in a lab",
+    after_help = AFTER_HELP,
+    disable_help_subcommand = true,
+    infer_long_args = false,
+    max_term_width = 110
+)]
+pub struct LowArgs {
+    /// Options of the monitor itself.
+    #[command(flatten)]
+    pub view: ViewArgs,
+    /// Read this config file instead of the default one
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+    /// Disable colours (like NO_COLOR=1 in the environment)
+    #[arg(long, global = true)]
+    pub no_color: bool,
+    /// What to do instead of opening the monitor.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What a sweep looks at: shared by the monitor and `ps`.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+pub struct SelectArgs {
+    /// Seconds between two samples, 0.1 to 60
+    #[arg(short, long, value_name = "SECS", value_parser = number_of_seconds, allow_negative_numbers = true)]
+    pub delay: Option<f64>,
+    /// Show only these processes
+    #[arg(short, long = "pid", value_name = "PID,..", value_delimiter = ',', value_parser = process_id, allow_negative_numbers = true)]
+    pub pids: Vec<i32>,
+    /// Show only processes of this user (name or number)
+    #[arg(short, long, value_name = "USER")]
+    pub user: Option<String>,
+    /// Set where tasks are read from
+    #[arg(long, value_name = "SOURCE")]
+    pub source: Option<SourceArg>,
+    /// Also write every sample to FILE (mode 0600: it holds all command lines)
+    #[arg(long, value_name = "FILE", conflicts_with = "replay")]
+    pub record: Option<PathBuf>,
+    /// Show a recording instead of this machine
+    #[arg(long, value_name = "FILE", conflicts_with = "source")]
+    pub replay: Option<PathBuf>,
+}
+
+/// Options of the monitor.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+pub struct ViewArgs {
+    /// What to look at.
+    #[command(flatten)]
+    pub select: SelectArgs,
+    /// Show only rows that match this filter, e.g. 'cpu>5 and user=www'
+    #[arg(short = 'F', long, value_name = "EXPR")]
+    pub filter: Option<String>,
+    /// Start with the tree of parents and children
+    #[arg(short, long)]
+    pub tree: bool,
+    /// Start with a row for every thread
+    #[arg(short = 'H', long)]
+    pub threads: bool,
+    /// Sort by this column; append :asc or :desc for the direction
+    #[arg(short, long, value_name = "COL")]
+    pub sort: Option<String>,
+    /// Send no signals, change no priorities, start no lab runs
+    #[arg(long)]
+    pub readonly: bool,
+}
+
+/// `--source`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SourceArg {
+    /// Use the best source that works
+    Auto,
+    /// Use the kernel's BPF task iterator (needs CAP_BPF and CAP_PERFMON)
+    Bpf,
+    /// Use the files of /proc (needs no privileges)
+    Proc,
+}
+
+impl From<SourceArg> for SourceChoice {
+    fn from(arg: SourceArg) -> Self {
+        match arg {
+            SourceArg::Auto => Self::Auto,
+            SourceArg::Bpf => Self::Bpf,
+            SourceArg::Proc => Self::Proc,
+        }
+    }
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print the process table once
+    Ps(PsArgs),
+    /// Print births, execs and exits as they happen
+    Events(EventsArgs),
+    /// Show the Python threads of a process: functions, GIL holder and waiters
+    Inspect(InspectArgs),
+    /// Find deadlocks, abandoned locks and blocked pipes; exit code 1 if there are any
+    Problems(ProblemsArgs),
+    /// Explain why a process does not go on: what it waits for, to the end of the chain
+    Why(WhyArgs),
+    /// Run a program and report what it and its descendants cost
+    Run(RunArgs),
+    /// Launch concurrent workloads and measure their cost
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Lab {
+        /// Which part of the lab.
+        #[command(subcommand)]
+        command: LabCommand,
+    },
+}
+
+/// `concmon ps`.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+pub struct PsArgs {
+    /// Print only rows that match this filter, e.g. 'nlwp>100'
+    #[arg(value_name = "EXPR")]
+    pub filter: Option<String>,
+    /// What to look at.
+    #[command(flatten)]
+    pub select: SelectArgs,
+    /// Print these columns, in this order; `help` lists all columns
+    #[arg(long, value_name = "COL,..", value_delimiter = ',')]
+    pub columns: Option<Vec<String>>,
+    /// Sort by this column; append :asc or :desc for the direction
+    #[arg(short, long, value_name = "COL")]
+    pub sort: Option<String>,
+    /// Print children below their parents
+    #[arg(short, long)]
+    pub tree: bool,
+    /// Print a row for every thread
+    #[arg(short = 'H', long)]
+    pub threads: bool,
+    /// Take N samples and print the last; rates (CPU%) need two
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub samples: u32,
+    /// With --replay: print this frame, counted from 1 (default: the last)
+    #[arg(long, value_name = "FRAME", requires = "replay", value_parser = clap::value_parser!(u32).range(1..))]
+    pub at: Option<u32>,
+    /// What the table is printed as.
+    #[command(flatten)]
+    pub output: TableArgs,
+}
+
+/// `concmon run`.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+pub struct RunArgs {
+    /// Print the costs as one JSON object on standard output; the program's output goes to standard error
+    #[arg(long)]
+    pub json: bool,
+    /// Let processes that outlive the program keep running, such as daemons (default: they are killed, and the report says so)
+    #[arg(long)]
+    pub detach: bool,
+    /// Always set the variables that `import concmon_lab` needs (default: only if an argument is or names Python that imports it)
+    #[arg(long)]
+    pub lab: bool,
+    /// Program to run, with its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub command: Vec<std::ffi::OsString>,
+}
+
+/// `concmon inspect`.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct InspectArgs {
+    /// Process to inspect
+    #[arg(value_name = "PID", value_parser = process_id, allow_negative_numbers = true)]
+    pub pid: i32,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `concmon problems`.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+#[command(
+    after_help = "Exit codes: 0 no problem was found, 1 problems were found, 2 bad usage, 3 the processes could not be examined."
+)]
+pub struct ProblemsArgs {
+    /// Report only problems of processes that match this filter, e.g. 'name~celery'
+    #[arg(value_name = "EXPR")]
+    pub filter: Option<String>,
+    /// Look again for SECS seconds, until a problem is found (default: once)
+    #[arg(long = "for", value_name = "SECS", value_parser = positive_seconds)]
+    pub duration: Option<Duration>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `concmon why`.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct WhyArgs {
+    /// Process or thread to explain
+    #[arg(value_name = "PID", value_parser = process_id, allow_negative_numbers = true)]
+    pub pid: i32,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `concmon events`.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+pub struct EventsArgs {
+    /// Print one JSON object per line
+    #[arg(long)]
+    pub json: bool,
+    /// Stop after SECS seconds (default: run until Ctrl-C)
+    #[arg(long = "for", value_name = "SECS", value_parser = positive_seconds)]
+    pub duration: Option<Duration>,
+    /// Set where tasks are read from
+    #[arg(long, value_name = "SOURCE")]
+    pub source: Option<SourceArg>,
+}
+
+/// Seconds as a number; which are too few or too many is the config's to say.
+fn number_of_seconds(text: &str) -> Result<f64, String> {
+    text.parse().map_err(|_| "this must be a number of seconds, e.g. 1.5".to_owned())
+}
+
+fn process_id(text: &str) -> Result<i32, String> {
+    text.parse().ok().filter(|pid| *pid > 0).ok_or_else(|| "this must be the number of a process, e.g. 4121".to_owned())
+}
+
+fn positive_seconds(text: &str) -> Result<Duration, String> {
+    let secs: f64 = text.parse().map_err(|_| "this must be a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(secs)
+        .ok()
+        .filter(|d| !d.is_zero() && *d <= Duration::from_secs(86_400 * 365))
+        .ok_or_else(|| "this must be above 0 and at most a year".to_owned())
+}
+
+/// `concmon lab ...`.
+#[derive(Debug, Subcommand)]
+pub enum LabCommand {
+    /// List the lab systems and whether each can run here
+    List {
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run one system and print its cost
+    Run(LabRunArgs),
+    /// Run several systems repeatedly and compare them
+    Compare(CompareArgs),
+    /// Measure the claims of a talk on concurrent execution in Python
+    Talk(TalkArgs),
+    /// Convert a result of `lab talk` or `lab compare` to Markdown, HTML or CSV
+    Report(ReportArgs),
+    /// Install the packages that some Python systems need, in a separate environment
+    Setup {
+        /// Make it for this interpreter (default: the one that Python systems run on)
+        #[arg(long, value_name = "PATH")]
+        python: Option<PathBuf>,
+        /// Make one for the newest interpreter of every supported version
+        #[arg(long, conflicts_with = "python")]
+        all: bool,
+    },
+    /// List the Python interpreters and the systems that each can run
+    Doctor {
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// A task with its size, as `--task pi:2000`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TaskArg {
+    /// What each unit of work does.
+    pub kind: TaskKind,
+    /// Its size, in the unit of [`TaskKind::size`].
+    pub size: Option<u32>,
+}
+
+/// `concmon lab run`.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct LabRunArgs {
+    /// System to run, e.g. native/fork (see: concmon lab list)
+    #[arg(value_name = "SYSTEM")]
+    pub system: String,
+    /// Work of each task, with its size after a colon, e.g. pi:2000
+    #[arg(long, value_name = "TASK[:SIZE]", value_parser = TaskParser)]
+    pub task: Option<TaskArg>,
+    /// Number of workers; several numbers make several runs
+    #[arg(long, value_name = "N[,N]", value_delimiter = ',')]
+    pub workers: Vec<u32>,
+    /// Number of tasks
+    #[arg(long, value_name = "N")]
+    pub tasks: Option<u32>,
+    /// Memory of the parent before it creates workers, in MiB
+    #[arg(long, value_name = "M")]
+    pub parent_mb: Option<u32>,
+    /// Number of runs
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub repeat: u32,
+    /// Kill a run after SECS seconds
+    #[arg(long, value_name = "SECS")]
+    pub timeout: Option<f64>,
+    /// Keep the workers for MS milliseconds after their work, for inspection
+    #[arg(long, value_name = "MS")]
+    pub hold_ms: Option<u32>,
+    /// Seed of the random numbers
+    #[arg(long, value_name = "SEED")]
+    pub seed: Option<u64>,
+    /// Interpreter for a Python system: a path, or a name on PATH (default: automatic)
+    #[arg(long, value_name = "PATH")]
+    pub python: Option<PathBuf>,
+    /// Do not install missing packages; report them instead
+    #[arg(long)]
+    pub no_setup: bool,
+    /// Start method of multiprocessing (default: the interpreter's default)
+    #[arg(long, value_name = "METHOD", value_parser = start_methods())]
+    pub start_method: Option<StartMethod>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `concmon lab compare`.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct CompareArgs {
+    /// Systems to compare, e.g. native/fork native/spawn (see: concmon lab list)
+    #[arg(value_name = "SYSTEM", required = true)]
+    pub systems: Vec<String>,
+    /// Work of each task, with its size after a colon (default: the first that all systems support)
+    #[arg(long, value_name = "TASK[:SIZE]", value_parser = TaskParser)]
+    pub task: Option<TaskArg>,
+    /// Sizes of a task, one run each: a sweep
+    #[arg(long, value_name = "N[,N]", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..))]
+    pub task_size: Vec<u32>,
+    /// Lengths of a task in milliseconds; for CPU work, concmon first finds the matching sizes
+    #[arg(long, value_name = "MS[,MS]", value_delimiter = ',', conflicts_with = "task_size")]
+    pub task_ms: Vec<f64>,
+    /// Number of workers; several numbers are a sweep
+    #[arg(long, value_name = "N[,N]", value_delimiter = ',')]
+    pub workers: Vec<u32>,
+    /// Number of tasks
+    #[arg(long, value_name = "N")]
+    pub tasks: Option<u32>,
+    /// Memory of the parent before it creates workers, in MiB; several numbers are a sweep
+    #[arg(long, value_name = "M[,M]", value_delimiter = ',')]
+    pub parent_mb: Vec<u32>,
+    /// Number of measured runs of each, after one warm-up run
+    #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub repeat: u32,
+    /// Seed of the order of runs and of the random numbers in them
+    #[arg(long, value_name = "SEED", default_value_t = 1)]
+    pub seed: u64,
+    /// Kill a run after SECS seconds
+    #[arg(long, value_name = "SECS")]
+    pub timeout: Option<f64>,
+    /// Interpreter for Python systems: a path, or a name on PATH
+    #[arg(long, value_name = "PATH")]
+    pub python: Option<PathBuf>,
+    /// Start method of multiprocessing, for systems that do not fix it
+    #[arg(long, value_name = "METHOD", value_parser = start_methods())]
+    pub start_method: Option<StartMethod>,
+    /// Do not install missing packages; report them instead
+    #[arg(long)]
+    pub no_setup: bool,
+    /// Sort by this measure, best first
+    #[arg(long, value_name = "MEASURE", default_value = "wall")]
+    pub sort: String,
+    /// Where the results go.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// `concmon lab talk`.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct TalkArgs {
+    /// Measure only these claims
+    #[arg(long, value_name = "CLAIM,..", value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// Number of rounds of each claim
+    #[arg(long, value_name = "K", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub repeat: u32,
+    /// Interpreter for all claims: a path, a version that was found, or a name on PATH
+    #[arg(long, value_name = "PATH")]
+    pub python: Option<PathBuf>,
+    /// Where the results go.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Do not install missing packages; report them instead
+    #[arg(long)]
+    pub no_setup: bool,
+}
+
+/// `concmon lab report`.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct ReportArgs {
+    /// Result file, written with `--json` or `--out`
+    #[arg(value_name = "FILE.json")]
+    pub file: PathBuf,
+    /// Write one HTML file instead of Markdown, to FILE or standard output
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    pub html: Option<Option<PathBuf>>,
+    /// Print in this format (default: markdown)
+    #[arg(long, value_name = "FORMAT", value_parser = output::result_formats(), conflicts_with_all = ["html", "csv"])]
+    pub format: Option<String>,
+    /// Print comma-separated values with a header line (--format csv)
+    #[arg(long, conflicts_with = "html")]
+    pub csv: bool,
+}
+
+/// Reads a [`StartMethod`] by name.
+fn start_methods() -> impl TypedValueParser<Value = StartMethod> {
+    PossibleValuesParser::new(StartMethod::ALL.map(StartMethod::name))
+        .try_map(|name| StartMethod::from_name(&name).ok_or("no start method has this name"))
+}
+
+/// Reads [`TaskArg`]; the names come from [`TaskKind::ALL`], so that help and suggestions know them.
+#[derive(Debug, Clone, Copy)]
+struct TaskParser;
+
+impl TaskParser {
+    fn names() -> PossibleValuesParser {
+        PossibleValuesParser::new(TaskKind::ALL.map(TaskKind::name))
+    }
+}
+
+impl TypedValueParser for TaskParser {
+    type Value = TaskArg;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &std::ffi::OsStr,
+    ) -> Result<TaskArg, clap::Error> {
+        let text = value.to_string_lossy();
+        let (name, size) = text.split_once(':').map_or((&*text, None), |(name, size)| (name, Some(size)));
+        let name = Self::names().parse_ref(command, arg, name.as_ref())?;
+        let refuse = |why: String| clap::Error::raw(ErrorKind::ValueValidation, why).with_cmd(command);
+        let Some(kind) = TaskKind::from_name(&name) else {
+            return Err(refuse(format!("there is no task \"{name}\"\n")));
+        };
+        let size = match (size, kind.size()) {
+            (None, _) => None,
+            (Some(_), None) => return Err(refuse(format!("the task \"{name}\" has no size\n"))),
+            (Some(size), Some((unit, default))) => match size.parse::<u32>() {
+                Ok(n) if n > 0 => Some(n),
+                _ => return Err(refuse(format!("the size of \"{name}\" is a number of {unit} from 1, e.g. {name}:{default}\n"))),
+            },
+        };
+        Ok(TaskArg { kind, size })
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = clap::builder::PossibleValue> + '_>> {
+        Some(Box::new(TaskKind::ALL.into_iter().map(|kind| clap::builder::PossibleValue::new(kind.name()))))
+    }
+}
+
+impl LowArgs {
+    /// Parses argv.
+    ///
+    /// # Errors
+    /// clap's error, which is also how `--help` and `--version` come out; `Error::exit_code` is 0 for those and 2 for bad usage.
+    pub fn parse_from_args<I, T>(args: I) -> Result<Self, clap::Error>
+    where
+        I: IntoIterator<Item = T>,
+        T: Into<std::ffi::OsString> + Clone,
+    {
+        let low = Self::try_parse_from(args)?;
+        low.no_view_options_beside_a_command()?;
+        low.no_tree_of_metrics()?;
+        Ok(low)
+    }
+
+    /// `concmon -t ps` would silently do nothing with the `-t`: refused.
+    fn no_view_options_beside_a_command(&self) -> Result<(), clap::Error> {
+        if self.command.is_some() && self.view != ViewArgs::default() {
+            let why = "options of the monitor cannot precede a command; put the options of a command after it";
+            return Err(Self::command().error(ErrorKind::ArgumentConflict, why));
+        }
+        Ok(())
+    }
+}
+
+impl LowArgs {
+    /// Metrics have no order that a tree could be.
+    fn no_tree_of_metrics(&self) -> Result<(), clap::Error> {
+        match &self.command {
+            Some(Command::Ps(args)) if args.tree && args.output.id() == "openmetrics" => {
+                Err(Self::command()
+                    .error(ErrorKind::ArgumentConflict, "the argument '--openmetrics' cannot be used with '--tree'"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<LowArgs, clap::Error> {
+        LowArgs::parse_from_args(line.split(' '))
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        LowArgs::command().debug_assert();
+    }
+
+    #[test]
+    fn htop_hands_find_their_flags() {
+        let low = parse("concmon -d 0.5 -p 1,2 -p 3 -u www -F cpu>5 -t -H -s rss --source proc --readonly --no-color").unwrap();
+        assert_eq!(low.view.select.pids, [1, 2, 3]);
+        assert_eq!(low.view.select.delay, Some(0.5));
+        assert_eq!(low.view.sort.as_deref(), Some("rss"));
+        assert!(low.view.tree && low.view.threads && low.view.readonly && low.no_color);
+    }
+
+    #[test]
+    fn unknown_flags_are_named_with_the_nearest() {
+        let error = parse("concmon --readonl").unwrap_err();
+        assert_eq!(error.exit_code(), i32::from(exit::USAGE));
+        assert!(error.to_string().contains("'--readonly'"), "{error}");
+    }
+
+    #[test]
+    fn a_task_takes_a_size_if_it_has_one() {
+        let run = |task: &str| match parse(&format!("concmon lab run native/fork --task {task}"))?.command {
+            Some(Command::Lab { command: LabCommand::Run(run) }) => Ok::<_, clap::Error>(run.task),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(run("pi:2000").unwrap(), Some(TaskArg { kind: TaskKind::Pi, size: Some(2000) }));
+        assert_eq!(run("none").unwrap(), Some(TaskArg { kind: TaskKind::None, size: None }));
+        assert!(run("factorial:3").unwrap_err().to_string().contains("no size"));
+        assert!(run("pi:0").unwrap_err().to_string().contains("digits"));
+        assert!(run("factoral").unwrap_err().to_string().contains("factorial"));
+    }
+
+    #[test]
+    fn monitor_options_before_a_command_are_refused() {
+        assert_eq!(parse("concmon -t ps").unwrap_err().kind(), ErrorKind::ArgumentConflict);
+        assert!(parse("concmon --no-color ps -t").unwrap().no_color);
+    }
+}

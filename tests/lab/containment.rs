@@ -1,0 +1,305 @@
+//! A run ends with concmon, the helper, its guard and its root. Processes are found by a mark in their environment, which all descendants
+//! inherit.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use concmon::lab::catalog::{RunSpec, TaskKind};
+use concmon::lab::run::{Outcome, RunPhase};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use rustix::fs::inotify;
+
+use crate::support::exclusive::full_name;
+use crate::support::gone;
+use crate::support::lab::{await_end, await_workers, launcher, spec};
+use crate::support::programs;
+
+const PROCESS_SYSTEMS: [&str; 5] = ["native/fork", "native/exec", "native/spawn", "native/forkserver", "native/process-pool"];
+
+/// Nothing takes longer to be gone, on a machine that does much else.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const MARK: &str = "CONCMON_TEST_MARK";
+
+/// A process that carries the mark.
+#[derive(Debug, Clone)]
+struct Marked {
+    pid: i32,
+    ppid: i32,
+    state: char,
+    args: String,
+}
+
+fn marked(mark: &str) -> Vec<Marked> {
+    let wanted = format!("{MARK}={mark}");
+    let pids = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter_map(|pid| {
+        let environ = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+        environ.split(|b| *b == 0).any(|v| v == wanted.as_bytes()).then_some(())?;
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+        let state = fields.next()?.chars().next()?;
+        let ppid = fields.next()?.parse().ok()?;
+        let args = String::from_utf8_lossy(&std::fs::read(format!("/proc/{pid}/cmdline")).ok()?).replace('\0', " ");
+        Some(Marked { pid, ppid, state, args })
+    })
+    .collect()
+}
+
+/// A process of its own that holds a launcher and a run of `workers` workers which do nothing for a minute.
+struct Victim {
+    child: Child,
+    mark: String,
+    dir: PathBuf,
+    /// Removed with the victim.
+    scratch: Option<tempfile::TempDir>,
+}
+
+impl Victim {
+    /// Comes back when every worker is there.
+    fn start(system: &str, workers: u32) -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        let mut victim = Self::start_in(scratch.path(), system, workers);
+        victim.scratch = Some(scratch);
+        victim
+    }
+
+    /// The same with this directory for what the helper puts into files.
+    fn start_in(dir: &Path, system: &str, workers: u32) -> Self {
+        let mark = format!("{}-{workers}", dir.display());
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", &full_name(module_path!(), "the_victim"), "--ignored", "--nocapture"])
+            .env(MARK, &mark)
+            .env("XDG_RUNTIME_DIR", dir)
+            .env("VICTIM_SYSTEM", system)
+            .env("VICTIM_WORKERS", workers.to_string())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        assert!(lines.any(|line| line.contains("the run is up")), "the victim could not start its run");
+        Self { child, mark, dir: dir.to_owned(), scratch: None }
+    }
+
+    fn processes(&self) -> Vec<Marked> {
+        marked(&self.mark)
+    }
+
+    /// The guard (child of the victim) and the supervisor (child of the guard).
+    fn helpers(&self) -> (i32, i32) {
+        let all = self.processes();
+        let helpers: Vec<&Marked> = all.iter().filter(|p| p.args.contains("__lab-helper")).collect();
+        let guard = helpers.iter().find(|p| p.ppid == self.child.id().cast_signed()).unwrap().pid;
+        (guard, helpers.iter().find(|p| p.ppid == guard).unwrap().pid)
+    }
+
+    /// Waits until no process but the victim itself and no file is left; panics with what is after [`PATIENCE`].
+    fn assert_contained(&self) {
+        let until = Instant::now() + PATIENCE;
+        self.assert_no_process();
+        // Watched before it is looked at: nothing is removed unseen in between.
+        let removals = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).unwrap();
+        inotify::add_watch(&removals, &self.dir, inotify::WatchFlags::DELETE | inotify::WatchFlags::MOVED_FROM).unwrap();
+        loop {
+            let files: Vec<PathBuf> = std::fs::read_dir(&self.dir).unwrap().flatten().map(|e| e.path()).collect();
+            if files.is_empty() {
+                return;
+            }
+            assert!(gone::readable_by(&removals, until), "left after {PATIENCE:?}: {files:?}");
+            let _ = rustix::io::read(&removals, &mut [0_u8; 4096]);
+        }
+    }
+
+    /// Waits until no process but the victim itself is left.
+    fn assert_no_process(&self) {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let left: Vec<Marked> =
+                self.processes().into_iter().filter(|p| p.pid != self.child.id().cast_signed() && p.state != 'Z').collect();
+            if left.is_empty() {
+                return;
+            }
+            // Each is waited for, and then who they may have started meanwhile.
+            let all_gone = left.iter().all(|p| gone::gone_by(p.pid, until));
+            assert!(all_gone, "{} processes left after {PATIENCE:?}: {left:?}", left.len());
+        }
+    }
+}
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn kill_now(pid: i32) {
+    kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+}
+
+/// Not a test: the process that the tests below kill.
+#[test]
+#[ignore = "it is started by the other tests and waits to be killed"]
+fn the_victim() {
+    let Some(workers) = std::env::var("VICTIM_WORKERS").ok().and_then(|n| n.parse().ok()) else { return };
+    let system = std::env::var("VICTIM_SYSTEM").unwrap();
+    let launcher = launcher();
+    let long =
+        RunSpec { workers, tasks: workers, task_size: Some(60_000), timeout_ms: 120_000, ..spec(&system, TaskKind::Sleep) };
+    let id = launcher.launch(long).unwrap();
+    await_workers(&launcher, id, workers);
+    println!("the run is up");
+    // Holding the launcher: only the death of this process is to end what it has started.
+    loop {
+        std::thread::park();
+    }
+}
+
+#[test]
+fn killing_concmon_in_a_run_of_200_workers_leaves_nothing() {
+    let mut victim = Victim::start("native/fork", 200);
+    assert!(victim.processes().len() >= 203, "victim, guard, supervisor, root and 200 workers");
+    victim.child.kill().unwrap();
+    victim.child.wait().unwrap();
+    victim.assert_contained();
+}
+
+#[test]
+fn killing_the_supervisor_leaves_nothing() {
+    for system in PROCESS_SYSTEMS {
+        let victim = Victim::start(system, 20);
+        kill_now(victim.helpers().1);
+        victim.assert_contained();
+    }
+}
+
+#[test]
+fn killing_the_guard_leaves_nothing() {
+    for system in PROCESS_SYSTEMS {
+        let victim = Victim::start(system, 20);
+        kill_now(victim.helpers().0);
+        victim.assert_contained();
+    }
+}
+
+#[test]
+fn killing_everybody_but_the_workers_at_once_leaves_no_process() {
+    for system in PROCESS_SYSTEMS {
+        let mut victim = Victim::start(system, 20);
+        let (guard, supervisor) = victim.helpers();
+        for pid in [guard, supervisor] {
+            kill_now(pid);
+        }
+        victim.child.kill().unwrap();
+        victim.child.wait().unwrap();
+        // Parent-death signals end the processes. There is nobody left to remove the directory: the next helper does.
+        victim.assert_no_process();
+        let again = Victim::start_in(&victim.dir, system, 1);
+        let dirs = std::fs::read_dir(&victim.dir).unwrap().count();
+        assert_eq!(dirs, 1, "{system}: what was left behind is gone, the directory of the new helper is there");
+        drop(again);
+    }
+}
+
+#[test]
+fn killing_the_root_ends_the_run_with_a_verdict() {
+    let launcher = launcher();
+    let id =
+        launcher.launch(RunSpec { tasks: 4, task_size: Some(60_000), ..spec("native/forkserver", TaskKind::Sleep) }).unwrap();
+    let run = await_workers(&launcher, id, 4);
+    let root = run.root_pid.unwrap();
+    kill_now(root);
+    let ended = await_end(&launcher, id);
+    assert_eq!(ended.phase, RunPhase::Ended(Outcome::Failed(format!("the run root (PID {root}) was killed by SIGKILL"))));
+    for worker in &run.workers {
+        assert!(!PathBuf::from(format!("/proc/{}", worker.pid.unwrap())).exists(), "{worker:?} outlived its run");
+    }
+    let again = launcher.launch(spec("native/fork", TaskKind::None)).unwrap();
+    assert_eq!(await_end(&launcher, again).phase, RunPhase::Ended(Outcome::Done), "other runs go on");
+}
+
+#[test]
+fn a_killed_helper_fails_its_runs_and_the_next_launch_starts_another() {
+    let launcher = launcher();
+    let id = launcher.launch(RunSpec { tasks: 4, task_size: Some(60_000), ..spec("native/fork", TaskKind::Sleep) }).unwrap();
+    let run = await_workers(&launcher, id, 4);
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", run.root_pid.unwrap())).unwrap();
+    let supervisor: i32 = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(1).unwrap().parse().unwrap();
+    kill_now(supervisor);
+    let ended = await_end(&launcher, id);
+    let RunPhase::Ended(Outcome::Failed(why)) = &ended.phase else { panic!("{:?}", ended.phase) };
+    assert!(why.contains("helper ended"), "{why}");
+    let again = launcher.launch(spec("native/fork", TaskKind::None)).unwrap();
+    assert_eq!(await_end(&launcher, again).phase, RunPhase::Ended(Outcome::Done));
+}
+
+#[test]
+fn dropping_the_launcher_ends_its_runs() {
+    let scratch = launcher();
+    let id = scratch.launch(RunSpec { tasks: 4, task_size: Some(60_000), ..spec("native/fork", TaskKind::Sleep) }).unwrap();
+    let run = await_workers(&scratch, id, 4);
+    let pids: Vec<i32> = run.workers.iter().filter_map(|w| w.pid).chain(run.root_pid).collect();
+    drop(scratch);
+    for pid in pids {
+        assert!(!PathBuf::from(format!("/proc/{pid}")).exists(), "{pid} is still there");
+    }
+}
+
+/// A user id that nothing else on a machine has.
+const BOMBER: &str = "64123";
+/// As many processes as that user may have: enough for a bomb, nothing to a machine.
+const BOMB_PROCESSES: usize = 300;
+
+/// Every process of the user, dead or not.
+fn of_bomber() -> usize {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let statuses = processes.filter_map(|entry| std::fs::read_to_string(entry.path().join("status")).ok());
+    statuses.filter(|status| status.lines().any(|line| line.split_whitespace().take(2).eq(["Uid:", BOMBER]))).count()
+}
+
+/// Looks until it is so; there is nothing that tells of other users' processes.
+fn await_bomber(what: &str, wanted: impl Fn(usize) -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !wanted(of_bomber()) {
+        assert!(Instant::now() < until, "{what}: {} processes after {PATIENCE:?}", of_bomber());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Every process of it forks for ever; what its user may have is used up at once, and each that is killed makes room for the next.
+#[test]
+fn a_fork_bomb_goes_with_its_run() {
+    if !nix::unistd::geteuid().is_root() {
+        loudly!("SKIPPED a fork bomb: it is set off as a user of its own, and only root can become one");
+        return;
+    }
+    // Where that user may execute it.
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let concmon = dir.path().join("concmon");
+    programs::copy(env!("CARGO_BIN_EXE_concmon"), &concmon);
+    for end in [Signal::SIGTERM, Signal::SIGKILL] {
+        let become_it = [&format!("--reuid={BOMBER}"), &format!("--regid={BOMBER}"), "--clear-groups"];
+        let mut run = Command::new("setpriv")
+            .args(become_it)
+            .args(["prlimit", &format!("--nproc={BOMB_PROCESSES}:{BOMB_PROCESSES}")])
+            .arg(&concmon)
+            .args(["run", "--", "/bin/sh", "-c", "b() { b & b & wait; }; while :; do b; done"])
+            .env("TMPDIR", "/tmp")
+            .env_remove("XDG_RUNTIME_DIR")
+            .current_dir("/")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        await_bomber("the bomb", |processes| processes > BOMB_PROCESSES * 3 / 4);
+        kill(Pid::from_raw(i32::try_from(run.id()).unwrap()), end).unwrap();
+        let told = Instant::now();
+        run.wait().unwrap();
+        await_bomber("the end of it", |processes| processes == 0);
+        loudly!("a fork bomb of {BOMB_PROCESSES} processes is gone {:.1?} after its concmon was sent {end}", told.elapsed());
+    }
+}

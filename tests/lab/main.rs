@@ -1,0 +1,24 @@
+//! Tests of the lab: real runs, their reports and their ends.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot prepare its stage has failed")]
+
+#[macro_use]
+#[path = "../support/mod.rs"]
+mod support;
+
+mod compare;
+mod containment;
+mod costs;
+mod helper;
+mod images;
+mod lanes;
+mod progress;
+mod protocol;
+mod python;
+mod report;
+mod schemas;
+mod shape;
+mod sockets;
+mod sweep;
+mod talk;
+mod twins;

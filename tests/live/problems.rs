@@ -1,0 +1,337 @@
+//! `concmon problems` and `concmon why` of real programs that are stuck, started before concmon is; and of healthy ones at rest.
+
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use concmon::lab::python::interpreters;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+use crate::support::programs;
+
+/// The compiled `support/stuck.c`.
+static PROGRAM: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
+    let dir = tempfile::tempdir().unwrap();
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/stuck.c");
+    let output = Command::new("cc").args(["-O1", "-pthread", source, "-o"]).arg(dir.path().join("stuck")).output();
+    let output = output.unwrap_or_else(|error| panic!("cc, which linking this test took too: {error}"));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    dir
+});
+
+/// A program with everything it starts, in a process group of its own, until it is dropped.
+struct Stage(Child);
+
+impl Stage {
+    fn start(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stdin(Stdio::null()).process_group(0).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n");
+        Self(child)
+    }
+
+    fn c(case: &str) -> Self {
+        Self::start(Command::new(PROGRAM.path().join("stuck")).arg(case))
+    }
+
+    fn python(python: &Path, script: &str) -> Self {
+        Self::start(Command::new(python).args(["-c", script]))
+    }
+
+    fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// The exit code and the document of `concmon problems` for this program and what it started.
+    fn problems(&self, seconds: &str) -> (i32, Value) {
+        let pid = self.pid();
+        let filter = format!("under({pid})");
+        let output = concmon().args(["problems", "--json", "--for", seconds, &filter]).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code().unwrap(), serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}{errors}")))
+    }
+
+    fn why(&self) -> Value {
+        let output = concmon().args(["why", "--json", &self.pid().to_string()]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let document = serde_json::from_slice(&output.stdout).unwrap();
+        holds(include_str!("../../assets/report/why.schema.json"), &document);
+        document
+    }
+
+    /// One problem of this kind is found, and `why` comes to the same end; the document.
+    fn is_found(&self, cause: &str, tasks: usize) -> Value {
+        let begun = Instant::now();
+        // Another problem may be seen first while the program is still on its way there.
+        loop {
+            let (code, found) = self.problems("10");
+            holds(include_str!("../../assets/report/problems.schema.json"), &found);
+            let problems = found["problems"].as_array().unwrap();
+            let [problem] = &problems[..] else { panic!("not one problem (exit {code}): {found:#}") };
+            assert_eq!(code, 1);
+            if problem["cause"] == cause && problem["tasks"].as_array().unwrap().len() == tasks {
+                assert_eq!(self.why()["verdict"], "stuck", "{:#}", self.why());
+                return problem.clone();
+            }
+            assert!(begun.elapsed() < Duration::from_secs(10), "{cause} with {tasks} tasks was not found: {found:#}");
+        }
+    }
+
+    /// Nothing is found although it is looked at for some time.
+    fn is_healthy(&self) {
+        let (code, found) = self.problems("2");
+        assert_eq!((code, found["problems"].as_array().unwrap().len()), (0, 0), "{found:#}");
+        assert!(found["looked"]["tasks"].as_u64().unwrap() > 1);
+        assert_ne!(self.why()["verdict"], "stuck");
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        // A group that is gone needs no signal.
+        let _ = killpg(Pid::from_raw(self.0.id().cast_signed()), Signal::SIGKILL);
+        let _ = self.0.wait();
+    }
+}
+
+fn concmon() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_concmon"))
+}
+
+fn holds(schema: &str, value: &Value) {
+    let schema = jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap();
+    let wrong: Vec<String> = schema.iter_errors(value).map(|e| format!("{}: {e}", e.instance_path())).collect();
+    assert_eq!(wrong, Vec::<String>::new(), "{value:#}");
+}
+
+/// Every interpreter of the releases in which locks differ.
+fn pythons() -> Vec<PathBuf> {
+    let named =
+        std::env::var_os("CONCMON_TEST_PYTHONS").map(|v| std::env::split_paths(&v).collect::<Vec<_>>()).unwrap_or_default();
+    let found = interpreters(&named);
+    let mut paths = Vec::new();
+    for minor in [11, 13, 14] {
+        match found.interpreters.iter().find(|i| (i.version.0, i.version.1) == (3, minor)) {
+            Some(one) => paths.push(one.path.clone()),
+            None => loudly!("SKIPPED: there is no CPython 3.{minor} here (CONCMON_TEST_PYTHONS may name one)"),
+        }
+    }
+    paths
+}
+
+fn evidence(problem: &Value) -> String {
+    problem["tasks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|task| task["wait"]["evidence"].as_str().unwrap())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[test]
+fn threads_that_wait_for_each_others_locks() {
+    for (case, kinds) in [("abba", ["mutex", "mutex"]), ("rwlock", ["mutex", "rwlock"]), ("join", ["join", "join"])] {
+        let stage = Stage::c(case);
+        let problem = stage.is_found("lock_cycle", 2);
+        let tasks = problem["tasks"].as_array().unwrap();
+        let mut found: Vec<&str> = tasks.iter().map(|task| task["wait"]["kind"].as_str().unwrap()).collect();
+        found.sort_unstable();
+        assert_eq!(found, kinds, "{case}");
+        // Each names the other.
+        let (one, other) = (&tasks[0], &tasks[1]);
+        assert_eq!((&one["wait"]["for_tid"], &other["wait"]["for_tid"]), (&other["tid"], &one["tid"]), "{case}");
+    }
+}
+
+#[test]
+fn a_lock_taken_twice_and_one_whose_owner_has_ended() {
+    let stage = Stage::c("self");
+    let problem = stage.is_found("self_lock", 1);
+    assert_eq!(problem["tasks"][0]["wait"]["for_tid"], stage.pid());
+    let stage = Stage::c("gone");
+    let problem = stage.is_found("holder_gone", 1);
+    assert!(evidence(&problem).contains("its recorded owner"), "{problem:#}");
+}
+
+#[test]
+fn a_forked_child_at_a_lock_of_a_thread_that_it_does_not_have() {
+    let stage = Stage::c("fork");
+    let problem = stage.is_found("stuck_after_fork", 1);
+    assert!(evidence(&problem).contains(&format!("of process {} held it", stage.pid())), "{problem:#}");
+    assert_eq!(problem["behind"][0]["pid"], stage.pid(), "the parent waits for the child");
+}
+
+#[test]
+fn processes_that_wait_for_each_other() {
+    let stage = Stage::c("pipe");
+    stage.is_found("process_cycle", 2);
+    let locks = tempfile::tempdir().unwrap();
+    let names = ["one", "other"].map(|name| locks.path().join(name));
+    let stage = Stage::start(Command::new(PROGRAM.path().join("stuck")).arg("files").args(names));
+    stage.is_found("file_lock_cycle", 2);
+    let stage = Stage::c("semaphore");
+    let problem = stage.is_found("semaphore_abandoned", 2);
+    assert!(evidence(&problem).contains("value 0"), "{problem:#}");
+}
+
+#[test]
+fn what_a_user_may_read_is_enough() {
+    if !nix::unistd::geteuid().is_root() {
+        loudly!("SKIPPED: the other tests ran as a user already");
+        return;
+    }
+    // A directory that everybody may enter.
+    let dir = tempfile::Builder::new().permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755)).tempdir().unwrap();
+    let (program, own) = (dir.path().join("stuck"), dir.path().join("concmon"));
+    programs::copy(PROGRAM.path().join("stuck"), &program);
+    programs::copy(env!("CARGO_BIN_EXE_concmon"), &own);
+    let stage = Stage::start(Command::new(&program).arg("abba").uid(65534).gid(65534));
+    let filter = format!("pid={}", stage.pid());
+    let output = Command::new(&own).args(["problems", "--json", "--for", "10", &filter]).uid(65534).gid(65534).output().unwrap();
+    let found: Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&output.stderr)));
+    if ptrace_is_restricted() {
+        loudly!("SKIPPED: this machine lets users trace their descendants only");
+        return;
+    }
+    assert_eq!(found["problems"][0]["cause"], "lock_cycle", "{found:#}");
+    // The processes of root cannot be examined by that user, and concmon says so instead of reporting that all is well.
+    let output = Command::new(&own).args(["problems", "pid=1"]).uid(65534).gid(65534).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+fn ptrace_is_restricted() -> bool {
+    std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").is_ok_and(|scope| scope.trim() != "0")
+}
+
+#[test]
+fn python_programs_that_are_stuck() {
+    let abba = "
+import threading
+first, second, both = threading.Lock(), threading.Lock(), threading.Barrier(2)
+def forward():
+    with first:
+        both.wait()
+        with second: pass
+def backward():
+    with second:
+        both.wait()
+        with first: pass
+threads = [threading.Thread(target=f) for f in (forward, backward)]
+print('ready', flush=True)
+for t in threads: t.start()
+for t in threads: t.join()
+";
+    let queue = "
+import multiprocessing
+def fill(queue): queue.put('x' * 5_000_000)
+context = multiprocessing.get_context('fork')
+queue = context.Queue()
+process = context.Process(target=fill, args=(queue,))
+process.start()
+print('ready', flush=True)
+process.join()
+";
+    let pipe = "
+import subprocess, sys
+child = subprocess.Popen([sys.executable, '-c', 'print(\"x\" * 1_000_000)'], stdout=subprocess.PIPE)
+print('ready', flush=True)
+child.wait()
+";
+    let fork = "
+import os, threading
+lock, held = threading.Lock(), threading.Event()
+def hold():
+    with lock:
+        held.set()
+        while True: os.read(os.pipe()[0], 1)
+threading.Thread(target=hold, daemon=True).start()
+held.wait()
+child = os.fork()
+if child == 0:
+    with lock: pass
+    os._exit(0)
+print('ready', flush=True)
+os.waitpid(child, 0)
+";
+    let semaphore = "
+import multiprocessing, os, signal
+context = multiprocessing.get_context('fork')
+lock = context.Lock()
+def die():
+    lock.acquire()
+    os.kill(os.getpid(), signal.SIGKILL)
+def work():
+    with lock: pass
+killed = context.Process(target=die)
+killed.start()
+killed.join()
+others = [context.Process(target=work) for _ in range(2)]
+for p in others: p.start()
+print('ready', flush=True)
+for p in others: p.join()
+";
+    for python in pythons() {
+        let problem = Stage::python(&python, abba).is_found("no_thread_can_go_on", 3);
+        let functions: Vec<&str> =
+            problem["tasks"].as_array().unwrap().iter().filter_map(|t| t["python"]["function"].as_str()).collect();
+        assert!(functions.contains(&"forward") && functions.contains(&"backward"), "{}: {problem:#}", python.display());
+        Stage::python(&python, queue).is_found("process_cycle", 3);
+        Stage::python(&python, pipe).is_found("process_cycle", 2);
+        Stage::python(&python, fork).is_found("stuck_after_fork", 1);
+        Stage::python(&python, semaphore).is_found("semaphore_abandoned", 3);
+    }
+}
+
+#[test]
+fn healthy_programs_at_rest_are_not_called_stuck() {
+    for case in ["pool", "busy", "handler", "timeout"] {
+        Stage::c(case).is_healthy();
+    }
+    for script in
+        ["echo ready; sleep 600; :", "echo ready; sleep 600 | cat; :", "echo ready; (while sleep 1; do :; done) | cat | cat; :"]
+    {
+        Stage::start(Command::new("sh").args(["-c", script])).is_healthy();
+    }
+    let pool = "
+import multiprocessing, time
+pool = multiprocessing.get_context('fork').Pool(3)
+pool.map(abs, range(9))
+print('ready', flush=True)
+time.sleep(600)
+";
+    let threads = "
+import concurrent.futures, time
+pool = concurrent.futures.ThreadPoolExecutor(3)
+list(pool.map(abs, range(9)))
+print('ready', flush=True)
+time.sleep(600)
+";
+    let event = "
+import queue, threading
+jobs = queue.Queue()
+threading.Thread(target=jobs.get, daemon=True).start()
+print('ready', flush=True)
+threading.Event().wait()
+";
+    for python in pythons() {
+        for script in [pool, threads, event] {
+            Stage::python(&python, script).is_healthy();
+        }
+    }
+}
+
+#[test]
+fn a_process_that_is_not_there_is_an_error() {
+    let output = concmon().args(["why", "4194304"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("there is no process or thread 4194304"));
+}

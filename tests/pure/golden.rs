@@ -1,0 +1,592 @@
+//! Frames of every screen as text, made from a fixed `/proc`: at three sizes, in two themes, and in ASCII without colour.
+//!
+//! After an intended change: `UPDATE_GOLDEN=1 cargo test --test pure golden`, then read the difference of the files in `tests/golden/`.
+//! Below a frame are its styles, one line per row that has any: `from-to:letter` in cells; the letters are explained at the end.
+
+use crate::support::fake_proc::{Fake, FakeProc};
+
+mod compare_screen;
+mod stages;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use concmon::app::App;
+use concmon::app::compare::Progressed;
+use concmon::app::key::{Code, Key};
+use concmon::app::layer::Layer;
+use concmon::app::msg::{Effect, Msg};
+use concmon::app::options::Options;
+use concmon::app::target::FrozenTarget;
+use concmon::config::ColorDepth;
+use concmon::derive::Deriver;
+use concmon::kernel::ProcSource;
+use concmon::kernel::source::{Needs, Request, Source};
+use concmon::lab::launcher::LabState;
+use concmon::lab::run::Memory;
+use concmon::snapshot::{
+    Comm, Detail, DetailContent, DetailPart, EventKind, ExitStatus, FileDetail, FileLock, Gil, Identity, Ledger, LedgerChild,
+    LedgerMapping, LedgerReading, LeftOut, LifecycleEvent, PageCounts, ProcKey, PythonFrame, PythonInterpreter, PythonRuntime,
+    PythonTask, PythonThread, PythonVersion, Snapshot, StackDetail, State, TaskWait, Temperature, ThreadDetail, WaitReason,
+};
+use concmon::ui;
+use concmon::ui::theme::Theme;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+const SIZES: [(u16, u16); 3] = [(80, 24), (140, 40), (220, 60)];
+/// When the second sample was taken, after boot.
+const NOW_NS: u64 = 1_000_500_000_000;
+
+/// A small web shop: a server with workers, a database with threads, a stopped job, a zombie, and a name made to do harm.
+fn fill(proc: &FakeProc, second: bool) {
+    let more = u64::from(second);
+    let idle = 20_000 + 60 * more;
+    proc.write(
+        "stat",
+        format!(
+            "cpu  {} 20 300 {} 50 6 7 8 0 0\ncpu0 {} 10 150 {idle} 25 3 3 4 0 0\ncpu1 500 10 150 {} 25 3 4 4 0 0\nbtime 1700000000\n",
+            1000 + 40 * more,
+            idle + 20_000 + 100 * more,
+            500 + 40 * more,
+            20_000 + 100 * more
+        ),
+    );
+    let sectors = 1_000 + 6_000 * more;
+    proc.write(
+        "diskstats",
+        format!(" 8 0 sda 10 0 {sectors} 5 10 0 {} 5 0 {} 10\n 8 1 sda1 9 0 9 9 9 0 9 9 0 9 9\n", sectors * 2, 70 * more),
+    );
+    let bytes = format!("{} 9 0 0 0 0 0 0 {} 9 0 0 0 0 0 0", 10_000 + 250_000 * more, 5_000 + 12_000 * more);
+    proc.write("net/dev", format!("Inter-| Receive | Transmit\n face |bytes |bytes\n lo: {bytes}\n eth0: {bytes}\n"));
+    if second {
+        proc.remove(299);
+    } else {
+        proc.add(Fake::new(299).ppid(300).comm("nginx").cmdline(&["nginx: worker process"]).memory(70_000, 14_000));
+    }
+    proc.add(Fake::new(1).ppid(0).comm("systemd").cmdline(&["/sbin/init"]).memory(22_000, 12_000));
+    proc.add(Fake::new(20).kernel_thread().comm("kworker/0:1"));
+    proc.add(Fake::new(300).comm("nginx").cmdline(&["nginx: master process", "/usr/sbin/nginx"]).memory(66_000, 9_000));
+    for (index, pid) in (301..305).enumerate() {
+        let more = more * u64::from(index == 1);
+        let busy = 60 * more + 10;
+        let ran = Fake::new(pid).ppid(300).comm("nginx").cmdline(&["nginx: worker process"]).memory(70_000, 14_000);
+        proc.add(ran.times(busy, 5).ran(1 + more, 1_000_000 + 600_000_000 * more).state(if index == 1 { 'R' } else { 'S' }));
+    }
+    let database =
+        Fake::new(400).comm("postgres").cmdline(&["/usr/bin/postgres", "-D", "/var/lib/postgres"]).memory(900_000, 410_000);
+    proc.add(
+        database.thread(401, "checkpointer", 'S', 3, 1).thread(402, "walwriter", 'D', 4, 1 + more).times(500 + 20 * more, 40),
+    );
+    proc.add(Fake::new(500).comm("job").cmdline(&["./job", "--forever"]).state('T').nice(10));
+    proc.add(Fake::new(501).ppid(500).comm("child").zombie());
+    proc.add(Fake::new(600).comm(b") R 1 (\x1b[31m").cmdline(&["evil\x1b]0;pwned\x07", "\u{202e}txt.exe", "two\nlines", "漢字"]));
+}
+
+fn sample(source: &mut ProcSource, at_ns: u64) -> Snapshot {
+    let needs = Needs::all();
+    let mut snapshot = source.sample(&Request::basic(needs)).unwrap();
+    snapshot.taken_ns = at_ns;
+    snapshot.host.uptime_ns = Some(at_ns);
+    // Sensors are this machine's.
+    snapshot.host.temperatures = Some(vec![Temperature { label: "core 0".into(), celsius: 52.0 }]);
+    (snapshot.report.sample_cpu_ns, snapshot.report.sample_wall_ns) = (400_000, 600_000);
+    for process in &mut snapshot.processes {
+        process.read_after_ns = 0;
+        // Whoever runs the test owns the files.
+        let (uid, user) = if process.key.pid < 400 { (0, "root") } else { (1000, "maria") };
+        process.identity = Arc::new(Identity { uid: Some(uid), user: Some(user.into()), ..(*process.identity).clone() });
+    }
+    snapshot
+}
+
+fn app(options: Options) -> App {
+    let mut deriver = Deriver::new(60_000_000_000);
+    let mut app = App::new(options);
+    for snapshot in samples() {
+        app.update(Msg::Sample(Arc::new(deriver.step(snapshot.clone()))));
+    }
+    app
+}
+
+/// The machine at two moments, a second apart; read once, for the files of a `/proc` take longer to write than all frames to draw.
+fn samples() -> &'static [Snapshot; 2] {
+    static SAMPLES: OnceLock<[Snapshot; 2]> = OnceLock::new();
+    SAMPLES.get_or_init(|| {
+        let proc = FakeProc::new();
+        fill(&proc, false);
+        let mut source = ProcSource::with_system(proc.root(), proc.system()).unwrap();
+        let first = sample(&mut source, NOW_NS - 1_000_000_000);
+        fill(&proc, true);
+        let second = Snapshot { events: events(), ..sample(&mut source, NOW_NS) };
+        [first, second]
+    })
+}
+
+/// Worker 304 was forked half a second ago, and 299 ended.
+fn events() -> Vec<LifecycleEvent> {
+    let fork = EventKind::Fork { parent_tgid: 300, parent_tid: 300, child_tgid: 304, child_tid: 304 };
+    let exit = EventKind::Exit { tgid: 299, tid: 299, status: ExitStatus::Signal { signal: 15, core: false } };
+    vec![LifecycleEvent { at_ns: NOW_NS - 500_000_000, kind: fork }, LifecycleEvent { at_ns: NOW_NS - 250_000_000, kind: exit }]
+}
+
+/// What is done to the opened program before it is drawn.
+/// Scenes whose ASCII frame is kept too, at the smallest size.
+const IN_ASCII: [&str; 8] = ["list", "tree", "run", "lab", "timeline", "compare", "help", "signal"];
+
+struct Scene {
+    name: &'static str,
+    options: fn() -> Options,
+    keys: &'static [Key],
+}
+
+const SCENES: &[Scene] = &[
+    Scene { name: "list", options: Options::default, keys: &[] },
+    Scene { name: "tree", options: tree, keys: &[Key::plain(Code::Down), Key::plain(Code::Down), Key::char(' ')] },
+    Scene { name: "threads", options: threads, keys: &[] },
+    Scene { name: "run", options: Options::default, keys: &[Key::char('n'), Key::char('f')] },
+    Scene { name: "no-path", options: Options::default, keys: &[Key::char('p')] },
+    Scene { name: "help", options: Options::default, keys: &[Key::f(1)] },
+    Scene { name: "signal", options: tree, keys: &[Key::plain(Code::Down), Key::char(' '), Key::f(9)] },
+    Scene { name: "signal-zombie", options: zombie, keys: &[Key::f(9)] },
+    Scene { name: "help-end", options: Options::default, keys: &[Key::f(1), Key::plain(Code::PageDown), Key::plain(Code::End)] },
+    Scene { name: "explain", options: Options::default, keys: &[Key::char('E')] },
+    Scene { name: "sort", options: Options::default, keys: &[Key::f(6)] },
+    Scene { name: "launch", options: Options::default, keys: &[Key::char('n')] },
+    Scene { name: "filter", options: filtered, keys: &[] },
+    Scene {
+        name: "bad-filter",
+        options: Options::default,
+        keys: &[Key::f(4), Key::char('c'), Key::char('p'), Key::char('x'), Key::char('>')],
+    },
+    Scene { name: "readonly", options: readonly, keys: &[Key::f(9)] },
+    Scene { name: "lab", options: Options::default, keys: &[Key::char('n'), Key::char('v'), Key::char('L')] },
+    Scene { name: "lab-many", options: Options::default, keys: &[Key::char('n'), Key::char('p'), Key::char('L')] },
+    Scene {
+        name: "lab-guess",
+        options: Options::default,
+        keys: &[Key::char('n'), Key::char('v'), Key::char('L'), Key::char('P'), Key::plain(Code::Down), Key::plain(Code::Down)],
+    },
+    Scene {
+        name: "lab-guessed",
+        options: Options::default,
+        keys: &[
+            Key::char('n'),
+            Key::char('v'),
+            Key::char('L'),
+            Key::char('P'),
+            Key::plain(Code::Down),
+            Key::plain(Code::Down),
+            Key::plain(Code::Enter),
+        ],
+    },
+    Scene { name: "detail", options: Options::default, keys: &[Key::plain(Code::Enter)] },
+    Scene { name: "detail-files", options: Options::default, keys: &[Key::plain(Code::Enter), Key::char('3')] },
+    Scene { name: "detail-tree", options: Options::default, keys: &[Key::plain(Code::Enter), Key::char('7')] },
+    Scene { name: "detail-graphs", options: Options::default, keys: &[Key::plain(Code::Enter), Key::char('8')] },
+    Scene { name: "setup", options: Options::default, keys: &[Key::f(2), Key::plain(Code::Down), Key::char(' ')] },
+    Scene {
+        name: "setup-display",
+        options: Options::default,
+        keys: &[Key::f(2), Key::plain(Code::Tab), Key::plain(Code::Down), Key::plain(Code::Right)],
+    },
+    Scene { name: "setup-meters", options: Options::default, keys: &[Key::f(2), Key::char('2'), Key::plain(Code::Down)] },
+    Scene { name: "detail-memory", options: Options::default, keys: &[Key::plain(Code::Enter), Key::char('2')] },
+    Scene { name: "detail-environment", options: Options::default, keys: &[Key::plain(Code::Enter), Key::char('4')] },
+    Scene { name: "detail-limits", options: Options::default, keys: &[Key::plain(Code::Enter), Key::char('5')] },
+    Scene { name: "detail-groups", options: Options::default, keys: &[Key::plain(Code::Enter), Key::char('6')] },
+    Scene { name: "detail-stacks", options: Options::default, keys: &[Key::plain(Code::Enter), Key::char('9')] },
+    Scene { name: "detail-runtime", options: Options::default, keys: &[Key::char('G')] },
+    Scene { name: "detail-ended", options: Options::default, keys: &[Key::plain(Code::Enter)] },
+    Scene { name: "palette", options: Options::default, keys: &[Key::char(':'), Key::char('l'), Key::char('a'), Key::char('b')] },
+    Scene { name: "only", options: tree, keys: &[Key::plain(Code::Down), Key::char('o')] },
+    Scene { name: "compare", options: Options::default, keys: stages::COMPARE },
+    Scene { name: "compare-sweep", options: Options::default, keys: stages::COMPARE_SWEEP },
+    Scene { name: "compare-long", options: Options::default, keys: stages::COMPARE_LONG },
+    Scene { name: "copy-on-write", options: tree, keys: &[Key::plain(Code::Down), Key::char('D')] },
+    Scene { name: "events", options: Options::default, keys: &[Key::char('5')] },
+    Scene { name: "timeline", options: Options::default, keys: stages::KEYS },
+    Scene { name: "timeline-processes", options: Options::default, keys: stages::PROCESSES },
+    Scene { name: "diagnoses", options: Options::default, keys: &[Key::char('!')] },
+    Scene { name: "timeline-empty", options: Options::default, keys: &[Key::char('V')] },
+];
+
+fn tree() -> Options {
+    Options { tree: true, ..Options::default() }
+}
+
+fn threads() -> Options {
+    Options { tree: true, threads: true, kernel_threads: true, ..Options::default() }
+}
+
+fn readonly() -> Options {
+    Options { readonly: true, ..Options::default() }
+}
+
+fn zombie() -> Options {
+    Options { filter: Some(concmon::query::Filter::parse("state=Z").unwrap()), ..Options::default() }
+}
+
+fn filtered() -> Options {
+    Options { filter: Some(concmon::query::Filter::parse("user=maria and rss>5M").unwrap()), ..Options::default() }
+}
+
+fn frame(scene: &Scene, theme: &Theme, unicode: bool, (width, height): (u16, u16)) -> Buffer {
+    let mut app = app(Options { unicode, ..(scene.options)() });
+    let area = Rect::new(0, 0, width, height);
+    fit(&mut app, area);
+    for key in scene.keys {
+        for effect in app.update(Msg::Key(*key)) {
+            answer(&mut app, &effect);
+        }
+    }
+    if let Some(Layer::Detail(pane)) = &app.layer {
+        for detail in details(pane.key) {
+            app.update(Msg::Detail(detail));
+        }
+    }
+    if let Some(Layer::Detail(pane)) = app.layer.as_mut().filter(|_| scene.name == "detail-ended") {
+        pane.ended = Some((NOW_NS, ExitStatus::Signal { signal: 9, core: true }));
+    }
+    if matches!(app.layer, Some(Layer::Diagnoses { .. })) {
+        // What is wrong is told once it has stayed so.
+        let [_, second] = samples();
+        let mut deriver = Deriver::new(0);
+        for seconds in 0..5 {
+            let later = Snapshot { taken_ns: NOW_NS + seconds * 1_000_000_000, events: Vec::new(), ..second.clone() };
+            app.update(Msg::Sample(Arc::new(deriver.step(later))));
+        }
+    }
+    if let Some(Layer::Ledger(pane)) = &app.layer {
+        for detail in ledger(pane.parent) {
+            app.update(Msg::Detail(detail));
+        }
+    }
+    fit(&mut app, area);
+    let mut buffer = Buffer::empty(area);
+    ui::draw(&app, theme, area, &mut buffer);
+    buffer
+}
+
+fn lines(of: &[&str]) -> DetailContent {
+    DetailContent::Lines(of.iter().map(|line| line.as_bytes().into()).collect())
+}
+
+fn memory() -> DetailContent {
+    let sums = [("Rss", 56u64 << 20), ("Pss", 21 << 20), ("Private_Dirty", 3 << 20), ("Swap", 0)];
+    DetailContent::Memory { sums: Ok(sums.map(|(label, bytes)| (label.as_bytes().into(), bytes)).into()), maps: None }
+}
+
+fn groups() -> DetailContent {
+    DetailContent::Groups {
+        cgroups: Ok(vec![b"0::/system.slice/nginx.service"[..].into()]),
+        namespaces: vec![
+            ("net", Ok(b"net:[4026531840]"[..].into())),
+            ("pid", Err("/proc/302/ns/pid: permission denied: only its owner and root may read it".to_owned())),
+        ],
+    }
+}
+
+fn stacks() -> DetailContent {
+    let stack = |tid, comm: &[u8], frames: &[&str]| StackDetail {
+        tid,
+        comm: Comm::new(comm),
+        frames: Ok(frames.iter().map(|frame| frame.as_bytes().into()).collect()),
+    };
+    DetailContent::Stacks(vec![
+        stack(310, b"nginx", &[]),
+        stack(
+            311,
+            b"nginx",
+            &["[<0>] futex_wait_queue+0x62/0x90", "[<0>] __x64_sys_futex+0x6e/0x180", "[<0>] do_syscall_64+0x4b/0x110"],
+        ),
+    ])
+}
+
+/// Two readings of a worker's threads, of which one was busy for a quarter of the time between them, and one of its files.
+fn details(key: ProcKey) -> Vec<Detail> {
+    let of = |part, taken_ns, content| Detail {
+        key,
+        part,
+        taken_ns,
+        content: Ok(content),
+        cut: (part == DetailPart::Stacks).then(|| "44 more threads are not read".into()),
+        took_ns: if part == (DetailPart::Memory { maps: false }) { 800_000_000 } else { 1_000_000 },
+        gone: false,
+    };
+    let threads = |ran| {
+        let reason = WaitReason::Futex { address: Some(0x7f00_0012_34c0) };
+        let wait = TaskWait { tid: 311, reason: Some(reason), same_futex: 2, ..TaskWait::default() };
+        let thread = |tid, comm: &[u8], state, run_ns, wait| ThreadDetail {
+            tid,
+            start_ticks: 5,
+            comm: Comm::new(comm),
+            state,
+            run_ns,
+            wait,
+        };
+        DetailContent::Threads(vec![
+            thread(310, b"nginx", State::RUNNING, Some(ran), None),
+            thread(311, b"\x1b[31mred", State::SLEEPING, None, Some(wait)),
+        ])
+    };
+    let file = |fd, target: Result<&[u8], &str>, socket: Option<&str>| FileDetail {
+        fd,
+        target: target.map(Box::from).map_err(str::to_owned),
+        socket: socket.map(Into::into),
+        locks: Box::default(),
+    };
+    let lock = FileLock { kind: "FLOCK".into(), access: "WRITE".into(), range: (0, None), held: true, others: vec![310] };
+    let files = vec![
+        file(0, Ok(b"/dev/null"), None),
+        FileDetail { locks: [lock].into(), ..file(1, Ok(b"/tmp/\x1b]0;title\x07"), None) },
+        file(6, Ok(b"socket:[42]"), Some("tcp 10.0.0.1:443 to 10.0.0.9:50123 established")),
+        file(7, Err("/proc/302/fd/7: permission denied"), None),
+    ];
+    vec![
+        of(DetailPart::Threads, NOW_NS - 1_000_000_000, threads(0)),
+        of(DetailPart::Threads, NOW_NS, threads(250_000_000)),
+        of(DetailPart::Files, NOW_NS, DetailContent::Files(files)),
+        of(DetailPart::Memory { maps: false }, NOW_NS, memory()),
+        of(DetailPart::Environment, NOW_NS, lines(&["PATH=/usr/bin:/bin", "SECRET=\x1b]52;c;AAAA\x07", "LANG=C.UTF-8"])),
+        of(
+            DetailPart::Limits,
+            NOW_NS,
+            lines(&[
+                "Limit                     Soft Limit           Hard Limit           Units     ",
+                "Max cpu time              unlimited            unlimited            seconds   ",
+                "Max open files            1024                 524288               files     ",
+            ]),
+        ),
+        of(DetailPart::Groups, NOW_NS, groups()),
+        of(DetailPart::Stacks, NOW_NS, stacks()),
+        of(DetailPart::Runtime, NOW_NS, runtime()),
+    ]
+}
+
+/// One thread that holds the GIL, one that waits for it, and one with hostile names that has ended.
+fn runtime() -> DetailContent {
+    let thread = |native_id: u64, comm: Option<&[u8]>, state, waits, function: &str, file: &str| PythonThread {
+        native_id,
+        task: comm.map(|comm| PythonTask { tid: native_id as i32, comm: Comm::new(comm), state, wait: None }),
+        holds_gil: native_id == 310,
+        waits_for_gil: waits,
+        name: (native_id == 310).then(|| "Thread-1 (feed)".into()),
+        frames: vec![
+            PythonFrame { function: function.into(), file: file.into(), line: Some(12), times: 1 },
+            PythonFrame { function: "Tree.walk".into(), file: file.into(), line: Some(80), times: if waits { 4096 } else { 1 } },
+        ],
+        left_out: waits.then_some(LeftOut { behind: 1, count: 30 }),
+        deeper: comm.is_none(),
+        moved: comm.is_none(),
+    };
+    let threads = vec![
+        thread(310, Some(b"worker-0"), State::RUNNING, false, "hot_loop", "/srv/app/views.py"),
+        thread(311, Some(b"\x1b[31mred"), State::SLEEPING, true, "Queue.get", "/usr/lib/python3.14/queue.py"),
+        thread(312, None, State::SLEEPING, false, "\u{202e}evil\x1b]0;title\x07", "/tmp/\u{1b}[2J.py"),
+    ];
+    DetailContent::Runtime(Box::new(PythonRuntime {
+        version: PythonVersion(0x030e_0af0),
+        free_threaded: false,
+        file: b"/usr/bin/python3.14"[..].into(),
+        finding: "GIL held by thread 310 (worker-0) in hot_loop(); 1 of 3 threads waits for it".into(),
+        interpreters: vec![PythonInterpreter { id: 0, gil_address: 1, gil: Gil::Held(310), thread_count: 3, threads }],
+        notes: vec!["1 of its Python threads is not a task of the process: ended, or left over from a fork.".into()],
+    }))
+}
+
+/// Two readings of a master's children: one that goes on copying, one with a hostile name whose parent has written, one that may not be read.
+fn ledger(parent: ProcKey) -> [Detail; 2] {
+    let reading = |counts: PageCounts, mappings| LedgerReading {
+        counts,
+        mappings,
+        doubtful: 0,
+        exact: false,
+        cut: false,
+        pss_bytes: Some(9 << 20),
+        uss_bytes: Some((counts.copied + counts.new) * 4096),
+    };
+    let mapping = |name: &[u8], start: u64, pieces: &[(u32, u32)]| LedgerMapping {
+        start,
+        end: start + pieces.len() as u64 * 4096,
+        name: name.into(),
+        counts: PageCounts {
+            shared: pieces.iter().map(|(all, gone)| u64::from(all - gone)).sum(),
+            copied: pieces.iter().map(|(_, gone)| u64::from(*gone)).sum(),
+            ..PageCounts::default()
+        },
+        strip: pieces.to_vec(),
+    };
+    let heap: Vec<(u32, u32)> = (0..48).map(|i| (16, if i % 5 == 0 { i / 3 } else { 0 })).collect();
+    let mappings = vec![
+        mapping(b"[heap]", 0x55d0_c8a0_0000, &heap),
+        mapping(b"", 0x7f00_0000_0000, &[(64, 0), (0, 0), (64, 64), (64, 32)]),
+        mapping(b"/usr/lib/\x1b]0;title\x07.so", 0x7f10_0000_0000, &[(1, 1); 9]),
+    ];
+    let at = |taken_ns, copied| {
+        let child =
+            |pid, comm: &[u8], reading| LedgerChild { key: ProcKey { pid, start_ticks: 1 }, comm: Comm::new(comm), reading };
+        let first = PageCounts { shared: 25_000, copied, new: 900, ..PageCounts::default() };
+        let second = PageCounts { shared: 20_000, elsewhere: 5_000, copied: 12, new: 0, swapped: 3, zero: 0 };
+        let children = vec![
+            child(301, b"nginx", Ok(reading(first, mappings.clone()))),
+            child(302, b"\x1b[31mred", Ok(reading(second, Vec::new()))),
+            child(303, b"nginx", Err("/proc/303/pagemap: permission denied: only its owner and root may read it".into())),
+        ];
+        let content = DetailContent::Ledger(Box::new(Ledger { page_bytes: 4096, children, more: 0 }));
+        Detail::new(parent, DetailPart::CopyOnWrite, taken_ns, Ok(content))
+    };
+    [at(NOW_NS - 1_000_000_000, 1_000), at(NOW_NS, 1_250)]
+}
+
+/// What the engine would answer.
+fn answer(app: &mut App, effect: &Effect) {
+    match effect {
+        Effect::Freeze { token, keys } => {
+            let problem = |pid| match pid {
+                1 => Some("process 1 keeps the machine alive and is never signalled from here".to_owned()),
+                501 => Some("PID 501 is a zombie: only its parent 500 (name-500) can reap it".to_owned()),
+                _ => None,
+            };
+            let frozen = |key: &concmon::snapshot::ProcKey| FrozenTarget {
+                key: *key,
+                name: format!("name-{}", key.pid),
+                command: format!("/usr/bin/name-{} --serve", key.pid),
+                problem: problem(key.pid),
+            };
+            app.update(Msg::Frozen { token: *token, targets: keys.iter().map(frozen).collect() });
+        }
+        Effect::Compare(plan) => {
+            app.update(Msg::Compared(Progressed {
+                batch: Arc::new(compare_screen::measured(plan)),
+                running: false,
+                halted: None,
+            }));
+        }
+        Effect::Launch(spec) if spec.pace_ms > 0 => {
+            app.update(Msg::Lab(Arc::new(LabState { runs: vec![Arc::new(stages::forked(spec, 300, 301..305))] })));
+            app.update(Msg::Sample(app.model.clone().unwrap()));
+        }
+        Effect::Launch(spec) => {
+            let timed = spec.system == "native/thread-pool";
+            let many = spec.system == "native/process-pool";
+            let of = if many { ("native/process-pool", 12) } else { ("native/forkserver", 2) };
+            let mut state =
+                if timed { LabState { runs: vec![Arc::new(stages::taking_turns())] } } else { stages::lab(of.0, of.1) };
+            if let Some(guess) = &app.predict.last {
+                // The run that was guessed about.
+                let run = Arc::make_mut(&mut state.runs[0]);
+                (run.id, run.spec) = (guess.run, spec.clone());
+                run.shape[0].seen = "5".into();
+            }
+            app.update(Msg::Lab(Arc::new(state)));
+        }
+        _ => {}
+    }
+}
+
+fn fit(app: &mut App, area: Rect) {
+    app.lab.now_ns = 13_000_000;
+    ui::fit(app, area);
+}
+
+fn text(buffer: &Buffer) -> String {
+    let mut out = String::new();
+    for y in 0..buffer.area.height {
+        let mut line = String::new();
+        let mut skip = 0;
+        for x in 0..buffer.area.width {
+            let symbol = buffer[(x, y)].symbol();
+            if skip == 0 {
+                line.push_str(symbol);
+                skip = unicode_width::UnicodeWidthStr::width(symbol).max(1);
+            }
+            skip -= 1;
+        }
+        writeln!(out, "{}", line.trim_end()).unwrap();
+    }
+    out
+}
+
+fn styles(buffer: &Buffer) -> String {
+    let plain = Style::reset();
+    let mut letters: BTreeMap<String, char> = BTreeMap::new();
+    let mut out = String::new();
+    for y in 0..buffer.area.height {
+        let mut spans = Vec::new();
+        let mut x = 0;
+        while x < buffer.area.width {
+            let style = buffer[(x, y)].style();
+            let from = x;
+            while x < buffer.area.width && buffer[(x, y)].style() == style {
+                x += 1;
+            }
+            if style != plain && style != Style::default() {
+                let name =
+                    format!("{:?} on {:?} {:?}", style.fg.unwrap_or_default(), style.bg.unwrap_or_default(), style.add_modifier);
+                let next = char::from_u32(u32::from('a') + u32::try_from(letters.len()).unwrap()).unwrap();
+                spans.push(format!("{from}-{}:{}", x - 1, letters.entry(name).or_insert(next)));
+            }
+        }
+        if !spans.is_empty() {
+            writeln!(out, "{y:2} {}", spans.join(" ")).unwrap();
+        }
+    }
+    for (name, letter) in letters {
+        writeln!(out, "{letter} = {name}").unwrap();
+    }
+    out
+}
+
+/// Compares with a file, or writes it.
+fn check(name: &str, now: &str, wrong: &mut Vec<String>) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("{name}.txt"));
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, now).unwrap();
+        return;
+    }
+    let before = std::fs::read_to_string(&path).unwrap_or_default();
+    if before != now {
+        let line = before.lines().zip(now.lines()).position(|(a, b)| a != b).unwrap_or(0);
+        let of = |text: &str| text.lines().nth(line).unwrap_or("").to_owned();
+        wrong.push(format!("{name}, line {}:\n  was {}\n  is  {}", line + 1, of(&before), of(now)));
+    }
+}
+
+#[test]
+fn every_screen_looks_as_it_was_last_approved() {
+    let mut wrong = Vec::new();
+    for scene in SCENES {
+        for size in SIZES {
+            let name = format!("{}-{}x{}", scene.name, size.0, size.1);
+            let dark = frame(scene, &Theme::named("default", ColorDepth::TwoFiftySix).unwrap(), true, size);
+            let light = frame(scene, &Theme::named("light", ColorDepth::TwoFiftySix).unwrap(), true, size);
+            assert_eq!(text(&dark), text(&light), "a theme changes colours only");
+            check(&name, &format!("{}--- default\n{}--- light\n{}", text(&dark), styles(&dark), styles(&light)), &mut wrong);
+            let mono = frame(scene, &Theme::named("mono", ColorDepth::TwoFiftySix).unwrap(), false, size);
+            if size == SIZES[0] && IN_ASCII.contains(&scene.name) {
+                check(&format!("{name}-ascii"), &text(&mono), &mut wrong);
+            }
+            stages::assert_ascii(scene.name, &mono);
+        }
+    }
+    let count = wrong.len();
+    wrong.truncate(5);
+    assert!(wrong.is_empty(), "{count} frames changed; UPDATE_GOLDEN=1 approves them. The first:\n{}", wrong.join("\n"));
+}
+
+/// Whatever the size, every scene is drawn without a panic, and no other process's escape sequence reaches a cell.
+#[test]
+fn every_screen_survives_every_size() {
+    let theme = Theme::named("default", ColorDepth::TwoFiftySix).unwrap();
+    for scene in SCENES {
+        for size in [(1, 1), (2, 2), (3, 30), (20, 5), (21, 110), (60, 10), (300, 6), (400, 120)] {
+            let buffer = frame(scene, &theme, true, size);
+            let hostile = |c: char| c.is_control() || matches!(c, '\u{202e}' | '\u{200b}');
+            assert!(!buffer.content().iter().any(|cell| cell.symbol().chars().any(hostile)), "{} at {size:?}", scene.name);
+        }
+    }
+}

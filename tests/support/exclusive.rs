@@ -1,0 +1,42 @@
+//! Keeps tests of one program apart: a test that measures time, memory or CPU shares, or uses up a resource of its process, runs alone.
+//! What would change the whole process (priorities, limits, environment) runs in a process of its own.
+
+use std::process::Command;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+static MACHINE: RwLock<()> = RwLock::new(());
+
+/// For a test that measures or uses up a resource: no other test that takes this or [`busy`] runs meanwhile.
+pub fn alone() -> RwLockWriteGuard<'static, ()> {
+    // A failed test has changed nothing for the next one.
+    MACHINE.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// For a test that loads the CPUs: not beside one that runs [`alone`].
+pub fn busy() -> RwLockReadGuard<'static, ()> {
+    MACHINE.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The name by which the harness knows a test: `full_name(module_path!(), "test")`.
+pub fn full_name(module: &str, test: &str) -> String {
+    // The harness leaves the name of the crate out.
+    module.split_once("::").map_or_else(|| test.to_owned(), |(_, inner)| format!("{inner}::{test}"))
+}
+
+/// Runs `body` in a process of its own: this test program again, with this test only. What the child prints to its standard error stays
+/// visible; its failure is that of the test.
+pub fn own_process(module: &str, test: &str, body: impl FnOnce()) {
+    const INSIDE: &str = "CONCMON_TEST_OWN_PROCESS";
+    let name = full_name(module, test);
+    if std::env::var_os(INSIDE).is_some_and(|inside| inside == *name) {
+        return body();
+    }
+    let me = std::env::current_exe().expect("the path of this program");
+    let child = Command::new(me).args(["--exact", &name, "--include-ignored", "--nocapture"]).env(INSIDE, &name).output();
+    let child = child.expect("this program starts again");
+    let [out, error] = [&child.stdout, &child.stderr].map(|bytes| String::from_utf8_lossy(bytes));
+    if !error.is_empty() {
+        loudly!("{}", error.trim_end());
+    }
+    assert!(child.status.success() && out.contains("1 passed"), "{name} in its own process: {}\n{out}", child.status);
+}

@@ -1,0 +1,13 @@
+//! Tests of the monitor in a real terminal.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot prepare its stage has failed")]
+
+#[macro_use]
+#[path = "../support/mod.rs"]
+mod support;
+
+mod faults;
+mod hostile;
+mod recording;
+mod session;
+mod stalled;
