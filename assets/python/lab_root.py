@@ -416,6 +416,29 @@ class Gate:
         self._lock.release()
 
 
+def start_threads(name, act, started=None):
+    """Starts a thread `act(w)` for each worker, named NAME-w, and marks when each is asked for; `started()` follows each start."""
+    import threading
+
+    lab.phase("launch")
+    threads = []
+    for w in range(SPEC["workers"]):
+        lab.requested(w)
+        thread = threading.Thread(target=act, args=(w,), name="%s-%d" % (name, w))
+        thread.start()
+        if started:
+            started()
+        threads.append(thread)
+    return threads
+
+
+def join_threads(threads):
+    """Waits for the end of each and marks it."""
+    for w, thread in enumerate(threads):
+        thread.join()
+        lab.exited(w)
+
+
 class AnnouncedSubmit:
     """For a pool of threads: marks when one is asked for. The pool starts one within `submit` while it has fewer than it may and nobody
     is idle."""

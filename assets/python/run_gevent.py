@@ -37,15 +37,8 @@ def body():
         done.release()
         leave.wait()
 
-    lab.phase("launch")
-    threads = []
-    for w in range(workers):
-        thread = threading.Thread(target=worker, args=(w,), name="worker-%d" % w)
-        lab.requested(w)
-        thread.start()
-        # A greenlet runs when its creator waits.
-        time.sleep(0)
-        threads.append(thread)
+    # A greenlet runs when its creator waits.
+    threads = lab_root.start_threads("worker", worker, lambda: time.sleep(0))
     inspect()
     lab.phase("steady")
     begun = time.monotonic_ns()
@@ -61,9 +54,7 @@ def body():
     lab_root.linger()
     lab.phase("teardown")
     leave.set()
-    for w, thread in enumerate(threads):
-        thread.join()
-        lab.exited(w)
+    lab_root.join_threads(threads)
     return results
 
 

@@ -16,16 +16,7 @@ def measured():
 
     # Each ends before anybody could read how long it has waited.
     lab.forgo_waits()
-    lab.phase("launch")
-    threads = []
-    for w in range(lab_root.SPEC["workers"]):
-        lab.requested(w)
-        thread = threading.Thread(target=worker, args=(w,), name="worker-%d" % w)
-        thread.start()
-        threads.append(thread)
-    for w, thread in enumerate(threads):
-        thread.join()
-        lab.exited(w)
+    lab_root.join_threads(lab_root.start_threads("worker", worker))
     lab.end()
     lab_root.afterwards(be_looked_at)
     return results
@@ -60,21 +51,13 @@ def live():
         done.release()
         leave.wait()
 
-    lab.phase("launch")
-    threads = []
-    for w in range(lab_root.SPEC["workers"]):
-        lab.requested(w)
-        thread = threading.Thread(target=worker, args=(w,), name="worker-%d" % w)
-        thread.start()
-        threads.append(thread)
+    threads = lab_root.start_threads("worker", worker)
     for _ in threads:
         done.acquire()
     lab_root.show()
     lab.phase("teardown")
     leave.open()
-    for w, thread in enumerate(threads):
-        thread.join()
-        lab.exited(w)
+    lab_root.join_threads(threads)
     lab.end()
     return results
 

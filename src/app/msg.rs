@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::columns::Column;
 use crate::config::Setting;
 use crate::derive::Model;
 use crate::kernel::allot::Allotment;
@@ -16,6 +17,7 @@ use super::compare::{CompareKey, Progressed};
 use super::copy::Copied;
 use super::detail::Tab;
 use super::key::{Code, Key};
+use super::layer::TextSize;
 use super::options::Screen;
 use super::replay::{ReplayKey, Shown};
 use super::target::FrozenTarget;
@@ -45,6 +47,8 @@ pub enum Msg {
     },
     /// A batch of the Compare screen went on.
     Compared(Progressed),
+    /// A batch could not be started; why, in one sentence.
+    NotCompared(String),
     /// The Python interpreters of the machine have been looked for.
     Interpreters(Arc<Discovery>),
     /// A key.
@@ -58,6 +62,10 @@ pub enum Msg {
         /// Rows.
         height: u16,
     },
+    /// What fits on the screen has been measured.
+    Fitted(Fit),
+    /// Time went on for the runs of the lab: nanoseconds of CLOCK_MONOTONIC.
+    RunClock(u64),
     /// A click or wheel, already looked up in the layout.
     Pointed(Pointed),
     /// An action of the table, by a key, a click or the palette.
@@ -73,6 +81,25 @@ pub enum Msg {
     Tell(Notice),
     /// Time went on (notices fade).
     Clock(u64),
+}
+
+/// What of the application fits on the screen, as the layout has it: where a page ends, and which columns are seen.
+#[derive(Debug, Clone)]
+pub struct Fit {
+    /// Lines of the table.
+    pub page: usize,
+    /// Cells of the timeline's axis.
+    pub lane_cells: usize,
+    /// Lanes of the timeline.
+    pub lanes: usize,
+    /// Rows of the comparison.
+    pub compare_rows: usize,
+    /// Lines of the log of events.
+    pub event_lines: usize,
+    /// Size of the open text.
+    pub text: TextSize,
+    /// Columns of the table.
+    pub columns: Vec<&'static Column>,
 }
 
 /// Where the mouse acted.

@@ -10,7 +10,7 @@ use super::detail::{DetailPane, Tab};
 use super::key::{Code, Key};
 use super::layer::{InputKind, Layer, Menu, MenuKind, SignalDialog};
 use super::ledger::LedgerPane;
-use super::msg::{Command, Effect, Level, Msg, Notice, Pointed};
+use super::msg::{Command, Effect, Fit, Level, Msg, Notice, Pointed};
 use super::options::Screen;
 use super::presets::Preset;
 use super::replay::ReplayKey;
@@ -49,10 +49,16 @@ impl App {
                 }
             }
             Msg::Compared(news) => self.compare.take(news),
+            Msg::NotCompared(why) => {
+                self.compare.running = false;
+                self.tell(Notice::bad(why));
+            }
             Msg::Interpreters(found) => self.lab.interpreters = Some(found),
             Msg::Key(key) => return self.key(key),
             Msg::Paste(text) => self.paste(&text),
             Msg::Resized { .. } => self.clamp(),
+            Msg::Fitted(fit) => self.fitted(fit),
+            Msg::RunClock(now_ns) => self.lab.now_ns = now_ns,
             Msg::Pointed(at) => return self.pointed(at),
             Msg::Do(command) => return self.run(command),
             Msg::Frozen { token, targets } => {
@@ -75,6 +81,16 @@ impl App {
             }
         }
         Vec::new()
+    }
+
+    fn fitted(&mut self, fit: Fit) {
+        self.page = fit.page;
+        (self.timeline.cells, self.timeline.page) = (fit.lane_cells, fit.lanes);
+        self.compare.fit(fit.compare_rows);
+        self.events.page = fit.event_lines;
+        self.text = fit.text;
+        self.visible_columns = fit.columns;
+        self.clamp();
     }
 
     pub(super) fn tell(&mut self, notice: Notice) {

@@ -17,7 +17,7 @@ pub use registry::{COLUMNS, DEFAULT};
 pub use row::{Row, RowRef, RunNote};
 pub use value::{Unknown, Value};
 
-use crate::kernel::source::Needs;
+use crate::snapshot::Needs;
 
 /// Which rows a column has values for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

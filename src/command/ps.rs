@@ -70,17 +70,6 @@ pub(super) fn asks_for_columns(args: &PsArgs) -> bool {
     args.columns.iter().flatten().map(String::as_str).eq(["help"])
 }
 
-/// What a source reads of visible rows only, for its cost.
-const OF_VISIBLE: Needs = Needs::SMAPS
-    .union(Needs::IO)
-    .union(Needs::FDS)
-    .union(Needs::WCHAN)
-    .union(Needs::STATUS)
-    .union(Needs::WAITS)
-    .union(Needs::AFFINITY)
-    .union(Needs::OOM)
-    .union(Needs::NAMESPACES);
-
 /// Nothing else waits for a sweep of `ps`: what was asked for is read, within reason.
 const BUDGET: Duration = Duration::from_secs(60);
 
@@ -156,7 +145,7 @@ fn sample(source: &mut impl Source, question: &Question<'_>, samples: u32) -> Re
     };
     let mut deriver = Deriver::new(0);
     let mut model = deriver.step(sweep(&[])?);
-    if samples == 1 && needs.intersects(OF_VISIBLE) {
+    if samples == 1 && needs.intersects(Needs::VISIBLE_ONLY) {
         // Which rows there are is known only now. Not a second sample: nothing is derived from the time between.
         model = Deriver::new(0).step(sweep(&candidates(&model, question))?);
     }

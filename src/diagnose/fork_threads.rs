@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Diagnosis, Level, Scene, Suspicion, counted, name};
-use crate::kernel::source::Needs;
+use crate::snapshot::Needs;
 use crate::snapshot::ProcessSample;
 
 pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {

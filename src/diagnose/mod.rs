@@ -14,7 +14,7 @@ mod zombies;
 use std::collections::HashMap;
 
 use crate::derive::{Model, StartMethod, Tree};
-use crate::kernel::source::Needs;
+use crate::snapshot::Needs;
 use crate::snapshot::{EventKind, EventTier, LifecycleEvent, ProcKey, ProcessSample, State};
 
 /// How much a finding is to be minded.

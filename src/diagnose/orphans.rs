@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Diagnosis, Level, Scene, Suspicion, counted, name};
 use crate::derive::StartMethod;
-use crate::kernel::source::Needs;
+use crate::snapshot::Needs;
 use crate::snapshot::{ProcessSample, State};
 
 pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {

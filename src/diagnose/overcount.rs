@@ -2,7 +2,7 @@
 
 use super::{Diagnosis, Level, Scene, Suspicion, name};
 use crate::columns;
-use crate::kernel::source::Needs;
+use crate::snapshot::Needs;
 
 pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     id: "overcount",

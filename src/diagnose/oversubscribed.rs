@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Diagnosis, Level, Scene, Suspicion, name};
-use crate::kernel::source::Needs;
+use crate::snapshot::Needs;
 use crate::snapshot::ProcKey;
 
 pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {

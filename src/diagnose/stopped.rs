@@ -2,7 +2,7 @@
 
 use super::{Diagnosis, Level, Scene, Suspicion, name};
 use crate::columns;
-use crate::kernel::source::Needs;
+use crate::snapshot::Needs;
 use crate::snapshot::State;
 
 pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {

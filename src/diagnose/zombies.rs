@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Diagnosis, Level, Scene, Suspicion, counted, name};
-use crate::kernel::source::Needs;
+use crate::snapshot::Needs;
 use crate::snapshot::container_of;
 use crate::snapshot::{ProcessSample, State};
 

@@ -384,8 +384,7 @@ impl Engine {
             Effect::Launch(spec) => answer = self.launch(&spec),
             Effect::Compare(plan) => {
                 if let Err(error) = self.comparing.start(plan) {
-                    self.app.compare.running = false;
-                    answer = Some(Msg::Tell(Notice::bad(format!("cannot start the comparison thread: {error}"))));
+                    answer = Some(Msg::NotCompared(format!("cannot start the comparison thread: {error}")));
                 }
             }
             Effect::Discover => self.pythons.look(),
@@ -514,7 +513,7 @@ impl Engine {
         }
         let area = self.area();
         ui::fit(&mut self.app, area);
-        self.app.lab.now_ns = crate::clock::monotonic_ns();
+        self.app.update(Msg::RunClock(crate::clock::monotonic_ns()));
         let (app, theme) = (&self.app, &self.theme);
         crossterm::queue!(self.frame, crossterm::terminal::BeginSynchronizedUpdate)?;
         let drawn = self.terminal.draw(|frame| ui::view(app, theme, frame)).map(|_| ());

@@ -1,11 +1,9 @@
 //! Reads one process in depth for the detail pane: on its own thread, one part at a time, and only while the pane is open.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use rustix::thread::{CapabilitySet, capabilities};
-
-use super::error::ReadError;
+use super::error::{ReadError, reason};
 use super::file_locks;
 use super::ledger;
 use super::main_ended;
@@ -252,32 +250,6 @@ fn shorten(of: &mut Vec<i32>, most: usize, what: &str, cut: &mut Cut) {
     if of.len() > most {
         *cut = Some(format!("{} more {what} are not read", of.len() - most).into());
         of.truncate(most);
-    }
-}
-
-/// The error as one sentence, with who may do what was refused.
-#[must_use]
-pub fn reason(error: &ReadError) -> String {
-    match error {
-        ReadError::Denied { path } => format!("{error}: {}", remedy(path)),
-        other => other.to_string(),
-    }
-}
-
-/// Who may read it. Root has no say of its own here: it is its capabilities, and a container's root lacks some (capabilities(7)).
-fn remedy(path: &Path) -> String {
-    if !rustix::process::geteuid().is_root() {
-        return "only its owner and root may read it".to_owned();
-    }
-    let (needed, name) = match path.file_name().and_then(|name| name.to_str()) {
-        Some("stack") => (CapabilitySet::SYS_ADMIN, "CAP_SYS_ADMIN"),
-        _ => (CapabilitySet::SYS_PTRACE, "CAP_SYS_PTRACE"),
-    };
-    match capabilities(None) {
-        Ok(now) if now.effective.contains(needed) => {
-            format!("refused even with {name}: by a security module or another user namespace")
-        }
-        _ => format!("this root user lacks {name}"),
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use super::host::Kept;
+use super::kept_file::KeptFile;
 use super::links::{Disk, Link, Sysfs, is_disk_by_name};
 use super::parse::{diskstats, net_dev};
 use super::privilege::let_go_of_loading;
@@ -20,8 +20,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Reads them, from files that are kept open.
 #[derive(Debug)]
 pub(super) struct Devices {
-    diskstats: Kept,
-    dev: Kept,
+    diskstats: KeptFile,
+    dev: KeptFile,
     sysfs: Sysfs,
     disks: HashMap<Box<[u8]>, Option<Disk>>,
     links: HashMap<Box<[u8]>, Option<Link>>,
@@ -33,8 +33,8 @@ impl Devices {
     /// Below `root`, `/proc` outside tests.
     pub(super) fn new(root: &Path) -> Self {
         Self {
-            diskstats: Kept::new(root.join("diskstats")),
-            dev: Kept::new(root.join("net/dev")),
+            diskstats: KeptFile::new(root.join("diskstats")),
+            dev: KeptFile::new(root.join("net/dev")),
             sysfs: Sysfs::beside(root),
             disks: HashMap::new(),
             links: HashMap::new(),

@@ -1,6 +1,8 @@
 //! Reasons why a read failed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use rustix::thread::{CapabilitySet, capabilities};
 
 /// Why something of the kernel could not be read. A process that ended mid-read is [`ReadError::Vanished`], which is not a fault.
 #[derive(Debug, thiserror::Error)]
@@ -65,5 +67,31 @@ impl ReadError {
     #[must_use]
     pub fn is_denied(&self) -> bool {
         matches!(self, Self::Denied { .. })
+    }
+}
+
+/// The error as one sentence, with who may do what was refused.
+#[must_use]
+pub fn reason(error: &ReadError) -> String {
+    match error {
+        ReadError::Denied { path } => format!("{error}: {}", remedy(path)),
+        other => other.to_string(),
+    }
+}
+
+/// Who may read it. Root has no say of its own here: it is its capabilities, and a container's root lacks some (capabilities(7)).
+fn remedy(path: &Path) -> String {
+    if !rustix::process::geteuid().is_root() {
+        return "only its owner and root may read it".to_owned();
+    }
+    let (needed, name) = match path.file_name().and_then(|name| name.to_str()) {
+        Some("stack") => (CapabilitySet::SYS_ADMIN, "CAP_SYS_ADMIN"),
+        _ => (CapabilitySet::SYS_PTRACE, "CAP_SYS_PTRACE"),
+    };
+    match capabilities(None) {
+        Ok(now) if now.effective.contains(needed) => {
+            format!("refused even with {name}: by a security module or another user namespace")
+        }
+        _ => format!("this root user lacks {name}"),
     }
 }

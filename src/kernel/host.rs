@@ -1,82 +1,25 @@
 //! The machine itself: CPUs, memory, load, uptime, pressure, from files that are kept open.
 
-use std::fs::File;
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::snapshot::{CpuTimes, HostSample, PressureSample};
 
 use super::devices::Devices;
+use super::kept_file::{KeptFile, USUAL_BYTES};
 pub use super::parse::machine::cpu_times;
 use super::parse::machine::{self, count_of};
 use super::parse::meminfo::{self, ZfsCache};
 use super::source::Needs;
-use super::system::descriptor_limit;
-
-/// One kept file: opened at the first reading, read again from its beginning after that. Where descriptors are few it is opened for each
-/// reading instead: the processes cannot be read without.
-#[derive(Debug)]
-pub(super) struct Kept {
-    path: PathBuf,
-    file: Option<File>,
-}
-
-impl Kept {
-    /// So many must be left beyond the one that is kept.
-    const LEFT: u64 = 16;
-
-    pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, file: None }
-    }
-
-    /// The whole content in `buffer`; `None` if it is absent or unreadable (and tried again next time).
-    pub(super) fn read<'b>(&mut self, buffer: &'b mut Vec<u8>) -> Option<&'b [u8]> {
-        if let Some(file) = &self.file {
-            let length = whole(file, buffer);
-            if length.is_none() {
-                self.file = None;
-            }
-            return Some(&buffer[..length?]);
-        }
-        let file = File::open(&self.path).ok()?;
-        let length = whole(&file, buffer)?;
-        // The kernel gives the lowest free number, so all below it are taken.
-        let taken = u64::try_from(file.as_raw_fd()).unwrap_or(u64::MAX);
-        self.file = (taken.saturating_add(Self::LEFT) < descriptor_limit()).then_some(file);
-        Some(&buffer[..length])
-    }
-}
-
-/// What the files usually need, bytes.
-const USUAL_BYTES: usize = 16 * 1024;
-
-/// How many bytes of `buffer` the whole file now is.
-fn whole(file: &File, buffer: &mut Vec<u8>) -> Option<usize> {
-    // What one long file has taken (a machine of a thousand CPUs has a megabyte of interrupts) is given back when it is short again.
-    buffer.resize(USUAL_BYTES, 0);
-    buffer.shrink_to(4 * USUAL_BYTES);
-    let mut length = 0;
-    loop {
-        match file.read_at(&mut buffer[length..], length as u64).ok()? {
-            0 => return Some(length),
-            more => length += more,
-        }
-        if length == buffer.len() {
-            buffer.resize(length * 2, 0);
-        }
-    }
-}
 
 /// Reads [`HostSample`]s.
 #[derive(Debug)]
 pub struct HostReader {
-    stat: Kept,
-    meminfo: Kept,
-    arcstats: Kept,
-    loadavg: Kept,
-    uptime: Kept,
-    pressure: [Kept; 3],
+    stat: KeptFile,
+    meminfo: KeptFile,
+    arcstats: KeptFile,
+    loadavg: KeptFile,
+    uptime: KeptFile,
+    pressure: [KeptFile; 3],
     devices: Devices,
     tick_ns: u64,
     buffer: Vec<u8>,
@@ -89,7 +32,7 @@ impl HostReader {
     #[must_use]
     pub fn new(root: impl AsRef<Path>) -> Self {
         let root = root.as_ref();
-        let kept = |leaf: &str| Kept::new(root.join(leaf));
+        let kept = |leaf: &str| KeptFile::new(root.join(leaf));
         Self {
             stat: kept("stat"),
             meminfo: kept("meminfo"),
@@ -127,7 +70,7 @@ impl HostReader {
         let (cpu_total, cpus) = cpu_times(bytes, *tick_ns);
         let zfs = arcstats.read(buffer).and_then(ZfsCache::parse);
         let [cpu, io, memory] = pressure;
-        let mut stall = |kept: &mut Kept| kept.read(buffer).and_then(machine::pressure);
+        let mut stall = |kept: &mut KeptFile| kept.read(buffer).and_then(machine::pressure);
         let pressure = PressureSample { cpu: stall(cpu), io: stall(io), memory: stall(memory) };
         HostSample {
             cpu_total,

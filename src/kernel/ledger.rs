@@ -13,8 +13,8 @@ use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use super::detail::reason;
 use super::error::ReadError;
+use super::error::reason;
 use super::main_ended;
 use super::parse::maps::Mapping;
 use super::parse::pagemap::{ENTRY_BYTES, Page};

@@ -15,6 +15,7 @@ mod hold;
 pub mod host;
 mod identity;
 mod job;
+mod kept_file;
 pub mod kin;
 mod ledger;
 pub mod links;
@@ -42,7 +43,8 @@ mod waits;
 
 pub use auto_source::{AutoSource, SourceChoice};
 pub use bpf::{BpfSource, dispatch as bpf_loader};
-pub use detail::{DetailReader, reason};
+pub use detail::DetailReader;
+pub use error::reason;
 pub use host::HostReader;
 pub use job::{births, stop_job};
 pub use pid_space::PidSpace;

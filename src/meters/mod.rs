@@ -5,7 +5,7 @@
 mod read;
 
 use crate::derive::Model;
-use crate::kernel::source::Needs;
+use crate::snapshot::Needs;
 
 /// How a meter is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

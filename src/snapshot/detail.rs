@@ -1,6 +1,6 @@
 //! Details of one process, read only while they are shown.
 
-use super::{Comm, Ledger, ProcKey, PythonRuntime, State, TaskWait};
+use super::{Comm, Ledger, OrWhy, ProcKey, PythonRuntime, RawBytes, State, TaskWait};
 
 /// Which part of the detail is looked at, and so read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -57,11 +57,6 @@ impl Detail {
         Self { key, part, taken_ns, content, cut: None, took_ns: 0, gone: false }
     }
 }
-
-/// Bytes as the kernel gave them: the process's own choice, to be sanitised before they are drawn.
-pub type RawBytes = Box<[u8]>;
-/// A value, or why it could not be read.
-pub type OrWhy<T> = Result<T, String>;
 
 /// The part's content.
 #[derive(Debug, Clone)]

@@ -10,10 +10,10 @@ use crate::lab::measure::{MEASURES, Measure, counted, measure};
 use crate::lab::report::{Comparison, Mark, Row, advice_lines, bar, show, with_spread};
 use crate::text::{self, Charset, sanitize_str};
 
-use super::lab::wrap;
 use super::pen::{Pen, dot};
 use super::plot;
 use super::theme::Theme;
+use super::words::wrap;
 
 mod labels;
 use labels::Labels;

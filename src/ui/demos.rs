@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::lab::catalog::{DEMOS, Demo};
 use crate::text::{self, Charset};
 
-use super::layers::{centered, frame};
+use super::geometry::{centered, frame};
 use super::pen::Pen;
 use super::theme::Theme;
 

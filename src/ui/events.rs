@@ -8,9 +8,9 @@ use crate::app::events_log::describe;
 use crate::snapshot::{EventKind, EventTier, ExitStatus};
 use crate::text::{self, Charset};
 
-use super::lab::wrap;
 use super::pen::Pen;
 use super::theme::Theme;
+use super::words::wrap;
 
 /// How events are learnt and how many there are, in as many lines as that takes; and whether that is the lesser way.
 fn head(app: &App, width: u16) -> (Vec<String>, bool) {

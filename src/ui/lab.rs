@@ -2,17 +2,17 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
 
 use crate::app::App;
 use crate::lab::measure::Unit;
 use crate::lab::report::{creation, reported, show};
-use crate::lab::run::{Outcome, Run, RunPhase};
+use crate::lab::run::Run;
 use crate::text::{self, Charset, sanitize_str};
 
 use super::layout::Layout;
 use super::pen::Pen;
 use super::theme::Theme;
+use super::words::{phase, wrap};
 
 mod lanes;
 mod list;
@@ -236,21 +236,6 @@ fn guess_line(app: &App, run: &Run, theme: &Theme, area: Rect, buffer: &mut Buff
     1 + line
 }
 
-/// How far a run is, in words.
-pub fn phase(run: &Run, theme: &Theme) -> (String, Style) {
-    match &run.phase {
-        RunPhase::Starting => ("starting".into(), theme.warn),
-        // It only stays to be looked at.
-        RunPhase::Running if run.costs.wall_ns.is_some() => ("work done".into(), theme.good),
-        RunPhase::Running => ("running".into(), theme.good),
-        RunPhase::Ending => ("ending".into(), theme.warn),
-        RunPhase::Ended(Outcome::Done) => ("done".into(), theme.good),
-        RunPhase::Ended(Outcome::Failed(why)) => (format!("failed: {}", sanitize_str(why, Charset::Unicode)), theme.bad),
-        RunPhase::Ended(Outcome::Stopped) => ("stopped".into(), theme.warn),
-        RunPhase::Ended(Outcome::TimedOut) => ("timed out".into(), theme.bad),
-    }
-}
-
 /// How far it is, and what of its shape is as expected; returns the lines used.
 fn phase_line(run: &Run, small: bool, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
     let (text, style) = phase(run, theme);
@@ -340,22 +325,4 @@ fn cost_lines(app: &App, run: &Run) -> Vec<(&'static str, String)> {
 /// A time with three digits and its unit.
 fn time(ns: f64) -> String {
     show(ns, Unit::Ns)
-}
-
-/// Words in lines of at most `width` cells.
-pub fn wrap(words: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in words.split_whitespace() {
-        let line = lines.last_mut().map_or(0, |l| text::width(l));
-        if line > 0 && line + 1 + text::width(word) > width {
-            lines.push(String::new());
-        }
-        if let Some(line) = lines.last_mut() {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-    }
-    lines
 }

@@ -2,7 +2,6 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::widgets::{Block, BorderType, Clear, Widget};
 
 use crate::app::App;
 use crate::app::actions::{ACTIONS, Context};
@@ -17,10 +16,11 @@ use crate::lab::catalog::DEMOS;
 use crate::text::{self, Charset};
 
 use super::demos;
-use super::lab::wrap;
+use super::geometry::{ListArea, centered, frame, inside, scroll_of};
 use super::pen::Pen;
 use super::theme::Theme;
 use super::typed;
+use super::words::wrap;
 
 /// Draws the open dialog; the list in it that takes clicks, if it has one.
 pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
@@ -88,15 +88,6 @@ fn laid(line: &str, width: usize) -> Vec<String> {
     parts.map(|(i, part)| if i == 0 { format!("{before}{part}") } else { format!("{:indent$}{part}", "") }).collect()
 }
 
-/// The list of the open dialog, for the mouse.
-#[derive(Debug, Clone, Copy)]
-pub struct ListArea {
-    /// Its lines.
-    pub lines: Rect,
-    /// Index of the entry on the first of them.
-    pub first: usize,
-}
-
 /// The list of the open dialog; `None` if no dialog is open.
 #[must_use]
 pub fn list_area(app: &App, area: Rect) -> Option<ListArea> {
@@ -108,50 +99,6 @@ pub fn list_area(app: &App, area: Rect) -> Option<ListArea> {
         Layer::Input(_) => None,
         _ => Some(of(Rect { width: 0, height: 0, ..area }, 0)),
     }
-}
-
-/// First entry shown of a list of `height` lines: as far down as the cursor needs.
-pub(super) fn scroll_of(cursor: usize, height: u16) -> usize {
-    (cursor + 1).saturating_sub(usize::from(height))
-}
-
-pub(super) fn centered(area: Rect, width: u16, height: u16) -> Rect {
-    let (width, height) = (width.min(area.width), height.min(area.height));
-    Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height }
-}
-
-pub(super) fn inside(r: Rect) -> Rect {
-    Rect { x: r.x + 1, y: r.y + 1, width: r.width.saturating_sub(2), height: r.height.saturating_sub(2) }
-}
-
-pub(super) fn frame(app: &App, title: &str, theme: &Theme, area: Rect, buffer: &mut Buffer) -> Rect {
-    Clear.render(area, buffer);
-    if app.options.unicode {
-        Block::bordered()
-            .border_type(BorderType::Rounded)
-            .border_style(theme.frame)
-            .title(format!(" {title} "))
-            .title_style(theme.accent)
-            .render(area, buffer);
-    } else {
-        ascii_frame(title, theme, area, buffer);
-    }
-    inside(area)
-}
-
-fn ascii_frame(title: &str, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    for line in 0..area.height {
-        let edge = line == 0 || line + 1 == area.height;
-        let mut pen = Pen::new(buffer, area, line);
-        pen.put(if edge { "+" } else { "|" }, theme.frame);
-        if edge {
-            while pen.left() > 1 {
-                pen.put("-", theme.frame);
-            }
-        }
-        pen.to(area.right().saturating_sub(1)).put(if edge { "+" } else { "|" }, theme.frame);
-    }
-    Pen::new(buffer, area, 0).skip(2).put(&format!(" {title} "), theme.accent);
 }
 
 fn texts(app: &App, open: &Text, theme: &Theme, buffer: &mut Buffer) {

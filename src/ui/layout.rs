@@ -9,7 +9,7 @@ use crate::app::options::{Options, Screen};
 use crate::columns::Column;
 use crate::lab::catalog::SYSTEMS;
 
-use super::layers::ListArea;
+use super::geometry::ListArea;
 
 /// Cells before the first column: tag and lab marks.
 pub const GUTTER: u16 = 2;

@@ -31,7 +31,7 @@ pub fn draw(app: &App, pane: &LedgerPane, theme: &Theme, area: Rect, buffer: &mu
     let room = area.height.saturating_sub(4);
     // At least three children, then what cannot be known, then mappings with what is left.
     let note_lines: Vec<String> =
-        notes.iter().flat_map(|n| super::lab::wrap(n, usize::from(area.width.saturating_sub(2)))).collect();
+        notes.iter().flat_map(|n| super::words::wrap(n, usize::from(area.width.saturating_sub(2)))).collect();
     let noted = u16::try_from(note_lines.len()).unwrap_or(0).min(room.saturating_sub(4));
     let children = pane.children(charset);
     let listed = u16::try_from(children.len()).unwrap_or(u16::MAX).min((room.saturating_sub(noted) / 2).max(3));

@@ -9,6 +9,7 @@ mod demos;
 mod detail;
 mod events;
 pub mod frame;
+mod geometry;
 mod header;
 pub mod keymap;
 mod lab;
@@ -26,6 +27,7 @@ pub mod theme;
 pub mod timeline;
 mod typed;
 mod user_name;
+mod words;
 
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
@@ -33,7 +35,7 @@ use ratatui::layout::Rect;
 
 use crate::app::App;
 use crate::app::layer::TextSize;
-use crate::app::msg::Msg;
+use crate::app::msg::{Fit, Msg};
 use crate::app::options::Screen;
 
 use layout::Layout;
@@ -63,16 +65,24 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     layers::draw(app, theme, area, buffer);
 }
 
-/// Tells the application what fits on the screen: where a page ends, and which columns are seen.
-pub fn fit(app: &mut App, area: Rect) {
+/// Measures what fits on the screen.
+#[must_use]
+pub fn measure(app: &App, area: Rect) -> Fit {
     let layout = Layout::new(app, area);
-    app.page = usize::from(layout.body.height);
-    let place = timeline::Place::of(app, layout.body);
-    (app.timeline.cells, app.timeline.page) = (usize::from(place.axis.width), usize::from(place.room));
-    let rows = compare::Place::of(app, layout.body).rows();
-    app.compare.fit(rows);
-    app.events.page = events::room(app, layout.body);
-    app.text = layers::text_size(app, area).map(|(lines, page)| TextSize { lines, page }).unwrap_or_default();
-    app.visible_columns = layout.slots.iter().map(|s| s.column).collect();
-    app.update(Msg::Resized { width: area.width, height: area.height });
+    let timeline = timeline::Place::of(app, layout.body);
+    Fit {
+        page: usize::from(layout.body.height),
+        lane_cells: usize::from(timeline.axis.width),
+        lanes: usize::from(timeline.room),
+        compare_rows: compare::Place::of(app, layout.body).rows(),
+        event_lines: events::room(app, layout.body),
+        text: layers::text_size(app, area).map(|(lines, page)| TextSize { lines, page }).unwrap_or_default(),
+        columns: layout.slots.iter().map(|slot| slot.column).collect(),
+    }
+}
+
+/// Gives the application what fits on the screen.
+pub fn fit(app: &mut App, area: Rect) {
+    let fit = measure(app, area);
+    app.update(Msg::Fitted(fit));
 }

@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::app::palette::{Entry, Palette};
 use crate::text::{Charset, truncate};
 
-use super::layers::{centered, frame, inside};
+use super::geometry::{centered, frame, inside, scroll_of};
 use super::pen::Pen;
 use super::theme::Theme;
 use super::typed;
@@ -38,7 +38,7 @@ pub fn draw(app: &App, palette: &Palette, theme: &Theme, screen: Rect, buffer: &
     let room = pen.left().saturating_sub(1);
     typed::draw(&mut pen, &palette.line, None, room, charset, theme);
     let list = list(screen);
-    let scroll = super::layers::scroll_of(palette.cursor, list.height);
+    let scroll = scroll_of(palette.cursor, list.height);
     for (line, (index, entry)) in (0..list.height).zip(palette.entries.iter().enumerate().skip(scroll)) {
         draw_entry(entry, index == palette.cursor, theme, charset, Pen::new(buffer, list, line));
     }

@@ -116,7 +116,7 @@ fn help(app: &App, setup: &Setup, theme: &Theme, body: Rect, buffer: &mut Buffer
         }
         Page::Display => CHOICES.get(setup.cursor).map(|choice| format!("{} Config key: {}.", choice.help, choice.key)),
     };
-    let lines = super::lab::wrap(&text.unwrap_or_default(), usize::from(body.width.saturating_sub(2)));
+    let lines = super::words::wrap(&text.unwrap_or_default(), usize::from(body.width.saturating_sub(2)));
     let at = Rect { y: body.bottom().saturating_sub(4), height: 2.min(body.height), ..body };
     for (line, text) in (0..2).zip(&lines) {
         Pen::new(buffer, at, line).put(" ", theme.dim).put(text, theme.dim);

@@ -12,9 +12,9 @@ use crate::lab::lanes::{self, Lane, Mark, Moment, Picture, Role, Window};
 use crate::lab::run::Run;
 use crate::text::{Charset, sanitize_str, width};
 
-use super::lab::{phase, wrap};
 use super::pen::{Pen, dot};
 use super::theme::Theme;
+use super::words::{phase, wrap};
 
 /// Cells before the lanes: narrow, and where there is room.
 const LABEL: [u16; 2] = [27, 40];

@@ -1,20 +1,44 @@
 //! Keeps tests of one program apart: a test that measures time, memory or CPU shares, or uses up a resource of its process, runs alone.
 //! What would change the whole process (priorities, limits, environment) runs in a process of its own.
 
+use std::cell::Cell;
 use std::process::Command;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{PoisonError, RwLock};
 
 static MACHINE: RwLock<()> = RwLock::new(());
 
+thread_local! {
+    /// Whether this test holds the lock: taking it twice would wait for ever.
+    static HELD: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The lock of a test until it ends.
+pub struct Held<G> {
+    _guard: G,
+}
+
+impl<G> Held<G> {
+    fn take(lock: impl FnOnce() -> G) -> Self {
+        assert!(!HELD.replace(true), "a test takes alone() or busy() once");
+        Self { _guard: lock() }
+    }
+}
+
+impl<G> Drop for Held<G> {
+    fn drop(&mut self) {
+        HELD.set(false);
+    }
+}
+
 /// For a test that measures or uses up a resource: no other test that takes this or [`busy`] runs meanwhile.
-pub fn alone() -> RwLockWriteGuard<'static, ()> {
+pub fn alone() -> Held<impl Sized> {
     // A failed test has changed nothing for the next one.
-    MACHINE.write().unwrap_or_else(PoisonError::into_inner)
+    Held::take(|| MACHINE.write().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// For a test that loads the CPUs: not beside one that runs [`alone`].
-pub fn busy() -> RwLockReadGuard<'static, ()> {
-    MACHINE.read().unwrap_or_else(PoisonError::into_inner)
+pub fn busy() -> Held<impl Sized> {
+    Held::take(|| MACHINE.read().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// The name by which the harness knows a test: `full_name(module_path!(), "test")`.

@@ -128,6 +128,39 @@ pub fn crate_paths(code: &str, module: &[&str]) -> Vec<CratePath> {
     found
 }
 
+/// One leaf of a `use`.
+pub struct Use {
+    pub public: bool,
+    /// Whether the path begins at the crate; else it begins with a name that is known in the module.
+    pub absolute: bool,
+    pub segments: Vec<String>,
+}
+
+/// Every `use` of code in `module`, groups expanded.
+pub fn use_trees(code: &str, module: &[&str]) -> Vec<Use> {
+    let mut found = Vec::new();
+    for (at, _) in code.match_indices("use ") {
+        let before = code[..at].trim_end();
+        let line = before.rsplit('\n').next().unwrap_or_default().trim_start();
+        let public = before.ends_with("pub") || (before.ends_with(')') && line.starts_with("pub("));
+        if !(public || before.is_empty() || before.ends_with([';', '}', '{', ']'])) {
+            continue;
+        }
+        let text = &code[at + 4..];
+        let first = word_at(text.trim_start()).unwrap_or_default();
+        let absolute = first == "crate" || first == "super";
+        let trees = if absolute {
+            crate_paths(&text[..text.find(';').unwrap_or(text.len())], module)
+        } else {
+            let mut trees = Vec::new();
+            tree(text, Vec::new(), 0, &mut trees);
+            trees
+        };
+        found.extend(trees.into_iter().map(|path| Use { public, absolute, segments: path.segments }));
+    }
+    found
+}
+
 fn word_at(text: &str) -> Option<&str> {
     let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len());
     (end > 0).then(|| &text[..end])

@@ -1,6 +1,6 @@
 //! Columns about CPUs: scheduling, usage, run-queue delay, context switches.
 
-use crate::kernel::source::Needs;
+use crate::snapshot::Needs;
 
 use crate::columns::get::{cpu_since_start, cpu_time, policy, priority, rated, recent, run_wait, shared, switches, waited};
 use crate::columns::get_place::affinity;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::kernel::source::Needs;
+use crate::snapshot::Needs;
 
 use crate::columns::get::{shared, tty};
 use crate::columns::get_place::{container, foreign_namespaces, namespace};

@@ -1,6 +1,6 @@
 //! Columns about I/O and descriptors.
 
-use crate::kernel::source::Needs;
+use crate::snapshot::Needs;
 
 use crate::columns::get::{refusable, storage};
 use crate::columns::{Column, Fold, Scope, Value};

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::kernel::source::Needs;
+use crate::snapshot::Needs;
 
 use crate::columns::get::{command, created, elapsed, refusable, spawned_by, start_method};
 use crate::columns::get_place::started;

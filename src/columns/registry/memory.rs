@@ -1,6 +1,6 @@
 //! Columns about memory and page faults.
 
-use crate::kernel::source::Needs;
+use crate::snapshot::Needs;
 
 use crate::columns::get::{memory_percent, rated, shared, smaps, total};
 use crate::columns::{Column, Fold, Metric, Scope, Value};

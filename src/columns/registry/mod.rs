@@ -7,7 +7,7 @@ mod lineage;
 mod memory;
 mod waits;
 
-use crate::kernel::source::Needs;
+use crate::snapshot::Needs;
 
 use super::{Align, Column, Fold, Metric, Order, Scope, Unknown, Value};
 

@@ -1,6 +1,6 @@
 //! Columns about waits.
 
-use crate::kernel::source::Needs;
+use crate::snapshot::Needs;
 
 use crate::columns::get::{lock, lock_waiters, syscall, wait, wchan};
 use crate::columns::{Align, Column, Order};

@@ -7,19 +7,20 @@
 //! The grammar is in [`syntax`].
 
 mod complete;
+mod error;
 mod operand;
 mod saved;
 pub mod syntax;
 
 use crate::columns::{self, Column, Row, Unknown, Value};
 use crate::derive::{Model, Tree};
-use crate::text::{Charset, sanitize_str, width};
 
 use super::TextMatch;
 use operand::Operand;
 use syntax::{At, Expr, MAX_DEPTH, Op};
 
 pub use complete::{Completion, complete};
+pub use error::FilterError;
 pub use saved::SavedFilters;
 
 /// A parsed filter.
@@ -29,27 +30,6 @@ pub struct Filter {
     root: Node,
     /// Arguments of every `under(..)`, by the index the nodes use.
     ancestors: Vec<String>,
-}
-
-/// Why a filter does not parse.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message} (column {})", column + 1)]
-pub struct FilterError {
-    /// Where, in characters from 0.
-    pub column: usize,
-    /// What is wrong and how to mend it.
-    pub message: String,
-}
-
-impl FilterError {
-    /// The message with the filter's text and a caret below the place, for a terminal: three lines.
-    #[must_use]
-    pub fn pointed(&self, filter: &str) -> String {
-        let safe = sanitize_str(filter, Charset::Unicode);
-        let before: String = filter.chars().take(self.column).collect();
-        let indent = width(&sanitize_str(&before, Charset::Unicode));
-        format!("{}\n  {safe}\n  {:indent$}^", self.message, "")
-    }
 }
 
 #[derive(Debug, Clone)]

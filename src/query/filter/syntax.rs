@@ -11,7 +11,7 @@
 
 use std::fmt;
 
-use super::FilterError;
+use super::error::FilterError;
 
 /// Deeper nesting than any person writes; bounds every recursion over an expression.
 pub const MAX_DEPTH: usize = 64;

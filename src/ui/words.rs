@@ -1,0 +1,41 @@
+//! Words that several screens draw.
+
+use ratatui::style::Style;
+
+use crate::lab::run::{Outcome, Run, RunPhase};
+use crate::text::{self, Charset, sanitize_str};
+
+use super::theme::Theme;
+
+/// How far a run is, in words.
+pub fn phase(run: &Run, theme: &Theme) -> (String, Style) {
+    match &run.phase {
+        RunPhase::Starting => ("starting".into(), theme.warn),
+        // It only stays to be looked at.
+        RunPhase::Running if run.costs.wall_ns.is_some() => ("work done".into(), theme.good),
+        RunPhase::Running => ("running".into(), theme.good),
+        RunPhase::Ending => ("ending".into(), theme.warn),
+        RunPhase::Ended(Outcome::Done) => ("done".into(), theme.good),
+        RunPhase::Ended(Outcome::Failed(why)) => (format!("failed: {}", sanitize_str(why, Charset::Unicode)), theme.bad),
+        RunPhase::Ended(Outcome::Stopped) => ("stopped".into(), theme.warn),
+        RunPhase::Ended(Outcome::TimedOut) => ("timed out".into(), theme.bad),
+    }
+}
+
+/// Words in lines of at most `width` cells.
+pub fn wrap(words: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in words.split_whitespace() {
+        let line = lines.last_mut().map_or(0, |l| text::width(l));
+        if line > 0 && line + 1 + text::width(word) > width {
+            lines.push(String::new());
+        }
+        if let Some(line) = lines.last_mut() {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines
+}
