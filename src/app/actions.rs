@@ -242,8 +242,8 @@ pub const ACTIONS: &[Action] = &[
         &[k(Code::Enter)],
         Table,
         "Details",
-        "show details of the process: threads, memory, files, environment, limits",
-        Command::Detail(Tab::Threads),
+        "show details of the process below the table; again: on the whole screen",
+        Command::Detail(Tab::Overview),
     ),
     action("files", &[c('l')], Table, "", "show the open files and sockets of the process", Command::Detail(Tab::Files)),
     action(

@@ -5,6 +5,7 @@ mod allot;
 pub mod compare;
 pub mod copy;
 pub mod detail;
+mod details;
 pub mod editor;
 pub mod events_log;
 mod explain;
@@ -22,6 +23,7 @@ pub mod msg;
 pub mod options;
 pub mod palette;
 mod parameter;
+pub mod past;
 pub mod predict;
 pub mod presets;
 pub mod replay;
@@ -47,6 +49,7 @@ use crate::snapshot::ProcKey;
 
 use actions::Context;
 use compare::CompareView;
+use detail::DetailPane;
 use events_log::EventsLog;
 use history::History;
 use input_update::Typed;
@@ -55,6 +58,7 @@ use lab_view::LabView;
 use layer::{Layer, TextSize};
 use msg::Notice;
 use options::{Options, Screen};
+use past::Past;
 use predict::Predict;
 use replay::Playback;
 use rows::{Line, RowKey};
@@ -93,6 +97,8 @@ pub struct App {
     pub tagged: HashSet<ProcKey>,
     /// Which screen.
     pub screen: Screen,
+    /// Details of the selected process in the lower half of the table.
+    pub split: Option<Box<DetailPane>>,
     /// What lies over it.
     pub layer: Option<Layer>,
     /// How long that is, if it is a text; the view's layout tells.
@@ -111,6 +117,10 @@ pub struct App {
     pub predict: Predict,
     /// Small graphs.
     pub history: History,
+    /// Recent values of every process.
+    past: Past,
+    /// Lines of the terminal.
+    screen_lines: u16,
     /// What is wrong as of the newest sample, gravest first.
     pub findings: Vec<Finding>,
     /// Where in a recording the screens are; `None`: they show this machine.
@@ -179,6 +189,7 @@ impl App {
             sideways: 0,
             tagged: HashSet::new(),
             screen: Screen::Processes,
+            split: None,
             layer: None,
             text: TextSize::default(),
             notice: None,
@@ -188,6 +199,8 @@ impl App {
             events: EventsLog::default(),
             compare: CompareView::default(),
             history: History::default(),
+            past: Past::default(),
+            screen_lines: 24,
             findings: Vec::new(),
             watch: Watch::default(),
             replay: None,

@@ -6,7 +6,6 @@ use crate::text::{Charset, sanitize};
 
 use super::App;
 use super::actions::Context;
-use super::detail::{DetailPane, Tab};
 use super::key::{Code, Key};
 use super::layer::{InputKind, Layer, Menu, MenuKind, SignalDialog};
 use super::ledger::LedgerPane;
@@ -20,8 +19,14 @@ use super::setup::Setup;
 const NOTICE_NS: u64 = 6_000_000_000;
 
 impl App {
-    /// One thing happened; what is to be done about it.
+    /// Handles one message; the effects are for the engine.
     pub fn update(&mut self, msg: Msg) -> Vec<Effect> {
+        let effects = self.handle(msg);
+        self.follow_selected();
+        effects
+    }
+
+    fn handle(&mut self, msg: Msg) -> Vec<Effect> {
         match msg {
             Msg::Sample(model) => self.sample(model),
             Msg::Replayed(shown) => self.replayed(shown),
@@ -31,9 +36,13 @@ impl App {
             }
             Msg::SampleFailed(why) => self.tell(Notice::bad(why)),
             Msg::Detail(detail) => match &mut self.layer {
-                Some(Layer::Detail(pane)) => pane.take(detail),
                 Some(Layer::Ledger(pane)) => pane.take(detail),
-                _ => {}
+                _ => {
+                    let mut panes = self.panes();
+                    if let Some(pane) = panes.find(|pane| pane.key == detail.key) {
+                        pane.take(detail);
+                    }
+                }
             },
             Msg::Lab(state) => {
                 self.lab.take(state);
@@ -52,7 +61,10 @@ impl App {
             Msg::Interpreters(found) => self.lab.interpreters = Some(found),
             Msg::Key(key) => return self.key(key),
             Msg::Paste(text) => self.paste(&text),
-            Msg::Resized { .. } => self.clamp(),
+            Msg::Resized { height, .. } => {
+                self.screen_lines = height;
+                self.clamp();
+            }
             Msg::Pointed(at) => return self.pointed(at),
             Msg::Do(command) => return self.run(command),
             Msg::Frozen { token, targets } => {
@@ -105,6 +117,9 @@ impl App {
         }
         if key.code == Code::Esc {
             self.escape();
+            return Vec::new();
+        }
+        if self.split_key(key) {
             return Vec::new();
         }
         match self.action(key).map(|action| (action, self.off(action))) {
@@ -163,10 +178,11 @@ impl App {
         action.and_then(|a| a.command.as_movement()).map_or(key, Key::plain)
     }
 
-    /// Esc undoes the innermost narrowing: chosen subtrees, tags, then filter, then user.
+    /// Esc goes one step back: to the table, then closes the details, then removes chosen subtrees, tags, filter and user.
     fn escape(&mut self) {
         if self.screen != Screen::Processes {
             self.screen = Screen::Processes;
+        } else if self.split.take().is_some() {
         } else if !self.options.only.is_empty() {
             self.options.only.clear();
             self.rebuild();
@@ -329,15 +345,6 @@ impl App {
         self.screen = screen;
         // Looking costs some tenths of a second of CPU: only those who open the lab pay.
         if screen == Screen::Lab && self.lab.interpreters.is_none() { vec![Effect::Discover] } else { Vec::new() }
-    }
-
-    fn open_detail(&mut self, page: Tab) {
-        let Some(row) = self.selected() else { return };
-        let mut pane = DetailPane::new(row.process);
-        pane.recorded = self.replay.is_some();
-        pane.sample(row.model);
-        pane.turn_to(page);
-        self.layer = Some(Layer::Detail(Box::new(pane)));
     }
 
     /// The ledger of the selected process's children, or of its parent's if it has none.

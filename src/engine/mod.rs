@@ -28,6 +28,7 @@ use tokio::sync::watch;
 
 use crate::app::App;
 use crate::app::compare::Progressed;
+use crate::app::detail::DetailPane;
 use crate::app::lab_view::Watched;
 use crate::app::layer::Layer;
 use crate::app::msg::{Effect, Msg, Notice};
@@ -522,9 +523,8 @@ impl Engine {
         drawn.and_then(|()| self.frame.send()).context("cannot draw on the terminal")?;
         if let Some(inspector) = &mut self.inspector {
             inspector.want(match &self.app.layer {
-                Some(Layer::Detail(pane)) => pane.wanted(),
                 Some(Layer::Ledger(pane)) => pane.wanted(),
-                _ => None,
+                _ => self.app.shown_detail().and_then(DetailPane::wanted),
             });
         }
         let wants = self.wants();

@@ -78,7 +78,7 @@ impl Text {
 }
 
 /// A line in as many as it needs. Those that follow begin below its words: a tab ends what stands before these and keeps its column.
-fn laid(line: &str, width: usize) -> Vec<String> {
+pub(super) fn laid(line: &str, width: usize) -> Vec<String> {
     let (before, words) = line.split_once('\t').unwrap_or_else(|| line.split_at(line.len() - line.trim_start().len()));
     let indent = text::width(before);
     if indent + text::width(words) <= width {

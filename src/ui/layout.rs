@@ -15,6 +15,10 @@ use super::layers::ListArea;
 pub const GUTTER: u16 = 2;
 /// The least the command column is left with before other columns step back.
 const MIN_COMMAND: u16 = 26;
+/// The table and the details share so many lines at least.
+const LEAST_SPLIT: u16 = 8;
+/// The most lines of the details below the table.
+const MOST_SPLIT: u16 = 22;
 /// Width of the lab's list of systems.
 const LAB_LIST: u16 = 44;
 
@@ -42,6 +46,8 @@ pub struct Layout {
     pub head: Rect,
     /// The main part.
     pub body: Rect,
+    /// Details of the selected process, below the table; empty if they are not shown there.
+    pub split: Rect,
     /// Notice or input line (two for a filter); empty if there is neither.
     pub line: Rect,
     /// Function keys.
@@ -81,13 +87,16 @@ impl Layout {
         let banner = take(u16::from(has_banner));
         let head = take(u16::from(table));
         let below = 1 + line_rows;
-        let body = take(area.height.saturating_sub(header.height + cards.height + banner.height + head.height + below));
+        let rest = area.height.saturating_sub(header.height + cards.height + banner.height + head.height + below);
+        let split_rows = if table && app.split.is_some() { split_rows(rest) } else { 0 };
+        let body = take(rest - split_rows);
+        let split = take(split_rows);
         let line = take(line_rows);
         let bar = take(1);
         let list = LAB_LIST.min(area.width * 2 / 5);
         let lab_list = Rect { width: list, ..body };
         let lab_detail = Rect { x: body.x + list, width: body.width - list, ..body };
-        Self { header, cards, banner, head, body, line, bar, slots: slots(app, area.width), lab_list, lab_detail }
+        Self { header, cards, banner, head, body, split, line, bar, slots: slots(app, area.width), lab_list, lab_detail }
     }
 
     /// What the mouse means at a cell; `dialog` is the list of the open dialog.
@@ -122,6 +131,11 @@ impl Layout {
         let command = self.slots.iter().find(|s| s.column.id == "command")?;
         Some(command.x + row.depth.saturating_mul(2).saturating_sub(1))
     }
+}
+
+/// Lines of the details below a table, of all that both have; 0 where there is no room for both.
+fn split_rows(both: u16) -> u16 {
+    if both < LEAST_SPLIT { 0 } else { (both * 11 / 20).min(MOST_SPLIT) }
 }
 
 /// The columns that fit: the least important step back until the command has room.

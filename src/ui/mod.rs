@@ -53,6 +53,9 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         Screen::Processes => {
             cards::draw(app, theme, layout.cards, buffer);
             table::draw(app, theme, &layout, buffer);
+            if let Some(pane) = app.split.as_deref().filter(|_| layout.split.height > 0) {
+                detail::draw_split(app, pane, theme, layout.split, buffer);
+            }
         }
         Screen::Lab => lab::draw(app, theme, &layout, buffer),
         Screen::Timeline => timeline::draw(app, theme, layout.body, buffer),

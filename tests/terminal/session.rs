@@ -223,7 +223,7 @@ fn readonly_signals_nobody() {
     // No dialog is open that Enter would confirm: it opens the details, which only read.
     pty.send(&bytes("Enter"));
     pty.wait_text("Limits");
-    pty.send(&bytes("q"));
+    pty.send(&bytes("Esc"));
     pty.wait_until("the table again", |screen| !screen.contents().contains("Limits"));
     quit(pty);
     assert!(marker.child.try_wait().unwrap().is_none());
