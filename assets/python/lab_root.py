@@ -5,6 +5,7 @@ which therefore imports this only where it is the root; what workers need is in 
 """
 
 import os
+import signal
 import sys
 import time
 
@@ -83,12 +84,19 @@ def report(results):
         lab.value(*described)
 
 
+def kept():
+    """Whether the run stays until it is stopped: concmon has put a file beside the socket."""
+    return os.path.exists(os.path.join(os.path.dirname(os.environ["CONCMON_LAB_SOCKET"]), "kept"))
+
+
 def linger():
     """Keeps everything as it is for a person to look at."""
     if LIVE:
         lab.phase("hold")
         lab.flush()
         time.sleep(SPEC["hold_ms"] / 1000)
+        if kept():
+            signal.pause()
 
 
 def show():
@@ -130,6 +138,8 @@ async def linger_loop():
         lab.phase("hold")
         lab.flush()
         await asyncio.sleep(SPEC["hold_ms"] / 1000)
+        if kept():
+            await asyncio.Event().wait()
 
 
 async def show_loop():

@@ -177,6 +177,14 @@ pub const ACTIONS: &[Action] = &[
         "launch a small demo; a letter selects it: f fork, s spawn, v forkserver, ...",
         Command::QuickLaunch,
     )),
+    action(
+        "keep-run",
+        &[c('R')],
+        Table,
+        "",
+        "keep the run of the selected row (or the newest): it stays until X",
+        Command::KeepRun,
+    ),
     action("stop-runs", &[c('X')], Everywhere, "End runs", "stop all lab runs", Command::StopRuns),
     action(
         "explain",
@@ -407,7 +415,14 @@ pub const ACTIONS: &[Action] = &[
     ),
     action("time-next-run", &[c(']')], Timeline, "Next run", "go to the next run", time(TimelineKey::Run(1))),
     action("time-previous-run", &[c('[')], Timeline, "", "go to the previous run", time(TimelineKey::Run(-1))),
-    action("time-process", &[k(Code::Enter)], Timeline, "", "show the lane's process in the table", time(TimelineKey::Process)),
+    action(
+        "time-process",
+        &[k(Code::Enter)],
+        Timeline,
+        "Go to",
+        "show the lane's process in the table",
+        time(TimelineKey::Process),
+    ),
     changing(action(
         "compare-run",
         &[k(Code::Enter)],

@@ -4,7 +4,7 @@ use crate::columns;
 
 use super::App;
 use super::detail::Tab;
-use super::editor::Edited;
+use super::editor::{Edited, LineEditor};
 use super::key::{Code, Key};
 use super::layer::{Layer, Menu, MenuKind, SignalDialog, TextSize};
 use super::ledger::LedgerPane;
@@ -19,7 +19,7 @@ impl App {
     pub(super) fn layer_key(&mut self, key: Key) -> Vec<Effect> {
         let size = self.text;
         match self.layer.take() {
-            Some(Layer::Help { scroll }) => self.layer = scrolled(key, scroll, size).map(|scroll| Layer::Help { scroll }),
+            Some(Layer::Help { scroll, find }) => self.layer = help_key(key, scroll, find, size),
             Some(Layer::Diagnoses { .. }) if self.go_to_finding(key) => {}
             Some(Layer::Diagnoses { scroll }) => {
                 self.layer = scrolled(key, scroll, size).map(|scroll| Layer::Diagnoses { scroll });
@@ -215,6 +215,22 @@ impl App {
         }
         self.rebuild();
         vec![Effect::Resample]
+    }
+}
+
+/// Help after a key: what can be typed is looked for, the rest scrolls; Esc first clears what was typed.
+fn help_key(key: Key, scroll: usize, mut find: LineEditor, size: TextSize) -> Option<Layer> {
+    if key.code == Code::Esc && !find.text().is_empty() {
+        return Some(Layer::Help { scroll: 0, find: LineEditor::default() });
+    }
+    let scrolled = if key.typed().is_some() { None } else { scrolled(key, scroll, size) };
+    if let Some(scroll) = scrolled {
+        return Some(Layer::Help { scroll, find });
+    }
+    match find.key(key) {
+        Edited::Changed => Some(Layer::Help { scroll: 0, find }),
+        Edited::Kept => Some(Layer::Help { scroll, find }),
+        Edited::NotMine => None,
     }
 }
 

@@ -12,6 +12,7 @@ mod explain;
 mod family;
 mod history;
 mod input_update;
+mod keep;
 pub mod key;
 pub mod lab_view;
 mod launch;
@@ -141,6 +142,8 @@ pub struct App {
     expected: Option<RunId>,
     /// Processes that were sent a signal: its name, and when (boot nanoseconds).
     signalled: HashMap<ProcKey, (String, u64)>,
+    /// Runs that are kept, and the measurement in the background.
+    keeping: keep::Keeping,
     /// Systems of the two demos that race.
     race: Option<[&'static str; 2]>,
     /// The demo that was launched last.
@@ -210,6 +213,7 @@ impl App {
             anchor: None,
             expected: None,
             signalled: HashMap::new(),
+            keeping: keep::Keeping::default(),
             race: None,
             last_demo: None,
             typed: Typed::default(),
@@ -316,6 +320,14 @@ impl App {
             }
         }
         keys
+    }
+
+    /// The key that waits for a second one: which, and what both do together.
+    #[must_use]
+    pub fn pending_key(&self) -> Option<(String, &'static str)> {
+        let first = self.pending.and_then(Key::typed)?;
+        let action = self.options.keys.find(Key::plain(key::Code::Double(first)), self.context())?;
+        Some((format!("{first}{first}"), action.help))
     }
 
     /// The signal that a process was sent in the last seconds.

@@ -6,6 +6,8 @@ use crate::text::{Charset, sanitize};
 
 use super::App;
 use super::actions::Context;
+use super::detail::Tab;
+use super::editor::LineEditor;
 use super::key::{Code, Key};
 use super::layer::{InputKind, Layer, Menu, MenuKind, SignalDialog};
 use super::ledger::LedgerPane;
@@ -48,7 +50,9 @@ impl App {
                 self.lab.take(state);
                 self.stories.take(&self.lab.state, self.now_ns);
                 self.follow_runs();
-                return self.settle();
+                let mut effects = self.settle();
+                effects.extend(self.next_baseline());
+                return effects;
             }
             Msg::Explained { title, lines: found } => {
                 if let Some(Layer::Explain { title: open, lines, .. }) = &mut self.layer
@@ -57,6 +61,7 @@ impl App {
                     *lines = found;
                 }
             }
+            Msg::Allotted { pid, cpus, io } => self.present_allotment(pid, &cpus, &io),
             Msg::Compared(news) => self.compare.take(news),
             Msg::Interpreters(found) => self.lab.interpreters = Some(found),
             Msg::Key(key) => return self.key(key),
@@ -145,8 +150,10 @@ impl App {
 
     /// The key with the one before it, where two make one; `None` for the first of two.
     fn whole(&mut self, key: Key) -> Option<Key> {
-        let typing =
-            matches!(self.layer, Some(Layer::Input(_) | Layer::Palette(_) | Layer::Signal(_) | Layer::QuickLaunch { .. }));
+        let typing = matches!(
+            self.layer,
+            Some(Layer::Help { .. } | Layer::Input(_) | Layer::Palette(_) | Layer::Signal(_) | Layer::QuickLaunch { .. })
+        );
         let twice = key.typed().filter(|_| !typing).map(|c| Key::plain(Code::Double(c)));
         let twice = twice.filter(|twice| self.options.keys.find(*twice, self.context()).is_some());
         match (self.pending.take(), twice) {
@@ -162,13 +169,10 @@ impl App {
     /// What moves in the table moves in texts and menus over it too, with the same keys.
     fn in_lists(&self, key: Key) -> Key {
         let moves = match self.layer {
+            // What is typed there is looked for.
+            Some(Layer::Help { .. }) => key.typed().is_none(),
             Some(
-                Layer::Help { .. }
-                | Layer::Explain { .. }
-                | Layer::Diagnoses { .. }
-                | Layer::Output { .. }
-                | Layer::Detail(_)
-                | Layer::Ledger(_),
+                Layer::Explain { .. } | Layer::Diagnoses { .. } | Layer::Output { .. } | Layer::Detail(_) | Layer::Ledger(_),
             ) => true,
             // There letters of htop's hands go to the entry that begins with them.
             Some(Layer::Menu(_)) => self.options.keys == Preset::Vim,
@@ -180,9 +184,13 @@ impl App {
 
     /// Esc goes one step back: to the table, then closes the details, then removes chosen subtrees, tags, filter and user.
     fn escape(&mut self) {
+        if self.screen == Screen::Events && self.events.filter.take().is_some() {
+            return;
+        }
         if self.screen != Screen::Processes {
             self.screen = Screen::Processes;
-        } else if self.split.take().is_some() {
+        } else if self.split.is_some() {
+            self.split = None;
         } else if !self.options.only.is_empty() {
             self.options.only.clear();
             self.rebuild();
@@ -209,6 +217,17 @@ impl App {
                 self.pointed(Pointed::Row(line));
                 self.fold(None);
             }
+            (Pointed::Tab(page), Screen::Processes) => {
+                if let (Some(pane), Some(tab)) = (&mut self.split, Tab::ALL.get(page)) {
+                    pane.turn_to(*tab);
+                }
+            }
+            (Pointed::Row(line), Screen::Events) => {
+                let to = self.events.top(self.events.at(), self.events.page) + usize::from(line);
+                let by = i64::try_from(to).unwrap_or(0) - i64::try_from(self.events.at()).unwrap_or(0);
+                self.events.step(by, self.events.page);
+            }
+            (Pointed::Card(nth), Screen::Processes) => self.select_run(nth),
             (Pointed::Head(index), Screen::Processes) => {
                 if let Some(column) = self.visible_columns.get(index).copied() {
                     return self.sort_by(column);
@@ -276,15 +295,16 @@ impl App {
             Command::Follow => self.toggle_follow(),
             Command::Pause => return self.toggle_pause(),
             Command::Renice(delta) => return self.renice(delta),
-            Command::Cpus => self.open_allotment(InputKind::Cpus),
-            Command::IoPriority => self.open_allotment(InputKind::IoPriority),
+            Command::Cpus => return self.open_allotment(InputKind::Cpus),
+            Command::IoPriority => return self.open_allotment(InputKind::IoPriority),
+            Command::KeepRun => return self.keep_run(),
             Command::StopRuns => return self.stop_runs(),
             Command::Parameter(by) => self.lab.change(by),
             Command::TypeParameter => self.type_parameter(),
             Command::NextField(by) => self.lab.next_field(by),
             Command::Enter => return vec![Effect::Launch(self.lab.spec().clone())],
             Command::Guess => self.ask(),
-            Command::Help => self.layer = Some(Layer::Help { scroll: 0 }),
+            Command::Help => self.layer = Some(Layer::Help { scroll: 0, find: LineEditor::default() }),
             Command::QuickLaunch => self.layer = Some(Layer::QuickLaunch { race: None }),
             Command::Explain => self.layer = Some(self.explain()),
             Command::Why => return self.ask_why(),

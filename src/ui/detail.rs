@@ -2,12 +2,14 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Modifier;
 use ratatui::widgets::{Clear, Widget};
 use unicode_segmentation::UnicodeSegmentation as _;
 
 use crate::app::App;
 use crate::app::detail::overview::LABEL;
 use crate::app::detail::{DetailPane, Tab, in_bytes};
+use crate::app::layer::Layer;
 use crate::app::past::Point;
 use crate::text::{Charset, sanitize, truncate, width};
 
@@ -46,7 +48,11 @@ pub fn draw_split(app: &App, pane: &DetailPane, theme: &Theme, area: Rect, buffe
     let head = Rect { height: area.height.min(1), ..area };
     buffer.set_style(head, theme.head);
     let mut pen = Pen::new(buffer, head, 0);
-    title(app, pane, theme, &mut pen);
+    let ended = pane.ended.is_some();
+    let name = sanitize(pane.last.leader.comm.as_bytes(), Charset::from_unicode(app.options.unicode));
+    let strong = theme.head.add_modifier(Modifier::BOLD);
+    pen.put(&format!(" PID {} {name}", pane.key.pid), strong)
+        .put(&format!("  {}", pane.standing()), if ended { strong } else { theme.head });
     let whole = if below > 0 { format!(" all ({below} more lines)  ") } else { " full screen  ".to_owned() };
     let keys = [("Tab", " page  "), ("Enter", &*whole), ("Esc", " close ")];
     let cells: usize = keys.iter().map(|(key, words)| key.len() + words.len()).sum();
@@ -54,7 +60,7 @@ pub fn draw_split(app: &App, pane: &DetailPane, theme: &Theme, area: Rect, buffe
     if pen.x() + 2 < start {
         pen.to(start);
         keys.iter().for_each(|(key, words)| {
-            pen.put(key, theme.key).put(words, theme.head);
+            pen.put(key, theme.head.add_modifier(Modifier::BOLD)).put(words, theme.head);
         });
     }
 }
@@ -162,7 +168,9 @@ fn tab_key(tab: Tab) -> String {
 #[must_use]
 pub fn tab_at(app: &App, area: Rect, x: u16, y: u16) -> Option<usize> {
     let mut right = area.x;
-    let line = Layout::new(app, area).header.bottom() + 1;
+    let layout = Layout::new(app, area);
+    let top = if matches!(app.layer, Some(Layer::Detail(_))) { layout.header.bottom() } else { layout.split.y };
+    let line = top + 1;
     Tab::ALL.into_iter().enumerate().filter(|_| y == line).find_map(|(index, tab)| {
         let left = right;
         right += u16::try_from(width(&tab_key(tab)) + width(tab.title())).unwrap_or(0);
@@ -262,7 +270,6 @@ mod tests {
 
     use super::*;
     use crate::app::key::{Code, Key};
-    use crate::app::layer::Layer;
     use crate::app::msg::{Msg, Pointed};
     use crate::app::options::Options;
     use crate::config::ColorDepth;

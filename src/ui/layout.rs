@@ -66,12 +66,12 @@ impl Layout {
     pub fn new(app: &App, area: Rect) -> Self {
         let header_rows = super::header::height(app, area);
         let table = app.screen == Screen::Processes;
-        // A filter has a second line below what is typed: how it may go on, or a caret and what is wrong there.
+        // Below what is typed: how it may go on, what may be typed, or a caret and what is wrong there.
         let line_rows = match &app.layer {
-            Some(Layer::Input(input)) if input.kind == InputKind::Filter && area.height > 9 => 2,
+            Some(Layer::Input(_)) if area.height > 9 => 2,
             Some(Layer::Input(_)) => 1,
             // In the tree the selected family's sums stand there: the line is kept free, so that nothing jumps with the selection.
-            _ => u16::from(app.notice.is_some() || app.options.tree && table && area.height >= 20),
+            _ => u16::from(app.notice.is_some() || app.pending_key().is_some() || app.options.tree && table && area.height >= 20),
         };
         let line_rows = if area.height > 6 { line_rows } else { 0 };
         let has_banner = table && area.height > 8 && (app.banner().is_some() || !app.tagged.is_empty());
@@ -116,6 +116,10 @@ impl Layout {
                 let line = y - self.body.y;
                 let on_mark = app.options.tree && self.fold_mark(app, line).is_some_and(|m| x == m || x == m + 1);
                 Some(if on_mark { Pointed::Fold(line) } else { Pointed::Row(line) })
+            }
+            Screen::Events if inside(self.body) => {
+                let above = self.body.height.saturating_sub(u16::try_from(super::events::room(app, self.body)).unwrap_or(0));
+                (y - self.body.y).checked_sub(above).map(Pointed::Row)
             }
             Screen::Timeline => super::timeline::Place::of(app, self.body).point(x, y),
             Screen::Compare => super::compare::Place::of(app, self.body).point(app, x, y),

@@ -10,6 +10,7 @@ mod detail;
 mod events;
 pub mod frame;
 mod header;
+pub mod help;
 pub mod keymap;
 mod lab;
 pub mod layers;
