@@ -25,9 +25,7 @@ impl App {
     /// What may be typed, behind what holds now.
     fn choices(&self, kind: InputKind, now: &str) -> String {
         if kind != InputKind::Cpus {
-            return format!(
-                "now {now}   be 0 to be 7: normal, 0 first   rt 0 to rt 7: before all others   idle: after all others"
-            );
+            return format!("now {now}   be 0 to 7: normal, 0 first   rt 0 to 7: before all   idle: after all");
         }
         let cpus: Vec<u32> = self.model.iter().flat_map(|model| &model.host.cpus).map(|(id, _)| *id).collect();
         let there = match (cpus.first(), cpus.last()) {

@@ -187,7 +187,7 @@ impl Options {
 
     /// Sorts by a column; again by the same one turns the direction round.
     pub fn sort_by(&mut self, column: &'static Column) {
-        if std::ptr::eq(self.sort, column) || self.sort.id == column.id {
+        if self.sorted_by().0 == column.id && self.sort.id == column.id {
             self.descending = !self.descending;
         } else {
             self.sort = column;

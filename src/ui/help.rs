@@ -1,7 +1,8 @@
 //! Help: the symbols, the keys of this screen, then all others; narrowed to what is typed.
 
 use crate::app::App;
-use crate::app::actions::{ACTIONS, Context};
+use crate::app::actions::{ACTIONS, Action, Context};
+use crate::app::palette::synonyms;
 use crate::app::presets::Preset;
 use crate::columns::COLUMNS;
 use crate::lab::catalog::DEMOS;
@@ -38,7 +39,7 @@ pub const LEGEND: &[Symbol] = &[
     symbol("◂", "<", "columns are out of sight at the left"),
     symbol("←", "<", "called by (Python functions)"),
     symbol("‹›", "<>", "Left and Right change this value"),
-    symbol("░▒▓", ".-=", "lanes: waits, wants a CPU; copy-on-write: darker is more copied"),
+    symbol("░▒▓", ".-=", "lanes: waits, waits for a CPU; copy-on-write: darker is more copied"),
     symbol("✔", "x", "shown (set-up)"),
     symbol("±╵", "+-|", "spread of repeated runs; mark of an axis"),
     symbol("…", "~", "text was cut"),
@@ -55,12 +56,20 @@ const WORDS: &[(&str, &str)] = &[
 /// A heading and its lines: what is explained, and how.
 struct Section {
     title: String,
-    lines: Vec<(String, String)>,
+    lines: Vec<Entry>,
+}
+
+/// What is explained, how, and other words by which it is found.
+struct Entry {
+    what: String,
+    how: String,
+    also: &'static str,
 }
 
 impl Section {
     fn new(title: impl Into<String>, lines: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self { title: title.into(), lines: lines.into_iter().collect() }
+        let lines = lines.into_iter().map(|(what, how)| Entry { what, how, also: "" }).collect();
+        Self { title: title.into(), lines }
     }
 }
 
@@ -76,7 +85,8 @@ fn legend(unicode: bool) -> Section {
 
 fn keys(preset: Preset, context: Context) -> Section {
     let actions = ACTIONS.iter().filter(|action| action.context == context);
-    Section::new(context.title(), actions.map(|action| (preset.words(action), action.help.to_owned())))
+    let entry = |action: &Action| Entry { what: preset.words(action), how: action.help.to_owned(), also: synonyms(action.id) };
+    Section { title: context.title().to_owned(), lines: actions.map(entry).collect() }
 }
 
 /// The keys of this screen, the symbols, then everything else.
@@ -101,9 +111,9 @@ pub fn lines(preset: Preset, here: Context, unicode: bool, find: &str) -> Vec<St
     let mut lines = Vec::new();
     for section in sections(preset, here, unicode) {
         let title = section.title.to_lowercase();
-        let fits = |(what, how): &&(String, String)| {
-            let text = format!("{what} {how}").to_lowercase();
-            words.iter().all(|word| text.contains(word) || title.contains(word) || what.contains(find.trim()))
+        let fits = |entry: &&Entry| {
+            let text = format!("{} {} {}", entry.what, entry.how, entry.also).to_lowercase();
+            words.iter().all(|word| text.contains(word) || title.contains(word)) || entry.what.contains(find.trim())
         };
         let found: Vec<_> = section.lines.iter().filter(fits).collect();
         if found.is_empty() {
@@ -114,7 +124,7 @@ pub fn lines(preset: Preset, here: Context, unicode: bool, find: &str) -> Vec<St
         }
         lines.push(section.title.clone());
         let cells = if section.title == "Columns" { 26 } else { 13 };
-        lines.extend(found.iter().map(|(what, how)| format!("  {what:cells$} \t{how}")));
+        lines.extend(found.iter().map(|Entry { what, how, .. }| format!("  {what:cells$} \t{how}")));
     }
     if lines.is_empty() {
         lines.push("  no key, symbol or column fits what was typed".to_owned());
@@ -147,7 +157,7 @@ mod tests {
 
     #[test]
     fn what_is_typed_finds_keys_symbols_and_columns() {
-        assert!(found("signal").contains("F9 k"));
+        assert!(found("signal").contains("F9 k") && found("kill").contains("F9 k"), "by everyday words too");
         assert!(found("▾").contains("folded") && !found("▾").contains("F9"));
         assert!(found("uss").contains("USS"));
         assert!(found("zoom").contains("zoom in at the cursor"), "keys of other screens too");
