@@ -83,12 +83,49 @@ def report(results):
         lab.value(*described)
 
 
+def name_threads():
+    """Gives the threads of CPython's own modules the names of their classes, or of the functions they run, in the kernel too: by these
+    concmon knows what they are. CPython does so itself from 3.14 on, for threads that have names."""
+    threading = sys.modules.get("threading")
+    for thread in threading.enumerate() if threading else ():
+        kind = type(thread).__name__.lstrip("_")
+        function = thread.name.partition("(")[2].rstrip(")")
+        if kind == "Thread":
+            kind = function or thread.name
+        if kind in ("MainThread", "DummyThread"):
+            continue
+        try:
+            with open("/proc/self/task/%d/comm" % thread.native_id, "w") as file:
+                file.write(kind[:15])
+        except (OSError, TypeError):
+            pass  # it has ended, or has not begun
+
+
+if LIVE:
+    _ask_for_inspection = lab.ask_for_inspection
+
+    def _named_and_asked():
+        name_threads()
+        return _ask_for_inspection()
+
+    lab.ask_for_inspection = _named_and_asked
+
+
+def kept():
+    """Whether the run stays until it is stopped: concmon has put a file beside the socket."""
+    return os.path.exists(os.path.join(os.path.dirname(os.environ["CONCMON_LAB_SOCKET"]), "kept"))
+
+
 def linger():
     """Keeps everything as it is for a person to look at."""
     if LIVE:
         lab.phase("hold")
         lab.flush()
         time.sleep(SPEC["hold_ms"] / 1000)
+        if kept():
+            import signal
+
+            signal.pause()
 
 
 def show():
@@ -130,6 +167,8 @@ async def linger_loop():
         lab.phase("hold")
         lab.flush()
         await asyncio.sleep(SPEC["hold_ms"] / 1000)
+        if kept():
+            await asyncio.Event().wait()
 
 
 async def show_loop():

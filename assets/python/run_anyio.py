@@ -70,6 +70,8 @@ async def run():
             lab.phase("hold")
             lab.flush()
             await anyio.sleep(spec["hold_ms"] / 1000)
+            if lab_root.kept():
+                await anyio.sleep_forever()
         lab.phase("teardown")
         leave.set()
     lab.value("backend", BACKEND)

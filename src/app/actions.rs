@@ -177,6 +177,14 @@ pub const ACTIONS: &[Action] = &[
         "launch a small demo; a letter selects it: f fork, s spawn, v forkserver, ...",
         Command::QuickLaunch,
     )),
+    action(
+        "keep-run",
+        &[c('R')],
+        Table,
+        "",
+        "keep the run of the selected row (or the newest): it stays until X",
+        Command::KeepRun,
+    ),
     action("stop-runs", &[c('X')], Everywhere, "End runs", "stop all lab runs", Command::StopRuns),
     action(
         "explain",
@@ -242,8 +250,8 @@ pub const ACTIONS: &[Action] = &[
         &[k(Code::Enter)],
         Table,
         "Details",
-        "show details of the process: threads, memory, files, environment, limits",
-        Command::Detail(Tab::Threads),
+        "show details of the process below the table; again: on the whole screen",
+        Command::Detail(Tab::Overview),
     ),
     action("files", &[c('l')], Table, "", "show the open files and sockets of the process", Command::Detail(Tab::Files)),
     action(
@@ -407,7 +415,14 @@ pub const ACTIONS: &[Action] = &[
     ),
     action("time-next-run", &[c(']')], Timeline, "Next run", "go to the next run", time(TimelineKey::Run(1))),
     action("time-previous-run", &[c('[')], Timeline, "", "go to the previous run", time(TimelineKey::Run(-1))),
-    action("time-process", &[k(Code::Enter)], Timeline, "", "show the lane's process in the table", time(TimelineKey::Process)),
+    action(
+        "time-process",
+        &[k(Code::Enter)],
+        Timeline,
+        "Go to",
+        "show the lane's process in the table",
+        time(TimelineKey::Process),
+    ),
     changing(action(
         "compare-run",
         &[k(Code::Enter)],

@@ -67,7 +67,7 @@ impl App {
 
     /// The page of the detail pane that is open.
     pub(super) fn copy_page(&mut self, pane: &DetailPane) -> Vec<Effect> {
-        let text = pane.lines(self.model.as_deref(), Charset::Unicode).join("\n");
+        let text = pane.lines(self.model.as_deref(), Charset::Unicode).join("\n").replace('\t', "");
         self.copy_text(text, &format!("{} of PID {}", pane.tab.title(), pane.key.pid))
     }
 

@@ -1,6 +1,4 @@
-//! The detail pane: follows one process by its identity, also after its end, and formats its pages as lines.
-
-use std::collections::VecDeque;
+//! Details of one process, followed by its identity, also after its end; each page formatted as lines.
 
 use crate::columns::format;
 use crate::derive::Model;
@@ -9,14 +7,14 @@ use crate::snapshot::{
 };
 use crate::text::{Charset, sanitize, sanitize_str, width};
 
+pub mod overview;
 mod recorded;
 mod refused;
 pub mod runtime;
 use recorded::NOT_RECORDED;
 use refused::said_once;
 
-/// The most points of each graph.
-const KEPT: usize = 240;
+use super::past::Point;
 
 /// A reading that takes longer is said to.
 const LONG_READING_NS: u64 = 100_000_000;
@@ -24,6 +22,8 @@ const LONG_READING_NS: u64 = 100_000_000;
 /// The pane's pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tab {
+    /// What it is, what it does now, and its graphs.
+    Overview,
     /// Tasks.
     Threads,
     /// Memory.
@@ -38,8 +38,6 @@ pub enum Tab {
     Groups,
     /// Ancestors and children.
     Tree,
-    /// CPU, memory, switches since it was opened.
-    Graphs,
     /// Kernel functions that its tasks sleep in.
     Stacks,
     /// Interpreters, threads and functions of the Python that it runs.
@@ -49,6 +47,7 @@ pub enum Tab {
 impl Tab {
     /// All, in the order of their digits.
     pub const ALL: [Self; 10] = [
+        Self::Overview,
         Self::Threads,
         Self::Memory,
         Self::Files,
@@ -56,15 +55,22 @@ impl Tab {
         Self::Limits,
         Self::Groups,
         Self::Tree,
-        Self::Graphs,
         Self::Stacks,
         Self::Runtime,
     ];
+
+    /// So many pages further, round the end.
+    #[must_use]
+    pub fn next(self, by: usize) -> Self {
+        let at = Self::ALL.iter().position(|tab| *tab == self).unwrap_or(0);
+        Self::ALL[(at + by) % Self::ALL.len()]
+    }
 
     /// One word.
     #[must_use]
     pub fn title(self) -> &'static str {
         match self {
+            Self::Overview => "Overview",
             Self::Threads => "Threads",
             Self::Memory => "Memory",
             Self::Files => "Files",
@@ -72,7 +78,6 @@ impl Tab {
             Self::Limits => "Limits",
             Self::Groups => "Groups",
             Self::Tree => "Tree",
-            Self::Graphs => "Graphs",
             Self::Stacks => "Stacks",
             Self::Runtime => "Runtime",
         }
@@ -84,17 +89,6 @@ impl Tab {
         let at = Self::ALL.iter().position(|tab| *tab == self).unwrap_or(0);
         char::from_digit((at as u32 + 1) % 10, 10).unwrap_or('0')
     }
-}
-
-/// One moment of the graphs.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Point {
-    /// Percent of one CPU.
-    pub cpu: Option<f32>,
-    /// Resident bytes.
-    pub rss: Option<u64>,
-    /// Voluntary and involuntary switches per second.
-    pub switches: Option<f32>,
 }
 
 /// The open pane.
@@ -112,14 +106,18 @@ pub struct DetailPane {
     pub maps: bool,
     /// As last sampled; kept after its end.
     pub last: ProcessSample,
-    /// Newest last.
-    pub points: VecDeque<Point>,
+    /// CPU use, memory and switches, newest last.
+    pub points: Vec<Point>,
+    /// Whether it covers the lower half of the table when it does not fill the screen.
+    pub split: bool,
     /// When and how it ended.
     pub ended: Option<(u64, ExitStatus)>,
     /// Whether the process is one of a recording: nothing is read of it.
     pub recorded: bool,
     /// Whether the recording is at a time before its start.
     unborn: bool,
+    /// Whether the overview's next reading is of the Python within; else of the process.
+    inside: bool,
     /// Newest reading of each part.
     read: Vec<Detail>,
     /// Reading of the threads before the newest: their CPU use takes two.
@@ -132,15 +130,17 @@ impl DetailPane {
     pub fn new(process: &ProcessSample) -> Self {
         Self {
             key: process.key,
-            tab: Tab::Threads,
+            tab: Tab::Overview,
             scroll: 0,
             sideways: 0,
             maps: false,
             last: process.clone(),
-            points: VecDeque::new(),
+            points: Vec::new(),
+            split: false,
             ended: None,
             recorded: false,
             unborn: false,
+            inside: false,
             read: Vec::new(),
             threads_before: None,
         }
@@ -159,6 +159,8 @@ impl DetailPane {
 
     fn part(&self) -> DetailPart {
         match self.tab {
+            Tab::Overview if self.inside => DetailPart::Runtime,
+            Tab::Overview => DetailPart::Overview,
             Tab::Threads => DetailPart::Threads,
             Tab::Memory => DetailPart::Memory { maps: self.maps },
             Tab::Files => DetailPart::Files,
@@ -167,7 +169,7 @@ impl DetailPane {
             Tab::Groups => DetailPart::Groups,
             Tab::Stacks => DetailPart::Stacks,
             Tab::Runtime => DetailPart::Runtime,
-            Tab::Tree | Tab::Graphs => DetailPart::Samples,
+            Tab::Tree => DetailPart::Samples,
         }
     }
 
@@ -176,13 +178,9 @@ impl DetailPane {
         let ghost = model.lifecycle.ghosts.iter().find(|ghost| ghost.last.key == self.key);
         match model.index_of(self.key.pid).filter(|i| model.now.processes[*i].key == self.key) {
             Some(index) => {
-                let (process, rates) = (&model.now.processes[index], &model.process_rates[index]);
+                let process = &model.now.processes[index];
                 self.last = process.clone();
-                let switches = rates.voluntary_per_s.zip(rates.involuntary_per_s).map(|(a, b)| a + b);
-                if self.points.len() == KEPT {
-                    self.points.pop_front();
-                }
-                self.points.push_back(Point { cpu: rates.cpu_percent, rss: process.rss_bytes, switches });
+                self.inside = !self.inside && self.may_look_inside();
                 (self.ended, self.unborn) = (None, false);
                 if self.recorded {
                     self.take_threads(model, process);
@@ -195,6 +193,17 @@ impl DetailPane {
             }
             None => {}
         }
+    }
+
+    /// Whether the Python within is to be read next for the overview: after the process's own values, and only while there is one.
+    fn may_look_inside(&self) -> bool {
+        self.reading(DetailPart::Overview).is_some()
+            && self.reading(DetailPart::Runtime).is_none_or(|detail| detail.content.is_ok())
+    }
+
+    /// The newest reading of a part.
+    fn reading(&self, part: DetailPart) -> Option<&Detail> {
+        self.read.iter().find(|detail| std::mem::discriminant(&detail.part) == std::mem::discriminant(&part))
     }
 
     /// A new reading; one of another process, or that comes late, is dropped.
@@ -234,11 +243,10 @@ impl DetailPane {
     pub fn lines(&self, model: Option<&Model>, charset: Charset) -> Vec<String> {
         match self.tab {
             Tab::Tree => return model.map(|m| self.tree(m, charset)).unwrap_or_default(),
-            Tab::Graphs => return Vec::new(),
+            Tab::Overview => return overview::lines(self, model, charset),
             _ => {}
         }
-        let part = std::mem::discriminant(&self.part());
-        let Some(detail) = self.read.iter().find(|d| std::mem::discriminant(&d.part) == part) else {
+        let Some(detail) = self.reading(self.part()) else {
             let why = if self.recorded {
                 NOT_RECORDED
             } else if self.ended.is_some() {
@@ -300,8 +308,10 @@ impl DetailPane {
                 lines
             }
             DetailContent::Stacks(stacks) => stacks_in_words(stacks, charset),
-            // They have a pane, or a module, of their own.
-            DetailContent::Ledger(_) | DetailContent::Runtime(_) | DetailContent::Nothing => Vec::new(),
+            // Each has a pane or a module of its own.
+            DetailContent::Overview(_) | DetailContent::Ledger(_) | DetailContent::Runtime(_) | DetailContent::Nothing => {
+                Vec::new()
+            }
         }
     }
 
@@ -451,7 +461,7 @@ mod tests {
         let mut deriver = Deriver::new(0);
         let mut pane = DetailPane::new(&process);
         pane.sample(&deriver.step(test_snapshot(1_000, vec![process.clone()])));
-        assert!(pane.ended.is_none() && pane.points.len() == 1 && pane.wanted().is_some());
+        assert!(pane.ended.is_none() && pane.wanted().is_some());
         let limits = |key| {
             let lines = vec![b"Max \x1b[31m"[..].into()];
             Detail::new(key, DetailPart::Limits, 1, Ok(DetailContent::Lines(lines)))
@@ -465,7 +475,7 @@ mod tests {
         successor.key = other;
         pane.sample(&deriver.step(test_snapshot(2_000, vec![successor])));
         assert!(pane.ended.is_some() && pane.wanted().is_none());
-        assert_eq!((pane.last.key, pane.points.len()), (process.key, 1));
+        assert_eq!(pane.last.key, process.key);
         assert_eq!(pane.lines(None, Charset::Ascii), ["Max \\x1b[31m"]);
         assert!(pane.standing().contains("last values"));
     }

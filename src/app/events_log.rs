@@ -2,9 +2,11 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use crate::columns;
 use crate::derive::Model;
 use crate::query::TextMatch;
 use crate::snapshot::{Comm, EventKind, ExitStatus, LifecycleEvent, give_back_map};
+use crate::text::{Charset, sanitize};
 
 /// The most events kept.
 const KEPT: usize = 10_000;
@@ -17,6 +19,8 @@ pub struct Entry {
     /// Name of the process, empty if nobody told it; hostile bytes. In the entry itself: a block of its own for each would leave holes all
     /// over the heap as the old ones go.
     pub name: Comm,
+    /// Name of the process that created it, at that time; empty if it is not known or this is no birth.
+    pub creator: Comm,
     /// Lifetime, for a process whose birth was seen too.
     pub lived_ns: Option<u64>,
     /// Which one it is of all that came.
@@ -92,6 +96,11 @@ impl EventsLog {
             EventKind::Comm { tgid, .. } | EventKind::Exit { tgid, .. } => tgid,
         };
         self.learn(subject, model);
+        let creator = match event.kind {
+            EventKind::Fork { parent_tgid, .. } => self.names.get(&parent_tgid).copied(),
+            _ => None,
+        };
+        let creator = creator.unwrap_or_else(|| Comm::new(b""));
         let (name, lived_ns) = match event.kind {
             EventKind::Fork { parent_tgid, child_tid, child_tgid, .. } => {
                 if child_tid == child_tgid {
@@ -123,7 +132,7 @@ impl EventsLog {
             self.entries.pop_front();
         }
         self.came += 1;
-        self.entries.push_back(Entry { event, name, lived_ns, serial: self.came });
+        self.entries.push_back(Entry { event, name, creator, lived_ns, serial: self.came });
     }
 
     /// Forgets what came; the filter stays.
@@ -144,10 +153,7 @@ impl EventsLog {
 
     /// Entries that pass the filter, newest first.
     pub fn newest_first(&self) -> impl Iterator<Item = &Entry> {
-        self.entries
-            .iter()
-            .rev()
-            .filter(|e| self.filter.as_ref().is_none_or(|f| f.found_in(describe(e).as_bytes()) || f.found_in(e.name.as_bytes())))
+        self.entries.iter().rev().filter(|e| self.filter.as_ref().is_none_or(|f| f.found_in(line(e).as_bytes())))
     }
 
     /// Index of the chosen entry, from the newest.
@@ -196,37 +202,59 @@ impl EventsLog {
     }
 }
 
-/// What happened, in words without the name.
+/// What happened, in one word.
 #[must_use]
-pub fn describe(entry: &Entry) -> String {
+pub fn kind(entry: &Entry) -> &'static str {
     match entry.event.kind {
-        EventKind::Fork { parent_tgid, child_tid, child_tgid, parent_tid } if child_tid != child_tgid => {
-            format!("thread  {child_tid} of {child_tgid}{}", by(parent_tgid, parent_tid))
-        }
-        EventKind::Fork { parent_tgid, parent_tid, child_tgid, .. } => {
-            format!("fork    {child_tgid}{}", by(parent_tgid, parent_tid))
-        }
-        EventKind::Exec { tgid } => format!("exec    {tgid}"),
-        EventKind::Comm { tid, .. } => format!("name    {tid}"),
-        EventKind::Exit { tid, tgid, status } => {
-            let who = if tid == tgid { format!("exit    {tid}") } else { format!("t.exit  {tid} of {tgid}") };
-            let how = match status {
-                ExitStatus::Code(code) => format!("  status {code}"),
-                ExitStatus::Signal { signal, core } => format!("  signal {signal}{}", if core { ", core" } else { "" }),
-                ExitStatus::Unknown => "  status unknown".to_owned(),
-            };
-            let lived = entry.lived_ns.map_or(String::new(), |ns| format!("  lived {:.3} ms", ns as f64 / 1e6));
-            who + &how + &lived
-        }
+        EventKind::Fork { child_tid, child_tgid, .. } if child_tid != child_tgid => "thread",
+        EventKind::Fork { .. } => "fork",
+        EventKind::Exec { .. } => "exec",
+        EventKind::Comm { .. } => "name",
+        EventKind::Exit { tid, tgid, .. } if tid != tgid => "t.exit",
+        EventKind::Exit { .. } => "exit",
     }
 }
 
-fn by(tgid: i32, tid: i32) -> String {
-    match (tgid, tid) {
-        (0, _) => String::new(),
-        (p, t) if p == t || t == 0 => format!(" by {p}"),
-        (p, t) => format!(" by {p} (thread {t})"),
+/// The task that it happened to: its TID, which for a process is its PID.
+#[must_use]
+pub fn task(entry: &Entry) -> i32 {
+    match entry.event.kind {
+        EventKind::Fork { child_tid, .. } => child_tid,
+        EventKind::Exec { tgid } => tgid,
+        EventKind::Comm { tid, .. } | EventKind::Exit { tid, .. } => tid,
     }
+}
+
+/// Who created it, how it ended, how long it lived: what there is of this.
+#[must_use]
+pub fn more(entry: &Entry, charset: Charset) -> String {
+    let lived = entry.lived_ns.map_or(String::new(), |ns| format!(", lived {}", columns::latency_text(ns)));
+    match entry.event.kind {
+        EventKind::Fork { parent_tgid: 0, .. } => String::new(),
+        EventKind::Fork { parent_tgid, parent_tid, .. } => {
+            let name = sanitize(entry.creator.as_bytes(), charset);
+            let space = if name.is_empty() { "" } else { " " };
+            let thread =
+                if parent_tid == parent_tgid || parent_tid == 0 { String::new() } else { format!(", thread {parent_tid}") };
+            format!("by {parent_tgid}{space}{name}{thread}")
+        }
+        EventKind::Exec { .. } | EventKind::Comm { .. } => String::new(),
+        EventKind::Exit { tid, tgid, .. } if tid != tgid => format!("of {tgid}"),
+        EventKind::Exit { status, .. } => match status {
+            ExitStatus::Code(code) => format!("exit {code}{lived}"),
+            ExitStatus::Signal { signal, core } => {
+                let name = nix::sys::signal::Signal::try_from(i32::from(signal)).map_or("a signal", |s| s.as_str());
+                format!("{name}{}{lived}", if core { ", core dumped" } else { "" })
+            }
+            ExitStatus::Unknown => format!("status unknown{lived}"),
+        },
+    }
+}
+
+/// All of it as one line, for the filter.
+fn line(entry: &Entry) -> String {
+    let name = sanitize(entry.name.as_bytes(), Charset::Unicode);
+    format!("{} {} {name} {}", kind(entry), task(entry), more(entry, Charset::Unicode))
 }
 
 #[cfg(test)]
@@ -259,6 +287,12 @@ mod tests {
         take(&mut log, 25, &[exit(7)]);
         let last = log.newest_first().next().unwrap();
         assert_eq!((last.name, last.lived_ns), (comm, Some(15)));
+        assert_eq!((kind(last), task(last), more(last, Charset::Ascii)), ("exit", 7, "exit 0, lived 0 us".to_owned()));
+        let first = log.newest_first().last().unwrap();
+        assert_eq!((kind(first), more(first, Charset::Ascii)), ("fork", "by 1 init".to_owned()), "its creator's name then");
+        log.filter = TextMatch::new("by 1 init");
+        assert_eq!(log.newest_first().count(), 1, "what is shown is found");
+        log.filter = None;
         assert!(!log.names.contains_key(&7) && log.born.is_empty());
     }
 

@@ -46,6 +46,7 @@ impl App {
             error: None,
             completion,
             whom,
+            hint: None,
             before: self.options.filter.clone().map(Box::new),
         }));
     }
@@ -107,6 +108,10 @@ impl App {
                 input.line.insert(text);
                 self.edited(&mut input);
                 self.layer = Some(Layer::Input(input));
+            }
+            Some(Layer::Help { mut find, .. }) => {
+                find.insert(text);
+                self.layer = Some(Layer::Help { scroll: 0, find });
             }
             Some(Layer::Palette(mut palette)) => {
                 palette.line.insert(text);
@@ -340,9 +345,13 @@ mod tests {
         assert_eq!(app.cursor, 1, "another key forgets the g");
         press(&mut app, &[Key::char('d'), Key::char('d')]);
         assert!(app.layer.is_none());
-        // In texts too; but what is typed is typed.
-        press(&mut app, &[Key::f(1), Key::char('j')]);
-        assert!(matches!(app.layer, Some(Layer::Help { scroll: 1 })));
+        // In texts too; but what is typed is typed, in help as well.
+        press(&mut app, &[Key::char('E'), Key::char('j')]);
+        assert!(matches!(app.layer, Some(Layer::Explain { scroll: 1, .. })));
+        press(&mut app, &[Key::plain(Code::Esc), Key::f(1), Key::char('g'), Key::char('g'), Key::plain(Code::Down)]);
+        assert!(matches!(&app.layer, Some(Layer::Help { scroll: 1, find }) if find.text() == "gg"));
+        press(&mut app, &[Key::plain(Code::Esc)]);
+        assert!(matches!(&app.layer, Some(Layer::Help { scroll: 0, find }) if find.text().is_empty()));
         press(&mut app, &[Key::plain(Code::Esc), Key::f(4)]);
         type_in(&mut app, "ggk");
         assert_eq!(typed(&app).0, "ggk");

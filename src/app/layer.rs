@@ -13,10 +13,12 @@ use super::target::FrozenTarget;
 /// The open dialog or input line.
 #[derive(Debug, Clone)]
 pub enum Layer {
-    /// Help, scrolled down by so many lines.
+    /// Help, narrowed to what is typed.
     Help {
         /// First line shown.
         scroll: usize,
+        /// What is looked for.
+        find: LineEditor,
     },
     /// One process in depth.
     Detail(Box<super::detail::DetailPane>),
@@ -145,6 +147,8 @@ pub struct Input {
     pub completion: Completion,
     /// The processes that it is about, as they were chosen when it was asked for; empty for what is about the screen.
     pub whom: Vec<ProcKey>,
+    /// What holds now and what may be typed, below the line.
+    pub hint: Option<String>,
     /// The filter before this one was typed.
     pub before: Option<Box<Filter>>,
 }

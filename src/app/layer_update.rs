@@ -3,8 +3,8 @@
 use crate::columns;
 
 use super::App;
-use super::detail::{DetailPane, Tab};
-use super::editor::Edited;
+use super::detail::Tab;
+use super::editor::{Edited, LineEditor};
 use super::key::{Code, Key};
 use super::layer::{Layer, Menu, MenuKind, SignalDialog, TextSize};
 use super::ledger::LedgerPane;
@@ -19,7 +19,7 @@ impl App {
     pub(super) fn layer_key(&mut self, key: Key) -> Vec<Effect> {
         let size = self.text;
         match self.layer.take() {
-            Some(Layer::Help { scroll }) => self.layer = scrolled(key, scroll, size).map(|scroll| Layer::Help { scroll }),
+            Some(Layer::Help { scroll, find }) => self.layer = help_key(key, scroll, find, size),
             Some(Layer::Diagnoses { .. }) if self.go_to_finding(key) => {}
             Some(Layer::Diagnoses { scroll }) => {
                 self.layer = scrolled(key, scroll, size).map(|scroll| Layer::Diagnoses { scroll });
@@ -78,41 +78,6 @@ impl App {
             }
             _ => Vec::new(),
         }
-    }
-
-    fn detail_key(&mut self, mut pane: Box<DetailPane>, key: Key) -> Vec<Effect> {
-        let count = Tab::ALL.len();
-        let at = Tab::ALL.iter().position(|tab| *tab == pane.tab).unwrap_or(0);
-        let page = match key.code {
-            Code::Tab => Some((at + 1) % count),
-            Code::BackTab => Some((at + count - 1) % count),
-            Code::Char(digit @ '0'..='9') => Tab::ALL.iter().position(|tab| tab.digit() == digit),
-            Code::Char('G') => Tab::ALL.iter().position(|tab| *tab == Tab::Runtime),
-            _ => None,
-        };
-        if let Some(page) = page {
-            pane.turn_to(Tab::ALL[page]);
-        } else if key.code == Code::Char('m') {
-            pane.maps = !pane.maps;
-        } else if key.code == Code::Left {
-            pane.sideways = pane.sideways.saturating_sub(8);
-        } else if key.code == Code::Right {
-            pane.sideways = (pane.sideways + 8).min(MOST_SIDEWAYS);
-        } else if key.code == Code::Char('y') {
-            let effects = self.copy_page(&pane);
-            self.layer = Some(Layer::Detail(pane));
-            return effects;
-        } else {
-            match scrolled(key, pane.scroll, self.text) {
-                Some(scroll) => pane.scroll = scroll,
-                None if matches!(key.code, Code::Esc | Code::Enter | Code::Char('q') | Code::F(10)) => {
-                    return Vec::new();
-                }
-                None => {}
-            }
-        }
-        self.layer = Some(Layer::Detail(pane));
-        Vec::new()
     }
 
     /// A digit goes to the process of the finding that is numbered so; false if the key is none.
@@ -253,6 +218,22 @@ impl App {
     }
 }
 
+/// Help after a key: what can be typed is looked for, the rest scrolls; Esc first clears what was typed.
+fn help_key(key: Key, scroll: usize, mut find: LineEditor, size: TextSize) -> Option<Layer> {
+    if key.code == Code::Esc && !find.text().is_empty() {
+        return Some(Layer::Help { scroll: 0, find: LineEditor::default() });
+    }
+    let scrolled = if key.typed().is_some() { None } else { scrolled(key, scroll, size) };
+    if let Some(scroll) = scrolled {
+        return Some(Layer::Help { scroll, find });
+    }
+    match find.key(key) {
+        Edited::Changed => Some(Layer::Help { scroll: 0, find }),
+        Edited::Kept => Some(Layer::Help { scroll, find }),
+        Edited::NotMine => None,
+    }
+}
+
 /// The cursor of a list of `count` entries after a key.
 pub(super) fn moved(code: Code, cursor: usize, count: usize) -> usize {
     let last = count.saturating_sub(1);
@@ -268,7 +249,7 @@ pub(super) fn moved(code: Code, cursor: usize, count: usize) -> usize {
 }
 
 /// First line of a text after a key; `None` closes it. A page is what is seen, but for a line that it has in common with the one before.
-fn scrolled(key: Key, scroll: usize, size: TextSize) -> Option<usize> {
+pub(super) fn scrolled(key: Key, scroll: usize, size: TextSize) -> Option<usize> {
     let scroll = scroll.min(size.last());
     let page = size.page.saturating_sub(1).max(1);
     let to = match key.code {

@@ -5,12 +5,14 @@ mod allot;
 pub mod compare;
 pub mod copy;
 pub mod detail;
+mod details;
 pub mod editor;
 pub mod events_log;
 mod explain;
 mod family;
 mod history;
 mod input_update;
+mod keep;
 pub mod key;
 pub mod lab_view;
 mod launch;
@@ -22,6 +24,7 @@ pub mod msg;
 pub mod options;
 pub mod palette;
 mod parameter;
+pub mod past;
 pub mod predict;
 pub mod presets;
 pub mod replay;
@@ -47,6 +50,7 @@ use crate::snapshot::ProcKey;
 
 use actions::Context;
 use compare::CompareView;
+use detail::DetailPane;
 use events_log::EventsLog;
 use history::History;
 use input_update::Typed;
@@ -55,6 +59,7 @@ use lab_view::LabView;
 use layer::{Layer, TextSize};
 use msg::Notice;
 use options::{Options, Screen};
+use past::Past;
 use predict::Predict;
 use replay::Playback;
 use rows::{Line, RowKey};
@@ -93,6 +98,8 @@ pub struct App {
     pub tagged: HashSet<ProcKey>,
     /// Which screen.
     pub screen: Screen,
+    /// Details of the selected process in the lower half of the table.
+    pub split: Option<Box<DetailPane>>,
     /// What lies over it.
     pub layer: Option<Layer>,
     /// How long that is, if it is a text; the view's layout tells.
@@ -111,6 +118,10 @@ pub struct App {
     pub predict: Predict,
     /// Small graphs.
     pub history: History,
+    /// Recent values of every process.
+    past: Past,
+    /// Lines of the terminal.
+    screen_lines: u16,
     /// What is wrong as of the newest sample, gravest first.
     pub findings: Vec<Finding>,
     /// Where in a recording the screens are; `None`: they show this machine.
@@ -131,6 +142,8 @@ pub struct App {
     expected: Option<RunId>,
     /// Processes that were sent a signal: its name, and when (boot nanoseconds).
     signalled: HashMap<ProcKey, (String, u64)>,
+    /// Runs that are kept, and the measurement in the background.
+    keeping: keep::Keeping,
     /// Systems of the two demos that race.
     race: Option<[&'static str; 2]>,
     /// The demo that was launched last.
@@ -179,6 +192,7 @@ impl App {
             sideways: 0,
             tagged: HashSet::new(),
             screen: Screen::Processes,
+            split: None,
             layer: None,
             text: TextSize::default(),
             notice: None,
@@ -188,6 +202,8 @@ impl App {
             events: EventsLog::default(),
             compare: CompareView::default(),
             history: History::default(),
+            past: Past::default(),
+            screen_lines: 24,
             findings: Vec::new(),
             watch: Watch::default(),
             replay: None,
@@ -197,6 +213,7 @@ impl App {
             anchor: None,
             expected: None,
             signalled: HashMap::new(),
+            keeping: keep::Keeping::default(),
             race: None,
             last_demo: None,
             typed: Typed::default(),
@@ -303,6 +320,14 @@ impl App {
             }
         }
         keys
+    }
+
+    /// The key that waits for a second one: which, and what both do together.
+    #[must_use]
+    pub fn pending_key(&self) -> Option<(String, &'static str)> {
+        let first = self.pending.and_then(Key::typed)?;
+        let action = self.options.keys.find(Key::plain(key::Code::Double(first)), self.context())?;
+        Some((format!("{first}{first}"), action.help))
     }
 
     /// The signal that a process was sent in the last seconds.

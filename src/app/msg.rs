@@ -45,6 +45,15 @@ pub enum Msg {
         /// Its lines.
         lines: Vec<String>,
     },
+    /// The CPUs and the I/O priority that a process has, or why they could not be read.
+    Allotted {
+        /// Its PID.
+        pid: i32,
+        /// Like `0-3`.
+        cpus: Result<String, String>,
+        /// Like `be 4`.
+        io: Result<String, String>,
+    },
     /// A batch of the Compare screen went on.
     Compared(Progressed),
     /// A batch could not be started; why, in one sentence.
@@ -124,6 +133,8 @@ pub enum Pointed {
     },
     /// The wheel: lines down (negative: up).
     Wheel(i32),
+    /// A card above the table, by index from the newest.
+    Card(usize),
     /// Outside the open dialog.
     Outside,
 }
@@ -270,6 +281,8 @@ pub enum Command {
     PreviousScreen,
     /// Wait for the letter of a quick launch.
     QuickLaunch,
+    /// Keep the run of the selected row, or the newest one, until it is ended.
+    KeepRun,
     /// End all lab runs.
     StopRuns,
     /// Explain the selected cell.
@@ -348,6 +361,11 @@ pub enum Effect {
         /// What.
         what: Allotment,
     },
+    /// Read the CPUs and the I/O priority of a process; answered by [`Msg::Allotted`].
+    ReadAllotment {
+        /// Its PID.
+        pid: i32,
+    },
     /// Put a text, sanitised and bounded, into the terminal's clipboard; answer with a notice.
     Copy {
         /// The text.
@@ -361,6 +379,10 @@ pub enum Effect {
     Compare(Plan),
     /// Look for Python interpreters; answered by [`Msg::Interpreters`].
     Discover,
+    /// Let a lab run stay until it is ended.
+    Keep(RunId),
+    /// Create a few workers of this system, to compare others with.
+    Baseline(RunSpec),
     /// End one lab run.
     Stop(RunId),
     /// End all lab runs.
@@ -393,10 +415,17 @@ impl Effect {
     #[must_use]
     pub fn changes(&self) -> bool {
         match self {
-            Self::Signal { .. } | Self::Renice { .. } | Self::Allot { .. } | Self::Launch(_) | Self::Compare(_) => true,
+            Self::Signal { .. }
+            | Self::Renice { .. }
+            | Self::Allot { .. }
+            | Self::Launch(_)
+            | Self::Baseline(_)
+            | Self::Compare(_) => true,
             Self::Freeze { .. }
             | Self::Thaw { .. }
+            | Self::ReadAllotment { .. }
             | Self::Discover
+            | Self::Keep(_)
             | Self::Stop(_)
             | Self::StopAll
             | Self::Resample
@@ -414,6 +443,15 @@ impl Effect {
     /// Whether it is about processes or programs of this machine: nothing of the kind happens while a recording is shown.
     #[must_use]
     pub fn is_live(&self) -> bool {
-        self.changes() || matches!(self, Self::Freeze { .. } | Self::Discover | Self::Stop(_) | Self::StopAll | Self::Why { .. })
+        self.changes()
+            || matches!(
+                self,
+                Self::Freeze { .. }
+                    | Self::ReadAllotment { .. }
+                    | Self::Discover
+                    | Self::Stop(_)
+                    | Self::StopAll
+                    | Self::Why { .. }
+            )
     }
 }

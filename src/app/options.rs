@@ -137,6 +137,13 @@ const NOT_OF_RUNS: [&str; 12] =
     ["ppid", "user", "priority", "nice", "virt", "shared", "run_wait", "mem", "time", "nlwp", "start", "created"];
 
 impl Options {
+    /// The column whose order the rows have, and whether the largest comes first: in the tree siblings are in the order of their PIDs
+    /// unless a column was chosen for it.
+    #[must_use]
+    pub fn sorted_by(&self) -> (&'static str, bool) {
+        if self.tree && !self.sort_in_tree { ("pid", false) } else { (self.sort.id, self.descending) }
+    }
+
     /// Whether threads are rows: asked for, or the filter speaks of them.
     #[must_use]
     pub fn shows_threads(&self) -> bool {
@@ -180,7 +187,7 @@ impl Options {
 
     /// Sorts by a column; again by the same one turns the direction round.
     pub fn sort_by(&mut self, column: &'static Column) {
-        if std::ptr::eq(self.sort, column) || self.sort.id == column.id {
+        if self.sorted_by().0 == column.id && self.sort.id == column.id {
             self.descending = !self.descending;
         } else {
             self.sort = column;

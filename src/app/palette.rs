@@ -64,7 +64,9 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("colour-blind", "colorblind color"),
 ];
 
-fn synonyms(id: &str) -> &'static str {
+/// Everyday words for an action, column or theme; empty if there are none.
+#[must_use]
+pub fn synonyms(id: &str) -> &'static str {
     SYNONYMS.iter().find(|(of, _)| *of == id).map_or("", |(_, words)| words)
 }
 

@@ -11,6 +11,7 @@ use super::key::Key;
 use super::layer::Layer;
 use super::msg::{Command, Effect, Notice};
 use super::options::Screen;
+use super::past::Past;
 use crate::derive::Model;
 use crate::diagnose::Watch;
 
@@ -148,11 +149,10 @@ impl App {
         let Some(last) = models.pop() else { return };
         for model in models {
             self.history.add(&model);
+            self.past.add(&model);
             self.events.add(&model);
             self.watch.step(&model);
-            if let Some(Layer::Detail(pane)) = &mut self.layer {
-                pane.sample(&model);
-            }
+            self.sample_panes(&model);
         }
         self.sample(last);
     }
@@ -160,10 +160,9 @@ impl App {
     /// Forgets what is of another time of the recording.
     fn begin_anew(&mut self) {
         self.history = History::default();
+        self.past = Past::default();
         self.events.begin_anew();
         self.watch = Watch::default();
-        if let Some(Layer::Detail(pane)) = &mut self.layer {
-            DetailPane::begin_anew(pane);
-        }
+        self.panes().for_each(DetailPane::begin_anew);
     }
 }

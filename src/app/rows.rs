@@ -325,8 +325,8 @@ impl Walk<'_> {
         line.parent = !below.is_empty();
         if self.builder.options.folded.contains(&row.key()) && line.parent {
             let family = self.tree.subtree(index);
-            line.folded =
-                Some(Folded { hidden: to_u32(family.len()).saturating_sub(1), family: Some(to_u32(self.families.len())) });
+            let hidden: usize = family.iter().map(|member| self.hidden(*member)).sum();
+            line.folded = Some(Folded { hidden: to_u32(hidden).saturating_sub(1), family: Some(to_u32(self.families.len())) });
             self.families.push(family);
             self.lines.push(line);
             return;
@@ -335,6 +335,11 @@ impl Walk<'_> {
         let deeper = if depth + 1 < MAX_DEPTH { depth + 1 } else { depth };
         let guides = if last || depth >= MAX_DEPTH { guides } else { guides | 1 << depth };
         self.siblings(below, deeper, guides);
+    }
+
+    /// Lines of one process without its children: its own, its threads, and children that have ended.
+    fn hidden(&self, index: u32) -> usize {
+        usize::from(self.shown[index as usize]) + self.builder.tasks_of(index).count() + self.ghosts[index as usize].len()
     }
 
     /// Threads first, then children; one that has ended keeps its place among them.

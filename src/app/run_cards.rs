@@ -280,6 +280,7 @@ impl App {
             RunPhase::Ended(Outcome::Failed(_)) => "failed".to_owned(),
             RunPhase::Ended(Outcome::Stopped) => "stopped".to_owned(),
             RunPhase::Ended(Outcome::TimedOut) => "timed out".to_owned(),
+            RunPhase::Running if self.is_kept(run.id) => "kept until X".to_owned(),
             RunPhase::Running => match run.pauses().last() {
                 Some((_, None)) if run.hold_began_ns().is_some() => {
                     let from_ns = run.hold_began_ns().unwrap_or(0);

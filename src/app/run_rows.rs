@@ -176,6 +176,7 @@ impl<'a> Family<'a> {
         let note = RunNote {
             role: roles::words(self.run, &seen, title),
             how: worker.and_then(|w| w.how).map(crate::lab::protocol::Creation::badge),
+            uss_bytes: worker.filter(|w| w.how.is_some_and(|how| how.is_process())).and_then(|w| w.memory.uss_bytes),
             creation_ns: worker.and_then(crate::lab::run::Worker::creation_ns),
         };
         let index = u32::try_from(rows.notes.len()).unwrap_or(u32::MAX);

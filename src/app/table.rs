@@ -10,7 +10,6 @@ use crate::snapshot::{ProcKey, ProcessSample};
 use crate::text::{Charset, sanitize};
 
 use super::App;
-use super::layer::Layer;
 use super::layer_update::MOST_SIDEWAYS;
 use super::logical;
 use super::msg::Notice;
@@ -26,6 +25,7 @@ impl App {
     pub(super) fn sample(&mut self, model: Arc<Model>) {
         self.now_ns = model.now.taken_ns;
         self.history.add(&model);
+        self.past.add(&model);
         self.events.add(&model);
         if self.paused {
             return;
@@ -36,12 +36,8 @@ impl App {
         });
         self.tagged.retain(|key| model.index_of(key.pid).is_some_and(|i| model.now.processes[i].key == *key));
         self.model = Some(model);
-        match (&mut self.layer, &self.model) {
-            (Some(Layer::Detail(pane)), Some(model)) => pane.sample(model),
-            (Some(Layer::Ledger(pane)), Some(model)) => pane.sample(model),
-            _ => {}
-        }
         if let Some(model) = self.model.clone() {
+            self.sample_panes(&model);
             self.stories.look(&model, &self.lab.state);
         }
         self.rebuild();
@@ -176,8 +172,8 @@ impl App {
         self.cursor = line;
         self.clamp();
         self.hold();
-        if line == 0 {
-            // Back at the top: whoever is first from now on.
+        if line == 0 && self.split.is_none() {
+            // Back at the top: the first row from now on, whichever that is.
             self.anchor = None;
         }
     }

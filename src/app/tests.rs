@@ -89,6 +89,17 @@ fn a_folded_row_shows_and_sorts_by_the_sum_of_its_subtree() {
 }
 
 #[test]
+fn the_tree_says_how_it_is_sorted() {
+    let mut options = Options { tree: false, ..Options::default() };
+    assert_eq!(options.sorted_by(), ("cpu", true));
+    options.tree = true;
+    options.sort_in_tree = false;
+    assert_eq!(options.sorted_by(), ("pid", false), "siblings are in the order of their PIDs");
+    options.sort_by(columns::find("rss").unwrap());
+    assert_eq!(options.sorted_by(), ("rss", true));
+}
+
+#[test]
 fn htops_keys_for_files_and_environment_open_their_pages_and_a_free_key_says_so() {
     let mut app = app();
     for (key, tab) in [('l', Tab::Files), ('x', Tab::Files), ('e', Tab::Environment), ('G', Tab::Runtime)] {

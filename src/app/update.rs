@@ -6,7 +6,8 @@ use crate::text::{Charset, sanitize};
 
 use super::App;
 use super::actions::Context;
-use super::detail::{DetailPane, Tab};
+use super::detail::Tab;
+use super::editor::LineEditor;
 use super::key::{Code, Key};
 use super::layer::{InputKind, Layer, Menu, MenuKind, SignalDialog};
 use super::ledger::LedgerPane;
@@ -20,8 +21,14 @@ use super::setup::Setup;
 const NOTICE_NS: u64 = 6_000_000_000;
 
 impl App {
-    /// One thing happened; what is to be done about it.
+    /// Handles one message; the effects are for the engine.
     pub fn update(&mut self, msg: Msg) -> Vec<Effect> {
+        let effects = self.handle(msg);
+        self.follow_selected();
+        effects
+    }
+
+    fn handle(&mut self, msg: Msg) -> Vec<Effect> {
         match msg {
             Msg::Sample(model) => self.sample(model),
             Msg::Replayed(shown) => self.replayed(shown),
@@ -31,15 +38,21 @@ impl App {
             }
             Msg::SampleFailed(why) => self.tell(Notice::bad(why)),
             Msg::Detail(detail) => match &mut self.layer {
-                Some(Layer::Detail(pane)) => pane.take(detail),
                 Some(Layer::Ledger(pane)) => pane.take(detail),
-                _ => {}
+                _ => {
+                    let mut panes = self.panes();
+                    if let Some(pane) = panes.find(|pane| pane.key == detail.key) {
+                        pane.take(detail);
+                    }
+                }
             },
             Msg::Lab(state) => {
                 self.lab.take(state);
                 self.stories.take(&self.lab.state, self.now_ns);
                 self.follow_runs();
-                return self.settle();
+                let mut effects = self.settle();
+                effects.extend(self.next_baseline());
+                return effects;
             }
             Msg::Explained { title, lines: found } => {
                 if let Some(Layer::Explain { title: open, lines, .. }) = &mut self.layer
@@ -48,6 +61,7 @@ impl App {
                     *lines = found;
                 }
             }
+            Msg::Allotted { pid, cpus, io } => self.present_allotment(pid, &cpus, &io),
             Msg::Compared(news) => self.compare.take(news),
             Msg::NotCompared(why) => {
                 self.compare.running = false;
@@ -56,9 +70,12 @@ impl App {
             Msg::Interpreters(found) => self.lab.interpreters = Some(found),
             Msg::Key(key) => return self.key(key),
             Msg::Paste(text) => self.paste(&text),
-            Msg::Resized { .. } => self.clamp(),
             Msg::Fitted(fit) => self.fitted(fit),
             Msg::RunClock(now_ns) => self.lab.now_ns = now_ns,
+            Msg::Resized { height, .. } => {
+                self.screen_lines = height;
+                self.clamp();
+            }
             Msg::Pointed(at) => return self.pointed(at),
             Msg::Do(command) => return self.run(command),
             Msg::Frozen { token, targets } => {
@@ -123,6 +140,9 @@ impl App {
             self.escape();
             return Vec::new();
         }
+        if self.split_key(key) {
+            return Vec::new();
+        }
         match self.action(key).map(|action| (action, self.off(action))) {
             Some((action, Some(why))) => {
                 let what = if action.bar.is_empty() { format!("\"{}\"", action.help) } else { action.bar.to_owned() };
@@ -146,8 +166,10 @@ impl App {
 
     /// The key with the one before it, where two make one; `None` for the first of two.
     fn whole(&mut self, key: Key) -> Option<Key> {
-        let typing =
-            matches!(self.layer, Some(Layer::Input(_) | Layer::Palette(_) | Layer::Signal(_) | Layer::QuickLaunch { .. }));
+        let typing = matches!(
+            self.layer,
+            Some(Layer::Help { .. } | Layer::Input(_) | Layer::Palette(_) | Layer::Signal(_) | Layer::QuickLaunch { .. })
+        );
         let twice = key.typed().filter(|_| !typing).map(|c| Key::plain(Code::Double(c)));
         let twice = twice.filter(|twice| self.options.keys.find(*twice, self.context()).is_some());
         match (self.pending.take(), twice) {
@@ -163,13 +185,10 @@ impl App {
     /// What moves in the table moves in texts and menus over it too, with the same keys.
     fn in_lists(&self, key: Key) -> Key {
         let moves = match self.layer {
+            // What is typed there is looked for.
+            Some(Layer::Help { .. }) => key.typed().is_none(),
             Some(
-                Layer::Help { .. }
-                | Layer::Explain { .. }
-                | Layer::Diagnoses { .. }
-                | Layer::Output { .. }
-                | Layer::Detail(_)
-                | Layer::Ledger(_),
+                Layer::Explain { .. } | Layer::Diagnoses { .. } | Layer::Output { .. } | Layer::Detail(_) | Layer::Ledger(_),
             ) => true,
             // There letters of htop's hands go to the entry that begins with them.
             Some(Layer::Menu(_)) => self.options.keys == Preset::Vim,
@@ -179,10 +198,15 @@ impl App {
         action.and_then(|a| a.command.as_movement()).map_or(key, Key::plain)
     }
 
-    /// Esc undoes the innermost narrowing: chosen subtrees, tags, then filter, then user.
+    /// Esc goes one step back: to the table, then closes the details, then removes chosen subtrees, tags, filter and user.
     fn escape(&mut self) {
+        if self.screen == Screen::Events && self.events.filter.take().is_some() {
+            return;
+        }
         if self.screen != Screen::Processes {
             self.screen = Screen::Processes;
+        } else if self.split.is_some() {
+            self.split = None;
         } else if !self.options.only.is_empty() {
             self.options.only.clear();
             self.rebuild();
@@ -209,6 +233,17 @@ impl App {
                 self.pointed(Pointed::Row(line));
                 self.fold(None);
             }
+            (Pointed::Tab(page), Screen::Processes) => {
+                if let (Some(pane), Some(tab)) = (&mut self.split, Tab::ALL.get(page)) {
+                    pane.turn_to(*tab);
+                }
+            }
+            (Pointed::Row(line), Screen::Events) => {
+                let to = self.events.top(self.events.at(), self.events.page) + usize::from(line);
+                let by = i64::try_from(to).unwrap_or(0) - i64::try_from(self.events.at()).unwrap_or(0);
+                self.events.step(by, self.events.page);
+            }
+            (Pointed::Card(nth), Screen::Processes) => self.select_run(nth),
             (Pointed::Head(index), Screen::Processes) => {
                 if let Some(column) = self.visible_columns.get(index).copied() {
                     return self.sort_by(column);
@@ -276,15 +311,16 @@ impl App {
             Command::Follow => self.toggle_follow(),
             Command::Pause => return self.toggle_pause(),
             Command::Renice(delta) => return self.renice(delta),
-            Command::Cpus => self.open_allotment(InputKind::Cpus),
-            Command::IoPriority => self.open_allotment(InputKind::IoPriority),
+            Command::Cpus => return self.open_allotment(InputKind::Cpus),
+            Command::IoPriority => return self.open_allotment(InputKind::IoPriority),
+            Command::KeepRun => return self.keep_run(),
             Command::StopRuns => return self.stop_runs(),
             Command::Parameter(by) => self.lab.change(by),
             Command::TypeParameter => self.type_parameter(),
             Command::NextField(by) => self.lab.next_field(by),
             Command::Enter => return vec![Effect::Launch(self.lab.spec().clone())],
             Command::Guess => self.ask(),
-            Command::Help => self.layer = Some(Layer::Help { scroll: 0 }),
+            Command::Help => self.layer = Some(Layer::Help { scroll: 0, find: LineEditor::default() }),
             Command::QuickLaunch => self.layer = Some(Layer::QuickLaunch { race: None }),
             Command::Explain => self.layer = Some(self.explain()),
             Command::Why => return self.ask_why(),
@@ -345,15 +381,6 @@ impl App {
         self.screen = screen;
         // Looking costs some tenths of a second of CPU: only those who open the lab pay.
         if screen == Screen::Lab && self.lab.interpreters.is_none() { vec![Effect::Discover] } else { Vec::new() }
-    }
-
-    fn open_detail(&mut self, page: Tab) {
-        let Some(row) = self.selected() else { return };
-        let mut pane = DetailPane::new(row.process);
-        pane.recorded = self.replay.is_some();
-        pane.sample(row.model);
-        pane.turn_to(page);
-        self.layer = Some(Layer::Detail(Box::new(pane)));
     }
 
     /// The ledger of the selected process's children, or of its parent's if it has none.

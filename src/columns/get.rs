@@ -42,6 +42,14 @@ pub(super) fn smaps<'a>(row: &Row<'a>, get: fn(&Exact) -> Option<u64>) -> Value<
     }
 }
 
+/// Private memory: as read from the process, or as the lab has read it of one of its own.
+pub(super) fn uss<'a>(row: &Row<'a>) -> Value<'a> {
+    match (smaps(row, |exact| exact.uss_bytes), row.note.and_then(|note| note.uss_bytes)) {
+        (Value::Unknown(Unknown::NotRead | Unknown::FirstSample), Some(bytes)) if !row.is_task() => Value::Bytes(bytes),
+        (value, _) => value,
+    }
+}
+
 /// A value of the process that the kernel may have refused to tell.
 pub(super) fn refusable<'a, T>(row: &Row<'a>, value: Option<T>, denied: bool, make: fn(T) -> Value<'a>) -> Value<'a> {
     if denied && value.is_none() && !row.is_task() && !row.process.kernel_thread && row.ghost.is_none() {

@@ -26,6 +26,8 @@ pub struct RunNote {
     pub role: String,
     /// How it was created.
     pub how: Option<&'static str>,
+    /// Private memory as the lab last read it, bytes: shown until the process itself has been read.
+    pub uss_bytes: Option<u64>,
     /// From the request to its first own instruction, nanoseconds.
     pub creation_ns: Option<u64>,
 }

@@ -28,6 +28,7 @@ use tokio::sync::watch;
 
 use crate::app::App;
 use crate::app::compare::Progressed;
+use crate::app::detail::DetailPane;
 use crate::app::lab_view::Watched;
 use crate::app::layer::Layer;
 use crate::app::msg::{Effect, Msg, Notice};
@@ -35,6 +36,7 @@ use crate::app::options::{Options, Screen};
 use crate::app::replay::Playback;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{ColorDepth, Config};
+use crate::kernel::allot;
 use crate::kernel::kin::Known;
 use crate::kernel::{Heirs, PidSpace, let_go_of_loading, raise_descriptor_limit, take_turns};
 use crate::lab::catalog::{self, Backend, RunSpec};
@@ -44,6 +46,7 @@ use crate::snapshot::ProcKey;
 use crate::text::{Charset, sanitize};
 use crate::ui;
 use crate::ui::frame::Frame;
+use crate::ui::keymap::Clicks;
 use crate::ui::terminal::{TerminalGuard, TerminalOptions};
 use crate::ui::theme::{THEMES, Theme};
 use crate::why;
@@ -122,6 +125,7 @@ pub fn run(config: &Config, feed: Feed) -> anyhow::Result<()> {
         tell_why,
         go_first: config.go_first,
         leaving: false,
+        clicks: Clicks::default(),
     };
     runtime.block_on(engine.run())
 }
@@ -193,6 +197,8 @@ struct Engine {
     /// Whether keys are to be answered before others have the CPUs.
     go_first: bool,
     leaving: bool,
+    /// The last click, to tell a double one.
+    clicks: Clicks,
 }
 
 /// The signals that end or stop concmon in an orderly way.
@@ -334,7 +340,11 @@ impl Engine {
             let area = self.area();
             ui::fit(&mut self.app, area);
             if let Some(msg) = ui::keymap::message(&event, &self.app, area) {
+                let twice = self.clicks.key(&event, &msg, &self.app, std::time::Instant::now());
                 self.message(msg)?;
+                if let Some(key) = twice {
+                    self.message(Msg::Key(key))?;
+                }
             }
             if self.leaving {
                 return Ok(());
@@ -378,6 +388,14 @@ impl Engine {
                 answer = Some(Msg::Tell(targets::allot(&keys, &what)));
                 self.resample();
             }
+            Effect::ReadAllotment { pid } => {
+                let cpus = allot::cpus_of(pid).map(|cpus| cpus.to_string());
+                let io = allot::io_priority_of(pid).map(|priority| priority.to_string());
+                answer = Some(Msg::Allotted { pid, cpus, io });
+            }
+            // What comes of it is seen in the cards; a machine that cannot run it has no figures for them.
+            Effect::Baseline(spec) => drop(self.launcher.launch_compared(spec)),
+            Effect::Keep(id) => self.launcher.keep(id),
             Effect::Launch(spec) if self.must_look_first(&spec) => {
                 self.pythons.wait(spec);
             }
@@ -521,9 +539,8 @@ impl Engine {
         drawn.and_then(|()| self.frame.send()).context("cannot draw on the terminal")?;
         if let Some(inspector) = &mut self.inspector {
             inspector.want(match &self.app.layer {
-                Some(Layer::Detail(pane)) => pane.wanted(),
                 Some(Layer::Ledger(pane)) => pane.wanted(),
-                _ => None,
+                _ => self.app.shown_detail().and_then(DetailPane::wanted),
             });
         }
         let wants = self.wants();

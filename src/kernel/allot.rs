@@ -1,4 +1,4 @@
-#![expect(unsafe_code, reason = "ioprio_set(2) has no safe wrapper")]
+#![expect(unsafe_code, reason = "ioprio_set(2) and ioprio_get(2) have no safe wrappers")]
 //! CPU affinity and I/O priority of a process.
 //!
 //! The kernel keeps both per task; they are set for every task of the process. No call takes a pidfd, as for nice values: each task is
@@ -123,6 +123,36 @@ impl fmt::Display for IoPriority {
     }
 }
 
+/// `IOPRIO_WHO_PROCESS` (include/uapi/linux/ioprio.h): the number is that of a task.
+const WHO_PROCESS: libc::c_int = 1;
+
+/// The CPUs that the main thread of a process may use.
+///
+/// # Errors
+/// The reason, in words.
+pub fn cpus_of(pid: i32) -> Result<CpuList, String> {
+    let set = rustix::thread::sched_getaffinity(rustix::process::Pid::from_raw(pid)).map_err(|errno| errno.to_string())?;
+    Ok(CpuList((0..CPUS_MOST).filter(|cpu| set.is_set(*cpu as usize)).collect()))
+}
+
+/// The I/O priority of the main thread of a process (ioprio_get(2)). One that was never set follows the nice value: best effort.
+///
+/// # Errors
+/// The reason, in words.
+pub fn io_priority_of(pid: i32) -> Result<IoPriority, String> {
+    // SAFETY: takes two integers and touches no memory of ours.
+    let value = unsafe { libc::syscall(libc::SYS_ioprio_get, WHO_PROCESS, pid) };
+    if value < 0 {
+        return Err(std::io::Error::last_os_error().to_string());
+    }
+    let level = (value & 7) as u8;
+    Ok(match value >> 13 {
+        1 => IoPriority::RealTime(level),
+        3 => IoPriority::Idle,
+        _ => IoPriority::BestEffort(level),
+    })
+}
+
 impl Target {
     /// Gives the process what it is allotted.
     ///
@@ -158,10 +188,9 @@ impl Target {
     /// # Errors
     /// [`ControlError::IoDenied`] if a class needs a privilege, [`ControlError::Denied`], [`ControlError::Vanished`].
     pub fn set_io_priority(&self, priority: IoPriority) -> Result<(), ControlError> {
-        const IOPRIO_WHO_PROCESS: libc::c_int = 1;
         self.for_each_task(|tid| {
             // SAFETY: takes three integers and touches no memory of ours.
-            let result = unsafe { libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, tid, priority.value()) };
+            let result = unsafe { libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, tid, priority.value()) };
             if result == 0 {
                 return Ok(());
             }
@@ -195,6 +224,16 @@ mod tests {
             let error = text.parse::<CpuList>().unwrap_err();
             assert!(error.contains(why), "{text:?}: {error}");
         }
+    }
+
+    #[test]
+    fn what_a_process_has_is_read() {
+        let own = i32::try_from(std::process::id()).unwrap();
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap().trim();
+        assert_eq!(cpus_of(own).unwrap().to_string(), allowed);
+        assert!(io_priority_of(own).unwrap().to_string().parse::<IoPriority>().is_ok());
+        assert!(cpus_of(i32::MAX).is_err() && io_priority_of(i32::MAX).is_err());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::error::{ReadError, reason};
 use super::file_locks;
 use super::ledger;
 use super::main_ended;
+use super::overview;
 use super::parse::schedstat::Schedstat;
 use super::parse::stat::Stat;
 use super::parse::{key_values, kibibytes};
@@ -14,7 +15,7 @@ use super::proc_fs::{ProcFs, RelPath};
 use super::sockets::{Sockets, socket_inode};
 use super::waits;
 use crate::clock::{Clock as _, SystemClock};
-use crate::snapshot::{Detail, DetailContent, DetailPart, FileDetail, ProcKey, StackDetail, ThreadDetail};
+use crate::snapshot::{Detail, DetailContent, DetailPart, FileDetail, Overview, ProcKey, StackDetail, ThreadDetail};
 
 /// The most of any file that is read.
 const MOST_BYTES: usize = 1 << 20;
@@ -22,6 +23,8 @@ const MOST_BYTES: usize = 1 << 20;
 const MOST_ENTRIES: usize = 4096;
 /// The most tasks whose stacks are looked at: each takes the kernel a walk through frames.
 const MOST_STACKS: usize = 256;
+/// The most tasks whose waits the overview sums up.
+const MOST_WAITS: usize = 128;
 /// The kernel shows 64 frames at most.
 const STACK_BYTES: usize = 16 * 1024;
 const NAMESPACES: [&str; 8] = ["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"];
@@ -60,6 +63,7 @@ impl DetailReader {
         let mut cut = None;
         let face = self.face(key.pid);
         let content = match part {
+            DetailPart::Overview => self.overview(key.pid, face).map(|found| DetailContent::Overview(Box::new(found))),
             DetailPart::Threads => self.threads(key.pid, &mut cut).map(DetailContent::Threads),
             DetailPart::Memory { maps } => Ok(self.memory(face, maps, &mut cut)),
             DetailPart::Files => self.descriptors(key.pid, face, &mut cut).map(DetailContent::Files),
@@ -125,6 +129,13 @@ impl DetailReader {
         let mut buffer = [0u8; 4096];
         let bytes = self.fs.read_once(path, &mut buffer)?;
         Stat::parse(bytes).map_err(|what| self.fs.malformed(path, what))
+    }
+
+    fn overview(&self, pid: i32, face: i32) -> Result<Overview, ReadError> {
+        let mut tids = Vec::new();
+        self.fs.list_tids(pid, &mut tids)?;
+        tids.truncate(MOST_WAITS);
+        Ok(overview::read(&self.fs, face, self.threads_among(pid, &tids)))
     }
 
     fn threads(&self, pid: i32, cut: &mut Cut) -> Result<Vec<ThreadDetail>, ReadError> {

@@ -23,6 +23,7 @@ pub mod locks;
 pub mod main_ended;
 pub mod mapped;
 pub mod memory;
+mod overview;
 pub mod parse;
 mod pid_space;
 pub mod pipes;

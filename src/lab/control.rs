@@ -29,6 +29,11 @@ pub struct Program {
     pub files: Vec<(String, String)>,
 }
 
+/// Variable of a run that names the socket in the run's own directory.
+pub const SOCKET_VARIABLE: &str = "CONCMON_LAB_SOCKET";
+/// File beside that socket: the run is kept until it is stopped.
+pub const KEPT: &str = "kept";
+
 /// In the value of a variable of [`Program::env`]: the run's own directory, which only the helper knows.
 pub const RUN_DIRECTORY: &str = "@RUN_DIRECTORY@";
 
@@ -58,6 +63,11 @@ pub enum Order {
         spec: Box<RunSpec>,
         /// What to exec.
         program: Box<Program>,
+    },
+    /// Let a run stay after the time for looking at it, until it is stopped.
+    Keep {
+        /// Its number.
+        run: u32,
     },
     /// Kill a run and everything it has created.
     Stop {

@@ -109,8 +109,8 @@ pub(super) fn load(model: &Model) -> Reading {
     let cpus = model.host.cpus.len().max(1) as f32;
     let figure = format!("{one:.2}");
     let bar = single((one / cpus * 100.0).min(100.0), if one > cpus { Tint::Lost } else { Tint::Own }, figure);
-    let wider = if one > cpus { format!("  over {cpus:.0} CPUs") } else { String::new() };
-    Reading::Known { bar, text: format!("{one:.2} {five:.2} {fifteen:.2}{wider}"), level: Some(one) }
+    let plural = if cpus > 1.0 { "s" } else { "" };
+    Reading::Known { bar, text: format!("{one:.2} {five:.2} {fifteen:.2}  on {cpus:.0} CPU{plural}"), level: Some(one) }
 }
 
 pub(super) fn tasks(model: &Model) -> Reading {
@@ -120,8 +120,14 @@ pub(super) fn tasks(model: &Model) -> Reading {
         let some = State::ALL.iter().zip(states).filter(|(state, n)| **n > 0 && Some(**state) != but);
         some.map(|(state, n)| format!("{}{n}", state.letter())).collect::<Vec<_>>().join(" ")
     };
+    let kernel = counts.kernel_threads;
     let states = match (&counts.by_state, model.now.host.running) {
-        (Some(states), _) => words(states, None),
+        // The states of all tasks: the number before them is their sum.
+        (Some(states), _) => {
+            let sum: u64 = states.iter().sum();
+            let text = format!("{sum}: {}  {} procs, {kernel} kernel", words(states, None), counts.processes);
+            return Reading::Known { bar: Bar::default(), text, level: counts.tasks.map(|t| t as f32) };
+        }
         // Those that run are known all the same.
         (None, Some(running)) => format!("R{running}, leaders {}", words(&counts.leaders_by_state, Some(State::RUNNING))),
         (None, None) => format!("leaders {}", words(&counts.leaders_by_state, None)),

@@ -161,7 +161,7 @@ fn the_worst_stands_for_all() {
     host.pressure.cpu = Some(Pressure { some_avg10: 1.0, full_avg10: 0.0 });
     let model = model(vec![host]);
     assert_eq!(text("temperature", &model), "83 C core 1, hottest of 2");
-    assert_eq!(text("load", &model), "5.00 2.00 1.00  over 2 CPUs");
+    assert_eq!(text("load", &model), "5.00 2.00 1.00  on 2 CPUs");
     let Reading::Known { level, bar, .. } = (find("pressure").unwrap().read)(&model) else { panic!("known") };
     assert_eq!((level, bar.figure.as_str()), (Some(12.0), "io 12%"));
 }

@@ -10,6 +10,12 @@ pub struct TextMatch {
 }
 
 impl TextMatch {
+    /// What was typed.
+    #[must_use]
+    pub fn text(&self) -> std::borrow::Cow<'_, str> {
+        String::from_utf8_lossy(&self.needle)
+    }
+
     /// `None` for empty text, which matches nothing and everything.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {

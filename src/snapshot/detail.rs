@@ -5,6 +5,8 @@ use super::{Comm, Ledger, OrWhy, ProcKey, PythonRuntime, RawBytes, State, TaskWa
 /// Which part of the detail is looked at, and so read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum DetailPart {
+    /// Program, directory, waits and limits in a few lines.
+    Overview,
     /// Its tasks and what they wait for.
     #[default]
     Threads,
@@ -61,6 +63,8 @@ impl Detail {
 /// The part's content.
 #[derive(Debug, Clone)]
 pub enum DetailContent {
+    /// Program, directory, waits and limits.
+    Overview(Box<Overview>),
     /// Ascending tid.
     Threads(Vec<ThreadDetail>),
     /// Lines of `smaps_rollup` (label, bytes), and lines of `maps` if they were asked for.
@@ -89,6 +93,43 @@ pub enum DetailContent {
     Ledger(Box<Ledger>),
     /// Nothing was to be read.
     Nothing,
+}
+
+/// What the first page of the details says beside the sample's values.
+#[derive(Debug, Clone)]
+pub struct Overview {
+    /// Target of `/proc/PID/exe`.
+    pub program: OrWhy<RawBytes>,
+    /// Target of `/proc/PID/cwd`.
+    pub directory: OrWhy<RawBytes>,
+    /// The first tasks by tid, with their waits.
+    pub threads: Vec<ThreadDetail>,
+    /// Limits that are set and whose use is known.
+    pub limits: Vec<LimitUse>,
+}
+
+/// How much of a limit is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LimitUse {
+    /// What is limited, in words.
+    pub what: &'static str,
+    /// In use now.
+    pub used: u64,
+    /// The limit.
+    pub most: u64,
+    /// Whether both are bytes; else counts.
+    pub bytes: bool,
+}
+
+impl LimitUse {
+    /// [`LimitUse::what`] of CPU periods: `used` of `most` were throttled.
+    pub const THROTTLED: &'static str = "CPU quota of its control group";
+
+    /// Share of the limit that is used; 1 is all of it.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        if self.most == 0 { 1.0 } else { self.used as f64 / self.most as f64 }
+    }
 }
 
 /// One task.

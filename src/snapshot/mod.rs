@@ -23,7 +23,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use container::{Container, container_of};
-pub use detail::{Detail, DetailContent, DetailPart, FileDetail, FileLock, StackDetail, ThreadDetail};
+pub use detail::{Detail, DetailContent, DetailPart, FileDetail, FileLock, LimitUse, Overview, StackDetail, ThreadDetail};
 pub use event::{EventKind, ExitStatus, LifecycleEvent};
 pub use host::{CpuTimes, DiskSample, HostSample, MemorySample, NetworkSample, Pressure, PressureSample, Temperature};
 pub use ledger::{Ledger, LedgerChild, LedgerMapping, LedgerReading, PageCounts};

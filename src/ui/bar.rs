@@ -86,6 +86,12 @@ pub fn draw(app: &App, theme: &Theme, line: Rect, bar: Rect, buffer: &mut Buffer
                 let text = sanitize_str(&notice.text, Charset::from_unicode(app.options.unicode));
                 Pen::new(buffer, line, 0).put(" ", style).put(&text, style);
             }
+            _ if app.pending_key().is_some() => {
+                let (key, help) = app.pending_key().unwrap_or_default();
+                Pen::new(buffer, line, 0)
+                    .put(&format!(" {key}"), theme.key)
+                    .put(&format!(" {help}   any other key: cancel"), theme.dim);
+            }
             _ => {
                 if let Some(family) = app.family_words(usize::from(line.width).saturating_sub(2)) {
                     Pen::new(buffer, line, 0).put(" ", theme.dim).put(&family, theme.dim);
@@ -129,7 +135,7 @@ fn draw_input(app: &App, input: &Input, theme: &Theme, line: Rect, buffer: &mut 
     match &input.error {
         Some((_, message)) => pointed(&mut below, caret, &sanitize_str(message, charset), line, theme),
         None if input.completion.candidates.is_empty() => {
-            below.to(start).put("Enter apply   Esc leave   cpu>5 and user=www   under(nginx) and thread", theme.dim);
+            below.put(" ", theme.text).put(hint(input), theme.dim);
         }
         None => {
             below.to(start).put("Tab", theme.key);
@@ -143,6 +149,17 @@ fn draw_input(app: &App, input: &Input, theme: &Theme, line: Rect, buffer: &mut 
     }
 }
 
+/// What may be typed, and the keys.
+fn hint(input: &Input) -> &str {
+    match (&input.hint, input.kind) {
+        (Some(hint), _) => hint,
+        (None, InputKind::Search | InputKind::System) => "Enter keep   F3 or Down next match   Up earlier text   Esc leave",
+        (None, InputKind::Filter) => "Enter apply   Esc leave   cpu>5 and user=www   under(nginx) and thread",
+        (None, InputKind::EventFilter) => "Enter apply   Up earlier text   Esc leave",
+        (None, _) => "Enter set   Esc leave",
+    }
+}
+
 /// A caret at `caret` with the message beside it, to the right if it fits there.
 fn pointed(pen: &mut Pen<'_>, caret: u16, message: &str, line: Rect, theme: &Theme) {
     let cells = u16::try_from(width(message)).unwrap_or(u16::MAX);
@@ -150,5 +167,74 @@ fn pointed(pen: &mut Pen<'_>, caret: u16, message: &str, line: Rect, theme: &The
         pen.to(caret).put("^ ", theme.bad).put(message, theme.bad);
     } else {
         pen.to(caret - cells - 1).put(message, theme.bad).put(" ^", theme.bad);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::app::key::{Code, Key};
+    use crate::app::msg::{Command, Msg};
+    use crate::app::options::Options;
+    use crate::app::presets::Preset;
+    use crate::derive::{Deriver, test_process, test_snapshot};
+
+    fn app(screen: Screen, keys: Preset) -> App {
+        let mut app = App::new(Options { keys, ..Options::default() });
+        let processes = (7..20).map(|pid| test_process(pid, 1, 5)).collect();
+        app.update(Msg::Sample(Arc::new(Deriver::new(0).step(test_snapshot(1_000_000_000, processes)))));
+        app.update(Msg::Do(Command::Go(screen)));
+        app
+    }
+
+    #[test]
+    fn every_key_that_the_bar_names_does_what_it_says() {
+        for preset in [Preset::Htop, Preset::Vim] {
+            for screen in Screen::ALL {
+                for width in [80, 140, 400] {
+                    let named = app(screen, preset);
+                    for (_, action) in buttons(&named, Rect::new(0, 0, width, 1)) {
+                        let key = named.options.keys.keys(action)[0];
+                        let found = named.options.keys.find(key, named.context()).map(|found| found.id);
+                        assert_eq!(found, Some(action.id), "{screen:?} {key}");
+                        let mut pressed = app(screen, preset);
+                        let effects = pressed.update(Msg::Key(key));
+                        let told = pressed.notice.as_ref().map_or("", |(notice, _)| notice.text.as_str());
+                        assert!(!told.contains("does nothing"), "{screen:?} {key}: {told}");
+                        let changed = pressed.layer.is_some()
+                            || pressed.split.is_some()
+                            || pressed.screen != named.screen
+                            || pressed.options.tree != named.options.tree
+                            || !told.is_empty();
+                        // Keys of an empty timeline or comparison have nothing to change.
+                        let empty = [Screen::Timeline, Screen::Compare, Screen::Events].contains(&screen)
+                            && action.context == named.context();
+                        assert!(changed || !effects.is_empty() || empty, "{screen:?} {key} ({}) changes nothing", action.id);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Keys that step or move stand for themselves: arrows, brackets, signs. All others of a screen are in its bar.
+    #[test]
+    fn the_keys_of_a_screen_are_in_its_bar_before_those_of_all_screens() {
+        let steps = |key: &Key| {
+            matches!(key.code, Code::Left | Code::Right | Code::Up | Code::Down)
+                || key.typed().is_some_and(|c| "[]<>,.+-=".contains(c))
+        };
+        for screen in [Screen::Lab, Screen::Timeline, Screen::Compare, Screen::Events] {
+            let app = app(screen, Preset::Htop);
+            let own = ACTIONS.iter().filter(|a| a.context == app.context() && !a.keys.iter().all(steps));
+            let shown: Vec<&str> = buttons(&app, Rect::new(0, 0, 140, 1)).iter().map(|(_, action)| action.id).collect();
+            for action in own {
+                assert!(shown.contains(&action.id), "{screen:?}: {} is not in the bar: {shown:?}", action.id);
+            }
+            let first_common = buttons(&app, Rect::new(0, 0, 140, 1)).iter().position(|(_, a)| a.context == Context::Everywhere);
+            let last_own = buttons(&app, Rect::new(0, 0, 140, 1)).iter().rposition(|(_, a)| a.context == app.context());
+            assert!(last_own < first_common, "{screen:?}: {shown:?}");
+        }
     }
 }

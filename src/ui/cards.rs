@@ -50,6 +50,51 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     }
 }
 
+/// The keys of the newest card, at the right end of its last line.
+const KEYS: [(&str, &str); 3] = [("R", "keep"), ("V", "timeline"), ("X", "end")];
+
+/// What a click on the cards means: one of their keys, or the card.
+#[must_use]
+pub fn hit(app: &App, area: Rect, x: u16, y: u16) -> Option<Hit> {
+    if !area.contains((x, y).into()) {
+        return None;
+    }
+    let cards = app.cards();
+    let newest = cards.first()?;
+    let own = 2 + u16::from(!newest.story.is_empty()) + u16::from(!newest.verdict.is_empty());
+    let line = y - area.y;
+    if line + 1 == own.min(area.height) && own > 1 {
+        let mut left = area.right().saturating_sub(keys_cells());
+        for (key, what) in KEYS {
+            let cells = key_cells(key, what);
+            if (left..left + cells).contains(&x) {
+                return key.chars().next().map(Hit::Key);
+            }
+            left += cells;
+        }
+    }
+    // The newest has its first line above those of the others.
+    let nth = if line < own { 0 } else { usize::from(line - own) + 1 };
+    (nth < cards.len()).then_some(Hit::Card(nth))
+}
+
+/// See [`hit`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hit {
+    /// A key that is named there.
+    Key(char),
+    /// The card, by index from the newest.
+    Card(usize),
+}
+
+fn key_cells(key: &str, what: &str) -> u16 {
+    u16::try_from(key.len() + what.len() + 3).unwrap_or(0)
+}
+
+fn keys_cells() -> u16 {
+    KEYS.iter().map(|(key, what)| key_cells(key, what)).sum()
+}
+
 /// Begins a line of a card.
 fn edge<'b>(app: &App, card: &Card, theme: &Theme, area: Rect, line: u16, buffer: &'b mut Buffer) -> Pen<'b> {
     let mut pen = Pen::new(buffer, area, line);
@@ -80,9 +125,7 @@ fn facts(app: &App, card: &Card, theme: &Theme, area: Rect, line: u16, buffer: &
 /// What one worker costs here and elsewhere, as bars on a logarithmic scale, and the keys of the card.
 fn costs(app: &App, card: &Card, theme: &Theme, area: Rect, line: u16, buffer: &mut Buffer) {
     let mut pen = edge(app, card, theme, area, line, buffer);
-    let keys: &[(&str, &str)] = &[("V", "timeline"), ("X", "end")];
-    let keys_cells: u16 = keys.iter().map(|(key, what)| u16::try_from(key.len() + what.len() + 3).unwrap_or(0)).sum();
-    let end = area.right().saturating_sub(keys_cells);
+    let end = area.right().saturating_sub(keys_cells());
     if card.bars.is_empty() {
         pen.put("one worker costs: not known yet", theme.dim);
     } else {
@@ -105,7 +148,7 @@ fn costs(app: &App, card: &Card, theme: &Theme, area: Rect, line: u16, buffer: &
         pen.put(" ", theme.text).put(&time, style);
     }
     pen.to(end);
-    for (key, what) in keys {
+    for (key, what) in KEYS {
         pen.put(" ", theme.text).put(key, theme.key).put(" ", theme.text).put(what, theme.dim).put(" ", theme.text);
     }
 }

@@ -9,6 +9,7 @@ use crate::app::options::Screen;
 use crate::app::replay::Playback;
 use crate::columns::wall_clock;
 use crate::config::ColorDepth;
+use crate::derive::Model;
 use crate::meters::{self, Shown};
 use crate::snapshot::EventTier;
 use crate::text::{Charset, sanitize_str};
@@ -163,7 +164,7 @@ fn recorded(app: &App, playback: &Playback, theme: &Theme, area: Rect, pen: &mut
     }
 }
 
-/// Source, cost of a sweep, share of a CPU; on the right, if there is room.
+/// Warnings, what concmon uses, and the time of day; on the right, as far as there is room.
 fn own_cost(app: &App, theme: &Theme, area: Rect, pen: &mut Pen<'_>) {
     let Some(model) = app.model.as_deref() else { return };
     let report = &model.now.report;
@@ -183,28 +184,39 @@ fn own_cost(app: &App, theme: &Theme, area: Rect, pen: &mut Pen<'_>) {
     if report.events_lost > 0 {
         parts.push((format!("{} events lost ", report.events_lost), theme.warn));
     }
-    let warnings = parts.len();
-    parts.push((format!("{} {:.1}ms", report.tier.name(), report.sample_cpu_ns as f64 / 1e6), theme.dim));
-    if let Some(own) = app.options.pid_space.myself().and_then(|pid| model.index_of(pid)) {
-        let cost = model.process_rates[own].cpu_percent.map_or(String::new(), |c| format!(" {c:.1}%"));
-        parts.push((cost, theme.dim));
-    }
-    let mark = if app.options.unicode { " ● " } else { " * " };
-    parts.push((mark.to_owned(), if matches!(report.events, EventTier::Connector) { theme.good } else { theme.warn }));
     let wide = |parts: &[(String, Style)]| parts.iter().map(|(t, _)| crate::text::width(t)).sum::<usize>();
     let room = usize::from(area.right().saturating_sub(pen.x() + 1));
-    // The last ones, cost and mark, give way first; what must be known does not.
-    while wide(&parts) > room && parts.len() > warnings {
-        parts.pop();
+    // The warnings first, then the clock, then the own cost where there is room for both.
+    for more in [[own_use(app, model), clock(model)].concat(), clock(model)] {
+        let more = (more, theme.dim);
+        if wide(&parts) + crate::text::width(&more.0) <= room {
+            parts.push(more);
+            break;
+        }
     }
-    let width = wide(&parts);
-    let start = area.right().saturating_sub(u16::try_from(width).unwrap_or(u16::MAX));
+    let start = area.right().saturating_sub(u16::try_from(wide(&parts)).unwrap_or(u16::MAX));
     if start > pen.x() {
         pen.to(start);
         for (text, style) in parts {
             pen.put(&text, style);
         }
     }
+}
+
+/// What concmon itself uses, and where its figures come from.
+fn own_use(app: &App, model: &Model) -> String {
+    let report = &model.now.report;
+    let own = app.options.pid_space.myself().and_then(|pid| model.index_of(pid));
+    let percent = own.and_then(|own| model.process_rates[own].cpu_percent);
+    let polled = if matches!(report.events, EventTier::Connector) { "" } else { ", events polled" };
+    let uses = percent.map_or_else(|| "concmon".to_owned(), |percent| format!("concmon uses {percent:.1} %"));
+    format!("{uses} ({}{polled})   ", report.tier.name())
+}
+
+/// The time of day of the sample.
+fn clock(model: &Model) -> String {
+    let text = wall_clock(&model.now.system, model.now.taken_ns);
+    text.and_then(|text| text.split_once(' ').map(|(_, time)| format!("{time} "))).unwrap_or_default()
 }
 
 fn uptime(seconds: u64) -> String {

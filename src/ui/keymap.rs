@@ -1,5 +1,7 @@
 //! Translates events of the terminal library into messages of the application.
 
+use std::time::{Duration, Instant};
+
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEventKind};
 use ratatui::layout::Rect;
 
@@ -7,8 +9,10 @@ use crate::app::App;
 use crate::app::key::{Code, Key};
 use crate::app::layer::Layer;
 use crate::app::msg::{Msg, Pointed};
+use crate::app::options::Screen;
 
 use super::bar;
+use super::cards;
 use super::detail;
 use super::header;
 use super::layers;
@@ -32,6 +36,32 @@ pub fn message(event: &Event, app: &App, area: Rect) -> Option<Msg> {
     }
 }
 
+/// The longest time between the two clicks of a double click.
+const DOUBLE: Duration = Duration::from_millis(400);
+
+/// Tells double clicks: the second on the same cell, soon after the first.
+#[derive(Debug, Default)]
+pub struct Clicks(Option<(u16, u16, Instant)>);
+
+impl Clicks {
+    /// The key that a double click stands for: Enter, on a row or an entry of a screen. `said` is what the click meant by itself.
+    pub fn key(&mut self, event: &Event, said: &Msg, app: &App, now: Instant) -> Option<Key> {
+        let Event::Mouse(mouse) = event else { return None };
+        if mouse.kind != MouseEventKind::Down(MouseButton::Left) {
+            return None;
+        }
+        let before = self.0.replace((mouse.column, mouse.row, now));
+        let again = before.is_some_and(|(x, y, at)| (x, y) == (mouse.column, mouse.row) && now.duration_since(at) <= DOUBLE);
+        // In a dialog one click chooses and Enter acts: two clicks must not send a signal by mistake.
+        let on_entry = matches!(said, Msg::Pointed(Pointed::Row(_) | Pointed::ListLine(_) | Pointed::Moment { .. }));
+        if !again || !on_entry || app.layer.is_some() {
+            return None;
+        }
+        self.0 = None;
+        Some(Key::plain(Code::Enter))
+    }
+}
+
 fn click(app: &App, area: Rect, x: u16, y: u16) -> Option<Msg> {
     let layout = Layout::new(app, area);
     if let Some(Layer::Setup(open)) = &app.layer {
@@ -52,6 +82,16 @@ fn click(app: &App, area: Rect, x: u16, y: u16) -> Option<Msg> {
         let hit = bar::buttons(app, layout.bar).into_iter().find(|(b, _)| x >= b.x && x < b.x + b.width)?;
         // As a key, so that --readonly holds for clicks too.
         return app.options.keys.keys(hit.1).first().map(|key| Msg::Key(*key));
+    }
+    if app.layer.is_none() && app.screen == Screen::Processes {
+        match cards::hit(app, layout.cards, x, y) {
+            Some(cards::Hit::Key(key)) => return Some(Msg::Key(Key::char(key))),
+            Some(cards::Hit::Card(nth)) => return Some(Msg::Pointed(Pointed::Card(nth))),
+            None => {}
+        }
+        if layout.split.contains((x, y).into()) {
+            return detail::tab_at(app, area, x, y).map(|page| Msg::Pointed(Pointed::Tab(page)));
+        }
     }
     if matches!(app.layer, Some(Layer::Detail(_))) {
         // It is as large as the screen: there is no outside, and only its tabs take clicks.
@@ -87,7 +127,29 @@ fn key(event: &KeyEvent) -> Option<Key> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::options::{Options, Screen};
+    use crate::app::options::Options;
+
+    #[test]
+    fn two_clicks_on_a_row_are_enter_and_two_in_a_dialog_are_not() {
+        use crossterm::event::{KeyModifiers, MouseEvent};
+        let click = |column, row| {
+            let kind = MouseEventKind::Down(MouseButton::Left);
+            Event::Mouse(MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE })
+        };
+        let mut app = App::new(Options::default());
+        let (row, start) = (Msg::Pointed(Pointed::Row(3)), Instant::now());
+        let mut clicks = Clicks::default();
+        let after = |ms| start + Duration::from_millis(ms);
+        assert_eq!(clicks.key(&click(5, 9), &row, &app, start), None);
+        assert_eq!(clicks.key(&click(5, 9), &row, &app, after(200)), Some(Key::plain(Code::Enter)));
+        assert_eq!(clicks.key(&click(5, 9), &row, &app, after(300)), None, "the third is a first one again");
+        assert_eq!(clicks.key(&click(5, 9), &row, &app, after(1300)), None, "too late");
+        assert_eq!(clicks.key(&click(6, 9), &row, &app, after(1400)), None, "elsewhere");
+        assert_eq!(clicks.key(&click(6, 9), &Msg::Pointed(Pointed::Head(1)), &app, after(1450)), None, "a head sorts");
+        app.update(Msg::Key(Key::f(1)));
+        clicks.key(&click(5, 9), &row, &app, after(2000));
+        assert_eq!(clicks.key(&click(5, 9), &row, &app, after(2100)), None);
+    }
 
     #[test]
     fn a_click_on_the_name_of_a_screen_goes_there() {

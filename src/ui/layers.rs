@@ -4,15 +4,11 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::app::App;
-use crate::app::actions::{ACTIONS, Context};
 use crate::app::lab_view::output_lines;
 use crate::app::layer::{Layer, Menu, MenuKind, SignalDialog};
 use crate::app::predict;
-use crate::app::presets::Preset;
 use crate::app::target::FrozenTarget;
-use crate::columns::COLUMNS;
 use crate::diagnose::{DIAGNOSES, Level};
-use crate::lab::catalog::DEMOS;
 use crate::text::{self, Charset};
 
 use super::demos;
@@ -46,7 +42,7 @@ pub fn text_size(app: &App, area: Rect) -> Option<(usize, usize)> {
     if let Some(Layer::Detail(pane)) = &app.layer {
         return Some(super::detail::text_size(app, pane, area));
     }
-    Text::of(app, area).map(|text| (text.lines.len(), usize::from(inside(text.place).height)))
+    Text::of(app, area).map(|text| (text.lines.len(), text.page()))
 }
 
 /// A text that lies over the screen, laid out for its size.
@@ -55,13 +51,27 @@ struct Text {
     lines: Vec<String>,
     scroll: usize,
     place: Rect,
+    /// Columns of lines beside one another.
+    columns: u16,
 }
 
+/// From this width on help has two columns.
+const TWO_COLUMNS: u16 = 130;
+
 impl Text {
+    /// Lines that are seen at once.
+    fn page(&self) -> usize {
+        usize::from(inside(self.place).height) * usize::from(self.columns)
+    }
+
     /// The open one.
     fn of(app: &App, area: Rect) -> Option<Self> {
         let (title, lines, scroll) = match app.layer.as_ref()? {
-            Layer::Help { scroll } => ("Help".to_owned(), help(app.options.keys, app.context()), *scroll),
+            Layer::Help { scroll, find } => {
+                let typed = text::sanitize_str(find.text(), Charset::from_unicode(app.options.unicode)).into_owned();
+                let title = if typed.is_empty() { "Help: type to search".to_owned() } else { format!("Help: {typed}_") };
+                (title, super::help::open(app, find.text()), *scroll)
+            }
             Layer::Explain { title, lines, scroll } => (title.clone(), lines.clone(), *scroll),
             Layer::Diagnoses { scroll } => ("Diagnoses".to_owned(), diagnoses(app), *scroll),
             Layer::Output { scroll } => {
@@ -70,15 +80,21 @@ impl Text {
             }
             _ => return None,
         };
-        let width = area.width.saturating_sub(4).min(110);
-        let lines: Vec<String> = lines.iter().flat_map(|line| laid(line, usize::from(width.saturating_sub(4)))).collect();
-        let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX).min(area.height.saturating_sub(2)).max(3);
-        Some(Self { title, lines, scroll, place: centered(area, width, height) })
+        let help = matches!(app.layer, Some(Layer::Help { .. }));
+        let columns = if help && area.width >= TWO_COLUMNS { 2 } else { 1 };
+        let width = area.width.saturating_sub(4).min(if columns == 2 { 200 } else { 110 });
+        let cells = usize::from((width.saturating_sub(2) / columns).saturating_sub(2));
+        let lines: Vec<String> = lines.iter().flat_map(|line| laid(line, cells)).collect();
+        let needed = lines.len().div_ceil(usize::from(columns)) + 2;
+        // Help keeps its height, so that nothing jumps while one types.
+        let needed = if help { usize::from(u16::MAX) } else { needed };
+        let height = u16::try_from(needed).unwrap_or(u16::MAX).min(area.height.saturating_sub(2)).max(3);
+        Some(Self { title, lines, scroll, place: centered(area, width, height), columns })
     }
 }
 
 /// A line in as many as it needs. Those that follow begin below its words: a tab ends what stands before these and keeps its column.
-fn laid(line: &str, width: usize) -> Vec<String> {
+pub(super) fn laid(line: &str, width: usize) -> Vec<String> {
     let (before, words) = line.split_once('\t').unwrap_or_else(|| line.split_at(line.len() - line.trim_start().len()));
     let indent = text::width(before);
     if indent + text::width(words) <= width {
@@ -103,13 +119,22 @@ pub fn list_area(app: &App, area: Rect) -> Option<ListArea> {
 
 fn texts(app: &App, open: &Text, theme: &Theme, buffer: &mut Buffer) {
     let body = frame(app, &open.title, theme, open.place, buffer);
-    let scroll = open.scroll.min(open.lines.len().saturating_sub(usize::from(body.height)));
-    for (line, text) in (0..body.height).zip(open.lines.iter().skip(scroll)) {
-        let style = if text.starts_with(' ') || text.is_empty() { theme.text } else { theme.accent };
-        Pen::new(buffer, body, line).put(" ", style).put(text, style);
+    let scroll = open.scroll.min(open.lines.len().saturating_sub(open.page()));
+    let each = body.width / open.columns;
+    let mut lines = open.lines.iter().skip(scroll);
+    for column in 0..open.columns {
+        let part = Rect { x: body.x + column * each, width: each, ..body };
+        for (line, text) in (0..part.height).zip(&mut lines) {
+            let style = if text.starts_with(' ') || text.is_empty() { theme.text } else { theme.accent };
+            Pen::new(buffer, part, line).put(" ", style).put(text, style);
+        }
     }
-    let more = open.lines.len().saturating_sub(scroll + usize::from(body.height));
-    let foot = if more > 0 { format!(" {more} more lines: Down PgDn End ") } else { " Esc closes ".to_owned() };
+    let more = open.lines.len().saturating_sub(scroll + open.page());
+    let foot = match (more, &app.layer) {
+        (0, Some(Layer::Help { find, .. })) if !find.text().is_empty() => " Esc clears what was typed ".to_owned(),
+        (0, _) => " Up Down scroll, Esc closes ".to_owned(),
+        (more, _) => format!(" {more} more lines: Down PgDn End, Esc closes "),
+    };
     let corner = Rect { y: body.bottom(), height: 1, ..body };
     Pen::new(buffer, corner, 0)
         .to(corner.right().saturating_sub(u16::try_from(foot.len()).unwrap_or(0) + 1))
@@ -159,41 +184,6 @@ pub fn diagnoses(app: &App) -> Vec<String> {
         lines.push(format!("  {}: {}", diagnosis.title, diagnosis.description));
     }
     lines.push("  Memory is checked where PSS is known: for processes on screen.".into());
-    lines
-}
-
-/// Help from the table of actions and the registry of columns: what the keys do on this screen comes first.
-#[must_use]
-pub fn help(preset: Preset, here: Context) -> Vec<String> {
-    let mut lines = Vec::new();
-    let others = [Context::Table, Context::Lab, Context::Timeline, Context::Compare, Context::Events, Context::Recording];
-    for context in [here, Context::Everywhere].into_iter().chain(others.into_iter().filter(|other| *other != here)) {
-        let actions: Vec<_> = ACTIONS.iter().filter(|a| a.context == context).collect();
-        if actions.is_empty() {
-            continue;
-        }
-        lines.push(context.title().to_owned());
-        for a in actions {
-            lines.push(format!("  {:16} \t{}", preset.words(a), a.help));
-        }
-        lines.push(String::new());
-    }
-    lines.push("Quick launch (small letters: native, capitals: Python)".into());
-    for demo in DEMOS {
-        lines.push(format!("  n {:14} \t{}: {}", demo.key, demo.system, demo.watch));
-    }
-    lines.push(String::new());
-    lines.push("Header".into());
-    lines.push("  cpu bars         \tnice, user, kernel with interrupts, stolen by the hypervisor; mem: used, then cache".into());
-    lines.push("  on the right     \tsource of the samples, CPU time of a sweep, concmon's own CPU use".into());
-    lines.push(String::new());
-    lines.push("Filter".into());
-    lines.push("  cpu>5 and user=www    rss>200M    not state=S    command~worker    under(gunicorn) and thread".into());
-    lines.push(String::new());
-    lines.push("Columns".into());
-    for c in COLUMNS {
-        lines.push(format!("  {:22} {:9} \t{}", c.id, c.title, c.description));
-    }
     lines
 }
 
@@ -302,8 +292,12 @@ fn menu_area(menu: &Menu, area: Rect) -> Rect {
     let widest = menu.entries.iter().map(|(_, l)| text::width(l)).max().unwrap_or(0);
     let least = if menu.kind == MenuKind::Guess { 48 } else { 24 };
     let width = u16::try_from(widest + 6).unwrap_or(u16::MAX).clamp(least, 100);
+    let width = width.max(u16::try_from(MENU_FOOT.len() + 4).unwrap_or(width));
     centered(area, width, u16::try_from(menu.entries.len() + 2).unwrap_or(u16::MAX).min(area.height.saturating_sub(2)))
 }
+
+/// The keys of a menu, in its lower edge.
+const MENU_FOOT: &str = " Enter choose  letter jumps  Esc cancel ";
 
 fn draw_menu(app: &App, menu: &Menu, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let title = match menu.kind {
@@ -312,6 +306,8 @@ fn draw_menu(app: &App, menu: &Menu, theme: &Theme, area: Rect, buffer: &mut Buf
         MenuKind::Guess => app.predict.asked.as_ref().map_or("Guess", predict::title),
     };
     let body = frame(app, title, theme, menu_area(menu, area), buffer);
+    let edge = Rect { y: body.bottom(), height: 1, ..body };
+    Pen::new(buffer, edge, 0).skip(1).put(MENU_FOOT, theme.dim);
     let scroll = scroll_of(menu.cursor, body.height);
     for (line, (i, (_, label))) in (0..body.height).zip(menu.entries.iter().enumerate().skip(scroll)) {
         let style = if i == menu.cursor { theme.selected } else { theme.text };

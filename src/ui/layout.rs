@@ -15,6 +15,10 @@ use super::geometry::ListArea;
 pub const GUTTER: u16 = 2;
 /// The least the command column is left with before other columns step back.
 const MIN_COMMAND: u16 = 26;
+/// The table and the details share so many lines at least.
+const LEAST_SPLIT: u16 = 8;
+/// The most lines of the details below the table.
+const MOST_SPLIT: u16 = 22;
 /// Width of the lab's list of systems.
 const LAB_LIST: u16 = 44;
 
@@ -42,6 +46,8 @@ pub struct Layout {
     pub head: Rect,
     /// The main part.
     pub body: Rect,
+    /// Details of the selected process, below the table; empty if they are not shown there.
+    pub split: Rect,
     /// Notice or input line (two for a filter); empty if there is neither.
     pub line: Rect,
     /// Function keys.
@@ -60,12 +66,12 @@ impl Layout {
     pub fn new(app: &App, area: Rect) -> Self {
         let header_rows = super::header::height(app, area);
         let table = app.screen == Screen::Processes;
-        // A filter has a second line below what is typed: how it may go on, or a caret and what is wrong there.
+        // Below what is typed: how it may go on, what may be typed, or a caret and what is wrong there.
         let line_rows = match &app.layer {
-            Some(Layer::Input(input)) if input.kind == InputKind::Filter && area.height > 9 => 2,
+            Some(Layer::Input(_)) if area.height > 9 => 2,
             Some(Layer::Input(_)) => 1,
             // In the tree the selected family's sums stand there: the line is kept free, so that nothing jumps with the selection.
-            _ => u16::from(app.notice.is_some() || app.options.tree && table && area.height >= 20),
+            _ => u16::from(app.notice.is_some() || app.pending_key().is_some() || app.options.tree && table && area.height >= 20),
         };
         let line_rows = if area.height > 6 { line_rows } else { 0 };
         let has_banner = table && area.height > 8 && (app.banner().is_some() || !app.tagged.is_empty());
@@ -81,13 +87,16 @@ impl Layout {
         let banner = take(u16::from(has_banner));
         let head = take(u16::from(table));
         let below = 1 + line_rows;
-        let body = take(area.height.saturating_sub(header.height + cards.height + banner.height + head.height + below));
+        let rest = area.height.saturating_sub(header.height + cards.height + banner.height + head.height + below);
+        let split_rows = if table && app.split.is_some() { split_rows(rest) } else { 0 };
+        let body = take(rest - split_rows);
+        let split = take(split_rows);
         let line = take(line_rows);
         let bar = take(1);
         let list = LAB_LIST.min(area.width * 2 / 5);
         let lab_list = Rect { width: list, ..body };
         let lab_detail = Rect { x: body.x + list, width: body.width - list, ..body };
-        Self { header, cards, banner, head, body, line, bar, slots: slots(app, area.width), lab_list, lab_detail }
+        Self { header, cards, banner, head, body, split, line, bar, slots: slots(app, area.width), lab_list, lab_detail }
     }
 
     /// What the mouse means at a cell; `dialog` is the list of the open dialog.
@@ -108,6 +117,10 @@ impl Layout {
                 let on_mark = app.options.tree && self.fold_mark(app, line).is_some_and(|m| x == m || x == m + 1);
                 Some(if on_mark { Pointed::Fold(line) } else { Pointed::Row(line) })
             }
+            Screen::Events if inside(self.body) => {
+                let above = self.body.height.saturating_sub(u16::try_from(super::events::room(app, self.body)).unwrap_or(0));
+                (y - self.body.y).checked_sub(above).map(Pointed::Row)
+            }
             Screen::Timeline => super::timeline::Place::of(app, self.body).point(x, y),
             Screen::Compare => super::compare::Place::of(app, self.body).point(app, x, y),
             Screen::Lab if inside(self.lab_list) => {
@@ -122,6 +135,11 @@ impl Layout {
         let command = self.slots.iter().find(|s| s.column.id == "command")?;
         Some(command.x + row.depth.saturating_mul(2).saturating_sub(1))
     }
+}
+
+/// Lines of the details below a table, of all that both have; 0 where there is no room for both.
+fn split_rows(both: u16) -> u16 {
+    if both < LEAST_SPLIT { 0 } else { (both * 11 / 20).min(MOST_SPLIT) }
 }
 
 /// The columns that fit: the least important step back until the command has room.

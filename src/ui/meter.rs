@@ -188,11 +188,24 @@ fn graph(app: &App, meter: &Meter, level: Option<f32>, theme: &Theme, area: Rect
     let highest = values.iter().copied().fold(0.0, f32::max);
     let full = if meter.unit == "%" { 100.0 } else { highest.max(1.0) };
     let beside = Rect { width: plot.x - area.x, ..area };
-    title(meter, theme, beside, buffer);
     let newest = level.map_or_else(|| "-".to_owned(), |level| figure(meter, level));
-    Pen::new(buffer, beside, 1).put(" ", theme.text).put(&newest, theme.strong);
-    if meter.unit != "%" && highest > 0.0 {
-        Pen::new(buffer, beside, 2).put(" ", theme.text).put(&format!("of {}", figure(meter, full)), theme.dim);
+    let seconds = format!("{:.0} s", f64::from(plot.width) * app.options.delay_s * if unicode { 2.0 } else { 1.0 });
+    let scale = if meter.unit != "%" && highest > 0.0 { format!("of {}", figure(meter, full)) } else { "of 100%".to_owned() };
+    if newest.len() <= 4 {
+        // Title and figure in one line.
+        title(meter, theme, beside, buffer).put(&newest, theme.strong);
+        Pen::new(buffer, beside, 1).put(" ", theme.text).put(&scale, theme.dim);
+        Pen::new(buffer, beside, 2).put(" ", theme.text).put(&seconds, theme.dim);
+    } else {
+        title(meter, theme, beside, buffer);
+        Pen::new(buffer, beside, 1).put(" ", theme.text).put(&newest, theme.strong);
+        Pen::new(buffer, beside, 2).put(" ", theme.text).put(&scale, theme.dim);
+    }
+    // Where nothing was measured yet, a line of dots: the time that the curve will fill.
+    let unknown = plot.width.saturating_sub(u16::try_from(values.len() / if unicode { 2 } else { 1 }).unwrap_or(0));
+    let mut floor = Pen::new(buffer, plot, plot.height.saturating_sub(1));
+    for _ in 0..unknown {
+        floor.put(if unicode { "·" } else { "." }, theme.dim);
     }
     let look = if meter.unit == "%" { heat(level.unwrap_or(0.0), theme) } else { theme.cool };
     let share = |at: usize| values.get(at).map_or(0.0, |v| (v / full).clamp(0.0, 1.0));

@@ -11,6 +11,7 @@ mod events;
 pub mod frame;
 mod geometry;
 mod header;
+pub mod help;
 pub mod keymap;
 mod lab;
 pub mod layers;
@@ -55,6 +56,9 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         Screen::Processes => {
             cards::draw(app, theme, layout.cards, buffer);
             table::draw(app, theme, &layout, buffer);
+            if let Some(pane) = app.split.as_deref().filter(|_| layout.split.height > 0) {
+                detail::draw_split(app, pane, theme, layout.split, buffer);
+            }
         }
         Screen::Lab => lab::draw(app, theme, &layout, buffer),
         Screen::Timeline => timeline::draw(app, theme, layout.body, buffer),

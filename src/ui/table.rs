@@ -57,7 +57,7 @@ pub fn draw(app: &App, theme: &Theme, layout: &Layout, buffer: &mut Buffer) {
         }
         painter.draw(layout, area, buffer);
         if index == app.cursor {
-            buffer.set_style(area, theme.selected);
+            theme.mark_selected(area, buffer);
         }
     }
 }
@@ -88,7 +88,9 @@ fn banner(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
             .put(&text::sanitize_str(&text, charset), theme.strong)
             .put(" ", theme.text);
     }
+    let folded: u32 = app.lines.iter().filter_map(|line| line.folded).map(|folded| folded.hidden).sum();
     let rows = if app.lines.len() == 1 { "1 row".to_owned() } else { format!("{} rows", app.lines.len()) };
+    let rows = if folded > 0 { format!("{rows}, {folded} folded") } else { rows };
     let tail = match app.tagged.len() {
         0 => format!(" {rows} "),
         n => format!(" {n} tagged {} {rows} ", dot(app.options.unicode)),
@@ -110,13 +112,14 @@ fn heads(app: &App, theme: &Theme, layout: &Layout, buffer: &mut Buffer) {
         // Columns are out of sight to the left.
         pen.put(if app.options.unicode { "◂" } else { "<" }, theme.head_sorted);
     }
+    let (sort, descending) = app.options.sorted_by();
     for slot in &layout.slots {
-        let sorted = slot.column.id == app.options.sort.id;
+        let sorted = slot.column.id == sort;
         let style = if sorted { theme.head_sorted } else { theme.head };
         pen.to(slot.x);
         let mut title = slot.column.title.to_owned();
         if sorted && (slot.width == 0 || title.len() < usize::from(slot.width)) {
-            title.push(match (app.options.descending, app.options.unicode) {
+            title.push(match (descending, app.options.unicode) {
                 (true, true) => '▼',
                 (false, true) => '▲',
                 (true, false) => 'v',
@@ -324,7 +327,10 @@ impl RowPainter<'_> {
             pen.put(&shown.rest, style);
         }
         if let Some(folded) = self.entry.folded {
-            pen.put(&format!("  (+{})", folded.hidden), self.theme.accent);
+            pen.put(
+                &format!("  (+{}, {})", folded.hidden, if folded.family.is_some() { "sums" } else { "folded" }),
+                self.theme.accent,
+            );
         }
         if !badge.is_empty() {
             let level = self.app.finding(self.row.key()).map(|finding| finding.diagnosis.level);

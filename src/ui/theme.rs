@@ -1,5 +1,7 @@
 //! Colours by meaning: one accent, and state colours for states only. To add a theme: a [`Palette`] in [`PALETTES`].
 
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
 
 use crate::config::ColorDepth;
@@ -55,10 +57,10 @@ const WHITE: Paint = Paint(0xff_ffff, Color::White);
 const PALETTES: &[Palette] = &[
     Palette {
         name: "default",
-        dim: Paint(0x8a_8a8a, Color::DarkGray),
+        dim: Paint(0x94_9494, Color::DarkGray),
         accent: Paint(0x5f_d7d7, Color::Cyan),
         on_accent: BLACK,
-        selected: (WHITE, Paint(0x00_5f87, Color::Blue)),
+        selected: (WHITE, Paint(0x0a_2a5a, Color::Blue)),
         family: Paint(0x26_2626, Color::Reset),
         head: (Paint(0xd0_d0d0, Color::Black), Paint(0x3a_3a3a, Color::Gray)),
         good: Paint(0x87_d787, Color::Green),
@@ -77,11 +79,11 @@ const PALETTES: &[Palette] = &[
         selected: (BLACK, Paint(0xaf_d7ff, Color::Cyan)),
         family: Paint(0xee_eeee, Color::Reset),
         head: (Paint(0x30_3030, Color::Black), Paint(0xd0_d0d0, Color::Gray)),
-        good: Paint(0x00_8700, Color::Green),
+        good: Paint(0x00_6d00, Color::Green),
         bad: Paint(0xd7_0000, Color::Red),
-        warn: Paint(0xaf_5f00, Color::Magenta),
+        warn: Paint(0x87_5f00, Color::Magenta),
         cool: Paint(0x00_5fd7, Color::Blue),
-        tagged: Paint(0xaf_00ff, Color::Magenta),
+        tagged: Paint(0x87_00d7, Color::Magenta),
         fresh: Paint(0x00_5f00, Color::Green),
         ghost: Paint(0x62_6262, Color::DarkGray),
     },
@@ -104,10 +106,10 @@ const PALETTES: &[Palette] = &[
     // Blue, orange and yellow, which those who do not tell red from green tell apart, and which differ in lightness besides.
     Palette {
         name: "colour-blind",
-        dim: Paint(0x8a_8a8a, Color::DarkGray),
+        dim: Paint(0x94_9494, Color::DarkGray),
         accent: Paint(0xff_ffff, Color::White),
         on_accent: BLACK,
-        selected: (WHITE, Paint(0x00_5f87, Color::Blue)),
+        selected: (WHITE, Paint(0x0a_2a5a, Color::Blue)),
         family: Paint(0x26_2626, Color::Reset),
         head: (Paint(0xd0_d0d0, Color::Black), Paint(0x3a_3a3a, Color::Gray)),
         good: Paint(0x87_d7ff, Color::LightCyan),
@@ -157,9 +159,62 @@ pub struct Theme {
     pub ghost: Style,
     /// Frame of dialogs.
     pub frame: Style,
+    /// Colours that can be read on the selected row's ground.
+    kept: Vec<Color>,
+}
+
+/// The least contrast of text to its ground (WCAG 2.2, success criterion 1.4.3).
+const LEAST_CONTRAST: f64 = 4.5;
+
+/// Relative luminance (WCAG 2.2).
+fn luminance((r, g, b): (u8, u8, u8)) -> f64 {
+    let linear = |c: u8| {
+        let c = f64::from(c) / 255.0;
+        if c <= 0.04045 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) }
+    };
+    0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b)
+}
+
+fn contrast(a: (u8, u8, u8), b: (u8, u8, u8)) -> f64 {
+    let (a, b) = (luminance(a), luminance(b));
+    (a.max(b) + 0.05) / (a.min(b) + 0.05)
+}
+
+/// A colour as 24 bits, after it went through xterm's palette; `None` for the terminal's own colours.
+fn seen(color: Color) -> Option<(u8, u8, u8)> {
+    match color {
+        Color::Indexed(index) => {
+            let rgb = anstyle_lossy::xterm_to_rgb(anstyle::Ansi256Color(index), anstyle_lossy::palette::DEFAULT);
+            Some((rgb.r(), rgb.g(), rgb.b()))
+        }
+        Color::Rgb(r, g, b) => Some((r, g, b)),
+        _ => None,
+    }
+}
+
+impl Palette {
+    /// All colours of text.
+    fn texts(&self) -> [Paint; 9] {
+        [self.dim, self.accent, self.good, self.bad, self.warn, self.cool, self.tagged, self.fresh, self.ghost]
+    }
 }
 
 impl Theme {
+    /// Gives a row the ground of the selected one. Its colours stay where they can be read on it.
+    pub fn mark_selected(&self, row: Rect, buffer: &mut Buffer) {
+        if self.kept.is_empty() {
+            buffer.set_style(row, self.selected);
+            return;
+        }
+        let row = row.intersection(buffer.area);
+        for (x, y) in row.positions().map(|at| (at.x, at.y)) {
+            let cell = &mut buffer[(x, y)];
+            let front = if self.kept.contains(&cell.fg) { Style::new() } else { Style { bg: None, ..self.selected } };
+            let ground = Style { fg: None, ..self.selected };
+            cell.set_style(front.patch(ground));
+        }
+    }
+
     /// The theme of that name in as many colours as there are; without colours `mono`, whatever the name. An unknown name is `None`.
     #[must_use]
     pub fn named(name: &str, depth: ColorDepth) -> Option<Self> {
@@ -176,7 +231,11 @@ impl Theme {
         let fg = |paint: Paint| Style::new().fg(paint.at(depth));
         let on = |(front, ground): (Paint, Paint)| Style::new().fg(front.at(depth)).bg(ground.at(depth));
         let accent = fg(palette.accent);
+        let ground = seen(palette.selected.1.at(depth));
+        let readable =
+            |color: &Color| seen(*color).zip(ground).is_some_and(|(front, ground)| contrast(front, ground) >= LEAST_CONTRAST);
         Self {
+            kept: palette.texts().map(|paint| paint.at(depth)).into_iter().filter(readable).collect(),
             text: Style::new(),
             dim: fg(palette.dim),
             strong: Style::new().add_modifier(Modifier::BOLD),
@@ -222,6 +281,7 @@ impl Theme {
             fresh: bold,
             ghost: plain.add_modifier(Modifier::DIM),
             frame: plain,
+            kept: Vec::new(),
         }
     }
 
@@ -248,57 +308,78 @@ impl Theme {
 mod tests {
     use super::*;
 
-    /// Relative luminance (WCAG 2.2).
-    fn luminance((r, g, b): (u8, u8, u8)) -> f64 {
-        let linear = |c: u8| {
-            let c = f64::from(c) / 255.0;
-            if c <= 0.04045 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) }
-        };
-        0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b)
-    }
-
-    fn contrast(a: (u8, u8, u8), b: (u8, u8, u8)) -> f64 {
-        let (a, b) = (luminance(a), luminance(b));
-        (a.max(b) + 0.05) / (a.min(b) + 0.05)
-    }
-
-    /// As 24 bits again after it went through xterm's palette.
     fn seen(paint: Paint, depth: ColorDepth) -> (u8, u8, u8) {
-        match paint.at(depth) {
-            Color::Indexed(index) => {
-                let rgb = anstyle_lossy::xterm_to_rgb(anstyle::Ansi256Color(index), anstyle_lossy::palette::DEFAULT);
-                (rgb.r(), rgb.g(), rgb.b())
-            }
-            Color::Rgb(r, g, b) => (r, g, b),
-            other => panic!("{other:?}"),
-        }
+        super::seen(paint.at(depth)).unwrap()
+    }
+
+    /// The grounds of terminals that a theme is made for.
+    fn grounds(palette: &Palette) -> [(u8, u8, u8); 2] {
+        if palette.name == "light" { [(0xff, 0xff, 0xff), (0xfc, 0xfc, 0xfc)] } else { [(0, 0, 0), (0x1e, 0x1e, 0x1e)] }
     }
 
     #[test]
     fn every_text_can_be_read_on_its_ground() {
         for palette in PALETTES {
-            let grounds =
-                if palette.name != "light" { [(0, 0, 0), (0x1e, 0x1e, 0x1e)] } else { [(0xff, 0xff, 0xff), (0xfc, 0xfc, 0xfc)] };
-            let least = if palette.name == "high-contrast" { 7.0 } else { 4.5 };
+            let least = if palette.name == "high-contrast" { 7.0 } else { LEAST_CONTRAST };
             for depth in [ColorDepth::TwoFiftySix, ColorDepth::True] {
-                let texts = [
-                    palette.dim,
-                    palette.accent,
-                    palette.good,
-                    palette.bad,
-                    palette.warn,
-                    palette.cool,
-                    palette.tagged,
-                    palette.fresh,
-                    palette.ghost,
-                ];
-                for (paint, ground) in texts.into_iter().flat_map(|p| grounds.map(|g| (p, g))) {
+                for (paint, ground) in palette.texts().into_iter().flat_map(|p| grounds(palette).map(|g| (p, g))) {
                     let ratio = contrast(seen(paint, depth), ground);
                     assert!(ratio >= least, "{}: {:06x} on {ground:?} at {depth:?}: {ratio:.2}", palette.name, paint.0);
                 }
                 for (front, ground) in [palette.selected, palette.head, (palette.on_accent, palette.accent)] {
                     let ratio = contrast(seen(front, depth), seen(ground, depth));
                     assert!(ratio >= least, "{}: {:06x} on {:06x}: {ratio:.2}", palette.name, front.0, ground.0);
+                }
+                for paint in palette.texts() {
+                    let ratio = contrast(seen(paint, depth), seen(palette.family, depth));
+                    let what = format!("{}: {:06x} on the family at {depth:?}: {ratio:.2}", palette.name, paint.0);
+                    assert!(ratio >= LEAST_CONTRAST, "{what}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_selected_row_keeps_the_colours_that_can_be_read_there() {
+        for palette in PALETTES {
+            for depth in [ColorDepth::TwoFiftySix, ColorDepth::True] {
+                let theme = Theme::named(palette.name, depth).unwrap();
+                let row = Rect::new(0, 0, 1, 1);
+                let mut kept = 0;
+                for paint in palette.texts() {
+                    let mut buffer = Buffer::empty(row);
+                    buffer.set_string(0, 0, "x", Style::new().fg(paint.at(depth)));
+                    theme.mark_selected(row, &mut buffer);
+                    let cell = &buffer[(0, 0)];
+                    let ratio = contrast(super::seen(cell.fg).unwrap(), super::seen(cell.bg).unwrap());
+                    assert!(ratio >= LEAST_CONTRAST, "{}: {:06x} at {depth:?}: {ratio:.2}", palette.name, paint.0);
+                    kept += usize::from(cell.fg == paint.at(depth));
+                }
+                let dark = ["default", "colour-blind"].contains(&palette.name);
+                assert!(!dark || kept >= 8, "{} keeps {kept} of 9 at {depth:?}", palette.name);
+            }
+        }
+    }
+
+    /// Bars and curves are drawn in the colours of text, which reach more than the 3:1 that WCAG asks of graphics (1.4.11).
+    #[test]
+    fn graphics_are_told_from_every_ground() {
+        for palette in PALETTES {
+            for depth in [ColorDepth::TwoFiftySix, ColorDepth::True] {
+                let theme = Theme::named(palette.name, depth).unwrap();
+                for style in (0..5).map(|run| theme.run(run)).chain([
+                    theme.good,
+                    theme.warn,
+                    theme.bad,
+                    theme.cool,
+                    theme.dim,
+                    theme.frame,
+                ]) {
+                    let front = super::seen(style.fg.unwrap()).unwrap();
+                    for ground in grounds(palette).into_iter().chain([seen(palette.family, depth)]) {
+                        let ratio = contrast(front, ground);
+                        assert!(ratio >= 3.0, "{}: {front:?} on {ground:?} at {depth:?}: {ratio:.2}", palette.name);
+                    }
                 }
             }
         }

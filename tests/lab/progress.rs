@@ -2,8 +2,11 @@
 
 use std::process::Command;
 
+use concmon::lab::catalog::{RunSpec, TaskKind};
+use concmon::lab::run::{Outcome, RunPhase};
 use serde_json::Value;
 
+use crate::support::lab;
 use crate::support::pty::{Program, Pty};
 
 const CONCMON: &str = env!("CARGO_BIN_EXE_concmon");
@@ -89,4 +92,30 @@ fn runs_that_are_interrupted_are_shown_as_far_as_they_came() {
     let said = pty.contents();
     assert!(said.contains("stopped after") && said.contains("of 50 runs") && said.contains("[done]"), "{said}");
     assert!(!shows_a_bar(&pty), "{said}");
+}
+
+/// A kept run stays when its time is over, with its workers, until it is stopped; one that began later with the same time ends by itself.
+#[test]
+fn a_kept_run_stays_until_it_is_stopped() {
+    let launcher = lab::launcher();
+    let mut systems = vec!["native/fork", "native/event-loop"];
+    match launcher.interpreters().interpreters.is_empty() {
+        true => loudly!("SKIPPED: no Python interpreter, so only native runs are kept"),
+        false => systems.extend(["python/thread", "python/asyncio"]),
+    }
+    for system in systems {
+        let spec = RunSpec { hold_ms: 300, workers: 2, ..lab::spec(system, TaskKind::Factorial) };
+        let kept = launcher.launch(spec.clone()).unwrap();
+        launcher.keep(kept);
+        lab::await_run(&launcher, kept, "it stays to be looked at", |run| run.hold_began_ns().is_some() || run.ended());
+        let other = launcher.launch(spec).unwrap();
+        assert_eq!(lab::await_end(&launcher, other).phase, RunPhase::Ended(Outcome::Done), "{system}");
+        let state = launcher.watch().borrow().clone();
+        let run = state.run(kept).unwrap();
+        assert!(!run.ended(), "{system}: {:?}", run.phase);
+        let root = run.root_pid.unwrap();
+        assert!(std::path::Path::new(&format!("/proc/{root}")).exists());
+        launcher.stop(kept);
+        assert_eq!(lab::await_end(&launcher, kept).phase, RunPhase::Ended(Outcome::Stopped), "{system}");
+    }
 }

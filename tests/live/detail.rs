@@ -138,3 +138,40 @@ fn locks_on_files_are_told_with_who_is_on_the_other_side() {
     assert!(waiter.wait().unwrap().success());
     assert_eq!(locks_of(own).len(), 2, "what is given back is gone");
 }
+
+/// The overview of a real process: where it is, what it waits for, and a limit that it nearly uses up.
+#[test]
+fn the_overview_of_a_process_says_where_it_is_and_which_limit_bites() {
+    let directory = tempfile::tempdir().unwrap();
+    let script = "ulimit -n 20; exec 3<&0 4<&0 5<&0 6<&0 7<&0 8<&0 9<&0; i=10; while [ $i -lt 18 ]; do eval \"exec $i<&0\"; i=$((i+1)); done; \
+        echo ready; read line";
+    let mut child = std::process::Command::new("bash")
+        .args(["-c", script])
+        .current_dir(directory.path())
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.as_mut().unwrap()), &mut line).unwrap();
+    let reader = DetailReader::open("/proc").unwrap();
+    let key = reader.key_of(child.id().cast_signed()).unwrap();
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    // It says that it is ready just before it reads.
+    let overview = loop {
+        let Ok(DetailContent::Overview(overview)) = reader.read(key, DetailPart::Overview).unwrap().content else { panic!() };
+        if overview.threads[0].wait.is_some() || std::time::Instant::now() > until {
+            break overview;
+        }
+        std::thread::yield_now();
+    };
+    let open = std::fs::read_dir(format!("/proc/{}/fd", key.pid)).unwrap().count() as u64;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(overview.directory.as_deref(), Ok(directory.path().as_os_str().as_encoded_bytes()));
+    assert!(overview.program.as_deref().unwrap().ends_with(b"bash"));
+    assert!(overview.threads[0].wait.as_ref().unwrap().to_string().contains("pipe"), "{:?}", overview.threads);
+    let files = overview.limits.iter().find(|limit| limit.what == "open files").unwrap();
+    assert_eq!((files.used, files.most), (open, 20), "{:?}", overview.limits);
+    assert!(files.share() > 0.8, "{files:?}");
+}

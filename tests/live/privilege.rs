@@ -82,7 +82,7 @@ fn the_monitor_lets_go_of_its_capabilities_when_it_has_loaded() {
     let Some((_directory, copy)) = capable() else { return };
     let args = ["--reuid=65534", "--regid=65534", "--clear-groups", copy.to_str().unwrap(), "-d", "0.2"];
     let mut pty = Pty::spawn(&Program { program: "setpriv", args: &args, rows: 40, columns: 160, env: &[] });
-    let tier = |screen: &vt100::Screen| screen.contents().lines().next().is_some_and(|line| line.contains(" bpf "));
+    let tier = |screen: &vt100::Screen| screen.contents().lines().next().is_some_and(|line| line.contains("(bpf"));
     pty.wait_until("the better tier", tier);
     let tasks = || std::fs::read_dir(format!("/proc/{}/task", pty.pid())).unwrap().flatten().map(|e| e.path());
     let held = || -> Vec<String> {

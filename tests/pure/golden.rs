@@ -6,6 +6,7 @@
 use crate::support::fake_proc::{Fake, FakeProc};
 
 mod compare_screen;
+mod contents;
 mod stages;
 
 use std::collections::BTreeMap;
@@ -26,11 +27,7 @@ use concmon::kernel::ProcSource;
 use concmon::kernel::source::{Needs, Request, Source};
 use concmon::lab::launcher::LabState;
 use concmon::lab::run::Memory;
-use concmon::snapshot::{
-    Comm, Detail, DetailContent, DetailPart, EventKind, ExitStatus, FileDetail, FileLock, Gil, Identity, Ledger, LedgerChild,
-    LedgerMapping, LedgerReading, LeftOut, LifecycleEvent, PageCounts, ProcKey, PythonFrame, PythonInterpreter, PythonRuntime,
-    PythonTask, PythonThread, PythonVersion, Snapshot, StackDetail, State, TaskWait, Temperature, ThreadDetail, WaitReason,
-};
+use concmon::snapshot::{EventKind, ExitStatus, Identity, LifecycleEvent, Snapshot, Temperature};
 use concmon::ui;
 use concmon::ui::theme::Theme;
 use ratatui::buffer::Buffer;
@@ -184,9 +181,17 @@ const SCENES: &[Scene] = &[
         ],
     },
     Scene { name: "detail", options: Options::default, keys: &[Key::plain(Code::Enter)] },
-    Scene { name: "detail-files", options: Options::default, keys: &[Key::plain(Code::Enter), Key::char('3')] },
-    Scene { name: "detail-tree", options: Options::default, keys: &[Key::plain(Code::Enter), Key::char('7')] },
-    Scene { name: "detail-graphs", options: Options::default, keys: &[Key::plain(Code::Enter), Key::char('8')] },
+    Scene { name: "detail-full", options: Options::default, keys: &[Key::plain(Code::Enter), Key::plain(Code::Enter)] },
+    Scene {
+        name: "detail-files",
+        options: Options::default,
+        keys: &[Key::plain(Code::Enter), Key::plain(Code::Enter), Key::char('4')],
+    },
+    Scene {
+        name: "detail-tree",
+        options: Options::default,
+        keys: &[Key::plain(Code::Enter), Key::plain(Code::Enter), Key::char('8')],
+    },
     Scene { name: "setup", options: Options::default, keys: &[Key::f(2), Key::plain(Code::Down), Key::char(' ')] },
     Scene {
         name: "setup-display",
@@ -194,11 +199,31 @@ const SCENES: &[Scene] = &[
         keys: &[Key::f(2), Key::plain(Code::Tab), Key::plain(Code::Down), Key::plain(Code::Right)],
     },
     Scene { name: "setup-meters", options: Options::default, keys: &[Key::f(2), Key::char('2'), Key::plain(Code::Down)] },
-    Scene { name: "detail-memory", options: Options::default, keys: &[Key::plain(Code::Enter), Key::char('2')] },
-    Scene { name: "detail-environment", options: Options::default, keys: &[Key::plain(Code::Enter), Key::char('4')] },
-    Scene { name: "detail-limits", options: Options::default, keys: &[Key::plain(Code::Enter), Key::char('5')] },
-    Scene { name: "detail-groups", options: Options::default, keys: &[Key::plain(Code::Enter), Key::char('6')] },
-    Scene { name: "detail-stacks", options: Options::default, keys: &[Key::plain(Code::Enter), Key::char('9')] },
+    Scene {
+        name: "detail-memory",
+        options: Options::default,
+        keys: &[Key::plain(Code::Enter), Key::plain(Code::Enter), Key::char('3')],
+    },
+    Scene {
+        name: "detail-environment",
+        options: Options::default,
+        keys: &[Key::plain(Code::Enter), Key::plain(Code::Enter), Key::char('5')],
+    },
+    Scene {
+        name: "detail-limits",
+        options: Options::default,
+        keys: &[Key::plain(Code::Enter), Key::plain(Code::Enter), Key::char('6')],
+    },
+    Scene {
+        name: "detail-groups",
+        options: Options::default,
+        keys: &[Key::plain(Code::Enter), Key::plain(Code::Enter), Key::char('7')],
+    },
+    Scene {
+        name: "detail-stacks",
+        options: Options::default,
+        keys: &[Key::plain(Code::Enter), Key::plain(Code::Enter), Key::char('9')],
+    },
     Scene { name: "detail-runtime", options: Options::default, keys: &[Key::char('G')] },
     Scene { name: "detail-ended", options: Options::default, keys: &[Key::plain(Code::Enter)] },
     Scene { name: "palette", options: Options::default, keys: &[Key::char(':'), Key::char('l'), Key::char('a'), Key::char('b')] },
@@ -243,12 +268,12 @@ fn frame(scene: &Scene, theme: &Theme, unicode: bool, (width, height): (u16, u16
             answer(&mut app, &effect);
         }
     }
-    if let Some(Layer::Detail(pane)) = &app.layer {
-        for detail in details(pane.key) {
+    if let Some(pane) = app.shown_detail() {
+        for detail in contents::details(pane.key, NOW_NS) {
             app.update(Msg::Detail(detail));
         }
     }
-    if let Some(Layer::Detail(pane)) = app.layer.as_mut().filter(|_| scene.name == "detail-ended") {
+    if let Some(pane) = app.split.as_mut().filter(|_| scene.name == "detail-ended") {
         pane.ended = Some((NOW_NS, ExitStatus::Signal { signal: 9, core: true }));
     }
     if matches!(app.layer, Some(Layer::Diagnoses { .. })) {
@@ -261,7 +286,7 @@ fn frame(scene: &Scene, theme: &Theme, unicode: bool, (width, height): (u16, u16
         }
     }
     if let Some(Layer::Ledger(pane)) = &app.layer {
-        for detail in ledger(pane.parent) {
+        for detail in contents::ledger(pane.parent, NOW_NS) {
             app.update(Msg::Detail(detail));
         }
     }
@@ -269,177 +294,6 @@ fn frame(scene: &Scene, theme: &Theme, unicode: bool, (width, height): (u16, u16
     let mut buffer = Buffer::empty(area);
     ui::draw(&app, theme, area, &mut buffer);
     buffer
-}
-
-fn lines(of: &[&str]) -> DetailContent {
-    DetailContent::Lines(of.iter().map(|line| line.as_bytes().into()).collect())
-}
-
-fn memory() -> DetailContent {
-    let sums = [("Rss", 56u64 << 20), ("Pss", 21 << 20), ("Private_Dirty", 3 << 20), ("Swap", 0)];
-    DetailContent::Memory { sums: Ok(sums.map(|(label, bytes)| (label.as_bytes().into(), bytes)).into()), maps: None }
-}
-
-fn groups() -> DetailContent {
-    DetailContent::Groups {
-        cgroups: Ok(vec![b"0::/system.slice/nginx.service"[..].into()]),
-        namespaces: vec![
-            ("net", Ok(b"net:[4026531840]"[..].into())),
-            ("pid", Err("/proc/302/ns/pid: permission denied: only its owner and root may read it".to_owned())),
-        ],
-    }
-}
-
-fn stacks() -> DetailContent {
-    let stack = |tid, comm: &[u8], frames: &[&str]| StackDetail {
-        tid,
-        comm: Comm::new(comm),
-        frames: Ok(frames.iter().map(|frame| frame.as_bytes().into()).collect()),
-    };
-    DetailContent::Stacks(vec![
-        stack(310, b"nginx", &[]),
-        stack(
-            311,
-            b"nginx",
-            &["[<0>] futex_wait_queue+0x62/0x90", "[<0>] __x64_sys_futex+0x6e/0x180", "[<0>] do_syscall_64+0x4b/0x110"],
-        ),
-    ])
-}
-
-/// Two readings of a worker's threads, of which one was busy for a quarter of the time between them, and one of its files.
-fn details(key: ProcKey) -> Vec<Detail> {
-    let of = |part, taken_ns, content| Detail {
-        key,
-        part,
-        taken_ns,
-        content: Ok(content),
-        cut: (part == DetailPart::Stacks).then(|| "44 more threads are not read".into()),
-        took_ns: if part == (DetailPart::Memory { maps: false }) { 800_000_000 } else { 1_000_000 },
-        gone: false,
-    };
-    let threads = |ran| {
-        let reason = WaitReason::Futex { address: Some(0x7f00_0012_34c0) };
-        let wait = TaskWait { tid: 311, reason: Some(reason), same_futex: 2, ..TaskWait::default() };
-        let thread = |tid, comm: &[u8], state, run_ns, wait| ThreadDetail {
-            tid,
-            start_ticks: 5,
-            comm: Comm::new(comm),
-            state,
-            run_ns,
-            wait,
-        };
-        DetailContent::Threads(vec![
-            thread(310, b"nginx", State::RUNNING, Some(ran), None),
-            thread(311, b"\x1b[31mred", State::SLEEPING, None, Some(wait)),
-        ])
-    };
-    let file = |fd, target: Result<&[u8], &str>, socket: Option<&str>| FileDetail {
-        fd,
-        target: target.map(Box::from).map_err(str::to_owned),
-        socket: socket.map(Into::into),
-        locks: Box::default(),
-    };
-    let lock = FileLock { kind: "FLOCK".into(), access: "WRITE".into(), range: (0, None), held: true, others: vec![310] };
-    let files = vec![
-        file(0, Ok(b"/dev/null"), None),
-        FileDetail { locks: [lock].into(), ..file(1, Ok(b"/tmp/\x1b]0;title\x07"), None) },
-        file(6, Ok(b"socket:[42]"), Some("tcp 10.0.0.1:443 to 10.0.0.9:50123 established")),
-        file(7, Err("/proc/302/fd/7: permission denied"), None),
-    ];
-    vec![
-        of(DetailPart::Threads, NOW_NS - 1_000_000_000, threads(0)),
-        of(DetailPart::Threads, NOW_NS, threads(250_000_000)),
-        of(DetailPart::Files, NOW_NS, DetailContent::Files(files)),
-        of(DetailPart::Memory { maps: false }, NOW_NS, memory()),
-        of(DetailPart::Environment, NOW_NS, lines(&["PATH=/usr/bin:/bin", "SECRET=\x1b]52;c;AAAA\x07", "LANG=C.UTF-8"])),
-        of(
-            DetailPart::Limits,
-            NOW_NS,
-            lines(&[
-                "Limit                     Soft Limit           Hard Limit           Units     ",
-                "Max cpu time              unlimited            unlimited            seconds   ",
-                "Max open files            1024                 524288               files     ",
-            ]),
-        ),
-        of(DetailPart::Groups, NOW_NS, groups()),
-        of(DetailPart::Stacks, NOW_NS, stacks()),
-        of(DetailPart::Runtime, NOW_NS, runtime()),
-    ]
-}
-
-/// One thread that holds the GIL, one that waits for it, and one with hostile names that has ended.
-fn runtime() -> DetailContent {
-    let thread = |native_id: u64, comm: Option<&[u8]>, state, waits, function: &str, file: &str| PythonThread {
-        native_id,
-        task: comm.map(|comm| PythonTask { tid: native_id as i32, comm: Comm::new(comm), state, wait: None }),
-        holds_gil: native_id == 310,
-        waits_for_gil: waits,
-        name: (native_id == 310).then(|| "Thread-1 (feed)".into()),
-        frames: vec![
-            PythonFrame { function: function.into(), file: file.into(), line: Some(12), times: 1 },
-            PythonFrame { function: "Tree.walk".into(), file: file.into(), line: Some(80), times: if waits { 4096 } else { 1 } },
-        ],
-        left_out: waits.then_some(LeftOut { behind: 1, count: 30 }),
-        deeper: comm.is_none(),
-        moved: comm.is_none(),
-    };
-    let threads = vec![
-        thread(310, Some(b"worker-0"), State::RUNNING, false, "hot_loop", "/srv/app/views.py"),
-        thread(311, Some(b"\x1b[31mred"), State::SLEEPING, true, "Queue.get", "/usr/lib/python3.14/queue.py"),
-        thread(312, None, State::SLEEPING, false, "\u{202e}evil\x1b]0;title\x07", "/tmp/\u{1b}[2J.py"),
-    ];
-    DetailContent::Runtime(Box::new(PythonRuntime {
-        version: PythonVersion(0x030e_0af0),
-        free_threaded: false,
-        file: b"/usr/bin/python3.14"[..].into(),
-        finding: "GIL held by thread 310 (worker-0) in hot_loop(); 1 of 3 threads waits for it".into(),
-        interpreters: vec![PythonInterpreter { id: 0, gil_address: 1, gil: Gil::Held(310), thread_count: 3, threads }],
-        notes: vec!["1 of its Python threads is not a task of the process: ended, or left over from a fork.".into()],
-    }))
-}
-
-/// Two readings of a master's children: one that goes on copying, one with a hostile name whose parent has written, one that may not be read.
-fn ledger(parent: ProcKey) -> [Detail; 2] {
-    let reading = |counts: PageCounts, mappings| LedgerReading {
-        counts,
-        mappings,
-        doubtful: 0,
-        exact: false,
-        cut: false,
-        pss_bytes: Some(9 << 20),
-        uss_bytes: Some((counts.copied + counts.new) * 4096),
-    };
-    let mapping = |name: &[u8], start: u64, pieces: &[(u32, u32)]| LedgerMapping {
-        start,
-        end: start + pieces.len() as u64 * 4096,
-        name: name.into(),
-        counts: PageCounts {
-            shared: pieces.iter().map(|(all, gone)| u64::from(all - gone)).sum(),
-            copied: pieces.iter().map(|(_, gone)| u64::from(*gone)).sum(),
-            ..PageCounts::default()
-        },
-        strip: pieces.to_vec(),
-    };
-    let heap: Vec<(u32, u32)> = (0..48).map(|i| (16, if i % 5 == 0 { i / 3 } else { 0 })).collect();
-    let mappings = vec![
-        mapping(b"[heap]", 0x55d0_c8a0_0000, &heap),
-        mapping(b"", 0x7f00_0000_0000, &[(64, 0), (0, 0), (64, 64), (64, 32)]),
-        mapping(b"/usr/lib/\x1b]0;title\x07.so", 0x7f10_0000_0000, &[(1, 1); 9]),
-    ];
-    let at = |taken_ns, copied| {
-        let child =
-            |pid, comm: &[u8], reading| LedgerChild { key: ProcKey { pid, start_ticks: 1 }, comm: Comm::new(comm), reading };
-        let first = PageCounts { shared: 25_000, copied, new: 900, ..PageCounts::default() };
-        let second = PageCounts { shared: 20_000, elsewhere: 5_000, copied: 12, new: 0, swapped: 3, zero: 0 };
-        let children = vec![
-            child(301, b"nginx", Ok(reading(first, mappings.clone()))),
-            child(302, b"\x1b[31mred", Ok(reading(second, Vec::new()))),
-            child(303, b"nginx", Err("/proc/303/pagemap: permission denied: only its owner and root may read it".into())),
-        ];
-        let content = DetailContent::Ledger(Box::new(Ledger { page_bytes: 4096, children, more: 0 }));
-        Detail::new(parent, DetailPart::CopyOnWrite, taken_ns, Ok(content))
-    };
-    [at(NOW_NS - 1_000_000_000, 1_000), at(NOW_NS, 1_250)]
 }
 
 /// What the engine would answer.

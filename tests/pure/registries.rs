@@ -328,3 +328,39 @@ fn the_documents_match_the_registries() {
     generated::section("docs/problems.md", "causes", &causes_table());
     generated::whole("config.example.toml", &example_file());
 }
+
+/// What the sources of the screens draw beside letters and digits, outside of comments and tests.
+fn symbols_drawn() -> std::collections::BTreeSet<char> {
+    let sources = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut open = vec![sources.join("ui"), sources.join("app"), sources.join("columns")];
+    let mut files = vec![sources.join("text.rs")];
+    while let Some(directory) = open.pop() {
+        for path in std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
+            match path.is_dir() {
+                true => open.push(path),
+                false if path.ends_with("tests.rs") => {}
+                false => files.push(path),
+            }
+        }
+    }
+    let mut found = std::collections::BTreeSet::new();
+    for file in files {
+        let source = std::fs::read_to_string(&file).unwrap();
+        let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+        let lines = code.lines().map(|line| line.split("//").next().unwrap_or_default());
+        found.extend(lines.flat_map(str::chars).filter(|c| !c.is_ascii() && !c.is_alphanumeric()));
+    }
+    found
+}
+
+#[test]
+fn every_symbol_that_is_drawn_is_in_the_legend() {
+    let legend: String = concmon::ui::help::LEGEND.iter().map(|symbol| symbol.unicode).collect::<Vec<_>>().join("")
+        + &concmon::ui::help::LEGEND.iter().map(|symbol| symbol.meaning).collect::<Vec<_>>().join("");
+    let drawn = symbols_drawn();
+    assert!(drawn.len() > 30, "the sources were not read: {drawn:?}");
+    let missing: String = drawn.iter().filter(|symbol| !legend.contains(**symbol)).collect();
+    assert_eq!(missing, "", "these have no line in ui::help::LEGEND");
+    let explained = concmon::ui::help::LEGEND.iter().all(|symbol| !symbol.meaning.is_empty() && symbol.ascii.is_ascii());
+    assert!(explained);
+}

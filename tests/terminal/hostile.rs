@@ -230,7 +230,10 @@ fn detail_of(pty: &mut Pty, pid: u32, shown: &str) {
     });
     pty.send(&bytes("Enter"));
     pty.wait_text(&format!(" PID {pid} "));
-    for (digit, title) in ["Threads", "Memory", "Files", "Env", "Limits", "Groups", "Tree", "Graphs"].iter().enumerate() {
+    assert_untouched(pty, &format!("the lower half of {shown}"));
+    pty.send(&bytes("Enter"));
+    pty.wait_text("lower half");
+    for (digit, title) in ["Overview", "Threads", "Memory", "Files", "Env", "Limits", "Groups", "Tree"].iter().enumerate() {
         pty.send((digit + 1).to_string().as_bytes());
         let telling = match *title {
             "Threads" => "TID",
@@ -240,7 +243,7 @@ fn detail_of(pty: &mut Pty, pid: u32, shown: &str) {
             "Limits" => "Max open files",
             "Groups" => "NAMESPACES",
             "Tree" => "ANCESTORS",
-            _ => "switches/s",
+            _ => "directory",
         };
         pty.wait_text(telling);
         assert_untouched(pty, &format!("{title} of {shown}"));
@@ -250,6 +253,8 @@ fn detail_of(pty: &mut Pty, pid: u32, shown: &str) {
     }
     pty.send(&bytes("Esc"));
     pty.wait_until("the table again", |screen| column_of(screen, "THR").is_some());
+    pty.send(&bytes("Esc"));
+    pty.wait_until("the table alone", |screen| !screen.contents().contains(&format!(" PID {pid} ")));
     pty.send(&bytes("Down"));
 }
 
@@ -400,9 +405,9 @@ fn control_groups_with_hostile_names_are_shown_and_do_nothing() {
         let mut pty = Pty::spawn(&Program { program: CONCMON, args: &args, rows: 40, columns: 160, env: &[] });
         pty.wait_until("its row", |screen| row_of_pid(screen, grouped.member.child.id()).is_some());
         assert_untouched(&pty, "list");
-        pty.send(&bytes("Enter"));
-        pty.wait_text(&format!(" PID {pid} "));
-        pty.send(b"6");
+        pty.send(&bytes("Enter Enter"));
+        pty.wait_text("lower half");
+        pty.send(b"7");
         pty.wait_text("NAMESPACES");
         pty.wait_text(&format!("{shown}{}", std::process::id()));
         assert_untouched(&pty, "Groups");

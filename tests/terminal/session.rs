@@ -223,7 +223,7 @@ fn readonly_signals_nobody() {
     // No dialog is open that Enter would confirm: it opens the details, which only read.
     pty.send(&bytes("Enter"));
     pty.wait_text("Limits");
-    pty.send(&bytes("q"));
+    pty.send(&bytes("Esc"));
     pty.wait_until("the table again", |screen| !screen.contents().contains("Limits"));
     quit(pty);
     assert!(marker.child.try_wait().unwrap().is_none());
@@ -287,7 +287,7 @@ fn loading_the_better_tier_leaves_no_peak_of_memory() {
         return;
     }
     let pty = open(30, 140, &["-d", "0.2"]);
-    pty.wait_text("bpf ");
+    pty.wait_text("(bpf");
     let status = std::fs::read_to_string(format!("/proc/{}/status", pty.pid())).unwrap();
     let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap();
     let peak_kib: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();

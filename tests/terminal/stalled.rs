@@ -163,11 +163,11 @@ fn the_monitor_goes_on_and_ends_while_a_process_holds_its_memory_map_locked() {
         pty.send(&bytes("Esc"));
         pty.wait_until("the table", |screen| !screen.contents().contains(" Help "));
         pty.send(&bytes(if pid < other { "Home" } else { "End" }));
-        pty.send(&bytes("Enter"));
-        for page in ["2", "4", "0"] {
+        pty.send(&bytes("Enter Enter"));
+        for page in ["3", "5", "0"] {
             pty.send(&bytes(page));
             pty.wait_text("no answer for");
-            pty.send(&bytes("5"));
+            pty.send(&bytes("6"));
             pty.wait_text("Max open files");
         }
         leave_detail(&mut pty);
@@ -200,8 +200,8 @@ fn a_file_system_that_hangs_behind_links_holds_up_nothing() {
         assert!(!row(&table, pid).contains(MARK), "{}", row(&table, pid));
         let mut pty = open(&[pid], &[]);
         pty.wait_until("its row", |screen| line_of(screen, pid).is_some());
-        pty.send(&bytes("Enter"));
-        pty.send(&bytes("3"));
+        pty.send(&bytes("Enter Enter"));
+        pty.send(&bytes("4"));
         pty.wait_text(fs.file().to_str().unwrap());
         leave_detail(&mut pty);
         quit(pty);

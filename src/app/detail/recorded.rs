@@ -6,7 +6,7 @@ use crate::snapshot::{Detail, DetailContent, DetailPart, ProcessSample, State, T
 use super::DetailPane;
 
 /// Said on the pages that a recording does not have.
-pub(super) const NOT_RECORDED: &str = "this page is not recorded; Threads, Tree and Graphs are";
+pub(super) const NOT_RECORDED: &str = "this page is not recorded; Overview, Threads and Tree are";
 
 impl DetailPane {
     /// The recording is at another time now: what has been seen is of no use.

@@ -2,7 +2,7 @@
 
 use crate::snapshot::Needs;
 
-use crate::columns::get::{memory_percent, rated, shared, smaps, total};
+use crate::columns::get::{memory_percent, rated, shared, smaps, total, uss};
 use crate::columns::{Column, Fold, Metric, Scope, Value};
 
 use super::{BASE, STAT, TASK_STAT};
@@ -123,7 +123,7 @@ pub(super) const COLUMNS: &[Column] = &[
         scope: Scope::Process,
         width: 5,
         fold: Fold::Sum,
-        get: |r| smaps(r, |e| e.uss_bytes),
+        get: |r| uss(r),
         ..BASE
     },
     Column {

@@ -17,7 +17,7 @@ use super::start::Started;
 use super::sys;
 use crate::clock::monotonic_ns;
 use crate::lab::catalog::RunSpec;
-use crate::lab::control::{KillReason, Member, Notice, Usage};
+use crate::lab::control::{KEPT, KillReason, Member, Notice, Usage};
 use crate::lab::protocol::{LineError, MAX_LINE_BYTES, Message, parse_line};
 
 /// What descendants of a root that has ended by itself are given to end too.
@@ -33,6 +33,8 @@ const REST_PATIENCE: Duration = Duration::from_millis(40);
 const REST_STEP: Duration = Duration::from_millis(2);
 /// Largest time between two looks at a family.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// As good as no deadline.
+const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 /// What the copy of its parent that becomes the program may still touch before it is the program, bytes.
 const COPY_GROWTH: u64 = 1 << 20;
 /// How long nobody looks at a run once it begins to create its workers.
@@ -309,6 +311,15 @@ impl Active {
     pub fn signal(&self, number: i32) {
         if !self.root_gone {
             sys::signal_child(self.root, number);
+        }
+    }
+
+    /// Lets the run stay when its time is over, until it is killed.
+    pub fn keep(&mut self) {
+        if let Some(dir) = &self.dir
+            && std::fs::write(dir.join(KEPT), "").is_ok()
+        {
+            self.deadline = Instant::now() + FOREVER;
         }
     }
 

@@ -17,7 +17,7 @@ use super::objects;
 use super::sys::{self, Exec};
 use crate::clock::monotonic_ns;
 use crate::lab::catalog::{self, RunSpec};
-use crate::lab::control::{Program, RUN_DIRECTORY};
+use crate::lab::control::{Program, RUN_DIRECTORY, SOCKET_VARIABLE};
 
 /// What is left in the helper's hands after a start.
 pub struct Started {
@@ -100,7 +100,7 @@ fn environment(program: &Program, dir: &Path, socket: &Path, run: u32, spec: &Ru
     let spec = serde_json::to_string(spec).map_err(|e| format!("the run's spec: {e}"))?;
     let mut vars: Vec<(OsString, OsString)> = std::env::vars_os().filter(|(name, _)| !removed(program, name)).collect();
     let own: [(&str, OsString); 5] = [
-        ("CONCMON_LAB_SOCKET", socket.into()),
+        (SOCKET_VARIABLE, socket.into()),
         ("CONCMON_LAB_SPEC", spec.into()),
         ("CONCMON_LAB_RUN", run.to_string().into()),
         ("CONCMON_LAB_OBJECTS", objects::of_run(dir).unwrap_or_default().into()),

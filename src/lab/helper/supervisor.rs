@@ -204,6 +204,11 @@ impl Supervisor {
                 }
                 Err(why) => notices.push(Notice::NotStarted { run, why }),
             },
+            Order::Keep { run } => {
+                if let Some(run) = self.runs.iter_mut().find(|r| r.id == run) {
+                    run.keep();
+                }
+            }
             Order::Stop { run } => {
                 if let Some(run) = self.runs.iter_mut().find(|r| r.id == run) {
                     run.kill(KillReason::Stopped);

@@ -208,6 +208,15 @@ impl Launcher {
         }
     }
 
+    /// Lets a run stay until it is stopped. Nothing happens if it has ended.
+    pub fn keep(&self, id: RunId) {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(link) = &inner.link {
+            // Without a helper there is no run left to keep.
+            let _ = link.send(&Order::Keep { run: id.0 });
+        }
+    }
+
     /// Kills every run.
     pub fn stop_all(&self) {
         let active = self.inner.lock().unwrap_or_else(PoisonError::into_inner).shared.active();

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::root::{LOOK_TIMEOUT, Root};
+use super::root::{LOOK_TIMEOUT, Root, is_kept};
 
 /// As [`Root::begin`].
 pub async fn begin(root: &mut Root) {
@@ -38,4 +38,7 @@ pub async fn linger(root: &mut Root) {
         root.phase("hold");
     }
     tokio::time::sleep(until.saturating_duration_since(Instant::now())).await;
+    if root.spec.hold_ms > 0 && is_kept() {
+        std::future::pending::<()>().await;
+    }
 }

@@ -21,6 +21,7 @@ use super::worker::Worker;
 use crate::clock::monotonic_ns;
 use crate::lab::catalog::{RunSpec, TaskKind};
 use crate::lab::control::Usage;
+use crate::lab::control::{KEPT, SOCKET_VARIABLE};
 use crate::lab::protocol::{Creation, Message, VERSION};
 use telling::Told;
 
@@ -98,6 +99,11 @@ pub struct Root {
     /// What this process had used before the work began, until that has been told, and how long it had waited for CPUs by then.
     before: Option<Usage>,
     waited_before_ns: u64,
+}
+
+/// Whether this run is to stay after the time for looking at it: the helper has put [`KEPT`] beside the run's socket.
+pub fn is_kept() -> bool {
+    std::env::var_os(SOCKET_VARIABLE).is_some_and(|socket| std::path::Path::new(&socket).with_file_name(KEPT).exists())
 }
 
 impl Root {
@@ -323,11 +329,20 @@ impl Root {
             self.phase("hold");
         }
         while let Some(left) = until.checked_duration_since(Instant::now()).filter(|d| !d.is_zero()) {
-            let seen = self.arena.header().progress.load(Ordering::Acquire);
-            if futex_wait(&self.arena.header().progress, seen, Some(left)) != Woken::Timeout {
-                self.reap();
-                self.tell();
-            }
+            self.watch_workers(Some(left));
+        }
+        // A run that is kept stays until it is ended from outside.
+        while self.spec.hold_ms > 0 && is_kept() {
+            self.watch_workers(None);
+        }
+    }
+
+    /// Waits until a worker ends, at most so long.
+    fn watch_workers(&mut self, most: Option<Duration>) {
+        let seen = self.arena.header().progress.load(Ordering::Acquire);
+        if futex_wait(&self.arena.header().progress, seen, most) != Woken::Timeout {
+            self.reap();
+            self.tell();
         }
     }
 

@@ -1,0 +1,139 @@
+//! Keeps a run until it is ended, finds its rows, and measures what a worker costs elsewhere.
+
+use std::collections::HashSet;
+
+use crate::lab::catalog;
+use crate::lab::run::{Run, RunId};
+
+use super::App;
+use super::msg::{Effect, Notice};
+
+/// Systems that are measured once, in the background, so that the first card has something to compare with; workers of each.
+const BASELINE: [&str; 3] = ["native/thread", "native/fork", "native/spawn"];
+const BASELINE_WORKERS: u32 = 3;
+
+/// Runs that are kept, and the measurement in the background.
+#[derive(Debug, Default)]
+pub(super) struct Keeping {
+    kept: HashSet<RunId>,
+    /// How many of [`BASELINE`] have been started.
+    measured: usize,
+}
+
+impl App {
+    /// The run of the selected row, else the newest one that lives.
+    fn chosen_run(&self) -> Option<&Run> {
+        let selected = self.lines.get(self.cursor).and_then(|line| line.run).and_then(|mark| self.lab.state.run(mark.run));
+        let living = |run: &&Run| !run.ended() && !run.id.is_compared();
+        let newest = || self.lab.state.runs.iter().rev().map(AsRef::as_ref).find(living);
+        selected.map(AsRef::as_ref).filter(living).or_else(newest)
+    }
+
+    pub(super) fn keep_run(&mut self) -> Vec<Effect> {
+        let Some(run) = self.chosen_run() else {
+            self.tell(Notice::info("no lab run is active: n launches one"));
+            return Vec::new();
+        };
+        let (id, stays) = (run.id, run.spec.hold_ms > 0);
+        if !stays {
+            self.tell(Notice::info(format!("run {} ends with its work: only runs that stay to be looked at can be kept", id.0)));
+            return Vec::new();
+        }
+        self.keeping.kept.insert(id);
+        self.tell(Notice::good(format!("run {} is kept until X ends it", id.0)));
+        vec![Effect::Keep(id)]
+    }
+
+    /// Whether the run stays until it is ended.
+    pub(super) fn is_kept(&self, id: RunId) -> bool {
+        self.keeping.kept.contains(&id)
+    }
+
+    /// Puts the cursor on the first row of a run, by the index of its card.
+    pub(super) fn select_run(&mut self, nth: usize) {
+        let shown = self.lab.state.runs.iter().rev().filter(|run| self.stories.shows(run)).nth(nth).map(|run| run.id);
+        let first = shown.and_then(|id| self.lines.iter().position(|line| line.run.is_some_and(|mark| mark.run == id)));
+        if let Some(at) = first {
+            self.move_to(at);
+        }
+    }
+
+    /// The next system to be measured in the background: after the first launch, while no run creates or works, each once, and never
+    /// with --readonly.
+    pub(super) fn next_baseline(&mut self) -> Option<Effect> {
+        let runs = &self.lab.state.runs;
+        let launched = runs.iter().any(|run| !run.id.is_compared() && run.costs.creation_ns.is_some());
+        let at_rest = runs.iter().all(|run| run.ended() || (run.hold_began_ns().is_some() && !run.id.is_compared()));
+        if !launched || !at_rest || self.compare.running || self.options.readonly || self.replay.is_some() {
+            return None;
+        }
+        let system = catalog::find(BASELINE.get(self.keeping.measured)?)?;
+        self.keeping.measured += 1;
+        let spec = catalog::RunSpec { workers: BASELINE_WORKERS, tasks: BASELINE_WORKERS, hold_ms: 0, ..system.defaults() };
+        Some(Effect::Baseline(spec))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::app::key::Key;
+    use crate::app::msg::Msg;
+    use crate::app::options::Options;
+    use crate::lab::launcher::LabState;
+    use crate::lab::run::{RunPhase, Summary};
+
+    fn run(id: RunId, system: &str, ns: f64) -> Run {
+        let mut run = Run::new(id, catalog::RunSpec { hold_ms: 1000, ..catalog::find(system).unwrap().defaults() }, 0);
+        run.root_pid = Some(10);
+        run.costs.creation_ns = Some(Summary { count: 1, min: ns, median: ns, p90: ns, max: ns });
+        run
+    }
+
+    fn with(app: &mut App, runs: Vec<Run>) -> Vec<Effect> {
+        app.update(Msg::Lab(Arc::new(LabState { runs: runs.into_iter().map(Arc::new).collect() })))
+    }
+
+    fn ended(mut run: Run) -> Run {
+        run.phase = RunPhase::Ended(crate::lab::run::Outcome::Done);
+        run
+    }
+
+    #[test]
+    fn a_run_is_kept_by_its_key_and_says_so() {
+        let mut app = App::new(Options::default());
+        assert_eq!(app.update(Msg::Key(Key::char('R'))), [], "there is none");
+        with(&mut app, vec![run(RunId(1), "native/fork", 5e5)]);
+        assert_eq!(app.update(Msg::Key(Key::char('R'))), [Effect::Keep(RunId(1))]);
+        assert_eq!(app.cards()[0].left, "kept until X");
+    }
+
+    #[test]
+    fn the_machine_is_measured_once_after_the_first_launch_and_never_with_readonly() {
+        let baseline = |effects: &[Effect]| match effects {
+            [Effect::Baseline(spec)] => Some(spec.system.clone()),
+            _ => None,
+        };
+        let first = || ended(run(RunId(1), "python/thread", 9e6));
+        let mut readonly = App::new(Options { readonly: true, ..Options::default() });
+        assert_eq!(with(&mut readonly, vec![first()]), []);
+        let mut app = App::new(Options::default());
+        assert_eq!(with(&mut app, Vec::new()), [], "nothing was launched");
+        assert_eq!(with(&mut app, vec![run(RunId(1), "python/thread", 9e6)]), [], "it works");
+        let mut runs = vec![first()];
+        for (n, system) in (1..).zip(BASELINE) {
+            assert_eq!(baseline(&with(&mut app, runs.clone())).as_deref(), Some(system));
+            runs.push(run(RunId::compared(n), system, f64::from(n) * 1e5));
+            assert_eq!(with(&mut app, runs.clone()), [], "one at a time");
+            let last = runs.pop().unwrap();
+            runs.push(ended(last));
+        }
+        assert_eq!(with(&mut app, runs.clone()), [], "once");
+        runs.push(run(RunId(2), "python/thread", 9e6));
+        with(&mut app, runs);
+        let names: Vec<String> = app.cards()[0].bars.iter().map(|bar| bar.name.clone()).collect();
+        assert_eq!(names, ["thread", "fork", "spawn", "py thread"], "cheapest first");
+    }
+}
