@@ -4,7 +4,7 @@ use super::compare::CompareKey;
 use super::copy::Copied;
 use super::detail::Tab;
 use super::key::{Code, Key};
-use super::msg::Command;
+use super::msg::{Command, ProblemKey};
 use super::options::Screen;
 use super::replay::ReplayKey;
 use super::timeline::TimelineKey;
@@ -24,6 +24,8 @@ pub enum Context {
     Compare,
     /// On the events' screen.
     Events,
+    /// On the Problems screen.
+    Problems,
     /// While a recording is shown: before what the screens mean by the keys.
     Recording,
 }
@@ -39,6 +41,7 @@ impl Context {
             Self::Timeline => "Timeline",
             Self::Events => "Events",
             Self::Compare => "Compare",
+            Self::Problems => "Problems",
             Self::Recording => "Recording (--replay)",
         }
     }
@@ -78,7 +81,7 @@ const fn changing(action: Action) -> Action {
     Action { changes: true, ..action }
 }
 
-use Context::{Compare, Events, Everywhere, Lab, Recording, Table, Timeline};
+use Context::{Compare, Events, Everywhere, Lab, Problems, Recording, Table, Timeline};
 
 const fn c(ch: char) -> Key {
     Key::char(ch)
@@ -230,6 +233,14 @@ pub const ACTIONS: &[Action] = &[
         "go to the events: every birth, exec and exit",
         Command::Go(Screen::Events),
     ),
+    action(
+        "screen-problems",
+        &[c('6'), c('!')],
+        Everywhere,
+        "Problems",
+        "go to the problems: deadlocks, abandoned locks, limits, leaks, with evidence and advice",
+        Command::Go(Screen::Problems),
+    ),
     action("palette", &[c(':')], Everywhere, "Commands", "find an action by name; also sort, filter, columns", Command::Palette),
     action("redraw", &[Key::ctrl('l')], Everywhere, "", "redraw the screen", Command::Redraw),
     action("suspend", &[Key::ctrl('z')], Everywhere, "", "suspend concmon; fg in the shell resumes it", Command::Suspend),
@@ -294,14 +305,6 @@ pub const ACTIONS: &[Action] = &[
     action("threads", &[c('H')], Table, "", "show or hide threads", Command::Threads),
     action("path", &[c('p')], Table, "", "show or hide program paths", Command::Path),
     action("kernel-threads", &[c('K')], Table, "", "show or hide kernel threads", Command::KernelThreads),
-    action(
-        "diagnoses",
-        &[c('!')],
-        Table,
-        "",
-        "list problems with advice: zombies, orphans, oversized pools, ...",
-        Command::Diagnoses,
-    ),
     action("waits", &[c('W')], Table, "", "show or hide what each row waits for: futex, pipe, epoll, child, ...", Command::Waits),
     action(
         "copy-cell",
@@ -358,6 +361,31 @@ pub const ACTIONS: &[Action] = &[
     action("lab-type", &[c('e')], Lab, "Edit", "type a number for the selected parameter", Command::TypeParameter),
     action("lab-next-field", &[c(']'), c('p')], Lab, "", "select the next parameter", Command::NextField(1)),
     action("lab-previous-field", &[c('[')], Lab, "", "select the previous parameter", Command::NextField(-1)),
+    action(
+        "problem-process",
+        &[k(Code::Enter)],
+        Problems,
+        "Go there",
+        "go to the process",
+        Command::Problem(ProblemKey::Process),
+    ),
+    action(
+        "problem-why",
+        &[c('w')],
+        Problems,
+        "Why",
+        "draw the chain of waits to its end, with the Python function beside each link",
+        Command::Problem(ProblemKey::Why),
+    ),
+    action(
+        "problem-only",
+        &[c('o')],
+        Problems,
+        "Only these",
+        "show only the processes concerned in the table",
+        Command::Problem(ProblemKey::Only),
+    ),
+    action("problem-copy", &[c('y')], Problems, "Copy", "copy the problem with its evidence", Command::Problem(ProblemKey::Copy)),
     action(
         "event-process",
         &[k(Code::Enter)],

@@ -71,7 +71,7 @@ impl App {
         self.copy_text(text, &format!("{} of PID {}", pane.tab.title(), pane.key.pid))
     }
 
-    fn copy_text(&mut self, mut text: String, of: &str) -> Vec<Effect> {
+    pub(super) fn copy_text(&mut self, mut text: String, of: &str) -> Vec<Effect> {
         if !self.options.clipboard {
             self.tell(Notice::bad("copying is off: clipboard = false in the config file"));
             return Vec::new();

@@ -1,7 +1,7 @@
 //! `E`: explains the sorted cell of the selected row, and the cost of sampling.
 
 use crate::columns::{self, Column, Fold, Row, Unknown, Value};
-use crate::kernel::source::Needs;
+use crate::snapshot::Needs;
 use crate::snapshot::{EventTier, Tier};
 use crate::text::{Charset, fit, sanitize};
 

@@ -39,11 +39,6 @@ pub enum Layer {
         /// First line shown.
         scroll: usize,
     },
-    /// All that is wrong, scrolled; it follows the samples.
-    Diagnoses {
-        /// First line shown.
-        scroll: usize,
-    },
     /// Waiting for the letter of a quick launch.
     QuickLaunch {
         /// While two are chosen that run side by side: a blank before the first, then the first one's key.

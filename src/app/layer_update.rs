@@ -9,7 +9,6 @@ use super::key::{Code, Key};
 use super::layer::{Layer, Menu, MenuKind, SignalDialog, TextSize};
 use super::ledger::LedgerPane;
 use super::msg::{Effect, Notice, Pointed};
-use super::options::Screen;
 use super::setup::{Page, Setup};
 
 /// The most characters that a text is scrolled to the left.
@@ -20,10 +19,6 @@ impl App {
         let size = self.text;
         match self.layer.take() {
             Some(Layer::Help { scroll, find }) => self.layer = help_key(key, scroll, find, size),
-            Some(Layer::Diagnoses { .. }) if self.go_to_finding(key) => {}
-            Some(Layer::Diagnoses { scroll }) => {
-                self.layer = scrolled(key, scroll, size).map(|scroll| Layer::Diagnoses { scroll });
-            }
             Some(Layer::Explain { title, lines, scroll }) => {
                 self.layer = scrolled(key, scroll, size).map(|scroll| Layer::Explain { title, lines, scroll });
             }
@@ -78,18 +73,6 @@ impl App {
             }
             _ => Vec::new(),
         }
-    }
-
-    /// A digit goes to the process of the finding that is numbered so; false if the key is none.
-    fn go_to_finding(&mut self, key: Key) -> bool {
-        let Code::Char(digit @ '1'..='9') = key.code else { return false };
-        let number = digit.to_digit(10).unwrap_or(1) as usize;
-        let Some(about) = self.findings.get(number - 1).map(|f| f.about) else { return false };
-        self.screen = Screen::Processes;
-        if !self.select_pid(about.pid) {
-            self.tell(Notice::info(format!("PID {} is not in the table", about.pid)));
-        }
-        true
     }
 
     fn setup_key(&mut self, mut setup: Box<Setup>, key: Key) -> Vec<Effect> {

@@ -27,6 +27,7 @@ mod parameter;
 pub mod past;
 pub mod predict;
 pub mod presets;
+pub mod problems;
 pub mod replay;
 pub mod rows;
 mod run_cards;
@@ -42,10 +43,10 @@ use std::sync::Arc;
 
 use crate::columns::{Column, Row, RowRef, RunNote, Value};
 use crate::derive::Model;
-use crate::diagnose::{self, Finding, Watch};
-use crate::kernel::source::Needs;
+use crate::diagnose::{Finding, Watch};
 use crate::lab::catalog::Demo;
 use crate::lab::run::RunId;
+use crate::snapshot::Needs;
 use crate::snapshot::ProcKey;
 
 use actions::Context;
@@ -114,6 +115,8 @@ pub struct App {
     pub events: EventsLog,
     /// The Compare screen.
     pub compare: CompareView,
+    /// The Problems screen.
+    pub problems: problems::ProblemsView,
     /// Guesses before runs.
     pub predict: Predict,
     /// Small graphs.
@@ -199,6 +202,7 @@ impl App {
             lab: LabView::new(options.watched),
             timeline: TimelineView::default(),
             predict: Predict::default(),
+            problems: problems::ProblemsView::default(),
             events: EventsLog::default(),
             compare: CompareView::default(),
             history: History::default(),
@@ -233,6 +237,7 @@ impl App {
             Screen::Timeline => Context::Timeline,
             Screen::Events => Context::Events,
             Screen::Compare => Context::Compare,
+            Screen::Problems => Context::Problems,
         }
     }
 
@@ -288,9 +293,6 @@ impl App {
         if let Some(filter) = &self.options.filter {
             needs |= crate::columns::needs(filter.columns());
         }
-        if matches!(self.layer, Some(Layer::Diagnoses { .. })) {
-            needs |= diagnose::needs() - Needs::SMAPS;
-        }
         if self.options.shows_threads() || self.options.run_view {
             needs |= Needs::THREADS;
         }
@@ -300,8 +302,7 @@ impl App {
     /// What must be read of the visible rows: the columns on screen.
     #[must_use]
     pub fn needs_of_visible(&self) -> Needs {
-        let needs = crate::columns::needs(self.visible_columns.iter().copied());
-        if matches!(self.layer, Some(Layer::Diagnoses { .. })) { needs | diagnose::needs() } else { needs }
+        crate::columns::needs(self.visible_columns.iter().copied())
     }
 
     /// The processes on screen.

@@ -11,7 +11,7 @@ use crate::lab::launcher::LabState;
 use crate::lab::measure::Plan;
 use crate::lab::python::Discovery;
 use crate::lab::run::RunId;
-use crate::snapshot::{Detail, ProcKey};
+use crate::snapshot::{Detail, Facts, ProcKey};
 
 use super::compare::{CompareKey, Progressed};
 use super::copy::Copied;
@@ -54,6 +54,8 @@ pub enum Msg {
         /// Like `be 4`.
         io: Result<String, String>,
     },
+    /// A survey for problems was made, or why it was not.
+    Surveyed(Result<Arc<Facts>, String>),
     /// A batch of the Compare screen went on.
     Compared(Progressed),
     /// A batch could not be started; why, in one sentence.
@@ -105,6 +107,8 @@ pub struct Fit {
     pub compare_rows: usize,
     /// Lines of the log of events.
     pub event_lines: usize,
+    /// Findings of the Problems screen.
+    pub problem_lines: usize,
     /// Size of the open text.
     pub text: TextSize,
     /// Columns of the table.
@@ -178,6 +182,19 @@ impl Notice {
     pub fn bad(text: impl Into<String>) -> Self {
         Self { level: Level::Bad, text: text.into(), lasting: false }
     }
+}
+
+/// A key of the Problems screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProblemKey {
+    /// Go to the process.
+    Process,
+    /// Draw the chain of waits.
+    Why,
+    /// Show only the processes concerned.
+    Only,
+    /// Copy the finding.
+    Copy,
 }
 
 /// What an action of the table does; the arms are in `update`.
@@ -263,8 +280,6 @@ pub enum Command {
     Threads,
     /// Kernel threads as rows.
     KernelThreads,
-    /// All that is wrong.
-    Diagnoses,
     /// Show or hide what each row waits for.
     Waits,
     /// Keep the selected row at its line.
@@ -301,6 +316,8 @@ pub enum Command {
     Output,
     /// A key of the Compare screen.
     Compare(CompareKey),
+    /// A key of the Problems screen.
+    Problem(ProblemKey),
     /// A key of the timeline.
     Time(TimelineKey),
     /// A key that moves in a recording.

@@ -24,14 +24,16 @@ pub enum Screen {
     Compare,
     /// Births and deaths.
     Events,
+    /// What is wrong, worst first.
+    Problems,
 }
 
 impl Screen {
     /// All, in the order of their digits.
-    pub const ALL: [Self; 5] = [Self::Processes, Self::Lab, Self::Timeline, Self::Compare, Self::Events];
+    pub const ALL: [Self; 6] = [Self::Processes, Self::Lab, Self::Timeline, Self::Compare, Self::Events, Self::Problems];
 
     /// Those that show what samples tell.
-    pub const OF_SAMPLES: [Self; 2] = [Self::Processes, Self::Events];
+    pub const OF_SAMPLES: [Self; 3] = [Self::Processes, Self::Events, Self::Problems];
 
     /// Whether it shows what samples tell, and so a recording too.
     #[must_use]
@@ -54,6 +56,7 @@ impl Screen {
             Self::Timeline => "Timeline",
             Self::Events => "Events",
             Self::Compare => "Compare",
+            Self::Problems => "Problems",
         }
     }
 }

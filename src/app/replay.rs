@@ -114,7 +114,7 @@ impl App {
     /// The effect of a key that moves in the recording also while something lies over the screen that no text is typed into.
     pub(super) fn moves_in_recording(&mut self, key: Key) -> Option<Vec<Effect>> {
         self.replay.as_ref()?;
-        if !matches!(self.layer, Some(Layer::Detail(_) | Layer::Diagnoses { .. })) {
+        if !matches!(self.layer, Some(Layer::Detail(_))) {
             return None;
         }
         let action = self.action(key).filter(|a| a.context == Context::Recording || a.command == Command::Pause)?;

@@ -30,7 +30,9 @@ impl App {
         if self.paused {
             return;
         }
-        self.findings = self.watch.step(&model);
+        self.keep_survey();
+        self.problems.since_ns.get_or_insert(model.now.taken_ns);
+        self.findings = self.watch.step_with(&model, self.problems.facts.as_deref());
         self.signalled.retain(|key, (_, at_ns)| {
             at_ns.saturating_add(SIGNALLED_NS) > model.now.taken_ns && model.process(key.pid).is_some_and(|p| p.key == *key)
         });

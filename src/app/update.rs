@@ -62,6 +62,7 @@ impl App {
                 }
             }
             Msg::Allotted { pid, cpus, io } => self.present_allotment(pid, &cpus, &io),
+            Msg::Surveyed(facts) => return self.surveyed(facts),
             Msg::Compared(news) => self.compare.take(news),
             Msg::NotCompared(why) => {
                 self.compare.running = false;
@@ -105,6 +106,7 @@ impl App {
         (self.timeline.cells, self.timeline.page) = (fit.lane_cells, fit.lanes);
         self.compare.fit(fit.compare_rows);
         self.events.page = fit.event_lines;
+        self.problems.page = fit.problem_lines;
         self.text = fit.text;
         self.visible_columns = fit.columns;
         self.clamp();
@@ -187,9 +189,7 @@ impl App {
         let moves = match self.layer {
             // What is typed there is looked for.
             Some(Layer::Help { .. }) => key.typed().is_none(),
-            Some(
-                Layer::Explain { .. } | Layer::Diagnoses { .. } | Layer::Output { .. } | Layer::Detail(_) | Layer::Ledger(_),
-            ) => true,
+            Some(Layer::Explain { .. } | Layer::Output { .. } | Layer::Detail(_) | Layer::Ledger(_)) => true,
             // There letters of htop's hands go to the entry that begins with them.
             Some(Layer::Menu(_)) => self.options.keys == Preset::Vim,
             _ => false,
@@ -253,6 +253,8 @@ impl App {
             (Pointed::Row(_) | Pointed::ListLine(_) | Pointed::Head(_), Screen::Compare) => self.compare_point(at),
             (Pointed::Wheel(by), Screen::Compare) => return self.run(Command::Move(by.signum())),
             (Pointed::Wheel(by), Screen::Timeline) => return self.run(Command::Move(by.signum())),
+            (Pointed::Row(line), Screen::Problems) => self.problem_choose(self.problems.scroll + usize::from(line)),
+            (Pointed::Wheel(by), Screen::Problems) => return self.run(Command::Move(by.signum())),
             (Pointed::Wheel(by), Screen::Lab) => return self.run(Command::Move(by.signum())),
             (Pointed::Wheel(by), _) => return self.run(Command::Move(by * 3)),
             (Pointed::ListLine(line), Screen::Lab) if usize::from(line) < SYSTEMS.len() => {
@@ -286,6 +288,7 @@ impl App {
             Command::Pause if self.replay.is_some() => return self.replay_key(ReplayKey::Play),
             Command::Compare(key) => return self.compare_key(key),
             Command::Time(key) => return self.time_key(key),
+            Command::Problem(key) => return self.problem_key(key),
             Command::Output => self.layer = Some(Layer::Output { scroll: 0 }),
             Command::Quit => return vec![Effect::Quit],
             Command::Suspend => return vec![Effect::Suspend],
@@ -300,10 +303,6 @@ impl App {
             Command::SortBy(id) => return columns::find(id).map(|c| self.sort_by(c)).unwrap_or_default(),
             Command::Tree | Command::SpawnTree | Command::Invert | Command::Threads | Command::KernelThreads => {
                 return self.toggle(command);
-            }
-            Command::Diagnoses => {
-                self.layer = Some(Layer::Diagnoses { scroll: 0 });
-                return vec![Effect::Resample];
             }
             Command::Waits => return self.toggle_column("wait"),
             Command::Path => self.toggle_path(),
@@ -347,6 +346,7 @@ impl App {
         match self.screen {
             Screen::Compare => self.compare.page,
             Screen::Events => self.events.page,
+            Screen::Problems => self.problems.page,
             _ => self.page,
         }
     }
@@ -365,6 +365,7 @@ impl App {
             Screen::Compare => self.compare_move(by),
             Screen::Timeline => self.time_lanes(by),
             Screen::Events => self.events.step(by, self.events.page),
+            Screen::Problems => self.problem_move(by),
         }
     }
 

@@ -6,7 +6,9 @@
 //! A wait with a timeout, a wait for the network, a terminal or a clock is never stuck. A wait that could not be read is not stuck either:
 //! it is reported as unknown.
 
+mod desk;
 mod glibc;
+mod look;
 pub mod read;
 pub mod scene;
 pub mod search;
@@ -14,7 +16,7 @@ pub mod search;
 mod tests;
 mod words;
 
-pub use read::{Patience, read};
+pub use read::{Patience, Ran, Reader, asleep_since_ms};
 pub use scene::{Process, Scene, Task, TaskId, Wait};
 pub use search::{Problem, Step, chain, problems};
 
@@ -67,6 +69,12 @@ pub enum Kind {
     PipeWrite,
     /// flock(2), fcntl(2).
     FileLock,
+    /// Data or room in a connected socket.
+    Socket,
+    /// ptrace(2).
+    Ptrace,
+    /// The GIL of CPython.
+    Gil,
 }
 
 impl Kind {
@@ -83,6 +91,9 @@ impl Kind {
             Self::PipeRead => "pipe_read",
             Self::PipeWrite => "pipe_write",
             Self::FileLock => "file_lock",
+            Self::Socket => "socket",
+            Self::Ptrace => "ptrace",
+            Self::Gil => "gil",
         }
     }
 }

@@ -7,39 +7,25 @@ use std::time::{Duration, Instant};
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::kernel::error::ReadError;
-use crate::kernel::locks::{lock_of, shared_files};
-use crate::kernel::main_ended;
-use crate::kernel::memory::ProcessMemory;
+use crate::kernel::locks::{SharedFile, shared_files};
 use crate::kernel::parse::file_locks;
-use crate::kernel::parse::schedstat::Schedstat;
 use crate::kernel::parse::stat::Stat;
-use crate::kernel::parse::syscall::{Futex, Machine, SyscallLine, reason_of_call};
-use crate::kernel::pipes;
+use crate::kernel::pipes::{OpenEnds, ends_of};
 use crate::kernel::proc_fs::{ProcFs, RelPath};
 use crate::kernel::readers::within;
-use crate::snapshot::{Comm, Direction, Lock, ProcKey, State, WaitReason};
+use crate::kernel::sockets::{Peer, peers};
+use crate::snapshot::{Comm, Lock, ProcKey, State};
 
-use super::glibc::{self, Call, Record};
-use super::scene::{Holder, Process, Scene, Task, TaskId, Wait};
+use super::desk::{Desk, at_once};
+use super::look::{Look, Seen, look_again};
+use super::scene::{Ends, Holder, Process, Scene, SocketEnd, Task, Wait};
 
 /// How long one process may take to answer.
 const PATIENCE_OF_ONE: Duration = Duration::from_millis(500);
 /// Processes that are asked at once: handing each to a helper thread takes longer than reading it.
 const TOGETHER: usize = 64;
-/// The most threads of one process that are looked at. A process with more is not explained.
-const MOST_TASKS: usize = 8192;
-/// The most of `status` that is read.
-const STATUS_BYTES: usize = 64 * 1024;
 /// Kernel clock ticks per second in `stat` (USER_HZ): the same on all architectures that concmon runs on.
 const TICK_MS: u64 = 10;
-/// Signals whose handlers end no wait for a lock: faults, SIGPIPE, SIGCHLD, and the two that glibc uses itself.
-const HARMLESS: u64 = bit(4) | bit(5) | bit(6) | bit(7) | bit(8) | bit(11) | bit(13) | bit(17) | bit(31) | bit(32) | bit(33);
-/// CPython handles SIGINT in every program.
-const SIGINT: u64 = bit(2);
-
-const fn bit(signal: u32) -> u64 {
-    1 << (signal - 1)
-}
 
 /// How long to look.
 #[derive(Debug, Clone, Copy)]
@@ -48,74 +34,357 @@ pub struct Patience {
     pub apart: Duration,
 }
 
-/// One task as it was seen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Seen {
-    comm: Comm,
-    state: State,
-    turns: Option<u64>,
-    line: Option<SyscallLine>,
-    denied: bool,
+/// Time that a thread used between two readings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ran {
+    /// Its name.
+    pub comm: Comm,
+    /// Its state at the newer one.
+    pub state: State,
+    /// On a CPU, nanoseconds.
+    pub run_ns: u64,
+    /// Runnable without a CPU, nanoseconds.
+    pub delay_ns: u64,
+    /// How often it was given a CPU.
+    pub turns: u64,
 }
 
-/// One process as it was seen.
+/// What was read of a process in depth. It holds as long as no task of the process has run.
+#[derive(Debug, Clone)]
+struct Depth {
+    waits: BTreeMap<i32, Wait>,
+    handles_signals: bool,
+}
+
+/// Reads scenes one after the other. What rests since the scene before is not read again.
 #[derive(Debug)]
-struct Look {
-    stat: Stat,
-    tasks: BTreeMap<i32, Seen>,
+pub struct Reader {
+    fs: Arc<ProcFs>,
+    looks: BTreeMap<i32, Arc<Look>>,
+    /// Of the scene before the newest.
+    before: BTreeMap<i32, Arc<Look>>,
+    depths: HashMap<i32, Depth>,
+    ends: HashMap<i32, OpenEnds>,
+    shared: HashMap<i32, Vec<SharedFile>>,
+    /// When each task went to sleep, by TID and how often it had run.
+    asleep: HashMap<(i32, u64), Option<u64>>,
+    /// Only these processes, if there are any here.
+    only: Vec<i32>,
+    began: Option<Instant>,
+    span: Option<Duration>,
 }
 
-/// Reads the scene.
-///
-/// # Errors
-/// If the processes cannot be listed.
-pub fn read(fs: &Arc<ProcFs>, patience: Patience) -> Result<Scene, ReadError> {
-    let mut scene = Scene::default();
-    let mut pids = Vec::new();
-    fs.list_pids(&mut pids)?;
-    let mut first: BTreeMap<i32, Look> = BTreeMap::new();
-    for some in pids.chunks(TOGETHER) {
-        let pids = some.to_vec();
-        // The key of a group is no process's own: those of a group that does not answer are asked one by one.
-        let together = asked(fs, -some[0], move |fs| pids.iter().map(|pid| look(fs, *pid)).collect::<Vec<_>>());
-        let looks: Vec<Result<Option<Look>, ()>> = match together {
-            Ok(looks) => looks.into_iter().map(Ok).collect(),
-            Err(()) => some.iter().copied().map(|pid| asked(fs, pid, move |fs| look(fs, pid))).collect(),
+impl Reader {
+    /// Nothing is known yet.
+    #[must_use]
+    pub fn new(fs: Arc<ProcFs>) -> Self {
+        Self {
+            fs,
+            looks: BTreeMap::new(),
+            before: BTreeMap::new(),
+            depths: HashMap::new(),
+            ends: HashMap::new(),
+            shared: HashMap::new(),
+            asleep: HashMap::new(),
+            only: Vec::new(),
+            began: None,
+            span: None,
+        }
+    }
+
+    /// Reads these processes only. What others hold is then not known.
+    #[must_use]
+    pub fn only(self, pids: Vec<i32>) -> Self {
+        Self { only: pids, ..self }
+    }
+
+    /// Reads a scene.
+    ///
+    /// # Errors
+    /// If the processes cannot be listed.
+    pub fn read(&mut self, patience: Patience) -> Result<Scene, ReadError> {
+        let mut scene = Scene::default();
+        let begun = Instant::now();
+        let quiet = self.look(&mut scene)?;
+        let looked = Instant::now();
+        self.span = self.began.replace(begun).map(|before| begun.duration_since(before));
+        self.depths.retain(|pid, _| quiet.contains(pid));
+        self.ends.retain(|pid, _| quiet.contains(pid));
+        self.shared.retain(|pid, _| quiet.contains(pid));
+        // The process of every task.
+        let owners = self.looks.iter().flat_map(|(pid, look)| look.tasks.keys().map(|tid| (*tid, *pid)));
+        let owners: Arc<HashMap<i32, i32>> = Arc::new(owners.collect());
+        let now_ms = SystemClock.boot_ns() / 1_000_000;
+        let looks: Vec<(i32, Arc<Look>)> = self.looks.iter().map(|(pid, look)| (*pid, Arc::clone(look))).collect();
+        for (pid, one) in looks {
+            let mut process = self.process(&one, now_ms);
+            let depth = self.in_depth(pid, &one, process.forked_from, &owners);
+            if depth.is_none() {
+                scene.silent += 1;
+            }
+            if one.tasks.values().any(|task| task.denied) {
+                scene.unreadable.insert(pid, one.stat.session);
+            }
+            process.handles_signals = depth.as_ref().is_none_or(|depth| depth.handles_signals);
+            let wait = |tid: &i32| match &depth {
+                None => Wait::Unknown("the process did not answer".into()),
+                Some(depth) => depth.waits.get(tid).cloned().unwrap_or_else(|| Wait::Unknown("it was not read".into())),
+            };
+            let task = |(tid, seen): (&i32, &Seen)| (*tid, Task { comm: seen.comm, wait: wait(tid), for_ms: None });
+            process.tasks = one.tasks.iter().map(task).collect();
+            scene.processes.insert(pid, process);
+        }
+        self.holders(&mut scene);
+        std::thread::sleep(patience.apart.saturating_sub(looked.elapsed()));
+        self.again(&mut scene);
+        scene.apart_ms = u64::try_from(looked.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Ok(scene)
+    }
+
+    /// The time between the beginnings of the last two readings; `None` after the first.
+    #[must_use]
+    pub fn span(&self) -> Option<Duration> {
+        self.span
+    }
+
+    /// Of each process the threads that ran between the last two readings. Threads that began in between are left out.
+    #[must_use]
+    pub fn ran(&self) -> BTreeMap<i32, BTreeMap<i32, Ran>> {
+        let of = |(pid, now): (&i32, &Arc<Look>)| {
+            let before = self.before.get(pid).filter(|b| !Arc::ptr_eq(b, now) && b.stat.start_ticks == now.stat.start_ticks)?;
+            let ran = |(tid, seen): (&i32, &Seen)| {
+                let (then, now) = (before.tasks.get(tid)?.schedstat?, seen.schedstat?);
+                let turns = now.turns.checked_sub(then.turns)?;
+                let run_ns = now.run_ns.checked_sub(then.run_ns)?;
+                let delay_ns = now.run_delay_ns.checked_sub(then.run_delay_ns)?;
+                let moved = turns > 0 || run_ns > 0 || delay_ns > 0;
+                moved.then_some((*tid, Ran { comm: seen.comm, state: seen.state, run_ns, delay_ns, turns }))
+            };
+            let ran: BTreeMap<i32, Ran> = now.tasks.iter().filter_map(ran).collect();
+            (!ran.is_empty()).then_some((*pid, ran))
         };
-        for (pid, look) in some.iter().zip(looks) {
-            match look {
-                Ok(Some(one)) => drop(first.insert(*pid, one)),
-                Ok(None) => {}
-                Err(()) => scene.silent += 1,
+        self.looks.iter().filter_map(of).collect()
+    }
+
+    /// The scheduler's clock now, milliseconds.
+    #[must_use]
+    pub fn clock_ms(&self) -> Option<u64> {
+        own_clock_ms(&self.fs)
+    }
+
+    /// How long a task has slept, milliseconds; `None` if the kernel does not report it.
+    #[must_use]
+    pub fn asleep_ms(&self, pid: i32, tid: i32) -> Option<u64> {
+        let now = own_clock_ms(&self.fs)?;
+        Some(now.saturating_sub(slept_since_ms(&self.fs, &RelPath::task(pid, tid, "sched"))?))
+    }
+
+    /// Whether a task of the process has run since the reading before, or the process was not there then.
+    #[must_use]
+    pub fn moved(&self, pid: i32) -> bool {
+        self.looks.get(&pid).zip(self.before.get(&pid)).is_none_or(|(now, before)| !Arc::ptr_eq(now, before))
+    }
+
+    /// Looks at all processes; those of which no task has run since the last time.
+    fn look(&mut self, scene: &mut Scene) -> Result<HashSet<i32>, ReadError> {
+        let mut pids = Vec::new();
+        self.fs.list_pids(&mut pids)?;
+        pids.retain(|pid| self.only.is_empty() || self.only.contains(pid));
+        let before = std::mem::take(&mut self.looks);
+        let mut quiet = HashSet::new();
+        for some in pids.chunks(TOGETHER) {
+            let orders: Vec<(i32, Option<Arc<Look>>)> = some.iter().map(|pid| (*pid, before.get(pid).cloned())).collect();
+            // Whoever has lost its parent has another now, without having run.
+            let one = {
+                let alive: HashSet<i32> = orders
+                    .iter()
+                    .filter_map(|(_, look)| look.as_ref().map(|look| look.stat.ppid))
+                    .filter(|ppid| pids.binary_search(ppid).is_ok())
+                    .collect();
+                move |fs: &ProcFs, pid: i32, known: Option<&Arc<Look>>| {
+                    look_again(fs, pid, known.filter(|look| look.stat.ppid == 0 || alive.contains(&look.stat.ppid)))
+                }
+            };
+            // The key of a group is no process's own: those of a group that does not answer are asked one by one.
+            let (all, each) = (orders.clone(), one.clone());
+            let together = asked(&self.fs, -some[0], move |fs| {
+                all.iter().map(|(pid, known)| each(fs, *pid, known.as_ref())).collect::<Vec<_>>()
+            });
+            let looks: Vec<Result<Option<(Arc<Look>, bool)>, ()>> = match together {
+                Ok(looks) => looks.into_iter().map(Ok).collect(),
+                Err(()) => orders
+                    .into_iter()
+                    .map(|(pid, known)| {
+                        let one = one.clone();
+                        asked(&self.fs, pid, move |fs| one(fs, pid, known.as_ref()))
+                    })
+                    .collect(),
+            };
+            for (pid, look) in some.iter().zip(looks) {
+                match look {
+                    Ok(Some((look, rests))) => {
+                        self.looks.insert(*pid, look);
+                        quiet.extend(Some(*pid).filter(|_| rests));
+                    }
+                    Ok(None) => {}
+                    Err(()) => scene.silent += 1,
+                }
+            }
+        }
+        self.before = before;
+        Ok(quiet)
+    }
+
+    /// What the look tells of a process.
+    fn process(&self, one: &Look, now_ms: u64) -> Process {
+        let stat = &one.stat;
+        let parent = self.looks.get(&stat.ppid).map(|parent| &parent.stat);
+        // Addresses are random for each program that is executed.
+        let is_copy = |parent: &&Stat| {
+            stat.start_stack > 1 && (parent.start_stack, parent.start_code) == (stat.start_stack, stat.start_code)
+        };
+        Process {
+            key: ProcKey { pid: stat.pid, start_ticks: stat.start_ticks },
+            ppid: stat.ppid,
+            session: stat.session,
+            comm: stat.comm,
+            forked_from: parent.filter(is_copy).map(|parent| parent.pid),
+            handles_signals: true,
+            age_ms: now_ms.checked_sub(stat.start_ticks.saturating_mul(TICK_MS)),
+            tasks: BTreeMap::new(),
+        }
+    }
+
+    /// The waits of one process by tid; `None` if it did not answer.
+    fn in_depth(&mut self, pid: i32, one: &Look, forked_from: Option<i32>, owners: &Arc<HashMap<i32, i32>>) -> Option<Depth> {
+        let simple: Option<BTreeMap<i32, Wait>> = one.tasks.iter().map(|(tid, seen)| Some((*tid, at_once(seen)?))).collect();
+        if let Some(waits) = simple {
+            return Some(Depth { waits, handles_signals: true });
+        }
+        if let Some(depth) = self.depths.get(&pid) {
+            return Some(depth.clone());
+        }
+        let calls: Vec<(i32, Seen)> = one.tasks.iter().map(|(tid, seen)| (*tid, seen.clone())).collect();
+        let in_parent =
+            forked_from.and_then(|pid| Some((pid, self.looks.get(&pid)?.tasks.keys().copied().collect::<HashSet<i32>>())));
+        let owners = Arc::clone(owners);
+        let work = move |fs: &ProcFs| {
+            let mut desk = Desk::new(fs, pid, &calls);
+            Depth { waits: desk.waits(&calls, &owners, in_parent.as_ref()), handles_signals: desk.handles_signals }
+        };
+        let depth = asked(&self.fs, pid, work).ok()?;
+        // Shared memory changes without this process, and a number that is gone may be another's later.
+        let lasting = |wait: &Wait| match wait {
+            Wait::Futex { lock, holder } => matches!(lock, Lock::Private { .. }) && !matches!(holder, Holder::Gone { .. }),
+            Wait::Unknown(_) => false,
+            _ => true,
+        };
+        if depth.waits.values().all(lasting) {
+            self.depths.insert(pid, depth.clone());
+        }
+        Some(depth)
+    }
+
+    /// Finds the holders of the pipes, the shared memory and the file locks that tasks wait for.
+    fn holders(&mut self, scene: &mut Scene) {
+        let (mut pipes_wanted, mut memory_wanted, mut locks_wanted) = (HashSet::new(), HashSet::new(), false);
+        let mut sockets_wanted: BTreeMap<i32, Vec<u64>> = BTreeMap::new();
+        for (pid, task) in scene.processes.iter().flat_map(|(pid, p)| p.tasks.values().map(move |task| (pid, task))) {
+            match &task.wait {
+                Wait::SocketRead(inode) | Wait::SocketWrite(inode) => sockets_wanted.entry(*pid).or_default().push(*inode),
+                Wait::PipeRead(inode) | Wait::PipeWrite(inode) => drop(pipes_wanted.insert(*inode)),
+                Wait::Futex { lock: Lock::Shared { device, inode, .. }, .. } => drop(memory_wanted.insert((*device, *inode))),
+                Wait::FileLock(_) => locks_wanted = true,
+                _ => {}
+            }
+        }
+        let fs = Arc::clone(&self.fs);
+        let pids: Vec<i32> = scene.processes.keys().copied().collect();
+        let others = other_ends(&fs, &sockets_wanted);
+        // Which sockets are at the other end of this one.
+        let mut behind: HashMap<u64, Vec<u64>> = HashMap::new();
+        for (inode, peer) in &others {
+            match peer {
+                Peer::Socket(other) => behind.entry(*other).or_default().push(*inode),
+                Peer::Address(address) => {
+                    let end = SocketEnd { holders: Vec::new(), address: Some(address.to_string()) };
+                    scene.sockets.insert(*inode, end);
+                }
+            }
+        }
+        scene.pipes = pipes_wanted.iter().map(|inode| (*inode, Ends::default())).collect();
+        for pid in pids.iter().copied().filter(|_| !pipes_wanted.is_empty() || !behind.is_empty()) {
+            let read = || asked(&fs, pid, move |fs| ends_of(fs, pid)).unwrap_or_default();
+            let open = self.ends.entry(pid).or_insert_with(read);
+            for (inode, reads, writes) in &open.pipes {
+                let Some(ends) = scene.pipes.get_mut(inode) else { continue };
+                ends.readers.extend(Some(pid).filter(|_| *reads && ends.readers.last() != Some(&pid)));
+                ends.writers.extend(Some(pid).filter(|_| *writes && ends.writers.last() != Some(&pid)));
+            }
+            for waited in open.sockets.iter().filter_map(|inode| behind.get(inode)).flatten() {
+                let holders = &mut scene.sockets.entry(*waited).or_default().holders;
+                holders.extend(Some(pid).filter(|_| holders.last() != Some(&pid)));
+            }
+        }
+        if !memory_wanted.is_empty() {
+            for pid in &pids {
+                let pid = *pid;
+                let read = || asked(&fs, pid, move |fs| shared_files(fs, pid)).unwrap_or_default();
+                for file in self.shared.entry(pid).or_insert_with(read).iter().filter(|file| memory_wanted.contains(*file)) {
+                    scene.sharers.entry(*file).or_default().push(pid);
+                }
+            }
+        }
+        if locks_wanted {
+            name_lock_holders(&fs, scene);
+        }
+    }
+
+    /// The second look: a task that ran in between, or that waits elsewhere now, can go on. New tasks can, too.
+    fn again(&mut self, scene: &mut Scene) {
+        let now = own_clock_ms(&self.fs);
+        let mut asleep = HashMap::new();
+        for (pid, process) in &mut scene.processes {
+            let pid = *pid;
+            let closed = |task: &Task| !matches!(task.wait, Wait::Open(_) | Wait::Unknown(_));
+            if !process.tasks.values().any(closed) {
+                continue;
+            }
+            let Some(before) = self.looks.get(&pid).cloned() else { continue };
+            let known = Arc::clone(&before);
+            let second = asked(&self.fs, pid, move |fs| look_again(fs, pid, Some(&known))).ok().flatten();
+            let same = second.as_ref().is_some_and(|(look, _)| look.stat.start_ticks == process.key.start_ticks);
+            for (tid, task) in process.tasks.iter_mut().filter(|(_, task)| closed(task)) {
+                let (then, later) = (before.tasks.get(tid), second.as_ref().and_then(|(look, _)| look.tasks.get(tid)));
+                let Some(turns) = then.and_then(|seen| seen.schedstat).map(|s| s.turns) else {
+                    task.wait = Wait::Unknown("this kernel does not count how often a task ran (schedstat)".into());
+                    continue;
+                };
+                if !same || then != later {
+                    task.wait = Wait::Open("ran between two looks".into());
+                    continue;
+                }
+                let read = || slept_since_ms(&self.fs, &RelPath::task(pid, *tid, "sched"));
+                let since = self.asleep.get(&(*tid, turns)).copied().unwrap_or_else(read);
+                asleep.insert((*tid, turns), since);
+                task.for_ms = now.zip(since).map(|(now, since)| now.saturating_sub(since));
+            }
+            for (tid, seen) in second.iter().flat_map(|(look, _)| &look.tasks) {
+                let new = Task { comm: seen.comm, wait: Wait::Open("has just begun".into()), for_ms: None };
+                process.tasks.entry(*tid).or_insert(new);
+            }
+        }
+        self.asleep = asleep;
+        // A number that is no child's is one of another PID namespace.
+        let parents: HashMap<i32, i32> = scene.processes.iter().map(|(pid, p)| (*pid, p.ppid)).collect();
+        for (pid, process) in &mut scene.processes {
+            for task in process.tasks.values_mut() {
+                if matches!(task.wait, Wait::Child(Some(child)) if parents.get(&child) != Some(pid)) {
+                    task.wait = Wait::Child(None);
+                }
             }
         }
     }
-    let begun = Instant::now();
-    // The process of every task.
-    let owners = first.iter().flat_map(|(pid, look)| look.tasks.keys().map(|tid| (*tid, *pid)));
-    let owners: Arc<HashMap<i32, i32>> = Arc::new(owners.collect());
-    let now_ms = SystemClock.boot_ns() / 1_000_000;
-    for (pid, one) in &first {
-        let (waits, process) = in_depth(fs, *pid, one, &first, &owners, now_ms);
-        let waits = waits.unwrap_or_else(|| {
-            scene.silent += 1;
-            one.tasks.keys().map(|tid| (*tid, Wait::Unknown("the process did not answer".into()))).collect()
-        });
-        if one.tasks.values().any(|task| task.denied) {
-            scene.unreadable.insert(*pid, one.stat.session);
-        }
-        let tasks = one.tasks.iter().map(|(tid, seen)| {
-            let wait = waits.get(tid).cloned().unwrap_or_else(|| Wait::Unknown("it was not read".into()));
-            (*tid, Task { comm: seen.comm, wait, for_ms: None })
-        });
-        let tasks = tasks.collect();
-        scene.processes.insert(*pid, Process { tasks, ..process });
-    }
-    holders(fs, &mut scene);
-    std::thread::sleep(patience.apart.saturating_sub(begun.elapsed()));
-    again(fs, &mut scene, &first);
-    scene.apart_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-    Ok(scene)
 }
 
 /// Does what may be held up by the process, within the time limit.
@@ -124,288 +393,17 @@ fn asked<T: Send + 'static>(fs: &Arc<ProcFs>, pid: i32, work: impl FnOnce(&ProcF
     within(ProcKey { pid, start_ticks: 0 }, PATIENCE_OF_ONE, move || work(&fs)).map_err(|_| ())
 }
 
-/// `None` for kernel threads and for what is gone.
-fn look(fs: &ProcFs, pid: i32) -> Option<Look> {
-    let mut buffer = [0u8; 1024];
-    let stat = Stat::parse(fs.read_once(&RelPath::process(pid, "stat"), &mut buffer).ok()?).ok()?;
-    if stat.kernel_thread || stat.state == State::ZOMBIE && stat.nlwp <= 1 {
-        return None;
-    }
-    let mut tids = Vec::new();
-    fs.list_tids(pid, &mut tids).ok()?;
-    let tasks = tids.iter().take(MOST_TASKS).filter_map(|tid| Some((*tid, seen(fs, pid, *tid)?)));
-    let mut tasks: BTreeMap<i32, Seen> = tasks.collect();
-    // A main thread that has ended does nothing more.
-    tasks.retain(|_, task| !task.state.is_over());
-    Some(Look { stat, tasks })
-}
-
-fn seen(fs: &ProcFs, pid: i32, tid: i32) -> Option<Seen> {
-    let mut buffer = [0u8; 1024];
-    let stat = Stat::parse(fs.read_once(&RelPath::task(pid, tid, "stat"), &mut buffer).ok()?).ok()?;
-    let schedstat = fs.read_once(&RelPath::task(pid, tid, "schedstat"), &mut buffer);
-    let turns = schedstat.ok().and_then(|b| Schedstat::parse(b).ok()).filter(Schedstat::is_kept).map(|s| s.turns);
-    let (line, denied) = match fs.read_once(&RelPath::task(pid, tid, "syscall"), &mut buffer) {
-        Ok(bytes) => (SyscallLine::parse(bytes), false),
-        Err(error) => (None, error.is_denied()),
-    };
-    Some(Seen { comm: stat.comm, state: stat.state, turns, line, denied })
-}
-
-/// The waits of one process by tid, `None` if it did not answer, and everything else about it.
-fn in_depth(
-    fs: &Arc<ProcFs>,
-    pid: i32,
-    one: &Look,
-    all: &BTreeMap<i32, Look>,
-    owners: &Arc<HashMap<i32, i32>>,
-    now_ms: u64,
-) -> (Option<BTreeMap<i32, Wait>>, Process) {
-    let stat = &one.stat;
-    let parent = all.get(&stat.ppid).map(|parent| &parent.stat);
-    // Addresses are random for each program that is executed.
-    let is_copy =
-        |parent: &&Stat| stat.start_stack > 1 && (parent.start_stack, parent.start_code) == (stat.start_stack, stat.start_code);
-    let forked_from = parent.filter(is_copy).map(|parent| parent.pid);
-    let mut process = Process {
-        key: ProcKey { pid, start_ticks: stat.start_ticks },
-        ppid: stat.ppid,
-        session: stat.session,
-        comm: stat.comm,
-        forked_from,
-        handles_signals: true,
-        age_ms: now_ms.checked_sub(stat.start_ticks.saturating_mul(TICK_MS)),
-        tasks: BTreeMap::new(),
-    };
-    let simple: Option<BTreeMap<i32, Wait>> = one.tasks.iter().map(|(tid, seen)| Some((*tid, at_once(seen)?))).collect();
-    if simple.is_some() {
-        return (simple, process);
-    }
-    let calls: Vec<(i32, Seen)> = one.tasks.iter().map(|(tid, seen)| (*tid, seen.clone())).collect();
-    let in_parent = forked_from.and_then(|pid| Some((pid, all.get(&pid)?.tasks.keys().copied().collect::<HashSet<i32>>())));
-    let owners = Arc::clone(owners);
-    let work = move |fs: &ProcFs| {
-        let mut desk = Desk::new(fs, pid, &calls);
-        (desk.waits(&calls, &owners, in_parent.as_ref()), desk.handles_signals)
-    };
-    match asked(fs, pid, work) {
-        Ok((waits, handles_signals)) => {
-            process.handles_signals = handles_signals;
-            (Some(waits), process)
-        }
-        Err(()) => (None, process),
-    }
-}
-
-/// What is read of one process once.
-struct Desk<'f> {
-    fs: &'f ProcFs,
-    pid: i32,
-    face: i32,
-    memory: Option<ProcessMemory>,
-    handles_signals: bool,
-    /// Numbers of its tasks in its own PID namespace, where that is not concmon's.
-    inner: HashMap<i32, i32>,
-    foreign: bool,
-}
-
-impl<'f> Desk<'f> {
-    fn new(fs: &'f ProcFs, pid: i32, calls: &[(i32, Seen)]) -> Self {
-        let face = main_ended::face(fs, pid);
-        let status = |path: &RelPath| {
-            let mut bytes = Vec::new();
-            fs.read_all(path, STATUS_BYTES, &mut bytes).ok().map(|()| bytes)
-        };
-        let text = status(&RelPath::process(face, "status")).unwrap_or_default();
-        let caught = value(&text, b"SigCgt:").and_then(|hex| u64::from_str_radix(hex, 16).ok());
-        let program = fs.read_link(&RelPath::process(face, "exe")).unwrap_or_default();
-        let name = program.rsplit(|b| *b == b'/').next().unwrap_or(&program);
-        let own = if name.windows(6).any(|part| part == b"python") { HARMLESS | SIGINT } else { HARMLESS };
-        let numbers =
-            |text: &[u8]| value(text, b"NSpid:").map(|v| v.split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>());
-        let foreign = numbers(&text).is_some_and(|n| n.len() > 1);
-        let mut inner = HashMap::new();
-        for (tid, _) in calls.iter().filter(|_| foreign) {
-            let text = status(&RelPath::task(pid, *tid, "status")).unwrap_or_default();
-            if let Some(last) = numbers(&text).and_then(|n| n.last()?.parse().ok()) {
-                inner.insert(last, *tid);
-            }
-        }
-        Self {
-            fs,
-            pid,
-            face,
-            memory: ProcessMemory::open(fs, face).ok(),
-            handles_signals: caught.is_none_or(|caught| caught & !own != 0),
-            inner,
-            foreign,
+/// The other ends of the sockets at which tasks of these processes wait.
+fn other_ends(fs: &Arc<ProcFs>, wanted: &BTreeMap<i32, Vec<u64>>) -> HashMap<u64, Peer> {
+    let mut found = HashMap::new();
+    // The tables hold all sockets of a network namespace: those that one process told need no second reading.
+    for (pid, inodes) in wanted {
+        let (pid, inodes) = (*pid, inodes.iter().copied().filter(|inode| !found.contains_key(inode)).collect::<Vec<_>>());
+        if !inodes.is_empty() {
+            found.extend(asked(fs, pid, move |fs| peers(fs, pid, &inodes)).unwrap_or_default());
         }
     }
-
-    fn waits(
-        &mut self,
-        calls: &[(i32, Seen)],
-        owners: &HashMap<i32, i32>,
-        in_parent: Option<&(i32, HashSet<i32>)>,
-    ) -> BTreeMap<i32, Wait> {
-        let own: HashSet<i32> = calls.iter().map(|(tid, _)| *tid).collect();
-        calls.iter().map(|(tid, seen)| (*tid, self.wait(seen, &own, owners, in_parent))).collect()
-    }
-
-    fn wait(&self, seen: &Seen, own: &HashSet<i32>, owners: &HashMap<i32, i32>, in_parent: Option<&(i32, HashSet<i32>)>) -> Wait {
-        let (number, args, here) = match inside(seen) {
-            Ok(call) => call,
-            Err(wait) => return wait,
-        };
-        let name = here.name(number).unwrap_or("another call");
-        if let Some(call) = Call::parse(name, &args) {
-            return self.futex(&call, own, owners, in_parent);
-        }
-        match reason_of_call(here, number, &args) {
-            // The number of a child is that of the waiter's PID namespace.
-            Some(WaitReason::Child { pid }) if name != "vfork" && name != "clone" => Wait::Child(pid.filter(|_| !self.foreign)),
-            Some(WaitReason::Io { direction, fd: Some(fd), .. }) => match pipes::pipe_inode(self.fs, self.face, fd) {
-                Some(inode) if direction == Direction::Read => Wait::PipeRead(inode),
-                Some(inode) => Wait::PipeWrite(inode),
-                None => Wait::Open(reads(direction).into()),
-            },
-            Some(WaitReason::FileLock { .. }) => Wait::FileLock(None),
-            Some(reason) => Wait::Open(reason.to_string()),
-            None => Wait::Open(format!("sleeps in {name}")),
-        }
-    }
-
-    fn futex(
-        &self,
-        call: &Call,
-        own: &HashSet<i32>,
-        owners: &HashMap<i32, i32>,
-        in_parent: Option<&(i32, HashSet<i32>)>,
-    ) -> Wait {
-        if !call.for_ever {
-            return Wait::Open("waits for a lock or a condition with a timeout".into());
-        }
-        let lock = lock_of(self.fs, (self.pid, self.face), Futex { address: call.address, private: call.private });
-        let Some(lock) = lock else { return Wait::Unknown("the memory of its lock could not be looked up".into()) };
-        let shared = matches!(lock, Lock::Shared { .. });
-        let outer = |tid: i32| if self.foreign { self.inner.get(&tid).copied() } else { Some(tid) };
-        let is_own = |tid: i32| outer(tid).is_some_and(|tid| own.contains(&tid));
-        let is_task = |tid: i32| is_own(tid) || shared && !self.foreign && owners.contains_key(&tid);
-        let mut bytes = [0; glibc::BEFORE + glibc::BEHIND];
-        let record = if self.fill(call.address, &mut bytes) { glibc::record(call, &bytes, is_task) } else { Record::Nothing };
-        let holder = match record {
-            Record::Nothing => Holder::NotRecorded,
-            Record::Semaphore { value, waiters } => Holder::Semaphore { value, waiters },
-            Record::Owner { kind, tid, .. } if is_own(tid) => {
-                Holder::Task(kind, TaskId { pid: self.pid, tid: outer(tid).unwrap_or(tid) })
-            }
-            Record::Owner { kind, tid, .. } if is_task(tid) => {
-                let pid = owners.get(&tid).copied();
-                pid.map_or(Holder::NotRecorded, |pid| Holder::Task(kind, TaskId { pid, tid }))
-            }
-            // Of a copy with threads the forking one may hold the lock under its old number.
-            Record::Owner { tid, surely_a_lock: true, .. } if !self.foreign && (own.len() == 1 || in_parent.is_none()) => {
-                let in_parent = in_parent.filter(|(_, tids)| tids.contains(&tid)).map(|(pid, _)| *pid);
-                // The same number may be that of a thread of another process by now: then this is no proof of anything.
-                let elsewhere = in_parent.is_none() && owners.contains_key(&tid);
-                if elsewhere { Holder::NotRecorded } else { Holder::Gone { tid, in_parent } }
-            }
-            Record::Owner { .. } => Holder::NotRecorded,
-        };
-        Wait::Futex { lock, holder }
-    }
-
-    /// The bytes around a futex; false if its own eight cannot be read. The rest stays 0 where no memory is mapped.
-    fn fill(&self, address: u64, bytes: &mut [u8; glibc::BEFORE + glibc::BEHIND]) -> bool {
-        let Some(memory) = &self.memory else { return false };
-        let (before, behind) = bytes.split_at_mut(glibc::BEFORE);
-        let whole = |address: u64, part: &mut [u8]| memory.read(address, part).unwrap_or(false);
-        let from = address.checked_sub(glibc::BEFORE as u64);
-        if !from.is_some_and(|from| whole(from, before)) {
-            before.fill(0);
-        }
-        whole(address, behind) || {
-            behind.fill(0);
-            whole(address, &mut behind[..8])
-        }
-    }
-}
-
-/// The call that a task sleeps in, or what is known without it.
-fn inside(seen: &Seen) -> Result<(u64, [u64; 6], Machine), Wait> {
-    if seen.denied {
-        return Err(Wait::Unknown("concmon may not read what it waits for (only its owner and root may)".into()));
-    }
-    if seen.state != State::SLEEPING {
-        return Err(Wait::Open(seen.state.words().to_owned()));
-    }
-    match (seen.line, Machine::HERE) {
-        (Some(SyscallLine::Inside { number, args, narrow: false }), Some(here)) => Ok((number, args, here)),
-        (Some(SyscallLine::Running), _) => Err(Wait::Open("running".into())),
-        _ => Err(Wait::Unknown("the kernel does not say in which call it sleeps".into())),
-    }
-}
-
-/// A wait that needs no file of the process beyond those of the look; `None` if it does.
-fn at_once(seen: &Seen) -> Option<Wait> {
-    let (number, args, here) = match inside(seen) {
-        Ok(call) => call,
-        Err(wait) => return Some(wait),
-    };
-    match reason_of_call(here, number, &args) {
-        Some(WaitReason::Futex { .. } | WaitReason::Child { .. } | WaitReason::Io { .. } | WaitReason::FileLock { .. }) => None,
-        Some(reason) => Some(Wait::Open(reason.to_string())),
-        None => Some(Wait::Open(format!("sleeps in {}", here.name(number).unwrap_or("another call")))),
-    }
-}
-
-fn reads(direction: Direction) -> &'static str {
-    if direction == Direction::Read { "reads from a file, socket or terminal" } else { "writes to a file, socket or terminal" }
-}
-
-/// The value of a line of `status`.
-fn value<'t>(status: &'t [u8], name: &[u8]) -> Option<&'t str> {
-    let line = status.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(name))?;
-    std::str::from_utf8(line).ok().map(str::trim)
-}
-
-/// Finds the holders of the pipes, the shared memory and the file locks that tasks wait for.
-fn holders(fs: &Arc<ProcFs>, scene: &mut Scene) {
-    let (mut pipes_wanted, mut memory_wanted, mut locks_wanted) = (HashSet::new(), HashSet::new(), false);
-    for task in scene.processes.values().flat_map(|p| p.tasks.values()) {
-        match &task.wait {
-            Wait::PipeRead(inode) | Wait::PipeWrite(inode) => drop(pipes_wanted.insert(*inode)),
-            Wait::Futex { lock: Lock::Shared { device, inode, .. }, .. } => drop(memory_wanted.insert((*device, *inode))),
-            Wait::FileLock(_) => locks_wanted = true,
-            _ => {}
-        }
-    }
-    let pids: Vec<i32> = scene.processes.keys().copied().collect();
-    if !pipes_wanted.is_empty() {
-        let wanted = Arc::new(pipes_wanted);
-        scene.pipes = wanted.iter().map(|inode| (*inode, super::scene::Ends::default())).collect();
-        for pid in &pids {
-            let (pid, wanted) = (*pid, Arc::clone(&wanted));
-            let ends = asked(fs, pid, move |fs| pipes::ends_of(fs, pid, &wanted)).unwrap_or_default();
-            for (inode, reads, writes) in ends {
-                let Some(ends) = scene.pipes.get_mut(&inode) else { continue };
-                ends.readers.extend(Some(pid).filter(|_| reads && ends.readers.last() != Some(&pid)));
-                ends.writers.extend(Some(pid).filter(|_| writes && ends.writers.last() != Some(&pid)));
-            }
-        }
-    }
-    if !memory_wanted.is_empty() {
-        let wanted = Arc::new(memory_wanted);
-        for pid in &pids {
-            let (pid, wanted) = (*pid, Arc::clone(&wanted));
-            for file in asked(fs, pid, move |fs| shared_files(fs, pid, &wanted)).unwrap_or_default() {
-                scene.sharers.entry(file).or_default().push(pid);
-            }
-        }
-    }
-    if locks_wanted {
-        name_lock_holders(fs, scene);
-    }
+    found
 }
 
 fn name_lock_holders(fs: &ProcFs, scene: &mut Scene) {
@@ -427,50 +425,6 @@ fn name_lock_holders(fs: &ProcFs, scene: &mut Scene) {
     }
 }
 
-/// The second look: a task that ran in between, or that waits elsewhere now, can go on. New tasks can, too.
-fn again(fs: &Arc<ProcFs>, scene: &mut Scene, first: &BTreeMap<i32, Look>) {
-    let now = own_clock_ms(fs);
-    for (pid, process) in &mut scene.processes {
-        let pid = *pid;
-        let waits = process.tasks.values().any(|t| !matches!(t.wait, Wait::Open(_) | Wait::Unknown(_)));
-        if !waits {
-            continue;
-        }
-        let second = asked(fs, pid, move |fs| look(fs, pid)).ok().flatten();
-        let before = first.get(&pid);
-        let same_process = second.as_ref().is_some_and(|s| s.stat.start_ticks == process.key.start_ticks);
-        for (tid, task) in &mut process.tasks {
-            let seen = |look: Option<&Look>| look.and_then(|look| look.tasks.get(tid)).cloned();
-            let (then, now_seen) = (seen(before), seen(second.as_ref()));
-            let kept = then.as_ref().is_some_and(|seen| seen.turns.is_some());
-            if !matches!(task.wait, Wait::Open(_) | Wait::Unknown(_)) {
-                if !kept {
-                    task.wait = Wait::Unknown("this kernel does not count how often a task ran (schedstat)".into());
-                } else if !same_process || then != now_seen {
-                    task.wait = Wait::Open("ran between two looks".into());
-                } else {
-                    task.for_ms = now
-                        .zip(slept_since_ms(fs, &RelPath::task(pid, *tid, "sched")))
-                        .map(|(now, since)| now.saturating_sub(since));
-                }
-            }
-        }
-        for (tid, seen) in second.into_iter().flat_map(|look| look.tasks) {
-            let new = Task { comm: seen.comm, wait: Wait::Open("has just begun".into()), for_ms: None };
-            process.tasks.entry(tid).or_insert(new);
-        }
-    }
-    // A number that is no child's is one of another PID namespace.
-    let parents: HashMap<i32, i32> = scene.processes.iter().map(|(pid, p)| (*pid, p.ppid)).collect();
-    for (pid, process) in &mut scene.processes {
-        for task in process.tasks.values_mut() {
-            if matches!(task.wait, Wait::Child(Some(child)) if parents.get(&child) != Some(pid)) {
-                task.wait = Wait::Child(None);
-            }
-        }
-    }
-}
-
 /// When the task last ran, milliseconds of the scheduler's clock: `se.exec_start` of `/proc/PID/sched`, which kernels with
 /// CONFIG_SCHED_DEBUG have.
 fn slept_since_ms(fs: &ProcFs, path: &RelPath) -> Option<u64> {
@@ -479,6 +433,15 @@ fn slept_since_ms(fs: &ProcFs, path: &RelPath) -> Option<u64> {
     let line = bytes.split(|b| *b == b'\n').find(|line| line.starts_with(b"se.exec_start"))?;
     let text = std::str::from_utf8(line).ok()?.rsplit(':').next()?.trim();
     text.split('.').next()?.parse().ok()
+}
+
+/// When the main thread of a process went to sleep, milliseconds of the scheduler's clock; `None` if it does not sleep.
+#[must_use]
+pub fn asleep_since_ms(fs: &ProcFs, pid: i32) -> Option<u64> {
+    let mut buffer = [0u8; 1024];
+    let stat = Stat::parse(fs.read_once(&RelPath::task(pid, pid, "stat"), &mut buffer).ok()?).ok()?;
+    let sleeps = matches!(stat.state, State::SLEEPING | State::DISK_SLEEP | State::STOPPED | State::TRACED);
+    sleeps.then(|| slept_since_ms(fs, &RelPath::task(pid, pid, "sched")))?
 }
 
 fn own_clock_ms(fs: &ProcFs) -> Option<u64> {

@@ -25,6 +25,8 @@ pub struct Scene {
     pub processes: BTreeMap<i32, Process>,
     /// Holders of the pipes that tasks wait at, by inode.
     pub pipes: HashMap<u64, Ends>,
+    /// The other ends of the sockets that tasks wait at, by inode.
+    pub sockets: HashMap<u64, SocketEnd>,
     /// Processes that map the shared memory in which tasks wait, by device and inode.
     pub sharers: HashMap<((u32, u32), u64), Vec<i32>>,
     /// Processes whose waits could not be read: by pid their session. They may hold the other end of a pipe.
@@ -98,6 +100,33 @@ pub enum Wait {
     PipeWrite(u64),
     /// A file lock, and the process that the kernel records for it.
     FileLock(Option<i32>),
+    /// Data from this connected socket.
+    SocketRead(u64),
+    /// Room in this connected socket.
+    SocketWrite(u64),
+    /// vfork(2): until a child executes a program or ends.
+    Vfork,
+    /// Stopped by its tracer (ptrace(2)). The tracer may want it so: this alone makes nothing stuck.
+    Traced(i32),
+    /// The GIL of its Python interpreter, which this task holds. It changes hands: this alone makes nothing stuck.
+    Gil(TaskId),
+}
+
+impl Wait {
+    /// Whether only the tasks that it leads to could end it, so that it may be part of a deadlock.
+    #[must_use]
+    pub fn is_hard(&self) -> bool {
+        !matches!(self, Self::Open(_) | Self::Unknown(_) | Self::Traced(_) | Self::Gil(_))
+    }
+}
+
+/// The other end of a socket.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SocketEnd {
+    /// The processes that hold it, ascending; none if it is not of this machine.
+    pub holders: Vec<i32>,
+    /// The address, of a TCP connection to elsewhere.
+    pub address: Option<String>,
 }
 
 /// What the memory of a lock says.
@@ -180,6 +209,31 @@ impl Scene {
                 let readers = &self.pipes.get(inode)?.readers;
                 seen(readers).then(|| of_processes(readers, Kind::PipeWrite, &format!("writes to the full pipe {inode}")))
             }
+            Wait::SocketRead(inode) | Wait::SocketWrite(inode) => {
+                let reads = matches!(task.wait, Wait::SocketRead(_));
+                let end = self.sockets.get(inode).filter(|end| seen(&end.holders))?;
+                let what = if reads { "reads" } else { "writes to" };
+                let words = format!(
+                    "{what} the socket {inode}, whose other end {} (a timeout of the socket is not known)",
+                    held(&end.holders)
+                );
+                Some(of_processes(&end.holders, Kind::Socket, &words))
+            }
+            Wait::Vfork => {
+                let children = self.processes.values().filter(|p| p.ppid == from.pid);
+                let child = children.max_by_key(|p| p.key.start_ticks)?.key.pid;
+                let words = format!("vfork: waits until its child {child} executes a program or ends");
+                one(Target::Process(child), Kind::Child, words, Certainty::Recorded)
+            }
+            Wait::Traced(tracer) => {
+                self.processes.get(tracer)?;
+                let words = format!("is stopped by its tracer {tracer} (ptrace)");
+                one(Target::Process(*tracer), Kind::Ptrace, words, Certainty::Recorded)
+            }
+            Wait::Gil(holder) => {
+                let words = format!("waits for the GIL, held by thread {}", holder.tid);
+                one(Target::Task(*holder), Kind::Gil, words, Certainty::Recorded)
+            }
             Wait::FileLock(holder) => {
                 let pid = holder.filter(|pid| self.processes.contains_key(pid))?;
                 let words = format!("waits for a file lock of process {pid} (/proc/locks)");
@@ -219,5 +273,13 @@ impl Scene {
         let here = |task: &&Task| matches!(&task.wait, Wait::Futex { lock: other, .. } if *other == lock);
         let asleep = self.processes.values().flat_map(|p| p.tasks.values()).filter(here).count();
         waiters.saturating_sub(u32::try_from(asleep).unwrap_or(u32::MAX))
+    }
+}
+
+/// `process 812 holds`, `3 processes hold`.
+fn held(holders: &[i32]) -> String {
+    match holders {
+        [one] => format!("process {one} holds"),
+        many => format!("{} processes hold", many.len()),
     }
 }

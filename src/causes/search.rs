@@ -52,7 +52,7 @@ impl Cause {
 
     /// The name in JSON and in docs.
     #[must_use]
-    pub fn id(self) -> &'static str {
+    pub const fn id(self) -> &'static str {
         match self {
             Self::LockCycle => "lock_cycle",
             Self::SelfLock => "self_lock",
@@ -69,7 +69,7 @@ impl Cause {
 
     /// A few words.
     #[must_use]
-    pub fn title(self) -> &'static str {
+    pub const fn title(self) -> &'static str {
         match self {
             Self::LockCycle => "Deadlock: threads wait for each other's locks",
             Self::SelfLock => "Deadlock: a thread waits for a lock that it holds",
@@ -84,9 +84,40 @@ impl Cause {
         }
     }
 
+    /// Two words for the row of a process.
+    #[must_use]
+    pub const fn badge(self) -> &'static str {
+        match self {
+            Self::LockCycle | Self::SelfLock | Self::ProcessCycle | Self::FileLockCycle | Self::NoThreadCanGoOn => "deadlock",
+            Self::StuckAfterFork => "stuck at fork",
+            Self::HolderGone | Self::SemaphoreAbandoned => "lock abandoned",
+            Self::PipeWithoutPeer => "pipe, no peer",
+            Self::OnlyThreadWaits => "stuck",
+        }
+    }
+
+    /// What it means, one sentence.
+    #[must_use]
+    pub const fn description(self) -> &'static str {
+        match self {
+            Self::LockCycle => "Each thread of a cycle waits for a lock that the next one holds.",
+            Self::SelfLock => "A thread waits for a lock of which it is the recorded owner.",
+            Self::ProcessCycle => "Each process of a cycle waits for another: for its end, its data, or room in a pipe.",
+            Self::FileLockCycle => "Processes wait for file locks of each other.",
+            Self::StuckAfterFork => {
+                "The lock was held by another thread when the process was forked; the child has no such thread."
+            }
+            Self::HolderGone => "The recorded owner of the lock has ended without releasing it.",
+            Self::SemaphoreAbandoned => "All processes that map the semaphore wait; the one that took it has ended.",
+            Self::PipeWithoutPeer => "Only processes that wait at the pipe still hold its other end.",
+            Self::NoThreadCanGoOn => "All threads of the process wait for locks of this process, without a timeout.",
+            Self::OnlyThreadWaits => "The process has one thread, and it waits for a lock that only itself could release.",
+        }
+    }
+
     /// What to do.
     #[must_use]
-    pub fn advice(self) -> &'static str {
+    pub const fn advice(self) -> &'static str {
         match self {
             Self::LockCycle => "Take the locks in the same order everywhere; end the process to get out.",
             Self::SelfLock => "Do not take the lock again while holding it, or use a recursive lock.",
@@ -127,7 +158,10 @@ pub struct Problem {
 #[must_use]
 pub fn stuck(scene: &Scene) -> BTreeMap<TaskId, Vec<Edge>> {
     let ids = scene.processes.iter().flat_map(|(pid, p)| p.tasks.keys().map(|tid| TaskId { pid: *pid, tid: *tid }));
-    let mut left: BTreeMap<TaskId, Vec<Edge>> = ids.filter_map(|id| Some((id, scene.edges(id)?))).collect();
+    let mut left: BTreeMap<TaskId, Vec<Edge>> = ids
+        .filter(|id| scene.task(*id).is_some_and(|task| task.wait.is_hard()))
+        .filter_map(|id| Some((id, scene.edges(id)?)))
+        .collect();
     loop {
         let mut waiting: HashMap<i32, usize> = HashMap::new();
         for id in left.keys() {

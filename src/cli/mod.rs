@@ -219,7 +219,7 @@ pub struct ProblemsArgs {
     /// Report only problems of processes that match this filter, e.g. 'name~celery'
     #[arg(value_name = "EXPR")]
     pub filter: Option<String>,
-    /// Look again for SECS seconds, until a problem is found (default: once)
+    /// Look again for SECS seconds, until a problem is found (default: once; most limits and leaks need 10)
     #[arg(long = "for", value_name = "SECS", value_parser = positive_seconds)]
     pub duration: Option<Duration>,
     /// Print one JSON object

@@ -1,31 +1,54 @@
-//! `concmon problems`: deadlocks and waits that no task can end. The schema of its JSON is `assets/report/problems.schema.json`.
+//! `concmon problems`: deadlocks, waits that no task can end, and what the diagnoses find. The schema of its JSON is
+//! `assets/report/problems.schema.json`.
 
 use std::collections::HashSet;
 use std::io::{self, Write};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::causes::{Problem, Scene, TaskId, problems};
+use crate::causes::{Problem, Scene, TaskId};
 use crate::cli::{ProblemsArgs, exit};
 use crate::config::Config;
+use crate::derive::{Deriver, Model};
+use crate::diagnose::{Finding, Level, Watch};
+use crate::kernel::source::{Request, Source};
+use crate::kernel::{AutoSource, reason};
 use crate::query::Filter;
+use crate::snapshot::Needs;
+use crate::text::{Charset, sanitize};
 
 use super::output::with_stdout;
-use super::waits::{looked_json, scene, task_json, write_json};
+use super::waits::{looked_json, task_json, write_json};
 use super::{Failure, ps};
-use crate::why::{Pythons, in_python, may_rest, name, since};
+use crate::why::{Pythons, Surveyor, in_python, name, since};
 
 /// Names and versions the document.
 const SCHEMA: &str = "concmon.problems/1";
 /// The most tasks of one problem that the text lists.
 const MOST_TASKS: usize = 8;
+/// Looks that `--for` takes at least, unless something is found before.
+const LEAST_LOOKS: usize = 3;
+/// Time between two looks with `--for`: shorter spans say little of what threads do.
+const BETWEEN: Duration = Duration::from_millis(1000);
 
-/// What one look found.
+/// What the looks found.
 struct Found {
     scene: Scene,
     problems: Vec<Problem>,
     pythons: Pythons,
+    /// What is no wait.
+    findings: Vec<Finding>,
+    taken_ns: u64,
+    /// Whether it was looked at more than once.
+    again: bool,
+}
+
+impl Found {
+    /// Whether something is likely to be wrong.
+    fn warns(&self) -> bool {
+        !self.problems.is_empty() || self.findings.iter().any(|finding| finding.diagnosis.level == Level::Warning)
+    }
 }
 
 /// Runs it.
@@ -36,39 +59,76 @@ pub(super) fn run(config: &Config, args: &ProblemsArgs) -> Result<(), Failure> {
     });
     let filter = filter.transpose()?;
     let begun = Instant::now();
-    let found = loop {
-        let found = look(config, filter.as_ref())?;
-        if !found.problems.is_empty() || args.duration.is_none_or(|duration| begun.elapsed() >= duration) {
-            break found;
-        }
-    };
+    let mut looker = Looker::new(config)?;
+    let mut found = looker.look(config, filter.as_ref())?;
+    let mut looks = 1;
+    // What threads do is known from the second look on, however slow the machine is.
+    while !found.warns() && args.duration.is_some_and(|duration| begun.elapsed() < duration || looks < LEAST_LOOKS) {
+        std::thread::sleep(BETWEEN);
+        found = looker.look(config, filter.as_ref())?;
+        found.again = true;
+        looks += 1;
+    }
     with_stdout(|out| if args.json { write_json(out, &document(&found)) } else { write_text(out, &found) })?;
-    if found.problems.is_empty() { Ok(()) } else { Err(Failure::Reported(exit::FAILED)) }
+    if found.warns() { Err(Failure::Reported(exit::FAILED)) } else { Ok(()) }
 }
 
-fn look(config: &Config, filter: Option<&Filter>) -> Result<Found, Failure> {
-    let scene = scene()?;
-    let wanted = filter.map(|filter| ps::matching(config, filter)).transpose()?;
-    let is_wanted = |pid: i32| wanted.as_ref().is_none_or(|wanted| wanted.contains(&pid));
-    let own = i32::try_from(std::process::id()).unwrap_or(0);
-    let mut candidates = scene.processes.keys().filter(|pid| **pid != own && is_wanted(**pid)).peekable();
-    if candidates.peek().is_some() && candidates.all(|pid| scene.unreadable.contains_key(pid)) {
-        let why = "what these processes wait for can be read only by their owner and by root";
-        return Err(Failure::Unavailable(anyhow::anyhow!("{why}; nothing was examined")));
+/// Looks at the machine again and again.
+struct Looker {
+    surveyor: Surveyor,
+    source: AutoSource,
+    deriver: Deriver,
+    watch: Watch,
+}
+
+impl Looker {
+    fn new(config: &Config) -> Result<Self, Failure> {
+        let unavailable = |error| {
+            let why = reason(&error);
+            Failure::Unavailable(anyhow::anyhow!("the processes cannot be examined: {why}"))
+        };
+        Ok(Self {
+            surveyor: Surveyor::new().map_err(unavailable)?,
+            source: AutoSource::new("/proc", config.source).map_err(unavailable)?,
+            deriver: Deriver::new(0),
+            watch: Watch::default(),
+        })
     }
-    let mut problems = problems(&scene);
-    problems.retain(|problem| problem.tasks.iter().chain(&problem.behind).any(|id| is_wanted(id.pid)));
-    let pythons = Pythons::read(&scene, problems.iter().flat_map(|problem| problem.tasks.iter().copied()));
-    problems.retain(|problem| !may_rest(problem, &pythons));
-    Ok(Found { scene, problems, pythons })
+
+    fn sample(&mut self) -> Result<Model, Failure> {
+        let snapshot = self.source.sample(&Request::basic(Needs::empty()));
+        let snapshot = snapshot.map_err(|error| Failure::Unavailable(anyhow::anyhow!("{}", reason(&error))))?;
+        Ok(self.deriver.step(snapshot))
+    }
+
+    fn look(&mut self, config: &Config, filter: Option<&Filter>) -> Result<Found, Failure> {
+        let survey = self.surveyor.survey();
+        let survey = survey
+            .map_err(|error| Failure::Unavailable(anyhow::anyhow!("the processes cannot be examined: {}", reason(&error))))?;
+        let model = self.sample()?;
+        let (scene, mut problems) = (survey.scene, survey.problems);
+        let wanted = filter.map(|filter| ps::matching(config, filter)).transpose()?;
+        let is_wanted = |pid: i32| wanted.as_ref().is_none_or(|wanted| wanted.contains(&pid));
+        let own = i32::try_from(std::process::id()).unwrap_or(0);
+        let mut candidates = scene.processes.keys().filter(|pid| **pid != own && is_wanted(**pid)).peekable();
+        if candidates.peek().is_some() && candidates.all(|pid| scene.unreadable.contains_key(pid)) {
+            let why = "what these processes wait for can be read only by their owner and by root";
+            return Err(Failure::Unavailable(anyhow::anyhow!("{why}; nothing was examined")));
+        }
+        problems.retain(|problem| problem.tasks.iter().chain(&problem.behind).any(|id| is_wanted(id.pid)));
+        let mut findings = self.watch.step_with(&model, Some(&survey.facts));
+        findings.retain(|finding| {
+            let concerned = finding.others.iter().chain([&finding.about]).any(|key| is_wanted(key.pid));
+            let in_view = wanted.is_none() || concerned;
+            in_view && !finding.diagnosis.is_stuck() && finding.about.pid != own
+        });
+        Ok(Found { scene, problems, pythons: survey.pythons, findings, taken_ns: model.now.taken_ns, again: false })
+    }
 }
 
 fn write_text(out: &mut impl Write, found: &Found) -> io::Result<()> {
-    let Found { scene, problems, pythons } = found;
-    for (number, problem) in problems.iter().enumerate() {
-        if number > 0 {
-            writeln!(out)?;
-        }
+    let Found { scene, problems, pythons, .. } = found;
+    for problem in problems {
         writeln!(out, "{}", problem.cause.title())?;
         writeln!(out, "  {}", who(scene, &problem.tasks))?;
         for edge in problem.edges.iter().take(MOST_TASKS) {
@@ -89,14 +149,29 @@ fn write_text(out: &mut impl Write, found: &Found) -> io::Result<()> {
         if !problem.behind.is_empty() {
             writeln!(out, "  waiting for these: {}", who(scene, &problem.behind))?;
         }
-        writeln!(out, "  {}", problem.cause.advice())?;
+        writeln!(out, "  {}\n", problem.cause.advice())?;
     }
-    if problems.is_empty() {
-        writeln!(out, "No deadlock, abandoned lock or blocked pipe was found.")?;
-    } else {
-        writeln!(out)?;
+    for finding in &found.findings {
+        let safe = |text: &str| sanitize(text.as_bytes(), Charset::Unicode).into_owned();
+        let level = if finding.diagnosis.level == Level::Information { "For information: " } else { "" };
+        writeln!(out, "{level}{}", finding.diagnosis.title)?;
+        writeln!(out, "  {}", safe(&finding.evidence))?;
+        for line in &finding.lines {
+            writeln!(out, "    {}", safe(line))?;
+        }
+        writeln!(out, "  {}\n", safe(&finding.advice))?;
     }
-    write_looked(out, scene)
+    if !found.warns() {
+        writeln!(out, "No problem was found in what was examined.")?;
+    }
+    write_looked(out, scene)?;
+    if !found.again {
+        writeln!(
+            out,
+            "Not examined: what takes time to see (zombies that stay, quotas, growth, busy threads, the GIL). Use --for 10 to look for it."
+        )?;
+    }
+    Ok(())
 }
 
 fn write_looked(out: &mut impl Write, scene: &Scene) -> io::Result<()> {
@@ -113,7 +188,7 @@ fn write_looked(out: &mut impl Write, scene: &Scene) -> io::Result<()> {
     if scene.silent > 0 {
         writeln!(out, "Not examined: {}: no answer within 500 ms.", counted(scene.silent))?;
     }
-    writeln!(out, "Not followed: waits with a timeout, and waits for sockets, epoll, terminals and signals.")
+    writeln!(out, "Not followed: waits with a timeout, and waits for epoll, terminals and signals.")
 }
 
 fn counted(processes: usize) -> String {
@@ -137,7 +212,7 @@ fn who(scene: &Scene, tasks: &[TaskId]) -> String {
 }
 
 fn document(found: &Found) -> Value {
-    let Found { scene, problems, pythons } = found;
+    let Found { scene, problems, pythons, .. } = found;
     let one = |problem: &Problem| {
         let pids: HashSet<i32> = problem.tasks.iter().map(|id| id.pid).collect();
         let mut pids: Vec<i32> = pids.into_iter().collect();
@@ -154,5 +229,24 @@ fn document(found: &Found) -> Value {
             "lost_waiters": problem.lost_waiters,
         })
     };
-    json!({ "schema": SCHEMA, "looked": looked_json(scene), "problems": problems.iter().map(one).collect::<Vec<_>>() })
+    let finding = |finding: &Finding| {
+        let pids: Vec<i32> = [finding.about.pid].into_iter().chain(finding.others.iter().map(|key| key.pid)).collect();
+        json!({
+            "id": finding.diagnosis.id,
+            "level": if finding.diagnosis.level == Level::Warning { "warning" } else { "information" },
+            "title": finding.diagnosis.title,
+            "evidence": finding.evidence,
+            "lines": finding.lines,
+            "advice": finding.advice,
+            // 0 stands for the machine.
+            "pids": pids.into_iter().filter(|pid| *pid != 0).collect::<Vec<_>>(),
+            "for_s": found.taken_ns.saturating_sub(finding.since_ns) as f64 / 1e9,
+        })
+    };
+    json!({
+        "schema": SCHEMA,
+        "looked": looked_json(scene),
+        "problems": problems.iter().map(one).collect::<Vec<_>>(),
+        "findings": found.findings.iter().map(finding).collect::<Vec<_>>(),
+    })
 }

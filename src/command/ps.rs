@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -12,13 +13,15 @@ use crate::cli::PsArgs;
 use crate::columns::{self, COLUMNS, Column, Row, RowRef};
 use crate::config::Config;
 use crate::derive::{Deriver, Model, Tree};
+use crate::diagnose::{Level, Watch};
 use crate::export::{FORMATS, Line, Table, TableOptions};
-use crate::kernel::source::{Needs, Request, Source};
+use crate::kernel::source::{Request, Source};
 use crate::kernel::{AutoSource, SourceChoice};
 use crate::query::{Filter, Lineage};
 use crate::record::Recorder;
-use crate::snapshot::{ProcKey, ProcessSample};
+use crate::snapshot::{Facts, Needs, ProcKey, ProcessSample};
 use crate::text::Charset;
+use crate::why::Surveyor;
 
 use super::output::{terminal_width, with_stdout};
 use super::{Failure, begin_recording, open_recording};
@@ -29,7 +32,14 @@ pub(super) fn run(config: &Config, args: &PsArgs) -> Result<(), Failure> {
     let question = Question::new(config, filter.as_ref());
     let model = match &config.replay {
         Some(recording) => replayed(recording, args)?,
-        None => sampled(config, &question, args.samples)?,
+        None => {
+            let surveys = question.needs.contains(Needs::SURVEY).then(|| survey(config, args.samples));
+            let mut model = sampled(config, &question, args.samples)?;
+            if let Some(surveyed) = surveys.transpose()? {
+                model.facts = Some(Arc::new(surveyed));
+            }
+            model
+        }
     };
     let lines = Answer::new(&question, &model).lines();
     let format = FORMATS.iter().find(|format| format.id == args.output.id()).unwrap_or(&FORMATS[0]);
@@ -39,6 +49,29 @@ pub(super) fn run(config: &Config, args: &PsArgs) -> Result<(), Failure> {
         (format.write)(out, &table, &TableOptions { charset, width: terminal_width() })
     })?;
     Ok(())
+}
+
+/// What surveys find, as many as samples are taken, with the findings of all processes.
+fn survey(config: &Config, samples: u32) -> Result<Facts, Failure> {
+    let unavailable = |error| Failure::Unavailable(anyhow::Error::from(error));
+    let mut surveyor = Surveyor::new().map_err(unavailable)?;
+    let mut source = AutoSource::new("/proc", config.source).map_err(unavailable)?;
+    let (mut deriver, mut watch) = (Deriver::new(0), Watch::default());
+    let mut facts = Facts::default();
+    for number in 0..samples.max(1) {
+        if number > 0 {
+            std::thread::sleep(config.delay);
+        }
+        facts = surveyor.survey().map_err(unavailable)?.facts;
+        let model = deriver.step(source.sample(&Request::basic(Needs::empty())).map_err(unavailable)?);
+        let findings = watch.step_with(&model, Some(&facts));
+        for finding in findings.iter().filter(|finding| finding.diagnosis.level == Level::Warning).rev() {
+            for key in finding.others.iter().chain([&finding.about]) {
+                facts.problems.insert(key.pid, finding.diagnosis.short());
+            }
+        }
+    }
+    Ok(facts)
 }
 
 /// The processes that a filter matches now.

@@ -10,7 +10,7 @@ mod tree;
 
 use std::sync::Arc;
 
-use crate::snapshot::{ProcessSample, Snapshot, TaskStates, count_state};
+use crate::snapshot::{Facts, ProcessSample, Snapshot, TaskStates, count_state};
 
 pub use host::{CpuShare, Flow, HostRates};
 pub use lifecycle::{Birth, Ghost, Lifecycle, StartMethod};
@@ -56,6 +56,8 @@ pub struct Model {
     pub lifecycle: Lifecycle,
     /// Samples since the start that came more than half an interval late; set by who drives the sampling.
     pub late_ticks: u64,
+    /// What the newest survey found, if something needs one; set by who drives the sampling.
+    pub facts: Option<Arc<Facts>>,
 }
 
 impl Model {
@@ -128,7 +130,19 @@ impl Deriver {
         let (process_rates, task_rates, host) = (self.process_rates.clone(), self.task_rates.clone(), self.host.clone());
         let recent::Graphs { processes: process_recent, tasks: task_recent } = self.graphs.clone();
         let lifecycle = self.lifecycle.clone();
-        Model { dt_ns, process_rates, task_rates, process_recent, task_recent, host, counts, lifecycle, late_ticks: 0, now }
+        Model {
+            dt_ns,
+            process_rates,
+            task_rates,
+            process_recent,
+            task_recent,
+            host,
+            counts,
+            lifecycle,
+            late_ticks: 0,
+            facts: None,
+            now,
+        }
     }
 }
 

@@ -32,6 +32,8 @@ pub struct Rates {
     pub read_bytes_per_s: Option<f32>,
     /// Bytes written to storage per second.
     pub write_bytes_per_s: Option<f32>,
+    /// Growth of resident memory, bytes per second; negative if it shrank.
+    pub rss_per_s: Option<f32>,
     /// Whether it was there in the previous snapshot; `false` for the newly born (and for all in the first one).
     pub known_before: bool,
 }
@@ -113,6 +115,7 @@ fn of_process(a: &ProcessSample, b: &ProcessSample, dt: u64) -> Rates {
         major_per_s: per_second(a.major_faults, b.major_faults, dt),
         read_bytes_per_s: io.and_then(|(x, y, dt)| per_second(x.read_bytes, y.read_bytes, dt)),
         write_bytes_per_s: io.and_then(|(x, y, dt)| per_second(x.write_bytes, y.write_bytes, dt)),
+        rss_per_s: a.rss_bytes.zip(b.rss_bytes).map(|(a, b)| ((b as f64 - a as f64) * 1e9 / dt as f64) as f32),
         known_before: true,
     }
 }
@@ -142,6 +145,7 @@ fn of_task(a: &TaskSample, b: &TaskSample, dt: u64) -> Rates {
         major_per_s: per_second(a.major_faults, b.major_faults, dt),
         read_bytes_per_s: None,
         write_bytes_per_s: None,
+        rss_per_s: None,
         known_before: true,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Diagnosis, Level, Scene, Suspicion, counted, name};
+use super::{Check, Diagnosis, Level, Scene, Suspicion, counted, name};
 use crate::snapshot::Needs;
 use crate::snapshot::ProcessSample;
 
@@ -14,7 +14,7 @@ pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     description: "The child has only the forking thread; locks held by other threads stay locked for ever (fork(2)).",
     needs: Needs::empty(),
     after_ns: 1_000_000_000,
-    check,
+    check: Check::Of(check),
 };
 
 fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
@@ -43,6 +43,8 @@ fn suspicion(scene: &Scene<'_>, parent: i32, threads: u32, mut children: Vec<&Pr
     Some(Suspicion {
         about: first.key,
         since_ns: None,
+        lines: Vec::new(),
+        chain: None,
         others: others.iter().map(|p| p.key).collect(),
         evidence: format!("{who} forked by {by} ({parent}), which had {threads} threads or more, and {has}"),
         advice: "fork before starting threads, or use spawn or forkserver; a child that hangs in a futex is the symptom"

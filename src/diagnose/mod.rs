@@ -1,21 +1,37 @@
-//! Finds problems of processes: each [`Diagnosis`] examines a model and returns findings, with one line of evidence and one of advice. Pure;
-//! a diagnosis reports nothing if the values it needs were not read.
+//! Finds problems of processes: each [`Diagnosis`] examines a model and the facts of a survey, and returns findings, with one line of
+//! evidence and one of advice. Pure; a diagnosis reports nothing if the values it needs were not read.
 //!
-//! To add one: a file with a `pub(super) const DIAGNOSIS`, and its line in [`DIAGNOSES`].
+//! To add one: a file with a `pub(super) const DIAGNOSIS`, and its line in [`DIAGNOSES`]. The causes of [`crate::causes`] are diagnoses too.
 
+mod blas;
+mod busy;
 mod fork_threads;
+mod frozen;
+mod gil_bound;
+mod gil_held;
+mod growth;
+mod lock_storm;
+mod loop_blocked;
 mod never_blocks;
+mod oom_kill;
 mod orphans;
 mod overcount;
 mod oversubscribed;
+mod shared_objects;
+mod sigterm;
 mod stopped;
+mod stuck;
+mod task_lost;
+mod throttled;
+mod worker_killed;
 mod zombies;
 
 use std::collections::HashMap;
 
+use crate::causes::search::Cause;
 use crate::derive::{Model, StartMethod, Tree};
 use crate::snapshot::Needs;
-use crate::snapshot::{EventKind, EventTier, LifecycleEvent, ProcKey, ProcessSample, State};
+use crate::snapshot::{EventKind, EventTier, Facts, LifecycleEvent, ProcKey, ProcessFacts, ProcessSample, State};
 
 /// How much a finding is to be minded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +60,16 @@ pub struct Diagnosis {
     /// How long it must hold before it is told: what passes by itself is no trouble. Nanoseconds.
     pub after_ns: u64,
     /// Finds them.
-    check: fn(&Scene<'_>) -> Vec<Suspicion>,
+    check: Check,
+}
+
+/// How suspicions are found.
+#[derive(Debug, Clone, Copy)]
+enum Check {
+    /// From samples and facts.
+    Of(fn(&Scene<'_>) -> Vec<Suspicion>),
+    /// From the waits that no task can end, of one cause.
+    Stuck(Cause),
 }
 
 impl PartialEq for Diagnosis {
@@ -55,16 +80,59 @@ impl PartialEq for Diagnosis {
 
 impl Eq for Diagnosis {}
 
+impl Diagnosis {
+    /// Whether it is of waits that no task can end.
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        matches!(self.check, Check::Stuck(_))
+    }
+
+    /// The title up to its colon, for a column.
+    #[must_use]
+    pub fn short(&self) -> &'static str {
+        self.title.split(':').next().unwrap_or(self.title)
+    }
+}
+
 /// Every diagnosis, gravest first: all warnings before all information.
 pub const DIAGNOSES: &[Diagnosis] = &[
+    stuck::diagnosis(Cause::LockCycle),
+    stuck::diagnosis(Cause::SelfLock),
+    stuck::diagnosis(Cause::ProcessCycle),
+    stuck::diagnosis(Cause::FileLockCycle),
+    stuck::diagnosis(Cause::StuckAfterFork),
+    stuck::diagnosis(Cause::HolderGone),
+    stuck::diagnosis(Cause::SemaphoreAbandoned),
+    stuck::diagnosis(Cause::PipeWithoutPeer),
+    stuck::diagnosis(Cause::NoThreadCanGoOn),
+    stuck::diagnosis(Cause::OnlyThreadWaits),
+    task_lost::DIAGNOSIS,
+    gil_held::DIAGNOSIS,
+    oom_kill::DIAGNOSIS,
+    worker_killed::DIAGNOSIS,
+    growth::DESCRIPTORS,
+    growth::THREADS,
+    loop_blocked::DIAGNOSIS,
+    throttled::DIAGNOSIS,
+    sigterm::PENDING,
     zombies::DIAGNOSIS,
     fork_threads::DIAGNOSIS,
     orphans::DIAGNOSIS,
+    blas::DIAGNOSIS,
     oversubscribed::DIAGNOSIS,
-    never_blocks::DIAGNOSIS,
+    lock_storm::DIAGNOSIS,
+    gil_bound::DIAGNOSIS,
+    frozen::DIAGNOSIS,
     stopped::DIAGNOSIS,
+    growth::MEMORY,
+    never_blocks::DIAGNOSIS,
+    sigterm::IGNORED,
+    shared_objects::DIAGNOSIS,
     overcount::DIAGNOSIS,
 ];
+
+/// Stands for the machine in a finding that is about no process.
+pub const MACHINE: ProcKey = ProcKey { pid: 0, start_ticks: 0 };
 
 /// What all diagnoses need together.
 #[must_use]
@@ -82,6 +150,22 @@ struct Suspicion {
     others: Vec<ProcKey>,
     evidence: String,
     advice: String,
+    /// More evidence, line by line.
+    lines: Vec<String>,
+    /// The task whose chain of waits shows it.
+    chain: Option<i32>,
+}
+
+impl Suspicion {
+    /// About one process.
+    fn of(about: ProcKey, evidence: String, advice: String) -> Self {
+        Self { about, since_ns: None, others: Vec::new(), evidence, advice, lines: Vec::new(), chain: None }
+    }
+
+    /// With others concerned.
+    fn with(self, others: Vec<ProcKey>) -> Self {
+        Self { others, ..self }
+    }
 }
 
 /// A suspicion that has held long enough.
@@ -89,7 +173,7 @@ struct Suspicion {
 pub struct Finding {
     /// What kind.
     pub diagnosis: &'static Diagnosis,
-    /// Whom to look at: the guilty one if there is one.
+    /// The process to look at: the guilty one if there is one; [`MACHINE`] if it is about none.
     pub about: ProcKey,
     /// Others concerned.
     pub others: Vec<ProcKey>,
@@ -97,6 +181,10 @@ pub struct Finding {
     pub evidence: String,
     /// What to do, one line.
     pub advice: String,
+    /// More evidence, line by line.
+    pub lines: Vec<String>,
+    /// The task whose chain of waits shows it; `None` if the main thread's is as good.
+    pub chain: Option<i32>,
     /// Since when it has been seen, `CLOCK_BOOTTIME` nanoseconds.
     pub since_ns: u64,
 }
@@ -117,6 +205,10 @@ struct Scene<'a> {
     threaded_forks: &'a HashMap<ProcKey, ThreadedFork>,
     /// Since when each zombie has been seen as one, nanoseconds.
     zombies: &'a HashMap<ProcKey, u64>,
+    /// What the newest survey found.
+    facts: Option<&'a Facts>,
+    growth: &'a growth::Growth,
+    killed: &'a worker_killed::Killed,
 }
 
 /// A fork seen in the event stream.
@@ -131,7 +223,18 @@ impl Scene<'_> {
         &self.model.now.processes
     }
 
-    /// Number of CPUs, if known.
+    /// What the survey found of a process.
+    fn facts_of(&self, key: ProcKey) -> Option<&ProcessFacts> {
+        self.facts?.processes.get(&key.pid).filter(|_| self.model.process(key.pid).is_some_and(|p| p.key == key))
+    }
+
+    /// The processes of which the survey found something, with what it found.
+    fn surveyed(&self) -> impl Iterator<Item = (&ProcessSample, &ProcessFacts)> {
+        let all = self.facts.into_iter().flat_map(|facts| &facts.processes);
+        all.filter_map(|(pid, facts)| Some((self.model.process(*pid)?, facts)))
+    }
+
+    /// Number of CPUs of the machine, if known.
     fn cpus(&self) -> Option<usize> {
         Some(self.model.now.host.cpus.len()).filter(|n| *n > 0)
     }
@@ -145,28 +248,48 @@ pub struct Watch {
     /// Forks that were told after the processes of their sample had been read: whose children come with the next.
     early: Vec<(i32, ThreadedFork)>,
     zombies: HashMap<ProcKey, u64>,
+    growth: growth::Growth,
+    killed: worker_killed::Killed,
 }
 
 impl Watch {
     /// What is found as of this model, gravest first, then by pid.
     pub fn step(&mut self, model: &Model) -> Vec<Finding> {
+        self.step_with(model, None)
+    }
+
+    /// The same with the facts of the newest survey.
+    pub fn step_with(&mut self, model: &Model, facts: Option<&Facts>) -> Vec<Finding> {
         self.remember_forks(model);
+        self.growth.add(model, facts);
+        self.killed.add(model);
         let now_ns = model.now.taken_ns;
         let zombies = model.now.processes.iter().filter(|p| zombies::is_zombie(p)).map(|p| p.key);
         self.zombies = zombies.map(|key| (key, *self.zombies.get(&key).unwrap_or(&now_ns))).collect();
         let tree = Tree::build(&model.now.processes);
-        let scene = Scene { model, tree, threaded_forks: &self.threaded_forks, zombies: &self.zombies };
+        let scene = Scene {
+            model,
+            tree,
+            threaded_forks: &self.threaded_forks,
+            zombies: &self.zombies,
+            facts,
+            growth: &self.growth,
+            killed: &self.killed,
+        };
         let mut since = HashMap::new();
         let mut findings = Vec::new();
         for diagnosis in DIAGNOSES {
-            let mut seen = (diagnosis.check)(&scene);
+            let mut seen = match diagnosis.check {
+                Check::Of(check) => check(&scene),
+                Check::Stuck(cause) => stuck::of(&scene, cause),
+            };
             seen.sort_by_key(|s| s.about);
-            for Suspicion { about, since_ns, mut others, evidence, advice } in seen {
+            for Suspicion { about, since_ns, mut others, evidence, advice, lines, chain } in seen {
                 let first = since_ns.unwrap_or_else(|| *self.since.get(&(diagnosis.id, about)).unwrap_or(&now_ns));
                 since.insert((diagnosis.id, about), first);
                 if now_ns.saturating_sub(first) >= diagnosis.after_ns {
                     others.sort_unstable();
-                    findings.push(Finding { diagnosis, about, others, evidence, advice, since_ns: first });
+                    findings.push(Finding { diagnosis, about, others, evidence, advice, lines, chain, since_ns: first });
                 }
             }
         }

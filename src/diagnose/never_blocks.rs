@@ -1,63 +1,60 @@
-//! A thread that uses a whole CPU and never blocks.
+//! A thread that uses a whole CPU. It computes or spins; nothing that the kernel counts can tell the two apart.
 
-use super::{Diagnosis, Level, Scene, Suspicion, name};
-use crate::derive::Rates;
+use super::busy::{Thread, busy};
+use super::{Check, Diagnosis, Level, Scene, Suspicion, name};
 use crate::snapshot::Needs;
-use crate::snapshot::TaskSample;
+use crate::snapshot::ProcessFacts;
 
 pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     id: "never_blocks",
-    title: "Thread that never blocks",
-    level: Level::Warning,
+    title: "Thread that never rests",
+    level: Level::Information,
     badge: "spins?",
-    description: "The thread uses a whole CPU and never waits: it computes or spins.",
+    description: "The thread uses a whole CPU and hardly waits: it computes or spins.",
     needs: Needs::THREADS.union(Needs::SCHEDSTAT).union(Needs::SWITCHES),
-    after_ns: 10_000_000_000,
-    check,
+    after_ns: 5_000_000_000,
+    check: Check::Of(check),
 };
 
 /// Share of a CPU it used or wanted, percent.
 const BUSY_PERCENT: f32 = 95.0;
-/// Waiting less often than once in two seconds.
-const VOLUNTARY_PER_S: f32 = 0.5;
 
 fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
-    let model = scene.model;
     let mut found = Vec::new();
-    for (process, rates) in model.now.processes.iter().zip(&model.process_rates) {
-        let range = process.tasks.start as usize..process.tasks.end as usize;
-        let tasks = model.now.tasks.get(range.clone()).unwrap_or_default();
-        let busy = if tasks.is_empty() && process.nlwp == Some(1) {
-            vec![(&process.leader, rates)]
-        } else {
-            tasks.iter().zip(model.task_rates.get(range).unwrap_or_default()).collect()
-        };
-        let busy: Vec<(&TaskSample, &Rates)> = busy.into_iter().filter(|(_, r)| never_blocks(r)).collect();
-        let Some((task, rates)) = busy.first() else { continue };
+    for one in busy(scene) {
+        let busy: Vec<&Thread> = one.threads.iter().filter(|t| t.restless && t.run + t.wait >= BUSY_PERCENT).collect();
+        let Some(first) = busy.first() else { continue };
+        let process = one.process;
         let pid = process.key.pid;
-        let who = if busy.len() == 1 { format!("thread {}", task.tid) } else { format!("{} threads", busy.len()) };
-        let kernel = rates.system_percent.zip(rates.cpu_percent).is_some_and(|(system, cpu)| system > cpu / 2.0);
-        found.push(Suspicion {
-            about: process.key,
-            since_ns: None,
-            others: Vec::new(),
-            evidence: format!(
-                "{} ({pid}): {who} at {:.0}% of a CPU, mostly in {}, blocking less than once in 2 s",
-                name(process),
-                rates.cpu_percent.unwrap_or_default(),
-                if kernel { "the kernel" } else { "its own code" }
-            ),
-            advice: if kernel {
-                format!("system calls in a loop: strace -c -p {pid} lists them; poll before nonblocking calls")
-            } else {
-                format!("work, or a loop without a wait: press G for its functions if it is Python, else perf top -p {pid}")
-            },
-        });
+        let who = if busy.len() == 1 { format!("thread {}", first.tid) } else { format!("{} threads", busy.len()) };
+        let rates = scene.model.index_of(pid).and_then(|at| scene.model.process_rates.get(at));
+        let kernel =
+            rates.and_then(|rates| rates.system_percent.zip(rates.cpu_percent)).is_some_and(|(system, cpu)| system > cpu / 2.0);
+        let place = one.facts.and_then(|facts| place(facts, first.tid));
+        let place = place.map_or_else(String::new, |place| format!(", in {place}"));
+        let evidence = format!(
+            "{} ({pid}): {who} never rests ({:.0}% on a CPU, {:.0}% waiting for one), mostly in {}{place}",
+            name(process),
+            first.run,
+            first.wait,
+            if kernel { "the kernel" } else { "its own code" }
+        );
+        let advice = match (kernel, place.is_empty()) {
+            (true, _) => format!("if it is not work: a loop of calls that return at once; strace -c -p {pid} counts them"),
+            (false, true) => format!("if it is not work: a loop without a wait; perf top -p {pid} shows where"),
+            (false, false) => "if it is not work: a loop without a wait in this function".to_owned(),
+        };
+        let lines =
+            busy.iter().skip(1).take(8).filter_map(|t| Some(format!("thread {}: {}", t.tid, place_of(one.facts?, t.tid)?)));
+        found.push(Suspicion { lines: lines.collect(), ..Suspicion::of(process.key, evidence, advice) });
     }
     found
 }
 
-fn never_blocks(rates: &Rates) -> bool {
-    let wanted = rates.cpu_percent.map(|cpu| cpu + rates.wait_percent.unwrap_or(0.0));
-    wanted.is_some_and(|w| w >= BUSY_PERCENT) && rates.voluntary_per_s.is_some_and(|v| v < VOLUNTARY_PER_S)
+fn place(facts: &ProcessFacts, tid: i32) -> Option<&str> {
+    facts.python.as_ref()?.threads.iter().find(|thread| thread.tid == tid)?.place.as_deref()
+}
+
+fn place_of(facts: &ProcessFacts, tid: i32) -> Option<String> {
+    place(facts, tid).map(str::to_owned)
 }

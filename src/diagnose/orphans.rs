@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Diagnosis, Level, Scene, Suspicion, counted, name};
+use super::{Check, Diagnosis, Level, Scene, Suspicion, counted, name};
 use crate::derive::StartMethod;
 use crate::snapshot::Needs;
 use crate::snapshot::{ProcessSample, State};
@@ -12,27 +12,51 @@ pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     title: "Orphaned workers",
     level: Level::Warning,
     badge: "orphan",
-    description: "A forked worker outlived the process that forked it; no process uses its result.",
+    description: "A worker outlived the process that started it; no process uses its result.",
     needs: Needs::empty(),
     after_ns: 1_000_000_000,
-    check,
+    check: Check::Of(check),
 };
+
+/// Parts of the command lines of workers and helpers of `multiprocessing` and loky. They are children of a Python program.
+const WORKERS: [&[u8]; 4] =
+    [b"--multiprocessing-fork", b"multiprocessing.forkserver import main", b"loky.backend.popen_loky", b"loky.process_executor"];
+/// Programs to which the kernel leaves orphans (PR_SET_CHILD_SUBREAPER, PID 1).
+const HEIRS: [&[u8]; 9] =
+    [b"systemd", b"init", b"tini", b"dumb-init", b"docker-init", b"catatonit", b"s6-svscan", b"containerd-shim", b"conmon"];
 
 fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
     // One line for all that one creator has left to one process, however many they are.
-    let mut left: BTreeMap<(i32, i32), Vec<&ProcessSample>> = BTreeMap::new();
+    let mut left: BTreeMap<(Option<i32>, i32), Vec<&ProcessSample>> = BTreeMap::new();
     for process in scene.processes().iter().filter(|p| p.leader.state != State::ZOMBIE) {
-        let Some(birth) = scene.model.lifecycle.birth(process.key).filter(|b| b.seen) else { continue };
-        // Only copies of their creator: whoever replaced its program or leads a session of its own went its own way (a daemon).
-        let worker = matches!(birth.method, StartMethod::Fork | StartMethod::ForkServer) && process.session != process.key.pid;
-        if worker && process.ppid != birth.parent_pid && scene.model.process(birth.parent_pid).is_none() {
-            left.entry((birth.parent_pid, process.ppid)).or_default().push(process);
+        let seen = creator(scene, process);
+        if seen.is_some() || is_left_worker(scene, process) {
+            left.entry((seen, process.ppid)).or_default().push(process);
         }
     }
     left.into_iter().filter_map(|((creator, heir), workers)| suspicion(scene, creator, heir, &workers)).collect()
 }
 
-fn suspicion(scene: &Scene<'_>, creator: i32, heir: i32, workers: &[&ProcessSample]) -> Option<Suspicion> {
+/// The creator that a worker has outlived, if its birth was seen.
+fn creator(scene: &Scene<'_>, process: &ProcessSample) -> Option<i32> {
+    let birth = scene.model.lifecycle.birth(process.key).filter(|b| b.seen)?;
+    let creator = birth.parent_pid;
+    // Only copies of their creator: a process that replaced its program or leads a session went its own way. So did one whose creator made
+    // the session for it and then ended in order: a daemon.
+    let went = process.session == process.key.pid || process.session == creator && !scene.killed.ended_by_signal(creator);
+    let worker = matches!(birth.method, StartMethod::Fork | StartMethod::ForkServer) && !went;
+    (worker && process.ppid != creator && scene.model.process(creator).is_none()).then_some(creator)
+}
+
+/// Whether it is a worker by its command line, and its parent is one that only inherits children.
+fn is_left_worker(scene: &Scene<'_>, process: &ProcessSample) -> bool {
+    let command = process.identity.cmdline.as_deref().unwrap_or_default();
+    let is_worker = WORKERS.iter().any(|part| command.windows(part.len()).any(|at| at == *part));
+    let heir = || scene.model.process(process.ppid).map(|parent| parent.leader.comm);
+    is_worker && heir().is_none_or(|comm| HEIRS.contains(&comm.as_bytes()))
+}
+
+fn suspicion(scene: &Scene<'_>, creator: Option<i32>, heir: i32, workers: &[&ProcessSample]) -> Option<Suspicion> {
     let (first, others) = workers.split_first()?;
     let now = scene.model.process(heir).map_or_else(String::new, |p| format!(" ({})", name(p)));
     let pid = first.key.pid;
@@ -41,11 +65,17 @@ fn suspicion(scene: &Scene<'_>, creator: i32, heir: i32, workers: &[&ProcessSamp
         n => format!("{} ({pid}) and {} were", name(first), counted(n, "other worker", "other workers")),
     };
     let (it, them) = if others.is_empty() { ("it was", "its work is") } else { ("they were", "their work is") };
+    let evidence = match creator {
+        Some(creator) => format!("{who} forked by PID {creator}, which has ended; {it} left to PID {heir}{now}"),
+        None => format!("{who} started as workers of a pool (command line); the parent has ended, {it} left to PID {heir}{now}"),
+    };
     Some(Suspicion {
         about: first.key,
         since_ns: None,
+        lines: Vec::new(),
+        chain: None,
         others: others.iter().map(|p| p.key).collect(),
-        evidence: format!("{who} forked by PID {creator}, which has ended; {it} left to PID {heir}{now}"),
+        evidence,
         advice: format!("end the rest if {them} not needed; PR_SET_PDEATHSIG or a pipe to the parent prevents orphans"),
     })
 }

@@ -1,6 +1,6 @@
 //! A family whose resident sizes count shared pages several times.
 
-use super::{Diagnosis, Level, Scene, Suspicion, name};
+use super::{Check, Diagnosis, Level, Scene, Suspicion, name};
 use crate::columns;
 use crate::snapshot::Needs;
 
@@ -12,7 +12,7 @@ pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     description: "RES of a family adds up to far more than its memory, because pages are shared. This is normal.",
     needs: Needs::SMAPS,
     after_ns: 0,
-    check,
+    check: Check::Of(check),
 };
 
 const LEAST_PROCESSES: usize = 3;
@@ -47,6 +47,8 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
         found.push(Suspicion {
             about: top.key,
             since_ns: None,
+            lines: Vec::new(),
+            chain: None,
             others: Vec::new(),
             evidence: format!(
                 "{} ({}) and {} below it: RES adds up to {}, PSS to {}, {:.1}x less",

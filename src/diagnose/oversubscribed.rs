@@ -1,24 +1,27 @@
-//! More runnable threads or workers than CPUs.
+//! More runnable threads or workers than CPUs that they may use.
 
 use std::collections::BTreeMap;
 
-use super::{Diagnosis, Level, Scene, Suspicion, name};
+use super::busy::{Busy, allowed, busy};
+use super::{Check, Diagnosis, Level, Scene, Suspicion, name};
 use crate::snapshot::Needs;
 use crate::snapshot::ProcKey;
 
 pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     id: "oversubscribed",
-    title: "Pool wider than the machine",
+    title: "Pool wider than its CPUs",
     level: Level::Warning,
     badge: "waits for cpu",
-    description: "More threads or worker processes are ready to run than there are CPUs.",
+    description: "More threads or worker processes are ready to run than there are CPUs that they may use.",
     needs: Needs::SCHEDSTAT,
     after_ns: 3_000_000_000,
-    check,
+    check: Check::Of(check),
 };
 
 /// Time waited for a CPU by all of a pool together, percent of one CPU: as much as half a worker that never runs.
 const WAIT_PERCENT: f32 = 50.0;
+/// Of the CPUs that it may use, a pool itself uses so much, percent of one CPU for each.
+const OWN_PERCENT: f64 = 25.0;
 
 /// Workers of one parent by name.
 #[derive(Default)]
@@ -26,48 +29,57 @@ struct Pool {
     workers: Vec<ProcKey>,
     wait: f32,
     run: f32,
+    cpus: f64,
+    why: Option<String>,
 }
 
 fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
-    let Some(cpus) = scene.cpus() else { return Vec::new() };
-    let model = scene.model;
     let mut found = Vec::new();
     let mut pools: BTreeMap<(i32, &[u8]), Pool> = BTreeMap::new();
-    for (process, rates) in model.now.processes.iter().zip(&model.process_rates).filter(|(p, _)| !p.kernel_thread) {
-        let (Some(run), Some(wait)) = (rates.cpu_percent, rates.wait_percent) else { continue };
+    let all = busy(scene);
+    for Busy { process, run, wait, facts, threads: of } in &all {
+        let Some((cpus, why)) = allowed(scene, *facts) else { continue };
         let threads = process.nlwp.map_or(0, |n| n as usize);
-        if threads > cpus && wait >= WAIT_PERCENT {
-            found.push(suspicion(process.key, Vec::new(), &name(process), &format!("{threads} threads"), cpus, run, wait));
+        // A busy machine makes any thread wait: then it is others who took the CPUs.
+        let own = f64::from(*run) >= cpus * OWN_PERCENT;
+        // Of a survey it is known which threads want a CPU; of a sample only how many there are.
+        let eager = facts.map_or(threads, |_| of.iter().filter(|t| t.run + t.wait >= 25.0).count());
+        if eager as f64 > cpus.ceil() && *wait >= WAIT_PERCENT && own {
+            let own = Pool { workers: Vec::new(), wait: *wait, run: *run, cpus, why };
+            found.push(suspicion(process.key, own, &name(process), &format!("{eager} threads")));
         } else if run + wait >= 5.0 {
             let pool = pools.entry((process.ppid, process.leader.comm.as_bytes())).or_default();
             pool.workers.push(process.key);
             pool.wait += wait;
             pool.run += run;
+            if pool.workers.len() == 1 || cpus < pool.cpus {
+                (pool.cpus, pool.why) = (cpus, why);
+            }
         }
     }
     for ((parent, comm), pool) in pools {
-        if pool.workers.len() > cpus
+        if pool.workers.len() as f64 > pool.cpus.ceil()
             && pool.wait >= WAIT_PERCENT
-            && let Some(parent) = model.process(parent)
+            && f64::from(pool.run) >= pool.cpus * OWN_PERCENT
+            && let Some(parent) = scene.model.process(parent)
         {
-            let workers = format!("{} busy children", pool.workers.len());
-            let comm = String::from_utf8_lossy(comm).into_owned();
-            found.push(suspicion(parent.key, pool.workers, &comm, &workers, cpus, pool.run, pool.wait));
+            let workers = match pool.workers.len() {
+                1 => "1 busy child".to_owned(),
+                n => format!("{n} busy children"),
+            };
+            found.push(suspicion(parent.key, pool, &String::from_utf8_lossy(comm), &workers));
         }
     }
     found
 }
 
-fn suspicion(about: ProcKey, others: Vec<ProcKey>, name: &str, who: &str, cpus: usize, run: f32, wait: f32) -> Suspicion {
+fn suspicion(about: ProcKey, pool: Pool, name: &str, who: &str) -> Suspicion {
+    let Pool { workers, wait, run, cpus, why } = pool;
     let lost = wait * 100.0 / (run + wait).max(1.0);
-    Suspicion {
-        about,
-        since_ns: None,
-        others,
-        evidence: format!(
-            "{name} ({}): {who} on {cpus} CPUs, {lost:.0}% of their runnable time spent waiting for one",
-            about.pid
-        ),
-        advice: format!("for CPU-bound work, {cpus} workers finish as fast; more only add switches and cache misses"),
-    }
+    let cpus = if cpus.fract() == 0.0 { format!("{cpus}") } else { format!("{cpus:.2}") };
+    let limit = why.map(|why| format!("; {why}")).unwrap_or_default();
+    let evidence =
+        format!("{name} ({}): {who} on {cpus} CPUs, {lost:.0}% of their runnable time spent waiting for one{limit}", about.pid);
+    let advice = format!("for CPU-bound work, {cpus} workers finish as fast; more only add switches and cache misses");
+    Suspicion::of(about, evidence, advice).with(workers)
 }

@@ -1,6 +1,6 @@
 //! Stopped by a signal and not continued.
 
-use super::{Diagnosis, Level, Scene, Suspicion, name};
+use super::{Check, Diagnosis, Level, Scene, Suspicion, name};
 use crate::columns;
 use crate::snapshot::Needs;
 use crate::snapshot::State;
@@ -13,7 +13,7 @@ pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     description: "The process does not run, but keeps its memory, locks and connections until SIGCONT.",
     needs: Needs::empty(),
     after_ns: 3_000_000_000,
-    check,
+    check: Check::Of(check),
 };
 
 fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
@@ -29,6 +29,8 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
             Suspicion {
                 about: p.key,
                 since_ns: None,
+                lines: Vec::new(),
+                chain: None,
                 others: Vec::new(),
                 evidence: format!("{} ({pid}) was stopped by a signal{kept}", name(p)),
                 advice: format!("kill -CONT {pid} continues it; fg continues a job of a shell"),

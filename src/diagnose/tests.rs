@@ -87,7 +87,11 @@ fn a_thread_that_never_blocks_is_told_only_where_switches_are_known() {
         |voluntary| findings((1..14).map(|s| test_snapshot(s * S, vec![busy(7, 1, s, S * 99 / 100, 0, voluntary)])).collect());
     let found = run(Some(0));
     assert_eq!(said(&found), [("never_blocks", 7)]);
-    assert!(found[0].evidence.contains("thread 7 at 99% of a CPU, mostly in its own code"), "{}", found[0].evidence);
+    assert!(
+        found[0].evidence.contains("thread 7 never rests (99% on a CPU, 0% waiting for one), mostly in its own code"),
+        "{}",
+        found[0].evidence
+    );
     assert_eq!(run(Some(100)), [], "it waits now and then");
     assert_eq!(run(None), [], "not known is not none");
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Diagnosis, Level, Scene, Suspicion, counted, name};
+use super::{Check, Diagnosis, Level, Scene, Suspicion, counted, name};
 use crate::snapshot::Needs;
 use crate::snapshot::container_of;
 use crate::snapshot::{ProcessSample, State};
@@ -15,7 +15,7 @@ pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     description: "A parent does not wait for its ended children; each keeps a PID until it does.",
     needs: Needs::empty(),
     after_ns: 2_000_000_000,
-    check,
+    check: Check::Of(check),
 };
 
 /// A leader that has ended while its other threads go on shows as a zombie and is none.
@@ -54,6 +54,8 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
         Some(Suspicion {
             about: parent.key,
             since_ns: zombies.iter().filter_map(|z| since(z)).min(),
+            lines: Vec::new(),
+            chain: None,
             others: zombies.iter().map(|z| z.key).collect(),
             evidence: format!("{} ({pid}) has {children} it does not reap: {}{more}", name(parent), pids.join(", ")),
             advice,

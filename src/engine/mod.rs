@@ -7,6 +7,7 @@ mod last_resort;
 mod player;
 mod pythons;
 mod sampler;
+mod survey;
 mod targets;
 
 use std::collections::HashSet;
@@ -56,7 +57,8 @@ pub use feed::Feed;
 use feed::Samples;
 use inspector::Inspector;
 use pythons::{News, Pythons};
-use sampler::Wants;
+use sampler::{NewestFacts, Wants};
+use survey::Surveys;
 use targets::Targets;
 
 /// Without a first sample, an empty table is drawn after this long, so that the eye has something.
@@ -79,7 +81,7 @@ pub fn run(config: &Config, feed: Feed) -> anyhow::Result<()> {
     if let Feed::Recording(replay) = &feed {
         app.replay = Some(Playback { frames: replay.frames(), frame: 0, playing: false });
     }
-    let wants = Wants { all: app.needs_of_all(), visible_needs: app.needs_of_visible(), visible: Vec::new(), family: Vec::new() };
+    let wants = Wants { all: app.needs_of_all(), visible_needs: app.needs_of_visible(), ..Wants::default() };
     let (stopped, recording_news) = unbounded_channel();
     let samples = Samples::start(config, feed, wants, stopped).context("cannot start the sampling thread")?;
     // The sampler alone has use for what loading needs; this thread, and all that it starts, has not.
@@ -87,6 +89,7 @@ pub fn run(config: &Config, feed: Feed) -> anyhow::Result<()> {
     // Nothing of this machine is read while a recording is shown.
     let inspector = app.replay.is_none().then(|| Inspector::start(config.delay)).transpose();
     let inspector = inspector.context("cannot start the detail thread")?;
+    let surveys = app.replay.is_none().then(Surveys::start).transpose().context("cannot start the survey thread")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the event loop")?;
     last_resort::start().context("cannot install signal handlers")?;
     let guard = TerminalGuard::enter(TerminalOptions { mouse: config.mouse })?;
@@ -111,6 +114,7 @@ pub fn run(config: &Config, feed: Feed) -> anyhow::Result<()> {
         samples,
         recording_news,
         inspector,
+        surveys,
         comparing,
         compared,
         launcher,
@@ -178,6 +182,8 @@ struct Engine {
     recording_news: UnboundedReceiver<String>,
     /// Reads details of this machine's processes.
     inspector: Option<Inspector>,
+    /// Looks for problems of this machine.
+    surveys: Option<Surveys>,
     /// Runs batches, and what is heard of them.
     comparing: Comparing,
     compared: watch::Receiver<Option<Progressed>>,
@@ -238,6 +244,7 @@ impl Engine {
         let live = self.app.replay.is_none();
         let mut models = self.samples.models();
         let mut details = self.inspector.as_ref().map_or_else(|| watch::channel(None).1, Inspector::details);
+        let mut surveyed = self.surveys.as_ref().map_or_else(|| watch::channel(None).1, Surveys::found);
         let mut runs = self.launcher.watch();
         let mut input = self.hear();
         let mut signals = Signals::new().context("cannot install signal handlers")?;
@@ -277,6 +284,12 @@ impl Engine {
                     let detail = details.borrow_and_update().clone();
                     if let Some(detail) = detail {
                         self.message(Msg::Detail(detail))?;
+                    }
+                }
+                Ok(()) = surveyed.changed() => {
+                    let found = surveyed.borrow_and_update().clone();
+                    if let Some(found) = found {
+                        self.message(Msg::Surveyed(found))?;
                     }
                 }
                 changed = runs.changed() => {
@@ -510,6 +523,7 @@ impl Engine {
             visible_needs: self.app.needs_of_visible(),
             visible: self.app.visible_keys(),
             family: self.app.family_keys(),
+            facts: NewestFacts(self.app.problems.facts.clone()),
         }
     }
 
@@ -542,6 +556,9 @@ impl Engine {
                 Some(Layer::Ledger(pane)) => pane.wanted(),
                 _ => self.app.shown_detail().and_then(DetailPane::wanted),
             });
+        }
+        if let Some(surveys) = &mut self.surveys {
+            surveys.want(self.app.wants_survey());
         }
         let wants = self.wants();
         if self.wanted.as_ref() != Some(&wants) {

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use crate::derive::{Deriver, Model};
-use crate::kernel::source::{Needs, Request, Source};
+use crate::kernel::source::{Request, Source};
 use crate::kernel::trim_heap;
-use crate::snapshot::ProcKey;
+use crate::snapshot::{Facts, Needs, ProcKey};
 
 /// What the screen wants of the next sweeps.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -22,7 +22,24 @@ pub struct Wants {
     pub visible: Vec<ProcKey>,
     /// The selected family, whose sums are shown.
     pub family: Vec<ProcKey>,
+    /// What the newest survey found: models carry it to the columns.
+    pub facts: NewestFacts,
 }
+
+/// Two are equal if they are of the same survey.
+#[derive(Debug, Clone, Default)]
+pub struct NewestFacts(pub Option<Arc<Facts>>);
+
+impl PartialEq for NewestFacts {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        }
+    }
+}
+
+impl Eq for NewestFacts {}
 
 #[derive(Debug, Default)]
 struct Orders {
@@ -135,6 +152,7 @@ fn sweep_until_told(
             Ok(snapshot) => {
                 let mut model = deriver.step(snapshot);
                 model.late_ticks = late_ticks;
+                model.facts = wants.facts.0.clone();
                 if crowd.has_left(&model) {
                     trim_heap();
                 }

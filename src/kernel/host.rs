@@ -1,11 +1,12 @@
 //! The machine itself: CPUs, memory, load, uptime, pressure, from files that are kept open.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::snapshot::{CpuTimes, HostSample, PressureSample};
 
 use super::devices::Devices;
 use super::kept_file::{KeptFile, USUAL_BYTES};
+use super::own_limits::LimitsReader;
 pub use super::parse::machine::cpu_times;
 use super::parse::machine::{self, count_of};
 use super::parse::meminfo::{self, ZfsCache};
@@ -20,6 +21,8 @@ pub struct HostReader {
     loadavg: KeptFile,
     uptime: KeptFile,
     pressure: [KeptFile; 3],
+    limits: LimitsReader,
+    root: PathBuf,
     devices: Devices,
     tick_ns: u64,
     buffer: Vec<u8>,
@@ -41,6 +44,8 @@ impl HostReader {
             uptime: kept("uptime"),
             pressure: [kept("pressure/cpu"), kept("pressure/io"), kept("pressure/memory")],
             devices: Devices::new(root),
+            limits: LimitsReader::default(),
+            root: root.to_owned(),
             tick_ns: 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1),
             buffer: Vec::with_capacity(USUAL_BYTES),
             forks: None,
@@ -62,7 +67,21 @@ impl HostReader {
 
     /// The machine now. What cannot be read is `None`; of its devices only what is needed is read.
     pub fn read(&mut self, needs: Needs) -> HostSample {
-        let Self { stat, meminfo, arcstats, loadavg, uptime, pressure, devices, tick_ns, buffer, forks, booted_unix_s } = self;
+        let Self {
+            stat,
+            meminfo,
+            arcstats,
+            loadavg,
+            uptime,
+            pressure,
+            devices,
+            limits,
+            root,
+            tick_ns,
+            buffer,
+            forks,
+            booted_unix_s,
+        } = self;
         let bytes = stat.read(buffer).unwrap_or_default();
         *forks = count_of(bytes, b"processes ");
         *booted_unix_s = count_of(bytes, b"btime ");
@@ -82,6 +101,7 @@ impl HostReader {
             pressure,
             disks: needs.contains(Needs::DISKS).then(|| devices.disks(buffer)).flatten(),
             networks: needs.contains(Needs::NETWORKS).then(|| devices.networks(buffer)).flatten(),
+            own_limits: limits.read(root),
             temperatures: needs.contains(Needs::TEMPERATURES).then(|| devices.temperatures()).flatten(),
         }
     }

@@ -1,7 +1,7 @@
 //! Identifies the lock a task waits for: the futex (futex(2)) by the kernel's own key, so that waiters of one lock are found across
 //! threads, and across processes that share its memory.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::parse::maps::Mapping;
 use super::parse::syscall::Futex;
@@ -30,15 +30,18 @@ pub fn lock_of(fs: &ProcFs, (pid, face): (i32, i32), futex: Futex) -> Option<Loc
     Some(Lock::Shared { device: mapping.device, inode: mapping.inode, offset })
 }
 
-/// Those of these files, by device and inode, that the process maps shared.
+/// A file by device and inode.
+pub type SharedFile = ((u32, u32), u64);
+
+/// The files that the process maps shared.
 #[must_use]
-pub fn shared_files(fs: &ProcFs, pid: i32, wanted: &HashSet<((u32, u32), u64)>) -> Vec<((u32, u32), u64)> {
+pub fn shared_files(fs: &ProcFs, pid: i32) -> Vec<SharedFile> {
     let mut maps = Vec::new();
     if fs.read_lines(&RelPath::process(super::main_ended::face(fs, pid), "maps"), MAPS_BYTES, &mut maps).is_err() {
         return Vec::new();
     }
     let shared = maps.split(|b| *b == b'\n').filter_map(Mapping::parse).filter(|mapping| !mapping.private);
-    let mut found: Vec<_> = shared.map(|m| (m.device, m.inode)).filter(|file| wanted.contains(file)).collect();
+    let mut found: Vec<_> = shared.map(|m| (m.device, m.inode)).collect();
     found.sort_unstable();
     found.dedup();
     found

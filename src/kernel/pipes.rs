@@ -1,12 +1,13 @@
 //! Finds the holder of the other end of a pipe: descriptors with the same number (`pipe:[N]`), read in small steps, only while a visible
 //! row waits for a pipe. Processes that concmon may not read are not found.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::main_ended;
 use super::parse::namespace;
 use super::proc_fs::{ProcFs, RelPath};
+use super::sockets::socket_inode;
 use crate::snapshot::{Direction, PipeEnd, PipePeer};
 
 /// The part of the time for expensive values that gathering may take of a sweep: one twentieth.
@@ -105,19 +106,34 @@ impl Pipes {
     }
 }
 
-/// The descriptors of a process that are ends of these pipes: inode, whether it reads, whether it writes.
+/// The pipes and sockets that a process has open.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OpenEnds {
+    /// Inode, whether it reads, whether it writes.
+    pub pipes: Vec<(u64, bool, bool)>,
+    /// Inodes.
+    pub sockets: Vec<u64>,
+}
+
+/// The pipes and sockets that a process has open; none if its descriptors may not be read.
 #[must_use]
-pub fn ends_of(fs: &ProcFs, pid: i32, wanted: &HashSet<u64>) -> Vec<(u64, bool, bool)> {
+pub fn ends_of(fs: &ProcFs, pid: i32) -> OpenEnds {
     let face = main_ended::face(fs, pid);
     let mut numbers = Vec::new();
     if fs.list_fds(face, &mut numbers).is_err() {
-        return Vec::new();
+        return OpenEnds::default();
     }
-    let inodes =
-        numbers.into_iter().filter_map(|fd| Some((fd, pipe_inode(fs, face, fd).filter(|inode| wanted.contains(inode))?)));
-    // A descriptor that has just been closed is no end any more.
-    let ends = inodes.filter_map(|(fd, inode)| fs.descriptor_mode(face, fd).ok().map(|(reads, writes)| (inode, reads, writes)));
-    ends.collect()
+    let mut ends = OpenEnds::default();
+    for fd in numbers {
+        let Ok(target) = fs.read_link(&RelPath::descriptor(face, fd)) else { continue };
+        if let Some(inode) = socket_inode(&target) {
+            ends.sockets.push(inode);
+        } else if let Some(inode) = namespace::inode(&target, "pipe") {
+            // A descriptor that has just been closed is no end any more.
+            ends.pipes.extend(fs.descriptor_mode(face, fd).ok().map(|(reads, writes)| (inode, reads, writes)));
+        }
+    }
+    ends
 }
 
 /// The number of the pipe that a descriptor leads to.

@@ -219,7 +219,56 @@ fn inet(fs: &ProcFs, pid: i32) -> HashMap<u64, Box<str>> {
     ends
 }
 
-pub(super) fn socket_inode(target: &[u8]) -> Option<u64> {
+/// The other end of a socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Peer {
+    /// A socket of this machine, by inode.
+    Socket(u64),
+    /// An address elsewhere, or of a socket that is not listed.
+    Address(SocketAddr),
+}
+
+/// The other ends of these sockets of one process. Those that have none, or that are of a network namespace that cannot be looked into, are
+/// left out.
+#[must_use]
+pub fn peers(fs: &ProcFs, pid: i32, inodes: &[u64]) -> HashMap<u64, Peer> {
+    let mut found = HashMap::new();
+    let mut bytes = Vec::new();
+    let mut ends: HashMap<(SocketAddr, SocketAddr), u64> = HashMap::new();
+    for table in ["net/tcp", "net/tcp6"] {
+        if fs.read_lines(&RelPath::process(pid, table), TABLE_BYTES, &mut bytes).is_ok() {
+            ends.extend(
+                bytes.split(|b| *b == b'\n').skip(1).filter_map(ends_of_line).map(|(inode, local, peer)| ((local, peer), inode)),
+            );
+        }
+    }
+    for ((local, peer), inode) in &ends {
+        if inodes.contains(inode) && peer.port() != 0 {
+            let other = ends.get(&(*peer, *local));
+            found.insert(*inode, other.map_or(Peer::Address(*peer), |other| Peer::Socket(*other)));
+        }
+    }
+    let space = |who: &str| fs.read_link(&RelPath::top(&format!("{who}/ns/net"))).ok();
+    let missing = inodes.iter().any(|inode| !found.contains_key(inode));
+    if missing && space("self").is_some_and(|own| space(&pid.to_string()) == Some(own)) {
+        let table = unix_table().unwrap_or_default();
+        found.extend(inodes.iter().filter_map(|inode| Some((*inode, Peer::Socket(table.get(inode)?.peer?)))));
+    }
+    found
+}
+
+/// Inode, own and other address of a line of `/proc/net/tcp`.
+fn ends_of_line(line: &[u8]) -> Option<(u64, SocketAddr, SocketAddr)> {
+    let mut fields = std::str::from_utf8(line).ok()?.split_ascii_whitespace();
+    let (local, peer) = (end(fields.nth(1)?)?, end(fields.next()?)?);
+    // The two ends of one connection can be an IPv4 socket and an IPv6 socket that speaks IPv4.
+    let plain = |at: SocketAddr| SocketAddr::new(at.ip().to_canonical(), at.port());
+    Some((fields.nth(6)?.parse().ok()?, plain(local), plain(peer)))
+}
+
+/// The number of a socket in the target of a descriptor.
+#[must_use]
+pub fn socket_inode(target: &[u8]) -> Option<u64> {
     std::str::from_utf8(target).ok()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
 

@@ -68,6 +68,14 @@ pub(super) fn memory(model: &Model) -> Reading {
     let Some(m) = model.now.host.memory.filter(|m| m.total_bytes > 0) else {
         return Reading::Unknown("/proc/meminfo cannot be read");
     };
+    // In a group with a limit, that is what is full first.
+    if let Some((used, max)) = model.now.host.own_limits.memory.filter(|(_, max)| *max > 0 && *max < m.total_bytes) {
+        let share = used as f32 / max as f32;
+        let text =
+            format!("used {} of {} of the control group (memory.max); machine {}", size(used), size(max), size(m.total_bytes));
+        let bar = Bar { parts: vec![Part { share, tint: Tint::Own }], figure: format!("{}/{} group", size(used), size(max)) };
+        return Reading::Known { bar, text, level: Some(share * 100.0) };
+    }
     let total = m.total_bytes as f32;
     let Some(available) = m.available() else { return Reading::Unknown("/proc/meminfo does not say what is free") };
     let used = m.total_bytes.saturating_sub(available);

@@ -124,6 +124,15 @@ pub struct Temperature {
     pub celsius: f32,
 }
 
+/// What a control group and an affinity leave of the machine; `None`: no limit, or none that can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct OwnLimits {
+    /// CPUs.
+    pub cpus: Option<f64>,
+    /// Bytes in use, and the most.
+    pub memory: Option<(u64, u64)>,
+}
+
 /// The machine at one moment.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct HostSample {
@@ -145,6 +154,9 @@ pub struct HostSample {
     pub disks: Option<Vec<DiskSample>>,
     /// Network interfaces but the loopback; `None` as above.
     pub networks: Option<Vec<NetworkSample>>,
+    /// What concmon's own control group and affinity leave. Recordings do not have it.
+    #[serde(skip)]
+    pub own_limits: OwnLimits,
     /// Temperatures; `None` if nobody asked, empty where there are no sensors.
     pub temperatures: Option<Vec<Temperature>>,
 }

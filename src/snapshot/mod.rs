@@ -5,6 +5,7 @@
 mod container;
 mod detail;
 mod event;
+mod facts;
 mod host;
 mod ledger;
 mod namespace;
@@ -25,7 +26,10 @@ use serde::{Deserialize, Serialize};
 pub use container::{Container, container_of};
 pub use detail::{Detail, DetailContent, DetailPart, FileDetail, FileLock, LimitUse, Overview, StackDetail, ThreadDetail};
 pub use event::{EventKind, ExitStatus, LifecycleEvent};
-pub use host::{CpuTimes, DiskSample, HostSample, MemorySample, NetworkSample, Pressure, PressureSample, Temperature};
+pub use facts::{
+    Facts, GroupFacts, Looked, PoolRole, ProcessFacts, PythonFacts, PythonThreadFacts, SharedObject, SigTerm, Stuck, ThreadRan,
+};
+pub use host::{CpuTimes, DiskSample, HostSample, MemorySample, NetworkSample, OwnLimits, Pressure, PressureSample, Temperature};
 pub use ledger::{Ledger, LedgerChild, LedgerMapping, LedgerReading, PageCounts};
 pub use namespace::Namespace;
 pub use needs::Needs;

@@ -48,6 +48,8 @@ bitflags! {
         const TEMPERATURES = 1 << 18;
         /// The arguments of every process as they are now: programs change them without exec.
         const TITLES = 1 << 19;
+        /// A survey: control groups, signals, what tasks sleep in. Not read by sources, but on a thread of its own.
+        const SURVEY = 1 << 20;
     }
 }
 

@@ -102,7 +102,10 @@ fn title(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         if area.width >= 100 {
             let cpus = match model.host.cpus.len() {
                 0 => "? cpus".to_owned(),
-                count => format!("{count} cpus"),
+                count => match model.now.host.own_limits.cpus.filter(|cpus| *cpus < count as f64) {
+                    Some(cpus) => format!("{} of {count} cpus may be used", (cpus * 100.0).round() / 100.0),
+                    None => format!("{count} cpus"),
+                },
             };
             pen.put(&format!(" {} {cpus}", dot(app.options.unicode)), theme.dim);
         }
@@ -135,8 +138,19 @@ pub fn screen_at(app: &App, area: Rect, x: u16) -> Option<Screen> {
 fn screen_name(app: &App, screen: Screen, theme: &Theme, pen: &mut Pen<'_>) {
     let here = screen == app.screen;
     let digit = screen.digit();
-    let text = if here { format!("[{digit} {}]", screen.title()) } else { format!(" {digit} {} ", screen.title()) };
-    pen.put(&text, if here { theme.accent } else { theme.dim });
+    let found = app.warnings();
+    let count = if screen == Screen::Problems && found > 0 { format!(" {found}") } else { String::new() };
+    let text = if here { format!("[{digit} {}{count}]", screen.title()) } else { format!(" {digit} {}{count} ", screen.title()) };
+    pen.put(
+        &text,
+        if here {
+            theme.accent
+        } else if count.is_empty() {
+            theme.dim
+        } else {
+            theme.warn
+        },
+    );
 }
 
 /// That this is a recording, which frame of how many, when that was taken where the machine was, and of which machine.

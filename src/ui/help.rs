@@ -28,7 +28,7 @@ pub const LEGEND: &[Symbol] = &[
     symbol("·", "-", "a moment with next to no use; also divides facts"),
     symbol("▏▎▍▌▋▊▉", "|", "end of a bar. cpu: nice, user, kernel, stolen; mem: used, cache. ▌ a run's card"),
     symbol("⣿", "#.", "history as dots, newest at the right"),
-    symbol("●", "*", "tagged row (Space); in the lab: a run is active"),
+    symbol("●", "*", "tagged row (Space); in the lab: a run is active; on Problems: a finding"),
     symbol("┌│└╶", "+|+-", "rows of one lab run, with its number and in its colour"),
     symbol("├─", "|-", "tree: created by, or child of, the row it hangs from"),
     symbol("▾▸", "v+", "subtree unfolded, folded: sums of the subtree in the row"),
@@ -91,7 +91,15 @@ fn keys(preset: Preset, context: Context) -> Section {
 
 /// The keys of this screen, the symbols, then everything else.
 fn sections(preset: Preset, here: Context, unicode: bool) -> Vec<Section> {
-    let others = [Context::Table, Context::Lab, Context::Timeline, Context::Compare, Context::Events, Context::Recording];
+    let others = [
+        Context::Table,
+        Context::Lab,
+        Context::Timeline,
+        Context::Compare,
+        Context::Events,
+        Context::Problems,
+        Context::Recording,
+    ];
     let mut all = vec![legend(unicode), keys(preset, here), keys(preset, Context::Everywhere)];
     all.extend(others.into_iter().filter(|other| *other != here).map(|other| keys(preset, other)));
     let demos = DEMOS.iter().map(|demo| (format!("n {}", demo.key), format!("{}: {}", demo.system, demo.watch)));

@@ -164,7 +164,7 @@ mod tests {
                 .collect();
             let mut digits = found.clone();
             digits.dedup();
-            assert_eq!(digits, ['1', '2', '3', '4', '5'], "{width}: {found:?}");
+            assert_eq!(digits, ['1', '2', '3', '4', '5', '6'], "{width}: {found:?}");
         }
         app.update(Msg::Key(Key::char('5')));
         assert_eq!(app.screen, Screen::Events);

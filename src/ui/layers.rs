@@ -8,7 +8,6 @@ use crate::app::lab_view::output_lines;
 use crate::app::layer::{Layer, Menu, MenuKind, SignalDialog};
 use crate::app::predict;
 use crate::app::target::FrozenTarget;
-use crate::diagnose::{DIAGNOSES, Level};
 use crate::text::{self, Charset};
 
 use super::demos;
@@ -73,7 +72,6 @@ impl Text {
                 (title, super::help::open(app, find.text()), *scroll)
             }
             Layer::Explain { title, lines, scroll } => (title.clone(), lines.clone(), *scroll),
-            Layer::Diagnoses { scroll } => ("Diagnoses".to_owned(), diagnoses(app), *scroll),
             Layer::Output { scroll } => {
                 let (title, lines) = output(app);
                 (title, lines, *scroll)
@@ -149,42 +147,6 @@ fn output(app: &App) -> (String, Vec<String>) {
         None => (app.lab.chosen().id.to_owned(), vec![format!("It has not run yet. {}", super::lab::to_run(app))]),
     };
     (title, lines.iter().map(|l| text::sanitize_str(l, charset).into_owned()).collect())
-}
-
-/// Every finding with its evidence and advice; below them what was looked for.
-#[must_use]
-pub fn diagnoses(app: &App) -> Vec<String> {
-    let charset = Charset::from_unicode(app.options.unicode);
-    let now_ns = app.model.as_ref().map_or(0, |m| m.now.taken_ns);
-    let mut lines = Vec::new();
-    let mut heading = "";
-    for (number, finding) in (1..).zip(&app.findings) {
-        if heading != finding.diagnosis.title {
-            heading = finding.diagnosis.title;
-            let level = if finding.diagnosis.level == Level::Information { "For information. " } else { "" };
-            lines.push(format!("{level}{heading}: {}", finding.diagnosis.description));
-        }
-        let seconds = now_ns.saturating_sub(finding.since_ns) / 1_000_000_000;
-        let seen = if seconds > 0 { format!(" (seen for {seconds} s)") } else { String::new() };
-        let digit = if number < 10 { number.to_string() } else { " ".to_owned() };
-        lines.push(format!("  {digit} {}{seen}", text::sanitize_str(&finding.evidence, charset)));
-        lines.push(format!("    {}", text::sanitize_str(&finding.advice, charset)));
-        lines.push(String::new());
-    }
-    if !lines.is_empty() {
-        lines.push("Press a digit to show that process in the table.".into());
-    }
-    if app.findings.iter().all(|finding| finding.diagnosis.level == Level::Information) {
-        let end = if lines.is_empty() { 0 } else { 1 };
-        lines.splice(0..0, ["No problems found.".to_owned(), String::new()].into_iter().take(1 + end));
-    }
-    lines.push(String::new());
-    lines.push("Checked for".into());
-    for diagnosis in DIAGNOSES {
-        lines.push(format!("  {}: {}", diagnosis.title, diagnosis.description));
-    }
-    lines.push("  Memory is checked where PSS is known: for processes on screen.".into());
-    lines
 }
 
 const SIGNAL_WIDTH: u16 = 78;

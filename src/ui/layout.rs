@@ -123,6 +123,10 @@ impl Layout {
             }
             Screen::Timeline => super::timeline::Place::of(app, self.body).point(x, y),
             Screen::Compare => super::compare::Place::of(app, self.body).point(app, x, y),
+            Screen::Problems if inside(self.body) => {
+                let at = super::problems::line_at(app, self.body, y - self.body.y)?;
+                u16::try_from(at).ok().map(Pointed::Row)
+            }
             Screen::Lab if inside(self.lab_list) => {
                 lab_line(y - self.lab_list.y, app, self.lab_list.height).map(Pointed::ListLine)
             }

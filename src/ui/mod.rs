@@ -21,6 +21,7 @@ mod meter;
 mod palette;
 mod pen;
 pub mod plot;
+mod problems;
 mod setup;
 mod table;
 pub mod terminal;
@@ -63,6 +64,7 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         Screen::Lab => lab::draw(app, theme, &layout, buffer),
         Screen::Timeline => timeline::draw(app, theme, layout.body, buffer),
         Screen::Events => events::draw(app, theme, layout.body, buffer),
+        Screen::Problems => problems::draw(app, theme, layout.body, buffer),
         Screen::Compare => compare::draw(app, theme, layout.body, buffer),
     }
     bar::draw(app, theme, layout.line, layout.bar, buffer);
@@ -80,6 +82,7 @@ pub fn measure(app: &App, area: Rect) -> Fit {
         lanes: usize::from(timeline.room),
         compare_rows: compare::Place::of(app, layout.body).rows(),
         event_lines: events::room(app, layout.body),
+        problem_lines: problems::room(app, layout.body),
         text: layers::text_size(app, area).map(|(lines, page)| TextSize { lines, page }).unwrap_or_default(),
         columns: layout.slots.iter().map(|slot| slot.column).collect(),
     }

@@ -1,24 +1,25 @@
 //! Explains on request what a process waits for: reads the waits, follows them to their end, and puts each link in words.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod ends;
+mod groups;
+mod pythons;
+mod shared_memory;
+mod survey;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::causes::search::{Cause, stuck};
+use crate::causes::search::stuck;
 use crate::causes::{self, Edge, Patience, Problem, Scene, Step, Target, TaskId, Wait, chain, problems};
 use crate::kernel::error::ReadError;
 use crate::kernel::proc_fs::ProcFs;
-use crate::kernel::readers::within;
-use crate::kernel::{DetailReader, reason};
-use crate::snapshot::{DetailContent, PythonFrame};
 use crate::text::{Charset, sanitize};
+
+pub use pythons::{Pythons, in_python, may_rest};
+pub use survey::{Survey, Surveyor};
 
 /// Time between the two looks. A thread that only passes through a lock has run on by then.
 const APART: Duration = Duration::from_millis(300);
-/// How long one process may take to have its Python stacks read.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// The most processes whose Python stacks are read.
-const MOST_PYTHONS: usize = 64;
 
 /// Reads the waits of this machine.
 ///
@@ -26,7 +27,7 @@ const MOST_PYTHONS: usize = 64;
 /// If `/proc` cannot be read.
 pub fn scene() -> Result<Scene, ReadError> {
     let fs = Arc::new(ProcFs::open("/proc")?);
-    causes::read(&fs, Patience { apart: APART })
+    causes::Reader::new(fs).read(Patience { apart: APART })
 }
 
 /// Why nothing was explained.
@@ -66,6 +67,9 @@ pub fn explain(scene: &Scene, number: i32) -> Result<Explanation, WhyError> {
     {
         return Err(WhyError::Unreadable(begin.pid, why.to_string()));
     }
+    let mut scene = scene.clone();
+    let scene = &mut scene;
+    wait_for_gil(scene, begin);
     let steps = chain(scene, begin);
     let pythons = Pythons::read(scene, steps.iter().map(|step| step.task));
     let (mut verdict, mut end) = end(scene, &steps);
@@ -77,7 +81,35 @@ pub fn explain(scene: &Scene, number: i32) -> Result<Explanation, WhyError> {
                the owner is not recorded by this kind of lock."
                 .to_owned();
     }
+    if verdict == "can_go_on"
+        && let Some(last) = steps.last()
+        && let Ok(fs) = ProcFs::open("/proc")
+        && let Some(more) = ends::words(&fs, last.task)
+    {
+        end = format!("{end} {more}");
+    }
     Ok(Explanation { begin, verdict, end, steps, pythons })
+}
+
+/// A thread that sleeps within the GIL waits for the thread that holds it: the futex alone does not tell, for it has a timeout.
+fn wait_for_gil(scene: &mut Scene, begin: TaskId) {
+    let Some(process) = scene.processes.get_mut(&begin.pid) else { return };
+    if !process.tasks.get(&begin.tid).is_some_and(|task| matches!(task.wait, Wait::Open(_))) {
+        return;
+    }
+    let Some(runtime) = pythons::runtime(process.key) else { return };
+    for interpreter in &runtime.interpreters {
+        let tid = |holds: bool| {
+            let of = interpreter.threads.iter().filter(move |t| if holds { t.holds_gil } else { t.waits_for_gil });
+            of.filter_map(|thread| thread.task.as_ref()).map(|task| task.tid)
+        };
+        let Some(holder) = tid(true).next() else { continue };
+        for waiting in tid(false).filter(|tid| *tid != holder) {
+            if let Some(task) = process.tasks.get_mut(&waiting) {
+                task.wait = Wait::Gil(TaskId { pid: begin.pid, tid: holder });
+            }
+        }
+    }
 }
 
 impl Explanation {
@@ -101,63 +133,6 @@ impl Explanation {
     }
 }
 
-/// The innermost Python frames of tasks.
-#[derive(Debug, Default)]
-pub struct Pythons(BTreeMap<TaskId, Vec<PythonFrame>>);
-
-impl Pythons {
-    /// Of the processes of these tasks; those that run no Python have none.
-    pub fn read(scene: &Scene, tasks: impl IntoIterator<Item = TaskId>) -> Self {
-        let pids: BTreeSet<i32> = tasks.into_iter().map(|id| id.pid).collect();
-        let mut found = BTreeMap::new();
-        for process in pids.iter().take(MOST_PYTHONS).filter_map(|pid| scene.processes.get(pid)) {
-            let key = process.key;
-            let Ok(reader) = DetailReader::open("/proc") else { continue };
-            let read = within(key, PATIENCE, move || crate::inspect::read(&reader, key));
-            let Ok(Ok(DetailContent::Runtime(runtime))) = read.map(|read| read.map_or_else(|e| Err(reason(&e)), |d| d.content))
-            else {
-                continue;
-            };
-            for thread in runtime.interpreters.into_iter().flat_map(|one| one.threads) {
-                let Some(task) = thread.task.filter(|_| !thread.moved) else { continue };
-                found.insert(TaskId { pid: key.pid, tid: task.tid }, thread.frames);
-            }
-        }
-        Self(found)
-    }
-
-    /// The innermost frame of a task.
-    pub fn frame(&self, id: TaskId) -> Option<&PythonFrame> {
-        self.0.get(&id)?.first()
-    }
-
-    /// The innermost frame that is not of the `threading` module: where the program is.
-    pub fn place(&self, id: TaskId) -> Option<&PythonFrame> {
-        let frames = self.0.get(&id)?;
-        frames.iter().find(|frame| !is_threading(frame)).or(frames.first())
-    }
-
-    /// Whether the task waits for an event or a condition, as programs do that rest until a signal ends them.
-    pub fn rests(&self, id: TaskId) -> bool {
-        self.frame(id).is_some_and(|frame| is_threading(frame) && frame.function.rsplit('.').next() == Some("wait"))
-    }
-}
-
-/// Whether it may be a program that rests until a signal ends it: its threads wait for locks without a recorded owner, and the main
-/// thread for an event. Of a single thread it must be known that it does not.
-pub fn may_rest(problem: &Problem, pythons: &Pythons) -> bool {
-    let main = problem.tasks.iter().find(|id| id.pid == id.tid).copied();
-    match problem.cause {
-        Cause::OnlyThreadWaits => main.is_none_or(|main| pythons.frame(main).is_none() || pythons.rests(main)),
-        Cause::NoThreadCanGoOn => main.is_some_and(|main| pythons.rests(main)),
-        _ => false,
-    }
-}
-
-fn is_threading(frame: &PythonFrame) -> bool {
-    frame.file.rsplit('/').next() == Some("threading.py")
-}
-
 /// `4140 python3`, `thread 4141 worker of 4140`.
 pub fn name(scene: &Scene, id: TaskId) -> String {
     let comm = |bytes: &[u8]| sanitize(bytes, Charset::Unicode).into_owned();
@@ -177,15 +152,6 @@ fn span(ms: u64) -> String {
         s @ 60..3600 => format!("{} min {} s", s / 60, s % 60),
         s => format!("{} h {} min", s / 3600, s % 3600 / 60),
     }
-}
-
-/// ` in store() at tasks.py:88`; nothing for a task without Python.
-pub fn in_python(pythons: &Pythons, id: TaskId) -> String {
-    let Some(frame) = pythons.place(id) else { return String::new() };
-    let safe = |text: &str| sanitize(text.as_bytes(), Charset::Unicode).into_owned();
-    let file = frame.file.rsplit('/').next().unwrap_or(&frame.file);
-    let line = frame.line.map(|line| format!(":{line}")).unwrap_or_default();
-    format!("  [{}() at {}{line}]", safe(&frame.function), safe(file))
 }
 
 /// The task that was asked for. Of a process, a thread that cannot go on comes before a main thread that can.
@@ -231,6 +197,18 @@ fn end(scene: &Scene, steps: &[Step]) -> (&'static str, String) {
         Some(Wait::PipeRead(_) | Wait::PipeWrite(_)) => {
             ("unknown", format!("{name} waits at a pipe. Some holders of its other end could not be seen."))
         }
+        Some(Wait::SocketRead(inode) | Wait::SocketWrite(inode)) => {
+            match scene.sockets.get(inode).and_then(|end| end.address.as_ref()) {
+                Some(address) => (
+                    "can_go_on",
+                    format!("{name} waits at a socket. Its other end is {address}, not on this machine or not listed."),
+                ),
+                None => ("unknown", format!("{name} waits at a socket. The holders of its other end could not be seen.")),
+            }
+        }
+        Some(Wait::Vfork) => ("unknown", format!("{name} waits for a child of vfork that is not listed.")),
+        Some(Wait::Traced(tracer)) => ("unknown", format!("{name} is stopped by its tracer {tracer}, which is not listed.")),
+        Some(Wait::Gil(_)) => ("unknown", format!("{name} waits for the GIL. Its holder has changed.")),
         Some(Wait::FileLock(_)) => {
             ("unknown", format!("{name} waits for a file lock. The kernel names no single holder that is alive."))
         }

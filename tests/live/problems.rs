@@ -1,13 +1,17 @@
 //! `concmon problems` and `concmon why` of real programs that are stuck, started before concmon is; and of healthy ones at rest.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
+use concmon::causes::{Kind, Patience, Reader, Target, TaskId, Wait};
+use concmon::kernel::proc_fs::ProcFs;
 use concmon::lab::python::interpreters;
+use concmon::snapshot::Lock;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -24,6 +28,22 @@ static PROGRAM: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
     dir
 });
 
+/// The compiled `support/stuck.rs`; `None` without a compiler.
+static RUST: LazyLock<Option<tempfile::TempDir>> = LazyLock::new(|| {
+    let dir = tempfile::tempdir().unwrap();
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/stuck.rs");
+    let compiler = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(compiler).args(["--edition", "2021", source, "-o"]).arg(dir.path().join("stuck")).output();
+    match output {
+        Ok(output) if output.status.success() => Some(dir),
+        Ok(output) => panic!("{}", String::from_utf8_lossy(&output.stderr)),
+        Err(error) => {
+            loudly!("SKIPPED: there is no rustc here: {error}");
+            None
+        }
+    }
+});
+
 /// A program with everything it starts, in a process group of its own, until it is dropped.
 struct Stage(Child);
 
@@ -38,6 +58,34 @@ impl Stage {
 
     fn c(case: &str) -> Self {
         Self::start(Command::new(PROGRAM.path().join("stuck")).arg(case))
+    }
+
+    fn rust(case: &str) -> Option<Self> {
+        Some(Self::start(Command::new(RUST.as_ref()?.path().join("stuck")).arg(case)))
+    }
+
+    /// A finding with this id is reported of the program, within ten seconds or the looks that a slow machine takes.
+    fn has_finding(&self, id: &str) -> Value {
+        let begun = Instant::now();
+        let mut seconds = "10";
+        loop {
+            let (code, found) = self.problems(seconds);
+            holds(include_str!("../assets/report/problems.schema.json"), &found);
+            // A machine that is busy with other tests looks less often.
+            seconds = "30";
+            let findings = found["findings"].as_array().unwrap();
+            if let Some(finding) = findings.iter().find(|finding| finding["id"] == id) {
+                assert_eq!(
+                    code,
+                    i32::from(
+                        finding["level"] == "warning"
+                            || found["findings"].as_array().unwrap().iter().any(|f| f["level"] == "warning")
+                    )
+                );
+                return finding.clone();
+            }
+            assert!(begun.elapsed() < Duration::from_secs(90), "{id} was not found: {found:#}");
+        }
     }
 
     fn python(python: &Path, script: &str) -> Self {
@@ -84,10 +132,22 @@ impl Stage {
         }
     }
 
+    /// A problem of this kind is found.
+    fn has_problem(&self, cause: &str) -> Value {
+        let begun = Instant::now();
+        loop {
+            let (_, found) = self.problems("5");
+            if let Some(problem) = found["problems"].as_array().unwrap().iter().find(|problem| problem["cause"] == cause) {
+                return problem.clone();
+            }
+            assert!(begun.elapsed() < Duration::from_secs(20), "{cause} was not found: {found:#}");
+        }
+    }
+
     /// Nothing is found although it is looked at for some time.
     fn is_healthy(&self) {
         let (code, found) = self.problems("2");
-        assert_eq!((code, found["problems"].as_array().unwrap().len()), (0, 0), "{found:#}");
+        assert_eq!((code, found["problems"].as_array().unwrap().len()), (0, 0), "{:?}: {found:#}", self.0);
         assert!(found["looked"]["tasks"].as_u64().unwrap() > 1);
         assert_ne!(self.why()["verdict"], "stuck");
     }
@@ -180,6 +240,402 @@ fn processes_that_wait_for_each_other() {
     let stage = Stage::c("semaphore");
     let problem = stage.is_found("semaphore_abandoned", 2);
     assert!(evidence(&problem).contains("value 0"), "{problem:#}");
+}
+
+#[test]
+fn more_locks_of_c_programs_and_those_of_rust() {
+    Stage::c("robust").is_found("holder_gone", 1);
+    // Condition variables record no owner, but no thread of the process is left that could signal them.
+    Stage::c("condition").is_found("no_thread_can_go_on", 3);
+    for (case, cause, tasks) in [
+        ("mutex", "no_thread_can_go_on", 3),
+        ("channel", "no_thread_can_go_on", 3),
+        ("rwlock", "no_thread_can_go_on", 2),
+        ("condition", "no_thread_can_go_on", 2),
+    ] {
+        let Some(stage) = Stage::rust(case) else { return };
+        let problem = stage.has_problem(cause);
+        assert_eq!(problem["tasks"].as_array().unwrap().len(), tasks, "{case}: {problem:#}");
+    }
+}
+
+#[test]
+fn rings_of_sockets_and_a_child_of_vfork() {
+    for (case, tasks) in [("ring", 3), ("unix", 2)] {
+        let problem = Stage::c(case).is_found("process_cycle", tasks);
+        for task in problem["tasks"].as_array().unwrap() {
+            assert_eq!(task["wait"]["kind"], "socket", "{case}: {problem:#}");
+        }
+    }
+    let stage = Stage::c("vfork");
+    let problem = stage.is_found("stuck_after_fork", 1);
+    assert_eq!(problem["behind"][0]["pid"], stage.pid(), "{problem:#}");
+}
+
+#[test]
+fn limits_and_leaks_of_c_programs() {
+    for (case, id, words) in [
+        ("descriptors", "descriptors_grow", "a second: full in"),
+        ("threads", "threads_grow", "threads, +"),
+        ("memory", "memory_grows", "resident, +"),
+        ("ignored", "sigterm_ignored", "ignores SIGTERM"),
+        ("blocked", "sigterm_pending", "one has been sent"),
+        ("spin", "never_blocks", "never rests"),
+        ("storm", "lock_storm", "switch"),
+        ("narrow", "oversubscribed", "its affinity leaves it 1 of"),
+    ] {
+        if case == "narrow" && std::thread::available_parallelism().is_ok_and(|n| n.get() < 2) {
+            loudly!("SKIPPED: there is one CPU here, so no affinity is narrower");
+            continue;
+        }
+        let finding = Stage::c(case).has_finding(id);
+        assert!(finding["evidence"].as_str().unwrap().contains(words), "{case}: {finding:#}");
+    }
+}
+
+#[test]
+fn python_programs_that_hold_the_gil_block_their_loop_or_lose_a_task() {
+    let bound = "
+import threading
+def count():
+    n = 0
+    while True: n += 1
+for _ in range(2): threading.Thread(target=count, daemon=True).start()
+print('ready', flush=True)
+threading.Event().wait()
+";
+    let held = "
+import ctypes, threading, time
+library = ctypes.PyDLL(None)
+def native(): library.sleep(600)
+def beat():
+    while True: time.sleep(.01)
+threading.Thread(target=beat, daemon=True).start()
+time.sleep(.2)
+print('ready', flush=True)
+native()
+";
+    let blocked = "
+import asyncio, time
+def fetch(): time.sleep(600)
+async def handler(): fetch()
+async def main():
+    print('ready', flush=True)
+    await asyncio.gather(handler(), asyncio.sleep(1))
+asyncio.run(main())
+";
+    let spin = "
+import threading, time
+def beat():
+    while True: time.sleep(.5)
+threading.Thread(target=beat, daemon=True).start()
+def busy():
+    while True: pass
+print('ready', flush=True)
+busy()
+";
+    let lost = "
+import multiprocessing, os, signal, time
+def task(i):
+    time.sleep(1)
+    return i
+pool = multiprocessing.get_context('fork').Pool(2)
+result = pool.map_async(task, range(2), chunksize=1)
+time.sleep(.3)
+os.kill(pool._pool[0].pid, signal.SIGKILL)
+print('ready', flush=True)
+result.get()
+";
+    for python in pythons() {
+        let bound = Stage::python(&python, bound).has_finding("gil_bound");
+        assert!(bound["lines"].to_string().contains("count() at"), "{}: {bound:#}", python.display());
+        let held = Stage::python(&python, held).has_finding("gil_held_asleep");
+        assert!(held["evidence"].as_str().unwrap().contains("native() at"), "{}: {held:#}", python.display());
+        let blocked = Stage::python(&python, blocked).has_finding("loop_blocked");
+        let words = blocked["evidence"].as_str().unwrap();
+        assert!(words.contains("handler() at") && words.contains("fetch() at"), "{}: {blocked:#}", python.display());
+        let spin = Stage::python(&python, spin).has_finding("never_blocks");
+        assert!(spin["evidence"].as_str().unwrap().contains("busy() at"), "{}: {spin:#}", python.display());
+        Stage::python(&python, lost).has_finding("task_lost");
+    }
+}
+
+#[test]
+fn workers_that_a_killed_parent_left_are_orphans_and_a_daemon_is_none() {
+    let parent = "
+import multiprocessing, os, signal, sys, time
+def work(number): time.sleep(600)
+if __name__ == '__main__':
+    context = multiprocessing.get_context(sys.argv[1])
+    processes = [context.Process(target=work, args=(n,)) for n in range(2)]
+    for p in processes: p.start()
+    time.sleep(1)
+    print('ready', flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+";
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("parent.py");
+    std::fs::write(&program, parent).unwrap();
+    for python in pythons().into_iter().take(1) {
+        let stage = Stage::start(Command::new(&python).arg(&program).arg("spawn"));
+        // The workers are left to the nearest subreaper, which may be any program here.
+        let group = stage.pid();
+        let output = concmon().args(["problems", "--json", "--for", "10", &format!("pgrp={group}")]).output().unwrap();
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        let heir = std::fs::read_to_string("/proc/1/comm").unwrap_or_default();
+        let is_init = ["systemd", "init", "tini"].contains(&heir.trim());
+        let orphans = found["findings"].as_array().into_iter().flatten().find(|f| f["id"] == "orphans");
+        match orphans {
+            Some(finding) => assert_eq!(finding["pids"].as_array().unwrap().len(), 2, "{finding:#}"),
+            None if is_init => panic!("{found:#}"),
+            None => loudly!("SKIPPED: PID 1 is {} here, which may have workers of its own", heir.trim()),
+        }
+    }
+}
+
+/// A control group of version 1 or 2 for a controller, which ends with the test; `None` where none can be made.
+struct Group(Vec<PathBuf>);
+
+impl Group {
+    fn new(controllers: &[&str]) -> Option<Self> {
+        let mut made = Vec::new();
+        for controller in controllers {
+            let old = Path::new("/sys/fs/cgroup").join(controller);
+            let root = if old.is_dir() { old } else { PathBuf::from("/sys/fs/cgroup") };
+            let path = root.join(format!("concmon-problems-{}", std::process::id()));
+            if let Err(error) = std::fs::create_dir(&path) {
+                loudly!("SKIPPED: no control group can be made here: {error}");
+                return None;
+            }
+            made.push(path);
+        }
+        Some(Self(made))
+    }
+
+    fn put(&self, file: &str, text: &str) -> bool {
+        self.0.iter().any(|path| path.join(file).exists() && std::fs::write(path.join(file), text).is_ok())
+    }
+
+    fn take(&self, pid: u32) {
+        for path in &self.0 {
+            std::fs::write(path.join("cgroup.procs"), pid.to_string()).unwrap();
+        }
+    }
+
+    fn value(&self, file: &str, key: &str) -> Option<f64> {
+        let text = self.0.iter().find_map(|path| std::fs::read_to_string(path.join(file)).ok())?;
+        text.lines().find_map(|line| line.strip_prefix(key)?.trim().parse().ok())
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let begun = Instant::now();
+        for path in &self.0 {
+            while std::fs::remove_dir(path).is_err() && begun.elapsed() < Duration::from_secs(5) {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+}
+
+fn a_group_whose_memory_was_full() {
+    let Some(group) = Group::new(&["memory"]) else { return };
+    if !(group.put("memory.max", "67108864") || group.put("memory.limit_in_bytes", "67108864")) {
+        loudly!("SKIPPED: control groups have no memory limit here");
+        return;
+    }
+    let stays = Stage::c("pool");
+    group.take(stays.pid());
+    let mut dies = Stage::c("memory");
+    group.take(dies.pid());
+    let ended = dies.0.wait().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended), Some(9), "{ended}");
+    let finding = stays.has_finding("oom_kill");
+    let evidence = finding["evidence"].as_str().unwrap();
+    assert!(evidence.contains("killed at its memory limit of 64 MiB"), "{evidence}");
+}
+
+#[test]
+fn workers_that_are_killed_one_after_the_other() {
+    if !nix::unistd::geteuid().is_root() {
+        loudly!("SKIPPED: how a process ended is for root to know, by the kernel's stream of events");
+        return;
+    }
+    let script = "
+import multiprocessing, os, signal, time
+pool = multiprocessing.get_context('fork').Pool(3)
+pool.map(abs, range(9))
+print('ready', flush=True)
+while True:
+    time.sleep(2)
+    os.kill(pool._pool[0].pid, signal.SIGKILL)
+";
+    for python in pythons().into_iter().take(1) {
+        let finding = Stage::python(&python, script).has_finding("worker_killed");
+        let evidence = finding["evidence"].as_str().unwrap();
+        assert!(evidence.contains("was killed by SIGKILL") && evidence.contains("other workers"), "{evidence}");
+    }
+}
+
+#[test]
+fn threads_of_openmp_times_workers() {
+    let dir = tempfile::tempdir().unwrap();
+    let (source, program) = (dir.path().join("omp.c"), dir.path().join("omp"));
+    let text = "#include <omp.h>\n#include <stdio.h>\n#include <unistd.h>\nint main(void) {\n\
+        for (int n = 0; n < 2; n++) if (fork() == 0) {\n    _Pragma(\"omp parallel num_threads(4)\") for (;;) { }\n  }\n\
+        puts(\"ready\"); fflush(stdout); for (;;) pause();\n}\n";
+    std::fs::write(&source, text).unwrap();
+    let output = Command::new("cc").args(["-O0", "-fopenmp"]).arg(&source).arg("-o").arg(&program).output().unwrap();
+    if !output.status.success() {
+        loudly!("SKIPPED: cc has no OpenMP here");
+        return;
+    }
+    if std::thread::available_parallelism().is_ok_and(|n| n.get() > 7) {
+        loudly!("SKIPPED: eight threads do not fill this machine");
+        return;
+    }
+    let finding = Stage::start(&mut Command::new(&program)).has_finding("library_threads");
+    assert!(finding["evidence"].as_str().unwrap().contains("OMP_NUM_THREADS is not set"), "{finding:#}");
+}
+
+#[test]
+fn an_object_in_shared_memory_that_no_process_uses() {
+    let path = PathBuf::from(format!("/dev/shm/concmon-test-{}", std::process::id()));
+    if let Err(error) = std::fs::write(&path, vec![1; 4096]) {
+        loudly!("SKIPPED: /dev/shm cannot be written: {error}");
+        return;
+    }
+    let begun = Instant::now();
+    let found = loop {
+        let output = concmon().args(["problems", "--json", "--for", "8"]).output().unwrap();
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let one = found["findings"].as_array().unwrap().iter().find(|finding| finding["id"] == "shared_objects").cloned();
+        if one.is_some() || begun.elapsed() > Duration::from_secs(60) {
+            break one;
+        }
+    };
+    std::fs::remove_file(&path).unwrap();
+    assert!(found.unwrap()["pids"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn a_group_that_its_quota_stops_and_a_frozen_one() {
+    let Some(group) = Group::new(&["cpu"]) else { return };
+    let quota = group.put("cpu.max", "5000 100000")
+        || (group.put("cpu.cfs_period_us", "100000") && group.put("cpu.cfs_quota_us", "5000"));
+    if !quota {
+        loudly!("SKIPPED: control groups have no CPU quota here");
+        return;
+    }
+    let stage = Stage::c("spin");
+    group.take(stage.pid());
+    let read = || Some((group.value("cpu.stat", "nr_throttled ")?, group.value("cpu.stat", "nr_periods ")?));
+    let before = read().unwrap();
+    let finding = stage.has_finding("throttled");
+    let after = read().unwrap();
+    let evidence = finding["evidence"].as_str().unwrap();
+    assert!(evidence.contains("quota 0.05 CPUs"), "{evidence}");
+    let told: f64 = evidence.split("stopped in ").nth(1).and_then(|rest| rest.split('%').next()?.parse().ok()).unwrap();
+    let share = (after.0 - before.0) * 100.0 / (after.1 - before.1);
+    // The first seconds of the whole time are before the span that was told.
+    assert!((told - share).abs() <= 15.0, "told {told}, cpu.stat {share}");
+    drop(stage);
+    drop(group);
+    a_group_whose_memory_was_full();
+    let Some(group) = Group::new(&["freezer"]) else { return };
+    let stage = Stage::c("pool");
+    group.take(stage.pid());
+    if !(group.put("cgroup.freeze", "1") || group.put("freezer.state", "FROZEN")) {
+        loudly!("SKIPPED: control groups cannot be frozen here");
+        return;
+    }
+    let finding = stage.has_finding("frozen");
+    assert!(finding["evidence"].as_str().unwrap().contains("concmon-problems-"), "{finding:#}");
+    assert!(group.put("cgroup.freeze", "0") || group.put("freezer.state", "THAWED"));
+}
+
+/// What one thread of `stuck random` says of its locks, nanoseconds: beginning to take, taken, about to release.
+struct Player {
+    tid: i32,
+    of: [[u64; 3]; 3],
+}
+
+fn truth(path: &Path) -> Vec<Player> {
+    let bytes = std::fs::read(path).unwrap();
+    let words: Vec<u64> = bytes.chunks_exact(8).map(|word| u64::from_ne_bytes(word.try_into().unwrap())).collect();
+    let player = |of: &[u64]| Player {
+        tid: i32::try_from(of[0]).unwrap(),
+        of: [0, 1, 2].map(|k| [of[1 + k * 3], of[2 + k * 3], of[3 + k * 3]]),
+    };
+    words.chunks_exact(10).map(player).collect()
+}
+
+/// Locks that are taken and released at random while they are read: no owner is reported that did not have the lock in that time. How many
+/// readings: CONCMON_TEST_TRIALS.
+#[test]
+fn no_wrong_owner_is_told_of_locks_that_change_hands() {
+    let trials: u32 = std::env::var("CONCMON_TEST_TRIALS").ok().and_then(|n| n.parse().ok()).unwrap_or(400);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("truth");
+    let stage = Stage::start(Command::new(PROGRAM.path().join("stuck")).arg("random").arg(&file));
+    let pid = i32::try_from(stage.pid()).unwrap();
+    let fs = Arc::new(ProcFs::open("/proc").unwrap());
+    let mut reader = Reader::new(fs).only(vec![pid]);
+    let (mut told, mut unsure) = (0, 0);
+    // Which word of memory is which lock is known from the first owners that agree with the file.
+    let mut locks: BTreeMap<u64, usize> = BTreeMap::new();
+    let mut begun = Instant::now();
+    let mut trial = 0;
+    while trial < trials {
+        let before = concmon::clock::monotonic_ns();
+        let scene = reader.read(Patience { apart: Duration::from_micros(u64::from(trial % 7) * 200) }).unwrap();
+        let after = concmon::clock::monotonic_ns();
+        let players = truth(&file);
+        trial += 1;
+        let tasks = scene.processes.get(&pid).map(|process| &process.tasks).unwrap();
+        let at = |tid: i32| match tasks.get(&tid).map(|task| &task.wait) {
+            Some(Wait::Futex { lock: Lock::Private { address, .. }, .. }) => Some(*address),
+            _ => None,
+        };
+        for tid in tasks.keys() {
+            let edges = scene.edges(TaskId { pid, tid: *tid }).unwrap_or_default();
+            let Some(edge) = edges.iter().find(|edge| edge.kind == Kind::Mutex) else { continue };
+            let (Target::Task(owner), Some(address)) = (&edge.to, at(*tid)) else { panic!("{edge:?}") };
+            told += 1;
+            assert_ne!(owner.tid, *tid, "its own: {edge:?}");
+            assert_ne!(at(owner.tid), Some(address), "an owner that waits for the same lock: {edge:?}");
+            let player = players.iter().find(|player| player.tid == owner.tid).unwrap_or_else(|| panic!("no player: {edge:?}"));
+            let had = |[attempt, acquired, released]: [u64; 3]| {
+                let held = acquired <= after && (released >= before || released < acquired);
+                // Between the lock and the note of it anything may be.
+                let between = attempt <= after && attempt > acquired || acquired > after;
+                (held, between)
+            };
+            // A waiter of the lock began before; it names the lock.
+            let waiter = players.iter().find(|player| player.tid == *tid).unwrap();
+            let asleep = (0..3).filter(|k| waiter.of[*k][0] > waiter.of[*k][1]).collect::<Vec<_>>();
+            let known = locks.get(&address).copied().or(if let [only] = asleep[..] { Some(only) } else { None });
+            let Some(lock) = known else {
+                unsure += 1;
+                continue;
+            };
+            match had(player.of[lock]) {
+                (true, _) => drop(locks.insert(address, lock)),
+                (false, true) => unsure += 1,
+                (false, false) => {
+                    panic!("wrong owner in trial {trial}: {edge:?}; {:?} of lock {lock}, read {before}..{after}", player.of[lock])
+                }
+            }
+        }
+        if begun.elapsed() > Duration::from_secs(20) {
+            println!("{trial} readings, {told} owners told, {unsure} that the file cannot judge");
+            begun = Instant::now();
+        }
+    }
+    println!("{trial} readings, {told} owners told, {unsure} that the file cannot judge");
+    assert!(told >= trials / 4, "only {told} owners were told in {trials} readings");
+    assert!(unsure * 5 <= told, "{unsure} of {told} could not be judged");
 }
 
 #[test]

@@ -19,7 +19,7 @@ use concmon::app::compare::Progressed;
 use concmon::app::key::{Code, Key};
 use concmon::app::layer::Layer;
 use concmon::app::msg::{Effect, Msg};
-use concmon::app::options::Options;
+use concmon::app::options::{Options, Screen};
 use concmon::app::target::FrozenTarget;
 use concmon::config::ColorDepth;
 use concmon::derive::Deriver;
@@ -276,7 +276,7 @@ fn frame(scene: &Scene, theme: &Theme, unicode: bool, (width, height): (u16, u16
     if let Some(pane) = app.split.as_mut().filter(|_| scene.name == "detail-ended") {
         pane.ended = Some((NOW_NS, ExitStatus::Signal { signal: 9, core: true }));
     }
-    if matches!(app.layer, Some(Layer::Diagnoses { .. })) {
+    if app.screen == Screen::Problems {
         // What is wrong is told once it has stayed so.
         let [_, second] = samples();
         let mut deriver = Deriver::new(0);

@@ -5,6 +5,7 @@ mod ids;
 mod io;
 mod lineage;
 mod memory;
+mod survey;
 mod waits;
 
 use crate::snapshot::Needs;
@@ -40,7 +41,8 @@ const STAT: &str = "/proc/PID/stat";
 const TASK_STAT: &str = "/proc/PID/task/TID/stat";
 const SCHEDSTAT: &str = "/proc/PID/task/TID/schedstat";
 
-const ROOMS: [&[Column]; 6] = [ids::COLUMNS, cpu::COLUMNS, memory::COLUMNS, io::COLUMNS, waits::COLUMNS, lineage::COLUMNS];
+const ROOMS: [&[Column]; 7] =
+    [ids::COLUMNS, cpu::COLUMNS, memory::COLUMNS, io::COLUMNS, waits::COLUMNS, survey::COLUMNS, lineage::COLUMNS];
 
 /// How many there are in all rooms.
 const COUNT: usize = {

@@ -7,7 +7,7 @@ use crate::kernel::identity::{Holder, Known, Subject};
 use crate::kernel::parse::schedstat::Schedstat;
 use crate::kernel::parse::stat::Stat;
 use crate::kernel::parse::status::Status;
-use crate::kernel::source::Needs;
+use crate::snapshot::Needs;
 use crate::snapshot::{ProcKey, ProcessSample, Seen, SystemInfo, TaskSample};
 
 /// Units of the machine's files, worked out once.

@@ -11,7 +11,7 @@ use crate::kernel::parse::stat::Stat;
 use crate::kernel::parse::statm::Statm;
 use crate::kernel::parse::status::Status;
 use crate::kernel::proc_fs::RelPath;
-use crate::kernel::source::Needs;
+use crate::snapshot::Needs;
 
 /// What a sweep wants of one process.
 #[derive(Debug, Clone, Copy)]

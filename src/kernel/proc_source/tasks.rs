@@ -6,7 +6,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::kernel::error::ReadError;
 use crate::kernel::parse::status::Status;
 use crate::kernel::proc_fs::RelPath;
-use crate::kernel::source::Needs;
+use crate::snapshot::Needs;
 
 /// What asks for a look at every task.
 pub const PER_TASK: Needs = Needs::THREADS.union(Needs::SCHEDSTAT).union(Needs::SWITCHES);

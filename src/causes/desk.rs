@@ -1,0 +1,226 @@
+//! What the tasks of one process wait for, read in depth: the arguments of their system calls, and the memory of the locks.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use crate::kernel::locks::lock_of;
+use crate::kernel::main_ended;
+use crate::kernel::memory::ProcessMemory;
+use crate::kernel::parse::namespace;
+use crate::kernel::parse::syscall::{Futex, Machine, SyscallLine, reason_of_call};
+use crate::kernel::proc_fs::{ProcFs, RelPath};
+use crate::kernel::sockets::socket_inode;
+use crate::snapshot::{Direction, Lock, State, WaitReason};
+
+use super::glibc::{self, Call, Record};
+use super::look::Seen;
+use super::scene::{Holder, TaskId, Wait};
+
+/// The most of `status` that is read.
+const STATUS_BYTES: usize = 64 * 1024;
+/// Signals whose handlers end no wait for a lock: faults, SIGPIPE, SIGCHLD, and the two that glibc uses itself.
+const HARMLESS: u64 = bit(4) | bit(5) | bit(6) | bit(7) | bit(8) | bit(11) | bit(13) | bit(17) | bit(31) | bit(32) | bit(33);
+/// CPython handles SIGINT in every program.
+const SIGINT: u64 = bit(2);
+
+const fn bit(signal: u32) -> u64 {
+    1 << (signal - 1)
+}
+
+/// What is read of one process once.
+pub(super) struct Desk<'f> {
+    fs: &'f ProcFs,
+    pid: i32,
+    face: i32,
+    memory: Option<ProcessMemory>,
+    pub handles_signals: bool,
+    /// Numbers of its tasks in its own PID namespace, where that is not concmon's.
+    inner: HashMap<i32, i32>,
+    foreign: bool,
+    tracer: Option<i32>,
+}
+
+impl<'f> Desk<'f> {
+    pub(super) fn new(fs: &'f ProcFs, pid: i32, calls: &[(i32, Seen)]) -> Self {
+        let face = main_ended::face(fs, pid);
+        let status = |path: &RelPath| {
+            let mut bytes = Vec::new();
+            fs.read_all(path, STATUS_BYTES, &mut bytes).ok().map(|()| bytes)
+        };
+        let text = status(&RelPath::process(face, "status")).unwrap_or_default();
+        let caught = value(&text, b"SigCgt:").and_then(|hex| u64::from_str_radix(hex, 16).ok());
+        let program = fs.read_link(&RelPath::process(face, "exe")).unwrap_or_default();
+        let name = program.rsplit(|b| *b == b'/').next().unwrap_or(&program);
+        let own = if name.windows(6).any(|part| part == b"python") { HARMLESS | SIGINT } else { HARMLESS };
+        let numbers =
+            |text: &[u8]| value(text, b"NSpid:").map(|v| v.split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>());
+        let foreign = numbers(&text).is_some_and(|n| n.len() > 1);
+        let mut inner = HashMap::new();
+        for (tid, _) in calls.iter().filter(|_| foreign) {
+            let text = status(&RelPath::task(pid, *tid, "status")).unwrap_or_default();
+            if let Some(last) = numbers(&text).and_then(|n| n.last()?.parse().ok()) {
+                inner.insert(last, *tid);
+            }
+        }
+        Self {
+            fs,
+            pid,
+            face,
+            memory: ProcessMemory::open(fs, face).ok(),
+            handles_signals: caught.is_none_or(|caught| caught & !own != 0),
+            inner,
+            foreign,
+            tracer: value(&text, b"TracerPid:").and_then(|pid| pid.parse().ok()).filter(|pid| *pid > 0),
+        }
+    }
+
+    pub(super) fn waits(
+        &mut self,
+        calls: &[(i32, Seen)],
+        owners: &HashMap<i32, i32>,
+        in_parent: Option<&(i32, HashSet<i32>)>,
+    ) -> BTreeMap<i32, Wait> {
+        let own: HashSet<i32> = calls.iter().map(|(tid, _)| *tid).collect();
+        calls.iter().map(|(tid, seen)| (*tid, self.wait(seen, &own, owners, in_parent))).collect()
+    }
+
+    fn wait(&self, seen: &Seen, own: &HashSet<i32>, owners: &HashMap<i32, i32>, in_parent: Option<&(i32, HashSet<i32>)>) -> Wait {
+        if let Some(tracer) = self.tracer.filter(|_| seen.state == State::TRACED) {
+            return Wait::Traced(tracer);
+        }
+        let (number, args, here) = match inside(seen) {
+            Ok(call) => call,
+            Err(wait) => return wait,
+        };
+        let name = here.name(number).unwrap_or("another call");
+        if let Some(call) = Call::parse(name, &args) {
+            return self.futex(&call, own, owners, in_parent);
+        }
+        match reason_of_call(here, number, &args) {
+            // The number of a child is that of the waiter's PID namespace.
+            Some(WaitReason::Child { pid }) if name != "vfork" && name != "clone" => Wait::Child(pid.filter(|_| !self.foreign)),
+            Some(WaitReason::Io { direction, fd: Some(fd), .. }) => self.io(direction, fd),
+            Some(WaitReason::FileLock { .. }) => Wait::FileLock(None),
+            Some(reason) => Wait::Open(reason.to_string()),
+            None => Wait::Open(format!("sleeps in {name}")),
+        }
+    }
+
+    fn io(&self, direction: Direction, fd: i32) -> Wait {
+        let reads = direction == Direction::Read;
+        let Ok(target) = self.fs.read_link(&RelPath::descriptor(self.face, fd)) else {
+            return Wait::Open(words(direction).into());
+        };
+        match (namespace::inode(&target, "pipe"), socket_inode(&target)) {
+            (Some(inode), _) if reads => Wait::PipeRead(inode),
+            (Some(inode), _) => Wait::PipeWrite(inode),
+            (_, Some(inode)) if reads => Wait::SocketRead(inode),
+            (_, Some(inode)) => Wait::SocketWrite(inode),
+            _ => Wait::Open(words(direction).into()),
+        }
+    }
+
+    fn futex(
+        &self,
+        call: &Call,
+        own: &HashSet<i32>,
+        owners: &HashMap<i32, i32>,
+        in_parent: Option<&(i32, HashSet<i32>)>,
+    ) -> Wait {
+        if !call.for_ever {
+            return Wait::Open("waits for a lock or a condition with a timeout".into());
+        }
+        let lock = lock_of(self.fs, (self.pid, self.face), Futex { address: call.address, private: call.private });
+        let Some(lock) = lock else { return Wait::Unknown("the memory of its lock could not be looked up".into()) };
+        let shared = matches!(lock, Lock::Shared { .. });
+        let outer = |tid: i32| if self.foreign { self.inner.get(&tid).copied() } else { Some(tid) };
+        let is_own = |tid: i32| outer(tid).is_some_and(|tid| own.contains(&tid));
+        let is_task = |tid: i32| is_own(tid) || shared && !self.foreign && owners.contains_key(&tid);
+        let mut bytes = [0; glibc::BEFORE + glibc::BEHIND];
+        let record = if self.fill(call.address, &mut bytes) { glibc::record(call, &bytes, is_task) } else { Record::Nothing };
+        let holder = match record {
+            Record::Nothing => Holder::NotRecorded,
+            Record::Semaphore { value, waiters } => Holder::Semaphore { value, waiters },
+            Record::Owner { kind, tid, .. } if is_own(tid) => {
+                Holder::Task(kind, TaskId { pid: self.pid, tid: outer(tid).unwrap_or(tid) })
+            }
+            Record::Owner { kind, tid, .. } if is_task(tid) => {
+                let pid = owners.get(&tid).copied();
+                pid.map_or(Holder::NotRecorded, |pid| Holder::Task(kind, TaskId { pid, tid }))
+            }
+            // Of a copy with threads the forking one may hold the lock under its old number.
+            Record::Owner { tid, surely_a_lock: true, .. } if !self.foreign && (own.len() == 1 || in_parent.is_none()) => {
+                let in_parent = in_parent.filter(|(_, tids)| tids.contains(&tid)).map(|(pid, _)| *pid);
+                // The same number may be that of a thread of another process by now: then this is no proof of anything.
+                let elsewhere = in_parent.is_none() && owners.contains_key(&tid);
+                if elsewhere { Holder::NotRecorded } else { Holder::Gone { tid, in_parent } }
+            }
+            Record::Owner { .. } => Holder::NotRecorded,
+        };
+        Wait::Futex { lock, holder }
+    }
+
+    /// The bytes around a futex; false if its own eight cannot be read. The rest stays 0 where no memory is mapped.
+    fn fill(&self, address: u64, bytes: &mut [u8; glibc::BEFORE + glibc::BEHIND]) -> bool {
+        let Some(memory) = &self.memory else { return false };
+        let (before, behind) = bytes.split_at_mut(glibc::BEFORE);
+        let whole = |address: u64, part: &mut [u8]| memory.read(address, part).unwrap_or(false);
+        let from = address.checked_sub(glibc::BEFORE as u64);
+        if !from.is_some_and(|from| whole(from, before)) {
+            before.fill(0);
+        }
+        whole(address, behind) || {
+            behind.fill(0);
+            whole(address, &mut behind[..8])
+        }
+    }
+}
+
+/// The call that a task sleeps in, or what is known without it.
+fn inside(seen: &Seen) -> Result<(u64, [u64; 6], Machine), Wait> {
+    if seen.denied {
+        return Err(Wait::Unknown("concmon may not read what it waits for (only its owner and root may)".into()));
+    }
+    if seen.state == State::DISK_SLEEP && is_vfork(seen) {
+        return Err(Wait::Vfork);
+    }
+    if seen.state != State::SLEEPING {
+        return Err(Wait::Open(seen.state.words().to_owned()));
+    }
+    match (seen.line, Machine::HERE) {
+        (Some(SyscallLine::Inside { number, args, narrow: false }), Some(here)) => Ok((number, args, here)),
+        (Some(SyscallLine::Running), _) => Err(Wait::Open("running".into())),
+        _ => Err(Wait::Unknown("the kernel does not say in which call it sleeps".into())),
+    }
+}
+
+/// A parent sleeps so in vfork(2), and in clone(2) with CLONE_VFORK, as posix_spawn(3) calls it.
+fn is_vfork(seen: &Seen) -> bool {
+    let (Some(SyscallLine::Inside { number, narrow: false, .. }), Some(here)) = (seen.line, Machine::HERE) else { return false };
+    here.name(number).is_some_and(|name| matches!(name, "vfork" | "clone" | "clone3"))
+}
+
+/// A wait that needs no file of the process beyond those of the look; `None` if it does.
+pub(super) fn at_once(seen: &Seen) -> Option<Wait> {
+    if seen.state == State::TRACED {
+        return None;
+    }
+    let (number, args, here) = match inside(seen) {
+        Ok(call) => call,
+        Err(wait) => return Some(wait),
+    };
+    match reason_of_call(here, number, &args) {
+        Some(WaitReason::Futex { .. } | WaitReason::Child { .. } | WaitReason::Io { .. } | WaitReason::FileLock { .. }) => None,
+        Some(reason) => Some(Wait::Open(reason.to_string())),
+        None => Some(Wait::Open(format!("sleeps in {}", here.name(number).unwrap_or("another call")))),
+    }
+}
+
+fn words(direction: Direction) -> &'static str {
+    if direction == Direction::Read { "reads from a file, socket or terminal" } else { "writes to a file, socket or terminal" }
+}
+
+/// The value of a line of `status`.
+fn value<'t>(status: &'t [u8], name: &[u8]) -> Option<&'t str> {
+    let line = status.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(name))?;
+    std::str::from_utf8(line).ok().map(str::trim)
+}

@@ -1,0 +1,80 @@
+//! One look at the tasks of a process: state, system call and scheduling figures. A task whose figures (`schedstat`) are those of the look
+//! before has not run in between: nothing else of it can have changed, and nothing else of it is read again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::kernel::parse::schedstat::Schedstat;
+use crate::kernel::parse::stat::Stat;
+use crate::kernel::parse::syscall::SyscallLine;
+use crate::kernel::proc_fs::{ProcFs, RelPath};
+use crate::snapshot::{Comm, State};
+
+/// The most threads of one process that are looked at. A process with more is not explained.
+const MOST_TASKS: usize = 8192;
+
+/// One task as it was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub comm: Comm,
+    pub state: State,
+    /// `None` where the kernel does not keep it.
+    pub schedstat: Option<Schedstat>,
+    pub line: Option<SyscallLine>,
+    pub denied: bool,
+}
+
+/// One process as it was seen.
+#[derive(Debug)]
+pub(super) struct Look {
+    pub stat: Stat,
+    pub tasks: BTreeMap<i32, Seen>,
+}
+
+/// `None` for kernel threads and for what is gone.
+fn look(fs: &ProcFs, pid: i32, before: Option<&Look>) -> Option<Look> {
+    let mut buffer = [0u8; 1024];
+    let stat = Stat::parse(fs.read_once(&RelPath::process(pid, "stat"), &mut buffer).ok()?).ok()?;
+    if stat.kernel_thread || stat.state == State::ZOMBIE && stat.nlwp <= 1 {
+        return None;
+    }
+    let mut tids = Vec::new();
+    fs.list_tids(pid, &mut tids).ok()?;
+    let known = |tid: &i32| before?.tasks.get(tid).filter(|seen| rests(fs, pid, *tid, seen)).cloned();
+    let tasks = tids.iter().take(MOST_TASKS).filter_map(|tid| Some((*tid, known(tid).or_else(|| seen(fs, pid, *tid))?)));
+    let mut tasks: BTreeMap<i32, Seen> = tasks.collect();
+    // A main thread that has ended does nothing more.
+    tasks.retain(|_, task| !task.state.is_over());
+    Some(Look { stat, tasks })
+}
+
+fn seen(fs: &ProcFs, pid: i32, tid: i32) -> Option<Seen> {
+    let mut buffer = [0u8; 1024];
+    let stat = Stat::parse(fs.read_once(&RelPath::task(pid, tid, "stat"), &mut buffer).ok()?).ok()?;
+    let schedstat = fs.read_once(&RelPath::task(pid, tid, "schedstat"), &mut buffer);
+    let schedstat = schedstat.ok().and_then(|b| Schedstat::parse(b).ok()).filter(Schedstat::is_kept);
+    let (line, denied) = match fs.read_once(&RelPath::task(pid, tid, "syscall"), &mut buffer) {
+        Ok(bytes) => (SyscallLine::parse(bytes), false),
+        Err(error) => (None, error.is_denied()),
+    };
+    Some(Seen { comm: stat.comm, state: stat.state, schedstat, line, denied })
+}
+
+/// A look at a process that was looked at before: the same one, and true, if no task of it has run since.
+pub(super) fn look_again(fs: &ProcFs, pid: i32, before: Option<&Arc<Look>>) -> Option<(Arc<Look>, bool)> {
+    if let Some(before) = before
+        && !before.tasks.is_empty()
+        && before.tasks.iter().all(|(tid, seen)| rests(fs, pid, *tid, seen))
+    {
+        return Some((Arc::clone(before), true));
+    }
+    look(fs, pid, before.map(AsRef::as_ref)).map(|look| (Arc::new(look), false))
+}
+
+/// Whether a task that slept is in the same sleep.
+fn rests(fs: &ProcFs, pid: i32, tid: i32, seen: &Seen) -> bool {
+    let Some(before) = seen.schedstat.filter(|_| seen.state != State::RUNNING) else { return false };
+    let mut buffer = [0u8; 128];
+    let now = fs.read_once(&RelPath::task(pid, tid, "schedstat"), &mut buffer);
+    now.ok().and_then(|bytes| Schedstat::parse(bytes).ok()) == Some(before)
+}

@@ -1,0 +1,195 @@
+//! Descriptors, threads and memory that only grow.
+
+use std::collections::HashMap;
+
+use super::{Check, Diagnosis, Level, Scene, Suspicion, name};
+use crate::columns;
+use crate::derive::Model;
+use crate::snapshot::Needs;
+use crate::snapshot::{Facts, ProcKey};
+
+pub(super) const DESCRIPTORS: Diagnosis = Diagnosis {
+    id: "descriptors_grow",
+    title: "Descriptors run out",
+    level: Level::Warning,
+    badge: "fds grow",
+    description: "The number of open descriptors only grows, and will reach its limit.",
+    needs: Needs::empty(),
+    after_ns: 0,
+    check: Check::Of(descriptors),
+};
+
+pub(super) const THREADS: Diagnosis = Diagnosis {
+    id: "threads_grow",
+    title: "Threads only grow",
+    level: Level::Warning,
+    badge: "threads grow",
+    description: "The process starts threads, and they do not end.",
+    needs: Needs::empty(),
+    after_ns: 0,
+    check: Check::Of(threads),
+};
+
+pub(super) const MEMORY: Diagnosis = Diagnosis {
+    id: "memory_grows",
+    title: "Memory only grows",
+    level: Level::Information,
+    badge: "mem grows",
+    description: "Resident memory has only grown while concmon looked. A program that loads data does so too.",
+    needs: Needs::empty(),
+    after_ns: 0,
+    check: Check::Of(memory),
+};
+
+/// The shortest time over which growth is judged, nanoseconds.
+const LEAST_NS: u64 = 5_000_000_000;
+/// Rises that are no single event.
+const LEAST_RISES: u32 = 3;
+
+/// One value since it last fell.
+#[derive(Debug, Clone, Copy, Default)]
+struct Series {
+    first_ns: u64,
+    first: u64,
+    last_ns: u64,
+    last: u64,
+    rises: u32,
+}
+
+impl Series {
+    fn add(&mut self, now_ns: u64, value: u64) {
+        if self.first_ns == 0 || value < self.last {
+            *self = Self { first_ns: now_ns, first: value, last_ns: now_ns, last: value, rises: 0 };
+        } else if value > self.last {
+            // What stood still for half a minute grows no more: this is a new beginning.
+            if now_ns.saturating_sub(self.last_ns) > 6 * LEAST_NS {
+                *self = Self { first_ns: self.last_ns, first: self.last, rises: 0, ..*self };
+            }
+            (self.last_ns, self.last, self.rises) = (now_ns, value, self.rises + 1);
+        }
+    }
+
+    /// Growth a second, if it is one that goes on.
+    fn slope(&self, now_ns: u64) -> Option<f64> {
+        let for_ns = self.last_ns.saturating_sub(self.first_ns);
+        let goes_on = now_ns.saturating_sub(self.last_ns) < for_ns.max(1) / 2 && self.rises >= LEAST_RISES;
+        (for_ns >= LEAST_NS && goes_on).then(|| (self.last - self.first) as f64 * 1e9 / for_ns as f64)
+    }
+}
+
+/// What grows, by process.
+#[derive(Debug, Default)]
+pub(super) struct Growth {
+    of: HashMap<ProcKey, [Series; 3]>,
+    /// When the descriptors were last counted.
+    counted_ns: u64,
+}
+
+impl Growth {
+    pub(super) fn add(&mut self, model: &Model, facts: Option<&Facts>) {
+        let now_ns = model.now.taken_ns;
+        let facts = facts.filter(|facts| facts.taken_ns != self.counted_ns);
+        self.counted_ns = facts.map_or(self.counted_ns, |facts| facts.taken_ns);
+        if self.of.len() > model.now.processes.len() * 2 {
+            self.of.retain(|key, _| model.process(key.pid).is_some_and(|p| p.key == *key));
+        }
+        for process in model.now.processes.iter().filter(|p| !p.kernel_thread) {
+            let all = self.of.entry(process.key).or_default();
+            if let Some(rss) = process.rss_bytes {
+                all[2].add(now_ns, rss);
+            }
+            if let Some(threads) = process.nlwp {
+                all[1].add(now_ns, u64::from(threads));
+            }
+            let counted = facts.and_then(|facts| Some((facts.taken_ns, facts.processes.get(&process.key.pid)?.descriptors?.0)));
+            if let Some((at_ns, open)) = counted {
+                all[0].add(at_ns, open);
+            }
+        }
+    }
+}
+
+/// `full in 3 min`.
+fn time_left(left: u64, slope: f64) -> (f64, String) {
+    let seconds = left as f64 / slope.max(1e-9);
+    let words = match seconds {
+        s if s < 90.0 => format!("{s:.0} s"),
+        s if s < 5400.0 => format!("{:.0} min", s / 60.0),
+        s => format!("{:.0} h", s / 3600.0),
+    };
+    (seconds, words)
+}
+
+fn descriptors(scene: &Scene<'_>) -> Vec<Suspicion> {
+    let now_ns = scene.facts.map_or(0, |facts| facts.taken_ns);
+    let of = |(process, facts): (&crate::snapshot::ProcessSample, &crate::snapshot::ProcessFacts)| {
+        let series = scene.growth.of.get(&process.key)?[0];
+        let (open, limit) = facts.descriptors?;
+        let limit = limit?;
+        let head = format!("{} ({}): {open} of {limit} descriptors open", name(process), process.key.pid);
+        // At the limit nothing grows any more.
+        let full = open.saturating_add(8) >= limit;
+        let evidence = if full {
+            format!("{head}: the limit is reached")
+        } else {
+            let slope = series.slope(now_ns)?;
+            let (seconds, words) = time_left(limit - open, slope);
+            if seconds > 86_400.0 || series.last - series.first < 16 {
+                return None;
+            }
+            format!("{head}, {slope:+.1} a second: full in {words}")
+        };
+        let advice =
+            format!("close what is no longer used (with ..., close()); press l on {} to see what they are", process.key.pid);
+        Some(Suspicion { since_ns: (!full).then_some(series.first_ns), ..Suspicion::of(process.key, evidence, advice) })
+    };
+    scene.surveyed().filter_map(of).collect()
+}
+
+fn threads(scene: &Scene<'_>) -> Vec<Suspicion> {
+    let now_ns = scene.model.now.taken_ns;
+    let of = |process: &crate::snapshot::ProcessSample| {
+        let series = scene.growth.of.get(&process.key)?[1];
+        let slope = series.slope(now_ns).filter(|_| series.last - series.first >= 12)?;
+        let limit = u64::from(scene.model.now.system.pid_max.unwrap_or(32_768));
+        let (_, words) = time_left(limit.saturating_sub(series.last), slope);
+        let evidence = format!(
+            "{} ({}): {} threads, {slope:+.1} a second; all PIDs of the machine in {words}",
+            name(process),
+            process.key.pid,
+            series.last
+        );
+        let advice = "use a pool with a bound, and join threads that have done their work".to_owned();
+        Some(Suspicion { since_ns: Some(series.first_ns), ..Suspicion::of(process.key, evidence, advice) })
+    };
+    scene.processes().iter().filter_map(of).collect()
+}
+
+fn memory(scene: &Scene<'_>) -> Vec<Suspicion> {
+    let now_ns = scene.model.now.taken_ns;
+    let of = |process: &crate::snapshot::ProcessSample| {
+        let series = scene.growth.of.get(&process.key)?[2];
+        let slope = series.slope(now_ns).filter(|_| series.last - series.first >= 16 << 20)?;
+        let group = scene.facts_of(process.key).and_then(|facts| scene.facts?.groups.get(facts.memory_group.as_deref()?));
+        let in_group =
+            group.and_then(|group| Some((group.memory_max?.saturating_sub(group.memory_now?), "memory.max of its group")));
+        let (left, limit) =
+            in_group.or_else(|| Some((scene.model.now.host.memory.as_ref()?.available()?, "the memory of the machine")))?;
+        let shown = |n: u64| {
+            let mut text = String::new();
+            columns::bytes(&mut text, n);
+            text
+        };
+        let evidence = format!(
+            "{} ({}): {} resident, +{} a second: {limit} is full in {}",
+            name(process),
+            process.key.pid,
+            shown(series.last),
+            shown(slope as u64),
+            time_left(left, slope).1
+        );
+        let advice = "if it loads nothing: find what is kept (tracemalloc, memray for Python; heaptrack)".to_owned();
+        Some(Suspicion { since_ns: Some(series.first_ns), ..Suspicion::of(process.key, evidence, advice) })
+    };
+    scene.processes().iter().filter_map(of).collect()
+}

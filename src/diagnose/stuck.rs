@@ -1,0 +1,36 @@
+//! Waits that no task can end, as the survey found them: one diagnosis for each [`Cause`].
+
+use super::{Check, Diagnosis, Level, Scene, Suspicion};
+use crate::causes::search::Cause;
+use crate::snapshot::Needs;
+
+pub(super) const fn diagnosis(cause: Cause) -> Diagnosis {
+    Diagnosis {
+        id: cause.id(),
+        title: cause.title(),
+        level: Level::Warning,
+        badge: cause.badge(),
+        description: cause.description(),
+        needs: Needs::empty(),
+        after_ns: 0,
+        check: Check::Stuck(cause),
+    }
+}
+
+pub(super) fn of(scene: &Scene<'_>, cause: Cause) -> Vec<Suspicion> {
+    let Some(facts) = scene.facts else { return Vec::new() };
+    let alive = |pid: i32, start: u64| scene.model.process(pid).is_some_and(|p| p.key.start_ticks == start);
+    let found = facts.stuck.iter().filter(|stuck| stuck.cause == cause.id());
+    found
+        .filter(|stuck| alive(stuck.about.pid, stuck.about.start_ticks))
+        .map(|stuck| Suspicion {
+            about: stuck.about,
+            since_ns: stuck.for_ms.map(|ms| facts.taken_ns.saturating_sub(ms.saturating_mul(1_000_000))),
+            others: stuck.others.clone(),
+            evidence: stuck.evidence.clone(),
+            advice: cause.advice().to_owned(),
+            lines: stuck.lines.clone(),
+            chain: Some(stuck.tid),
+        })
+        .collect()
+}

@@ -1,0 +1,46 @@
+//! A `multiprocessing.Pool` that waits for a result that no worker computes.
+
+use super::{Check, Diagnosis, Level, Scene, Suspicion, counted, name};
+use crate::snapshot::Needs;
+use crate::snapshot::{PoolRole, ProcKey, ProcessFacts};
+
+pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
+    id: "task_lost",
+    title: "Task lost: a pool waits for a result that no worker computes",
+    level: Level::Warning,
+    badge: "task lost",
+    description: "The parent of a multiprocessing.Pool waits for a result, and all of its workers wait for a task.",
+    needs: Needs::empty(),
+    after_ns: 3_000_000_000,
+    check: Check::Of(check),
+};
+
+fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
+    let role = |facts: &ProcessFacts, role: PoolRole| {
+        let threads = facts.python.iter().flat_map(|python| &python.threads);
+        threads.filter(|thread| thread.asleep && thread.role == Some(role)).map(|thread| thread.for_ms).next()
+    };
+    let mut found = Vec::new();
+    for (parent, facts) in scene.surveyed() {
+        let Some(for_ms) = role(facts, PoolRole::Waits) else { continue };
+        // Every child that runs Python is a worker without a task; of one that was not read nothing is known.
+        let children: Vec<_> = scene.surveyed().filter(|(child, _)| child.ppid == parent.key.pid).collect();
+        let idle: Vec<ProcKey> =
+            children.iter().filter(|(_, facts)| role(facts, PoolRole::Idle).is_some()).map(|(child, _)| child.key).collect();
+        let helper = |command: &[u8]| command.windows(16).any(|part| part == b"resource_tracker");
+        let others = children.iter().filter(|(child, _)| !helper(child.identity.cmdline.as_deref().unwrap_or_default())).count();
+        if idle.is_empty() || idle.len() < others {
+            continue;
+        }
+        let pid = parent.key.pid;
+        let evidence = format!(
+            "{} ({pid}) waits for a result of its pool, and its {} for a task: the task was lost with a worker that was killed",
+            name(parent),
+            counted(idle.len(), "worker waits", "workers wait")
+        );
+        let advice = "end it: the result never comes. concurrent.futures notices a killed worker, multiprocessing.Pool does not";
+        let since_ns = for_ms.zip(scene.facts).map(|(ms, facts)| facts.taken_ns.saturating_sub(ms.saturating_mul(1_000_000)));
+        found.push(Suspicion { since_ns, ..Suspicion::of(parent.key, evidence, advice.to_owned()).with(idle) });
+    }
+    found
+}

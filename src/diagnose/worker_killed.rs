@@ -1,0 +1,118 @@
+//! A worker of a pool that was killed while its parent lives on: the task that it had is lost.
+
+use std::collections::VecDeque;
+
+use super::{Check, Diagnosis, Level, Scene, Suspicion, counted, name};
+use crate::derive::{Model, StartMethod};
+use crate::snapshot::Needs;
+use crate::snapshot::{EventKind, ExitStatus, ProcKey};
+
+pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
+    id: "worker_killed",
+    title: "Worker killed, its task is lost",
+    level: Level::Warning,
+    badge: "lost a worker",
+    description: "A forked worker was killed by a signal while its parent lives on; a pool does not repeat its task.",
+    needs: Needs::empty(),
+    after_ns: 0,
+    check: Check::Of(check),
+};
+
+/// How long it is reported, nanoseconds.
+const KEPT_NS: u64 = 600_000_000_000;
+/// The most that are remembered.
+const MOST: usize = 256;
+/// SIGABRT, SIGBUS, SIGFPE, SIGKILL, SIGSEGV, SIGILL, SIGSYS: nobody ends a worker in order with these.
+const VIOLENT: [(u8, &str); 7] =
+    [(4, "SIGILL"), (6, "SIGABRT"), (7, "SIGBUS"), (8, "SIGFPE"), (9, "SIGKILL"), (11, "SIGSEGV"), (31, "SIGSYS")];
+
+/// A worker that was killed.
+#[derive(Debug, Clone)]
+struct Death {
+    pid: i32,
+    parent: ProcKey,
+    at_ns: u64,
+    signal: &'static str,
+    name: String,
+    siblings: usize,
+}
+
+/// Workers that were killed since concmon began to look.
+#[derive(Debug, Default)]
+pub(super) struct Killed {
+    deaths: VecDeque<Death>,
+    /// Processes that ended by a signal, newest last: a parent among them left its workers without meaning to.
+    by_signal: VecDeque<i32>,
+}
+
+impl Killed {
+    pub(super) fn add(&mut self, model: &Model) {
+        for event in &model.now.events {
+            let EventKind::Exit { tid, tgid, status: ExitStatus::Signal { signal, .. } } = event.kind else { continue };
+            if tid != tgid {
+                continue;
+            }
+            if self.by_signal.len() >= MOST {
+                self.by_signal.pop_front();
+            }
+            self.by_signal.push_back(tgid);
+            let Some((_, signal)) = VIOLENT.iter().find(|(number, _)| *number == signal) else { continue };
+            let ghost = model.lifecycle.ghosts.iter().rev().find(|ghost| ghost.last.key.pid == tgid);
+            let Some(last) = ghost.map(|ghost| &ghost.last).or_else(|| model.process(tgid)) else { continue };
+            let Some(parent) = model.process(last.ppid) else { continue };
+            let like = |p: &&crate::snapshot::ProcessSample| p.ppid == parent.key.pid && p.leader.comm == last.leader.comm;
+            let siblings = model.now.processes.iter().filter(like).filter(|p| p.key != last.key).count();
+            // A copy of its parent, or of the parent's fork server: other children are programs that somebody started.
+            let birth = model.lifecycle.birth(last.key).map(|birth| birth.method);
+            let command = last.identity.cmdline.as_deref().unwrap_or_default();
+            let spawned = command.windows(22).any(|part| part == b"--multiprocessing-fork");
+            let forked = matches!(birth, Some(StartMethod::Fork | StartMethod::ForkServer))
+                || last.identity.cmdline == parent.identity.cmdline;
+            if siblings == 0 || !(spawned || forked) {
+                continue;
+            }
+            if self.deaths.len() >= MOST {
+                self.deaths.pop_front();
+            }
+            let name = name(last);
+            self.deaths.push_back(Death { pid: tgid, parent: parent.key, at_ns: event.at_ns, signal, name, siblings });
+        }
+        let now_ns = model.now.taken_ns;
+        self.deaths.retain(|death| {
+            now_ns.saturating_sub(death.at_ns) < KEPT_NS && model.process(death.parent.pid).is_some_and(|p| p.key == death.parent)
+        });
+    }
+
+    /// Whether this process ended by a signal, as far as that was seen.
+    pub(super) fn ended_by_signal(&self, pid: i32) -> bool {
+        self.by_signal.contains(&pid)
+    }
+}
+
+fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
+    let mut parents: Vec<ProcKey> = scene.killed.deaths.iter().map(|death| death.parent).collect();
+    parents.sort_unstable();
+    parents.dedup();
+    let of = |key: ProcKey| {
+        let parent = scene.model.process(key.pid)?;
+        let deaths: Vec<&Death> = scene.killed.deaths.iter().filter(|death| death.parent == key).collect();
+        let last = deaths.last()?;
+        let ago = scene.model.now.taken_ns.saturating_sub(last.at_ns) / 1_000_000_000;
+        let group = scene.facts_of(key).and_then(|facts| facts.memory_group.as_deref());
+        let oom = group.zip(scene.facts).and_then(|(group, facts)| facts.groups.get(group)).is_some_and(|g| g.oom_kills_seen > 0);
+        let why = if oom && last.signal == "SIGKILL" { ", because memory was full (memory.events of its group)" } else { "" };
+        let evidence = format!(
+            "{} ({}): its worker {} ({}) was killed by {}{why} {ago} s ago, beside {}{}",
+            name(parent),
+            key.pid,
+            last.name,
+            last.pid,
+            last.signal,
+            counted(last.siblings, "other worker", "other workers"),
+            if deaths.len() > 1 { format!("; {} workers so far", deaths.len()) } else { String::new() }
+        );
+        let advice = "its result never comes: map() and get() of a Pool wait for ever, an executor raises BrokenProcessPool";
+        Some(Suspicion { since_ns: Some(last.at_ns), ..Suspicion::of(key, evidence, advice.to_owned()) })
+    };
+    parents.into_iter().filter_map(of).collect()
+}

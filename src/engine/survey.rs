@@ -1,0 +1,88 @@
+//! Surveys the machine for problems on a thread of its own, only while the Problems screen is open.
+
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use crate::clock::thread_cpu_ns;
+use crate::kernel::reason;
+use crate::snapshot::Facts;
+use crate::why::Surveyor;
+
+/// The shortest and the longest time between two surveys.
+const LEAST: Duration = Duration::from_millis(2_000);
+const MOST: Duration = Duration::from_secs(12);
+/// The part of a CPU that surveys may use: one in so many.
+const SHARE: u64 = 50;
+
+/// What a survey found, or why there is none.
+pub(super) type Surveyed = Option<Result<Arc<Facts>, String>>;
+
+/// The thread.
+pub(super) struct Surveys {
+    open: Sender<bool>,
+    is_open: bool,
+    found: watch::Receiver<Surveyed>,
+}
+
+impl Surveys {
+    /// Starts the thread, which waits.
+    pub(super) fn start() -> std::io::Result<Self> {
+        let (open, orders) = channel();
+        let (publish, found) = watch::channel(None);
+        std::thread::Builder::new().name("survey".into()).spawn(move || {
+            let mut surveyor = None;
+            let mut is_open = false;
+            let mut due = Instant::now();
+            loop {
+                let order = match is_open {
+                    false => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                    true => orders.recv_timeout(due.saturating_duration_since(Instant::now())),
+                };
+                match order {
+                    Ok(order) => {
+                        is_open = order;
+                        due = Instant::now();
+                        // What was kept would be of another time.
+                        surveyor = None;
+                    }
+                    Err(RecvTimeoutError::Timeout) => {
+                        let before = thread_cpu_ns();
+                        let found = survey(&mut surveyor);
+                        let cost = Duration::from_nanos(thread_cpu_ns().saturating_sub(before).saturating_mul(SHARE));
+                        due = Instant::now() + cost.clamp(LEAST, MOST);
+                        if publish.send(Some(found)).is_err() {
+                            return;
+                        }
+                    }
+                    Err(RecvTimeoutError::Disconnected) => return,
+                }
+            }
+        })?;
+        Ok(Self { open, is_open: false, found })
+    }
+
+    /// Surveys are wanted from now on, or no more.
+    pub(super) fn want(&mut self, open: bool) {
+        if self.is_open != open {
+            self.is_open = open;
+            // Without the thread there is nothing to tell.
+            let _ = self.open.send(open);
+        }
+    }
+
+    /// What is found.
+    pub(super) fn found(&self) -> watch::Receiver<Surveyed> {
+        self.found.clone()
+    }
+}
+
+fn survey(surveyor: &mut Option<Surveyor>) -> Result<Arc<Facts>, String> {
+    if surveyor.is_none() {
+        *surveyor = Some(Surveyor::new().map_err(|error| reason(&error))?);
+    }
+    let Some(surveyor) = surveyor else { return Err("no survey was made".to_owned()) };
+    surveyor.survey().map(|survey| Arc::new(survey.facts)).map_err(|error| reason(&error))
+}

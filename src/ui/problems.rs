@@ -1,0 +1,216 @@
+//! The Problems screen: one line for each finding, worst first; below them the chosen one in full, and what was looked at.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use crate::app::App;
+use crate::columns::wall_clock;
+use crate::diagnose::{DIAGNOSES, Finding, Level, MACHINE};
+use crate::snapshot::EventTier;
+use crate::text::{Charset, fit, sanitize_str};
+
+use super::pen::Pen;
+use super::theme::Theme;
+use super::words::wrap;
+
+/// Lines below the list: at least this many where there is room.
+const LEAST_BELOW: u16 = 9;
+const SINCE: usize = 12;
+const WHAT: usize = 31;
+const WHO: usize = 32;
+
+/// Findings that have room.
+#[must_use]
+pub fn room(app: &App, area: Rect) -> usize {
+    let most = area.height.saturating_sub(1 + LEAST_BELOW).max(area.height / 3).max(1);
+    app.findings.len().min(usize::from(most)).max(1)
+}
+
+/// The finding at a line of the screen.
+#[must_use]
+pub fn line_at(app: &App, area: Rect, line: u16) -> Option<usize> {
+    let at = usize::from(line.checked_sub(1)?);
+    (at < room(app, area) && app.problems.scroll + at < app.findings.len()).then_some(at)
+}
+
+/// Draws it.
+pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    if area.height == 0 {
+        return;
+    }
+    let wide = area.width >= 100;
+    let mut head = Pen::new(buffer, area, 0);
+    head.put(&format!("   {:SINCE$}{:WHAT$}", "SINCE", "WHAT"), theme.head);
+    if wide {
+        head.put(&format!("{:WHO$}", "WHO"), theme.head);
+    }
+    head.put("EVIDENCE", theme.head).fill(" ", theme.head);
+    let rows = room(app, area);
+    let at = app.problem_at();
+    for (line, (index, finding)) in (1..area.height).zip(app.findings.iter().enumerate().skip(app.problems.scroll).take(rows)) {
+        row(app, finding, theme, wide, area, line, buffer);
+        if index == at {
+            Pen::new(buffer, area, line).put(">", theme.accent);
+            buffer.set_style(Rect { y: area.y + line, height: 1, ..area }, theme.selected);
+        }
+    }
+    let used = u16::try_from(app.findings.len().min(rows)).unwrap_or(0) + 1;
+    let below = Rect { y: area.y + used, height: area.height.saturating_sub(used), ..area };
+    let width = usize::from(area.width.saturating_sub(4));
+    for (line, (text, style)) in (0..below.height).zip(details(app, theme, width)) {
+        Pen::new(buffer, below, line).put("  ", theme.text).put(&text, style);
+    }
+}
+
+fn row(app: &App, finding: &Finding, theme: &Theme, wide: bool, area: Rect, line: u16, buffer: &mut Buffer) {
+    let charset = Charset::from_unicode(app.options.unicode);
+    let warns = finding.diagnosis.level == Level::Warning;
+    let style = if warns { theme.bad } else { theme.cool };
+    let padded = |text: &str, cells: usize| {
+        let text = fit(text.as_bytes(), cells - 1, charset).into_owned();
+        let gap = cells.saturating_sub(crate::text::width(&text));
+        format!("{text}{}", " ".repeat(gap))
+    };
+    let mut pen = Pen::new(buffer, area, line);
+    pen.skip(1).put(if app.options.unicode { "● " } else { "* " }, style);
+    pen.put(&padded(&since(app, finding), SINCE), theme.text);
+    pen.put(&padded(finding.diagnosis.short(), WHAT), if warns { theme.strong } else { theme.text });
+    let who = who(app, finding);
+    let evidence = if wide {
+        pen.put(&padded(&who, WHO), theme.text);
+        without_name(app, finding).to_owned()
+    } else {
+        finding.evidence.clone()
+    };
+    let left = usize::from(pen.left());
+    pen.put(&fit(evidence.as_bytes(), left, charset), theme.dim);
+}
+
+/// How long it has been so.
+fn since(app: &App, finding: &Finding) -> String {
+    let now_ns = app.model.as_ref().map_or(0, |model| model.now.taken_ns);
+    match now_ns.saturating_sub(finding.since_ns) / 1_000_000_000 {
+        0 => "now".to_owned(),
+        s @ 1..60 => format!("{s} s"),
+        s @ 60..3600 => format!("{} min {} s", s / 60, s % 60),
+        s => format!("{} h {} min", s / 3600, s % 3600 / 60),
+    }
+}
+
+/// The process and how many others, printable once fitted.
+fn who(app: &App, finding: &Finding) -> String {
+    if finding.about == MACHINE {
+        return "the machine".to_owned();
+    }
+    let process = app.model.as_deref().and_then(|model| model.process(finding.about.pid));
+    let name = process.map_or_else(String::new, |p| String::from_utf8_lossy(p.leader.comm.as_bytes()).into_owned());
+    let others = match finding.others.len() {
+        0 => String::new(),
+        1 => " and 1 other".to_owned(),
+        n => format!(" and {n} others"),
+    };
+    format!("{name} {}{others}", finding.about.pid)
+}
+
+/// The evidence without the process that has its own column.
+fn without_name<'f>(app: &App, finding: &'f Finding) -> &'f str {
+    let process = app.model.as_deref().and_then(|model| model.process(finding.about.pid));
+    let Some(process) = process else { return &finding.evidence };
+    let head = format!("{} ({})", String::from_utf8_lossy(process.leader.comm.as_bytes()), finding.about.pid);
+    finding.evidence.strip_prefix(&head).map_or(&finding.evidence, |rest| rest.trim_start_matches([':', ' ']))
+}
+
+/// The chosen finding in full, and what was looked at.
+fn details(app: &App, theme: &Theme, width: usize) -> Vec<(String, Style)> {
+    let charset = Charset::from_unicode(app.options.unicode);
+    let mut lines = vec![(String::new(), theme.text)];
+    let mut put = |text: &str, style: Style, indent: &str| {
+        for part in wrap(&sanitize_str(text, charset), width.saturating_sub(indent.len())) {
+            lines.push((format!("{indent}{part}"), style));
+        }
+    };
+    match app.problem() {
+        Some(finding) => {
+            put(&format!("{}: {}", finding.diagnosis.title, finding.diagnosis.description), theme.accent, "");
+            put(&format!("{}: {}", who(app, finding), without_name(app, finding)), theme.strong, "");
+            for line in &finding.lines {
+                put(line, theme.text, "  ");
+            }
+            put("", theme.text, "");
+            put(&format!("What to do: {}", finding.advice), theme.good, "");
+        }
+        None => {
+            put(if app.problems.facts.is_some() { "No problem was found in what was looked at." } else { "" }, theme.strong, "")
+        }
+    }
+    put("", theme.text, "");
+    for line in looked(app) {
+        put(&line, theme.dim, "");
+    }
+    lines
+}
+
+fn processes(count: usize) -> String {
+    if count == 1 { "1 process".to_owned() } else { format!("{count} processes") }
+}
+
+/// What was looked at, since when, what could not be seen, and what would help.
+#[must_use]
+pub fn looked(app: &App) -> Vec<String> {
+    let mut lines = Vec::new();
+    let Some(model) = app.model.as_deref() else { return lines };
+    if app.replay.is_some() {
+        lines.push(
+            "A recording holds samples only: waits, control groups and Python threads were not recorded, and are not checked."
+                .into(),
+        );
+        return lines;
+    }
+    let (warn, inform): (Vec<&str>, Vec<&str>) = {
+        let of = |level: Level| DIAGNOSES.iter().filter(move |d| d.level == level).map(|d| d.short());
+        let of = |level| {
+            of(level).fold(Vec::new(), |mut all, title| {
+                if !all.contains(&title) {
+                    all.push(title);
+                }
+                all
+            })
+        };
+        (of(Level::Warning), of(Level::Information))
+    };
+    match (&app.problems.facts, &app.problems.failed) {
+        (_, Some(why)) => lines.push(format!("The waits were not looked at: {why}")),
+        (None, None) => lines.push("Looking at the waits of all processes. The first results take about a second.".into()),
+        (Some(facts), None) => {
+            let (looked, age) = (facts.looked, model.now.taken_ns.saturating_sub(facts.taken_ns) / 1_000_000_000);
+            lines.push(format!(
+                "Looked at {age} s ago: {} threads of {} processes, twice, {} ms apart: waits, owners of locks, pipes, signals, descriptors, control groups, Python threads.",
+                looked.tasks, looked.processes, looked.apart_ms
+            ));
+            if facts.span_ns == 0 {
+                lines.push("Time used by threads, quotas and growth are known from the second look on, in a few seconds.".into());
+            }
+            if looked.unreadable > 0 {
+                lines.push(format!(
+                    "Not seen: the waits of {}, which only their owner and root may read. Run concmon as root, or as their user, to include them.",
+                    processes(looked.unreadable)
+                ));
+            }
+            if looked.silent > 0 {
+                lines.push(format!("Not seen: {}: no answer within 500 ms.", processes(looked.silent)));
+            }
+        }
+    }
+    let since = app.problems.since_ns.and_then(|ns| wall_clock(&model.now.system, ns));
+    let since = since.map_or_else(|| "concmon was started".to_owned(), |clock| clock.get(11..16).unwrap_or(&clock).to_owned());
+    lines.push(match &model.now.report.events {
+        EventTier::Connector => format!("Births and ends are seen since {since}; of processes that are older, the creator is not known."),
+        EventTier::Polling(why) => format!(
+            "Births and ends are seen since {since} by comparing samples, so short-lived processes, creators and causes of death are not known: {why}"
+        ),
+    });
+    lines.push("Not followed: waits with a timeout, and waits for epoll, terminals and signals.".into());
+    lines.push(format!("Checked for: {}. For information: {}.", warn.join(", "), inform.join(", ")));
+    lines
+}

@@ -1,0 +1,216 @@
+//! Python functions beside tasks, and what the threads of a Python process do over several readings.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::causes::search::Cause;
+use crate::causes::{Problem, Scene, TaskId};
+use crate::kernel::readers::within;
+use crate::kernel::{DetailReader, reason};
+use crate::snapshot::{
+    DetailContent, Gil, PoolRole, ProcKey, PythonFacts, PythonFrame, PythonRuntime, PythonThread, PythonThreadFacts, State,
+    WaitReason,
+};
+use crate::text::{Charset, sanitize};
+
+/// How long one process may take to have its Python stacks read.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The most processes whose Python stacks are read.
+const MOST_PYTHONS: usize = 64;
+
+/// The innermost Python frames of tasks.
+#[derive(Debug, Default)]
+pub struct Pythons(BTreeMap<TaskId, Vec<PythonFrame>>);
+
+impl Pythons {
+    /// Of the processes of these tasks; those that run no Python have none.
+    pub fn read(scene: &Scene, tasks: impl IntoIterator<Item = TaskId>) -> Self {
+        let pids: BTreeSet<i32> = tasks.into_iter().map(|id| id.pid).collect();
+        let mut found = BTreeMap::new();
+        for process in pids.iter().take(MOST_PYTHONS).filter_map(|pid| scene.processes.get(pid)) {
+            let Some(runtime) = runtime(process.key) else { continue };
+            for thread in runtime.interpreters.into_iter().flat_map(|one| one.threads) {
+                let Some(task) = thread.task.filter(|_| !thread.moved) else { continue };
+                found.insert(TaskId { pid: process.key.pid, tid: task.tid }, thread.frames);
+            }
+        }
+        Self(found)
+    }
+
+    /// The innermost frame of a task.
+    pub fn frame(&self, id: TaskId) -> Option<&PythonFrame> {
+        self.0.get(&id)?.first()
+    }
+
+    /// The innermost frame that is not of the `threading` module: where the program is.
+    pub fn place(&self, id: TaskId) -> Option<&PythonFrame> {
+        let frames = self.0.get(&id)?;
+        frames.iter().find(|frame| !is_threading(frame)).or(frames.first())
+    }
+
+    /// Whether the task waits for an event or a condition, as programs do that rest until a signal ends them.
+    pub fn rests(&self, id: TaskId) -> bool {
+        self.frame(id).is_some_and(|frame| is_threading(frame) && frame.function.rsplit('.').next() == Some("wait"))
+    }
+}
+
+/// Whether it may be a program that rests until a signal ends it: its threads wait for locks without a recorded owner, and the main
+/// thread for an event. Of a single thread it must be known that it does not.
+pub fn may_rest(problem: &Problem, pythons: &Pythons) -> bool {
+    let main = problem.tasks.iter().find(|id| id.pid == id.tid).copied();
+    match problem.cause {
+        Cause::OnlyThreadWaits => main.is_none_or(|main| pythons.frame(main).is_none() || pythons.rests(main)),
+        Cause::NoThreadCanGoOn => main.is_some_and(|main| pythons.rests(main)),
+        _ => false,
+    }
+}
+
+/// The runtime of a process; `None` if it runs no CPython, or cannot be read.
+pub(super) fn runtime(key: ProcKey) -> Option<Box<PythonRuntime>> {
+    let reader = DetailReader::open("/proc").ok()?;
+    let read = within(key, PATIENCE, move || crate::inspect::read(&reader, key)).ok()?;
+    match read.map_err(|error| reason(&error)).ok()?.content {
+        Ok(DetailContent::Runtime(runtime)) => Some(runtime),
+        _ => None,
+    }
+}
+
+/// Adds one reading.
+pub(super) fn add(facts: &mut PythonFacts, runtime: &PythonRuntime) {
+    facts.readings += 1;
+    facts.gil = runtime.interpreters.iter().any(|one| one.gil != Gil::Off);
+    facts.held += u32::from(runtime.interpreters.iter().any(|one| matches!(one.gil, Gil::Held(_) | Gil::Elsewhere)));
+    for thread in runtime.interpreters.iter().flat_map(|one| &one.threads) {
+        let Some(task) = &thread.task else { continue };
+        let at = match facts.threads.iter().position(|known| known.tid == task.tid) {
+            Some(at) => at,
+            None => {
+                let asleep = facts.readings == 1;
+                facts.threads.push(PythonThreadFacts { tid: task.tid, asleep, ..PythonThreadFacts::default() });
+                facts.threads.len() - 1
+            }
+        };
+        let known = &mut facts.threads[at];
+        known.held += u32::from(thread.holds_gil);
+        known.waited += u32::from(thread.waits_for_gil && !thread.holds_gil);
+        let at_futex = task.wait.as_ref().is_some_and(|wait| matches!(wait.reason, Some(WaitReason::Futex { .. })));
+        known.dozed += u32::from(at_futex && !thread.holds_gil);
+        known.asleep &= task.state == State::SLEEPING;
+        known.place = place(&thread.frames).map(words).or(known.place.take());
+        known.callback = callback(thread).map(words);
+        known.role = role(&thread.frames);
+    }
+}
+
+/// The innermost frame of the program itself, not of Python's library.
+fn place(frames: &[PythonFrame]) -> Option<&PythonFrame> {
+    frames.iter().find(|frame| !is_library(&frame.file)).or(frames.first())
+}
+
+fn is_library(file: &str) -> bool {
+    file.contains("/lib/python3") || file.starts_with("<frozen")
+}
+
+/// What an event loop of this thread has called and that has not returned: the frame that the loop called. A loop that waits for events, or
+/// does its own work, has called nothing.
+fn callback(thread: &PythonThread) -> Option<&PythonFrame> {
+    let at = thread.frames.iter().position(is_loop)?;
+    let inner = thread.frames.get(..at)?;
+    let own = |file: &str| file.contains("/asyncio/") || file.ends_with("/selectors.py") || file.contains("/uvloop/");
+    if inner.first().is_none_or(|frame| frame.file.ends_with("/selectors.py")) || inner.iter().all(|frame| own(&frame.file)) {
+        return None;
+    }
+    // asyncio's own frames between the loop and the program are not what blocks it.
+    inner.iter().rev().find(|frame| !own(&frame.file))
+}
+
+/// The part in a pool: a worker without a task sleeps in the queue that `worker()` reads.
+fn role(frames: &[PythonFrame]) -> Option<PoolRole> {
+    let name = |frame: &PythonFrame| frame.function.rsplit('.').next().unwrap_or_default().to_owned();
+    let at = frames.iter().position(|frame| frame.file.ends_with("multiprocessing/pool.py"))?;
+    let idle = |inner: &PythonFrame| inner.file.ends_with("multiprocessing/queues.py") && name(inner) == "get";
+    match name(&frames[at]).as_str() {
+        "worker" => at.checked_sub(1).and_then(|inner| frames.get(inner)).filter(|inner| idle(inner)).map(|_| PoolRole::Idle),
+        "wait" | "next" => Some(PoolRole::Waits),
+        _ => None,
+    }
+}
+
+fn is_loop(frame: &PythonFrame) -> bool {
+    let name = frame.function.rsplit('.').next().unwrap_or_default();
+    (frame.file.ends_with("asyncio/base_events.py") && matches!(name, "_run_once" | "run_forever" | "run_until_complete"))
+        || (frame.file.ends_with("asyncio/events.py") && name == "_run")
+        || (frame.file.ends_with("asyncio/runners.py") && name == "run")
+        || (frame.file.ends_with("uvloop/__init__.py") && name == "run")
+}
+
+fn is_threading(frame: &PythonFrame) -> bool {
+    frame.file.rsplit('/').next() == Some("threading.py")
+}
+
+/// `store() at tasks.py:88`.
+pub(super) fn words(frame: &PythonFrame) -> String {
+    let safe = |text: &str| sanitize(text.as_bytes(), Charset::Unicode).into_owned();
+    let file = frame.file.rsplit('/').next().unwrap_or(&frame.file);
+    let line = frame.line.map(|line| format!(":{line}")).unwrap_or_default();
+    format!("{}() at {}{line}", safe(&frame.function), safe(file))
+}
+
+/// ` in store() at tasks.py:88`; nothing for a task without Python.
+pub fn in_python(pythons: &Pythons, id: TaskId) -> String {
+    pythons.place(id).map(|frame| format!("  [{}]", words(frame))).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    fn frame(function: &str, file: &str) -> PythonFrame {
+        PythonFrame { function: Arc::from(function), file: Arc::from(file), line: Some(7), times: 1 }
+    }
+
+    fn thread(frames: Vec<PythonFrame>) -> PythonThread {
+        PythonThread {
+            native_id: 1,
+            task: None,
+            holds_gil: false,
+            waits_for_gil: false,
+            name: None,
+            frames,
+            left_out: None,
+            deeper: false,
+            moved: false,
+        }
+    }
+
+    #[test]
+    fn a_loop_at_rest_has_called_nothing_and_a_blocked_one_names_the_function() {
+        let lib = "/usr/lib/python3.13/";
+        let outer = || {
+            vec![
+                frame("Handle._run", &format!("{lib}asyncio/events.py")),
+                frame("BaseEventLoop._run_once", &format!("{lib}asyncio/base_events.py")),
+            ]
+        };
+        let idle = [
+            vec![frame("EpollSelector.select", &format!("{lib}selectors.py"))],
+            vec![frame("BaseEventLoop._run_once", &format!("{lib}asyncio/base_events.py"))],
+        ];
+        assert_eq!(callback(&thread(idle.concat())), None);
+        let own = [vec![frame("_SelectorTransport._read_ready", &format!("{lib}asyncio/selector_events.py"))], outer()];
+        assert_eq!(callback(&thread(own.concat())), None);
+        let blocked = [
+            vec![
+                frame("SocketIO.readinto", &format!("{lib}socket.py")),
+                frame("fetch", "/srv/a.py"),
+                frame("handler", "/srv/a.py"),
+            ],
+            outer(),
+        ];
+        let blocked = thread(blocked.concat());
+        assert_eq!(callback(&blocked).map(words).as_deref(), Some("handler() at a.py:7"));
+        assert_eq!(place(&blocked.frames).map(words).as_deref(), Some("fetch() at a.py:7"));
+        assert_eq!(callback(&thread(vec![frame("work", "/srv/a.py")])), None, "no loop");
+    }
+}

@@ -1,0 +1,392 @@
+//! Surveys the machine for problems: the waits of all tasks, the threads that ran, limits of control groups, and what Python threads do.
+//! What has not run since the survey before is not read again.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::causes::{Kind, Patience, Problem, Ran, Reader, Scene, TaskId, Wait, asleep_since_ms, problems};
+use crate::clock::{Clock as _, SystemClock};
+use crate::kernel::control::signals;
+use crate::kernel::error::ReadError;
+use crate::kernel::groups::Hierarchies;
+use crate::kernel::parse::maps::Mapping;
+use crate::kernel::parse::syscall::{Machine, SyscallLine};
+use crate::kernel::proc_fs::{ProcFs, RelPath};
+use crate::kernel::readers::within;
+use crate::kernel::treatment::{Treatment, descriptor_limit_of, treatment};
+use crate::snapshot::{Facts, Looked, ProcKey, ProcessFacts, PythonFacts, SharedObject, Stuck, ThreadRan};
+
+use super::groups::{Groups, Member};
+use super::pythons::{self, Pythons, in_python, may_rest};
+use super::{APART, name, shared_memory, since};
+
+/// How long the small files of one process may take.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// Readings of a Python process in one survey, and the time between them.
+const READINGS: usize = 8;
+const BETWEEN: Duration = Duration::from_millis(23);
+/// The most Python processes that are read in one survey.
+const MOST_PYTHONS: usize = 8;
+/// How often objects in shared memory are looked for.
+const OBJECTS_EVERY: Duration = Duration::from_secs(4);
+/// Looks at the threads of a process with very many switches.
+const LOOKS: u32 = 40;
+/// Environment and mappings that are read.
+const MOST_BYTES: usize = 1 << 20;
+/// Names of the tasks of one problem.
+const MOST_LINES: usize = 8;
+
+/// What is kept of a process from one survey to the next.
+#[derive(Debug)]
+struct Kept {
+    key: ProcKey,
+    treatment: Treatment,
+    cgroup: Vec<u8>,
+    descriptors: Option<(u64, Option<u64>)>,
+    ignored: Box<str>,
+    /// By the scheduler's clock, milliseconds, if the main thread slept.
+    asleep_since_ms: Option<u64>,
+    is_python: bool,
+    /// While no task of it runs.
+    python: Option<PythonFacts>,
+    library: Option<Option<&'static str>>,
+    variables: Vec<(String, String)>,
+}
+
+/// One survey.
+#[derive(Debug)]
+pub struct Survey {
+    /// What was found, as plain data.
+    pub facts: Facts,
+    /// The waits of all tasks.
+    pub scene: Scene,
+    /// Waits that no task can end, worst first.
+    pub problems: Vec<Problem>,
+    /// Python functions of the tasks of the problems.
+    pub pythons: Pythons,
+}
+
+/// Makes one survey after the other.
+#[derive(Debug)]
+pub struct Surveyor {
+    fs: Arc<ProcFs>,
+    reader: Reader,
+    groups: Groups,
+    /// The scheduler's clock at the survey's begin, milliseconds.
+    now_ms: Option<u64>,
+    kept: HashMap<i32, Kept>,
+    objects: Option<(Instant, Option<Vec<SharedObject>>)>,
+}
+
+impl Surveyor {
+    /// Of this machine.
+    ///
+    /// # Errors
+    /// If `/proc` cannot be read.
+    pub fn new() -> Result<Self, ReadError> {
+        let fs = Arc::new(ProcFs::open("/proc")?);
+        let groups = Groups::new(Hierarchies::read(&fs));
+        Ok(Self { reader: Reader::new(Arc::clone(&fs)), fs, groups, now_ms: None, kept: HashMap::new(), objects: None })
+    }
+
+    /// Surveys the machine.
+    ///
+    /// # Errors
+    /// If the processes cannot be listed.
+    pub fn survey(&mut self) -> Result<Survey, ReadError> {
+        let taken_ns = SystemClock.boot_ns();
+        let scene = self.reader.read(Patience { apart: APART })?;
+        let mut problems = problems(&scene);
+        let pythons = Pythons::read(&scene, problems.iter().flat_map(|problem| problem.tasks.iter().copied()));
+        problems.retain(|problem| !may_rest(problem, &pythons));
+        let span = self.reader.span().unwrap_or_default();
+        let span_ns = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+        let ran = self.reader.ran();
+        self.groups.begin();
+        self.now_ms = self.reader.clock_ms();
+        self.kept.retain(|pid, kept| scene.processes.get(pid).is_some_and(|process| process.key == kept.key));
+        let mut facts = Facts { taken_ns, span_ns, looked: looked(&scene), ..Facts::default() };
+        for (pid, process) in &scene.processes {
+            let one = self.process(process.key, ran.get(pid), span_ns);
+            facts.processes.insert(*pid, one);
+        }
+        self.python(&scene, &ran, span_ns, &mut facts);
+        facts.groups = self.groups.facts();
+        facts.objects = self.objects(&scene);
+        facts.stuck = problems.iter().filter_map(|problem| stuck(&scene, problem, &pythons)).collect();
+        Ok(Survey { facts, scene, problems, pythons })
+    }
+
+    /// What is known of one process.
+    fn process(&mut self, key: ProcKey, ran: Option<&BTreeMap<i32, Ran>>, span_ns: u64) -> ProcessFacts {
+        let pid = key.pid;
+        if self.reader.moved(pid) || !self.kept.contains_key(&pid) {
+            let before = self.kept.remove(&pid);
+            if let Some(kept) = self.read(key, before) {
+                self.kept.insert(pid, kept);
+            }
+        }
+        let mut facts = ProcessFacts { ran: ran.map(threads).unwrap_or_default(), ..ProcessFacts::default() };
+        let Some(kept) = self.kept.get_mut(&pid) else { return facts };
+        let Member { cpu, memory, frozen } = self.groups.of(&kept.cgroup);
+        (facts.cpu_group, facts.memory_group, facts.frozen) = (cpu, memory, frozen);
+        (facts.sigterm, facts.cpus, facts.init) = (kept.treatment.sigterm, kept.treatment.cpus, kept.treatment.init);
+        facts.descriptors = kept.descriptors;
+        facts.ignored = Some(kept.ignored.clone());
+        facts.blocked_ns =
+            kept.asleep_since_ms.zip(self.now_ms).map(|(since, now)| now.saturating_sub(since).saturating_mul(1_000_000));
+        let eager = facts.ran.iter().filter(|t| t.run_ns + t.delay_ns >= span_ns / 5).count();
+        if eager > 1 && span_ns > 0 {
+            let fs = &self.fs;
+            facts.blas = *kept.library.get_or_insert_with(|| library(fs, pid));
+            if facts.blas.is_some() && kept.variables.is_empty() {
+                kept.variables = variables(fs, pid);
+            }
+            facts.thread_variables.clone_from(&kept.variables);
+        }
+        if span_ns > 0 && facts.turns().saturating_mul(1_000_000_000) / span_ns >= 8_000 {
+            facts.busiest_futex = busiest_futex(&self.fs, pid, &facts.ran);
+        }
+        facts
+    }
+
+    /// Reads the small files of a process that is new or has run; `None` if it did not answer.
+    fn read(&self, key: ProcKey, before: Option<Kept>) -> Option<Kept> {
+        let (fs, pid) = (Arc::clone(&self.fs), key.pid);
+        // Who is what does not change but by exec, which changes these too.
+        let known = before.map(|kept| (kept.is_python, kept.library, kept.variables));
+        let read = move || {
+            let mut cgroup = Vec::new();
+            // A process that is gone has none.
+            let _ = fs.read_all(&RelPath::process(pid, "cgroup"), 64 * 1024, &mut cgroup);
+            let open = fs.count_fds(pid).ok().map(u64::from);
+            let limit = || descriptor_limit_of(&fs, pid);
+            let (is_python, library, variables) = known.unwrap_or_else(|| (is_python(&fs, pid), None, Vec::new()));
+            let treatment = treatment(&fs, pid);
+            Kept {
+                key,
+                treatment,
+                ignored: names(treatment.ignored),
+                asleep_since_ms: asleep_since_ms(&fs, pid),
+                cgroup,
+                // The limit matters to those that have many.
+                descriptors: open.map(|open| (open, if open >= 24 { limit() } else { None })),
+                is_python,
+                python: None,
+                library,
+                variables,
+            }
+        };
+        within(key, PATIENCE, read).ok()
+    }
+
+    /// Reads the Python processes that may be in trouble.
+    fn python(&mut self, scene: &Scene, ran: &BTreeMap<i32, BTreeMap<i32, Ran>>, span_ns: u64, facts: &mut Facts) {
+        let mut wanted = Vec::new();
+        for (pid, kept) in &self.kept {
+            let Some(process) = scene.processes.get(pid).filter(|_| kept.is_python) else { continue };
+            let threads = ran.get(pid);
+            let busy =
+                threads.is_some_and(|t| t.values().map(|r| r.run_ns + r.delay_ns).sum::<u64>() >= span_ns / 2) && span_ns > 0;
+            let sleeps = |tid: i32| !threads.is_some_and(|ran| ran.contains_key(&tid));
+            // Those that wait for the GIL wake each 5 ms.
+            let wakes = |ran: &Ran| ran.turns.saturating_mul(1_000_000_000) >= span_ns.saturating_mul(50);
+            let waits =
+                threads.is_some_and(|t| t.values().any(wakes)) && process.tasks.keys().any(|tid| sleeps(*tid)) && span_ns > 0;
+            let open = |task: &crate::causes::Task| matches!(&task.wait, Wait::Open(what) if what.contains("epoll") || what.contains("poll"));
+            let blocked = process.tasks.get(pid).is_some_and(|main| !open(main)) && sleeps(*pid);
+            if busy || waits || blocked {
+                wanted.push((if busy || waits { 0 } else { 1 }, kept.python.is_some(), *pid, busy || waits));
+            }
+        }
+        wanted.sort_unstable();
+        let mut left = MOST_PYTHONS;
+        let mut several = Vec::new();
+        for (_, known, pid, again) in wanted {
+            if again && left > 0 {
+                several.push(pid);
+                left -= 1;
+            } else if !known && left > 0 {
+                left -= 1;
+                let python = self.readings(&[pid], 1).remove(&pid).unwrap_or_default();
+                if let Some(kept) = self.kept.get_mut(&pid) {
+                    kept.python = Some(python);
+                }
+            }
+        }
+        let mut read = self.readings(&several, READINGS);
+        for (pid, one) in &mut facts.processes {
+            let python = read.remove(pid).or_else(|| self.kept.get(pid)?.python.clone()).filter(|python| python.readings > 0);
+            let threads = ran.get(pid);
+            one.python = python.map(|mut python| {
+                for thread in &mut python.threads {
+                    thread.asleep &= span_ns > 0 && !threads.is_some_and(|ran| ran.contains_key(&thread.tid));
+                    // Before 3.12 the futex does not tell that it is the GIL's; the waking does.
+                    let turns = threads.and_then(|ran| ran.get(&thread.tid)).map_or(0, |ran| ran.turns);
+                    if thread.waited == 0 && turns.saturating_mul(1_000_000_000) >= span_ns.saturating_mul(40) {
+                        thread.waited = thread.dozed;
+                    }
+                    if thread.asleep {
+                        thread.for_ms = self.reader.asleep_ms(*pid, thread.tid);
+                    }
+                }
+                python
+            });
+        }
+    }
+
+    /// So many readings of these processes, in turn.
+    fn readings(&self, pids: &[i32], count: usize) -> BTreeMap<i32, PythonFacts> {
+        let mut found: BTreeMap<i32, PythonFacts> = BTreeMap::new();
+        for number in 0..count {
+            if number > 0 && !pids.is_empty() {
+                std::thread::sleep(BETWEEN);
+            }
+            for kept in pids.iter().filter_map(|pid| self.kept.get(pid)) {
+                if let Some(runtime) = pythons::runtime(kept.key) {
+                    pythons::add(found.entry(kept.key.pid).or_default(), &runtime);
+                }
+            }
+        }
+        found
+    }
+
+    fn objects(&mut self, scene: &Scene) -> Option<Vec<SharedObject>> {
+        if self.objects.as_ref().is_none_or(|(at, _)| at.elapsed() >= OBJECTS_EVERY) {
+            let pids: Vec<i32> = scene.processes.keys().copied().collect();
+            let found = shared_memory::unused(&self.fs, Path::new("/dev/shm"), &pids, scene.unreadable.is_empty());
+            self.objects = Some((Instant::now(), found));
+        }
+        self.objects.as_ref()?.1.clone()
+    }
+}
+
+fn looked(scene: &Scene) -> Looked {
+    Looked {
+        processes: scene.processes.len(),
+        tasks: scene.processes.values().map(|process| process.tasks.len()).sum(),
+        unreadable: scene.unreadable.len(),
+        silent: scene.silent,
+        apart_ms: scene.apart_ms,
+    }
+}
+
+fn threads(ran: &BTreeMap<i32, Ran>) -> Vec<ThreadRan> {
+    let one = |(tid, ran): (&i32, &Ran)| {
+        let Ran { comm, state, run_ns, delay_ns, turns } = *ran;
+        ThreadRan { tid: *tid, comm, state, run_ns, delay_ns, turns }
+    };
+    ran.iter().map(one).collect()
+}
+
+/// A problem as plain data.
+fn stuck(scene: &Scene, problem: &Problem, pythons: &Pythons) -> Option<Stuck> {
+    let first = problem.tasks.first()?;
+    let key = |id: &TaskId| scene.processes.get(&id.pid).map(|process| process.key);
+    let about = key(first)?;
+    let mut others: Vec<ProcKey> =
+        problem.tasks.iter().chain(&problem.behind).filter_map(key).filter(|key| *key != about).collect();
+    others.sort_unstable();
+    others.dedup();
+    let line = |edge: &crate::causes::Edge| {
+        format!("{}: {}{}{}", name(scene, edge.from), edge.evidence, since(edge), in_python(pythons, edge.from))
+    };
+    let mut lines: Vec<String> = problem.edges.iter().take(MOST_LINES).map(line).collect();
+    if problem.edges.len() > MOST_LINES {
+        lines.push(format!("and {} more", problem.edges.len() - MOST_LINES));
+    }
+    if problem.lost_waiters > 0 {
+        lines.push(format!("{} waiters that the semaphore counts are gone: killed while they waited", problem.lost_waiters));
+    }
+    if !problem.behind.is_empty() {
+        let names: Vec<String> = problem.behind.iter().take(MOST_LINES).map(|id| name(scene, *id)).collect();
+        lines.push(format!("waiting for these: {}", names.join(", ")));
+    }
+    // A wait for a child says less than what the child waits for.
+    let telling = problem.edges.iter().find(|edge| edge.kind != Kind::Child).or(problem.edges.first());
+    let evidence = telling.map(|edge| {
+        let more = problem.edges.len() - 1;
+        let more = if more > 0 { format!("; {more} more in this chain") } else { String::new() };
+        format!("{}{}{more}", edge.evidence, in_python(pythons, edge.from))
+    });
+    Some(Stuck {
+        cause: problem.cause.id(),
+        about,
+        tid: first.tid,
+        others,
+        evidence: evidence.unwrap_or_default(),
+        lines,
+        for_ms: problem.edges.iter().filter_map(|edge| edge.for_ms).max(),
+    })
+}
+
+/// `SIGINT SIGPIPE`: of the first 31 signals.
+fn names(mask: u64) -> Box<str> {
+    let ignored = signals().into_iter().filter(|s| s.number() <= 31 && mask & (1 << (s.number() - 1)) != 0);
+    let mut numbers: Vec<_> = ignored.collect();
+    numbers.sort_by_key(|signal| signal.number());
+    numbers.iter().map(|signal| signal.name()).collect::<Vec<_>>().join(" ").into()
+}
+
+fn is_python(fs: &ProcFs, pid: i32) -> bool {
+    let program = fs.read_link(&RelPath::process(pid, "exe")).unwrap_or_default();
+    let name = program.rsplit(|b| *b == b'/').next().unwrap_or(&program);
+    [&b"python"[..], b"uwsgi", b"pypy"].iter().any(|part| name.windows(part.len()).any(|at| at == *part))
+}
+
+/// The math library with threads that a process maps.
+fn library(fs: &ProcFs, pid: i32) -> Option<&'static str> {
+    const LIBRARIES: [(&[u8], &str); 7] = [
+        (b"openblas", "OpenBLAS"),
+        (b"libmkl", "MKL"),
+        (b"libblis", "BLIS"),
+        (b"numexpr", "NumExpr"),
+        (b"libgomp", "OpenMP"),
+        (b"libomp", "OpenMP"),
+        (b"libiomp", "OpenMP"),
+    ];
+    let mut maps = Vec::new();
+    fs.read_lines(&RelPath::process(pid, "maps"), MOST_BYTES, &mut maps).ok()?;
+    let names: Vec<&[u8]> = maps.split(|b| *b == b'\n').filter_map(Mapping::parse).map(|mapping| mapping.name).collect();
+    let maps = |part: &[u8]| names.iter().any(|name| name.windows(part.len()).any(|at| at == part));
+    LIBRARIES.iter().find(|(part, _)| maps(part)).map(|(_, name)| *name)
+}
+
+/// The variables that set the number of threads, as the process was started.
+fn variables(fs: &ProcFs, pid: i32) -> Vec<(String, String)> {
+    let mut bytes = Vec::new();
+    if fs.read_all(&RelPath::process(pid, "environ"), MOST_BYTES, &mut bytes).is_err() {
+        return Vec::new();
+    }
+    let pair = |entry: &[u8]| {
+        let (name, value) = std::str::from_utf8(entry).ok()?.split_once('=')?;
+        let number = !value.is_empty() && value.len() < 6 && value.bytes().all(|b| b.is_ascii_digit());
+        (name.ends_with("_NUM_THREADS") && name.len() < 32 && number).then(|| (name.to_owned(), value.to_owned()))
+    };
+    bytes.split(|b| *b == 0).filter_map(pair).collect()
+}
+
+/// The futex at which most of these threads are found in many quick looks, and the share of the looks in which one was at a futex.
+fn busiest_futex(fs: &ProcFs, pid: i32, ran: &[ThreadRan]) -> Option<(u64, u32)> {
+    let here = Machine::HERE?;
+    let (mut counts, mut hits): (HashMap<u64, u32>, u32) = (HashMap::new(), 0);
+    let mut buffer = [0u8; 512];
+    for _ in 0..LOOKS {
+        let mut hit = false;
+        for thread in ran.iter().take(16) {
+            let Ok(bytes) = fs.read_once(&RelPath::task(pid, thread.tid, "syscall"), &mut buffer) else { continue };
+            if let Some(SyscallLine::Inside { number, args, narrow: false }) = SyscallLine::parse(bytes)
+                && here.name(number) == Some("futex")
+            {
+                *counts.entry(args[0]).or_default() += 1;
+                hit = true;
+            }
+        }
+        hits += u32::from(hit);
+        std::thread::sleep(Duration::from_micros(500));
+    }
+    let (address, _) = counts.into_iter().max_by_key(|(address, count)| (*count, *address))?;
+    Some((address, hits * 100 / LOOKS))
+}
