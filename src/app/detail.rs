@@ -243,7 +243,18 @@ impl DetailPane {
     pub fn lines(&self, model: Option<&Model>, charset: Charset) -> Vec<String> {
         match self.tab {
             Tab::Tree => return model.map(|m| self.tree(m, charset)).unwrap_or_default(),
-            Tab::Overview => return overview::lines(self, model, charset),
+            Tab::Overview => {
+                let content = |part| self.reading(part).map(|detail| &detail.content);
+                let subject = overview::Subject {
+                    process: &self.last,
+                    ended_ns: self.ended.map(|(at_ns, _)| at_ns),
+                    standing: &self.standing(),
+                    recorded: self.recorded,
+                    read: content(DetailPart::Overview),
+                    runtime: content(DetailPart::Runtime),
+                };
+                return overview::lines(&subject, model, charset);
+            }
             _ => {}
         }
         let Some(detail) = self.reading(self.part()) else {

@@ -1,7 +1,5 @@
 //! Keeps a run until it is ended, finds its rows, and measures what a worker costs elsewhere.
 
-use std::collections::HashSet;
-
 use crate::lab::catalog;
 use crate::lab::run::{Run, RunId};
 
@@ -11,14 +9,6 @@ use super::msg::{Effect, Notice};
 /// Systems that are measured once, in the background, so that the first card has something to compare with; workers of each.
 const BASELINE: [&str; 3] = ["native/thread", "native/fork", "native/spawn"];
 const BASELINE_WORKERS: u32 = 3;
-
-/// Runs that are kept, and the measurement in the background.
-#[derive(Debug, Default)]
-pub(super) struct Keeping {
-    kept: HashSet<RunId>,
-    /// How many of [`BASELINE`] have been started.
-    measured: usize,
-}
 
 impl App {
     /// The run of the selected row, else the newest one that lives.
@@ -39,14 +29,14 @@ impl App {
             self.tell(Notice::info(format!("run {} ends with its work: only runs that stay to be looked at can be kept", id.0)));
             return Vec::new();
         }
-        self.keeping.kept.insert(id);
+        self.kept.insert(id);
         self.tell(Notice::good(format!("run {} is kept until X ends it", id.0)));
         vec![Effect::Keep(id)]
     }
 
     /// Whether the run stays until it is ended.
     pub(super) fn is_kept(&self, id: RunId) -> bool {
-        self.keeping.kept.contains(&id)
+        self.kept.contains(&id)
     }
 
     /// Puts the cursor on the first row of a run, by the index of its card.
@@ -67,8 +57,8 @@ impl App {
         if !launched || !at_rest || self.compare.running || self.options.readonly || self.replay.is_some() {
             return None;
         }
-        let system = catalog::find(BASELINE.get(self.keeping.measured)?)?;
-        self.keeping.measured += 1;
+        let system = catalog::find(BASELINE.get(self.measured)?)?;
+        self.measured += 1;
         let spec = catalog::RunSpec { workers: BASELINE_WORKERS, tasks: BASELINE_WORKERS, hold_ms: 0, ..system.defaults() };
         Some(Effect::Baseline(spec))
     }

@@ -145,8 +145,10 @@ pub struct App {
     expected: Option<RunId>,
     /// Processes that were sent a signal: its name, and when (boot nanoseconds).
     signalled: HashMap<ProcKey, (String, u64)>,
-    /// Runs that are kept, and the measurement in the background.
-    keeping: keep::Keeping,
+    /// Runs of the lab that stay until they are ended.
+    kept: HashSet<RunId>,
+    /// How many systems have been measured in the background.
+    measured: usize,
     /// Systems of the two demos that race.
     race: Option<[&'static str; 2]>,
     /// The demo that was launched last.
@@ -217,7 +219,8 @@ impl App {
             anchor: None,
             expected: None,
             signalled: HashMap::new(),
-            keeping: keep::Keeping::default(),
+            kept: HashSet::new(),
+            measured: 0,
             race: None,
             last_demo: None,
             typed: Typed::default(),

@@ -16,6 +16,7 @@ use crate::text::{Charset, sanitize, truncate, width};
 use super::layout::Layout;
 use super::pen::Pen;
 use super::theme::Theme;
+use super::words::laid;
 
 /// From this width on the graphs stand beside the overview; else in a line above it.
 const BESIDE: u16 = 120;
@@ -132,7 +133,7 @@ fn page_lines(app: &App, pane: &DetailPane, width: u16) -> Vec<String> {
         return lines;
     }
     let width = usize::from(width.saturating_sub(2)).max(LABEL + 10);
-    lines.iter().flat_map(|line| super::layers::laid(line, width).into_iter().take(FACT_LINES)).collect()
+    lines.iter().flat_map(|line| laid(line, width).into_iter().take(FACT_LINES)).collect()
 }
 
 /// Where the overview's words and its graphs are.

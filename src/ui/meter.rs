@@ -7,7 +7,7 @@ use ratatui::style::Style as Look;
 use crate::app::App;
 use crate::columns;
 use crate::meters::{Bar, Meter, Reading, Shown, Style, Tint};
-use crate::text::{Charset, sanitize_str};
+use crate::text::{Charset, sanitize_str, width};
 
 use super::pen::{Pen, height as height_of};
 use super::theme::Theme;
@@ -72,7 +72,9 @@ pub fn draw(app: &App, shown: Shown, theme: &Theme, area: Rect, buffer: &mut Buf
                 pen.put(&clean(app, &bar.figure), theme.strong);
             }
             Style::Text => {
-                title(meter, theme, area, buffer).put(&clean(app, &text), theme.text);
+                let text = clean(app, &text);
+                let room = usize::from(area.width.saturating_sub(TITLE + 1));
+                title(meter, theme, area, buffer).put(whole_facts(&text, room), theme.text);
             }
             Style::Graph => graph(app, meter, level, theme, area, buffer),
         },
@@ -165,6 +167,15 @@ fn heights(all: &[(String, Bar, Option<f32>)], unicode: bool, meter: &Meter, the
     }
 }
 
+/// As much of a text as has room, cut between two facts; a first fact that is too long is cut where it is.
+fn whole_facts(text: &str, room: usize) -> &str {
+    if width(text) <= room {
+        return text;
+    }
+    let ends = ["  ", ", "].iter().flat_map(|divider| text.match_indices(divider)).map(|(at, _)| &text[..at]);
+    ends.filter(|start| width(start) <= room).max_by_key(|start| start.len()).unwrap_or(text)
+}
+
 /// A level with its unit.
 fn figure(meter: &Meter, level: f32) -> String {
     match meter.unit {
@@ -251,6 +262,15 @@ fn plain(value: f32, above: u16, lines: u16) -> char {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_is_cut_between_its_facts() {
+        let text = "188: R12 S138 I38  67 procs, 60 kernel";
+        assert_eq!(whole_facts(text, 40), text);
+        assert_eq!(whole_facts(text, 33), "188: R12 S138 I38  67 procs");
+        assert_eq!(whole_facts(text, 20), "188: R12 S138 I38");
+        assert_eq!(whole_facts(text, 5), text, "nothing fits: the line cuts it");
+    }
 
     #[test]
     fn dots_fill_from_the_bottom() {

@@ -5,12 +5,10 @@ use std::collections::BTreeMap;
 use crate::columns::{format, wall_clock};
 use crate::derive::Model;
 use crate::snapshot::{
-    DetailContent, DetailPart, Direction, Endpoint, LimitUse, Overview, PipePeer, PythonRuntime, TaskWait, ThreadDetail,
+    DetailContent, Direction, Endpoint, LimitUse, Overview, PipePeer, ProcessSample, PythonRuntime, TaskWait, ThreadDetail,
     WaitReason,
 };
 use crate::text::{Charset, sanitize, sanitize_str};
-
-use super::{DetailPane, in_bytes};
 
 /// Cells of the labels.
 pub const LABEL: usize = 11;
@@ -23,14 +21,36 @@ const MOST_COMMAND: usize = 4096;
 /// The most frames of a Python stack.
 const FRAMES: usize = 4;
 
+/// What the page is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// The process as last sampled.
+    pub process: &'a ProcessSample,
+    /// When it ended, boot nanoseconds.
+    pub ended_ns: Option<u64>,
+    /// Its state in words, or how it ended.
+    pub standing: &'a str,
+    /// Whether it is one of a recording.
+    pub recorded: bool,
+    /// The newest reading of the process, and of the Python within.
+    pub read: Option<&'a Result<DetailContent, String>>,
+    /// See [`Subject::read`].
+    pub runtime: Option<&'a Result<DetailContent, String>>,
+}
+
+fn in_bytes(bytes: u64) -> String {
+    let mut out = String::new();
+    format::bytes(&mut out, bytes);
+    out
+}
+
 /// The lines: a label of [`LABEL`] cells, a tab, then words. The most telling come first: a small screen shows only those.
-pub(super) fn lines(pane: &DetailPane, model: Option<&Model>, charset: Charset) -> Vec<String> {
-    let read = pane.reading(DetailPart::Overview).map(|detail| &detail.content);
-    let overview = match read {
+pub fn lines(pane: &Subject<'_>, model: Option<&Model>, charset: Charset) -> Vec<String> {
+    let overview = match pane.read {
         Some(Ok(DetailContent::Overview(overview))) => Ok(&**overview),
         Some(Err(why)) => Err(sanitize_str(why, charset).into_owned()),
         _ if pane.recorded => Err("not recorded".to_owned()),
-        _ if pane.ended.is_some() => Err("the process ended before this was read".to_owned()),
+        _ if pane.ended_ns.is_some() => Err("the process ended before this was read".to_owned()),
         _ => Err("reading...".to_owned()),
     };
     let link = |get: fn(&Overview) -> &Result<Box<[u8]>, String>| match &overview {
@@ -48,7 +68,7 @@ pub(super) fn lines(pane: &DetailPane, model: Option<&Model>, charset: Charset) 
     facts.push(("parent", parent(pane, model, charset)));
     facts.push(("started", started(pane, model)));
     facts.push(("user", user(pane, charset)));
-    if !pane.last.kernel_thread {
+    if !pane.process.kernel_thread {
         facts.push(("program", link(|o| &o.program)));
         facts.push(("directory", link(|o| &o.directory)));
     }
@@ -63,32 +83,32 @@ pub(super) fn lines(pane: &DetailPane, model: Option<&Model>, charset: Charset) 
         .collect()
 }
 
-fn command(pane: &DetailPane, charset: Charset) -> String {
-    let args = pane.last.identity.cmdline.as_deref().unwrap_or_default();
+fn command(pane: &Subject<'_>, charset: Charset) -> String {
+    let args = pane.process.identity.cmdline.as_deref().unwrap_or_default();
     let end = args.iter().rposition(|b| *b != 0).map_or(0, |at| at + 1);
     let joined: Vec<u8> = args[..end.min(MOST_COMMAND)].iter().map(|b| if *b == 0 { b' ' } else { *b }).collect();
     match joined.as_slice() {
-        [] if pane.last.kernel_thread => format!("{} (kernel thread)", sanitize(pane.last.leader.comm.as_bytes(), charset)),
-        [] => sanitize(pane.last.leader.comm.as_bytes(), charset).into_owned(),
+        [] if pane.process.kernel_thread => format!("{} (kernel thread)", sanitize(pane.process.leader.comm.as_bytes(), charset)),
+        [] => sanitize(pane.process.leader.comm.as_bytes(), charset).into_owned(),
         args => sanitize(args, charset).into_owned(),
     }
 }
 
-fn user(pane: &DetailPane, charset: Charset) -> String {
-    let identity = &pane.last.identity;
+fn user(pane: &Subject<'_>, charset: Charset) -> String {
+    let identity = &pane.process.identity;
     let name = identity.user.as_deref().map_or("unknown".into(), |name| sanitize_str(name, charset));
     let uid = identity.uid.map_or(String::new(), |uid| format!(" ({uid})"));
-    format!("{name}{uid}, process group {}, session {}", pane.last.pgrp, pane.last.session)
+    format!("{name}{uid}, process group {}, session {}", pane.process.pgrp, pane.process.session)
 }
 
-fn parent(pane: &DetailPane, model: Option<&Model>, charset: Charset) -> String {
+fn parent(pane: &Subject<'_>, model: Option<&Model>, charset: Charset) -> String {
     let called = |pid: i32| match model.and_then(|model| model.process(pid)) {
         Some(parent) => format!("{pid} {}", sanitize(parent.leader.comm.as_bytes(), charset)),
         None => pid.to_string(),
     };
-    let birth = model.and_then(|model| model.lifecycle.birth(pane.key)).filter(|birth| birth.seen);
+    let birth = model.and_then(|model| model.lifecycle.birth(pane.process.key)).filter(|birth| birth.seen);
     let how = birth.and_then(|birth| birth.method.badge());
-    match (pane.last.ppid, birth) {
+    match (pane.process.ppid, birth) {
         (0, _) => "none: the kernel started it".to_owned(),
         (ppid, Some(birth)) if birth.parent_pid != ppid => {
             format!("{}, but created by {} ({})", called(ppid), called(birth.parent_pid), how.unwrap_or("fork"))
@@ -97,24 +117,24 @@ fn parent(pane: &DetailPane, model: Option<&Model>, charset: Charset) -> String 
     }
 }
 
-fn started(pane: &DetailPane, model: Option<&Model>) -> String {
+fn started(pane: &Subject<'_>, model: Option<&Model>) -> String {
     let Some(model) = model else { return "unknown".to_owned() };
-    let begun_ns = pane.key.start_ticks.saturating_mul(model.now.system.tick_ns());
+    let begun_ns = pane.process.key.start_ticks.saturating_mul(model.now.system.tick_ns());
     let mut ago = String::new();
-    let end_ns = pane.ended.map_or(model.now.taken_ns, |(at_ns, _)| at_ns);
+    let end_ns = pane.ended_ns.unwrap_or(model.now.taken_ns);
     format::duration(&mut ago, end_ns.saturating_sub(begun_ns));
     let at = wall_clock(&model.now.system, begun_ns).unwrap_or_else(|| "at an unknown time".to_owned());
-    let lived = if pane.ended.is_some() { "lived for" } else { "has lived for" };
+    let lived = if pane.ended_ns.is_some() { "lived for" } else { "has lived for" };
     format!("{at}, {lived} {ago}")
 }
 
 /// What its threads do: one line, or one for each kind of wait.
-fn now(pane: &DetailPane, overview: Option<&Overview>, model: Option<&Model>, charset: Charset) -> Vec<String> {
-    if pane.ended.is_some() {
-        return vec![pane.standing()];
+fn now(pane: &Subject<'_>, overview: Option<&Overview>, model: Option<&Model>, charset: Charset) -> Vec<String> {
+    if pane.ended_ns.is_some() {
+        return vec![pane.standing.to_owned()];
     }
     let use_of_cpu = model.and_then(|model| {
-        let index = model.index_of(pane.key.pid).filter(|i| model.now.processes[*i].key == pane.key)?;
+        let index = model.index_of(pane.process.key.pid).filter(|i| model.now.processes[*i].key == pane.process.key)?;
         let rates = model.process_rates.get(index)?;
         let waited = rates.wait_percent.filter(|percent| *percent >= 1.0);
         let waited = waited.map_or(String::new(), |percent| format!(", waits for a CPU {percent:.0} %"));
@@ -127,7 +147,7 @@ fn now(pane: &DetailPane, overview: Option<&Overview>, model: Option<&Model>, ch
     let mut kinds: Vec<(String, usize)> = kinds.into_iter().collect();
     kinds.sort_by(|a, b| b.1.cmp(&a.1));
     let mut lines = match kinds.as_slice() {
-        [] => vec![pane.last.leader.state.words().to_owned()],
+        [] => vec![pane.process.leader.state.words().to_owned()],
         [(one, 1)] => vec![one.clone()],
         many => many.iter().take(WAITS).map(|(words, count)| format!("{count} thread{}: {words}", plural(*count))).collect(),
     };
@@ -194,8 +214,8 @@ fn descriptors(fds: Option<u32>) -> String {
 }
 
 /// The Python summary and the stack of the thread that matters: the one that holds the GIL, else the first.
-fn python(pane: &DetailPane, charset: Charset) -> Vec<String> {
-    let runtime: &PythonRuntime = match pane.reading(DetailPart::Runtime).map(|detail| &detail.content) {
+fn python(pane: &Subject<'_>, charset: Charset) -> Vec<String> {
+    let runtime: &PythonRuntime = match pane.runtime {
         Some(Ok(DetailContent::Runtime(runtime))) => runtime,
         Some(Err(why)) if runs_python(pane) => return vec![sanitize_str(why, charset).into_owned()],
         _ => return Vec::new(),
@@ -220,13 +240,13 @@ fn python(pane: &DetailPane, charset: Charset) -> Vec<String> {
     lines
 }
 
-fn runs_python(pane: &DetailPane) -> bool {
-    let program = pane.last.identity.exe.as_deref().and_then(|exe| exe.rsplit(|b| *b == b'/').next());
+fn runs_python(pane: &Subject<'_>) -> bool {
+    let program = pane.process.identity.exe.as_deref().and_then(|exe| exe.rsplit(|b| *b == b'/').next());
     program.is_some_and(|name| name.starts_with(b"python"))
 }
 
-fn memory(pane: &DetailPane) -> String {
-    let p = &pane.last;
+fn memory(pane: &Subject<'_>) -> String {
+    let p = &pane.process;
     let Some(rss) = p.rss_bytes else { return "none: a kernel thread or a zombie has no memory of its own".to_owned() };
     let parts = [("anonymous", p.rss_anon_bytes), ("of files", p.rss_file_bytes), ("shared memory", p.rss_shmem_bytes)];
     let parts: Vec<String> =
