@@ -132,7 +132,7 @@ fn page_lines(app: &App, pane: &DetailPane, width: u16) -> Vec<String> {
         return lines;
     }
     let width = usize::from(width.saturating_sub(2)).max(LABEL + 10);
-    lines.iter().flat_map(|line| super::layers::laid(line, width).into_iter().take(FACT_LINES)).collect()
+    lines.iter().flat_map(|line| super::words::laid(line, width).into_iter().take(FACT_LINES)).collect()
 }
 
 /// Where the overview's words and its graphs are.

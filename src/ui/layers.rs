@@ -16,7 +16,7 @@ use super::geometry::{ListArea, centered, frame, inside, scroll_of};
 use super::pen::Pen;
 use super::theme::Theme;
 use super::typed;
-use super::words::wrap;
+use super::words::{laid, wrap};
 
 /// Draws the open dialog; the list in it that takes clicks, if it has one.
 pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
@@ -91,17 +91,6 @@ impl Text {
         let height = u16::try_from(needed).unwrap_or(u16::MAX).min(area.height.saturating_sub(2)).max(3);
         Some(Self { title, lines, scroll, place: centered(area, width, height), columns })
     }
-}
-
-/// A line in as many as it needs. Those that follow begin below its words: a tab ends what stands before these and keeps its column.
-pub(super) fn laid(line: &str, width: usize) -> Vec<String> {
-    let (before, words) = line.split_once('\t').unwrap_or_else(|| line.split_at(line.len() - line.trim_start().len()));
-    let indent = text::width(before);
-    if indent + text::width(words) <= width {
-        return vec![format!("{before}{words}")];
-    }
-    let parts = wrap(words, width.saturating_sub(indent).max(10)).into_iter().enumerate();
-    parts.map(|(i, part)| if i == 0 { format!("{before}{part}") } else { format!("{:indent$}{part}", "") }).collect()
 }
 
 /// The list of the open dialog; `None` if no dialog is open.

@@ -39,3 +39,14 @@ pub fn wrap(words: &str, width: usize) -> Vec<String> {
     }
     lines
 }
+
+/// A line in as many as it needs. Those that follow begin below its words: a tab ends what stands before these and keeps its column.
+pub fn laid(line: &str, width: usize) -> Vec<String> {
+    let (before, words) = line.split_once('\t').unwrap_or_else(|| line.split_at(line.len() - line.trim_start().len()));
+    let indent = text::width(before);
+    if indent + text::width(words) <= width {
+        return vec![format!("{before}{words}")];
+    }
+    let parts = wrap(words, width.saturating_sub(indent).max(10)).into_iter().enumerate();
+    parts.map(|(i, part)| if i == 0 { format!("{before}{part}") } else { format!("{:indent$}{part}", "") }).collect()
+}
