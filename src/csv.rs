@@ -45,6 +45,10 @@ impl<W: Write> Csv<W> {
         if !std::mem::take(&mut self.first) {
             self.out.write_all(b",")?;
         }
+        // The engine would quote it; an unknown value is nothing at all.
+        if text.is_empty() {
+            return Ok(());
+        }
         let style = if quoted { QuoteStyle::Always } else { QuoteStyle::Necessary };
         let mut writer = WriterBuilder::new().quote_style(style).build();
         if formula {

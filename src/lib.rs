@@ -67,4 +67,5 @@ pub mod record;
 pub mod snapshot;
 pub mod text;
 pub mod ui;
+pub mod units;
 pub mod why;

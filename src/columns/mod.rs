@@ -3,15 +3,14 @@
 //! To add a column: one entry in its room of [`COLUMNS`] (and a parser in `kernel::parse` only if the kernel value is new).
 
 mod fold;
-pub mod format;
 mod get;
 mod get_place;
 mod registry;
 mod row;
 mod value;
 
+pub use crate::units::{self as format, bytes, count, duration, latency, latency_text, percent, rate};
 pub use fold::Fold;
-pub use format::{bytes, count, duration, latency, latency_text, percent, rate};
 pub use get_place::wall_clock;
 pub use registry::{COLUMNS, DEFAULT};
 pub use row::{Row, RowRef, RunNote};

@@ -22,15 +22,16 @@ mod doctor;
 mod document;
 mod progress;
 mod setup;
+mod stop;
 mod table;
 mod talk;
 
 pub use compare::compare;
-use compare::stop_by_signal;
 pub use doctor::doctor;
 pub use document::run_document;
 use progress::Progress;
 pub use setup::setup;
+use stop::stop_by_signal;
 pub(super) use table::own_program;
 pub use talk::{report, talk};
 

@@ -15,7 +15,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::entry;
+use super::hidden;
 
 /// The same command behind a guard, in a process group of its own and with nothing to read; it lives as long as the pipe is held.
 ///
@@ -24,7 +24,7 @@ use super::entry;
 pub fn guarded(command: &Command) -> std::io::Result<(Command, PipeWriter)> {
     let (theirs, ours) = pipe()?;
     let mut guard = Command::new("/proc/self/exe");
-    guard.arg0("concmon").arg(entry::GUARD).arg(command.get_program()).args(command.get_args());
+    guard.arg0("concmon").arg(hidden::GUARD).arg(command.get_program()).args(command.get_args());
     for (name, value) in command.get_envs() {
         match value {
             Some(value) => guard.env(name, value),
@@ -37,7 +37,7 @@ pub fn guarded(command: &Command) -> std::io::Result<(Command, PipeWriter)> {
 
 /// Entry of the guard: its arguments are the command.
 pub fn main(args: &[OsString]) -> ExitCode {
-    entry::name_task("lab guard");
+    hidden::name_task("lab guard");
     let Some((program, args)) = args.split_first() else { return ExitCode::from(2) };
     match guard(Path::new(program), args) {
         Ok(status) => passed_on(status),

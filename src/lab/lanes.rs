@@ -13,7 +13,8 @@ use super::protocol::Creation;
 use super::run::{Run, TaskSpan, Worker};
 use super::trace::{Slice, TaskTrace};
 
-pub use axis::{Tick, Window, duration, ticks};
+pub use crate::units::period as duration;
+pub use axis::{Tick, Window, ticks};
 pub use processes::{ProcessAt, processes};
 
 /// A share of a cell below this is not worth a mark.

@@ -7,6 +7,7 @@ use super::control::{KillReason, Member, Notice, Usage};
 use super::measure;
 use super::protocol::{Creation, Line, Message};
 use super::run::{FamilyMember, Memory, Outcome, ReportedValue, Run, RunPhase, ShapeCheck, TaskSpan, Worker};
+use super::signal::signal_name;
 use super::tally::Tally;
 
 /// Most of a run's output that is kept, bytes.
@@ -481,11 +482,6 @@ fn ceil_boundary(text: &str, mut at: usize) -> usize {
         at += 1;
     }
     at
-}
-
-/// `SIGKILL` for 9; real-time and unknown signals by number.
-pub(super) fn signal_name(signal: u8) -> String {
-    nix::sys::signal::Signal::try_from(i32::from(signal)).map_or_else(|_| format!("signal {signal}"), |s| s.as_str().to_owned())
 }
 
 #[cfg(test)]

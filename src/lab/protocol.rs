@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::control::Usage;
+use super::usage::Usage;
 
 /// Version of the protocol; a `hello` with another one ends the connection with a clear error.
 pub const VERSION: u32 = 1;

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::snapshot::ExitStatus;
 
 use super::catalog::RunSpec;
-use super::control::Usage;
 use super::protocol::Creation;
 use super::trace::Trace;
+use super::usage::Usage;
 
 /// Number of a run within one concmon, from 1. Runs of a comparison have numbers of their own: what one starts oneself is counted
 /// without gaps.

@@ -19,6 +19,7 @@ use crate::text::{Charset, sanitize_str};
 
 use super::compare_table;
 use super::progress::Progress;
+use super::stop::stop_by_signal;
 use super::{Ended, milliseconds, refuse, setup};
 
 /// Measures the systems and prints how they compare. An error is one of writing.
@@ -96,21 +97,6 @@ fn names(batch: &Batch) -> Vec<String> {
 /// An error that says which file it is about.
 fn named(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
-}
-
-/// Ctrl-C stops what is measured: what was until then is shown.
-pub(super) fn stop_by_signal() -> Stop {
-    let stop = Stop::default();
-    let theirs = stop.clone();
-    let wait = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-        runtime.block_on(tokio::signal::ctrl_c())?;
-        theirs.stop();
-        Ok::<(), io::Error>(())
-    };
-    // Without that thread Ctrl-C ends concmon as it ends every program, and its runs with it.
-    let _ = std::thread::Builder::new().name("interrupt".into()).spawn(wait);
-    stop
 }
 
 /// The batch to run: a new one, or the rest of the one that is kept.

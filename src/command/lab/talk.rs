@@ -18,8 +18,8 @@ use crate::lab::talk::{self, CLAIMS, Claim, Finding, SCHEMA, Talk, Verdict, judg
 use crate::snapshot::CpuTimes;
 use crate::text::{Charset, sanitize_str};
 
-use super::compare::stop_by_signal;
 use super::progress::Progress;
+use super::stop::stop_by_signal;
 use super::{Ended, await_end_unless, document, setup};
 
 /// Measures the talk's claims and prints what came of them. An error is one of writing.

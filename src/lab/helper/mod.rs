@@ -26,7 +26,7 @@ use nix::unistd::{ForkResult, Pid, getpid};
 use family::Step;
 
 use crate::kernel::PidSpace;
-use crate::lab::entry::name_task;
+use crate::lab::hidden::name_task;
 
 /// Name of the lock in a helper's directory.
 const LOCK: &str = "lock";

@@ -83,19 +83,6 @@ fn label(ns: f64, step: f64) -> String {
     format!("{} {unit}", (ns / per).round() + 0.0)
 }
 
-/// A duration with three digits and its unit.
-#[must_use]
-pub fn duration(ns: u64) -> String {
-    match ns as f64 {
-        n if n < 1e3 => format!("{n:.0} ns"),
-        n if n < 1e5 => format!("{:.1} us", n / 1e3),
-        n if n < 1e6 => format!("{:.0} us", n / 1e3),
-        n if n < 1e8 => format!("{:.2} ms", n / 1e6),
-        n if n < 1e9 => format!("{:.0} ms", n / 1e6),
-        n => format!("{:.2} s", n / 1e9),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,7 +115,7 @@ mod tests {
     #[test]
     fn durations_have_three_digits() {
         let all = [0, 999, 1_500, 150_000, 1_234_567, 99_999_999, 250_000_000, 1_500_000_000];
-        let shown = all.map(duration);
+        let shown = all.map(crate::units::period);
         assert_eq!(shown, ["0 ns", "999 ns", "1.5 us", "150 us", "1.23 ms", "100.00 ms", "250 ms", "1.50 s"]);
     }
 }

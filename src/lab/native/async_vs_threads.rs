@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use super::arena::{futex_wait, futex_wake};
+use super::error::{RootError, failed};
 use super::memory::private_bytes;
-use super::root::{Root, RootError, failed};
+use super::root::Root;
 use super::thread;
 use crate::lab::protocol::Message;
 

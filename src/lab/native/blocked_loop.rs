@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::error::{RootError, failed};
 use super::event_loop::{Tasks, Way};
 use super::on_loop;
-use super::root::{Root, RootError, failed};
+use super::root::Root;
 
 /// How often the clock should tick.
 const TICK: Duration = Duration::from_millis(10);

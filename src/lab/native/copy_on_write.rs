@@ -3,8 +3,9 @@
 
 use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
 
+use super::error::{RootError, failed};
 use super::memory::private_bytes;
-use super::root::{Root, RootError, failed};
+use super::root::Root;
 use super::worker::{self, Worker};
 use super::{arena::Ballast, fork};
 use crate::lab::catalog::COPY_ON_WRITE_MB;

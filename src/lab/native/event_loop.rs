@@ -9,7 +9,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::arena::{Arena, Ballast};
-use super::root::{Root, RootError, TELL_EVERY, failed};
+use super::error::{RootError, failed};
+use super::root::{Root, TELL_EVERY};
 use super::worker::Worker;
 use super::{http, on_loop};
 use crate::clock::monotonic_ns;

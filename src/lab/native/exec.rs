@@ -2,8 +2,9 @@
 
 use nix::unistd::ForkResult;
 
+use super::error::{RootError, failed};
 use super::image::{self, Images};
-use super::root::{Root, RootError, failed};
+use super::root::Root;
 use super::{signals, worker};
 
 pub fn run(root: &mut Root) -> Result<(), RootError> {

@@ -2,7 +2,8 @@
 
 use nix::unistd::{ForkResult, Pid};
 
-use super::root::{Root, RootError, failed};
+use super::error::{RootError, failed};
+use super::root::Root;
 use super::{signals, worker};
 use crate::clock::monotonic_ns;
 

@@ -13,13 +13,14 @@ use nix::sys::wait::WaitPidFlag;
 use nix::unistd::{ForkResult, Pid, getpid, read, write};
 
 use super::arena::{Arena, EXITED};
+use super::error::{RootError, failed};
 use super::image::{self, Images};
-use super::root::{Root, RootError, failed};
+use super::root::Root;
 use super::worker::{self, Worker};
 use super::{relro, signals};
 use crate::clock::monotonic_ns;
 use crate::lab::catalog::RunSpec;
-use crate::lab::entry::name_task;
+use crate::lab::hidden::name_task;
 
 pub fn run(root: &mut Root) -> Result<(), RootError> {
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)

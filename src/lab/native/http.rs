@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::root::{RootError, failed};
+use super::error::{RootError, failed};
 
 /// An answer longer than this is not one of the run's own server.
 const ANSWER_MOST: usize = 64 * 1024;

@@ -19,8 +19,8 @@ use nix::sys::socket::{Backlog, listen};
 use nix::sys::wait::WaitPidFlag;
 use nix::unistd::Pid;
 
+use super::error::{RootError, failed};
 use super::image::{self, Images};
-use super::root::{RootError, failed};
 use super::signals;
 
 /// Most connections at one time; more wait in the kernel's queue.

@@ -1,21 +1,17 @@
 //! Fresh images inside a run, started by exec or spawn: they find the run's arena through an inherited descriptor.
 
 use std::convert::Infallible;
-use std::ffi::{CStr, CString, OsString};
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::ffi::{CStr, CString};
+use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use nix::errno::Errno;
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, posix_spawn};
-use nix::unistd::{Pid, getppid};
+use nix::unistd::Pid;
 
-use super::arena::Arena;
-use super::worker::{self, Worker};
-use super::{birth, forkserver, http_server, spec_from_env};
-use crate::lab::entry;
+use crate::lab::hidden;
 
 /// This binary, whatever has become of its file: what images are started from where there is no small program beside it.
 const SELF: &CStr = c"/proc/self/exe";
@@ -38,7 +34,7 @@ pub fn http_arguments(listener: RawFd) -> Vec<CString> {
 }
 
 fn arguments(rest: &[String]) -> Vec<CString> {
-    ["concmon", entry::IMAGE].into_iter().chain(rest.iter().map(String::as_str)).filter_map(|a| CString::new(a).ok()).collect()
+    ["concmon", hidden::IMAGE].into_iter().chain(rest.iter().map(String::as_str)).filter_map(|a| CString::new(a).ok()).collect()
 }
 
 /// What a run's fresh images are started from, made ready before anything is timed.
@@ -94,53 +90,6 @@ fn beside(own: &Path) -> Option<PathBuf> {
     let (ours, found) = (std::fs::metadata(own).ok()?, std::fs::symlink_metadata(&path).ok()?);
     let trusted = found.is_file() && found.uid() == ours.uid() && found.mode() & OTHERS_WRITE & !ours.mode() == 0;
     trusted.then_some(path)
-}
-
-/// A fresh image.
-pub fn image_main(args: &[OsString]) -> ExitCode {
-    let creator = getppid();
-    worker::die_with(creator);
-    if args.first().is_some_and(|role| role == "born") {
-        return tell_birth();
-    }
-    let number = |i: usize| args.get(i)?.to_str()?.parse::<i32>().ok().filter(|n| *n >= 0);
-    if let (Some(listener), true) = (number(1), args.first().is_some_and(|role| role == "http")) {
-        entry::name_task("http server");
-        return http_server::serve(inherited(listener).into());
-    }
-    let (Some(role), Some(fd), Some(last), Some(spec)) = (args.first(), number(1), number(2), spec_from_env()) else {
-        eprintln!("this is an internal entry of concmon; use `concmon lab run`");
-        return ExitCode::from(2);
-    };
-    let arena = match Arena::inherit(inherited(fd)) {
-        Ok(arena) => arena,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    if role == "server" {
-        return forkserver::serve(&arena, &spec, &inherited(last));
-    }
-    let index = last.cast_unsigned();
-    worker::live(&Worker { arena: &arena, spec: &spec, ballast: None, index }, creator, birth::born_ns())
-}
-
-/// Says when this image ran its first own instruction, nanoseconds, and stays while its standard input is open: what the creation of a
-/// spawned worker is held against.
-fn tell_birth() -> ExitCode {
-    println!("{}", birth::born_ns());
-    match std::io::copy(&mut std::io::stdin(), &mut std::io::sink()) {
-        Ok(_) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
-    }
-}
-
-/// A descriptor that the creator of this image left open for it.
-#[expect(unsafe_code, reason = "takes a descriptor by its number")]
-fn inherited(fd: RawFd) -> OwnedFd {
-    // SAFETY: the number comes from our own root, which opened it for this image; nothing else in this process knows it.
-    unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod async_vs_threads;
 mod birth;
 mod blocked_loop;
 mod copy_on_write;
+mod error;
 mod event_loop;
 mod exec;
 mod fork;
@@ -12,6 +13,7 @@ mod forkserver;
 mod http;
 mod http_server;
 mod image;
+mod image_entry;
 mod memory;
 mod on_loop;
 mod process_pool;
@@ -23,6 +25,7 @@ mod signals;
 mod sleep_threads;
 mod sockets;
 mod spawn;
+mod spec;
 mod states;
 mod tasks;
 mod thread;
@@ -32,11 +35,12 @@ mod worker;
 
 use std::process::ExitCode;
 
-use root::{Root, RootError};
+use error::RootError;
+use root::Root;
+use spec::spec_from_env;
 
-use super::catalog::{RunSpec, TaskKind};
 use super::protocol::Creation;
-pub use image::image_main;
+pub use image_entry::image_main;
 pub use worker::exit_now;
 
 /// How a system creates its workers, and the code that does it.
@@ -70,25 +74,9 @@ fn system(id: &str) -> Option<Entry> {
     })
 }
 
-/// How many units of work there are to note: as many as asked for, or one for each worker where the work is what the exhibit shows.
-fn units(spec: &RunSpec) -> u32 {
-    match spec.system.as_str() {
-        "native/process-queue" | "native/sleep-threads" | "native/copy-on-write" => spec.workers,
-        // Its thousands of sleeps are counted, not noted one by one.
-        "native/async-vs-threads" => 0,
-        _ if spec.task == TaskKind::None => 0,
-        _ => spec.tasks,
-    }
-}
-
-/// The run's spec, from the environment.
-fn spec_from_env() -> Option<RunSpec> {
-    serde_json::from_slice(std::env::var_os("CONCMON_LAB_SPEC")?.as_encoded_bytes()).ok()
-}
-
 /// The root of a native run. What goes wrong before it is connected is printed, and so ends up in the run's output.
 pub fn root_main() -> ExitCode {
-    crate::lab::entry::name_task("lab run");
+    crate::lab::hidden::name_task("lab run");
     let (Some(spec), Some(socket)) = (spec_from_env(), std::env::var_os("CONCMON_LAB_SOCKET")) else {
         eprintln!("this is an internal entry of concmon; use `concmon lab run`");
         return ExitCode::from(2);

@@ -5,7 +5,8 @@ use std::os::fd::AsFd;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::root::{Root, RootError, failed};
+use super::error::{RootError, failed};
+use super::root::Root;
 use super::{fork, worker};
 
 /// Tells a worker that there is no more.

@@ -2,7 +2,8 @@
 
 use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
 
-use super::root::{Root, RootError, failed};
+use super::error::{RootError, failed};
+use super::root::Root;
 use super::worker::{self, Worker};
 use super::{fork, tasks};
 use crate::clock::monotonic_ns;

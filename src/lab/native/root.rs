@@ -15,6 +15,7 @@ use nix::sys::wait::WaitPidFlag;
 use nix::unistd::{Pid, getpid, gettid};
 
 use super::arena::{Arena, Ballast, EMPTY, EXITED, FINISHED, Woken, futex_wait, futex_wake};
+use super::error::{RootError, failed};
 use super::http_server::Server;
 use super::tasks;
 use super::worker::Worker;
@@ -23,7 +24,6 @@ use crate::lab::catalog::{RunSpec, TaskKind};
 use crate::lab::control::Usage;
 use crate::lab::control::{KEPT, SOCKET_VARIABLE};
 use crate::lab::protocol::{Creation, Message, VERSION};
-use telling::Told;
 
 /// How often what has been noted is told while the run goes on, and how long a wait for an event may last before the root looks by itself.
 pub const TELL_EVERY: Duration = Duration::from_millis(50);
@@ -35,28 +35,6 @@ const QUIET: Duration = Duration::from_millis(5);
 pub const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest that workers may take to leave once they may.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Why a native run failed; said as the protocol's `error`.
-#[derive(Debug, thiserror::Error)]
-pub enum RootError {
-    /// A system call of the run failed.
-    #[error("{what}: {source}")]
-    Io {
-        /// What was tried.
-        what: String,
-        /// The error.
-        source: io::Error,
-    },
-    /// A worker did not do what it should.
-    #[error("{0}")]
-    Worker(String),
-}
-
-/// Adds what was tried to an error of the system.
-pub fn failed<E: Into<io::Error>>(what: impl Into<String>) -> impl FnOnce(E) -> RootError {
-    let what = what.into();
-    move |e| RootError::Io { what, source: e.into() }
-}
 
 /// Lets the root and what comes from it open as many descriptors as the hard limit lets it (`RLIMIT_NOFILE`, getrlimit(2)), up to what a
 /// run may use.
@@ -73,6 +51,14 @@ fn allow_descriptors() {
 /// What this process has used so far, its children left out.
 fn own_usage() -> Option<Usage> {
     getrusage(UsageWho::RUSAGE_SELF).ok().map(|usage| usage.as_ref().into())
+}
+
+/// What has been reported of one worker or one unit of work.
+#[derive(Clone, Copy, Default)]
+struct Told {
+    begun: bool,
+    ready: bool,
+    ended: bool,
 }
 
 /// The root of a run.
@@ -110,7 +96,7 @@ impl Root {
     /// Connects to the helper and says hello. `workers` is how many slots the system needs.
     pub fn new(spec: RunSpec, how: Creation, socket_path: &std::path::Path) -> Result<Self, RootError> {
         let socket = UnixStream::connect(socket_path).map_err(failed(format!("connecting to {}", socket_path.display())))?;
-        let tasks = super::units(&spec);
+        let tasks = super::spec::units(&spec);
         let arena = Arena::new(spec.workers, tasks).map_err(failed("mapping memory to share with the workers"))?;
         let mut root = Self {
             workers_told: vec![Told::default(); spec.workers as usize],
@@ -396,7 +382,7 @@ impl Root {
                 let pid = slot.pid.load(Ordering::Relaxed);
                 let how = match crate::snapshot::ExitStatus::from_raw(status) {
                     crate::snapshot::ExitStatus::Signal { signal, .. } => {
-                        format!("was killed by {}", crate::lab::machine::signal_name(signal))
+                        format!("was killed by {}", crate::lab::signal::signal_name(signal))
                     }
                     crate::snapshot::ExitStatus::Code(code) => format!("ended with exit code {code}"),
                     crate::snapshot::ExitStatus::Unknown => "ended, exit status unknown".to_owned(),

@@ -1,6 +1,7 @@
 //! No workers: the root does every task. The baseline.
 
-use super::root::{Root, RootError};
+use super::error::RootError;
+use super::root::Root;
 
 pub fn run(root: &mut Root) -> Result<(), RootError> {
     root.hold_memory()?;

@@ -8,7 +8,7 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction
 use nix::sys::wait::WaitPidFlag;
 use nix::unistd::Pid;
 
-use super::root::{RootError, failed};
+use super::error::{RootError, failed};
 
 extern "C" fn nothing(_: nix::libc::c_int) {}
 

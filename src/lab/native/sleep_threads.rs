@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use super::root::{Root, RootError};
+use super::error::RootError;
+use super::root::Root;
 use super::worker::Worker;
 use super::{tasks, thread};
 

@@ -10,8 +10,9 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage};
 
+use super::error::{RootError, failed};
 use super::http::{self, Answer};
-use super::root::{Root, RootError, TELL_EVERY, failed};
+use super::root::{Root, TELL_EVERY};
 use super::worker::Worker;
 use crate::clock::monotonic_ns;
 use crate::lab::control::Usage;

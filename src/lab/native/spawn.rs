@@ -1,7 +1,8 @@
 //! Each worker is a fresh image started by posix_spawn(3).
 
+use super::error::{RootError, failed};
 use super::image::{self, Images};
-use super::root::{Root, RootError, failed};
+use super::root::Root;
 
 pub fn run(root: &mut Root) -> Result<(), RootError> {
     let images = Images::for_workers();

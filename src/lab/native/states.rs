@@ -8,11 +8,12 @@ use nix::sys::signal::{Signal, kill, raise};
 use nix::unistd::{ForkResult, Pid, getpid};
 
 use super::arena::FINISHED;
-use super::root::{Root, RootError, failed};
+use super::error::{RootError, failed};
+use super::root::Root;
 use super::worker::{Worker, die_with, exit_now};
 use super::{fork, signals};
 use crate::clock::monotonic_ns;
-use crate::lab::entry::name_task;
+use crate::lab::hidden::name_task;
 
 /// The letters in the order of the workers; the last one ends.
 const LETTERS: [char; 7] = ['R', 'S', 'D', 'T', 't', 'Z', 'X'];

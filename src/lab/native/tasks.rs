@@ -4,8 +4,8 @@ use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use super::arena::Ballast;
+use super::error::{RootError, failed};
 use super::http;
-use super::root::{RootError, failed};
 use crate::lab::catalog::{RunSpec, TaskKind};
 
 /// The result of a unit that failed.

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use super::arena::{Arena, Ballast};
-use super::root::{Root, RootError, failed};
+use super::error::{RootError, failed};
+use super::root::Root;
 use super::worker::Worker;
 use crate::clock::monotonic_ns;
 use crate::lab::catalog::RunSpec;

@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use super::root::{Root, RootError};
+use super::error::RootError;
+use super::root::Root;
 use super::thread;
 use super::worker::Worker;
 

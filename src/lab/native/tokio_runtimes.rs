@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use tokio::runtime::{Builder, Runtime};
 
+use super::error::{RootError, failed};
 use super::event_loop;
-use super::root::{Root, RootError, failed};
+use super::root::Root;
 use crate::lab::catalog::TOKIO_THREADS;
 
 /// How many tasks are created in one go to learn what one costs.

@@ -6,11 +6,11 @@ use std::sync::atomic::Ordering;
 use nix::unistd::{Pid, getpid, getppid, gettid};
 
 use super::arena::{Arena, Ballast, EXITED, FINISHED, READY, futex_wait, futex_wake};
-use super::root::RootError;
+use super::error::RootError;
 use super::tasks;
 use crate::clock::monotonic_ns;
 use crate::lab::catalog::RunSpec;
-use crate::lab::entry::name_task;
+use crate::lab::hidden::name_task;
 
 /// So many failures of a run are printed: the others mostly say the same.
 const FAILURES_SHOWN: u32 = 5;

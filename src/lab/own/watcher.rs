@@ -52,7 +52,7 @@ pub fn watch(program: &Program, origin: &Origin, front: Pid, link: UnixStream) -
             return Err(error);
         }
     };
-    crate::lab::entry::name_task("run watcher");
+    crate::lab::hidden::name_task("run watcher");
     let signals = super::signals().map_err(|errno| StartError::Own("cannot read signals", errno.into()))?;
     let mut keep = vec![link.as_raw_fd(), signals.as_fd().as_raw_fd()];
     keep.extend(offer.iter().flat_map(|offer| [offer.lock.as_raw_fd(), offer.listener.as_raw_fd()]));

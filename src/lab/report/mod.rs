@@ -16,6 +16,8 @@ pub use page::page;
 pub use rows::{Comparison, Figure, Mark, Row, advice_lines, compare};
 pub use value::reported;
 
+use crate::units;
+
 use super::measure::{Spread, Unit, counted};
 use super::run::Summary;
 
@@ -23,10 +25,10 @@ use super::run::Summary;
 #[must_use]
 pub fn show(value: f64, unit: Unit) -> String {
     match unit {
-        Unit::Ns => scaled(value, 1000.0, &["ns", "us", "ms", "s"]),
-        Unit::Bytes => scaled(value, 1024.0, &["B", "KiB", "MiB", "GiB"]),
-        Unit::Count => short(value),
-        Unit::PerSecond => format!("{}/s", short(value)),
+        Unit::Ns => units::time(value),
+        Unit::Bytes => units::memory(value),
+        Unit::Count => units::number(value),
+        Unit::PerSecond => format!("{}/s", units::number(value)),
         Unit::Ratio if value.abs() < 0.095 => format!("{value:.3}x"),
         Unit::Ratio => format!("{value:.2}x"),
     }
@@ -56,26 +58,6 @@ pub fn creation(of: &Summary, between: &str) -> String {
     }
     let most = if of.count < TENTHS { String::new() } else { format!("p90 {}{between}", ns(of.p90)) };
     format!("median {}{between}{most}min {}{between}max {}{between}{among}", ns(of.median), ns(of.min), ns(of.max))
-}
-
-/// A number without a unit, three digits, thousands as k.
-fn short(value: f64) -> String {
-    scaled(value, 1000.0, &["", "k", "M", "G"]).replace(' ', "")
-}
-
-fn scaled(mut value: f64, step: f64, units: &[&str]) -> String {
-    let mut unit = 0;
-    while value.abs() >= 999.5 && unit + 1 < units.len() {
-        value /= step;
-        unit += 1;
-    }
-    let digits = match value.abs() {
-        v if unit == 0 && v.fract() == 0.0 => 0,
-        v if v >= 99.95 => 0,
-        v if v >= 9.995 => 1,
-        _ => 2,
-    };
-    format!("{value:.digits$} {}", units[unit])
 }
 
 /// A bar of `cells` for a spread where `full` is as long as they go: whole up to the lower quartile, shaded to the upper one.

@@ -7,18 +7,10 @@ use std::time::Instant;
 
 use nix::unistd::gettid;
 
-use super::{Root, TELL_EVERY};
+use super::{Root, TELL_EVERY, Told};
 use crate::clock::monotonic_ns;
 use crate::lab::native::arena::{Arena, EMPTY, EXITED};
 use crate::lab::protocol::{Line, Message};
-
-/// What has been told about one worker or one unit of work.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Told {
-    begun: bool,
-    ready: bool,
-    ended: bool,
-}
 
 impl Root {
     /// Tells what is new if the last time was a while ago.

@@ -1,4 +1,5 @@
-//! Formats numbers in fixed widths, appended to a reused buffer.
+//! Numbers with their units. Cells of tables have fixed widths and one letter for a unit, and are appended to a reused buffer; sentences,
+//! reports and charts have the unit as a word.
 
 use std::fmt::Write as _;
 
@@ -81,4 +82,50 @@ pub fn duration(out: &mut String, ns: u64) {
         3_600..=86_399 => write!(out, "{}h{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60),
         _ => write!(out, "{}d{:02}h", seconds / 86_400, seconds / 3_600 % 24),
     };
+}
+
+/// A time in nanoseconds with three digits: `1.23 us`, `298 ms`.
+#[must_use]
+pub fn time(ns: f64) -> String {
+    scaled(ns, 1000.0, &["ns", "us", "ms", "s"])
+}
+
+/// An amount of memory in bytes with three digits: `60.0 MiB`.
+#[must_use]
+pub fn memory(bytes: f64) -> String {
+    scaled(bytes, 1024.0, &["B", "KiB", "MiB", "GiB"])
+}
+
+/// A number without a unit, three digits, thousands as k.
+#[must_use]
+pub fn number(value: f64) -> String {
+    scaled(value, 1000.0, &["", "k", "M", "G"]).replace(' ', "")
+}
+
+fn scaled(mut value: f64, step: f64, units: &[&str]) -> String {
+    let mut unit = 0;
+    while value.abs() >= 999.5 && unit + 1 < units.len() {
+        value /= step;
+        unit += 1;
+    }
+    let digits = match value.abs() {
+        v if unit == 0 && v.fract() == 0.0 => 0,
+        v if v >= 99.95 => 0,
+        v if v >= 9.995 => 1,
+        _ => 2,
+    };
+    format!("{value:.digits$} {}", units[unit])
+}
+
+/// The length of a part of a timeline, with as many digits as its axis can show.
+#[must_use]
+pub fn period(ns: u64) -> String {
+    match ns as f64 {
+        n if n < 1e3 => format!("{n:.0} ns"),
+        n if n < 1e5 => format!("{:.1} us", n / 1e3),
+        n if n < 1e6 => format!("{:.0} us", n / 1e3),
+        n if n < 1e8 => format!("{:.2} ms", n / 1e6),
+        n if n < 1e9 => format!("{:.0} ms", n / 1e6),
+        n => format!("{:.2} s", n / 1e9),
+    }
 }
