@@ -22,6 +22,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("export", &["query", "columns", "csv", "derive", "snapshot", "text"]),
     ("record", &["snapshot", "kernel::source", "kernel::error", "clock"]),
     ("inspect", &["kernel", "snapshot", "clock", "text"]),
+    ("lanes", &["kernel", "snapshot", "clock"]),
+    ("profile", &["inspect", "kernel", "snapshot", "clock"]),
     ("causes", &["kernel", "snapshot", "clock"]),
     ("why", &["causes", "inspect", "kernel", "snapshot", "text"]),
     ("lab", &["csv", "snapshot", "clock", "text", "kernel"]),
