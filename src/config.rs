@@ -322,7 +322,15 @@ impl Config {
                     self.source = source.into();
                 }
             }
-            Some(Command::Lab { .. } | Command::Run(_) | Command::Inspect(_) | Command::Problems(_) | Command::Why(_)) => {}
+            Some(
+                Command::Lab { .. }
+                | Command::Run(_)
+                | Command::Inspect(_)
+                | Command::Profile(_)
+                | Command::Trace(_)
+                | Command::Problems(_)
+                | Command::Why(_),
+            ) => {}
         }
         Ok(self)
     }

@@ -28,6 +28,8 @@
 //!   [`export`]: tables, JSON, CSV, OpenMetrics.
 //! * [`causes`]: wait-for chains, deadlocks, and waits that no task can end; [`why`] puts the chain of one process in words.
 //! * [`inspect`]: threads, functions and the GIL of a running CPython, read from its memory.
+//! * [`profile`]: where the time of processes goes, by repeated readings from outside.
+//! * [`lanes`]: the timeline of any family of processes.
 //! * [`lab`]: concurrent workloads, started in a helper process and measured.
 //! * [`cli`]: the command line; [`config`]: the config file, merged with the command line; [`command`]: one module per subcommand.
 //! * [`app`]: state and actions; [`ui`]: frames; [`engine`]: the event loop that joins them with the terminal and the machine.
@@ -61,7 +63,9 @@ pub mod export;
 pub mod inspect;
 pub mod kernel;
 pub mod lab;
+pub mod lanes;
 pub mod meters;
+pub mod profile;
 pub mod query;
 pub mod record;
 pub mod snapshot;

@@ -7,6 +7,7 @@ use crate::snapshot::{
 };
 use crate::text::{Charset, sanitize, sanitize_str, width};
 
+mod asyncio;
 pub mod overview;
 mod recorded;
 mod refused;

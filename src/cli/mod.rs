@@ -2,6 +2,8 @@
 //!
 //! To add a flag: a field here, and the line in `config` that applies it over the value of the file.
 
+mod inside;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,6 +17,7 @@ pub use output::{OutputArgs, ResultArgs, TableArgs};
 
 use crate::kernel::SourceChoice;
 use crate::lab::catalog::{StartMethod, TaskKind};
+pub use inside::{InspectArgs, ProfileArgs, ProfileFormat, TraceArgs};
 
 /// Exit codes, the same for every subcommand.
 pub mod exit {
@@ -133,8 +136,12 @@ pub enum Command {
     Ps(PsArgs),
     /// Print births, execs and exits as they happen
     Events(EventsArgs),
-    /// Show the Python threads of a process: functions, GIL holder and waiters
+    /// Show the Python threads and tasks of processes: functions, GIL holder and waiters
     Inspect(InspectArgs),
+    /// Show where the time of processes goes: functions of Python, and waits
+    Profile(ProfileArgs),
+    /// Record when tasks ran, waited for a CPU or were blocked
+    Trace(TraceArgs),
     /// Find deadlocks, abandoned locks and blocked pipes; exit code 1 if there are any
     Problems(ProblemsArgs),
     /// Explain why a process does not go on: what it waits for, to the end of the chain
@@ -197,17 +204,6 @@ pub struct RunArgs {
     /// Program to run, with its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     pub command: Vec<std::ffi::OsString>,
-}
-
-/// `concmon inspect`.
-#[derive(Debug, Clone, PartialEq, Args)]
-pub struct InspectArgs {
-    /// Process to inspect
-    #[arg(value_name = "PID", value_parser = process_id, allow_negative_numbers = true)]
-    pub pid: i32,
-    /// Print one JSON object
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// `concmon problems`.

@@ -12,33 +12,45 @@ use crate::export::SafeFormatter;
 use crate::kernel::error::ReadError;
 use crate::kernel::readers::within;
 use crate::kernel::{DetailReader, reason};
-use crate::snapshot::{DetailContent, Gil, ProcKey, PythonInterpreter, PythonRuntime, PythonThread};
+use crate::snapshot::{
+    AsyncTask, Asyncio, DetailContent, EventLoop, Gil, LoopTurn, ProcKey, PythonFrame, PythonInterpreter, PythonRuntime,
+    PythonThread,
+};
 use crate::text::Charset;
 
 use super::Failure;
 use super::output::with_stdout;
+use super::profile::{Family, family};
 
 /// How long the process may take to answer.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+pub(super) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Names and versions the document.
 const SCHEMA: &str = "concmon.inspect/1";
 
 /// Runs it.
 pub(super) fn run(config: &Config, args: &InspectArgs) -> Result<(), Failure> {
-    let failed = |error: ReadError| Failure::Failed(anyhow::anyhow!("process {}: {}", args.pid, reason(&error)));
+    match family(config, &args.target)? {
+        Family::Process(pid) => one(config, args, pid),
+        Family::Matching(filter) => super::inspect_family::run(config, args, &filter),
+    }
+}
+
+/// One process: all that is known of it.
+fn one(config: &Config, args: &InspectArgs, number: i32) -> Result<(), Failure> {
+    let failed = |error: ReadError| Failure::Failed(anyhow::anyhow!("process {number}: {}", reason(&error)));
     let reader = DetailReader::open("/proc").map_err(failed)?;
     // The number of a thread is that of its process's Python, too.
-    let process = crate::inspect::process_of(reader.files(), args.pid);
-    let pid = process.unwrap_or(args.pid);
+    let process = crate::inspect::process_of(reader.files(), number);
+    let pid = process.unwrap_or(number);
     let key = reader.key_of(pid).map_err(|error| match error {
         ReadError::Vanished => Failure::Failed(anyhow::anyhow!("there is no process {pid}")),
         other => failed(other),
     })?;
     let read = within(key, PATIENCE, move || crate::inspect::read(&reader, key));
-    let read = read.map_err(|why| Failure::Failed(anyhow::anyhow!("process {}: {why}", args.pid)))?;
+    let read = read.map_err(|why| Failure::Failed(anyhow::anyhow!("process {number}: {why}")))?;
     let detail = read.map_err(failed)?;
-    let thread = process.map(|pid| format!("{} is a thread of process {pid}", args.pid));
+    let thread = process.map(|pid| format!("{number} is a thread of process {pid}"));
     let runtime = match detail.content {
         Ok(DetailContent::Runtime(mut runtime)) => {
             runtime.notes.splice(0..0, thread.map(|thread| format!("{thread}, which is shown.")));
@@ -76,7 +88,56 @@ fn document(key: ProcKey, taken_ns: u64, took_ns: u64, runtime: &PythonRuntime) 
         "free_threaded": runtime.free_threaded,
         "file": String::from_utf8_lossy(&runtime.file),
         "interpreters": interpreters,
+        "asyncio": runtime.asyncio.as_ref().map(asyncio),
     })
+}
+
+fn asyncio(asyncio: &Asyncio) -> Value {
+    json!({
+        "task_count": asyncio.task_count,
+        "loops": asyncio.loops.iter().map(event_loop).collect::<Vec<_>>(),
+        "tasks": asyncio.tasks.iter().map(task).collect::<Vec<_>>(),
+    })
+}
+
+fn event_loop(one: &EventLoop) -> Value {
+    let (state, lag_ns, at, own, why) = match &one.turn {
+        LoopTurn::Waits => ("waits", Some(0), None, None, None),
+        LoopTurn::Runs { lag_ns, at, own } => ("runs", Some(*lag_ns), at.as_ref(), own.as_ref(), None),
+        LoopTurn::Unknown(why) => ("unknown", None, None, None, Some(*why)),
+    };
+    json!({
+        "id": hex(one.id),
+        "type": &*one.kind,
+        "native_id": one.native_id,
+        "tid": one.tid,
+        "state": state,
+        "lag_ns": lag_ns,
+        "lag_unknown": why,
+        "innermost": at.map(frame),
+        "own_code": own.map(frame),
+    })
+}
+
+fn task(task: &AsyncTask) -> Value {
+    json!({
+        "id": hex(task.id),
+        "name": &*task.name,
+        "loop": hex(task.loop_id),
+        "state": task.state.word(),
+        "awaited_by": task.awaited_by.iter().copied().map(hex).collect::<Vec<_>>(),
+        "ran_on_while_read": task.moved,
+        "frames": task.frames.iter().map(frame).collect::<Vec<_>>(),
+    })
+}
+
+/// An address as Python prints it.
+fn hex(address: u64) -> String {
+    format!("{address:#x}")
+}
+
+pub(super) fn frame(frame: &PythonFrame) -> Value {
+    json!({ "function": &*frame.function, "file": &*frame.file, "line": frame.line, "times": frame.times })
 }
 
 fn interpreter(one: &PythonInterpreter, runtime: &PythonRuntime) -> Value {
@@ -98,11 +159,7 @@ fn interpreter(one: &PythonInterpreter, runtime: &PythonRuntime) -> Value {
 
 fn thread(thread: &PythonThread) -> Value {
     let task = thread.task.as_ref();
-    let frames: Vec<Value> = thread
-        .frames
-        .iter()
-        .map(|frame| json!({ "function": &*frame.function, "file": &*frame.file, "line": frame.line, "times": frame.times }))
-        .collect();
+    let frames: Vec<Value> = thread.frames.iter().map(frame).collect();
     json!({
         "native_id": thread.native_id,
         "tid": task.map(|task| task.tid),

@@ -2,11 +2,14 @@
 
 mod events;
 mod inspect;
+mod inspect_family;
 pub mod lab;
 mod output;
 mod problems;
+mod profile;
 mod ps;
 mod run;
+mod trace;
 mod waits;
 mod why;
 
@@ -108,6 +111,8 @@ fn run(low: &LowArgs) -> Result<(), Failure> {
         }
         Some(Command::Run(args)) => run::run(args),
         Some(Command::Inspect(args)) => inspect::run(&config, args),
+        Some(Command::Profile(args)) => profile::run(&config, args),
+        Some(Command::Trace(args)) => trace::run(&config, args),
         Some(Command::Problems(args)) => problems::run(&config, args),
         Some(Command::Why(args)) => why::run(args),
         Some(Command::Lab { command: LabCommand::Doctor { json } }) => {
@@ -149,7 +154,15 @@ fn pythons(config: &Config) -> Arc<Discovery> {
 fn looks_at_processes(command: Option<&Command>, config: &Config) -> bool {
     match command {
         None | Some(Command::Ps(_)) => config.replay.is_none(),
-        Some(Command::Events(_) | Command::Run(_) | Command::Inspect(_) | Command::Problems(_) | Command::Why(_)) => true,
+        Some(
+            Command::Events(_)
+            | Command::Run(_)
+            | Command::Inspect(_)
+            | Command::Profile(_)
+            | Command::Trace(_)
+            | Command::Problems(_)
+            | Command::Why(_),
+        ) => true,
         Some(Command::Lab { command }) => {
             matches!(command, LabCommand::Run(_) | LabCommand::Talk(_) | LabCommand::Compare(_))
         }

@@ -2,7 +2,10 @@
 
 use std::collections::HashSet;
 
-use crate::snapshot::{Gil, PythonInterpreter, PythonRuntime, PythonThread, State};
+use crate::snapshot::{Gil, LoopTurn, PythonInterpreter, PythonRuntime, PythonThread, State};
+
+/// A loop that has run for longer without a wait is slow for its clients, nanoseconds.
+const LONG_LAG_NS: u64 = 50_000_000;
 
 /// The sentence. Names in it are the process's own.
 pub(super) fn of(runtime: &PythonRuntime) -> String {
@@ -24,11 +27,22 @@ pub(super) fn of(runtime: &PythonRuntime) -> String {
     if runtime.free_threaded && gils.iter().any(|one| one.gil != Gil::Off) {
         said.push_str("; the build could run without it");
     }
+    said.extend(runtime.asyncio.iter().flat_map(|asyncio| &asyncio.loops).filter_map(|one| late(&one.turn)));
     let stopped = runtime.interpreters.iter().flat_map(|i| &i.threads).filter_map(|t| t.task.as_ref());
     if stopped.into_iter().any(|task| task.state == State::STOPPED || task.state == State::TRACED) {
         said.push_str("; the process is stopped");
     }
     said
+}
+
+/// What is said of an event loop that has run for long.
+fn late(turn: &LoopTurn) -> Option<String> {
+    let LoopTurn::Runs { lag_ns, at, own } = turn else { return None };
+    let place = own.as_ref().or(at.as_ref()).map_or(String::new(), |frame| {
+        let file = frame.file.rsplit('/').next().unwrap_or(&frame.file);
+        format!(", in {}() {file}:{}", frame.function, frame.line.map_or_else(|| "?".to_owned(), |line| line.to_string()))
+    });
+    (*lag_ns >= LONG_LAG_NS).then(|| format!("; its event loop has run for {} ms without a wait{place}", lag_ns / 1_000_000))
 }
 
 /// How many threads there are. One may be in several interpreters; those that are only counted are taken for different ones.

@@ -1,5 +1,7 @@
 //! The memory to read from: bytes at addresses, within a budget.
 
+use std::collections::HashMap;
+
 use crate::kernel::error::ReadError;
 use crate::kernel::memory::ProcessMemory;
 
@@ -31,12 +33,27 @@ pub struct Reader<'m, M> {
     memory: &'m M,
     bytes_left: usize,
     reads_left: usize,
+    /// Pages that were read since they were last forgotten, by their addresses; `None`: every read goes to the process.
+    pages: Option<HashMap<u64, Box<[u8]>>>,
 }
+
+/// Bytes that are read at once while pages are kept.
+const PAGE: u64 = 4096;
 
 impl<'m, M: Memory> Reader<'m, M> {
     /// With the whole budget.
     pub fn new(memory: &'m M) -> Self {
-        Self { memory, bytes_left: MOST_BYTES, reads_left: MOST_READS }
+        Self { memory, bytes_left: MOST_BYTES, reads_left: MOST_READS, pages: None }
+    }
+
+    /// Reads whole pages from here on and keeps them: of thousands of small objects many share a page. What was kept before is forgotten.
+    pub fn keep_pages(&mut self) {
+        self.pages = Some(HashMap::new());
+    }
+
+    /// Every read goes to the process from here on.
+    pub fn keep_none(&mut self) {
+        self.pages = None;
     }
 
     /// Whether half of the budget is spent: deep stacks are then read less far.
@@ -46,6 +63,43 @@ impl<'m, M: Memory> Reader<'m, M> {
 
     /// Fills the buffer.
     pub fn fill(&mut self, address: u64, buffer: &mut [u8]) -> Result<(), Trouble> {
+        if self.pages.is_none() || buffer.len() > PAGE as usize {
+            return self.fill_now(address, buffer);
+        }
+        let mut done = 0;
+        while done < buffer.len() {
+            let at = address.wrapping_add(done as u64);
+            let (page, offset) = (at & !(PAGE - 1), (at % PAGE) as usize);
+            let part = (buffer.len() - done).min(PAGE as usize - offset);
+            let Some(into) = buffer.get_mut(done..done + part) else { break };
+            self.from_page(page, offset, into)?;
+            done += part;
+        }
+        Ok(())
+    }
+
+    fn from_page(&mut self, page: u64, offset: usize, into: &mut [u8]) -> Result<(), Trouble> {
+        let kept = |pages: &Option<HashMap<u64, Box<[u8]>>>, into: &mut [u8]| {
+            let part = pages.as_ref()?.get(&page)?.get(offset..offset + into.len())?;
+            into.copy_from_slice(part);
+            Some(())
+        };
+        if kept(&self.pages, into).is_some() {
+            return Ok(());
+        }
+        let mut bytes = vec![0; PAGE as usize];
+        match self.fill_now(page, &mut bytes) {
+            // Not all of it is there: perhaps what is wanted of it is.
+            Err(Trouble::Torn(_)) => return self.fill_now(page.wrapping_add(offset as u64), into),
+            read => read?,
+        }
+        if let Some(pages) = &mut self.pages {
+            pages.insert(page, bytes.into());
+        }
+        kept(&self.pages, into).ok_or(Trouble::Torn("a pointer leads to unmapped memory"))
+    }
+
+    fn fill_now(&mut self, address: u64, buffer: &mut [u8]) -> Result<(), Trouble> {
         let left = self.bytes_left.checked_sub(buffer.len()).zip(self.reads_left.checked_sub(1));
         (self.bytes_left, self.reads_left) = left.ok_or(Trouble::TooMuch)?;
         if self.memory.read(address, buffer)? { Ok(()) } else { Err(Trouble::Torn("a pointer leads to unmapped memory")) }
@@ -83,6 +137,11 @@ impl Fields {
     /// Eight bytes.
     pub fn word(&self, offset: u64) -> u64 {
         self.at::<8>(offset).map_or(0, u64::from_ne_bytes)
+    }
+
+    /// Eight bytes; `None` if they are beyond what was read.
+    pub fn try_word(&self, offset: u64) -> Option<u64> {
+        self.at::<8>(offset).map(u64::from_ne_bytes)
     }
 
     /// Four bytes with a sign, as an `int` is.

@@ -7,6 +7,8 @@
 //! The process changes its memory while it is read: every length, list and budget is bounded, every object is used only if its type is
 //! right, and a stack that changed during the reading is marked. A new version of CPython: [`offsets`].
 
+mod asyncio;
+pub mod family;
 mod finding;
 mod layouts;
 mod lines;
@@ -16,6 +18,7 @@ mod native;
 mod objects;
 mod offsets;
 mod place;
+mod probe;
 mod stack;
 mod tasks;
 #[cfg(test)]
@@ -26,7 +29,7 @@ use std::path::Path;
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::kernel::error::ReadError;
-use crate::kernel::mapped::{MappedFile, mapped_files};
+use crate::kernel::mapped::{MappedFile, mapped_files, section_addresses};
 use crate::kernel::memory::{ProcessMemory, ptrace_scope};
 use crate::kernel::proc_fs::{ProcFs, RelPath};
 use crate::kernel::{DetailReader, reason};
@@ -34,7 +37,9 @@ use crate::snapshot::{Detail, DetailContent, DetailPart, ProcKey, PythonRuntime,
 
 use layouts::{LAYOUTS, Layout};
 pub use memory::Memory;
+use offsets::Offsets;
 use place::Place;
+pub use probe::{Probe, Stack, ThreadStack};
 use walk::Origin;
 
 /// The most mapped files that are looked into.
@@ -80,7 +85,7 @@ pub fn read(reader: &DetailReader, key: ProcKey) -> Result<Detail, ReadError> {
     reader.identify(key)?;
     let taken_ns = SystemClock.boot_ns();
     let face = reader.face(key.pid);
-    let content = runtime(reader, key, face);
+    let content = runtime(reader, key, face).map(|found| found.runtime);
     reader.identify(key)?;
     if matches!(content, Err(Trouble::Read(ReadError::Vanished))) {
         return Err(ReadError::Vanished);
@@ -90,10 +95,20 @@ pub fn read(reader: &DetailReader, key: ProcKey) -> Result<Detail, ReadError> {
     Ok(Detail { took_ns, ..Detail::new(key, DetailPart::Runtime, taken_ns, content) })
 }
 
+/// A runtime, and how it was read.
+struct Found {
+    runtime: PythonRuntime,
+    memory: ProcessMemory,
+    address: u64,
+    offsets: Offsets,
+    leader: Option<u64>,
+}
+
 /// `face`: the thread whose files and memory are the process's.
-fn runtime(reader: &DetailReader, key: ProcKey, face: i32) -> Result<PythonRuntime, Trouble> {
+fn runtime(reader: &DetailReader, key: ProcKey, face: i32) -> Result<Found, Trouble> {
     let fs = reader.files();
-    let files = mapped_files(fs, face, is_python)?;
+    let files = mapped_files(fs, face, |name| is_python(name) || is_asyncio(name))?;
+    let (modules, files): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| is_asyncio(file.file_name()) && !file.program);
     if files.is_empty() {
         return Err(Trouble::Nothing);
     }
@@ -117,13 +132,19 @@ fn runtime(reader: &DetailReader, key: ProcKey, face: i32) -> Result<PythonRunti
                     must_hold(&runtime, strangers)?;
                     runtime.version = place.version.unwrap_or(runtime.version);
                 }
-                Ok(runtime)
+                let found = tasks_of(fs, face, &memory, modules.iter().chain([file]).chain(&files), &offsets);
+                match found {
+                    Ok(Some(found)) => asyncio::read(&memory, address, &offsets, found, &mut runtime)?,
+                    Ok(None) => {}
+                    Err(why) => runtime.notes.push(format!("The tasks of asyncio were not read: {why}.")),
+                }
+                Ok((runtime, offsets))
             });
             match (read, origin) {
-                (Ok(mut runtime), _) => {
+                (Ok((mut runtime, offsets)), _) => {
                     runtime.file = file.name.clone();
                     runtime.finding = finding::of(&runtime);
-                    return Ok(runtime);
+                    return Ok(Found { runtime, memory, address, offsets, leader });
                 }
                 // The section is older than what it begins with, and its bytes may be mapped twice.
                 (Err(Trouble::NoCookie), _) => {}
@@ -142,6 +163,28 @@ fn runtime(reader: &DetailReader, key: ProcKey, face: i32) -> Result<PythonRunti
         (_, Some(unread)) => unread,
         (None, None) => Trouble::Nothing,
     })
+}
+
+/// How the tasks of asyncio are found; `None` if asyncio is not there, or not known how to be read.
+fn tasks_of<'f>(
+    fs: &ProcFs,
+    pid: i32,
+    memory: &ProcessMemory,
+    files: impl Iterator<Item = &'f MappedFile>,
+    offsets: &Offsets,
+) -> Result<Option<asyncio::Found>, Trouble> {
+    let Some(layout) = offsets.coroutines.filter(|_| offsets.version.minor() >= (3, 14)) else {
+        return Ok(Some(asyncio::Found::Sets));
+    };
+    for file in files.take(MOST_FILES) {
+        let places = section_addresses(fs, pid, file, asyncio::layout::SECTION, asyncio::layout::SECTION_BYTES as u64)?;
+        if let Some(at) = places.first() {
+            let bytes = memory::Reader::new(memory).bytes(*at, asyncio::layout::SECTION_BYTES)?;
+            let published = asyncio::layout::Published::parse(&bytes, layout.header, offsets.interpreter_size)?;
+            return Ok(Some(asyncio::Found::Published(published)));
+        }
+    }
+    Ok(None)
 }
 
 /// Where a runtime may be, and by which offsets it may be read: its own, then the layout of its version, or of an unknown version each.
@@ -171,6 +214,11 @@ fn must_hold(runtime: &PythonRuntime, strangers: usize) -> Result<(), Trouble> {
 /// Whether a mapped file may have a Python runtime in it, by its name.
 fn is_python(name: &[u8]) -> bool {
     [&b"libpython"[..], b"python", b"libpypy", b"pypy"].iter().any(|begin| name.starts_with(begin))
+}
+
+/// Whether a mapped file is the module that has the tasks of asyncio, by its name.
+fn is_asyncio(name: &[u8]) -> bool {
+    name.starts_with(b"_asyncio.")
 }
 
 fn shown(file: &MappedFile) -> String {

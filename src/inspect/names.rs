@@ -17,6 +17,8 @@ const MOST_ATTRIBUTES: u64 = 64;
 /// `tp_flags` of a type whose instances have their values behind their header (3.13), or a managed dict (since 3.11).
 const INLINE_VALUES: u64 = 1 << 2;
 const MANAGED_DICT: u64 = 1 << 4;
+/// Where a type has `tp_dictoffset` (Include/cpython/object.h).
+const TYPE_DICTOFFSET: u64 = 288;
 
 /// By `pthread_t`.
 pub(super) type Names = HashMap<u64, Arc<str>>;
@@ -37,6 +39,31 @@ pub(super) fn read<M: Memory>(objects: &mut Objects<'_, M>, interpreter: u64) ->
     }
 }
 
+/// The variables of the module of that name, a dict; `None` if it was never imported.
+pub(super) fn variables<M: Memory>(objects: &mut Objects<'_, M>, interpreter: u64, module: &str) -> Result<Option<u64>, Trouble> {
+    let Some(naming) = objects.offsets.naming else { return Ok(None) };
+    (Reading { objects, naming }).variables(interpreter, module)
+}
+
+/// The value of that key in the dict.
+pub(super) fn find<M: Memory>(objects: &mut Objects<'_, M>, dict: u64, name: &str) -> Result<Option<u64>, Trouble> {
+    let Some(naming) = objects.offsets.naming else { return Ok(None) };
+    (Reading { objects, naming }).find(dict, name)
+}
+
+/// Keys and values of the dict.
+pub(super) fn entries<M: Memory>(objects: &mut Objects<'_, M>, dict: u64) -> Result<Vec<(u64, u64)>, Trouble> {
+    let Some(naming) = objects.offsets.naming else { return Ok(Vec::new()) };
+    let entries = (Reading { objects, naming }).entries(dict)?;
+    Ok(entries)
+}
+
+/// The attribute of that name which the instance itself has.
+pub(super) fn attribute<M: Memory>(objects: &mut Objects<'_, M>, object: u64, name: &str) -> Result<Option<u64>, Trouble> {
+    let Some(naming) = objects.offsets.naming else { return Ok(None) };
+    (Reading { objects, naming }).attribute(object, name)
+}
+
 struct Reading<'o, 'm, M> {
     objects: &'o mut Objects<'m, M>,
     naming: Naming,
@@ -45,16 +72,10 @@ struct Reading<'o, 'm, M> {
 impl<M: Memory> Reading<'_, '_, M> {
     /// Fills in the names; `None` if something on the way to them is not there.
     fn threads(&mut self, interpreter: u64, names: &mut Names) -> Result<Option<()>, Trouble> {
-        let modules = self.objects.reader.word(interpreter.wrapping_add(self.naming.modules))?;
-        let Some(threading) = self.find(modules, "threading")? else { return Ok(None) };
-        if !self.is(threading, Kind::Module)? {
-            return Ok(None);
-        }
-        // `md_dict` follows the object's header.
-        let variables = self.objects.reader.word(threading.wrapping_add(self.objects.offsets.object_size))?;
+        let Some(variables) = self.variables(interpreter, "threading")? else { return Ok(None) };
         let Some(active) = self.find(variables, "_active")? else { return Ok(None) };
         for (key, thread) in self.entries(active)? {
-            let found = self.number(key).and_then(|pthread| Ok(pthread.zip(self.attribute(thread, "_name")?)));
+            let found = self.objects.number(key).and_then(|pthread| Ok(pthread.zip(self.attribute(thread, "_name")?)));
             match found.and_then(|found| found.map(|(pthread, name)| Ok((pthread, self.objects.string(name)?))).transpose()) {
                 Ok(Some((pthread, name))) => drop(names.insert(pthread, name.into())),
                 // One that ends meanwhile costs the others nothing.
@@ -63,6 +84,16 @@ impl<M: Memory> Reading<'_, '_, M> {
             }
         }
         Ok(Some(()))
+    }
+
+    fn variables(&mut self, interpreter: u64, name: &str) -> Result<Option<u64>, Trouble> {
+        let modules = self.objects.reader.word(interpreter.wrapping_add(self.naming.modules))?;
+        let Some(module) = self.find(modules, name)? else { return Ok(None) };
+        if !self.is(module, Kind::Module)? {
+            return Ok(None);
+        }
+        // `md_dict` follows the object's header.
+        self.objects.reader.word(module.wrapping_add(self.objects.offsets.object_size)).map(Some)
     }
 
     fn is(&mut self, object: u64, kind: Kind) -> Result<bool, Trouble> {
@@ -158,7 +189,14 @@ impl<M: Memory> Reading<'_, '_, M> {
                 }
                 (0, reader.word(object.wrapping_add(at))?)
             }
-            _ if flags & MANAGED_DICT == 0 => return Ok(None),
+            // A class below one in C that has a dict of its own, as a future of 3.11.
+            _ if flags & MANAGED_DICT == 0 => {
+                let at = reader.word(of.wrapping_add(self.naming.type_dictoffset.max(TYPE_DICTOFFSET)))?;
+                if at == 0 || at > 4096 {
+                    return Ok(None);
+                }
+                (0, reader.word(object.wrapping_add(at))?)
+            }
             Attributes::Pointers => (reader.word(before(32))?, reader.word(before(24))?),
             Attributes::Tagged => match reader.word(before(24))? {
                 tagged if tagged & 1 == 1 => (tagged + 1, 0),
@@ -184,23 +222,5 @@ impl<M: Memory> Reading<'_, '_, M> {
             }
         }
         Ok(None)
-    }
-
-    /// The value of an `int` that is positive and below 2^64: digits of 30 bits, whose number is before 3.12 the object's size, since
-    /// then behind three other bits.
-    fn number(&mut self, object: u64) -> Result<Option<u64>, Trouble> {
-        if !self.is(object, Kind::Int)? {
-            return Ok(None);
-        }
-        let at = self.objects.offsets.object_size;
-        let size = self.objects.reader.word(object.wrapping_add(at))?;
-        let digits = if self.objects.offsets.version.minor() >= (3, 12) { size >> 3 } else { size };
-        if digits == 0 || digits > 3 {
-            return Ok(None);
-        }
-        let bytes = self.objects.reader.bytes(object.wrapping_add(at + 8), digits as usize * 4)?;
-        let digits = bytes.as_chunks::<4>().0.iter().rev();
-        let value = digits.fold(0u128, |value, four| value << 30 | u128::from(u32::from_ne_bytes(*four)));
-        Ok(u64::try_from(value).ok())
     }
 }

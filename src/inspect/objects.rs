@@ -13,6 +13,12 @@ use super::offsets::{Lines, Offsets};
 const MOST_CHARACTERS: u64 = 512;
 const MOST_TABLE: u64 = 64 * 1024;
 
+/// Code objects that were read before, by their addresses, each with the words that say that it is still the same one.
+pub type Known = HashMap<u64, ([u64; 4], Arc<Code>)>;
+
+/// The most code objects that are remembered.
+const MOST_KNOWN: usize = 64 * 1024;
+
 /// A code object: what a frame executes.
 #[derive(Debug)]
 pub struct Code {
@@ -59,12 +65,14 @@ pub struct Objects<'m, M> {
     pub offsets: Offsets,
     types: HashMap<Kind, u64>,
     codes: HashMap<u64, Arc<Code>>,
+    /// Those of readings before this one.
+    pub known: Known,
 }
 
 impl<'m, M: Memory> Objects<'m, M> {
     /// Nothing is known yet.
     pub fn new(reader: Reader<'m, M>, offsets: Offsets) -> Self {
-        Self { reader, offsets, types: HashMap::new(), codes: HashMap::new() }
+        Self { reader, offsets, types: HashMap::new(), codes: HashMap::new(), known: Known::new() }
     }
 
     /// Code objects are read anew from here on.
@@ -96,6 +104,13 @@ impl<'m, M: Memory> Objects<'m, M> {
         if !self.is(Kind::Code, fields.word(o.object_type))? {
             return Ok(None);
         }
+        let identity =
+            [fields.word(o.filename), fields.word(o.qualname), fields.word(o.linetable), fields.int(o.first_line) as u64];
+        if let Some((_, code)) = self.known.get(&address).filter(|(known, _)| *known == identity) {
+            let code = code.clone();
+            self.codes.insert(address, code.clone());
+            return Ok(Some(code));
+        }
         let code = Arc::new(Code {
             function: self.string(fields.word(o.qualname))?.into(),
             file: self.string(fields.word(o.filename))?.into(),
@@ -105,6 +120,10 @@ impl<'m, M: Memory> Objects<'m, M> {
             copies: o.tlbc.map_or(0, |at| fields.word(at)),
         });
         self.codes.insert(address, code.clone());
+        if self.known.len() >= MOST_KNOWN {
+            self.known.clear();
+        }
+        self.known.insert(address, (identity, code.clone()));
         Ok(Some(code))
     }
 
@@ -152,6 +171,25 @@ impl<'m, M: Memory> Objects<'m, M> {
             return Ok(false);
         }
         Ok(self.reader.bytes(data, text.len())? == text.as_bytes())
+    }
+
+    /// The value of an `int` that is positive and below 2^64: digits of 30 bits, whose number is before 3.12 the object's size, since
+    /// then behind three other bits.
+    pub fn number(&mut self, object: u64) -> Result<Option<u64>, Trouble> {
+        let of = self.reader.word(object.wrapping_add(self.offsets.object_type))?;
+        if !self.is(Kind::Int, of)? {
+            return Ok(None);
+        }
+        let at = self.offsets.object_size;
+        let size = self.reader.word(object.wrapping_add(at))?;
+        let digits = if self.offsets.version.minor() >= (3, 12) { size >> 3 } else { size };
+        if digits == 0 || digits > 3 {
+            return Ok(None);
+        }
+        let bytes = self.reader.bytes(object.wrapping_add(at + 8), digits as usize * 4)?;
+        let digits = bytes.as_chunks::<4>().0.iter().rev();
+        let value = digits.fold(0u128, |value, four| value << 30 | u128::from(u32::from_ne_bytes(*four)));
+        Ok(u64::try_from(value).ok())
     }
 
     /// A string, cut with `...` behind [`MOST_CHARACTERS`].

@@ -6,6 +6,7 @@
 //! version that is newer than all of them is read in the order of the newest, if the sizes in it are right there.
 
 use super::Trouble;
+use super::asyncio::layout::Coroutines;
 use super::layouts::Layout;
 use super::memory::{Memory, Reader};
 use crate::snapshot::PythonVersion;
@@ -19,7 +20,7 @@ pub const WORDS: usize = 128;
 /// No structure that is read is larger than an interpreter's state, 226 KiB in 3.15.
 const LARGEST: u64 = 4 << 20;
 /// Fields of small structures (a frame, a thread's state, an object) lie below this offset.
-const LARGEST_SMALL: u64 = 16 * 1024;
+pub(super) const LARGEST_SMALL: u64 = 16 * 1024;
 
 /// At which word of `_Py_DebugOffsets` a field's offset is, in one minor version.
 struct Order {
@@ -191,6 +192,10 @@ pub struct Offsets {
     /// At which bit of a string's state its kind is.
     pub kind_bit: u32,
     pub naming: Option<Naming>,
+    /// Bytes of an interpreter's state.
+    pub interpreter_size: Option<u64>,
+    /// What is needed for coroutines; `None` before 3.11.
+    pub coroutines: Option<Coroutines>,
 }
 
 impl Offsets {
@@ -278,6 +283,8 @@ impl Offsets {
                     })
                 })
                 .transpose()?,
+            interpreter_size: Some(word(6)),
+            coroutines: Some(Coroutines::of_words(version.minor(), free_threaded, &word)?),
         })
     }
 
@@ -344,6 +351,8 @@ impl Offsets {
                 type_dictoffset: layout.type_dictoffset,
                 cached_keys: layout.cached_keys,
             }),
+            interpreter_size: None,
+            coroutines: Coroutines::of_minor(layout.minor),
         }
     }
 }
@@ -372,7 +381,7 @@ fn has_right_sizes(order: &Order, word: impl Fn(usize) -> u64) -> bool {
         && within(order.bytes + 3, 1..=2)
 }
 
-fn bounded(offset: u64, most: u64) -> Result<u64, Trouble> {
+pub(super) fn bounded(offset: u64, most: u64) -> Result<u64, Trouble> {
     if offset < most { Ok(offset) } else { Err(Trouble::Nonsense("an offset is larger than any Python structure")) }
 }
 

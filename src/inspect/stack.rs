@@ -25,10 +25,10 @@ const LAST_OWNER_WITH_CODE: u8 = 2;
 const TAG: u64 = 7;
 
 /// A frame as it was in memory.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Raw {
-    address: u64,
-    executable: u64,
+    pub address: u64,
+    pub executable: u64,
     previous: u64,
     /// An address, or before 3.11 `f_lasti`.
     instruction: u64,
@@ -74,8 +74,26 @@ impl<M: Memory> Objects<'_, M> {
         })
     }
 
+    /// The functions and lines of a thread, innermost first, read with few calls; `None` if it ran on during each of two readings.
+    pub(super) fn sampled(&mut self, thread: u64) -> Result<Option<Vec<PythonFrame>>, Trouble> {
+        for _ in 0..2 {
+            self.reader.keep_pages();
+            let raw = match self.chain(thread) {
+                Err(Trouble::Torn(_)) => continue,
+                chain => chain?.0,
+            };
+            self.reader.keep_pages();
+            let mut frames = Vec::new();
+            if self.stands(thread, &raw)? && self.fold(&raw, &mut frames)? {
+                shorten(&mut frames);
+                return Ok(Some(frames));
+            }
+        }
+        Ok(None)
+    }
+
     /// The frames' functions and lines, those at the same line in a row as one; whether all could be read.
-    fn fold(&mut self, raw: &[Raw], frames: &mut Vec<PythonFrame>) -> Result<bool, Trouble> {
+    pub(super) fn fold(&mut self, raw: &[Raw], frames: &mut Vec<PythonFrame>) -> Result<bool, Trouble> {
         let mut whole = true;
         let mut last: Option<(u64, u64)> = None;
         for frame in raw.iter().filter(|frame| frame.owner <= LAST_OWNER_WITH_CODE) {
@@ -107,7 +125,7 @@ impl<M: Memory> Objects<'_, M> {
     }
 
     /// The frames of a thread, innermost first, and whether more follow.
-    fn chain(&mut self, thread: u64) -> Result<(Vec<Raw>, bool), Trouble> {
+    pub(super) fn chain(&mut self, thread: u64) -> Result<(Vec<Raw>, bool), Trouble> {
         let mut next = self.innermost(thread)?;
         let most = if self.reader.is_low() { FEWER_FRAMES } else { MOST_FRAMES };
         let mut frames: Vec<Raw> = Vec::new();
@@ -134,18 +152,23 @@ impl<M: Memory> Objects<'_, M> {
 
     pub(super) fn frame(&mut self, address: u64) -> Result<Raw, Trouble> {
         let o = &self.offsets;
-        let (executable, previous, instruction) = (o.frame_executable, o.frame_previous, o.instr_ptr);
-        let (owner, tlbc) = (o.frame_owner, o.tlbc_index);
-        let wanted = [executable, previous, instruction, owner.unwrap_or(0), tlbc.unwrap_or(0)];
+        let (owner, copy) = (o.frame_owner.unwrap_or(0), o.tlbc_index.unwrap_or(0));
+        let wanted = [o.frame_executable, o.frame_previous, o.instr_ptr, owner, copy];
         let fields = Fields::read(&mut self.reader, address, &wanted)?;
-        Ok(Raw {
-            address,
-            executable: fields.word(executable) & !TAG,
-            previous: fields.word(previous),
-            instruction: fields.word(instruction),
-            owner: owner.map_or(0, |at| fields.byte(at)),
-            copy: tlbc.map(|at| fields.int(at)),
-        })
+        Ok(self.frame_in(&fields, address, 0))
+    }
+
+    /// The frame that begins at byte `at` of the object at `address`, whose fields were read.
+    pub(super) fn frame_in(&self, fields: &Fields, address: u64, at: u64) -> Raw {
+        let o = &self.offsets;
+        Raw {
+            address: address.wrapping_add(at),
+            executable: fields.word(at.wrapping_add(o.frame_executable)) & !TAG,
+            previous: fields.word(at.wrapping_add(o.frame_previous)),
+            instruction: fields.word(at.wrapping_add(o.instr_ptr)),
+            owner: o.frame_owner.map_or(0, |owner| fields.byte(at.wrapping_add(owner))),
+            copy: o.tlbc_index.map(|copy| fields.int(at.wrapping_add(copy))),
+        }
     }
 
     /// Whether the thread is still within the same functions.

@@ -35,8 +35,7 @@ pub(super) fn attach(
     let tasks = reader.threads_among(key.pid, &tids);
     let mut strangers = 0;
     for interpreter in &mut runtime.interpreters {
-        let futexes = interpreter.gil_address.saturating_add(offsets.gil_locked);
-        let futexes = futexes..futexes.saturating_add(GIL_BEHIND_LOCKED);
+        let futexes = gil_futexes(interpreter.gil_address, offsets);
         for thread in &mut interpreter.threads {
             let at = numbers.get(&thread.native_id).and_then(|tid| tasks.binary_search_by_key(tid, |task| task.tid).ok());
             let task = at.and_then(|at| tasks.get(at));
@@ -55,6 +54,12 @@ pub(super) fn attach(
     Ok(strangers)
 }
 
+/// The addresses at which a thread sleeps that waits for the GIL at `gil`.
+pub(super) fn gil_futexes(gil: u64, offsets: &Offsets) -> std::ops::Range<u64> {
+    let first = gil.saturating_add(offsets.gil_locked);
+    first..first.saturating_add(GIL_BEHIND_LOCKED)
+}
+
 fn sleeps_within(thread: &PythonThread, futexes: &std::ops::Range<u64>) -> bool {
     let wait = thread.task.as_ref().and_then(|task| task.wait.as_ref());
     match wait.and_then(|wait| wait.reason.as_ref()) {
@@ -64,7 +69,7 @@ fn sleeps_within(thread: &PythonThread, futexes: &std::ops::Range<u64>) -> bool 
 }
 
 /// The TID here of each TID as the process's own PID namespace numbers it.
-fn native_ids(fs: &ProcFs, pid: i32) -> Result<HashMap<u64, i32>, ReadError> {
+pub(super) fn native_ids(fs: &ProcFs, pid: i32) -> Result<HashMap<u64, i32>, ReadError> {
     let mut tids = Vec::new();
     fs.list_tids(pid, &mut tids)?;
     // One number: the process is of the namespace that is shown. Equal numbers would not say so.

@@ -9,12 +9,12 @@ use super::{Trouble, offsets, walk};
 use crate::kernel::error::ReadError;
 use crate::snapshot::{Gil, PythonRuntime};
 
-const BASE: u64 = 0x1_0000;
+pub(super) const BASE: u64 = 0x1_0000;
 
 /// A runtime of 3.14 with offsets of its own: interpreters of 128 bytes, threads of 64, frames of 48.
 #[derive(Clone)]
-struct Image {
-    bytes: Vec<u8>,
+pub(super) struct Image {
+    pub bytes: Vec<u8>,
     types: [u64; 3],
 }
 
@@ -29,7 +29,7 @@ impl Memory for Image {
 }
 
 impl Image {
-    fn new(free_threaded: bool) -> Self {
+    pub(super) fn new(free_threaded: bool) -> Self {
         let mut image = Self { bytes: Vec::new(), types: [0; 3] };
         image.take(2048);
         image.put(BASE, u64::from_ne_bytes(*offsets::COOKIE));
@@ -52,13 +52,16 @@ impl Image {
             // previous, instr_ptr, owner, tlbc_index of a frame.
             (32, 8),
             (34, 16),
+            (35, 40),
             (36, 32),
+            (37, 24),
             (38, 36),
             // filename, qualname, linetable, first line, instructions, copies of code.
             (40, 16),
             (42, 24),
             (43, 32),
             (44, 40),
+            (46, 88),
             (48, 64),
             (49, 48),
             (51, 8),
@@ -69,6 +72,14 @@ impl Image {
             (78, 24),
             (79, 16),
             (80, 32),
+            // items and size of a tuple; used, table and mask of a set; frame and state of a coroutine.
+            (57, 24),
+            (58, 16),
+            (63, 24),
+            (64, 40),
+            (65, 32),
+            (85, 32),
+            (86, 24),
         ];
         words.iter().for_each(|(at, value)| image.put(BASE + at * 8, *value));
         image.types = [&b"code\0"[..], b"str\0", b"bytes\0"].map(|name| {
@@ -81,22 +92,22 @@ impl Image {
         image
     }
 
-    fn take(&mut self, size: usize) -> u64 {
+    pub(super) fn take(&mut self, size: usize) -> u64 {
         let at = BASE + self.bytes.len() as u64;
         self.bytes.resize(self.bytes.len() + size.next_multiple_of(8), 0);
         at
     }
 
-    fn put(&mut self, at: u64, word: u64) {
+    pub(super) fn put(&mut self, at: u64, word: u64) {
         self.bytes_at(at, &word.to_ne_bytes());
     }
 
-    fn bytes_at(&mut self, at: u64, bytes: &[u8]) {
+    pub(super) fn bytes_at(&mut self, at: u64, bytes: &[u8]) {
         let at = (at - BASE) as usize;
         self.bytes[at..at + bytes.len()].copy_from_slice(bytes);
     }
 
-    fn string(&mut self, text: &str) -> u64 {
+    pub(super) fn string(&mut self, text: &str) -> u64 {
         let at = self.take(64 + text.len());
         self.put(at + 8, self.types[1]);
         self.put(at + 16, text.len() as u64);
@@ -106,7 +117,7 @@ impl Image {
         at
     }
 
-    fn code(&mut self, function: &str, first_line: u64) -> u64 {
+    pub(super) fn code(&mut self, function: &str, first_line: u64) -> u64 {
         let (file, name) = (self.string("/srv/app.py"), self.string(function));
         let table = self.take(40);
         self.put(table + 8, self.types[2]);
@@ -138,7 +149,7 @@ impl Image {
     }
 
     fn interpreter(&mut self, id: u64) -> u64 {
-        let at = self.take(128);
+        let at = self.take(160);
         for (offset, word) in [(0, id), (8, self.word(BASE + 1024)), (24, at + 32)] {
             self.put(at + offset, word);
         }
@@ -146,7 +157,7 @@ impl Image {
         at
     }
 
-    fn word(&self, at: u64) -> u64 {
+    pub(super) fn word(&self, at: u64) -> u64 {
         let mut word = [0; 8];
         assert!(self.read(at, &mut word).unwrap());
         u64::from_ne_bytes(word)
@@ -154,15 +165,15 @@ impl Image {
 }
 
 /// An interpreter with one thread in `leaf`, called by `root`, below a frame of the interpreter's own; and one that holds the GIL.
-struct Small {
-    image: Image,
-    interpreter: u64,
+pub(super) struct Small {
+    pub image: Image,
+    pub interpreter: u64,
     outer: u64,
     leaf: u64,
-    thread: u64,
+    pub thread: u64,
 }
 
-fn small(free_threaded: bool) -> Small {
+pub(super) fn small(free_threaded: bool) -> Small {
     let mut image = Image::new(free_threaded);
     let interpreter = image.interpreter(0);
     let (root_code, leaf) = (image.code("root", 10), image.code("leaf", 20));

@@ -21,11 +21,11 @@ pub(super) const TRIES: usize = 4;
 
 /// An interpreter as the lists had it.
 #[derive(Debug, PartialEq, Eq)]
-struct Listed {
-    address: u64,
-    id: i64,
-    gil: u64,
-    threads: Vec<ListedThread>,
+pub(super) struct Listed {
+    pub address: u64,
+    pub id: i64,
+    pub gil: u64,
+    pub threads: Vec<ListedThread>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,14 +80,26 @@ pub(super) fn runtime<M: Memory>(
     last.map(|interpreters| (walk.told(interpreters, Some(note)), offsets))
 }
 
-struct Walk<'m, M> {
-    objects: Objects<'m, M>,
+/// The interpreters and threads of the runtime at `address`, as its lists have them now.
+///
+/// # Errors
+/// If the lists cannot be read.
+pub(super) fn listed<M: Memory>(memory: &M, address: u64, offsets: &Offsets) -> Result<Vec<Listed>, Trouble> {
+    Walk::new(Objects::new(Reader::new(memory), offsets.clone()), address).list()
+}
+
+pub(super) struct Walk<'m, M> {
+    pub objects: Objects<'m, M>,
     address: u64,
     leader: Option<u64>,
     cut: bool,
 }
 
-impl<M: Memory> Walk<'_, M> {
+impl<'m, M: Memory> Walk<'m, M> {
+    pub(super) fn new(objects: Objects<'m, M>, address: u64) -> Self {
+        Self { objects, address, leader: None, cut: false }
+    }
+
     fn told(&self, interpreters: Vec<PythonInterpreter>, note: Option<String>) -> PythonRuntime {
         let o = &self.objects.offsets;
         let cut = format!("Only {MOST_INTERPRETERS} interpreters and {MOST_THREADS} threads are counted; there are more.");
@@ -103,6 +115,7 @@ impl<M: Memory> Walk<'_, M> {
             finding: String::new(),
             notes: notes.collect(),
             interpreters,
+            asyncio: None,
         }
     }
 
@@ -164,7 +177,7 @@ impl<M: Memory> Walk<'_, M> {
         Ok(told)
     }
 
-    fn list(&mut self) -> Result<Vec<Listed>, Trouble> {
+    pub(super) fn list(&mut self) -> Result<Vec<Listed>, Trouble> {
         let o = self.objects.offsets.clone();
         let reader = &mut self.objects.reader;
         let mut next = reader.word(self.address.wrapping_add(o.interpreters_head))?;
@@ -226,7 +239,12 @@ impl<M: Memory> Walk<'_, M> {
     }
 
     /// What the GIL at `address` does, and the thread state that holds it.
-    fn gil(&mut self, address: u64, all: &[ListedThread], native: &native::Ids) -> Result<(Gil, Option<u64>), Trouble> {
+    pub(super) fn gil(
+        &mut self,
+        address: u64,
+        all: &[ListedThread],
+        native: &native::Ids,
+    ) -> Result<(Gil, Option<u64>), Trouble> {
         let o = &self.objects.offsets;
         let (enabled, locked, last_holder) = (o.gil_enabled, o.gil_locked, o.gil_holder);
         if address == 0 {

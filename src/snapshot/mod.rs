@@ -2,6 +2,7 @@
 //!
 //! `None` always means "not read or not readable", never zero. Times are nanoseconds, memory is bytes.
 
+mod asyncio;
 mod container;
 mod detail;
 mod event;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use asyncio::{AsyncState, AsyncTask, Asyncio, EventLoop, LoopTurn, TreeRow};
 pub use container::{Container, container_of};
 pub use detail::{Detail, DetailContent, DetailPart, FileDetail, FileLock, LimitUse, Overview, StackDetail, ThreadDetail};
 pub use event::{EventKind, ExitStatus, LifecycleEvent};

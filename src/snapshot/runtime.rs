@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Comm, RawBytes, State, TaskWait};
+use super::{Asyncio, Comm, RawBytes, State, TaskWait};
 
 /// The runtime of one process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct PythonRuntime {
     pub interpreters: Vec<PythonInterpreter>,
     /// What is not certain or not whole, in sentences.
     pub notes: Vec<String>,
+    /// The event loops and tasks of asyncio; `None` if there are none or they cannot be read, which `notes` say.
+    pub asyncio: Option<Asyncio>,
 }
 
 /// A version as `PY_VERSION_HEX` tells it.
@@ -140,7 +142,7 @@ pub struct PythonTask {
 }
 
 /// One function that is being executed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PythonFrame {
     /// Its qualified name.
     pub function: Arc<str>,
@@ -150,4 +152,15 @@ pub struct PythonFrame {
     pub line: Option<u32>,
     /// How many frames in a row are at this line, as in a recursion; at least 1.
     pub times: usize,
+}
+
+/// Directories of code that comes with Python or was installed.
+const OTHERS: [&str; 5] = ["/site-packages/", "/dist-packages/", "/lib/python3", "/lib64/python3", "/lib/pypy"];
+
+impl PythonFrame {
+    /// Whether it is the user's own code: not of the standard library, an installed package or the interpreter itself.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        !self.file.starts_with('<') && !OTHERS.iter().any(|part| self.file.contains(part)) || &*self.file == "<string>"
+    }
 }

@@ -457,3 +457,8 @@ fn layouts_are_those_of_the_installed_headers() {
     let made = String::from_utf8(output.stdout).unwrap();
     assert_eq!(made, include_str!("../../src/inspect/layouts.rs"));
 }
+
+mod asyncio;
+mod family;
+mod profile;
+mod trace;

@@ -23,6 +23,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("export", &["query", "columns", "csv", "derive", "snapshot", "text"]),
     ("record", &["snapshot", "kernel::source", "kernel::error", "clock"]),
     ("inspect", &["kernel", "snapshot", "clock", "text"]),
+    ("lanes", &["kernel", "snapshot", "clock"]),
+    ("profile", &["inspect", "kernel", "snapshot", "clock"]),
     ("causes", &["kernel", "snapshot", "clock"]),
     ("why", &["causes", "clock", "inspect", "kernel", "snapshot", "text"]),
     ("lab", &["csv", "snapshot", "clock", "text", "units", "kernel"]),
@@ -65,7 +67,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "command",
         &[
             "cli", "config", "ui", "app", "engine", "clock", "text", "snapshot", "kernel", "derive", "columns", "query",
-            "diagnose", "export", "record", "inspect", "lab", "causes", "why",
+            "diagnose", "export", "record", "inspect", "lab", "causes", "why", "profile", "lanes",
         ],
     ),
     ("lib", &[]),

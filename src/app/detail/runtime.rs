@@ -41,6 +41,9 @@ pub fn lines(runtime: &PythonRuntime, took_ns: u64, charset: Charset) -> Vec<Str
         lines.extend(interpreter.threads.iter().map(|thread| summary(thread, cells, charset)));
         lines.push(String::new());
     }
+    if let Some(asyncio) = &runtime.asyncio {
+        lines.extend(super::asyncio::lines(asyncio, charset));
+    }
     for interpreter in &runtime.interpreters {
         for thread in &interpreter.threads {
             lines.push(heading(thread, interpreter, runtime.interpreters.len() > 1, charset));

@@ -1,0 +1,126 @@
+//! `concmon trace`: when the tasks of a family ran, waited for a CPU or were blocked, as a file for a trace viewer or as a table.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::process::{Child, Command};
+use std::time::Instant;
+
+use crate::cli::TraceArgs;
+use crate::config::Config;
+use crate::kernel::{DetailReader, reason};
+use crate::lanes::sampler::trace;
+use crate::lanes::{Lanes, chrome, perfetto};
+use crate::profile::sampler::descendants;
+use crate::text::{Charset, sanitize_str};
+
+use super::output::with_stdout;
+use super::profile::{Family, family};
+use super::{Failure, ps};
+
+/// The most rows of the table.
+const ROWS: usize = 50;
+
+/// Runs it.
+pub(super) fn run(config: &Config, args: &TraceArgs) -> Result<(), Failure> {
+    let reader = DetailReader::open("/proc").map_err(|error| Failure::Failed(anyhow::anyhow!("{}", reason(&error))))?;
+    let file = args.output.as_deref().map(create).transpose()?;
+    let began = Instant::now();
+    let late = || args.duration.is_some_and(|duration| began.elapsed() >= duration);
+    let lanes = match (&args.target, args.command.as_slice()) {
+        (Some(target), _) => {
+            // Without a command there is no end but that of the processes.
+            let end = args.duration.unwrap_or(std::time::Duration::from_secs(10));
+            match family(config, target)? {
+                Family::Process(pid) => {
+                    reader.key_of(pid).map_err(|_| Failure::Failed(anyhow::anyhow!("there is no process {pid}")))?;
+                    trace(&reader, |reader| descendants(reader, pid), || began.elapsed() >= end)
+                }
+                Family::Matching(filter) => {
+                    let matching = || ps::matching(config, &filter).map(|pids| pids.into_iter().collect::<Vec<_>>());
+                    if matching()?.is_empty() {
+                        return Err(Failure::Failed(anyhow::anyhow!("no process matches {target:?}")));
+                    }
+                    trace(&reader, |_| matching().unwrap_or_default(), || began.elapsed() >= end)
+                }
+            }
+        }
+        (None, [program, arguments @ ..]) => {
+            let mut command = Command::new(program);
+            let started = command.args(arguments).spawn();
+            let mut child =
+                started.map_err(|error| Failure::Failed(anyhow::anyhow!("{} cannot be started: {error}", program.display())))?;
+            let pid = i32::try_from(child.id()).unwrap_or(0);
+            let lanes = trace(&reader, |reader| descendants(reader, pid), || late() || has_ended(&mut child));
+            // Traced for a set time only: it runs on, and concmon waits for it as a shell would.
+            child.wait()?;
+            lanes
+        }
+        (None, []) => return Err(Failure::Usage(anyhow::anyhow!("give a PID, a filter, or a command after --"))),
+    };
+    if lanes.lanes.is_empty() {
+        return Err(Failure::Unavailable(anyhow::anyhow!("nothing was traced: the processes ended, or may not be read")));
+    }
+    if let Some((mut file, is_perfetto)) = file {
+        if is_perfetto {
+            perfetto::write(&lanes, &mut file)?;
+        } else {
+            chrome::write(&lanes, &mut file)?;
+        }
+        file.flush()?;
+    }
+    let charset = Charset::from_unicode(config.unicode);
+    let lines: Vec<String> = lines(&lanes).iter().map(|line| sanitize_str(line, charset).into_owned()).collect();
+    if args.command.is_empty() {
+        with_stdout(|out| lines.iter().try_for_each(|line| writeln!(out, "{line}")))?;
+    } else {
+        // Standard output is the program's.
+        std::io::stderr().write_all((lines.join("\n") + "\n").as_bytes())?;
+    }
+    Ok(())
+}
+
+fn has_ended(child: &mut Child) -> bool {
+    !matches!(child.try_wait(), Ok(None))
+}
+
+/// The file, and whether it is for Perfetto.
+fn create(path: &Path) -> Result<(BufWriter<File>, bool), Failure> {
+    let is_perfetto = match path.extension().and_then(|end| end.to_str()) {
+        Some("json") => false,
+        Some("pftrace" | "perfetto-trace") => true,
+        _ => return Err(Failure::Usage(anyhow::anyhow!("-o: the name must end with .json (Chrome) or .pftrace (Perfetto)"))),
+    };
+    let file = File::create(path).map_err(|error| Failure::Usage(anyhow::anyhow!("-o {}: {error}", path.display())))?;
+    Ok((BufWriter::new(file), is_perfetto))
+}
+
+fn lines(lanes: &Lanes) -> Vec<String> {
+    let wall = lanes.to_ns.saturating_sub(lanes.from_ns);
+    let ms = |ns: u64| ns as f64 / 1e6;
+    let mut lines = vec![format!(
+        "{} tasks of {} processes, {:.3} s; {} looks, at most {:.1} ms apart; looking took {:.1} % of a CPU; unseen CPU time {:.1} ms",
+        lanes.lanes.len(),
+        lanes.processes.len(),
+        wall as f64 / 1e9,
+        lanes.looks,
+        ms(lanes.widest_ns),
+        lanes.cost_ns as f64 * 100.0 / wall.max(1) as f64,
+        ms(lanes.unseen_run_ns),
+    )];
+    lines.extend(lanes.notes.iter().cloned());
+    lines.push(String::new());
+    lines
+        .push(format!("{:>8} {:15} {:>10} {:>10} {:>10}  BLOCKED LONGEST BY", "TID", "NAME", "RAN ms", "READY ms", "BLOCKED ms"));
+    let mut rows: Vec<_> = lanes.lanes.iter().map(|lane| (lane, lane.sums())).collect();
+    rows.sort_by_key(|(_, sums)| std::cmp::Reverse((sums.run_ns, sums.ready_ns)));
+    for (lane, sums) in rows.iter().take(ROWS) {
+        let reason = lane.main_reason().map_or_else(|| "-".to_owned(), |(reason, ns)| format!("{reason}, {:.0} ms", ms(ns)));
+        let (run, ready, blocked) = (ms(sums.run_ns), ms(sums.ready_ns), ms(sums.blocked_ns));
+        lines.push(format!("{:>8} {:15} {run:>10.1} {ready:>10.1} {blocked:>10.1}  {reason}", lane.tid, lane.name));
+    }
+    if rows.len() > ROWS {
+        lines.push(format!("and {} more tasks", rows.len() - ROWS));
+    }
+    lines
+}

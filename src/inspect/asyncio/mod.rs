@@ -1,0 +1,371 @@
+//! The tasks and event loops of asyncio, read from outside.
+//!
+//! From 3.14 on each thread's state heads a list of its tasks, and `_asyncio` publishes the layout of a task ([`lists`]). For 3.11 to 3.13
+//! tasks are found by the sets that `asyncio.tasks` keeps, and what awaits them by what their coroutines have in hand ([`sets`]).
+//!
+//! Tasks change while they are read: every task and coroutine is read twice, and one whose two readings disagree each time is given
+//! without its coroutines. Counts and depths are bounded, circles are cut.
+
+pub mod coroutines;
+pub mod layout;
+mod lists;
+mod loops;
+mod sets;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::Trouble;
+use super::memory::{Fields, Memory, Reader};
+use super::names;
+use super::objects::Objects;
+use super::offsets::Offsets;
+use super::walk::{self, ListedThread, TRIES};
+use crate::snapshot::{AsyncState, AsyncTask, Asyncio, PythonFrame, PythonRuntime};
+
+use coroutines::{Reading, Sort, Step};
+use layout::{Published, TaskLayout};
+
+/// The most tasks that are listed, and of which coroutines are read.
+const MOST_TASKS: usize = 65_536;
+const MOST_TOLD: usize = 8192;
+
+/// The module that keeps the tasks before 3.14.
+const MODULE: &str = "asyncio.tasks";
+
+/// A task as it was in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct RawTask {
+    address: u64,
+    event_loop: u64,
+    state: i32,
+    waiter: u64,
+    coroutine: u64,
+    name: u64,
+    awaited_by: u64,
+    is_set: bool,
+}
+
+/// All tasks at one time.
+#[derive(Clone)]
+struct Look {
+    listed: Listed,
+    tasks: HashMap<u64, (RawTask, Vec<Step>)>,
+}
+
+/// Where the tasks of a runtime are.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Found {
+    /// The layout that `_asyncio` publishes.
+    Published(Published),
+    /// The sets of `asyncio.tasks`.
+    Sets,
+}
+
+/// Tasks with the state of the thread that they belong to, 0 for none.
+type Listed = Vec<(u64, u64)>;
+
+/// Puts the tasks and loops into the runtime that was read at `address`, or the reason why they could not be read into its notes.
+///
+/// # Errors
+/// If nothing of the process can be read any more.
+pub(super) fn read<M: Memory>(
+    memory: &M,
+    address: u64,
+    offsets: &Offsets,
+    found: Found,
+    runtime: &mut PythonRuntime,
+) -> Result<(), Trouble> {
+    let mut objects = Objects::new(Reader::new(memory), offsets.clone());
+    let interpreters = walk::listed(memory, address, offsets)?;
+    let Some(layout) = offsets.coroutines else {
+        let module = |one: &walk::Listed| matches!(names::variables(&mut objects, one.address, MODULE), Ok(Some(_)));
+        if interpreters.iter().any(module) {
+            runtime.notes.push("It uses asyncio, whose tasks can be read from CPython 3.11 on.".to_owned());
+        }
+        return Ok(());
+    };
+    let threads: Vec<ListedThread> = interpreters.iter().flat_map(|one| &one.threads).copied().collect();
+    let task = match found {
+        Found::Published(published) => published.task,
+        Found::Sets => TaskLayout::before_3_14(offsets.version.minor().1, layout.header),
+    };
+    let mut asking = Asking {
+        reading: Reading::new(&mut objects, layout),
+        task,
+        interpreters: interpreters.iter().map(|one| one.address).collect(),
+        threads,
+        notes: Vec::new(),
+    };
+    let read = asking.all(found, runtime);
+    let notes = std::mem::take(&mut asking.notes);
+    match read {
+        Ok(asyncio) => {
+            runtime.notes.extend(notes);
+            runtime.asyncio = asyncio;
+            Ok(())
+        }
+        Err(error @ Trouble::Read(_)) => Err(error),
+        Err(error) => {
+            runtime.notes.push(format!("The tasks of asyncio were not read: {error}."));
+            Ok(())
+        }
+    }
+}
+
+struct Asking<'o, 'm, M> {
+    reading: Reading<'o, 'm, M>,
+    task: TaskLayout,
+    interpreters: Vec<u64>,
+    threads: Vec<ListedThread>,
+    notes: Vec<String>,
+}
+
+impl<M: Memory> Asking<'_, '_, M> {
+    fn all(&mut self, found: Found, runtime: &PythonRuntime) -> Result<Option<Asyncio>, Trouble> {
+        let looked = self.look_twice(found);
+        self.reading.objects.reader.keep_none();
+        let Some((first, second)) = looked? else { return Ok(None) };
+        if first.listed != second.listed {
+            self.notes.push(format!("Tasks started and ended during {TRIES} readings in a row: some may be missing."));
+        }
+        let running = self.running(found)?;
+        let mut asyncio = Asyncio { task_count: second.listed.len(), ..Asyncio::default() };
+        let mut waiters = HashMap::new();
+        self.reading.objects.reader.keep_pages();
+        for (task, _) in second.listed.iter().take(MOST_TOLD) {
+            let agreed = second.tasks.get(task).filter(|now| first.tasks.get(task) == Some(now));
+            let told = match agreed {
+                Some((raw, steps)) if !running.contains_key(task) => self.told(raw, Some(steps), None, &mut waiters),
+                _ => {
+                    self.reading.objects.reader.keep_none();
+                    let told = self.tell(*task, &running, &mut waiters);
+                    self.reading.objects.reader.keep_pages();
+                    told
+                }
+            };
+            match told {
+                Ok(Some(told)) => asyncio.tasks.push(told),
+                // It ended since.
+                Ok(None) | Err(Trouble::Torn(_)) => asyncio.task_count -= 1,
+                Err(Trouble::TooMuch) => break,
+                Err(other) => return Err(other),
+            }
+        }
+        self.reading.objects.reader.keep_none();
+        if asyncio.task_count > asyncio.tasks.len() {
+            self.notes.push(format!("{} of its {} tasks of asyncio are read.", asyncio.tasks.len(), asyncio.task_count));
+        }
+        sets::link(&mut asyncio.tasks, &waiters);
+        let owners: HashMap<u64, u64> = second.listed.iter().copied().filter(|(_, thread)| *thread != 0).collect();
+        asyncio.loops = self.loops(found, &asyncio.tasks, &owners, runtime)?;
+        let nothing = asyncio.tasks.is_empty() && asyncio.loops.is_empty();
+        Ok((!nothing).then_some(asyncio))
+    }
+
+    /// All tasks twice, until both lists agree or often enough; `None` if asyncio is not in use. What is the same in both was so at the
+    /// moment between them.
+    fn look_twice(&mut self, found: Found) -> Result<Option<(Look, Look)>, Trouble> {
+        let mut before: Option<Look> = None;
+        let mut pair = Err(Trouble::Torn("its list of tasks changed"));
+        for _ in 0..=TRIES {
+            self.reading.objects.reader.keep_pages();
+            match self.look(found) {
+                Ok(None) => return Ok(None),
+                Ok(Some(now)) => {
+                    let Some(first) = before.replace(now.clone()) else { continue };
+                    let same = first.listed == now.listed;
+                    pair = Ok(Some((first, now)));
+                    if same {
+                        break;
+                    }
+                }
+                Err(Trouble::Torn(what)) if pair.is_err() => pair = Err(Trouble::Torn(what)),
+                Err(Trouble::Torn(_)) => {}
+                Err(Trouble::TooMuch) if pair.is_ok() => break,
+                Err(other) => return Err(other),
+            }
+        }
+        pair
+    }
+
+    fn look(&mut self, found: Found) -> Result<Option<Look>, Trouble> {
+        let Some(listed) = self.list(found)? else { return Ok(None) };
+        let mut tasks = HashMap::new();
+        for (task, _) in listed.iter().take(MOST_TOLD) {
+            match self.raw(*task).and_then(|raw| Ok((raw, self.reading.chain(raw.coroutine)?))) {
+                Ok(read) => drop(tasks.insert(*task, read)),
+                Err(Trouble::Torn(_)) => {}
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(Some(Look { listed, tasks }))
+    }
+
+    /// The tasks now; `None` if asyncio is not in use.
+    fn list(&mut self, found: Found) -> Result<Option<Listed>, Trouble> {
+        match found {
+            Found::Published(published) => self.list_published(&published).map(Some),
+            Found::Sets => self.list_sets(),
+        }
+    }
+
+    /// The tasks that a loop executes now, each with the state of its thread.
+    fn running(&mut self, found: Found) -> Result<HashMap<u64, u64>, Trouble> {
+        match found {
+            Found::Published(published) => self.running_published(&published),
+            Found::Sets => self.running_by_dict(),
+        }
+    }
+
+    /// One task, read until two readings agree; `None` if there is no task any more.
+    fn tell(
+        &mut self,
+        address: u64,
+        running: &HashMap<u64, u64>,
+        waiters: &mut HashMap<u64, Vec<u64>>,
+    ) -> Result<Option<AsyncTask>, Trouble> {
+        let mut raw = self.raw(address)?;
+        let mut whole: Option<Vec<Step>> = None;
+        for _ in 0..TRIES {
+            let steps = match self.reading.chain(raw.coroutine) {
+                Err(Trouble::Torn(_)) => None,
+                steps => Some(steps?),
+            };
+            let now = self.raw(address)?;
+            let same = now == raw;
+            raw = now;
+            if let Some(steps) = steps
+                && same
+                && self.reading.stands(&steps)?
+            {
+                whole = Some(steps);
+                break;
+            }
+        }
+        self.told(&raw, whole.as_deref(), running.get(&address).copied(), waiters)
+    }
+
+    /// What was read of a task: its coroutines if two readings agree, the state of the thread that runs it if one does.
+    fn told(
+        &mut self,
+        raw: &RawTask,
+        steps: Option<&[Step]>,
+        thread: Option<u64>,
+        waiters: &mut HashMap<u64, Vec<u64>>,
+    ) -> Result<Option<AsyncTask>, Trouble> {
+        let state = match raw.state {
+            _ if thread.is_some() => AsyncState::Running,
+            0 if self.waits(raw.waiter) => AsyncState::Waiting,
+            0 => AsyncState::Ready,
+            1 | 2 => AsyncState::Done,
+            _ => return Err(Trouble::Torn("a task has no known state")),
+        };
+        // `asyncio.tasks` of 3.11 keeps those that have ended.
+        if state == AsyncState::Done && self.task.links.is_none() {
+            return Ok(None);
+        }
+        let mut moved = steps.is_none();
+        let mut frames = Vec::new();
+        match (thread.filter(|thread| *thread != 0), steps) {
+            (Some(thread), _) => {
+                let own = raw.coroutine.wrapping_add(self.reading.layout.frame);
+                moved = !self.frames_down_to(thread, own, &mut frames)?;
+            }
+            (None, Some(steps)) => {
+                if self.task.links.is_none() {
+                    waiters.insert(raw.address, self.awaits(raw, steps)?);
+                }
+                moved |= !self.reading.frames(steps, &mut frames)?;
+            }
+            (None, None) => {}
+        }
+        if moved {
+            frames.clear();
+        }
+        let awaited_by = self.awaited_by(raw)?;
+        let name = self.name(raw.name)?;
+        Ok(Some(AsyncTask { id: raw.address, name, loop_id: raw.event_loop, state, frames, awaited_by, moved }))
+    }
+
+    /// Whether that is a future: `None` stands there for a task that goes on at once.
+    fn waits(&mut self, waiter: u64) -> bool {
+        waiter != 0 && self.reading.sort_at(waiter).is_ok()
+    }
+
+    fn raw(&mut self, address: u64) -> Result<RawTask, Trouble> {
+        let t = self.task;
+        let fields = Fields::read(&mut self.reading.objects.reader, address, &[t.size.saturating_sub(8)])?;
+        let of = fields.word(self.reading.objects.offsets.object_type);
+        if self.reading.sort(of)? != Sort::Task {
+            return Err(Trouble::Torn("what should be a task is none"));
+        }
+        Ok(RawTask {
+            address,
+            event_loop: fields.word(t.event_loop),
+            state: fields.int(t.state),
+            waiter: fields.word(t.waiter),
+            coroutine: fields.word(t.coroutine),
+            name: fields.word(t.name),
+            awaited_by: t.links.map_or(0, |links| fields.word(links.awaited_by)),
+            is_set: t.links.is_some_and(|links| fields.byte(links.is_set) == 1),
+        })
+    }
+
+    /// A string, or the number from which asyncio makes `Task-7` when it is asked.
+    fn name(&mut self, address: u64) -> Result<Arc<str>, Trouble> {
+        if self.reading.sort_at(address)? == Sort::Int {
+            let number = self.reading.objects.number(address)?;
+            return Ok(number.map_or_else(|| "Task".to_owned(), |number| format!("Task-{number}")).into());
+        }
+        self.reading.objects.string(address).map(Into::into)
+    }
+
+    /// The tasks that await it (from 3.14 on).
+    fn awaited_by(&mut self, raw: &RawTask) -> Result<Vec<u64>, Trouble> {
+        let Some(links) = self.task.links else { return Ok(Vec::new()) };
+        let above = match raw {
+            RawTask { awaited_by: 0, .. } => return Ok(Vec::new()),
+            RawTask { is_set: true, awaited_by, .. } => self.reading.set(*awaited_by)?,
+            RawTask { awaited_by, .. } => vec![*awaited_by],
+        };
+        let mut tasks = Vec::new();
+        for task in above {
+            if self.reading.objects.reader.bytes(task.wrapping_add(links.is_task), 1)? == [1] {
+                tasks.push(task);
+            }
+        }
+        tasks.sort_unstable();
+        Ok(tasks)
+    }
+
+    /// All frames of a thread down to the frame at `last`; whether that is among them and all could be read.
+    fn frames_down_to(&mut self, thread: u64, last: u64, frames: &mut Vec<PythonFrame>) -> Result<bool, Trouble> {
+        let mut raw = Vec::new();
+        let mut same = false;
+        for _ in 0..TRIES {
+            let now = match self.reading.objects.chain(thread) {
+                Err(Trouble::Torn(_)) => continue,
+                chain => chain?.0,
+            };
+            same = now == raw;
+            raw = now;
+            if same {
+                break;
+            }
+        }
+        if !same {
+            return Ok(false);
+        }
+        let Some(at) = raw.iter().position(|frame| frame.address == last) else { return Ok(false) };
+        raw.truncate(at + 1);
+        self.reading.objects.fold(&raw, frames)
+    }
+}
+
+/// The states of threads, each once.
+fn addresses(threads: &[ListedThread]) -> HashSet<u64> {
+    threads.iter().map(|thread| thread.address).collect()
+}
