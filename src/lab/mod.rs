@@ -14,6 +14,7 @@ mod helper;
 pub mod kept;
 pub mod lanes;
 pub mod launcher;
+pub mod lessons;
 mod machine;
 pub mod measure;
 mod native;

@@ -91,7 +91,15 @@ fn keys(preset: Preset, context: Context) -> Section {
 
 /// The keys of this screen, the symbols, then everything else.
 fn sections(preset: Preset, here: Context, unicode: bool) -> Vec<Section> {
-    let others = [Context::Table, Context::Lab, Context::Timeline, Context::Compare, Context::Events, Context::Recording];
+    let others = [
+        Context::Table,
+        Context::Lessons,
+        Context::Lab,
+        Context::Timeline,
+        Context::Compare,
+        Context::Events,
+        Context::Recording,
+    ];
     let mut all = vec![legend(unicode), keys(preset, here), keys(preset, Context::Everywhere)];
     all.extend(others.into_iter().filter(|other| *other != here).map(|other| keys(preset, other)));
     let demos = DEMOS.iter().map(|demo| (format!("n {}", demo.key), format!("{}: {}", demo.system, demo.watch)));

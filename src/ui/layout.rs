@@ -123,6 +123,10 @@ impl Layout {
             }
             Screen::Timeline => super::timeline::Place::of(app, self.body).point(x, y),
             Screen::Compare => super::compare::Place::of(app, self.body).point(app, x, y),
+            Screen::Lab if app.lessons.open => {
+                let list = super::lab::lesson::list_area(self.body);
+                inside(list).then(|| super::lab::lesson::lesson_at(y - list.y)).flatten().map(Pointed::ListLine)
+            }
             Screen::Lab if inside(self.lab_list) => {
                 lab_line(y - self.lab_list.y, app, self.lab_list.height).map(Pointed::ListLine)
             }

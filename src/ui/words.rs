@@ -3,7 +3,9 @@
 use ratatui::style::Style;
 
 use crate::lab::run::{Outcome, Run, RunPhase};
-use crate::text::{self, Charset, sanitize_str};
+use crate::text::{Charset, sanitize_str};
+
+pub use crate::text::wrap;
 
 use super::theme::Theme;
 
@@ -20,22 +22,4 @@ pub fn phase(run: &Run, theme: &Theme) -> (String, Style) {
         RunPhase::Ended(Outcome::Stopped) => ("stopped".into(), theme.warn),
         RunPhase::Ended(Outcome::TimedOut) => ("timed out".into(), theme.bad),
     }
-}
-
-/// Words in lines of at most `width` cells.
-pub fn wrap(words: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in words.split_whitespace() {
-        let line = lines.last_mut().map_or(0, |l| text::width(l));
-        if line > 0 && line + 1 + text::width(word) > width {
-            lines.push(String::new());
-        }
-        if let Some(line) = lines.last_mut() {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-    }
-    lines
 }
