@@ -200,6 +200,25 @@ fn is_emoji_modifier(c: char) -> bool {
     matches!(c, '\u{1f3fb}'..='\u{1f3ff}')
 }
 
+/// Words in lines of at most `cells` cells; a longer word has a line of its own.
+#[must_use]
+pub fn wrap(words: &str, cells: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in words.split_whitespace() {
+        let line = lines.last_mut().map_or(0, |l| width(l));
+        if line > 0 && line + 1 + width(word) > cells {
+            lines.push(String::new());
+        }
+        if let Some(line) = lines.last_mut() {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -4,6 +4,7 @@ use super::compare::CompareKey;
 use super::copy::Copied;
 use super::detail::Tab;
 use super::key::{Code, Key};
+use super::lessons::LessonKey;
 use super::msg::{Command, ProblemKey};
 use super::options::Screen;
 use super::replay::ReplayKey;
@@ -16,7 +17,9 @@ pub enum Context {
     Everywhere,
     /// On the table of processes.
     Table,
-    /// On the lab's screen.
+    /// On the lab's screen, in the lessons.
+    Lessons,
+    /// On the lab's screen, in the list of all systems.
     Lab,
     /// On the timeline's screen.
     Timeline,
@@ -37,6 +40,7 @@ impl Context {
         match self {
             Self::Everywhere => "Everywhere",
             Self::Table => "Processes",
+            Self::Lessons => "Lab: lessons",
             Self::Lab => "Lab",
             Self::Timeline => "Timeline",
             Self::Events => "Events",
@@ -81,13 +85,17 @@ const fn changing(action: Action) -> Action {
     Action { changes: true, ..action }
 }
 
-use Context::{Compare, Events, Everywhere, Lab, Problems, Recording, Table, Timeline};
+use Context::{Compare, Events, Everywhere, Lab, Lessons, Problems, Recording, Table, Timeline};
 
 const fn c(ch: char) -> Key {
     Key::char(ch)
 }
 const fn k(code: Code) -> Key {
     Key::plain(code)
+}
+
+const fn lesson(id: &'static str, keys: &'static [Key], bar: &'static str, help: &'static str, key: LessonKey) -> Action {
+    action(id, keys, Lessons, bar, help, Command::Lesson(key))
 }
 
 const fn time(key: TimelineKey) -> Command {
@@ -339,15 +347,32 @@ pub const ACTIONS: &[Action] = &[
         "scroll right: hidden columns first, then the command",
         Command::Sideways(8),
     ),
+    lesson("lesson-answer-1", &[c('1')], "Guess", "guess the first answer and run the lesson", LessonKey::Answer(1)),
+    lesson("lesson-answer-2", &[c('2')], "Guess", "guess the second answer and run the lesson", LessonKey::Answer(2)),
+    lesson("lesson-answer-3", &[c('3')], "Guess", "guess the third answer and run the lesson", LessonKey::Answer(3)),
+    lesson(
+        "lesson-enter",
+        &[k(Code::Enter)],
+        "Run, next",
+        "run the lesson without a guess; go to the next lesson once it is done",
+        LessonKey::Enter,
+    ),
+    lesson("lesson-next", &[c('n')], "Skip", "go to the next lesson", LessonKey::Other(1)),
+    lesson("lesson-previous", &[c('N')], "", "go to the previous lesson", LessonKey::Other(-1)),
+    lesson("lesson-again", &[c('r')], "Again", "ask the lesson's question again", LessonKey::Again),
+    changing(lesson("lesson-deed", &[Key::f(9), c('k')], "Signal", "send the signal of a lesson that has one", LessonKey::Deed)),
+    lesson("lesson-systems", &[k(Code::Tab)], "All systems", "show all systems of the lab", LessonKey::Systems),
+    action("lesson-output", &[c('o')], Lessons, "Output", "show the output and reports of the run", Command::Output),
+    action("lesson-less", &[k(Code::Left), c('-')], Lessons, "", "decrease the selected parameter", Command::Parameter(-1)),
+    action("lesson-more", &[k(Code::Right), c('+')], Lessons, "", "increase the selected parameter", Command::Parameter(1)),
+    action("lesson-type", &[c('e')], Lessons, "", "type a number for the selected parameter", Command::TypeParameter),
+    action("lesson-next-field", &[c(']'), c('p')], Lessons, "", "select the next parameter", Command::NextField(1)),
+    action("lesson-previous-field", &[c('[')], Lessons, "", "select the previous parameter", Command::NextField(-1)),
+    Action {
+        context: Lab,
+        ..lesson("lab-lessons", &[k(Code::BackTab)], "Lessons", "go back to the lessons", LessonKey::Lessons)
+    },
     changing(action("lab-run", &[k(Code::Enter)], Lab, "Run", "run the selected system", Command::Enter)),
-    changing(action(
-        "lab-guess",
-        &[c('P')],
-        Lab,
-        "Guess",
-        "predict: guess the result, then run; shows the answer and your score",
-        Command::Guess,
-    )),
     action(
         "lab-search",
         &[Key::f(3), c('/')],

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::lab::catalog::RunSpec;
+use crate::lab::catalog::{RunSpec, find};
 use crate::lab::measure::{Batch, MEASURES, Measure, Plan, measure};
 use crate::lab::report::{self, Axis, Comparison, Plot};
 
@@ -197,18 +197,26 @@ pub enum CompareKey {
 
 impl App {
     pub(super) fn compare_key(&mut self, key: CompareKey) -> Vec<Effect> {
+        if matches!(key, CompareKey::Run | CompareKey::Sweep) && self.compare.chosen.is_empty() {
+            self.choose_start_methods();
+        }
         let view = &mut self.compare;
         match key {
             CompareKey::Add => {
                 // Staying to be looked at would be measured too.
-                let spec = RunSpec { hold_ms: 0, ..self.lab.spec().clone() };
+                let spec = RunSpec { hold_ms: 0, ..self.lab.spec() };
                 let (words, n) = if view.chosen.contains(&spec) {
                     ("is already in the comparison", view.chosen.len())
                 } else {
                     view.chosen.push(spec.clone());
                     ("added to the comparison", view.chosen.len())
                 };
-                self.tell(Notice::good(format!("{} {words}: {n} selected, see screen 4", spec.system)));
+                let differ = report::differences(view.chosen.iter());
+                let notice = format!("{} {words}: {n} selected, see screen 4", spec.system);
+                self.tell(match differ {
+                    Some(differ) => Notice::bad(format!("{notice}; {differ}")),
+                    None => Notice::good(notice),
+                });
             }
             CompareKey::Remove => {
                 if let Some(at) = view.chosen_of_row().filter(|_| !view.running) {
@@ -226,9 +234,6 @@ impl App {
                     (view.running, view.halted) = (true, None);
                     return vec![Effect::Compare(plan)];
                 }
-                None if view.chosen.is_empty() => {
-                    self.tell(Notice::info("the comparison is empty: on the lab screen (2), c adds the selected system"));
-                }
                 None => self.tell(Notice::info("none of these systems has that parameter; s selects another")),
             },
             CompareKey::Sweep if !view.running => view.next_axis(),
@@ -236,6 +241,13 @@ impl App {
             CompareKey::Sort(by) => view.sort_next(by),
         }
         Vec::new()
+    }
+
+    /// An empty comparison begins with the three start methods, with the lab's parameters.
+    fn choose_start_methods(&mut self) {
+        let systems = ["native/fork", "native/spawn", "native/forkserver"].into_iter().filter_map(find);
+        self.compare.chosen = systems.map(|system| RunSpec { hold_ms: 0, ..self.lab.spec_of(system) }).collect();
+        self.tell(Notice::info("nothing was selected: fork, spawn and the fork server are compared"));
     }
 
     /// Moves the chosen line.

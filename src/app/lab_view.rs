@@ -1,8 +1,9 @@
 //! State of the lab screen: the selected system, its parameters and the displayed run.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::lab::catalog::{Backend, PythonStart, RunSpec, SYSTEMS, StartMethod, System, python_program};
+use crate::lab::catalog::{Backend, PythonStart, RunSpec, SYSTEMS, StartMethod, System, TaskKind, python_program};
 use crate::lab::launcher::LabState;
 use crate::lab::python::{self, Discovery, Interpreter};
 use crate::lab::report::reported;
@@ -54,7 +55,9 @@ pub struct LabView {
     pub system: usize,
     /// Index into [`LabView::fields`].
     pub field: usize,
-    specs: Vec<RunSpec>,
+    /// Parameters of all systems.
+    wanted: Wanted,
+    watched: Watched,
     /// The interpreters of this machine, once somebody has looked for them.
     pub interpreters: Option<Arc<Discovery>>,
     /// The runs as published.
@@ -63,6 +66,21 @@ pub struct LabView {
     newest: RunId,
     /// Where the time axis of a run that is still on ends, monotonic nanoseconds; whoever draws tells.
     pub now_ns: u64,
+}
+
+/// The parameters of the lab. They belong to the lab, not to a system: they stay when another system is selected. `None` is the system's own
+/// default.
+#[derive(Debug, Clone, Default)]
+struct Wanted {
+    task: Option<TaskKind>,
+    /// Size of a unit of work, and the task that it is a size of.
+    task_size: Option<(TaskKind, u32)>,
+    workers: Option<u32>,
+    tasks: Option<u32>,
+    parent_mb: u32,
+    python: Option<PathBuf>,
+    start_method: Option<StartMethod>,
+    hold_ms: Option<u32>,
 }
 
 /// What every run started from the screen begins with.
@@ -81,10 +99,6 @@ impl Default for Watched {
 }
 
 impl Watched {
-    fn spec(self, system: &System) -> RunSpec {
-        self.over(system.defaults())
-    }
-
     /// The same run, staying to be looked at.
     #[must_use]
     pub fn over(self, spec: RunSpec) -> RunSpec {
@@ -96,8 +110,8 @@ impl LabView {
     /// The first system chosen, no runs.
     #[must_use]
     pub fn new(watched: Watched) -> Self {
-        let specs = SYSTEMS.iter().map(|s| watched.spec(s)).collect();
-        Self { system: 0, field: 0, specs, interpreters: None, state: Arc::default(), newest: RunId(0), now_ns: 0 }
+        let wanted = Wanted::default();
+        Self { system: 0, field: 0, watched, wanted, interpreters: None, state: Arc::default(), newest: RunId(0), now_ns: 0 }
     }
 
     /// Takes the runs in as they are now.
@@ -140,13 +154,58 @@ impl LabView {
 
     /// Its run as the form has it.
     #[must_use]
-    pub fn spec(&self) -> &RunSpec {
-        &self.specs[self.system.min(self.specs.len() - 1)]
+    pub fn spec(&self) -> RunSpec {
+        self.spec_of(self.chosen())
     }
 
-    pub(super) fn spec_mut(&mut self) -> Option<&mut RunSpec> {
-        let at = self.system.min(self.specs.len() - 1);
-        self.specs.get_mut(at)
+    /// The run of a system with the parameters of the lab, as far as it has them: a task that it cannot do is its default task.
+    #[must_use]
+    pub fn spec_of(&self, system: &System) -> RunSpec {
+        let (wanted, params) = (&self.wanted, system.params);
+        let mut spec = self.watched.over(system.defaults());
+        if let Some(task) = wanted.task.filter(|task| system.tasks.contains(task)) {
+            spec.task = task;
+        }
+        spec.task_size = wanted.task_size.filter(|(of, _)| *of == spec.task).map(|(_, size)| size);
+        if params.workers.is_some() {
+            spec.workers = wanted.workers.unwrap_or(spec.workers);
+        }
+        if params.tasks.is_some() {
+            spec.tasks = wanted.tasks.unwrap_or(spec.tasks);
+        }
+        if params.parent_mb {
+            spec.parent_mb = wanted.parent_mb;
+        }
+        let program = python_program(system.id);
+        if program.is_some() {
+            // An interpreter that cannot run this system is chosen for the others only.
+            spec.python = wanted.python.clone().filter(|path| self.can_run(system, path));
+        }
+        if program.is_some_and(|p| p.start == PythonStart::Chosen) {
+            spec.start_method = wanted.start_method;
+        }
+        if let Some(hold_ms) = wanted.hold_ms {
+            spec.hold_ms = hold_ms;
+        }
+        spec
+    }
+
+    fn can_run(&self, system: &System, python: &Path) -> bool {
+        self.interpreters.as_deref().is_some_and(|found| python::choose(system, Some(python), found).is_ok())
+    }
+
+    /// Sets a parameter of the lab to a number.
+    pub(super) fn want(&mut self, field: Field, number: u32) {
+        let task = self.spec().task;
+        let wanted = &mut self.wanted;
+        match field {
+            Field::Size => wanted.task_size = Some((task, number)),
+            Field::Workers => wanted.workers = Some(number),
+            Field::Tasks => wanted.tasks = Some(number),
+            Field::ParentMb => wanted.parent_mb = number,
+            Field::Hold => wanted.hold_ms = Some(number),
+            Field::Task | Field::Python | Field::StartMethod => {}
+        }
     }
 
     /// Parameters that have an effect on the chosen system.
@@ -154,10 +213,11 @@ impl LabView {
     pub fn fields(&self) -> Vec<Field> {
         let params = self.chosen().params;
         let mut fields = Vec::new();
+        let spec = self.spec();
         if self.chosen().tasks.len() > 1 {
             fields.push(Field::Task);
         }
-        if self.spec().task.size().is_some() {
+        if spec.task.size().is_some() {
             fields.push(Field::Size);
         }
         if params.workers.is_some() {
@@ -182,9 +242,9 @@ impl LabView {
     /// The interpreters that can run the chosen system.
     fn able(&self) -> Vec<&Interpreter> {
         let system = self.chosen();
-        self.interpreters.as_deref().map_or_else(Vec::new, |found| {
-            found.interpreters.iter().filter(|i| python::choose(system, Some(&i.path), found).is_ok()).collect()
-        })
+        self.interpreters
+            .as_deref()
+            .map_or_else(Vec::new, |found| found.interpreters.iter().filter(|i| self.can_run(system, &i.path)).collect())
     }
 
     /// The interpreter that would run the chosen system.
@@ -216,7 +276,7 @@ impl LabView {
             Field::Workers => spec.workers.to_string(),
             Field::Tasks => spec.tasks.to_string(),
             Field::ParentMb => spec.parent_mb.to_string(),
-            Field::Python => match (self.interpreter(), &spec.python) {
+            Field::Python => match (self.interpreter(), spec.python.as_ref()) {
                 (Some(found), None) => format!("{}, automatic", found.short()),
                 (Some(found), Some(_)) => format!("{} from {}", found.short(), found.origin.name()),
                 (None, _) => "none available".to_owned(),
@@ -240,26 +300,27 @@ impl LabView {
     /// Changes the chosen parameter by a step that suits it.
     pub fn change(&mut self, by: i32) {
         let Some(field) = self.fields().get(self.field).copied() else { return };
-        let tasks = self.chosen().tasks;
-        let able: Vec<std::path::PathBuf> = self.able().into_iter().map(|i| i.path.clone()).collect();
-        let index = self.system.min(self.specs.len() - 1);
-        let spec = &mut self.specs[index];
+        let (tasks, spec) = (self.chosen().tasks, self.spec());
+        let able: Vec<PathBuf> = self.able().into_iter().map(|i| i.path.clone()).collect();
         match field {
             Field::Task => {
                 let at = tasks.iter().position(|t| *t == spec.task).unwrap_or(0);
                 let n = i32::try_from(tasks.len()).unwrap_or(1);
                 let next = (i32::try_from(at).unwrap_or(0) + by).rem_euclid(n);
-                spec.task = tasks[usize::try_from(next).unwrap_or(0)];
-                spec.task_size = None;
+                self.wanted.task = usize::try_from(next).ok().and_then(|at| tasks.get(at)).copied();
             }
-            Field::Size => spec.task_size = Some(step(spec.size(), by, 1, 1_000_000)),
-            Field::Workers => spec.workers = step(spec.workers, by, 1, 4_096),
-            Field::Tasks => spec.tasks = step(spec.tasks, by, 0, 100_000),
-            Field::ParentMb => spec.parent_mb = step(spec.parent_mb, by * if spec.parent_mb == 0 { 10 } else { 1 }, 0, 1 << 20),
-            Field::Python => spec.python = cycle(&able, spec.python.as_ref(), by),
-            Field::StartMethod => spec.start_method = cycle(&StartMethod::ALL, spec.start_method.as_ref(), by),
+            Field::Size => self.want(field, step(spec.size(), by, 1, 1_000_000)),
+            Field::Workers => self.want(field, step(spec.workers, by, 1, 4_096)),
+            Field::Tasks => self.want(field, step(spec.tasks, by, 0, 100_000)),
+            Field::ParentMb => {
+                let by = by * if spec.parent_mb == 0 { 10 } else { 1 };
+                self.want(field, step(spec.parent_mb, by, 0, 1 << 20));
+            }
+            Field::Python => self.wanted.python = cycle(&able, spec.python.as_ref(), by),
+            Field::StartMethod => self.wanted.start_method = cycle(&StartMethod::ALL, spec.start_method.as_ref(), by),
             Field::Hold => {
-                spec.hold_ms = u32::try_from((i64::from(spec.hold_ms) + i64::from(by) * 500).clamp(0, 600_000)).unwrap_or(0);
+                let ms = (i64::from(spec.hold_ms) + i64::from(by) * 500).clamp(0, 600_000);
+                self.want(field, u32::try_from(ms).unwrap_or(0));
             }
         }
     }
@@ -269,20 +330,6 @@ impl LabView {
     pub fn shown(&self) -> Option<&Arc<Run>> {
         let id = self.chosen().id;
         self.state.runs.iter().rev().find(|r| r.spec.system == id)
-    }
-
-    /// The newest ended runs of other systems with a creation figure, one per system, newest first.
-    #[must_use]
-    pub fn rivals(&self) -> Vec<&Arc<Run>> {
-        let mut seen = vec![self.chosen().id];
-        let mut out = Vec::new();
-        for run in self.state.runs.iter().rev() {
-            if run.costs.creation_ns.is_some() && !seen.contains(&run.spec.system.as_str()) {
-                seen.push(&run.spec.system);
-                out.push(run);
-            }
-        }
-        out
     }
 
     /// Number of runs that have not ended.
@@ -356,6 +403,27 @@ mod tests {
         );
         assert_eq!([step(1, -1, 1, 256), step(10, -1, 1, 256), step(100, -1, 1, 256), step(200, 1, 1, 256)], [1, 9, 50, 256]);
         assert_eq!([step(7, 1, 0, 1 << 20), step(20, 1, 0, 1 << 20), step(1 << 20, -1, 0, 1 << 20)], [8, 50, 1_000_000]);
+    }
+
+    #[test]
+    fn parameters_belong_to_the_lab_and_stay_when_another_system_is_selected() {
+        let mut view = LabView::new(Watched::default());
+        let at = |id: &str| SYSTEMS.iter().position(|s| s.id == id).unwrap();
+        view.choose(at("native/fork"));
+        for (field, number) in [(Field::Workers, 7), (Field::Tasks, 30), (Field::ParentMb, 64), (Field::Hold, 0)] {
+            view.want(field, number);
+        }
+        view.wanted.task = Some(TaskKind::Pi);
+        view.want(Field::Size, 2_000);
+        view.choose(at("native/process-pool"));
+        let spec = view.spec();
+        assert_eq!((spec.task, spec.size(), spec.workers, spec.tasks, spec.hold_ms), (TaskKind::Pi, 2_000, 7, 30, 0));
+        // A system that cannot compute pi has its own task, and its own size of it.
+        view.choose(at("native/sleep-threads"));
+        let spec = view.spec();
+        assert_eq!((spec.task, spec.size(), spec.parent_mb), (TaskKind::Sleep, 100, 0));
+        view.choose(at("native/spawn"));
+        assert_eq!((view.spec().task, view.spec().size()), (TaskKind::Pi, 2_000), "and pi is not forgotten");
     }
 
     #[test]

@@ -46,6 +46,8 @@ impl App {
     pub(super) fn launch_demo(&mut self, demo: &'static Demo) -> Vec<Effect> {
         let cpus = self.model.as_deref().map_or(1, |model| model.host.cpus.len());
         let Some(spec) = demo.spec(cpus) else { return Vec::new() };
+        // Who launches a system wants to see that system in the lab.
+        self.lessons.open = false;
         self.last_demo = Some(demo);
         self.race = None;
         if let Some(at) = SYSTEMS.iter().position(|system| system.id == demo.system) {

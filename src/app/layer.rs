@@ -86,8 +86,6 @@ pub enum MenuKind {
     Sort,
     /// User to show.
     User,
-    /// What will happen in the run that follows.
-    Guess,
 }
 
 /// A list to choose from.

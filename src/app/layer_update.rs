@@ -193,7 +193,6 @@ impl App {
                     self.options.sort_in_tree = self.options.tree;
                 }
             }
-            MenuKind::Guess => return self.guessed(&id),
             MenuKind::User => self.options.user = (!id.is_empty()).then_some(id),
         }
         self.rebuild();

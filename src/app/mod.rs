@@ -19,13 +19,13 @@ mod launch;
 pub mod layer;
 mod layer_update;
 pub mod ledger;
+pub mod lessons;
 pub mod logical;
 pub mod msg;
 pub mod options;
 pub mod palette;
 mod parameter;
 pub mod past;
-pub mod predict;
 pub mod presets;
 pub mod problems;
 pub mod replay;
@@ -58,10 +58,10 @@ use input_update::Typed;
 use key::Key;
 use lab_view::LabView;
 use layer::{Layer, TextSize};
+use lessons::LessonsView;
 use msg::Notice;
 use options::{Options, Screen};
 use past::Past;
-use predict::Predict;
 use replay::Playback;
 use rows::{Line, RowKey};
 use run_cards::Stories;
@@ -117,8 +117,8 @@ pub struct App {
     pub compare: CompareView,
     /// The Problems screen.
     pub problems: problems::ProblemsView,
-    /// Guesses before runs.
-    pub predict: Predict,
+    /// The lessons, on the lab's screen.
+    pub lessons: LessonsView,
     /// Small graphs.
     pub history: History,
     /// Recent values of every process.
@@ -203,8 +203,8 @@ impl App {
             notice: None,
             lab: LabView::new(options.watched),
             timeline: TimelineView::default(),
-            predict: Predict::default(),
             problems: problems::ProblemsView::default(),
+            lessons: LessonsView::default(),
             events: EventsLog::default(),
             compare: CompareView::default(),
             history: History::default(),
@@ -236,6 +236,7 @@ impl App {
     pub fn context(&self) -> Context {
         match self.screen {
             Screen::Processes => Context::Table,
+            Screen::Lab if self.lessons.open => Context::Lessons,
             Screen::Lab => Context::Lab,
             Screen::Timeline => Context::Timeline,
             Screen::Events => Context::Events,

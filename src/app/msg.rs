@@ -18,6 +18,7 @@ use super::copy::Copied;
 use super::detail::Tab;
 use super::key::{Code, Key};
 use super::layer::TextSize;
+use super::lessons::LessonKey;
 use super::options::Screen;
 use super::replay::{ReplayKey, Shown};
 use super::target::FrozenTarget;
@@ -62,6 +63,13 @@ pub enum Msg {
     NotCompared(String),
     /// The Python interpreters of the machine have been looked for.
     Interpreters(Arc<Discovery>),
+    /// A run could not be launched.
+    NotLaunched {
+        /// What was asked for.
+        spec: RunSpec,
+        /// Why, one sentence.
+        why: String,
+    },
     /// A key.
     Key(Key),
     /// A text from the clipboard.
@@ -306,8 +314,8 @@ pub enum Command {
     Why,
     /// Do what Enter does here.
     Enter,
-    /// Ask for a guess, then run the chosen system.
-    Guess,
+    /// A key of the lessons.
+    Lesson(LessonKey),
     /// Change a lab parameter.
     Parameter(i32),
     /// Next field of the lab form.

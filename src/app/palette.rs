@@ -307,6 +307,9 @@ fn elsewhere(context: Context) -> String {
     if context == Context::Recording {
         return "works in a replay: concmon --replay FILE".to_owned();
     }
+    if context == Context::Lessons {
+        return "works on the lessons of the Lab screen (2)".to_owned();
+    }
     let digit = Screen::ALL.iter().position(|s| s.title() == context.title()).map_or(0, |at| at + 1);
     format!("works on the {} screen ({digit})", context.title())
 }
@@ -433,7 +436,7 @@ mod tests {
         let Some(Layer::Palette(palette)) = &app.layer else { panic!() };
         assert_eq!(palette.error.as_deref(), Some("works on the Lab screen (2)"));
         app.layer = None;
-        app.screen = Screen::Lab;
+        (app.screen, app.lessons.open) = (Screen::Lab, false);
         type_in(&mut app, ":lab run");
         assert!(matches!(enter(&mut app)[..], [Effect::Launch(_)]));
         app.screen = Screen::Processes;

@@ -36,17 +36,8 @@ impl LabView {
     /// What is wrong with it, one sentence.
     pub fn set(&mut self, field: Field, typed: &str) -> Result<(), String> {
         let number = number(field, typed)?;
-        let Some(spec) = self.spec_mut() else { return Ok(()) };
-        // Whole and small: it was looked at.
-        let whole = number as u32;
-        match field {
-            Field::Size => spec.task_size = Some(whole),
-            Field::Workers => spec.workers = whole,
-            Field::Tasks => spec.tasks = whole,
-            Field::ParentMb => spec.parent_mb = whole,
-            Field::Hold => spec.hold_ms = (number * 1e3) as u32,
-            Field::Task | Field::Python | Field::StartMethod => {}
-        }
+        // Whole and small: `number` has looked at it.
+        self.want(field, if field == Field::Hold { (number * 1e3) as u32 } else { number as u32 });
         Ok(())
     }
 }

@@ -64,7 +64,7 @@ impl Command {
             | Self::Why
             | Self::Ledger
             | Self::Enter
-            | Self::Guess
+            | Self::Lesson(_)
             | Self::Compare(_)
             | Self::Output => true,
             _ => false,

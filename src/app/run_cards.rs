@@ -6,8 +6,9 @@ use crate::columns;
 use crate::derive::Model;
 use crate::lab::catalog;
 use crate::lab::launcher::LabState;
+use crate::lab::lessons::After;
 use crate::lab::measure;
-use crate::lab::run::{Outcome, Run, RunId, RunPhase, Worker};
+use crate::lab::run::{FamilyMember, Outcome, Run, RunId, RunPhase, Worker};
 use crate::snapshot::{ExitStatus, ProcKey};
 
 use super::App;
@@ -81,6 +82,24 @@ impl Stories {
         !run.id.is_compared()
             && run.root_pid.is_some()
             && (!run.ended() || ended_ns().is_some_and(|at| at.saturating_add(AFTER_END_NS) > self.now_ns))
+    }
+
+    /// What became of a run after these of its processes were sent a signal; `before` is its family before that.
+    pub(super) fn after(&self, run: &Run, sent: &[i32], before: &[FamilyMember]) -> After {
+        let gone = |letter: char| {
+            let was = sent.iter().find(|pid| before.iter().any(|m| m.pid == **pid && m.state == letter));
+            let now = was.and_then(|pid| run.family.iter().find(|m| m.pid == *pid)).map(|m| m.state);
+            was.is_some() && now.is_none_or(|state| state == 'Z' && letter != 'Z')
+        };
+        let deaths = self.runs.get(&run.id).map_or(&[][..], |story| &story.deaths);
+        let others = || deaths.iter().filter(|death| death.worker.is_some() && !sent.contains(&death.pid));
+        let first_ns = deaths.iter().find(|death| sent.contains(&death.pid)).map_or(0, |death| death.at_ns);
+        After {
+            ended: [gone('T'), gone('D'), gone('Z')],
+            others_ended: others().count(),
+            later_ns: others().map(|death| death.at_ns.saturating_sub(first_ns)).max().unwrap_or(0),
+            replaced: run.workers.iter().filter(|w| w.pid.is_some()).count().saturating_sub(run.spec.workers as usize),
+        }
     }
 
     /// What happened to the run's processes, in order; empty if all went as it should.
@@ -202,7 +221,7 @@ impl App {
             left: self.left(run),
             story: self.stories.words(run),
             verdict: String::new(),
-            bars: self.bars(run),
+            bars: self.cost_bars(run),
         }
     }
 
@@ -293,7 +312,8 @@ impl App {
     }
 
     /// The time to create one worker: of this run, of the newest run of each other system, and of what was measured in the background.
-    fn bars(&self, run: &Run) -> Vec<CostBar> {
+    #[must_use]
+    pub fn cost_bars(&self, run: &Run) -> Vec<CostBar> {
         let mut bars: Vec<CostBar> = Vec::new();
         for other in std::iter::once(run).chain(self.lab.state.runs.iter().rev().map(AsRef::as_ref)) {
             let name = short(&other.spec.system);

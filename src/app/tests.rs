@@ -113,7 +113,7 @@ fn htops_keys_for_files_and_environment_open_their_pages_and_a_free_key_says_so(
     assert_eq!(notice, Some("J does nothing on this screen: F1 lists the keys"));
     app.update(Msg::Key(Key::char('2')));
     assert_eq!(app.notice, None, "it was about a key and a screen that are gone");
-    app.update(Msg::Key(Key::char('1')));
+    app.update(Msg::Key(Key::plain(Code::Esc)));
     app.update(Msg::Key(Key::char('s')));
     let notice = app.notice.as_ref().map_or("", |(notice, _)| notice.text.as_str());
     assert!(notice.starts_with("s does nothing here: "), "{notice}");

@@ -160,7 +160,7 @@ impl App {
 
     /// From the lab, with the run that is shown there.
     pub(super) fn open_timeline(&mut self) {
-        let shown = (self.screen == Screen::Lab).then(|| self.lab.shown().map(|r| r.id)).flatten();
+        let shown = (self.screen == Screen::Lab).then(|| self.output_run().map(|r| r.id)).flatten();
         if let Some(id) = shown.filter(|id| self.timed_run().map(|r| r.id) != Some(*id)) {
             self.timeline.show(id);
         }

@@ -2,6 +2,7 @@
 
 use crate::columns::{self, Column};
 use crate::lab::catalog::SYSTEMS;
+use crate::lab::lessons::LESSONS;
 use crate::text::{Charset, sanitize};
 
 use super::App;
@@ -30,7 +31,10 @@ impl App {
 
     fn handle(&mut self, msg: Msg) -> Vec<Effect> {
         match msg {
-            Msg::Sample(model) => self.sample(model),
+            Msg::Sample(model) => {
+                self.sample(model);
+                return self.step_lesson();
+            }
             Msg::Replayed(shown) => self.replayed(shown),
             Msg::RecordingStopped(why) => {
                 self.recording = false;
@@ -50,7 +54,7 @@ impl App {
                 self.lab.take(state);
                 self.stories.take(&self.lab.state, self.now_ns);
                 self.follow_runs();
-                let mut effects = self.settle();
+                let mut effects = self.step_lesson();
                 effects.extend(self.next_baseline());
                 return effects;
             }
@@ -68,7 +72,14 @@ impl App {
                 self.compare.running = false;
                 self.tell(Notice::bad(why));
             }
-            Msg::Interpreters(found) => self.lab.interpreters = Some(found),
+            Msg::Interpreters(found) => {
+                self.lab.interpreters = Some(found);
+                return self.step_lesson();
+            }
+            Msg::NotLaunched { spec, why } => {
+                self.lesson_not_launched(&spec, &why);
+                self.tell(Notice::bad(why));
+            }
             Msg::Key(key) => return self.key(key),
             Msg::Paste(text) => self.paste(&text),
             Msg::Fitted(fit) => self.fitted(fit),
@@ -84,6 +95,8 @@ impl App {
                     && dialog.token == token
                 {
                     dialog.targets = Some(targets);
+                } else {
+                    return self.lesson_frozen(token);
                 }
             }
             Msg::Tell(notice) => self.tell(notice),
@@ -257,6 +270,7 @@ impl App {
             (Pointed::Wheel(by), Screen::Problems) => return self.run(Command::Move(by.signum())),
             (Pointed::Wheel(by), Screen::Lab) => return self.run(Command::Move(by.signum())),
             (Pointed::Wheel(by), _) => return self.run(Command::Move(by * 3)),
+            (Pointed::ListLine(line), Screen::Lab) if self.lessons.open => return self.choose_lesson(usize::from(line)),
             (Pointed::ListLine(line), Screen::Lab) if usize::from(line) < SYSTEMS.len() => {
                 self.lab.system = usize::from(line);
                 self.lab.field = 0;
@@ -275,11 +289,15 @@ impl App {
 
     pub(super) fn run(&mut self, command: Command) -> Vec<Effect> {
         match command {
-            Command::Move(by) => self.scroll_by(i64::from(by)),
-            Command::Page(by) => self.scroll_by(i64::from(by) * i64::try_from(self.shown_lines().max(2) - 1).unwrap_or(1)),
-            Command::HalfPage(by) => self.scroll_by(i64::from(by) * i64::try_from(self.shown_lines() / 2).unwrap_or(1).max(1)),
-            Command::First => self.scroll_by(i64::MIN / 2),
-            Command::Last => self.scroll_by(i64::MAX / 2),
+            Command::Move(by) => return self.scroll_by(i64::from(by)),
+            Command::Page(by) => {
+                return self.scroll_by(i64::from(by) * i64::try_from(self.shown_lines().max(2) - 1).unwrap_or(1));
+            }
+            Command::HalfPage(by) => {
+                return self.scroll_by(i64::from(by) * i64::try_from(self.shown_lines() / 2).unwrap_or(1).max(1));
+            }
+            Command::First => return self.scroll_by(i64::MIN / 2),
+            Command::Last => return self.scroll_by(i64::MAX / 2),
             Command::Sideways(by) => self.scroll_sideways(by),
             Command::Go(screen) => return self.go(screen),
             Command::NextScreen => return self.next_screen(1),
@@ -314,11 +332,9 @@ impl App {
             Command::IoPriority => return self.open_allotment(InputKind::IoPriority),
             Command::KeepRun => return self.keep_run(),
             Command::StopRuns => return self.stop_runs(),
-            Command::Parameter(by) => self.lab.change(by),
-            Command::TypeParameter => self.type_parameter(),
-            Command::NextField(by) => self.lab.next_field(by),
-            Command::Enter => return vec![Effect::Launch(self.lab.spec().clone())],
-            Command::Guess => self.ask(),
+            Command::Lesson(key) => return self.lesson_key(key),
+            Command::Parameter(_) | Command::TypeParameter | Command::NextField(_) => self.change_parameter(command),
+            Command::Enter => return vec![Effect::Launch(self.lab.spec())],
             Command::Help => self.layer = Some(Layer::Help { scroll: 0, find: LineEditor::default() }),
             Command::QuickLaunch => self.layer = Some(Layer::QuickLaunch { race: None }),
             Command::Explain => self.layer = Some(self.explain()),
@@ -341,6 +357,15 @@ impl App {
         Vec::new()
     }
 
+    fn change_parameter(&mut self, command: Command) {
+        let change = |app: &mut Self| match command {
+            Command::Parameter(by) => app.lab.change(by),
+            Command::NextField(by) => app.lab.next_field(by),
+            _ => app.type_parameter(),
+        };
+        if self.lessons.open { self.lesson_parameter(change) } else { change(self) }
+    }
+
     /// Lines of what scrolls here.
     fn shown_lines(&self) -> usize {
         match self.screen {
@@ -351,9 +376,14 @@ impl App {
         }
     }
 
-    fn scroll_by(&mut self, by: i64) {
+    fn scroll_by(&mut self, by: i64) -> Vec<Effect> {
         match self.screen {
             Screen::Processes => self.move_by(by),
+            Screen::Lab if self.lessons.open => {
+                let last = LESSONS.len() - 1;
+                let at = i64::try_from(self.lessons.at).unwrap_or(0).saturating_add(by);
+                return self.choose_lesson(usize::try_from(at.max(0)).unwrap_or(0).min(last));
+            }
             Screen::Lab => {
                 let at = i64::try_from(self.lab.system)
                     .unwrap_or(0)
@@ -367,17 +397,28 @@ impl App {
             Screen::Events => self.events.step(by, self.events.page),
             Screen::Problems => self.problem_move(by),
         }
+        Vec::new()
     }
 
     fn next_screen(&mut self, by: usize) -> Vec<Effect> {
+        let back = by > 1;
+        if self.screen == Screen::Lab && back != self.lessons.open {
+            // The lab has two views, one after the other.
+            self.lessons.open = back;
+            return Vec::new();
+        }
         let screens = self.screens();
         let at = screens.iter().position(|s| *s == self.screen).unwrap_or(0);
         self.go(screens[(at + by) % screens.len()])
     }
 
-    fn go(&mut self, screen: Screen) -> Vec<Effect> {
+    pub(super) fn go(&mut self, screen: Screen) -> Vec<Effect> {
         if screen == Screen::Timeline {
             self.open_timeline();
+        }
+        if screen == Screen::Lab && self.screen == screen {
+            // Its key again turns from the lessons to all systems, and back.
+            self.lessons.open = !self.lessons.open;
         }
         self.screen = screen;
         // Looking costs some tenths of a second of CPU: only those who open the lab pay.

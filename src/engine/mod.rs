@@ -459,7 +459,7 @@ impl Engine {
                 None
             }
             Err(LaunchError::Unavailable(_)) if self.set_up_for(spec) => None,
-            Err(error) => Some(Msg::Tell(Notice::bad(error.to_string()))),
+            Err(error) => Some(Msg::NotLaunched { spec: spec.clone(), why: error.to_string() }),
         }
     }
 

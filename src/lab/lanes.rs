@@ -407,6 +407,11 @@ pub fn degree(run: &Run, now_ns: u64) -> Option<Degree> {
     Some(Degree { concurrency: open as f64 / length, parallelism, wanting, over_ns: window.length_ns() })
 }
 
+/// Work that lasts for fewer looks than this shows nothing of how it ran.
+const LOOKS_LEAST: u64 = 5;
+/// CPUs that a run wanted and that others had, from which on that is said.
+const TAKEN: f64 = 0.25;
+
 /// The sentence that says what the picture shows; empty before there is anything to say.
 #[must_use]
 pub fn finding(run: &Run, cpus: u32, now_ns: u64) -> String {
@@ -416,20 +421,38 @@ pub fn finding(run: &Run, cpus: u32, now_ns: u64) -> String {
     }
     let open = format!("{:.1} tasks in progress", degree.concurrency);
     let (Some(parallel), Some(wanting)) = (degree.parallelism, degree.wanting) else { return open };
+    if let Some(short) = too_short(run, &degree) {
+        return short;
+    }
     let facts = format!("{open}, {parallel:.1} on a CPU");
     let python = run.lang.as_deref().is_some_and(|l| l.starts_with("python"));
     let threads = run.workers.iter().all(|w| w.how.is_some_and(|h| !h.is_process()));
+    // A task that is ready runs as soon as a CPU is free: what the run wanted and did not get, others had.
+    let wanted = parallel + wanting;
+    let taken = (wanted.min(f64::from(cpus)) - parallel).max(0.0);
     match () {
         () if degree.concurrency < 0.5 => format!("{facts}: mostly idle"),
+        () if taken >= TAKEN => {
+            let lanes =
+                if python && threads && parallel <= 1.15 { "; whether the lanes can run in parallel is not seen" } else { "" };
+            format!("{facts}, {wanting:.1} waiting for one: other processes or a CPU limit took {taken:.1} of {cpus} CPUs{lanes}")
+        }
         () if degree.concurrency < 1.2 => format!("{facts}: one after the other"),
         () if parallel < 0.25 => format!("{facts}: waiting at the same time, almost no CPU"),
-        () if parallel <= 1.15 && wanting < 0.3 && python && threads => {
+        () if wanting >= 0.5 => format!("{facts}, {wanting:.1} waiting for a CPU: more ready tasks than the {cpus} CPUs"),
+        () if parallel <= 1.15 && python && threads => {
             format!("{facts}, never much above 1: the lanes alternate (GIL, or one thread)")
         }
-        () if parallel <= 1.15 && wanting < 0.3 => format!("{facts}: overlapping, but not parallel"),
-        () if wanting >= 0.5 => format!("{facts}, {wanting:.1} waiting for a CPU: more ready tasks than the {cpus} CPUs"),
+        () if parallel <= 1.15 => format!("{facts}: overlapping, but not parallel"),
         () => format!("{facts}: parallel"),
     }
+}
+
+/// Why nothing can be said of work that lasted for few looks only; `None` if it lasted long enough.
+fn too_short(run: &Run, degree: &Degree) -> Option<String> {
+    let step_ns = run.trace.as_deref().map_or(0, |trace| trace.step_ns);
+    let short = degree.over_ns < step_ns.saturating_mul(LOOKS_LEAST);
+    short.then(|| format!("{} of work, sampled about every {}: too short to tell", duration(degree.over_ns), duration(step_ns)))
 }
 
 /// A single unit has nothing to be at once with.
@@ -438,7 +461,9 @@ fn one_unit(run: &Run, degree: &Degree) -> String {
     let step_ns = run.trace.as_deref().map_or(0, |t| t.step_ns);
     match degree.parallelism {
         // Of a part of a look nobody knows what was in it.
-        Some(_) if degree.over_ns < step_ns => format!("{took}: shorter than the sampling interval"),
+        Some(_) if degree.over_ns < step_ns.saturating_mul(LOOKS_LEAST) => {
+            format!("{took}, sampled about every {}: too short to tell", duration(step_ns))
+        }
         Some(parallel) => format!("{took}, on a CPU for {:.0}% of it", (parallel * 100.0).min(100.0)),
         None => took,
     }

@@ -15,6 +15,7 @@ mod hidden;
 pub mod kept;
 pub mod lanes;
 pub mod launcher;
+pub mod lessons;
 mod machine;
 pub mod measure;
 mod native;

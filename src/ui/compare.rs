@@ -6,10 +6,11 @@ use ratatui::style::{Color, Style};
 
 use crate::app::App;
 use crate::app::msg::Pointed;
-use crate::lab::measure::{MEASURES, Measure, counted, measure};
-use crate::lab::report::{Comparison, Mark, Row, advice_lines, bar, show, with_spread};
+use crate::lab::measure::{Better, MEASURES, Measure, counted, measure};
+use crate::lab::report::{Comparison, Mark, Row, advice_lines, differences, show, with_spread};
 use crate::text::{self, Charset, sanitize_str};
 
+use super::lab::bars::{Scale, times};
 use super::pen::{Pen, dot};
 use super::plot;
 use super::theme::Theme;
@@ -24,6 +25,8 @@ const COLUMNS: [&str; 7] = ["wall", "creation", "cpu", "speed_up", "worker_pss",
 const COLUMN: u16 = 11;
 /// Cells of the value beside a bar.
 const VALUE: u16 = 20;
+/// Cells of the ratio to the best, after the value.
+const RATIO: u16 = 7;
 /// Lines of a plot where there is room.
 const PLOT_LINES: u16 = 14;
 /// Lines without which a plot says nothing.
@@ -133,11 +136,11 @@ impl<'a> Grid<'a> {
     fn of(app: &App, table: &'a Comparison, area: Rect) -> Self {
         let labels = Labels::of(&table.rows, usize::from(area.width));
         let label = u16::try_from(labels.cells).unwrap_or(u16::MAX).saturating_add(2);
-        let free = area.width.saturating_sub(label + VALUE);
+        let free = area.width.saturating_sub(label + VALUE + RATIO);
         let shown = columns(app, free.saturating_sub(12));
         let cells = free.saturating_sub(COLUMN * u16::try_from(shown.len()).unwrap_or(0)).min(60);
         let bars = area.x + label;
-        Self { labels, bars, cells, right: bars + cells + VALUE, shown }
+        Self { labels, bars, cells, right: bars + cells + VALUE + RATIO, shown }
     }
 
     /// The measure whose column a cell is in.
@@ -235,7 +238,9 @@ fn chosen(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     if view.chosen.is_empty() {
         Pen::new(buffer, area, 0)
             .put(" The comparison is empty. ", theme.text)
-            .put("On the lab screen (2), c adds the selected system with its parameters.", theme.dim);
+            .put("On the lab screen (2), Tab shows all systems, and c adds one.", theme.dim);
+        Pen::new(buffer, area, 1)
+            .put(" Enter compares fork, spawn and the fork server; s s Enter does so over the parent's memory.", theme.dim);
         return;
     }
     let first = (view.line + 1).saturating_sub(usize::from(area.height));
@@ -243,6 +248,11 @@ fn chosen(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         let style = if index == view.line && !view.measured() { theme.selected } else { theme.text };
         let words = format!("{}, {}, parent {} MiB", counted(spec.workers as usize, "worker"), spec.work(), spec.parent_mb);
         Pen::new(buffer, area, at).put(&format!(" {:<34}", spec.system), style).put(&words, theme.dim);
+    }
+    let Some(differ) = differences(view.chosen.iter()).filter(|_| view.table().is_none()) else { return };
+    let last = u16::try_from(view.chosen.len()).unwrap_or(u16::MAX);
+    for (at, part) in (last..area.height).zip(wrap(&differ, usize::from(area.width.saturating_sub(2)))) {
+        Pen::new(buffer, area, at).put(" ", theme.text).put(&part, theme.warn);
     }
 }
 
@@ -255,7 +265,9 @@ fn columns(app: &App, width: u16) -> Vec<&'static Measure> {
 fn rows(app: &App, table: &Comparison, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let view = &app.compare;
     let grid = Grid::of(app, table, area);
-    let full = table.rows.iter().filter_map(|r| r.spread(view.sort)).map(|s| s.q3).fold(0.0, f64::max);
+    let figures_of = table.rows.iter().filter_map(|r| r.figure(view.sort));
+    let scale = Scale::of(figures_of.flat_map(|f| f.repetitions.iter().copied().chain(f.spread.map(|s| s.median))));
+    let best = best_of(table, view.sort);
     let room = usize::from(area.height.saturating_sub(1));
     let charset = Charset::from_unicode(app.options.unicode);
     let mut pen = Pen::new(buffer, area, 0);
@@ -267,7 +279,9 @@ fn rows(app: &App, table: &Comparison, theme: &Theme, area: Rect, buffer: &mut B
         let shared = format!("{}{}{}", grid.labels.front, charset.ellipsis(), grid.labels.back);
         pen.put(" ", theme.dim).put(&text::truncate(&shared, grid.labels.cells, charset), theme.dim);
     }
-    pen.to(grid.bars).put(view.sort.title, theme.head_sorted).to(grid.right);
+    let logarithmic = if scale.is_logarithmic() { " (logarithmic)" } else { "" };
+    pen.to(grid.bars).put(view.sort.title, theme.head_sorted).put(logarithmic, theme.dim).to(grid.right - RATIO);
+    pen.put_right("ratio", RATIO, theme.dim).to(grid.right);
     for column in &grid.shown {
         pen.put_right(column.title, COLUMN, theme.dim);
     }
@@ -278,30 +292,29 @@ fn rows(app: &App, table: &Comparison, theme: &Theme, area: Rect, buffer: &mut B
             false => theme.dim,
         };
         Pen::new(buffer, area, line).put(" ", theme.text).put(&grid.labels.get(at, charset), style);
-        figures(app, row, full, &grid, theme, Pen::new(buffer, area, line));
+        figures(app, row, (scale, best), &grid, theme, Pen::new(buffer, area, line));
     }
 }
 
 /// The bar and the figures of one row.
-fn figures(app: &App, row: &Row, full: f64, grid: &Grid<'_>, theme: &Theme, mut pen: Pen<'_>) {
+fn figures(app: &App, row: &Row, (scale, best): (Scale, Option<f64>), grid: &Grid<'_>, theme: &Theme, mut pen: Pen<'_>) {
     let sort = app.compare.sort;
     pen.to(grid.bars);
-    bar_of(app, row, full, grid.cells, theme, &mut pen);
+    bar_of(app, row, scale, grid.cells, theme, &mut pen);
     pen.to(grid.bars + grid.cells);
     let sign = if app.options.unicode { "±" } else { "+-" };
-    let mut put = |measure: &Measure, cells: u16, spread: bool| {
+    let figure = row.figure(sort);
+    let words = figure.and_then(|f| f.spread).map_or_else(|| "-".to_owned(), |s| with_spread(&s, sort.unit, sign));
+    pen.put_right(&words, VALUE, figure.map_or(theme.dim, |f| style_of(f.mark, theme)));
+    let ratio = row.median(sort).zip(best).map(|(own, best)| times(own, best)).unwrap_or_default();
+    pen.put_right(&ratio, RATIO, theme.dim);
+    let mut put = |measure: &Measure, cells: u16| {
         let figure = row.figure(measure);
-        match figure.and_then(|f| f.spread) {
-            Some(s) => {
-                let words = if spread { with_spread(&s, measure.unit, sign) } else { show(s.median, measure.unit) };
-                pen.put_right(&words, cells, style_of(figure.map_or(Mark::None, |f| f.mark), theme))
-            }
-            None => pen.put_right("-", cells, theme.dim),
-        };
+        let words = figure.and_then(|f| f.spread).map_or_else(|| "-".to_owned(), |s| show(s.median, measure.unit));
+        pen.put_right(&words, cells, figure.map_or(theme.dim, |f| style_of(f.mark, theme)));
     };
-    put(sort, VALUE, true);
     for column in &grid.shown {
-        put(column, COLUMN, false);
+        put(column, COLUMN);
     }
 }
 
@@ -313,8 +326,29 @@ fn style_of(mark: Mark, theme: &Theme) -> Style {
     }
 }
 
-fn bar_of(app: &App, row: &Row, full: f64, cells: u16, theme: &Theme, pen: &mut Pen<'_>) {
-    let Some((spread, figure)) = row.spread(app.compare.sort).zip(row.figure(app.compare.sort)) else { return };
+/// The best median of a measure.
+fn best_of(table: &Comparison, measure: &Measure) -> Option<f64> {
+    let medians = table.rows.iter().filter_map(|row| row.median(measure));
+    match measure.better {
+        Better::Lower => medians.min_by(f64::total_cmp),
+        Better::Higher => medians.max_by(f64::total_cmp),
+    }
+}
+
+/// A bar up to the median, and a dot for each repetition.
+fn bar_of(app: &App, row: &Row, scale: Scale, cells: u16, theme: &Theme, pen: &mut Pen<'_>) {
+    let Some(figure) = row.figure(app.compare.sort) else { return };
+    let Some(spread) = figure.spread else { return };
     let style = if figure.mark == Mark::None { theme.cool } else { theme.good };
-    pen.put(&bar(spread, full, usize::from(cells.saturating_sub(1)), app.options.unicode), style);
+    let unicode = app.options.unicode;
+    let cells = cells.saturating_sub(1);
+    let filled = scale.cells(spread.median, cells);
+    let dots: Vec<u16> = figure.repetitions.iter().map(|v| scale.cells(*v, cells).saturating_sub(1)).collect();
+    for cell in 0..cells {
+        match (dots.contains(&cell), cell < filled) {
+            (true, _) => pen.put(if unicode { "●" } else { "o" }, style),
+            (false, true) => pen.put(if unicode { "━" } else { "=" }, style),
+            (false, false) => pen.put(" ", theme.text),
+        };
+    }
 }

@@ -93,6 +93,7 @@ fn keys(preset: Preset, context: Context) -> Section {
 fn sections(preset: Preset, here: Context, unicode: bool) -> Vec<Section> {
     let others = [
         Context::Table,
+        Context::Lessons,
         Context::Lab,
         Context::Timeline,
         Context::Compare,

@@ -6,7 +6,6 @@ use ratatui::layout::Rect;
 use crate::app::App;
 use crate::app::lab_view::output_lines;
 use crate::app::layer::{Layer, Menu, MenuKind, SignalDialog};
-use crate::app::predict;
 use crate::app::target::FrozenTarget;
 use crate::text::{self, Charset};
 
@@ -131,7 +130,7 @@ fn texts(app: &App, open: &Text, theme: &Theme, buffer: &mut Buffer) {
 /// Title and lines of what a run has said.
 fn output(app: &App) -> (String, Vec<String>) {
     let charset = Charset::from_unicode(app.options.unicode);
-    let (title, lines) = match app.lab.shown() {
+    let (title, lines) = match app.output_run() {
         Some(run) => (format!("Run {} of {}", run.id, run.spec.system), output_lines(run)),
         None => (app.lab.chosen().id.to_owned(), vec![format!("It has not run yet. {}", super::lab::to_run(app))]),
     };
@@ -241,8 +240,7 @@ fn signal(app: &App, dialog: &SignalDialog, theme: &Theme, area: Rect, buffer: &
 
 fn menu_area(menu: &Menu, area: Rect) -> Rect {
     let widest = menu.entries.iter().map(|(_, l)| text::width(l)).max().unwrap_or(0);
-    let least = if menu.kind == MenuKind::Guess { 48 } else { 24 };
-    let width = u16::try_from(widest + 6).unwrap_or(u16::MAX).clamp(least, 100);
+    let width = u16::try_from(widest + 6).unwrap_or(u16::MAX).clamp(24, 100);
     let width = width.max(u16::try_from(MENU_FOOT.len() + 4).unwrap_or(width));
     centered(area, width, u16::try_from(menu.entries.len() + 2).unwrap_or(u16::MAX).min(area.height.saturating_sub(2)))
 }
@@ -254,7 +252,6 @@ fn draw_menu(app: &App, menu: &Menu, theme: &Theme, area: Rect, buffer: &mut Buf
     let title = match menu.kind {
         MenuKind::Sort => "Sort by",
         MenuKind::User => "Show processes of",
-        MenuKind::Guess => app.predict.asked.as_ref().map_or("Guess", predict::title),
     };
     let body = frame(app, title, theme, menu_area(menu, area), buffer);
     let edge = Rect { y: body.bottom(), height: 1, ..body };

@@ -127,6 +127,10 @@ impl Layout {
                 let at = super::problems::line_at(app, self.body, y - self.body.y)?;
                 u16::try_from(at).ok().map(Pointed::Row)
             }
+            Screen::Lab if app.lessons.open => {
+                let list = super::lab::lesson::list_area(self.body);
+                inside(list).then(|| super::lab::lesson::lesson_at(y - list.y)).flatten().map(Pointed::ListLine)
+            }
             Screen::Lab if inside(self.lab_list) => {
                 lab_line(y - self.lab_list.y, app, self.lab_list.height).map(Pointed::ListLine)
             }

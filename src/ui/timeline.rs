@@ -28,6 +28,8 @@ const TALL: u16 = 30;
 const CURVE: u16 = 3;
 /// And at most, where there are few lanes.
 const CURVE_MOST: u16 = 4;
+/// Lines that a curve gains at most where nothing else needs them.
+const CURVE_GROWS: u16 = 8;
 /// Cells between two times on the axis.
 const TICK: usize = 12;
 const BLOCKS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
@@ -60,13 +62,14 @@ impl Place {
         let count = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
         let lanes = app.timed_run().map_or(0, |run| count(lanes::lanes(run).len()));
         let processes = app.timed_run().and_then(|run| run.trace.as_deref()).map_or(0, |trace| count(trace.processes()));
-        Self::new(body, lanes, app.timeline.processes.then_some(processes))
+        Self::new(body, lanes, (processes, app.timeline.processes))
     }
 
-    /// With so many lanes; what they leave, the curves get, and then the processes. `processes` is how many of those there are when they
-    /// are asked for: then they get up to half, and on a small screen the curves step back.
+    /// With so many lanes; what they leave, the curves get, and then the processes. `processes` is how many of those there are, and
+    /// whether they are asked for: then they get up to half, and on a small screen the curves step back.
     #[must_use]
-    fn new(body: Rect, lanes: u16, processes: Option<u16>) -> Self {
+    fn new(body: Rect, lanes: u16, (all_processes, asked_for): (u16, bool)) -> Self {
+        let processes = asked_for.then_some(all_processes);
         let label = if body.width >= WIDE { LABEL[1] } else { LABEL[0].min(body.width / 2) };
         let small = body.height < TALL;
         let all = if body.width >= WIDE { (2, 1) } else { (2, 2) };
@@ -77,6 +80,10 @@ impl Place {
         let asked = processes.map_or(0, |count| (count + 1).min(body.height.saturating_sub(2 + fixed) / 2));
         let spare = body.height.saturating_sub(2 + fixed + asked).saturating_sub(lanes) / 2 + 1;
         let curve = spare.clamp(if small { 1 } else { CURVE }, CURVE_MOST) * curves.min(1);
+        // What lanes and processes leave makes the curves higher.
+        let used = 2 + lanes.saturating_add(fixed + 2 * curve + 2).saturating_add(all_processes.max(1));
+        let unused = if small { 0 } else { body.height.saturating_sub(used) };
+        let curve = curve + (unused / 2).min(CURVE_GROWS) * curves.min(1);
         let foot_height = (fixed + (curves * curve).saturating_sub(curves)).min(body.height.saturating_sub(3));
         let room = body.height.saturating_sub(2 + foot_height + asked);
         let cut = |y: u16, height: u16| {

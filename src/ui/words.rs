@@ -5,6 +5,8 @@ use ratatui::style::Style;
 use crate::lab::run::{Outcome, Run, RunPhase};
 use crate::text::{self, Charset, sanitize_str};
 
+pub use crate::text::wrap;
+
 use super::theme::Theme;
 
 /// How far a run is, in words.
@@ -20,24 +22,6 @@ pub fn phase(run: &Run, theme: &Theme) -> (String, Style) {
         RunPhase::Ended(Outcome::Stopped) => ("stopped".into(), theme.warn),
         RunPhase::Ended(Outcome::TimedOut) => ("timed out".into(), theme.bad),
     }
-}
-
-/// Words in lines of at most `width` cells.
-pub fn wrap(words: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in words.split_whitespace() {
-        let line = lines.last_mut().map_or(0, |l| text::width(l));
-        if line > 0 && line + 1 + text::width(word) > width {
-            lines.push(String::new());
-        }
-        if let Some(line) = lines.last_mut() {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-    }
-    lines
 }
 
 /// A line in as many as it needs. Those that follow begin below its words: a tab ends what stands before these and keeps its column.

@@ -221,7 +221,7 @@ fn specs_that_cannot_be_run_are_refused_at_once_with_the_figures() {
     let fork = spec("native/fork", TaskKind::None);
     let refused = |spec: RunSpec| launcher.launch(spec).unwrap_err();
     let unknown = refused(RunSpec { system: "native/forksever".into(), ..fork.clone() });
-    assert_eq!(unknown, LaunchError::UnknownSystem { id: "native/forksever".into(), nearest: Some("native/forkserver") });
+    assert_eq!(unknown, LaunchError::UnknownSystem { id: "native/forksever".into(), nearest: Some("native/forkserver".into()) });
     assert_eq!(unknown.to_string(), "there is no lab system \"native/forksever\"; did you mean native/forkserver?");
     for (spec, figure) in [
         (RunSpec { workers: 0, ..fork.clone() }, "at least 1"),

@@ -236,6 +236,7 @@ fn lab_refuses_what_the_machine_should_not_do_with_the_figures() {
 fn an_unknown_system_is_named_with_the_nearest() {
     assert_refused(&["lab", "run", "native/fokr"], &["native/fokr", "did you mean native/fork?"]);
     assert_refused(&["lab", "run", "pyton/fork"], &["did you mean python/fork?"]);
+    assert_refused(&["lab", "run", "fork"], &["did you mean native/fork or python/fork?"]);
     assert_refused(&["lab", "run", "native/nope"], &["`concmon lab list` lists them"]);
 }
 

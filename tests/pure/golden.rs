@@ -7,6 +7,7 @@ use crate::support::fake_proc::{Fake, FakeProc};
 
 mod compare_screen;
 mod contents;
+mod space;
 mod stages;
 
 use std::collections::BTreeMap;
@@ -162,24 +163,9 @@ const SCENES: &[Scene] = &[
     Scene { name: "readonly", options: readonly, keys: &[Key::f(9)] },
     Scene { name: "lab", options: Options::default, keys: &[Key::char('n'), Key::char('v'), Key::char('L')] },
     Scene { name: "lab-many", options: Options::default, keys: &[Key::char('n'), Key::char('p'), Key::char('L')] },
-    Scene {
-        name: "lab-guess",
-        options: Options::default,
-        keys: &[Key::char('n'), Key::char('v'), Key::char('L'), Key::char('P'), Key::plain(Code::Down), Key::plain(Code::Down)],
-    },
-    Scene {
-        name: "lab-guessed",
-        options: Options::default,
-        keys: &[
-            Key::char('n'),
-            Key::char('v'),
-            Key::char('L'),
-            Key::char('P'),
-            Key::plain(Code::Down),
-            Key::plain(Code::Down),
-            Key::plain(Code::Enter),
-        ],
-    },
+    Scene { name: "lesson", options: Options::default, keys: stages::LESSON },
+    Scene { name: "lesson-run", options: Options::default, keys: stages::LESSON_RUN },
+    Scene { name: "lesson-done", options: Options::default, keys: stages::LESSON_DONE },
     Scene { name: "detail", options: Options::default, keys: &[Key::plain(Code::Enter)] },
     Scene { name: "detail-full", options: Options::default, keys: &[Key::plain(Code::Enter), Key::plain(Code::Enter)] },
     Scene {
@@ -320,7 +306,8 @@ fn answer(app: &mut App, effect: &Effect) {
                 halted: None,
             }));
         }
-        Effect::Launch(spec) if spec.pace_ms > 0 => {
+        Effect::Launch(spec) if app.lessons.open => space::lesson_run(app, spec),
+        Effect::Launch(spec) if spec.system == "native/fork" => {
             app.update(Msg::Lab(Arc::new(LabState { runs: vec![Arc::new(stages::forked(spec, 300, 301..305))] })));
             app.update(Msg::Sample(app.model.clone().unwrap()));
         }
@@ -328,14 +315,7 @@ fn answer(app: &mut App, effect: &Effect) {
             let timed = spec.system == "native/thread-pool";
             let many = spec.system == "native/process-pool";
             let of = if many { ("native/process-pool", 12) } else { ("native/forkserver", 2) };
-            let mut state =
-                if timed { LabState { runs: vec![Arc::new(stages::taking_turns())] } } else { stages::lab(of.0, of.1) };
-            if let Some(guess) = &app.predict.last {
-                // The run that was guessed about.
-                let run = Arc::make_mut(&mut state.runs[0]);
-                (run.id, run.spec) = (guess.run, spec.clone());
-                run.shape[0].seen = "5".into();
-            }
+            let state = if timed { LabState { runs: vec![Arc::new(stages::taking_turns())] } } else { stages::lab(of.0, of.1) };
             app.update(Msg::Lab(Arc::new(state)));
         }
         _ => {}

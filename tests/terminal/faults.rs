@@ -186,7 +186,7 @@ fn sizes_from_one_cell_to_five_hundred_columns_are_drawn() {
         pty.resize(rows, columns);
     }
     pty.wait_until("a frame of 500 columns", |screen| screen.size() == (200, 500) && row_of(screen, "Quit") == Some(199));
-    for key in ["F1", "Esc", "Enter", "Esc", "F9", "Esc", "L", "1", "t", "E", "Esc"] {
+    for key in ["F1", "Esc", "Enter", "Esc", "F9", "Esc", "L", "Esc", "t", "E", "Esc"] {
         // Every dialog where there is no room for any.
         pty.resize(1, 1);
         pty.send(&bytes(key));

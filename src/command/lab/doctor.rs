@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use crate::command::output::{hanging, terminal_width};
 use crate::lab::catalog::{Backend, SYSTEMS, System};
 use crate::lab::python::environment::{self, LOCKS, Lock, State};
 use crate::lab::python::{self, Discovery, Interpreter};
@@ -61,7 +62,10 @@ fn interpreters(found: &Discovery, out: &mut dyn Write) -> io::Result<()> {
             *width = (*width).max(crate::text::width(cell));
         }
     }
-    if !rows.is_empty() {
+    let all: usize = widths.iter().sum::<usize>() + 2 * (widths.len() - 1);
+    if terminal_width().is_some_and(|cells| cells < all) {
+        narrow(&head, &rows, out)?;
+    } else if !rows.is_empty() {
         for line in [&head].into_iter().chain(&rows) {
             let cells: Vec<String> = line.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
             writeln!(out, "{}", cells.join("  ").trim_end())?;
@@ -71,7 +75,19 @@ fn interpreters(found: &Discovery, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "\nNot usable")?;
     }
     for rejected in &found.rejected {
-        writeln!(out, "  {}: {}", clean(&rejected.path.to_string_lossy()), clean(&rejected.why))?;
+        let words = format!("{}: {}", clean(&rejected.path.to_string_lossy()), clean(&rejected.why));
+        writeln!(out, "{}", hanging("  ", &words, terminal_width()))?;
+    }
+    Ok(())
+}
+
+/// A block for each interpreter, where a table would be wider than the terminal.
+fn narrow(head: &[String; 7], rows: &[[String; 7]], out: &mut dyn Write) -> io::Result<()> {
+    for row in rows {
+        writeln!(out, "{}", hanging(&format!("{:<10}", row[0]), &row[6], terminal_width()))?;
+        for (title, cell) in head.iter().zip(row).skip(1).take(5) {
+            writeln!(out, "{}", hanging(&format!("  {:<18}", title.to_lowercase()), cell, terminal_width()))?;
+        }
     }
     Ok(())
 }
@@ -102,7 +118,7 @@ fn environments(found: &Discovery, out: &mut dyn Write) -> io::Result<()> {
             State::Outdated => format!("outdated, {dir}: `concmon lab setup --python {version}` makes it again"),
             State::Missing => format!("missing: `concmon lab setup --python {version}` makes it"),
         };
-        writeln!(out, "  {version:<6} {words}")?;
+        writeln!(out, "{}", hanging(&format!("  {version:<6} "), &words, terminal_width()))?;
     }
     Ok(())
 }
@@ -131,7 +147,7 @@ fn systems(found: &Discovery, out: &mut dyn Write) -> io::Result<()> {
     let missing: Vec<(&str, String)> = python_systems().filter_map(|s| Some((s.id, python::availability(s, found)?))).collect();
     writeln!(out, "\n{} of {all} Python systems run here.", all - missing.len())?;
     for (_, why) in missing {
-        writeln!(out, "  {}", clean(&why))?;
+        writeln!(out, "{}", hanging("  ", &clean(&why), terminal_width()))?;
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use crate::lab::report::{creation, reported, show};
 use crate::lab::run::Run;
 
 use super::document::outcome;
+use crate::command::output::{hanging, terminal_width};
 use crate::text::{self, Charset, sanitize_str};
 
 /// Systems under their headings, with the first sentence of their lesson, or why they do not run here.
@@ -24,10 +25,8 @@ pub(super) fn list(found: &Discovery, out: &mut dyn Write) -> io::Result<()> {
             section = Some(system.section);
         }
         let first = system.lesson.split(". ").next().unwrap_or_default().trim_end_matches('.');
-        match python::availability(system, found) {
-            None => writeln!(out, "  {:<width$}  {first}", system.id)?,
-            Some(why) => writeln!(out, "  {:<width$}  not available: {why}", system.id)?,
-        }
+        let words = python::availability(system, found).map_or_else(|| first.to_owned(), |why| format!("not available: {why}"));
+        writeln!(out, "{}", hanging(&format!("  {:<width$}  ", system.id), &words, terminal_width()))?;
     }
     Ok(())
 }

@@ -21,6 +21,7 @@ use crate::text::{Charset, sanitize_str};
 use super::progress::Progress;
 use super::stop::stop_by_signal;
 use super::{Ended, await_end_unless, document, setup};
+use crate::command::output::{hanging, terminal_width};
 
 /// Measures the talk's claims and prints what came of them. An error is one of writing.
 pub fn talk(args: &TalkArgs, limits: &Limits, pythons: &[PathBuf], out: &mut dyn Write) -> io::Result<Ended> {
@@ -258,9 +259,10 @@ fn show(kept: &Kept, args: &TalkArgs, out: &mut dyn Write) -> io::Result<()> {
     let Kept::Talk(talk) = kept else { return Ok(()) };
     for finding in &talk.findings {
         let Some(claim) = finding.entry() else { continue };
-        writeln!(out, "{:>2}  {}", claim.part, claim.statement)?;
+        writeln!(out, "{}", hanging(&format!("{:>2}  ", claim.part), claim.statement, terminal_width()))?;
         let said = talk::said(finding);
-        writeln!(out, "    {:<13}  {}", finding.verdict.word(), sanitize_str(&said, Charset::Unicode))?;
+        let label = format!("    {:<13}  ", finding.verdict.word());
+        writeln!(out, "{}", hanging(&label, &sanitize_str(&said, Charset::Unicode), terminal_width()))?;
     }
     writeln!(out, "\n{}", talk::summary_line(talk))
 }

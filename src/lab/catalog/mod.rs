@@ -329,26 +329,27 @@ pub fn find(id: &str) -> Option<&'static System> {
     SYSTEMS.iter().find(|s| s.id == id)
 }
 
-/// The id most similar to `id`, for "did you mean": names after the slash are compared with each other, so that a backend written
-/// right does not make any name near; one without a slash with the whole ids too. Where names come equally near, the backend decides.
-/// `None` if nothing comes near.
+/// The ids most similar to `id`, for "did you mean": names after the slash are compared with each other, so that a backend written
+/// right does not make any name near; one without a slash with the whole ids too. Twins with the same name are both named, unless the
+/// backend decides. `None` if nothing comes near.
 #[must_use]
-pub fn nearest(id: &str) -> Option<&'static str> {
+pub fn nearest(id: &str) -> Option<String> {
     let wanted = id.to_lowercase();
-    let score = |system: &System| {
-        let name = system.id.rsplit('/').next().unwrap_or(system.id);
+    let name_of = |system: &'static System| system.id.rsplit('/').next().unwrap_or(system.id);
+    let score = |system: &'static System| {
         let whole = strsim::jaro_winkler(&wanted, system.id);
         match wanted.rsplit_once('/') {
-            Some((_, wanted)) => (strsim::jaro_winkler(wanted, name), whole),
-            None => (whole.max(strsim::jaro_winkler(&wanted, name)), whole),
+            Some((_, wanted)) => (strsim::jaro_winkler(wanted, name_of(system)), whole),
+            None => (whole.max(strsim::jaro_winkler(&wanted, name_of(system))), whole),
         }
     };
-    SYSTEMS
-        .iter()
-        .map(|s| (score(s), s.id))
-        .filter(|((near, _), _)| *near > 0.75)
-        .max_by(|((a, a_whole), _), ((b, b_whole), _)| a.total_cmp(b).then(a_whole.total_cmp(b_whole)))
-        .map(|(_, id)| id)
+    let near = SYSTEMS.iter().map(|s| (score(s), s)).filter(|((near, _), _)| *near > 0.75);
+    let (_, best) = near.max_by(|((a, a_whole), _), ((b, b_whole), _)| a.total_cmp(b).then(a_whole.total_cmp(b_whole)))?;
+    let twin = SYSTEMS.iter().find(|s| s.id != best.id && name_of(s) == name_of(best)).filter(|_| !wanted.contains('/'));
+    let mut both: Vec<&str> = [Some(best), twin].into_iter().flatten().map(|s| s.id).collect();
+    // The native one needs nothing else.
+    both.sort_unstable();
+    Some(both.join(" or "))
 }
 
 /// Every system the lab can run, in the order of the list: by section, within one in the order of the tables, native before Python.

@@ -48,12 +48,12 @@ impl Default for Limits {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LaunchError {
     /// No system has this id.
-    #[error("there is no lab system {id:?}{}", nearest.map_or_else(|| "; `concmon lab list` lists them".to_owned(), |n| format!("; did you mean {n}?")))]
+    #[error("there is no lab system {id:?}{}", nearest.as_ref().map_or_else(|| "; `concmon lab list` lists them".to_owned(), |n| format!("; did you mean {n}?")))]
     UnknownSystem {
         /// What was asked for.
         id: String,
-        /// The one with the most similar id.
-        nearest: Option<&'static str>,
+        /// Those with the most similar id.
+        nearest: Option<String>,
     },
     /// An option is out of range or does not fit the system; one sentence with the figures.
     #[error("{0}")]

@@ -119,6 +119,8 @@ pub struct Bar {
     pub spread: Option<(f64, f64)>,
     /// Where it is compared with something else.
     pub reference: Option<f64>,
+    /// Bars of one group have one colour: number of the group.
+    pub group: usize,
 }
 
 /// Curves over a common axis.

@@ -26,6 +26,7 @@ fn hostile() -> Page {
                     text: HOSTILE.into(),
                     spread: Some((2.0, 4.0)),
                     reference: Some(1.0),
+                    group: 0,
                 }],
                 base: Some(1.0),
                 reference: HOSTILE.into(),

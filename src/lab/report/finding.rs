@@ -27,10 +27,17 @@ pub fn finding(batch: &Batch) -> Option<String> {
     if rows.rows.iter().any(|r| r.runs < REPETITIONS) {
         return None;
     }
-    // How much parallel work gains depends on the CPUs that others leave: on a noisy machine nothing is said about it.
-    let noisy = rows.rows.iter().any(|r| r.advice.iter().any(|a| matches!(a, Advice::NoisyMachine { .. })));
+    // How much parallel work gains depends on the CPUs that others leave.
+    let of_others = rows.rows.iter().flat_map(|r| &r.advice).filter_map(|a| match a {
+        Advice::NoisyMachine { others } => Some(*others),
+        _ => None,
+    });
+    let others = of_others.fold(0.0, f64::max);
     match axis(batch) {
-        Some(Axis::TaskMs | Axis::Workers) | None if noisy => None,
+        Some(Axis::TaskMs | Axis::Workers) | None if others > 0.0 => Some(format!(
+            "Not decided: other processes used up to {:.0}% of the CPUs during these runs. Repeat them on an idle machine.",
+            others * 100.0
+        )),
         // What the work really took counts, not what was asked for.
         Some(axis @ Axis::TaskMs) => pays_from(&curves_at(batch, &rows, axis.measure()?, Place::Measured)?, &rows),
         Some(axis @ Axis::ParentMb) => grows(&curves(batch, &rows, axis.measure()?)?),
@@ -185,11 +192,18 @@ fn gains(curves: &Curves) -> Option<String> {
 fn fastest(rows: &Comparison) -> Option<String> {
     let wall = measure("wall")?;
     let [best, next, ..] = rows.rows.as_slice() else { return None };
+    if let Some(Advice::TooShort { wall_ns }) = best.advice.iter().find(|a| matches!(a, Advice::TooShort { .. })) {
+        let took = show(*wall_ns, Unit::Ns);
+        return Some(format!("Too short to tell: {} takes {took}. Give it more or longer tasks.", best.label));
+    }
     let others = |row: &&Row| row.cell != best.cell;
     let clearly =
         rows.rows.iter().filter(others).all(|r| r.spread(wall).zip(best.spread(wall)).is_some_and(|(r, b)| below(b, r)));
     if !clearly {
-        return None;
+        return Some(format!(
+            "Not decided: {} and {} overlap; more repetitions or longer work may tell.",
+            best.label, next.label
+        ));
     }
     let (one, two) = (best.median(wall)?, next.median(wall)?);
     let concurrent = |id: &str| catalog::find(id).is_some_and(|s| s.section != catalog::Section::Baseline);

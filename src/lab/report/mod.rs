@@ -13,7 +13,7 @@ pub use curves::{Axis, Curves, Plot, Series, axis, curves, swept};
 pub use document::{SCHEMA, csv, document};
 pub use finding::finding;
 pub use page::page;
-pub use rows::{Comparison, Figure, Mark, Row, advice_lines, compare};
+pub use rows::{Comparison, Figure, Mark, Row, advice_lines, compare, differences};
 pub use value::reported;
 
 use crate::units;

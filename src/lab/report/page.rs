@@ -20,7 +20,8 @@ pub fn page(batch: &Batch, comparison: &Comparison) -> Page {
     }
     for of in swept(batch) {
         let Some(found) = curves(batch, comparison, of) else { continue };
-        let (scale, unit) = drawn_in(of.unit);
+        let most = found.series.iter().flat_map(|s| &s.points).map(|p| p.1.median).fold(0.0, f64::max);
+        let (scale, unit) = drawn_in(of.unit, most);
         let series = found.series.iter().map(|s| (s.label.clone(), s.points.iter().map(|p| (p.0, p.1.median * scale)).collect()));
         blocks.push(Block::Lines(Lines {
             title: format!("{} over {}", of.title, found.along),
@@ -72,33 +73,42 @@ fn systems(batch: &Batch) -> String {
     }
 }
 
-/// What the rows are sorted by, as bars.
+/// What the rows are sorted by, as bars; each system has a colour.
 fn bars(comparison: &Comparison, sort: &Measure) -> Bars {
-    let (scale, unit) = drawn_in(sort.unit);
-    let bar = |row: &super::Row| {
-        let s = row.spread(sort)?;
-        Some(Bar {
+    let most = comparison.rows.iter().filter_map(|row| row.median(sort)).fold(0.0, f64::max);
+    let (scale, unit) = drawn_in(sort.unit, most);
+    let mut systems: Vec<&str> = Vec::new();
+    let mut bars = Vec::new();
+    for row in &comparison.rows {
+        let system = row.spec.system.as_str();
+        let known = systems.iter().position(|known| *known == system);
+        let group = known.unwrap_or(systems.len());
+        if known.is_none() {
+            systems.push(system);
+        }
+        bars.extend(row.spread(sort).map(|s| Bar {
             label: row.label.clone(),
             value: s.median * scale,
             text: show(s.median, sort.unit),
             spread: Some((s.min * scale, s.max * scale)),
             reference: None,
-        })
-    };
-    let better = if sort.better == Better::Lower { "lower is better" } else { "higher is better" };
-    Bars {
-        title: format!("{} ({better})", sort.title),
-        axis: format!("{}{unit}", sort.title),
-        bars: comparison.rows.iter().filter_map(bar).collect(),
-        ..Bars::default()
+            group,
+        }));
     }
+    let better = if sort.better == Better::Lower { "lower is better" } else { "higher is better" };
+    Bars { title: format!("{} ({better})", sort.title), axis: format!("{}{unit}", sort.title), bars, ..Bars::default() }
 }
 
-/// What a value is multiplied with to be drawn, and the unit that makes of it, as it stands behind a title.
-fn drawn_in(unit: Unit) -> (f64, &'static str) {
+/// What values up to `most` are multiplied with to be drawn, and the unit that makes of it, as it stands behind a title.
+fn drawn_in(unit: Unit, most: f64) -> (f64, &'static str) {
     match unit {
-        Unit::Ns => (1e-6, ", ms"),
-        Unit::Bytes => (1.0 / 1_048_576.0, ", MiB"),
+        Unit::Ns if most >= 2e9 => (1e-9, ", s"),
+        Unit::Ns if most >= 2e6 => (1e-6, ", ms"),
+        Unit::Ns if most >= 2e3 => (1e-3, ", us"),
+        Unit::Ns => (1.0, ", ns"),
+        Unit::Bytes if most >= 2e9 => (1.0 / 1_073_741_824.0, ", GiB"),
+        Unit::Bytes if most >= 2e6 => (1.0 / 1_048_576.0, ", MiB"),
+        Unit::Bytes => (1.0 / 1024.0, ", KiB"),
         Unit::PerSecond => (1.0, " (per second)"),
         Unit::Count | Unit::Ratio => (1.0, ""),
     }

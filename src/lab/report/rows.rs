@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use crate::lab::catalog::RunSpec;
+use crate::lab::catalog::{RunSpec, System, find};
 use crate::lab::measure::{Advice, Batch, Better, MEASURES, Measure, Point, Sample, Spread, advise, counted};
 
 /// How a figure stands among the others of its measure.
@@ -26,6 +26,9 @@ pub struct Figure {
     pub measure: &'static str,
     /// Where its points lie; `None` is unknown.
     pub spread: Option<Spread>,
+    /// The median of each repetition, in their order. The document has the points themselves.
+    #[serde(skip)]
+    pub repetitions: Vec<f64>,
     /// Why it is unknown.
     pub unknown: Option<&'static str>,
     /// How it stands among the others.
@@ -111,15 +114,18 @@ fn row(batch: &Batch, cell: usize) -> Row {
     let points: Vec<&Point> = batch.of(cell).collect();
     let alone = batch.plan.cells[cell].baseline.map_or_else(HashMap::new, |b| batch.of(b).map(|p| (p.repetition, p)).collect());
     let figures = MEASURES.iter().map(|measure| {
-        let mut values = Vec::new();
+        let (mut values, mut repetitions) = (Vec::new(), Vec::new());
         for point in &points {
+            let before = values.len();
             (measure.get)(Sample { point, spec, baseline: alone.get(&point.repetition).copied() }, &mut values);
+            repetitions.extend(Spread::of(&values[before..]).map(|spread| spread.median));
         }
         let spread = Spread::of(&values);
         Figure {
             measure: measure.id,
             unknown: spread.is_none().then(|| (measure.unknown)(points.first().copied())),
             spread,
+            repetitions,
             mark: Mark::None,
         }
     });
@@ -196,12 +202,47 @@ fn label(batch: &Batch, spec: &RunSpec) -> String {
     label
 }
 
+/// A parameter of a run in words; `None` where the system does not have it.
+type Parameter = (&'static str, fn(&RunSpec, &System) -> Option<String>);
+
+/// What runs must share to be comparable.
+const SHARED: [Parameter; 4] = [
+    ("work", |spec, _| Some(spec.work())),
+    ("workers", |spec, system| system.params.workers.map(|_| spec.workers.to_string())),
+    ("tasks", |spec, system| system.params.tasks.map(|_| spec.tasks.to_string())),
+    ("parent memory", |spec, system| system.params.parent_mb.then(|| format!("{} MiB", spec.parent_mb))),
+];
+
+/// A sentence that names the parameters in which runs of different systems differ; `None` if they can be compared. A parameter in which
+/// runs of one system differ was varied on purpose.
+#[must_use]
+pub fn differences<'a>(specs: impl Iterator<Item = &'a RunSpec>) -> Option<String> {
+    let runs: Vec<(&RunSpec, &System)> = specs.filter_map(|spec| Some((spec, find(&spec.system)?))).collect();
+    let mut said = Vec::new();
+    for (name, of) in SHARED {
+        let known: Vec<(&str, String)> = runs.iter().filter_map(|(spec, system)| Some((system.id, of(spec, system)?))).collect();
+        let varied = known.iter().any(|a| known.iter().any(|b| a.0 == b.0 && a.1 != b.1));
+        let mut values: Vec<&str> = Vec::new();
+        for (_, value) in &known {
+            if !values.contains(&value.as_str()) {
+                values.push(value);
+            }
+        }
+        // The number of tasks is a part of the work.
+        let told = name == "tasks" && !said.is_empty();
+        if values.len() > 1 && !varied && !told {
+            said.push(format!("{name} ({})", values.join(", ")));
+        }
+    }
+    (!said.is_empty()).then(|| format!("not the same for all: {}; their figures cannot be compared", said.join(" and ")))
+}
+
 /// What a reader should know, each kind of advice once: said of the first row it holds for, with how many others there are.
 #[must_use]
 pub fn advice_lines(comparison: &Comparison) -> Vec<String> {
     let all: Vec<(&Row, &Advice)> = comparison.rows.iter().flat_map(|r| r.advice.iter().map(move |a| (r, a))).collect();
     let kind = |a: &Advice| std::mem::discriminant(a);
-    let mut lines = Vec::new();
+    let mut lines: Vec<String> = differences(comparison.rows.iter().filter(|r| r.asked).map(|r| &r.spec)).into_iter().collect();
     for (at, (row, advice)) in all.iter().enumerate() {
         if all[..at].iter().any(|(_, earlier)| kind(earlier) == kind(advice)) {
             continue;

@@ -87,10 +87,10 @@ fn what_workers_bring_is_said_by_speed_up() {
 fn the_best_is_marked_and_so_is_what_cannot_be_told_from_it() {
     let ids = ["native/fork", "native/spawn", "native/thread"];
     let ns = |s: &RunSpec| match s.system.as_str() {
-        "native/thread" => 100.0,
-        "native/fork" => 104.0,
-        "native/spawn" => 300.0,
-        _ => 500.0,
+        "native/thread" => 100e6,
+        "native/fork" => 104e6,
+        "native/spawn" => 300e6,
+        _ => 500e6,
     };
     let wall = measure("wall").unwrap();
     let run = batch(ids.map(|id| spec(id, |_| ())).to_vec(), 5, 0.05, ns);
@@ -105,13 +105,31 @@ fn the_best_is_marked_and_so_is_what_cannot_be_told_from_it() {
             ("native/sequential", Mark::None)
         ]
     );
-    assert_eq!(table.finding, None, "the first two cannot be told apart");
+    let said = table.finding.clone().unwrap_or_default();
+    assert!(said.starts_with("Not decided: native/thread and native/fork overlap"), "{said}");
+    let tiny = batch(ids.map(|id| spec(id, |_| ())).to_vec(), 5, 0.05, |s| ns(s) / 1e6);
+    assert!(compare(&tiny, wall).finding.unwrap_or_default().starts_with("Too short to tell: native/thread takes"));
+    let repetitions = &table.rows[0].figure(wall).unwrap().repetitions;
+    assert_eq!(repetitions.len(), 5, "one dot for each");
     let speed_up = measure("speed-up").unwrap();
     let best = compare(&run, speed_up);
     assert_eq!(best.rows[0].spec.system, "native/thread", "more is better here");
     let spread = best.rows[0].spread(speed_up).unwrap();
     assert!((spread.median - 5.0).abs() < 0.2, "paired by round: {spread:?}");
     assert!(best.rows[0].figures.iter().any(|f| f.spread.is_none() && f.unknown.is_some()), "unknown has a reason");
+}
+
+#[test]
+fn runs_that_differ_in_their_parameters_are_not_compared_unwarned() {
+    let differ = |specs: &[RunSpec]| differences(specs.iter());
+    let fork = |change: fn(&mut RunSpec)| spec("native/fork", change);
+    let spawn = |change: fn(&mut RunSpec)| spec("native/spawn", change);
+    assert_eq!(differ(&[fork(|_| ()), spawn(|_| ()), spec("native/sequential", |_| ())]), None);
+    let said = differ(&[fork(|s| (s.task, s.tasks) = (TaskKind::Pi, 4)), spawn(|s| s.workers = 9)]).unwrap();
+    assert!(said.contains("work (4 x pi of 1000 digits, 10 x factorial) and workers (4, 9)"), "{said}");
+    // A sweep varies on purpose.
+    let swept = [fork(|s| s.workers = 1), fork(|s| s.workers = 2), spawn(|s| s.workers = 1), spawn(|s| s.workers = 2)];
+    assert_eq!(differ(&swept), None);
 }
 
 #[test]

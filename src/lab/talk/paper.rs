@@ -265,6 +265,7 @@ fn ratios(talk: &Talk) -> Bars {
             text: with_unit(summary.median, "x"),
             spread: (summary.count > 1).then_some((summary.min, summary.max)),
             reference: claim.talk_figure,
+            group: 0,
         })
     };
     Bars {

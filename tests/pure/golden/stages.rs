@@ -31,6 +31,7 @@ pub const PROCESSES: &[Key] =
 /// Adds fork and spawn of the lab's list, and runs them.
 pub const COMPARE: &[Key] = &[
     Key::char('L'),
+    Key::plain(Code::Tab),
     Key::plain(Code::Down),
     Key::plain(Code::Down),
     Key::char('c'),
@@ -43,6 +44,7 @@ pub const COMPARE: &[Key] = &[
 /// Two pools of Python's, whose names are long.
 pub const COMPARE_LONG: &[Key] = &[
     Key::char('L'),
+    Key::plain(Code::Tab),
     Key::plain(Code::Down),
     Key::plain(Code::Down),
     Key::plain(Code::Down),
@@ -67,6 +69,7 @@ pub const COMPARE_LONG: &[Key] = &[
 /// The same over the memory of the parent.
 pub const COMPARE_SWEEP: &[Key] = &[
     Key::char('L'),
+    Key::plain(Code::Tab),
     Key::plain(Code::Down),
     Key::plain(Code::Down),
     Key::char('c'),
@@ -77,6 +80,17 @@ pub const COMPARE_SWEEP: &[Key] = &[
     Key::char('s'),
     Key::plain(Code::Enter),
 ];
+
+/// The lesson about a big parent, with its question open.
+pub const LESSON: &[Key] = &[Key::char('2'), Key::plain(Code::Down), Key::plain(Code::Down), Key::plain(Code::Down)];
+
+/// It runs, and fork was guessed.
+pub const LESSON_RUN: &[Key] =
+    &[Key::char('2'), Key::plain(Code::Down), Key::plain(Code::Down), Key::plain(Code::Down), Key::char('1')];
+
+/// It has run, and the fork server was guessed.
+pub const LESSON_DONE: &[Key] =
+    &[Key::char('2'), Key::plain(Code::Down), Key::plain(Code::Down), Key::plain(Code::Down), Key::char('3')];
 
 const MS: u64 = 1_000_000;
 const STEP: u64 = 2 * MS;

@@ -126,18 +126,19 @@ fn one<X: Ranged<ValueType = f64>>(
 ) -> Result<(), Failed> {
     let places = RowPlaces::of(layout);
     let y = bottom + places.middle();
+    let colour = SERIES[bar.group % SERIES.len()];
     if dot {
         area.draw(&PathElement::new([(base, y), (bar.value, y)], GRID.stroke_width(1)))?;
     } else {
         let body = [(base, bottom + places.body.0), (bar.value, bottom + places.body.1)];
-        area.draw(&Rectangle::new(body, SERIES[0].filled()))?;
+        area.draw(&Rectangle::new(body, colour.filled()))?;
     }
     let (low, high) = bar.spread.filter(|(low, high)| low.is_finite() && high.is_finite()).unwrap_or((bar.value, bar.value));
     if low < high {
         area.draw(&PathElement::new([(low, y), (high, y)], TEXT.stroke_width(1)))?;
     }
     if dot {
-        area.draw(&Circle::new((bar.value, y), 5, SERIES[0].filled()))?;
+        area.draw(&Circle::new((bar.value, y), 5, colour.filled()))?;
     }
     let text = layout.fit(&bar.text, layout.width / 4);
     let mut right = [base, bar.value, high].into_iter().fold(f64::MIN, f64::max);

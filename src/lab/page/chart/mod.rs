@@ -35,7 +35,7 @@ pub const COLOURS: usize = SERIES.len();
 /// The page that a chart is drawn for.
 #[derive(Debug, Clone, Copy)]
 struct Layout {
-    /// Width of the drawing; the style lets it shrink, not grow.
+    /// Width of the drawing; the style fits it to the page.
     width: u32,
     /// Height of the letters as plotters counts it: with what hangs below the line, 1.24 times the size of the face.
     letter: u32,
@@ -43,7 +43,7 @@ struct Layout {
     beside: bool,
 }
 
-const WIDE: Layout = Layout { width: 720, letter: 17, beside: true };
+const WIDE: Layout = Layout { width: 1180, letter: 17, beside: true };
 const NARROW: Layout = Layout { width: 360, letter: 16, beside: false };
 
 impl Layout {
