@@ -328,6 +328,22 @@ class Crew:
             self.failure = "worker %d (pid %d) %s" % (w, self.pids[w], how_it_ended(status))
 
 
+def fork(w, act, args):
+    """Starts a worker by os.fork()."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            act(*args)
+            os._exit(0)
+        except BaseException:
+            import traceback
+
+            lab.error(traceback.format_exc())
+            lab.farewell()
+            os._exit(1)
+    return pid, lambda: os.waitpid(pid, 0)[1]
+
+
 def stop_helpers():
     """Ends the fork server and the resource tracker of multiprocessing and waits for them: what they have used belongs to the run, and the
     kernel charges it to the root when it has waited for them."""
