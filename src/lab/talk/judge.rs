@@ -200,7 +200,8 @@ pub fn judge(claim: &Claim, rounds: &[Vec<&Run>]) -> Finding {
         }
     }
     let (summary, interval) = (measure::summary(&figures), Interval::of(&figures));
-    let verdict = interval.map_or_else(|| Verdict::Failed("no ratio: the first value was 0".into()), |i| verdict(claim, i, figures.len()));
+    let verdict =
+        interval.map_or_else(|| Verdict::Failed("no ratio: the first value was 0".into()), |i| verdict(claim, i, figures.len()));
     Finding { claim: claim.id.to_owned(), verdict, figures, summary, interval, arms, others: None }
 }
 

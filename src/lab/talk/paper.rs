@@ -23,7 +23,9 @@ fn with_unit(value: f64, unit: &str) -> String {
 fn spread(finding: &Finding, summary: &Summary, unit: &str) -> String {
     let median = with_unit(summary.median, unit);
     match finding.interval {
-        Some(Interval { low, high, .. }) if summary.count > 1 => format!("{median} ({} to {})", with_unit(low, ""), with_unit(high, "")),
+        Some(Interval { low, high, .. }) if summary.count > 1 => {
+            format!("{median} ({} to {})", with_unit(low, ""), with_unit(high, ""))
+        }
         _ => median,
     }
 }
@@ -248,7 +250,8 @@ fn row(finding: &Finding) -> Option<Vec<Cell>> {
         Verdict::NotAvailable(why) | Verdict::Failed(why) => Cell::marked(why.clone(), Mark::Dim),
         _ if claim.is_about_looks() => "processes, threads, parents and states as reported by the kernel".into(),
         _ => {
-            let parts = [Some(claim.figure.to_owned()), Some(bound(claim)), undecided(finding), ran_on(finding), Some(busy(finding))];
+            let parts =
+                [Some(claim.figure.to_owned()), Some(bound(claim)), undecided(finding), ran_on(finding), Some(busy(finding))];
             parts.into_iter().flatten().collect::<Vec<_>>().join("; ").into()
         }
     };

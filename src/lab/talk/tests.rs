@@ -1,6 +1,6 @@
 use super::*;
-use crate::lab::page::{html, markdown};
 use crate::lab::measure;
+use crate::lab::page::{html, markdown};
 use crate::lab::run::{Memory, ReportedValue, RunId, ShapeCheck, Worker};
 use crate::snapshot::ExitStatus;
 

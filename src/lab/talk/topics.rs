@@ -81,7 +81,13 @@ pub const TOPICS: &[Topic] = &[
     topic(
         14,
         "pi, 2,000 and 200 digits",
-        &["python/interpreters", "python/interpreter-pool-executor", "python/thread", "python/process-fork", "python/process-spawn"],
+        &[
+            "python/interpreters",
+            "python/interpreter-pool-executor",
+            "python/thread",
+            "python/process-fork",
+            "python/process-spawn",
+        ],
         &["interpreters", "pi-2000-processes", "pi-2000-threads", "interpreters-tiny", "pi-200-processes", "pi-200-threads"],
     ),
     topic(
