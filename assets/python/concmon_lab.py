@@ -77,7 +77,7 @@ _waited_before = {}
 _began = False
 #: Pause between two creations of a demo, seconds.
 _pace_s = 0
-#: Bytes sent to other processes of the run, by thread, as threads must not add to one number at once; None if nobody counts them.
+#: Bytes sent to other processes of the run, by thread, as threads must not add to one number at once; None if they are not counted.
 _sent = None
 #: In the root of a measured run: bodies of lines that are sent when the run is over, with their times.
 _later = []
@@ -653,7 +653,7 @@ def apart(act):
 def begin_root():
     """This process is the root of the run."""
     global _role
-    import resource  # noqa: F401 - so that nobody has to load it in what is measured
+    import resource  # noqa: F401 - loaded before what is measured
 
     _role = "root"
     with _lock:
@@ -663,7 +663,7 @@ def begin_root():
 
 
 def ask_for_inspection():
-    """Asks concmon to look at the processes of the run; the descriptor that becomes readable once it has, None if nobody listens. To be
+    """Asks concmon to look at the processes of the run; the descriptor that becomes readable once it has, None without a listener. To be
     followed by `resumed`."""
     if _path is None:
         return None

@@ -36,7 +36,7 @@ lab.pace(SPEC.get("pace_ms", 0) if LIVE else 0)
 
 
 def name_objects():
-    """Has named semaphores named after the run, for its helper to take away what nobody else does: a root that is killed has no time to."""
+    """Names named semaphores after the run, so that its helper can remove those that a killed root has left."""
     import multiprocessing
 
     config = getattr(multiprocessing.current_process(), "_config", {})
@@ -153,7 +153,7 @@ async def inspect_loop(timeout=2.0):
     try:
         await asyncio.wait_for(seen, timeout)
     except asyncio.TimeoutError:
-        pass  # nobody has looked: as in `lab.inspect`
+        pass  # no answer: as in `lab.inspect`
     finally:
         loop.remove_reader(descriptor)
     lab.resumed()
@@ -290,8 +290,8 @@ class Crew:
         self.waits.append(wait)
 
     def _run_measured(self):
-        """As programs do it: all are started, then all are joined. They are looked at afterwards, in a second crew, as nobody holds still
-        while something is timed."""
+        """As programs do it: all are started, then all are joined. They are looked at afterwards, in a second crew, as no worker holds
+        still while it is timed."""
         lab.phase("launch")
         for w in range(SPEC["workers"]):
             lab.requested(w)
@@ -365,6 +365,22 @@ class Crew:
         lab.exited(w, status)
         if status and not self.failure:
             self.failure = "worker %d (pid %d) %s" % (w, self.pids[w], how_it_ended(status))
+
+
+def fork(w, act, args):
+    """Starts a worker by os.fork()."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            act(*args)
+            os._exit(0)
+        except BaseException:
+            import traceback
+
+            lab.error(traceback.format_exc())
+            lab.farewell()
+            os._exit(1)
+    return pid, lambda: os.waitpid(pid, 0)[1]
 
 
 def stop_helpers():
@@ -479,7 +495,7 @@ def join_threads(threads):
 
 
 class AnnouncedSubmit:
-    """For a pool of threads: marks when one is asked for. The pool starts one within `submit` while it has fewer than it may and nobody
+    """For a pool of threads: marks when one is asked for. The pool starts one within `submit` while it has fewer than it may and none
     is idle."""
 
     def submit(self, fn, /, *args, **kwargs):
@@ -509,8 +525,8 @@ def run_thread_pool(kind, name, announce, unit):
 
 
 def one_blas_thread():
-    """To be called before numpy is imported: its library for linear algebra would make a thread for each CPU, and nobody could tell whose
-    threads, and whose speed-up, they were."""
+    """To be called before numpy is imported: its library for linear algebra would make a thread for each CPU, and the threads and the
+    speed-up would be the library's."""
     for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
         os.environ[name] = "1"
 

@@ -10,7 +10,7 @@ _mine = None
 
 
 def announce():
-    """The first thing in each interpreter. The number of the worker is the first that nobody has taken: interpreters share no memory,
+    """The first thing in each interpreter. The number of the worker is the first that is not taken: interpreters share no memory,
     but a directory."""
     global _mine
     born = lab.now_ns()

@@ -24,6 +24,32 @@ async def write_and_read(k):
     return length
 
 
+def read_directly(path):
+    with open(path, "rb") as file:
+        return len(file.read())
+
+
+async def read_awaiting(path):
+    async with aiofiles.open(path, "rb") as file:
+        return len(await file.read())
+
+
+async def compare_reading():
+    """Opens, reads and closes one small file, directly and with aiofiles: the medians, nanoseconds."""
+    path, directly, awaiting = os.path.join(os.environ["TMPDIR"], "small"), [], []
+    with open(path, "wb") as file:
+        file.write(b"x" * 1024)
+    for _ in range(50):
+        begun = time.monotonic_ns()
+        read_directly(path)
+        between = time.monotonic_ns()
+        await read_awaiting(path)
+        directly.append(between - begun)
+        awaiting.append(time.monotonic_ns() - between)
+    os.unlink(path)
+    return sorted(directly)[25], sorted(awaiting)[25]
+
+
 async def run():
     spec = lab_root.SPEC
     results = {}
@@ -47,6 +73,9 @@ async def run():
     awaited = time.monotonic_ns() - begun
     lab.value("one_file_directly_ns", "%.2f ms" % (plain / 1e6), plain)
     lab.value("one_file_with_aiofiles_ns", "%.2f ms, %.0f times as long" % (awaited / 1e6, awaited / plain), awaited)
+    plain, awaited = await compare_reading()
+    lab.value("open_read_close_directly_ns", "%.1f us" % (plain / 1e3), plain)
+    lab.value("open_read_close_with_aiofiles_ns", "%.1f us, %.0f times as long" % (awaited / 1e3, awaited / plain), awaited)
     await lab_root.show_loop()
     lab.phase("teardown")
     return results

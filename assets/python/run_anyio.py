@@ -66,6 +66,7 @@ async def run():
         lab.phase("steady")
         go.set()
         await finished.wait()
+        threads = len(os.listdir("/proc/self/task")) - 1
         if spec["hold_ms"]:
             lab.phase("hold")
             lab.flush()
@@ -75,6 +76,9 @@ async def run():
         lab.phase("teardown")
         leave.set()
     lab.value("backend", BACKEND)
+    lab.value("other_threads", str(threads), threads)
+    if spec["task"] != "sleep":
+        lab.value("sum_of_results", str(sum(results.values())), sum(results.values()))
     return results
 
 

@@ -1,7 +1,7 @@
 """The same work by one thread, then by several: what threads gain, which the GIL decides.
 
-One program for four systems: bytecode under the GIL, bytecode without it, and C code that frees it: SHA-256 of a large block, and numpy's
-matrix product.
+One program for five systems: bytecode under the GIL, bytecode without it, and C code that releases it: SHA-256 of a large block, numpy's
+matrix product, and a grouped median by pandas.
 """
 
 import hashlib
@@ -18,6 +18,8 @@ import lab_tasks
 SYSTEM = lab_root.SPEC.get("system", "").rpartition("/")[2]
 #: What the hashing system hashes per unit.
 BLOCK = bytes(16 << 20) if SYSTEM == "hash-threads" else b""
+#: Rows that pandas groups per unit.
+ROWS = 200_000
 
 if SYSTEM == "numpy-threads":
     lab_root.one_blas_thread()
@@ -25,9 +27,19 @@ if SYSTEM == "numpy-threads":
 
     matrix = numpy.random.default_rng(lab_root.SPEC["seed"]).random((lab_tasks.size(lab_root.SPEC),) * 2)
 
+if SYSTEM == "pandas-threads":
+    lab_root.one_blas_thread()
+    import numpy
+    import pandas
+
+    numbers = numpy.random.default_rng(lab_root.SPEC["seed"])
+    table = pandas.DataFrame({"key": numbers.integers(0, 1_000, ROWS), "value": numbers.random(ROWS)}).groupby("key")["value"]
+
 
 def perform(k):
-    """One unit, whoever does it."""
+    """One unit, in any thread."""
+    if SYSTEM == "pandas-threads":
+        return int(table.median().sum())
     if SYSTEM == "hash-threads":
         return int.from_bytes(hashlib.sha256(BLOCK).digest()[:4], "big")
     if SYSTEM == "numpy-threads":
@@ -46,7 +58,7 @@ def gil_enabled():
 
 def body():
     spec = lab_root.SPEC
-    workers, units = spec["workers"], spec["tasks"] if BLOCK else lab_tasks.units(spec)
+    workers, units = spec["workers"], lab_tasks.units(spec) or spec["tasks"]
     built_without = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
     lab.value("gil", "on" if gil_enabled() else "off", int(gil_enabled()))
     if built_without and gil_enabled():

@@ -1,6 +1,6 @@
 """Each worker is a thread with an interpreter of its own: one process, several GILs (PEP 684, PEP 734)."""
 
-import json
+import ast
 import os
 import threading
 import time
@@ -35,71 +35,99 @@ except ImportError:
         _interpreters.destroy(interpreter)
 
 
-SAY_READY = """import time
-born = time.monotonic_ns()
-import concmon_lab, lab_tasks, json
-concmon_lab.ready(%d, 'interpreter', born)"""
-WORK = """
-spec = json.loads(%r)
-results = {}
-for k in range(%d, lab_tasks.units(spec), spec["workers"]):
-    with concmon_lab.task(%d, k):
-        results[k] = lab_tasks.perform(spec, k)
+#: What an interpreter does that works: its first own instruction takes the time, the lab is imported after it.
+WORK = """from time import monotonic_ns
+born = monotonic_ns()
+import concmon_lab, lab_worker
+concmon_lab.ready(%d, 'interpreter', born)
+results = lab_worker.work_share(%d)
 with open(%r, "w") as file:
-    json.dump(results, file)
+    file.write(repr(results))
 concmon_lab.farewell()
 """
 
 
-def body():
-    spec = lab_root.SPEC
-    workers = spec["workers"]
-    go, leave = lab_root.Gate(), lab_root.Gate()
-    there, done = threading.Semaphore(0), threading.Semaphore(0)
-    created, failures, results = [], [], {}
+class Crew:
+    """Threads with an interpreter each. `stays` is a gate for those that stay when they have done their share, or None."""
 
-    def worker(w):
+    def __init__(self, code, stays=None):
+        self.code, self.stays = code, stays
+        self.created, self.failures, self.results = [], [], {}
+        self.done = threading.Semaphore(0)
+        self.threads = [threading.Thread(target=self._live, args=(w,), name="interp-%d" % w) for w in range(lab_root.SPEC["workers"])]
+
+    def _live(self, w):
         try:
             begun = time.monotonic_ns()
             interpreter = create()
-            created.append(time.monotonic_ns() - begun)
-            run(interpreter, SAY_READY % w)
-            there.release()
-            go.wait()
+            self.created.append(time.monotonic_ns() - begun)
             file = os.path.join(os.environ["TMPDIR"], "results-%d" % w)
-            run(interpreter, WORK % (json.dumps(spec), w, w, file))
-            with open(file) as lines:
-                results.update((int(k), result) for k, result in json.load(lines).items())
-            done.release()
-            leave.wait()
+            run(interpreter, self.code % (w, w, file) if self.code else "pass")
+            self.done.release()
+            if self.stays:
+                self.stays.wait()
             destroy(interpreter)
         except BaseException as failure:
-            failures.append(failure)
-            there.release()
-            done.release()
+            self.failures.append(failure)
+            self.done.release()
 
-    threads = [threading.Thread(target=worker, args=(w,), name="interp-%d" % w) for w in range(workers)]
-    lab.phase("launch")
-    for w, thread in enumerate(threads):
-        lab.requested(w)
-        thread.start()
-        there.acquire()
+    def start(self):
+        for w, thread in enumerate(self.threads):
+            if self.code:
+                lab.requested(w)
+            thread.start()
+
+    def await_done(self):
+        for _ in self.threads:
+            self.done.acquire()
+
+    def join(self):
+        for w, thread in enumerate(self.threads):
+            thread.join()
+            if self.code:
+                lab.exited(w)
+        if self.failures:
+            raise self.failures[0]
+
+    def take_results(self):
+        """The results by index of unit, which the interpreters have left in files."""
+        for w in range(len(self.threads)):
+            with open(os.path.join(os.environ["TMPDIR"], "results-%d" % w)) as file:
+                self.results.update(ast.literal_eval(file.read()))
+        return self.results
+
+
+def be_looked_at():
+    """Threads like those, which stay."""
+    leave = lab_root.Gate()
+    crew = Crew(None, leave)
+    crew.start()
+    crew.await_done()
     lab.inspect()
-    lab.phase("steady")
-    go.open()
-    for _ in threads:
-        done.acquire()
-    median = sorted(created)[len(created) // 2] if created else 0
-    lab.value("interpreter_create_ns", "%.1f ms each (median)" % (median / 1e6), median)
-    lab_root.linger()
-    lab.phase("teardown")
     leave.open()
-    for w, thread in enumerate(threads):
-        thread.join()
-        lab.exited(w)
-    if failures:
-        raise failures[0]
-    return results
+    crew.join()
+
+
+def body():
+    leave = lab_root.Gate() if lab_root.LIVE else None
+    # In a measured run each ends before its waits for a CPU could be read.
+    if not lab_root.LIVE:
+        lab.forgo_waits()
+    crew = Crew(WORK, leave)
+    lab.phase("launch")
+    crew.start()
+    if lab_root.LIVE:
+        crew.await_done()
+        lab_root.show()
+        lab.phase("teardown")
+        leave.open()
+    crew.join()
+    lab.end()
+    median = sorted(crew.created)[len(crew.created) // 2] if crew.created else 0
+    lab.value("interpreter_create_ns", "%.1f ms each (median)" % (median / 1e6), median)
+    if not lab_root.LIVE:
+        lab_root.afterwards(be_looked_at)
+    return crew.take_results()
 
 
 if __name__ == "__main__":

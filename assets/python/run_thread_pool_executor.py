@@ -30,7 +30,7 @@ class Announcing(lab_root.AnnouncedSubmit, ThreadPoolExecutor):
 
 
 def map_alone(numbers):
-    """Nanoseconds from nothing to the results and back to nothing: a pool is made, maps, and is closed; nobody tells the lab anything."""
+    """Nanoseconds from nothing to the results and back to nothing: a pool is made, maps, and is closed; nothing is marked."""
     begun = time.perf_counter_ns()
     with ThreadPoolExecutor(lab_root.SPEC["workers"]) as pool:
         list(pool.map(lab_tasks.factorial, numbers))

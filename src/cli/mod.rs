@@ -408,8 +408,8 @@ pub struct TalkArgs {
     /// Measure only these claims
     #[arg(long, value_name = "CLAIM,..", value_delimiter = ',')]
     pub only: Vec<String>,
-    /// Number of rounds of each claim
-    #[arg(long, value_name = "K", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    /// Least number of rounds of each claim; more are made while they do not decide it
+    #[arg(long, value_name = "K", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub repeat: u32,
     /// Interpreter for all claims: a path, a version that was found, or a name on PATH
     #[arg(long, value_name = "PATH")]

@@ -32,3 +32,18 @@ mod tally;
 pub mod trace;
 pub mod usage;
 pub mod waits;
+
+/// Several tables as one, in their order.
+const fn joined<T: Copy, const N: usize>(tables: &[&[T]]) -> [T; N] {
+    let mut all = [tables[0][0]; N];
+    let (mut filled, mut table) = (0, 0);
+    while table < tables.len() {
+        let mut row = 0;
+        while row < tables[table].len() {
+            all[filled] = tables[table][row];
+            (filled, row) = (filled + 1, row + 1);
+        }
+        table += 1;
+    }
+    all
+}

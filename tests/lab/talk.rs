@@ -1,6 +1,7 @@
 //! The lab from scripts: every system of the talk is listed, and each run is one JSON object with its costs.
 use std::process::{Command, Output};
 
+use concmon::lab::talk::TOPICS;
 use serde_json::Value;
 
 fn concmon(args: &[&str]) -> Output {
@@ -11,63 +12,37 @@ fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&output.stderr)))
 }
 
-/// The talk's systems in its order, and what shows each of them here.
-const TALK: &[(&str, &[&str])] = &[
-    ("process states and signals", &["native/states"]),
-    ("fork, exec", &["native/fork", "native/exec", "python/fork", "python/exec"]),
-    ("copy-on-write and the collector", &["native/copy-on-write", "python/copy-on-write"]),
-    (
-        "start methods",
-        &["native/spawn", "native/forkserver", "python/process-fork", "python/process-spawn", "python/process-forkserver"],
-    ),
-    ("Process: child and parent", &["python/process-fork"]),
-    ("Process and Queue", &["native/process-queue", "python/process-queue"]),
-    ("ProcessPoolExecutor.submit", &["python/process-pool-submit"]),
-    ("ProcessPoolExecutor.map, single thread", &["native/process-pool", "python/process-pool-executor", "python/sequential"]),
-    ("mpire", &["python/mpire"]),
-    ("ThreadPoolExecutor.map", &["native/thread-pool", "python/thread-pool-executor"]),
-    ("the GIL", &["python/gil-threads"]),
-    (
-        "no obstacle: files, C code, sleep",
-        &[
-            "python/aiofiles",
-            "python/asyncio-files",
-            "python/numpy-threads",
-            "python/hash-threads",
-            "python/sleep-threads",
-            "native/sleep-threads",
-        ],
-    ),
-    ("no GIL, Django", &["python/no-gil-threads", "python/django"]),
-    ("sub-interpreters", &["python/interpreters", "python/interpreter-pool-executor"]),
-    ("asyncio", &["python/asyncio", "native/event-loop", "native/tokio-current", "native/tokio-multi"]),
-    ("raw socket and aiohttp", &["native/socket-blocking", "python/socket-blocking", "python/aiohttp"]),
-    (
-        "non-blocking and selector",
-        &["native/socket-nonblocking", "native/socket-epoll", "python/socket-nonblocking", "python/selectors"],
-    ),
-    (
-        "blocked event loop",
-        &["native/blocked-loop", "native/blocked-loop-cured", "python/blocked-loop", "python/blocked-loop-cured"],
-    ),
-    ("async against threads", &["native/async-vs-threads", "python/async-vs-threads"]),
-    ("gevent", &["python/gevent"]),
-    ("uvloop", &["python/uvloop-echo", "python/asyncio-echo"]),
-    ("AnyIO", &["python/anyio-asyncio", "python/anyio-trio"]),
-];
-
 #[test]
 fn every_system_of_the_talk_is_listed() {
     let list = json(&concmon(&["lab", "list", "--json"]));
     assert_eq!(list["schema"], "concmon.lab.list/1");
     let systems = list["systems"].as_array().unwrap();
-    assert_eq!(TALK.len(), 22);
-    for (row, ids) in TALK {
-        for id in *ids {
-            let system = systems.iter().find(|s| s["id"] == *id).unwrap_or_else(|| panic!("{row}: {id} is not listed"));
+    for topic in TOPICS {
+        for id in topic.systems {
+            let found = systems.iter().find(|s| s["id"] == *id);
+            let system = found.unwrap_or_else(|| panic!("{}: {id} is not listed", topic.title));
             let available = system["available"].as_bool().unwrap();
             assert_eq!(system["why_not"].is_null(), available, "{id}: one that cannot run says why");
         }
+    }
+}
+
+/// The rows of `lab talk`, one for each claim of each topic, whether or not this machine can try it: here there is no Python
+/// anywhere, so that it does not take long.
+#[test]
+fn every_topic_of_the_talk_has_its_rows() {
+    let empty = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_concmon"));
+    command.args(["lab", "talk", "--json", "--no-setup", "--repeat", "1"]);
+    let output = command.env_clear().env("PATH", empty.path()).env("HOME", empty.path()).output().unwrap();
+    let talk = json(&output);
+    let rows: Vec<&str> = talk["findings"].as_array().unwrap().iter().map(|f| f["claim"].as_str().unwrap()).collect();
+    let wanted: Vec<&str> = TOPICS.iter().flat_map(|topic| topic.claims).copied().collect();
+    let missing: Vec<&&str> = wanted.iter().filter(|id| !rows.contains(id)).collect();
+    assert!(missing.is_empty() && rows.len() == wanted.len(), "without a row: {missing:?}; rows: {rows:?}");
+    assert_eq!((1..=22).find(|part| !TOPICS.iter().any(|t| t.part == *part)), None, "each part of the talk has a topic");
+    for finding in talk["findings"].as_array().unwrap().iter().filter(|f| f["arms"].as_array().unwrap().is_empty()) {
+        assert!(!finding["why"].as_str().unwrap().is_empty(), "what was not measured says why: {finding}");
     }
 }
 

@@ -22,7 +22,7 @@ pub fn run(root: &mut Root) -> Result<(), RootError> {
             Ok(ForkResult::Parent { child }) => root.adopt(w, child),
             Err(e) => return Err(failed(format!("forking worker {w} of {}", root.spec.workers))(e)),
         }
-        root.await_ready(w)?;
     }
+    root.await_all_ready()?;
     root.run_workers(|_| Ok(()))
 }

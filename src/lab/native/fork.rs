@@ -12,13 +12,21 @@ pub fn run(root: &mut Root) -> Result<(), RootError> {
     root.launch();
     let creator = nix::unistd::getpid();
     for w in 0..root.spec.workers {
-        create(root, w, |root, ready_ns| worker::live(&root.worker(w), creator, ready_ns))?;
+        start(root, w, |root, ready_ns| worker::live(&root.worker(w), creator, ready_ns))?;
     }
+    root.await_all_ready()?;
     root.run_workers(|_| Ok(()))
 }
 
-/// Forks worker `w` and waits until it runs; `child` is its life, given the time of its first instruction; it exits after that.
+/// Forks worker `w` and waits until it runs, as [`start`] does without waiting.
 pub fn create(root: &mut Root, w: u32, child: impl FnOnce(&Root, u64)) -> Result<Pid, RootError> {
+    let pid = start(root, w, child)?;
+    root.await_ready(w)?;
+    Ok(pid)
+}
+
+/// Forks worker `w`; `child` is what it does, given the time of its first instruction; it exits after that.
+pub fn start(root: &mut Root, w: u32, child: impl FnOnce(&Root, u64)) -> Result<Pid, RootError> {
     root.requested(w);
     match signals::fork() {
         Ok(ForkResult::Child) => {
@@ -28,7 +36,6 @@ pub fn create(root: &mut Root, w: u32, child: impl FnOnce(&Root, u64)) -> Result
         }
         Ok(ForkResult::Parent { child }) => {
             root.adopt(w, child);
-            root.await_ready(w)?;
             Ok(child)
         }
         Err(e) => Err(failed(format!("forking worker {w} of {}", root.spec.workers))(e)),

@@ -42,8 +42,8 @@ pub fn run(root: &mut Root) -> Result<(), RootError> {
         root.requested(w);
         let asked = write(&ours, &w.to_ne_bytes()).map_err(failed(format!("asking the fork server for worker {w}")))?;
         root.arena.note_sent(asked);
-        root.await_ready(w)?;
     }
+    root.await_all_ready()?;
     let result = root.run_workers(|_| Ok(()));
     drop(ours);
     let _ = signals::wait_raw(server, WaitPidFlag::empty());

@@ -20,7 +20,7 @@ pub fn run(root: &mut Root) -> Result<(), RootError> {
     let mut feeds = Vec::new();
     for w in 0..root.spec.workers {
         let (take, give) = pipe().map_err(failed(format!("making the pipe to worker {w}")))?;
-        fork::create(root, w, |root, ready_ns| {
+        fork::start(root, w, |root, ready_ns| {
             let worker = root.worker(w);
             worker.ready(ready_ns);
             worker::die_with(creator);
@@ -32,6 +32,7 @@ pub fn run(root: &mut Root) -> Result<(), RootError> {
         feeds.push(give);
     }
     drop(said);
+    root.await_all_ready()?;
     root.run_workers(|root| {
         feed(root, &mut feeds, &mut done);
         Ok(())

@@ -187,6 +187,12 @@ impl Root {
         Ok(())
     }
 
+    /// Waits until every worker runs. A program starts all of its processes, then joins them: none is waited for before the next is
+    /// started.
+    pub fn await_all_ready(&mut self) -> Result<(), RootError> {
+        (0..self.spec.workers).try_for_each(|w| self.await_ready(w))
+    }
+
     /// The creation of workers begins. The helper and concmon, which this wakes, are let go back to sleep first: on few CPUs they would
     /// otherwise be measured too.
     pub fn launch(&mut self) {

@@ -13,7 +13,7 @@ pub fn run(root: &mut Root) -> Result<(), RootError> {
         root.requested(w);
         let pid = images.spawn(&args).map_err(failed(format!("spawning worker {w} of {}", root.spec.workers)))?;
         root.adopt(w, pid);
-        root.await_ready(w)?;
     }
+    root.await_all_ready()?;
     root.run_workers(|_| Ok(()))
 }

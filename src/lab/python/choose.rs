@@ -1,5 +1,6 @@
 //! Selects the interpreter of a system, or gives the reason why the system cannot run here.
 
+use std::cmp::Reverse;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
@@ -64,6 +65,22 @@ pub fn choose_common(systems: &[&System], gil: Option<bool>, found: &Discovery) 
     ))
 }
 
+/// The same as [`choose_common`], of this version (major, minor) if there is one.
+///
+/// # Errors
+/// As [`choose_common`].
+pub fn choose_twin(
+    systems: &[&System],
+    gil: Option<bool>,
+    version: Option<(u8, u8)>,
+    found: &Discovery,
+) -> Result<Interpreter, String> {
+    let Some(version) = version else { return choose_common(systems, gil, found) };
+    let of_version = |i: &&Interpreter| (i.version.0, i.version.1) == version;
+    let same = Discovery { interpreters: found.interpreters.iter().filter(of_version).cloned().collect(), ..found.clone() };
+    choose_common(systems, gil, &same).or_else(|_| choose_common(systems, gil, found))
+}
+
 /// Settles the interpreter of every run of a comparison that names none: one for all, and one for those that need an interpreter without
 /// the GIL.
 ///
@@ -92,14 +109,14 @@ fn default_gil(programs: &[&PythonProgram]) -> Option<bool> {
     programs.iter().any(|p| matches!(p.gil, Gil::Preferred | Gil::Needed)).then_some(true)
 }
 
-/// The best of those that have all that is needed. What needs packages runs best with those of the lock; what needs none runs on the
-/// user's own interpreter, with the GIL and readable from outside where there is a choice.
+/// The best of those that have all that is needed. What needs packages runs best with those of the lock; what needs none runs on an
+/// interpreter of the user's own. Where there is a choice it has the GIL, the runtime page can read it, and it is the newest of those.
 fn best(programs: &[&PythonProgram], found: &Discovery, gil: Option<bool>) -> Option<Interpreter> {
     let managed_first = programs.iter().any(|p| !p.packages.is_empty());
     let fits = |i: &&Interpreter| gil.is_none_or(|gil| i.gil == gil) && programs.iter().all(|p| lacks(p, i).is_none());
     let rank = |i: &&Interpreter| {
         let readable = READABLE.contains(&(i.version.0, i.version.1));
-        (i.origin != Origin::Config, (i.origin == Origin::Managed) != managed_first, !i.gil, !readable)
+        (i.origin != Origin::Config, (i.origin == Origin::Managed) != managed_first, !i.gil, !readable, Reverse(i.version))
     };
     found.interpreters.iter().filter(fits).min_by_key(rank).cloned()
 }
@@ -221,6 +238,16 @@ mod tests {
     }
 
     #[test]
+    fn builds_that_are_compared_are_of_one_version() {
+        let here = found(&[interpreter(14, false), interpreter(13, false), interpreter(13, true), interpreter(11, false)]);
+        let systems = [find("python/sequential").unwrap()];
+        let version = |gil, of| choose_twin(&systems, gil, of, &here).map(|i| i.short());
+        assert_eq!(version(Some(false), None), Ok("3.13t".into()));
+        assert_eq!(version(Some(true), Some((3, 13))), Ok("3.13".into()));
+        assert_eq!(version(Some(true), Some((3, 12))), Ok("3.14".into()), "of another where there is none");
+    }
+
+    #[test]
     fn a_free_threaded_build_that_comes_first_does_not_run_what_speaks_of_the_gil() {
         let here = found(&[interpreter(13, true), interpreter(11, false)]);
         let version = |id: &str| choose(find(id).unwrap(), None, &here).map(|i| i.short());
@@ -258,10 +285,12 @@ mod tests {
     }
 
     #[test]
-    fn the_first_that_has_what_is_needed_runs_it() {
+    fn the_newest_that_has_what_is_needed_and_can_be_read_runs_it() {
         let here = found(&[interpreter(11, false), interpreter(13, true), interpreter(13, false)]);
         let version = |id: &str| choose(find(id).unwrap(), None, &here).map(|i| i.short());
-        assert_eq!(version("python/fork"), Ok("3.11".into()));
+        assert_eq!(version("python/fork"), Ok("3.13".into()));
+        let future = found(&[interpreter(16, false), interpreter(14, false), interpreter(13, false)]);
+        assert_eq!(choose(find("python/fork").unwrap(), None, &future).map(|i| i.short()), Ok("3.14".into()));
         assert_eq!(version("python/no-gil-threads"), Ok("3.13t".into()));
         assert_eq!(version("python/interpreters"), Ok("3.13".into()));
         let why = version("python/interpreter-pool-executor").unwrap_err();

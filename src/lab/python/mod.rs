@@ -7,7 +7,7 @@ mod probe;
 mod program;
 
 pub use crate::lab::control::RUN_DIRECTORY;
-pub use choose::{availability, choose, choose_common, settle};
+pub use choose::{availability, choose, choose_common, choose_twin, settle};
 pub use discover::{Discovery, discover, list};
 pub use probe::{Interpreter, Origin, Rejected, probe};
 pub use program::{WORKER_MODULE, program};
@@ -20,7 +20,7 @@ use crate::lab::catalog::System;
 
 /// Packages from outside the standard library that some system uses.
 pub const PACKAGES: &[&str] =
-    &["aiofiles", "aiohttp", "anyio", "cheroot", "django", "gevent", "mpire", "numpy", "trio", "uvloop"];
+    &["aiofiles", "aiohttp", "anyio", "cheroot", "django", "gevent", "mpire", "numpy", "pandas", "trio", "uvloop"];
 
 /// Where `concmon lab setup` keeps its environments: below the user's data directory. `None` if there is neither a home nor
 /// `XDG_DATA_HOME`.

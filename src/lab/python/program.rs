@@ -28,9 +28,11 @@ macro_rules! mains {
 }
 
 mains!(
+    "run_affinity.py",
     "run_aiofiles.py",
     "run_aiohttp.py",
     "run_anyio.py",
+    "run_anyio_tests.py",
     "run_async_vs_threads.py",
     "run_asyncio.py",
     "run_asyncio_files.py",
@@ -40,9 +42,12 @@ mains!(
     "run_django.py",
     "run_echo.py",
     "run_fork_exec.py",
+    "run_fork_with_threads.py",
     "run_gevent.py",
     "run_interpreter_pool_executor.py",
     "run_interpreters.py",
+    "run_loop_interface.py",
+    "run_loop_jobs.py",
     "run_mpire.py",
     "run_os_fork.py",
     "run_process.py",

@@ -1,22 +1,25 @@
 //! The claims of the talk, measured: each is one entry in [`CLAIMS`], judged from real runs.
 //!
-//! A claim compares one or two measures of runs as a ratio, because machines differ in speed and agree in ratios. Its rounds are
-//! interleaved: every round runs all sides of the claim once, so that a busy machine disturbs all sides alike. To add a
-//! claim: one entry in `claims.rs`.
+//! Most claims compare measures of runs as a ratio, because machines differ in speed and agree in ratios. Rounds are interleaved: every
+//! round runs all sides of the claim once, so that a busy machine disturbs all sides alike. The interval of the figure's median decides,
+//! see [`judge`]. To add a claim: one entry in `claims/`, and its name in [`TOPICS`].
 
 mod claims;
+mod judge;
 mod paper;
 #[cfg(test)]
 mod tests;
+mod topics;
 
 pub use claims::CLAIMS;
+pub use judge::{ArmPoints, BUSY, Finding, Interval, Verdict, after_two, judge};
 pub use paper::{csv, page, said, summary_line};
+pub use topics::{TOPICS, Topic};
 
 use serde::{Deserialize, Serialize};
 
 use super::catalog::{self, RunSpec};
-use super::measure;
-use super::run::{Outcome, Run, RunPhase, Summary};
+use super::run::{Outcome, Run, RunPhase, Worker};
 
 /// Schema of [`Talk`] as JSON.
 pub const SCHEMA: &str = "concmon.lab.talk/1";
@@ -34,6 +37,8 @@ pub enum Measure {
     Value(&'static str),
     /// 1 if the kernel showed the run as the catalogue expects it, else 0.
     Shape,
+    /// 1 if the end of every worker was seen and nothing of a worker came after it, else 0.
+    EndsLast,
 }
 
 /// One side of a claim.
@@ -54,11 +59,20 @@ pub struct Arm {
 impl Arm {
     /// The run that it needs; `None` if the catalogue has no such system.
     #[must_use]
-    pub fn spec(&self) -> Option<RunSpec> {
+    pub fn side(&self) -> Option<Side> {
         let mut spec = catalog::find(self.system)?.defaults();
         (self.with)(&mut spec);
-        Some(spec)
+        Some(Side { spec, gil: self.gil })
     }
+}
+
+/// One run of a round.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Side {
+    /// What runs.
+    pub spec: RunSpec,
+    /// [`Arm::gil`].
+    pub gil: Option<bool>,
 }
 
 /// One claim of the talk.
@@ -80,10 +94,14 @@ pub struct Claim {
     pub unit: &'static str,
     /// What the measure is multiplied with to be in [`Claim::unit`].
     pub scale: f64,
-    /// One arm: its measure is the figure. Two: the second's through the first's.
+    /// One arm: its measure is the figure. More: the last one's through the largest of the others.
     pub arms: &'static [Arm],
-    /// The figure at which the claim holds, at least and at most.
+    /// The figure at which the claim holds, at least and at most: near the talk's number, or what its words say.
     pub holds: (f64, f64),
+    /// A figure that a machine would give on which the claim is wrong. It lies outside of `holds`.
+    pub wrong: f64,
+    /// Whether the figure is a gain from several CPUs: where others use them there is none to be had, whatever is true.
+    pub speed_up: bool,
 }
 
 impl Claim {
@@ -93,26 +111,32 @@ impl Claim {
         matches!(self.arms, [arm] if arm.measure == Measure::Shape)
     }
 
-    /// The runs of one round: what two arms have in common runs once.
+    /// Whether it holds at `figure`.
     #[must_use]
-    pub fn specs(&self) -> Vec<RunSpec> {
-        let mut specs: Vec<RunSpec> = Vec::new();
-        for spec in self.arms.iter().filter_map(Arm::spec) {
-            if !specs.contains(&spec) {
-                specs.push(spec);
-            }
-        }
-        specs
+    pub fn holds_at(&self, figure: f64) -> bool {
+        figure >= self.holds.0 && figure <= self.holds.1
     }
 
-    /// The run of a round that `arm` reads: the runs are in the order of [`Claim::specs`].
+    /// The runs of one round: what several arms have in common runs once.
+    #[must_use]
+    pub fn sides(&self) -> Vec<Side> {
+        let mut sides: Vec<Side> = Vec::new();
+        for side in self.arms.iter().filter_map(Arm::side) {
+            if !sides.contains(&side) {
+                sides.push(side);
+            }
+        }
+        sides
+    }
+
+    /// The run of a round that `arm` reads: the runs are in the order of [`Claim::sides`].
     fn run_of<'a>(&self, arm: &Arm, runs: &[&'a Run]) -> Option<&'a Run> {
-        let spec = arm.spec()?;
-        let at = self.specs().iter().position(|s| *s == spec)?;
+        let side = arm.side()?;
+        let at = self.sides().iter().position(|s| *s == side)?;
         runs.get(at).copied()
     }
 
-    /// What a round's runs, in the order of [`Claim::specs`], give for each arm.
+    /// What a round's runs, in the order of [`Claim::sides`], give for each arm.
     ///
     /// # Errors
     /// Why one of them gives nothing, in one sentence.
@@ -129,8 +153,11 @@ impl Claim {
     fn figure_of(&self, points: &[f64]) -> Option<f64> {
         let figure = match points {
             [one] => *one,
-            [base, other] if *base > 0.0 => other / base,
-            _ => return None,
+            [others @ .., last] => {
+                let base = others.iter().copied().fold(0.0, f64::max);
+                (base > 0.0).then_some(last / base)?
+            }
+            [] => return None,
         };
         Some(figure * self.scale)
     }
@@ -164,150 +191,17 @@ impl Measure {
                 .ok_or_else(|| format!("{system} did not report {name}")),
             Self::Shape if run.shape.is_empty() => Err(format!("{system} ended before its processes could be sampled")),
             Self::Shape => Ok(f64::from(u8::from(run.shape.iter().all(|check| check.met)))),
+            Self::EndsLast if run.workers.is_empty() => Err(format!("{system} created nothing")),
+            Self::EndsLast => Ok(f64::from(u8::from(run.workers.iter().all(ends_last)))),
         }
     }
 }
 
-/// What became of a claim.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "verdict", content = "why", rename_all = "snake_case")]
-pub enum Verdict {
-    /// The figure made here is where the claim holds.
-    Reproduces,
-    /// It is not.
-    DoesNot,
-    /// It is not, and others had the machine each time it was measured: that may be why. What they used.
-    MachineBusy(String),
-    /// What it needs is not on this machine; why, and the remedy.
-    NotAvailable(String),
-    /// It could be tried and went wrong; why.
-    Failed(String),
-}
-
-impl Verdict {
-    /// As a table says it.
-    #[must_use]
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::Reproduces => "reproduces",
-            Self::DoesNot => "does not",
-            Self::MachineBusy(_) => "machine busy",
-            Self::NotAvailable(_) => "not available",
-            Self::Failed(_) => "failed",
-        }
-    }
-}
-
-/// What one arm gave, round by round.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ArmPoints {
-    /// [`Arm::label`].
-    pub label: String,
-    /// [`Arm::system`].
-    pub system: String,
-    /// The interpreter that ran it, for Python systems.
-    pub python: Option<String>,
-    /// What its root is written in, as it says itself: `native`, or the interpreter with its version.
-    #[serde(default)]
-    pub lang: Option<String>,
-    /// What was asked for: every parameter, the seed among them. `None` in documents of versions that did not keep it.
-    #[serde(default)]
-    pub spec: Option<RunSpec>,
-    /// Nanoseconds, bytes or a plain number, as the measure is.
-    pub points: Vec<f64>,
-}
-
-/// A claim with what was measured.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Finding {
-    /// [`Claim::id`].
-    pub claim: String,
-    /// What came of it.
-    #[serde(flatten)]
-    pub verdict: Verdict,
-    /// The figures of the rounds, in [`Claim::unit`].
-    pub figures: Vec<f64>,
-    /// Their spread.
-    pub summary: Option<Summary>,
-    /// The raw points behind them.
-    pub arms: Vec<ArmPoints>,
-    /// Share of all CPU time that other programs used meanwhile, 0 to 1; `None` if it took too short to tell.
-    #[serde(default)]
-    pub others: Option<f64>,
-}
-
-/// Above this share of the CPUs others may have decided what came out.
-pub const BUSY: f64 = 0.15;
-
-impl Finding {
-    /// A claim that could not be tried.
-    #[must_use]
-    pub fn without(claim: &Claim, verdict: Verdict) -> Self {
-        Self { claim: claim.id.to_owned(), verdict, figures: Vec::new(), summary: None, arms: Vec::new(), others: None }
-    }
-
-    /// Whether it contradicts its claim while others used more than [`BUSY`] of the CPUs, so that it is to be measured again.
-    #[must_use]
-    pub fn may_be_the_machine(&self) -> bool {
-        self.verdict == Verdict::DoesNot && self.others.is_some_and(|share| share > BUSY)
-    }
-
-    /// The entry of [`CLAIMS`] that it belongs to; `None` if it was written by a version with other claims.
-    #[must_use]
-    pub fn entry(&self) -> Option<&'static Claim> {
-        CLAIMS.iter().find(|c| c.id == self.claim)
-    }
-}
-
-/// What stands of a claim that was measured `again` since the machine may have decided the `first` time. The second time counts; if it
-/// contradicts the claim too, and others had the machine too, nobody knows.
-#[must_use]
-pub fn after_two(first: &Finding, again: Finding) -> Finding {
-    if !again.may_be_the_machine() {
-        return again;
-    }
-    let percent = |finding: &Finding| finding.others.unwrap_or_default() * 100.0;
-    let why = format!("other processes used {:.0}% of the CPUs, and {:.0}% during the repeat", percent(first), percent(&again));
-    Finding { verdict: Verdict::MachineBusy(why), ..again }
-}
-
-/// Judges a claim by its rounds: the runs of each, in the order of [`Claim::specs`].
-#[must_use]
-pub fn judge(claim: &Claim, rounds: &[Vec<&Run>]) -> Finding {
-    let mut arms: Vec<ArmPoints> = claim
-        .arms
-        .iter()
-        .map(|a| ArmPoints {
-            label: a.label.into(),
-            system: a.system.into(),
-            python: None,
-            lang: None,
-            spec: None,
-            points: Vec::new(),
-        })
-        .collect();
-    let mut figures = Vec::new();
-    for runs in rounds {
-        let points = match claim.points(runs) {
-            Ok(points) => points,
-            Err(why) => return Finding { arms, ..Finding::without(claim, Verdict::Failed(why)) },
-        };
-        figures.extend(claim.figure_of(&points));
-        for ((arm, measured), point) in claim.arms.iter().zip(&mut arms).zip(points) {
-            measured.points.push(point);
-            let Some(run) = claim.run_of(arm, runs) else { continue };
-            measured.python = run.spec.python.as_ref().map(|p| p.display().to_string());
-            measured.lang.clone_from(&run.lang);
-            measured.spec = Some(run.spec.clone());
-        }
-    }
-    let summary = measure::summary(&figures);
-    let verdict = match summary {
-        None => Verdict::Failed("no ratio: the first value was 0".into()),
-        Some(s) if s.median >= claim.holds.0 && s.median <= claim.holds.1 => Verdict::Reproduces,
-        Some(_) => Verdict::DoesNot,
-    };
-    Finding { claim: claim.id.to_owned(), verdict, figures, summary, arms, others: None }
+/// Whether the end of a worker was seen, with its status, and is the last that was seen of it.
+fn ends_last(worker: &Worker) -> bool {
+    let work = worker.spans.iter().flat_map(|span| [Some(span.start_ns), span.end_ns]).flatten();
+    let last = work.chain(worker.ready_ns).max();
+    worker.status.is_some() && worker.exited_ns.is_some() && worker.exited_ns >= last
 }
 
 /// Everything that one `concmon lab talk` has measured.
@@ -319,7 +213,7 @@ pub struct Talk {
     pub concmon: String,
     /// Kernel, architecture, CPUs, memory.
     pub machine: serde_json::Value,
-    /// Rounds of each claim.
+    /// Rounds of each claim, at least.
     pub repeat: u32,
     /// What was found, in the talk's order.
     pub findings: Vec<Finding>,

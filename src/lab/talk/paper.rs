@@ -1,6 +1,6 @@
 //! Findings in words, for the terminal and as a report page.
 
-use super::{BUSY, Claim, Finding, Talk, Verdict};
+use super::{BUSY, Claim, Finding, Interval, Talk, Verdict};
 use crate::csv;
 use crate::lab::page::{Bar, Bars, Block, Cell, Mark, Page, Table};
 use crate::lab::run::Summary;
@@ -19,13 +19,15 @@ fn with_unit(value: f64, unit: &str) -> String {
     }
 }
 
-/// Median with the smallest and largest of the rounds.
-fn spread(summary: &Summary, unit: &str) -> String {
+/// Median with the interval that decides.
+fn spread(finding: &Finding, summary: &Summary, unit: &str) -> String {
     let median = with_unit(summary.median, unit);
-    if summary.count < 2 || unit.is_empty() {
-        return median;
+    match finding.interval {
+        Some(Interval { low, high, .. }) if summary.count > 1 => {
+            format!("{median} ({} to {})", with_unit(low, ""), with_unit(high, ""))
+        }
+        _ => median,
     }
-    format!("{median} ({} to {})", with_unit(summary.min, ""), with_unit(summary.max, ""))
 }
 
 /// Where a claim holds, in words.
@@ -38,29 +40,43 @@ fn bound(claim: &Claim) -> String {
     }
 }
 
-/// What was found, in one line: the figure and what it is, or why there is none.
+/// What was found, in one line: the figure with its interval and what it is, the talk's own, the interpreter and how busy the machine was;
+/// or why there is none.
 #[must_use]
 pub fn said(finding: &Finding) -> String {
     let Some(claim) = finding.entry() else { return "unknown claim".into() };
     let Some(here) = here(claim, finding) else {
-        return match &finding.verdict {
-            Verdict::NotAvailable(why) | Verdict::Failed(why) => why.clone(),
-            _ => "nothing was measured".into(),
-        };
+        return finding.verdict.why().unwrap_or("nothing was measured").to_owned();
     };
-    let figure = if claim.is_about_looks() { String::new() } else { format!(" {}", claim.figure) };
-    let talk = talk_says(claim).map_or_else(String::new, |talk| format!("; talk: {talk}"));
-    let busy = busy(finding).map_or_else(String::new, |busy| format!("; {busy}"));
-    format!("{here}{figure}{talk}{busy}")
+    let figure = if claim.is_about_looks() { String::new() } else { format!(" {}, {}", claim.figure, bound(claim)) };
+    let talk = talk_says(claim).map(|talk| format!("talk: {talk}"));
+    let parts = [Some(format!("{here}{figure}")), talk, undecided(finding), ran_on(finding), Some(busy(finding))];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
-/// What a reader must know of a figure that was made on a machine with other work to do.
-fn busy(finding: &Finding) -> Option<String> {
-    if let Verdict::MachineBusy(why) = &finding.verdict {
-        return Some(format!("the figure contradicts the claim, but {why}"));
+/// Why it is undecided; `None` if it is not.
+fn undecided(finding: &Finding) -> Option<String> {
+    match &finding.verdict {
+        Verdict::Undecided(why) => Some(format!("undecided: {why}")),
+        _ => None,
     }
-    let others = finding.others.filter(|share| *share > BUSY)?;
-    Some(format!("the machine was busy: other processes used {:.0}% of its CPUs", others * 100.0))
+}
+
+/// What the sides ran on, each once.
+fn ran_on(finding: &Finding) -> Option<String> {
+    let langs: std::collections::BTreeSet<&str> = finding.arms.iter().filter_map(|arm| arm.lang.as_deref()).collect();
+    (!langs.is_empty()).then(|| langs.into_iter().collect::<Vec<_>>().join(" and "))
+}
+
+/// How busy others kept the machine meanwhile.
+fn busy(finding: &Finding) -> String {
+    match finding.others {
+        None => "too short to tell how busy the machine was".into(),
+        Some(share) => {
+            let busy = if share > BUSY { "the machine was busy: " } else { "" };
+            format!("{busy}other processes used {:.0}% of the CPUs", share * 100.0)
+        }
+    }
 }
 
 /// The figure made here; `None` if there is none.
@@ -69,7 +85,7 @@ fn here(claim: &Claim, finding: &Finding) -> Option<String> {
     if claim.is_about_looks() {
         return Some(if finding.verdict == Verdict::Reproduces { "seen as expected" } else { "not seen as expected" }.into());
     }
-    Some(spread(&summary, claim.unit))
+    Some(spread(finding, &summary, claim.unit))
 }
 
 /// What the talk says; `None` if it gives nothing to hold this against.
@@ -93,9 +109,9 @@ pub fn summary_line(talk: &Talk) -> String {
     let (away, failed) = (count(|v| matches!(v, Verdict::NotAvailable(_))), count(|v| matches!(v, Verdict::Failed(_))));
     let mut line =
         format!("{}: {yes} reproduce here, {no} {}", claims(talk.findings.len()), if no == 1 { "does not" } else { "do not" });
-    let busy = count(|v| matches!(v, Verdict::MachineBusy(_)));
-    if busy > 0 {
-        line += &format!(", {busy} undecided on a busy machine");
+    let undecided = count(|v| matches!(v, Verdict::Undecided(_)));
+    if undecided > 0 {
+        line += &format!(", {undecided} undecided");
     }
     if away > 0 {
         line += &format!(", {away} not available");
@@ -110,14 +126,14 @@ fn mark(verdict: &Verdict) -> Mark {
     match verdict {
         Verdict::Reproduces => Mark::Good,
         Verdict::DoesNot | Verdict::Failed(_) => Mark::Bad,
-        Verdict::NotAvailable(_) | Verdict::MachineBusy(_) => Mark::Dim,
+        Verdict::NotAvailable(_) | Verdict::Undecided(_) => Mark::Dim,
     }
 }
 
 /// One line per claim that this version knows: its verdict, the figure made here with its spread, and the talk's own. Unknown is empty.
 #[must_use]
 pub fn csv(talk: &Talk) -> String {
-    const HEAD: [&str; 13] = [
+    const HEAD: [&str; 15] = [
         "claim",
         "part",
         "statement",
@@ -131,13 +147,12 @@ pub fn csv(talk: &Talk) -> String {
         "talk",
         "talk_figure",
         "others",
+        "low",
+        "high",
     ];
     let record = |finding: &Finding| {
         let claim = finding.entry()?;
-        let why = match &finding.verdict {
-            Verdict::NotAvailable(why) | Verdict::Failed(why) | Verdict::MachineBusy(why) => why.clone(),
-            Verdict::Reproduces | Verdict::DoesNot => String::new(),
-        };
+        let why = finding.verdict.why().unwrap_or_default().to_owned();
         let of = |part: fn(&Summary) -> f64| finding.summary.as_ref().map_or_else(String::new, |s| part(s).to_string());
         let number = |number: Option<f64>| number.map_or_else(String::new, |n| n.to_string());
         Some([
@@ -154,6 +169,8 @@ pub fn csv(talk: &Talk) -> String {
             claim.talk.to_owned(),
             number(claim.talk_figure),
             number(finding.others),
+            number(finding.interval.map(|i| i.low)),
+            number(finding.interval.map(|i| i.high)),
         ])
     };
     csv::text(std::iter::once(HEAD.map(str::to_owned)).chain(talk.findings.iter().filter_map(record)))
@@ -186,7 +203,7 @@ pub fn page(talk: &Talk) -> Page {
         title: "Concurrent execution in Python: the talk's figures, measured again".into(),
         lead: vec![
             summary_line(talk),
-            "Ratios can be compared between machines, milliseconds cannot; the talk used a laptop with 10 cores. Each round runs all sides of a claim; the figure is the median of the rounds."
+            "Ratios can be compared between machines, milliseconds cannot; the talk used a laptop with 10 cores. Each round runs all sides of a claim. The figure is the median of the rounds, with its interval (95% from 6 rounds on); the interval decides."
                 .into(),
         ],
         facts: facts(talk),
@@ -212,7 +229,7 @@ fn facts(talk: &Talk) -> Vec<(String, String)> {
         ("CPUs", machine("cpus")),
         ("kernel", machine("kernel")),
         ("interpreters", each_once(arms().filter_map(interpreter), "none")),
-        ("rounds", talk.repeat.to_string()),
+        ("rounds", format!("{}, more where they did not decide", talk.repeat)),
         ("seed", each_once(seeds, "unknown")),
         ("concmon", talk.concmon.clone()),
     ]
@@ -233,8 +250,9 @@ fn row(finding: &Finding) -> Option<Vec<Cell>> {
         Verdict::NotAvailable(why) | Verdict::Failed(why) => Cell::marked(why.clone(), Mark::Dim),
         _ if claim.is_about_looks() => "processes, threads, parents and states as reported by the kernel".into(),
         _ => {
-            let busy = busy(finding).map_or_else(String::new, |busy| format!("; {busy}"));
-            format!("{}; {}{busy}", claim.figure, bound(claim)).into()
+            let parts =
+                [Some(claim.figure.to_owned()), Some(bound(claim)), undecided(finding), ran_on(finding), Some(busy(finding))];
+            parts.into_iter().flatten().collect::<Vec<_>>().join("; ").into()
         }
     };
     Some(vec![
@@ -263,7 +281,7 @@ fn ratios(talk: &Talk) -> Bars {
             label: claim.id.to_owned(),
             value: summary.median,
             text: with_unit(summary.median, "x"),
-            spread: (summary.count > 1).then_some((summary.min, summary.max)),
+            spread: finding.interval.filter(|_| summary.count > 1).map(|i| (i.low, i.high)),
             reference: claim.talk_figure,
             group: 0,
         })

@@ -1,0 +1,188 @@
+//! Python systems: the baseline, processes, and copy-on-write.
+
+use super::*;
+
+pub(super) const ENTRIES: &[Entry] = &[
+    Entry {
+        program: plain("run_sequential.py"),
+        system: System {
+            id: "python/sequential",
+            title: "sequential",
+            lesson: "One thread does every task in sequence, as a plain Python loop. \
+                     Watch the wall time; an unconsumed map() seems faster only because it does nothing.",
+            section: Section::Baseline,
+            backend: Backend::Python,
+            tasks: ALL_TASKS,
+            params: Params { parent_mb: true, ..ONE },
+            shape: alone,
+        },
+    },
+    Entry {
+        program: plain("run_os_fork.py"),
+        system: System {
+            id: "python/fork",
+            title: "fork",
+            lesson: "os.fork() copies the interpreter: a new PID with the same memory, copy-on-write, and reference counts write. \
+                     Watch the children share the parent's command line and most of its pages.",
+            section: Section::Processes,
+            backend: Backend::Python,
+            tasks: FORK_TASKS,
+            params: FEW,
+            shape: forked,
+        },
+    },
+    Entry {
+        program: plain("run_fork_exec.py"),
+        system: System {
+            id: "python/exec",
+            title: "fork + exec",
+            lesson: "Each child is forked and replaces itself by a fresh interpreter through os.execv(): same PID, new program. \
+                     Watch the creation time: starting Python costs far more than the fork.",
+            section: Section::Processes,
+            backend: Backend::Python,
+            tasks: CPU_TASKS,
+            params: FEW,
+            shape: forked,
+        },
+    },
+    Entry {
+        program: process(StartMethod::Fork),
+        system: System {
+            id: "python/process-fork",
+            title: "Process, start method fork",
+            lesson: "multiprocessing.Process uses start method fork, the default on Linux up to 3.13. \
+                     Watch its cost grow with parent MiB, while each child's private memory stays near 1 MiB.",
+            section: Section::Processes,
+            backend: Backend::Python,
+            tasks: FORK_TASKS,
+            params: FEW,
+            shape: processes,
+        },
+    },
+    Entry {
+        program: process(StartMethod::Spawn),
+        system: System {
+            id: "python/process-spawn",
+            title: "Process, start method spawn",
+            lesson: "Each child is a fresh interpreter that imports the main file again and unpickles its arguments. \
+                     Watch the resource_tracker next to the children, and a cost that is high but independent of the parent.",
+            section: Section::Processes,
+            backend: Backend::Python,
+            tasks: CPU_TASKS,
+            params: FEW,
+            shape: processes,
+        },
+    },
+    Entry {
+        program: process(StartMethod::Forkserver),
+        system: System {
+            id: "python/process-forkserver",
+            title: "Process, start method forkserver",
+            lesson: "A clean server starts once, imports preloaded modules and forks every child: the default since 3.14. \
+                     Watch two helpers appear, and the server as the parent of the children.",
+            section: Section::Processes,
+            backend: Backend::Python,
+            tasks: CPU_TASKS,
+            params: FEW,
+            shape: processes,
+        },
+    },
+    Entry {
+        program: plain("run_affinity.py"),
+        system: System {
+            id: "python/one-cpu",
+            title: "processes on one CPU",
+            lesson: "Processes compute together on all CPUs, then limited to one CPU by sched_setaffinity(2). \
+                     Watch the speed-up vanish: concurrent, but not parallel.",
+            section: Section::Processes,
+            backend: Backend::Python,
+            tasks: PI_FIRST,
+            params: PAIR,
+            shape: forked,
+        },
+    },
+    Entry {
+        program: plain("run_fork_with_threads.py"),
+        system: System {
+            id: "python/fork-with-threads",
+            title: "fork with threads running",
+            lesson: "A process with four threads forks while one of them holds a lock. \
+                     Watch the child have a single thread, and the lock locked with no thread to release it.",
+            section: Section::Processes,
+            backend: Backend::Python,
+            tasks: &[TaskKind::None],
+            params: Params { workers: None, fixed_workers: 1, tasks: None, parent_mb: false },
+            shape: forked_beside_threads,
+        },
+    },
+    Entry {
+        program: Program { file: "run_process_queue.py", start: Start::Chosen, ..PLAIN },
+        system: System {
+            id: "python/process-queue",
+            title: "process + queue",
+            lesson: "A Process computes the factorial of 5 and returns it through a Queue: pipe, lock and feeder thread. \
+                     Watch the child's second thread, which exists only to feed the pipe.",
+            section: Section::Processes,
+            backend: Backend::Python,
+            tasks: &[TaskKind::None],
+            params: Params { workers: None, fixed_workers: 1, tasks: None, parent_mb: true },
+            shape: queue,
+        },
+    },
+    Entry {
+        program: Program { file: "run_process_pool_executor.py", start: Start::Chosen, ..PLAIN },
+        system: System {
+            id: "python/process-pool-submit",
+            title: "ProcessPoolExecutor.submit",
+            lesson: "One call runs in another process and returns a future. \
+                     Watch what a single call needs: a worker process, a manager thread and a feeder thread.",
+            section: Section::Processes,
+            backend: Backend::Python,
+            tasks: CPU_TASKS,
+            params: Params { workers: None, fixed_workers: 1, tasks: Some(1), parent_mb: true },
+            shape: process_pool,
+        },
+    },
+    Entry {
+        program: Program { file: "run_process_pool_executor.py", start: Start::Chosen, ..PLAIN },
+        system: System {
+            id: "python/process-pool-executor",
+            title: "ProcessPoolExecutor.map",
+            lesson: "A pool of worker processes receives pickled calls over one pipe. \
+                     Watch ten workers lose to one for ten tiny tasks: creating a process costs more than the work.",
+            section: Section::Processes,
+            backend: Backend::Python,
+            tasks: CPU_TASKS,
+            params: FEW,
+            shape: process_pool,
+        },
+    },
+    Entry {
+        program: Program { packages: &["mpire"], start: Start::Chosen, ..plain("run_mpire.py") },
+        system: System {
+            id: "python/mpire",
+            title: "mpire WorkerPool",
+            lesson: "A pool adds its own task queues, progress and exception handling to multiprocessing. \
+                     Watch its threads in parent and workers, and compare its start-up with the executor's.",
+            section: Section::Processes,
+            backend: Backend::Python,
+            tasks: CPU_TASKS,
+            params: FEW,
+            shape: mpire,
+        },
+    },
+    Entry {
+        program: plain("run_copy_on_write.py"),
+        system: System {
+            id: "python/copy-on-write",
+            title: "copy-on-write",
+            lesson: "Four forked children inherit objects: one idles, one reads, one collects garbage, one collects after gc.freeze(). \
+                     Watch what each makes private: reading alone copies pages, because it changes reference counts.",
+            section: Section::Exhibits,
+            backend: Backend::Python,
+            tasks: &[TaskKind::None],
+            params: Params { workers: None, fixed_workers: 4, tasks: None, parent_mb: true },
+            shape: four_forked,
+        },
+    },
+];
