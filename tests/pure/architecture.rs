@@ -63,7 +63,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "command",
         &[
             "cli", "config", "ui", "app", "engine", "clock", "text", "snapshot", "kernel", "derive", "columns", "query",
-            "diagnose", "export", "record", "inspect", "lab", "causes", "why",
+            "diagnose", "export", "record", "inspect", "lab", "causes", "why", "profile", "lanes",
         ],
     ),
     ("lib", &[]),
