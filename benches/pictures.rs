@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a picture that cannot be taken says so by ending")]
 
+#[expect(dead_code, reason = "tests use more of it")]
 #[path = "../tests/support/pty.rs"]
 mod pty;
 

@@ -20,7 +20,6 @@ use crate::text::Charset;
 
 use super::Failure;
 use super::output::with_stdout;
-use super::profile::{Family, family};
 
 /// How long the process may take to answer.
 pub(super) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
@@ -28,16 +27,8 @@ pub(super) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(
 /// Names and versions the document.
 const SCHEMA: &str = "concmon.inspect/1";
 
-/// Runs it.
-pub(super) fn run(config: &Config, args: &InspectArgs) -> Result<(), Failure> {
-    match family(config, &args.target)? {
-        Family::Process(pid) => one(config, args, pid),
-        Family::Matching(filter) => super::inspect_family::run(config, args, &filter),
-    }
-}
-
 /// One process: all that is known of it.
-fn one(config: &Config, args: &InspectArgs, number: i32) -> Result<(), Failure> {
+pub(super) fn one(config: &Config, args: &InspectArgs, number: i32) -> Result<(), Failure> {
     let failed = |error: ReadError| Failure::Failed(anyhow::anyhow!("process {number}: {}", reason(&error)));
     let reader = DetailReader::open("/proc").map_err(failed)?;
     // The number of a thread is that of its process's Python, too.

@@ -14,8 +14,9 @@ use crate::query::Filter;
 use crate::snapshot::{DetailContent, PythonFrame, PythonRuntime};
 use crate::text::{Charset, sanitize_str};
 
-use super::inspect::{PATIENCE, frame};
+use super::inspect::{self, PATIENCE, frame};
 use super::output::with_stdout;
+use super::profile::{Family, family};
 use super::waits::write_json;
 use super::{Failure, ps};
 
@@ -31,8 +32,15 @@ struct Read {
     unread: Vec<(i32, String)>,
 }
 
-/// Runs it.
-pub(super) fn run(config: &Config, args: &InspectArgs, filter: &Filter) -> Result<(), Failure> {
+/// Runs it: for a number, all that is known of that process.
+pub(super) fn run(config: &Config, args: &InspectArgs) -> Result<(), Failure> {
+    match family(config, &args.target)? {
+        Family::Process(pid) => inspect::one(config, args, pid),
+        Family::Matching(filter) => all(config, args, &filter),
+    }
+}
+
+fn all(config: &Config, args: &InspectArgs, filter: &Filter) -> Result<(), Failure> {
     let mut pids: Vec<i32> = ps::matching(config, filter)?.into_iter().collect();
     pids.sort_unstable();
     if pids.is_empty() {

@@ -110,7 +110,7 @@ fn run(low: &LowArgs) -> Result<(), Failure> {
             Ok(output::with_stdout(|out| lab::list(*json, &pythons(&config), out))?)
         }
         Some(Command::Run(args)) => run::run(args),
-        Some(Command::Inspect(args)) => inspect::run(&config, args),
+        Some(Command::Inspect(args)) => inspect_family::run(&config, args),
         Some(Command::Profile(args)) => profile::run(&config, args),
         Some(Command::Trace(args)) => trace::run(&config, args),
         Some(Command::Problems(args)) => problems::run(&config, args),

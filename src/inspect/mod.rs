@@ -180,7 +180,8 @@ fn tasks_of<'f>(
         let places = section_addresses(fs, pid, file, asyncio::layout::SECTION, asyncio::layout::SECTION_BYTES as u64)?;
         if let Some(at) = places.first() {
             let bytes = memory::Reader::new(memory).bytes(*at, asyncio::layout::SECTION_BYTES)?;
-            let published = asyncio::layout::Published::parse(&bytes, layout.header, offsets.interpreter_size)?;
+            let published = asyncio::layout::Published::parse(&bytes, layout.header, offsets.interpreter_size)
+                .ok_or(Trouble::Nonsense("the section .AsyncioDebug does not fit this version"))?;
             return Ok(Some(asyncio::Found::Published(published)));
         }
     }

@@ -20,7 +20,7 @@ pub const WORDS: usize = 128;
 /// No structure that is read is larger than an interpreter's state, 226 KiB in 3.15.
 const LARGEST: u64 = 4 << 20;
 /// Fields of small structures (a frame, a thread's state, an object) lie below this offset.
-pub(super) const LARGEST_SMALL: u64 = 16 * 1024;
+const LARGEST_SMALL: u64 = 16 * 1024;
 
 /// At which word of `_Py_DebugOffsets` a field's offset is, in one minor version.
 struct Order {
@@ -284,7 +284,10 @@ impl Offsets {
                 })
                 .transpose()?,
             interpreter_size: Some(word(6)),
-            coroutines: Some(Coroutines::of_words(version.minor(), free_threaded, &word)?),
+            coroutines: Some(
+                Coroutines::of_words(version.minor(), free_threaded, &word)
+                    .ok_or(Trouble::Nonsense("an offset is larger than any Python structure"))?,
+            ),
         })
     }
 
@@ -381,7 +384,7 @@ fn has_right_sizes(order: &Order, word: impl Fn(usize) -> u64) -> bool {
         && within(order.bytes + 3, 1..=2)
 }
 
-pub(super) fn bounded(offset: u64, most: u64) -> Result<u64, Trouble> {
+fn bounded(offset: u64, most: u64) -> Result<u64, Trouble> {
     if offset < most { Ok(offset) } else { Err(Trouble::Nonsense("an offset is larger than any Python structure")) }
 }
 

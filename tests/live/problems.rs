@@ -70,7 +70,7 @@ impl Stage {
         let mut seconds = "10";
         loop {
             let (code, found) = self.problems(seconds);
-            holds(include_str!("../assets/report/problems.schema.json"), &found);
+            holds(include_str!("../../assets/report/problems.schema.json"), &found);
             // A machine that is busy with other tests looks less often.
             seconds = "30";
             let findings = found["findings"].as_array().unwrap();

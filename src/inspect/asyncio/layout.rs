@@ -5,13 +5,12 @@
 //! are those of `struct TaskObj`, `_PyGenObject_HEAD` and `PySetObject` in the headers of these versions, which `tests/inspect/versions`
 //! compares with real interpreters.
 
-use crate::inspect::Trouble;
-use crate::inspect::offsets::{LARGEST_SMALL, bounded};
-
 /// The section, and its bytes.
 pub const SECTION: &str = ".AsyncioDebug";
 pub const SECTION_BYTES: usize = 13 * 8;
 
+/// Fields of threads, frames and objects lie below this offset.
+const LARGEST_SMALL: u64 = 16 * 1024;
 /// No task is larger: it has 168 bytes in 3.14.
 const LARGEST_TASK: u64 = 1024;
 
@@ -50,17 +49,17 @@ pub struct Coroutines {
 }
 
 impl Coroutines {
-    /// Those of a version that has `_Py_DebugOffsets`, whose n-th word is `word(n)`.
-    pub fn of_words(minor: (u8, u8), free_threaded: bool, word: &impl Fn(usize) -> u64) -> Result<Self, Trouble> {
+    /// Those of a version that has `_Py_DebugOffsets`, whose n-th word is `word(n)`; `None` if one is no offset.
+    pub fn of_words(minor: (u8, u8), free_threaded: bool, word: &impl Fn(usize) -> u64) -> Option<Self> {
         let before = Self::before_3_14(13, if free_threaded { 32 } else { 16 });
         // The first words of `code_object`, `interpreter_frame`, `tuple_object`, `set_object` and `gen_object`.
         let (code, frame, tuple, set, generator) = match minor {
-            (3, 13) => return Ok(before),
+            (3, 13) => return Some(before),
             (3, 14) => (39, 31, 56, 62, 83),
             _ => (47, 39, 68, 74, 99),
         };
-        let small = |at: usize| bounded(word(at), LARGEST_SMALL);
-        Ok(Self {
+        let small = |at: usize| Some(word(at)).filter(|offset| *offset < LARGEST_SMALL);
+        Some(Self {
             frame: small(generator + 2)?,
             frame_state: small(generator + 3)?,
             // SUSPENDED_YIELD_FROM, and since 3.15 that one locked.
@@ -162,8 +161,9 @@ pub struct Published {
 }
 
 impl Published {
-    /// The section's bytes. `interpreter` is the size of an interpreter's state as `_Py_DebugOffsets` has it: both must agree.
-    pub fn parse(bytes: &[u8], header: u64, interpreter: Option<u64>) -> Result<Self, Trouble> {
+    /// The section's bytes; `None` if they do not fit. `interpreter` is the size of an interpreter's state by `_Py_DebugOffsets`: both must
+    /// agree.
+    pub fn parse(bytes: &[u8], header: u64, interpreter: Option<u64>) -> Option<Self> {
         let (words, _) = bytes.as_chunks::<8>();
         let word = |at: usize| words.get(at).map_or(u64::MAX, |word| u64::from_ne_bytes(*word));
         let (task, owner, thread) = (word(0), word(7), word(9));
@@ -175,10 +175,7 @@ impl Published {
             && within(8, owner, 16)
             && thread <= LARGEST_SMALL
             && (10..=12).all(|at| within(at, thread, 8));
-        if !fits {
-            return Err(Trouble::Nonsense("the section .AsyncioDebug does not fit this version"));
-        }
-        Ok(Self {
+        fits.then(|| Self {
             task: TaskLayout {
                 size: task,
                 event_loop: header,
@@ -212,12 +209,12 @@ mod tests {
         let TaskLayout { state, waiter, coroutine, name, event_loop, .. } = found.task;
         assert_eq!((state, waiter, coroutine, name, event_loop), (104, 120, 128, 136, 16));
         assert_eq!((found.thread_loop, found.thread_task, found.thread_tasks), (864, 872, 880));
-        assert!(Published::parse(&bytes(&words), 16, Some(226_240)).is_err(), "of another build");
-        assert!(Published::parse(&bytes(&words[..5]), 16, Some(225_864)).is_err(), "truncated");
+        assert!(Published::parse(&bytes(&words), 16, Some(226_240)).is_none(), "of another build");
+        assert!(Published::parse(&bytes(&words[..5]), 16, Some(225_864)).is_none(), "truncated");
         for at in 0..words.len() {
             let mut wrong = words;
             wrong[at] = u64::MAX - 3;
-            assert!(Published::parse(&bytes(&wrong), 16, Some(225_864)).is_err(), "{at}");
+            assert!(Published::parse(&bytes(&wrong), 16, Some(225_864)).is_none(), "{at}");
         }
     }
 }
