@@ -74,6 +74,10 @@ pub struct Reader {
     span: Option<Duration>,
 }
 
+/// What came of asking a process: its look and whether it is a new one, `None` if there is nothing to look at, an error if it did not
+/// answer.
+type Answer = Result<Option<(Arc<Look>, bool)>, ()>;
+
 impl Reader {
     /// Nothing is known yet.
     #[must_use]
@@ -210,7 +214,7 @@ impl Reader {
             let together = asked(&self.fs, -some[0], move |fs| {
                 all.iter().map(|(pid, known)| each(fs, *pid, known.as_ref())).collect::<Vec<_>>()
             });
-            let looks: Vec<Result<Option<(Arc<Look>, bool)>, ()>> = match together {
+            let looks: Vec<Answer> = match together {
                 Ok(looks) => looks.into_iter().map(Ok).collect(),
                 Err(()) => orders
                     .into_iter()

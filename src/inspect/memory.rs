@@ -72,13 +72,13 @@ impl<'m, M: Memory> Reader<'m, M> {
             let (page, offset) = (at & !(PAGE - 1), (at % PAGE) as usize);
             let part = (buffer.len() - done).min(PAGE as usize - offset);
             let Some(into) = buffer.get_mut(done..done + part) else { break };
-            self.from_page(page, offset, into)?;
+            self.copy_page(page, offset, into)?;
             done += part;
         }
         Ok(())
     }
 
-    fn from_page(&mut self, page: u64, offset: usize, into: &mut [u8]) -> Result<(), Trouble> {
+    fn copy_page(&mut self, page: u64, offset: usize, into: &mut [u8]) -> Result<(), Trouble> {
         let kept = |pages: &Option<HashMap<u64, Box<[u8]>>>, into: &mut [u8]| {
             let part = pages.as_ref()?.get(&page)?.get(offset..offset + into.len())?;
             into.copy_from_slice(part);

@@ -34,7 +34,7 @@ fn own_limits(fs: &ProcFs, face: i32) -> Vec<LimitUse> {
         found.push(LimitUse { what: "open files", used: u64::from(used), most, bytes: false });
     }
     let mut statm = [0u8; 256];
-    let pages = fs.read_once(&RelPath::process(face, "statm"), &mut statm).ok().and_then(|bytes| number(bytes));
+    let pages = fs.read_once(&RelPath::process(face, "statm"), &mut statm).ok().and_then(number);
     if let (Some(most), Some(pages)) = (soft(&bytes, "Max address space"), pages) {
         let used = pages.saturating_mul(rustix::param::page_size() as u64);
         found.push(LimitUse { what: "address space", used, most, bytes: true });

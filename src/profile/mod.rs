@@ -201,7 +201,9 @@ impl Profile {
     /// The functions with their times, those with the most of their own first.
     #[must_use]
     pub fn functions(&self) -> Vec<FunctionTime> {
-        let mut times: HashMap<(Arc<str>, Arc<str>), (FunctionTime, HashMap<u32, u64>)> = HashMap::new();
+        // By function and file: the times, and those of each line.
+        type Times = HashMap<(Arc<str>, Arc<str>), (FunctionTime, HashMap<u32, u64>)>;
+        let mut times = Times::new();
         for (at, node) in self.nodes.iter().enumerate().filter(|(_, node)| node.self_ns > 0) {
             let mut seen = Vec::new();
             for place in self.stack(at).into_iter().rev() {

@@ -55,11 +55,14 @@ struct Process {
     gone: bool,
 }
 
+/// Lists the processes that belong to the family now.
+type Family<'f> = Box<dyn FnMut(&DetailReader) -> Vec<i32> + 'f>;
+
 /// The sampler of one family.
 pub struct Sampler<'f> {
     reader: DetailReader,
     options: Options,
-    family: Box<dyn FnMut(&DetailReader) -> Vec<i32> + 'f>,
+    family: Family<'f>,
     processes: HashMap<i32, Process>,
     sockets: HashMap<(i32, i32), Arc<str>>,
     profile: Profile,

@@ -141,7 +141,7 @@ fn details(app: &App, theme: &Theme, width: usize) -> Vec<(String, Style)> {
             put(&format!("What to do: {}", finding.advice), theme.good, "");
         }
         None => {
-            put(if app.problems.facts.is_some() { "No problem was found in what was looked at." } else { "" }, theme.strong, "")
+            put(if app.problems.facts.is_some() { "No problem was found in what was looked at." } else { "" }, theme.strong, "");
         }
     }
     put("", theme.text, "");

@@ -145,7 +145,7 @@ fn now(pane: &Subject<'_>, overview: Option<&Overview>, model: Option<&Model>, c
     let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
     threads.iter().for_each(|thread| *kinds.entry(words(thread)).or_default() += 1);
     let mut kinds: Vec<(String, usize)> = kinds.into_iter().collect();
-    kinds.sort_by(|a, b| b.1.cmp(&a.1));
+    kinds.sort_by_key(|kind| std::cmp::Reverse(kind.1));
     let mut lines = match kinds.as_slice() {
         [] => vec![pane.process.leader.state.words().to_owned()],
         [(one, 1)] => vec![one.clone()],

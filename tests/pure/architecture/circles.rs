@@ -37,7 +37,7 @@ impl Sources {
                 let full = if absolute { segments } else { [&here[..], &segments[..]].concat() };
                 match full.last() {
                     // A module may hand on what its children have: that is no need of theirs.
-                    Some(name) if public => drop(reexports.insert([&here[..], &[name.clone()]].concat(), full)),
+                    Some(name) if public => drop(reexports.insert([&here[..], std::slice::from_ref(name)].concat(), full)),
                     _ => paths.push(full),
                 }
             }
