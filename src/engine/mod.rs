@@ -3,6 +3,7 @@
 mod comparing;
 mod feed;
 mod inspector;
+mod known;
 mod last_resort;
 mod player;
 mod pythons;
@@ -38,13 +39,11 @@ use crate::app::replay::Playback;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{ColorDepth, Config};
 use crate::kernel::allot;
-use crate::kernel::kin::Known;
 use crate::kernel::{Heirs, PidSpace, let_go_of_loading, raise_descriptor_limit, take_turns};
 use crate::lab::catalog::{self, Backend, RunSpec};
 use crate::lab::launcher::{LaunchError, Launcher};
 use crate::query::Filter;
 use crate::snapshot::ProcKey;
-use crate::text::{Charset, sanitize};
 use crate::ui;
 use crate::ui::frame::Frame;
 use crate::ui::keymap::Clicks;
@@ -56,6 +55,7 @@ use comparing::Comparing;
 pub use feed::Feed;
 use feed::Samples;
 use inspector::Inspector;
+use known::{all_processes, known_of};
 use pythons::{News, Pythons};
 use sampler::{NewestFacts, Wants};
 use survey::Surveys;
@@ -385,7 +385,7 @@ impl Engine {
         match effect {
             Effect::Freeze { token, keys } => {
                 let app = &self.app;
-                let targets = self.targets.freeze(token, &keys, |key| known_of(app, key), everybody(app));
+                let targets = self.targets.freeze(token, &keys, |key| known_of(app, key), all_processes(app));
                 answer = Some(Msg::Frozen { token, targets });
             }
             Effect::Thaw { token } => self.targets.thaw(token),
@@ -589,22 +589,4 @@ async fn waiting(input: &mut EventStream) -> Option<Event> {
         Poll::Pending => Poll::Ready(None),
     })
     .await
-}
-
-/// All processes of the last sample.
-fn everybody(app: &App) -> impl Iterator<Item = Known> + '_ {
-    let processes = app.model.iter().flat_map(|model| &model.now.processes);
-    processes.map(|process| Known { key: process.key, ppid: process.ppid, pgrp: process.pgrp })
-}
-
-/// The most of a command line that a dialog can show, bytes.
-const COMMAND_SHOWN: usize = 200;
-
-/// Name and command line of a process, made printable; "?" and nothing for one that the table no longer has.
-fn known_of(app: &App, key: ProcKey) -> (String, String) {
-    let Some(process) = app.model.as_deref().and_then(|m| m.process(key.pid)) else { return ("?".into(), String::new()) };
-    let printable = |bytes: &[u8]| sanitize(bytes, Charset::Unicode).into_owned();
-    let args = process.identity.cmdline.as_deref().unwrap_or_default();
-    let shown: Vec<u8> = args.iter().take(COMMAND_SHOWN).map(|b| if *b == 0 { b' ' } else { *b }).collect();
-    (printable(process.leader.comm.as_bytes()), printable(shown.trim_ascii_end()))
 }

@@ -1,5 +1,5 @@
 //! Limits and events of control groups, version 1, version 2 or both at once (cgroups(7), Documentation/admin-guide/cgroup-v2.rst and
-//! cgroup-v1/). The files are readable by everybody. A group that this mount does not show is unknown.
+//! cgroup-v1/). Every user may read the files. A group that this mount does not show is unknown.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

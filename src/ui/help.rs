@@ -41,7 +41,8 @@ pub const LEGEND: &[Symbol] = &[
     symbol("‹›", "<>", "Left and Right change this value"),
     symbol("░▒▓", ".-=", "lanes: waits, waits for a CPU; copy-on-write: darker is more copied"),
     symbol("✔", "x", "shown (set-up)"),
-    symbol("±╵", "+-|", "spread of repeated runs; mark of an axis"),
+    symbol("±╵━", "+-|=", "spread of repeated runs; mark of an axis; Compare: from the fastest to the slowest"),
+    symbol("✓✗•", "+x*", "lessons: guessed right, guessed wrong, watched without a guess"),
     symbol("…", "~", "text was cut"),
     symbol("␛␊␡", "\\x1b", "a control character in a name, made visible"),
 ];

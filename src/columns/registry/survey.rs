@@ -39,7 +39,7 @@ pub(super) const COLUMNS: &[Column] = &[
         description: "Time since the main thread last ran, if it sleeps.",
         unit: "ns",
         source: "/proc/PID/sched (se.exec_start)",
-        basis: "measured: by the scheduler's clock, where the kernel reports it",
+        basis: "measured by the scheduler's clock, where the kernel reports it",
         needs: NEEDS,
         scope: Scope::Process,
         width: 9,

@@ -1,0 +1,198 @@
+//! Findings of groups, killed workers, shared memory and quotas.
+
+use super::*;
+
+#[test]
+fn workers_that_a_killed_parent_left_are_orphans_and_a_daemon_is_none() {
+    let parent = "
+import multiprocessing, os, signal, sys, time
+def work(number): time.sleep(600)
+if __name__ == '__main__':
+    context = multiprocessing.get_context(sys.argv[1])
+    processes = [context.Process(target=work, args=(n,)) for n in range(2)]
+    for p in processes: p.start()
+    time.sleep(1)
+    print('ready', flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+";
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("parent.py");
+    std::fs::write(&program, parent).unwrap();
+    for python in pythons().into_iter().take(1) {
+        let stage = Stage::start(Command::new(&python).arg(&program).arg("spawn"));
+        // The workers are left to the nearest subreaper, which may be any program here.
+        let group = stage.pid();
+        let output = concmon().args(["problems", "--json", "--for", "10", &format!("pgrp={group}")]).output().unwrap();
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        let heir = std::fs::read_to_string("/proc/1/comm").unwrap_or_default();
+        let is_init = ["systemd", "init", "tini"].contains(&heir.trim());
+        let orphans = found["findings"].as_array().into_iter().flatten().find(|f| f["id"] == "orphans");
+        match orphans {
+            Some(finding) => assert_eq!(finding["pids"].as_array().unwrap().len(), 2, "{finding:#}"),
+            None if is_init => panic!("{found:#}"),
+            None => loudly!("SKIPPED: PID 1 is {} here, which may have workers of its own", heir.trim()),
+        }
+    }
+}
+
+/// A control group of version 1 or 2 for a controller, which ends with the test; `None` where none can be made.
+struct Group(Vec<PathBuf>);
+
+impl Group {
+    fn new(controllers: &[&str]) -> Option<Self> {
+        let mut made = Vec::new();
+        for controller in controllers {
+            let old = Path::new("/sys/fs/cgroup").join(controller);
+            let root = if old.is_dir() { old } else { PathBuf::from("/sys/fs/cgroup") };
+            let path = root.join(format!("concmon-problems-{}", std::process::id()));
+            if let Err(error) = std::fs::create_dir(&path) {
+                loudly!("SKIPPED: no control group can be made here: {error}");
+                return None;
+            }
+            made.push(path);
+        }
+        Some(Self(made))
+    }
+
+    fn put(&self, file: &str, text: &str) -> bool {
+        self.0.iter().any(|path| path.join(file).exists() && std::fs::write(path.join(file), text).is_ok())
+    }
+
+    fn take(&self, pid: u32) {
+        for path in &self.0 {
+            std::fs::write(path.join("cgroup.procs"), pid.to_string()).unwrap();
+        }
+    }
+
+    fn value(&self, file: &str, key: &str) -> Option<f64> {
+        let text = self.0.iter().find_map(|path| std::fs::read_to_string(path.join(file)).ok())?;
+        text.lines().find_map(|line| line.strip_prefix(key)?.trim().parse().ok())
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let begun = Instant::now();
+        for path in &self.0 {
+            while std::fs::remove_dir(path).is_err() && begun.elapsed() < Duration::from_secs(5) {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+}
+
+fn a_group_whose_memory_was_full() {
+    let Some(group) = Group::new(&["memory"]) else { return };
+    if !(group.put("memory.max", "67108864") || group.put("memory.limit_in_bytes", "67108864")) {
+        loudly!("SKIPPED: control groups have no memory limit here");
+        return;
+    }
+    let stays = Stage::c("pool");
+    group.take(stays.pid());
+    let mut dies = Stage::c("memory");
+    group.take(dies.pid());
+    let ended = dies.0.wait().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended), Some(9), "{ended}");
+    let finding = stays.has_finding("oom_kill");
+    let evidence = finding["evidence"].as_str().unwrap();
+    assert!(evidence.contains("killed at its memory limit of 64 MiB"), "{evidence}");
+}
+
+#[test]
+fn workers_that_are_killed_one_after_the_other() {
+    if !nix::unistd::geteuid().is_root() {
+        loudly!("SKIPPED: how a process ended is for root to know, by the kernel's stream of events");
+        return;
+    }
+    let script = "
+import multiprocessing, os, signal, time
+pool = multiprocessing.get_context('fork').Pool(3)
+pool.map(abs, range(9))
+print('ready', flush=True)
+while True:
+    time.sleep(2)
+    os.kill(pool._pool[0].pid, signal.SIGKILL)
+";
+    for python in pythons().into_iter().take(1) {
+        let finding = Stage::python(&python, script).has_finding("worker_killed");
+        let evidence = finding["evidence"].as_str().unwrap();
+        assert!(evidence.contains("was killed by SIGKILL") && evidence.contains("other workers"), "{evidence}");
+    }
+}
+
+#[test]
+fn threads_of_openmp_times_workers() {
+    let dir = tempfile::tempdir().unwrap();
+    let (source, program) = (dir.path().join("omp.c"), dir.path().join("omp"));
+    let text = "#include <omp.h>\n#include <stdio.h>\n#include <unistd.h>\nint main(void) {\n\
+        for (int n = 0; n < 2; n++) if (fork() == 0) {\n    _Pragma(\"omp parallel num_threads(4)\") for (;;) { }\n  }\n\
+        puts(\"ready\"); fflush(stdout); for (;;) pause();\n}\n";
+    std::fs::write(&source, text).unwrap();
+    let output = Command::new("cc").args(["-O0", "-fopenmp"]).arg(&source).arg("-o").arg(&program).output().unwrap();
+    if !output.status.success() {
+        loudly!("SKIPPED: cc has no OpenMP here");
+        return;
+    }
+    if std::thread::available_parallelism().is_ok_and(|n| n.get() > 7) {
+        loudly!("SKIPPED: eight threads do not fill this machine");
+        return;
+    }
+    let finding = Stage::start(&mut Command::new(&program)).has_finding("library_threads");
+    assert!(finding["evidence"].as_str().unwrap().contains("OMP_NUM_THREADS is not set"), "{finding:#}");
+}
+
+#[test]
+fn an_object_in_shared_memory_that_no_process_uses() {
+    let path = PathBuf::from(format!("/dev/shm/concmon-test-{}", std::process::id()));
+    if let Err(error) = std::fs::write(&path, vec![1; 4096]) {
+        loudly!("SKIPPED: /dev/shm cannot be written: {error}");
+        return;
+    }
+    let begun = Instant::now();
+    let found = loop {
+        let output = concmon().args(["problems", "--json", "--for", "8"]).output().unwrap();
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let one = found["findings"].as_array().unwrap().iter().find(|finding| finding["id"] == "shared_objects").cloned();
+        if one.is_some() || begun.elapsed() > Duration::from_secs(60) {
+            break one;
+        }
+    };
+    std::fs::remove_file(&path).unwrap();
+    assert!(found.unwrap()["pids"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn a_group_that_its_quota_stops_and_a_frozen_one() {
+    let Some(group) = Group::new(&["cpu"]) else { return };
+    let quota = group.put("cpu.max", "5000 100000")
+        || (group.put("cpu.cfs_period_us", "100000") && group.put("cpu.cfs_quota_us", "5000"));
+    if !quota {
+        loudly!("SKIPPED: control groups have no CPU quota here");
+        return;
+    }
+    let stage = Stage::c("spin");
+    group.take(stage.pid());
+    let read = || Some((group.value("cpu.stat", "nr_throttled ")?, group.value("cpu.stat", "nr_periods ")?));
+    let before = read().unwrap();
+    let finding = stage.has_finding("throttled");
+    let after = read().unwrap();
+    let evidence = finding["evidence"].as_str().unwrap();
+    assert!(evidence.contains("quota 0.05 CPUs"), "{evidence}");
+    let told: f64 = evidence.split("stopped in ").nth(1).and_then(|rest| rest.split('%').next()?.parse().ok()).unwrap();
+    let share = (after.0 - before.0) * 100.0 / (after.1 - before.1);
+    // The first seconds of the whole time are before the span that was told.
+    assert!((told - share).abs() <= 15.0, "told {told}, cpu.stat {share}");
+    drop(stage);
+    drop(group);
+    a_group_whose_memory_was_full();
+    let Some(group) = Group::new(&["freezer"]) else { return };
+    let stage = Stage::c("pool");
+    group.take(stage.pid());
+    if !(group.put("cgroup.freeze", "1") || group.put("freezer.state", "FROZEN")) {
+        loudly!("SKIPPED: control groups cannot be frozen here");
+        return;
+    }
+    let finding = stage.has_finding("frozen");
+    assert!(finding["evidence"].as_str().unwrap().contains("concmon-problems-"), "{finding:#}");
+    assert!(group.put("cgroup.freeze", "0") || group.put("freezer.state", "THAWED"));
+}
