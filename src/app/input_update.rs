@@ -286,6 +286,7 @@ mod tests {
     fn a_system_of_the_lab_is_found_by_typing() {
         let mut app = app();
         app.update(Msg::Key(Key::char('L')));
+        app.lessons.open = false;
         let typed = |app: &mut App, text: &str| {
             type_in(app, text);
             app.lab.chosen().id

@@ -78,6 +78,7 @@ mod tests {
     fn run(id: RunId, system: &str, ns: f64) -> Run {
         let mut run = Run::new(id, catalog::RunSpec { hold_ms: 1000, ..catalog::find(system).unwrap().defaults() }, 0);
         run.root_pid = Some(10);
+        run.phase = RunPhase::Running;
         run.costs.creation_ns = Some(Summary { count: 1, min: ns, median: ns, p90: ns, max: ns });
         run
     }

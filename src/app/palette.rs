@@ -48,7 +48,7 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("nice-up", "priority slower"),
     ("nice-down", "priority faster"),
     ("cpus", "affinity pin cores"),
-    ("diagnoses", "problems wrong deadlock stuck"),
+    ("screen-problems", "zombies orphans leaks wrong deadlock stuck"),
     ("waits", "blocked futex lock"),
     ("runtime", "python gil stack"),
     ("environment", "env variables"),
@@ -357,7 +357,9 @@ fn ranked(entries: Vec<Entry>, typed: &str) -> Vec<Entry> {
             marks.sort_unstable();
             marks.dedup();
             entry.marks = marks;
-            scored.push((u8::from(entry.off.is_some()), score, entry));
+            // A name that was typed in full is first even where it is off: Enter then says why, and does nothing else.
+            let is_whole = entry.title == typed;
+            scored.push((u8::from(entry.off.is_some() && !is_whole), if is_whole { u32::MAX } else { score }, entry));
         } else if let Some(score) = words.score(Utf32Str::new(&entry.help, &mut buffer), &mut matcher) {
             scored.push((2 + u8::from(entry.off.is_some()), score, entry));
         }
@@ -397,7 +399,7 @@ mod tests {
         assert!(app.layer.is_none() && !app.options.folded.is_empty(), "it has been done");
         // By what it does, where the name says nothing.
         type_in(&mut app, ":zombies");
-        assert_eq!(titles(&app)[0], "diagnoses");
+        assert_eq!(titles(&app)[0], "screen problems");
     }
 
     #[test]
@@ -408,7 +410,8 @@ mod tests {
             ("dark", "theme default"),
             ("memory", "sort memory"),
             ("native/fork", "launch native/fork"),
-            ("problems", "diagnoses"),
+            ("problems", "screen problems"),
+            ("deadlock", "screen problems"),
         ] {
             let mut app = app();
             type_in(&mut app, &format!(":{typed}"));

@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn a_parameter_is_typed_and_what_it_cannot_be_is_said() {
         let mut app = App::new(Options::default());
-        app.screen = Screen::Lab;
+        (app.screen, app.lessons.open) = (Screen::Lab, false);
         app.lab.system = SYSTEMS.iter().position(|s| s.id == "native/fork").unwrap();
         let press = |app: &mut App, code| drop(app.update(Msg::Key(Key::plain(code))));
         let fields = app.lab.fields();

@@ -134,7 +134,7 @@ fn born(threads: u32, later: impl Fn() -> Vec<ProcessSample>) -> Vec<Snapshot> {
     let mut parent = test_process(7, 1, 5);
     parent.nlwp = Some(threads);
     let mut child = test_process(8, 7, 150);
-    child.session = 7;
+    child.session = 3;
     let first = test_snapshot(S, vec![test_process(1, 0, 0), parent.clone()]);
     let mut second = test_snapshot(2 * S, vec![test_process(1, 0, 0), parent, child]);
     second.events = vec![fork(7, 8)];
@@ -151,10 +151,11 @@ fn a_worker_that_outlives_its_creator_is_an_orphan_a_daemon_is_not() {
         child.session = session;
         vec![test_process(1, 0, 0), child]
     };
-    let found = findings(born(1, || left(7)));
+    let found = findings(born(1, || left(3)));
     assert_eq!(said(&found), [("orphans", 8)]);
     assert_eq!(found[0].evidence, "test (8) was forked by PID 7, which has ended; it was left to PID 1 (test)");
     assert_eq!(findings(born(1, || left(8))), [], "a session of its own: a daemon");
+    assert_eq!(findings(born(1, || left(7))), [], "its creator made the session for it and ended: a daemon");
     let mut never_seen = born(1, || left(7));
     never_seen[1].events.clear();
     assert_eq!(findings(never_seen), [], "not its creator");

@@ -270,7 +270,9 @@ impl Profile {
             .into_iter()
             .map(|((reason, place), ns)| WaitTime { reason, place: place.map(|place| self.places[place].clone()), ns })
             .collect();
-        waits.sort_by(|a, b| b.ns.cmp(&a.ns).then_with(|| a.reason.cmp(&b.reason)));
+        waits.sort_by(|a, b| {
+            b.ns.cmp(&a.ns).then_with(|| b.reason.is_some().cmp(&a.reason.is_some())).then_with(|| a.reason.cmp(&b.reason))
+        });
         waits
     }
 }

@@ -190,7 +190,7 @@ fn readonly_makes_no_system_call_that_changes_another_process() {
     pty.wait_until("a process", |screen| screen.contents().lines().any(|line| line.starts_with('>')));
     for key in [
         "F9", "Enter", "Esc", "k", "Esc", "F7", "F8", "[", "]", "a", "i", "Space", "c", "F9", "Esc", "U", "n", "f", "X", "L",
-        "Enter",
+        "Tab", "Enter",
     ] {
         pty.send(&bytes(key));
     }

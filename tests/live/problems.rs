@@ -235,6 +235,7 @@ fn a_forked_child_at_a_lock_of_a_thread_that_it_does_not_have() {
 fn processes_that_wait_for_each_other() {
     let stage = Stage::c("pipe");
     stage.is_found("process_cycle", 2);
+    Stage::c("own-pipe").is_found("pipe_without_peer", 1);
     let locks = tempfile::tempdir().unwrap();
     let names = ["one", "other"].map(|name| locks.path().join(name));
     let stage = Stage::start(Command::new(PROGRAM.path().join("stuck")).arg("files").args(names));

@@ -176,6 +176,13 @@ int main(int argc, char **argv) {
         ready();
         wait(NULL);
     }
+    if (IS("own-pipe")) {
+        int ends[2];
+        char byte;
+        if (pipe(ends)) return 1;
+        ready();
+        (void)!read(ends[0], &byte, 1);
+    }
     if (IS("pipe")) {
         int ends[2];
         if (pipe(ends)) return 1;
@@ -233,7 +240,7 @@ int main(int argc, char **argv) {
         sigemptyset(&term);
         sigaddset(&term, SIGTERM);
         sigprocmask(SIG_BLOCK, &term, NULL);
-        raise(SIGTERM);
+        kill(getpid(), SIGTERM);
         ready();
         for (;;) pause();
     }
