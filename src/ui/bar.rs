@@ -46,7 +46,13 @@ pub fn buttons(app: &App, area: Rect) -> Vec<(Button, &'static Action)> {
         let (key, text) = label(app, action, wide);
         u16::try_from(key.len() + text.len() + 1).unwrap_or(10)
     };
-    let mut actions: Vec<&Action> = labelled(app).collect();
+    // An action of every screen whose key has another meaning on this one is left out.
+    let context = app.context();
+    let works = |a: &&Action| {
+        let key = app.options.keys.keys(a).first().copied();
+        key.is_none_or(|key| app.options.keys.find(key, context).is_none_or(|found| found.id == a.id))
+    };
+    let mut actions: Vec<&Action> = labelled(app).filter(works).collect();
     // This screen's own keys first, then what every screen has; on the table htop's function keys keep their order.
     actions.sort_by_key(|a| match (a.context, a.keys.first().map(|k| k.code)) {
         (Context::Everywhere, _) if app.screen != Screen::Processes => 200,
