@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use crate::app::App;
 use crate::app::actions::{ACTIONS, Action, Context};
 use crate::app::layer::{Input, InputKind, Layer};
-use crate::app::msg::Level;
+use crate::app::msg::{Command, Level};
 use crate::app::options::Screen;
 use crate::text::{Charset, sanitize_str, width};
 
@@ -46,11 +46,12 @@ pub fn buttons(app: &App, area: Rect) -> Vec<(Button, &'static Action)> {
         let (key, text) = label(app, action, wide);
         u16::try_from(key.len() + text.len() + 1).unwrap_or(10)
     };
-    // An action of every screen whose key has another meaning on this one is left out.
+    // Left out are actions whose key has another meaning on this screen, and the way to where one is.
     let context = app.context();
     let works = |a: &&Action| {
         let key = app.options.keys.keys(a).first().copied();
-        key.is_none_or(|key| app.options.keys.find(key, context).is_none_or(|found| found.id == a.id))
+        a.command != Command::Go(app.screen)
+            && key.is_none_or(|key| app.options.keys.find(key, context).is_none_or(|found| found.id == a.id))
     };
     let mut actions: Vec<&Action> = labelled(app).filter(works).collect();
     // This screen's own keys first, then what every screen has; on the table htop's function keys keep their order.
@@ -182,7 +183,7 @@ mod tests {
 
     use super::*;
     use crate::app::key::{Code, Key};
-    use crate::app::msg::{Command, Msg};
+    use crate::app::msg::Msg;
     use crate::app::options::Options;
     use crate::app::presets::Preset;
     use crate::derive::{Deriver, test_process, test_snapshot};
