@@ -125,7 +125,7 @@ pub struct Temperature {
 }
 
 /// What a control group and an affinity leave of the machine; `None`: no limit, or none that can be read.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct OwnLimits {
     /// CPUs.
     pub cpus: Option<f64>,
@@ -154,8 +154,7 @@ pub struct HostSample {
     pub disks: Option<Vec<DiskSample>>,
     /// Network interfaces but the loopback; `None` as above.
     pub networks: Option<Vec<NetworkSample>>,
-    /// What concmon's own control group and affinity leave. Recordings do not have it.
-    #[serde(skip)]
+    /// What concmon's own control group and affinity leave.
     pub own_limits: OwnLimits,
     /// Temperatures; `None` if nobody asked, empty where there are no sensors.
     pub temperatures: Option<Vec<Temperature>>,

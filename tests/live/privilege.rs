@@ -200,9 +200,9 @@ fn readonly_makes_no_system_call_that_changes_another_process() {
     pty.wait_text("concmon is readonly");
     pty.send(&bytes("1"));
     pty.send(&bytes("F1"));
-    pty.wait_text(" Help ");
+    pty.wait_text("Help: type to search");
     pty.send(&bytes("Esc"));
-    pty.wait_until("the table again", |screen| !screen.contents().contains(" Help "));
+    pty.wait_until("the table again", |screen| !screen.contents().contains("Help: type to search"));
     pty.send(&bytes("q"));
     assert!(pty.wait_exit().success());
     let traced = std::fs::read_to_string(&log).unwrap();

@@ -230,6 +230,7 @@ fn processes_that_wait_for_each_other() {
     let stage = Stage::c("pipe");
     stage.is_found("process_cycle", 2);
     Stage::c("own-pipe").is_found("pipe_without_peer", 1);
+    Stage::c("alone").is_found("only_thread_waits", 1);
     let locks = tempfile::tempdir().unwrap();
     let names = ["one", "other"].map(|name| locks.path().join(name));
     let stage = Stage::start(Command::new(PROGRAM.path().join("stuck")).arg("files").args(names));

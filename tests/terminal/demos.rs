@@ -64,7 +64,8 @@ const IN_ONE_PROCESS: [&str; 6] = ["threads", "event loop", "blocked event loop"
 /// Whether every worker of the demo has its row with state and create time, and own memory is known, all on this screen.
 fn is_complete(screen: &Screen, demo: &Demo, workers: u32) -> bool {
     let rows: Vec<String> = (0..workers).filter_map(|index| worker(screen, index)).collect();
-    let root = lines(screen).into_iter().find(|line| line.contains("main process"));
+    // The bracket of the run begins at its root.
+    let root = lines(screen).into_iter().find(|line| line.chars().take(3).any(|c| c == '┌'));
     let own = |line: &String| cell(screen, line, "USS").is_some_and(|cell| is_memory(&cell));
     // Some of the states have no memory any more, and are made in other ways than by a request.
     let states = demo.system == "native/states";
@@ -133,7 +134,8 @@ fn the_family_stays_in_sight_for_its_whole_life_while_others_are_born() {
     loop {
         let (over, missing) = pty.look(|screen| {
             let all = lines(screen);
-            let over = all.iter().any(|line| line.contains("run 1") && (line.contains("ending") || line.contains("ended")));
+            let ends = ["ending", "ended", "timed out"];
+            let over = all.iter().any(|line| line.contains("run 1") && ends.iter().any(|end| line.contains(end)));
             let missing = (0..workers).find(|index| worker(screen, *index).is_none());
             let root = all.iter().any(|line| line.contains("main process"));
             (over, if root { missing } else { Some(u32::MAX) })

@@ -260,9 +260,9 @@ fn standard_input_at_its_end_is_no_reason_to_spin() {
     pty.wait_until("the process table", |screen| row_of(screen, "COMMAND").is_some());
     // Keys come from the controlling terminal then.
     pty.send(&bytes("F1"));
-    pty.wait_text(" Help ");
+    pty.wait_text("Help: type to search");
     pty.send(&bytes("Esc"));
-    pty.wait_until("the table again", |screen| !screen.contents().contains(" Help "));
+    pty.wait_until("the table again", |screen| !screen.contents().contains("Help: type to search"));
     quit(pty);
 }
 

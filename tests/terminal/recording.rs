@@ -291,7 +291,7 @@ fn nothing_of_this_machine_is_touched_while_a_recording_is_shown() {
         ("n", "Launch is off during a replay"),
         ("2", "is off during a replay"),
         ("D", "CoW is off during a replay"),
-        ("Enter 3", "this page is not recorded"),
+        ("Enter Tab Tab", "this page is not recorded"),
     ] {
         pty.send(&bytes(keys));
         pty.wait_text(said);

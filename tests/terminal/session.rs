@@ -272,9 +272,9 @@ fn a_key_is_drawn_at_once() {
     let mut pty = open(30, 100, &["-d", "60"]);
     for round in 0..10 {
         pty.send(&bytes("F1"));
-        pty.wait_until("the help", |screen| screen.contents().contains(" Help "));
+        pty.wait_until("the help", |screen| screen.contents().contains("Help: type to search"));
         pty.send(&bytes("Esc"));
-        pty.wait_until(&format!("the table again, round {round}"), |screen| !screen.contents().contains(" Help "));
+        pty.wait_until(&format!("the table again, round {round}"), |screen| !screen.contents().contains("Help: type to search"));
     }
     quit(pty);
 }

@@ -159,9 +159,9 @@ fn the_monitor_goes_on_and_ends_while_a_process_holds_its_memory_map_locked() {
         quit(late);
         // Detail pages that take the lock say so, others are read.
         pty.send(&bytes("F1"));
-        pty.wait_text(" Help ");
+        pty.wait_text("Help: type to search");
         pty.send(&bytes("Esc"));
-        pty.wait_until("the table", |screen| !screen.contents().contains(" Help "));
+        pty.wait_until("the table", |screen| !screen.contents().contains("Help: type to search"));
         pty.send(&bytes(if pid < other { "Home" } else { "End" }));
         pty.send(&bytes("Enter Enter"));
         for page in ["3", "5", "0"] {
@@ -222,9 +222,9 @@ fn with_a_reading_that_never_returns(end: impl FnOnce(Pty) + Send) {
         }
         pty.wait_text("s old: the last reading has not returned");
         pty.send(&bytes("F1"));
-        pty.wait_text(" Help ");
+        pty.wait_text("Help: type to search");
         pty.send(&bytes("Esc"));
-        pty.wait_until("the table", |screen| !screen.contents().contains(" Help "));
+        pty.wait_until("the table", |screen| !screen.contents().contains("Help: type to search"));
         end(pty);
     });
 }
