@@ -230,7 +230,6 @@ fn processes_that_wait_for_each_other() {
     let stage = Stage::c("pipe");
     stage.is_found("process_cycle", 2);
     Stage::c("own-pipe").is_found("pipe_without_peer", 1);
-    Stage::c("alone").is_found("only_thread_waits", 1);
     let locks = tempfile::tempdir().unwrap();
     let names = ["one", "other"].map(|name| locks.path().join(name));
     let stage = Stage::start(Command::new(PROGRAM.path().join("stuck")).arg("files").args(names));
@@ -489,6 +488,13 @@ print('ready', flush=True)
 for t in threads: t.start()
 for t in threads: t.join()
 ";
+    let alone = "
+import threading
+lock = threading.Lock()
+lock.acquire()
+print('ready', flush=True)
+lock.acquire()
+";
     let queue = "
 import multiprocessing
 def fill(queue): queue.put('x' * 5_000_000)
@@ -543,6 +549,7 @@ for p in others: p.join()
         let functions: Vec<&str> =
             problem["tasks"].as_array().unwrap().iter().filter_map(|t| t["python"]["function"].as_str()).collect();
         assert!(functions.contains(&"forward") && functions.contains(&"backward"), "{}: {problem:#}", python.display());
+        Stage::python(&python, alone).is_found("only_thread_waits", 1);
         Stage::python(&python, queue).is_found("process_cycle", 3);
         Stage::python(&python, pipe).is_found("process_cycle", 2);
         Stage::python(&python, fork).is_found("stuck_after_fork", 1);
@@ -586,11 +593,4 @@ threading.Event().wait()
             Stage::python(&python, script).is_healthy();
         }
     }
-}
-
-#[test]
-fn a_process_that_is_not_there_is_an_error() {
-    let output = concmon().args(["why", "4194304"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("there is no process or thread 4194304"));
 }

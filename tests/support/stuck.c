@@ -176,12 +176,6 @@ int main(int argc, char **argv) {
         ready();
         wait(NULL);
     }
-    if (IS("alone")) {
-        static sem_t empty;
-        sem_init(&empty, 0, 0);
-        ready();
-        sem_wait(&empty);
-    }
     if (IS("own-pipe")) {
         int ends[2];
         char byte;

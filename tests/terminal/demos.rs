@@ -7,6 +7,7 @@ use concmon::lab::catalog::{Backend, DEMOS, Demo, find};
 use concmon::lab::python;
 use vt100::Screen;
 
+use crate::support::exclusive::alone;
 use crate::support::key_script::{bytes, click};
 use crate::support::pty::{Program, Pty, row_of};
 
@@ -90,13 +91,24 @@ fn runs_here(demo: &Demo) -> bool {
 
 #[test]
 fn every_demo_shows_its_workers_with_state_create_time_and_own_memory() {
+    let _alone = alone();
     for (at, demo) in DEMOS.iter().enumerate().filter(|(_, demo)| runs_here(demo)) {
         let (rows, columns) = SIZES[at % SIZES.len()];
         let mut pty = open(rows, columns);
         let workers = demo.spec(2).unwrap().workers.min(6);
-        pty.send(&bytes(&format!("n {}", demo.key)));
         let begun = Instant::now();
-        pty.wait_until(&format!("all of {} at {columns}x{rows}", demo.system), |screen| is_complete(screen, demo, workers));
+        // A demo lives ten seconds. Where the machine is so busy that it is over before its figures are read, it is launched again.
+        for round in 1.. {
+            pty.send(&bytes(&format!("n {}", demo.key)));
+            let until = Instant::now() + Duration::from_secs(12);
+            while Instant::now() < until && !pty.look(|screen| is_complete(screen, demo, workers)) {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            if pty.look(|screen| is_complete(screen, demo, workers)) {
+                break;
+            }
+            assert!(round < 5, "{} is not whole at {columns}x{rows}:\n{}", demo.system, pty.contents());
+        }
         let took = begun.elapsed();
         if took > Duration::from_secs(3) {
             loudly!("{} was complete after {:.1} s only, on a busy machine", demo.system, took.as_secs_f64());
@@ -124,6 +136,7 @@ impl Drop for Crowd {
 
 #[test]
 fn the_family_stays_in_sight_for_its_whole_life_while_others_are_born() {
+    let _alone = alone();
     let _crowd = Crowd::start();
     let demo = DEMOS.iter().find(|demo| demo.system == "native/fork").unwrap();
     let workers = demo.spec(2).unwrap().workers;
@@ -143,8 +156,9 @@ fn the_family_stays_in_sight_for_its_whole_life_while_others_are_born() {
         if over {
             break;
         }
-        // The frame between the end of the work and the word for it may have rows that have ended.
-        let ended = pty.look(|screen| lines(screen).iter().any(|line| line.contains("exit 0")));
+        // The frame between the end of the work and the word for it may have rows that have ended, or were ended for want of CPU time.
+        let is_end = |line: &String| line.contains("exit 0") || line.contains("SIGKILL");
+        let ended = pty.look(|screen| lines(screen).iter().any(is_end));
         assert!(missing.is_none() || ended, "row {missing:?} is out of sight:\n{}", pty.contents());
         looks += 1;
         std::thread::sleep(Duration::from_millis(20));
@@ -161,6 +175,7 @@ fn press(pty: &mut Pty, keys: &[&str]) -> usize {
 
 #[test]
 fn a_demo_and_its_cost_take_two_keys_its_timeline_three_a_race_four() {
+    let _alone = alone();
     let mut pty = open(40, 140);
     assert_eq!(press(&mut pty, &["n", "f"]), 2);
     pty.wait_until("the cost", |screen| lines(screen).iter().any(|line| line.contains("run 1") && line.contains(" each")));
@@ -180,6 +195,7 @@ fn a_demo_and_its_cost_take_two_keys_its_timeline_three_a_race_four() {
 
 #[test]
 fn a_worker_is_killed_and_what_followed_is_told_with_five_keys() {
+    let _alone = alone();
     let mut pty = open(40, 140);
     let mut keys = press(&mut pty, &["n", "p"]);
     pty.wait_until("the cursor on the run", |screen| {
@@ -196,6 +212,7 @@ fn a_worker_is_killed_and_what_followed_is_told_with_five_keys() {
 
 #[test]
 fn a_run_is_kept_and_ended_by_keys_and_by_clicks_on_its_card() {
+    let _alone = alone();
     let mut pty = open(30, 100);
     press(&mut pty, &["n", "f"]);
     let at = |screen: &Screen, text: &str| {
@@ -215,6 +232,7 @@ fn a_run_is_kept_and_ended_by_keys_and_by_clicks_on_its_card() {
 
 #[test]
 fn two_clicks_on_a_row_open_its_details_and_the_wheel_moves_on() {
+    let _alone = alone();
     let mut pty = open(30, 100);
     let row = pty.wait_for("the heads", |screen| row_of(screen, "COMMAND"));
     pty.send(&[click(row + 2, 10), click(row + 2, 10)].concat());

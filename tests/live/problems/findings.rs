@@ -196,3 +196,10 @@ fn a_group_that_its_quota_stops_and_a_frozen_one() {
     assert!(finding["evidence"].as_str().unwrap().contains("concmon-problems-"), "{finding:#}");
     assert!(group.put("cgroup.freeze", "0") || group.put("freezer.state", "THAWED"));
 }
+
+#[test]
+fn a_process_that_is_not_there_is_an_error() {
+    let output = concmon().args(["why", "4194304"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("there is no process or thread 4194304"));
+}
