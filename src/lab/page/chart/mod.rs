@@ -47,20 +47,19 @@ const WIDE: Layout = Layout { width: 1180, letter: 17, beside: true };
 const NARROW: Layout = Layout { width: 360, letter: 16, beside: false };
 
 impl Layout {
-    /// How wide a letter of a sans-serif face is at most, on the average of a name.
-    fn advance(self) -> u32 {
-        self.letter / 2
-    }
-
-    /// How wide a text is about.
+    /// How wide a text of a sans-serif face is at most: about half the height for each cell, and more for capitals and other wide letters.
     fn text_width(self, text: &str) -> u32 {
-        u32::try_from(crate::text::width(text)).unwrap_or(u32::MAX).saturating_mul(self.advance())
+        let is_wide = |c: &char| c.is_uppercase() || "mw@%".contains(*c);
+        let cells = u32::try_from(crate::text::width(text)).unwrap_or(u32::MAX);
+        let wide = u32::try_from(text.chars().filter(is_wide).count()).unwrap_or(u32::MAX);
+        cells.saturating_mul(self.letter / 2).saturating_add(wide.saturating_mul(self.letter / 8))
     }
 
     /// As much of a name as fits.
     fn fit(self, text: &str, width: u32) -> String {
-        let cells = usize::try_from(width / self.advance()).unwrap_or_default();
-        crate::text::truncate(text, cells, crate::text::Charset::Unicode).into_owned()
+        let cut = |cells| crate::text::truncate(text, cells, crate::text::Charset::Unicode).into_owned();
+        let most = usize::try_from(width / (self.letter / 2)).unwrap_or_default();
+        (1..=most).rev().map(cut).find(|cut| self.text_width(cut) <= width).unwrap_or_default()
     }
 
     fn text(self) -> TextStyle<'static> {
