@@ -21,6 +21,8 @@ pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
 /// Parts of the command lines of workers and helpers of `multiprocessing` and loky. They are children of a Python program.
 const WORKERS: [&[u8]; 4] =
     [b"--multiprocessing-fork", b"multiprocessing.forkserver import main", b"loky.backend.popen_loky", b"loky.process_executor"];
+/// Bytes of a command line that are searched: a worker's begins with the interpreter, its options and the program.
+const COMMAND_SEARCHED: usize = 1024;
 /// Programs to which the kernel leaves orphans (PR_SET_CHILD_SUBREAPER, PID 1).
 const HEIRS: [&[u8]; 9] =
     [b"systemd", b"init", b"tini", b"dumb-init", b"docker-init", b"catatonit", b"s6-svscan", b"containerd-shim", b"conmon"];
@@ -50,10 +52,13 @@ fn creator(scene: &Scene<'_>, process: &ProcessSample) -> Option<i32> {
 
 /// Whether it is a worker by its command line, and its parent is one that only inherits children.
 fn is_left_worker(scene: &Scene<'_>, process: &ProcessSample) -> bool {
+    let heir = scene.model.process(process.ppid).map(|parent| parent.leader.comm);
+    if process.kernel_thread || heir.is_some_and(|comm| !HEIRS.contains(&comm.as_bytes())) {
+        return false;
+    }
     let command = process.identity.cmdline.as_deref().unwrap_or_default();
-    let is_worker = WORKERS.iter().any(|part| command.windows(part.len()).any(|at| at == *part));
-    let heir = || scene.model.process(process.ppid).map(|parent| parent.leader.comm);
-    is_worker && heir().is_none_or(|comm| HEIRS.contains(&comm.as_bytes()))
+    let command = command.get(..COMMAND_SEARCHED).unwrap_or(command);
+    WORKERS.iter().any(|part| command.windows(part.len()).any(|at| at == *part))
 }
 
 fn suspicion(scene: &Scene<'_>, creator: Option<i32>, heir: i32, workers: &[&ProcessSample]) -> Option<Suspicion> {
