@@ -159,7 +159,7 @@ fn sleeping_threads_overlap() {
     let together = value(&run, "slept_together_ns");
     assert!((500_000_000..800_000_000).contains(&together), "ten times 50 ms is the longest: {together}");
     assert_eq!(run.output.lines().filter(|l| l.contains("awake after")).count(), 11);
-    assert!(run.output.lines().last().unwrap().starts_with("thread 0 slept 0.500 s"), "{}", run.output);
+    assert!(run.output.lines().last().unwrap().starts_with("thread 0 slept 1 x 0.500 s"), "{}", run.output);
 }
 
 #[test]
