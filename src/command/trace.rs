@@ -99,7 +99,7 @@ fn lines(lanes: &Lanes) -> Vec<String> {
     let wall = lanes.to_ns.saturating_sub(lanes.from_ns);
     let ms = |ns: u64| ns as f64 / 1e6;
     let mut lines = vec![format!(
-        "{} tasks of {} processes, {:.3} s; {} looks, at most {:.1} ms apart; looking took {:.1} % of a CPU; unseen CPU time {:.1} ms",
+        "tasks: {}, processes: {}, seconds: {:.3}, looks: {}, at most {:.1} ms apart; looking took {:.1} % of a CPU; unseen CPU time {:.1} ms",
         lanes.lanes.len(),
         lanes.processes.len(),
         wall as f64 / 1e9,
