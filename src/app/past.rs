@@ -91,9 +91,6 @@ impl Past {
         };
         points.clear();
         let wanted = self.entries.iter().map(|entry| entry.slot as usize + 1).max().unwrap_or(0);
-        if points.capacity() > 2 * wanted + SPARE {
-            points.shrink_to(wanted);
-        }
         points.reserve_exact(wanted);
         points.resize(wanted, Packed::UNKNOWN);
         let mut entries = self.entries.iter().peekable();
@@ -104,6 +101,11 @@ impl Past {
         }
         self.samples.push_back(points);
         self.taken += 1;
+        // Points behind those of the living are of a crowd that has ended.
+        for points in self.samples.iter_mut().filter(|points| points.capacity() > 2 * wanted + SPARE) {
+            points.truncate(wanted);
+            points.shrink_to_fit();
+        }
     }
 
     /// Gives new processes a slot, and takes those of ended ones back.

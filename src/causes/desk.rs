@@ -9,7 +9,7 @@ use crate::kernel::parse::namespace;
 use crate::kernel::parse::syscall::{Futex, Machine, SyscallLine, reason_of_call};
 use crate::kernel::proc_fs::{ProcFs, RelPath};
 use crate::kernel::sockets::socket_inode;
-use crate::snapshot::{Direction, Lock, State, WaitReason};
+use crate::snapshot::{Direction, Lock, State, WaitReason, contains};
 
 use super::glibc::{self, Call, Record};
 use super::look::Seen;
@@ -50,7 +50,7 @@ impl<'f> Desk<'f> {
         let caught = value(&text, b"SigCgt:").and_then(|hex| u64::from_str_radix(hex, 16).ok());
         let program = fs.read_link(&RelPath::process(face, "exe")).unwrap_or_default();
         let name = program.rsplit(|b| *b == b'/').next().unwrap_or(&program);
-        let own = if name.windows(6).any(|part| part == b"python") { HARMLESS | SIGINT } else { HARMLESS };
+        let own = if contains(name, b"python") { HARMLESS | SIGINT } else { HARMLESS };
         let numbers =
             |text: &[u8]| value(text, b"NSpid:").map(|v| v.split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>());
         let foreign = numbers(&text).is_some_and(|n| n.len() > 1);

@@ -14,6 +14,7 @@ use crate::lab::launcher::own_pids;
 use crate::lab::own::{self, Program, StartError};
 use crate::lab::python::WORKER_MODULE;
 use crate::lab::run::Run;
+use crate::snapshot::contains;
 
 /// What shells say of a program that is not there, and of one that cannot be executed.
 const NOT_FOUND: u8 = 127;
@@ -63,7 +64,7 @@ fn report(run: &Arc<Run>, json: bool) {
 /// Whether an argument is, or names a small file that holds, Python that imports the module: only then are the variables set that it needs.
 fn mentions_module(arg: &OsStr) -> bool {
     let name = WORKER_MODULE.0.trim_end_matches(".py").as_bytes();
-    let mentions = |text: &[u8]| text.windows(name.len()).any(|window| window == name);
+    let mentions = |text: &[u8]| contains(text, name);
     let small = |path: &Path| path.metadata().is_ok_and(|m| m.is_file() && m.len() <= SCRIPT_MOST);
     mentions(arg.as_bytes())
         || (arg.as_bytes().ends_with(b".py") && small(Path::new(arg)) && std::fs::read(arg).is_ok_and(|text| mentions(&text)))

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::snapshot::{EventKind, ExitStatus, LifecycleEvent, ProcKey, ProcessSample, Snapshot, give_back, give_back_map};
+use crate::snapshot::{
+    EventKind, ExitStatus, LifecycleEvent, ProcKey, ProcessSample, Snapshot, contains, give_back, give_back_map,
+};
 
 /// How a process began, as the event stream tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -277,6 +279,5 @@ fn is_fork_server(now: &Snapshot, pid: Option<i32>) -> bool {
     let Some(pid) = pid else { return false };
     let Ok(index) = now.processes.binary_search_by_key(&pid, |p| p.key.pid) else { return false };
     const MARKS: [&[u8]; 2] = [b"multiprocessing.forkserver", b"__lab-image\0server"];
-    let contains = |args: &[u8]| MARKS.iter().any(|mark| args.windows(mark.len()).any(|w| w == *mark));
-    now.processes[index].identity.cmdline.as_deref().is_some_and(contains)
+    now.processes[index].identity.cmdline.as_deref().is_some_and(|args| MARKS.iter().any(|mark| contains(args, mark)))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::busy::{Busy, allowed, busy};
+use super::busy::{Busy, allowed};
 use super::{Check, Diagnosis, Level, Scene, Suspicion, name};
 use crate::snapshot::Needs;
 
@@ -29,9 +29,8 @@ fn variable(library: &str) -> &'static str {
 }
 
 fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
-    let all = busy(scene);
     let mut pools: BTreeMap<(i32, &[u8]), Vec<&Busy<'_>>> = BTreeMap::new();
-    for one in &all {
+    for one in &scene.busy {
         if one.facts.is_some_and(|facts| facts.blas.is_some()) && one.threads.len() > 1 {
             pools.entry((one.process.ppid, one.process.leader.comm.as_bytes())).or_default().push(one);
         }

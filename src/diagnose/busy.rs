@@ -1,8 +1,8 @@
 //! What threads used and wanted of the CPUs: from the survey where there is one, else from the rates of the sample.
 
 use super::Scene;
-use crate::derive::Rates;
-use crate::snapshot::{ProcessFacts, ProcessSample, TaskSample, ThreadRan};
+use crate::derive::{Model, Rates};
+use crate::snapshot::{Facts, ProcessFacts, ProcessSample, TaskSample, ThreadRan};
 
 /// The shortest span between two surveys that is judged.
 const LEAST_SPAN_NS: u64 = 500_000_000;
@@ -30,12 +30,13 @@ pub(super) struct Busy<'a> {
 }
 
 /// Every process that ran and of which time on a CPU and time spent waiting for one are known.
-pub(super) fn busy<'a>(scene: &'a Scene<'_>) -> Vec<Busy<'a>> {
-    match scene.facts.filter(|facts| facts.span_ns >= LEAST_SPAN_NS) {
-        Some(facts) => {
-            scene.surveyed().filter(|(_, of)| !of.ran.is_empty()).map(|(p, of)| surveyed(p, of, facts.span_ns)).collect()
+pub(super) fn busy<'a>(model: &'a Model, facts: Option<&'a Facts>) -> Vec<Busy<'a>> {
+    match facts.filter(|facts| facts.span_ns >= LEAST_SPAN_NS) {
+        Some(all) => {
+            let ran = super::surveyed(model, facts).filter(|(_, of)| !of.ran.is_empty());
+            ran.map(|(process, of)| surveyed(process, of, all.span_ns)).collect()
         }
-        None => sampled(scene),
+        None => sampled(model),
     }
 }
 
@@ -56,10 +57,12 @@ fn surveyed<'a>(process: &'a ProcessSample, facts: &'a ProcessFacts, span_ns: u6
     Busy { process, run, wait, threads, facts: Some(facts) }
 }
 
-fn sampled<'a>(scene: &'a Scene<'_>) -> Vec<Busy<'a>> {
-    let model = scene.model;
+fn sampled<'a>(model: &'a Model) -> Vec<Busy<'a>> {
     let of = |(process, rates): (&'a ProcessSample, &'a Rates)| {
         let (run, wait) = (rates.cpu_percent?, rates.wait_percent?);
+        if run + wait == 0.0 {
+            return None;
+        }
         // Less often than once in two seconds.
         let restless = |rates: &Rates| rates.voluntary_per_s.is_some_and(|voluntary| voluntary < 0.5);
         let range = process.tasks.start as usize..process.tasks.end as usize;

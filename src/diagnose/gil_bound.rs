@@ -1,6 +1,5 @@
 //! A Python process whose threads want the GIL more than it can be held.
 
-use super::busy::busy;
 use super::{Check, Diagnosis, Level, Scene, Suspicion, name};
 use crate::snapshot::Needs;
 
@@ -17,7 +16,7 @@ pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
 
 fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
     let mut found = Vec::new();
-    for one in busy(scene) {
+    for one in &scene.busy {
         let Some(python) = one.facts.and_then(|facts| facts.python.as_ref()).filter(|p| p.gil && p.readings >= 5) else {
             continue;
         };

@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use super::{Check, Diagnosis, Level, Scene, Suspicion, name};
 use crate::columns;
 use crate::derive::Model;
-use crate::snapshot::Needs;
-use crate::snapshot::{Facts, ProcKey};
+use crate::snapshot::{Facts, Needs, ProcKey, give_back_map};
 
 pub(super) const DESCRIPTORS: Diagnosis = Diagnosis {
     id: "descriptors_grow",
@@ -92,6 +91,7 @@ impl Growth {
         self.counted_ns = facts.map_or(self.counted_ns, |facts| facts.taken_ns);
         if self.of.len() > model.now.processes.len() * 2 {
             self.of.retain(|key, _| model.process(key.pid).is_some_and(|p| p.key == *key));
+            give_back_map(&mut self.of);
         }
         for process in model.now.processes.iter().filter(|p| !p.kernel_thread) {
             let all = self.of.entry(process.key).or_default();

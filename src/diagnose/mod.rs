@@ -207,6 +207,8 @@ struct Scene<'a> {
     zombies: &'a HashMap<ProcKey, u64>,
     /// What the newest survey found.
     facts: Option<&'a Facts>,
+    /// Every process that ran, with its threads.
+    busy: Vec<busy::Busy<'a>>,
     growth: &'a growth::Growth,
     killed: &'a worker_killed::Killed,
 }
@@ -216,6 +218,12 @@ struct Scene<'a> {
 struct ThreadedFork {
     parent_pid: i32,
     threads: u32,
+}
+
+/// The processes of which a survey found something, with what it found.
+fn surveyed<'a>(model: &'a Model, facts: Option<&'a Facts>) -> impl Iterator<Item = (&'a ProcessSample, &'a ProcessFacts)> {
+    let all = facts.into_iter().flat_map(|facts| &facts.processes);
+    all.filter_map(|(pid, facts)| Some((model.process(*pid)?, facts)))
 }
 
 impl Scene<'_> {
@@ -230,8 +238,7 @@ impl Scene<'_> {
 
     /// The processes of which the survey found something, with what it found.
     fn surveyed(&self) -> impl Iterator<Item = (&ProcessSample, &ProcessFacts)> {
-        let all = self.facts.into_iter().flat_map(|facts| &facts.processes);
-        all.filter_map(|(pid, facts)| Some((self.model.process(*pid)?, facts)))
+        surveyed(self.model, self.facts)
     }
 
     /// Number of CPUs of the machine, if known.
@@ -273,6 +280,7 @@ impl Watch {
             threaded_forks: &self.threaded_forks,
             zombies: &self.zombies,
             facts,
+            busy: busy::busy(model, facts),
             growth: &self.growth,
             killed: &self.killed,
         };

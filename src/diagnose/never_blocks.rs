@@ -1,6 +1,6 @@
 //! A thread that uses a whole CPU. It computes or spins; nothing that the kernel counts can tell the two apart.
 
-use super::busy::{Thread, busy};
+use super::busy::Thread;
 use super::{Check, Diagnosis, Level, Scene, Suspicion, name};
 use crate::snapshot::Needs;
 use crate::snapshot::ProcessFacts;
@@ -21,7 +21,7 @@ const BUSY_PERCENT: f32 = 95.0;
 
 fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
     let mut found = Vec::new();
-    for one in busy(scene) {
+    for one in &scene.busy {
         let busy: Vec<&Thread> = one.threads.iter().filter(|t| t.restless && t.run + t.wait >= BUSY_PERCENT).collect();
         let Some(first) = busy.first() else { continue };
         let process = one.process;

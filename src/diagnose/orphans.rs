@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Check, Diagnosis, Level, Scene, Suspicion, counted, name};
 use crate::derive::StartMethod;
-use crate::snapshot::Needs;
-use crate::snapshot::{ProcessSample, State};
+use crate::snapshot::{Needs, ProcessSample, State, contains};
 
 pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     id: "orphans",
@@ -58,7 +57,7 @@ fn is_left_worker(scene: &Scene<'_>, process: &ProcessSample) -> bool {
     }
     let command = process.identity.cmdline.as_deref().unwrap_or_default();
     let command = command.get(..COMMAND_SEARCHED).unwrap_or(command);
-    WORKERS.iter().any(|part| command.windows(part.len()).any(|at| at == *part))
+    WORKERS.iter().any(|part| contains(command, part))
 }
 
 fn suspicion(scene: &Scene<'_>, creator: Option<i32>, heir: i32, workers: &[&ProcessSample]) -> Option<Suspicion> {

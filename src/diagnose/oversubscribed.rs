@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::busy::{Busy, allowed, busy};
+use super::busy::{Busy, allowed};
 use super::{Check, Diagnosis, Level, Scene, Suspicion, name};
 use crate::snapshot::Needs;
 use crate::snapshot::ProcKey;
@@ -36,8 +36,7 @@ struct Pool {
 fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
     let mut found = Vec::new();
     let mut pools: BTreeMap<(i32, &[u8]), Pool> = BTreeMap::new();
-    let all = busy(scene);
-    for Busy { process, run, wait, facts, threads: of } in &all {
+    for Busy { process, run, wait, facts, threads: of } in &scene.busy {
         let Some((cpus, why)) = allowed(scene, *facts) else { continue };
         let threads = process.nlwp.map_or(0, |n| n as usize);
         // A busy machine makes any thread wait: then it is others who took the CPUs.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::busy::{busy, percent};
+use super::busy::percent;
 use super::{Check, Diagnosis, Level, Scene, Suspicion, counted};
 use crate::snapshot::Needs;
 use crate::snapshot::ProcKey;
@@ -25,9 +25,8 @@ const LEAST_PERIODS: u64 = 5;
 
 fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
     let Some(facts) = scene.facts else { return Vec::new() };
-    let busy = busy(scene);
     let mut members: BTreeMap<&str, Vec<(f32, ProcKey)>> = BTreeMap::new();
-    for one in &busy {
+    for one in &scene.busy {
         if let Some(group) = one.facts.and_then(|facts| facts.cpu_group.as_deref()) {
             members.entry(group).or_default().push((one.run + one.wait, one.process.key));
         }

@@ -4,8 +4,7 @@ use std::collections::VecDeque;
 
 use super::{Check, Diagnosis, Level, Scene, Suspicion, counted, name};
 use crate::derive::{Model, StartMethod};
-use crate::snapshot::Needs;
-use crate::snapshot::{EventKind, ExitStatus, ProcKey};
+use crate::snapshot::{EventKind, ExitStatus, Needs, ProcKey, contains};
 
 pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     id: "worker_killed",
@@ -65,7 +64,7 @@ impl Killed {
             // A copy of its parent, or of the parent's fork server: other children are programs that somebody started.
             let birth = model.lifecycle.birth(last.key).map(|birth| birth.method);
             let command = last.identity.cmdline.as_deref().unwrap_or_default();
-            let spawned = command.windows(22).any(|part| part == b"--multiprocessing-fork");
+            let spawned = contains(command, b"--multiprocessing-fork");
             let forked = matches!(birth, Some(StartMethod::Fork | StartMethod::ForkServer))
                 || last.identity.cmdline == parent.identity.cmdline;
             if siblings == 0 || !(spawned || forked) {

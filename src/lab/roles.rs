@@ -1,6 +1,7 @@
 //! What a process or thread is in a run: worker, fork server, resource tracker, and so on. Pure.
 
 use super::run::{Run, Worker};
+use crate::snapshot::contains;
 
 /// What is known of a task of a run.
 #[derive(Debug, Clone, Copy)]
@@ -73,8 +74,11 @@ pub fn words(run: &Run, seen: &Seen<'_>, title: &str) -> String {
         let known = THREADS.iter().find(|(name, _)| seen.comm.starts_with(name.as_bytes()));
         return known.map_or("helper thread", |(_, role)| role).to_owned();
     }
-    let holds = |part: &str| seen.cmdline.windows(part.len()).any(|window| window == part.as_bytes());
-    PROCESSES.iter().find(|(part, _)| holds(part)).map_or("helper process", |(_, role)| role).to_owned()
+    PROCESSES
+        .iter()
+        .find(|(part, _)| contains(seen.cmdline, part.as_bytes()))
+        .map_or("helper process", |(_, role)| role)
+        .to_owned()
 }
 
 /// What the worker does now, as far as it has said.

@@ -38,7 +38,7 @@ pub use namespace::Namespace;
 pub use needs::Needs;
 pub use process::{Denied, Exact, Identity, Namespaces, ProcKey, ProcessSample, Seen, TaskKey, TaskSample};
 pub use python_frame::PythonFrame;
-pub use raw::{OrWhy, RawBytes};
+pub use raw::{OrWhy, RawBytes, contains};
 pub use report::{EventTier, SourceReport, Tier};
 pub use runtime::{Gil, LeftOut, PythonInterpreter, PythonRuntime, PythonTask, PythonThread, PythonVersion};
 pub use spare::{give_back, give_back_map, give_back_queue};

@@ -16,7 +16,7 @@ use crate::kernel::parse::syscall::{Machine, SyscallLine};
 use crate::kernel::proc_fs::{ProcFs, RelPath};
 use crate::kernel::readers::within;
 use crate::kernel::treatment::{Treatment, descriptor_limit_of, treatment};
-use crate::snapshot::{Facts, Looked, ProcKey, ProcessFacts, PythonFacts, SharedObject, Stuck, ThreadRan};
+use crate::snapshot::{Facts, Looked, ProcKey, ProcessFacts, PythonFacts, SharedObject, Stuck, ThreadRan, contains};
 
 use super::groups::{Groups, Member};
 use super::pythons::{self, Pythons, in_python, may_rest};
@@ -333,7 +333,7 @@ fn names(mask: u64) -> Box<str> {
 fn is_python(fs: &ProcFs, pid: i32) -> bool {
     let program = fs.read_link(&RelPath::process(pid, "exe")).unwrap_or_default();
     let name = program.rsplit(|b| *b == b'/').next().unwrap_or(&program);
-    [&b"python"[..], b"uwsgi", b"pypy"].iter().any(|part| name.windows(part.len()).any(|at| at == *part))
+    [&b"python"[..], b"uwsgi", b"pypy"].iter().any(|part| contains(name, part))
 }
 
 /// The math library with threads that a process maps.
@@ -350,7 +350,7 @@ fn library(fs: &ProcFs, pid: i32) -> Option<&'static str> {
     let mut maps = Vec::new();
     fs.read_lines(&RelPath::process(pid, "maps"), MOST_BYTES, &mut maps).ok()?;
     let names: Vec<&[u8]> = maps.split(|b| *b == b'\n').filter_map(Mapping::parse).map(|mapping| mapping.name).collect();
-    let maps = |part: &[u8]| names.iter().any(|name| name.windows(part.len()).any(|at| at == part));
+    let maps = |part: &[u8]| names.iter().any(|name| contains(name, part));
     LIBRARIES.iter().find(|(part, _)| maps(part)).map(|(_, name)| *name)
 }
 

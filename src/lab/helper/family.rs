@@ -3,6 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
+use crate::snapshot::contains;
+
 /// One process, from `/proc/PID/stat` (proc_pid_stat(5)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Proc {
@@ -104,8 +106,7 @@ pub fn carries(process: &Proc, run: u32) -> bool {
 
 /// Whether it is CPython's resource tracker, which must be the last to go: it unlinks what the others have left.
 pub fn is_tracker(pid: i32) -> bool {
-    const NAME: &[u8] = b"resource_tracker";
-    std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.windows(NAME.len()).any(|w| w == NAME))
+    std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| contains(&line, b"resource_tracker"))
 }
 
 /// What CPython's resource tracker is given to clean up once all others are gone.
