@@ -209,3 +209,27 @@ fn resident_sizes_of_a_family_overcount_where_all_is_known() {
     assert_eq!(findings(family(None)), [], "one unknown makes the sum unknown");
     assert_eq!(findings(family(Some(190 << 20))), [], "little is shared");
 }
+
+#[test]
+fn a_killed_worker_is_a_loss_to_its_creator_and_not_to_who_adopted_it() {
+    let found = |adopted: bool| {
+        let (mut deriver, mut watch) = (Deriver::new(5 * S), Watch::default());
+        let workers = |ppid| [8, 9].map(|pid| test_process(pid, ppid, 150)).to_vec();
+        let all = |s: u64, ppid: i32, workers: &[ProcessSample]| {
+            let creator = if ppid == 7 { vec![test_process(7, 1, 5)] } else { Vec::new() };
+            test_snapshot(s * S, [vec![test_process(1, 0, 0)], creator, workers.to_vec()].concat())
+        };
+        watch.step(&deriver.step(all(1, 7, &[])));
+        let mut born = all(2, 7, &workers(7));
+        born.events = vec![fork(7, 8), fork(7, 9)];
+        watch.step(&deriver.step(born));
+        let ppid = if adopted { 1 } else { 7 };
+        watch.step(&deriver.step(all(3, ppid, &workers(ppid))));
+        let mut last = all(4, ppid, &workers(ppid)[..1]);
+        let kind = EventKind::Exit { tid: 9, tgid: 9, status: crate::snapshot::ExitStatus::from_raw(9) };
+        last.events = vec![LifecycleEvent { at_ns: 4 * S - 1, kind }];
+        said(&watch.step(&deriver.step(last)))
+    };
+    assert_eq!(found(false), [("worker_killed", 7)]);
+    assert!(!found(true).iter().any(|(id, _)| *id == "worker_killed"));
+}

@@ -61,11 +61,15 @@ impl Killed {
             let Some(parent) = model.process(last.ppid) else { continue };
             let like = |p: &&crate::snapshot::ProcessSample| p.ppid == parent.key.pid && p.leader.comm == last.leader.comm;
             let siblings = model.now.processes.iter().filter(like).filter(|p| p.key != last.key).count();
+            let birth = model.lifecycle.birth(last.key);
+            // Its creator has ended before it: the pool is gone, and the process that adopted it has lost nothing.
+            if birth.is_some_and(|birth| birth.parent_pid != last.ppid) {
+                continue;
+            }
             // A copy of its parent, or of the parent's fork server: other children are programs that somebody started.
-            let birth = model.lifecycle.birth(last.key).map(|birth| birth.method);
             let command = last.identity.cmdline.as_deref().unwrap_or_default();
             let spawned = contains(command, b"--multiprocessing-fork");
-            let forked = matches!(birth, Some(StartMethod::Fork | StartMethod::ForkServer))
+            let forked = birth.is_some_and(|birth| matches!(birth.method, StartMethod::Fork | StartMethod::ForkServer))
                 || last.identity.cmdline == parent.identity.cmdline;
             if siblings == 0 || !(spawned || forked) {
                 continue;
