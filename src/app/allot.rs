@@ -22,7 +22,7 @@ impl App {
         vec![Effect::ReadAllotment { pid: first.pid }]
     }
 
-    /// What may be typed, behind what holds now.
+    /// The prompt's hint: the present value, then the values that are accepted.
     fn choices(&self, kind: InputKind, now: &str) -> String {
         if kind != InputKind::Cpus {
             return format!("now {now}   be 0 to 7: normal, 0 first   rt 0 to 7: before all   idle: after all");

@@ -23,7 +23,7 @@ const LONG_READING_NS: u64 = 100_000_000;
 /// The pane's pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tab {
-    /// What it is, what it does now, and its graphs.
+    /// Program, owner, state, waits, memory and limits of the process, with graphs.
     Overview,
     /// Tasks.
     Threads,
@@ -109,7 +109,7 @@ pub struct DetailPane {
     pub last: ProcessSample,
     /// CPU use, memory and switches, newest last.
     pub points: Vec<Point>,
-    /// Whether it covers the lower half of the table when it does not fill the screen.
+    /// Whether leaving the full screen returns to the lower half; else to the table.
     pub split: bool,
     /// When and how it ended.
     pub ended: Option<(u64, ExitStatus)>,
@@ -117,7 +117,7 @@ pub struct DetailPane {
     pub recorded: bool,
     /// Whether the recording is at a time before its start.
     unborn: bool,
-    /// Whether the overview's next reading is of the Python within; else of the process.
+    /// Whether the overview next reads the Python runtime; else the process.
     inside: bool,
     /// Newest reading of each part.
     read: Vec<Detail>,
@@ -196,7 +196,7 @@ impl DetailPane {
         }
     }
 
-    /// Whether the Python within is to be read next for the overview: after the process's own values, and only while there is one.
+    /// Whether the overview may read the Python runtime next: after the process's own values, and only if the last reading found one.
     fn may_look_inside(&self) -> bool {
         self.reading(DetailPart::Overview).is_some()
             && self.reading(DetailPart::Runtime).is_none_or(|detail| detail.content.is_ok())

@@ -15,39 +15,13 @@ use rustix::fs::inotify;
 use crate::support::exclusive::full_name;
 use crate::support::gone;
 use crate::support::lab::{await_end, await_workers, launcher, spec};
+use crate::support::marked::{MARK, Marked, marked};
 use crate::support::programs;
 
 const PROCESS_SYSTEMS: [&str; 5] = ["native/fork", "native/exec", "native/spawn", "native/forkserver", "native/process-pool"];
 
 /// Nothing takes longer to be gone, on a machine that does much else.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-const MARK: &str = "CONCMON_TEST_MARK";
-
-/// A process that carries the mark.
-#[derive(Debug, Clone)]
-struct Marked {
-    pid: i32,
-    ppid: i32,
-    state: char,
-    args: String,
-}
-
-fn marked(mark: &str) -> Vec<Marked> {
-    let wanted = format!("{MARK}={mark}");
-    let pids = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter_map(|pid| {
-        let environ = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
-        environ.split(|b| *b == 0).any(|v| v == wanted.as_bytes()).then_some(())?;
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-        let state = fields.next()?.chars().next()?;
-        let ppid = fields.next()?.parse().ok()?;
-        let args = String::from_utf8_lossy(&std::fs::read(format!("/proc/{pid}/cmdline")).ok()?).replace('\0', " ");
-        Some(Marked { pid, ppid, state, args })
-    })
-    .collect()
-}
 
 /// A process of its own that holds a launcher and a run of `workers` workers which do nothing for a minute.
 struct Victim {

@@ -9,8 +9,8 @@ use concmon::lab::protocol::Creation;
 use concmon::lab::python;
 use concmon::lab::run::{Outcome, Run, RunPhase};
 
-use crate::support::lab::{await_end, await_run, await_workers, launcher, spec};
-use crate::support::python::{assert_done, available, named, no_python, run_it};
+use crate::support::lab::{await_end, await_run, await_workers, launcher, run_it, spec};
+use crate::support::python::{assert_done, available, named, no_python};
 
 /// Systems in which tasks of the kernel come and go without being looked at, or never end.
 const UNSEEN: [&str; 4] = ["native/async-vs-threads", "python/async-vs-threads", "python/thread", "native/states"];

@@ -8,8 +8,8 @@ use concmon::lab::protocol::Creation;
 use concmon::lab::python::{self, Interpreter};
 use concmon::lab::run::{Outcome, Run, RunPhase};
 
-use crate::support::lab::{await_end, await_workers, launcher, spec};
-use crate::support::python::{assert_done, available, named, no_python, run_it, run_on};
+use crate::support::lab::{await_end, await_workers, launcher, run_it, run_on, spec};
+use crate::support::python::{assert_done, available, named, no_python};
 
 /// The newest interpreter of each kind, so that a machine with many is not asked for all of them.
 fn interpreters() -> Vec<Interpreter> {

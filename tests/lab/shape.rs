@@ -1,7 +1,6 @@
 //! Every native system in a real run: PIDs, TIDs, parents, states, and reports.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use concmon::lab::catalog::{Backend, RunSpec, SYSTEMS, TaskKind};
 use concmon::lab::launcher::LaunchError;
@@ -9,13 +8,7 @@ use concmon::lab::protocol::Creation;
 use concmon::lab::run::{Outcome, Run, RunPhase};
 use concmon::snapshot::ExitStatus;
 
-use crate::support::lab::{await_end, await_run, await_workers, launcher, spec};
-
-fn run_it(spec: &RunSpec) -> Arc<Run> {
-    let launcher = launcher();
-    let id = launcher.launch(spec.clone()).unwrap();
-    await_end(&launcher, id)
-}
+use crate::support::lab::{await_end, await_run, await_workers, launcher, run_it, spec};
 
 fn assert_done(run: &Run) {
     assert_eq!(run.phase, RunPhase::Ended(Outcome::Done), "{}: {:?} {}", run.spec.system, run.warnings, run.output);

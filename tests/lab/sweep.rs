@@ -14,8 +14,8 @@ use concmon::lab::run::Run;
 
 use crate::support::exclusive::full_name;
 use crate::support::lab::{await_run, launcher, spec};
+use crate::support::marked::{MARK, Marked, marked};
 
-const MARK: &str = "CONCMON_TEST_MARK";
 const PHASES: [&str; 4] = ["launch", "working", "holding", "teardown"];
 const VICTIMS: [&str; 5] = ["concmon", "guard", "supervisor", "root", "worker"];
 /// Python's own helpers are given a moment to end by themselves.
@@ -41,29 +41,6 @@ fn own_mounts() -> Option<&'static str> {
         }
         found
     })
-}
-
-struct Process {
-    pid: i32,
-    ppid: i32,
-    zombie: bool,
-    args: String,
-}
-
-fn marked(mark: &str) -> Vec<Process> {
-    let wanted = format!("{MARK}={mark}");
-    let pids = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter_map(|pid| {
-        let environ = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
-        environ.split(|b| *b == 0).any(|v| v == wanted.as_bytes()).then_some(())?;
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-        let zombie = fields.next()? == "Z";
-        let ppid = fields.next()?.parse().ok()?;
-        let args = String::from_utf8_lossy(&std::fs::read(format!("/proc/{pid}/cmdline")).ok()?).replace('\0', " ");
-        Some(Process { pid, ppid, zombie, args })
-    })
-    .collect()
 }
 
 /// A process of its own with a launcher and a run in the phase that is wanted.
@@ -142,7 +119,7 @@ impl Stage {
         let all = marked(&self.mark);
         let child_of = |ppid: i32, helper: bool| {
             // CPython's resource tracker is nobody's worker.
-            let wanted = |p: &&Process| p.args.contains("__lab-helper") == helper && !p.args.contains("resource_tracker");
+            let wanted = |p: &&Marked| p.args.contains("__lab-helper") == helper && !p.args.contains("resource_tracker");
             all.iter().filter(wanted).find(|p| p.ppid == ppid).map(|p| p.pid)
         };
         let chain =
@@ -159,7 +136,7 @@ impl Stage {
         loop {
             let processes: Vec<String> = marked(&self.mark)
                 .into_iter()
-                .filter(|p| p.pid != self.main() && !p.zombie)
+                .filter(|p| p.pid != self.main() && p.state != 'Z')
                 .map(|p| format!("{} {}", p.pid, p.args))
                 .collect();
             let files = self.files();

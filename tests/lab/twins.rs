@@ -2,20 +2,13 @@
 //! Orderings are asserted with wide margins, because the machine may be busy.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use concmon::lab::catalog::{Backend, RunSpec, SYSTEMS, TaskKind};
 use concmon::lab::protocol::Creation;
 use concmon::lab::run::{Outcome, Run, RunPhase};
 use concmon::snapshot::ExitStatus;
 
-use crate::support::lab::{await_end, await_run, await_workers, launcher, spec};
-
-fn run_it(spec: &RunSpec) -> Arc<Run> {
-    let launcher = launcher();
-    let id = launcher.launch(spec.clone()).unwrap();
-    await_end(&launcher, id)
-}
+use crate::support::lab::{await_end, await_run, await_workers, launcher, run_it, spec};
 
 /// It ended well, in its shape, and left nothing that had to be killed.
 fn assert_done(run: &Run) {

@@ -14,8 +14,8 @@ use concmon::lab::run::Run;
 
 use crate::support::exclusive::alone;
 use crate::support::lab as support;
-use crate::support::lab::{launcher, spec};
-use crate::support::python::{assert_done, run_on};
+use crate::support::lab::{launcher, run_on, spec};
+use crate::support::python::assert_done;
 
 /// `concmon lab setup` with this data directory.
 fn setup(data: &Path) -> Command {

@@ -8,8 +8,8 @@ use concmon::lab::catalog::{RunSpec, StartMethod, TaskKind};
 use concmon::lab::run::{Outcome, Run, RunPhase};
 
 use crate::support::exclusive::alone;
-use crate::support::lab::{launcher, spec};
-use crate::support::python::{assert_done, available, named, no_python, run_it, run_on};
+use crate::support::lab::{launcher, run_it, run_on, spec};
+use crate::support::python::{assert_done, available, named, no_python};
 
 fn value(run: &Run, name: &str) -> u64 {
     let found = run.values.iter().find(|v| v.name == name);

@@ -55,3 +55,14 @@ pub fn await_workers(launcher: &Launcher, id: RunId, count: u32) -> Arc<Run> {
 pub fn await_end(launcher: &Launcher, id: RunId) -> Arc<Run> {
     await_run(launcher, id, "the run has ended", Run::ended)
 }
+
+/// Launches it and waits for its end.
+pub fn run_on(launcher: &Launcher, spec: &RunSpec) -> Arc<Run> {
+    let id = launcher.launch(spec.clone()).unwrap_or_else(|e| panic!("{}: {e}", spec.system));
+    await_end(launcher, id)
+}
+
+/// The same with a launcher of its own.
+pub fn run_it(spec: &RunSpec) -> Arc<Run> {
+    run_on(&launcher(), spec)
+}

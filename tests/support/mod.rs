@@ -14,6 +14,7 @@ pub mod lab;
 pub mod literals;
 pub mod made_up;
 pub mod markdown;
+pub mod marked;
 pub mod programs;
 pub mod pty;
 pub mod python;

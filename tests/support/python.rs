@@ -1,22 +1,9 @@
 //! Shared parts of the tests of Python systems. Unsupported ones are skipped loudly.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use concmon::lab::catalog::{RunSpec, find};
-use concmon::lab::launcher::Launcher;
+use concmon::lab::catalog::find;
 use concmon::lab::run::{Outcome, Run, RunPhase};
-
-use super::lab::{await_end, launcher};
-
-pub fn run_on(launcher: &Launcher, spec: &RunSpec) -> Arc<Run> {
-    let id = launcher.launch(spec.clone()).unwrap_or_else(|e| panic!("{}: {e}", spec.system));
-    await_end(launcher, id)
-}
-
-pub fn run_it(spec: &RunSpec) -> Arc<Run> {
-    run_on(&launcher(), spec)
-}
 
 pub fn assert_done(run: &Run) {
     let with = run.spec.python.as_ref().unwrap().display();

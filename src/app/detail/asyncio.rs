@@ -42,7 +42,7 @@ fn heading(one: &EventLoop, count: usize, charset: Charset) -> String {
     format!("EVENT LOOP {kind}{thread}, {tasks}: {}", turn_in_words(&one.turn, charset))
 }
 
-/// What the loop does.
+/// Says in words whether the loop waits or runs, and for how long.
 pub(super) fn turn_in_words(turn: &LoopTurn, charset: Charset) -> String {
     match turn {
         LoopTurn::Waits => "waits for events".to_owned(),

@@ -21,7 +21,7 @@ const MOST_COMMAND: usize = 4096;
 /// The most frames of a Python stack.
 const FRAMES: usize = 4;
 
-/// What the page is made of.
+/// The data of the overview page.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
     /// The process as last sampled.
@@ -30,7 +30,7 @@ pub struct Subject<'a> {
     pub ended_ns: Option<u64>,
     /// Its state in words, or how it ended.
     pub standing: &'a str,
-    /// Whether it is one of a recording.
+    /// Whether the process is part of a recording.
     pub recorded: bool,
     /// The newest reading of the process, and of the Python within.
     pub read: Option<&'a Result<DetailContent, String>>,
