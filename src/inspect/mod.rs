@@ -115,8 +115,9 @@ fn runtime(reader: &DetailReader, key: ProcKey, face: i32) -> Result<Found, Trou
     let memory = ProcessMemory::open(fs, face)?;
     let leader = tasks::leader(fs, key.pid);
     let mut unread = None;
+    let mut failed = None;
     let mut refused: Option<(&MappedFile, Place, Option<Trouble>)> = None;
-    for file in files.iter().take(MOST_FILES) {
+    'files: for file in files.iter().take(MOST_FILES) {
         let place = match place::of(fs, &memory, face, file, (offsets::WORDS * 8) as u64) {
             Ok(place) => place,
             Err(error) => {
@@ -148,7 +149,12 @@ fn runtime(reader: &DetailReader, key: ProcKey, face: i32) -> Result<Found, Trou
                 }
                 // The section is older than what it begins with, and its bytes may be mapped twice.
                 (Err(Trouble::NoCookie), _) => {}
-                (Err(error @ Trouble::Read(_)), _) | (Err(error), Origin::Itself) => return Err(error),
+                (Err(error @ Trouble::Read(_)), _) => return Err(error),
+                // A file may be mapped that only looks like a runtime; the one that runs may be another.
+                (Err(error), Origin::Itself) => {
+                    failed = failed.or(Some(error));
+                    continue 'files;
+                }
                 (Err(error), Origin::Layout(_)) => why = Some(error),
             }
         }
@@ -156,6 +162,9 @@ fn runtime(reader: &DetailReader, key: ProcKey, face: i32) -> Result<Found, Trou
         if refused.as_ref().is_none_or(|(_, known, _)| !known.is_cpython && place.is_cpython) {
             refused = Some((file, place, why));
         }
+    }
+    if let Some(error) = failed {
+        return Err(error);
     }
     Err(match (refused, unread) {
         (Some((file, place, why)), None) => place::refusal(&shown(file), &place, why.as_ref()),
