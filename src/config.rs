@@ -324,6 +324,7 @@ impl Config {
             }
             Some(
                 Command::Lab { .. }
+                | Command::Generate { .. }
                 | Command::Run(_)
                 | Command::Inspect(_)
                 | Command::Profile(_)

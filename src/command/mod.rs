@@ -1,5 +1,7 @@
 //! From the command line to an exit code: one file per subcommand.
 
+mod about;
+mod completions;
 mod events;
 mod inspect;
 mod inspect_family;
@@ -70,7 +72,16 @@ impl From<std::io::Error> for Failure {
 /// Runs what argv asks for and says on standard error what went wrong.
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let low = match LowArgs::parse_from_args(args) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    match completions::answer(args.clone()) {
+        Ok(false) => {}
+        Ok(true) => return ExitCode::from(exit::OK),
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(exit::FAILED);
+        }
+    }
+    let low = match LowArgs::parse_by(about::definition(), args) {
         Ok(low) => low,
         Err(error) => {
             // Help and version come this way too. A closed pipe is no failure of theirs.
@@ -85,6 +96,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn run(low: &LowArgs) -> Result<(), Failure> {
+    if let Some(Command::Generate { what }) = &low.command {
+        return about::generate(what);
+    }
     if let Some(Command::Ps(args)) = &low.command
         && ps::asks_for_columns(args)
     {
@@ -110,6 +124,7 @@ fn run(low: &LowArgs) -> Result<(), Failure> {
             Ok(output::with_stdout(|out| lab::list(*json, &pythons(&config), out))?)
         }
         Some(Command::Run(args)) => run::run(args),
+        Some(Command::Generate { what }) => about::generate(what),
         Some(Command::Inspect(args)) => inspect_family::run(&config, args),
         Some(Command::Profile(args)) => profile::run(&config, args),
         Some(Command::Trace(args)) => trace::run(&config, args),
@@ -163,6 +178,7 @@ fn looks_at_processes(command: Option<&Command>, config: &Config) -> bool {
             | Command::Problems(_)
             | Command::Why(_),
         ) => true,
+        Some(Command::Generate { .. }) => false,
         Some(Command::Lab { command }) => {
             matches!(command, LabCommand::Run(_) | LabCommand::Talk(_) | LabCommand::Compare(_))
         }
