@@ -331,9 +331,10 @@ def _write_marks():
         if _thread._count():
             note_waits()
         else:
-            waited = _note_wait("/proc/self/schedstat")
+            # Not /proc/self: an interpreter of its own may end in another thread than the first of the process.
+            waited = _note_wait("/proc/thread-self/schedstat")
             if waited is not None:
-                _waits[_owner] = waited
+                _waits[get_native_id()] = waited
     _append(_file, mine)
 
 

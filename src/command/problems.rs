@@ -31,6 +31,8 @@ const MOST_TASKS: usize = 8;
 const LEAST_LOOKS: usize = 3;
 /// Time between two looks with `--for`: shorter spans say little of what threads do.
 const BETWEEN: Duration = Duration::from_millis(1000);
+/// Time to look on after the first problem.
+const SETTLE: Duration = Duration::from_secs(3);
 
 /// What the looks found.
 struct Found {
@@ -62,8 +64,14 @@ pub(super) fn run(config: &Config, args: &ProblemsArgs) -> Result<(), Failure> {
     let mut looker = Looker::new(config)?;
     let mut found = looker.look(config, filter.as_ref())?;
     let mut looks = 1;
+    let mut warned = None;
+    let mut over = |found: &Found| {
+        // A chain of waits is proven; the first of the other findings may be the lesser one, so that others may follow it.
+        warned = warned.or_else(|| found.warns().then(Instant::now));
+        !found.problems.is_empty() || warned.is_some_and(|at: Instant| at.elapsed() >= SETTLE)
+    };
     // What threads do is known from the second look on, however slow the machine is.
-    while !found.warns() && args.duration.is_some_and(|duration| begun.elapsed() < duration || looks < LEAST_LOOKS) {
+    while !over(&found) && args.duration.is_some_and(|duration| begun.elapsed() < duration || looks < LEAST_LOOKS) {
         std::thread::sleep(BETWEEN);
         found = looker.look(config, filter.as_ref())?;
         found.again = true;
@@ -90,7 +98,8 @@ impl Looker {
         Ok(Self {
             surveyor: Surveyor::new().map_err(unavailable)?,
             source: AutoSource::new("/proc", config.source).map_err(unavailable)?,
-            deriver: Deriver::new(0),
+            // What ended since the last look must still be known: who created it, and how it ended.
+            deriver: Deriver::new(1_000_000_000),
             watch: Watch::default(),
         })
     }

@@ -46,11 +46,11 @@ pub(super) fn percent(ns: u64, span_ns: u64) -> f32 {
 }
 
 fn surveyed<'a>(process: &'a ProcessSample, facts: &'a ProcessFacts, span_ns: u64) -> Busy<'a> {
-    let thread = |ran: &ThreadRan| Thread {
-        tid: ran.tid,
-        run: percent(ran.run_ns, span_ns),
-        wait: percent(ran.delay_ns, span_ns),
-        restless: true,
+    let thread = |ran: &ThreadRan| {
+        // On a busy machine the two readings of one thread may be further apart than those of the survey.
+        let span_ns = span_ns.max(ran.run_ns.saturating_add(ran.delay_ns));
+        let (run, wait) = (percent(ran.run_ns, span_ns), percent(ran.delay_ns, span_ns));
+        Thread { tid: ran.tid, run, wait, restless: true }
     };
     let threads: Vec<Thread> = facts.ran.iter().map(thread).collect();
     let (run, wait) = threads.iter().fold((0.0, 0.0), |(run, wait), t| (run + t.run, wait + t.wait));

@@ -26,14 +26,18 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
         let Some(first) = busy.first() else { continue };
         let process = one.process;
         let pid = process.key.pid;
-        let who = if busy.len() == 1 { format!("thread {}", first.tid) } else { format!("{} threads", busy.len()) };
+        let who = if busy.len() == 1 {
+            format!("thread {} never rests", first.tid)
+        } else {
+            format!("{} threads never rest", busy.len())
+        };
         let rates = scene.model.index_of(pid).and_then(|at| scene.model.process_rates.get(at));
         let kernel =
             rates.and_then(|rates| rates.system_percent.zip(rates.cpu_percent)).is_some_and(|(system, cpu)| system > cpu / 2.0);
         let place = one.facts.and_then(|facts| place(facts, first.tid));
         let place = place.map_or_else(String::new, |place| format!(", in {place}"));
         let evidence = format!(
-            "{} ({pid}): {who} never rests ({:.0}% on a CPU, {:.0}% waiting for one), mostly in {}{place}",
+            "{} ({pid}): {who} ({:.0}% on a CPU, {:.0}% waiting for one), mostly in {}{place}",
             name(process),
             first.run,
             first.wait,

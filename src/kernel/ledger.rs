@@ -11,6 +11,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use super::error::ReadError;
@@ -115,10 +116,11 @@ impl Zeros {
     const BLOCK: u64 = 512;
 
     fn new(fs: &ProcFs, page_bytes: u64) -> Self {
-        // Untouched memory, less than a huge page, whose middle is read: the kernel maps its page of zeros there.
-        let memory = vec![0u8; 1 << 20];
-        let middle = &raw const memory[1 << 19];
-        std::hint::black_box(memory[1 << 19]);
+        // Memory that is never written, less than a huge page: the kernel maps its page of zeros where it is read. An allocator might give
+        // memory that was in use before.
+        static NEVER_WRITTEN: [AtomicU8; 1 << 16] = [const { AtomicU8::new(0) }; 1 << 16];
+        let middle = &raw const NEVER_WRITTEN[1 << 15];
+        std::hint::black_box(NEVER_WRITTEN[1 << 15].load(Ordering::Relaxed));
         let mut entry = Vec::new();
         let table = fs.open_file(&RelPath::top("self/pagemap")).ok();
         let read = table.and_then(|table| entries(table.as_fd(), middle as u64 / page_bytes, 1, &mut entry).ok());
@@ -319,5 +321,24 @@ mod tests {
         assert_eq!(count(PRESENT | 7, PRESENT | 8), PageCounts { elsewhere: 1, ..none }, "both are shared, with others");
         assert_eq!(count(PRESENT | EXCLUSIVE | 7, PRESENT | 7), PageCounts { shared: 1, ..none }, "one frame is one page");
         assert_eq!(count(PRESENT | 7, 0), PageCounts { new: 1, ..none }, "shared with its own children");
+    }
+
+    #[test]
+    fn the_page_of_zeros_is_known_whatever_the_heap_has_been_used_for() {
+        let fs = ProcFs::open("/proc").unwrap();
+        let page_bytes = rustix::param::page_size() as u64;
+        let sees_frames = || {
+            let (memory, mut entry) = (vec![1u8; 4096], Vec::new());
+            let table = fs.open_file(&RelPath::top("self/pagemap")).ok()?;
+            entries(table.as_fd(), memory.as_ptr() as u64 / page_bytes, 1, &mut entry).ok()?;
+            Page::all(&entry).next()?.frame()
+        };
+        if sees_frames().is_none() {
+            return;
+        }
+        // Freed large blocks make the allocator keep the next ones in its heap, and what was written there stays.
+        drop(vec![0u8; 16 << 20]);
+        drop(std::hint::black_box((0..8).map(|_| vec![1u8; 1 << 20]).collect::<Vec<_>>()));
+        assert!(Zeros::new(&fs, page_bytes).small.is_some());
     }
 }

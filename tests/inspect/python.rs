@@ -435,7 +435,9 @@ fn a_made_up_runtime_does_not_hide_the_one_that_runs() {
         assert!(began.elapsed() < Duration::from_secs(5), "{kind}: {:?}", began.elapsed());
         // The runtime that runs is told, whichever of the two files is met first.
         match answer {
-            Ok(DetailContent::Runtime(runtime)) => assert!(!runtime.file.ends_with(b"libpython3.14.so.1.0"), "{kind}: {runtime:?}"),
+            Ok(DetailContent::Runtime(runtime)) => {
+                assert!(!runtime.file.ends_with(b"libpython3.14.so.1.0"), "{kind}: {runtime:?}")
+            }
             other => panic!("{kind}: {other:?}"),
         }
         // A name that leads to another file by now is not followed.

@@ -16,6 +16,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use serde_json::Value;
 
+use crate::support::exclusive::{alone, starved};
 use crate::support::programs;
 
 mod findings;
@@ -174,7 +175,7 @@ fn pythons() -> Vec<PathBuf> {
     let found = interpreters(&named);
     let mut paths = Vec::new();
     for minor in [11, 13, 14] {
-        match found.interpreters.iter().find(|i| (i.version.0, i.version.1) == (3, minor)) {
+        match found.interpreters.iter().find(|i| (i.version.0, i.version.1) == (3, minor) && !i.free_threaded) {
             Some(one) => paths.push(one.path.clone()),
             None => loudly!("SKIPPED: there is no CPython 3.{minor} here (CONCMON_TEST_PYTHONS may name one)"),
         }
@@ -270,28 +271,8 @@ fn rings_of_sockets_and_a_child_of_vfork() {
 }
 
 #[test]
-fn limits_and_leaks_of_c_programs() {
-    for (case, id, words) in [
-        ("descriptors", "descriptors_grow", "a second: full in"),
-        ("threads", "threads_grow", "threads, +"),
-        ("memory", "memory_grows", "resident, +"),
-        ("ignored", "sigterm_ignored", "ignores SIGTERM"),
-        ("blocked", "sigterm_pending", "one has been sent"),
-        ("spin", "never_blocks", "never rests"),
-        ("storm", "lock_storm", "switch"),
-        ("narrow", "oversubscribed", "its affinity leaves it 1 of"),
-    ] {
-        if case == "narrow" && std::thread::available_parallelism().is_ok_and(|n| n.get() < 2) {
-            loudly!("SKIPPED: there is one CPU here, so no affinity is narrower");
-            continue;
-        }
-        let finding = Stage::c(case).has_finding(id);
-        assert!(finding["evidence"].as_str().unwrap().contains(words), "{case}: {finding:#}");
-    }
-}
-
-#[test]
 fn python_programs_that_hold_the_gil_block_their_loop_or_lose_a_task() {
+    let _alone = alone();
     let bound = "
 import threading
 def count():

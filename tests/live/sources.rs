@@ -6,7 +6,9 @@ use std::time::Duration;
 use concmon::kernel::source::{Needs, Request, Source};
 use concmon::kernel::{BpfSource, ProcSource};
 use concmon::snapshot::{ProcKey, ProcessSample, Snapshot, State, TaskSample};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
+use crate::support::exclusive::own_process;
 use crate::support::fake_proc::{Fake, FakeProc};
 
 fn source(proc: &FakeProc) -> ProcSource {
@@ -522,4 +524,23 @@ fn the_committed_bpf_object_is_what_the_script_builds() {
         return;
     }
     assert!(std::fs::read(built).expect("the built object") == committed, "run assets/bpf/build.sh and commit the object");
+}
+
+/// The rest of the program holds more descriptors than the source leaves to it: it keeps fewer files open, and no process is missing.
+#[test]
+fn a_sweep_is_whole_although_others_hold_most_descriptors() {
+    own_process(module_path!(), "a_sweep_is_whole_although_others_hold_most_descriptors", || {
+        let proc = FakeProc::new();
+        for pid in 1000..1300 {
+            proc.add(Fake::new(pid));
+        }
+        let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        setrlimit(Resource::RLIMIT_NOFILE, 256, hard).unwrap();
+        let others: Vec<_> = (0..150).map(|_| std::fs::File::open("/dev/null").unwrap()).collect();
+        let mut source = source(&proc);
+        for _ in 0..3 {
+            assert_eq!(sweep(&mut source, Needs::SCHEDSTAT).processes.len(), 300);
+        }
+        drop(others);
+    });
 }

@@ -140,12 +140,17 @@ fn async_tasks_are_created_faster_and_smaller_than_threads() {
     if no_python() {
         return;
     }
-    let run = run_it(&spec("python/async-vs-threads", TaskKind::Sleep));
-    assert_done(&run);
-    let (task, thread) = (value(&run, "asyncio_1000_create_ns_each"), value(&run, "threads_1000_create_ns_each"));
-    assert!(thread > task * 10, "{thread} and {task}");
-    let (task, thread) = (value(&run, "asyncio_1000_private_bytes_each"), value(&run, "threads_1000_private_bytes_each"));
-    assert!(thread > task * 3, "{thread} and {task}");
+    let mut seen = Vec::new();
+    // A run in which the one or the other was disturbed decides nothing.
+    let clear = (0..4).any(|_| {
+        let run = run_it(&spec("python/async-vs-threads", TaskKind::Sleep));
+        assert_done(&run);
+        let of = |what| ["asyncio", "threads"].map(|kind| value(&run, &format!("{kind}_1000_{what}_each")));
+        let ([task, thread], [small, large]) = (of("create_ns"), of("private_bytes"));
+        seen.push((thread, task, large, small));
+        thread > task * 10 && large > small * 3
+    });
+    assert!(clear, "create ns and bytes of thread and task: {seen:?}");
 }
 
 #[test]

@@ -41,6 +41,22 @@ pub fn busy() -> Held<impl Sized> {
     Held::take(|| MACHINE.read().unwrap_or_else(PoisonError::into_inner))
 }
 
+/// Whether other programs leave the children of this process less than two fifths of the CPUs that they may use: then they wait, but not for each other.
+pub fn starved(pid: i32, cpus: usize) -> bool {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let used_ns = || -> u64 {
+        let of = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default();
+        children.split_whitespace().filter_map(|pid| of(pid).split(' ').next()?.parse::<u64>().ok()).sum()
+    };
+    let (before, begun) = (used_ns(), std::time::Instant::now());
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    let share = (used_ns() - before) as f64 / (begun.elapsed().as_nanos() as f64 * cpus as f64);
+    if share < 0.4 {
+        loudly!("SKIPPED: other programs take the CPUs, these had {:.0} % of {cpus}", share * 100.0);
+    }
+    share < 0.4
+}
+
 /// The name by which the harness knows a test: `full_name(module_path!(), "test")`.
 pub fn full_name(module: &str, test: &str) -> String {
     // The harness leaves the name of the crate out.

@@ -38,7 +38,7 @@ fn real_sweeps_come_back_with_every_field() {
     for _ in 0..4 {
         let mut child = Command::new("sleep").arg("9").spawn().unwrap();
         let visible: Vec<_> = snapshots.last().map(|s| s.processes.iter().map(|p| p.key).collect()).unwrap_or_default();
-        let budget = Duration::from_millis(300);
+        let budget = Duration::from_secs(10);
         let request = Request { visible: &visible, visible_needs: Needs::all(), budget, ..Request::basic(Needs::all()) };
         snapshots.push(source.sample(&request).unwrap());
         child.kill().unwrap();

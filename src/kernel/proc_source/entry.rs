@@ -244,6 +244,15 @@ impl Entry {
             + self.tasks.iter().filter(|task| task.gate.file.is_some()).count()
     }
 
+    /// Closes the files that are kept; how many they were.
+    pub fn close_files(&mut self) -> usize {
+        let kept = self.kept_files();
+        self.gate.file = None;
+        self.stat_file = None;
+        self.tasks.iter_mut().for_each(|task| task.gate.file = None);
+        kept
+    }
+
     /// The process's sample of a sweep that began at `begun_ns`; its tasks are appended to `tasks` if `with_tasks`. `None` if its `stat` was never read.
     #[must_use]
     pub fn sample(&self, units: Units, begun_ns: u64, with_tasks: bool, tasks: &mut Vec<TaskSample>) -> Option<ProcessSample> {

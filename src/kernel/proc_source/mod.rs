@@ -218,6 +218,28 @@ impl ProcSource {
     /// # Errors
     /// If the root directory cannot be listed, or descriptors have run out.
     pub fn sweep(&mut self, request: &Request<'_>) -> Result<Snapshot, ReadError> {
+        match self.sweep_once(request) {
+            Err(error) if out_of_descriptors(&error) => {
+                self.close_files_above_the_limit();
+                self.sweep_once(request)
+            }
+            other => other,
+        }
+    }
+
+    /// Leaves descriptors to the rest of the program.
+    fn close_files_above_the_limit(&mut self) {
+        let Self { entries, reader, .. } = self;
+        reader.budget.step_back();
+        for entry in entries.iter_mut().rev() {
+            if reader.budget.used <= reader.budget.limit {
+                break;
+            }
+            reader.budget.used -= entry.close_files();
+        }
+    }
+
+    fn sweep_once(&mut self, request: &Request<'_>) -> Result<Snapshot, ReadError> {
         let (cpu_before, taken_ns) = (thread_cpu_ns(), SystemClock.boot_ns());
         let host = self.host.read(request.all);
         self.clock.keep(&mut self.system, self.host.booted_unix_s());

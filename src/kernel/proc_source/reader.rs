@@ -6,7 +6,7 @@ use super::entry::Gate;
 use crate::kernel::error::ReadError;
 use crate::kernel::parse::schedstat::Schedstat;
 use crate::kernel::parse::stat::Stat;
-use crate::kernel::proc_fs::{ProcFs, RelPath, out_of_descriptors};
+use crate::kernel::proc_fs::{ProcFs, RelPath};
 use crate::snapshot::State;
 
 /// How many descriptors may be kept, and how many are.
@@ -18,16 +18,27 @@ pub struct DescriptorBudget {
     pub used: usize,
     /// Reads in this sweep that would have kept a descriptor but might not.
     pub refused: usize,
+    /// What the rest of the program was found to hold, if that is more than [`DescriptorBudget::RESERVE`].
+    others: usize,
+    /// Of the process.
+    total: usize,
 }
 
 impl DescriptorBudget {
     /// Left alone for the rest of the program: terminal, runtime, sockets, pidfds, and the opens of a moment.
-    const RESERVE: u64 = 64;
+    const RESERVE: usize = 64;
 
     /// Sets the limit from that of the process.
     pub fn set_limit(&mut self, descriptor_limit: u64) {
-        self.limit = usize::try_from(descriptor_limit.saturating_sub(Self::RESERVE)).unwrap_or(usize::MAX);
+        self.total = usize::try_from(descriptor_limit).unwrap_or(usize::MAX);
+        self.limit = self.total.saturating_sub(self.others.max(Self::RESERVE));
         self.refused = 0;
+    }
+
+    /// There was no descriptor left although the limit was not reached: the rest of the program holds more than was left for it.
+    pub fn step_back(&mut self) {
+        self.limit = self.limit.min(self.used.saturating_sub(Self::RESERVE));
+        self.others = self.total.saturating_sub(self.limit);
     }
 
     fn keep(&mut self, file: OwnedFd) -> Option<OwnedFd> {
@@ -78,14 +89,7 @@ impl Reader {
         let bytes = match &gate.file {
             Some(file) => self.fs.reread(file.as_fd(), path, &mut self.buffer[..])?,
             None => {
-                let file = match self.fs.open_file(path) {
-                    Ok(file) => file,
-                    Err(error) if out_of_descriptors(&error) => {
-                        self.budget.limit = self.budget.used.saturating_sub(DescriptorBudget::RESERVE as usize);
-                        return Err(error);
-                    }
-                    Err(error) => return Err(error),
-                };
+                let file = self.fs.open_file(path)?;
                 let bytes = self.fs.reread(file.as_fd(), path, &mut self.buffer[..])?;
                 gate.file = self.budget.keep(file);
                 bytes

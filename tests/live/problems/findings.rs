@@ -3,6 +3,32 @@
 use super::*;
 
 #[test]
+fn limits_and_leaks_of_c_programs() {
+    let _alone = alone();
+    for (case, id, words) in [
+        ("descriptors", "descriptors_grow", "a second: full in"),
+        ("threads", "threads_grow", "threads, +"),
+        ("memory", "memory_grows", "resident, +"),
+        ("ignored", "sigterm_ignored", "ignores SIGTERM"),
+        ("blocked", "sigterm_pending", "one has been sent"),
+        ("spin", "never_blocks", "never rests"),
+        ("storm", "lock_storm", "switch"),
+        ("narrow", "oversubscribed", "its affinity leaves it 1 of"),
+    ] {
+        if case == "narrow" && std::thread::available_parallelism().is_ok_and(|n| n.get() < 2) {
+            loudly!("SKIPPED: there is one CPU here, so no affinity is narrower");
+            continue;
+        }
+        let stage = Stage::c(case);
+        if case == "narrow" && starved(stage.pid().cast_signed(), 1) {
+            continue;
+        }
+        let finding = stage.has_finding(id);
+        assert!(finding["evidence"].as_str().unwrap().contains(words), "{case}: {finding:#}");
+    }
+}
+
+#[test]
 fn workers_that_a_killed_parent_left_are_orphans_and_a_daemon_is_none() {
     let parent = "
 import multiprocessing, os, signal, sys, time
@@ -100,6 +126,7 @@ fn a_group_whose_memory_was_full() {
 
 #[test]
 fn workers_that_are_killed_one_after_the_other() {
+    let _alone = alone();
     if !nix::unistd::geteuid().is_root() {
         loudly!("SKIPPED: how a process ended is for root to know, by the kernel's stream of events");
         return;
@@ -122,6 +149,7 @@ while True:
 
 #[test]
 fn threads_of_openmp_times_workers() {
+    let _alone = alone();
     let dir = tempfile::tempdir().unwrap();
     let (source, program) = (dir.path().join("omp.c"), dir.path().join("omp"));
     let text = "#include <omp.h>\n#include <stdio.h>\n#include <unistd.h>\nint main(void) {\n\
@@ -163,6 +191,7 @@ fn an_object_in_shared_memory_that_no_process_uses() {
 
 #[test]
 fn a_group_that_its_quota_stops_and_a_frozen_one() {
+    let _alone = alone();
     let Some(group) = Group::new(&["cpu"]) else { return };
     let quota = group.put("cpu.max", "5000 100000")
         || (group.put("cpu.cfs_period_us", "100000") && group.put("cpu.cfs_quota_us", "5000"));
