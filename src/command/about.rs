@@ -15,8 +15,8 @@ use crate::cli::{GenerateCommand, LowArgs};
 const SCHEMAS: &[&str] = &[
     "concmon.columns/1",
     "concmon.event/1",
+    "concmon.inspect-family/1",
     "concmon.inspect/1",
-    "concmon.inspect.family/1",
     "concmon.lab.batch/1",
     "concmon.lab.compare/1",
     "concmon.lab.doctor/1",
@@ -85,6 +85,27 @@ fn write_pages(command: &clap::Command, name: &str, directory: &Path) -> io::Res
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Names of documents in the sources.
+    fn documents(directory: &Path, found: &mut std::collections::BTreeSet<String>) {
+        let name = regex::Regex::new(r#""concmon\.[a-z-]+(\.[a-z]+)*/[0-9]+""#).unwrap();
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                documents(&path, found);
+            } else if !path.ends_with("tests.rs") && !path.ends_with("about.rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                found.extend(name.find_iter(&text).map(|one| one.as_str().trim_matches('"').to_owned()));
+            }
+        }
+    }
+
+    #[test]
+    fn the_version_names_every_document() {
+        let mut found = std::collections::BTreeSet::new();
+        documents(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+        assert!(found.iter().map(String::as_str).eq(SCHEMAS.iter().copied()), "{found:?}");
+    }
 
     #[test]
     fn every_command_has_a_page() {
