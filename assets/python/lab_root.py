@@ -111,6 +111,22 @@ if LIVE:
     lab.ask_for_inspection = _named_and_asked
 
 
+def name_new_threads():
+    """In a run that stays: names each thread as soon as it has started, and not only when concmon looks."""
+    import threading
+
+    if not LIVE or hasattr(threading.Thread.start, "names"):
+        return
+    plain_start = threading.Thread.start
+
+    def start(self):
+        plain_start(self)
+        name_threads()
+
+    start.names = True
+    threading.Thread.start = start
+
+
 def kept():
     """Whether the run stays until it is stopped: concmon has put a file beside the socket."""
     return os.path.exists(os.path.join(os.path.dirname(os.environ["CONCMON_LAB_SOCKET"]), "kept"))
@@ -424,6 +440,7 @@ def announcing_context():
     """The context for the start method that was asked for, with processes that mark their creation."""
     method = start_method()
     lab.value("start_method", method)
+    name_new_threads()
     return with_multiprocessing().CONTEXTS[method]()
 
 

@@ -9,6 +9,8 @@ use super::msg::{Effect, Notice};
 /// Systems that are measured once, in the background, so that the first card has something to compare with; workers of each.
 const BASELINE: [&str; 3] = ["native/thread", "native/fork", "native/spawn"];
 const BASELINE_WORKERS: u32 = 3;
+/// The same of Python, once a Python system was launched: before that no interpreter is started unasked.
+const PYTHON_BASELINE: [&str; 3] = ["python/thread", "python/process-fork", "python/process-spawn"];
 
 impl App {
     /// The run of the selected row, else the newest one that lives.
@@ -52,15 +54,41 @@ impl App {
     /// with --readonly.
     pub(super) fn next_baseline(&mut self) -> Option<Effect> {
         let runs = &self.lab.state.runs;
-        let launched = runs.iter().any(|run| !run.id.is_compared() && run.costs.creation_ns.is_some());
         let at_rest = runs.iter().all(|run| run.ended() || (run.hold_began_ns().is_some() && !run.id.is_compared()));
-        if !launched || !at_rest || self.compare.running || self.options.readonly || self.replay.is_some() {
+        if !at_rest || self.compare.running {
             return None;
         }
-        let system = catalog::find(BASELINE.get(self.measured)?)?;
-        self.measured += 1;
-        let spec = catalog::RunSpec { workers: BASELINE_WORKERS, tasks: BASELINE_WORKERS, hold_ms: 0, ..system.defaults() };
+        let system = self.to_measure().next()?;
+        let python = self.python_launched();
+        self.measured.insert(system);
+        let spec = catalog::RunSpec {
+            workers: BASELINE_WORKERS,
+            tasks: BASELINE_WORKERS,
+            hold_ms: 0,
+            python: python.filter(|_| PYTHON_BASELINE.contains(&system)),
+            ..catalog::find(system)?.defaults()
+        };
         Some(Effect::Baseline(spec))
+    }
+
+    /// Systems that are still to be measured in the background.
+    fn to_measure(&self) -> impl Iterator<Item = &'static str> {
+        let launched = self.lab.state.runs.iter().any(|run| !run.id.is_compared() && run.costs.creation_ns.is_some());
+        let allowed = launched && !self.options.readonly && self.replay.is_none();
+        let python = if self.python_launched().is_some() { &PYTHON_BASELINE[..] } else { &[] };
+        let all = BASELINE.iter().chain(python).copied();
+        all.filter(move |system| allowed && !self.measured.contains(system))
+    }
+
+    /// Whether the cards will get more to compare with.
+    pub(super) fn measures_more(&self) -> bool {
+        self.to_measure().next().is_some()
+    }
+
+    /// The interpreter of the newest Python run that created a worker.
+    fn python_launched(&self) -> Option<std::path::PathBuf> {
+        let created = |run: &&std::sync::Arc<Run>| !run.id.is_compared() && run.costs.creation_ns.is_some();
+        self.lab.state.runs.iter().rev().filter(created).find_map(|run| run.spec.python.clone())
     }
 }
 
@@ -107,12 +135,12 @@ mod tests {
             [Effect::Baseline(spec)] => Some(spec.system.clone()),
             _ => None,
         };
-        let first = || ended(run(RunId(1), "python/thread", 9e6));
+        let first = || ended(run(RunId(1), "native/process-pool", 9e6));
         let mut readonly = App::new(Options { readonly: true, ..Options::default() });
         assert_eq!(with(&mut readonly, vec![first()]), []);
         let mut app = App::new(Options::default());
         assert_eq!(with(&mut app, Vec::new()), [], "nothing was launched");
-        assert_eq!(with(&mut app, vec![run(RunId(1), "python/thread", 9e6)]), [], "it works");
+        assert_eq!(with(&mut app, vec![run(RunId(1), "native/process-pool", 9e6)]), [], "it works");
         let mut runs = vec![first()];
         for (n, system) in (1..).zip(BASELINE) {
             assert_eq!(baseline(&with(&mut app, runs.clone())).as_deref(), Some(system));
@@ -122,9 +150,24 @@ mod tests {
             runs.push(ended(last));
         }
         assert_eq!(with(&mut app, runs.clone()), [], "once");
-        runs.push(run(RunId(2), "python/thread", 9e6));
-        with(&mut app, runs);
-        let names: Vec<String> = app.cards()[0].bars.iter().map(|bar| bar.name.clone()).collect();
-        assert_eq!(names, ["thread", "fork", "spawn", "py thread"], "cheapest first");
+        runs.push(run(RunId(2), "native/process-pool", 9e6));
+        with(&mut app, runs.clone());
+        let card = app.cards().swap_remove(0);
+        let names: Vec<&str> = card.bars.iter().map(|bar| bar.name.as_str()).collect();
+        assert_eq!(names, ["thread", "fork", "spawn", "process-pool"], "cheapest first");
+        assert!(!card.more_bars && card.bars[3].rank == 0, "its own bar is the last to step back");
+        let mut python = ended(run(RunId(3), "python/process-pool-executor", 9e6));
+        python.spec.python = Some("/usr/bin/python3".into());
+        runs = vec![python];
+        let mut measured = Vec::new();
+        for n in 4..7 {
+            let effects = with(&mut app, runs.clone());
+            let [Effect::Baseline(spec)] = &effects[..] else { panic!("{effects:?}") };
+            assert_eq!(spec.python.as_deref(), Some(std::path::Path::new("/usr/bin/python3")), "the interpreter of the run");
+            measured.push(spec.system.clone());
+            runs.push(ended(run(RunId::compared(n), &spec.system, 1e6)));
+        }
+        assert_eq!(measured, PYTHON_BASELINE);
+        assert_eq!(with(&mut app, runs), [], "once");
     }
 }

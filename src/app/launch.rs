@@ -7,8 +7,16 @@ use super::App;
 use super::layer::Layer;
 use super::msg::{Effect, Notice};
 use super::options::Screen;
+use super::run_cards::short;
 
 impl App {
+    /// Opens the demos' sheet. While the user reads it, the interpreters are found that its Python half needs.
+    pub(super) fn open_demos(&mut self) -> Vec<Effect> {
+        self.layer = Some(Layer::QuickLaunch { race: None });
+        let look = self.lab.interpreters.is_none() && !self.options.readonly && self.replay.is_none();
+        if look { vec![Effect::Discover] } else { Vec::new() }
+    }
+
     /// A key of the demos' sheet.
     pub(super) fn launch_key(&mut self, letter: char, race: Option<char>) -> Vec<Effect> {
         match (letter, race) {
@@ -38,6 +46,12 @@ impl App {
         }
     }
 
+    /// The demo that `n n` launches.
+    #[must_use]
+    pub fn last_demo(&self) -> Option<&'static Demo> {
+        self.last_demo
+    }
+
     fn no_demo(&mut self, key: char, why: &str) -> Vec<Effect> {
         self.tell(Notice::bad(format!("n {key} {why}")));
         Vec::new()
@@ -63,15 +77,16 @@ impl App {
     pub(super) fn race_verdict(&self) -> Option<String> {
         let [a, b] = self.race?.map(|system| {
             let run = self.lab.state.runs.iter().rev().find(|run| run.spec.system == system)?;
-            Some((system, run.costs.creation_ns?.median.max(1.0)))
+            Some((short(system), run.costs.creation_ns?.median.max(1.0)))
         });
         let ((first, fast), (second, slow)) = match (a?, b?) {
             (a, b) if a.1 <= b.1 => (a, b),
             (a, b) => (b, a),
         };
+        let [one, other] = [fast, slow].map(|ns| columns::latency_text(ns as u64));
         Some(match slow / fast {
-            ratio if ratio < 1.1 => format!("{first} and {second} create a worker equally fast"),
-            ratio => format!("{first} creates a worker {ratio:.1} times as fast as {second}"),
+            ratio if ratio < 1.1 => format!("{first} and {second} create a worker equally fast: {one}, {other}"),
+            ratio => format!("{first} creates a worker {ratio:.1} times as fast as {second}: {one} against {other}"),
         })
     }
 

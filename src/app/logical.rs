@@ -24,7 +24,7 @@ pub fn is_logical(worker: &Worker) -> bool {
 /// Adds the lines to those of a tree.
 pub fn insert(lines: &mut Vec<Line>, model: &Model, lab: &LabState, folded: &HashSet<ProcKey>) {
     for run in lab.runs.iter().filter(|r| !r.ended()) {
-        let mut carriers: Vec<(i32, i32)> = alive(run).filter_map(|w| Some((w.pid?, w.tid?))).collect();
+        let mut carriers: Vec<(i32, i32)> = with_line(run).filter_map(|w| Some((w.pid?, w.tid?))).collect();
         carriers.sort_unstable();
         carriers.dedup();
         for (pid, tid) in carriers {
@@ -33,8 +33,10 @@ pub fn insert(lines: &mut Vec<Line>, model: &Model, lab: &LabState, folded: &Has
     }
 }
 
-fn alive(run: &Run) -> impl Iterator<Item = &Worker> {
-    run.workers.iter().filter(|w| is_logical(w) && w.exited_ns.is_none())
+/// Units with a line: those that live, and in a run that has no more of them than get a line, those that have ended.
+fn with_line(run: &Run) -> impl Iterator<Item = &Worker> {
+    let few = run.workers.len() <= SHOWN_MOST;
+    run.workers.iter().filter(move |w| is_logical(w) && (few || w.exited_ns.is_none()))
 }
 
 /// Index of the line that carries units of thread `tid` of process `pid`: the thread's own if threads are shown, else the process's.
@@ -52,7 +54,7 @@ fn insert_below(lines: &mut Vec<Line>, model: &Model, run: &Run, (pid, tid): (i3
     if top.folded.is_some() {
         return;
     }
-    let units: Vec<u32> = alive(run).filter(|w| w.tid == Some(tid)).map(|w| w.index).collect();
+    let units: Vec<u32> = with_line(run).filter(|w| w.tid == Some(tid)).map(|w| w.index).collect();
     if matches!(top.key, RowKey::Process(key) if folded.contains(&key)) {
         (lines[at].parent, lines[at].folded) = (
             true,
@@ -98,10 +100,12 @@ pub fn describe(lab: &LabState, key: RowKey) -> Option<(String, String)> {
                 _ => "interpreter",
             };
             let now = worker.spans.iter().rev().find(|s| s.end_ns.is_none());
+            let ended = if worker.exited_ns.is_some() { "ended, " } else { "" };
             let doing = match (now, worker.spans.len()) {
                 (Some(span), _) => format!("in unit {}", span.index),
+                (None, 0) if worker.exited_ns.is_some() => "ended".to_owned(),
                 (None, 0) => "not started".to_owned(),
-                (None, n) => format!("{n} unit{} done", if n == 1 { "" } else { "s" }),
+                (None, n) => format!("{ended}{n} unit{} done", if n == 1 { "" } else { "s" }),
             };
             Some((created(how, worker), format!("{name} {}: {doing}", worker.index)))
         }

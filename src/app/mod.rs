@@ -65,7 +65,7 @@ use past::Past;
 use replay::Playback;
 use rows::{Line, RowKey};
 use run_cards::Stories;
-pub use run_cards::{Card, CostBar};
+pub use run_cards::{Card, CostBar, Fact};
 use timeline::TimelineView;
 
 /// Everything the views draw from.
@@ -147,8 +147,8 @@ pub struct App {
     signalled: HashMap<ProcKey, (String, u64)>,
     /// Runs of the lab that stay until they are ended.
     kept: HashSet<RunId>,
-    /// How many systems have been measured in the background.
-    measured: usize,
+    /// Systems that have been measured in the background.
+    measured: HashSet<&'static str>,
     /// Systems of the two demos that race.
     race: Option<[&'static str; 2]>,
     /// The demo that was launched last.
@@ -220,7 +220,7 @@ impl App {
             expected: None,
             signalled: HashMap::new(),
             kept: HashSet::new(),
-            measured: 0,
+            measured: HashSet::new(),
             race: None,
             last_demo: None,
             typed: Typed::default(),

@@ -350,7 +350,7 @@ fn ranked(entries: Vec<Entry>, typed: &str) -> Vec<Entry> {
     let mut scored: Vec<(u8, u32, Entry)> = Vec::new();
     for mut entry in entries {
         let mut marks = Vec::new();
-        let everyday = typed.len() > 2 && entry.also.split(' ').any(|word| word.starts_with(typed));
+        let everyday = typed.len() > 1 && entry.also.split(' ').any(|word| word.starts_with(typed));
         if everyday {
             scored.push((u8::from(entry.off.is_some()), u32::MAX, entry));
         } else if let Some(score) = name.indices(Utf32Str::new(&entry.title, &mut buffer), &mut matcher, &mut marks) {

@@ -17,6 +17,10 @@ use super::App;
 const AFTER_END_NS: u64 = 8_000_000_000;
 /// Ends of processes this close together are one event in a story.
 const TOGETHER_NS: u64 = 2_000_000_000;
+/// A run whose workers end because it ends says so within this time, nanoseconds.
+const SURE_NS: u64 = 1_500_000_000;
+/// Workers whose own memory differs by less than this have the same, bytes.
+const FEW_BYTES: u64 = 128 << 10;
 
 /// The end of one process of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,21 +106,41 @@ impl Stories {
         }
     }
 
+    /// The ends of a run's processes, in order. What the kernel does not say without privileges, the run's own reports say.
+    fn deaths(&self, run: &Run) -> Vec<Death> {
+        let Some(story) = self.runs.get(&run.id) else { return Vec::new() };
+        let reported = |death: &Death| {
+            let worker = run.workers.iter().find(|w| Some(w.index) == death.worker && w.pid == Some(death.pid));
+            worker.and_then(|w| w.status).unwrap_or(ExitStatus::Unknown)
+        };
+        let known = |death: &Death| match death.status {
+            ExitStatus::Unknown => Death { status: reported(death), ..*death },
+            _ => *death,
+        };
+        story.deaths.iter().map(known).collect()
+    }
+
     /// What happened to the run's processes, in order; empty if all went as it should.
     fn words(&self, run: &Run) -> String {
-        let Some(story) = self.runs.get(&run.id) else { return String::new() };
-        let bad = |death: &Death| !matches!(death.status, ExitStatus::Code(0) | ExitStatus::Unknown);
-        let Some(first) = story.deaths.iter().position(bad) else { return failure(run) };
+        let deaths = self.deaths(run);
+        // A worker that ends while the others go on is worth a word even where nobody can say how.
+        let works = matches!(run.phase, RunPhase::Running);
+        let bad = |death: &Death| match death.status {
+            ExitStatus::Code(0) => false,
+            ExitStatus::Unknown => works && death.worker.is_some() && self.now_ns.saturating_sub(death.at_ns) > SURE_NS,
+            _ => true,
+        };
+        let Some(first) = deaths.iter().position(bad) else { return failure(run) };
         // concmon itself ends what is left of a run that was stopped or took too long.
         if matches!(run.phase, RunPhase::Ended(Outcome::Stopped | Outcome::TimedOut))
-            && story.deaths.iter().filter(|d| bad(d)).count() > 1
+            && deaths.iter().filter(|d| bad(d)).count() > 1
         {
             return failure(run);
         }
-        let began = story.deaths[first];
+        let began = deaths[first];
         let mut text = format!("{} {}", who(run, &began), how(began.status));
         let replaced = run.workers.iter().filter(|w| w.requested_ns.is_some()).count() > run.spec.workers as usize;
-        for (status, group) in groups(&story.deaths[first + 1..]) {
+        for (status, group) in groups(&deaths[first + 1..]) {
             let later = group[0].at_ns.saturating_sub(began.at_ns);
             let name = match group {
                 [one] => who(run, one),
@@ -160,7 +184,7 @@ fn how(status: ExitStatus) -> String {
             let name = nix::sys::signal::Signal::try_from(i32::from(signal)).map_or("a signal", |s| s.as_str());
             format!("killed by {name}")
         }
-        ExitStatus::Unknown => "ended".to_owned(),
+        ExitStatus::Unknown => "ended, its exit status cannot be read".to_owned(),
     }
 }
 
@@ -183,6 +207,27 @@ pub struct CostBar {
     pub ns: f64,
     /// Whether it is of the card's own run.
     pub own: bool,
+    /// Its place where not all have room: the own run's is 0, then the newest.
+    pub rank: usize,
+}
+
+/// A fact of a card.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fact {
+    /// In words.
+    pub text: String,
+    /// In fewer words, for where there is little room, and the rank that these have.
+    pub brief: Option<(u8, String)>,
+    /// How soon it is left out where there is no room: the highest first.
+    pub rank: u8,
+}
+
+impl Fact {
+    /// A fact in words.
+    #[must_use]
+    pub fn new(rank: u8, text: impl Into<String>) -> Self {
+        Self { text: text.into(), brief: None, rank }
+    }
 }
 
 /// What a card shows.
@@ -190,8 +235,8 @@ pub struct CostBar {
 pub struct Card {
     /// The run.
     pub id: RunId,
-    /// Facts, the most important first.
-    pub facts: Vec<String>,
+    /// Facts, in the order in which they are read.
+    pub facts: Vec<Fact>,
     /// How long it goes on, or how it ended.
     pub left: String,
     /// What happened to its workers; empty if nothing did.
@@ -200,6 +245,8 @@ pub struct Card {
     pub verdict: String,
     /// Time to create one worker here and in other systems, cheapest first.
     pub bars: Vec<CostBar>,
+    /// Whether others will be measured once nothing works.
+    pub more_bars: bool,
 }
 
 impl App {
@@ -222,30 +269,39 @@ impl App {
             story: self.stories.words(run),
             verdict: String::new(),
             bars: self.cost_bars(run),
+            more_bars: self.measures_more(),
         }
     }
 
-    fn facts(&self, run: &Run) -> Vec<String> {
+    fn facts(&self, run: &Run) -> Vec<Fact> {
         let title = catalog::find(&run.spec.system).map_or(run.spec.system.as_str(), |system| system.title);
         let python = run.lang.as_deref().and_then(|lang| lang.strip_prefix("python ")).map(|version| {
             let minor: Vec<&str> = version.splitn(3, '.').take(2).collect();
             format!(", Python {}", minor.join("."))
         });
-        let mut facts = vec![format!("run {}", run.id.0), format!("{title}{}", python.unwrap_or_default()), ready(run)];
+        let noun = if run.spec.workers == 1 { "worker" } else { "workers" };
+        let brief = format!("{} {noun}", run.spec.workers);
+        let mut facts = vec![
+            Fact::new(0, format!("run {}", run.id.0)),
+            Fact { brief: Some((5, title.to_owned())), ..Fact::new(6, format!("{title}{}", python.unwrap_or_default())) },
+            Fact { brief: Some((1, brief)).filter(|_| is_ready(run)), ..Fact::new(7, ready(run)) },
+        ];
         if let Some(creation) = run.costs.creation_ns.or_else(|| creation_so_far(run)) {
-            facts.push(format!("{} each", latency(creation.median)));
+            facts.push(Fact::new(2, format!("{} each", latency(creation.median))));
         }
-        facts.extend(self.memory(run));
+        let (own, family) = self.memory(run);
+        facts.extend(own.map(|own| Fact::new(3, own)));
         if let Some(cpu) = self.cpu_ns(run) {
-            facts.push(format!("{:.2} s CPU", cpu as f64 / 1e9));
+            facts.push(Fact::new(8, format!("{:.2} s CPU", cpu as f64 / 1e9)));
         }
-        facts.retain(|fact| !fact.is_empty());
+        facts.extend(family.map(|family| Fact::new(9, family)));
+        facts.retain(|fact| !fact.text.is_empty());
         facts
     }
 
-    /// Own memory of a worker (median USS), and what the family holds together (sum of PSS).
-    fn memory(&self, run: &Run) -> Option<String> {
-        let model = self.model.as_deref()?;
+    /// Own memory of a worker (USS: the median, or the range where they differ much), and what the family holds together (sum of PSS).
+    fn memory(&self, run: &Run) -> (Option<String>, Option<String>) {
+        let Some(model) = self.model.as_deref() else { return (None, None) };
         let exact = |pid: i32| model.process(pid)?.exact.as_deref();
         let mut own: Vec<u64> = run
             .workers
@@ -257,12 +313,13 @@ impl App {
         let members = self.members(run);
         let pss: Option<u64> = members.iter().map(|key| exact(key.pid).and_then(|e| e.pss_bytes)).sum();
         let all = pss.filter(|_| !members.is_empty()).or(run.costs.peak_pss_bytes).map(bytes);
-        match (own.get(own.len() / 2), all) {
-            (Some(one), Some(all)) => Some(format!("own memory {} each, {all} in all", bytes(*one))),
-            (Some(one), None) => Some(format!("own memory {} each", bytes(*one))),
-            (None, Some(all)) => Some(format!("memory {all} in all")),
-            (None, None) => None,
-        }
+        let own = match (own.first(), own.last()) {
+            (Some(least), Some(most)) if *most > least.saturating_mul(2).saturating_add(FEW_BYTES) => {
+                Some(format!("own memory {} to {}", bytes(*least), bytes(*most)))
+            }
+            _ => own.get(own.len() / 2).map(|one| format!("own memory {} each", bytes(*one))),
+        };
+        (own, all.map(|all| format!("PSS of all {all}")))
     }
 
     /// CPU time of the run: as it was charged, or so far.
@@ -319,12 +376,17 @@ impl App {
             let name = short(&other.spec.system);
             let creation = other.costs.creation_ns.or_else(|| creation_so_far(other));
             if let Some(creation) = creation.filter(|_| !bars.iter().any(|bar| bar.name == name)) {
-                bars.push(CostBar { name, ns: creation.median, own: other.id == run.id });
+                let rank = bars.len();
+                bars.push(CostBar { name, ns: creation.median, own: other.id == run.id, rank });
             }
         }
         bars.sort_by(|a, b| a.ns.total_cmp(&b.ns));
         bars
     }
+}
+
+fn is_ready(run: &Run) -> bool {
+    run.workers.iter().filter(|w| w.ready_ns.is_some()).count() >= run.spec.workers as usize
 }
 
 fn ready(run: &Run) -> String {
@@ -348,10 +410,14 @@ fn creation_so_far(run: &Run) -> Option<crate::lab::run::Summary> {
     measure::creation(&run.workers)
 }
 
-/// Name of a system where there is little room: `fork`, `py process-fork`.
-fn short(id: &str) -> String {
+/// Name of a system where there is little room: `fork`, `py fork`.
+pub(super) fn short(id: &str) -> String {
+    let brief = |name: &'_ str| {
+        let method = name.strip_prefix("process-").filter(|rest| ["fork", "spawn", "forkserver"].contains(rest));
+        method.or(name.strip_suffix("-executor")).unwrap_or(name).to_owned()
+    };
     match id.split_once('/') {
-        Some(("python", name)) => format!("py {name}"),
+        Some(("python", name)) => format!("py {}", brief(name)),
         Some((_, name)) => name.to_owned(),
         None => id.to_owned(),
     }
@@ -365,4 +431,58 @@ fn bytes(n: u64) -> String {
     let mut text = String::new();
     columns::bytes(&mut text, n);
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::protocol::Creation;
+    use crate::lab::run::Memory;
+
+    fn run_with(statuses: &[Option<ExitStatus>]) -> Run {
+        let mut run = Run::new(RunId(1), catalog::find("native/process-pool").unwrap().defaults(), 0);
+        run.phase = RunPhase::Running;
+        run.root_pid = Some(10);
+        run.workers = (0..)
+            .zip(statuses)
+            .map(|(index, status)| Worker {
+                index,
+                pid: i32::try_from(20 + index).ok(),
+                shown_pid: None,
+                tid: None,
+                how: Some(Creation::Fork),
+                requested_ns: Some(1),
+                ready_ns: Some(2),
+                exited_ns: None,
+                status: *status,
+                spans: Vec::new(),
+                memory: Memory::default(),
+            })
+            .collect();
+        run
+    }
+
+    fn told(run: &Run, deaths: &[(u32, u64, ExitStatus)], now_ns: u64) -> String {
+        let death = |(worker, at_ns, status): &(u32, u64, ExitStatus)| Death {
+            worker: Some(*worker),
+            pid: i32::try_from(20 + worker).unwrap_or(0),
+            at_ns: *at_ns,
+            status: *status,
+        };
+        let story = Story { ended_ns: None, deaths: deaths.iter().map(death).collect() };
+        Stories { runs: HashMap::from([(run.id, story)]), now_ns }.words(run)
+    }
+
+    #[test]
+    fn an_end_whose_status_the_kernel_keeps_is_known_from_the_run() {
+        const S: u64 = 1_000_000_000;
+        let killed = ExitStatus::Signal { signal: 9, core: false };
+        let run = run_with(&[Some(killed), None, Some(ExitStatus::Code(0))]);
+        assert_eq!(told(&run, &[(0, S, ExitStatus::Unknown)], S), "worker 0 killed by SIGKILL");
+        let both = [(0, S, ExitStatus::Unknown), (1, S + 12_000_000, ExitStatus::Signal { signal: 15, core: false })];
+        assert_eq!(told(&run, &both, 2 * S), "worker 0 killed by SIGKILL, worker 1 killed by SIGTERM 12.0 ms later");
+        assert_eq!(told(&run, &[(2, S, ExitStatus::Unknown)], 9 * S), "", "it has ended as it should");
+        assert_eq!(told(&run, &[(1, S, ExitStatus::Unknown)], S), "", "perhaps the run is ending");
+        assert_eq!(told(&run, &[(1, S, ExitStatus::Unknown)], 9 * S), "worker 1 ended, its exit status cannot be read");
+    }
 }

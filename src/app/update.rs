@@ -336,7 +336,7 @@ impl App {
             Command::Parameter(_) | Command::TypeParameter | Command::NextField(_) => self.change_parameter(command),
             Command::Enter => return vec![Effect::Launch(self.lab.spec())],
             Command::Help => self.layer = Some(Layer::Help { scroll: 0, find: LineEditor::default() }),
-            Command::QuickLaunch => self.layer = Some(Layer::QuickLaunch { race: None }),
+            Command::QuickLaunch => return self.open_demos(),
             Command::Explain => self.layer = Some(self.explain()),
             Command::Why => return self.ask_why(),
             Command::SignalMenu => return self.open_signals(),

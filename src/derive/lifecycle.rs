@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::snapshot::{
-    EventKind, ExitStatus, LifecycleEvent, ProcKey, ProcessSample, Snapshot, contains, give_back, give_back_map,
+    EventKind, ExitStatus, LifecycleEvent, ProcKey, ProcessSample, Snapshot, State, contains, give_back, give_back_map,
 };
 
 /// How a process began, as the event stream tells it.
@@ -73,6 +73,8 @@ pub struct Lifecycle {
     /// Creators of children that were told of after the processes of their sample had been read, and whether the child has replaced its
     /// program since: the child itself comes with the next sample.
     early: HashMap<i32, (i32, bool)>,
+    /// Ends of processes that are still in the table: not reaped yet, or read just before they ended.
+    unreaped: HashMap<ProcKey, (u64, ExitStatus)>,
 }
 
 impl Lifecycle {
@@ -214,10 +216,27 @@ impl Lifecycle {
                 continue;
             }
             if keep {
-                let (ended_ns, status) = ends.get(&old.key.pid).copied().unwrap_or((now.taken_ns, ExitStatus::Unknown));
+                let end = ends.get(&old.key.pid).map(|(at_ns, status)| ((*at_ns).max(previous.taken_ns), *status));
+                let end = end.or_else(|| self.unreaped.get(&old.key).copied());
+                let (ended_ns, status) = end.unwrap_or((now.taken_ns, ExitStatus::Unknown));
                 let mut last = old.clone();
                 last.tasks = 0..0;
-                self.ghosts.push(Arc::new(Ghost { last, ended_ns: ended_ns.max(previous.taken_ns), status }));
+                self.ghosts.push(Arc::new(Ghost { last, ended_ns, status }));
+            }
+        }
+        self.keep_ends(&ends, now);
+    }
+
+    /// Keeps the ends of processes that are still in the table. A main thread that has ended alone is not its process's end.
+    fn keep_ends(&mut self, ends: &HashMap<i32, (u64, ExitStatus)>, now: &Snapshot) {
+        if ends.is_empty() && self.unreaped.is_empty() {
+            return;
+        }
+        let before = std::mem::take(&mut self.unreaped);
+        let alone = |p: &&ProcessSample| p.leader.state != State::ZOMBIE || p.nlwp.is_none_or(|threads| threads <= 1);
+        for process in now.processes.iter().filter(alone) {
+            if let Some(end) = ends.get(&process.key.pid).or_else(|| before.get(&process.key)) {
+                self.unreaped.insert(process.key, *end);
             }
         }
     }

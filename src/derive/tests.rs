@@ -175,6 +175,29 @@ fn a_reused_pid_is_a_new_process_and_the_old_one_a_ghost() {
 }
 
 #[test]
+fn an_end_that_is_reported_before_the_process_has_left_the_table_is_kept() {
+    let killed = ExitStatus::Signal { signal: 9, core: false };
+    let end = |at_ns| LifecycleEvent { at_ns, kind: EventKind::Exit { tid: 7, tgid: 7, status: killed } };
+    let zombie = |nlwp| {
+        let mut process = process(7, 1, 5);
+        process.leader.state = State::ZOMBIE;
+        process.nlwp = Some(nlwp);
+        process
+    };
+    let ended = |second: ProcessSample| {
+        let mut d = Deriver::new(9 * S);
+        d.step(snapshot(S, vec![process(7, 1, 5)]));
+        d.step(Snapshot { events: vec![end(2 * S - 5)], ..snapshot(2 * S, vec![second.clone()]) });
+        d.step(snapshot(3 * S, vec![second]));
+        let m = d.step(snapshot(4 * S, Vec::new()));
+        (m.lifecycle.ghosts[0].status, m.lifecycle.ghosts[0].ended_ns)
+    };
+    assert_eq!(ended(zombie(1)), (killed, 2 * S - 5), "its parent reaps it two samples later");
+    assert_eq!(ended(process(7, 1, 5)), (killed, 2 * S - 5), "it was read just before its end");
+    assert_eq!(ended(zombie(3)).0, ExitStatus::Unknown, "only its main thread had ended");
+}
+
+#[test]
 fn a_counter_that_went_backwards_is_unknown_not_negative() {
     let mut d = Deriver::new(0);
     let mut p = process(7, 1, 5);

@@ -411,6 +411,7 @@ impl Engine {
             Effect::Keep(id) => self.launcher.keep(id),
             Effect::Launch(spec) if self.must_look_first(&spec) => {
                 self.pythons.wait(spec);
+                answer = Some(Msg::Tell(Notice::info("looking for Python interpreters: the run starts when they are found")));
             }
             Effect::Launch(spec) => answer = self.launch(&spec),
             Effect::Compare(plan) => {

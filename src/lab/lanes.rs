@@ -212,8 +212,11 @@ pub fn interesting(run: &Run, now_ns: u64) -> Window {
     let all = whole(run, now_ns);
     let from = run.workers.iter().filter_map(|w| w.requested_ns).min().unwrap_or(all.from_ns);
     let long = |&(from, to): &(u64, Option<u64>)| to.unwrap_or(all.to_ns).saturating_sub(from) > LONG_PAUSE_NS;
-    let ends = run.workers.iter().flat_map(|w| &w.spans).filter_map(|s| s.end_ns).max();
-    let to = run.pauses().filter(long).map(|(from, _)| from).find(|pause| ends.is_none_or(|end| *pause >= end));
+    // A demo pauses between creations, too: the pause to look comes after the last request, and after all work. A unit that was not
+    // ended by its worker is over when that has gone.
+    let ends = run.workers.iter().flat_map(|w| w.spans.iter().map(|s| s.end_ns.or(w.exited_ns).unwrap_or(u64::MAX)));
+    let last = ends.chain(run.workers.iter().filter_map(|w| w.requested_ns)).max();
+    let to = run.pauses().filter(long).map(|(from, _)| from).find(|pause| last.is_none_or(|last| *pause >= last));
     let window = Window::new(from, to.unwrap_or(all.to_ns));
     let margin = window.length_ns() / 40;
     Window::new(window.from_ns.saturating_sub(margin).max(all.from_ns), (window.to_ns + margin).min(all.to_ns))
@@ -359,6 +362,15 @@ impl Lane<'_> {
         all.dedup();
         all
     }
+}
+
+/// When all living tasks of a run were last looked at, while it runs.
+#[must_use]
+pub fn last_look_ns(run: &Run) -> Option<u64> {
+    let tasks = run.trace.as_deref().filter(|_| !run.ended()).map_or(&[][..], |t| &t.tasks);
+    let living = tasks.iter().filter(|task| task.gone_ns.is_none());
+    // Tasks are looked at one after the other, and a look ends its slice: an instant before the earliest is within all.
+    living.filter_map(|task| task.slices.last()).map(|slice| slice.to_ns.saturating_sub(1)).min()
 }
 
 /// The share of a window in which at least one task was looked at, 0 to 1.

@@ -45,6 +45,24 @@ const THREADS: &[(&str, &str)] = &[
     ("lab-helper", "helper thread"),
 ];
 
+/// Systems whose workers each do something else, and what each does.
+const WORKERS: &[(&str, &[&str])] = &[
+    (
+        "native/states",
+        &[
+            "runs all the time",
+            "sleeps",
+            "waits in the kernel",
+            "stopped by SIGSTOP",
+            "stopped by a tracer",
+            "ended, not waited for",
+            "ends",
+        ],
+    ),
+    ("native/copy-on-write", &["leaves the memory alone", "reads all of it", "writes a quarter", "writes all of it"]),
+    ("python/copy-on-write", &["leaves the objects alone", "reads all objects", "collects garbage", "freezes, then collects"]),
+];
+
 /// The worker that a row is of. A process row stands for the worker that its main thread is, or that it is as a whole.
 #[must_use]
 pub fn worker<'r>(run: &'r Run, seen: &Seen<'_>) -> Option<&'r Worker> {
@@ -61,7 +79,11 @@ pub fn worker<'r>(run: &'r Run, seen: &Seen<'_>) -> Option<&'r Worker> {
 #[must_use]
 pub fn words(run: &Run, seen: &Seen<'_>, title: &str) -> String {
     if let Some(worker) = worker(run, seen) {
-        return format!("worker {}{}", worker.index, activity(run, worker));
+        let own = WORKERS.iter().find(|(system, _)| *system == run.spec.system);
+        return match own.and_then(|(_, does)| does.get(usize::try_from(worker.index).ok()?)) {
+            Some(does) => format!("worker {}  {does}", worker.index),
+            None => format!("worker {}{}", worker.index, activity(run, worker)),
+        };
     }
     if run.root_pid == Some(seen.pid) && !seen.thread {
         let inline = run.workers.iter().find(|w| w.how == Some(super::protocol::Creation::Inline));
@@ -71,14 +93,21 @@ pub fn words(run: &Run, seen: &Seen<'_>, title: &str) -> String {
         if let Some(carried) = run.workers.iter().find(|w| w.tid == Some(seen.tid) && w.pid == Some(seen.pid)) {
             return format!("thread of worker {}", carried.index);
         }
-        let known = THREADS.iter().find(|(name, _)| seen.comm.starts_with(name.as_bytes()));
-        return known.map_or("helper thread", |(_, role)| role).to_owned();
+        return thread(seen.comm).unwrap_or("helper thread").to_owned();
     }
-    PROCESSES
-        .iter()
-        .find(|(part, _)| contains(seen.cmdline, part.as_bytes()))
-        .map_or("helper process", |(_, role)| role)
-        .to_owned()
+    process(seen.cmdline).to_owned()
+}
+
+/// What a process of a run that is neither its root nor a worker is, by its arguments.
+#[must_use]
+pub fn process(cmdline: &[u8]) -> &'static str {
+    PROCESSES.iter().find(|(part, _)| contains(cmdline, part.as_bytes())).map_or("helper process", |(_, role)| role)
+}
+
+/// What a thread that is no worker is, by its name.
+#[must_use]
+pub fn thread(comm: &[u8]) -> Option<&'static str> {
+    THREADS.iter().find(|(name, _)| comm.starts_with(name.as_bytes())).map(|(_, role)| *role)
 }
 
 /// What the worker does now, as far as it has said.
@@ -140,6 +169,17 @@ mod tests {
             (seen(31, 31, "python3", "python3\0-c\0from multiprocessing.forkserver import main\0"), "fork server"),
         ] {
             assert_eq!(words(&run, &row, "pool"), role, "{row:?}");
+        }
+    }
+
+    #[test]
+    fn workers_that_differ_are_told_apart_by_what_they_do() {
+        for (system, does) in WORKERS {
+            let spec = find(system).unwrap().defaults();
+            assert_eq!(does.len(), spec.workers as usize, "{system}");
+            let mut run = Run::new(RunId(1), spec, 0);
+            run.workers = vec![worker_of(1, 20, 20, Creation::Fork)];
+            assert_eq!(words(&run, &seen(20, 20, "w", ""), "t"), format!("worker 1  {}", does[1]));
         }
     }
 

@@ -50,8 +50,11 @@ pub fn buttons(app: &App, area: Rect) -> Vec<(Button, &'static Action)> {
     let context = app.context();
     let works = |a: &&Action| {
         let key = app.options.keys.keys(a).first().copied();
-        a.command != Command::Go(app.screen)
-            && key.is_none_or(|key| app.options.keys.find(key, context).is_none_or(|found| found.id == a.id))
+        let has_use = match a.command {
+            Command::Lesson(key) => app.lessons.has_use(key),
+            _ => a.command != Command::Go(app.screen),
+        };
+        has_use && key.is_none_or(|key| app.options.keys.find(key, context).is_none_or(|found| found.id == a.id))
     };
     let mut actions: Vec<&Action> = labelled(app).filter(works).collect();
     // This screen's own keys first, then what every screen has; on the table htop's function keys keep their order.
@@ -237,7 +240,9 @@ mod tests {
         for screen in [Screen::Lab, Screen::Timeline, Screen::Compare, Screen::Events] {
             let app = app(screen, Preset::Htop);
             let own = ACTIONS.iter().filter(|a| {
-                a.context == app.context() && !a.keys.iter().all(steps) && !a.id.ends_with("-previous") && !a.bar.is_empty()
+                let has_use = !matches!(a.command, Command::Lesson(key) if !app.lessons.has_use(key));
+                let own = a.context == app.context() && !a.keys.iter().all(steps);
+                own && !a.id.ends_with("-previous") && !a.bar.is_empty() && has_use
             });
             let shown: Vec<&str> = buttons(&app, Rect::new(0, 0, 140, 1)).iter().map(|(_, action)| action.id).collect();
             for action in own {

@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::app::{App, Card, CostBar};
+use crate::app::{App, Card, CostBar, Fact};
 use crate::text::{Charset, sanitize_str, width};
 
 use super::pen::{Pen, dot};
@@ -11,8 +11,12 @@ use super::theme::Theme;
 
 /// Most runs that have a line; the newest has more than one.
 const RUNS_MOST: usize = 3;
-/// Cells of the longest bar.
-const BAR: u16 = 14;
+/// Cells of the longest bar, on a narrow screen and where there is room.
+const BARS: [u16; 2] = [5, 14];
+/// From this width on there is room.
+const WIDE: u16 = 110;
+/// What stands beside the first bar until there are others.
+const MORE: &str = "   others are measured when the work is done";
 
 /// Lines of the cards on a screen of that size.
 pub fn height(app: &App, area: Rect) -> u16 {
@@ -108,11 +112,7 @@ fn facts(app: &App, card: &Card, theme: &Theme, area: Rect, line: u16, buffer: &
     let divider = format!(" {} ", dot(app.options.unicode));
     let left = u16::try_from(width(&card.left)).unwrap_or(0) + 1;
     let end = area.right().saturating_sub(left);
-    for (nth, fact) in card.facts.iter().enumerate() {
-        let cells = width(fact) + if nth > 0 { width(&divider) } else { 0 };
-        if usize::from(pen.x()) + cells + 1 > usize::from(end) {
-            break;
-        }
+    for (nth, fact) in fitting(&card.facts, usize::from(end.saturating_sub(pen.x())), width(&divider)).iter().enumerate() {
         if nth > 0 {
             pen.put(&divider, theme.dim);
         }
@@ -122,30 +122,49 @@ fn facts(app: &App, card: &Card, theme: &Theme, area: Rect, line: u16, buffer: &
     pen.to(end).put(&card.left, theme.strong);
 }
 
+/// The facts that fit: where not all do, those with the highest rank are put in fewer words, or left out.
+fn fitting(facts: &[Fact], room: usize, divider: usize) -> Vec<String> {
+    let mut facts = facts.to_vec();
+    while facts.iter().map(|fact| width(&fact.text) + divider).sum::<usize>() > room {
+        let Some((at, _)) = facts.iter().enumerate().max_by_key(|(_, fact)| fact.rank) else { break };
+        match facts[at].brief.take() {
+            Some((rank, brief)) => facts[at] = Fact::new(rank, brief),
+            None => drop(facts.remove(at)),
+        }
+    }
+    facts.into_iter().map(|fact| fact.text).collect()
+}
+
 /// What one worker costs here and elsewhere, as bars on a logarithmic scale, and the keys of the card.
 fn costs(app: &App, card: &Card, theme: &Theme, area: Rect, line: u16, buffer: &mut Buffer) {
     let mut pen = edge(app, card, theme, area, line, buffer);
     let end = area.right().saturating_sub(keys_cells());
-    if card.bars.is_empty() {
-        pen.put("one worker costs: not known yet", theme.dim);
-    } else {
-        pen.put("one worker costs", theme.dim);
-    }
+    pen.put(if card.bars.is_empty() { "one worker costs: not known yet" } else { "one worker costs" }, theme.dim);
     let (least, most) = card.bars.iter().fold((f64::MAX, 0.0_f64), |(a, b), bar| (a.min(bar.ns), b.max(bar.ns)));
-    for bar in &card.bars {
-        let time = latency(bar.ns);
-        let cells = bar_cells(bar, least, most);
-        let wanted = width(&bar.name) + usize::from(cells) + width(&time) + 4;
-        if usize::from(pen.x()) + wanted > usize::from(end) {
-            break;
-        }
+    let longest = BARS[usize::from(area.width >= WIDE)];
+    let cells =
+        |bar: &CostBar| usize::from(bar_cells(bar, least, most, longest)) + width(&bar.name) + width(&latency(bar.ns)) + 4;
+    // Those with the lowest rank have a place; they are drawn by cost.
+    let mut ranked: Vec<&CostBar> = card.bars.iter().collect();
+    ranked.sort_by_key(|bar| bar.rank);
+    let mut room = usize::from(end.saturating_sub(pen.x()));
+    ranked.retain(|bar| {
+        let fits = cells(bar) < room;
+        room -= if fits { cells(bar) } else { 0 };
+        fits
+    });
+    for bar in card.bars.iter().filter(|bar| ranked.iter().any(|shown| shown.rank == bar.rank)) {
         let style = if bar.own { theme.strong } else { theme.dim };
+        let block = if app.options.unicode { "▇" } else { "=" };
         pen.put("  ", theme.text).put(&bar.name, style).put(" ", theme.text);
         pen.put(
-            &(if app.options.unicode { "▇" } else { "=" }).repeat(usize::from(cells)),
+            &block.repeat(usize::from(bar_cells(bar, least, most, longest))),
             if bar.own { theme.accent } else { theme.cool },
         );
-        pen.put(" ", theme.text).put(&time, style);
+        pen.put(" ", theme.text).put(&latency(bar.ns), style);
+    }
+    if card.more_bars && card.bars.len() == 1 && room > MORE.len() {
+        pen.put(MORE, theme.dim);
     }
     pen.to(end);
     for (key, what) in KEYS {
@@ -154,12 +173,12 @@ fn costs(app: &App, card: &Card, theme: &Theme, area: Rect, line: u16, buffer: &
 }
 
 /// Length of a bar: one cell for the cheapest, more by the logarithm of the ratio.
-fn bar_cells(bar: &CostBar, least: f64, most: f64) -> u16 {
+fn bar_cells(bar: &CostBar, least: f64, most: f64, longest: u16) -> u16 {
     if most <= least || least <= 0.0 {
         return 1;
     }
     let share = (bar.ns / least).ln() / (most / least).ln();
-    1 + (share * f64::from(BAR - 1)).round() as u16
+    1 + (share * f64::from(longest - 1)).round() as u16
 }
 
 fn latency(ns: f64) -> String {

@@ -9,6 +9,7 @@ use ratatui::style::{Modifier, Style};
 use crate::app::App;
 use crate::app::msg::Pointed;
 use crate::lab::lanes::{self, Lane, Mark, Moment, Picture, Role, Window};
+use crate::lab::roles;
 use crate::lab::run::Run;
 use crate::text::{Charset, sanitize_str, width};
 
@@ -29,7 +30,7 @@ const CURVE: u16 = 3;
 /// And at most, where there are few lanes.
 const CURVE_MOST: u16 = 4;
 /// Lines that a curve gains at most where nothing else needs them.
-const CURVE_GROWS: u16 = 8;
+const CURVE_GROWS: u16 = 4;
 /// Cells between two times on the axis.
 const TICK: usize = 12;
 const BLOCKS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
@@ -116,7 +117,11 @@ pub fn draw(app: &App, theme: &Theme, body: Rect, buffer: &mut Buffer) {
     let cells = usize::from(place.axis.width);
     let lanes = lanes::lanes(run);
     let window = app.timeline.window(run, app.lab.now_ns);
-    let cursor = app.timeline.cursor(window);
+    let cursor = match app.timeline.cursor_ns {
+        // Nobody goes beyond what was seen by not moving.
+        None => app.timeline.cursor(window).min(lanes::last_look_ns(run).unwrap_or(u64::MAX)).max(window.from_ns),
+        Some(_) => app.timeline.cursor(window),
+    };
     let first = app.timeline.first(lanes.len(), usize::from(place.lanes.height));
     let shown = first..lanes.len().min(first + usize::from(place.lanes.height));
     let picture = lanes::picture(run, &lanes, shown.clone(), window, cells);
@@ -248,16 +253,21 @@ impl View<'_> {
         let state = moment.state.unwrap_or(if inner { ' ' } else { '-' });
         pen.put(" ", theme.text).put(&state.to_string(), theme.state(state)).put("  ", theme.text);
         let name = match lane.role {
-            Role::Root => "root".to_owned(),
+            Role::Root => if wide { "main process" } else { "main" }.to_owned(),
             Role::Worker(w) => format!("#{w} {}", lane.how.map_or("", crate::lab::protocol::Creation::badge)),
             Role::Inner(w) => format!("  #{w} {}", lane.how.map_or("", crate::lab::protocol::Creation::badge)),
-            Role::Other => self.clean(lane.comm),
+            Role::Other => self.other(lane),
         };
         let style = match lane.role {
             Role::Worker(_) | Role::Inner(_) => theme.strong,
             Role::Root | Role::Other => theme.dim,
         };
         pen.put(&name, if chosen { theme.accent } else { style });
+    }
+
+    /// What a lane is that is neither the root nor a worker: its role, or its name.
+    fn other(&self, lane: &Lane<'_>) -> String {
+        roles::thread(lane.comm.as_bytes()).map_or_else(|| self.clean(lane.comm), str::to_owned)
     }
 
     fn mark(&self, mark: Mark) -> (&'static str, Style) {
@@ -359,9 +369,9 @@ impl View<'_> {
         let Some(lane) = lanes.get(self.app.timeline.lane) else { return };
         let moment = lane.moment(self.cursor);
         let who = match lane.role {
-            Role::Root => "the root".to_owned(),
+            Role::Root => "the main process".to_owned(),
             Role::Worker(w) | Role::Inner(w) => format!("worker #{w}"),
-            Role::Other => self.clean(lane.comm),
+            Role::Other => self.other(lane),
         };
         let does = match moment.mark {
             Mark::Absent => "does not exist",

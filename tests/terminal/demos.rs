@@ -14,24 +14,24 @@ use crate::support::pty::{Program, Pty, row_of};
 const CONCMON: &str = env!("CARGO_BIN_EXE_concmon");
 const SIZES: [(u16, u16); 3] = [(24, 80), (30, 100), (40, 140)];
 
-fn open(rows: u16, columns: u16) -> Pty {
+pub fn open(rows: u16, columns: u16) -> Pty {
     let pty = Pty::spawn(&Program { program: CONCMON, args: &["-d", "0.3"], rows, columns, env: &[] });
     pty.wait_until("the process table", |screen| screen.alternate_screen() && row_of(screen, "COMMAND").is_some());
     pty
 }
 
-fn quit(mut pty: Pty) {
+pub fn quit(mut pty: Pty) {
     pty.send(&bytes("C-c"));
     assert!(pty.wait_exit().success());
 }
 
-fn lines(screen: &Screen) -> Vec<String> {
+pub fn lines(screen: &Screen) -> Vec<String> {
     let (_, columns) = screen.size();
     screen.rows(0, columns).collect()
 }
 
 /// The living row of a worker, by its role.
-fn worker(screen: &Screen, index: u32) -> Option<String> {
+pub fn worker(screen: &Screen, index: u32) -> Option<String> {
     let roles = ["worker", "async task", "interpreter"].map(|role| format!("{role} {index}"));
     lines(screen).into_iter().find(|line| {
         let role = roles.iter().find_map(|role| Some(line.find(role.as_str())? + role.len()));
@@ -42,7 +42,7 @@ fn worker(screen: &Screen, index: u32) -> Option<String> {
 }
 
 /// The cell of a row below a column's head, whose values end where the head does.
-fn cell(screen: &Screen, line: &str, head: &str) -> Option<String> {
+pub fn cell(screen: &Screen, line: &str, head: &str) -> Option<String> {
     let heads = lines(screen).into_iter().find(|line| line.contains("PID") && line.contains("COMMAND"))?;
     let at = heads.find(head)?;
     let end = heads[..at].chars().count() + head.chars().count();
@@ -75,7 +75,7 @@ fn is_complete(screen: &Screen, demo: &Demo, workers: u32) -> bool {
 }
 
 /// Whether this machine can run it.
-fn runs_here(demo: &Demo) -> bool {
+pub fn runs_here(demo: &Demo) -> bool {
     let system = find(demo.system).unwrap();
     if system.backend != Backend::Python {
         return true;
@@ -168,7 +168,7 @@ fn the_family_stays_in_sight_for_its_whole_life_while_others_are_born() {
 }
 
 /// Presses so many keys, one after the other.
-fn press(pty: &mut Pty, keys: &[&str]) -> usize {
+pub fn press(pty: &mut Pty, keys: &[&str]) -> usize {
     keys.iter().for_each(|key| pty.send(&bytes(key)));
     keys.len()
 }

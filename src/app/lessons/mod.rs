@@ -140,6 +140,19 @@ impl LessonsView {
         self.learned.iter().flatten().count()
     }
 
+    /// Whether a key of the lessons does what it is there for now; the bar names no other.
+    #[must_use]
+    pub fn has_use(&self, key: LessonKey) -> bool {
+        match (key, self.stage()) {
+            (LessonKey::Answer(_), stage) => matches!(stage, Stage::Asking),
+            (LessonKey::Enter, stage) => !matches!(stage, Stage::Running(_)),
+            (LessonKey::Deed, Stage::Running(progress)) => progress.sent == Some(false),
+            (LessonKey::Deed, _) => false,
+            (LessonKey::Again, stage) => !matches!(stage, Stage::Asking),
+            _ => true,
+        }
+    }
+
     /// Whether the parameters of the lab are the chosen lesson's.
     #[must_use]
     pub fn has_parameters(&self) -> bool {

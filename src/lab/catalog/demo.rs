@@ -7,6 +7,11 @@ const PACE_MS: u32 = 150;
 /// How long the work of a demo should take where every worker has a CPU, in units of work.
 const UNITS_EACH: u32 = 10;
 
+/// Most cells of a demo's concept: the sheet has room for whole texts.
+pub const CONCEPT_CELLS: usize = 18;
+/// Most cells of what to watch.
+pub const WATCH_CELLS: usize = 37;
+
 /// One demo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Demo {
@@ -20,12 +25,14 @@ pub struct Demo {
     pub watch: &'static str,
     /// What each unit of work does, and its size; `None` for a system whose work is its own.
     work: Option<(TaskKind, u32)>,
+    /// Units of work, where the demo's own number does not follow from its workers.
+    units: Option<u32>,
     /// Memory of the parent, MiB.
     parent_mb: u32,
 }
 
 const fn demo(key: char, system: &'static str, concept: &'static str, watch: &'static str) -> Demo {
-    Demo { key, system, concept, watch, work: None, parent_mb: 0 }
+    Demo { key, system, concept, watch, work: None, units: None, parent_mb: 0 }
 }
 
 impl Demo {
@@ -37,6 +44,10 @@ impl Demo {
         Self { work: Some((TaskKind::Sleep, ms)), ..self }
     }
 
+    const fn doing(self, units: u32) -> Self {
+        Self { units: Some(units), ..self }
+    }
+
     const fn holding(self, mb: u32) -> Self {
         Self { parent_mb: mb, ..self }
     }
@@ -45,30 +56,35 @@ impl Demo {
 /// Digits of pi that take native code and CPython some 0.2 to 0.4 s on a CPU of these years.
 const NATIVE_DIGITS: u32 = 6_000;
 const PYTHON_DIGITS: u32 = 2_500;
+/// And half of that: its units run twice, by one thread and by several.
+const TWICE_DIGITS: u32 = 1_800;
+/// Blocks of 16 MiB to hash: some 10 ms each on a CPU with SHA instructions, some 60 ms on one without.
+const BLOCKS: u32 = 200;
+/// Milliseconds that a blocking call holds up a loop. All calls of a demo run one after the other.
+const BLOCKING_MS: u32 = 150;
 
 /// All demos: native and Python twins next to each other.
 pub const DEMOS: &[Demo] = &[
-    demo('f', "native/fork", "fork", "4 copies of the parent; own memory stays small").computing(NATIVE_DIGITS),
-    demo('F', "python/process-fork", "fork", "CPython copies pages by touching them").computing(PYTHON_DIGITS),
-    demo('s', "native/spawn", "spawn", "fresh programs; the parent's size does not matter").computing(NATIVE_DIGITS),
-    demo('S', "python/process-spawn", "spawn", "a new interpreter each, and a resource tracker").computing(PYTHON_DIGITS),
-    demo('v', "native/forkserver", "fork server", "workers are the server's children").computing(NATIVE_DIGITS),
-    demo('V', "python/process-forkserver", "fork server", "tracker, server, and workers below it").computing(PYTHON_DIGITS),
+    demo('f', "native/fork", "fork", "copies that share the parent's memory").computing(NATIVE_DIGITS),
+    demo('F', "python/process-fork", "fork", "reading copies pages (refcounts)").computing(PYTHON_DIGITS),
+    demo('s', "native/spawn", "spawn", "a fresh program each; nothing shared").computing(NATIVE_DIGITS),
+    demo('S', "python/process-spawn", "spawn", "a new interpreter each, and a tracker").computing(PYTHON_DIGITS),
+    demo('v', "native/forkserver", "fork server", "the workers are the server's children").computing(NATIVE_DIGITS),
+    demo('V', "python/process-forkserver", "fork server", "a tracker, a server, workers below it").computing(PYTHON_DIGITS),
     demo('p', "native/process-pool", "process pool", "a free worker takes the next task").computing(NATIVE_DIGITS),
-    demo('P', "python/process-pool-executor", "process pool", "manager and feeder threads in the parent")
-        .computing(PYTHON_DIGITS),
-    demo('t', "native/thread-pool", "threads", "one PID, all CPUs").computing(NATIVE_DIGITS),
+    demo('P', "python/process-pool-executor", "process pool", "manager and feeder threads appear").computing(PYTHON_DIGITS),
+    demo('t', "native/thread-pool", "threads", "one PID, every CPU").computing(NATIVE_DIGITS),
     demo('T', "python/thread-pool-executor", "threads", "one GIL: together they use one CPU").computing(PYTHON_DIGITS),
-    demo('a', "native/event-loop", "event loop", "one thread, many tasks that wait together").sleeping(300),
-    demo('A', "python/asyncio", "event loop", "one thread in epoll, tasks below it").sleeping(300),
-    demo('b', "native/blocked-loop", "blocked event loop", "one blocking call stops every task"),
-    demo('B', "python/blocked-loop", "blocked event loop", "one blocking call stops every task"),
-    demo('c', "native/copy-on-write", "copy-on-write", "D shows which pages were copied").holding(64),
-    demo('C', "python/copy-on-write", "copy-on-write", "reading alone copies pages: reference counts").holding(64),
-    demo('g', "python/gil-threads", "GIL", "bytecode threads take turns"),
-    demo('h', "python/hash-threads", "GIL released", "hashing in C: threads run at the same time"),
-    demo('i', "python/interpreters", "sub-interpreters", "own GIL each, in one process").computing(PYTHON_DIGITS),
+    demo('a', "native/event-loop", "event loop", "one thread; its tasks wait together").sleeping(300),
+    demo('A', "python/asyncio", "event loop", "one thread in epoll; tasks below it").sleeping(300),
+    demo('b', "native/blocked-loop", "blocked event loop", "one call blocks; every task stops").sleeping(BLOCKING_MS),
+    demo('B', "python/blocked-loop", "blocked event loop", "one call blocks; every task stops").sleeping(BLOCKING_MS),
+    demo('c', "native/copy-on-write", "copy-on-write", "who writes, owns; D counts the pages").holding(64),
+    demo('C', "python/copy-on-write", "copy-on-write", "who reads, copies; D counts the pages").holding(64),
     demo('z', "native/states", "process states", "R S D T t Z at once"),
+    demo('g', "python/gil-threads", "GIL", "two threads take turns on one CPU").computing(TWICE_DIGITS),
+    demo('h', "python/hash-threads", "GIL released", "hashing in C uses two CPUs").doing(BLOCKS),
+    demo('i', "python/interpreters", "sub-interpreters", "one process, a GIL for each").computing(PYTHON_DIGITS),
 ];
 
 /// The demo with this key.
@@ -84,6 +100,12 @@ pub fn demo_for(system: &str) -> Option<&'static Demo> {
 }
 
 impl Demo {
+    /// Whether it runs on a Python interpreter.
+    #[must_use]
+    pub fn is_python(&self) -> bool {
+        self.system.starts_with("python/")
+    }
+
     /// What a launch on so many CPUs asks for: the fewer CPUs the workers share, the less each has to do.
     #[must_use]
     pub fn spec(&self, cpus: usize) -> Option<RunSpec> {
@@ -102,6 +124,7 @@ impl Demo {
                 spec.tasks = (UNITS_EACH * at_once).max(workers * 2);
             }
         }
+        spec.tasks = self.units.unwrap_or(spec.tasks);
         Some(spec)
     }
 }
@@ -116,7 +139,8 @@ mod tests {
             let system = find(demo.system).unwrap_or_else(|| panic!("{} is no system", demo.system));
             assert!(demo.work.is_none_or(|(task, _)| system.tasks.contains(&task)), "{}", demo.system);
             assert!(demo.parent_mb == 0 || system.params.parent_mb, "{}", demo.system);
-            assert!(demo.watch.split_whitespace().count() <= 10, "{}: {}", demo.system, demo.watch);
+            assert!(demo.watch.len() <= WATCH_CELLS, "{}: {}", demo.system, demo.watch);
+            assert!(demo.concept.len() <= CONCEPT_CELLS, "{}", demo.concept);
             assert_eq!(DEMOS.iter().filter(|d| d.key == demo.key || d.system == demo.system).count(), 1, "{}", demo.key);
         }
         assert!(demo_of('r').is_none() && demo_of('n').is_none(), "they have a meaning of their own after n");

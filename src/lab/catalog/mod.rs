@@ -9,7 +9,7 @@ mod native;
 mod python;
 
 pub use demand::{COPY_ON_WRITE_MB, Demand};
-pub use demo::{DEMOS, Demo, demo_for, demo_of};
+pub use demo::{CONCEPT_CELLS, DEMOS, Demo, WATCH_CELLS, demo_for, demo_of};
 pub use native::TOKIO_THREADS;
 pub use python::{Gil, OLDEST as OLDEST_PYTHON, Program as PythonProgram, Start as PythonStart, program as python_program};
 

@@ -33,16 +33,16 @@ impl Act {
 }
 
 const fn ns(name: &'static str, of: fn(&Seen<'_>) -> Option<f64>) -> Reading {
-    Reading { name, unit: Unit::Ns, of, drawn: true }
+    Reading { name, unit: Unit::Ns, of, drawn: true, kind: "" }
 }
 
 const fn bytes(name: &'static str, of: fn(&Seen<'_>) -> Option<f64>) -> Reading {
-    Reading { name, unit: Unit::Bytes, of, drawn: true }
+    Reading { name, unit: Unit::Bytes, of, drawn: true, kind: "" }
 }
 
 /// A figure that the verdict needs and no bar shows.
 const fn hidden(name: &'static str, of: fn(&Seen<'_>) -> Option<f64>) -> Reading {
-    Reading { name, unit: Unit::Count, of, drawn: false }
+    Reading { name, unit: Unit::Count, of, drawn: false, kind: "" }
 }
 
 const fn count(name: &'static str, of: fn(&Seen<'_>) -> Option<f64>) -> Reading {
@@ -423,13 +423,18 @@ pub static LESSONS: &[Lesson] = &[
                 digits_of_pi,
                 &[
                     ns("interpreter", |seen| read::value(seen, &["interpreter_create_ns"])),
-                    ns("pi with 2 interpreters", read::wall),
+                    ns("pi with 2 interpreters", read::wall).of_kind("pi"),
                 ],
             )
             .rounds(2),
             act("processes by spawn", "python/process-spawn", three_workers, &[ns("process, spawn", read::creation)]).held(500),
-            act("one thread: 2,000 digits of pi", "python/sequential", digits_of_pi, &[ns("pi with 1 thread", read::wall)])
-                .rounds(2),
+            act(
+                "one thread: 2,000 digits of pi",
+                "python/sequential",
+                digits_of_pi,
+                &[ns("pi with 1 thread", read::wall).of_kind("pi")],
+            )
+            .rounds(2),
         ],
         watch: "One PID, and lanes that run at the same time.",
         verdict: verdicts::interpreters,
@@ -574,16 +579,16 @@ pub static LESSONS: &[Lesson] = &[
 ];
 
 const SOCKETS_BLOCKING: &[Reading] = &[
-    ns("time, blocking", |seen| read::value(seen, &["fetch_wall_ns"])),
-    ns("CPU, blocking", |seen| read::value(seen, &["client_cpu_ns"])),
+    ns("time, blocking", |seen| read::value(seen, &["fetch_wall_ns"])).of_kind("time"),
+    ns("CPU, blocking", |seen| read::value(seen, &["client_cpu_ns"])).of_kind("CPU"),
 ];
 
 const SOCKETS_NONBLOCKING: &[Reading] = &[
-    ns("time, non-blocking", |seen| read::value(seen, &["fetch_wall_ns"])),
-    ns("CPU, non-blocking", |seen| read::value(seen, &["client_cpu_ns"])),
+    ns("time, non-blocking", |seen| read::value(seen, &["fetch_wall_ns"])).of_kind("time"),
+    ns("CPU, non-blocking", |seen| read::value(seen, &["client_cpu_ns"])).of_kind("CPU"),
 ];
 
 const SOCKETS_SELECTOR: &[Reading] = &[
-    ns("time, selector", |seen| read::value(seen, &["fetch_wall_ns"])),
-    ns("CPU, selector", |seen| read::value(seen, &["client_cpu_ns"])),
+    ns("time, selector", |seen| read::value(seen, &["fetch_wall_ns"])).of_kind("time"),
+    ns("CPU, selector", |seen| read::value(seen, &["client_cpu_ns"])).of_kind("CPU"),
 ];

@@ -82,6 +82,14 @@ pub struct Reading {
     pub of: fn(&Seen<'_>) -> Option<f64>,
     /// Whether it is drawn as a bar.
     pub drawn: bool,
+    /// What it measures, where figures of one unit measure different things: only those of one kind are compared.
+    pub kind: &'static str,
+}
+
+impl Reading {
+    const fn of_kind(self, kind: &'static str) -> Self {
+        Self { kind, ..self }
+    }
 }
 
 /// A signal that the user sends to processes of the run, with one key.
@@ -174,6 +182,7 @@ impl Lesson {
             talk,
             here: here.filter(|_| claim.unit == "x").map(verdicts::times),
             holds: here.map(|figure| (low..=high).contains(&figure)),
+            stronger: low > 1.0 && here.is_some_and(|figure| figure > high),
         })
     }
 }
@@ -189,4 +198,6 @@ pub struct Beside {
     pub here: Option<String>,
     /// Whether the claim holds here; `None` if that was not measured.
     pub holds: Option<bool>,
+    /// Whether the figure is on the claim's side, and beyond what it says.
+    pub stronger: bool,
 }

@@ -23,8 +23,10 @@ pub struct BarLine {
     pub label: String,
     /// Its value; `None`: not known yet.
     pub value: Option<f64>,
-    /// Its unit: figures of one unit share a scale.
+    /// Its unit.
     pub unit: Unit,
+    /// What it measures: figures of one unit and kind share a scale.
+    pub kind: &'static str,
     /// Whether it is emphasised.
     pub own: bool,
 }
@@ -70,7 +72,7 @@ impl Scale {
 #[must_use]
 pub fn times(value: f64, base: f64) -> String {
     match value / base.max(f64::MIN_POSITIVE) {
-        r if !r.is_finite() || base <= 0.0 => String::new(),
+        r if !r.is_finite() || base <= 0.0 || value <= 0.0 => String::new(),
         r if (0.95..1.05).contains(&r) => String::new(),
         r if r >= 9.95 => format!("{r:.0}x"),
         r if r >= 0.1 => format!("{r:.1}x"),
@@ -83,7 +85,7 @@ pub fn draw(lines: &[BarLine], base: Option<&str>, theme: &Theme, unicode: bool,
     let label = lines.iter().map(|line| width(&line.label)).max().unwrap_or(0);
     let label = u16::try_from(label).unwrap_or(u16::MAX).min(area.width / 3);
     for (row, line) in (0..area.height).zip(lines) {
-        let same = || lines.iter().filter(|other| other.unit == line.unit);
+        let same = || lines.iter().filter(|other| other.unit == line.unit && other.kind == line.kind);
         let scale = Scale::of(same().filter_map(|other| other.value));
         let least = || {
             same()
@@ -139,8 +141,8 @@ mod tests {
     #[test]
     fn a_ratio_is_said_in_words() {
         assert_eq!(
-            [times(12.0, 1.0), times(3.0, 2.0), times(1.0, 1.02), times(1.0, 50.0), times(1.0, 0.0)],
-            ["12x", "1.5x", "", "1/50", ""]
+            [times(12.0, 1.0), times(3.0, 2.0), times(1.0, 1.02), times(1.0, 50.0), times(1.0, 0.0), times(0.0, 1.0)],
+            ["12x", "1.5x", "", "1/50", "", ""]
         );
     }
 }

@@ -10,6 +10,7 @@ use super::bars::{self, BarLine};
 use super::{below, lanes, seen, wrap};
 use crate::app::App;
 use crate::app::lessons::{Doing, Learned, Progress, Stage};
+use crate::lab::catalog;
 use crate::lab::lessons::{Figures, LESSONS, Lesson};
 use crate::text::{self, Charset, sanitize_str};
 
@@ -301,6 +302,7 @@ impl Page<'_> {
             let here = beside.here.map_or_else(String::new, |figure| format!(" {figure}:"));
             let (words, style) = match beside.holds {
                 Some(true) => (format!("here{here} reproduced"), theme.good),
+                Some(false) if beside.stronger => (format!("here{here} more than in the talk"), theme.good),
                 Some(false) => (format!("here{here} not reproduced"), theme.warn),
                 None => ("not measured by this run".to_owned(), theme.dim),
             };
@@ -311,6 +313,11 @@ impl Page<'_> {
         if learned.figures.twins {
             self.text("No Python here can run this lesson: its native systems ran.", theme.warn, buffer);
         }
+        let next = LESSONS.get(self.app.lessons.at + 1);
+        let words = next.map_or_else(|| "this was the last lesson".to_owned(), |next| format!("next: {}", next.question));
+        let room = usize::from(self.area.width).saturating_sub(LABEL);
+        let words = text::truncate(&words, room, Charset::from_unicode(self.app.options.unicode)).into_owned();
+        self.labelled(("Enter", theme.key), &words, theme.text, buffer);
         self.gap();
         self.bars(lesson, &learned.figures, buffer);
         self.run(buffer);
@@ -323,14 +330,17 @@ impl Page<'_> {
             let known = figures.get(reading.name).is_some();
             reading.drawn && (known || (self.roomy && !act.optional && act.reads.len() == 1))
         });
-        let lines: Vec<BarLine> = drawn
+        let mut lines: Vec<BarLine> = drawn
             .map(|(_, reading)| BarLine {
                 label: reading.name.to_owned(),
                 value: figures.get(reading.name),
                 unit: reading.unit,
+                kind: reading.kind,
                 own: false,
             })
             .collect();
+        // What is compared stands together.
+        lines.sort_by_key(|line| lesson.readings().position(|(_, reading)| reading.kind == line.kind));
         if lines.is_empty() {
             return;
         }
@@ -356,7 +366,12 @@ impl Page<'_> {
         self.used += lanes::draw(app, run, theme, Rect { height: most, ..self.rest() }, buffer);
         self.gap();
         self.used += seen::expected(run, theme, self.rest(), buffer);
-        self.used += seen::printed(app, run, theme, self.rest(), buffer);
+        if !run.output.trim().is_empty() {
+            self.used += seen::printed(app, run, theme, self.rest(), buffer);
+        } else if let Some(system) = catalog::find(&run.spec.system).filter(|_| self.roomy && self.rest().height > 5) {
+            self.gap();
+            self.labelled(("System", theme.accent), system.lesson, theme.dim, buffer);
+        }
     }
 }
 

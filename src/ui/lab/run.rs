@@ -149,8 +149,10 @@ fn under(app: &App, run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer) -
 fn costs(app: &App, run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
     let all = app.cost_bars(run);
     let base = all.iter().find(|bar| bar.name == "thread" && !bar.own).map(|bar| bar.name.clone());
-    let mut lines: Vec<BarLine> =
-        all.into_iter().map(|bar| BarLine { label: bar.name, value: Some(bar.ns), unit: Unit::Ns, own: bar.own }).collect();
+    let mut lines: Vec<BarLine> = all
+        .into_iter()
+        .map(|bar| BarLine { label: bar.name, value: Some(bar.ns), unit: Unit::Ns, kind: "", own: bar.own })
+        .collect();
     // The cheapest and this run's own stay.
     while let Some(at) = (lines.len() > BARS).then(|| lines.iter().rposition(|line| !line.own)).flatten() {
         lines.remove(at);

@@ -10,17 +10,20 @@ use crate::app::App;
 use crate::lab::run::Run;
 use crate::text::{Charset, sanitize_str};
 
-/// Cells of what is checked, and the least of what was expected.
+/// Most cells of what is checked, and the least of what was expected.
 const COLUMNS: [usize; 2] = [22, 26];
+/// Cells that what was seen needs.
+const SEEN: usize = 18;
 
 /// A line per check, under a heading; returns the lines used.
 pub fn expected(run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
     if run.shape.is_empty() || area.height < 2 {
         return 0;
     }
-    let [what, mut wanted] = COLUMNS;
+    let [most, mut wanted] = COLUMNS;
+    let what = run.shape.iter().map(|check| check.what.chars().count() + 2).max().unwrap_or(0).clamp(10, most);
     let longest = run.shape.iter().map(|check| check.expected.chars().count()).max().unwrap_or(0);
-    let room = usize::from(area.width).saturating_sub(what + 22);
+    let room = usize::from(area.width).saturating_sub(what + SEEN + 2);
     wanted = longest.clamp(wanted, wanted.max(room));
     let line = |what_is: &str, expected: &str| format!("{what_is:what$.what$} {expected:wanted$.wanted$} ");
     Pen::new(buffer, area, 0).put(&line("", "expected"), theme.dim).put("seen", theme.dim);

@@ -85,8 +85,17 @@ impl View<'_> {
             (_, true) => "└ ",
             (_, false) => "` ",
         };
+        let worker = self.run.workers.iter().find(|w| w.pid == Some(process.pid) && w.how.is_some_and(|how| how.is_process()));
+        let role = match worker {
+            Some(worker) => format!("worker {}", worker.index),
+            None if self.run.root_pid == Some(process.pid) => "main process".to_owned(),
+            None => String::new(),
+        };
         let name = self.clean(process.comm);
         pen.put("  ", theme.text).put(&indent, theme.text).put(branch, theme.dim);
-        pen.put(&name, if chosen { theme.accent } else { theme.text });
+        if !role.is_empty() {
+            pen.put(&role, if chosen { theme.accent } else { theme.text }).put("  ", theme.text);
+        }
+        pen.put(&name, if role.is_empty() && chosen { theme.accent } else { theme.dim });
     }
 }
