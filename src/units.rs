@@ -32,6 +32,14 @@ pub fn percent(out: &mut String, value: f32) {
     let _ = if value >= 999.95 { write!(out, "{value:.0}") } else { write!(out, "{value:.1}") };
 }
 
+/// How much of the time a lock was held and waited for, percent, in at most 7 cells: `97/45`; `97/?` where waits are not known.
+pub fn held_wanted(out: &mut String, held: f32, wanted: Option<f32>) {
+    let _ = match wanted {
+        Some(wanted) => write!(out, "{held:.0}/{wanted:.0}"),
+        None => write!(out, "{held:.0}/?"),
+    };
+}
+
 /// A rate per second: `0`, `0.4`, `37`, `1.2k`.
 pub fn rate(out: &mut String, value: f32) {
     let _ = match value {

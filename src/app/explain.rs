@@ -1,8 +1,7 @@
 //! `E`: explains the sorted cell of the selected row, and the cost of sampling.
 
 use crate::columns::{self, Column, Fold, Row, Unknown, Value};
-use crate::snapshot::Needs;
-use crate::snapshot::{EventTier, Tier};
+use crate::snapshot::{EventTier, Needs, PythonSeen, Tier};
 use crate::text::{Charset, fit, sanitize};
 
 use super::App;
@@ -57,8 +56,8 @@ impl App {
             if let Some(remedy) = unknown.and_then(Unknown::remedy) {
                 lines.push(format!("  remedy  {remedy}"));
             }
-            if let (true, Some(exact)) = (column.needs.intersects(READ_IN_TURN), row.process.exact.as_ref()) {
-                let age = self.now_ns.saturating_sub(exact.taken_ns) as f64 / 1e9;
+            if let Some(taken_ns) = read_in_turn(column, &row) {
+                let age = self.now_ns.saturating_sub(taken_ns) as f64 / 1e9;
                 lines.push(format!("  age     {age:.1} s: rows on screen are read in rotation, within a time budget"));
             }
             if !column.unit.is_empty() {
@@ -108,6 +107,16 @@ impl App {
     }
 }
 
+/// When a value was read that is read for rows on screen only, `CLOCK_BOOTTIME` nanoseconds; `None` for others.
+fn read_in_turn(column: &Column, row: &Row<'_>) -> Option<u64> {
+    let exact = row.process.exact.as_deref()?;
+    match (column.needs.contains(Needs::PYTHON), exact.python.as_deref()) {
+        (true, Some(PythonSeen::Look(look))) => Some(look.taken_ns),
+        (true, _) => None,
+        (false, _) => column.needs.intersects(READ_IN_TURN).then_some(exact.taken_ns),
+    }
+}
+
 /// Where the very cell was read: what the kernel counts per task is a process's sum, and the iterator tells in one reading what files tell.
 fn source_of(column: &Column, row: &Row<'_>) -> String {
     let counted_per_task = column.source.ends_with("/schedstat") || column.source.contains("ctxt_switches");
@@ -137,6 +146,10 @@ fn in_words(value: &Value<'_>) -> String {
         Value::Rate(r) => text = format!("{r:.2} per second"),
         Value::BytesPerSecond(r) => text = format!("{r:.0} bytes per second"),
         Value::RunWait { run, wait } => text = format!("{run:.2} % on a CPU, {wait:.2} % waiting for one"),
+        Value::HeldWanted { held, wanted } => {
+            let wanted = wanted.map_or_else(|| "unknown".to_owned(), |wanted| format!("{wanted:.0} %"));
+            text = format!("held in {held:.0} % of the looks, waited for in {wanted} of them");
+        }
         Value::Recent(recent) => text = format!("{} (percent on a CPU + waiting for one, oldest first)", recent.text()),
         Value::Int(i) => text = i.to_string(),
         Value::Count(n) => text = n.to_string(),

@@ -9,7 +9,7 @@ mod registry;
 mod row;
 mod value;
 
-pub use crate::units::{self as format, bytes, count, duration, latency, latency_text, percent, rate};
+pub use crate::units::{self as format, bytes, count, duration, held_wanted, latency, latency_text, percent, rate};
 pub use fold::Fold;
 pub use get_place::wall_clock;
 pub use registry::{COLUMNS, DEFAULT};

@@ -87,6 +87,13 @@ pub enum Value<'a> {
         /// Runnable without one.
         wait: f32,
     },
+    /// Percent of looks at which a lock was held, and at which threads waited for it (`None`: not known).
+    HeldWanted {
+        /// Held.
+        held: f32,
+        /// Waited for.
+        wanted: Option<f32>,
+    },
     /// CPU use over the last samples (a small graph).
     Recent(Recent),
     /// Bytes from another process: hostile, to be sanitised where drawn.
@@ -116,6 +123,7 @@ impl<'a> Value<'a> {
             Value::Duration(ns) => Some(*ns as f64),
             Value::BytesPerSecond(r) | Value::Percent(r) | Value::Rate(r) => Some(f64::from(*r)),
             Value::RunWait { run, wait } => Some(f64::from(run + wait)),
+            Value::HeldWanted { held, .. } => Some(f64::from(*held)),
             Value::Recent(recent) => recent.spells().last().map(|s| f64::from(s.ran + s.waited)),
             Value::Unknown(_) | Value::State(_) | Value::Text(_) | Value::Word(_) => None,
         }

@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::derive::{Deriver, Model, Tree};
 use crate::diagnose::{Level, Watch};
 use crate::export::{FORMATS, Line, Table, TableOptions};
+use crate::inspect::watch::WithPythons;
 use crate::kernel::source::{Request, Source};
 use crate::kernel::{AutoSource, SourceChoice};
 use crate::query::{Filter, Lineage};
@@ -162,7 +163,7 @@ fn sampled(config: &Config, question: &Question<'_>, samples: u32) -> Result<Mod
         // Whoever waits for it is still there: it is asked below.
         let _ = told.send(why);
     };
-    let model = sample(&mut Recorder::new(source, writer, stopped), question, samples)?;
+    let model = sample(&mut Recorder::new(WithPythons::new(source), writer, stopped), question, samples)?;
     match why.try_recv() {
         Ok(why) => Err(Failure::Failed(anyhow::anyhow!(why))),
         Err(_) => Ok(model),
@@ -178,9 +179,11 @@ fn sample(source: &mut impl Source, question: &Question<'_>, samples: u32) -> Re
     };
     let mut deriver = Deriver::new(0);
     let mut model = deriver.step(sweep(&[])?);
-    if samples == 1 && needs.intersects(Needs::VISIBLE_ONLY) {
+    // What is sampled between two samples has to begin with the first.
+    if needs.contains(Needs::PYTHON) || (samples == 1 && needs.intersects(Needs::VISIBLE_ONLY)) {
         // Which rows there are is known only now. Not a second sample: nothing is derived from the time between.
-        model = Deriver::new(0).step(sweep(&candidates(&model, question))?);
+        deriver = Deriver::new(0);
+        model = deriver.step(sweep(&candidates(&model, question))?);
     }
     for _ in 1..samples {
         let visible = candidates(&model, question);

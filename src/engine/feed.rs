@@ -9,6 +9,7 @@ use super::player::Player;
 use super::sampler::{Sampled, Sampler, Wants};
 use crate::app::replay::Shown;
 use crate::config::Config;
+use crate::inspect::watch::WithPythons;
 use crate::kernel::AutoSource;
 use crate::record::{Recorder, Replay, Writer};
 
@@ -41,7 +42,7 @@ impl Samples {
                 };
                 let source = move || {
                     let source = AutoSource::new("/proc", choice).map_err(|e| format!("cannot read the process table: {e}"))?;
-                    Ok(Recorder::new(source, writer, tell))
+                    Ok(Recorder::new(WithPythons::new(source), writer, tell))
                 };
                 Ok(Self::Machine(Sampler::start(source, config.delay, ghost_ns, wants)?))
             }

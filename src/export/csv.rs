@@ -35,6 +35,7 @@ fn cell<'a>(value: &'a Value<'_>) -> Cow<'a, [u8]> {
         Value::Count(n) | Value::Bytes(n) | Value::Duration(n) => n.to_string(),
         Value::BytesPerSecond(x) | Value::Percent(x) | Value::Rate(x) => x.to_string(),
         Value::RunWait { run, wait } => format!("{run}|{wait}"),
+        Value::HeldWanted { held, wanted } => format!("{held}|{}", wanted.map_or_else(String::new, |wanted| wanted.to_string())),
         Value::Recent(recent) => recent.text(),
         Value::State(state) => state.letter().to_string(),
         Value::Word(word) => (*word).to_string(),

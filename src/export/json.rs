@@ -77,6 +77,7 @@ fn keys_of(column: &Column) -> Vec<String> {
     let key = column.json_key();
     match key.strip_suffix("run_wait_percent") {
         Some(before) => vec![format!("{before}run_percent"), format!("{before}run_delay_percent")],
+        None if key == "gil_percent" => vec!["gil_held_percent".to_owned(), "gil_wanted_percent".to_owned()],
         None => vec![key],
     }
 }
@@ -100,6 +101,10 @@ impl Serialize for Record<'_> {
                     map.serialize_entry(run_key, &run)?;
                     map.serialize_entry(wait_key, &wait)?;
                 }
+                ([held_key, wanted_key], Value::HeldWanted { held, wanted }) => {
+                    map.serialize_entry(held_key, &held)?;
+                    map.serialize_entry(wanted_key, &wanted)?;
+                }
                 (keys, value) => {
                     for key in keys {
                         map.serialize_entry(key, &Cell(&value))?;
@@ -121,6 +126,7 @@ impl Serialize for Cell<'_> {
             Value::Count(n) | Value::Bytes(n) | Value::Duration(n) => serializer.serialize_u64(*n),
             Value::BytesPerSecond(x) | Value::Percent(x) | Value::Rate(x) => serializer.serialize_f32(*x),
             Value::RunWait { run, wait } => [run, wait].serialize(serializer),
+            Value::HeldWanted { held, wanted } => (held, wanted).serialize(serializer),
             Value::Recent(recent) => serializer.serialize_str(&recent.text()),
             Value::State(state) => serializer.serialize_char(state.letter()),
             Value::Text(bytes) => serializer.serialize_str(&String::from_utf8_lossy(bytes)),

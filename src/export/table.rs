@@ -99,6 +99,7 @@ pub fn cell(value: &Value<'_>, charset: Charset) -> String {
             out.push('|');
             columns::percent(&mut out, *wait);
         }
+        Value::HeldWanted { held, wanted } => columns::held_wanted(&mut out, *held, *wanted),
         Value::Text(bytes) => out.push_str(&sanitize(bytes, charset)),
         Value::Word(word) => out.push_str(word),
     }

@@ -24,6 +24,7 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 mod walk;
+pub mod watch;
 
 use std::path::Path;
 
@@ -102,6 +103,8 @@ struct Found {
     address: u64,
     offsets: Offsets,
     leader: Option<u64>,
+    /// How the tasks of asyncio are found.
+    tasks: Option<asyncio::Found>,
 }
 
 /// `face`: the thread whose files and memory are the process's.
@@ -134,18 +137,23 @@ fn runtime(reader: &DetailReader, key: ProcKey, face: i32) -> Result<Found, Trou
                     runtime.version = place.version.unwrap_or(runtime.version);
                 }
                 let found = tasks_of(fs, face, &memory, modules.iter().chain([file]).chain(&files), &offsets);
-                match found {
-                    Ok(Some(found)) => asyncio::read(&memory, address, &offsets, found, &mut runtime)?,
-                    Ok(None) => {}
-                    Err(why) => runtime.notes.push(format!("The tasks of asyncio were not read: {why}.")),
+                let tasks = match found {
+                    Ok(found) => found,
+                    Err(why) => {
+                        runtime.notes.push(format!("The tasks of asyncio were not read: {why}."));
+                        None
+                    }
+                };
+                if let Some(found) = tasks {
+                    asyncio::read(&memory, address, &offsets, found, &mut runtime)?;
                 }
-                Ok((runtime, offsets))
+                Ok((runtime, offsets, tasks))
             });
             match (read, origin) {
-                (Ok((mut runtime, offsets)), _) => {
+                (Ok((mut runtime, offsets, tasks)), _) => {
                     runtime.file = file.name.clone();
                     runtime.finding = finding::of(&runtime);
-                    return Ok(Found { runtime, memory, address, offsets, leader });
+                    return Ok(Found { runtime, memory, address, offsets, leader, tasks });
                 }
                 // The section is older than what it begins with, and its bytes may be mapped twice.
                 (Err(Trouble::NoCookie), _) => {}

@@ -6,12 +6,12 @@ use std::ops::Range;
 use super::memory::Reader;
 use super::objects::{Known, Objects};
 use super::offsets::Offsets;
-use super::walk::{ListedThread, Walk};
-use super::{Trouble, in_words, native, runtime, tasks};
+use super::walk::{Listed, ListedThread, Walk};
+use super::{Trouble, asyncio, in_words, native, runtime, tasks};
+use crate::clock::{Clock as _, SystemClock};
 use crate::kernel::DetailReader;
-use crate::kernel::error::ReadError;
 use crate::kernel::memory::ProcessMemory;
-use crate::snapshot::{ProcKey, PythonFrame, PythonVersion};
+use crate::snapshot::{Gil, ProcKey, PythonFrame, PythonLook, PythonThreadLook, PythonVersion, WaitReason};
 
 /// The Python of one process.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub struct Probe {
     known: Known,
     /// TIDs by what Python calls them.
     numbers: HashMap<u64, i32>,
+    /// How the tasks of asyncio are found.
+    pub(super) tasks: Option<asyncio::Found>,
 }
 
 /// A thread at one look.
@@ -31,12 +33,25 @@ pub struct Probe {
 pub struct ThreadStack {
     /// The kernel's number, as it is seen from here.
     pub tid: i32,
+    /// The address of its state.
+    pub(super) address: u64,
     /// Whether it held its interpreter's GIL.
     pub holds_gil: bool,
     /// A thread that sleeps at a futex in there waits for the GIL.
     pub gil_futexes: Range<u64>,
     /// What it executes.
     pub stack: Stack,
+}
+
+/// Who has a GIL at one look.
+#[derive(Debug)]
+pub(super) struct GilLook {
+    /// Whether there is one.
+    pub is_there: bool,
+    /// TIDs of the threads that hold one: each interpreter may have its own.
+    pub holders: Vec<i32>,
+    /// TIDs of the threads that wait for one; `None` if there are too many threads to ask.
+    pub waiters: Option<Vec<i32>>,
 }
 
 /// What was read of a thread's frames.
@@ -57,12 +72,16 @@ impl Probe {
     /// Why it cannot be read, in a sentence.
     pub fn attach(reader: &DetailReader, key: ProcKey) -> Result<Self, String> {
         let face = reader.face(key.pid);
-        let gone = |error: ReadError| in_words(face, &Trouble::Read(error));
-        reader.identify(key).map_err(gone)?;
-        let found = runtime(reader, key, face).map_err(|trouble| in_words(face, &trouble))?;
-        reader.identify(key).map_err(gone)?;
-        let super::Found { memory, address, offsets, leader, .. } = found;
-        Ok(Self { key, memory, address, offsets, leader, known: Known::new(), numbers: HashMap::new() })
+        Self::find(reader, key).map_err(|trouble| in_words(face, &trouble))
+    }
+
+    /// The same with a reason that can be told apart.
+    pub(super) fn find(reader: &DetailReader, key: ProcKey) -> Result<Self, Trouble> {
+        reader.identify(key)?;
+        let found = runtime(reader, key, reader.face(key.pid))?;
+        reader.identify(key)?;
+        let super::Found { memory, address, offsets, leader, tasks, .. } = found;
+        Ok(Self { key, memory, address, offsets, leader, known: Known::new(), numbers: HashMap::new(), tasks })
     }
 
     /// The version of its Python.
@@ -76,32 +95,144 @@ impl Probe {
     /// # Errors
     /// Why nothing was read, in a sentence. The next look may succeed.
     pub fn look(&mut self, reader: &DetailReader, mut wanted: impl FnMut(i32) -> bool) -> Result<Vec<ThreadStack>, String> {
+        let (leader, key) = (self.leader, self.key);
+        let looked = self.walked(|walk, numbers| {
+            let listed = walk.list()?;
+            look(walk, &listed, leader, (reader, key), numbers, &mut wanted)
+        });
+        looked.map_err(|trouble| in_words(key.pid, &trouble))
+    }
+
+    /// What the columns show, without the looks at its GIL. Frames are read of so many threads at most.
+    pub(super) fn brief(&mut self, reader: &DetailReader, most: usize) -> Result<PythonLook, Trouble> {
+        let taken_ns = SystemClock.boot_ns();
+        let (leader, key, found) = (self.leader, self.key, self.tasks);
+        self.walked(|walk, numbers| {
+            let listed = walk.list()?;
+            let mut left = most;
+            let mut wanted = |tid: i32| {
+                let is_wanted = left > 0 || tid == key.pid;
+                left = left.saturating_sub(1);
+                is_wanted
+            };
+            let threads = look(walk, &listed, leader, (reader, key), numbers, &mut wanted)?;
+            let mut in_loops = Vec::new();
+            let mut brief: Vec<PythonThreadLook> = Vec::with_capacity(threads.len().min(most));
+            let mut face = None;
+            for thread in &threads {
+                let Stack::Frames(frames) = &thread.stack else { continue };
+                let in_round = frames.iter().any(|frame| asyncio::loops::is_round(&frame.function, &frame.file));
+                in_loops.push(asyncio::LoopThread { address: thread.address, in_round });
+                let shown = frames.iter().find(|frame| frame.is_own()).or(frames.first());
+                brief.push(PythonThreadLook { tid: thread.tid, place: shown.map(place), held: 0, wanted: 0 });
+                face = face.or((thread.holds_gil && !frames.is_empty()).then_some(thread.tid));
+            }
+            brief.sort_unstable_by_key(|thread| thread.tid);
+            let main = brief.iter().find(|thread| thread.tid == key.pid).or(brief.first()).map(|thread| thread.tid);
+            let in_epoll = |address: u64| {
+                let tid = threads.iter().find(|thread| thread.address == address).map(|thread| thread.tid);
+                let found = tid.map(|tid| reader.threads_among(key.pid, &[tid])).unwrap_or_default();
+                let wait = found.first().and_then(|thread| thread.wait.as_ref()?.reason.as_ref());
+                matches!(wait, Some(WaitReason::Epoll { .. }))
+            };
+            let loops = match found {
+                Some(found) => match asyncio::brief(&mut walk.objects, found, &listed, &in_loops, in_epoll) {
+                    Err(Trouble::Torn(_) | Trouble::TooMuch) => None,
+                    loops => loops?,
+                },
+                None => None,
+            };
+            Ok(PythonLook {
+                taken_ns,
+                face: face.or(main).unwrap_or(key.pid),
+                threads: brief.into(),
+                has_gil: false,
+                gil: None,
+                loop_lag_ns: loops.and_then(|loops| loops.lag_ns),
+                async_tasks: loops.map(|loops| loops.tasks),
+            })
+        })
+    }
+
+    /// Which threads hold and want a GIL now.
+    pub(super) fn gil(&mut self, reader: &DetailReader, most: usize) -> Result<GilLook, Trouble> {
+        let (leader, key) = (self.leader, self.key);
+        self.walked(|walk, numbers| {
+            let listed = walk.list()?;
+            let all: Vec<ListedThread> = listed.iter().flat_map(|one| &one.threads).copied().collect();
+            let native = ids(walk, &all, leader, (reader, key), numbers)?;
+            let mut found = GilLook { is_there: false, holders: Vec::new(), waiters: (all.len() <= most).then(Vec::new) };
+            for one in &listed {
+                let (state, holder) = walk.gil(one.gil, &all, &native)?;
+                found.is_there |= state != Gil::Off;
+                let futexes = tasks::gil_futexes(one.gil, &walk.objects.offsets);
+                for thread in &one.threads {
+                    let Some(tid) = numbers.get(&native.of(thread)).copied() else { continue };
+                    if holder == Some(thread.address) {
+                        found.holders.push(tid);
+                    } else if let Some(waiters) = &mut found.waiters
+                        && (walk.requests_gil(thread.address)
+                            || tasks::sleeps_at(reader.files(), key.pid, tid).is_some_and(|at| futexes.contains(&at)))
+                    {
+                        waiters.push(tid);
+                    }
+                }
+            }
+            Ok(found)
+        })
+    }
+
+    /// Does something with what is known from the looks before.
+    fn walked<T>(
+        &mut self,
+        work: impl FnOnce(&mut Walk<'_, ProcessMemory>, &mut HashMap<u64, i32>) -> Result<T, Trouble>,
+    ) -> Result<T, Trouble> {
         let mut objects = Objects::new(Reader::new(&self.memory), self.offsets.clone());
         objects.known = std::mem::take(&mut self.known);
         let mut walk = Walk::new(objects, self.address);
-        let mut numbers = std::mem::take(&mut self.numbers);
-        let looked = look(&mut walk, self.leader, (reader, self.key), &mut numbers, &mut wanted);
-        self.numbers = numbers;
+        let done = work(&mut walk, &mut self.numbers);
         self.known = std::mem::take(&mut walk.objects.known);
-        looked.map_err(|trouble| in_words(self.key.pid, &trouble))
+        done
     }
+}
+
+/// `function file.py:88`.
+fn place(frame: &PythonFrame) -> Box<str> {
+    let file = frame.file.rsplit('/').next().unwrap_or(&frame.file);
+    match frame.line {
+        Some(line) => format!("{} {file}:{line}", frame.function),
+        None => format!("{} {file}", frame.function),
+    }
+    .into()
+}
+
+/// The TIDs of the threads as Python knows them; `numbers` has the kernel's.
+fn ids(
+    walk: &mut Walk<'_, ProcessMemory>,
+    all: &[ListedThread],
+    leader: Option<u64>,
+    (reader, key): (&DetailReader, ProcKey),
+    numbers: &mut HashMap<u64, i32>,
+) -> Result<native::Ids, Trouble> {
+    let native = native::ids(&mut walk.objects, all, leader)?;
+    if all.iter().any(|thread| !numbers.contains_key(&native.of(thread))) {
+        *numbers = tasks::native_ids(reader.files(), key.pid)?;
+    }
+    Ok(native)
 }
 
 fn look(
     walk: &mut Walk<'_, ProcessMemory>,
+    listed: &[Listed],
     leader: Option<u64>,
     (reader, key): (&DetailReader, ProcKey),
     numbers: &mut HashMap<u64, i32>,
     wanted: &mut impl FnMut(i32) -> bool,
 ) -> Result<Vec<ThreadStack>, Trouble> {
-    let listed = walk.list()?;
     let all: Vec<ListedThread> = listed.iter().flat_map(|one| &one.threads).copied().collect();
-    let native = native::ids(&mut walk.objects, &all, leader)?;
-    if all.iter().any(|thread| !numbers.contains_key(&native.of(thread))) {
-        *numbers = tasks::native_ids(reader.files(), key.pid)?;
-    }
+    let native = ids(walk, &all, leader, (reader, key), numbers)?;
     let mut threads = Vec::with_capacity(all.len());
-    for one in &listed {
+    for one in listed {
         let (_, holder) = walk.gil(one.gil, &all, &native)?;
         let gil_futexes = tasks::gil_futexes(one.gil, &walk.objects.offsets);
         for thread in &one.threads {
@@ -114,7 +245,8 @@ fn look(
             } else {
                 Stack::Skipped
             };
-            threads.push(ThreadStack { tid, holds_gil: holder == Some(thread.address), gil_futexes: gil_futexes.clone(), stack });
+            let holds_gil = holder == Some(thread.address);
+            threads.push(ThreadStack { tid, address: thread.address, holds_gil, gil_futexes: gil_futexes.clone(), stack });
         }
     }
     Ok(threads)

@@ -6,6 +6,7 @@ use super::offsets::Offsets;
 use crate::kernel::DetailReader;
 use crate::kernel::error::ReadError;
 use crate::kernel::parse::pid_numbers::namespace_pids;
+use crate::kernel::parse::syscall::{Machine, SyscallLine, futex};
 use crate::kernel::proc_fs::{ProcFs, RelPath};
 use crate::snapshot::{ProcKey, PythonRuntime, PythonTask, PythonThread, WaitReason};
 
@@ -58,6 +59,16 @@ pub(super) fn attach(
 pub(super) fn gil_futexes(gil: u64, offsets: &Offsets) -> std::ops::Range<u64> {
     let first = gil.saturating_add(offsets.gil_locked);
     first..first.saturating_add(GIL_BEHIND_LOCKED)
+}
+
+/// The address of the futex that a thread sleeps at.
+pub(super) fn sleeps_at(fs: &ProcFs, pid: i32, tid: i32) -> Option<u64> {
+    let mut buffer = [0u8; 256];
+    let line = fs.read_once(&RelPath::task(pid, tid, "syscall"), &mut buffer).ok()?;
+    match (SyscallLine::parse(line)?, Machine::HERE?) {
+        (SyscallLine::Inside { number, args, narrow: false }, machine) => Some(futex(machine, number, &args)?.address),
+        _ => None,
+    }
 }
 
 fn sleeps_within(thread: &PythonThread, futexes: &std::ops::Range<u64>) -> bool {

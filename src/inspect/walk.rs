@@ -170,11 +170,14 @@ impl<'m, M: Memory> Walk<'m, M> {
         let mut told = self.objects.stack(thread.address)?;
         told.native_id = native.of(thread);
         told.name = names.get(&thread.pthread).cloned();
-        if let Some(at) = self.objects.offsets.gil_requested {
-            let fields = Fields::read(&mut self.objects.reader, thread.address, &[at]);
-            told.waits_for_gil = fields.is_ok_and(|fields| fields.int(at) == 1);
-        }
+        told.waits_for_gil = self.requests_gil(thread.address);
         Ok(told)
+    }
+
+    /// Whether the thread with this state asks for its GIL; false where that is not noted (before 3.15).
+    pub(super) fn requests_gil(&mut self, thread: u64) -> bool {
+        let Some(at) = self.objects.offsets.gil_requested else { return false };
+        Fields::read(&mut self.objects.reader, thread, &[at]).is_ok_and(|fields| fields.int(at) == 1)
     }
 
     pub(super) fn list(&mut self) -> Result<Vec<Listed>, Trouble> {

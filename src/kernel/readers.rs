@@ -54,7 +54,7 @@ fn forget(key: ProcKey) {
 }
 
 /// What a helper thread is to read.
-pub(super) trait Order: Send + 'static {
+pub(crate) trait Order: Send + 'static {
     /// Of which process.
     fn key(&self) -> ProcKey;
     /// Whether it waits for a lock that the process may hold: such reads are not tried while an earlier one has not returned.
@@ -65,7 +65,7 @@ pub(super) trait Order: Send + 'static {
 
 /// How long a list of reads is waited for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
+pub(crate) struct Patience {
     /// For one read that sleeps. Halved with each that does not return.
     pub each: Duration,
     /// For one read that runs, or waits for a CPU.
@@ -76,7 +76,7 @@ pub(super) struct Patience {
 
 impl Patience {
     /// Within a sweep that has so much time for its expensive reads: seconds if nothing else waits for it.
-    pub(super) fn within(budget: Duration) -> Self {
+    pub(crate) fn within(budget: Duration) -> Self {
         let each = if budget >= Duration::from_secs(1) { Duration::from_millis(400) } else { Duration::from_millis(100) };
         Self { each, running: budget.max(Duration::from_millis(500)), all: (2 * budget).max(Duration::from_millis(500)) }
     }
@@ -160,7 +160,7 @@ impl<O: Order, A> Desk<O, A> {
 }
 
 /// Reads one kind of thing of processes on a helper thread.
-pub(super) struct Readers<O, A> {
+pub(crate) struct Readers<O, A> {
     name: &'static str,
     work: fn(&ProcFs, &O) -> A,
     desk: Option<Arc<Desk<O, A>>>,
@@ -177,18 +177,18 @@ impl<O, A> std::fmt::Debug for Readers<O, A> {
 
 impl<O: Order, A: Send + 'static> Readers<O, A> {
     /// Reads with `work` on threads of this name (15 bytes at most). No thread is started before the first order.
-    pub(super) fn new(name: &'static str, work: fn(&ProcFs, &O) -> A) -> Self {
+    pub(crate) fn new(name: &'static str, work: fn(&ProcFs, &O) -> A) -> Self {
         Self { name, work, desk: None, left_behind: Vec::new(), cpu_ns: 0 }
     }
 
     /// CPU time that the threads took since this was asked last, nanoseconds.
-    pub(super) fn cpu_ns(&mut self) -> u64 {
+    pub(crate) fn cpu_ns(&mut self) -> u64 {
         std::mem::take(&mut self.cpu_ns)
     }
 
     /// Carries out `orders` and waits for that as long as `patience` allows. `take` gets each answer, and `None` for each order that was
     /// not carried out in time. Answers that are late come with the next call, which may be one without orders.
-    pub(super) fn ask(&mut self, fs: &ProcFs, orders: Vec<O>, mut patience: Patience, mut take: impl FnMut(ProcKey, Option<A>)) {
+    pub(crate) fn ask(&mut self, fs: &ProcFs, orders: Vec<O>, mut patience: Patience, mut take: impl FnMut(ProcKey, Option<A>)) {
         self.left_behind.retain(|desk| {
             let mut state = desk.lock();
             let answers = std::mem::take(&mut state.answers);

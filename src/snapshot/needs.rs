@@ -50,6 +50,8 @@ bitflags! {
         const TITLES = 1 << 19;
         /// A survey: control groups, signals, what tasks sleep in. Not read by sources, but on a thread of its own.
         const SURVEY = 1 << 20;
+        /// What Pythons do: their functions, GIL and event loops. Not read by the kernel's sources, but by looking into their memory.
+        const PYTHON = 1 << 21;
     }
 }
 
@@ -63,5 +65,6 @@ impl Needs {
         .union(Self::WAITS)
         .union(Self::AFFINITY)
         .union(Self::OOM)
-        .union(Self::NAMESPACES);
+        .union(Self::NAMESPACES)
+        .union(Self::PYTHON);
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Comm, Namespace, State, TaskWait};
+use super::{Comm, Namespace, PythonSeen, State, TaskWait};
 
 /// A process's identity for as long as the machine is up: pids are reused, a pid with its start time is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -255,6 +255,8 @@ pub struct Exact {
     pub oom_score: Option<u32>,
     /// What its sleeping tasks wait for, ascending tid; a task that ran has none. `None` if not asked for.
     pub waits: Option<Box<[TaskWait]>>,
+    /// What its Python does; `None` if not asked for, or not looked at yet.
+    pub python: Option<Arc<PythonSeen>>,
 }
 
 /// What was found out about a process's namespaces.

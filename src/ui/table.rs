@@ -431,6 +431,7 @@ fn format_into(out: &mut String, value: &Value<'_>) {
         Value::Duration(ns) => columns::duration(out, *ns),
         Value::State(s) => out.push(s.letter()),
         Value::Word(w) => out.push_str(w),
+        Value::HeldWanted { held, wanted } => columns::held_wanted(out, *held, *wanted),
         Value::Unknown(_) | Value::Text(_) | Value::RunWait { .. } | Value::Recent(_) => {}
     }
 }

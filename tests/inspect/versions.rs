@@ -459,6 +459,7 @@ fn layouts_are_those_of_the_installed_headers() {
 }
 
 mod asyncio;
+mod columns;
 mod family;
 mod profile;
 mod trace;

@@ -5,6 +5,7 @@ mod ids;
 mod io;
 mod lineage;
 mod memory;
+mod python;
 mod survey;
 mod waits;
 
@@ -41,8 +42,16 @@ const STAT: &str = "/proc/PID/stat";
 const TASK_STAT: &str = "/proc/PID/task/TID/stat";
 const SCHEDSTAT: &str = "/proc/PID/task/TID/schedstat";
 
-const ROOMS: [&[Column]; 7] =
-    [ids::COLUMNS, cpu::COLUMNS, memory::COLUMNS, io::COLUMNS, waits::COLUMNS, survey::COLUMNS, lineage::COLUMNS];
+const ROOMS: [&[Column]; 8] = [
+    ids::COLUMNS,
+    cpu::COLUMNS,
+    memory::COLUMNS,
+    io::COLUMNS,
+    waits::COLUMNS,
+    python::COLUMNS,
+    survey::COLUMNS,
+    lineage::COLUMNS,
+];
 
 /// How many there are in all rooms.
 const COUNT: usize = {

@@ -75,6 +75,15 @@ impl<M: Memory> Asking<'_, '_, M> {
         Ok(loops)
     }
 
+    /// How long the loop of a thread has not waited, 0 if it waits; `None` if that is not known.
+    pub(super) fn lag(&mut self, thread: u64) -> Result<Option<u64>, Trouble> {
+        Ok(self.round(thread)?.and_then(|round| match round.turn {
+            LoopTurn::Waits => Some(0),
+            LoopTurn::Runs { lag_ns, .. } => Some(lag_ns),
+            LoopTurn::Unknown(_) => None,
+        }))
+    }
+
     fn kind(&mut self, event_loop: u64) -> Result<Arc<str>, Trouble> {
         match self.reading.kind_of(event_loop) {
             Err(Trouble::Torn(_)) => Ok("?".into()),
@@ -157,7 +166,7 @@ impl<M: Memory> Asking<'_, '_, M> {
 }
 
 /// Whether that is the function that does one round of an event loop.
-fn is_round(function: &str, file: &str) -> bool {
+pub(in crate::inspect) fn is_round(function: &str, file: &str) -> bool {
     function.ends_with("._run_once") && file.ends_with("base_events.py")
 }
 

@@ -9,7 +9,7 @@
 pub mod coroutines;
 pub mod layout;
 mod lists;
-mod loops;
+pub(super) mod loops;
 mod sets;
 #[cfg(test)]
 mod tests;
@@ -87,18 +87,7 @@ pub(super) fn read<M: Memory>(
         }
         return Ok(());
     };
-    let threads: Vec<ListedThread> = interpreters.iter().flat_map(|one| &one.threads).copied().collect();
-    let task = match found {
-        Found::Published(published) => published.task,
-        Found::Sets => TaskLayout::before_3_14(offsets.version.minor().1, layout.header),
-    };
-    let mut asking = Asking {
-        reading: Reading::new(&mut objects, layout),
-        task,
-        interpreters: interpreters.iter().map(|one| one.address).collect(),
-        threads,
-        notes: Vec::new(),
-    };
+    let mut asking = Asking::new(Reading::new(&mut objects, layout), offsets, found, &interpreters);
     let read = asking.all(found, runtime);
     let notes = std::mem::take(&mut asking.notes);
     match read {
@@ -115,6 +104,57 @@ pub(super) fn read<M: Memory>(
     }
 }
 
+/// What the columns show of asyncio.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Brief {
+    /// Tasks that are not done.
+    pub tasks: u64,
+    /// The longest time since a loop last came back from its selector; `None` if no loop runs, or none notes it.
+    pub lag_ns: Option<u64>,
+}
+
+/// A thread whose event loop is looked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LoopThread {
+    /// Its state.
+    pub address: u64,
+    /// Whether one of its frames does the rounds of a loop.
+    pub in_round: bool,
+}
+
+/// The number of tasks and the lag of loops alone; `None` if asyncio is not in use, or of a version whose tasks cannot be read.
+///
+/// # Errors
+/// Why nothing was read; of [`Trouble::Torn`], the next reading may succeed.
+pub(super) fn brief<M: Memory>(
+    objects: &mut Objects<'_, M>,
+    found: Found,
+    interpreters: &[walk::Listed],
+    threads: &[LoopThread],
+    mut in_epoll: impl FnMut(u64) -> bool,
+) -> Result<Option<Brief>, Trouble> {
+    let offsets = objects.offsets.clone();
+    let Some(layout) = offsets.coroutines else { return Ok(None) };
+    let mut asking = Asking::new(Reading::new(objects, layout), &offsets, found, interpreters);
+    let counted = asking.pending(found);
+    asking.reading.objects.reader.keep_none();
+    let Some(tasks) = counted? else { return Ok(None) };
+    let run = match found {
+        Found::Published(published) => asking.loops_published(&published)?,
+        Found::Sets => HashMap::new(),
+    };
+    let mut lags = Vec::new();
+    for thread in threads {
+        if thread.in_round {
+            lags.extend(asking.lag(thread.address)?);
+        } else if run.contains_key(&thread.address) && in_epoll(thread.address) {
+            lags.push(0);
+        }
+    }
+    let lag_ns = lags.into_iter().max();
+    Ok((tasks > 0 || lag_ns.is_some()).then_some(Brief { tasks, lag_ns }))
+}
+
 struct Asking<'o, 'm, M> {
     reading: Reading<'o, 'm, M>,
     task: TaskLayout,
@@ -123,7 +163,44 @@ struct Asking<'o, 'm, M> {
     notes: Vec<String>,
 }
 
-impl<M: Memory> Asking<'_, '_, M> {
+impl<'o, 'm, M: Memory> Asking<'o, 'm, M> {
+    fn new(reading: Reading<'o, 'm, M>, offsets: &Offsets, found: Found, interpreters: &[walk::Listed]) -> Self {
+        let task = match found {
+            Found::Published(published) => published.task,
+            Found::Sets => TaskLayout::before_3_14(offsets.version.minor().1, reading.layout.header),
+        };
+        Self {
+            reading,
+            task,
+            interpreters: interpreters.iter().map(|one| one.address).collect(),
+            threads: interpreters.iter().flat_map(|one| &one.threads).copied().collect(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// How many tasks are not done; `None` if asyncio is not in use.
+    fn pending(&mut self, found: Found) -> Result<Option<u64>, Trouble> {
+        for _ in 0..TRIES {
+            self.reading.objects.reader.keep_pages();
+            let listed = match self.list(found) {
+                Err(Trouble::Torn(_)) => continue,
+                Ok(None) => return Ok(None),
+                listed => listed?.unwrap_or_default(),
+            };
+            let mut count = 0;
+            for (task, _) in listed {
+                match self.raw(task) {
+                    Ok(raw) => count += u64::from(raw.state == 0),
+                    // It ended since.
+                    Err(Trouble::Torn(_)) => {}
+                    Err(other) => return Err(other),
+                }
+            }
+            return Ok(Some(count));
+        }
+        Err(Trouble::Torn("its list of tasks changed"))
+    }
+
     fn all(&mut self, found: Found, runtime: &PythonRuntime) -> Result<Option<Asyncio>, Trouble> {
         let looked = self.look_twice(found);
         self.reading.objects.reader.keep_none();
