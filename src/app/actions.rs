@@ -219,11 +219,19 @@ pub const ACTIONS: &[Action] = &[
     action("screen-lab", &[c('2')], Everywhere, "", "go to the lab: systems, parameters, runs", Command::Go(Screen::Lab)),
     action(
         "screen-timeline",
-        &[c('3'), c('V')],
+        &[c('3')],
         Everywhere,
-        "Timeline",
+        "",
         "go to the timeline of a lab run: when each task ran, waited and worked",
         Command::Go(Screen::Timeline),
+    ),
+    action(
+        "timeline",
+        &[c('V')],
+        Everywhere,
+        "Timeline",
+        "show when the tasks of the selected process and its descendants run, wait and block, live; of a lab run, its timeline",
+        Command::Timeline,
     ),
     action(
         "screen-compare",

@@ -10,6 +10,7 @@ pub mod editor;
 pub mod events_log;
 mod explain;
 mod family;
+pub mod family_time;
 mod history;
 mod input_update;
 mod keep;

@@ -11,6 +11,7 @@ use crate::lab::launcher::LabState;
 use crate::lab::measure::Plan;
 use crate::lab::python::Discovery;
 use crate::lab::run::RunId;
+use crate::lanes::Lanes;
 use crate::snapshot::{Detail, Facts, ProcKey};
 
 use super::compare::{CompareKey, Progressed};
@@ -57,6 +58,15 @@ pub enum Msg {
     },
     /// A survey for problems was made, or why it was not.
     Surveyed(Result<Arc<Facts>, String>),
+    /// Lanes of the family whose timeline is open.
+    Traced {
+        /// Its first process.
+        key: ProcKey,
+        /// Its lanes.
+        lanes: Arc<Lanes>,
+        /// CLOCK_BOOTTIME minus CLOCK_MONOTONIC, nanoseconds.
+        offset_ns: u64,
+    },
     /// A batch of the Compare screen went on.
     Compared(Progressed),
     /// A batch could not be started; why, in one sentence.
@@ -298,6 +308,8 @@ pub enum Command {
     UserMenu,
     /// Go to a screen.
     Go(Screen),
+    /// The live timeline of the selected process and its descendants, or of its lab run.
+    Timeline,
     /// Next screen.
     NextScreen,
     /// Previous screen.

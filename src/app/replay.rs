@@ -61,6 +61,7 @@ impl Command {
             Self::Go(screen) => !screen.is_of_samples(),
             Self::StopRuns
             | Self::QuickLaunch
+            | Self::Timeline
             | Self::Why
             | Self::Ledger
             | Self::Enter

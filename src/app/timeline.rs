@@ -6,6 +6,7 @@ use crate::lab::lanes::{self, Lane, Window};
 use crate::lab::run::{Run, RunId};
 
 use super::App;
+use super::family_time::FamilyTime;
 use super::msg::{Effect, Notice};
 use super::options::Screen;
 
@@ -38,6 +39,8 @@ pub enum TimelineKey {
 pub struct TimelineView {
     /// The run; `None`: the newest.
     pub run: Option<RunId>,
+    /// A family whose live lanes are shown in place of a run.
+    pub family: Option<FamilyTime>,
     /// The newest run that there was.
     newest: Option<RunId>,
     /// The chosen lane.
@@ -60,6 +63,7 @@ impl Default for TimelineView {
     fn default() -> Self {
         Self {
             run: None,
+            family: None,
             newest: None,
             lane: 0,
             scroll: 0,
@@ -77,7 +81,11 @@ impl TimelineView {
     /// What of a run's time is shown.
     #[must_use]
     pub fn window(&self, run: &Run, now_ns: u64) -> Window {
-        self.window.unwrap_or_else(|| if self.whole { lanes::whole(run, now_ns) } else { lanes::interesting(run, now_ns) })
+        self.window.unwrap_or_else(|| match &self.family {
+            _ if self.whole => lanes::whole(run, now_ns),
+            Some(family) => family.newest(),
+            None => lanes::interesting(run, now_ns),
+        })
     }
 
     /// Where the cursor is, within the window.
@@ -96,6 +104,20 @@ impl TimelineView {
     fn show(&mut self, run: RunId) {
         let Self { newest, cells, page, processes, .. } = *self;
         *self = Self { run: Some(run), newest, cells, page, processes, ..Self::default() };
+    }
+
+    /// Shows the live lanes of a family from now on.
+    pub(super) fn begin_family(&mut self, family: FamilyTime) {
+        let Self { newest, cells, page, processes, .. } = *self;
+        *self = Self { family: Some(family), newest, cells, page, processes, ..Self::default() };
+    }
+
+    /// Leaves the family, if one is shown: nothing of it is read any more.
+    pub(super) fn end_family(&mut self) {
+        if self.family.is_some() {
+            let Self { newest, cells, page, processes, .. } = *self;
+            *self = Self { newest, cells, page, processes, ..Self::default() };
+        }
     }
 
     fn zoom(&mut self, run: &Run, now_ns: u64, closer: bool) {
@@ -134,6 +156,9 @@ impl App {
     /// The run that the timeline shows.
     #[must_use]
     pub fn timed_run(&self) -> Option<&Arc<Run>> {
+        if let Some(family) = &self.timeline.family {
+            return Some(&family.run);
+        }
         let runs = &self.lab.state.runs;
         self.timeline.run.and_then(|id| self.lab.state.run(id)).or_else(|| runs.last())
     }
@@ -143,7 +168,7 @@ impl App {
     pub(super) fn follow_runs(&mut self) {
         let newest = self.lab.state.runs.last().map(|run| run.id);
         let before = std::mem::replace(&mut self.timeline.newest, newest);
-        let Some(id) = newest.filter(|_| newest != before) else { return };
+        let Some(id) = newest.filter(|_| newest != before && self.timeline.family.is_none()) else { return };
         let view = &self.timeline;
         let looked_into = view.cursor_ns.is_some() || view.window.is_some() || view.lane > 0;
         match before {
@@ -214,6 +239,9 @@ impl App {
                     Some(ns) => view.put_cursor(&run, now, ns),
                     None => self.tell(Notice::info("no further change on this lane")),
                 }
+            }
+            TimelineKey::Run(_) if view.family.is_some() => {
+                self.tell(Notice::info("this is the live timeline of a process: 2 goes to the lab, whose V shows runs"));
             }
             TimelineKey::Run(by) => {
                 let runs = &self.lab.state.runs;

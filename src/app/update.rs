@@ -25,6 +25,9 @@ impl App {
     /// Handles one message; the effects are for the engine.
     pub fn update(&mut self, msg: Msg) -> Vec<Effect> {
         let effects = self.handle(msg);
+        if self.screen != Screen::Timeline {
+            self.timeline.end_family();
+        }
         self.follow_selected();
         effects
     }
@@ -67,6 +70,7 @@ impl App {
             }
             Msg::Allotted { pid, cpus, io } => self.present_allotment(pid, &cpus, &io),
             Msg::Surveyed(facts) => return self.surveyed(facts),
+            Msg::Traced { key, lanes, offset_ns } => self.traced(key, lanes, offset_ns),
             Msg::Compared(news) => self.compare.take(news),
             Msg::NotCompared(why) => {
                 self.compare.running = false;
@@ -300,6 +304,7 @@ impl App {
             Command::Last => return self.scroll_by(i64::MAX / 2),
             Command::Sideways(by) => self.scroll_sideways(by),
             Command::Go(screen) => return self.go(screen),
+            Command::Timeline => return self.open_family_timeline(),
             Command::NextScreen => return self.next_screen(1),
             Command::PreviousScreen => return self.next_screen(self.screens().len() - 1),
             Command::Replay(key) => return self.replay_key(key),

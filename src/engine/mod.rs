@@ -1,6 +1,7 @@
 //! Joins the edges: sampler, terminal input, signals and the lab arrive as messages; effects are carried out.
 
 mod comparing;
+mod family;
 mod feed;
 mod inspector;
 mod known;
@@ -53,6 +54,7 @@ use crate::why;
 
 use comparing::Comparing;
 pub use feed::Feed;
+use family::FamilyTraces;
 use feed::Samples;
 use inspector::Inspector;
 use known::{all_processes, known_of};
@@ -115,6 +117,7 @@ pub fn run(config: &Config, feed: Feed) -> anyhow::Result<()> {
         recording_news,
         inspector,
         surveys,
+        traces: FamilyTraces::new(),
         comparing,
         compared,
         launcher,
@@ -184,6 +187,8 @@ struct Engine {
     inspector: Option<Inspector>,
     /// Looks for problems of this machine.
     surveys: Option<Surveys>,
+    /// Reads the lanes of a family.
+    traces: FamilyTraces,
     /// Runs batches, and what is heard of them.
     comparing: Comparing,
     compared: watch::Receiver<Option<Progressed>>,
@@ -245,6 +250,7 @@ impl Engine {
         let mut models = self.samples.models();
         let mut details = self.inspector.as_ref().map_or_else(|| watch::channel(None).1, Inspector::details);
         let mut surveyed = self.surveys.as_ref().map_or_else(|| watch::channel(None).1, Surveys::found);
+        let mut traced = self.traces.found();
         let mut runs = self.launcher.watch();
         let mut input = self.hear();
         let mut signals = Signals::new().context("cannot install signal handlers")?;
@@ -290,6 +296,12 @@ impl Engine {
                     let found = surveyed.borrow_and_update().clone();
                     if let Some(found) = found {
                         self.message(Msg::Surveyed(found))?;
+                    }
+                }
+                Ok(()) = traced.changed() => {
+                    let found = traced.borrow_and_update().clone();
+                    if let Some((key, lanes, offset_ns)) = found {
+                        self.message(Msg::Traced { key, lanes, offset_ns })?;
                     }
                 }
                 changed = runs.changed() => {
@@ -561,6 +573,7 @@ impl Engine {
         if let Some(surveys) = &mut self.surveys {
             surveys.want(self.app.wants_survey());
         }
+        self.traces.want(self.app.traced_family());
         let wants = self.wants();
         if self.wanted.as_ref() != Some(&wants) {
             self.samples.want(wants.clone(), false);

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::protocol::Creation;
-use super::run::{Run, TaskSpan, Worker};
+use super::run::{Run, RunId, TaskSpan, Worker};
 use super::trace::{Slice, TaskTrace};
 
 pub use crate::units::period as duration;
@@ -240,7 +240,11 @@ pub fn picture(run: &Run, lanes: &[Lane<'_>], shown: std::ops::Range<usize>, win
         }
         for slice in lane.task.map_or(&[][..], |t| &t.slices) {
             let run_share = slice.run_ns as f64 / slice.length_ns().max(1) as f64;
+            let ready_share = slice.wait_ns as f64 / slice.length_ns().max(1) as f64;
             spread(window, cells, slice.from_ns, slice.to_ns, |cell, share, _| {
+                if run.id == RunId::FAMILY {
+                    picture.concurrency[cell] += share * (run_share + ready_share);
+                }
                 *picture.parallelism[cell].get_or_insert(0.0) += share * run_share;
             });
         }

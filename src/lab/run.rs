@@ -17,6 +17,8 @@ use super::usage::Usage;
 pub struct RunId(pub u32);
 
 impl RunId {
+    /// No run, but a family of processes whose lanes are drawn as those of a run.
+    pub const FAMILY: Self = Self(0);
     /// Where the numbers of compared runs begin.
     const COMPARED: u32 = 1 << 30;
 

@@ -7,6 +7,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
 use crate::app::App;
+use crate::app::family_time::FamilyTime;
 use crate::app::msg::Pointed;
 use crate::lab::lanes::{self, Lane, Mark, Moment, Picture, Role, Window};
 use crate::lab::roles;
@@ -180,6 +181,9 @@ impl View<'_> {
     }
 
     fn zero_ns(&self) -> u64 {
+        if let Some(family) = &self.app.timeline.family {
+            return family.zero_ns;
+        }
         self.run.workers.iter().filter_map(|w| w.requested_ns).min().unwrap_or(self.run.started_ns)
     }
 
@@ -187,8 +191,32 @@ impl View<'_> {
         sanitize_str(text, Charset::from_unicode(self.unicode())).into_owned()
     }
 
+    /// Which family, and how closely it is looked at.
+    fn family_head(&self, family: &FamilyTime, lanes: &[Lane<'_>], body: Rect, buffer: &mut Buffer) {
+        let (theme, d, read) = (self.theme, dot(self.unicode()), &family.lanes);
+        let mut pen = Pen::new(buffer, body, 0);
+        pen.put(" live ", theme.good).put(&format!("PID {} {}", family.key.pid, family.name), theme.accent);
+        pen.put(&format!(" and descendants {d} {} lanes", lanes.len()), theme.dim);
+        if read.looks > 1 {
+            let wall_ns = read.to_ns.saturating_sub(read.from_ns);
+            let step = self.run.trace.as_deref().map_or(0, |trace| trace.step_ns) as f64 / 1e6;
+            pen.put(&format!(" {d} read every {step:.0} ms"), theme.dim);
+            if self.wide() {
+                let cost = read.cost_ns as f64 * 100.0 / family.newest().to_ns.saturating_sub(family.zero_ns).max(1) as f64;
+                pen.put(&format!(" {d} reading takes {cost:.1} % of a CPU {d} {} kept", lanes::duration(wall_ns)), theme.dim);
+            }
+        }
+        let unwatched = self.run.trace.as_deref().map_or(0, |trace| trace.unwatched);
+        if unwatched > 0 {
+            pen.put(&format!(" {d} {unwatched} more tasks, less busy"), theme.warn);
+        }
+    }
+
     /// Which run, and how closely it was looked at.
     fn head(&self, lanes: &[Lane<'_>], body: Rect, buffer: &mut Buffer) {
+        if let Some(family) = &self.app.timeline.family {
+            return self.family_head(family, lanes, body, buffer);
+        }
         let (theme, run, d) = (self.theme, self.run, dot(self.unicode()));
         let spec = &run.spec;
         let mut pen = Pen::new(buffer, body, 0);
@@ -253,6 +281,7 @@ impl View<'_> {
         let state = moment.state.unwrap_or(if inner { ' ' } else { '-' });
         pen.put(" ", theme.text).put(&state.to_string(), theme.state(state)).put("  ", theme.text);
         let name = match lane.role {
+            Role::Root if self.app.timeline.family.is_some() => self.clean(lane.comm),
             Role::Root => if wide { "main process" } else { "main" }.to_owned(),
             Role::Worker(w) => format!("#{w} {}", lane.how.map_or("", crate::lab::protocol::Creation::badge)),
             Role::Inner(w) => format!("  #{w} {}", lane.how.map_or("", crate::lab::protocol::Creation::badge)),
@@ -302,14 +331,19 @@ impl View<'_> {
         let theme = self.theme;
         let degree = lanes::degree(self.run, self.app.lab.now_ns);
         let mean = degree.map(|d| (d.concurrency, d.over_ns));
-        self.curve(("concurrency", "in progress", mean), &picture.concurrency, full, theme.cool, line, buffer);
+        let family = self.app.timeline.family.as_ref();
+        let name = if family.is_some() { ("runnable", "on a CPU or ready") } else { ("concurrency", "in progress") };
+        self.curve((name.0, name.1, mean), &picture.concurrency, full, theme.cool, line, buffer);
         line += self.place.curve;
         let mean = degree.and_then(|d| Some((d.parallelism?, d.over_ns)));
         let words = if self.run.trace.is_some() { "on a CPU" } else { "not sampled" };
         self.curve(("parallelism", words, mean), &known, full, theme.good, line, buffer);
         line += self.place.curve;
         let cpus = self.app.model.as_deref().map_or(1, |m| u32::try_from(m.host.cpus.len()).unwrap_or(1));
-        let found = lanes::finding(self.run, cpus, self.app.lab.now_ns);
+        let found = match family {
+            Some(family) => self.clean(&family.sums(cpus as usize)),
+            None => lanes::finding(self.run, cpus, self.app.lab.now_ns),
+        };
         let words = wrap(&found, usize::from(self.place.foot.width.saturating_sub(2)));
         for part in words.iter().take(usize::from(self.place.finding)) {
             Pen::new(buffer, self.place.foot, line).put(" ", theme.text).put(part, theme.accent);
@@ -369,6 +403,7 @@ impl View<'_> {
         let Some(lane) = lanes.get(self.app.timeline.lane) else { return };
         let moment = lane.moment(self.cursor);
         let who = match lane.role {
+            Role::Root if self.app.timeline.family.is_some() => self.clean(lane.comm),
             Role::Root => "the main process".to_owned(),
             Role::Worker(w) | Role::Inner(w) => format!("worker #{w}"),
             Role::Other => self.other(lane),
@@ -386,6 +421,9 @@ impl View<'_> {
             Mark::Open => "has a task in progress",
             Mark::Unknown => "exists, but was not sampled",
         };
+        let family = self.app.timeline.family.as_ref().filter(|_| moment.mark == Mark::Blocked);
+        let reason = family.and_then(|family| family.reason(lane.tid?, self.cursor));
+        let does = reason.map_or_else(|| does.to_owned(), |reason| format!("waits: {}", self.clean(reason)));
         pen.put(&format!("{who} {does}"), theme.text);
         if let Some(unit) = moment.unit {
             pen.put(&format!(", task {unit} in progress"), theme.cool);
@@ -418,7 +456,10 @@ impl View<'_> {
                 pen.put(text, style).put(" ", style).put(words, self.theme.dim).put("  ", style);
             }
         }
-        for words in ["  < > next change", "  p processes", "  [ ] run", "  Enter process"].iter().filter(|_| self.wide()) {
+        let of_runs = ["  < > next change", "  p processes", "  [ ] run", "  Enter process"];
+        let of_families = ["  f newest", "  w all that is kept", "  Enter process", "  Esc ends it"];
+        let words = if self.app.timeline.family.is_some() { of_families } else { of_runs };
+        for words in words.iter().filter(|_| self.wide()) {
             if usize::from(pen.left()) >= words.len() {
                 pen.put(words, self.theme.dim);
             }

@@ -44,7 +44,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "app",
         &[
             "clock", "text", "snapshot", "kernel", "derive", "columns", "meters", "query", "diagnose", "export", "record",
-            "inspect", "lab", "config",
+            "inspect", "lab", "lanes", "config",
         ],
     ),
     (
@@ -60,7 +60,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "engine",
         &[
             "app", "clock", "text", "snapshot", "kernel", "derive", "columns", "query", "diagnose", "export", "record",
-            "inspect", "lab", "config", "ui", "why",
+            "inspect", "lab", "lanes", "profile", "config", "ui", "why",
         ],
     ),
     (

@@ -93,8 +93,9 @@ stay()
             let process = of(rows, &target.pid().to_string());
             let threads = rows.iter().filter(|row| row["python"].as_str().is_some_and(|place| place.starts_with("stand_busy ")));
             let held: f64 = threads.clone().filter(|row| row["tid"] != row["pid"]).map(|row| percent(row, "gil_held_percent")).sum();
+            // Where the CPUs are busy, a thread that wants the GIL may be waiting for a CPU when it is looked at.
             percent(&process, "gil_held_percent") > 80.0
-                && percent(&process, "gil_wanted_percent") > 60.0
+                && percent(&process, "gil_wanted_percent") > 20.0
                 && (percent(&process, "gil_held_percent") - held).abs() < 20.0
         });
     });
