@@ -133,6 +133,8 @@ pub struct Config {
     pub clipboard: bool,
     /// How long an ended process stays as a ghost.
     pub ghost: Duration,
+    /// How many minutes of a live session are kept in memory.
+    pub last_minutes: u32,
     /// The lab's limits.
     pub lab: LabLimits,
     /// What in the file this version does not know, one sentence each with its place.
@@ -171,6 +173,7 @@ impl Default for Config {
             keys: Preset::default(),
             clipboard: true,
             ghost: Duration::from_secs(3),
+            last_minutes: 10,
             lab: LabLimits {
                 max_workers: 256,
                 max_parent_mb: None,

@@ -29,7 +29,7 @@ pub enum Context {
     Events,
     /// On the Problems screen.
     Problems,
-    /// While a recording is shown: before what the screens mean by the keys.
+    /// While a recording or the last minutes are shown: before what the screens mean by the keys.
     Recording,
 }
 
@@ -46,7 +46,7 @@ impl Context {
             Self::Events => "Events",
             Self::Compare => "Compare",
             Self::Problems => "Problems",
-            Self::Recording => "Recording (--replay)",
+            Self::Recording => "Recording, and the last minutes",
         }
     }
 }
@@ -68,6 +68,14 @@ pub struct Action {
     pub changes: bool,
     /// What it does.
     pub command: Command,
+}
+
+impl Action {
+    /// Whether it leads from now into the last minutes of a live session.
+    #[must_use]
+    pub fn leads_back(&self) -> bool {
+        matches!(self.command, Command::Replay(key) if key.leads_back())
+    }
 }
 
 const fn action(
@@ -226,14 +234,6 @@ pub const ACTIONS: &[Action] = &[
         Command::Go(Screen::Timeline),
     ),
     action(
-        "timeline",
-        &[c('V')],
-        Everywhere,
-        "Timeline",
-        "show when the tasks of the selected process and its descendants run, wait and block, live; of a lab run, its timeline",
-        Command::Timeline,
-    ),
-    action(
         "screen-compare",
         &[c('4')],
         Everywhere,
@@ -313,6 +313,22 @@ pub const ACTIONS: &[Action] = &[
         "CoW",
         "open the copy-on-write ledger: pages that forked children share with their parent",
         Command::Ledger,
+    ),
+    action(
+        "timeline",
+        &[c('V')],
+        Everywhere,
+        "Timeline",
+        "show when the selected process and its descendants run and wait, live; of a lab run, its timeline",
+        Command::Timeline,
+    ),
+    action(
+        "profile",
+        &[c('f')],
+        Table,
+        "Profile",
+        "sample hot functions and waits of the selected process and its descendants, live",
+        Command::Profile,
     ),
     action("fold", &[c('=')], Table, "", "fold or unfold the subtree", Command::ToggleFold),
     action("fold-shut", &[c('-'), k(Code::Backspace)], Table, "", "fold the subtree", Command::Fold),
@@ -526,9 +542,23 @@ pub const ACTIONS: &[Action] = &[
     ),
     action("frame-back", &[c(',')], Recording, "Back", "stop at the previous frame", replay(ReplayKey::Step(-1))),
     action("frame-on", &[c('.')], Recording, "Next", "stop at the next frame", replay(ReplayKey::Step(1))),
-    action("frames-back", &[c('{')], Recording, "", "go back ten frames", replay(ReplayKey::Step(-10))),
+    action(
+        "frames-back",
+        &[c('{')],
+        Recording,
+        "",
+        "go back ten frames; from now into the last minutes, until Esc",
+        replay(ReplayKey::Step(-10)),
+    ),
     action("frames-on", &[c('}')], Recording, "+10", "go forward ten frames", replay(ReplayKey::Step(10))),
-    action("minute-back", &[c('(')], Recording, "", "go back one minute", replay(ReplayKey::Seconds(-60))),
+    action(
+        "minute-back",
+        &[c('(')],
+        Recording,
+        "",
+        "go back one minute; from now into the last minutes, until Esc",
+        replay(ReplayKey::Seconds(-60)),
+    ),
     action("minute-on", &[c(')')], Recording, "", "go forward one minute", replay(ReplayKey::Seconds(60))),
     action("first-frame", &[c('^')], Recording, "", "go to the first frame", replay(ReplayKey::First)),
     action("last-frame", &[c('$')], Recording, "", "go to the last frame", replay(ReplayKey::Last)),

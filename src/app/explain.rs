@@ -7,6 +7,7 @@ use crate::text::{Charset, fit, sanitize};
 use super::App;
 use super::layer::Layer;
 use super::msg::{Effect, Notice};
+use super::profile_page::ProfilePage;
 
 /// The most of a text that is explained, cells: a command line may have megabytes.
 const MOST_CELLS: usize = 16 * 1024;
@@ -23,6 +24,27 @@ const READ_IN_TURN: Needs = Needs::STATUS
     .union(Needs::NAMESPACES);
 
 impl App {
+    /// Opens the profile of the selected process and its descendants.
+    pub(super) fn open_profile(&mut self) {
+        let Some(row) = self.selected().filter(|row| row.ghost.is_none()) else {
+            self.tell(Notice::info("no process is selected"));
+            return;
+        };
+        let unicode = self.options.unicode;
+        let name = sanitize(row.process.leader.comm.as_bytes(), Charset::from_unicode(unicode)).into_owned();
+        let (key, title) = (row.key(), format!("Profile of {} {name} and descendants", row.key().pid));
+        self.layer =
+            Some(Layer::Explain { title: title.clone(), lines: vec!["The first looks are taken.".to_owned()], scroll: 0 });
+        self.profile = Some(ProfilePage { key, title, unicode });
+    }
+
+    /// The page that is open.
+    #[must_use]
+    pub fn profiled(&self) -> Option<&ProfilePage> {
+        let page = self.profile.as_ref()?;
+        matches!(&self.layer, Some(Layer::Explain { title, .. }) if *title == page.title).then_some(page)
+    }
+
     /// Asks for the waits of the selected row.
     pub(super) fn ask_why(&mut self) -> Vec<Effect> {
         let Some(row) = self.selected().filter(|row| row.ghost.is_none()) else {

@@ -10,11 +10,6 @@ use crate::lab::run::{Run, RunId, RunPhase};
 use crate::lab::trace::{Slice, TaskTrace, Trace};
 use crate::lanes::{Doing, Lane, Lanes};
 use crate::snapshot::ProcKey;
-use crate::text::{Charset, sanitize};
-
-use super::App;
-use super::msg::{Effect, Notice};
-use super::options::Screen;
 
 /// So much of the newest time is shown at first, nanoseconds.
 const SHOWN_NS: u64 = 10_000_000_000;
@@ -39,13 +34,15 @@ pub struct FamilyTime {
 }
 
 impl FamilyTime {
-    fn new(key: ProcKey, name: String, now_ns: u64) -> Self {
+    /// Before its first lanes; `now_ns` is of CLOCK_MONOTONIC.
+    #[must_use]
+    pub fn new(key: ProcKey, name: String, now_ns: u64) -> Self {
         let run = Arc::new(Run::new(RunId::FAMILY, RunSpec::own(), now_ns));
         Self { key, name, run, lanes: Arc::default(), offset_ns: 0, zero_ns: now_ns }
     }
 
     /// Takes in the newest lanes.
-    fn take(&mut self, lanes: Arc<Lanes>, offset_ns: u64) {
+    pub fn take(&mut self, lanes: Arc<Lanes>, offset_ns: u64) {
         if self.lanes.looks == 0 {
             self.zero_ns = lanes.from_ns.saturating_sub(offset_ns);
         }
@@ -56,8 +53,10 @@ impl FamilyTime {
     /// The newest time that is known.
     #[must_use]
     pub fn newest(&self) -> Window {
-        let to_ns = self.lanes.to_ns.saturating_sub(self.offset_ns).max(self.run.started_ns + 1);
-        Window::new(to_ns.saturating_sub(SHOWN_NS), to_ns)
+        // Up to the last look at every task that is there: tasks are looked at one after the other.
+        let living = self.lanes.lanes.iter().filter(|lane| !lane.ended).filter_map(|lane| Some(lane.slices.last()?.to_ns));
+        let to_ns = living.min().unwrap_or(self.lanes.to_ns).saturating_sub(self.offset_ns).max(self.run.started_ns + 1);
+        Window::new(to_ns.saturating_sub(SHOWN_NS).max(self.zero_ns), to_ns)
     }
 
     /// What a task was blocked by at an instant of CLOCK_MONOTONIC, if it was seen in that wait.
@@ -133,37 +132,6 @@ fn task(lane: &Lane, monotonic: impl Fn(u64) -> u64) -> TaskTrace {
         parent: 0,
         slices: lane.slices.iter().map(slice).collect(),
         holdings: Vec::new(),
-    }
-}
-
-impl App {
-    /// Opens the timeline: of the selected process and its descendants, or of a lab run where one is selected or none is on the table.
-    pub(super) fn open_family_timeline(&mut self) -> Vec<Effect> {
-        let is_of_run = self.lines.get(self.cursor).is_some_and(|line| line.run.is_some());
-        let selected = self.selected().filter(|row| row.ghost.is_none() && self.screen == Screen::Processes && !is_of_run);
-        let Some((key, kernel, comm)) = selected.map(|row| (row.key(), row.process.kernel_thread, row.process.leader.comm)) else {
-            return self.go(Screen::Timeline);
-        };
-        if kernel {
-            self.tell(Notice::info("a kernel thread has no family to follow"));
-            return Vec::new();
-        }
-        let name = sanitize(comm.as_bytes(), Charset::from_unicode(self.options.unicode)).into_owned();
-        self.timeline.begin_family(FamilyTime::new(key, name, crate::clock::monotonic_ns()));
-        self.go(Screen::Timeline)
-    }
-
-    /// The family whose lanes are wanted.
-    #[must_use]
-    pub fn traced_family(&self) -> Option<ProcKey> {
-        self.timeline.family.as_ref().map(|family| family.key)
-    }
-
-    /// Takes in lanes, if they are of the family that is shown.
-    pub(super) fn traced(&mut self, key: ProcKey, lanes: Arc<Lanes>, offset_ns: u64) {
-        if let Some(family) = self.timeline.family.as_mut().filter(|family| family.key == key) {
-            family.take(lanes, offset_ns);
-        }
     }
 }
 

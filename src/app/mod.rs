@@ -22,13 +22,17 @@ mod layer_update;
 pub mod ledger;
 pub mod lessons;
 pub mod logical;
+mod look_back;
+mod menus;
 pub mod msg;
+mod now;
 pub mod options;
 pub mod palette;
 mod parameter;
 pub mod past;
 pub mod presets;
 pub mod problems;
+pub mod profile_page;
 pub mod replay;
 pub mod rows;
 mod run_cards;
@@ -130,6 +134,10 @@ pub struct App {
     pub findings: Vec<Finding>,
     /// Where in a recording the screens are; `None`: they show this machine.
     pub replay: Option<Playback>,
+    /// The page of a profile that was opened last.
+    profile: Option<profile_page::ProfilePage>,
+    /// What is now, while a live session shows its last minutes.
+    now: Option<Box<now::Now>>,
     /// Whether what is seen is recorded.
     pub recording: bool,
     /// Whether the picture is frozen.
@@ -214,6 +222,8 @@ impl App {
             findings: Vec::new(),
             watch: Watch::default(),
             replay: None,
+            profile: None,
+            now: None,
             recording: false,
             paused: false,
             follow: false,

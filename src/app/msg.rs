@@ -1,5 +1,6 @@
 //! Inputs of the application ([`Msg`]) and its requests to the engine ([`Effect`]).
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::columns::Column;
@@ -324,6 +325,8 @@ pub enum Command {
     Explain,
     /// Show what the selected process waits for.
     Why,
+    /// Hot functions and waits of the selected process and its descendants, live.
+    Profile,
     /// Do what Enter does here.
     Enter,
     /// A key of the lessons.
@@ -428,6 +431,12 @@ pub enum Effect {
     Resample,
     /// Move in the recording.
     Replay(ReplayKey),
+    /// Show the last minutes of this session, from where this key leads; answered by [`Msg::Replayed`].
+    LookBack(ReplayKey),
+    /// The last minutes are left: what is now is shown again.
+    Now,
+    /// Write the last minutes of this session into this file; answered by a notice.
+    SaveLast(PathBuf),
     /// Leave.
     Quit,
     /// Stop as by Ctrl-Z.
@@ -467,6 +476,9 @@ impl Effect {
             | Self::StopAll
             | Self::Resample
             | Self::Replay(_)
+            | Self::LookBack(_)
+            | Self::Now
+            | Self::SaveLast(_)
             | Self::Quit
             | Self::Suspend
             | Self::Redraw

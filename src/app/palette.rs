@@ -1,5 +1,7 @@
 //! `:`: finds every action by name and shows its keys; also runs `sort`, `filter` and `columns`.
 
+use std::path::PathBuf;
+
 use nucleo_matcher::pattern::{AtomKind, CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 
@@ -34,6 +36,8 @@ pub enum Choice {
     Demo(&'static Demo),
     /// Changes the theme.
     Theme(&'static str),
+    /// Writes the last minutes into the file that is typed.
+    Save,
 }
 
 /// Everyday words for actions, columns and themes that have other names here.
@@ -50,6 +54,8 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("cpus", "affinity pin cores"),
     ("screen-problems", "zombies orphans leaks wrong deadlock stuck"),
     ("waits", "blocked futex lock"),
+    ("profile", "hot functions flame sampling perf py-spy"),
+    ("timeline", "lanes gantt trace live"),
     ("runtime", "python gil stack"),
     ("environment", "env variables"),
     ("files", "lsof sockets descriptors fd"),
@@ -103,10 +109,11 @@ pub struct Palette {
 }
 
 /// Words that take others, with what they take and do.
-const WORDS: [(&str, &str, &str); 3] = [
+const WORDS: [(&str, &str, &str); 4] = [
     ("sort ", "sort COLUMN", "sort by a column, shown or not"),
     ("filter ", "filter EXPRESSION", "show only matching rows, e.g. filter cpu>5 and user=www"),
     ("columns ", "columns +NAME -NAME", "show and hide columns for this session"),
+    ("save ", "save FILE", "write the last minutes of this session into a recording"),
 ];
 
 impl App {
@@ -157,6 +164,7 @@ impl App {
             (None, Choice::Sort(column)) if column.id == self.options.sort.id => Ok(Vec::new()),
             (None, Choice::Sort(column)) => Ok(self.run(Command::SortBy(column.id))),
             (None, Choice::Filter) => self.narrow(palette.argument()).map_err(|e| e.message),
+            (None, Choice::Save) => Ok(vec![Effect::SaveLast(self.save_path(palette.argument()))]),
             (None, Choice::Demo(demo)) => Ok(self.launch_demo(demo)),
             (None, Choice::Theme(name)) => {
                 self.options.theme = name.to_owned();
@@ -189,7 +197,8 @@ impl App {
                 let help = if rest.trim().is_empty() { "show everything again" } else { "show only matching rows" };
                 vec![Entry::plain(Choice::Filter, "filter".to_owned(), help.to_owned())]
             }
-            Some(_) => self.column_entries(rest),
+            Some(2) => self.column_entries(rest),
+            Some(_) => vec![Entry::plain(Choice::Save, "save".to_owned(), self.save_help(rest))],
             None => self.action_entries(text),
         };
         (palette.cursor, palette.error) = (0, error);
@@ -203,7 +212,7 @@ impl App {
             ..Entry::plain(Choice::Action(action), action.id.replace('-', " "), action.help.to_owned())
         };
         let words = WORDS.iter().map(|(word, title, help)| {
-            let away = (self.context() != Context::Table).then(|| elsewhere(Context::Table));
+            let away = (self.context() != Context::Table && *word != "save ").then(|| elsewhere(Context::Table));
             Entry { off: away, ..Entry::plain(Choice::Word(word), (*title).to_owned(), (*help).to_owned()) }
         });
         let mut all: Vec<Entry> = ACTIONS.iter().filter(|a| a.command != Command::Palette).map(of).chain(words).collect();
@@ -237,12 +246,26 @@ impl App {
     /// Why an action does nothing now.
     fn why_off(&self, action: &Action) -> Option<String> {
         if action.context == Context::Recording {
-            return self.replay.is_none().then(|| elsewhere(action.context));
+            return (self.replay.is_none() && !action.leads_back()).then(|| elsewhere(action.context));
         }
         if action.context != Context::Everywhere && action.context != self.context() {
             return Some(elsewhere(action.context));
         }
         self.off(action).map(|why| why.trim_start_matches("is ").to_owned())
+    }
+
+    fn save_help(&self, typed: &str) -> String {
+        format!("write the last minutes of this session into {}", self.save_path(typed).display())
+    }
+
+    /// The file that is typed, or one named by the time in the current directory.
+    fn save_path(&self, typed: &str) -> PathBuf {
+        if !typed.trim().is_empty() {
+            return PathBuf::from(typed.trim());
+        }
+        let model = self.model.as_deref();
+        let time = model.and_then(|model| columns::wall_clock(&model.now.system, model.now.taken_ns)).unwrap_or_default();
+        PathBuf::from(format!("concmon-{}.recording", time.replace(' ', "-").replace(':', "")))
     }
 
     fn sort_entries(&self, rest: &str) -> Vec<Entry> {
@@ -305,7 +328,7 @@ impl App {
 /// Where it works instead.
 fn elsewhere(context: Context) -> String {
     if context == Context::Recording {
-        return "works in a replay: concmon --replay FILE".to_owned();
+        return "works in a replay (concmon --replay FILE) and in the last minutes ({ goes there)".to_owned();
     }
     if context == Context::Lessons {
         return "works on the lessons of the Lab screen (2)".to_owned();
@@ -328,7 +351,7 @@ impl Palette {
             Choice::Action(_) | Choice::Demo(_) | Choice::Theme(_) => entry.title.clone(),
             Choice::Word(word) => word.to_owned(),
             Choice::Sort(column) => format!("sort {}", column.id),
-            Choice::Filter | Choice::Columns => typed.to_owned(),
+            Choice::Filter | Choice::Columns | Choice::Save => typed.to_owned(),
             Choice::Column(..) => format!("{before}{} ", entry.title),
         }
     }

@@ -62,6 +62,7 @@ impl Command {
             Self::StopRuns
             | Self::QuickLaunch
             | Self::Timeline
+            | Self::Profile
             | Self::Why
             | Self::Ledger
             | Self::Enter
@@ -77,7 +78,8 @@ impl App {
     /// Why an action is off: words that go on after its name (`is off: ...`), or a sentence of their own (`off: ...`).
     pub(super) fn off(&self, action: &Action) -> Option<Cow<'static, str>> {
         if self.replay.is_some() && (action.changes || action.command.is_live()) {
-            return Some("is off during a replay".into());
+            let while_back = "is off while the past is shown; Esc returns to now";
+            return Some(if self.looks_back() { while_back.into() } else { "is off during a replay".into() });
         }
         if action.changes && self.options.readonly {
             return Some("is off with --readonly".into());
@@ -97,7 +99,10 @@ impl App {
     #[must_use]
     pub fn refusal(&self, effect: &Effect) -> Option<&'static str> {
         if self.replay.is_some() && effect.is_live() {
-            Some("off during a replay: nothing of this machine is read, changed or started")
+            Some(match self.looks_back() {
+                true => "off while the past is shown: nothing of this machine is read, changed or started; Esc returns to now",
+                false => "off during a replay: nothing of this machine is read, changed or started",
+            })
         } else if self.options.readonly && effect.changes() {
             Some("off with --readonly: nothing is changed or started")
         } else {
@@ -108,8 +113,9 @@ impl App {
 
     /// The action that a key means here. What moves in a recording goes before the screen's own, for it is why one is shown.
     pub(super) fn action(&self, key: Key) -> Option<&'static Action> {
-        let moves = self.replay.as_ref().and_then(|_| self.options.keys.find(key, Context::Recording));
-        moves.filter(|a| a.context == Context::Recording).or_else(|| self.options.keys.find(key, self.context()))
+        let moves = self.options.keys.find(key, Context::Recording).filter(|a| a.context == Context::Recording);
+        let is_replay = self.replay.is_some();
+        moves.filter(|a| is_replay || a.leads_back()).or_else(|| self.options.keys.find(key, self.context()))
     }
 
     /// The effect of a key that moves in the recording also while something lies over the screen that no text is typed into.
@@ -124,11 +130,7 @@ impl App {
 
     /// Moves in the recording.
     pub(super) fn replay_key(&mut self, key: ReplayKey) -> Vec<Effect> {
-        if self.replay.is_none() {
-            self.tell(Notice::info("works in a replay only: concmon --replay FILE"));
-            return Vec::new();
-        }
-        vec![Effect::Replay(key)]
+        if self.replay.is_none() { self.look_back(key) } else { vec![Effect::Replay(key)] }
     }
 
     /// The screens that there are.
@@ -139,6 +141,10 @@ impl App {
 
     /// Takes in what is to be shown of the recording.
     pub(super) fn replayed(&mut self, shown: Shown) {
+        // Only a live session has none before its past is shown.
+        if self.replay.is_none() {
+            self.set_now_aside();
+        }
         self.replay = Some(shown.at);
         if let Some(told) = shown.told {
             self.tell(Notice { lasting: true, ..Notice::bad(told) });

@@ -9,6 +9,9 @@ use super::App;
 use super::family_time::FamilyTime;
 use super::msg::{Effect, Notice};
 use super::options::Screen;
+use crate::lanes::Lanes;
+use crate::snapshot::ProcKey;
+use crate::text::{Charset, sanitize};
 
 /// The shortest window, nanoseconds: the counters are not finer.
 const SHORTEST_NS: u64 = 20_000;
@@ -153,6 +156,36 @@ fn within(from_ns: u64, length_ns: u64, all: Window) -> Window {
 }
 
 impl App {
+    /// Opens the timeline: of the selected process and its descendants, or of a lab run where one is selected or none is on the table.
+    pub(super) fn open_family_timeline(&mut self) -> Vec<Effect> {
+        let is_of_run = self.lines.get(self.cursor).is_some_and(|line| line.run.is_some());
+        let selected = self.selected().filter(|row| row.ghost.is_none() && self.screen == Screen::Processes && !is_of_run);
+        let Some((key, kernel, comm)) = selected.map(|row| (row.key(), row.process.kernel_thread, row.process.leader.comm))
+        else {
+            return self.go(Screen::Timeline);
+        };
+        if kernel {
+            self.tell(Notice::info("a kernel thread has no family to follow"));
+            return Vec::new();
+        }
+        let name = sanitize(comm.as_bytes(), Charset::from_unicode(self.options.unicode)).into_owned();
+        self.timeline.begin_family(FamilyTime::new(key, name, crate::clock::monotonic_ns()));
+        self.go(Screen::Timeline)
+    }
+
+    /// The family whose lanes are wanted.
+    #[must_use]
+    pub fn traced_family(&self) -> Option<ProcKey> {
+        self.timeline.family.as_ref().map(|family| family.key)
+    }
+
+    /// Takes in lanes, if they are of the family that is shown.
+    pub(super) fn traced(&mut self, key: ProcKey, lanes: Arc<Lanes>, offset_ns: u64) {
+        if let Some(family) = self.timeline.family.as_mut().filter(|family| family.key == key) {
+            family.take(lanes, offset_ns);
+        }
+    }
+
     /// The run that the timeline shows.
     #[must_use]
     pub fn timed_run(&self) -> Option<&Arc<Run>> {

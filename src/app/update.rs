@@ -10,7 +10,7 @@ use super::actions::Context;
 use super::detail::Tab;
 use super::editor::LineEditor;
 use super::key::{Code, Key};
-use super::layer::{InputKind, Layer, Menu, MenuKind, SignalDialog};
+use super::layer::{InputKind, Layer, SignalDialog};
 use super::ledger::LedgerPane;
 use super::msg::{Command, Effect, Fit, Level, Msg, Notice, Pointed};
 use super::options::Screen;
@@ -35,6 +35,7 @@ impl App {
     fn handle(&mut self, msg: Msg) -> Vec<Effect> {
         match msg {
             Msg::Sample(model) => {
+                let Some(model) = self.keep_aside(model) else { return Vec::new() };
                 self.sample(model);
                 return self.step_lesson();
             }
@@ -44,6 +45,8 @@ impl App {
                 self.tell(Notice { lasting: true, ..Notice::bad(why) });
             }
             Msg::SampleFailed(why) => self.tell(Notice::bad(why)),
+            // Asked for before the past was shown.
+            Msg::Detail(_) if self.looks_back() => {}
             Msg::Detail(detail) => match &mut self.layer {
                 Some(Layer::Ledger(pane)) => pane.take(detail),
                 _ => {
@@ -156,6 +159,9 @@ impl App {
             return self.layer_key(self.in_lists(key));
         }
         if key.code == Code::Esc {
+            if let Some(effects) = self.return_to_now() {
+                return effects;
+            }
             self.escape();
             return Vec::new();
         }
@@ -343,6 +349,7 @@ impl App {
             Command::Help => self.layer = Some(Layer::Help { scroll: 0, find: LineEditor::default() }),
             Command::QuickLaunch => return self.open_demos(),
             Command::Explain => self.layer = Some(self.explain()),
+            Command::Profile => self.open_profile(),
             Command::Why => return self.ask_why(),
             Command::SignalMenu => return self.open_signals(),
             Command::Only => return self.toggle_only(),
@@ -566,30 +573,5 @@ impl App {
         self.token += 1;
         self.layer = Some(Layer::Signal(SignalDialog::new(self.token)));
         vec![Effect::Freeze { token: self.token, keys }]
-    }
-
-    fn sort_menu(&self) -> Layer {
-        let shown = &self.options.columns;
-        let rest = columns::COLUMNS.iter().filter(|c| !shown.iter().any(|s| s.id == c.id));
-        let all: Vec<&Column> = shown.iter().copied().chain(rest).collect();
-        let cursor = all.iter().position(|c| c.id == self.options.sort.id).unwrap_or(0);
-        let entries = all.iter().map(|c| (c.id.to_owned(), format!("{:9} {}", c.title, c.description))).collect();
-        Layer::Menu(Menu { kind: MenuKind::Sort, entries, cursor })
-    }
-
-    fn user_menu(&self) -> Layer {
-        let mut users: Vec<String> = self
-            .model
-            .iter()
-            .flat_map(|m| &m.now.processes)
-            .filter_map(|p| p.identity.user.as_deref().map(str::to_owned))
-            .collect();
-        users.sort_unstable();
-        users.dedup();
-        let cursor = self.options.user.as_ref().and_then(|u| users.iter().position(|x| x == u)).map_or(0, |i| i + 1);
-        let label = |u: &String| sanitize(u.as_bytes(), Charset::from_unicode(self.options.unicode)).into_owned();
-        let mut entries = vec![(String::new(), "all users".to_owned())];
-        entries.extend(users.iter().map(|u| (u.clone(), label(u))));
-        Layer::Menu(Menu { kind: MenuKind::User, entries, cursor })
     }
 }

@@ -219,6 +219,13 @@ pub const KEYS: &[Key] = &[
         set: |c, v| put(&mut c.ghost, duration(v, GHOST)),
     },
     Key {
+        section: "",
+        name: "last_minutes",
+        example: "10",
+        help: "Minutes that { goes back in a live session, in at most 16 MiB, 0 (off) to 120.",
+        set: |c, v| put(&mut c.last_minutes, whole(v, 0, 120)),
+    },
+    Key {
         section: "lab",
         name: "max_workers",
         example: "256",

@@ -11,7 +11,7 @@ use crate::app::replay::Shown;
 use crate::config::Config;
 use crate::inspect::watch::WithPythons;
 use crate::kernel::AutoSource;
-use crate::record::{Recorder, Replay, Writer};
+use crate::record::{Flight, FlightRecorder, Recorder, Replay, Writer};
 
 /// Where the samples come from.
 #[derive(Debug)]
@@ -24,7 +24,8 @@ pub enum Feed {
 
 /// The thread that samples come from.
 pub(super) enum Samples {
-    Machine(Sampler),
+    /// With the last minutes.
+    Machine(Sampler, Flight),
     Recording(Player),
 }
 
@@ -40,25 +41,27 @@ impl Samples {
                     // Nobody hears it any more if the program is ending.
                     let _ = stopped.send(why);
                 };
+                let flight = Flight::new(config.last_minutes);
+                let kept = flight.clone();
                 let source = move || {
                     let source = AutoSource::new("/proc", choice).map_err(|e| format!("cannot read the process table: {e}"))?;
-                    Ok(Recorder::new(WithPythons::new(source), writer, tell))
+                    Ok(Recorder::new(FlightRecorder::new(WithPythons::new(source), kept), writer, tell))
                 };
-                Ok(Self::Machine(Sampler::start(source, config.delay, ghost_ns, wants)?))
+                Ok(Self::Machine(Sampler::start(source, config.delay, ghost_ns, wants)?, flight))
             }
         }
     }
 
     pub(super) fn set_interval(&self, interval: Duration) {
         match self {
-            Self::Machine(sampler) => sampler.set_interval(interval),
+            Self::Machine(sampler, _) => sampler.set_interval(interval),
             Self::Recording(player) => player.set_interval(interval),
         }
     }
 
     /// A recording has what it has.
     pub(super) fn want(&self, wants: Wants, now: bool) {
-        if let Self::Machine(sampler) = self {
+        if let Self::Machine(sampler, _) = self {
             sampler.want(wants, now);
         }
     }
@@ -66,14 +69,22 @@ impl Samples {
     /// This machine's; without one, nothing ever comes.
     pub(super) fn models(&self) -> watch::Receiver<Option<Sampled>> {
         match self {
-            Self::Machine(sampler) => sampler.models(),
+            Self::Machine(sampler, _) => sampler.models(),
             Self::Recording(_) => watch::channel(None).1,
+        }
+    }
+
+    /// The last minutes of this machine.
+    pub(super) fn flight(&self) -> Option<&Flight> {
+        match self {
+            Self::Machine(_, flight) => Some(flight),
+            Self::Recording(_) => None,
         }
     }
 
     pub(super) fn player(&mut self) -> Option<&mut Player> {
         match self {
-            Self::Machine(_) => None,
+            Self::Machine(..) => None,
             Self::Recording(player) => Some(player),
         }
     }

@@ -6,13 +6,15 @@ mod feed;
 mod inspector;
 mod known;
 mod last_resort;
+mod options;
+mod past;
 mod player;
+mod profiles;
 mod pythons;
 mod sampler;
 mod survey;
 mod targets;
 
-use std::collections::HashSet;
 use std::io::{Write as _, stdout};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,10 +34,9 @@ use tokio::sync::watch;
 use crate::app::App;
 use crate::app::compare::Progressed;
 use crate::app::detail::DetailPane;
-use crate::app::lab_view::Watched;
 use crate::app::layer::Layer;
 use crate::app::msg::{Effect, Msg, Notice};
-use crate::app::options::{Options, Screen};
+use crate::app::options::Screen;
 use crate::app::replay::Playback;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{ColorDepth, Config};
@@ -43,7 +44,6 @@ use crate::kernel::allot;
 use crate::kernel::{Heirs, PidSpace, let_go_of_loading, raise_descriptor_limit, take_turns};
 use crate::lab::catalog::{self, Backend, RunSpec};
 use crate::lab::launcher::{LaunchError, Launcher};
-use crate::query::Filter;
 use crate::snapshot::ProcKey;
 use crate::ui;
 use crate::ui::frame::Frame;
@@ -53,11 +53,14 @@ use crate::ui::theme::{THEMES, Theme};
 use crate::why;
 
 use comparing::Comparing;
-pub use feed::Feed;
 use family::FamilyTraces;
+pub use feed::Feed;
 use feed::Samples;
 use inspector::Inspector;
 use known::{all_processes, known_of};
+use options::options;
+use past::Past;
+use profiles::Profiles;
 use pythons::{News, Pythons};
 use sampler::{NewestFacts, Wants};
 use survey::Surveys;
@@ -114,10 +117,13 @@ pub fn run(config: &Config, feed: Feed) -> anyhow::Result<()> {
         depth: config.depth(),
         save_path: config.save_path.clone(),
         samples,
+        past: Past::default(),
+        ghost_ns: u64::try_from(config.ghost.as_nanos()).unwrap_or(u64::MAX),
         recording_news,
         inspector,
         surveys,
         traces: FamilyTraces::new(),
+        profiles: Profiles::new(tell_why.clone()),
         comparing,
         compared,
         launcher,
@@ -137,43 +143,6 @@ pub fn run(config: &Config, feed: Feed) -> anyhow::Result<()> {
     runtime.block_on(engine.run())
 }
 
-fn options(config: &Config) -> anyhow::Result<Options> {
-    let filter = match &config.filter {
-        Some(text) => Some(
-            Filter::parse_with(text, &config.saved_filters)
-                .map_err(|e| anyhow::anyhow!("invalid filter: {}", e.pointed(text)))?,
-        ),
-        None => None,
-    };
-    Ok(Options {
-        columns: config.columns.clone(),
-        meters: config.meters.clone(),
-        sort: config.sort.column,
-        descending: config.sort.descending,
-        tree: config.tree,
-        threads: config.threads,
-        kernel_threads: config.kernel_threads,
-        show_path: config.show_path,
-        user: config.user.as_ref().map(|u| u.name.clone()),
-        pids: (!config.pids.is_empty()).then(|| config.pids.iter().copied().collect::<HashSet<_>>()),
-        filter,
-        saved_filters: config.saved_filters.clone(),
-        keys: config.keys,
-        clipboard: config.clipboard,
-        readonly: config.readonly,
-        unicode: config.unicode,
-        theme: config.theme.clone(),
-        themes: THEMES,
-        delay_s: config.delay.as_secs_f64(),
-        own_pid: i32::try_from(std::process::id()).unwrap_or(0),
-        watched: Watched {
-            hold_ms: u32::try_from(config.lab.hold.as_millis()).unwrap_or(u32::MAX),
-            timeout_ms: u64::try_from(config.lab.timeout.as_millis()).unwrap_or(u64::MAX),
-        },
-        ..Options::default()
-    })
-}
-
 struct Engine {
     app: App,
     theme: Theme,
@@ -181,6 +150,10 @@ struct Engine {
     /// Where settings are saved.
     save_path: Option<PathBuf>,
     samples: Samples,
+    /// The last minutes, while somebody looks back.
+    past: Past,
+    /// How long ended processes stay, nanoseconds.
+    ghost_ns: u64,
     /// Why nothing is recorded any more.
     recording_news: UnboundedReceiver<String>,
     /// Reads details of this machine's processes.
@@ -189,6 +162,8 @@ struct Engine {
     surveys: Option<Surveys>,
     /// Reads the lanes of a family.
     traces: FamilyTraces,
+    /// Profiles a family.
+    profiles: Profiles,
     /// Runs batches, and what is heard of them.
     comparing: Comparing,
     compared: watch::Receiver<Option<Progressed>>,
@@ -273,6 +248,7 @@ impl Engine {
                     Some(shown) => self.message(Msg::Replayed(shown))?,
                     None => anyhow::bail!("the thread that reads the recording has ended"),
                 },
+                Some(shown) = self.past.shown() => self.message(Msg::Replayed(shown))?,
                 Some(why) = self.recording_news.recv() => self.message(Msg::RecordingStopped(why))?,
                 changed = models.changed(), if live => {
                     if changed.is_err() {
@@ -441,10 +417,17 @@ impl Engine {
             Effect::Copy { text, said } => answer = Some(Msg::Tell(copy(&text, said))),
             Effect::Resample => self.resample(),
             Effect::Replay(key) => {
-                if let Some(player) = self.samples.player() {
+                let live = self.past.player();
+                if let Some(player) = live.or(self.samples.player().map(|player| &*player)) {
                     player.key(key);
                 }
             }
+            Effect::LookBack(key) => {
+                let interval = Duration::from_secs_f64(self.app.options.delay_s);
+                answer = self.past.begin(self.samples.flight(), key, interval, self.ghost_ns);
+            }
+            Effect::Now => self.past.end(),
+            Effect::SaveLast(path) => answer = Some(Msg::Tell(past::save(self.samples.flight(), &path))),
             Effect::Quit => self.leaving = true,
             Effect::Suspend => self.suspend()?,
             Effect::Redraw => self.forget_screen()?,
@@ -525,6 +508,9 @@ impl Engine {
     }
 
     fn resample(&mut self) {
+        if self.app.looks_back() {
+            return;
+        }
         let wants = self.wants();
         self.wanted = Some(wants.clone());
         self.samples.want(wants, true);
@@ -564,8 +550,11 @@ impl Engine {
         let drawn = self.terminal.draw(|frame| ui::view(app, theme, frame)).map(|_| ());
         crossterm::queue!(self.frame, crossterm::terminal::EndSynchronizedUpdate)?;
         drawn.and_then(|()| self.frame.send()).context("cannot draw on the terminal")?;
+        // Nothing of the machine is read for a picture of the past.
+        let back = self.app.looks_back();
         if let Some(inspector) = &mut self.inspector {
             inspector.want(match &self.app.layer {
+                _ if back => None,
                 Some(Layer::Ledger(pane)) => pane.wanted(),
                 _ => self.app.shown_detail().and_then(DetailPane::wanted),
             });
@@ -574,8 +563,9 @@ impl Engine {
             surveys.want(self.app.wants_survey());
         }
         self.traces.want(self.app.traced_family());
+        self.profiles.want(self.app.profiled().cloned());
         let wants = self.wants();
-        if self.wanted.as_ref() != Some(&wants) {
+        if !back && self.wanted.as_ref() != Some(&wants) {
             self.samples.want(wants.clone(), false);
             self.wanted = Some(wants);
         }

@@ -32,10 +32,24 @@ impl Player {
     /// # Errors
     /// If the thread cannot be started.
     pub fn start(replay: Replay, interval: Duration, ghost_ns: u64) -> std::io::Result<Self> {
+        Self::begin(replay, interval, ghost_ns, None)
+    }
+
+    /// Starts where this key leads from the last frame, and stands still there.
+    ///
+    /// # Errors
+    /// As [`Player::start`].
+    pub fn look_back(replay: Replay, interval: Duration, ghost_ns: u64, key: ReplayKey) -> std::io::Result<Self> {
+        Self::begin(replay, interval, ghost_ns, Some(key))
+    }
+
+    fn begin(replay: Replay, interval: Duration, ghost_ns: u64, back: Option<ReplayKey>) -> std::io::Result<Self> {
         let (orders, inbox) = channel();
         let (outbox, shown) = mpsc::channel(2);
-        let player = Playing { replay, deriver: Deriver::default(), ghost_ns, interval, at: None, playing: true, outbox };
-        std::thread::Builder::new().name("player".into()).spawn(move || player.run(&inbox))?;
+        let at = back.map(|_| replay.frames() - 1);
+        let playing = back.is_none();
+        let player = Playing { replay, deriver: Deriver::default(), ghost_ns, interval, at, playing, outbox };
+        std::thread::Builder::new().name("player".into()).spawn(move || player.run(&inbox, back))?;
         Ok(Self { orders, shown })
     }
 
@@ -69,9 +83,10 @@ struct Playing {
 }
 
 impl Playing {
-    fn run(mut self, orders: &Receiver<Order>) {
+    fn run(mut self, orders: &Receiver<Order>, back: Option<ReplayKey>) {
         let told = self.replay.cut().map(|cut| format!("the recording {cut}"));
-        if self.go(1.min(self.last()), told).is_err() {
+        let first = back.map_or(1.min(self.last()), |key| self.target(key));
+        if self.go(first, told).is_err() {
             return;
         }
         let mut due = Instant::now() + self.interval;
@@ -106,8 +121,14 @@ impl Playing {
     }
 
     fn key(&mut self, key: ReplayKey) -> Result<(), Over> {
+        let target = self.target(key);
+        if target == self.here() { self.hand_over(false, Vec::new(), None) } else { self.go(target, None) }
+    }
+
+    /// The frame that a key leads to.
+    fn target(&mut self, key: ReplayKey) -> usize {
         let here = self.here();
-        let target = match key {
+        match key {
             ReplayKey::Play => {
                 self.playing = !self.playing;
                 // From its end it begins again.
@@ -124,8 +145,7 @@ impl Playing {
             }
             ReplayKey::First => 0,
             ReplayKey::Last => self.last(),
-        };
-        if target == here { self.hand_over(false, Vec::new(), None) } else { self.go(target, None) }
+        }
     }
 
     /// Shows a frame; where it is damaged, the nearest that is not, in the direction of travel if there is one.

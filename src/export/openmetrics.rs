@@ -60,7 +60,13 @@ fn number(value: &Value<'_>) -> Option<f64> {
         Value::Duration(ns) => Some(*ns as f64 / NS_PER_S),
         Value::BytesPerSecond(x) | Value::Rate(x) => Some(f64::from(*x)),
         Value::Percent(x) => Some(f64::from(*x) / 100.0),
-        Value::Unknown(_) | Value::RunWait { .. } | Value::HeldWanted { .. } | Value::Recent(_) | Value::State(_) | Value::Word(_) | Value::Text(_) => None,
+        Value::Unknown(_)
+        | Value::RunWait { .. }
+        | Value::HeldWanted { .. }
+        | Value::Recent(_)
+        | Value::State(_)
+        | Value::Word(_)
+        | Value::Text(_) => None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Looks at the Pythons of rows on screen, in turn, on a thread of its own: [`WithPythons`] is a source that adds what was seen to the
 //! samples of another one.
 //!
-//! Every 50 ms it is looked who holds and who wants each GIL, and twice a second the frames and event loops are read, those first whose
+//! Every 50 ms it reads which threads hold and want each GIL, and twice a second the frames and event loops are read, those first whose
 //! last look is the oldest. All of this takes at most one fortieth of a CPU; where there is much to look at, looks are rarer. Nothing is
 //! read while no column asks for it.
 
@@ -10,8 +10,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::probe::{GilLook, Probe};
 use super::Trouble;
+use super::probe::{GilLook, Probe};
 use crate::kernel::DetailReader;
 use crate::kernel::error::ReadError;
 use crate::kernel::let_go_of_loading;

@@ -73,7 +73,8 @@ impl<'f> Sampler<'f> {
     /// `family` lists the processes that belong to it now.
     #[must_use]
     pub fn new(reader: DetailReader, options: Options, family: impl FnMut(&DetailReader) -> Vec<i32> + 'f) -> Self {
-        let profile = Profile::new(options.mode);
+        let mut profile = Profile::new(options.mode);
+        profile.account.rate_hz = options.rate_hz;
         Self {
             reader,
             options,
@@ -87,7 +88,13 @@ impl<'f> Sampler<'f> {
 
     /// Samples for the whole time, or until the last process has ended.
     #[must_use]
-    pub fn run(mut self) -> Profile {
+    pub fn run(self) -> Profile {
+        self.run_while(|_| true)
+    }
+
+    /// The same as long as `goes_on` says so, which is given the profile so far after each look.
+    #[must_use]
+    pub fn run_while(mut self, mut goes_on: impl FnMut(&Profile) -> bool) -> Profile {
         let began = Instant::now();
         let cpu = thread_cpu_ns();
         let period = Duration::from_secs_f64(1.0 / self.options.rate_hz);
@@ -104,7 +111,11 @@ impl<'f> Sampler<'f> {
             last = now;
             self.profile.account.looks += 1;
             self.processes.retain(|_, process| !process.gone);
-            if self.processes.is_empty() {
+            let account = &mut self.profile.account;
+            account.wall_ns = began.elapsed().as_nanos() as u64;
+            account.cost_ns = thread_cpu_ns().saturating_sub(cpu);
+            account.tasks = self.seen.len();
+            if !goes_on(&self.profile) || self.processes.is_empty() {
                 break;
             }
             due += period;
@@ -118,9 +129,7 @@ impl<'f> Sampler<'f> {
         }
         let account = &mut self.profile.account;
         account.wall_ns = began.elapsed().as_nanos() as u64;
-        account.rate_hz = self.options.rate_hz;
         account.cost_ns = thread_cpu_ns().saturating_sub(cpu);
-        account.tasks = self.seen.len();
         self.profile
     }
 

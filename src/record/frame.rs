@@ -147,6 +147,21 @@ impl Encoder {
     /// # Errors
     /// What cannot be written: more processes or tasks than a recording holds.
     pub fn encode(&mut self, snapshot: &Snapshot, out: &mut Vec<u8>) -> Result<(), String> {
+        self.encode_with(snapshot, snapshot.events.clone(), out)
+    }
+
+    /// Bytes of what the next snapshot is compared with, but for values that snapshots share.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let tasks: usize = self.before.iter().map(|process| process.tasks.len()).sum();
+        self.before.capacity() * size_of::<Kept>() + tasks * size_of::<TaskRow>()
+    }
+
+    /// The same with other events in place of the snapshot's.
+    ///
+    /// # Errors
+    /// As [`Encoder::encode`].
+    pub fn encode_with(&mut self, snapshot: &Snapshot, events: Vec<LifecycleEvent>, out: &mut Vec<u8>) -> Result<(), String> {
         let sizes = [snapshot.processes.len(), snapshot.tasks.len()];
         if sizes[0] > MOST[0] || sizes[1] > MOST[1] {
             let [processes, tasks] = MOST;
@@ -157,7 +172,7 @@ impl Encoder {
             system: (self.system.as_ref() != Some(&snapshot.system)).then(|| SystemInfo::clone(&snapshot.system)),
             host: snapshot.host.clone(),
             task_states: snapshot.task_states,
-            events: snapshot.events.clone(),
+            events,
             report: snapshot.report.clone(),
         };
         let now: Vec<Kept> = snapshot.processes.iter().map(|process| Kept::of(process, snapshot)).collect();

@@ -3,8 +3,10 @@
 //! * [`row`], [`frame`]: a snapshot as its differences from the previous one.
 //! * [`layout`]: frames in a file, each with its checksum.
 //! * [`Recorder`]: a source that writes what another one reads.
+//! * [`Flight`]: the last minutes of a live session in memory.
 //! * [`Replay`]: a recording, frame by frame, forwards and back.
 
+mod flight;
 mod frame;
 mod layout;
 mod number;
@@ -12,6 +14,7 @@ mod recorder;
 mod replay;
 mod row;
 
+pub use flight::{Flight, FlightRecorder, MOST_BYTES as MOST_FLIGHT_BYTES};
 pub use frame::{Decoder, Encoder};
 pub use recorder::{Recorder, Writer};
 pub use replay::Replay;

@@ -76,6 +76,11 @@ impl Writer {
         })
     }
 
+    /// Writes a whole recording, and ends it.
+    pub(super) fn fill(mut self, recording: &[u8]) -> Result<(), RecordError> {
+        self.file.write_all(recording).map_err(|source| RecordError::Io { path: self.path, doing: "ends here", source })
+    }
+
     /// Where it writes to.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -47,9 +47,15 @@ impl Replay {
     /// One sentence, if it is not a recording, of another version, or has no whole frame.
     pub fn open(path: &Path) -> Result<Self, RecordError> {
         let io = |source| RecordError::Io { path: path.to_owned(), doing: "cannot be read", source };
-        let refused = |why: String| RecordError::Refused { path: path.to_owned(), why };
         let nonblock = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
         let file = std::fs::OpenOptions::new().read(true).custom_flags(nonblock).open(path).map_err(io)?;
+        Self::of(file, path)
+    }
+
+    /// The same of an open file; `path` is its name in errors.
+    pub(super) fn of(file: File, path: &Path) -> Result<Self, RecordError> {
+        let io = |source| RecordError::Io { path: path.to_owned(), doing: "cannot be read", source };
+        let refused = |why: String| RecordError::Refused { path: path.to_owned(), why };
         let facts = file.metadata().map_err(io)?;
         if !facts.is_file() {
             return Err(refused("is not a regular file; a recording must be one".to_owned()));

@@ -52,6 +52,7 @@ pub fn buttons(app: &App, area: Rect) -> Vec<(Button, &'static Action)> {
         let key = app.options.keys.keys(a).first().copied();
         let has_use = match a.command {
             Command::Lesson(key) => app.lessons.has_use(key),
+            Command::Timeline => app.screen != Screen::Timeline,
             _ => a.command != Command::Go(app.screen),
         };
         has_use && key.is_none_or(|key| app.options.keys.find(key, context).is_none_or(|found| found.id == a.id))

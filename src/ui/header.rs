@@ -156,7 +156,13 @@ fn screen_name(app: &App, screen: Screen, theme: &Theme, pen: &mut Pen<'_>) {
 /// That this is a recording, which frame of how many, when that was taken where the machine was, and of which machine.
 fn recorded(app: &App, playback: &Playback, theme: &Theme, area: Rect, pen: &mut Pen<'_>) {
     let standing = if playback.playing { "playing" } else { "stopped" };
-    pen.put(" RECORDING", theme.warn).put(&format!("  {}/{} ", playback.frame + 1, playback.frames), theme.strong);
+    if let Some(age_s) = app.past_age_s() {
+        let age = if age_s < 60 { format!("{age_s} s") } else { format!("{} min {} s", age_s / 60, age_s % 60) };
+        pen.put(&format!(" PAST: {age} AGO"), theme.bad).put("  Esc now", theme.strong);
+    } else {
+        pen.put(" RECORDING", theme.warn);
+    }
+    pen.put(&format!("  {}/{} ", playback.frame + 1, playback.frames), theme.strong);
     pen.put(standing, if playback.playing { theme.good } else { theme.warn });
     let Some(model) = app.model.as_deref() else { return };
     let system = &model.now.system;

@@ -84,7 +84,11 @@ fn until(pid: i32, wanted: impl Fn(u64) -> bool) -> u64 {
 fn comes_and_goes(kind: &str, source: &str) {
     // With a row for each thread, as the sources otherwise keep little of it.
     let threads = if kind == "threads" { &["--threads"][..] } else { &[] };
-    let args = [&["--source", source, "--delay", "0.5"], threads].concat();
+    // The last minutes are kept on purpose, within a bound of their own.
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("config.toml");
+    std::fs::write(&config, "last_minutes = 0\n").unwrap();
+    let args = [&["--config", config.to_str().unwrap(), "--source", source, "--delay", "0.5"], threads].concat();
     let mut pty = Pty::spawn(&Program { program: env!("CARGO_BIN_EXE_concmon"), args: &args, rows: 40, columns: 140, env: &[] });
     pty.wait_text("COMMAND");
     if source == "auto" {

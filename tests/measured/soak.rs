@@ -72,7 +72,12 @@ fn soak(warm: Duration, long: Duration) {
     let (stop, born) = (AtomicBool::new(false), AtomicU64::new(0));
     let (before, after, born) = std::thread::scope(|scope| {
         scope.spawn(|| churn(&stop, &born));
-        let mut pty = Pty::spawn(&Program { program: CONCMON, args: &["-d", "0.1"], rows: 40, columns: 140, env: &[] });
+        // The last minutes are kept on purpose, within a bound of their own.
+        let directory = tempfile::tempdir().unwrap();
+        let config = directory.path().join("config.toml");
+        std::fs::write(&config, "last_minutes = 0\n").unwrap();
+        let args = ["--config", config.to_str().unwrap(), "-d", "0.1"];
+        let mut pty = Pty::spawn(&Program { program: CONCMON, args: &args, rows: 40, columns: 140, env: &[] });
         pty.wait_until("the process table", |screen| screen.alternate_screen() && row_of(screen, "COMMAND").is_some());
         let walk = |pty: &mut Pty, time: Duration| {
             let until = Instant::now() + time;

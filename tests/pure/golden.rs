@@ -222,7 +222,8 @@ const SCENES: &[Scene] = &[
     Scene { name: "timeline", options: Options::default, keys: stages::KEYS },
     Scene { name: "timeline-processes", options: Options::default, keys: stages::PROCESSES },
     Scene { name: "diagnoses", options: Options::default, keys: &[Key::char('!')] },
-    Scene { name: "timeline-empty", options: Options::default, keys: &[Key::char('V')] },
+    Scene { name: "timeline-empty", options: Options::default, keys: &[Key::char('3')] },
+    Scene { name: "timeline-family", options: Options::default, keys: &[Key::char('V')] },
 ];
 
 fn tree() -> Options {
@@ -261,6 +262,9 @@ fn frame(scene: &Scene, theme: &Theme, unicode: bool, (width, height): (u16, u16
     }
     if let Some(pane) = app.split.as_mut().filter(|_| scene.name == "detail-ended") {
         pane.ended = Some((NOW_NS, ExitStatus::Signal { signal: 9, core: true }));
+    }
+    if let Some(key) = app.traced_family() {
+        app.update(Msg::Traced { key, lanes: Arc::new(stages::family_lanes()), offset_ns: 0 });
     }
     if app.screen == Screen::Problems {
         // What is wrong is told once it has stayed so.

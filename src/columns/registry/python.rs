@@ -47,9 +47,7 @@ fn gil<'a>(row: &Row<'a>) -> Value<'a> {
     match row.task {
         None => Value::HeldWanted { held: share(gil.held), wanted: gil.wanted.map(share) },
         Some(task) => match look.thread(task.tid) {
-            Some(thread) => {
-                Value::HeldWanted { held: share(thread.held), wanted: gil.wanted.map(|_| share(thread.wanted)) }
-            }
+            Some(thread) => Value::HeldWanted { held: share(thread.held), wanted: gil.wanted.map(|_| share(thread.wanted)) },
             None => Value::Unknown(Unknown::NotApplicable),
         },
     }
@@ -68,9 +66,9 @@ pub(super) const COLUMNS: &[Column] = &[
     Column {
         id: "python",
         title: "PYTHON",
-        description: "Function that a Python executes: innermost frame of the user's own code; of a process, of the thread with the GIL, else of the main thread.",
+        description: "Innermost function of the user's own code in a Python; for a process, of its GIL's holder or main thread.",
         source: "the memory of the process (/proc/PID/mem)",
-        basis: "measured: read from outside without stopping the process; only for rows on screen",
+        basis: "measured: from outside, for rows on screen",
         needs: Needs::PYTHON,
         align: Align::Left,
         width: 28,
@@ -83,10 +81,10 @@ pub(super) const COLUMNS: &[Column] = &[
     Column {
         id: "gil",
         title: "GIL%",
-        description: "How often the GIL was held, and how often threads waited for it: held/wanted in percent of the looks since the last sample.",
+        description: "Share of looks since the last sample in which the GIL was held, and in which threads waited for it.",
         unit: "percent",
         source: "the memory of the process (/proc/PID/mem), /proc/PID/task/TID/syscall",
-        basis: "estimated: sampled, at most 20 looks a second; only for rows on screen",
+        basis: "estimated: sampled, at most 20 looks/s, for rows on screen",
         needs: Needs::PYTHON,
         width: 8,
         rank: 15,
@@ -96,10 +94,10 @@ pub(super) const COLUMNS: &[Column] = &[
     Column {
         id: "loop_lag",
         title: "LOOPLAG",
-        description: "Time since an event loop of asyncio last came back from its selector; 0 if it waits there. Of several loops the longest.",
+        description: "Time since an event loop of asyncio came back from its selector; 0 while it waits there.",
         unit: "ns",
         source: "the memory of the process (/proc/PID/mem)",
-        basis: "measured: at the last look, from CPython 3.11 on; only for rows on screen",
+        basis: "measured: at the last look, for rows on screen, CPython 3.11+",
         needs: Needs::PYTHON,
         scope: Scope::Process,
         width: 9,
@@ -112,7 +110,7 @@ pub(super) const COLUMNS: &[Column] = &[
         title: "ATASKS",
         description: "Tasks of asyncio that are not done, of all event loops of the process.",
         source: "the memory of the process (/proc/PID/mem)",
-        basis: "measured: at the last look, from CPython 3.11 on; only for rows on screen",
+        basis: "measured: at the last look, for rows on screen, CPython 3.11+",
         needs: Needs::PYTHON,
         scope: Scope::Process,
         width: 6,

@@ -36,7 +36,8 @@ fn once(what: &str, pid: i32, samples: &str, threads: bool, so: impl Fn(&[Value]
 }
 
 fn of(rows: &[Value], tid: &str) -> Value {
-    rows.iter().find(|row| row["tid"].to_string() == tid).cloned().unwrap_or_default()
+    let tid: u64 = tid.parse().unwrap();
+    rows.iter().find(|row| row["tid"] == tid).cloned().unwrap_or_default()
 }
 
 #[test]
@@ -92,7 +93,8 @@ stay()
             let percent = |row: &Value, key: &str| row[key].as_f64().unwrap_or(-1.0);
             let process = of(rows, &target.pid().to_string());
             let threads = rows.iter().filter(|row| row["python"].as_str().is_some_and(|place| place.starts_with("stand_busy ")));
-            let held: f64 = threads.clone().filter(|row| row["tid"] != row["pid"]).map(|row| percent(row, "gil_held_percent")).sum();
+            let held: f64 =
+                threads.clone().filter(|row| row["tid"] != row["pid"]).map(|row| percent(row, "gil_held_percent")).sum();
             // Where the CPUs are busy, a thread that wants the GIL may be waiting for a CPU when it is looked at.
             percent(&process, "gil_held_percent") > 80.0
                 && percent(&process, "gil_wanted_percent") > 20.0

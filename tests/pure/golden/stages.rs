@@ -10,12 +10,13 @@ use concmon::lab::run::{
     Costs, FamilyMember, Memory, ReportedValue, Run, RunId, RunPhase, ShapeCheck, Summary, TaskSpan, Worker,
 };
 use concmon::lab::trace::{Look, Trace};
+use concmon::lanes::{Lane, Lanes};
 
 /// Launches a pool of threads, and goes to the end of its second lane's first unit, closer.
 pub const KEYS: &[Key] = &[
     Key::char('n'),
     Key::char('t'),
-    Key::char('V'),
+    Key::char('3'),
     Key::plain(Code::Down),
     Key::plain(Code::Down),
     Key::char('<'),
@@ -26,7 +27,7 @@ pub const KEYS: &[Key] = &[
 
 /// The same with the processes at that instant, on any screen.
 pub const PROCESSES: &[Key] =
-    &[Key::char('n'), Key::char('t'), Key::char('V'), Key::plain(Code::Down), Key::char('<'), Key::char('p')];
+    &[Key::char('n'), Key::char('t'), Key::char('3'), Key::plain(Code::Down), Key::char('<'), Key::char('p')];
 
 /// Adds fork and spawn of the lab's list, and runs them.
 pub const COMPARE: &[Key] = &[
@@ -91,6 +92,21 @@ pub const LESSON_RUN: &[Key] =
 /// It has run, and the fork server was guessed.
 pub const LESSON_DONE: &[Key] =
     &[Key::char('2'), Key::plain(Code::Down), Key::plain(Code::Down), Key::plain(Code::Down), Key::char('3')];
+
+/// Lanes of a family: one that runs, one that waits for a CPU between its turns, one that is blocked.
+pub fn family_lanes() -> Lanes {
+    let lane =
+        |tid: i32, name: &str| Lane { pid: 302, tid, name: name.into(), born: tid > 302, ended: false, slices: Vec::new() };
+    let (mut busy, mut turns, mut asleep) = (lane(302, "nginx"), lane(303, "nginx"), lane(304, "cache"));
+    let epoll = Arc::from("epoll of 3 files");
+    for at in (0..10_000).step_by(500) {
+        let (from, to) = (at * MS, (at + 500) * MS);
+        busy.add((from, to), 500 * MS, 0, None);
+        turns.add((from, to), 200 * MS, 150 * MS, Some(&epoll));
+        asleep.add((from, to), 0, 0, Some(&epoll));
+    }
+    Lanes { lanes: vec![busy, turns, asleep], from_ns: 0, to_ns: 10_000 * MS, looks: 2_001, cost_ns: 90 * MS, ..Lanes::default() }
+}
 
 const MS: u64 = 1_000_000;
 const STEP: u64 = 2 * MS;
