@@ -87,14 +87,34 @@ pub struct Sums {
 impl Lane {
     /// Adds what it did in `from_ns..to_ns`: so long on a CPU, so long waiting for one, the rest blocked.
     pub fn add(&mut self, (from_ns, to_ns): (u64, u64), run_ns: u64, ready_ns: u64, reason: Option<&Arc<str>>) {
+        // The kernel counts a wait for a CPU when it ends, and time on a CPU at its next tick: what is more than fits was just before.
+        let over = run_ns.saturating_add(ready_ns).saturating_sub(to_ns.saturating_sub(from_ns));
+        let from_ns = from_ns - self.take_back(from_ns, over);
         let length = to_ns.saturating_sub(from_ns);
-        // The counters and the clock are not read at the same instant: what does not fit into the time is cut.
+        // The counters and the clock are not read at the same instant: what still does not fit is cut.
         let run_ns = run_ns.min(length);
         let ready_ns = ready_ns.min(length - run_ns);
         let (ready_end, run_end) = (from_ns + ready_ns, from_ns + ready_ns + run_ns);
         self.push(from_ns, ready_end, Doing::WaitsForCpu);
         self.push(ready_end, run_end, Doing::Runs);
         self.push(run_end, to_ns, Doing::Blocked(reason.cloned()));
+    }
+
+    /// Takes back up to so much of the blocked time that ends there; how much it was.
+    fn take_back(&mut self, end_ns: u64, most_ns: u64) -> u64 {
+        let mut taken = 0;
+        while let Some(last) = self.slices.last_mut().filter(|last| last.to_ns == end_ns - taken && taken < most_ns) {
+            if !matches!(last.doing, Doing::Blocked(_)) {
+                break;
+            }
+            let part = (most_ns - taken).min(last.to_ns - last.from_ns);
+            taken += part;
+            last.to_ns -= part;
+            if last.to_ns == last.from_ns {
+                self.slices.pop();
+            }
+        }
+        taken
     }
 
     fn push(&mut self, from_ns: u64, to_ns: u64, doing: Doing) {
@@ -184,10 +204,29 @@ pub(crate) mod tests {
         lane.add((0, 100), 60, 10, None);
         lane.add((100, 200), 0, 0, Some(&epoll));
         lane.add((200, 300), 0, 0, None);
-        lane.add((300, 400), 500, 90, None);
+        lane.add((300, 400), 80, 60, None);
         let brief: Vec<_> = lane.slices.iter().map(|s| (s.doing.name(), s.from_ns, s.to_ns)).collect();
-        assert_eq!(brief, [("waits for a CPU", 0, 10), ("runs", 10, 70), ("epoll", 70, 300), ("runs", 300, 400)]);
-        assert_eq!(lane.sums(), Sums { run_ns: 160, ready_ns: 10, blocked_ns: 230 });
-        assert_eq!(lane.main_reason(), Some((epoll, 230)));
+        assert_eq!(
+            brief,
+            [("waits for a CPU", 0, 10), ("runs", 10, 70), ("epoll", 70, 260), ("waits for a CPU", 260, 320), ("runs", 320, 400)]
+        );
+        assert_eq!(lane.sums(), Sums { run_ns: 140, ready_ns: 70, blocked_ns: 190 });
+        assert_eq!(lane.main_reason(), Some((epoll, 190)));
+    }
+
+    #[test]
+    fn a_wait_that_the_kernel_counts_when_it_ends_is_where_it_was() {
+        let mut lane = lane(8);
+        lane.add((0, 10), 10, 0, None);
+        for at in 1..9 {
+            lane.add((at * 10, at * 10 + 10), 0, 0, None);
+        }
+        // It was ready since 15, and got a CPU at 95.
+        lane.add((90, 100), 5, 80, None);
+        let brief: Vec<_> = lane.slices.iter().map(|s| (s.doing.category(), s.from_ns, s.to_ns)).collect();
+        assert_eq!(brief, [("run", 0, 10), ("blocked", 10, 15), ("ready", 15, 95), ("run", 95, 100)]);
+        // More than there is room for is cut, and never more than the time.
+        lane.add((100, 110), 500, 500, None);
+        assert_eq!(lane.sums(), Sums { run_ns: 25, ready_ns: 80, blocked_ns: 5 });
     }
 }
