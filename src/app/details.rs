@@ -135,13 +135,13 @@ mod tests {
     use super::*;
     use crate::app::msg::Msg;
     use crate::app::options::Options;
-    use crate::derive::{Deriver, test_process, test_snapshot};
+    use crate::derive::{Deriver, test_changed, test_process, test_snapshot};
 
     fn app(samples: u64) -> App {
         let mut app = App::new(Options::default());
         let mut deriver = Deriver::new(60_000_000_000);
         for second in 1..=samples {
-            let of = |pid| crate::snapshot::ProcessSample { rss_bytes: Some(second << 20), ..test_process(pid, 1, 5) };
+            let of = |pid| test_changed(test_process(pid, 1, 5), |process| process.rss_bytes = Some(second << 20));
             app.update(Msg::Sample(Arc::new(deriver.step(test_snapshot(second * 1_000_000_000, (7..12).map(of).collect())))));
         }
         app

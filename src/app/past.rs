@@ -1,9 +1,9 @@
 //! Recent CPU use, memory and switches of every process: graphs begin before the details of a process are opened.
 //!
-//! Cost: [`POINT_BYTES`] for each process and sample, [`KEPT`] samples, and an entry of 32 bytes per process: 752 bytes per process.
+//! Only changes are kept: a process that rests costs one [`Entry`], one that changes in every sample [`STEP_BYTES`] more for each of the
+//! [`KEPT`] samples.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::VecDeque;
 
 use crate::derive::Model;
 use crate::snapshot::ProcKey;
@@ -11,11 +11,9 @@ use crate::snapshot::ProcKey;
 /// The most samples kept.
 pub const KEPT: usize = 120;
 /// The most processes that are remembered; more have no graph.
-const MOST: u32 = 16_384;
-/// Bytes of one process's part of one sample.
-pub const POINT_BYTES: usize = std::mem::size_of::<Packed>();
-/// Vectors keep this many points of spare room.
-const SPARE: usize = 1_024;
+const MOST: usize = 16_384;
+/// Bytes of one change.
+const STEP_BYTES: usize = std::mem::size_of::<Step>();
 
 /// One moment of one process; what was not known is `None`.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -31,7 +29,7 @@ pub struct Point {
 impl Point {
     /// Of a process of the model, by its index.
     fn now(model: &Model, index: usize) -> Self {
-        let rates = model.process_rates.get(index).copied().unwrap_or_default();
+        let rates = model.process_rates.get(index).map(|rates| **rates).unwrap_or_default();
         let switches = rates.voluntary_per_s.zip(rates.involuntary_per_s).map(|(a, b)| a + b);
         let rss = model.now.processes.get(index).and_then(|process| process.rss_bytes).map(|bytes| bytes as f32);
         Self { cpu: rates.cpu_percent, rss, switches }
@@ -39,7 +37,7 @@ impl Point {
 }
 
 /// The upper half of an `f32`: exact to 0.4 %, enough for a graph. Not a number: unknown.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Half(u16);
 
 impl Half {
@@ -52,89 +50,130 @@ impl Half {
     }
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Packed([Half; 3]);
 
 impl Packed {
-    const UNKNOWN: Self = Self([Half(0x7fc0); 3]);
+    fn of(Point { cpu, rss, switches }: Point) -> Self {
+        Self([cpu, rss, switches].map(Half::of))
+    }
+
+    fn get(self) -> Point {
+        let [cpu, rss, switches] = self.0.map(Half::get);
+        Point { cpu, rss, switches }
+    }
 }
 
-/// Where the points of a process are: the same place in every sample since `since`.
+/// A value that held until the next one. `from` is the number of its first sample, modulo 65,536: those that the window has left are
+/// dropped long before the number comes again.
 #[derive(Debug, Clone, Copy)]
+struct Step {
+    from: u16,
+    value: Packed,
+}
+
+/// What is kept of a process.
+#[derive(Debug)]
 struct Entry {
     key: ProcKey,
-    slot: u32,
-    since: u64,
+    /// Number of its first sample.
+    since: u32,
+    /// Number of the first sample of `last`.
+    last_from: u32,
+    last: Packed,
+    /// The values before `last`, oldest first.
+    earlier: Option<Box<VecDeque<Step>>>,
+}
+
+impl Entry {
+    fn add(&mut self, sample: u32, value: Packed) {
+        if self.since == sample {
+            (self.last_from, self.last) = (sample, value);
+        } else if value != self.last {
+            let before = Step { from: self.last_from as u16, value: self.last };
+            self.earlier.get_or_insert_default().push_back(before);
+            (self.last_from, self.last) = (sample, value);
+        }
+        self.forget(sample);
+    }
+
+    /// Drops what no kept sample shows any more.
+    fn forget(&mut self, newest: u32) {
+        let Some(earlier) = &mut self.earlier else { return };
+        // A value ends where the next one begins.
+        let age_of_end = |earlier: &VecDeque<Step>| match earlier.get(1) {
+            Some(next) => u32::from((newest as u16).wrapping_sub(next.from)),
+            None => newest - self.last_from,
+        };
+        while !earlier.is_empty() && age_of_end(earlier) as usize + 1 >= KEPT {
+            earlier.pop_front();
+        }
+        if earlier.is_empty() {
+            self.earlier = None;
+        }
+    }
+
+    /// The values of the samples from `first` to `newest`.
+    fn points(&self, first: u32, newest: u32) -> Vec<Point> {
+        let age = |from: u16| u32::from((newest as u16).wrapping_sub(from));
+        let earlier = self.earlier.iter().flat_map(|earlier| earlier.iter());
+        let mut steps = earlier
+            .map(|step| (newest.saturating_sub(age(step.from)), step.value))
+            .chain([(self.last_from, self.last)])
+            .peekable();
+        // The oldest holds from the first sample on, however long ago it began.
+        let mut value = steps.next().map(|(_, value)| value);
+        let mut points = Vec::new();
+        for sample in first.max(self.since)..=newest {
+            while let Some((_, next)) = steps.next_if(|(from, _)| *from <= sample) {
+                value = Some(next);
+            }
+            points.extend(value.map(Packed::get));
+        }
+        points
+    }
 }
 
 /// The last samples of all processes.
 #[derive(Debug, Default)]
 pub struct Past {
-    /// Oldest first; each has a point for every slot.
-    samples: VecDeque<Vec<Packed>>,
     /// Samples taken so far.
-    taken: u64,
+    taken: u32,
     /// Ascending PID.
     entries: Vec<Entry>,
-    /// Slots that are free, the lowest first; those from `slots` on have never been used.
-    free: BinaryHeap<Reverse<u32>>,
-    slots: u32,
 }
 
 impl Past {
     /// Adds a sample.
     pub fn add(&mut self, model: &Model) {
         self.meet(model);
-        let mut points = match self.samples.len() {
-            KEPT => self.samples.pop_front().unwrap_or_default(),
-            _ => Vec::new(),
-        };
-        points.clear();
-        let wanted = self.entries.iter().map(|entry| entry.slot as usize + 1).max().unwrap_or(0);
-        points.reserve_exact(wanted);
-        points.resize(wanted, Packed::UNKNOWN);
-        let mut entries = self.entries.iter().peekable();
+        let mut entries = self.entries.iter_mut().peekable();
         for (index, process) in model.now.processes.iter().enumerate() {
             let Some(entry) = entries.next_if(|entry| entry.key == process.key) else { continue };
-            let Point { cpu, rss, switches } = Point::now(model, index);
-            points[entry.slot as usize] = Packed([cpu, rss, switches].map(Half::of));
+            entry.add(self.taken, Packed::of(Point::now(model, index)));
         }
-        self.samples.push_back(points);
         self.taken += 1;
-        // Points behind those of the living are of a crowd that has ended.
-        for points in self.samples.iter_mut().filter(|points| points.capacity() > 2 * wanted + SPARE) {
-            points.truncate(wanted);
-            points.shrink_to_fit();
-        }
     }
 
-    /// Gives new processes a slot, and takes those of ended ones back.
+    /// Drops ended processes, and takes new ones in as far as there is room.
     fn meet(&mut self, model: &Model) {
-        let living = |key: &ProcKey| model.index_of(key.pid).is_some_and(|i| model.now.processes[i].key == *key);
-        let free = &mut self.free;
-        self.entries.retain(|entry| {
-            let stays = living(&entry.key);
-            if !stays {
-                free.push(Reverse(entry.slot));
-            }
-            stays
-        });
-        let mut known = self.entries.iter().copied().peekable();
-        let mut next = Vec::with_capacity(model.now.processes.len());
-        for process in &model.now.processes {
+        let processes = &model.now.processes;
+        if self.entries.len() == processes.len() && self.entries.iter().zip(processes).all(|(entry, p)| entry.key == p.key) {
+            return;
+        }
+        let living = |key: &ProcKey| model.index_of(key.pid).is_some_and(|i| processes[i].key == *key);
+        self.entries.retain(|entry| living(&entry.key));
+        let mut room = MOST.saturating_sub(self.entries.len());
+        let mut known = std::mem::take(&mut self.entries).into_iter().peekable();
+        let mut next = Vec::with_capacity(processes.len().min(MOST));
+        for process in processes {
             if let Some(entry) = known.next_if(|entry| entry.key == process.key) {
                 next.push(entry);
-                continue;
+            } else if room > 0 {
+                room -= 1;
+                let last = Packed::of(Point::default());
+                next.push(Entry { key: process.key, since: self.taken, last_from: self.taken, last, earlier: None });
             }
-            let slot = match self.free.pop() {
-                Some(Reverse(slot)) => slot,
-                None if self.slots < MOST => {
-                    self.slots += 1;
-                    self.slots - 1
-                }
-                None => continue,
-            };
-            next.push(Entry { key: process.key, slot, since: self.taken });
         }
         self.entries = next;
     }
@@ -142,15 +181,10 @@ impl Past {
     /// The points of a process, oldest first; empty for one that has ended.
     #[must_use]
     pub fn of(&self, key: ProcKey) -> Vec<Point> {
-        let Ok(at) = self.entries.binary_search_by_key(&key.pid, |entry| entry.key.pid) else { return Vec::new() };
-        let entry = self.entries[at];
-        if entry.key != key {
-            return Vec::new();
-        }
-        let first = self.taken - self.samples.len() as u64;
-        let skipped = usize::try_from(entry.since.saturating_sub(first)).unwrap_or(usize::MAX);
-        let points = self.samples.iter().skip(skipped).filter_map(|sample| sample.get(entry.slot as usize));
-        points.map(|Packed([cpu, rss, switches])| Point { cpu: cpu.get(), rss: rss.get(), switches: switches.get() }).collect()
+        let at = self.entries.binary_search_by_key(&key.pid, |entry| entry.key.pid);
+        let entry = at.ok().map(|at| &self.entries[at]).filter(|entry| entry.key == key);
+        let newest = self.taken.saturating_sub(1);
+        entry.map(|entry| entry.points((newest + 1).saturating_sub(KEPT as u32), newest)).unwrap_or_default()
     }
 
     /// The points of a process, the newest one as exact as the model has it.
@@ -167,44 +201,74 @@ impl Past {
     /// Bytes that it occupies.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let points: usize = self.samples.iter().map(Vec::capacity).sum();
-        points * POINT_BYTES
-            + self.samples.capacity() * std::mem::size_of::<Vec<Packed>>()
-            + self.entries.capacity() * std::mem::size_of::<Entry>()
-            + self.free.capacity() * 4
+        let steps = self.entries.iter().filter_map(|entry| entry.earlier.as_deref());
+        let steps: usize = steps.map(|steps| std::mem::size_of_val(steps) + steps.capacity() * STEP_BYTES).sum();
+        steps + self.entries.capacity() * std::mem::size_of::<Entry>()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::derive::{Deriver, test_process, test_snapshot};
+    use crate::derive::{Deriver, test_changed, test_process, test_snapshot};
 
     fn model(at: u64, pids: std::ops::Range<i32>, start: u64) -> Model {
-        let processes =
-            pids.map(|pid| crate::snapshot::ProcessSample { rss_bytes: Some(1000 * at), ..test_process(pid, 1, start) });
+        let processes = pids.map(|pid| test_changed(test_process(pid, 1, start), |process| process.rss_bytes = Some(1000 * at)));
         Deriver::new(0).step(test_snapshot(at, processes.collect()))
     }
 
     #[test]
-    fn five_thousand_processes_cost_less_than_800_bytes_each_and_it_ends_there() {
+    fn memory_follows_what_changes_and_it_ends_there() {
         let mut past = Past::default();
-        let all = model(1, 1..5_001, 7);
-        for _ in 0..KEPT {
-            past.add(&all);
+        let resting = model(1, 1..5_001, 7);
+        for _ in 0..2 * KEPT {
+            past.add(&resting);
+        }
+        assert!(past.bytes() <= 5_000 * 48, "{} bytes of each that rests", past.bytes() / 5_000);
+        // Their memory changes in every sample.
+        for step in 0..2 * KEPT as u64 {
+            past.add(&model(step % 50 + 1, 1..5_001, 7));
         }
         let full = past.bytes();
-        assert!(full <= 5_000 * 800, "{full} bytes, {} each", full / 5_000);
-        for _ in 0..KEPT {
-            past.add(&all);
+        assert!(full <= 5_000 * 1_200, "{} bytes of each that changes", full / 5_000);
+        for step in 0..KEPT as u64 {
+            past.add(&model(step % 50 + 1, 1..5_001, 7));
         }
         assert_eq!(past.bytes(), full, "no more with time");
-        // All of them end and as many others begin, each time: slots are used again.
-        for step in 0..2 * KEPT as u64 {
-            past.add(&model(1, 1..201, 100 + step));
+        // They rest again.
+        for _ in 0..KEPT {
+            past.add(&resting);
         }
-        assert!(past.bytes() < full / 2, "{} bytes are given back", full - past.bytes());
-        assert_eq!(past.slots, 5_000);
+        assert!(past.bytes() <= 5_000 * 48, "{} bytes of each that rests again", past.bytes() / 5_000);
+        // All of them end and others begin.
+        past.add(&model(1, 1..201, 100));
+        assert!(past.bytes() <= 200 * 48, "{} bytes", past.bytes());
+    }
+
+    #[test]
+    fn a_value_that_held_for_long_ends_where_it_did() {
+        let mut past = Past::default();
+        let key = ProcKey { pid: 5, start_ticks: 1 };
+        let rss = |past: &Past| -> Vec<u64> {
+            past.of(key).iter().filter_map(|p| p.rss).map(|bytes| (bytes / 1000.0).round() as u64).collect()
+        };
+        let mut added = Vec::new();
+        let mut add = |past: &mut Past, value: u64| {
+            past.add(&model(value, 5..6, 1));
+            added.push(value);
+            assert_eq!(rss(past), added[added.len().saturating_sub(KEPT)..]);
+        };
+        for sample in 0..300 {
+            add(&mut past, 1 + sample / 7 % 90);
+        }
+        for _ in 0..KEPT {
+            add(&mut past, 91);
+        }
+        // So many samples later the numbers of the samples begin anew.
+        past.taken += 65_536 - KEPT as u32 - 1;
+        for sample in 0..300 {
+            add(&mut past, 92 + sample / 50);
+        }
     }
 
     #[test]

@@ -185,10 +185,11 @@ impl Builder<'_> {
     }
 
     fn list(&self) -> Vec<Line> {
-        let mut lines = Vec::with_capacity(self.model.now.processes.len());
+        let get = self.options.sort.get;
+        let mut rows: Vec<(Value<'_>, RowRef)> = Vec::with_capacity(self.model.now.processes.len());
         let mut add = |at: RowRef| {
             if let Some(row) = self.row(at).filter(|r| self.passes(r)) {
-                lines.push(Line::flat(at, RowKey::of(&row)));
+                rows.push((get(&row), at));
             }
         };
         for i in 0..to_u32(self.model.now.processes.len()) {
@@ -202,17 +203,11 @@ impl Builder<'_> {
                 add(RowRef::Ghost(i));
             }
         }
-        self.sort(&mut lines);
+        // Equal rows stay in pid order, which is how they came.
+        rows.sort_by(|a, b| a.0.compare(&b.0, self.options.descending));
+        let mut lines = Vec::with_capacity(rows.len());
+        lines.extend(rows.into_iter().filter_map(|(_, at)| Some(Line::flat(at, RowKey::of(&self.row(at)?)))));
         lines
-    }
-
-    /// Sorts by the chosen column; equal rows stay in pid order, which is how they came.
-    fn sort(&self, lines: &mut Vec<Line>) {
-        let get = self.options.sort.get;
-        let mut keyed: Vec<(Value<'_>, Line)> = lines.iter().filter_map(|l| self.row(l.at).map(|r| (get(&r), *l))).collect();
-        keyed.sort_by(|a, b| a.0.compare(&b.0, self.options.descending));
-        lines.clear();
-        lines.extend(keyed.into_iter().map(|(_, l)| l));
     }
 
     fn tree(&self) -> Lines {

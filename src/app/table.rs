@@ -111,8 +111,10 @@ impl App {
         if let (Some(model), true) = (self.model.as_deref(), self.options.tree) {
             logical::insert(&mut self.lines, model, &self.lab.state, &self.options.folded);
         }
-        of_runs.append(&mut self.lines);
-        self.lines = of_runs;
+        if !of_runs.is_empty() {
+            of_runs.append(&mut self.lines);
+            self.lines = of_runs;
+        }
         if let Some(anchor) = self.anchor {
             match self.lines.iter().position(|l| l.key == anchor) {
                 Some(at) => {

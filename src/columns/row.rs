@@ -59,7 +59,7 @@ impl<'a> Row<'a> {
             RowRef::Process(i) => Some(Self {
                 model,
                 process: model.now.processes.get(i as usize)?,
-                rates: *model.process_rates.get(i as usize)?,
+                rates: **model.process_rates.get(i as usize)?,
                 recent: model.process_recent.get(i as usize).copied().unwrap_or_default(),
                 task: None,
                 ghost: None,
@@ -68,7 +68,7 @@ impl<'a> Row<'a> {
             RowRef::Task { process, task } => Some(Self {
                 model,
                 process: model.now.processes.get(process as usize)?,
-                rates: *model.task_rates.get(task as usize)?,
+                rates: **model.task_rates.get(task as usize)?,
                 task: Some(model.now.tasks.get(task as usize)?),
                 recent: model.task_recent.get(task as usize).copied().unwrap_or_default(),
                 ghost: None,

@@ -127,7 +127,13 @@ impl Lifecycle {
 
     /// Adds every process that has no entry.
     fn note_births(&mut self, previous: Option<&Snapshot>, now: &Snapshot, early: &HashMap<i32, (i32, bool)>) {
-        let fresh: Vec<&ProcessSample> = now.processes.iter().filter(|p| self.birth(p.key).is_none()).collect();
+        // What was there before has its entry.
+        let mut older = previous.iter().flat_map(|previous| &previous.processes).peekable();
+        let mut is_new = |key: ProcKey| {
+            while older.next_if(|old| old.key.pid < key.pid).is_some() {}
+            older.next_if(|old| old.key == key).is_none()
+        };
+        let fresh: Vec<&ProcessSample> = now.processes.iter().filter(|p| is_new(p.key) && self.birth(p.key).is_none()).collect();
         if fresh.is_empty() {
             return;
         }

@@ -14,7 +14,7 @@ use crate::snapshot::{Facts, ProcessSample, Snapshot, TaskStates, count_state};
 
 pub use host::{CpuShare, Flow, HostRates};
 pub use lifecycle::{Birth, Ghost, Lifecycle, StartMethod};
-pub use rates::Rates;
+pub use rates::{RateList, Rates};
 pub use recent::{RECENT, Recent, Spell};
 pub use tree::Tree;
 
@@ -41,13 +41,13 @@ pub struct Model {
     /// Measured time since the previous one, nanoseconds; `None` for the first.
     pub dt_ns: Option<u64>,
     /// Parallel to `now.processes`.
-    pub process_rates: Vec<Rates>,
+    pub process_rates: RateList,
     /// Parallel to `now.tasks`.
-    pub task_rates: Vec<Rates>,
+    pub task_rates: RateList,
     /// CPU use over the last samples, parallel to `now.processes`.
-    pub process_recent: Vec<Recent>,
+    pub process_recent: Arc<Vec<Recent>>,
     /// The same, parallel to `now.tasks`.
-    pub task_recent: Vec<Recent>,
+    pub task_recent: Arc<Vec<Recent>>,
     /// CPU shares.
     pub host: HostRates,
     /// Header's counts.
@@ -102,8 +102,8 @@ pub struct Deriver {
     /// What the next rates are over.
     base: Option<Arc<Snapshot>>,
     /// Parallel to `previous`.
-    process_rates: Vec<Rates>,
-    task_rates: Vec<Rates>,
+    process_rates: RateList,
+    task_rates: RateList,
     host: HostRates,
     /// Of `previous`.
     graphs: recent::Graphs,
@@ -182,4 +182,4 @@ fn count(now: &Snapshot) -> Counts {
 #[cfg(test)]
 pub(crate) mod tests;
 #[cfg(test)]
-pub(crate) use tests::{process as test_process, snapshot as test_snapshot};
+pub(crate) use tests::{changed as test_changed, process as test_process, snapshot as test_snapshot};

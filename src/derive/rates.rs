@@ -1,5 +1,7 @@
 //! Rates of processes and tasks between two snapshots.
 
+use std::sync::Arc;
+
 use crate::snapshot::{Exact, ProcessSample, Snapshot, TaskSample};
 
 /// Change per time of one process or task. Percent are of one CPU (a process of two busy threads has 200).
@@ -66,7 +68,7 @@ struct Shares {
 /// What threads did after they were seen for the last time, or that lived between two samples, is known by its CPU time alone. That the
 /// process had no more threads in between than at either end bounds how long they can have waited; where that is much, it is unknown.
 fn shares(a: &ProcessSample, b: &ProcessSample, dt: u64) -> Option<Shares> {
-    let (before, now) = (a.seen?, b.seen?);
+    let (before, now) = (a.seen()?, b.seen()?);
     let since = |now: u64, before: u64| now.saturating_sub(before) as f64;
     let run = since(b.cpu_ns()?, a.cpu_ns()?);
     let (seen_run, off) = (since(now.run_ns, before.run_ns), since(now.off_ns, before.off_ns));
@@ -97,6 +99,28 @@ fn switches(
         per_second(before.switches.map(one), now.switches.map(one), dt)
     };
     per_second(total(a), total(b), dt).or_else(of_seen)
+}
+
+/// Of a process of which nothing but the time has changed.
+fn of_resting(process: &ProcessSample) -> Rates {
+    let still = |value: Option<u64>| value.map(|_| 0.0);
+    let seen = process.seen.filter(|_| process.nlwp.is_some() && process.cpu_ns().is_some());
+    let delay = seen.and_then(|seen| seen.delay_ns);
+    let switches = |total, one: fn((u64, u64)) -> u64| still(total).or_else(|| still(process.seen?.switches.map(one)));
+    Rates {
+        cpu_percent: still(process.cpu_ns()),
+        user_percent: still(process.utime_ns),
+        system_percent: still(process.stime_ns),
+        wait_percent: still(delay),
+        sleep_percent: delay.map(|_| 100.0),
+        voluntary_per_s: switches(process.voluntary_switches, |(voluntary, _)| voluntary),
+        involuntary_per_s: switches(process.involuntary_switches, |(_, involuntary)| involuntary),
+        minor_per_s: still(process.minor_faults),
+        major_per_s: still(process.major_faults),
+        rss_per_s: still(process.rss_bytes),
+        known_before: true,
+        ..Rates::default()
+    }
 }
 
 fn of_process(a: &ProcessSample, b: &ProcessSample, dt: u64) -> Rates {
@@ -177,41 +201,71 @@ pub(super) fn same_tasks<'s>(before: &'s [TaskSample], now: &'s [TaskSample]) ->
     pairs(before, now, |t| t.tid, |a, b| a.key() == b.key())
 }
 
+/// Rates side by side with processes or tasks. Those that rest share theirs.
+pub type RateList = Arc<Vec<Arc<Rates>>>;
+
+/// Rates of resting processes and tasks differ only in what is unknown of them: there are few kinds.
+#[derive(Default)]
+struct Resting(Vec<Arc<Rates>>);
+
+impl Resting {
+    /// The most kinds that are compared with.
+    const KINDS: usize = 8;
+
+    fn share(&mut self, rates: Rates) -> Arc<Rates> {
+        if let Some(same) = self.0.iter().find(|known| ***known == rates) {
+            return Arc::clone(same);
+        }
+        let rates = Arc::new(rates);
+        if self.0.len() < Self::KINDS {
+            self.0.push(Arc::clone(&rates));
+        }
+        rates
+    }
+}
+
+fn unknown(now: &Snapshot) -> (Vec<Arc<Rates>>, Vec<Arc<Rates>>) {
+    let unknown = Arc::new(Rates::default());
+    (vec![Arc::clone(&unknown); now.processes.len()], vec![unknown; now.tasks.len()])
+}
+
 /// Rates of all processes and tasks of `now`. Both snapshots are sorted by id, so one pass over each suffices.
-pub(super) fn all(previous: Option<&Snapshot>, now: &Snapshot, dt_ns: Option<u64>) -> (Vec<Rates>, Vec<Rates>) {
-    let mut processes = vec![Rates::default(); now.processes.len()];
-    let mut tasks = vec![Rates::default(); now.tasks.len()];
-    let (Some(before), Some(dt)) = (previous, dt_ns) else { return (processes, tasks) };
+pub(super) fn all(previous: Option<&Snapshot>, now: &Snapshot, dt_ns: Option<u64>) -> (RateList, RateList) {
+    let (mut processes, mut tasks) = unknown(now);
+    let (Some(before), Some(dt)) = (previous, dt_ns) else { return (Arc::new(processes), Arc::new(tasks)) };
+    let (mut resting, mut resting_tasks) = (Resting::default(), Resting::default());
     for (was, at) in same_processes(before, now) {
         let (o, p) = (&before.processes[was], &now.processes[at]);
         let Some(dt) = between(o, p, dt) else { continue };
-        processes[at] = of_process(o, p, dt);
+        processes[at] =
+            if p.rested_since(o) && p.exact.is_none() { resting.share(of_resting(p)) } else { Arc::new(of_process(o, p, dt)) };
         let (older, newer) = (&before.tasks[slice(&o.tasks)], &now.tasks[slice(&p.tasks)]);
         let rates = &mut tasks[slice(&p.tasks)];
         for (was, at) in same_tasks(older, newer) {
-            rates[at] = of_task(&older[was], &newer[at], dt);
+            let (old, new) = (&older[was], &newer[at]);
+            let found = of_task(old, new, dt);
+            rates[at] = if old == new { resting_tasks.share(found) } else { Arc::new(found) };
         }
     }
-    (processes, tasks)
+    (Arc::new(processes), Arc::new(tasks))
 }
 
 /// The rates of `before`, as they stand for what is still there in `now`.
 pub(super) fn carried(
     before: &Snapshot,
-    (of_processes, of_tasks): (&[Rates], &[Rates]),
+    (of_processes, of_tasks): (&[Arc<Rates>], &[Arc<Rates>]),
     now: &Snapshot,
-) -> (Vec<Rates>, Vec<Rates>) {
-    let mut processes = vec![Rates::default(); now.processes.len()];
-    let mut tasks = vec![Rates::default(); now.tasks.len()];
+) -> (RateList, RateList) {
+    let (mut processes, mut tasks) = unknown(now);
     for (was, at) in same_processes(before, now) {
-        processes[at] = of_processes[was];
+        processes[at] = Arc::clone(&of_processes[was]);
         let (from, to) = (slice(&before.processes[was].tasks), slice(&now.processes[at].tasks));
         let (known, rates) = (&of_tasks[from.clone()], &mut tasks[to.clone()]);
         for (was, at) in same_tasks(&before.tasks[from], &now.tasks[to]) {
-            rates[at] = known[was];
+            rates[at] = Arc::clone(&known[was]);
         }
     }
-    (processes, tasks)
+    (Arc::new(processes), Arc::new(tasks))
 }
 
 fn slice(range: &std::ops::Range<u32>) -> std::ops::Range<usize> {

@@ -1,6 +1,7 @@
 //! CPU use of each process and task over the last samples: what a row's small graph draws.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::snapshot::Snapshot;
 
@@ -62,31 +63,31 @@ impl Recent {
 /// The graphs of one snapshot: parallel to its processes and to its tasks.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Graphs {
-    pub(super) processes: Vec<Recent>,
-    pub(super) tasks: Vec<Recent>,
+    pub(super) processes: Arc<Vec<Recent>>,
+    pub(super) tasks: Arc<Vec<Recent>>,
 }
 
 impl Graphs {
     /// The graphs of `now`, from those of `before`. With `rates` the new sample is added; without, the graphs are only carried over.
-    pub(super) fn next(&self, before: Option<&Snapshot>, now: &Snapshot, rates: Option<(&[Rates], &[Rates])>) -> Self {
-        let mut next =
-            Self { processes: vec![Recent::default(); now.processes.len()], tasks: vec![Recent::default(); now.tasks.len()] };
+    pub(super) fn next(&self, before: Option<&Snapshot>, now: &Snapshot, rates: Option<(&[Arc<Rates>], &[Arc<Rates>])>) -> Self {
+        let mut of_processes = vec![Recent::default(); now.processes.len()];
+        let mut of_tasks = vec![Recent::default(); now.tasks.len()];
         if let Some(before) = before {
             for (was, at) in same_processes(before, now) {
-                next.processes[at] = self.processes.get(was).copied().unwrap_or_default();
+                of_processes[at] = self.processes.get(was).copied().unwrap_or_default();
                 let (old, new) = (range(&before.processes[was].tasks), range(&now.processes[at].tasks));
                 let (olds, news) = (before.tasks.get(old.clone()), now.tasks.get(new.clone()));
                 let (Some(olds), Some(news)) = (olds, news) else { continue };
                 for (was, at) in same_tasks(olds, news) {
-                    next.tasks[new.start + at] = self.tasks.get(old.start + was).copied().unwrap_or_default();
+                    of_tasks[new.start + at] = self.tasks.get(old.start + was).copied().unwrap_or_default();
                 }
             }
         }
         if let Some((processes, tasks)) = rates {
-            next.processes.iter_mut().zip(processes).for_each(|(graph, rates)| *graph = graph.then(rates));
-            next.tasks.iter_mut().zip(tasks).for_each(|(graph, rates)| *graph = graph.then(rates));
+            of_processes.iter_mut().zip(processes).for_each(|(graph, rates)| *graph = graph.then(rates));
+            of_tasks.iter_mut().zip(tasks).for_each(|(graph, rates)| *graph = graph.then(rates));
         }
-        next
+        Self { processes: Arc::new(of_processes), tasks: Arc::new(of_tasks) }
     }
 }
 

@@ -2,9 +2,8 @@ use super::*;
 use crate::snapshot::*;
 
 pub(crate) fn process(pid: i32, ppid: i32, start: u64) -> ProcessSample {
-    ProcessSample {
+    ProcessSample::from(ProcessValues {
         key: ProcKey { pid, start_ticks: start },
-        read_after_ns: 0,
         ppid,
         pgrp: pid,
         session: pid,
@@ -47,9 +46,13 @@ pub(crate) fn process(pid: i32, ppid: i32, start: u64) -> ProcessSample {
         rss_shmem_bytes: None,
         shared_bytes: None,
         swap_bytes: None,
-        tasks: 0..0,
-        exact: None,
-    }
+    })
+}
+
+/// The process with some values changed.
+pub(crate) fn changed(mut process: ProcessSample, change: impl FnOnce(&mut ProcessSample)) -> ProcessSample {
+    change(&mut process);
+    process
 }
 
 pub(crate) fn snapshot(taken_ns: u64, processes: Vec<ProcessSample>) -> Snapshot {
@@ -127,14 +130,14 @@ fn rates_are_over_each_ones_own_time() {
 #[test]
 fn a_sample_right_after_another_keeps_its_rates_and_the_next_is_over_all_of_the_time() {
     let mut d = Deriver::new(0);
-    let at = |run: u64| ProcessSample { run_ns: Some(run), ..process(7, 1, 5) };
+    let at = |run: u64| changed(process(7, 1, 5), |p| p.run_ns = Some(run));
     d.step(snapshot(S, vec![at(0)]));
     let m = d.step(snapshot(2 * S, vec![at(S / 2)]));
     assert_eq!(m.process_rates[0].cpu_percent, Some(50.0));
     // 5 ms later: the counter has made a step of 10.
     let m = d.step(snapshot(2 * S + 5_000_000, vec![at(S / 2 + 10_000_000), process(8, 1, 9)]));
     assert_eq!(m.process_rates[0].cpu_percent, Some(50.0), "not 200");
-    assert_eq!(m.process_rates[1], Rates::default(), "who has just come has no rates yet");
+    assert_eq!(*m.process_rates[1], Rates::default(), "who has just come has no rates yet");
     let m = d.step(snapshot(3 * S, vec![at(S / 2 + S / 4), process(8, 1, 9)]));
     assert_eq!(m.process_rates[0].cpu_percent, Some(25.0), "over the whole second");
     assert!(!m.process_rates[1].known_before);
@@ -216,7 +219,10 @@ fn a_counter_that_went_backwards_is_unknown_not_negative() {
 fn threaded(threads: u32, cpu: u64, [run, delay, off]: [u64; 3], ended: u64) -> ProcessSample {
     const MS: u64 = 1_000_000;
     let seen = Seen { run_ns: run * MS, delay_ns: Some(delay * MS), off_ns: off * MS, switches: Some((run, 0)), ended };
-    ProcessSample { nlwp: Some(threads), run_ns: Some(cpu * MS), seen: Some(seen), ..process(7, 1, 5) }
+    changed(process(7, 1, 5), |p| {
+        (p.nlwp, p.run_ns) = (Some(threads), Some(cpu * MS));
+        p.set_seen(Some(seen));
+    })
 }
 
 #[test]
@@ -224,7 +230,7 @@ fn waiting_and_sleeping_go_with_cpu_use_where_threads_end() {
     let rates = |before, now| {
         let mut d = Deriver::new(0);
         d.step(snapshot(S, vec![before]));
-        d.step(snapshot(2 * S, vec![now])).process_rates[0]
+        *d.step(snapshot(2 * S, vec![now])).process_rates[0]
     };
     let told = |r: Rates| (r.cpu_percent, r.wait_percent, r.sleep_percent, r.lost_waits);
     // All was seen: the worker ran 600 ms and waited 300.
@@ -369,4 +375,42 @@ fn a_circle_of_creators_is_cut() {
     next.events = vec![fork(6, 5), fork(5, 6)];
     let model = d.step(next);
     assert_eq!(model.tree(true).roots().len(), 2);
+}
+
+#[test]
+fn a_process_that_shares_its_values_has_the_rates_of_one_that_has_equal_ones() {
+    const MS: u64 = 1_000_000;
+    let seen = |off_ns| Seen { run_ns: 5 * MS, delay_ns: Some(7), off_ns, switches: Some((3, 4)), ended: 1 };
+    let changes: [fn(&mut ProcessValues); 8] = [
+        |_| {},
+        |p| p.seen = None,
+        |p| p.nlwp = None,
+        |p| (p.run_ns, p.utime_ns) = (None, None),
+        |p| (p.voluntary_switches, p.involuntary_switches) = (Some(3), Some(8)),
+        |p| (p.minor_faults, p.rss_bytes) = (None, None),
+        |p| p.seen.as_mut().unwrap().delay_ns = None,
+        |p| p.seen.as_mut().unwrap().switches = None,
+    ];
+    for (nth, change) in changes.into_iter().enumerate() {
+        let values = |off_ns| {
+            let mut values = (*process(7, 1, 5)).clone();
+            (values.run_ns, values.seen) = (Some(5 * MS), Some(seen(off_ns)));
+            change(&mut values);
+            values
+        };
+        let mut last = None;
+        let old = ProcessSample::sharing(values(100 * MS), &mut last);
+        let shared = ProcessSample::sharing(values(100 * MS + S), &mut last);
+        let equal = ProcessSample::from(values(100 * MS + S));
+        assert!(shared.rested_since(&old) && !equal.rested_since(&old));
+        assert_eq!(shared.seen(), equal.seen());
+        let rates = |now: ProcessSample| {
+            let mut d = Deriver::new(0);
+            d.step(snapshot(S, vec![old.clone()]));
+            *d.step(snapshot(2 * S, vec![now])).process_rates[0]
+        };
+        assert_eq!(rates(shared), rates(equal), "case {nth}");
+        let busy = ProcessSample::sharing(ProcessValues { run_ns: Some(9 * MS), ..values(100 * MS + S) }, &mut last);
+        assert!(!busy.rested_since(&old), "it ran");
+    }
 }

@@ -17,12 +17,17 @@ impl Tree {
     /// Builds from processes sorted by pid.
     #[must_use]
     pub fn build(processes: &[ProcessSample]) -> Self {
+        // Neighbours often have the same parent.
+        let mut last = (-1, None);
         Self::from_parents(
             processes
                 .iter()
                 .map(|p| {
-                    let index = processes.binary_search_by_key(&p.ppid, |q| q.key.pid).ok()?;
-                    (p.ppid != p.key.pid).then(|| u32::try_from(index).unwrap_or(u32::MAX))
+                    if last.0 != p.ppid {
+                        last = (p.ppid, processes.binary_search_by_key(&p.ppid, |q| q.key.pid).ok());
+                    }
+                    let index = last.1.filter(|_| p.ppid != p.key.pid)?;
+                    u32::try_from(index).ok()
                 })
                 .collect(),
         )

@@ -83,7 +83,7 @@ fn sampled<'a>(model: &'a Model) -> Vec<Busy<'a>> {
         };
         Some(Busy { process, run, wait, threads, facts: None })
     };
-    let all = model.now.processes.iter().zip(&model.process_rates).filter(|(p, _)| !p.kernel_thread);
+    let all = model.now.processes.iter().zip(model.process_rates.iter().map(|rates| &**rates)).filter(|(p, _)| !p.kernel_thread);
     all.filter_map(of).collect()
 }
 

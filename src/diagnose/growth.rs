@@ -1,11 +1,12 @@
 //! Descriptors, threads and memory that only grow.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::{Check, Diagnosis, Level, Scene, Suspicion, name};
 use crate::columns;
 use crate::derive::Model;
-use crate::snapshot::{Facts, Needs, ProcKey, give_back_map};
+use crate::snapshot::{Facts, Needs, ProcKey, ProcessFacts, ProcessSample, Snapshot, give_back_map};
 
 pub(super) const DESCRIPTORS: Diagnosis = Diagnosis {
     id: "descriptors_grow",
@@ -76,36 +77,58 @@ impl Series {
     }
 }
 
-/// What grows, by process.
+/// What grows, by process. Only processes whose memory or threads have changed, or whose descriptors were counted, are kept.
 #[derive(Debug, Default)]
 pub(super) struct Growth {
     of: HashMap<ProcKey, [Series; 3]>,
+    previous: Option<Arc<Snapshot>>,
     /// When the descriptors were last counted.
     counted_ns: u64,
 }
 
 impl Growth {
     pub(super) fn add(&mut self, model: &Model, facts: Option<&Facts>) {
-        let now_ns = model.now.taken_ns;
-        let facts = facts.filter(|facts| facts.taken_ns != self.counted_ns);
-        self.counted_ns = facts.map_or(self.counted_ns, |facts| facts.taken_ns);
         if self.of.len() > model.now.processes.len() * 2 {
             self.of.retain(|key, _| model.process(key.pid).is_some_and(|p| p.key == *key));
             give_back_map(&mut self.of);
         }
+        let previous = self.previous.replace(Arc::clone(&model.now));
+        let mut older = previous.iter().flat_map(|snapshot| &snapshot.processes).peekable();
         for process in model.now.processes.iter().filter(|p| !p.kernel_thread) {
-            let all = self.of.entry(process.key).or_default();
-            if let Some(rss) = process.rss_bytes {
-                all[2].add(now_ns, rss);
-            }
-            if let Some(threads) = process.nlwp {
-                all[1].add(now_ns, u64::from(threads));
-            }
-            let counted = facts.and_then(|facts| Some((facts.taken_ns, facts.processes.get(&process.key.pid)?.descriptors?.0)));
-            if let Some((at_ns, open)) = counted {
-                all[0].add(at_ns, open);
+            while older.next_if(|old| old.key.pid < process.key.pid).is_some() {}
+            let Some(old) = older.next_if(|old| old.key == process.key) else { continue };
+            if old.rss_bytes != process.rss_bytes || old.nlwp != process.nlwp {
+                self.changed(model, old, process);
             }
         }
+        let facts = facts.filter(|facts| facts.taken_ns != self.counted_ns);
+        self.counted_ns = facts.map_or(self.counted_ns, |facts| facts.taken_ns);
+        for (process, of) in super::surveyed(model, facts).filter(|(process, _)| !process.kernel_thread) {
+            if let (Some(facts), Some((open, _))) = (facts, of.descriptors) {
+                self.of.entry(process.key).or_default()[0].add(facts.taken_ns, open);
+            }
+        }
+    }
+
+    fn changed(&mut self, model: &Model, old: &ProcessSample, new: &ProcessSample) {
+        let now_ns = model.now.taken_ns;
+        // Until now it had the value that it had when it was first seen.
+        let since_ns = model.lifecycle.first_seen_ns(new.key).unwrap_or(now_ns);
+        let [_, threads, memory] = self.of.entry(new.key).or_default();
+        let values = [(threads, old.nlwp.map(u64::from), new.nlwp.map(u64::from)), (memory, old.rss_bytes, new.rss_bytes)];
+        for (series, old, new) in values {
+            if let Some(old) = old.filter(|_| series.first_ns == 0) {
+                series.add(since_ns, old);
+            }
+            if let Some(new) = new {
+                series.add(now_ns, new);
+            }
+        }
+    }
+
+    /// The processes that have changed.
+    fn processes<'a>(&self, model: &'a Model) -> impl Iterator<Item = (&'a ProcessSample, &[Series; 3])> {
+        self.of.iter().filter_map(|(key, of)| Some((model.process(key.pid).filter(|p| p.key == *key)?, of)))
     }
 }
 
@@ -122,7 +145,7 @@ fn time_left(left: u64, slope: f64) -> (f64, String) {
 
 fn descriptors(scene: &Scene<'_>) -> Vec<Suspicion> {
     let now_ns = scene.facts.map_or(0, |facts| facts.taken_ns);
-    let of = |(process, facts): (&crate::snapshot::ProcessSample, &crate::snapshot::ProcessFacts)| {
+    let of = |(process, facts): (&ProcessSample, &ProcessFacts)| {
         let series = scene.growth.of.get(&process.key)?[0];
         let (open, limit) = facts.descriptors?;
         let limit = limit?;
@@ -148,8 +171,8 @@ fn descriptors(scene: &Scene<'_>) -> Vec<Suspicion> {
 
 fn threads(scene: &Scene<'_>) -> Vec<Suspicion> {
     let now_ns = scene.model.now.taken_ns;
-    let of = |process: &crate::snapshot::ProcessSample| {
-        let series = scene.growth.of.get(&process.key)?[1];
+    let of = |(process, of): (&ProcessSample, &[Series; 3])| {
+        let series = of[1];
         let slope = series.slope(now_ns).filter(|_| series.last - series.first >= 12)?;
         let limit = u64::from(scene.model.now.system.pid_max.unwrap_or(32_768));
         let (_, words) = time_left(limit.saturating_sub(series.last), slope);
@@ -162,13 +185,13 @@ fn threads(scene: &Scene<'_>) -> Vec<Suspicion> {
         let advice = "use a pool with a bound, and join threads that have done their work".to_owned();
         Some(Suspicion { since_ns: Some(series.first_ns), ..Suspicion::of(process.key, evidence, advice) })
     };
-    scene.processes().iter().filter_map(of).collect()
+    scene.growth.processes(scene.model).filter_map(of).collect()
 }
 
 fn memory(scene: &Scene<'_>) -> Vec<Suspicion> {
     let now_ns = scene.model.now.taken_ns;
-    let of = |process: &crate::snapshot::ProcessSample| {
-        let series = scene.growth.of.get(&process.key)?[2];
+    let of = |(process, of): (&ProcessSample, &[Series; 3])| {
+        let series = of[2];
         let slope = series.slope(now_ns).filter(|_| series.last - series.first >= 16 << 20)?;
         let group = scene.facts_of(process.key).and_then(|facts| scene.facts?.groups.get(facts.memory_group.as_deref()?));
         let in_group =
@@ -191,5 +214,5 @@ fn memory(scene: &Scene<'_>) -> Vec<Suspicion> {
         let advice = "if it loads nothing: find what is kept (tracemalloc, memray for Python; heaptrack)".to_owned();
         Some(Suspicion { since_ns: Some(series.first_ns), ..Suspicion::of(process.key, evidence, advice) })
     };
-    scene.processes().iter().filter_map(of).collect()
+    scene.growth.processes(scene.model).filter_map(of).collect()
 }

@@ -29,9 +29,9 @@ const HEIRS: [&[u8]; 9] =
 fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
     // One line for all that one creator has left to one process, however many they are.
     let mut left: BTreeMap<(Option<i32>, i32), Vec<&ProcessSample>> = BTreeMap::new();
-    for process in scene.processes().iter().filter(|p| p.leader.state != State::ZOMBIE) {
+    for (index, process) in scene.processes().iter().enumerate().filter(|(_, p)| p.leader.state != State::ZOMBIE) {
         let seen = creator(scene, process);
-        if seen.is_some() || is_left_worker(scene, process) {
+        if seen.is_some() || is_left_worker(scene, index, process) {
             left.entry((seen, process.ppid)).or_default().push(process);
         }
     }
@@ -50,8 +50,8 @@ fn creator(scene: &Scene<'_>, process: &ProcessSample) -> Option<i32> {
 }
 
 /// Whether it is a worker by its command line, and its parent is one that only inherits children.
-fn is_left_worker(scene: &Scene<'_>, process: &ProcessSample) -> bool {
-    let heir = scene.model.process(process.ppid).map(|parent| parent.leader.comm);
+fn is_left_worker(scene: &Scene<'_>, index: usize, process: &ProcessSample) -> bool {
+    let heir = scene.tree.parent[index].map(|parent| scene.processes()[parent as usize].leader.comm);
     if process.kernel_thread || heir.is_some_and(|comm| !HEIRS.contains(&comm.as_bytes())) {
         return false;
     }

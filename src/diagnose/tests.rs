@@ -76,7 +76,7 @@ fn a_stopped_process_is_told_with_what_it_keeps() {
 fn busy(pid: i32, ppid: i32, second: u64, run: u64, wait: u64, voluntary: Option<u64>) -> ProcessSample {
     let mut p = test_process(pid, ppid, 5);
     p.run_ns = Some(second * run);
-    p.seen = Some(Seen { run_ns: second * run, delay_ns: Some(second * wait), off_ns: second * S, ..Seen::default() });
+    p.set_seen(Some(Seen { run_ns: second * run, delay_ns: Some(second * wait), off_ns: second * S, ..Seen::default() }));
     p.voluntary_switches = voluntary.map(|v| v * second);
     p
 }

@@ -4,7 +4,8 @@ use super::*;
 use crate::columns;
 use crate::derive::Deriver;
 use crate::snapshot::{
-    Comm, EventTier, HostSample, Identity, ProcKey, ProcessSample, Snapshot, SourceReport, State, SystemInfo, TaskSample, Tier,
+    Comm, EventTier, HostSample, Identity, ProcKey, ProcessSample, ProcessValues, Snapshot, SourceReport, State, SystemInfo,
+    TaskSample, Tier,
 };
 use crate::text::Charset;
 
@@ -32,9 +33,8 @@ fn task(pid: i32, comm: &[u8]) -> TaskSample {
 }
 
 fn process(pid: i32, ppid: i32, cmdline: &[u8]) -> ProcessSample {
-    ProcessSample {
+    ProcessSample::from(ProcessValues {
         key: ProcKey { pid, start_ticks: 5 },
-        read_after_ns: 0,
         ppid,
         pgrp: pid,
         session: pid,
@@ -58,9 +58,7 @@ fn process(pid: i32, ppid: i32, cmdline: &[u8]) -> ProcessSample {
         rss_shmem_bytes: None,
         shared_bytes: None,
         swap_bytes: None,
-        tasks: 0..0,
-        exact: None,
-    }
+    })
 }
 
 fn model(processes: Vec<ProcessSample>) -> Model {
@@ -145,7 +143,9 @@ fn json_says_null_for_unknown_and_escapes_what_a_terminal_would_obey() {
 
 #[test]
 fn openmetrics_has_base_units_and_no_sample_of_what_is_unknown() {
-    let model = model(vec![process(1, 0, b"x"), ProcessSample { leader: task(2, b"\x1b[2J\"\n\\"), ..process(2, 1, b"y") }]);
+    let mut hostile = process(2, 1, b"y");
+    hostile.leader = task(2, b"\x1b[2J\"\n\\");
+    let model = model(vec![process(1, 0, b"x"), hostile]);
     let columns = select(&["pid", "time", "rss", "cpu", "state", "command", "run_wait", "nice"]);
     let text = written(|out| write_openmetrics(out, &Table { model: &model, columns: &columns, lines: &flat(2) }));
     let one = "{scope=\"process\",pid=\"1\",tid=\"1\",comm=\"name\"}";

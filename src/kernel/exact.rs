@@ -291,6 +291,7 @@ impl ExactReader {
 
     /// Replaces what `better` answers for, in the process's values and in those remembered.
     fn amend(&mut self, process: &mut ProcessSample, better: impl Fn(&TaskWait) -> Option<TaskWait>) {
+        let key = process.key;
         let Some(exact) = process.exact.as_mut() else { return };
         let waits = exact.waits.as_deref().unwrap_or_default();
         let changes: Vec<(usize, TaskWait)> =
@@ -303,7 +304,7 @@ impl ExactReader {
                 waits[at] = wait;
             }
         }
-        if let Some(kept) = self.kept.get_mut(&process.key) {
+        if let Some(kept) = self.kept.get_mut(&key) {
             kept.exact = Arc::clone(exact);
         }
     }

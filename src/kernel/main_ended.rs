@@ -5,7 +5,7 @@
 use super::parse::stat::Stat;
 use super::parse::status::Status;
 use super::proc_fs::{ProcFs, RelPath};
-use crate::snapshot::ProcessSample;
+use crate::snapshot::ProcessValues;
 
 const STATUS_BYTES: usize = 64 * 1024;
 
@@ -31,7 +31,7 @@ pub fn face(fs: &ProcFs, pid: i32) -> i32 {
 }
 
 /// Fills in the memory of such a process from the thread that speaks for it.
-pub fn read_memory(fs: &ProcFs, process: &mut ProcessSample, page_bytes: u64) {
+pub fn read_memory(fs: &ProcFs, process: &mut ProcessValues, page_bytes: u64) {
     let (pid, tid) = (process.key.pid, process.leader.tid);
     if let Some(stat) = stat(fs, &RelPath::task(pid, tid, "stat")) {
         process.virt_bytes = Some(stat.virt_bytes);

@@ -3,7 +3,7 @@
 //! To record a new number of a process or task: a place at the end of the row, and a new [`super::VERSION`], since rows of another length
 //! are another format.
 
-use crate::snapshot::{Comm, ProcKey, ProcessSample, Seen, State, TaskSample};
+use crate::snapshot::{Comm, ProcKey, ProcessSample, ProcessValues, Seen, State, TaskSample};
 
 /// Numbers of a task.
 pub const TASK: usize = 22;
@@ -76,6 +76,7 @@ pub fn of_task(task: &TaskSample) -> TaskRow {
 /// The row of a process, without what is kept beside it: identity, exact values, tasks, and when it was read.
 #[must_use]
 pub fn of_process(process: &ProcessSample) -> ProcessRow {
+    let seen = process.seen();
     let mut row = [0; PROCESS];
     let mut to = Filler(row.iter_mut());
     to.signed(process.key.pid);
@@ -90,12 +91,12 @@ pub fn of_process(process: &ProcessSample) -> ProcessRow {
         process.utime_ns,
         process.stime_ns,
         process.run_ns,
-        process.seen.map(|seen| seen.run_ns),
-        process.seen.and_then(|seen| seen.delay_ns),
-        process.seen.map(|seen| seen.off_ns),
-        process.seen.and_then(|seen| seen.switches).map(|(voluntary, _)| voluntary),
-        process.seen.and_then(|seen| seen.switches).map(|(_, involuntary)| involuntary),
-        process.seen.map(|seen| seen.ended),
+        seen.map(|seen| seen.run_ns),
+        seen.and_then(|seen| seen.delay_ns),
+        seen.map(|seen| seen.off_ns),
+        seen.and_then(|seen| seen.switches).map(|(voluntary, _)| voluntary),
+        seen.and_then(|seen| seen.switches).map(|(_, involuntary)| involuntary),
+        seen.map(|seen| seen.ended),
         process.voluntary_switches,
         process.involuntary_switches,
         process.minor_faults,
@@ -213,9 +214,8 @@ pub fn to_process(row: &ProcessRow) -> Option<ProcessSample> {
         switches: seen_voluntary.zip(seen_involuntary),
         ended,
     });
-    Some(ProcessSample {
+    Some(ProcessSample::from(ProcessValues {
         key,
-        read_after_ns: 0,
         ppid,
         pgrp,
         session,
@@ -239,7 +239,5 @@ pub fn to_process(row: &ProcessRow) -> Option<ProcessSample> {
         rss_shmem_bytes: shmem,
         shared_bytes: shared,
         swap_bytes: swap,
-        tasks: 0..0,
-        exact: None,
-    })
+    }))
 }

@@ -37,7 +37,7 @@ pub use host::{CpuTimes, DiskSample, HostSample, MemorySample, NetworkSample, Ow
 pub use ledger::{Ledger, LedgerChild, LedgerMapping, LedgerReading, PageCounts};
 pub use namespace::Namespace;
 pub use needs::Needs;
-pub use process::{Denied, Exact, Identity, Namespaces, ProcKey, ProcessSample, Seen, TaskKey, TaskSample};
+pub use process::{Denied, Exact, Identity, Namespaces, ProcKey, ProcessSample, ProcessValues, Seen, TaskKey, TaskSample};
 pub use python_frame::PythonFrame;
 pub use python_look::{GilLooks, PythonLook, PythonSeen, PythonThreadLook};
 pub use raw::{OrWhy, RawBytes, contains};

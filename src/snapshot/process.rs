@@ -1,6 +1,6 @@
 //! Sampled processes and tasks.
 
-use std::ops::Range;
+use std::ops::{Deref, DerefMut, Range};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -100,16 +100,29 @@ impl TaskSample {
     }
 }
 
-/// One process: the thread group's totals and its leader.
-///
-/// The totals are counters that never fall: threads that ended stay in them.
+/// One process in one sweep. Values that have not changed are shared with the sweep before: memory and most of the work follow what
+/// changes, not the number of processes.
 #[derive(Debug, Clone)]
 pub struct ProcessSample {
-    /// Identity.
-    pub key: ProcKey,
     /// How long after [`super::Snapshot::taken_ns`] its counters were read, nanoseconds: a sweep that has to wait for a CPU in between
     /// reads some much later than others, and rates are over each one's own time.
     pub read_after_ns: u64,
+    /// [`Seen::off_ns`] of its threads: it grows while they rest.
+    off_ns: u64,
+    /// Its tasks in [`super::Snapshot::tasks`]; empty if single-threaded or threads were not asked for.
+    pub tasks: Range<u32>,
+    /// Expensive values, read for visible rows only.
+    pub exact: Option<Arc<Exact>>,
+    values: Arc<ProcessValues>,
+}
+
+/// What only changes when a process does something: the thread group's totals and its leader.
+///
+/// The totals are counters that never fall: threads that ended stay in them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProcessValues {
+    /// Identity.
+    pub key: ProcKey,
     /// Parent's tgid; 0 for pid 1 and kthreadd.
     pub ppid: i32,
     /// Process group.
@@ -133,7 +146,8 @@ pub struct ProcessSample {
     pub stime_ns: Option<u64>,
     /// CPU time of the group, exited threads included, finer than clock ticks where the threads' `schedstat` was read.
     pub run_ns: Option<u64>,
-    /// What was seen of its threads; `None` if not all living ones were read.
+    /// What was seen of its threads, but for the time off a CPU: [`ProcessSample::seen`] has it all. `None` if not all living ones were
+    /// read.
     pub seen: Option<Seen>,
     /// Voluntary switches of the group, exited threads included; `None` if unknown (`/proc` does not count those of exited threads).
     pub voluntary_switches: Option<u64>,
@@ -157,10 +171,6 @@ pub struct ProcessSample {
     pub shared_bytes: Option<u64>,
     /// Swapped-out anonymous memory.
     pub swap_bytes: Option<u64>,
-    /// Its tasks in [`super::Snapshot::tasks`]; empty if single-threaded or threads were not asked for.
-    pub tasks: Range<u32>,
-    /// Expensive values, read for visible rows only.
-    pub exact: Option<Arc<Exact>>,
 }
 
 /// What was seen of a process's threads: of living ones until now, of ended ones until they were read for the last time. The kernel
@@ -209,7 +219,59 @@ impl Seen {
     }
 }
 
+impl From<ProcessValues> for ProcessSample {
+    fn from(values: ProcessValues) -> Self {
+        Self::sharing(values, &mut None)
+    }
+}
+
+impl Deref for ProcessSample {
+    type Target = ProcessValues;
+
+    fn deref(&self) -> &ProcessValues {
+        &self.values
+    }
+}
+
+/// Values that are shared with another sweep are copied first.
+impl DerefMut for ProcessSample {
+    fn deref_mut(&mut self) -> &mut ProcessValues {
+        Arc::make_mut(&mut self.values)
+    }
+}
+
 impl ProcessSample {
+    /// One that shares the values of the sweep before, `last`, if they are equal. The new ones are `last` of the next sweep.
+    #[must_use]
+    pub fn sharing(mut values: ProcessValues, last: &mut Option<Arc<ProcessValues>>) -> Self {
+        let off_ns = values.seen.as_mut().map_or(0, |seen| std::mem::take(&mut seen.off_ns));
+        let values = match last {
+            Some(last) if **last == values => Arc::clone(last),
+            _ => Arc::clone(last.insert(Arc::new(values))),
+        };
+        Self { read_after_ns: 0, off_ns, tasks: 0..0, exact: None, values }
+    }
+
+    /// Whether nothing but the time has changed since the other sweep, as far as that is known without comparing.
+    #[must_use]
+    pub fn rested_since(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.values, &other.values)
+    }
+
+    /// What was seen of its threads; `None` if not all living ones were read.
+    #[must_use]
+    pub fn seen(&self) -> Option<Seen> {
+        self.values.seen.map(|seen| Seen { off_ns: self.off_ns, ..seen })
+    }
+
+    /// Sets it.
+    pub fn set_seen(&mut self, seen: Option<Seen>) {
+        self.off_ns = seen.map_or(0, |seen| seen.off_ns);
+        self.seen = seen.map(|seen| Seen { off_ns: 0, ..seen });
+    }
+}
+
+impl ProcessValues {
     /// CPU time, user and kernel, exited threads included.
     #[must_use]
     pub fn cpu_ns(&self) -> Option<u64> {

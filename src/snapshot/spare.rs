@@ -8,7 +8,7 @@ const SMALL: usize = 1024;
 
 /// How much room is right for so many elements; `None` if what there is may stay.
 fn right(capacity: usize, used: usize) -> Option<usize> {
-    (capacity > SMALL && capacity / 4 > used).then(|| (used * 2).max(SMALL / 2))
+    (capacity > SMALL && capacity / 2 > used).then(|| (used + used / 4).max(SMALL / 2))
 }
 
 /// Gives back the room of a list that `used` elements do not need. `used` is more than its length for one that is filled anew each time.

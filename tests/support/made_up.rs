@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use concmon::snapshot::{
     Comm, CpuTimes, Direction, DiskSample, Endpoint, EventKind, EventTier, Exact, ExitStatus, HostSample, Identity,
-    LifecycleEvent, Lock, MemorySample, Namespace, Namespaces, Pressure, ProcKey, ProcessSample, Seen, Snapshot, SourceReport,
-    State, Syscall, SystemInfo, TaskSample, TaskWait, Temperature, Tier, WaitReason,
+    LifecycleEvent, Lock, MemorySample, Namespace, Namespaces, Pressure, ProcKey, ProcessSample, ProcessValues, Seen, Snapshot,
+    SourceReport, State, Syscall, SystemInfo, TaskSample, TaskWait, Temperature, Tier, WaitReason,
 };
 
 /// See the module; the same for the same seed.
@@ -119,9 +119,8 @@ impl Machine {
             0 => (0..self.below(5) as i32).map(|n| self.task(pid + n * 100_000, pid)).collect(),
             _ => Vec::new(),
         };
-        let process = ProcessSample {
+        let process = ProcessSample::from(ProcessValues {
             key: ProcKey { pid, start_ticks: leader.start_ticks },
-            read_after_ns: 0,
             ppid: 1,
             pgrp: pid,
             session: -1,
@@ -151,9 +150,7 @@ impl Machine {
             shared_bytes: self.maybe(),
             swap_bytes: self.maybe(),
             leader,
-            tasks: 0..0,
-            exact: None,
-        };
+        });
         (process, tasks)
     }
 
@@ -215,7 +212,9 @@ impl Machine {
             let first = tasks.len() as u32;
             tasks.extend(own.iter().copied());
             let read_after_ns = index as u64 * 7_000 + self.now_ns % 999;
-            processes.push(ProcessSample { tasks: first..tasks.len() as u32, read_after_ns, ..process.clone() });
+            let mut process = process.clone();
+            (process.read_after_ns, process.tasks) = (read_after_ns, first..tasks.len() as u32);
+            processes.push(process);
         }
         Snapshot {
             taken_ns: self.now_ns,

@@ -9,7 +9,9 @@ use crate::kernel::main_ended;
 use crate::kernel::parse::ParseError;
 use crate::kernel::proc_fs::{ProcFs, RelPath};
 use crate::kernel::source::{Needs, Request};
-use crate::snapshot::{Comm, ProcKey, ProcessSample, Seen, State, SystemInfo, TaskSample, TaskStates, count_state, give_back};
+use crate::snapshot::{
+    Comm, ProcKey, ProcessSample, ProcessValues, Seen, State, SystemInfo, TaskSample, TaskStates, count_state, give_back,
+};
 
 /// What is kept of a process between sweeps.
 #[derive(Debug)]
@@ -26,7 +28,9 @@ pub struct Kept {
     /// Counters as last shown.
     totals: Sums,
     /// What was seen of threads that ended.
-    gone: Seen,
+    gone: Option<Box<Seen>>,
+    /// The values of the last sample.
+    last: Option<Arc<ProcessValues>>,
     moved: bool,
     /// Whether it ran since its arguments were read: it may have given itself another title.
     title_stale: bool,
@@ -70,7 +74,6 @@ pub struct Assembler {
     groups: Vec<GroupRecord>,
     tasks: Vec<TaskRecord>,
     kept: Vec<Kept>,
-    spare: Vec<Kept>,
     adopted: Vec<(ProcKey, Known)>,
     shown: Vec<Shown>,
     shown_spare: Vec<Shown>,
@@ -161,12 +164,14 @@ impl Assembler {
         for ((index, group), seen) in groups.iter().enumerate().zip(seen_of) {
             let threads = self.threads_of(group.task.tid, &mut next_task);
             let face = self.face(group, &threads);
-            let mut process = self.sample(index, group, threads, &mut tasks);
-            process.seen = Some(seen);
+            let (mut values, range) = self.sample(index, group, threads, &mut tasks);
+            values.seen = Some(seen);
             if face.tid != group.task.tid {
-                self.set_face(&mut process, &face);
-                main_ended::read_memory(fs, &mut process, self.page_bytes);
+                self.set_face(&mut values, &face);
+                main_ended::read_memory(fs, &mut values, self.page_bytes);
             }
+            let mut process = ProcessSample::sharing(values, &mut self.kept[index].last);
+            (process.read_after_ns, process.tasks) = (group.read_after_ns, range);
             processes.push(process);
         }
         // After the tids have wrapped around, a thread's may be lower than its leader's.
@@ -182,10 +187,10 @@ impl Assembler {
     /// What a crowd took and the tasks of now do not need.
     fn give_back(&mut self) {
         let (groups, tasks) = (self.groups.len(), self.tasks.len());
+        self.sightings.give_back();
         give_back(&mut self.groups, groups);
         give_back(&mut self.tasks, tasks);
         give_back(&mut self.kept, groups);
-        give_back(&mut self.spare, groups);
         let shown = self.shown.len();
         give_back(&mut self.shown, shown);
         give_back(&mut self.shown_spare, shown);
@@ -193,9 +198,12 @@ impl Assembler {
 
     /// Makes what is kept match the groups, both ascending by pid; a pid with another start time is a new process.
     fn merge(&mut self, groups: &[GroupRecord], identities: &IdentityReader) {
-        let mut old = std::mem::take(&mut self.kept);
-        let mut new = std::mem::take(&mut self.spare);
-        let mut known = old.drain(..).peekable();
+        if self.kept.len() == groups.len() && self.kept.iter().zip(groups).all(|(kept, group)| kept.key == self.key(&group.task))
+        {
+            return;
+        }
+        let mut known = std::mem::take(&mut self.kept).into_iter().peekable();
+        let mut new = Vec::with_capacity(groups.len());
         let adopted = std::mem::take(&mut self.adopted);
         for group in groups {
             let key = self.key(&group.task);
@@ -212,15 +220,14 @@ impl Assembler {
                     long_comm: None,
                     shown: (0, 0),
                     totals: Sums::default(),
-                    gone: Seen::NOTHING,
+                    gone: None,
+                    last: None,
                     moved: true,
                     title_stale: true,
                 }
             }));
         }
-        drop(known);
         self.kept = new;
-        self.spare = old;
     }
 
     fn key(&self, task: &TaskRecord) -> ProcKey {
@@ -247,7 +254,7 @@ impl Assembler {
     }
 
     /// Makes a living thread speak for a process whose main thread has ended, under the main thread's name and start.
-    fn set_face(&mut self, process: &mut ProcessSample, face: &TaskRecord) {
+    fn set_face(&mut self, process: &mut ProcessValues, face: &TaskRecord) {
         let (comm, start_ticks) = (process.leader.comm, process.leader.start_ticks);
         process.leader = TaskSample { comm, start_ticks, ..self.task_sample(face, self.shown_before(face)) };
     }
@@ -259,7 +266,9 @@ impl Assembler {
         let (living, gone) = self.sightings.note(group.task.tid, threads, now_ns);
         let living = living.plus(seen(&group.task, now_ns));
         let Some(kept) = self.kept.get_mut(index) else { return living };
-        kept.gone = kept.gone.plus(gone);
+        if gone != Seen::NOTHING {
+            kept.gone = Some(Box::new(kept.gone.as_deref().copied().unwrap_or(Seen::NOTHING).plus(gone)));
+        }
         let sums = if group.is_whole { group.sums } else { threads.iter().fold(group.sums.with(&group.task), Sums::with) };
         kept.shown = sums.times.adjusted(kept.shown);
         // Running tasks are charged when they leave the CPU or at the tick, whichever comes first.
@@ -269,7 +278,7 @@ impl Assembler {
         // Where a thread ended between its group's record and its own, its part is missing until the next sweep.
         kept.totals.times.run_ns = kept.totals.times.run_ns.max(sums.times.run_ns);
         kept.totals.counts = kept.totals.counts.max(sums.counts);
-        living.plus(kept.gone)
+        kept.gone.as_deref().map_or(living, |gone| living.plus(*gone))
     }
 
     fn refresh_identity(
@@ -323,7 +332,7 @@ impl Assembler {
         group: &GroupRecord,
         threads: std::ops::Range<usize>,
         tasks: &mut Vec<TaskSample>,
-    ) -> ProcessSample {
+    ) -> (ProcessValues, std::ops::Range<u32>) {
         let kept = &self.kept[index];
         // The only task there ever was: the group's times are its own. The kernel splits both the same way but remembers them apart, and
         // two splits of one sum would look like an error.
@@ -344,9 +353,8 @@ impl Assembler {
         let counts = kept.totals.counts;
         let memory = group.memory.filter(|_| !own.kernel_thread && !own.state.is_over());
         let bytes = |pages: u64| pages.saturating_mul(self.page_bytes);
-        ProcessSample {
+        let values = ProcessValues {
             key: kept.key,
-            read_after_ns: group.read_after_ns,
             ppid: group.ppid,
             pgrp: group.pgrp,
             session: group.session,
@@ -370,9 +378,8 @@ impl Assembler {
             rss_shmem_bytes: memory.map(|memory| bytes(memory.shmem)),
             shared_bytes: memory.map(|memory| bytes(memory.file.saturating_add(memory.shmem))),
             swap_bytes: memory.map(|memory| bytes(memory.swap)),
-            tasks: range,
-            exact: None,
-        }
+        };
+        (values, range)
     }
 
     /// The process's tasks, leader included, ascending tid.

@@ -1,7 +1,7 @@
 //! What was last seen of each thread, so that a thread that ends leaves its part in its process's counters.
 
 use super::record::TaskRecord;
-use crate::snapshot::Seen;
+use crate::snapshot::{Seen, give_back};
 
 /// One thread, main threads not included: those stay as long as their process.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +26,13 @@ pub fn seen(task: &TaskRecord, now_ns: u64) -> Seen {
 }
 
 impl Sightings {
+    /// Gives back the room of a crowd of threads that has ended.
+    pub fn give_back(&mut self) {
+        let used = self.now.len();
+        give_back(&mut self.before, used);
+        give_back(&mut self.now, used);
+    }
+
     /// The next sweep.
     pub fn begin(&mut self) {
         std::mem::swap(&mut self.before, &mut self.now);

@@ -8,7 +8,7 @@ use crate::kernel::parse::schedstat::Schedstat;
 use crate::kernel::parse::stat::Stat;
 use crate::kernel::parse::status::Status;
 use crate::snapshot::Needs;
-use crate::snapshot::{ProcKey, ProcessSample, Seen, SystemInfo, TaskSample};
+use crate::snapshot::{ProcKey, ProcessSample, ProcessValues, Seen, SystemInfo, TaskSample};
 
 /// Units of the machine's files, worked out once.
 #[derive(Debug, Clone, Copy)]
@@ -137,6 +137,8 @@ pub struct Entry {
     pub face: Option<Stat>,
     /// Whether it ran since its arguments were read: it may have given itself another title.
     pub title_stale: bool,
+    /// The values of the last sample.
+    last: Option<Arc<ProcessValues>>,
 }
 
 impl Entry {
@@ -164,6 +166,7 @@ impl Entry {
             unseen_ns: 0,
             face: None,
             title_stale: true,
+            last: None,
         }
     }
 
@@ -255,7 +258,13 @@ impl Entry {
 
     /// The process's sample of a sweep that began at `begun_ns`; its tasks are appended to `tasks` if `with_tasks`. `None` if its `stat` was never read.
     #[must_use]
-    pub fn sample(&self, units: Units, begun_ns: u64, with_tasks: bool, tasks: &mut Vec<TaskSample>) -> Option<ProcessSample> {
+    pub fn sample(
+        &mut self,
+        units: Units,
+        begun_ns: u64,
+        with_tasks: bool,
+        tasks: &mut Vec<TaskSample>,
+    ) -> Option<ProcessSample> {
         let stat = self.stat.as_ref()?;
         let first = u32::try_from(tasks.len()).unwrap_or(u32::MAX);
         if with_tasks {
@@ -268,9 +277,8 @@ impl Entry {
         let pages = self.pages.filter(|_| has_memory);
         let of_memory = self.face.as_ref().unwrap_or(stat);
         let total = self.seen.and_then(|seen| seen.switches).filter(|_| !self.threads_ended);
-        Some(ProcessSample {
+        let values = ProcessValues {
             key: ProcKey { pid: self.pid, start_ticks: stat.start_ticks },
-            read_after_ns: self.read_ns.saturating_sub(begun_ns),
             ppid: stat.ppid,
             pgrp: stat.pgrp,
             session: stat.session,
@@ -294,9 +302,11 @@ impl Entry {
             rss_shmem_bytes: status.and_then(|status| status.rss_shmem_bytes),
             shared_bytes: pages.map(|pages| pages.shared.saturating_mul(units.page_bytes)),
             swap_bytes: status.and_then(|status| status.swap_bytes),
-            tasks: range,
-            exact: None,
-        })
+        };
+        let read_after_ns = self.read_ns.saturating_sub(begun_ns);
+        let mut sample = ProcessSample::sharing(values, &mut self.last);
+        (sample.read_after_ns, sample.tasks) = (read_after_ns, range);
+        Some(sample)
     }
 
     /// The leader's own values: from its own file where that was read; of a single-threaded process the group's are its own.

@@ -48,7 +48,6 @@ pub struct ProcSource {
     reader: Reader,
     scratch: Scratch,
     entries: Vec<Entry>,
-    spare: Vec<Entry>,
     pids: Vec<i32>,
     gone: Vec<i32>,
     sweep: u64,
@@ -88,7 +87,6 @@ impl ProcSource {
             reader: Reader::new(fs),
             scratch: Scratch::default(),
             entries: Vec::new(),
-            spare: Vec::new(),
             pids: Vec::new(),
             gone: Vec::new(),
             sweep: 0,
@@ -103,9 +101,11 @@ impl ProcSource {
 
     /// Makes the entries match the pids present, both ascending.
     fn merge(&mut self) {
-        let mut old = std::mem::take(&mut self.entries);
-        let mut new = std::mem::take(&mut self.spare);
-        let mut known = old.drain(..).peekable();
+        if self.entries.len() == self.pids.len() && self.entries.iter().zip(&self.pids).all(|(entry, pid)| entry.pid == *pid) {
+            return;
+        }
+        let mut known = std::mem::take(&mut self.entries).into_iter().peekable();
+        let mut new = Vec::with_capacity(self.pids.len());
         for pid in &self.pids {
             while let Some(gone) = known.next_if(|entry| entry.pid < *pid) {
                 self.reader.budget.used -= gone.kept_files();
@@ -120,7 +120,6 @@ impl ProcSource {
             self.gone.push(gone.pid);
         }
         self.entries = new;
-        self.spare = old;
         self.give_back();
     }
 
@@ -128,7 +127,6 @@ impl ProcSource {
     fn give_back(&mut self) {
         let now = self.entries.len();
         give_back(&mut self.entries, now);
-        give_back(&mut self.spare, now);
         give_back(&mut self.pids, now);
         give_back(&mut self.gone, now);
         give_back(&mut self.scratch.tids, 0);
@@ -292,7 +290,7 @@ impl ProcSource {
         let with_tasks = (request.all | request.visible_needs).contains(Needs::THREADS);
         let mut processes = Vec::with_capacity(self.entries.len());
         let mut tasks = Vec::with_capacity(self.tasks_hint);
-        processes.extend(self.entries.iter().filter_map(|entry| entry.sample(self.units, begun_ns, with_tasks, &mut tasks)));
+        processes.extend(self.entries.iter_mut().filter_map(|entry| entry.sample(self.units, begun_ns, with_tasks, &mut tasks)));
         self.tasks_hint = tasks.len();
         let moved = |index: usize| self.entries.get(index).is_none_or(|entry| entry.moved);
         self.exact.fill(&self.reader.fs, request, &mut processes, &tasks, moved);
