@@ -65,6 +65,8 @@ pub struct Sampler {
 const BUDGET: Duration = Duration::from_millis(25);
 /// The second sample comes sooner than the others: rates need two.
 const SECOND: Duration = Duration::from_millis(250);
+/// After so many sweeps lists and maps have the size that they keep: what growing took is looked for then.
+const SETTLED: u32 = 20;
 /// How long the thread may take to end: one that is stuck in a reading ends with the program.
 const LAST_SWEEP: Duration = Duration::from_millis(120);
 
@@ -136,6 +138,7 @@ fn sweep_until_told(
     let mut due = Instant::now();
     let mut first = true;
     let mut crowd = Crowd::default();
+    let mut sweeps = 0u32;
     while let Some((wants, interval, nudged)) = wait(orders, due) {
         let begun = Instant::now();
         if !nudged && !first && begun > due + interval / 2 {
@@ -153,9 +156,10 @@ fn sweep_until_told(
                 let mut model = deriver.step(snapshot);
                 model.late_ticks = late_ticks;
                 model.facts = wants.facts.0.clone();
-                if crowd.has_left(&model) {
+                if crowd.has_left(&model) || sweeps == SETTLED {
                     trim_heap();
                 }
+                sweeps = sweeps.saturating_add(1);
                 Ok(Arc::new(model))
             }
             Err(error) => Err(format!("cannot read the process table: {error}")),

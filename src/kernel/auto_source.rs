@@ -115,6 +115,8 @@ impl AutoSource {
                     }
                     self.tier = Active::Bpf(Box::new(source));
                     self.better = unavailable(String::new());
+                    // What the other source knew of each process is free now, in the middle of the heap.
+                    super::system::trim_heap();
                 }
                 Ok(Err(why)) => {
                     let_go_of_loading(|| true);

@@ -82,18 +82,21 @@ fn until(pid: i32, wanted: impl Fn(u64) -> bool) -> u64 {
 }
 
 fn comes_and_goes(kind: &str, source: &str) {
-    // With a row for each thread, as the sources otherwise keep little of it.
-    let threads = if kind == "threads" { &["--threads"][..] } else { &[] };
     // The last minutes are kept on purpose, within a bound of their own.
     let directory = tempfile::tempdir().unwrap();
     let config = directory.path().join("config.toml");
-    std::fs::write(&config, "last_minutes = 0\n").unwrap();
-    let args = [&["--config", config.to_str().unwrap(), "--source", source, "--delay", "0.5"], threads].concat();
+    std::fs::write(&config, "last_minutes = 0
+").unwrap();
+    let args = ["--config", config.to_str().unwrap(), "--source", source, "--delay", "0.5"];
     let mut pty = Pty::spawn(&Program { program: env!("CARGO_BIN_EXE_concmon"), args: &args, rows: 40, columns: 140, env: &[] });
     pty.wait_text("COMMAND");
     if source == "auto" {
         // The better tier, if there is one here, is loaded in the background.
         pty.wait_until("the end of loading", |screen| !screen.contents().contains("being loaded"));
+    }
+    if kind == "threads" {
+        // With a row for each thread, as the sources otherwise keep little of it.
+        pty.send(b"H");
     }
     // Steady once twenty readings in a row are the same.
     let (mut before, mut same) = (0, 0);
@@ -135,4 +138,10 @@ fn a_crowd_of_processes_leaves_nothing_behind_in_bpf() {
 fn a_crowd_of_threads_leaves_nothing_behind() {
     let _alone = alone();
     comes_and_goes("threads", "auto");
+}
+
+#[test]
+fn a_crowd_of_threads_leaves_nothing_behind_in_proc() {
+    let _alone = alone();
+    comes_and_goes("threads", "proc");
 }

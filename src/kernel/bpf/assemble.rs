@@ -188,8 +188,9 @@ impl Assembler {
     fn give_back(&mut self) {
         let (groups, tasks) = (self.groups.len(), self.tasks.len());
         self.sightings.give_back();
-        give_back(&mut self.groups, groups);
-        give_back(&mut self.tasks, tasks);
+        // Filled one by one, a list has room for up to twice as many.
+        self.groups.shrink_to(groups + groups / 8);
+        self.tasks.shrink_to(tasks + tasks / 8);
         give_back(&mut self.kept, groups);
         let shown = self.shown.len();
         give_back(&mut self.shown, shown);
