@@ -72,6 +72,10 @@ struct Step {
     value: Packed,
 }
 
+/// In a block of its own, which a resting process does not have.
+#[derive(Debug, Default)]
+struct Steps(VecDeque<Step>);
+
 /// What is kept of a process.
 #[derive(Debug)]
 struct Entry {
@@ -82,7 +86,7 @@ struct Entry {
     last_from: u32,
     last: Packed,
     /// The values before `last`, oldest first.
-    earlier: Option<Box<VecDeque<Step>>>,
+    earlier: Option<Box<Steps>>,
 }
 
 impl Entry {
@@ -91,7 +95,7 @@ impl Entry {
             (self.last_from, self.last) = (sample, value);
         } else if value != self.last {
             let before = Step { from: self.last_from as u16, value: self.last };
-            self.earlier.get_or_insert_default().push_back(before);
+            self.earlier.get_or_insert_default().0.push_back(before);
             (self.last_from, self.last) = (sample, value);
         }
         self.forget(sample);
@@ -99,7 +103,7 @@ impl Entry {
 
     /// Drops what no kept sample shows any more.
     fn forget(&mut self, newest: u32) {
-        let Some(earlier) = &mut self.earlier else { return };
+        let Some(Steps(earlier)) = self.earlier.as_deref_mut() else { return };
         // A value ends where the next one begins.
         let age_of_end = |earlier: &VecDeque<Step>| match earlier.get(1) {
             Some(next) => u32::from((newest as u16).wrapping_sub(next.from)),
@@ -116,7 +120,7 @@ impl Entry {
     /// The values of the samples from `first` to `newest`.
     fn points(&self, first: u32, newest: u32) -> Vec<Point> {
         let age = |from: u16| u32::from((newest as u16).wrapping_sub(from));
-        let earlier = self.earlier.iter().flat_map(|earlier| earlier.iter());
+        let earlier = self.earlier.iter().flat_map(|earlier| earlier.0.iter());
         let mut steps = earlier
             .map(|step| (newest.saturating_sub(age(step.from)), step.value))
             .chain([(self.last_from, self.last)])
@@ -202,7 +206,7 @@ impl Past {
     #[must_use]
     pub fn bytes(&self) -> usize {
         let steps = self.entries.iter().filter_map(|entry| entry.earlier.as_deref());
-        let steps: usize = steps.map(|steps| std::mem::size_of_val(steps) + steps.capacity() * STEP_BYTES).sum();
+        let steps: usize = steps.map(|steps| std::mem::size_of_val(steps) + steps.0.capacity() * STEP_BYTES).sum();
         steps + self.entries.capacity() * std::mem::size_of::<Entry>()
     }
 }

@@ -204,6 +204,9 @@ pub(super) fn same_tasks<'s>(before: &'s [TaskSample], now: &'s [TaskSample]) ->
 /// Rates side by side with processes or tasks. Those that rest share theirs.
 pub type RateList = Arc<Vec<Arc<Rates>>>;
 
+/// Rates of processes and of tasks.
+pub(super) type OfAll<'a> = (&'a [Arc<Rates>], &'a [Arc<Rates>]);
+
 /// Rates of resting processes and tasks differ only in what is unknown of them: there are few kinds.
 #[derive(Default)]
 struct Resting(Vec<Arc<Rates>>);
@@ -251,11 +254,7 @@ pub(super) fn all(previous: Option<&Snapshot>, now: &Snapshot, dt_ns: Option<u64
 }
 
 /// The rates of `before`, as they stand for what is still there in `now`.
-pub(super) fn carried(
-    before: &Snapshot,
-    (of_processes, of_tasks): (&[Arc<Rates>], &[Arc<Rates>]),
-    now: &Snapshot,
-) -> (RateList, RateList) {
+pub(super) fn carried(before: &Snapshot, (of_processes, of_tasks): OfAll<'_>, now: &Snapshot) -> (RateList, RateList) {
     let (mut processes, mut tasks) = unknown(now);
     for (was, at) in same_processes(before, now) {
         processes[at] = Arc::clone(&of_processes[was]);

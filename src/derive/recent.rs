@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::snapshot::Snapshot;
 
 use super::Rates;
-use super::rates::{same_processes, same_tasks};
+use super::rates::{OfAll, same_processes, same_tasks};
 
 /// How many samples are kept.
 pub const RECENT: usize = 8;
@@ -69,7 +69,7 @@ pub(super) struct Graphs {
 
 impl Graphs {
     /// The graphs of `now`, from those of `before`. With `rates` the new sample is added; without, the graphs are only carried over.
-    pub(super) fn next(&self, before: Option<&Snapshot>, now: &Snapshot, rates: Option<(&[Arc<Rates>], &[Arc<Rates>])>) -> Self {
+    pub(super) fn next(&self, before: Option<&Snapshot>, now: &Snapshot, rates: Option<OfAll<'_>>) -> Self {
         let mut of_processes = vec![Recent::default(); now.processes.len()];
         let mut of_tasks = vec![Recent::default(); now.tasks.len()];
         if let Some(before) = before {

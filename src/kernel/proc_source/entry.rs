@@ -123,8 +123,8 @@ pub struct Entry {
     pub tasks: Vec<TaskEntry>,
     /// Whether the tasks were read in this sweep.
     pub tasks_fresh: bool,
-    /// What was seen of threads that have ended.
-    pub gone: Seen,
+    /// What was seen of threads that have ended; `None` if none were seen to.
+    gone: Option<Box<Seen>>,
     /// Whether threads are known to have ended, also before they could be seen.
     pub threads_ended: bool,
     /// What was seen of all threads, if all living ones were read in this sweep.
@@ -134,7 +134,7 @@ pub struct Entry {
     /// CPU time of threads that ended, as far as it was not seen.
     unseen_ns: u64,
     /// `stat` of the thread that speaks for a process whose main thread has ended.
-    pub face: Option<Stat>,
+    pub face: Option<Box<Stat>>,
     /// Whether it ran since its arguments were read: it may have given itself another title.
     pub title_stale: bool,
     /// The values of the last sample.
@@ -159,7 +159,7 @@ impl Entry {
             pages: None,
             tasks: Vec::new(),
             tasks_fresh: false,
-            gone: Seen::NOTHING,
+            gone: None,
             threads_ended: false,
             seen: None,
             run_ns: 0,
@@ -168,6 +168,10 @@ impl Entry {
             title_stale: true,
             last: None,
         }
+    }
+
+    fn gone(&self) -> Seen {
+        self.gone.as_deref().copied().unwrap_or(Seen::NOTHING)
     }
 
     /// Whose identity `known` is.
@@ -180,14 +184,14 @@ impl Entry {
     /// The thread whose files tell of the process: the main thread, or one that outlived it.
     #[must_use]
     pub fn face_tid(&self) -> i32 {
-        self.face.map_or(self.pid, |face| face.pid)
+        self.face.as_ref().map_or(self.pid, |face| face.pid)
     }
 
     /// Keeps what was seen of tasks that have ended.
     pub fn bury(&mut self, ended: impl IntoIterator<Item = TaskEntry>) {
         for task in ended {
             let seen = task.seen.unwrap_or(Seen { switches: None, ..Seen::NOTHING });
-            self.gone = self.gone.plus(seen.ended());
+            self.gone = Some(Box::new(self.gone().plus(seen.ended())));
             self.threads_ended = true;
         }
     }
@@ -200,7 +204,7 @@ impl Entry {
     pub fn account(&mut self, units: Units) {
         let Some(stat) = self.stat else { return };
         let living = if self.is_threaded() { self.seen_of_tasks() } else { self.seen_of_single(&stat, units) };
-        self.seen = living.map(|living| living.plus(self.gone));
+        self.seen = living.map(|living| living.plus(self.gone()));
         let least = stat.utime_ticks.saturating_add(stat.stime_ticks).saturating_mul(units.tick_ns);
         let most = least.saturating_add((2 * units.tick_ns).saturating_sub(1));
         let seen_ns = self.seen.map_or(0, |seen| seen.run_ns);
@@ -275,7 +279,7 @@ impl Entry {
         let memory = |bytes: u64| has_memory.then_some(bytes);
         let status = self.status.as_deref().filter(|_| has_memory);
         let pages = self.pages.filter(|_| has_memory);
-        let of_memory = self.face.as_ref().unwrap_or(stat);
+        let of_memory = self.face.as_deref().unwrap_or(stat);
         let total = self.seen.and_then(|seen| seen.switches).filter(|_| !self.threads_ended);
         let values = ProcessValues {
             key: ProcKey { pid: self.pid, start_ticks: stat.start_ticks },

@@ -103,7 +103,7 @@ pub fn read_stat(entry: &mut Entry, wanted: Wanted, reader: &mut Reader, scratch
     }
     let before = entry.stat.replace(now);
     entry.fresh = true;
-    entry.face = if now.has_lost_main() { main_ended::first_living(&reader.fs, entry.pid) } else { None };
+    entry.face = if now.has_lost_main() { main_ended::first_living(&reader.fs, entry.pid).map(Box::new) } else { None };
     let execed = before.is_none_or(|before| may_have_execed(&before, &now, entry.moved));
     let subject = entry.subject();
     if execed {
