@@ -57,18 +57,19 @@ pub(super) fn save(flight: Option<&Flight>, path: &Path) -> Notice {
 
 #[cfg(test)]
 mod tests {
-    use crate::derive::{test_process, test_snapshot};
+    use crate::derive::{test_changed, test_process, test_snapshot};
     use crate::record::{Flight, MOST_FLIGHT_BYTES, Replay};
-    use crate::snapshot::{EventKind, LifecycleEvent, ProcessSample, Snapshot};
+    use crate::snapshot::{EventKind, LifecycleEvent, Snapshot};
 
     const S: u64 = 1_000_000_000;
 
     fn snapshot(at: u64, count: i32) -> Snapshot {
         let changed = |pid: i32| (pid.cast_unsigned() + at as u32).is_multiple_of(50);
-        let process = |pid: i32| ProcessSample {
-            utime_ns: Some(if changed(pid) { at * 1000 } else { 7 }),
-            read_after_ns: u64::try_from(pid).unwrap() * 900,
-            ..test_process(pid, 1, 5)
+        let process = |pid: i32| {
+            test_changed(test_process(pid, 1, 5), |process| {
+                process.utime_ns = Some(if changed(pid) { at * 1000 } else { 7 });
+                process.read_after_ns = u64::try_from(pid).unwrap() * 900;
+            })
         };
         test_snapshot(at * S, (1..=count).map(process).collect())
     }
