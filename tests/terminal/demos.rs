@@ -107,7 +107,7 @@ fn every_demo_shows_its_workers_with_state_create_time_and_own_memory() {
             if pty.look(|screen| is_complete(screen, demo, workers)) {
                 break;
             }
-            assert!(round < 5, "{} is not whole at {columns}x{rows}:\n{}", demo.system, pty.contents());
+            assert!(round < 8, "{} is not whole at {columns}x{rows}:\n{}", demo.system, pty.contents());
         }
         let took = begun.elapsed();
         if took > Duration::from_secs(3) {
