@@ -19,8 +19,11 @@ use crate::text::{Charset, sanitize};
 /// The variable with which a shell asks.
 const VARIABLE: &str = "CONCMON_COMPLETE";
 
+/// Lists what an argument may be.
+type Values = fn() -> Vec<CompletionCandidate>;
+
 /// What an argument takes, by the name of its value in the help.
-const VALUES: &[(&str, fn() -> Vec<CompletionCandidate>)] = &[
+const VALUES: &[(&str, Values)] = &[
     ("PID", processes),
     ("PID,..", processes),
     ("PID|EXPR", processes),
@@ -58,7 +61,7 @@ fn with_values(command: clap::Command) -> clap::Command {
     command.mut_subcommands(with_values)
 }
 
-fn values_of(arg: &clap::Arg) -> Option<fn() -> Vec<CompletionCandidate>> {
+fn values_of(arg: &clap::Arg) -> Option<Values> {
     let name = arg.get_value_names()?.first()?;
     VALUES.iter().find(|(known, _)| *known == name.as_str()).map(|(_, values)| *values)
 }
