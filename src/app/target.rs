@@ -1,6 +1,6 @@
 //! A signal target as shown in the dialog; the engine holds the pidfd.
 
-use crate::snapshot::ProcKey;
+use crate::snapshot::{ProcKey, SigTerm};
 
 /// One process chosen for a signal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,4 +13,6 @@ pub struct FrozenTarget {
     pub command: String,
     /// Why it will not be signalled, in one sentence; `None` if it will.
     pub problem: Option<String>,
+    /// How it treats SIGTERM, if neither by default nor by a handler.
+    pub sigterm: Option<SigTerm>,
 }

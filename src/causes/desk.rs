@@ -8,8 +8,9 @@ use crate::kernel::memory::ProcessMemory;
 use crate::kernel::parse::namespace;
 use crate::kernel::parse::syscall::{Futex, Machine, SyscallLine, reason_of_call};
 use crate::kernel::proc_fs::{ProcFs, RelPath};
+use crate::kernel::program::is_python;
 use crate::kernel::sockets::socket_inode;
-use crate::snapshot::{Direction, Lock, State, WaitReason, contains};
+use crate::snapshot::{Direction, Lock, State, WaitReason};
 
 use super::glibc::{self, Call, Record};
 use super::look::Seen;
@@ -47,10 +48,6 @@ impl<'f> Desk<'f> {
             fs.read_all(path, STATUS_BYTES, &mut bytes).ok().map(|()| bytes)
         };
         let text = status(&RelPath::process(face, "status")).unwrap_or_default();
-        let caught = value(&text, b"SigCgt:").and_then(|hex| u64::from_str_radix(hex, 16).ok());
-        let program = fs.read_link(&RelPath::process(face, "exe")).unwrap_or_default();
-        let name = program.rsplit(|b| *b == b'/').next().unwrap_or(&program);
-        let own = if contains(name, b"python") { HARMLESS | SIGINT } else { HARMLESS };
         let numbers =
             |text: &[u8]| value(text, b"NSpid:").map(|v| v.split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>());
         let foreign = numbers(&text).is_some_and(|n| n.len() > 1);
@@ -66,7 +63,7 @@ impl<'f> Desk<'f> {
             pid,
             face,
             memory: ProcessMemory::open(fs, face).ok(),
-            handles_signals: caught.is_none_or(|caught| caught & !own != 0),
+            handles_signals: catches(fs, pid, &text),
             inner,
             foreign,
             tracer: value(&text, b"TracerPid:").and_then(|pid| pid.parse().ok()).filter(|pid| *pid > 0),
@@ -173,6 +170,21 @@ impl<'f> Desk<'f> {
             whole(address, &mut behind[..8])
         }
     }
+}
+
+/// Whether the process has handlers for signals that could end a wait within it; also if that cannot be read.
+#[must_use]
+pub fn handles_signals(fs: &ProcFs, pid: i32) -> bool {
+    let mut status = Vec::new();
+    // A process that cannot be read counts as one that handles signals.
+    let _ = fs.read_all(&RelPath::process(main_ended::face(fs, pid), "status"), STATUS_BYTES, &mut status);
+    catches(fs, pid, &status)
+}
+
+fn catches(fs: &ProcFs, pid: i32, status: &[u8]) -> bool {
+    let caught = value(status, b"SigCgt:").and_then(|hex| u64::from_str_radix(hex, 16).ok());
+    let own = if is_python(fs, pid) { HARMLESS | SIGINT } else { HARMLESS };
+    caught.is_none_or(|caught| caught & !own != 0)
 }
 
 /// The call that a task sleeps in, or what is known without it.

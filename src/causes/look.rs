@@ -72,7 +72,7 @@ pub(super) fn look_again(fs: &ProcFs, pid: i32, before: Option<&Arc<Look>>) -> O
 }
 
 /// Whether a task that slept is in the same sleep.
-fn rests(fs: &ProcFs, pid: i32, tid: i32, seen: &Seen) -> bool {
+pub(super) fn rests(fs: &ProcFs, pid: i32, tid: i32, seen: &Seen) -> bool {
     let Some(before) = seen.schedstat.filter(|_| seen.state != State::RUNNING) else { return false };
     let mut buffer = [0u8; 128];
     let now = fs.read_once(&RelPath::task(pid, tid, "schedstat"), &mut buffer);

@@ -16,6 +16,7 @@ pub mod search;
 mod tests;
 mod words;
 
+pub use desk::handles_signals;
 pub use read::{Patience, Ran, Reader, asleep_since_ms};
 pub use scene::{Process, Scene, Task, TaskId, Wait};
 pub use search::{Problem, Step, chain, problems};
@@ -75,6 +76,8 @@ pub enum Kind {
     Ptrace,
     /// The GIL of CPython.
     Gil,
+    /// A lock of Python's `threading` or `multiprocessing`, whose holder is known by its `with` block or recorded by the lock.
+    PythonLock,
 }
 
 impl Kind {
@@ -94,6 +97,7 @@ impl Kind {
             Self::Socket => "socket",
             Self::Ptrace => "ptrace",
             Self::Gil => "gil",
+            Self::PythonLock => "python_lock",
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::kernel::sockets::{Peer, peers};
 use crate::snapshot::{Comm, Lock, ProcKey, State};
 
 use super::desk::{Desk, at_once};
-use super::look::{Look, Seen, look_again};
+use super::look::{self, Look, Seen, look_again};
 use super::scene::{Ends, Holder, Process, Scene, SocketEnd, Task, Wait};
 
 /// How long one process may take to answer.
@@ -183,6 +183,12 @@ impl Reader {
         Some(now.saturating_sub(slept_since_ms(&self.fs, &RelPath::task(pid, tid, "sched"))?))
     }
 
+    /// Whether a task has slept since it was looked at.
+    #[must_use]
+    pub fn rests(&self, pid: i32, tid: i32) -> bool {
+        self.looks.get(&pid).and_then(|look| look.tasks.get(&tid)).is_some_and(|seen| look::rests(&self.fs, pid, tid, seen))
+    }
+
     /// Whether a task of the process has run since the reading before, or the process was not there then.
     #[must_use]
     pub fn moved(&self, pid: i32) -> bool {
@@ -253,6 +259,7 @@ impl Reader {
             session: stat.session,
             comm: stat.comm,
             forked_from: parent.filter(is_copy).map(|parent| parent.pid),
+            is_copy: stat.is_copy,
             handles_signals: true,
             age_ms: now_ms.checked_sub(stat.start_ticks.saturating_mul(TICK_MS)),
             tasks: BTreeMap::new(),

@@ -31,6 +31,8 @@ pub struct Scene {
     pub sharers: HashMap<((u32, u32), u64), Vec<i32>>,
     /// Processes whose waits could not be read: by pid their session. They may hold the other end of a pipe.
     pub unreadable: BTreeMap<i32, i32>,
+    /// Where the holder of a Python lock took it, by the task that waits: `store() at tasks.py:88`.
+    pub places: HashMap<TaskId, String>,
     /// Processes that did not answer within the time limit.
     pub silent: usize,
     /// Time between the two looks, milliseconds.
@@ -59,6 +61,8 @@ pub struct Process {
     pub comm: Comm,
     /// Whether it was forked by this parent and has not executed a program since: both have the same stack address.
     pub forked_from: Option<i32>,
+    /// Whether it has executed no program since it was forked: it may share memory with the process that forked it.
+    pub is_copy: bool,
     /// Whether it has handlers for signals that could end a wait for a lock.
     pub handles_signals: bool,
     /// Milliseconds since it began; `None` if unknown.
@@ -171,11 +175,13 @@ impl Scene {
             all.map(|pid| edge(Target::Process(*pid), kind, evidence.to_owned(), Certainty::Found)).collect::<Vec<_>>()
         };
         // A blocked pipe has another end, and shared memory a process that maps it: an empty list is not the whole list.
-        let seen = |pids: &[i32]| !pids.is_empty() && !self.may_have_hidden_holder(pids);
+        let seen = |pids: &[i32]| !pids.is_empty() && !self.may_have_hidden_holder(pids, Inherited::Descriptor);
+        let mapped = |pids: &[i32]| !pids.is_empty() && !self.may_have_hidden_holder(pids, Inherited::Memory);
         match &task.wait {
             Wait::Open(_) | Wait::Unknown(_) => None,
             Wait::Futex { holder: Holder::Task(kind, owner), lock } => {
-                let words = super::words::recorded(*kind, *lock, owner.tid);
+                let place = self.places.get(&from).map(String::as_str);
+                let words = super::words::recorded(*kind, *lock, (from, *owner), place);
                 one(Target::Task(*owner), *kind, words, Certainty::Recorded)
             }
             Wait::Futex { holder: Holder::Gone { tid, in_parent }, lock } => {
@@ -187,7 +193,7 @@ impl Scene {
                 (!process.handles_signals).then(|| vec![edge(Target::Process(from.pid), Kind::Lock, words, Certainty::Found)])
             }
             Wait::Futex { lock: lock @ Lock::Shared { device, inode, .. }, holder } => {
-                let sharers = self.sharers.get(&(*device, *inode)).filter(|pids| seen(pids))?;
+                let sharers = self.sharers.get(&(*device, *inode)).filter(|pids| mapped(pids))?;
                 Some(of_processes(sharers, Kind::SharedLock, &super::words::shared(*lock, *holder, sharers.len())))
             }
             Wait::Child(Some(pid)) => {
@@ -244,7 +250,8 @@ impl Scene {
 
     /// Whether a process that could not be read may hold the same pipe or memory as these. Both are inherited by fork, so it would be
     /// the parent of the oldest of them, or descend from that parent. Where init has adopted the oldest, its session stands for them.
-    fn may_have_hidden_holder(&self, holders: &[i32]) -> bool {
+    /// Executing a program keeps descriptors and drops memory: then it can only descend from the oldest.
+    fn may_have_hidden_holder(&self, holders: &[i32], what: Inherited) -> bool {
         holders.iter().filter_map(|pid| self.processes.get(pid)).any(|holder| {
             let mut oldest = holder;
             // Numbers can form no cycle in one look, but two looks can disagree.
@@ -253,6 +260,9 @@ impl Scene {
                     Some(parent) if holders.contains(&oldest.ppid) => oldest = parent,
                     _ => break,
                 }
+            }
+            if what == Inherited::Memory && !oldest.is_copy {
+                return self.unreadable.keys().any(|pid| self.descends(*pid, oldest.key.pid));
             }
             let parent = oldest.ppid;
             if parent <= 1 || !self.processes.contains_key(&parent) {
@@ -274,6 +284,15 @@ impl Scene {
         let asleep = self.processes.values().flat_map(|p| p.tasks.values()).filter(here).count();
         waiters.saturating_sub(u32::try_from(asleep).unwrap_or(u32::MAX))
     }
+}
+
+/// What a child gets from the process that forks it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Inherited {
+    /// An open pipe or socket: kept when a program is executed.
+    Descriptor,
+    /// A shared mapping: dropped when a program is executed.
+    Memory,
 }
 
 /// `process 812 holds`, `3 processes hold`.

@@ -71,7 +71,7 @@ impl Cause {
     #[must_use]
     pub const fn title(self) -> &'static str {
         match self {
-            Self::LockCycle => "Deadlock: threads wait for each other's locks",
+            Self::LockCycle => "Deadlock: threads wait for each other",
             Self::SelfLock => "Deadlock: a thread waits for a lock that it holds",
             Self::ProcessCycle => "Deadlock: processes wait for each other",
             Self::FileLockCycle => "Deadlock: file locks taken crosswise",
@@ -100,7 +100,7 @@ impl Cause {
     #[must_use]
     pub const fn description(self) -> &'static str {
         match self {
-            Self::LockCycle => "Each thread of a cycle waits for a lock that the next one holds.",
+            Self::LockCycle => "Each thread of a cycle waits for a lock that the next one holds, or for its end.",
             Self::SelfLock => "A thread waits for a lock of which it is the recorded owner.",
             Self::ProcessCycle => "Each process of a cycle waits for another: for its end, its data, or room in a pipe.",
             Self::FileLockCycle => "Processes wait for file locks of each other.",
@@ -108,7 +108,9 @@ impl Cause {
                 "The lock was held by another thread when the process was forked; the child has no such thread."
             }
             Self::HolderGone => "The recorded owner of the lock has ended without releasing it.",
-            Self::SemaphoreAbandoned => "All processes that map the semaphore wait; the one that took it has ended.",
+            Self::SemaphoreAbandoned => {
+                "All processes that map the semaphore wait: the one that took it has ended, or waits too."
+            }
             Self::PipeWithoutPeer => "Only processes that wait at the pipe still hold its other end.",
             Self::NoThreadCanGoOn => "All threads of the process wait for locks of this process, without a timeout.",
             Self::OnlyThreadWaits => "The process has one thread, and it waits for a lock that only itself could release.",
@@ -119,7 +121,9 @@ impl Cause {
     #[must_use]
     pub const fn advice(self) -> &'static str {
         match self {
-            Self::LockCycle => "Take the locks in the same order everywhere; end the process to get out.",
+            Self::LockCycle => {
+                "Take the locks in the same order everywhere, and join no thread while holding a lock that it needs; end the process to get out."
+            }
             Self::SelfLock => "Do not take the lock again while holding it, or use a recursive lock.",
             Self::ProcessCycle => {
                 "Read the pipe or queue before waiting for the process that fills it (communicate(), get() before join())."
@@ -325,6 +329,10 @@ fn cause(scene: &Scene, tasks: &[TaskId], edges: &[Edge]) -> Cause {
         None => {}
     }
     let processes: HashSet<i32> = tasks.iter().map(|id| id.pid).collect();
+    let owned = |edge: &Edge| matches!(edge.kind, Kind::Mutex | Kind::RwLock | Kind::PythonLock | Kind::Join);
+    if edges.iter().all(owned) && edges.len() == tasks.len() {
+        return if tasks.len() == 1 { Cause::SelfLock } else { Cause::LockCycle };
+    }
     if any(Kind::FileLock) {
         Cause::FileLockCycle
     } else if any(Kind::SharedLock) {
@@ -385,9 +393,11 @@ fn speaker(scene: &Scene, stuck: &BTreeMap<TaskId, Vec<Edge>>, pid: i32, other_t
     let free = |id: &TaskId| !stuck.contains_key(id);
     let follows = |id: &TaskId| *id != other_than;
     let main = TaskId { pid, tid: pid };
+    let goes_on = |id: &TaskId| scene.task(*id).is_some_and(|task| !task.wait.is_hard());
     ids()
-        .find(|id| free(id) && id.tid == pid)
-        .or_else(|| ids().find(free))
+        .find(|id| goes_on(id) && id.tid == pid && follows(id))
+        .or_else(|| ids().find(|id| goes_on(id) && follows(id)))
+        .or_else(|| ids().find(|id| free(id) && follows(id)))
         .or_else(|| Some(main).filter(|id| follows(id) && process.tasks.contains_key(&pid)))
         .or_else(|| ids().find(follows))
         .or_else(|| ids().next())

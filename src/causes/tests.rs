@@ -35,6 +35,7 @@ fn process(pid: i32, ppid: i32, waits: Vec<Wait>) -> Process {
         session: 1,
         comm: Comm::new(b"p"),
         forked_from: None,
+        is_copy: true,
         handles_signals: false,
         age_ms: None,
         tasks: tasks.collect::<BTreeMap<_, _>>(),

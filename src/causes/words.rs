@@ -3,15 +3,24 @@
 use crate::snapshot::Lock;
 
 use super::Kind;
-use super::scene::Holder;
+use super::scene::{Holder, TaskId};
 
-/// A lock with a recorded owner.
-pub(super) fn recorded(kind: Kind, lock: Lock, tid: i32) -> String {
-    let place = place(lock);
+/// A lock whose owner is known. `place`: where a Python program took it.
+pub(super) fn recorded(kind: Kind, lock: Lock, (from, owner): (TaskId, TaskId), place: Option<&str>) -> String {
+    let TaskId { pid, tid } = owner;
+    let who = match (from == owner, from.pid == pid) {
+        (true, _) => "this thread itself".to_owned(),
+        (_, true) => format!("thread {tid}"),
+        _ if pid == tid => format!("process {pid}"),
+        _ => format!("thread {tid} of process {pid}"),
+    };
+    let taken = place.map(|place| format!(" (taken in {place})")).unwrap_or_default();
+    let lock = self::place(lock);
     match kind {
-        Kind::Join => format!("joins thread {tid} (pthread_join)"),
-        Kind::RwLock => format!("waits for the read-write lock {place}, held for writing by thread {tid}"),
-        _ => format!("waits for the mutex {place}, held by thread {tid}"),
+        Kind::Join => format!("waits for the end of {who} (join)"),
+        Kind::RwLock => format!("waits for the read-write lock {lock}, held for writing by {who}"),
+        Kind::PythonLock => format!("waits for the Python lock {lock}, held by {who}{taken}"),
+        _ => format!("waits for the mutex {lock}, held by {who}"),
     }
 }
 
@@ -29,10 +38,11 @@ pub(super) fn gone(lock: Lock, tid: i32, in_parent: Option<i32>) -> String {
 /// A lock in memory of one process that keeps no owner.
 pub(super) fn unrecorded(lock: Lock, tasks: usize) -> String {
     let place = place(lock);
+    let begin = format!("waits for the lock or condition {place}, without a timeout");
     match tasks {
-        1 => format!("waits for ever at the lock {place}; only this process can release it, and this is its only thread"),
+        1 => format!("{begin}; only this process can end the wait, and this is its only thread"),
         n => format!(
-            "waits for ever at the lock {place}; only one of the {n} threads of this process can release it (owner not recorded by this kind of lock)"
+            "{begin}; only one of the {n} threads of this process can end the wait (this kind of lock does not record which)"
         ),
     }
 }
@@ -46,7 +56,7 @@ pub(super) fn shared(lock: Lock, holder: Holder, sharers: usize) -> String {
     };
     let processes = if sharers == 1 { "1 process maps it".to_owned() } else { format!("{sharers} processes map it") };
     format!(
-        "waits for ever for the shared semaphore or lock {place}{state}; {processes} (owner not recorded by this kind of lock)"
+        "waits for the shared semaphore or lock {place}{state}, without a timeout; {processes} (this kind of lock does not record which holds it)"
     )
 }
 

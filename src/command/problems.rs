@@ -21,7 +21,7 @@ use crate::text::{Charset, sanitize};
 use super::output::with_stdout;
 use super::waits::{looked_json, task_json, write_json};
 use super::{Failure, ps};
-use crate::why::{Pythons, Surveyor, in_python, name, since};
+use crate::why::{Pythons, Surveyor, advice, in_python, name, since};
 
 /// Names and versions the document.
 const SCHEMA: &str = "concmon.problems/1";
@@ -116,7 +116,7 @@ impl Looker {
             .map_err(|error| Failure::Unavailable(anyhow::anyhow!("the processes cannot be examined: {}", reason(&error))))?;
         let model = self.sample()?;
         let (scene, mut problems) = (survey.scene, survey.problems);
-        let wanted = filter.map(|filter| ps::matching(config, filter)).transpose()?;
+        let wanted = filter.map(|filter| ps::matching_from(&mut self.source, config, filter)).transpose()?;
         let is_wanted = |pid: i32| wanted.as_ref().is_none_or(|wanted| wanted.contains(&pid));
         let own = i32::try_from(std::process::id()).unwrap_or(0);
         let mut candidates = scene.processes.keys().filter(|pid| **pid != own && is_wanted(**pid)).peekable();
@@ -158,7 +158,7 @@ fn write_text(out: &mut impl Write, found: &Found) -> io::Result<()> {
         if !problem.behind.is_empty() {
             writeln!(out, "  waiting for these: {}", who(scene, &problem.behind))?;
         }
-        writeln!(out, "  {}\n", problem.cause.advice())?;
+        writeln!(out, "  {}\n", advice(problem, pythons))?;
     }
     for finding in &found.findings {
         let safe = |text: &str| sanitize(text.as_bytes(), Charset::Unicode).into_owned();
@@ -231,7 +231,7 @@ fn document(found: &Found) -> Value {
         json!({
             "cause": problem.cause.id(),
             "title": problem.cause.title(),
-            "advice": problem.cause.advice(),
+            "advice": advice(problem, pythons),
             "pids": pids,
             "tasks": tasks,
             "behind": behind,

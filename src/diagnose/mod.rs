@@ -22,6 +22,7 @@ mod sigterm;
 mod stopped;
 mod stuck;
 mod task_lost;
+mod tasks_stuck;
 mod throttled;
 mod worker_killed;
 mod zombies;
@@ -106,6 +107,8 @@ pub const DIAGNOSES: &[Diagnosis] = &[
     stuck::diagnosis(Cause::PipeWithoutPeer),
     stuck::diagnosis(Cause::NoThreadCanGoOn),
     stuck::diagnosis(Cause::OnlyThreadWaits),
+    tasks_stuck::CYCLE,
+    tasks_stuck::UNWAKEABLE,
     task_lost::DIAGNOSIS,
     gil_held::DIAGNOSIS,
     oom_kill::DIAGNOSIS,

@@ -28,7 +28,7 @@ pub(super) fn of(scene: &Scene<'_>, cause: Cause) -> Vec<Suspicion> {
             since_ns: stuck.for_ms.map(|ms| facts.taken_ns.saturating_sub(ms.saturating_mul(1_000_000))),
             others: stuck.others.clone(),
             evidence: stuck.evidence.clone(),
-            advice: cause.advice().to_owned(),
+            advice: stuck.advice.clone(),
             lines: stuck.lines.clone(),
             chain: Some(stuck.tid),
         })

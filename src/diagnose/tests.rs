@@ -56,6 +56,9 @@ fn zombies_are_the_parents_fault_once_they_stay() {
     assert_eq!(said(&found), [("zombies", 7)]);
     assert_eq!(found[0].evidence, "test (7) has 2 ended children it does not reap: 8, 9");
     assert!(found[0].concerns(all[2].key) && found[0].concerns(all[1].key) && !found[0].concerns(all[0].key));
+    assert_eq!(findings(held(&all[..3], 1..9)), [], "a shell keeps one until its command ends");
+    let left = with_state(test_process(8, 1, 9), State::ZOMBIE);
+    assert_eq!(said(&findings(held(&[test_process(1, 0, 0), left], 1..5))), [("zombies", 1)], "an init must reap each");
     let mut leader = zombie(8);
     leader.nlwp = Some(3);
     assert_eq!(findings(held(&[test_process(7, 1, 5), leader], 1..9)), [], "its other threads go on");

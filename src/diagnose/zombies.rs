@@ -12,7 +12,7 @@ pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     title: "Zombies that are not reaped",
     level: Level::Warning,
     badge: "not reaped",
-    description: "A parent does not wait for its ended children; each keeps a PID until it does.",
+    description: "A parent does not wait for its ended children; each keeps a PID. One counts only below an init.",
     needs: Needs::empty(),
     after_ns: 2_000_000_000,
     check: Check::Of(check),
@@ -23,8 +23,12 @@ pub(super) fn is_zombie(process: &ProcessSample) -> bool {
     process.leader.state == State::ZOMBIE && process.nlwp.is_none_or(|n| n <= 1)
 }
 
-/// Whether orphans are left to this process: PID 1 here, or the first process of a container as it is seen from outside.
+/// Whether orphans are left to this process: it is PID 1 of its PID namespace (`NSpid`). Where that was not read, the first process of a
+/// container counts as such.
 fn is_init(scene: &Scene<'_>, process: &ProcessSample) -> bool {
+    if let Some(init) = scene.facts_of(process.key).and_then(|facts| facts.init) {
+        return init;
+    }
     let container = |p: &ProcessSample| p.identity.cgroup.as_deref().and_then(container_of).map(|c| c.words());
     let own = container(process);
     let parent = scene.model.process(process.ppid);
@@ -42,6 +46,10 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
     }
     let guilty = |(parent, zombies): (i32, Vec<&ProcessSample>)| {
         let parent = scene.model.process(parent)?;
+        // A shell at a long command, and Python's subprocess, leave one until they start or wait for the next.
+        if zombies.len() < 2 && !is_init(scene, parent) {
+            return None;
+        }
         let pids: Vec<String> = zombies.iter().take(5).map(|z| z.key.pid.to_string()).collect();
         let more = if zombies.len() > 5 { ", ..." } else { "" };
         let children = counted(zombies.len(), "ended child", "ended children");

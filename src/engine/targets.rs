@@ -1,13 +1,17 @@
 //! Signal targets held by pidfd, and the effects on other processes: the only place that acts on them.
 
 use std::path::Path;
+use std::time::Duration;
 
 use crate::app::msg::Notice;
 use crate::app::target::FrozenTarget;
 use crate::kernel::allot::Allotment;
 use crate::kernel::control::{ControlError, Signal, Target, freeze};
 use crate::kernel::kin::{Kin, Known};
-use crate::snapshot::ProcKey;
+use crate::kernel::proc_fs::ProcFs;
+use crate::kernel::readers::within;
+use crate::kernel::treatment::treatment;
+use crate::snapshot::{ProcKey, SigTerm};
 use crate::text::{Charset, sanitize};
 
 /// The set that the open dialog is about.
@@ -22,6 +26,14 @@ pub struct Targets {
 /// Signals after which somebody expects the chosen to be gone or to stand still.
 const ENDING: [i32; 6] =
     [nix::libc::SIGINT, nix::libc::SIGQUIT, nix::libc::SIGABRT, nix::libc::SIGKILL, nix::libc::SIGTERM, nix::libc::SIGSTOP];
+
+/// How long the dialog waits to learn how a target treats SIGTERM.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// How the process treats SIGTERM, if neither by default nor by a handler; `None` also if it does not answer.
+fn sigterm(key: ProcKey) -> Option<SigTerm> {
+    within(key, PATIENCE, move || ProcFs::open("/proc").ok().and_then(|fs| treatment(&fs, key.pid).sigterm)).ok()?
+}
 
 impl Targets {
     /// Opens a pidfd for each and checks that it is still the same process. An earlier set is let go. `known` gives
@@ -44,11 +56,11 @@ impl Targets {
                     Ok(target) => {
                         let name = sanitize(target.comm.as_bytes(), Charset::Unicode).into_owned();
                         self.held.push(target);
-                        FrozenTarget { key: *key, name, command, problem: None }
+                        FrozenTarget { key: *key, name, command, problem: None, sigterm: sigterm(*key) }
                     }
                     Err(error) => {
                         self.refused += 1;
-                        FrozenTarget { key: *key, name, command, problem: Some(error.to_string()) }
+                        FrozenTarget { key: *key, name, command, problem: Some(error.to_string()), sigterm: None }
                     }
                 }
             })

@@ -8,10 +8,12 @@
 //! right, and a stack that changed during the reading is marked. A new version of CPython: [`offsets`].
 
 mod asyncio;
+mod blocks;
 pub mod family;
 mod finding;
 mod layouts;
 mod lines;
+pub mod locks;
 mod memory;
 mod names;
 mod native;

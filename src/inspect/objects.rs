@@ -42,6 +42,11 @@ pub enum Kind {
     Dict,
     Module,
     Int,
+    Method,
+    Builtin,
+    Lock,
+    RLock,
+    SemLock,
 }
 
 impl Kind {
@@ -54,6 +59,11 @@ impl Kind {
             Self::Dict => b"dict\0",
             Self::Module => b"module\0",
             Self::Int => b"int\0",
+            Self::Method => b"method\0",
+            Self::Builtin => b"builtin_function_or_method\0",
+            Self::Lock => b"_thread.lock\0",
+            Self::RLock => b"_thread.RLock\0",
+            Self::SemLock => b"_multiprocessing.SemLock\0",
         }
     }
 }
@@ -138,6 +148,12 @@ impl<'m, M: Memory> Objects<'m, M> {
                 _ => line_in_ranges(table, code.first_line, instruction * 2),
             };
         }
+        let unit = self.unit(code, at, copy)?;
+        line_of(code.table.as_deref()?, code.first_line, unit)
+    }
+
+    /// Which instruction that is, from 3.11 on.
+    pub(super) fn unit(&mut self, code: &Code, at: u64, copy: Option<i32>) -> Option<u64> {
         let mut begin = code.instructions;
         if let Some(copy) = copy.and_then(|copy| u64::try_from(copy).ok()).filter(|copy| *copy > 0 && code.copies != 0) {
             // `_PyCodeArray`: how many there are, then a pointer to each.
@@ -145,11 +161,10 @@ impl<'m, M: Memory> Objects<'m, M> {
             begin = if copy < count { self.reader.word(code.copies.wrapping_add(8 + copy * 8)).ok()? } else { return None };
         }
         // A frame of 3.11 and 3.12 that has not begun points at the instruction before its first.
-        let unit = if at.checked_add(2) == Some(begin) { 0 } else { at.checked_sub(begin)? / 2 };
-        line_of(code.table.as_deref()?, code.first_line, unit)
+        if at.checked_add(2) == Some(begin) { Some(0) } else { Some(at.checked_sub(begin)? / 2) }
     }
 
-    fn table(&mut self, address: u64) -> Result<Option<Vec<u8>>, Trouble> {
+    pub(super) fn table(&mut self, address: u64) -> Result<Option<Vec<u8>>, Trouble> {
         let (o_type, o_size, o_data) = (self.offsets.object_type, self.offsets.bytes_size, self.offsets.bytes_data);
         let fields = Fields::read(&mut self.reader, address, &[o_type, o_size])?;
         if !self.is(Kind::Bytes, fields.word(o_type))? {

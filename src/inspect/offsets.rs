@@ -226,7 +226,7 @@ impl Offsets {
         let free_threaded = word(2) == 1;
         let gil = large(order.ceval_gil + 1)?;
         let in_gil = |at: usize| bounded(word(at).wrapping_sub(gil), LARGEST_SMALL);
-        let Order { thread, thread_id, frame, code, object, dict, bytes, .. } = order;
+        let Order { thread, thread_id, frame, code, object, bytes, .. } = order;
         Ok(Self {
             version,
             free_threaded,
@@ -269,20 +269,7 @@ impl Offsets {
             compact_size: small(bytes + 6)? + 16,
             // 3.14 without the GIL gives `interned` a byte of its own, to be changed atomically; otherwise it has two bits.
             kind_bit: if free_threaded && version.minor() >= (3, 14) { 8 } else { 2 },
-            // From 3.14 on the kernel's name of a thread is Python's, and the structures are others.
-            naming: (version.minor() == (3, 13))
-                .then(|| -> Result<_, Trouble> {
-                    Ok(Naming {
-                        attributes: Attributes::Inline(small(object)?, if free_threaded { 8 } else { 24 }),
-                        modules: large(order.modules)?,
-                        dict_keys: small(dict + 1)?,
-                        dict_values: small(dict + 2)?,
-                        type_flags: small(object + 5)?,
-                        type_dictoffset: 0,
-                        cached_keys: if free_threaded { 896 } else { 880 },
-                    })
-                })
-                .transpose()?,
+            naming: naming(version.minor(), free_threaded, &order, &word)?,
             interpreter_size: Some(word(6)),
             coroutines: Some(
                 Coroutines::of_words(version.minor(), free_threaded, &word)
@@ -358,6 +345,27 @@ impl Offsets {
             coroutines: Coroutines::of_minor(layout.minor),
         }
     }
+}
+
+/// Where attributes and the modules are; `None` of versions whose structures are not known. `ht_cached_keys` of a type and the dict before an
+/// instance are not among the offsets that Python publishes (Include/cpython/object.h, Include/internal/pycore_object.h).
+fn naming(minor: (u8, u8), free_threaded: bool, order: &Order, word: &impl Fn(usize) -> u64) -> Result<Option<Naming>, Trouble> {
+    let small = |at: usize| bounded(word(at), LARGEST_SMALL);
+    let cached_keys = match (minor, free_threaded) {
+        ((3, 13), true) => 896,
+        ((3, 13 | 14), false) => 880,
+        ((3, 15), false) => 888,
+        _ => return Ok(None),
+    };
+    Ok(Some(Naming {
+        attributes: Attributes::Inline(small(order.object)?, if free_threaded { 8 } else { 24 }),
+        modules: bounded(word(order.modules), LARGEST)?,
+        dict_keys: small(order.dict + 1)?,
+        dict_values: small(order.dict + 2)?,
+        type_flags: small(order.object + 5)?,
+        type_dictoffset: 0,
+        cached_keys,
+    }))
 }
 
 /// Whether the fields of an order lie within the sizes that the table itself gives for their structures, and structures that do not

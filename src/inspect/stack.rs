@@ -31,9 +31,16 @@ pub(super) struct Raw {
     pub executable: u64,
     previous: u64,
     /// An address, or before 3.11 `f_lasti`.
-    instruction: u64,
+    pub instruction: u64,
     owner: u8,
-    copy: Option<i32>,
+    pub copy: Option<i32>,
+}
+
+impl Raw {
+    /// Whether it executes a code object.
+    pub(super) fn has_code(&self) -> bool {
+        self.owner <= LAST_OWNER_WITH_CODE
+    }
 }
 
 impl<M: Memory> Objects<'_, M> {

@@ -33,6 +33,7 @@ mod place;
 mod privilege;
 pub mod proc_fs;
 pub mod proc_source;
+pub mod program;
 pub mod readers;
 pub mod sensors;
 mod signals;

@@ -92,6 +92,12 @@ pub struct AsyncTask {
     pub awaited_by: Vec<u64>,
     /// Whether it ran during each of several readings, so that its coroutines are not given.
     pub moved: bool,
+    /// The address of the `asyncio.Lock` that it waits for.
+    pub lock: Option<u64>,
+    /// The addresses of the locks whose `async with` blocks it is in. Read only if a task waits for a lock.
+    pub holds: Vec<u64>,
+    /// Whether a timeout of its own may end its wait. Read with `holds`.
+    pub timed: bool,
 }
 
 /// A task in the tree of those that await each other.
@@ -173,6 +179,9 @@ mod tests {
             frames: Vec::new(),
             awaited_by: awaited_by.to_vec(),
             moved: false,
+            lock: None,
+            holds: Vec::new(),
+            timed: false,
         }
     }
 

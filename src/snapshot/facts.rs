@@ -55,6 +55,8 @@ pub struct Stuck {
     pub others: Vec<ProcKey>,
     /// One line.
     pub evidence: String,
+    /// What to do.
+    pub advice: String,
     /// A line for each task.
     pub lines: Vec<String>,
     /// How long the longest has waited, milliseconds.
@@ -167,6 +169,21 @@ pub struct PythonFacts {
     pub held: u32,
     /// Its threads.
     pub threads: Vec<PythonThreadFacts>,
+    /// Tasks of asyncio that cannot go on.
+    pub stuck_tasks: Option<AsyncStuck>,
+}
+
+/// Tasks of asyncio that cannot go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AsyncStuck {
+    /// Whether they wait for locks of each other. Otherwise nothing is left that could wake their loop.
+    pub cycle: bool,
+    /// How many they are.
+    pub tasks: usize,
+    /// Why they cannot go on.
+    pub evidence: String,
+    /// A line for each, or for the first ones. Hostile bytes are made printable.
+    pub lines: Vec<String>,
 }
 
 /// What one Python thread did.

@@ -31,7 +31,8 @@ pub use container::{Container, container_of};
 pub use detail::{Detail, DetailContent, DetailPart, FileDetail, FileLock, LimitUse, Overview, StackDetail, ThreadDetail};
 pub use event::{EventKind, ExitStatus, LifecycleEvent};
 pub use facts::{
-    Facts, GroupFacts, Looked, PoolRole, ProcessFacts, PythonFacts, PythonThreadFacts, SharedObject, SigTerm, Stuck, ThreadRan,
+    AsyncStuck, Facts, GroupFacts, Looked, PoolRole, ProcessFacts, PythonFacts, PythonThreadFacts, SharedObject, SigTerm, Stuck,
+    ThreadRan,
 };
 pub use host::{CpuTimes, DiskSample, HostSample, MemorySample, NetworkSample, OwnLimits, Pressure, PressureSample, Temperature};
 pub use ledger::{Ledger, LedgerChild, LedgerMapping, LedgerReading, PageCounts};

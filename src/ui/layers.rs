@@ -7,6 +7,7 @@ use crate::app::App;
 use crate::app::lab_view::output_lines;
 use crate::app::layer::{Layer, Menu, MenuKind, SignalDialog};
 use crate::app::target::FrozenTarget;
+use crate::snapshot::SigTerm;
 use crate::text::{self, Charset};
 
 use super::demos;
@@ -193,6 +194,25 @@ fn target(t: &FrozenTarget, charset: Charset, theme: &Theme, area: Rect, buffer:
     line
 }
 
+const SIGTERM: i32 = 15;
+
+/// Why SIGTERM will not end a target; `None` if nothing speaks against it.
+fn sigterm_warning(dialog: &SignalDialog) -> Option<String> {
+    let how = dialog.willing().find_map(|target| target.sigterm)?;
+    let count = dialog.willing().filter(|target| target.sigterm.is_some()).count();
+    let does = match how {
+        SigTerm::Ignored => "is ignored by",
+        SigTerm::Blocked => "is blocked by",
+        SigTerm::Pending => "was sent before and is blocked by",
+    };
+    let whom = match (dialog.willing().count(), count) {
+        (1, _) => "this process".to_owned(),
+        (all, some) if all == some => "these processes".to_owned(),
+        (all, some) => format!("{some} of these {all} processes"),
+    };
+    Some(format!("{does} {whom}: use SIGKILL"))
+}
+
 fn signal(app: &App, dialog: &SignalDialog, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let body = frame(app, "Send a signal", theme, signal_area(dialog, area), buffer);
     let charset = Charset::from_unicode(app.options.unicode);
@@ -230,6 +250,11 @@ fn signal(app: &App, dialog: &SignalDialog, theme: &Theme, area: Rect, buffer: &
         let style = if chosen { theme.selected } else { theme.text };
         let mut pen = Pen::new(buffer, list, line);
         pen.put_right(&s.number().to_string(), 5, style).put("  ", style).put(&s.name(), style);
+        if s.number() == SIGTERM
+            && let Some(why) = sigterm_warning(dialog)
+        {
+            pen.put("   ", style).put(&why, if chosen { style } else { theme.warn });
+        }
         if chosen {
             pen.fill(" ", style);
         }

@@ -1,7 +1,9 @@
 //! Explains on request what a process waits for: reads the waits, follows them to their end, and puts each link in words.
 
+mod async_tasks;
 mod ends;
 mod groups;
+mod python_locks;
 mod pythons;
 mod shared_memory;
 mod survey;
@@ -10,12 +12,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::causes::search::stuck;
-use crate::causes::{self, Edge, Patience, Problem, Scene, Step, Target, TaskId, Wait, chain, problems};
+use crate::causes::{self, Edge, Kind, Patience, Problem, Scene, Step, Target, TaskId, Wait, chain, problems};
 use crate::kernel::error::ReadError;
 use crate::kernel::proc_fs::ProcFs;
+use crate::snapshot::AsyncStuck;
 use crate::text::{Charset, sanitize};
 
-pub use pythons::{Pythons, in_python, may_rest};
+pub use pythons::{Pythons, advice, in_python, may_rest};
 pub use survey::{Survey, Surveyor};
 
 /// Time between the two looks. A thread that only passes through a lock has run on by then.
@@ -27,7 +30,10 @@ const APART: Duration = Duration::from_millis(300);
 /// If `/proc` cannot be read.
 pub fn scene() -> Result<Scene, ReadError> {
     let fs = Arc::new(ProcFs::open("/proc")?);
-    causes::Reader::new(fs).read(Patience { apart: APART })
+    let mut reader = causes::Reader::new(Arc::clone(&fs));
+    let mut scene = reader.read(Patience { apart: APART })?;
+    python_locks::note(&fs, &reader, &mut scene, &mut python_locks::Known::new());
+    Ok(scene)
 }
 
 /// Why nothing was explained.
@@ -78,10 +84,16 @@ pub fn explain(scene: &Scene, number: i32) -> Result<Explanation, WhyError> {
         verdict = "unknown";
         end =
             "No thread of this process can go on by itself. It may be a program at rest until a signal ends it, or a deadlock: \
-               the owner is not recorded by this kind of lock."
+               this kind of lock does not record its owner."
                 .to_owned();
     }
     if verdict == "can_go_on"
+        && let Some(tasks) = tasks_of_loop(scene, &steps)
+    {
+        let name = name(scene, steps.last().map_or(begin, |step| step.task));
+        verdict = "stuck";
+        end = format!("{name}: the asyncio tasks of its loop cannot go on: {}. {}.", tasks.evidence, tasks.lines.join("; "));
+    } else if verdict == "can_go_on"
         && let Some(last) = steps.last()
         && let Ok(fs) = ProcFs::open("/proc")
         && let Some(more) = ends::words(&fs, last.task)
@@ -89,6 +101,18 @@ pub fn explain(scene: &Scene, number: i32) -> Result<Explanation, WhyError> {
         end = format!("{end} {more}");
     }
     Ok(Explanation { begin, verdict, end, steps, pythons })
+}
+
+/// The asyncio tasks that cannot go on, if the chain ends at their loop.
+fn tasks_of_loop(scene: &Scene, steps: &[Step]) -> Option<AsyncStuck> {
+    let last = steps.last()?.task;
+    let process = scene.processes.get(&last.pid)?;
+    let polls = |wait: &Wait| matches!(wait, Wait::Open(what) if what.contains("epoll"));
+    if !process.tasks.get(&last.tid).is_some_and(|task| polls(&task.wait)) {
+        return None;
+    }
+    let fs = ProcFs::open("/proc").ok()?;
+    async_tasks::stuck(&fs, scene, last.pid, &*pythons::runtime(process.key)?)
 }
 
 /// A thread that sleeps within the GIL waits for the thread that holds it: the futex alone does not tell, for it has a timeout.
@@ -168,10 +192,19 @@ fn begin(scene: &Scene, number: i32) -> Option<TaskId> {
     Some(TaskId { pid: *pid, tid: number })
 }
 
+/// Whether the last link leads to a process because the lock does not record which of its threads holds it.
+fn after_unrecorded(steps: &[Step]) -> bool {
+    let before = steps.len().checked_sub(2).and_then(|at| steps[at].edge.as_ref());
+    before.is_some_and(|edge| edge.kind == Kind::Lock && matches!(edge.to, Target::Process(_)))
+}
+
 /// What the end of the chain means: a word for JSON and a sentence.
 fn end(scene: &Scene, steps: &[Step]) -> (&'static str, String) {
     let Some(last) = steps.last() else { return ("unknown", "Nothing was read.".into()) };
     let name = name(scene, last.task);
+    if last.again && !steps.first().is_some_and(|first| stuck(scene).contains_key(&first.task)) {
+        return ("unknown", format!("{name} is where the chain comes back to, but another task may end one of these waits."));
+    }
     if last.again {
         let cycle = if steps.len() == 2 { "waits for itself" } else { "is where the chain comes back to" };
         return ("stuck", format!("{name} {cycle}: a deadlock. No task in this chain runs."));
@@ -185,13 +218,19 @@ fn end(scene: &Scene, steps: &[Step]) -> (&'static str, String) {
         };
     }
     match scene.task(last.task).map(|task| &task.wait) {
+        Some(Wait::Open(what)) if after_unrecorded(steps) => (
+            "unknown",
+            format!(
+                "This kind of lock does not record which thread holds it. {name}, a thread of the same process, can go on: {what}."
+            ),
+        ),
         Some(Wait::Open(what)) if steps.len() == 1 => ("can_go_on", format!("{name} is not held by another task: {what}.")),
         Some(Wait::Open(what)) => ("can_go_on", format!("{name} can go on: {what}.")),
         Some(Wait::Unknown(why)) => ("unknown", format!("What {name} waits for is not known: {why}.")),
         Some(Wait::Futex { .. }) => (
             "unknown",
             format!(
-                "{name} waits for a lock without a timeout. Who can release it is not known: the owner is not recorded by this kind of lock, or a signal handler may release it."
+                "{name} waits for a lock without a timeout. Which thread or process can release it is not known: this kind of lock does not record its owner, or a signal handler may release it."
             ),
         ),
         Some(Wait::PipeRead(_) | Wait::PipeWrite(_)) => {

@@ -14,7 +14,7 @@ use crate::snapshot::{
 use crate::text::{Charset, sanitize};
 
 /// How long one process may take to have its Python stacks read.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 /// The most processes whose Python stacks are read.
 const MOST_PYTHONS: usize = 64;
 
@@ -48,9 +48,17 @@ impl Pythons {
         frames.iter().find(|frame| !is_threading(frame)).or(frames.first())
     }
 
-    /// Whether the task waits for an event or a condition, as programs do that rest until a signal ends them.
+    /// Whether the program itself waits for an event or a condition, as programs do that rest until a signal ends them. A wait within a
+    /// queue, a future or a barrier is none: another thread must act before it ends.
     pub fn rests(&self, id: TaskId) -> bool {
-        self.frame(id).is_some_and(|frame| is_threading(frame) && frame.function.rsplit('.').next() == Some("wait"))
+        let name = |frame: &PythonFrame| frame.function.rsplit('.').next().unwrap_or_default().to_owned();
+        let Some(frames) = self.0.get(&id) else { return false };
+        let waits = frames.iter().take_while(|frame| is_threading(frame) && name(frame) == "wait").count();
+        let within = |frame: &PythonFrame| {
+            let at = |end: &str| frame.file.ends_with(end);
+            at("/queue.py") || at("/concurrent/futures/_base.py") || is_threading(frame)
+        };
+        waits > 0 && !frames.get(waits).is_some_and(within)
     }
 }
 
@@ -156,9 +164,53 @@ pub(super) fn words(frame: &PythonFrame) -> String {
     format!("{}() at {}{line}", safe(&frame.function), safe(file))
 }
 
-/// ` in store() at tasks.py:88`; nothing for a task without Python.
+/// `  [Queue.get() at queue.py:171, called by store() at tasks.py:88]`; nothing for a task without Python.
 pub fn in_python(pythons: &Pythons, id: TaskId) -> String {
-    pythons.place(id).map(|frame| format!("  [{}]", words(frame))).unwrap_or_default()
+    let Some(place) = pythons.place(id) else { return String::new() };
+    let caller = pythons.0.get(&id).and_then(|frames| frames.iter().find(|frame| frame.is_own())).filter(|own| *own != place);
+    let caller = caller.map(|own| format!(", called by {}", words(own))).unwrap_or_default();
+    format!("  [{}{caller}]", words(place))
+}
+
+/// Waits of Python's library that tell what is missing: function, end of the file's name, what to do.
+const HINTS: [(&str, &str, &str); 5] = [
+    (
+        "Queue.join",
+        "/queue.py",
+        "Queue.join() returns once task_done() was called for every item: call it for each item that get() returned, in a finally block.",
+    ),
+    (
+        "Future.result",
+        "/concurrent/futures/_base.py",
+        "The thread that is to set this future waits too: do not call result() within the pool or event loop that computes it.",
+    ),
+    (
+        "Barrier.wait",
+        "/threading.py",
+        "A Barrier opens once as many threads wait as it was made for: one of them is missing. Give it a timeout.",
+    ),
+    (
+        "Queue.get",
+        "/queue.py",
+        "No thread is left that could put an item into the queue: put a sentinel for each reader at the end.",
+    ),
+    (
+        "_ModuleLock.acquire",
+        "_bootstrap>",
+        "Do not start and join threads while a module is imported: move that into a function.",
+    ),
+];
+
+/// What to do about a problem: by the Python functions that wait, else by its cause.
+pub fn advice(problem: &Problem, pythons: &Pythons) -> String {
+    let of = |id: &TaskId| pythons.0.get(id).map_or(&[][..], Vec::as_slice);
+    let hint = |(function, file, hint): &(&str, &str, &'static str)| {
+        let here = |frame: &PythonFrame| &*frame.function == *function && frame.file.ends_with(file);
+        problem.tasks.iter().any(|id| of(id).iter().take(4).any(here)).then_some(*hint)
+    };
+    let unknown = matches!(problem.cause, Cause::NoThreadCanGoOn | Cause::OnlyThreadWaits);
+    let hint = HINTS.iter().filter(|_| unknown).find_map(hint);
+    hint.unwrap_or(problem.cause.advice()).to_owned()
 }
 
 #[cfg(test)]

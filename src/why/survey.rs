@@ -14,13 +14,14 @@ use crate::kernel::groups::Hierarchies;
 use crate::kernel::parse::maps::Mapping;
 use crate::kernel::parse::syscall::{Machine, SyscallLine};
 use crate::kernel::proc_fs::{ProcFs, RelPath};
+use crate::kernel::program::is_python;
 use crate::kernel::readers::within;
 use crate::kernel::treatment::{Treatment, descriptor_limit_of, treatment};
 use crate::snapshot::{Facts, Looked, ProcKey, ProcessFacts, PythonFacts, SharedObject, Stuck, ThreadRan, contains};
 
 use super::groups::{Groups, Member};
-use super::pythons::{self, Pythons, in_python, may_rest};
-use super::{APART, name, shared_memory, since};
+use super::pythons::{self, Pythons, advice, in_python, may_rest};
+use super::{APART, async_tasks, name, python_locks, shared_memory, since};
 
 /// How long the small files of one process may take.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -77,6 +78,7 @@ pub struct Surveyor {
     /// The scheduler's clock at the survey's begin, milliseconds.
     now_ms: Option<u64>,
     kept: HashMap<i32, Kept>,
+    python_locks: python_locks::Known,
     objects: Option<(Instant, Option<Vec<SharedObject>>)>,
 }
 
@@ -88,7 +90,9 @@ impl Surveyor {
     pub fn new() -> Result<Self, ReadError> {
         let fs = Arc::new(ProcFs::open("/proc")?);
         let groups = Groups::new(Hierarchies::read(&fs));
-        Ok(Self { reader: Reader::new(Arc::clone(&fs)), fs, groups, now_ms: None, kept: HashMap::new(), objects: None })
+        let reader = Reader::new(Arc::clone(&fs));
+        let (kept, python_locks) = (HashMap::new(), python_locks::Known::new());
+        Ok(Self { reader, fs, groups, now_ms: None, kept, python_locks, objects: None })
     }
 
     /// Surveys the machine.
@@ -97,7 +101,8 @@ impl Surveyor {
     /// If the processes cannot be listed.
     pub fn survey(&mut self) -> Result<Survey, ReadError> {
         let taken_ns = SystemClock.boot_ns();
-        let scene = self.reader.read(Patience { apart: APART })?;
+        let mut scene = self.reader.read(Patience { apart: APART })?;
+        python_locks::note(&self.fs, &self.reader, &mut scene, &mut self.python_locks);
         let mut problems = problems(&scene);
         let pythons = Pythons::read(&scene, problems.iter().flat_map(|problem| problem.tasks.iter().copied()));
         problems.retain(|problem| !may_rest(problem, &pythons));
@@ -197,9 +202,14 @@ impl Surveyor {
                 threads.is_some_and(|t| t.values().any(wakes)) && process.tasks.keys().any(|tid| sleeps(*tid)) && span_ns > 0;
             let open = |task: &crate::causes::Task| matches!(&task.wait, Wait::Open(what) if what.contains("epoll") || what.contains("poll"));
             let blocked = process.tasks.get(pid).is_some_and(|main| !open(main)) && sleeps(*pid);
-            if busy || waits || blocked {
-                wanted.push((if busy || waits { 0 } else { 1 }, kept.python.is_some(), *pid, busy || waits));
-            }
+            // What rests entirely is read once. What has run since is read again and again, and must not take all turns.
+            let order = match (busy || waits, sleeps(*pid), threads.is_none()) {
+                (true, ..) => 0,
+                (_, true, true) => 1,
+                (_, true, false) if blocked => 2,
+                _ => continue,
+            };
+            wanted.push((order, kept.python.is_some(), *pid, busy || waits));
         }
         wanted.sort_unstable();
         let mut left = MOST_PYTHONS;
@@ -210,13 +220,13 @@ impl Surveyor {
                 left -= 1;
             } else if !known && left > 0 {
                 left -= 1;
-                let python = self.readings(&[pid], 1).remove(&pid).unwrap_or_default();
+                let python = self.readings(scene, &[pid], 1).remove(&pid).unwrap_or_default();
                 if let Some(kept) = self.kept.get_mut(&pid) {
                     kept.python = Some(python);
                 }
             }
         }
-        let mut read = self.readings(&several, READINGS);
+        let mut read = self.readings(scene, &several, READINGS);
         for (pid, one) in &mut facts.processes {
             let python = read.remove(pid).or_else(|| self.kept.get(pid)?.python.clone()).filter(|python| python.readings > 0);
             let threads = ran.get(pid);
@@ -238,7 +248,7 @@ impl Surveyor {
     }
 
     /// So many readings of these processes, in turn.
-    fn readings(&self, pids: &[i32], count: usize) -> BTreeMap<i32, PythonFacts> {
+    fn readings(&self, scene: &Scene, pids: &[i32], count: usize) -> BTreeMap<i32, PythonFacts> {
         let mut found: BTreeMap<i32, PythonFacts> = BTreeMap::new();
         for number in 0..count {
             if number > 0 && !pids.is_empty() {
@@ -246,7 +256,9 @@ impl Surveyor {
             }
             for kept in pids.iter().filter_map(|pid| self.kept.get(pid)) {
                 if let Some(runtime) = pythons::runtime(kept.key) {
-                    pythons::add(found.entry(kept.key.pid).or_default(), &runtime);
+                    let facts = found.entry(kept.key.pid).or_default();
+                    pythons::add(facts, &runtime);
+                    facts.stuck_tasks = async_tasks::stuck(&self.fs, scene, kept.key.pid, &runtime);
                 }
             }
         }
@@ -317,6 +329,7 @@ fn stuck(scene: &Scene, problem: &Problem, pythons: &Pythons) -> Option<Stuck> {
         tid: first.tid,
         others,
         evidence: evidence.unwrap_or_default(),
+        advice: advice(problem, pythons),
         lines,
         for_ms: problem.edges.iter().filter_map(|edge| edge.for_ms).max(),
     })
@@ -328,12 +341,6 @@ fn names(mask: u64) -> Box<str> {
     let mut numbers: Vec<_> = ignored.collect();
     numbers.sort_by_key(|signal| signal.number());
     numbers.iter().map(|signal| signal.name()).collect::<Vec<_>>().join(" ").into()
-}
-
-fn is_python(fs: &ProcFs, pid: i32) -> bool {
-    let program = fs.read_link(&RelPath::process(pid, "exe")).unwrap_or_default();
-    let name = program.rsplit(|b| *b == b'/').next().unwrap_or(&program);
-    [&b"python"[..], b"uwsgi", b"pypy"].iter().any(|part| contains(name, part))
 }
 
 /// The math library with threads that a process maps.

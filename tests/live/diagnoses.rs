@@ -252,11 +252,12 @@ fn an_ordinary_desktop_has_nothing_wrong_until_it_has() {
         assert_eq!(found, [], "after {second} s");
         assert!(second < 2 || busiest > 90.0, "the compiler is seen at work: {busiest}");
     }
-    // The same eyes see trouble: one job is stopped, and one child is left unreaped.
+    // The same eyes see trouble: one job is stopped, and two children are left unreaped.
     for second in 30..36 {
         desktop(&proc, second);
         proc.add(Fake::new(201).comm("vim").ppid(200).session(201, 200, 34816).state('T'));
         proc.add(Fake::new(700).comm("git").ppid(220).zombie());
+        proc.add(Fake::new(701).comm("git").ppid(220).zombie());
         let (found, _) = look(second);
         if second == 35 {
             assert_eq!(

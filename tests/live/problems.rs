@@ -20,6 +20,7 @@ use crate::support::exclusive::{alone, starved};
 use crate::support::programs;
 
 mod findings;
+mod python_locks;
 
 /// The compiled `support/stuck.c`.
 static PROGRAM: LazyLock<tempfile::TempDir> = LazyLock::new(|| {

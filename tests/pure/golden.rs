@@ -300,6 +300,7 @@ fn answer(app: &mut App, effect: &Effect) {
                 name: format!("name-{}", key.pid),
                 command: format!("/usr/bin/name-{} --serve", key.pid),
                 problem: problem(key.pid),
+                sigterm: (key.pid == 300).then_some(concmon::snapshot::SigTerm::Ignored),
             };
             app.update(Msg::Frozen { token: *token, targets: keys.iter().map(frozen).collect() });
         }

@@ -212,6 +212,38 @@ impl<'o, 'm, M: Memory> Reading<'o, 'm, M> {
         Ok(word & !7)
     }
 
+    /// `self` of the method that the innermost coroutine executes.
+    pub fn innermost_self(&mut self, steps: &[Step]) -> Result<Option<u64>, Trouble> {
+        let Some(step) = steps.last() else { return Ok(None) };
+        match self.local(step.frame.address, 0) {
+            Ok(object) => Ok(Some(object).filter(|object| *object != 0)),
+            Err(Trouble::Torn(_)) => Ok(None),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// The locks whose `async with` blocks the coroutines are in, and whether they are in one of a timeout.
+    pub fn holds(&mut self, steps: &[Step]) -> Result<(Vec<u64>, bool), Trouble> {
+        let (mut locks, mut timed) = (Vec::new(), false);
+        for step in steps {
+            let layout = self.layout;
+            let objects = match self.objects.blocks(&layout, &step.frame) {
+                Ok(objects) => objects,
+                Err(Trouble::Torn(_)) => continue,
+                Err(other) => return Err(other),
+            };
+            for object in objects {
+                match self.kind_of(object).as_deref() {
+                    Ok("Lock") => locks.push(object),
+                    Ok("Timeout") => timed = true,
+                    Ok(_) | Err(Trouble::Torn(_)) => {}
+                    Err(_) => return Err(Trouble::TooMuch),
+                }
+            }
+        }
+        Ok((locks, timed))
+    }
+
     /// The coroutines' functions and lines, innermost first.
     pub fn frames(&mut self, steps: &[Step], frames: &mut Vec<PythonFrame>) -> Result<bool, Trouble> {
         let raw: Vec<Raw> = steps.iter().rev().map(|step| step.frame).collect();

@@ -236,6 +236,13 @@ impl<'o, 'm, M: Memory> Asking<'o, 'm, M> {
             self.notes.push(format!("{} of its {} tasks of asyncio are read.", asyncio.tasks.len(), asyncio.task_count));
         }
         sets::link(&mut asyncio.tasks, &waiters);
+        if asyncio.tasks.iter().any(|task| task.lock.is_some()) {
+            for task in &mut asyncio.tasks {
+                let Some((_, steps)) = second.tasks.get(&task.id) else { continue };
+                (task.holds, task.timed) = self.reading.holds(steps)?;
+                task.timed |= task.frames.iter().any(|frame| &*frame.function == "wait_for");
+            }
+        }
         let owners: HashMap<u64, u64> = second.listed.iter().copied().filter(|(_, thread)| *thread != 0).collect();
         asyncio.loops = self.loops(found, &asyncio.tasks, &owners, runtime)?;
         let nothing = asyncio.tasks.is_empty() && asyncio.loops.is_empty();
@@ -364,7 +371,15 @@ impl<'o, 'm, M: Memory> Asking<'o, 'm, M> {
         }
         let awaited_by = self.awaited_by(raw)?;
         let name = self.name(raw.name)?;
-        Ok(Some(AsyncTask { id: raw.address, name, loop_id: raw.event_loop, state, frames, awaited_by, moved }))
+        let lock = match (frames.first(), steps) {
+            (Some(frame), Some(steps)) if &*frame.function == "Lock.acquire" && frame.file.ends_with("asyncio/locks.py") => {
+                self.reading.innermost_self(steps)?
+            }
+            _ => None,
+        };
+        let (holds, timed) = (Vec::new(), false);
+        let loop_id = raw.event_loop;
+        Ok(Some(AsyncTask { id: raw.address, name, loop_id, state, frames, awaited_by, moved, lock, holds, timed }))
     }
 
     /// Whether that is a future: `None` stands there for a task that goes on at once.

@@ -5,6 +5,8 @@ use crate::snapshot::{Comm, State};
 
 /// `PF_KTHREAD` of `include/linux/sched.h`: the task is a kernel thread.
 const PF_KTHREAD: u64 = 0x0020_0000;
+/// `PF_FORKNOEXEC`: the process has executed no program since it was forked.
+const PF_FORKNOEXEC: u64 = 0x40;
 
 /// What concmon uses of `stat`, in the kernel's units: clock ticks, pages, bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub struct Stat {
     pub tty_nr: i32,
     /// Field 9, bit `PF_KTHREAD`.
     pub kernel_thread: bool,
+    /// Field 9, bit `PF_FORKNOEXEC`: it is a copy of the process that forked it, and has executed no program since.
+    pub is_copy: bool,
     /// Field 10: of the whole group in a process's file.
     pub minor_faults: u64,
     /// Field 12.
@@ -109,6 +113,7 @@ impl Stat {
             session,
             tty_nr,
             kernel_thread: flags & PF_KTHREAD != 0,
+            is_copy: flags & PF_FORKNOEXEC != 0,
             minor_faults,
             major_faults,
             utime_ticks,

@@ -1,0 +1,190 @@
+//! Tasks of asyncio that cannot go on: tasks that hold locks crosswise, and loops that nothing can wake.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::causes::{Scene, Wait, handles_signals};
+use crate::kernel::parse::syscall::{Machine, SyscallLine};
+use crate::kernel::proc_fs::{ProcFs, RelPath};
+use crate::snapshot::{AsyncState, AsyncStuck, AsyncTask, Asyncio, EventLoop, LoopTurn, PythonFrame, PythonRuntime};
+use crate::text::{Charset, sanitize};
+
+use super::pythons::words;
+
+/// The most tasks that are named.
+const NAMED: usize = 8;
+/// The most of `fdinfo` that is read.
+const INFO_BYTES: usize = 64 * 1024;
+
+/// The tasks of a process that cannot go on.
+pub(super) fn stuck(fs: &ProcFs, scene: &Scene, pid: i32, runtime: &PythonRuntime) -> Option<AsyncStuck> {
+    let asyncio = runtime.asyncio.as_ref()?;
+    if let Some(tasks) = lock_cycle(asyncio) {
+        let evidence = "each waits for an asyncio.Lock that the next one holds".to_owned();
+        return Some(AsyncStuck { cycle: true, tasks: tasks.len(), evidence, lines: lines(&tasks) });
+    }
+    let idle = |one: &&EventLoop| one.turn == LoopTurn::Waits && one.tid.is_some_and(|tid| is_alone(fs, scene, pid, tid));
+    let dead = asyncio.loops.iter().find(idle)?;
+    let tasks: Vec<&AsyncTask> = asyncio.tasks.iter().filter(|task| task.loop_id == dead.id).collect();
+    let all_wait = tasks.iter().all(|task| task.state == AsyncState::Waiting && !task.moved);
+    if tasks.is_empty() || !all_wait || tasks.len() < asyncio.task_count || tasks.iter().any(|task| may_rest(task, &tasks)) {
+        return None;
+    }
+    let evidence = "their event loop has no timer, no file or socket and no other thread that could wake one".to_owned();
+    Some(AsyncStuck { cycle: false, tasks: tasks.len(), evidence, lines: lines(&tasks) })
+}
+
+/// Tasks each of which waits for a lock of the next one. Not if a timeout may end one of the waits.
+fn lock_cycle(asyncio: &Asyncio) -> Option<Vec<&AsyncTask>> {
+    let by_id: HashMap<u64, &AsyncTask> = asyncio.tasks.iter().map(|task| (task.id, task)).collect();
+    let mut holders: HashMap<u64, Vec<&AsyncTask>> = HashMap::new();
+    for task in &asyncio.tasks {
+        for lock in &task.holds {
+            holders.entry(*lock).or_default().push(task);
+        }
+    }
+    let next = |task: &AsyncTask| match holders.get(&task.lock?).map(Vec::as_slice) {
+        Some([only]) => Some(*only),
+        _ => None,
+    };
+    for begin in asyncio.tasks.iter().filter(|task| task.lock.is_some()) {
+        let mut cycle = vec![begin];
+        let mut at = next(begin);
+        while let Some(task) = at.filter(|task| task.id != begin.id && cycle.len() < asyncio.tasks.len()) {
+            cycle.push(task);
+            at = next(task);
+        }
+        let closed = at.is_some_and(|task| task.id == begin.id);
+        if closed && !cycle.iter().any(|task| is_timed(task, &by_id)) {
+            return Some(cycle);
+        }
+    }
+    None
+}
+
+/// Whether a timeout ends the task, or one that awaits it.
+fn is_timed(task: &AsyncTask, by_id: &HashMap<u64, &AsyncTask>) -> bool {
+    let (mut open, mut seen) = (vec![task.id], HashSet::new());
+    while let Some(id) = open.pop() {
+        let Some(task) = by_id.get(&id).filter(|_| seen.insert(id)) else { continue };
+        if task.timed {
+            return true;
+        }
+        open.extend(&task.awaited_by);
+    }
+    false
+}
+
+/// Whether it is a program that rests until a signal ends it: its outermost task waits for an event or a future of its own.
+fn may_rest(task: &AsyncTask, all: &[&AsyncTask]) -> bool {
+    let awaits_others = all.iter().any(|other| other.awaited_by.contains(&task.id));
+    let innermost = task.frames.first();
+    let event = |frame: &PythonFrame| &*frame.function == "Event.wait" && frame.file.ends_with("asyncio/locks.py");
+    task.awaited_by.is_empty() && !awaits_others && innermost.is_none_or(|frame| event(frame) || frame.is_own()) && all.len() == 1
+        || task.awaited_by.is_empty() && innermost.is_some_and(event)
+}
+
+/// Whether nothing but its own timers and files can wake the loop, and it has none: it waits without a timeout, listens to nothing but the
+/// socket by which threads wake it, and all other threads wait for locks of this process.
+fn is_alone(fs: &ProcFs, scene: &Scene, pid: i32, tid: i32) -> bool {
+    let Some(process) = scene.processes.get(&pid) else { return false };
+    let waits = |wait: &Wait| matches!(wait, Wait::Futex { .. });
+    if !process.tasks.iter().all(|(other, task)| *other == tid || waits(&task.wait)) {
+        return false;
+    }
+    listens_to(fs, pid, tid) == Some(1) && !handles_signals(fs, pid)
+}
+
+/// How many descriptors the epoll instance listens to at which the thread waits without a timeout.
+fn listens_to(fs: &ProcFs, pid: i32, tid: i32) -> Option<usize> {
+    let mut buffer = [0u8; 512];
+    let line = SyscallLine::parse(fs.read_once(&RelPath::task(pid, tid, "syscall"), &mut buffer).ok()?)?;
+    let SyscallLine::Inside { number, args, narrow: false } = line else { return None };
+    let for_ever = match Machine::HERE?.name(number)? {
+        // A timeout in milliseconds, of which the low 32 bits count.
+        "epoll_wait" | "epoll_pwait" => args[3] as u32 == u32::MAX,
+        "epoll_pwait2" => args[3] == 0,
+        _ => false,
+    };
+    if !for_ever {
+        return None;
+    }
+    let mut info = Vec::new();
+    fs.read_all(&RelPath::descriptor_info(pid, i32::try_from(args[0]).ok()?), INFO_BYTES, &mut info).ok()?;
+    Some(info.split(|b| *b == b'\n').filter(|line| line.starts_with(b"tfd:")).count())
+}
+
+/// `task store waits in store() at tasks.py:88`.
+fn lines(tasks: &[&AsyncTask]) -> Vec<String> {
+    let line = |task: &&AsyncTask| {
+        let own = task.frames.iter().find(|frame| frame.is_own());
+        let inner = task.frames.first().filter(|inner| Some(*inner) != own).map(words);
+        let place = match (inner, own.map(words)) {
+            (Some(inner), Some(own)) => format!(" in {own}, at {inner}"),
+            (Some(only), None) | (None, Some(only)) => format!(" in {only}"),
+            (None, None) => String::new(),
+        };
+        format!("task {} waits{place}", sanitize(task.name.as_bytes(), Charset::Unicode))
+    };
+    let mut lines: Vec<String> = tasks.iter().take(NAMED).map(line).collect();
+    if tasks.len() > NAMED {
+        lines.push(format!("and {} more", tasks.len() - NAMED));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    fn task(id: u64, lock: Option<u64>, holds: &[u64]) -> AsyncTask {
+        let frame = PythonFrame { function: "work".into(), file: "/srv/a.py".into(), line: Some(3), times: 1 };
+        AsyncTask {
+            id,
+            name: Arc::from(format!("t{id}")),
+            loop_id: 1,
+            state: AsyncState::Waiting,
+            frames: vec![frame],
+            awaited_by: Vec::new(),
+            moved: false,
+            lock,
+            holds: holds.to_vec(),
+            timed: false,
+        }
+    }
+
+    fn cycle(tasks: Vec<AsyncTask>) -> Vec<u64> {
+        let asyncio = Asyncio { loops: Vec::new(), task_count: tasks.len(), tasks };
+        lock_cycle(&asyncio).into_iter().flatten().map(|task| task.id).collect()
+    }
+
+    #[test]
+    fn tasks_that_hold_locks_crosswise_are_a_cycle_unless_a_timeout_ends_one() {
+        let crosswise = || vec![task(1, Some(0xb), &[0xa]), task(2, Some(0xa), &[0xb]), task(3, Some(0xa), &[])];
+        assert_eq!(cycle(crosswise()), [1, 2]);
+        let mut timed = crosswise();
+        timed[0].awaited_by.push(3);
+        timed[2].timed = true;
+        assert_eq!(cycle(timed), [0u64; 0], "the task that awaits it has a timeout");
+        assert_eq!(cycle(vec![task(1, Some(0xb), &[]), task(2, None, &[0xb])]), [0u64; 0], "the holder goes on");
+        assert_eq!(cycle(vec![task(1, Some(0xb), &[0xb])]), [1], "it waits for itself");
+    }
+
+    #[test]
+    fn a_program_that_waits_for_its_end_rests() {
+        let mut main = task(1, None, &[]);
+        assert!(may_rest(&main, &[&main.clone()]), "the only task waits for a future");
+        let event = PythonFrame {
+            function: "Event.wait".into(),
+            file: "/usr/lib/python3.13/asyncio/locks.py".into(),
+            line: None,
+            times: 1,
+        };
+        let other = task(2, None, &[]);
+        assert!(!may_rest(&main, &[&main.clone(), &other]));
+        main.frames.insert(0, event);
+        assert!(may_rest(&main, &[&main.clone(), &other]));
+        main.awaited_by.push(2);
+        assert!(!may_rest(&main, &[&main.clone(), &other]), "another task waits for this one");
+    }
+}

@@ -1,0 +1,248 @@
+//! Locks of Python whose owner is read from frames, and tasks of asyncio that cannot go on.
+
+use std::time::{Duration, Instant};
+
+use super::{Stage, evidence, pythons};
+
+impl Stage {
+    /// No warning in several looks, of a program that may have one thread.
+    fn is_calm(&self) {
+        let (code, found) = self.problems("4");
+        assert_eq!(code, 0, "{:?}: {found:#}", self.0);
+        assert_ne!(self.why()["verdict"], "stuck");
+    }
+}
+
+/// A thread that works beside those that are stuck: the process as a whole goes on.
+const BEAT: &str = "
+import threading, time
+def beat():
+    while True: time.sleep(.05)
+threading.Thread(target=beat, daemon=True).start()
+";
+
+#[test]
+fn owners_of_python_locks_are_known_by_their_with_blocks() {
+    let join = "
+lock, started = threading.Lock(), threading.Event()
+def worker():
+    started.set()
+    with lock: pass
+def stop():
+    thread = threading.Thread(target=worker)
+    with lock:
+        thread.start()
+        started.wait()
+        print('ready', flush=True)
+        thread.join()
+stop()
+";
+    let recursive = "
+a, b, both = threading.RLock(), threading.RLock(), threading.Barrier(2)
+def run(first, second, with_block):
+    if with_block:
+        with first:
+            both.wait()
+            with second: pass
+    else:
+        first.acquire()
+        both.wait()
+        second.acquire()
+threads = [threading.Thread(target=run, args=args) for args in ((a, b, True), (b, a, False))]
+for thread in threads: thread.start()
+print('ready', flush=True)
+for thread in threads: thread.join()
+";
+    let condition = "
+lock, other, both = threading.Lock(), threading.Lock(), threading.Barrier(2)
+changed = threading.Condition(lock)
+def one():
+    with changed:
+        both.wait()
+        with other: pass
+def two():
+    with other:
+        both.wait()
+        with lock: pass
+threads = [threading.Thread(target=work) for work in (one, two)]
+for thread in threads: thread.start()
+print('ready', flush=True)
+for thread in threads: thread.join()
+";
+    for python in pythons() {
+        let of = |script: &str| Stage::python(&python, &format!("{BEAT}{script}"));
+        let found = of(join).is_found("lock_cycle", 2);
+        let words = evidence(&found);
+        assert!(words.contains("(join)") && words.contains("(taken in stop() at"), "{}: {found:#}", python.display());
+        for script in [recursive, condition] {
+            let found = of(script).is_found("lock_cycle", 2);
+            assert!(evidence(&found).matches("Python lock").count() == 2, "{}: {found:#}", python.display());
+        }
+    }
+}
+
+#[test]
+fn a_lock_that_a_signal_handler_takes_again_and_semaphores_crosswise() {
+    let handler = "
+import os, signal, threading, time
+lock = threading.Lock()
+def handler(*_):
+    print('ready', flush=True)
+    with lock: pass
+signal.signal(signal.SIGUSR1, handler)
+def work():
+    with lock:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        time.sleep(600)
+work()
+";
+    let crosswise = "
+import multiprocessing
+context = multiprocessing.get_context('fork')
+a, b, both = context.Lock(), context.Lock(), context.Barrier(2)
+def work(first, second):
+    with first:
+        both.wait()
+        with second: pass
+workers = [context.Process(target=work, args=args) for args in ((a, b), (b, a))]
+for worker in workers: worker.start()
+print('ready', flush=True)
+for worker in workers: worker.join()
+";
+    for python in pythons() {
+        let found = Stage::python(&python, handler).is_found("self_lock", 1);
+        assert!(evidence(&found).contains("held by this thread itself (taken in work() at"), "{}: {found:#}", python.display());
+        let found = Stage::python(&python, crosswise).is_found("lock_cycle", 2);
+        assert!(evidence(&found).contains("held by process"), "{}: {found:#}", python.display());
+    }
+}
+
+#[test]
+fn what_python_threads_wait_for_is_said_with_what_to_do() {
+    let queue = "
+import queue, threading
+jobs = queue.Queue()
+def consume():
+    while True: jobs.get()
+for _ in range(2): threading.Thread(target=consume, daemon=True).start()
+jobs.put(1)
+print('ready', flush=True)
+jobs.join()
+";
+    let pool = "
+from concurrent.futures import ThreadPoolExecutor
+pool = ThreadPoolExecutor(1)
+def outer(): return pool.submit(abs, 1).result()
+future = pool.submit(outer)
+print('ready', flush=True)
+future.result()
+";
+    for python in pythons() {
+        for (script, tasks, hint) in [(queue, 3, "task_done()"), (pool, 2, "result() within the pool")] {
+            let found = Stage::python(&python, script).is_found("no_thread_can_go_on", tasks);
+            assert!(found["advice"].as_str().unwrap().contains(hint), "{}: {found:#}", python.display());
+        }
+    }
+}
+
+#[test]
+fn asyncio_tasks_that_cannot_go_on() {
+    let crosswise = "
+import asyncio
+async def work(first, second, both):
+    async with first:
+        await both.wait()
+        async with second: pass
+async def main():
+    a, b, both = asyncio.Lock(), asyncio.Lock(), asyncio.Barrier(2)
+    listener = await asyncio.start_server(lambda r, w: None, '127.0.0.1', 0)
+    tasks = [asyncio.create_task(work(*args, both), name=name) for name, args in (('forward', (a, b)), ('backward', (b, a)))]
+    print('ready', flush=True)
+    await asyncio.gather(*tasks)
+asyncio.run(main())
+";
+    let future = "
+import asyncio
+async def fetch(future): return await future
+async def main():
+    future = asyncio.get_running_loop().create_future()
+    print('ready', flush=True)
+    await asyncio.create_task(fetch(future), name='fetch')
+asyncio.run(main())
+";
+    for python in pythons() {
+        for (script, words) in [(crosswise, "task forward waits in work() at"), (future, "task fetch waits in fetch() at")] {
+            let stage = Stage::python(&python, script);
+            let begun = Instant::now();
+            // The tasks are on their way when the program says that it is ready.
+            let why = loop {
+                let why = stage.why();
+                if why["verdict"] == "stuck" {
+                    break why;
+                }
+                assert!(begun.elapsed() < Duration::from_secs(60), "{}: {why:#}", python.display());
+            };
+            assert!(why["end"].as_str().unwrap().contains(words), "{}: {why:#}", python.display());
+        }
+    }
+}
+
+#[test]
+fn python_locks_that_change_hands_and_tasks_at_rest_are_healthy() {
+    let locks = "
+import threading, time
+lock, recursive = threading.Lock(), threading.RLock()
+ready = threading.Condition(lock)
+def work():
+    while True:
+        with recursive:
+            with lock: time.sleep(.01)
+def wait():
+    with ready: ready.wait()
+for _ in range(3): threading.Thread(target=work, daemon=True).start()
+for _ in range(2): threading.Thread(target=wait, daemon=True).start()
+print('ready', flush=True)
+threading.Event().wait()
+";
+    let rests = "
+import asyncio
+async def consume(jobs):
+    while True: await jobs.get()
+async def main():
+    consumer = asyncio.create_task(consume(asyncio.Queue()))
+    print('ready', flush=True)
+    await asyncio.Event().wait()
+asyncio.run(main())
+";
+    let timed = "
+import asyncio
+async def work(first, second):
+    while True:
+        try:
+            async with first:
+                await asyncio.sleep(.01)
+                await asyncio.wait_for(second.acquire(), 60)
+        except TimeoutError: pass
+async def main():
+    a, b = asyncio.Lock(), asyncio.Lock()
+    print('ready', flush=True)
+    await asyncio.gather(work(a, b), work(b, a))
+asyncio.run(main())
+";
+    let serves = "
+import asyncio
+async def consume(jobs):
+    while True: await jobs.get()
+async def main():
+    consumer = asyncio.create_task(consume(asyncio.Queue()))
+    server = await asyncio.start_server(lambda r, w: None, '127.0.0.1', 0)
+    print('ready', flush=True)
+    await server.serve_forever()
+asyncio.run(main())
+";
+    for python in pythons() {
+        for script in [locks, rests, timed, serves] {
+            Stage::python(&python, script).is_calm();
+        }
+    }
+}
