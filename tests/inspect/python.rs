@@ -436,7 +436,7 @@ fn a_made_up_runtime_does_not_hide_the_one_that_runs() {
         // The runtime that runs is told, whichever of the two files is met first.
         match answer {
             Ok(DetailContent::Runtime(runtime)) => {
-                assert!(!runtime.file.ends_with(b"libpython3.14.so.1.0"), "{kind}: {runtime:?}")
+                assert!(!runtime.file.ends_with(b"libpython3.14.so.1.0"), "{kind}: {runtime:?}");
             }
             other => panic!("{kind}: {other:?}"),
         }
