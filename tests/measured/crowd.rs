@@ -85,12 +85,7 @@ fn comes_and_goes(kind: &str, source: &str) {
     // The last minutes are kept on purpose, within a bound of their own.
     let directory = tempfile::tempdir().unwrap();
     let config = directory.path().join("config.toml");
-    std::fs::write(
-        &config,
-        "last_minutes = 0
-",
-    )
-    .unwrap();
+    std::fs::write(&config, "last_minutes = 0\n").unwrap();
     let args = ["--config", config.to_str().unwrap(), "--source", source, "--delay", "0.5"];
     let mut pty = Pty::spawn(&Program { program: env!("CARGO_BIN_EXE_concmon"), args: &args, rows: 40, columns: 140, env: &[] });
     pty.wait_text("COMMAND");
