@@ -116,7 +116,7 @@ impl Looker {
             .map_err(|error| Failure::Unavailable(anyhow::anyhow!("the processes cannot be examined: {}", reason(&error))))?;
         let model = self.sample()?;
         let (scene, mut problems) = (survey.scene, survey.problems);
-        let wanted = filter.map(|filter| ps::matching_from(&mut self.source, config, filter)).transpose()?;
+        let wanted = filter.map(|filter| ps::matching(config, filter)).transpose()?;
         let is_wanted = |pid: i32| wanted.as_ref().is_none_or(|wanted| wanted.contains(&pid));
         let own = i32::try_from(std::process::id()).unwrap_or(0);
         let mut candidates = scene.processes.keys().filter(|pid| **pid != own && is_wanted(**pid)).peekable();

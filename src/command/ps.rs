@@ -79,21 +79,10 @@ fn survey(config: &Config, samples: u32) -> Result<Facts, Failure> {
 pub(super) fn matching(config: &Config, filter: &Filter) -> Result<HashSet<i32>, Failure> {
     let question = Question::new(config, Some(filter));
     let model = sampled(config, &question, 1)?;
-    Ok(passing(&question, &model))
-}
-
-/// The same from a source that is open already: two sources of very many processes keep more descriptors open than a process may have.
-pub(super) fn matching_from(source: &mut impl Source, config: &Config, filter: &Filter) -> Result<HashSet<i32>, Failure> {
-    let question = Question::new(config, Some(filter));
-    let model = sample(source, &question, 1)?;
-    Ok(passing(&question, &model))
-}
-
-fn passing(question: &Question<'_>, model: &Model) -> HashSet<i32> {
-    let answer = Answer::new(question, model);
+    let answer = Answer::new(&question, &model);
     let processes = (0u32..).zip(&model.now.processes);
     let passes = |index: u32| answer.passes(RowRef::Process(index)) || answer.tasks(index).next().is_some();
-    processes.filter(|(index, _)| passes(*index)).map(|(_, process)| process.key.pid).collect()
+    Ok(processes.filter(|(index, _)| passes(*index)).map(|(_, process)| process.key.pid).collect())
 }
 
 /// `--columns help`: every column there is, in place of the table.

@@ -272,7 +272,8 @@ fn an_ordinary_desktop_has_nothing_wrong_until_it_has() {
 #[test]
 fn every_diagnosis_is_tried_here() {
     let here = include_str!("diagnoses.rs");
-    let problems = concat!(include_str!("problems.rs"), include_str!("problems/findings.rs"));
+    let problems =
+        concat!(include_str!("problems.rs"), include_str!("problems/findings.rs"), include_str!("problems/python_locks.rs"));
     for diagnosis in DIAGNOSES {
         let tried = here.contains(&format!("\"{}\", |f|", diagnosis.id)) || problems.contains(&format!("\"{}\"", diagnosis.id));
         assert!(tried, "{} is not tried on real processes", diagnosis.id);

@@ -527,7 +527,7 @@ print('ready', flush=True)
 for p in others: p.join()
 ";
     for python in pythons() {
-        let problem = Stage::python(&python, abba).is_found("no_thread_can_go_on", 3);
+        let problem = Stage::python(&python, abba).is_found("lock_cycle", 2);
         let functions: Vec<&str> =
             problem["tasks"].as_array().unwrap().iter().filter_map(|t| t["python"]["function"].as_str()).collect();
         assert!(functions.contains(&"forward") && functions.contains(&"backward"), "{}: {problem:#}", python.display());

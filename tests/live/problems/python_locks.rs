@@ -171,7 +171,10 @@ async def main():
 asyncio.run(main())
 ";
     for python in pythons() {
-        for (script, words) in [(crosswise, "task forward waits in work() at"), (future, "task fetch waits in fetch() at")] {
+        for (script, id, words) in [
+            (crosswise, "task_cycle", "task forward waits in work() at"),
+            (future, "tasks_never_wake", "task fetch waits in fetch() at"),
+        ] {
             let stage = Stage::python(&python, script);
             let begun = Instant::now();
             // The tasks are on their way when the program says that it is ready.
@@ -183,6 +186,8 @@ asyncio.run(main())
                 assert!(begun.elapsed() < Duration::from_secs(60), "{}: {why:#}", python.display());
             };
             assert!(why["end"].as_str().unwrap().contains(words), "{}: {why:#}", python.display());
+            let finding = stage.has_finding(id);
+            assert!(finding["lines"].to_string().contains(words), "{}: {finding:#}", python.display());
         }
     }
 }
