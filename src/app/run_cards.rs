@@ -140,7 +140,10 @@ impl Stories {
         let began = deaths[first];
         let mut text = format!("{} {}", who(run, &began), how(began.status));
         let replaced = run.workers.iter().filter(|w| w.requested_ns.is_some()).count() > run.spec.workers as usize;
-        for (status, group) in groups(&deaths[first + 1..]) {
+        // A helper that ends in order has no part in it.
+        let in_order = |d: &Death| d.worker.is_none() && run.root_pid != Some(d.pid) && d.status == ExitStatus::Code(0);
+        let followed: Vec<Death> = deaths[first + 1..].iter().copied().filter(|d| !in_order(d)).collect();
+        for (status, group) in groups(&followed) {
             let later = group[0].at_ns.saturating_sub(began.at_ns);
             let name = match group {
                 [one] => who(run, one),

@@ -197,7 +197,8 @@ impl Tracer {
             let (run, ready) =
                 (now.run_ns.saturating_sub(task.last.run_ns), now.run_delay_ns.saturating_sub(task.last.run_delay_ns));
             task.lane.add((task.at_ns, now_ns), run, ready, task.reason.as_ref());
-            self.slices += task.lane.slices.len() - before;
+            // A wait that is counted when it ends replaces slices.
+            self.slices = (self.slices + task.lane.slices.len()).saturating_sub(before);
             (task.last, task.at_ns) = (now, now_ns);
         }
         for key in ended {

@@ -38,6 +38,7 @@ pub fn worker(screen: &Screen, index: u32) -> Option<String> {
         role.is_some_and(|end| !line[end..].starts_with(|c: char| c.is_ascii_digit()))
             && !line.contains("SIG")
             && !line.contains("exit ")
+            && !line.contains("thread of ")
     })
 }
 
