@@ -127,6 +127,8 @@ mod tests {
         with(&mut app, vec![run(RunId(1), "native/fork", 5e5)]);
         assert_eq!(app.update(Msg::Key(Key::char('R'))), [Effect::Keep(RunId(1))]);
         assert_eq!(app.cards()[0].left, "kept until X");
+        app.set_now_aside();
+        assert!(app.cards().is_empty(), "in the past there is no card of now");
     }
 
     #[test]

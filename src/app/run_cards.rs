@@ -253,9 +253,12 @@ pub struct Card {
 }
 
 impl App {
-    /// The cards of the shown runs, newest first.
+    /// The cards of the shown runs, newest first. They speak of now, so there are none while the past is shown.
     #[must_use]
     pub fn cards(&self) -> Vec<Card> {
+        if self.looks_back() {
+            return Vec::new();
+        }
         let shown = self.lab.state.runs.iter().rev().filter(|run| self.stories.shows(run));
         let mut cards: Vec<Card> = shown.map(|run| self.card(run)).collect();
         if let (Some(newest), Some(verdict)) = (cards.first_mut(), self.race_verdict()) {
