@@ -30,8 +30,10 @@ fn main() {
 fn commit() -> Option<String> {
     let read = |name: &str| {
         let path = Path::new(".git").join(name);
+        let text = std::fs::read_to_string(&path).ok()?;
+        // Of a file that is not there, cargo would take every build for the first.
         println!("cargo::rerun-if-changed={}", path.display());
-        std::fs::read_to_string(path).ok()
+        Some(text)
     };
     let head = read("HEAD")?;
     let hash = match head.trim().strip_prefix("ref: ") {
