@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::for_open::ForOpen;
 use crate::clock::{Clock as _, SystemClock, monotonic_ns, thread_cpu_ns};
 use crate::kernel::DetailReader;
 use crate::lanes::Lanes;
 use crate::lanes::sampler::{SHARE, Tracer};
-use crate::profile::sampler::descendants;
+use crate::profile::sampler::family;
 use crate::snapshot::ProcKey;
 
 /// Time that is kept, and how often what was read is shown.
@@ -19,47 +20,30 @@ const SHOWN: Duration = Duration::from_millis(250);
 /// The most slices that are kept, the newest of them.
 const MOST_SLICES: usize = 60_000;
 
-/// What was read of a family: its first process, its lanes, and CLOCK_BOOTTIME minus CLOCK_MONOTONIC in nanoseconds.
+/// The lanes of a family: its first process, its lanes, and CLOCK_BOOTTIME minus CLOCK_MONOTONIC in nanoseconds.
 pub(super) type Traced = Option<(ProcKey, Arc<Lanes>, u64)>;
 
 /// The thread of the family that is wanted.
 pub(super) struct FamilyTraces {
-    wanted: Option<(ProcKey, Arc<AtomicBool>)>,
+    thread: ForOpen<ProcKey>,
     publish: Arc<watch::Sender<Traced>>,
-}
-
-impl Drop for FamilyTraces {
-    fn drop(&mut self) {
-        self.want(None);
-    }
 }
 
 impl FamilyTraces {
     pub(super) fn new() -> Self {
-        Self { wanted: None, publish: Arc::new(watch::channel(None).0) }
+        Self { thread: ForOpen::new("family-lanes"), publish: Arc::new(watch::channel(None).0) }
     }
 
-    /// What is read.
+    /// A receiver of the lanes that are read.
     pub(super) fn found(&self) -> watch::Receiver<Traced> {
         self.publish.subscribe()
     }
 
     /// The lanes of this family are wanted from now on, or none.
     pub(super) fn want(&mut self, key: Option<ProcKey>) {
-        if self.wanted.as_ref().map(|(key, _)| *key) == key {
-            return;
-        }
-        if let Some((_, stop)) = self.wanted.take() {
-            stop.store(true, Ordering::Relaxed);
-        }
-        let Some(key) = key else { return };
-        let stop = Arc::new(AtomicBool::new(false));
-        let (theirs, publish) = (Arc::clone(&stop), Arc::clone(&self.publish));
-        // One that a read holds up is left behind: it ends once the read returns.
-        let thread = std::thread::Builder::new().name("family-lanes".into()).spawn(move || follow(key, &theirs, &publish));
-        if thread.is_ok() {
-            self.wanted = Some((key, stop));
-        }
+        let publish = Arc::clone(&self.publish);
+        // Without a thread the screen stays without lanes, and the next call tries again.
+        let _ = self.thread.want(key, move |key, stop| follow(*key, stop, &publish));
     }
 }
 
@@ -69,8 +53,7 @@ fn follow(key: ProcKey, stop: &AtomicBool, publish: &watch::Sender<Traced>) {
     let (began, cpu) = (Instant::now(), thread_cpu_ns());
     let mut shown_at = began;
     while !stop.load(Ordering::Relaxed) {
-        let lasts = reader.identify(key).is_ok();
-        let pause = tracer.step(&reader, &mut |reader| if lasts { descendants(reader, key.pid) } else { Vec::new() });
+        let pause = tracer.step(&reader, &mut |reader| family(reader, key));
         if shown_at.elapsed() >= SHOWN || tracer.is_over() {
             shown_at = Instant::now();
             let now_ns = SystemClock.boot_ns();

@@ -3,6 +3,7 @@
 mod comparing;
 mod family;
 mod feed;
+mod for_open;
 mod inspector;
 mod known;
 mod last_resort;

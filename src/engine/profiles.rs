@@ -1,61 +1,43 @@
 //! Profiles a family of processes on a thread of its own, only while its page is open: since it was opened, at most one twenty-fifth of a
 //! CPU.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::for_open::ForOpen;
 use crate::app::profile_page::ProfilePage;
 use crate::kernel::{DetailReader, reason};
-use crate::profile::sampler::{Options, Sampler, descendants};
-use crate::profile::{Mode, text};
+use crate::lanes::sampler::SHARE;
+use crate::profile::sampler::{Options, Sampler, family};
+use crate::profile::{Mode, Profile, text};
 use crate::text::{Charset, sanitize_str};
 
 /// Looks per second, and how often the page changes.
 const RATE_HZ: f64 = 20.0;
 const SHOWN: Duration = Duration::from_millis(500);
-/// The part of a CPU that it may take: one in so many.
-const SHARE: u32 = 25;
 /// A page that stays open for so long has seen enough.
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// The page that is open.
+/// The thread of the page that is open.
 #[derive(Debug)]
 pub(super) struct Profiles {
-    wanted: Option<(ProfilePage, Arc<AtomicBool>)>,
+    thread: ForOpen<ProfilePage>,
     tell: UnboundedSender<(String, Vec<String>)>,
-}
-
-impl Drop for Profiles {
-    fn drop(&mut self) {
-        self.want(None);
-    }
 }
 
 impl Profiles {
     /// `tell` gets a title and the lines below it.
     pub(super) fn new(tell: UnboundedSender<(String, Vec<String>)>) -> Self {
-        Self { wanted: None, tell }
+        Self { thread: ForOpen::new("family-profile"), tell }
     }
 
     /// This page is open from now on, or none.
     pub(super) fn want(&mut self, page: Option<ProfilePage>) {
-        if self.wanted.as_ref().map(|(open, _)| open) == page.as_ref() {
-            return;
-        }
-        if let Some((_, stop)) = self.wanted.take() {
-            stop.store(true, Ordering::Relaxed);
-        }
-        let Some(page) = page else { return };
-        let stop = Arc::new(AtomicBool::new(false));
-        let (theirs, tell, of) = (Arc::clone(&stop), self.tell.clone(), page.clone());
-        // One that a read holds up is left behind: it ends once the read returns.
-        let thread = std::thread::Builder::new().name("family-profile".into()).spawn(move || sample(&of, &theirs, &tell));
-        match thread {
-            Ok(_) => self.wanted = Some((page, stop)),
-            Err(error) => drop(self.tell.send((page.title, vec![error.to_string()]))),
+        let (tell, title) = (self.tell.clone(), page.as_ref().map(|page| page.title.clone()));
+        if let Err(error) = self.thread.want(page, move |page, stop| sample(page, stop, &tell)) {
+            drop(self.tell.send((title.unwrap_or_default(), vec![error.to_string()])));
         }
     }
 }
@@ -66,15 +48,14 @@ fn sample(page: &ProfilePage, stop: &AtomicBool, tell: &UnboundedSender<(String,
         Err(error) => return drop(tell.send((page.title.clone(), vec![reason(&error)]))),
     };
     let (key, charset) = (page.key, Charset::from_unicode(page.unicode));
-    let family =
-        move |reader: &DetailReader| if reader.identify(key).is_ok() { descendants(reader, key.pid) } else { Vec::new() };
+    let lines_of =
+        |profile: &Profile| text::lines(profile).iter().map(|line| sanitize_str(line, charset).into_owned()).collect::<Vec<_>>();
     let options = Options { mode: Mode::Wall, duration: LONGEST, rate_hz: RATE_HZ, threads: false };
     let (began, mut shown_at) = (Instant::now(), None::<Instant>);
-    let profile = Sampler::new(reader, options, family).run_while(|profile| {
+    let profile = Sampler::new(reader, options, move |reader| family(reader, key)).run_while(|profile| {
         if shown_at.is_none_or(|at| at.elapsed() >= SHOWN) {
             shown_at = Some(Instant::now());
-            let lines = text::lines(profile).iter().map(|line| sanitize_str(line, charset).into_owned()).collect();
-            if tell.send((page.title.clone(), lines)).is_err() {
+            if tell.send((page.title.clone(), lines_of(profile))).is_err() {
                 return false;
             }
         }
@@ -86,7 +67,7 @@ fn sample(page: &ProfilePage, stop: &AtomicBool, tell: &UnboundedSender<(String,
     if stop.load(Ordering::Relaxed) {
         return;
     }
-    let mut lines: Vec<String> = text::lines(&profile).iter().map(|line| sanitize_str(line, charset).into_owned()).collect();
+    let mut lines = lines_of(&profile);
     lines.insert(0, "All its processes have ended, or may not be read.".to_owned());
     // Nobody listens once concmon ends.
     let _ = tell.send((page.title.clone(), lines));
