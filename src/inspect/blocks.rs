@@ -4,11 +4,11 @@
 //! the stack surely is at an instruction, the table of exceptions of its code says (Objects/exception_handling_notes.txt): what lies above
 //! may be left over from before. This needs CPython 3.11 or later.
 
-use super::Trouble;
 use super::asyncio::layout::Coroutines;
 use super::memory::{Fields, Memory};
 use super::objects::{Kind, Objects};
 use super::stack::Raw;
+use super::{Trouble, soft};
 
 /// The most entries of a stack that are looked at, and local variables that lie before them.
 const MOST_DEPTH: u64 = 64;
@@ -51,11 +51,7 @@ impl<M: Memory> Objects<'_, M> {
         let words = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_ne_bytes(*word) & !7);
         let mut found = Vec::new();
         for object in words.filter(|word| *word != 0).collect::<Vec<_>>() {
-            match self.bound_to(layout, object) {
-                Ok(object) => found.push(object),
-                Err(Trouble::Torn(_)) => {}
-                Err(other) => return Err(other),
-            }
+            found.extend(soft(self.bound_to(layout, object))?);
         }
         Ok(found)
     }

@@ -11,7 +11,7 @@ use super::memory::{Fields, Memory, Reader};
 use super::objects::{Kind, Objects};
 use super::stack::Raw;
 use super::walk::{ListedThread, Walk};
-use super::{Trouble, in_words, names, native, runtime, tasks};
+use super::{Trouble, in_words, names, native, runtime, soft, tasks};
 use crate::kernel::DetailReader;
 use crate::kernel::error::ReadError;
 use crate::kernel::memory::ProcessMemory;
@@ -29,18 +29,18 @@ const PARKED_BEFORE: u64 = 8;
 const IDENT_BEFORE: u64 = 24;
 const HANDLE_BEFORE: u64 = 16;
 
-/// Who must act before a thread goes on.
+/// The thread that must act before another one goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
     /// Its TID.
     pub tid: i32,
-    /// How that is known.
+    /// The evidence for it.
     pub how: How,
     /// Where the holder took the lock, if that is known.
     pub at: Option<PythonFrame>,
 }
 
-/// How a holder is known.
+/// The evidence for a holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum How {
     /// It is within the `with` block of the lock.
@@ -62,7 +62,7 @@ pub struct Semaphore {
     pub at: Option<PythonFrame>,
 }
 
-/// What the threads of a process have and wait for.
+/// Locks that the threads of a process hold and wait for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Locks {
     /// By the TID of the thread that waits.
@@ -120,11 +120,7 @@ impl<M: Memory> Asking<'_, '_, '_, M> {
     fn locks(&mut self, waiting: &BTreeMap<i32, u64>, numbers: &HashMap<u64, i32>) -> Result<Locks, Trouble> {
         let mut joins = BTreeMap::new();
         for (tid, thread) in self.threads {
-            let frames = match self.objects.chain(thread.address) {
-                Ok((frames, _)) => frames,
-                Err(Trouble::Torn(_)) => continue,
-                Err(other) => return Err(other),
-            };
+            let Some((frames, _)) = soft(self.objects.chain(thread.address))? else { continue };
             soft(self.of_thread(*tid, thread, &frames, waiting.contains_key(tid)))?;
             if let Some(futex) = waiting.get(tid)
                 && let Some(joined) = soft(self.joined(*futex, &frames, numbers))?.flatten()
@@ -276,14 +272,5 @@ impl<M: Memory> Asking<'_, '_, '_, M> {
             return Ok(native.and_then(|native| numbers.get(&native).copied()));
         }
         Ok(None)
-    }
-}
-
-/// What cannot be followed says nothing.
-fn soft<T>(read: Result<T, Trouble>) -> Result<Option<T>, Trouble> {
-    match read {
-        Ok(value) => Ok(Some(value)),
-        Err(Trouble::Torn(_)) => Ok(None),
-        Err(other) => Err(other),
     }
 }

@@ -80,6 +80,15 @@ pub(crate) enum Trouble {
     Unfit(&'static str),
 }
 
+/// `None` of what changed while it was read: what cannot be followed says nothing.
+pub(crate) fn soft<T>(read: Result<T, Trouble>) -> Result<Option<T>, Trouble> {
+    match read {
+        Ok(value) => Ok(Some(value)),
+        Err(Trouble::Torn(_)) => Ok(None),
+        Err(other) => Err(other),
+    }
+}
+
 /// Reads the runtime of a process, as [`DetailReader::read`] reads everything else.
 ///
 /// # Errors

@@ -3,10 +3,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::Trouble;
 use super::memory::{Memory, Reader};
 use super::objects::Objects;
 use super::walk::ListedThread;
+use super::{Trouble, soft};
 
 /// How much of a thread's structure in the C library is searched for its TID.
 const SEARCHED: usize = 1024;
@@ -94,9 +94,5 @@ fn agree<M: Memory>(
 /// The number at that byte of a thread's structure; `None` if it is not there any more.
 fn number<M: Memory>(reader: &mut Reader<'_, M>, pthread: u64, at: u64) -> Result<Option<u32>, Trouble> {
     let mut four = [0; 4];
-    match reader.fill(pthread.wrapping_add(at), &mut four) {
-        Ok(()) => Ok(Some(u32::from_ne_bytes(four))),
-        Err(Trouble::Torn(_)) => Ok(None),
-        Err(other) => Err(other),
-    }
+    Ok(soft(reader.fill(pthread.wrapping_add(at), &mut four))?.map(|()| u32::from_ne_bytes(four)))
 }

@@ -87,7 +87,7 @@ struct State {
     hurry: bool,
 }
 
-/// What is known of one process.
+/// The newest look at one process, and the looks at its GIL.
 #[derive(Debug)]
 struct Seen {
     look: PythonSeen,
@@ -213,7 +213,7 @@ impl Seen {
     }
 }
 
-/// What the thread keeps of one process.
+/// State of the looking thread for one process.
 #[derive(Debug)]
 struct Python {
     probe: Option<Probe>,
@@ -243,7 +243,7 @@ impl Order for Look {
     }
 }
 
-/// What became of it.
+/// The result of an order.
 struct Looked {
     probe: Option<Probe>,
     gil: Option<GilLook>,

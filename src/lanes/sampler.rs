@@ -59,7 +59,7 @@ pub fn trace(
     tracer.into_lanes()
 }
 
-/// What is known of a family, look by look.
+/// The lanes of a family of processes, which grow with each look.
 #[derive(Debug, Default)]
 pub struct Tracer {
     tasks: HashMap<(i32, i32), Task>,

@@ -341,6 +341,12 @@ fn text_of(comm: &Comm) -> Arc<str> {
     String::from_utf8_lossy(comm.as_bytes()).into()
 }
 
+/// The process of this key and all that descend from it; none once it has ended.
+#[must_use]
+pub fn family(reader: &DetailReader, key: ProcKey) -> Vec<i32> {
+    if reader.identify(key).is_ok() { descendants(reader, key.pid) } else { Vec::new() }
+}
+
 /// A process and all that descend from it (`/proc/PID/task/TID/children`, proc_pid_task_tid_children(5)).
 #[must_use]
 pub fn descendants(reader: &DetailReader, pid: i32) -> Vec<i32> {

@@ -6,20 +6,18 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::causes::scene::Holder;
 use crate::causes::{Kind, Reader, Scene, TaskId, Wait};
 use crate::inspect::locks::{self, How, Locks};
-use crate::kernel::DetailReader;
 use crate::kernel::locks::lock_of;
 use crate::kernel::parse::syscall::Futex;
 use crate::kernel::proc_fs::ProcFs;
 use crate::kernel::program::is_python;
-use crate::kernel::readers::within;
 use crate::snapshot::{Lock, ProcKey};
 
-use super::pythons::{PATIENCE, words};
+use super::pythons::{in_time, words};
 
 /// The most processes that are read at once.
 const MOST: usize = 32;
 
-/// What was read of processes that have not run since.
+/// Locks of processes that have not run since they were read.
 pub(super) type Known = HashMap<i32, (ProcKey, Option<Locks>)>;
 
 /// Notes the holders. A link is noted only if its waiter has slept from before the reading until after it.
@@ -103,11 +101,10 @@ fn private_futexes(scene: &Scene, pid: i32) -> BTreeMap<i32, u64> {
 }
 
 fn read_one(key: ProcKey, waiting: BTreeMap<i32, u64>) -> Option<Locks> {
-    let reader = DetailReader::open("/proc").ok()?;
-    within(key, PATIENCE, move || locks::locks(&reader, key, &waiting)).ok()?.ok()
+    in_time(key, move |reader| locks::locks(reader, key, &waiting))?.ok()
 }
 
-/// Who has the semaphores in shared memory.
+/// The holders of semaphores in shared memory.
 fn semaphores(fs: &ProcFs, read: &BTreeMap<i32, Locks>) -> HashMap<Lock, Vec<(TaskId, Option<String>)>> {
     let mut found: HashMap<Lock, Vec<(TaskId, Option<String>)>> = HashMap::new();
     for (pid, locks) in read {

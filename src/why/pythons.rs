@@ -14,7 +14,7 @@ use crate::snapshot::{
 use crate::text::{Charset, sanitize};
 
 /// How long one process may take to have its Python stacks read.
-pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(2);
 /// The most processes whose Python stacks are read.
 const MOST_PYTHONS: usize = 64;
 
@@ -75,12 +75,17 @@ pub fn may_rest(problem: &Problem, pythons: &Pythons) -> bool {
 
 /// The runtime of a process; `None` if it runs no CPython, or cannot be read.
 pub(super) fn runtime(key: ProcKey) -> Option<Box<PythonRuntime>> {
-    let reader = DetailReader::open("/proc").ok()?;
-    let read = within(key, PATIENCE, move || crate::inspect::read(&reader, key)).ok()?;
+    let read = in_time(key, move |reader| crate::inspect::read(reader, key))?;
     match read.map_err(|error| reason(&error)).ok()?.content {
         Ok(DetailContent::Runtime(runtime)) => Some(runtime),
         _ => None,
     }
+}
+
+/// Reads something of a process; `None` if that takes too long.
+pub(super) fn in_time<T: Send + 'static>(key: ProcKey, read: impl FnOnce(&DetailReader) -> T + Send + 'static) -> Option<T> {
+    let reader = DetailReader::open("/proc").ok()?;
+    within(key, PATIENCE, move || read(&reader)).ok()
 }
 
 /// Adds one reading.

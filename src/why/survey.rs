@@ -250,17 +250,20 @@ impl Surveyor {
     /// So many readings of these processes, in turn.
     fn readings(&self, scene: &Scene, pids: &[i32], count: usize) -> BTreeMap<i32, PythonFacts> {
         let mut found: BTreeMap<i32, PythonFacts> = BTreeMap::new();
+        let mut newest = BTreeMap::new();
         for number in 0..count {
             if number > 0 && !pids.is_empty() {
                 std::thread::sleep(BETWEEN);
             }
             for kept in pids.iter().filter_map(|pid| self.kept.get(pid)) {
                 if let Some(runtime) = pythons::runtime(kept.key) {
-                    let facts = found.entry(kept.key.pid).or_default();
-                    pythons::add(facts, &runtime);
-                    facts.stuck_tasks = async_tasks::stuck(&self.fs, scene, kept.key.pid, &runtime);
+                    pythons::add(found.entry(kept.key.pid).or_default(), &runtime);
+                    newest.insert(kept.key.pid, runtime);
                 }
             }
+        }
+        for (pid, facts) in &mut found {
+            facts.stuck_tasks = newest.get(pid).and_then(|runtime| async_tasks::stuck(&self.fs, scene, *pid, runtime));
         }
         found
     }

@@ -23,6 +23,7 @@ const VERSIONS: [(u8, bool); 8] =
 
 /// What every target begins with. `tell(n)` prints what the interpreter itself reports of all its threads as soon as `n` of them are in a
 /// function whose name begins with `stand`; `stay()` prints it again for each line of input.
+/// `note_rounds(loop)` keeps in `loop.last` when an event loop last read its clock, which it does in each round.
 const TELLING: &str = "
 import json, os, sys, threading, time
 def line_of(frame):
@@ -49,6 +50,12 @@ def tell(count):
             break
         time.sleep(0.005)
     print(json.dumps({'pid': os.getpid(), 'threads': told}), flush=True)
+def note_rounds(loop):
+    plain = loop.time
+    def noted():
+        loop.last = plain()
+        return loop.last
+    loop.time = noted
 def stay():
     while sys.stdin.readline():
         tell(0)

@@ -4,10 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::layout::{Coroutines, Top};
-use crate::inspect::Trouble;
 use crate::inspect::memory::{Fields, Memory};
 use crate::inspect::objects::Objects;
 use crate::inspect::stack::Raw;
+use crate::inspect::{Trouble, soft};
 use crate::snapshot::PythonFrame;
 
 /// The most coroutines of a chain, the most bases of a type, and the longest name of a type.
@@ -215,11 +215,7 @@ impl<'o, 'm, M: Memory> Reading<'o, 'm, M> {
     /// `self` of the method that the innermost coroutine executes.
     pub fn innermost_self(&mut self, steps: &[Step]) -> Result<Option<u64>, Trouble> {
         let Some(step) = steps.last() else { return Ok(None) };
-        match self.local(step.frame.address, 0) {
-            Ok(object) => Ok(Some(object).filter(|object| *object != 0)),
-            Err(Trouble::Torn(_)) => Ok(None),
-            Err(other) => Err(other),
-        }
+        Ok(soft(self.local(step.frame.address, 0))?.filter(|object| *object != 0))
     }
 
     /// The locks whose `async with` blocks the coroutines are in, and whether they are in one of a timeout.

@@ -7,9 +7,9 @@ use std::collections::HashMap;
 
 use super::coroutines::Step;
 use super::{Asking, Listed, MOST_TASKS, RawTask, Sort};
-use crate::inspect::Trouble;
 use crate::inspect::memory::{Fields, Memory};
 use crate::inspect::names;
+use crate::inspect::{Trouble, soft};
 use crate::snapshot::AsyncTask;
 
 /// The most children of `gather` that are looked at.
@@ -85,39 +85,30 @@ impl<M: Memory> Asking<'_, '_, M> {
         let mut found = vec![raw.waiter];
         if raw.waiter != 0
             && self.reading.sort_at(raw.waiter).is_ok_and(|sort| sort == Sort::Gathering)
-            && let Some(children) = self.soft(|asking| names::attribute(asking.reading.objects, raw.waiter, "_children"))?
+            && let Some(children) = soft(names::attribute(self.reading.objects, raw.waiter, "_children"))?.flatten()
         {
-            found.extend(self.soft(|asking| asking.items(children).map(Some))?.unwrap_or_default());
+            found.extend(soft(self.items(children))?.unwrap_or_default());
         }
         for (frame, code) in self.reading.frames_of(steps) {
             let Ok(Some(code)) = self.reading.objects.code(code) else { continue };
             let in_tasks = code.file.ends_with("asyncio/tasks.py");
-            let first = match &*code.function {
-                "_wait" if in_tasks => 'w',
-                "wait_for" if in_tasks => 'f',
-                "TaskGroup.__aexit__" => 'g',
+            let more = match &*code.function {
+                "_wait" if in_tasks => self.reading.local(frame, 0).and_then(|set| self.reading.set(set)),
+                "wait_for" if in_tasks => self.reading.local(frame, 0).map(|task| vec![task]),
+                "TaskGroup.__aexit__" => self.of_group(frame),
                 _ => continue,
             };
-            let more = self.soft(|asking| {
-                let local = asking.reading.local(frame, 0)?;
-                Ok(match first {
-                    'w' => Some(asking.reading.set(local)?),
-                    'f' => Some(vec![local]),
-                    _ => names::attribute(asking.reading.objects, local, "_tasks")?
-                        .map(|tasks| asking.reading.set(tasks))
-                        .transpose()?,
-                })
-            })?;
-            found.extend(more.unwrap_or_default());
+            found.extend(soft(more)?.unwrap_or_default());
         }
         Ok(found)
     }
 
-    /// What cannot be followed says nothing.
-    fn soft<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<Option<T>, Trouble>) -> Result<Option<T>, Trouble> {
-        match read(self) {
-            Err(Trouble::Torn(_)) => Ok(None),
-            other => other,
+    /// The tasks of the group whose method the frame executes.
+    fn of_group(&mut self, frame: u64) -> Result<Vec<u64>, Trouble> {
+        let group = self.reading.local(frame, 0)?;
+        match names::attribute(self.reading.objects, group, "_tasks")? {
+            Some(tasks) => self.reading.set(tasks),
+            None => Ok(Vec::new()),
         }
     }
 

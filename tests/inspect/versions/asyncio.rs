@@ -72,11 +72,7 @@ def block():
 async def main():
     global loop
     loop = asyncio.get_running_loop()
-    plain = loop.time
-    def noted():
-        loop.last = plain()
-        return loop.last
-    loop.time = noted
+    note_rounds(loop)
     future = loop.create_future()
     keep = [asyncio.create_task(function(future), name=function.__name__) for function in (group, gather, wait, over_numbers)]
     target = asyncio.create_task(worker(future), name='größe-名')
