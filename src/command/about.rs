@@ -1,4 +1,4 @@
-//! What the program says of itself: `--version` and the man pages.
+//! `--version` and the man pages.
 
 use std::io;
 use std::path::Path;
@@ -34,7 +34,7 @@ pub(super) fn definition() -> clap::Command {
     LowArgs::command().long_version(VERSION.as_str())
 }
 
-/// What `--version` prints after the name.
+/// The text that `--version` prints after the name.
 static VERSION: LazyLock<String> = LazyLock::new(|| {
     format!(
         "{} ({})\n\nReads tasks with: the kernel's BPF task iterator (needs CAP_BPF and CAP_PERFMON), or /proc\nLooks inside: CPython \
@@ -59,13 +59,13 @@ pub(super) fn generate(what: &GenerateCommand) -> Result<(), Failure> {
 
 /// One man page; `name` is that of the page, such as `concmon-lab-run`.
 fn page(command: clap::Command, name: &str, out: &mut dyn io::Write) -> io::Result<()> {
-    let man = clap_mangen::Man::new(command.disable_help_flag(false)).title(name.to_uppercase()).manual("User commands");
+    let man = clap_mangen::Man::new(command).title(name.to_uppercase()).manual("User commands");
     man.source(concat!("concmon ", env!("CARGO_PKG_VERSION"))).render(out)
 }
 
 /// Writes the pages of all commands.
 fn pages(directory: &Path) -> io::Result<()> {
-    let mut root = LowArgs::command().disable_help_subcommand(true);
+    let mut root = LowArgs::command();
     root.build();
     write_pages(&root, "concmon", directory)
 }

@@ -19,10 +19,10 @@ use crate::text::{Charset, sanitize};
 /// The variable with which a shell asks.
 const VARIABLE: &str = "CONCMON_COMPLETE";
 
-/// Lists what an argument may be.
+/// Lists the candidates for an argument.
 type Values = fn() -> Vec<CompletionCandidate>;
 
-/// What an argument takes, by the name of its value in the help.
+/// Candidates for an argument, by the name of its value in the help.
 const VALUES: &[(&str, Values)] = &[
     ("PID", processes),
     ("PID,..", processes),
@@ -35,12 +35,15 @@ const VALUES: &[(&str, Values)] = &[
 ];
 
 /// Answers a shell that asks what may follow; `false` if none does.
-pub(super) fn answer(args: Vec<OsString>) -> Result<bool, clap::Error> {
+pub(super) fn answer(args: &[OsString]) -> Result<bool, clap::Error> {
+    if std::env::var_os(VARIABLE).is_none() {
+        return Ok(false);
+    }
     let here = std::env::current_dir().ok();
-    CompleteEnv::with_factory(definition).var(VARIABLE).try_complete(args, here.as_deref())
+    CompleteEnv::with_factory(definition).var(VARIABLE).try_complete(args.iter().cloned(), here.as_deref())
 }
 
-/// Writes what makes a shell ask.
+/// Writes the script that makes a shell ask.
 pub(super) fn register(shell: &str, out: &mut dyn io::Write) -> io::Result<()> {
     match Shells::builtins().completer(shell) {
         Some(completer) => completer.write_registration(VARIABLE, "concmon", "concmon", "concmon", out),

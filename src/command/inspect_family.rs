@@ -41,7 +41,7 @@ pub(super) fn run(config: &Config, args: &InspectArgs) -> Result<(), Failure> {
 }
 
 fn all(config: &Config, args: &InspectArgs, filter: &Filter) -> Result<(), Failure> {
-    let mut pids: Vec<i32> = ps::matching(config, filter)?.into_iter().collect();
+    let mut pids: Vec<i32> = ps::Matching::new(config, filter)?.pids()?.into_iter().collect();
     pids.sort_unstable();
     if pids.is_empty() {
         return Err(Failure::Failed(anyhow::anyhow!("no process matches {:?}", args.target)));

@@ -73,7 +73,7 @@ impl From<std::io::Error> for Failure {
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
-    match completions::answer(args.clone()) {
+    match completions::answer(&args) {
         Ok(false) => {}
         Ok(true) => return ExitCode::from(exit::OK),
         Err(error) => {

@@ -61,8 +61,8 @@ pub(super) fn run(config: &Config, args: &ProblemsArgs) -> Result<(), Failure> {
     });
     let filter = filter.transpose()?;
     let begun = Instant::now();
-    let mut looker = Looker::new(config)?;
-    let mut found = looker.look(config, filter.as_ref())?;
+    let mut looker = Looker::new(config, filter.as_ref())?;
+    let mut found = looker.look()?;
     let mut looks = 1;
     let mut warned = None;
     let mut over = |found: &Found| {
@@ -73,7 +73,7 @@ pub(super) fn run(config: &Config, args: &ProblemsArgs) -> Result<(), Failure> {
     // What threads do is known from the second look on, however slow the machine is.
     while !over(&found) && args.duration.is_some_and(|duration| begun.elapsed() < duration || looks < LEAST_LOOKS) {
         std::thread::sleep(BETWEEN);
-        found = looker.look(config, filter.as_ref())?;
+        found = looker.look()?;
         found.again = true;
         looks += 1;
     }
@@ -82,15 +82,17 @@ pub(super) fn run(config: &Config, args: &ProblemsArgs) -> Result<(), Failure> {
 }
 
 /// Looks at the machine again and again.
-struct Looker {
+struct Looker<'a> {
     surveyor: Surveyor,
     source: AutoSource,
     deriver: Deriver,
     watch: Watch,
+    /// The processes that are asked about; all without a filter.
+    matching: Option<ps::Matching<'a>>,
 }
 
-impl Looker {
-    fn new(config: &Config) -> Result<Self, Failure> {
+impl<'a> Looker<'a> {
+    fn new(config: &'a Config, filter: Option<&'a Filter>) -> Result<Self, Failure> {
         let unavailable = |error| {
             let why = reason(&error);
             Failure::Unavailable(anyhow::anyhow!("the processes cannot be examined: {why}"))
@@ -101,6 +103,7 @@ impl Looker {
             // What ended since the last look must still be known: who created it, and how it ended.
             deriver: Deriver::new(1_000_000_000),
             watch: Watch::default(),
+            matching: filter.map(|filter| ps::Matching::new(config, filter)).transpose()?,
         })
     }
 
@@ -110,13 +113,13 @@ impl Looker {
         Ok(self.deriver.step(snapshot))
     }
 
-    fn look(&mut self, config: &Config, filter: Option<&Filter>) -> Result<Found, Failure> {
+    fn look(&mut self) -> Result<Found, Failure> {
         let survey = self.surveyor.survey();
         let survey = survey
             .map_err(|error| Failure::Unavailable(anyhow::anyhow!("the processes cannot be examined: {}", reason(&error))))?;
         let model = self.sample()?;
         let (scene, mut problems) = (survey.scene, survey.problems);
-        let wanted = filter.map(|filter| ps::matching(config, filter)).transpose()?;
+        let wanted = self.matching.as_mut().map(ps::Matching::pids).transpose()?;
         let is_wanted = |pid: i32| wanted.as_ref().is_none_or(|wanted| wanted.contains(&pid));
         let own = i32::try_from(std::process::id()).unwrap_or(0);
         let mut candidates = scene.processes.keys().filter(|pid| **pid != own && is_wanted(**pid)).peekable();

@@ -31,11 +31,11 @@ pub(super) fn run(config: &Config, args: &ProfileArgs) -> Result<(), Failure> {
             Sampler::new(reader, options, move |reader| descendants(reader, pid)).run()
         }
         Family::Matching(filter) => {
-            let matching = || ps::matching(config, &filter).map(|pids| pids.into_iter().collect::<Vec<_>>());
-            if matching()?.is_empty() {
+            let mut matching = ps::Matching::new(config, &filter)?;
+            if matching.pids()?.is_empty() {
                 return Err(Failure::Failed(anyhow::anyhow!("no process matches {:?}", args.target)));
             }
-            Sampler::new(reader, options, move |_| matching().unwrap_or_default()).run()
+            Sampler::new(reader, options, move |_| matching.pids().unwrap_or_default().into_iter().collect()).run()
         }
     };
     if profile.account.samples == 0 {

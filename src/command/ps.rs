@@ -75,14 +75,27 @@ fn survey(config: &Config, samples: u32) -> Result<Facts, Failure> {
     Ok(facts)
 }
 
-/// The processes that a filter matches now.
-pub(super) fn matching(config: &Config, filter: &Filter) -> Result<HashSet<i32>, Failure> {
-    let question = Question::new(config, Some(filter));
-    let model = sampled(config, &question, 1)?;
-    let answer = Answer::new(&question, &model);
-    let processes = (0u32..).zip(&model.now.processes);
-    let passes = |index: u32| answer.passes(RowRef::Process(index)) || answer.tasks(index).next().is_some();
-    Ok(processes.filter(|(index, _)| passes(*index)).map(|(_, process)| process.key.pid).collect())
+/// The processes that a filter matches, asked again and again of one source.
+pub(super) struct Matching<'a> {
+    question: Question<'a>,
+    source: WithPythons<AutoSource>,
+}
+
+impl<'a> Matching<'a> {
+    pub(super) fn new(config: &'a Config, filter: &'a Filter) -> Result<Self, Failure> {
+        // Nothing is printed: only what the filter compares is read.
+        let question = Question::of(config, Some(filter), columns::needs(filter.columns()));
+        Ok(Self { question, source: WithPythons::new(open_source(config)?) })
+    }
+
+    /// Those that it matches now.
+    pub(super) fn pids(&mut self) -> Result<HashSet<i32>, Failure> {
+        let model = sample(&mut self.source, &self.question, 1)?;
+        let answer = Answer::new(&self.question, &model);
+        let processes = (0u32..).zip(&model.now.processes);
+        let passes = |index: u32| answer.passes(RowRef::Process(index)) || answer.tasks(index).next().is_some();
+        Ok(processes.filter(|(index, _)| passes(*index)).map(|(_, process)| process.key.pid).collect())
+    }
 }
 
 /// `--columns help`: every column there is, in place of the table.
@@ -118,10 +131,14 @@ struct Question<'a> {
 
 impl<'a> Question<'a> {
     fn new(config: &'a Config, filter: Option<&'a Filter>) -> Self {
+        let asked = filter.map(Filter::columns).unwrap_or_default();
+        let needs = columns::needs(config.columns.iter().copied().chain([config.sort.column]).chain(asked));
+        Self::of(config, filter, needs)
+    }
+
+    fn of(config: &'a Config, filter: Option<&'a Filter>, mut needs: Needs) -> Self {
         let threads = config.threads || filter.is_some_and(Filter::wants_threads);
         let kernel_threads = config.kernel_threads || filter.is_some_and(Filter::wants_kernel_threads);
-        let asked = filter.map(Filter::columns).unwrap_or_default();
-        let mut needs = columns::needs(config.columns.iter().copied().chain([config.sort.column]).chain(asked));
         if threads {
             needs |= Needs::THREADS;
         }
@@ -150,13 +167,17 @@ fn replayed(recording: &Path, args: &PsArgs) -> Result<Model, Failure> {
     model.ok_or_else(|| Failure::Failed(anyhow::anyhow!("{} has no frame", recording.display())))
 }
 
-/// The model of this machine, which is written down too if that is asked for.
-fn sampled(config: &Config, question: &Question<'_>, samples: u32) -> Result<Model, Failure> {
-    let source = AutoSource::new("/proc", config.source).map_err(|error| {
+fn open_source(config: &Config) -> Result<AutoSource, Failure> {
+    AutoSource::new("/proc", config.source).map_err(|error| {
         let error = anyhow::Error::from(error);
         // Whoever names a source wants that one or none.
         if config.source == SourceChoice::Auto { Failure::Failed(error) } else { Failure::Unavailable(error) }
-    })?;
+    })
+}
+
+/// The model of this machine, which is written down too if that is asked for.
+fn sampled(config: &Config, question: &Question<'_>, samples: u32) -> Result<Model, Failure> {
+    let source = open_source(config)?;
     let writer = config.record.as_deref().map(begin_recording).transpose()?;
     let (told, why) = std::sync::mpsc::channel();
     let stopped = move |why| {

@@ -37,11 +37,11 @@ pub(super) fn run(config: &Config, args: &TraceArgs) -> Result<(), Failure> {
                     trace(&reader, |reader| descendants(reader, pid), || began.elapsed() >= end)
                 }
                 Family::Matching(filter) => {
-                    let matching = || ps::matching(config, &filter).map(|pids| pids.into_iter().collect::<Vec<_>>());
-                    if matching()?.is_empty() {
+                    let mut matching = ps::Matching::new(config, &filter)?;
+                    if matching.pids()?.is_empty() {
                         return Err(Failure::Failed(anyhow::anyhow!("no process matches {target:?}")));
                     }
-                    trace(&reader, |_| matching().unwrap_or_default(), || began.elapsed() >= end)
+                    trace(&reader, |_| matching.pids().unwrap_or_default().into_iter().collect(), || began.elapsed() >= end)
                 }
             }
         }
