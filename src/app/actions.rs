@@ -71,7 +71,7 @@ pub struct Action {
 }
 
 impl Action {
-    /// Whether it leads from now into the last minutes of a live session.
+    /// True for keys that lead from the live view into the last minutes.
     #[must_use]
     pub fn leads_back(&self) -> bool {
         matches!(self.command, Command::Replay(key) if key.leads_back())

@@ -1,7 +1,7 @@
 //! `E`: explains the sorted cell of the selected row, and the cost of sampling.
 
 use crate::columns::{self, Column, Fold, Row, Unknown, Value};
-use crate::snapshot::{EventTier, Needs, PythonSeen, Tier};
+use crate::snapshot::{Comm, EventTier, Needs, PythonSeen, Tier};
 use crate::text::{Charset, fit, sanitize};
 
 use super::App;
@@ -30,12 +30,16 @@ impl App {
             self.tell(Notice::info("no process is selected"));
             return;
         };
-        let unicode = self.options.unicode;
-        let name = sanitize(row.process.leader.comm.as_bytes(), Charset::from_unicode(unicode)).into_owned();
+        let (name, unicode) = (self.plain(row.process.leader.comm), self.options.unicode);
         let (key, title) = (row.key(), format!("Profile of {} {name} and descendants", row.key().pid));
         self.layer =
             Some(Layer::Explain { title: title.clone(), lines: vec!["The first looks are taken.".to_owned()], scroll: 0 });
         self.profile = Some(ProfilePage { key, title, unicode });
+    }
+
+    /// The name of a task, fit for the terminal.
+    pub(super) fn plain(&self, comm: Comm) -> String {
+        sanitize(comm.as_bytes(), Charset::from_unicode(self.options.unicode)).into_owned()
     }
 
     /// The page that is open.
@@ -52,7 +56,7 @@ impl App {
             return Vec::new();
         };
         let number = if row.is_task() { row.face().tid } else { row.key().pid };
-        let name = sanitize(row.face().comm.as_bytes(), Charset::from_unicode(self.options.unicode)).into_owned();
+        let name = self.plain(row.face().comm);
         let title = format!("Why {number} {name} waits");
         let lines = vec!["Reading the waits of all processes, twice.".to_owned()];
         self.layer = Some(Layer::Explain { title: title.clone(), lines, scroll: 0 });
@@ -63,7 +67,7 @@ impl App {
         let mut lines = Vec::new();
         let column = self.options.sort;
         if let Some(row) = self.selected() {
-            let name = sanitize(row.face().comm.as_bytes(), Charset::from_unicode(self.options.unicode)).into_owned();
+            let name = self.plain(row.face().comm);
             lines.push(format!("{} of PID {} ({name}), the column sorted by", column.title, row.key().pid));
             lines.push(format!("  {}", column.description));
             // The very cell: of a folded row that is what its subtree has together.

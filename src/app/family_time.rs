@@ -16,7 +16,7 @@ const SHOWN_NS: u64 = 10_000_000_000;
 /// The most tasks whose lanes are drawn; the busiest of more.
 const MOST_LANES: usize = 512;
 
-/// What is known of the family.
+/// A family of processes and the lanes of its tasks.
 #[derive(Debug, Clone)]
 pub struct FamilyTime {
     /// Its first process.
@@ -59,7 +59,7 @@ impl FamilyTime {
         Window::new(to_ns.saturating_sub(SHOWN_NS).max(self.zero_ns), to_ns)
     }
 
-    /// What a task was blocked by at an instant of CLOCK_MONOTONIC, if it was seen in that wait.
+    /// The reason why a task was blocked at an instant of CLOCK_MONOTONIC; `None` if it was not seen in that wait.
     #[must_use]
     pub fn reason(&self, tid: i32, at_ns: u64) -> Option<&str> {
         let at_ns = at_ns + self.offset_ns;

@@ -10,7 +10,7 @@ use super::replay::ReplayKey;
 use crate::derive::Model;
 
 impl ReplayKey {
-    /// Whether it leads from now into the past.
+    /// True for keys that lead from the live view into the past.
     #[must_use]
     pub fn leads_back(self) -> bool {
         match self {
@@ -22,13 +22,13 @@ impl ReplayKey {
 }
 
 impl App {
-    /// Whether the screens of a live session show its past.
+    /// True while a live session shows its past.
     #[must_use]
     pub fn looks_back(&self) -> bool {
         self.now.is_some()
     }
 
-    /// How old what is shown is, seconds, while the past is shown.
+    /// Age of the shown sample in seconds; `None` while the present is shown.
     #[must_use]
     pub fn past_age_s(&self) -> Option<u64> {
         let (now, model) = (self.now.as_ref()?, self.model.as_ref()?);

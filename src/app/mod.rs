@@ -136,7 +136,7 @@ pub struct App {
     pub replay: Option<Playback>,
     /// The page of a profile that was opened last.
     profile: Option<profile_page::ProfilePage>,
-    /// What is now, while a live session shows its last minutes.
+    /// The live state, while a live session shows its last minutes.
     now: Option<Box<now::Now>>,
     /// Whether what is seen is recorded.
     pub recording: bool,

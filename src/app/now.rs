@@ -1,4 +1,4 @@
-//! What is now, set aside while the screens of a live session show the past.
+//! The live state of a session, kept while its screens show the past.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::past::Past;
 use crate::derive::Model;
 use crate::diagnose::{Finding, Watch};
 
-/// What is now, while the screens show the past.
+/// The live state of the session, kept while the screens show the past.
 #[derive(Debug)]
 pub(super) struct Now {
     pub model: Option<Arc<Model>>,

@@ -11,7 +11,6 @@ use super::msg::{Effect, Notice};
 use super::options::Screen;
 use crate::lanes::Lanes;
 use crate::snapshot::ProcKey;
-use crate::text::{Charset, sanitize};
 
 /// The shortest window, nanoseconds: the counters are not finer.
 const SHORTEST_NS: u64 = 20_000;
@@ -104,22 +103,16 @@ impl TimelineView {
         self.scroll.min(lane).max((lane + 1).saturating_sub(lines.max(1)))
     }
 
-    fn show(&mut self, run: RunId) {
+    /// Shows this run, or this family, as a view that was not moved yet.
+    fn show(&mut self, run: Option<RunId>, family: Option<FamilyTime>) {
         let Self { newest, cells, page, processes, .. } = *self;
-        *self = Self { run: Some(run), newest, cells, page, processes, ..Self::default() };
-    }
-
-    /// Shows the live lanes of a family from now on.
-    pub(super) fn begin_family(&mut self, family: FamilyTime) {
-        let Self { newest, cells, page, processes, .. } = *self;
-        *self = Self { family: Some(family), newest, cells, page, processes, ..Self::default() };
+        *self = Self { run, family, newest, cells, page, processes, ..Self::default() };
     }
 
     /// Leaves the family, if one is shown: nothing of it is read any more.
     pub(super) fn end_family(&mut self) {
         if self.family.is_some() {
-            let Self { newest, cells, page, processes, .. } = *self;
-            *self = Self { newest, cells, page, processes, ..Self::default() };
+            self.show(None, None);
         }
     }
 
@@ -168,8 +161,8 @@ impl App {
             self.tell(Notice::info("a kernel thread has no family to follow"));
             return Vec::new();
         }
-        let name = sanitize(comm.as_bytes(), Charset::from_unicode(self.options.unicode)).into_owned();
-        self.timeline.begin_family(FamilyTime::new(key, name, crate::clock::monotonic_ns()));
+        let family = FamilyTime::new(key, self.plain(comm), crate::clock::monotonic_ns());
+        self.timeline.show(None, Some(family));
         self.go(Screen::Timeline)
     }
 
@@ -210,7 +203,7 @@ impl App {
                 self.tell(Notice::info(format!("run {id} has started: ] shows it")));
             }
             _ => {
-                self.timeline.show(id);
+                self.timeline.show(Some(id), None);
                 self.timeline.run = None;
             }
         }
@@ -220,7 +213,7 @@ impl App {
     pub(super) fn open_timeline(&mut self) {
         let shown = (self.screen == Screen::Lab).then(|| self.output_run().map(|r| r.id)).flatten();
         if let Some(id) = shown.filter(|id| self.timed_run().map(|r| r.id) != Some(*id)) {
-            self.timeline.show(id);
+            self.timeline.show(Some(id), None);
         }
     }
 
@@ -281,7 +274,7 @@ impl App {
                 let at = runs.iter().position(|r| r.id == run.id).and_then(|at| i32::try_from(at).ok()).unwrap_or(0);
                 if let Some(other) = usize::try_from(at + by).ok().and_then(|at| runs.get(at)) {
                     let id = other.id;
-                    self.timeline.show(id);
+                    self.timeline.show(Some(id), None);
                 }
             }
             TimelineKey::Processes => view.processes = !view.processes,

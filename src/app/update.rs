@@ -3,7 +3,6 @@
 use crate::columns::{self, Column};
 use crate::lab::catalog::SYSTEMS;
 use crate::lab::lessons::LESSONS;
-use crate::text::{Charset, sanitize};
 
 use super::App;
 use super::actions::Context;
@@ -448,8 +447,7 @@ impl App {
             self.tell(Notice::info(format!("PID {pid} has no children and no parent that may share its pages")));
             return;
         };
-        let name = sanitize(parent.leader.comm.as_bytes(), Charset::from_unicode(self.options.unicode)).into_owned();
-        let mut pane = LedgerPane::new(parent.key, name, (!has_children).then_some(selected.key));
+        let mut pane = LedgerPane::new(parent.key, self.plain(parent.leader.comm), (!has_children).then_some(selected.key));
         pane.sample(model);
         self.layer = Some(Layer::Ledger(Box::new(pane)));
     }

@@ -77,7 +77,7 @@ impl Flight {
         self.ring().groups.iter().map(|group| group.frames.len()).sum()
     }
 
-    /// What is kept now as a recording, in memory.
+    /// A recording in memory of the samples that are kept now.
     ///
     /// # Errors
     /// One sentence, if nothing is kept yet or the system gives no memory.
