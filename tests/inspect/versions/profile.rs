@@ -49,12 +49,14 @@ fn shares_of_cpu_time_are_those_that_the_program_spends() {
     on_each(9, |python, _| {
         let mut target = Target::start(python, SHARED);
         target.told();
-        let profile = profile(target.pid(), Mode::Cpu, 2.0);
+        let profile = profile(target.pid(), Mode::Cpu, 3.0);
         let found = shares(&profile);
         let (long, short) = (found["spin_long"], found.get("spin_short").copied().unwrap_or(0.0));
-        assert!((long - 75.0).abs() < 8.0 && (short - 25.0).abs() < 8.0, "{}: {found:?}", python.display());
         let a = &profile.account;
         assert!(a.samples > 30 && a.torn * 10 < a.samples, "{}: {a:?}", python.display());
+        // Where others take the CPUs there are fewer samples, and what they add up to errs more: by four standard deviations at most.
+        let most = 4.0 * 100.0 * (0.75 * 0.25 / f64::from(u32::try_from(a.samples).unwrap())).sqrt();
+        assert!((long - 75.0).abs() < most && (short - 25.0).abs() < most, "{}: {found:?}, {a:?}", python.display());
         // Only what ran is counted: neither of the two threads that sleep.
         assert!(found.iter().all(|(name, share)| !name.starts_with("stand") || *share < 1.0), "{found:?}");
     });
