@@ -396,9 +396,11 @@ fn no_wrong_owner_is_told_of_locks_that_change_hands() {
                 let between = attempt <= after && attempt > acquired || acquired > after;
                 (held, between)
             };
-            // A waiter of the lock began before; it names the lock.
+            // A waiter that began before the reading and has not got the lock after it names the lock; one that began later may have waited
+            // for another.
             let waiter = players.iter().find(|player| player.tid == *tid).unwrap();
-            let asleep = (0..3).filter(|k| waiter.of[*k][0] > waiter.of[*k][1]).collect::<Vec<_>>();
+            let waits = |[attempt, acquired, _]: [u64; 3]| attempt > acquired && attempt <= before;
+            let asleep = (0..3).filter(|k| waits(waiter.of[*k])).collect::<Vec<_>>();
             let known = locks.get(&address).copied().or(if let [only] = asleep[..] { Some(only) } else { None });
             let Some(lock) = known else {
                 unsure += 1;
