@@ -94,7 +94,7 @@ fn demo_cell(app: &App, demo: &Demo, (name, watch, chosen): (&str, bool, bool), 
     pen.put(if chosen { " *" } else { "  " }, theme.accent).put(&demo.key.to_string(), theme.key).put(" ", theme.text);
     pen.put(name, theme.text);
     if watch {
-        pen.put(&format!("{:WATCH_CELLS$}", demo.watch), theme.dim);
+        pen.put(&format!(" {:WATCH_CELLS$}", demo.watch), theme.dim);
     }
     pen.put_right(&cost, COST as u16, theme.cool);
 }
