@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::number;
 use super::row::{self, PROCESS, ProcessRow, TASK, TaskRow};
 use crate::snapshot::{
-    Exact, HostSample, Identity, LifecycleEvent, ProcessSample, Snapshot, SourceReport, SystemInfo, TaskStates,
+    Exact, HostSample, Identity, LifecycleEvent, ProcessSample, Snapshot, SourceReport, SystemInfo, TaskSample, TaskStates,
+    give_back,
 };
 
 /// The most processes and the most tasks of a snapshot: more than Linux has had anywhere, little enough for their memory.
@@ -28,7 +29,7 @@ struct Head {
     report: SourceReport,
 }
 
-/// One process as kept from frame to frame.
+/// One process as read back from frame to frame.
 #[derive(Debug, Clone)]
 struct Kept {
     row: ProcessRow,
@@ -42,32 +43,31 @@ impl Kept {
     fn nothing() -> Self {
         Self { row: [0; PROCESS], identity: Arc::default(), exact: None, tasks: Vec::new(), read_after_ns: 0 }
     }
+}
 
-    fn of(process: &ProcessSample, snapshot: &Snapshot) -> Self {
-        let tasks = snapshot.tasks.get(process.tasks.start as usize..process.tasks.end as usize).unwrap_or_default();
-        Self {
-            row: row::of_process(process),
-            identity: Arc::clone(&process.identity),
-            exact: process.exact.clone(),
-            tasks: tasks.iter().map(row::of_task).collect(),
-            read_after_ns: process.read_after_ns,
-        }
+/// One process of a snapshot that is written, with its threads.
+#[derive(Clone, Copy)]
+struct Sampled<'a> {
+    process: &'a ProcessSample,
+    tasks: &'a [TaskSample],
+}
+
+impl<'a> Sampled<'a> {
+    fn of(process: &'a ProcessSample, tasks: &'a [TaskSample]) -> Self {
+        let range = process.tasks.start as usize..process.tasks.end as usize;
+        Self { process, tasks: tasks.get(range).unwrap_or_default() }
     }
 
-    fn same_identity(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.identity, &other.identity) || self.identity == other.identity
-    }
-
-    fn same_exact(&self, other: &Self) -> bool {
-        match (&self.exact, &other.exact) {
+    fn same_exact(self, other: Self) -> bool {
+        match (&self.process.exact, &other.process.exact) {
             (Some(a), Some(b)) => Arc::ptr_eq(a, b) || a == b,
             (a, b) => a.is_none() && b.is_none(),
         }
     }
 
-    /// But for when it was read, which is another in every sweep.
-    fn is_as(&self, other: &Self) -> bool {
-        self.row == other.row && self.same_identity(other) && self.same_exact(other) && self.tasks == other.tasks
+    fn same_identity(self, other: Self) -> bool {
+        let (a, b) = (&self.process.identity, &other.process.identity);
+        Arc::ptr_eq(a, b) || a == b
     }
 }
 
@@ -132,14 +132,15 @@ fn serialized<T: Serialize>(out: &mut Vec<u8>, value: &T) -> Result<(), postcard
 #[derive(Debug, Default)]
 pub struct Encoder {
     system: Option<Arc<SystemInfo>>,
-    before: Vec<Kept>,
+    /// Those of the frame before: their values are shared with the snapshots of that moment.
+    processes: Vec<ProcessSample>,
+    tasks: Vec<TaskSample>,
 }
 
 impl Encoder {
     /// The next frame must stand alone.
     pub fn forget(&mut self) {
-        self.system = None;
-        self.before.clear();
+        *self = Self::default();
     }
 
     /// Appends the frame of a snapshot to `out`.
@@ -153,8 +154,7 @@ impl Encoder {
     /// Bytes of what the next snapshot is compared with, but for values that snapshots share.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let tasks: usize = self.before.iter().map(|process| process.tasks.len()).sum();
-        self.before.capacity() * size_of::<Kept>() + tasks * size_of::<TaskRow>()
+        self.processes.capacity() * size_of::<ProcessSample>() + self.tasks.capacity() * size_of::<TaskSample>()
     }
 
     /// The same with other events in place of the snapshot's.
@@ -175,31 +175,33 @@ impl Encoder {
             events,
             report: snapshot.report.clone(),
         };
-        let now: Vec<Kept> = snapshot.processes.iter().map(|process| Kept::of(process, snapshot)).collect();
-        self.write(&head, &now, out).map_err(|error| format!("cannot write a snapshot: {error}"))?;
+        self.write(&head, snapshot, out).map_err(|error| format!("cannot write a snapshot: {error}"))?;
         self.system = Some(Arc::clone(&snapshot.system));
-        self.before = now;
+        self.processes.clone_from(&snapshot.processes);
+        self.tasks.clone_from(&snapshot.tasks);
+        give_back(&mut self.processes, 0);
+        give_back(&mut self.tasks, 0);
         Ok(())
     }
 
-    fn write(&self, head: &Head, now: &[Kept], out: &mut Vec<u8>) -> Result<(), postcard::Error> {
+    fn write(&self, head: &Head, snapshot: &Snapshot, out: &mut Vec<u8>) -> Result<(), postcard::Error> {
         serialized(out, head)?;
-        let mut before = self.before.iter().peekable();
+        let mut before = self.processes.iter().peekable();
         let mut operations = Operations::new(out);
-        for process in now {
-            let pid = process.row[0].cast_signed();
-            while before.next_if(|old| old.row[0].cast_signed() < pid).is_some() {
+        for process in &snapshot.processes {
+            let pid = process.key.pid;
+            while before.next_if(|old| old.key.pid < pid).is_some() {
                 operations.add(GONE);
             }
-            match before.next_if(|old| old.row[0] == process.row[0]) {
-                Some(old) if old.is_as(process) => operations.add(SAME),
-                Some(old) => put_process(operations.begin(CHANGED), old, process)?,
-                None => put_process(operations.begin(NEW), &Kept::nothing(), process)?,
+            let now = Sampled::of(process, &snapshot.tasks);
+            match before.next_if(|old| old.key.pid == pid) {
+                Some(old) => put_change(&mut operations, Sampled::of(old, &self.tasks), now)?,
+                None => put_new(operations.begin(NEW), now)?,
             }
         }
         operations.end();
         let mut last = 0;
-        for process in now {
+        for process in &snapshot.processes {
             number::put(out, number::difference(last, process.read_after_ns));
             last = process.read_after_ns;
         }
@@ -207,23 +209,49 @@ impl Encoder {
     }
 }
 
-fn put_process(out: &mut Vec<u8>, from: &Kept, to: &Kept) -> Result<(), postcard::Error> {
-    let exact = match (from.same_exact(to), &to.exact) {
+/// A process that was there before.
+fn put_change(operations: &mut Operations<'_>, from: Sampled<'_>, to: Sampled<'_>) -> Result<(), postcard::Error> {
+    let same_exact = from.same_exact(to);
+    let exact = match (same_exact, &to.process.exact) {
         (true, _) => 0,
         (false, Some(_)) => EXACT,
         (false, None) => NO_EXACT,
     };
-    let (identity, tasks) = (!from.same_identity(to), from.tasks != to.tasks);
-    number::put(out, exact | if identity { IDENTITY } else { 0 } | if tasks { TASKS } else { 0 });
-    number::put_row(out, &from.row, &to.row);
-    if identity {
-        serialized(out, &*bounded(&to.identity))?;
+    let identity = if from.same_identity(to) { 0 } else { IDENTITY };
+    let tasks = if from.tasks == to.tasks { 0 } else { TASKS };
+    let (before, now) = (row::of_process(from.process), row::of_process(to.process));
+    if exact | identity | tasks == 0 && before == now {
+        operations.add(SAME);
+        return Ok(());
     }
-    if let (EXACT, Some(values)) = (exact, &to.exact) {
+    put_process(operations.begin(CHANGED), exact | identity | tasks, [&before, &now], from.tasks, to)
+}
+
+/// A process that was not there before: everything but what is empty.
+fn put_new(out: &mut Vec<u8>, to: Sampled<'_>) -> Result<(), postcard::Error> {
+    let exact = if to.process.exact.is_some() { EXACT } else { 0 };
+    let identity = if *to.process.identity == Identity::default() { 0 } else { IDENTITY };
+    let tasks = if to.tasks.is_empty() { 0 } else { TASKS };
+    put_process(out, exact | identity | tasks, [&[0; PROCESS], &row::of_process(to.process)], &[], to)
+}
+
+fn put_process(
+    out: &mut Vec<u8>,
+    changed: u64,
+    [before, now]: [&ProcessRow; 2],
+    tasks_before: &[TaskSample],
+    to: Sampled<'_>,
+) -> Result<(), postcard::Error> {
+    number::put(out, changed);
+    number::put_row(out, before, now);
+    if changed & IDENTITY != 0 {
+        serialized(out, &*bounded(&to.process.identity))?;
+    }
+    if let (true, Some(values)) = (changed & EXACT != 0, &to.process.exact) {
         serialized(out, &**values)?;
     }
-    if tasks {
-        put_tasks(out, &from.tasks, &to.tasks);
+    if changed & TASKS != 0 {
+        put_tasks(out, tasks_before, to.tasks);
     }
     Ok(())
 }
@@ -243,18 +271,17 @@ fn bounded(identity: &Identity) -> std::borrow::Cow<'_, Identity> {
     }
 }
 
-fn put_tasks(out: &mut Vec<u8>, from: &[TaskRow], to: &[TaskRow]) {
+fn put_tasks(out: &mut Vec<u8>, from: &[TaskSample], to: &[TaskSample]) {
     let mut before = from.iter().peekable();
     let mut operations = Operations::new(out);
     for task in to {
-        let tid = task[0].cast_signed();
-        while before.next_if(|old| old[0].cast_signed() < tid).is_some() {
+        while before.next_if(|old| old.tid < task.tid).is_some() {
             operations.add(GONE);
         }
-        match before.next_if(|old| old[0] == task[0]) {
+        match before.next_if(|old| old.tid == task.tid) {
             Some(old) if old == task => operations.add(SAME),
-            Some(old) => number::put_row(operations.begin(CHANGED), old, task),
-            None => number::put_row(operations.begin(NEW), &[0; TASK], task),
+            Some(old) => number::put_row(operations.begin(CHANGED), &row::of_task(old), &row::of_task(task)),
+            None => number::put_row(operations.begin(NEW), &[0; TASK], &row::of_task(task)),
         }
     }
     operations.end();
