@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use concmon::columns::{COLUMNS, Row, RowRef};
 use concmon::derive::{Deriver, Model};
 use concmon::meters::METERS;
-use concmon::record::{Decoder, Encoder, Replay};
+use concmon::record::{Decoder, Encoder, Parser, Part, Replay, unpack};
 use concmon::snapshot::Snapshot;
 
 /// The first byte says which: a file, or contents of frames, each behind its length.
@@ -22,10 +22,11 @@ fn whole_file(bytes: &[u8]) {
     let name = format!("concmon-fuzz-{}-{:?}", std::process::id(), std::thread::current().id());
     let path: PathBuf = std::env::temp_dir().join(name.replace(['(', ')'], ""));
     std::fs::write(&path, bytes).expect("a place for files");
+    let of_stream = stream(bytes);
     match Replay::open(&path) {
         Err(error) => assert!(!error.to_string().is_empty()),
         Ok(mut replay) => {
-            assert!(replay.frames() > 0);
+            assert!(replay.frames() > 0 && replay.frames() <= of_stream);
             for frame in (0..replay.frames()).rev().take(64) {
                 assert!(replay.run_up(frame).contains(&frame));
                 if let Ok(snapshot) = replay.frame(frame) {
@@ -35,6 +36,31 @@ fn whole_file(bytes: &[u8]) {
         }
     }
     let _ = std::fs::remove_file(path);
+}
+
+/// The same bytes as a stream that comes in small pieces; how many frames it has.
+fn stream(bytes: &[u8]) -> usize {
+    let (mut parser, mut decoder, mut frames) = (Parser::default(), Decoder::default(), 0);
+    for piece in bytes.chunks(113) {
+        parser.push(piece);
+        loop {
+            match parser.next() {
+                Ok(Some(Part::Frame(head, content))) => {
+                    frames += 1;
+                    if let Some(snapshot) = unpack(&head, &content).and_then(|raw| decoder.decode(&raw)) {
+                        sound(&snapshot);
+                    }
+                }
+                Ok(Some(Part::System(_))) => {}
+                Ok(None) => break,
+                Err(why) => {
+                    assert!(!why.is_empty());
+                    return frames;
+                }
+            }
+        }
+    }
+    frames
 }
 
 fn frames(mut bytes: &[u8]) {

@@ -320,6 +320,14 @@ impl Config {
                     self.columns = ids.iter().map(|id| column(id)).collect::<Result<_, _>>().map_err(argument("--columns"))?;
                 }
             }
+            Some(Command::Stream(stream)) => {
+                if let Some(secs) = stream.every {
+                    self.delay = seconds(secs, keys::DELAY).map_err(argument("--every"))?;
+                }
+                if let Some(source) = stream.source {
+                    self.source = source.into();
+                }
+            }
             Some(Command::Events(events)) => {
                 if let Some(source) = events.source {
                     self.source = source.into();

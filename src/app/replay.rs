@@ -24,6 +24,8 @@ pub struct Playback {
     pub frame: usize,
     /// Whether the next one comes by itself.
     pub playing: bool,
+    /// Of a stream, whether it goes on; `None` for a file.
+    pub stream: Option<bool>,
 }
 
 /// What is to be shown of a recording.

@@ -78,10 +78,10 @@ pub struct SelectArgs {
     /// Set where tasks are read from
     #[arg(long, value_name = "SOURCE")]
     pub source: Option<SourceArg>,
-    /// Also write every sample to FILE (mode 0600: it holds all command lines)
+    /// Also write every sample to FILE (mode 0600: it holds all command lines); `-`: to standard output, without a screen
     #[arg(long, value_name = "FILE", conflicts_with = "replay")]
     pub record: Option<PathBuf>,
-    /// Show a recording instead of this machine
+    /// Show a recording instead of this machine; a pipe, or `-` for standard input, is shown while it grows
     #[arg(long, value_name = "FILE", conflicts_with = "source")]
     pub replay: Option<PathBuf>,
 }
@@ -135,6 +135,8 @@ impl From<SourceArg> for SourceChoice {
 pub enum Command {
     /// Print the process table once
     Ps(PsArgs),
+    /// Write samples to standard output, one frame at a time, for --replay and --host of another concmon
+    Stream(StreamArgs),
     /// Print births, execs and exits as they happen
     Events(EventsArgs),
     /// Show the Python threads and tasks of processes: functions, GIL holder and waiters
@@ -214,6 +216,20 @@ pub struct PsArgs {
     /// What the table is printed as.
     #[command(flatten)]
     pub output: TableArgs,
+}
+
+/// `concmon stream`.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+#[command(
+    after_help = "The output has the format of `--record`. It holds all command lines of this machine.\nExample: ssh BOX concmon stream | concmon --replay -"
+)]
+pub struct StreamArgs {
+    /// Seconds between two frames, 0.1 to 60 (default: the `delay` of the config file, or 1)
+    #[arg(long, value_name = "SECS", value_parser = number_of_seconds, allow_negative_numbers = true)]
+    pub every: Option<f64>,
+    /// Set where tasks are read from
+    #[arg(long, value_name = "SOURCE")]
+    pub source: Option<SourceArg>,
 }
 
 /// `concmon run`.

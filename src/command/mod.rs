@@ -11,6 +11,7 @@ mod problems;
 mod profile;
 mod ps;
 mod run;
+mod stream;
 mod trace;
 mod waits;
 mod why;
@@ -120,6 +121,7 @@ fn run(low: &LowArgs) -> Result<(), Failure> {
     match &low.command {
         Some(Command::Ps(args)) => ps::run(&config, args),
         Some(Command::Events(args)) => events::run(&config, args),
+        Some(Command::Stream(_)) => stream::run(&config),
         Some(Command::Lab { command: LabCommand::List { json } }) => {
             Ok(output::with_stdout(|out| lab::list(*json, &pythons(&config), out))?)
         }
@@ -151,6 +153,10 @@ fn run(low: &LowArgs) -> Result<(), Failure> {
         None => {
             known_theme(&config)?;
             filter(&config)?;
+            if config.record.as_deref().is_some_and(stream::is_standard_output) {
+                // The screen would stand among the frames.
+                return stream::run(&config);
+            }
             let feed = match (&config.replay, &config.record) {
                 (Some(recording), _) => Feed::Recording(Box::new(open_recording(recording)?)),
                 (None, file) => Feed::Machine(file.as_deref().map(begin_recording).transpose()?),
@@ -171,6 +177,7 @@ fn looks_at_processes(command: Option<&Command>, config: &Config) -> bool {
         None | Some(Command::Ps(_)) => config.replay.is_none(),
         Some(
             Command::Events(_)
+            | Command::Stream(_)
             | Command::Run(_)
             | Command::Inspect(_)
             | Command::Profile(_)

@@ -19,7 +19,7 @@ use crate::inspect::watch::WithPythons;
 use crate::kernel::source::{Request, Source};
 use crate::kernel::{AutoSource, SourceChoice};
 use crate::query::{Filter, Lineage};
-use crate::record::Recorder;
+use crate::record::{MOST_STREAM_BYTES, Recorder};
 use crate::snapshot::{Facts, Needs, ProcKey, ProcessSample};
 use crate::text::Charset;
 use crate::why::Surveyor;
@@ -153,11 +153,20 @@ impl<'a> Question<'a> {
 /// A frame of a recording, with what those before it tell: rates, and who began how; alone if one sample is asked for.
 fn replayed(recording: &Path, args: &PsArgs) -> Result<Model, Failure> {
     let mut replay = open_recording(recording)?;
-    let frames = replay.frames();
+    replay.read_to_end();
+    let (frames, dropped) = (replay.dropped() + replay.frames(), replay.dropped());
     let at = args.at.map_or(frames, |at| usize::try_from(at).unwrap_or(usize::MAX));
+    let wrong = |why: String| Failure::Usage(anyhow::anyhow!("--at: {} has {frames} frames; {why}", recording.display()));
     if at > frames {
-        return Err(Failure::Usage(anyhow::anyhow!("--at: {} has {frames} frames; there is no frame {at}", recording.display())));
+        return Err(wrong(format!("there is no frame {at}")));
     }
+    let Some(at) = at.checked_sub(dropped).filter(|at| *at > 0) else {
+        return Err(wrong(format!(
+            "of a stream only the last {} MiB are kept, which begin with frame {}",
+            MOST_STREAM_BYTES >> 20,
+            dropped + 1
+        )));
+    };
     let before = if args.samples == 1 { at - 1..at } else { replay.run_up(at - 1) };
     let mut deriver = Deriver::new(0);
     let mut model = None;
@@ -178,6 +187,10 @@ fn open_source(config: &Config) -> Result<AutoSource, Failure> {
 /// The model of this machine, which is written down too if that is asked for.
 fn sampled(config: &Config, question: &Question<'_>, samples: u32) -> Result<Model, Failure> {
     let source = open_source(config)?;
+    if config.record.as_deref().is_some_and(super::stream::is_standard_output) {
+        let why = "--record -: `ps` prints its table on standard output; use `concmon stream`, or name a file";
+        return Err(Failure::Usage(anyhow::anyhow!(why)));
+    }
     let writer = config.record.as_deref().map(begin_recording).transpose()?;
     let (told, why) = std::sync::mpsc::channel();
     let stopped = move |why| {

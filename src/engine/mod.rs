@@ -85,7 +85,8 @@ pub fn run(config: &Config, feed: Feed) -> anyhow::Result<()> {
     let mut app = App::new(options);
     app.recording = matches!(feed, Feed::Machine(Some(_)));
     if let Feed::Recording(replay) = &feed {
-        app.replay = Some(Playback { frames: replay.frames(), frame: 0, playing: false });
+        let stream = replay.is_growing().then_some(true);
+        app.replay = Some(Playback { frames: replay.frames(), frame: 0, playing: false, stream });
     }
     let wants = Wants { all: app.needs_of_all(), visible_needs: app.needs_of_visible(), ..Wants::default() };
     let (stopped, recording_news) = unbounded_channel();

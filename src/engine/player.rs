@@ -1,5 +1,5 @@
 //! The thread that plays a recording: reads frames at the set pace or on request, derives, and publishes. It skips no frame: it waits until
-//! the last one was taken.
+//! the last one was taken. At the end of a stream it shows each frame as it comes.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -16,6 +16,9 @@ use crate::record::{RecordError, Replay};
 enum Order {
     Key(ReplayKey),
     Interval(Duration),
+    /// Frames of a stream have come.
+    Grown,
+    End,
 }
 
 /// The running thread; ends when dropped.
@@ -48,7 +51,13 @@ impl Player {
         let (outbox, shown) = mpsc::channel(2);
         let at = back.map(|_| replay.frames() - 1);
         let playing = back.is_none();
-        let player = Playing { replay, deriver: Deriver::default(), ghost_ns, interval, at, playing, outbox };
+        let stream = replay.is_growing();
+        let told = orders.clone();
+        replay.on_growth(move || {
+            // Without its player nobody waits for frames.
+            let _ = told.send(Order::Grown);
+        });
+        let player = Playing { replay, deriver: Deriver::default(), ghost_ns, interval, at, playing, stream, outbox };
         std::thread::Builder::new().name("player".into()).spawn(move || player.run(&inbox, back))?;
         Ok(Self { orders, shown })
     }
@@ -62,6 +71,13 @@ impl Player {
     /// The time between two frames from now on.
     pub fn set_interval(&self, interval: Duration) {
         let _ = self.orders.send(Order::Interval(interval));
+    }
+}
+
+impl Drop for Player {
+    fn drop(&mut self) {
+        // The reader of a stream can give orders too, so that their end does not come by itself.
+        let _ = self.orders.send(Order::End);
     }
 }
 
@@ -79,19 +95,23 @@ struct Playing {
     /// The frame that is shown.
     at: Option<usize>,
     playing: bool,
+    /// Whether it is, or was, a stream.
+    stream: bool,
     outbox: mpsc::Sender<Shown>,
 }
 
 impl Playing {
     fn run(mut self, orders: &Receiver<Order>, back: Option<ReplayKey>) {
-        let told = self.replay.cut().map(|cut| format!("the recording {cut}"));
-        let first = back.map_or(1.min(self.last()), |key| self.target(key));
+        let told = self.end();
+        // Of a stream the newest is wanted.
+        let begin = if self.stream { self.last() } else { 1.min(self.last()) };
+        let first = back.map_or(begin, |key| self.target(key));
         if self.go(first, told).is_err() {
             return;
         }
         let mut due = Instant::now() + self.interval;
         loop {
-            let order = if self.playing {
+            let order = if self.playing && !self.is_live() {
                 orders.recv_timeout(due.saturating_duration_since(Instant::now()))
             } else {
                 orders.recv().map_err(|_| RecvTimeoutError::Disconnected)
@@ -102,6 +122,8 @@ impl Playing {
                     self.interval = interval;
                     Ok(())
                 }
+                Ok(Order::Grown) => self.grow(),
+                Ok(Order::End) => return,
                 Err(RecvTimeoutError::Timeout) => self.go(self.here() + 1, None),
                 Err(RecvTimeoutError::Disconnected) => return,
             };
@@ -114,6 +136,40 @@ impl Playing {
 
     fn here(&self) -> usize {
         self.at.unwrap_or(0)
+    }
+
+    /// Whether the newest frame of a stream is shown, and the next one as soon as it comes.
+    fn is_live(&self) -> bool {
+        self.playing && self.replay.is_growing() && self.here() == self.last()
+    }
+
+    /// How the recording ended, if that is to be told.
+    fn end(&self) -> Option<String> {
+        let what = if self.stream { "stream" } else { "recording" };
+        self.replay.cut().map(|cut| format!("the {what} {cut}"))
+    }
+
+    /// Takes in what has come of a stream. What the oldest kept frames show is lost with them.
+    fn grow(&mut self) -> Result<(), Over> {
+        let live = self.is_live();
+        let dropped = self.replay.take_in();
+        let kept = self.here().checked_sub(dropped);
+        self.at = Some(kept.unwrap_or(0));
+        let told = self.end();
+        if live && self.here() < self.last() {
+            return self.go(self.last(), told);
+        }
+        self.playing &= self.replay.is_growing() || self.here() < self.last();
+        match kept {
+            Some(_) => self.hand_over(false, Vec::new(), told),
+            None => self.begin_at(0, told),
+        }
+    }
+
+    /// Shows a frame with what leads to it, whatever was shown before.
+    fn begin_at(&mut self, frame: usize, told: Option<String>) -> Result<(), Over> {
+        self.at = None;
+        self.go(frame, told)
     }
 
     fn last(&self) -> usize {
@@ -132,7 +188,7 @@ impl Playing {
             ReplayKey::Play => {
                 self.playing = !self.playing;
                 // From its end it begins again.
-                if self.playing && here == self.last() { 0 } else { here }
+                if self.playing && here == self.last() && !self.replay.is_growing() { 0 } else { here }
             }
             ReplayKey::Step(by) => {
                 self.playing &= by.abs() > 1;
@@ -144,7 +200,11 @@ impl Playing {
                 self.replay.frame_at(now.saturating_add_signed(i64::from(by) * 1_000_000_000))
             }
             ReplayKey::First => 0,
-            ReplayKey::Last => self.last(),
+            ReplayKey::Last => {
+                // The end of a stream is now.
+                self.playing |= self.replay.is_growing();
+                self.last()
+            }
         }
     }
 
@@ -157,7 +217,7 @@ impl Playing {
             match self.models(wanted) {
                 Ok((anew, models)) => {
                     self.at = Some(wanted);
-                    self.playing &= wanted < self.last();
+                    self.playing &= wanted < self.last() || self.replay.is_growing();
                     return self.hand_over(anew, models, told);
                 }
                 Err((error, frame)) => {
@@ -207,7 +267,11 @@ impl Playing {
     }
 
     fn hand_over(&self, anew: bool, models: Vec<Arc<Model>>, told: Option<String>) -> Result<(), Over> {
-        let at = Playback { frames: self.replay.frames(), frame: self.here(), playing: self.playing };
+        // Frames are counted from the stream's first, which may not be kept any more.
+        let dropped = self.replay.dropped();
+        let stream = self.stream.then_some(self.replay.is_growing());
+        let (frames, frame) = (dropped + self.replay.frames(), dropped + self.here());
+        let at = Playback { frames, frame, playing: self.playing, stream };
         self.outbox.blocking_send(Shown { at, anew, models, told }).map_err(|_| Over)
     }
 }

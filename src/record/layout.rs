@@ -26,6 +26,8 @@ pub const MOST_RAW_BYTES: u32 = 32 << 20;
 pub const MOST_BETWEEN_KEYS: usize = 256;
 /// The most frames: forty-eight days at one a second.
 pub const MOST_FRAMES: usize = 1 << 22;
+/// The most that frames since a key frame may have together, unpacked: what they leave in memory is bounded by it.
+const MOST_SINCE_KEY: u64 = 2 * MOST_RAW_BYTES as u64;
 /// LZ4 makes nothing smaller by more than this.
 const MOST_PACKED: u32 = 256;
 
@@ -42,6 +44,25 @@ pub struct FrameHead {
     pub key: bool,
     /// When the snapshot was taken, `CLOCK_BOOTTIME` nanoseconds.
     pub taken_ns: u64,
+}
+
+/// Frames since the last key frame, of a file or of a stream.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SinceKey {
+    begun: bool,
+    frames: usize,
+    bytes: u64,
+}
+
+impl SinceKey {
+    /// Counts the next frame in. False if it may not follow: the first must be a key frame, and only so many frames and bytes may come
+    /// before the next key frame.
+    pub fn admits(&mut self, head: &FrameHead) -> bool {
+        (self.frames, self.bytes) = if head.key { (0, 0) } else { (self.frames + 1, self.bytes) };
+        self.bytes += u64::from(head.raw_length);
+        let first = !std::mem::replace(&mut self.begun, true);
+        (head.key || !first) && self.frames < MOST_BETWEEN_KEYS && self.bytes <= MOST_SINCE_KEY
+    }
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {

@@ -4,20 +4,25 @@
 //! * [`layout`]: frames in a file, each with its checksum.
 //! * [`Recorder`]: a source that writes what another one reads.
 //! * [`Flight`]: the last minutes of a live session in memory.
-//! * [`Replay`]: a recording, frame by frame, forwards and back.
+//! * [`Replay`]: a recording, frame by frame, forwards and back; `growing`: one that still grows, from a pipe.
+//! * [`Parser`]: frames of a stream as its bytes come.
 
 mod flight;
 mod frame;
+mod growing;
 mod layout;
 mod number;
+mod parser;
 mod recorder;
 mod replay;
 mod row;
 
 pub use flight::{Flight, FlightRecorder, MOST_BYTES as MOST_FLIGHT_BYTES};
 pub use frame::{Decoder, Encoder};
-pub use recorder::{Recorder, Writer};
-pub use replay::Replay;
+pub use layout::{FrameHead, unpack};
+pub use parser::{Parser, Part};
+pub use recorder::{ALWAYS, Recorder, Writer};
+pub use replay::{MOST_STREAM_BYTES, Replay};
 
 /// Why there is no recording, or no frame: one sentence with the file's name.
 #[derive(Debug, thiserror::Error)]

@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -21,7 +22,7 @@ const KEY_AFTER_BYTES: usize = 32 << 20;
 
 /// What a recording has of every process beside what the screen asks for, so that other columns and threads are there afterwards. Not
 /// what would take `/proc` a file more of everybody in every sweep, as switches do: the task iterator gives those unasked.
-const ALWAYS: Needs = Needs::THREADS.union(Needs::SCHEDSTAT).union(Needs::CGROUP).union(Needs::EXE);
+pub const ALWAYS: Needs = Needs::THREADS.union(Needs::SCHEDSTAT).union(Needs::CGROUP).union(Needs::EXE);
 
 /// An open recording.
 #[derive(Debug)]
@@ -64,16 +65,28 @@ impl Writer {
         } else if !facts.file_type().is_char_device() || file.is_terminal() {
             return Err(refused("is not a regular file; a recording must be one"));
         }
-        Ok(Self {
-            file,
-            path: path.to_owned(),
-            encoder: Encoder::default(),
-            raw: Vec::new(),
-            begun: false,
-            since_key: 0,
-            bytes_since_key: 0,
-            frames: 0,
-        })
+        Ok(Self::of(file, path))
+    }
+
+    /// Writes to standard output, a pipe or a file of the caller's; each frame goes out at once.
+    ///
+    /// # Errors
+    /// If standard output is a terminal, which shows no binary data, or is closed.
+    pub fn standard_output() -> Result<Self, RecordError> {
+        let path = PathBuf::from("standard output");
+        let out = std::io::stdout();
+        if out.is_terminal() {
+            let why = "is a terminal, and a recording is binary: write it to a file or a pipe".to_owned();
+            return Err(RecordError::Refused { path, why });
+        }
+        let file = out.as_fd().try_clone_to_owned();
+        let file = file.map_err(|source| RecordError::Io { path: path.clone(), doing: "cannot be started", source })?;
+        Ok(Self::of(file.into(), &path))
+    }
+
+    fn of(file: File, path: &Path) -> Self {
+        let (encoder, path) = (Encoder::default(), path.to_owned());
+        Self { file, path, encoder, raw: Vec::new(), begun: false, since_key: 0, bytes_since_key: 0, frames: 0 }
     }
 
     /// Writes a whole recording, and ends it.

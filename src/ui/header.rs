@@ -155,12 +155,18 @@ fn screen_name(app: &App, screen: Screen, theme: &Theme, pen: &mut Pen<'_>) {
 
 /// That this is a recording, which frame of how many, when that was taken where the machine was, and of which machine.
 fn recorded(app: &App, playback: &Playback, theme: &Theme, area: Rect, pen: &mut Pen<'_>) {
-    let standing = if playback.playing { "playing" } else { "stopped" };
+    let at_end = playback.frame + 1 == playback.frames;
+    let standing = match (playback.stream, playback.playing) {
+        (Some(true), true) if at_end => "live",
+        (Some(false), false) if at_end => "ended",
+        (_, true) => "playing",
+        (_, false) => "stopped",
+    };
     if let Some(age_s) = app.past_age_s() {
         let age = if age_s < 60 { format!("{age_s} s") } else { format!("{} min {} s", age_s / 60, age_s % 60) };
         pen.put(&format!(" PAST: {age} AGO"), theme.bad).put("  Esc now", theme.strong);
     } else {
-        pen.put(" RECORDING", theme.warn);
+        pen.put(if playback.stream.is_some() { " STREAM" } else { " RECORDING" }, theme.warn);
     }
     pen.put(&format!("  {}/{} ", playback.frame + 1, playback.frames), theme.strong);
     pen.put(standing, if playback.playing { theme.good } else { theme.warn });

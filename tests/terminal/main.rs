@@ -14,3 +14,4 @@ mod looking;
 mod recording;
 mod session;
 mod stalled;
+mod stream;
