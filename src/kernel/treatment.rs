@@ -9,6 +9,8 @@ const STATUS_BYTES: usize = 64 * 1024;
 const SIGTERM: u64 = 1 << 14;
 /// Threads whose masks are looked at.
 const MOST_THREADS: usize = 512;
+/// Descriptors that are looked at.
+const MOST_DESCRIPTORS: usize = 1024;
 
 /// See the module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,11 +39,28 @@ pub fn treatment(fs: &ProcFs, pid: i32) -> Treatment {
         let mut tids = Vec::new();
         let listed = fs.list_tids(pid, &mut tids).is_ok() && tids.len() <= MOST_THREADS;
         let blocks = |tid: &i32| text(&RelPath::task(pid, *tid, "status")).is_none_or(|t| mask(&t, b"SigBlk") & SIGTERM != 0);
-        if !listed || !tids.iter().all(blocks) {
+        let is_read = found.sigterm == Some(SigTerm::Blocked) && reads_sigterm(fs, pid);
+        if !listed || !tids.iter().all(blocks) || is_read {
             found.sigterm = None;
         }
     }
     found
+}
+
+/// Whether a descriptor of the process takes SIGTERM although it is blocked (signalfd(2), `sigmask` of its `fdinfo`), or may: where the
+/// descriptors cannot be read, that is not known.
+fn reads_sigterm(fs: &ProcFs, pid: i32) -> bool {
+    let (mut numbers, mut bytes) = (Vec::new(), Vec::new());
+    if fs.list_fds(pid, &mut numbers).is_err() || numbers.len() > MOST_DESCRIPTORS {
+        return true;
+    }
+    numbers.into_iter().any(|fd| {
+        let is_signalfd = fs.read_link(&RelPath::descriptor(pid, fd)).is_ok_and(|target| *target == *b"anon_inode:[signalfd]");
+        is_signalfd && {
+            let read = fs.read_all(&RelPath::descriptor_info(pid, fd), STATUS_BYTES, &mut bytes);
+            read.is_err() || mask(&bytes, b"sigmask") & SIGTERM != 0
+        }
+    })
 }
 
 /// What a file of this form says, of its one thread alone.

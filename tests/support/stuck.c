@@ -14,6 +14,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <sys/syscall.h>
@@ -243,6 +244,16 @@ int main(int argc, char **argv) {
         kill(getpid(), SIGTERM);
         ready();
         for (;;) pause();
+    }
+    if (IS("signalfd")) {
+        sigset_t term;
+        struct signalfd_siginfo taken;
+        sigemptyset(&term);
+        sigaddset(&term, SIGTERM);
+        sigprocmask(SIG_BLOCK, &term, NULL);
+        int terms = signalfd(-1, &term, SFD_CLOEXEC);
+        ready();
+        exit(read(terms, &taken, sizeof taken) == sizeof taken ? 0 : 1);
     }
     if (IS("ignored")) {
         signal(SIGTERM, SIG_IGN);

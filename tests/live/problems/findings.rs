@@ -1,5 +1,7 @@
 //! Findings of groups, killed workers, shared memory and quotas.
 
+use concmon::kernel::treatment::treatment;
+
 use super::*;
 
 #[test]
@@ -26,6 +28,17 @@ fn limits_and_leaks_of_c_programs() {
         let finding = stage.has_finding(id);
         assert!(finding["evidence"].as_str().unwrap().contains(words), "{case}: {finding:#}");
     }
+}
+
+#[test]
+fn sigterm_that_a_descriptor_takes_is_not_called_blocked() {
+    let mut stage = Stage::c("signalfd");
+    let pid = stage.pid().cast_signed();
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    assert!(status.contains("SigBlk:\t0000000000004000"), "{status}");
+    assert_eq!(treatment(&ProcFs::open("/proc").unwrap(), pid).sigterm, None);
+    nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGTERM).unwrap();
+    assert_eq!(stage.0.wait().unwrap().code(), Some(0), "it reads the signal and ends");
 }
 
 #[test]
