@@ -7,6 +7,8 @@ mod depth;
 mod edit;
 mod file;
 mod keys;
+mod systems;
+mod value;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,10 +17,12 @@ pub use depth::ColorDepth;
 pub use edit::{SaveError, Setting, cannot_write, save, write_whole};
 pub use file::MAX_FILE_BYTES;
 pub use keys::{KEYS, Key};
+pub use value::Fault;
 
 use crate::cli::{Command, LabRunArgs, LowArgs, SelectArgs};
 use crate::columns::{self, Column, Order};
 use crate::kernel::SourceChoice;
+use crate::lab::catalog::OwnSystem;
 use crate::lab::launcher::Limits;
 use crate::meters::Meters;
 use crate::query::SavedFilters;
@@ -54,6 +58,8 @@ pub struct LabLimits {
     pub hold: Duration,
     /// Interpreters for Python systems, beside those that are found.
     pub pythons: Vec<PathBuf>,
+    /// Systems of the user's own.
+    pub systems: Vec<OwnSystem>,
 }
 
 /// Whose keys.
@@ -180,6 +186,7 @@ impl Default for Config {
                 timeout: Duration::from_secs(60),
                 hold: Duration::from_secs(20),
                 pythons: Vec::new(),
+                systems: Vec::new(),
             },
             warnings: Vec::new(),
             path: None,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::lab::catalog::{Backend, PythonStart, RunSpec, SYSTEMS, StartMethod, System, TaskKind, python_program};
+use crate::lab::catalog::{Backend, PythonStart, RunSpec, StartMethod, System, TaskKind, python_program, systems};
 use crate::lab::launcher::LabState;
 use crate::lab::python::{self, Discovery, Interpreter};
 use crate::lab::report::reported;
@@ -51,7 +51,7 @@ impl Field {
 /// State of the lab's screen.
 #[derive(Debug)]
 pub struct LabView {
-    /// Index into [`SYSTEMS`].
+    /// Index into [`systems`].
     pub system: usize,
     /// Index into [`LabView::fields`].
     pub field: usize,
@@ -129,17 +129,17 @@ impl LabView {
 
     /// Chooses a system.
     pub fn choose(&mut self, system: usize) {
-        self.system = system.min(SYSTEMS.len() - 1);
+        self.system = system.min(systems().len() - 1);
         self.field = 0;
     }
 
     /// Chooses the next system, from `from` on and round, whose name contains this, or else one whose title or lesson does; whether there
     /// is one.
     pub(super) fn find(&mut self, what: &TextMatch, from: usize) -> bool {
-        let round = || (0..SYSTEMS.len()).map(|i| (from + i) % SYSTEMS.len());
-        let named = round().find(|i| what.found_in(SYSTEMS[*i].id.as_bytes()));
+        let round = || (0..systems().len()).map(|i| (from + i) % systems().len());
+        let named = round().find(|i| what.found_in(systems()[*i].id.as_bytes()));
         let about = |s: &System| [s.title, s.lesson].iter().any(|text| what.found_in(text.as_bytes()));
-        let Some(found) = named.or_else(|| round().find(|i| about(&SYSTEMS[*i]))) else { return false };
+        let Some(found) = named.or_else(|| round().find(|i| about(&systems()[*i]))) else { return false };
         if found != self.system {
             (self.system, self.field) = (found, 0);
         }
@@ -149,7 +149,7 @@ impl LabView {
     /// The chosen system.
     #[must_use]
     pub fn chosen(&self) -> &'static System {
-        &SYSTEMS[self.system.min(SYSTEMS.len() - 1)]
+        &systems()[self.system.min(systems().len() - 1)]
     }
 
     /// Its run as the form has it.
@@ -166,7 +166,8 @@ impl LabView {
         if let Some(task) = wanted.task.filter(|task| system.tasks.contains(task)) {
             spec.task = task;
         }
-        spec.task_size = wanted.task_size.filter(|(of, _)| *of == spec.task).map(|(_, size)| size);
+        let size = wanted.task_size.filter(|(of, _)| *of == spec.task && system.takes_size());
+        spec.task_size = size.map(|(_, size)| size).or(spec.task_size);
         if params.workers.is_some() {
             spec.workers = wanted.workers.unwrap_or(spec.workers);
         }
@@ -186,6 +187,10 @@ impl LabView {
         }
         if let Some(hold_ms) = wanted.hold_ms {
             spec.hold_ms = hold_ms;
+        }
+        if system.backend == Backend::Own {
+            // It ends when its work is done.
+            spec.hold_ms = 0;
         }
         spec
     }
@@ -217,7 +222,7 @@ impl LabView {
         if self.chosen().tasks.len() > 1 {
             fields.push(Field::Task);
         }
-        if spec.task.size().is_some() {
+        if spec.task.size().is_some() && self.chosen().takes_size() {
             fields.push(Field::Size);
         }
         if params.workers.is_some() {
@@ -229,13 +234,15 @@ impl LabView {
         if params.parent_mb {
             fields.push(Field::ParentMb);
         }
-        if self.chosen().backend == Backend::Python && self.interpreters.is_some() {
+        if self.chosen().on_python() && self.interpreters.is_some() {
             fields.push(Field::Python);
         }
         if python_program(self.chosen().id).is_some_and(|p| p.start == PythonStart::Chosen) {
             fields.push(Field::StartMethod);
         }
-        fields.push(Field::Hold);
+        if self.chosen().backend != Backend::Own {
+            fields.push(Field::Hold);
+        }
         fields
     }
 
@@ -408,7 +415,7 @@ mod tests {
     #[test]
     fn parameters_belong_to_the_lab_and_stay_when_another_system_is_selected() {
         let mut view = LabView::new(Watched::default());
-        let at = |id: &str| SYSTEMS.iter().position(|s| s.id == id).unwrap();
+        let at = |id: &str| systems().iter().position(|s| s.id == id).unwrap();
         view.choose(at("native/fork"));
         for (field, number) in [(Field::Workers, 7), (Field::Tasks, 30), (Field::ParentMb, 64), (Field::Hold, 0)] {
             view.want(field, number);
@@ -429,7 +436,7 @@ mod tests {
     #[test]
     fn every_system_has_a_form_whose_fields_can_be_changed_and_read() {
         let mut view = LabView::new(Watched::default());
-        for i in 0..SYSTEMS.len() {
+        for i in 0..systems().len() {
             view.system = i;
             for f in 0..view.fields().len() {
                 view.field = f;

@@ -1,7 +1,7 @@
 //! Demos: what the keys after `n` do.
 
 use crate::columns;
-use crate::lab::catalog::{Demo, SYSTEMS, demo_of};
+use crate::lab::catalog::{Demo, demo_of, systems};
 
 use super::App;
 use super::layer::Layer;
@@ -64,7 +64,7 @@ impl App {
         self.lessons.open = false;
         self.last_demo = Some(demo);
         self.race = None;
-        if let Some(at) = SYSTEMS.iter().position(|system| system.id == demo.system) {
+        if let Some(at) = systems().iter().position(|system| system.id == demo.system) {
             self.lab.choose(at);
         }
         if self.screen == Screen::Processes {

@@ -1,7 +1,7 @@
 //! Handles messages and returns effects.
 
 use crate::columns::{self, Column};
-use crate::lab::catalog::SYSTEMS;
+use crate::lab::catalog::systems;
 use crate::lab::lessons::LESSONS;
 
 use super::App;
@@ -280,7 +280,7 @@ impl App {
             (Pointed::Wheel(by), Screen::Lab) => return self.run(Command::Move(by.signum())),
             (Pointed::Wheel(by), _) => return self.run(Command::Move(by * 3)),
             (Pointed::ListLine(line), Screen::Lab) if self.lessons.open => return self.choose_lesson(usize::from(line)),
-            (Pointed::ListLine(line), Screen::Lab) if usize::from(line) < SYSTEMS.len() => {
+            (Pointed::ListLine(line), Screen::Lab) if usize::from(line) < systems().len() => {
                 self.lab.system = usize::from(line);
                 self.lab.field = 0;
             }
@@ -399,7 +399,7 @@ impl App {
                 let at = i64::try_from(self.lab.system)
                     .unwrap_or(0)
                     .saturating_add(by)
-                    .clamp(0, i64::try_from(SYSTEMS.len()).unwrap_or(1) - 1);
+                    .clamp(0, i64::try_from(systems().len()).unwrap_or(1) - 1);
                 self.lab.system = usize::try_from(at).unwrap_or(0);
                 self.lab.field = self.lab.field.min(self.lab.fields().len().saturating_sub(1));
             }

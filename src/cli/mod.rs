@@ -4,6 +4,7 @@
 
 mod inside;
 mod lab;
+mod run;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,6 +20,7 @@ pub use output::{OutputArgs, ResultArgs, TableArgs};
 use crate::kernel::SourceChoice;
 pub use inside::{InspectArgs, ProfileArgs, ProfileFormat, TraceArgs};
 pub use lab::{CompareArgs, LabCommand, LabRunArgs, ReportArgs, TalkArgs, TaskArg};
+pub use run::{RunArgs, SweptArg};
 
 /// Exit codes, the same for every subcommand.
 pub mod exit {
@@ -230,23 +232,6 @@ pub struct StreamArgs {
     /// Set where tasks are read from
     #[arg(long, value_name = "SOURCE")]
     pub source: Option<SourceArg>,
-}
-
-/// `concmon run`.
-#[derive(Debug, Clone, Default, PartialEq, Args)]
-pub struct RunArgs {
-    /// Print the costs as one JSON object on standard output; the program's output goes to standard error
-    #[arg(long)]
-    pub json: bool,
-    /// Let processes that outlive the program keep running, such as daemons (default: they are killed, and the report says so)
-    #[arg(long)]
-    pub detach: bool,
-    /// Always set the variables that `import concmon_lab` needs (default: only if an argument is or names Python that imports it)
-    #[arg(long)]
-    pub lab: bool,
-    /// Program to run, with its arguments
-    #[arg(last = true, required = true, value_name = "CMD")]
-    pub command: Vec<std::ffi::OsString>,
 }
 
 /// `concmon problems`.

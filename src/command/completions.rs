@@ -10,8 +10,9 @@ use clap_complete::env::{CompleteEnv, Shells};
 
 use crate::cli::LowArgs;
 use crate::columns::COLUMNS;
+use crate::config::{Config, Environment};
 use crate::kernel::proc_fs::{ProcFs, RelPath};
-use crate::lab::catalog::SYSTEMS;
+use crate::lab::catalog;
 use crate::lab::measure::MEASURES;
 use crate::lab::talk::CLAIMS;
 use crate::text::{Charset, sanitize};
@@ -78,7 +79,12 @@ fn columns() -> Vec<CompletionCandidate> {
 }
 
 fn systems() -> Vec<CompletionCandidate> {
-    SYSTEMS.iter().map(|system| candidate(system.id, system.title)).collect()
+    // A config with a mistake hides the user's own systems only.
+    let low = LowArgs::parse_from_args(["concmon"]).ok();
+    if let Some(config) = low.and_then(|low| Config::load(&low, &Environment::of_process()).ok()) {
+        catalog::register(&config.lab.systems);
+    }
+    catalog::systems().iter().map(|system| candidate(system.id, system.title)).collect()
 }
 
 fn claims() -> Vec<CompletionCandidate> {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::cli::{LabRunArgs, exit};
 use crate::lab::batch::{Halt, Stop};
-use crate::lab::catalog::{self, Backend, PythonStart, RunSpec, SYSTEMS, StartMethod, System, TaskKind, python_program};
+use crate::lab::catalog::{self, PythonStart, RunSpec, StartMethod, System, TaskKind, python_program, systems};
 use crate::lab::launcher::{LaunchError, Launcher, Limits};
 use crate::lab::measure::counted;
 use crate::lab::python::{self, Discovery};
@@ -21,6 +21,7 @@ mod compare_table;
 mod doctor;
 mod document;
 mod progress;
+mod repeat;
 mod setup;
 mod stop;
 mod table;
@@ -30,6 +31,7 @@ pub use compare::compare;
 pub use doctor::doctor;
 pub use document::run_document;
 use progress::Progress;
+pub use repeat::repeat;
 pub use setup::setup;
 use stop::stop_by_signal;
 pub(super) use table::own_program;
@@ -127,7 +129,7 @@ fn milliseconds(seconds: f64) -> u64 {
 /// Prints the systems, and why some do not run here. An error is one of writing.
 pub fn list(json: bool, found: &Discovery, out: &mut dyn Write) -> io::Result<()> {
     if json {
-        let systems: Vec<Value> = SYSTEMS.iter().map(|s| system_document(s, found)).collect();
+        let systems: Vec<Value> = systems().iter().map(|s| system_document(s, found)).collect();
         serde_json::to_writer_pretty(&mut *out, &json!({ "schema": "concmon.lab.list/1", "systems": systems }))?;
         return writeln!(out);
     }
@@ -174,7 +176,7 @@ pub fn run_with(exe: &Path, limits: &Limits, options: &LabRunOptions, out: &mut 
         Ok(launcher) => launcher.with_pythons(options.pythons.clone()),
         Err(error) => return refuse(&error),
     };
-    if let Some(system) = catalog::find(&options.system).filter(|s| s.backend == Backend::Python)
+    if let Some(system) = catalog::find(&options.system).filter(|s| s.on_python())
         && options.python.is_none()
         && options.set_up
     {
@@ -257,14 +259,14 @@ fn specs(options: &LabRunOptions) -> Result<Vec<RunSpec>, LaunchError> {
             LaunchError::BadOption(format!("there is no task {name:?}; {id} can run {}", names.join(", ")))
         })?;
     }
-    spec.task_size = options.task_size;
+    spec.task_size = options.task_size.or(spec.task_size);
     spec.tasks = options.tasks.unwrap_or(spec.tasks);
     spec.parent_mb = options.parent_mb.unwrap_or(spec.parent_mb);
     spec.hold_ms = options.hold_ms.unwrap_or(0);
     spec.seed = options.seed.unwrap_or(spec.seed);
     spec.timeout_ms = options.timeout_ms.unwrap_or(spec.timeout_ms);
     if let Some(named) = &options.python {
-        if system.backend != Backend::Python {
+        if !system.on_python() {
             return Err(LaunchError::BadOption(format!("{id} is not a Python system; remove --python")));
         }
         spec.python =

@@ -26,6 +26,7 @@ use crate::config::{Config, ConfigError, Environment};
 use crate::engine::Feed;
 use crate::kernel::error::ReadError;
 use crate::kernel::proc_fs::ProcFs;
+use crate::lab::catalog;
 use crate::lab::python::{self, Discovery};
 use crate::query::Filter;
 use crate::record::{Replay, Writer};
@@ -110,6 +111,7 @@ fn run(low: &LowArgs) -> Result<(), Failure> {
         return run::run(args);
     }
     let config = Config::load(low, &Environment::of_process())?;
+    catalog::register(&config.lab.systems);
     for warning in &config.warnings {
         // Before the monitor takes the screen: it stands there again when the monitor has ended. Without a standard error nobody is told.
         let line = format!("concmon: warning: {}\n", sanitize_str(warning, Charset::Unicode));

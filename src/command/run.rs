@@ -4,14 +4,13 @@
 use std::ffi::OsStr;
 use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::{Failure, lab, output};
-use crate::cli::RunArgs;
+use crate::cli::{RunArgs, exit};
 use crate::lab::launcher::own_pids;
-use crate::lab::own::{self, Program, StartError};
+use crate::lab::own::{self, NoProgram, Program, StartError, locate};
 use crate::lab::python::WORKER_MODULE;
 use crate::lab::run::Run;
 use crate::snapshot::contains;
@@ -26,7 +25,16 @@ const SCRIPT_MOST: u64 = 1 << 20;
 pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let [name, ..] = args.command.as_slice() else { return Ok(()) };
     own_pids().map_err(|error| Failure::Unavailable(error.into()))?;
-    let path = find(name).map_err(|(why, code)| refuse(&why, code))?;
+    if args.repeated() && name.as_bytes().contains(&b'{') {
+        return repeated(args);
+    }
+    let path = locate(name, None).map_err(|error| {
+        let code = if matches!(error, NoProgram::NotExecutable(_)) { NOT_EXECUTABLE } else { NOT_FOUND };
+        refuse(&clean(&error.to_string()), code)
+    })?;
+    if args.repeated() {
+        return repeated(args);
+    }
     let program = Program {
         path,
         args: args.command.clone(),
@@ -45,6 +53,16 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
         }
         error @ StartError::Own(..) => Err(Failure::Unavailable(error.into())),
     }
+}
+
+/// Runs the program several times; the exit code is that of the first run that failed.
+fn repeated(args: &RunArgs) -> Result<(), Failure> {
+    let mut code = exit::OK;
+    output::with_stdout(|out| {
+        code = lab::repeat(args, out)?;
+        Ok(())
+    })?;
+    if code == exit::OK { Ok(()) } else { Err(Failure::Reported(code)) }
 }
 
 /// What the program has cost. A closed output is no failure: the program's status is what counts.
@@ -76,25 +94,11 @@ fn refuse(why: &str, code: u8) -> Failure {
 }
 
 fn shown(name: &OsStr) -> String {
-    crate::text::sanitize_str(&name.to_string_lossy(), crate::text::Charset::Unicode).into_owned()
+    clean(&name.to_string_lossy())
 }
 
-/// The file that a shell would execute for this name; otherwise why not, and the exit code that says so.
-fn find(name: &OsStr) -> Result<PathBuf, (String, u8)> {
-    let executable = |p: &Path| p.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0);
-    if name.as_bytes().contains(&b'/') {
-        let path = PathBuf::from(name);
-        return match path.exists() {
-            true if executable(&path) => Ok(path),
-            true => Err((format!("{} is not an executable program", shown(name)), NOT_EXECUTABLE)),
-            false => Err((format!("there is no {}", shown(name)), NOT_FOUND)),
-        };
-    }
-    let path = std::env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
-    // An empty part of PATH is the working directory (execvp(3)).
-    let at = |dir: PathBuf| if dir.as_os_str().is_empty() { Path::new(".").join(name) } else { dir.join(name) };
-    let mut found = std::env::split_paths(&path).map(at).filter(|p| executable(p));
-    found.next().ok_or_else(|| (format!("there is no program {} on PATH; use its path", shown(name)), NOT_FOUND))
+fn clean(text: &str) -> String {
+    crate::text::sanitize_str(text, crate::text::Charset::Unicode).into_owned()
 }
 
 /// To standard error: standard output is the program's.

@@ -9,6 +9,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::keys::{KEYS, Key};
+use super::systems;
+use super::value::Fault;
 use super::{Config, ConfigError};
 
 /// A config file larger than this is not one.
@@ -84,7 +86,14 @@ impl Config {
                 self.warnings.push(at(path, text, entry.name_span.start, entry.unknown()).to_string());
                 continue;
             };
-            let wrong = |why| at(path, text, entry.value.span().start, format!("{}: {why}", key.path()));
+            if key.path() == "lab.system" {
+                let unknown = systems::unknown(entry.value.get_ref()).into_iter();
+                self.warnings.extend(unknown.map(|(place, why)| at(path, text, place, why).to_string()));
+            }
+            let wrong = |fault: Fault| {
+                let place = fault.at.unwrap_or(entry.value.span().start);
+                at(path, text, place, format!("{}: {}", key.path(), fault.why))
+            };
             (key.set)(self, entry.value.get_ref()).map_err(wrong)?;
         }
         Ok(())

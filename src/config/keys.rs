@@ -10,6 +10,8 @@ use crate::kernel::SourceChoice;
 use crate::meters::Shown;
 use crate::query::SavedFilters;
 
+use super::systems::systems;
+use super::value::{Fault, FileValue, integer, text, whole, wrong};
 use super::{Config, Preset, column, seconds, sort, user};
 
 /// A range of seconds.
@@ -23,9 +25,6 @@ pub(super) const DELAY: Range = Range { min: 0.1, max: 60.0 };
 pub(super) const TIMEOUT: Range = Range { min: 0.1, max: 86_400.0 };
 const GHOST: Range = Range { min: 0.0, max: 3_600.0 };
 
-/// A value of the file with what the setters need of it.
-pub type FileValue<'a> = DeValue<'a>;
-
 /// One key.
 #[derive(Debug)]
 pub struct Key {
@@ -37,16 +36,8 @@ pub struct Key {
     pub example: &'static str,
     /// One sentence.
     pub help: &'static str,
-    /// Checks the value and lays it over the config; an error is one sentence without place or key.
-    pub set: fn(&mut Config, &FileValue<'_>) -> Result<(), String>,
-}
-
-impl Key {
-    /// `lab.max_workers`, `delay`.
-    #[must_use]
-    pub fn path(&self) -> String {
-        if self.section.is_empty() { self.name.to_owned() } else { format!("{}.{}", self.section, self.name) }
-    }
+    /// Checks the value and lays it over the config.
+    pub set: fn(&mut Config, &FileValue<'_>) -> Result<(), Fault>,
 }
 
 /// Every key, in the order of the example file.
@@ -260,34 +251,22 @@ pub const KEYS: &[Key] = &[
         help: "Interpreters for Python systems, tried before those that concmon finds; absolute paths.",
         set: |c, v| put(&mut c.lab.pythons, paths(v)),
     },
+    Key {
+        section: "lab",
+        name: "system",
+        example: r#"[{ id = "render", command = ["make", "-j", "{workers}"], workers = 2 }]"#,
+        help: "Your own programs as systems of the lab, each also a table [[lab.system]]; docs/lab.md lists the keys.",
+        set: |c, v| put(&mut c.lab.systems, systems(v)),
+    },
 ];
 
 /// Lays a checked value over its place.
-fn put<T>(place: &mut T, value: Result<T, String>) -> Result<(), String> {
-    value.map(|v| *place = v)
-}
-
-fn wrong(value: &FileValue<'_>, wanted: &str) -> String {
-    let article = if value.type_str().starts_with(['a', 'i']) { "an" } else { "a" };
-    format!("this must be {wanted}, not {article} {}", value.type_str())
+fn put<T, E: Into<Fault>>(place: &mut T, value: Result<T, E>) -> Result<(), Fault> {
+    value.map(|v| *place = v).map_err(Into::into)
 }
 
 fn flag(value: &FileValue<'_>) -> Result<bool, String> {
     value.as_bool().ok_or_else(|| wrong(value, "true or false"))
-}
-
-fn text<'a>(value: &'a FileValue<'_>) -> Result<&'a str, String> {
-    value.as_str().ok_or_else(|| wrong(value, "a word in quotes"))
-}
-
-fn integer(value: &FileValue<'_>) -> Option<i128> {
-    let int = value.as_integer()?;
-    i128::from_str_radix(int.as_str(), int.radix()).ok()
-}
-
-fn whole(value: &FileValue<'_>, min: u32, max: u32) -> Result<u32, String> {
-    let n = integer(value).ok_or_else(|| wrong(value, "a whole number"))?;
-    u32::try_from(n).ok().filter(|n| (min..=max).contains(n)).ok_or_else(|| format!("{n} is not between {min} and {max}"))
 }
 
 fn duration(value: &FileValue<'_>, range: Range) -> Result<Duration, String> {

@@ -111,6 +111,7 @@ fn every_key_sets_something_and_its_example_is_valid() {
             timeout: Duration::from_secs(3),
             hold: Duration::from_millis(4),
             pythons: vec!["/p".into()],
+            systems: Vec::new(),
         },
         save_path: None,
         warnings: Vec::new(),

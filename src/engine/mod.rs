@@ -43,7 +43,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config::{ColorDepth, Config};
 use crate::kernel::allot;
 use crate::kernel::{Heirs, PidSpace, let_go_of_loading, raise_descriptor_limit, take_turns};
-use crate::lab::catalog::{self, Backend, RunSpec};
+use crate::lab::catalog::{self, RunSpec};
 use crate::lab::launcher::{LaunchError, Launcher};
 use crate::snapshot::ProcKey;
 use crate::ui;
@@ -468,7 +468,7 @@ impl Engine {
 
     /// Whether it is not yet known which interpreters there are to run it.
     fn must_look_first(&self, spec: &RunSpec) -> bool {
-        self.app.lab.interpreters.is_none() && catalog::find(&spec.system).is_some_and(|s| s.backend == Backend::Python)
+        self.app.lab.interpreters.is_none() && catalog::find(&spec.system).is_some_and(|s| s.on_python())
     }
 
     /// Follows the waits on a thread of its own, which is left behind if concmon ends first.

@@ -25,9 +25,12 @@ pub struct Program {
     /// Variables not to hand on: exact names, or prefixes where they end in `*`.
     #[serde(default)]
     pub env_remove: Vec<String>,
-    /// Files to write into the run's own directory, which is also its working directory: name and text.
+    /// Files to write into the run's own directory: name and text.
     #[serde(default)]
     pub files: Vec<(String, String)>,
+    /// Working directory; `None`: the run's own directory.
+    #[serde(default)]
+    pub directory: Option<PathBuf>,
 }
 
 /// Variable of a run that names the socket in the run's own directory.
@@ -48,6 +51,7 @@ impl Program {
             env: Vec::new(),
             env_remove: Vec::new(),
             files: Vec::new(),
+            directory: None,
         }
     }
 }

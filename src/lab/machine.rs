@@ -43,6 +43,8 @@ pub struct Progress {
     tally: Tally,
     /// Whether the middle of the output has been cut.
     cut: bool,
+    /// Most processes, and most threads beside the leaders, that were seen at one moment.
+    most: (u32, u32),
 }
 
 impl Run {
@@ -103,6 +105,12 @@ impl Run {
         self.progress.root_status.map(ExitStatus::from_raw)
     }
 
+    /// Most processes that were seen at one moment, the root among them; `None` if it was not seen.
+    #[must_use]
+    pub fn most_processes(&self) -> Option<u32> {
+        Some(self.progress.most.0).filter(|n| *n > 0)
+    }
+
     /// The pauses in which the run held still to be looked at, monotonic nanoseconds; one that goes on has no end.
     pub fn pauses(&self) -> impl Iterator<Item = (u64, Option<u64>)> + '_ {
         let over = self.progress.pauses.iter().map(|(from, to)| (*from, Some(*to)));
@@ -124,7 +132,7 @@ impl Run {
 
     /// Whether it is a program of the user's own.
     fn is_own(&self) -> bool {
-        self.spec.system == catalog::OWN_PROGRAM
+        self.spec.is_own()
     }
 
     /// Ends the run because nobody can tell any more how it went on.
@@ -399,7 +407,12 @@ impl Run {
             }
         }
         // A run is held still when its workers are known to be there: only that look counts.
-        if held {
+        let seen = u32::try_from(members.len()).unwrap_or(u32::MAX);
+        let threads = members.iter().fold(0_u32, |sum, m| sum.saturating_add(m.nlwp.saturating_sub(1)));
+        let before = self.progress.most;
+        self.progress.most = (before.0.max(seen), before.1.max(threads));
+        // A program of the user's own does not hold still: the most that it is seen to have counts.
+        if held || (self.is_own() && self.progress.most != before) {
             self.check_shape(members);
         }
     }
@@ -409,10 +422,16 @@ impl Run {
         let shape = (system.shape)(&self.spec);
         let others: Vec<&Member> = members.iter().filter(|m| m.pid != root).collect();
         let threads: u32 = members.iter().map(|m| m.nlwp.saturating_sub(1)).sum();
-        let mut checks = vec![
-            count("pids", shape.processes, shape.processes_more, u32::try_from(others.len()).unwrap_or(u32::MAX)),
-            count("tids", shape.threads, shape.threads_more, threads),
-        ];
+        let mut checks = Vec::new();
+        for (what, wanted, more, seen) in [
+            ("pids", shape.processes, shape.processes_more, u32::try_from(others.len()).unwrap_or(u32::MAX)),
+            ("tids", shape.threads, shape.threads_more, threads),
+        ] {
+            // Any number is as expected of a program of which nothing is known.
+            if (wanted, more) != (0, u32::MAX) {
+                checks.push(count(what, wanted, more, seen));
+            }
+        }
         if shape.parent != ShapeParent::None {
             checks.push(self.check_parents(shape.parent, root, &others));
         }
@@ -460,10 +479,15 @@ impl Run {
     }
 }
 
-/// A number that must be `wanted`, or up to `more` above it.
+/// A number that must be `wanted`, or up to `more` above it; `u32::MAX` is without a bound.
 fn count(what: &str, wanted: u32, more: u32, seen: u32) -> ShapeCheck {
-    let expected = if more == 0 { wanted.to_string() } else { format!("{wanted} to {}", wanted + more) };
-    check(what, (wanted..=wanted + more).contains(&seen), &expected, &seen)
+    let most = wanted.saturating_add(more);
+    let expected = match more {
+        0 => wanted.to_string(),
+        u32::MAX => format!("{wanted} or more"),
+        _ => format!("{wanted} to {most}"),
+    };
+    check(what, (wanted..=most).contains(&seen), &expected, &seen)
 }
 
 fn check(what: &str, met: bool, expected: &dyn std::fmt::Display, seen: &dyn std::fmt::Display) -> ShapeCheck {

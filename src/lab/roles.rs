@@ -1,5 +1,6 @@
 //! What a process or thread is in a run: worker, fork server, resource tracker, and so on. Pure.
 
+use super::catalog::{OWN_PROGRAM, TaskKind};
 use super::run::{Run, Worker};
 use crate::snapshot::contains;
 
@@ -17,6 +18,9 @@ pub struct Seen<'a> {
     /// Its process's arguments, each ended by NUL.
     pub cmdline: &'a [u8],
 }
+
+/// A process that nothing more is known of.
+const HELPER: &str = "helper process";
 
 /// Part of a command line, and what a process with it is.
 const PROCESSES: &[(&str, &str)] = &[
@@ -89,19 +93,24 @@ pub fn words(run: &Run, seen: &Seen<'_>, title: &str) -> String {
         let inline = run.workers.iter().find(|w| w.how == Some(super::protocol::Creation::Inline));
         return format!("{title}: main process{}", inline.map(|w| activity(run, w)).unwrap_or_default());
     }
+    // Nobody knows what the processes of a program of the user's own are for.
+    let own = run.spec.is_own() && run.spec.system != OWN_PROGRAM;
     if seen.thread {
         if let Some(carried) = run.workers.iter().find(|w| w.tid == Some(seen.tid) && w.pid == Some(seen.pid)) {
             return format!("thread of worker {}", carried.index);
         }
-        return thread(seen.comm).unwrap_or("helper thread").to_owned();
+        return thread(seen.comm).unwrap_or(if own { "thread of the program" } else { "helper thread" }).to_owned();
     }
-    process(seen.cmdline).to_owned()
+    match process(seen.cmdline) {
+        HELPER if own => "process of the program".to_owned(),
+        role => role.to_owned(),
+    }
 }
 
 /// What a process of a run that is neither its root nor a worker is, by its arguments.
 #[must_use]
 pub fn process(cmdline: &[u8]) -> &'static str {
-    PROCESSES.iter().find(|(part, _)| contains(cmdline, part.as_bytes())).map_or("helper process", |(_, role)| role)
+    PROCESSES.iter().find(|(part, _)| contains(cmdline, part.as_bytes())).map_or(HELPER, |(_, role)| role)
 }
 
 /// What a thread that is no worker is, by its name.
@@ -113,6 +122,7 @@ pub fn thread(comm: &[u8]) -> Option<&'static str> {
 /// What the worker does now, as far as it has said.
 fn activity(run: &Run, worker: &Worker) -> String {
     let task = match run.spec.task.size() {
+        _ if run.spec.task == TaskKind::Own => "works".to_owned(),
         Some(_) => format!("{}({})", run.spec.task.name(), run.spec.size()),
         None => run.spec.task.name().to_owned(),
     };

@@ -7,7 +7,7 @@ use crate::app::layer::{InputKind, Layer};
 use crate::app::msg::Pointed;
 use crate::app::options::{Options, Screen};
 use crate::columns::Column;
-use crate::lab::catalog::SYSTEMS;
+use crate::lab::catalog::systems;
 
 use super::geometry::ListArea;
 
@@ -192,7 +192,7 @@ fn slots(app: &App, width: u16) -> Vec<Slot> {
 pub fn lab_lines() -> Vec<Option<usize>> {
     let mut lines = Vec::new();
     let mut section = None;
-    for (i, s) in SYSTEMS.iter().enumerate() {
+    for (i, s) in systems().iter().enumerate() {
         if section != Some(s.section) {
             section = Some(s.section);
             lines.push(None);

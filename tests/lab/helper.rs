@@ -107,7 +107,14 @@ fn printed(notices: &[Notice]) -> String {
 }
 
 fn bare() -> Program {
-    Program { path: "/bin/sh".into(), args: Vec::new(), env: Vec::new(), env_remove: Vec::new(), files: Vec::new() }
+    Program {
+        path: "/bin/sh".into(),
+        args: Vec::new(),
+        env: Vec::new(),
+        env_remove: Vec::new(),
+        files: Vec::new(),
+        directory: None,
+    }
 }
 
 /// Two daemons, one of them an orphan of an orphan; prints their pids.

@@ -39,7 +39,20 @@ const ROOMS: &[(&str, &[&str])] = &[
         &["csv", "snapshot", "text", "units", "lab::page", "lab::catalog", "lab::protocol", "lab::run", "lab::measure"],
     ),
     ("cli", &["export", "kernel::SourceChoice", "lab::catalog", "lab::kept"]),
-    ("config", &["cli", "columns", "meters", "query", "kernel::SourceChoice", "kernel::user_id", "lab::launcher::Limits"]),
+    (
+        "config",
+        &[
+            "cli",
+            "columns",
+            "meters",
+            "query",
+            "kernel::SourceChoice",
+            "kernel::user_id",
+            "lab::launcher::Limits",
+            "lab::catalog",
+            "text",
+        ],
+    ),
     (
         "app",
         &[

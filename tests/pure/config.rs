@@ -40,6 +40,7 @@ fn uncommented_it_says_the_defaults() {
         lab: concmon::config::LabLimits {
             max_parent_mb: config.lab.max_parent_mb,
             pythons: config.lab.pythons.clone(),
+            systems: config.lab.systems.clone(),
             ..default.lab.clone()
         },
         ..default
@@ -47,6 +48,7 @@ fn uncommented_it_says_the_defaults() {
     assert_eq!(config, expected);
     assert!(config.saved_filters.get("big").is_some());
     assert!(config.filter.is_some() && config.user.is_some() && config.lab.max_parent_mb.is_some());
+    assert_eq!(config.lab.systems.len(), 1);
 }
 
 #[test]

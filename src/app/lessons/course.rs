@@ -1,6 +1,6 @@
 //! The runs of a lesson, one after the other: which is next, what is read off each, and the verdict at the end.
 
-use crate::lab::catalog::{Backend, RunSpec};
+use crate::lab::catalog::RunSpec;
 use crate::lab::lessons::{After, Figures, LESSONS, Lesson, Seen};
 use crate::lab::measure;
 use crate::lab::run::{FamilyMember, Outcome, Run, RunId, RunPhase};
@@ -248,7 +248,7 @@ impl App {
             if act.optional && (other_work || self.lab.unavailable(system).is_some()) {
                 continue;
             }
-            if system.backend == Backend::Python && self.lab.interpreters.is_none() {
+            if system.on_python() && self.lab.interpreters.is_none() {
                 course.left.insert(0, at);
                 return vec![Effect::Discover];
             }

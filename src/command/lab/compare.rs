@@ -4,10 +4,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::cli::CompareArgs;
+use crate::cli::{CompareArgs, OutputArgs};
 use crate::command::output;
 use crate::config::{cannot_write, write_whole};
-use crate::lab::batch::{self, Executor as _, Halt, Real, Stop};
+use crate::lab::batch::{self, Executor, Halt, Real, Stop};
 use crate::lab::catalog::{self, Backend, PythonStart, RunSpec, System, TaskKind, python_program};
 use crate::lab::kept::Kept;
 use crate::lab::launcher::{LaunchError, Launcher, Limits, Machine, validate};
@@ -30,26 +30,43 @@ pub fn compare(
     pythons: &[PathBuf],
     out: &mut dyn Write,
 ) -> io::Result<Ended> {
-    let Some(sort) = measure(&args.sort) else {
-        let ids: Vec<&str> = MEASURES.iter().map(|m| m.id).collect();
-        return refuse(&LaunchError::BadOption(format!(
-            "--sort: there is no measure {:?}; the measures are {}",
-            args.sort,
-            ids.join(", ")
-        )));
+    let sort = match sort_and_files(&args.sort, &args.output) {
+        Ok(sort) => sort,
+        Err(error) => return refuse(&error),
     };
-    if let Some(why) = args.output.html.iter().chain(&args.output.out).find_map(|path| cannot_write(path)) {
-        return refuse(&LaunchError::BadOption(why));
-    }
     let launcher = match Launcher::start_with(Path::new("/proc/self/exe"), limits.clone()) {
         Ok(launcher) => launcher.with_pythons(pythons.to_vec()),
         Err(error) => return refuse(&error),
     };
     let stop = stop_by_signal();
-    let mut batch = match begin(args, timeout_ms, &launcher, &stop) {
-        Ok(batch) => batch,
-        Err(error) => return refuse(&error),
+    match begin(args, timeout_ms, &launcher, &stop) {
+        Ok(batch) => conduct(batch, &mut Real { launcher: &launcher, apart: false }, &stop, sort, &args.output, out),
+        Err(error) => refuse(&error),
+    }
+}
+
+/// The measure to sort by, if the files that are to be written can be.
+pub(super) fn sort_and_files(sort: &str, output: &OutputArgs) -> Result<&'static Measure, LaunchError> {
+    let Some(sort) = measure(sort) else {
+        let ids: Vec<&str> = MEASURES.iter().map(|m| m.id).collect();
+        let known = ids.join(", ");
+        return Err(LaunchError::BadOption(format!("--sort: there is no measure {sort:?}; the measures are {known}")));
     };
+    match output.html.iter().chain(&output.out).find_map(|path| cannot_write(path)) {
+        Some(why) => Err(LaunchError::BadOption(why)),
+        None => Ok(sort),
+    }
+}
+
+/// Runs what is left of a batch, prints how its runs compare, and writes the page that was asked for.
+pub(super) fn conduct(
+    mut batch: Batch,
+    executor: &mut impl Executor,
+    stop: &Stop,
+    sort: &'static Measure,
+    output: &OutputArgs,
+    out: &mut dyn Write,
+) -> io::Result<Ended> {
     let mut runs = names(&batch).into_iter();
     let mut progress = Progress::new(runs.len());
     let mut step = || {
@@ -58,9 +75,9 @@ pub fn compare(
         }
     };
     step();
-    let result = batch::run(&mut batch, &mut Real { launcher: &launcher, apart: false }, &stop, |batch| {
+    let result = batch::run(&mut batch, executor, stop, |batch| {
         step();
-        keep(args, sort, batch)
+        keep(output, sort, batch)
     });
     progress.end();
     let halted = match result {
@@ -71,13 +88,13 @@ pub fn compare(
     let (runs, planned) = (batch.points.len(), batch.plan.runs());
     let failed = batch.points.iter().any(|p| p.failed.is_some());
     let kept = Kept::Comparison { batch, sort };
-    show(args, &kept, out)?;
-    if let Some(path) = &args.output.html {
+    show(output, &kept, out)?;
+    if let Some(path) = &output.html {
         write_whole(path, html(&kept.page()).as_bytes()).map_err(|e| named(path, &e))?;
     }
     out.flush()?;
     if let Some(why) = halted {
-        let kept = if args.output.out.is_some() { "; the same command continues from there" } else { "" };
+        let kept = if output.out.is_some() { "; the same command continues from there" } else { "" };
         writeln!(io::stderr(), "concmon: {why} after {runs} of {planned} runs{kept}")?;
         return Ok(Ended::Failed);
     }
@@ -87,9 +104,10 @@ pub fn compare(
 /// What the progress calls the runs that are still to take place.
 fn names(batch: &Batch) -> Vec<String> {
     let name = |(cell, repetition, warm_up): (usize, u32, bool)| {
-        let system = &batch.plan.cells[cell].spec.system;
+        let spec = &batch.plan.cells[cell].spec;
+        let settings: String = spec.settings.iter().map(|setting| format!(" {setting}")).collect();
         let round = format!("round {} of {}", repetition + 1, batch.plan.repetitions);
-        format!("{system}, {}", if warm_up { "warm-up" } else { &round })
+        format!("{}{settings}, {}", spec.system, if warm_up { "warm-up" } else { &round })
     };
     batch.left().into_iter().map(name).collect()
 }
@@ -103,15 +121,12 @@ fn named(path: &Path, error: &io::Error) -> io::Error {
 fn begin(args: &CompareArgs, timeout_ms: u64, launcher: &Launcher, stop: &Stop) -> Result<Batch, LaunchError> {
     let bad = LaunchError::BadOption;
     let host = batch::host();
-    let old = match args.output.out.as_ref().filter(|p| p.exists()) {
-        Some(path) => Some(read(path).map_err(bad)?),
-        None => None,
-    };
+    let old = kept_before(&args.output)?;
     let mut specs = Vec::new();
     let systems = systems(&args.systems)?;
     let task = common_task(args, &systems)?;
     for system in systems.iter().copied() {
-        if system.backend == Backend::Python && args.python.is_none() && !args.no_setup {
+        if system.on_python() && args.python.is_none() && !args.no_setup {
             // What could not be made is said by the launcher's refusal.
             let _ = setup::for_first_use(system, &launcher.interpreters());
         }
@@ -134,8 +149,10 @@ fn begin(args: &CompareArgs, timeout_ms: u64, launcher: &Launcher, stop: &Stop) 
         sizes
     };
     if !sizes.is_empty() {
+        let takes_size = |spec: &RunSpec| catalog::find(&spec.system).is_none_or(System::takes_size);
+        let (sizeless, sized_specs): (Vec<_>, Vec<_>) = specs.into_iter().partition(|spec| !takes_size(spec));
         let sized = |spec: &RunSpec| sizes.iter().map(|s| RunSpec { task_size: Some(*s), ..spec.clone() }).collect::<Vec<_>>();
-        specs = specs.iter().flat_map(sized).collect();
+        specs = sized_specs.iter().flat_map(sized).chain(sizeless).collect();
     }
     let new = Batch::new(Plan { lengths, ..Plan::new(specs, args.repeat, args.seed) }, host);
     // What is written must be read again.
@@ -146,9 +163,20 @@ fn begin(args: &CompareArgs, timeout_ms: u64, launcher: &Launcher, stop: &Stop) 
             validate(system, &cell.spec, launcher.limits(), &machine)?;
         }
     }
-    match (old, &args.output.out) {
+    resume(old, new, &args.output)
+}
+
+/// The batch of the file that is to be continued, if it is there.
+pub(super) fn kept_before(output: &OutputArgs) -> Result<Option<Batch>, LaunchError> {
+    let path = output.out.as_ref().filter(|p| p.exists());
+    path.map(|path| read(path)).transpose().map_err(LaunchError::BadOption)
+}
+
+/// The rest of the batch that was kept, if it is one of the same runs; otherwise the new one.
+pub(super) fn resume(old: Option<Batch>, new: Batch, output: &OutputArgs) -> Result<Batch, LaunchError> {
+    match (old, &output.out) {
         (Some(old), Some(path)) if (&old.plan, &old.host, &old.concmon) != (&new.plan, &new.host, &new.concmon) => {
-            Err(bad(format!(
+            Err(LaunchError::BadOption(format!(
                 "{}: the file was made with other options, by another version or on another machine; use another file or remove it",
                 path.display()
             )))
@@ -178,10 +206,13 @@ fn systems(ids: &[String]) -> Result<Vec<&'static System>, LaunchError> {
 fn common_task(args: &CompareArgs, systems: &[&System]) -> Result<TaskKind, LaunchError> {
     let task = match args.task {
         Some(task) => task.kind,
-        None => *systems[0]
+        None => *systems
+            .iter()
+            .find(|s| s.backend != Backend::Own)
+            .unwrap_or(&systems[0])
             .tasks
             .iter()
-            .find(|t| systems.iter().all(|s| s.tasks.contains(t)))
+            .find(|t| systems.iter().filter(|s| s.backend != Backend::Own).all(|s| s.tasks.contains(t)))
             .ok_or_else(|| LaunchError::BadOption("no task works with all of these systems; compare fewer systems".into()))?,
     };
     if task.size().is_none() && !(args.task_size.is_empty() && args.task_ms.is_empty()) {
@@ -199,13 +230,15 @@ fn variants(
     timeout_ms: u64,
     launcher: &Launcher,
 ) -> Result<Vec<RunSpec>, LaunchError> {
-    let mut spec = RunSpec { task, seed: args.seed, ..system.defaults() };
-    spec.task_size = args.task.and_then(|t| t.size);
+    let mut spec = RunSpec { seed: args.seed, ..system.defaults() };
+    // A program of the user's own does its own work beside whatever the others do.
+    spec.task = if system.backend == Backend::Own && args.task.is_none() { spec.task } else { task };
+    spec.task_size = args.task.and_then(|t| t.size).or(spec.task_size);
     spec.timeout_ms = args.timeout.map_or(timeout_ms, milliseconds);
     if system.params.tasks.is_some() {
         spec.tasks = args.tasks.unwrap_or(spec.tasks);
     }
-    if let Some(named) = args.python.as_ref().filter(|_| system.backend == Backend::Python) {
+    if let Some(named) = args.python.as_ref().filter(|_| system.on_python()) {
         spec.python = Some(python::resolve(named, systems, &launcher.interpreters()).map_err(LaunchError::BadOption)?);
     }
     if python_program(system.id).is_some_and(|p| p.start == PythonStart::Chosen) {
@@ -259,14 +292,14 @@ fn whole(n: f64) -> u32 {
     n.round().max(1.0) as u32
 }
 
-fn keep(args: &CompareArgs, sort: &'static Measure, batch: &Batch) -> io::Result<()> {
-    let Some(path) = &args.output.out else { return Ok(()) };
+fn keep(output: &OutputArgs, sort: &'static Measure, batch: &Batch) -> io::Result<()> {
+    let Some(path) = &output.out else { return Ok(()) };
     let kept = Kept::Comparison { batch: batch.clone(), sort };
     write_whole(path, kept.json()?.as_bytes()).map_err(|e| named(path, &e))
 }
 
-fn show(args: &CompareArgs, kept: &Kept, out: &mut dyn Write) -> io::Result<()> {
-    if let Some(format) = args.output.printed.format() {
+fn show(wanted: &OutputArgs, kept: &Kept, out: &mut dyn Write) -> io::Result<()> {
+    if let Some(format) = wanted.printed.format() {
         return out.write_all((format.text)(kept)?.as_bytes());
     }
     let Kept::Comparison { batch, sort } = kept else { return Ok(()) };

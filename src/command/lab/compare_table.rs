@@ -1,6 +1,6 @@
 //! Prints a comparison on a terminal: bars with spread, figures, curves, finding and warnings.
 
-use crate::lab::measure::{Batch, Measure, measure};
+use crate::lab::measure::{Batch, Measure};
 use crate::lab::report::{self, Comparison, Mark, Row, advice_lines, bar, curves, show, swept};
 use crate::text;
 use crate::ui::plot;
@@ -54,7 +54,7 @@ fn pad(text: &str, cells: usize) -> String {
 }
 
 fn table(comparison: &Comparison, sort: &'static Measure, width: usize) -> Vec<String> {
-    let columns: Vec<&Measure> = COLUMNS.iter().filter_map(|c| measure(c)).filter(|m| m.id != sort.id).collect();
+    let columns: Vec<&Measure> = report::columns(comparison, &COLUMNS).into_iter().filter(|m| m.id != sort.id).collect();
     let figures: Vec<Vec<String>> = comparison.rows.iter().map(|r| columns.iter().map(|c| cell(r, c)).collect()).collect();
     let widths: Vec<usize> = columns
         .iter()

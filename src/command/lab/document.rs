@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::lab::catalog::OWN_PROGRAM;
 use crate::lab::measure::{self, Point, Sample};
 use crate::lab::run::{Outcome, Run, RunPhase, Summary, Worker};
 use crate::lab::trace::TaskTrace;
@@ -121,8 +120,7 @@ fn unknown(run: &Run) -> Value {
         (measure.get)(Sample { point: &point, spec: &run.spec, baseline: Some(&point) }, &mut values);
         values.is_empty()
     };
-    let own = run.spec.system == OWN_PROGRAM;
-    let why = |m: &measure::Measure| if own { m.unknown_of_own() } else { (m.unknown)(Some(&point)) };
+    let why = |m: &measure::Measure| m.why_unknown(&run.spec, Some(&point));
     measure::MEASURES.iter().filter(lacks).map(|m| (m.id.to_owned(), Value::from(why(m)))).collect()
 }
 

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use crate::lab::catalog::SYSTEMS;
+use crate::lab::catalog::systems;
 use crate::lab::lanes::{self, Lane, Role};
 use crate::lab::measure::{Unit, counted};
 use crate::lab::python::{self, Discovery};
@@ -16,9 +16,9 @@ use crate::text::{self, Charset, sanitize_str};
 
 /// Systems under their headings, with the first sentence of their lesson, or why they do not run here.
 pub(super) fn list(found: &Discovery, out: &mut dyn Write) -> io::Result<()> {
-    let width = SYSTEMS.iter().map(|s| s.id.len()).max().unwrap_or(0);
+    let width = systems().iter().map(|s| s.id.len()).max().unwrap_or(0);
     let mut section = None;
-    for system in SYSTEMS {
+    for system in systems() {
         if section != Some(system.section) {
             let gap = if section.is_some() { "\n" } else { "" };
             writeln!(out, "{gap}{}", system.section.title())?;

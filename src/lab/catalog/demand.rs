@@ -1,6 +1,6 @@
 //! Upper bounds of a run's resources: for the check before its launch, and for the limits of its control group.
 
-use super::{Backend, RunSpec, Section, System, TOKIO_THREADS, TaskKind};
+use super::{RunSpec, Section, System, TOKIO_THREADS, TaskKind};
 
 /// What one process of a run needs at least (stack, page tables, private pages), MiB; a generous round figure.
 const PROCESS_MB: u64 = 1;
@@ -49,7 +49,7 @@ impl System {
             _ => 0,
         };
         let threads = if name == "async-vs-threads" { u64::from(spec.tasks) } else { 0 };
-        let each = if self.backend == Backend::Python { PYTHON_PROCESS_MB } else { PROCESS_MB };
+        let each = if self.on_python() { PYTHON_PROCESS_MB } else { PROCESS_MB };
         let at_once = if self.section == Section::Async { workers.min(u64::from(TOKIO_THREADS)) } else { workers };
         Demand {
             parent_mb: held.into(),

@@ -6,12 +6,14 @@
 mod demand;
 mod demo;
 mod native;
+mod own;
 mod python;
 
 pub use demand::{COPY_ON_WRITE_MB, Demand};
 pub use demo::{CONCEPT_CELLS, DEMOS, Demo, WATCH_CELLS, demo_for, demo_of};
 pub use native::TOKIO_THREADS;
-pub use python::{Gil, OLDEST as OLDEST_PYTHON, Program as PythonProgram, Start as PythonStart, program as python_program};
+pub use own::{MOST as MOST_OWN, OwnSystem, PLACEHOLDERS, WorkersAre, own_program, register, systems};
+pub use python::{Gil, OLDEST as OLDEST_PYTHON, Program as PythonProgram, Start as PythonStart};
 
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +35,8 @@ pub enum Section {
     Sockets,
     /// States, signals, copy-on-write: exhibits rather than contests.
     Exhibits,
+    /// Programs that the config file describes.
+    Own,
 }
 
 impl Section {
@@ -47,6 +51,7 @@ impl Section {
             Self::Async => "Async",
             Self::Sockets => "Sockets",
             Self::Exhibits => "Exhibits",
+            Self::Own => "Your own",
         }
     }
 }
@@ -59,6 +64,8 @@ pub enum Backend {
     Native,
     /// A CPython interpreter of the machine.
     Python,
+    /// A program of the user's.
+    Own,
 }
 
 /// A unit of lab work.
@@ -81,12 +88,14 @@ pub enum TaskKind {
     Http,
     /// Multiply matrices in C (size: rows).
     Matmul,
+    /// What a program of the user's own does; it alone knows what its size counts.
+    Own,
 }
 
 impl TaskKind {
     /// All of them.
-    pub const ALL: [Self; 8] =
-        [Self::None, Self::Factorial, Self::Pi, Self::Sleep, Self::Touch, Self::File, Self::Http, Self::Matmul];
+    pub const ALL: [Self; 9] =
+        [Self::None, Self::Factorial, Self::Pi, Self::Sleep, Self::Touch, Self::File, Self::Http, Self::Matmul, Self::Own];
 
     /// As written on the command line.
     #[must_use]
@@ -100,6 +109,7 @@ impl TaskKind {
             Self::File => "file",
             Self::Http => "http",
             Self::Matmul => "matmul",
+            Self::Own => "own",
         }
     }
 
@@ -120,6 +130,7 @@ impl TaskKind {
             Self::File => Some(("KiB", 256)),
             Self::Http => Some(("ms", 20)),
             Self::Matmul => Some(("rows", 256)),
+            Self::Own => Some(("units", 1)),
         }
     }
 }
@@ -187,6 +198,26 @@ pub struct RunSpec {
     /// Milliseconds between two creations, so that a person can watch; outside of every figure. 0 for measurements.
     #[serde(default)]
     pub pace_ms: u32,
+    /// What else is set in this run of a program of the user's own, in the order of the command line.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<Setting>,
+}
+
+/// A variable or a placeholder of a command, with its value in one run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setting {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+    /// Whether it is a variable of the environment, rather than a placeholder in the command.
+    pub variable: bool,
+}
+
+impl std::fmt::Display for Setting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}={}", self.name, self.value)
+    }
 }
 
 /// Which options make sense for a system, with the defaults of an interactive launch.
@@ -258,13 +289,25 @@ pub struct System {
 }
 
 impl System {
+    /// Whether an interpreter of the machine runs it, or a program of the user's own that takes one.
+    #[must_use]
+    pub fn on_python(&self) -> bool {
+        python_program(self.id).is_some()
+    }
+
+    /// Whether the size of its tasks can be chosen, if they have one.
+    #[must_use]
+    pub fn takes_size(&self) -> bool {
+        own_program(self.id).is_none_or(|own| own.takes("size"))
+    }
+
     /// What an interactive launch of it asks for.
     #[must_use]
     pub fn defaults(&self) -> RunSpec {
         RunSpec {
             system: self.id.to_owned(),
             task: self.tasks.first().copied().unwrap_or(TaskKind::None),
-            task_size: None,
+            task_size: own_program(self.id).and_then(|own| own.size),
             workers: self.params.workers.unwrap_or(self.params.fixed_workers),
             tasks: self.params.tasks.unwrap_or(0),
             parent_mb: 0,
@@ -274,12 +317,16 @@ impl System {
             python: None,
             start_method: None,
             pace_ms: 0,
+            settings: Vec::new(),
         }
     }
 }
 
 /// Ten years: a program of the user's own is not killed for taking its time.
 const OWN_TIMEOUT_MS: u64 = 10 * 366 * 86_400_000;
+
+/// First parts of ids that no system of the user's own can have.
+pub const RESERVED: [&str; 3] = ["native", "python", OWN_PROGRAM];
 
 /// What [`RunSpec::system`] says of a program of the user's own, which is no system of the lab.
 pub const OWN_PROGRAM: &str = "run";
@@ -301,12 +348,28 @@ impl RunSpec {
             python: None,
             start_method: None,
             pace_ms: 0,
+            settings: Vec::new(),
         }
+    }
+
+    /// Whether a program of the user's own runs, rather than a built-in system.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        !SYSTEMS.iter().any(|system| system.id == self.system)
     }
 
     /// What there is to do, in words: `10 x pi of 1000 digits`.
     #[must_use]
     pub fn work(&self) -> String {
+        if self.task == TaskKind::Own {
+            let size = self.task_size.map_or_else(String::new, |size| format!("size {size}"));
+            return match self.tasks {
+                0 if size.is_empty() => "its own work".into(),
+                0 => format!("its own work, {size}"),
+                tasks if size.is_empty() => format!("{tasks} tasks of its own"),
+                tasks => format!("{tasks} tasks of its own, {size}"),
+            };
+        }
         let own = find(&self.system).is_some_and(|system| system.params.tasks.is_none());
         match self.task.size() {
             _ if own && self.tasks == 0 => "its own work".into(),
@@ -323,10 +386,16 @@ impl RunSpec {
     }
 }
 
+/// What the system with this id needs of an interpreter; `None` if it needs none.
+#[must_use]
+pub fn python_program(id: &str) -> Option<&'static PythonProgram> {
+    python::program(id).or_else(|| own::python(id))
+}
+
 /// The system with this id.
 #[must_use]
 pub fn find(id: &str) -> Option<&'static System> {
-    SYSTEMS.iter().find(|s| s.id == id)
+    systems().iter().find(|s| s.id == id)
 }
 
 /// The ids most similar to `id`, for "did you mean": names after the slash are compared with each other, so that a backend written
@@ -343,16 +412,16 @@ pub fn nearest(id: &str) -> Option<String> {
             None => (whole.max(strsim::jaro_winkler(&wanted, name_of(system))), whole),
         }
     };
-    let near = SYSTEMS.iter().map(|s| (score(s), s)).filter(|((near, _), _)| *near > 0.75);
+    let near = systems().iter().map(|s| (score(s), s)).filter(|((near, _), _)| *near > 0.75);
     let (_, best) = near.max_by(|((a, a_whole), _), ((b, b_whole), _)| a.total_cmp(b).then(a_whole.total_cmp(b_whole)))?;
-    let twin = SYSTEMS.iter().find(|s| s.id != best.id && name_of(s) == name_of(best)).filter(|_| !wanted.contains('/'));
+    let twin = systems().iter().find(|s| s.id != best.id && name_of(s) == name_of(best)).filter(|_| !wanted.contains('/'));
     let mut both: Vec<&str> = [Some(best), twin].into_iter().flatten().map(|s| s.id).collect();
     // The native one needs nothing else.
     both.sort_unstable();
     Some(both.join(" or "))
 }
 
-/// Every system the lab can run, in the order of the list: by section, within one in the order of the tables, native before Python.
+/// Every built-in system, in the order of the list: by section, within one in the order of the tables, native before Python.
 pub static SYSTEMS: &[System] = &merged::<{ native::SYSTEMS.len() + python::SYSTEMS.len() }>(native::SYSTEMS, python::SYSTEMS);
 
 /// Both tables as one, by section; stable.

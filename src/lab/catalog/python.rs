@@ -216,7 +216,7 @@ const SYSTEMS_ARRAY: [System; ENTRIES.len()] = {
 /// Systems that a CPython interpreter of the machine runs.
 pub const SYSTEMS: &[System] = &SYSTEMS_ARRAY;
 
-/// What the Python system with this id needs; `None` for native ones.
+/// What the Python system with this id needs; `None` for others.
 #[must_use]
 pub fn program(id: &str) -> Option<&'static Program> {
     ENTRIES.iter().find(|e| e.system.id == id).map(|e| &e.program)

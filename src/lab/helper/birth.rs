@@ -34,9 +34,12 @@ impl Birth {
 
     /// In the child, just before execve(2).
     pub fn note(&self) {
+        let peak = peak_rss_bytes();
         let usage = getrusage(UsageWho::RUSAGE_SELF).ok();
         let used = usage.map_or_else(Usage::default, |usage| usage.as_ref().into());
         let max_rss = usage.and_then(|usage| u64::try_from(usage.max_rss()).ok()).unwrap_or(0).saturating_mul(1024);
+        // getrusage(2) reads counters that Linux since 6.2 keeps per CPU, and may be a megabyte short.
+        let max_rss = max_rss.max(peak.unwrap_or(0));
         let [time, words @ ..] = self.words();
         let values = [
             used.user_ns,
@@ -62,6 +65,13 @@ impl Birth {
         let used = Usage { user_ns, sys_ns, minor_faults, major_faults, voluntary_switches, involuntary_switches };
         Some(Began { t, used, max_rss_bytes })
     }
+}
+
+/// The most memory that this process has had resident (`VmHWM` of `/proc/self/status`, proc_pid_status(5)).
+fn peak_rss_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
 impl Drop for Birth {

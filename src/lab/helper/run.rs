@@ -378,7 +378,8 @@ impl Active {
         } else if let Some(since) = self.held_since {
             self.look_at_rest(since, out);
         } else {
-            self.look(false, self.ready >= self.spec.workers, out);
+            // A program that reports no workers has no better moment.
+            self.look(false, self.ready >= self.spec.workers || self.spec.is_own(), out);
         }
     }
 

@@ -64,22 +64,23 @@ fn start_in(dir: &Path, run: u32, spec: &RunSpec, program: &Program) -> Result<S
         path: c_string(program.path.as_os_str().as_bytes())?,
         args: program.args.iter().map(|a| c_string(a.as_bytes())).collect::<Result<_, _>>()?,
         env: environment(program, dir, &socket, run, spec)?,
-        dir: c_string(dir.as_os_str().as_bytes())?,
+        dir: c_string(program.directory.as_deref().unwrap_or(dir).as_os_str().as_bytes())?,
         stdin,
         stdout,
         stderr,
     };
     let helper = getpid();
+    let birth = if spec.is_own() { Birth::new().map(Arc::new) } else { None };
     // Before the fork: on few CPUs the child may have ended by the time that this process runs again.
     let forked_ns = monotonic_ns();
     match sys::fork().map_err(|e| format!("cannot fork the run root: {e}"))? {
         ForkResult::Parent { child } => {
             set_nonblocking(&output)?;
             let (dir, listener, output) = (Some(dir.to_owned()), Some(listener), Some(output));
-            Ok(Started { root: child.as_raw(), dir, listener, output, group, forked_ns, birth: None })
+            Ok(Started { root: child.as_raw(), dir, listener, output, group, forked_ns, birth })
         }
         ForkResult::Child => {
-            let Err(e) = exec.become_it(helper);
+            let Err(e) = exec.become_it(helper, birth.as_deref());
             // Goes to the run's output pipe, or nowhere if that is what failed.
             eprintln!("cannot execute {}: {e}", program.path.display());
             sys::exit_now(127)

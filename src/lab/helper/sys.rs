@@ -13,6 +13,7 @@ use nix::unistd::{ForkResult, Pid};
 
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
+use super::birth::Birth;
 use super::family::Proc;
 use crate::lab::control::Usage;
 
@@ -153,7 +154,7 @@ pub struct Exec {
 
 impl Exec {
     /// In the child of a fork: a session of its own, everything of the helper's reset, and the program. Comes back only with an error.
-    pub fn become_it(&self, helper: Pid) -> Result<Infallible, Errno> {
+    pub fn become_it(&self, helper: Pid, birth: Option<&Birth>) -> Result<Infallible, Errno> {
         nix::unistd::setsid()?;
         nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
         if nix::unistd::getppid() != helper {
@@ -173,6 +174,9 @@ impl Exec {
         limit_files(FileLimit::Own);
         give_up_privileges()?;
         nix::unistd::chdir(self.dir.as_c_str())?;
+        if let Some(birth) = birth {
+            birth.note();
+        }
         nix::unistd::execve(&self.path, &self.args, &self.env)
     }
 }

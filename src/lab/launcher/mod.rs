@@ -4,6 +4,7 @@
 //! of one line to a socket. Dropping the [`Launcher`] ends the helper and every run.
 
 mod link;
+mod own;
 mod validate;
 mod watch;
 
@@ -12,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch as channel;
 
-use super::catalog::{self, Backend, PythonStart, RunSpec};
+use super::catalog::{self, PythonStart, RunSpec};
 use super::control::{Order, Program};
 use super::python::{self, Discovery};
 use super::run::{Run, RunId};
@@ -239,8 +240,8 @@ impl Launcher {
 
     /// What to exec for a run of `system`; settles in `spec` what was left to the interpreter.
     fn program_for(&self, system: &catalog::System, spec: &mut RunSpec) -> Result<Program, LaunchError> {
-        let (Backend::Python, Some(program)) = (system.backend, catalog::python_program(system.id)) else {
-            return Ok(Program::native());
+        let Some(program) = catalog::python_program(system.id) else {
+            return catalog::own_program(system.id).map_or_else(|| Ok(Program::native()), |own| own::program(own, spec));
         };
         let interpreter =
             python::choose(system, spec.python.as_deref(), &self.interpreters()).map_err(LaunchError::Unavailable)?;
@@ -250,6 +251,9 @@ impl Launcher {
             PythonStart::Chosen => Some(spec.start_method.unwrap_or(interpreter.start_method)),
         };
         spec.python = Some(interpreter.path.clone());
+        if let Some(own) = catalog::own_program(system.id) {
+            return own::program(own, spec);
+        }
         python::program(program, &interpreter)
             .ok_or_else(|| LaunchError::Unavailable(format!("this build has no program for {}", system.id)))
     }

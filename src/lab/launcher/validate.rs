@@ -109,7 +109,12 @@ fn check_options(system: &System, spec: &RunSpec, limits: &Limits) -> Result<(),
         let can: Vec<&str> = system.tasks.iter().map(|t| t.name()).collect();
         return Err(format!("{id} cannot run the task {}; it can run {}", spec.task.name(), can.join(", ")));
     }
+    let own = catalog::own_program(id);
+    let takes = |name: &str| own.is_none_or(|own| own.takes(name));
     match system.params.workers {
+        None if spec.workers != system.params.fixed_workers && own.is_some() => {
+            return Err(format!("{id} takes no number of workers; put {{workers}} into its command or env"));
+        }
         None if spec.workers != system.params.fixed_workers => {
             let fixed = system.params.fixed_workers;
             return Err(format!("{id} always has {fixed} workers, not {}; remove --workers", spec.workers));
@@ -122,6 +127,12 @@ fn check_options(system: &System, spec: &RunSpec, limits: &Limits) -> Result<(),
             ));
         }
         _ => {}
+    }
+    if spec.tasks != system.params.tasks.unwrap_or(0) && own.is_some() && !takes("tasks") {
+        return Err(format!("{id} takes no number of tasks; put {{tasks}} into its command or env"));
+    }
+    if spec.task_size.is_some() && !takes("size") {
+        return Err(format!("{id} takes no size; put {{size}} into its command or env"));
     }
     if let Some(method) = spec.start_method {
         let fixed = catalog::python_program(id).map_or(PythonStart::None, |p| p.start);
@@ -163,7 +174,7 @@ fn check_size(spec: &RunSpec) -> Result<(), String> {
         TaskKind::Sleep | TaskKind::Http => 600_000,
         TaskKind::Matmul => 8_192,
         TaskKind::File => 1024 * 1024,
-        TaskKind::Touch | TaskKind::None | TaskKind::Factorial => u32::MAX,
+        TaskKind::Touch | TaskKind::None | TaskKind::Factorial | TaskKind::Own => u32::MAX,
     };
     if size == 0 || size > most {
         return Err(format!("the task {} takes a size of 1 to {most} {unit}, not {size}", spec.task.name()));

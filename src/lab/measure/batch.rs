@@ -42,6 +42,9 @@ pub struct Plan {
     /// Which sizes of the task were found for lengths that were asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lengths: Vec<Length>,
+    /// The command that runs, with its placeholders; `None` for systems.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
 }
 
 /// A size of the task that takes one thread about as long as was asked for.
@@ -89,7 +92,7 @@ impl Plan {
                 cells.push(Cell { spec: wanted, baseline: Some(cells.len()), asked: false });
             }
         }
-        Self { cells, repetitions, warm_up: 1, seed, lengths: Vec::new() }
+        Self { cells, repetitions, warm_up: 1, seed, lengths: Vec::new(), command: None }
     }
 
     /// Whether it is one that can be worked with.
@@ -144,6 +147,7 @@ pub fn baseline_of(spec: &RunSpec) -> Option<RunSpec> {
     let name = match system.backend {
         Backend::Native => "native/sequential",
         Backend::Python => "python/sequential",
+        Backend::Own => return None,
     };
     let sequential = catalog::find(name)?;
     let does_the_same = system.params.tasks.is_some() && spec.tasks > 0 && sequential.tasks.contains(&spec.task);

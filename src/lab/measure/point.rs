@@ -114,7 +114,11 @@ impl Point {
             cgroup_peak_bytes: costs.cgroup_peak_bytes,
             sent_bytes: costs.sent_bytes,
             protocol_ns: costs.protocol_ns,
-            processes: u32::try_from(run.family.len()).ok().filter(|n| *n > 0),
+            processes: if run.spec.is_own() {
+                run.most_processes()
+            } else {
+                u32::try_from(run.family.len()).ok().filter(|n| *n > 0)
+            },
             warnings: run.warnings.clone(),
             ..Self::default()
         }

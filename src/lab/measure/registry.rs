@@ -148,6 +148,12 @@ pub const MEASURES: &[Measure] = &[
 ];
 
 impl Measure {
+    /// Why it is unknown for a run of `spec`, given the first of its runs that counts, if there is one.
+    #[must_use]
+    pub fn why_unknown(&self, spec: &RunSpec, point: Option<&Point>) -> &'static str {
+        if spec.is_own() { self.unknown_of_own() } else { (self.unknown)(point) }
+    }
+
     /// Why it is unknown for a program of the user's own: what a system of the lab does by itself, such a program only does if it says so
     /// with `concmon_lab`.
     #[must_use]
@@ -157,7 +163,7 @@ impl Measure {
                 "no worker processes were reported; your program can report them with concmon_lab"
             }
             "first_task_ns" | "throughput_per_s" => "no tasks were reported; your program can report them with concmon_lab",
-            "run_delay_ns" => "its processes did not report it; the lanes show the sampled part",
+            "run_delay_ns" => "its processes did not report it; the timeline of a single run shows the sampled part",
             "sent_bytes" => "not counted; your program can report it with concmon_lab",
             "protocol_ns" => "the program reported nothing",
             "root_start_ns" | "root_end_ns" | "all_ready_ns" => "it did not report when its own code began and ended",

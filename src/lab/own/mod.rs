@@ -14,6 +14,7 @@
 
 mod child;
 mod front;
+mod locate;
 mod offer;
 mod origin;
 mod sys;
@@ -28,6 +29,8 @@ use std::sync::Arc;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::ForkResult;
+
+pub use locate::{NoProgram, locate};
 
 use super::helper::sys as process;
 use super::run::Run;

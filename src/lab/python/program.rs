@@ -68,7 +68,7 @@ pub fn program(system: &PythonProgram, interpreter: &Interpreter) -> Option<Prog
     let args = vec![interpreter.path.to_string_lossy().into_owned(), "-s".into(), (*name).into()];
     // The run's own directory first, for interpreters that the system's processes start anew; what is printed is seen at once.
     let env = vec![("PYTHONPATH".into(), RUN_DIRECTORY.into()), ("PYTHONUNBUFFERED".into(), "1".into())];
-    Some(Program { path: interpreter.path.clone(), args, env, env_remove: vec!["PYTHON*".into()], files })
+    Some(Program { path: interpreter.path.clone(), args, env, env_remove: vec!["PYTHON*".into()], files, directory: None })
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Curves over the swept parameter: workers, memory of the parent, or length of a task.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use crate::lab::catalog::{self, RunSpec};
@@ -18,6 +20,16 @@ pub enum Axis {
     ParentMb,
     /// Length of one unit of work, milliseconds as the sequential run needs them.
     TaskMs,
+    /// Size of the work of programs of the user's own.
+    Size,
+    /// A number that is set for such programs: its place in [`RunSpec::settings`].
+    #[serde(serialize_with = "unit_setting", untagged)]
+    Setting(usize),
+}
+
+/// Which setting it is stands in the title of the axis.
+fn unit_setting<S: serde::Serializer>(_: &usize, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str("setting")
 }
 
 impl Axis {
@@ -28,6 +40,8 @@ impl Axis {
             Self::Workers => "workers",
             Self::ParentMb => "parent memory, MiB",
             Self::TaskMs => "work per task, ms (measured with one thread)",
+            Self::Size => "size",
+            Self::Setting(_) => "setting",
         }
     }
 
@@ -36,7 +50,7 @@ impl Axis {
     pub fn measure(self) -> Option<&'static Measure> {
         measure(match self {
             Self::ParentMb => "creation",
-            Self::Workers | Self::TaskMs => "wall",
+            Self::Workers | Self::TaskMs | Self::Size | Self::Setting(_) => "wall",
         })
     }
 
@@ -53,22 +67,24 @@ impl Axis {
             Self::ParentMb if system.params.parent_mb => {
                 [0, 64, 256, 512, 1024].into_iter().map(|parent_mb| RunSpec { parent_mb, ..spec.clone() }).collect()
             }
-            Self::TaskMs if spec.task.size().is_some() => {
+            Self::TaskMs if spec.task.size().is_some() && system.takes_size() => {
                 // Work grows faster than its size for some tasks; each step is an eighth to eight times what the form says.
                 let sizes =
                     [8, 4, 2].into_iter().map(|part| spec.size() / part).chain([1, 2, 4].map(|times| spec.size() * times));
-                let sizes: std::collections::BTreeSet<u32> = sizes.filter(|s| *s > 0).collect();
+                let sizes: BTreeSet<u32> = sizes.filter(|s| *s > 0).collect();
                 sizes.into_iter().map(|size| RunSpec { task_size: Some(size), ..spec.clone() }).collect()
             }
             _ => Vec::new(),
         }
     }
 
-    fn setting(self, spec: &RunSpec) -> u32 {
+    /// Where a run lies; `None` where what is set is no number.
+    fn setting(self, spec: &RunSpec) -> Option<f64> {
         match self {
-            Self::Workers => spec.workers,
-            Self::ParentMb => spec.parent_mb,
-            Self::TaskMs => spec.size(),
+            Self::Workers => Some(spec.workers.into()),
+            Self::ParentMb => Some(spec.parent_mb.into()),
+            Self::TaskMs | Self::Size => Some(spec.size().into()),
+            Self::Setting(at) => spec.settings.get(at)?.value.parse().ok().filter(|n: &f64| n.is_finite()),
         }
     }
 
@@ -77,7 +93,12 @@ impl Axis {
         match self {
             Self::Workers => rest.workers = 0,
             Self::ParentMb => rest.parent_mb = 0,
-            Self::TaskMs => rest.task_size = None,
+            Self::TaskMs | Self::Size => rest.task_size = None,
+            Self::Setting(at) => {
+                if let Some(setting) = rest.settings.get_mut(at) {
+                    setting.value.clear();
+                }
+            }
         }
         rest
     }
@@ -126,12 +147,16 @@ pub fn axis(batch: &Batch) -> Option<Axis> {
         let rest: Vec<RunSpec> = asked.iter().map(|one| axis.erase(one)).collect();
         let of = |one: &RunSpec| {
             let same = asked.iter().zip(&rest).filter(|(_, other)| *other == one);
-            same.map(|(s, _)| axis.setting(s)).collect::<std::collections::BTreeSet<_>>().len()
+            let places: Option<BTreeSet<u64>> = same.map(|(s, _)| axis.setting(s).map(f64::to_bits)).collect();
+            places.map_or(0, |places| places.len())
         };
         rest.iter().map(of).max().unwrap_or(0)
     };
-    let (most, axis) = [Axis::Workers, Axis::ParentMb, Axis::TaskMs]
+    let size = if asked.iter().all(|spec| spec.is_own()) { Axis::Size } else { Axis::TaskMs };
+    let settings = asked.first().map_or(0, |spec| spec.settings.len());
+    let (most, axis) = [Axis::Workers, Axis::ParentMb, size]
         .into_iter()
+        .chain((0..settings).map(Axis::Setting))
         .map(|axis| (values(axis), axis))
         // The first of equals.
         .reduce(|a, b| if b.0 > a.0 { b } else { a })?;
@@ -142,7 +167,12 @@ pub fn axis(batch: &Batch) -> Option<Axis> {
 #[must_use]
 pub fn swept(batch: &Batch) -> Vec<&'static Measure> {
     let axis = axis(batch);
-    let more = if axis == Some(Axis::Workers) { measure("speed_up") } else { None };
+    let own = batch.plan.cells.iter().filter(|c| c.asked).all(|c| c.spec.is_own());
+    let more = match axis {
+        Some(_) if own => measure("cpu"),
+        Some(Axis::Workers) => measure("speed_up"),
+        _ => None,
+    };
     axis.and_then(Axis::measure).into_iter().chain(more).collect()
 }
 
@@ -156,6 +186,10 @@ pub fn curves(batch: &Batch, comparison: &Comparison, of: &Measure) -> Option<Cu
 fn along(axis: Axis, batch: &Batch) -> String {
     let lengths = &batch.plan.lengths;
     let unit = batch.plan.cells.first().and_then(|c| c.spec.task.size()).map_or("", |(unit, _)| unit);
+    if let Axis::Setting(at) = axis {
+        let setting = batch.plan.cells.first().and_then(|c| c.spec.settings.get(at));
+        return setting.map_or_else(|| axis.title().to_owned(), |setting| setting.name.clone());
+    }
     if axis != Axis::TaskMs || lengths.is_empty() {
         return axis.title().to_owned();
     }
@@ -192,7 +226,7 @@ pub(super) fn curves_at(batch: &Batch, comparison: &Comparison, of: &Measure, pl
 /// Where a row lies on the axis.
 fn position(axis: Axis, row: &Row, comparison: &Comparison, batch: &Batch, place: Place) -> Option<f64> {
     if axis != Axis::TaskMs {
-        return Some(f64::from(axis.setting(&row.spec)));
+        return axis.setting(&row.spec);
     }
     if let Some(ms) = batch.plan.asked_ms(&row.spec).filter(|_| place == Place::Asked) {
         return Some(ms);
@@ -214,6 +248,11 @@ fn label(spec: &RunSpec, all: &[Series]) -> String {
     }
     if twins().any(|o| o.task_size != spec.task_size || o.task != spec.task) {
         label += &format!(" {} {}", spec.task.name(), spec.size());
+    }
+    for (at, setting) in spec.settings.iter().enumerate().filter(|(_, setting)| !setting.value.is_empty()) {
+        if twins().any(|o| o.settings.get(at) != Some(setting)) {
+            label += &format!(" {setting}");
+        }
     }
     label
 }

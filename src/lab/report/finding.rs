@@ -7,7 +7,9 @@ use std::fmt;
 use crate::lab::catalog;
 use crate::lab::measure::{Advice, Batch, MEASURES, Spread, Unit, measure};
 
+use super::clear::{below, list};
 use super::curves::{Axis, Curves, Place, Series, axis, curves, curves_at};
+use super::knee::{Swept, knee};
 use super::rows::{Comparison, Row, compare_silently};
 use super::show;
 
@@ -34,20 +36,23 @@ pub fn finding(batch: &Batch) -> Option<String> {
     });
     let others = of_others.fold(0.0, f64::max);
     match axis(batch) {
-        Some(Axis::TaskMs | Axis::Workers) | None if others > 0.0 => Some(format!(
+        Some(Axis::TaskMs | Axis::Workers | Axis::Setting(_)) | None if others > 0.0 => Some(format!(
             "Not decided: other processes used up to {:.0}% of the CPUs during these runs. Repeat them on an idle machine.",
             others * 100.0
         )),
         // What the work really took counts, not what was asked for.
         Some(axis @ Axis::TaskMs) => pays_from(&curves_at(batch, &rows, axis.measure()?, Place::Measured)?, &rows),
         Some(axis @ Axis::ParentMb) => grows(&curves(batch, &rows, axis.measure()?)?),
+        Some(axis @ (Axis::Workers | Axis::Setting(_))) if rows.rows.iter().any(|r| r.spec.is_own()) => {
+            let (wall, cpu) = (curves(batch, &rows, axis.measure()?)?, curves(batch, &rows, measure("cpu")?));
+            let spent = |of: &Series| cpu.iter().flat_map(|c| &c.series).find(|s| s.spec == of.spec).map(|s| s.points.as_slice());
+            let swept = wall.series.iter().map(|s| Swept { label: &s.label, wall: &s.points, cpu: spent(s) });
+            knee(&wall.along, &swept.collect::<Vec<_>>())
+        }
+        Some(Axis::Size | Axis::Setting(_)) => None,
         Some(Axis::Workers) => gains(&curves(batch, &rows, measure("speed_up")?)?),
         None => fastest(&rows),
     }
-}
-
-fn below(a: &Spread, b: &Spread) -> bool {
-    a.q3 < b.q1
 }
 
 fn is_sequential(system: &str) -> bool {
@@ -222,13 +227,4 @@ fn fastest(rows: &Comparison) -> Option<String> {
         show(two, Unit::Ns),
         next.label
     ))
-}
-
-/// `a, b and c`.
-fn list(parts: &[String]) -> String {
-    match parts {
-        [] => String::new(),
-        [one] => one.clone(),
-        [first @ .., last] => format!("{} and {last}", first.join(", ")),
-    }
 }

@@ -2,9 +2,11 @@
 //!
 //! The command, the Compare screen and the page read the same [`Comparison`]; this module neither writes nor draws.
 
+mod clear;
 mod curves;
 mod document;
 mod finding;
+mod knee;
 mod page;
 mod rows;
 mod value;
@@ -13,7 +15,7 @@ pub use curves::{Axis, Curves, Plot, Series, axis, curves, swept};
 pub use document::{SCHEMA, csv, document};
 pub use finding::finding;
 pub use page::page;
-pub use rows::{Comparison, Figure, Mark, Row, advice_lines, compare, differences};
+pub use rows::{Comparison, Figure, Mark, Row, advice_lines, columns, compare, differences};
 pub use value::reported;
 
 use crate::units;

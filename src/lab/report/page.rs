@@ -1,10 +1,10 @@
 //! A comparison as a report page.
 
-use crate::lab::measure::{Batch, Better, MEASURES, Measure, Unit, measure};
+use crate::lab::measure::{Batch, Better, Measure, Unit, measure};
 use crate::lab::page::{self, Bar, Bars, Block, Cell, Lines, Page, Table};
 
 use super::curves::{curves, swept};
-use super::rows::{Comparison, Mark};
+use super::rows::{Comparison, Mark, columns};
 use super::{document, show, with_spread};
 
 /// Measures of the page's table.
@@ -115,8 +115,7 @@ fn drawn_in(unit: Unit, most: f64) -> (f64, &'static str) {
 }
 
 fn table(comparison: &Comparison) -> Table {
-    let columns: Vec<_> = COLUMNS.iter().filter_map(|name| measure(name)).collect();
-    debug_assert!(columns.len() == COLUMNS.len() && columns.iter().all(|c| MEASURES.iter().any(|m| m.id == c.id)));
+    let columns = columns(comparison, &COLUMNS);
     let head = [("".to_owned(), false)].into_iter().chain(columns.iter().map(|c| (c.title.to_owned(), true)));
     let row = |row: &super::Row| {
         let cells = columns.iter().map(|c| match row.figure(c) {

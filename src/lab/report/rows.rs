@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use crate::lab::catalog::{RunSpec, System, find};
-use crate::lab::measure::{Advice, Batch, Better, MEASURES, Measure, Point, Sample, Spread, advise, counted};
+use crate::lab::catalog::{RunSpec, System, TaskKind, find};
+use crate::lab::measure::{Advice, Batch, Better, MEASURES, Measure, Point, Sample, Spread, advise, counted, measure};
 
 /// How a figure stands among the others of its measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -123,7 +123,7 @@ fn row(batch: &Batch, cell: usize) -> Row {
         let spread = Spread::of(&values);
         Figure {
             measure: measure.id,
-            unknown: spread.is_none().then(|| (measure.unknown)(points.first().copied())),
+            unknown: spread.is_none().then(|| measure.why_unknown(spec, points.first().copied())),
             spread,
             repetitions,
             mark: Mark::None,
@@ -139,6 +139,30 @@ fn row(batch: &Batch, cell: usize) -> Row {
         figures: figures.collect(),
         advice: advise(batch, cell),
     }
+}
+
+/// Measures that say something of programs of the user's own, in the order of columns.
+const OF_OWN: [&str; 10] = [
+    "creation",
+    "first_task",
+    "wall",
+    "cpu",
+    "speed_up",
+    "run_delay",
+    "voluntary_switches",
+    "family_pss",
+    "family_rss",
+    "processes",
+];
+
+/// The columns of a table: `usual`, or for programs of the user's own what is known of at least one.
+#[must_use]
+pub fn columns(comparison: &Comparison, usual: &[&str]) -> Vec<&'static Measure> {
+    if !comparison.rows.iter().all(|row| row.spec.is_own()) {
+        return usual.iter().filter_map(|name| measure(name)).collect();
+    }
+    let known = |of: &&Measure| comparison.rows.iter().any(|row| row.spread(of).is_some());
+    OF_OWN.iter().filter_map(|name| measure(name)).filter(known).collect()
 }
 
 /// Marks the best of a measure, and what cannot be told from it. With fewer than two rows to compare there is no best.
@@ -179,6 +203,7 @@ fn label(batch: &Batch, spec: &RunSpec) -> String {
         label += &format!(" {}", spec.task.name());
     }
     if let Some((unit, _)) = spec.task.size()
+        && (spec.task != TaskKind::Own || spec.task_size.is_some())
         && varies(&|o| o.size() == spec.size())
     {
         label += &match batch.plan.asked_ms(spec) {
@@ -186,13 +211,18 @@ fn label(batch: &Batch, spec: &RunSpec) -> String {
             None => format!(" {} {unit}", spec.size()),
         };
     }
-    if varies(&|o| o.tasks == spec.tasks) {
+    if (spec.tasks > 0 || !spec.is_own()) && varies(&|o| o.tasks == spec.tasks) {
         label += &format!(" {}", counted(spec.tasks as usize, "task"));
     }
     if varies(&|o| o.start_method == spec.start_method)
         && let Some(method) = spec.start_method
     {
         label += &format!(" {}", method.name());
+    }
+    for setting in &spec.settings {
+        if varies(&|o| o.settings.contains(setting)) {
+            label += &format!(" {setting}");
+        }
     }
     if varies(&|o| o.python == spec.python)
         && let Some(python) = &spec.python
@@ -259,7 +289,7 @@ fn title(batch: &Batch) -> String {
     let asked: Vec<&RunSpec> = batch.plan.cells.iter().filter(|c| c.asked).map(|c| &c.spec).collect();
     let Some(first) = asked.first() else { return String::new() };
     let all = |same: fn(&RunSpec, &RunSpec) -> bool| asked.iter().all(|o| same(o, first));
-    let mut parts = Vec::new();
+    let mut parts: Vec<String> = batch.plan.command.iter().cloned().collect();
     if all(|a, b| a.task == b.task && a.tasks == b.tasks && a.size() == b.size()) && first.tasks > 0 {
         parts.push(first.work());
     }

@@ -7,7 +7,7 @@ use super::super::layout::{lab_lines, lab_scroll};
 use super::super::pen::Pen;
 use super::super::theme::Theme;
 use crate::app::App;
-use crate::lab::catalog::{SYSTEMS, Section, System, demo_for};
+use crate::lab::catalog::{Section, System, demo_for, systems};
 
 /// Draws it.
 pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
@@ -16,10 +16,12 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     for (row, line) in (0..area.height).zip(lines.iter().skip(scroll)) {
         match line {
             None => {
-                let section = lines[scroll + usize::from(row)..].iter().flatten().next().map(|i| SYSTEMS[*i].section);
+                let section = lines[scroll + usize::from(row)..].iter().flatten().next().map(|i| systems()[*i].section);
                 Pen::new(buffer, area, row).put(&format!(" {}", section.map_or("", Section::title)), theme.accent);
             }
-            Some(i) => entry(app, &SYSTEMS[*i], *i == app.lab.system, theme, Rect { y: area.y + row, height: 1, ..area }, buffer),
+            Some(i) => {
+                entry(app, &systems()[*i], *i == app.lab.system, theme, Rect { y: area.y + row, height: 1, ..area }, buffer)
+            }
         }
     }
     let (up, down) = if app.options.unicode { ("▲", "▼") } else { ("^", "v") };
