@@ -215,6 +215,15 @@ pub struct PsArgs {
     /// With --replay: print this frame, counted from 1 (default: the last)
     #[arg(long, value_name = "FRAME", requires = "replay", value_parser = clap::value_parser!(u32).range(1..))]
     pub at: Option<u32>,
+    /// Write totals per program, control group and user as OpenMetrics to FILE, which is replaced as a whole
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["replay", "at", "record", "columns", "sort", "tree", "threads"])]
+    pub out: Option<PathBuf>,
+    /// Write FILE again and again, e.g. every 15s, until Ctrl-C; counters then count what ended processes have used too
+    #[arg(long, value_name = "TIME", requires = "out", value_parser = interval)]
+    pub every: Option<Duration>,
+    /// Write series per process too; their number grows with that of the processes
+    #[arg(long, value_name = "WHAT", requires = "out", value_parser = ["process"])]
+    pub per: Option<String>,
     /// What the table is printed as.
     #[command(flatten)]
     pub output: TableArgs,
@@ -281,6 +290,20 @@ fn number_of_seconds(text: &str) -> Result<f64, String> {
     text.parse().map_err(|_| "this must be a number of seconds, e.g. 1.5".to_owned())
 }
 
+/// A time between two writings: a number with `s`, `m` or `h`.
+fn interval(text: &str) -> Result<Duration, String> {
+    let wrong = || "this must be a time of 1s to 24h, e.g. 15s or 1m".to_owned();
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let unit = match &text[end..] {
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3_600.0,
+        _ => return Err(wrong()),
+    };
+    let secs: f64 = text[..end].parse().map_err(|_| wrong())?;
+    Some(secs * unit).filter(|s| (1.0..=86_400.0).contains(s)).map(Duration::from_secs_f64).ok_or_else(wrong)
+}
+
 fn process_id(text: &str) -> Result<i32, String> {
     text.parse().ok().filter(|pid| *pid > 0).ok_or_else(|| "this must be the number of a process, e.g. 4121".to_owned())
 }
@@ -318,6 +341,7 @@ impl LowArgs {
         let low = Self::from_arg_matches(&definition.try_get_matches_from(args)?)?;
         low.no_view_options_beside_a_command()?;
         low.no_tree_of_metrics()?;
+        low.files_hold_metrics()?;
         Ok(low)
     }
 
@@ -332,6 +356,17 @@ impl LowArgs {
 }
 
 impl LowArgs {
+    /// What is written to a file is read by Prometheus.
+    fn files_hold_metrics(&self) -> Result<(), clap::Error> {
+        match &self.command {
+            Some(Command::Ps(args)) if args.out.is_some() && args.output.id() != "openmetrics" => {
+                let why = "the argument '--out' needs '--format openmetrics'";
+                Err(Self::command().error(ErrorKind::MissingRequiredArgument, why))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Metrics have no order that a tree could be.
     fn no_tree_of_metrics(&self) -> Result<(), clap::Error> {
         match &self.command {

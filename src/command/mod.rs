@@ -6,6 +6,7 @@ mod events;
 mod inspect;
 mod inspect_family;
 pub mod lab;
+mod metrics;
 mod output;
 mod problems;
 mod profile;
@@ -121,7 +122,10 @@ fn run(low: &LowArgs) -> Result<(), Failure> {
         there_is_proc()?;
     }
     match &low.command {
-        Some(Command::Ps(args)) => ps::run(&config, args),
+        Some(Command::Ps(args)) => match &args.out {
+            Some(path) => metrics::run(&config, args, path),
+            None => ps::run(&config, args),
+        },
         Some(Command::Events(args)) => events::run(&config, args),
         Some(Command::Stream(_)) => stream::run(&config),
         Some(Command::Lab { command: LabCommand::List { json } }) => {

@@ -118,15 +118,15 @@ pub(super) fn asks_for_columns(args: &PsArgs) -> bool {
 }
 
 /// Nothing else waits for a sweep of `ps`: what was asked for is read, within reason.
-const BUDGET: Duration = Duration::from_secs(60);
+pub(super) const BUDGET: Duration = Duration::from_secs(60);
 
 /// What is asked.
-struct Question<'a> {
-    config: &'a Config,
+pub(super) struct Question<'a> {
+    pub config: &'a Config,
     filter: Option<&'a Filter>,
     threads: bool,
     kernel_threads: bool,
-    needs: Needs,
+    pub needs: Needs,
 }
 
 impl<'a> Question<'a> {
@@ -136,7 +136,7 @@ impl<'a> Question<'a> {
         Self::of(config, filter, needs)
     }
 
-    fn of(config: &'a Config, filter: Option<&'a Filter>, mut needs: Needs) -> Self {
+    pub fn of(config: &'a Config, filter: Option<&'a Filter>, mut needs: Needs) -> Self {
         let threads = config.threads || filter.is_some_and(Filter::wants_threads);
         let kernel_threads = config.kernel_threads || filter.is_some_and(Filter::wants_kernel_threads);
         if threads {
@@ -176,7 +176,7 @@ fn replayed(recording: &Path, args: &PsArgs) -> Result<Model, Failure> {
     model.ok_or_else(|| Failure::Failed(anyhow::anyhow!("{} has no frame", recording.display())))
 }
 
-fn open_source(config: &Config) -> Result<AutoSource, Failure> {
+pub(super) fn open_source(config: &Config) -> Result<AutoSource, Failure> {
     AutoSource::new("/proc", config.source).map_err(|error| {
         let error = anyhow::Error::from(error);
         // Whoever names a source wants that one or none.
@@ -228,7 +228,7 @@ fn sample(source: &mut impl Source, question: &Question<'_>, samples: u32) -> Re
 }
 
 /// The processes that may be printed: all but those that no value could bring in.
-fn candidates(model: &Model, question: &Question<'_>) -> Vec<ProcKey> {
+pub(super) fn candidates(model: &Model, question: &Question<'_>) -> Vec<ProcKey> {
     model.now.processes.iter().filter(|process| is_candidate(process, question)).map(|process| process.key).collect()
 }
 
@@ -243,14 +243,14 @@ fn is_candidate(process: &ProcessSample, question: &Question<'_>) -> bool {
 }
 
 /// The question put to a model.
-struct Answer<'a> {
+pub(super) struct Answer<'a> {
     question: &'a Question<'a>,
     model: &'a Model,
     lineage: Lineage,
 }
 
 impl<'a> Answer<'a> {
-    fn new(question: &'a Question<'a>, model: &'a Model) -> Self {
+    pub fn new(question: &'a Question<'a>, model: &'a Model) -> Self {
         let lineage = question.filter.map(|filter| Lineage::new(filter, model)).unwrap_or_default();
         Self { question, model, lineage }
     }
@@ -261,7 +261,7 @@ impl<'a> Answer<'a> {
     }
 
     /// The rows, in order.
-    fn lines(&self) -> Vec<Line> {
+    pub fn lines(&self) -> Vec<Line> {
         let processes = (0u32..).zip(&self.model.now.processes);
         let candidates = processes.filter(|(_, process)| is_candidate(process, self.question)).map(|(index, _)| index);
         if self.question.config.tree {

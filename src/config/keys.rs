@@ -40,6 +40,14 @@ pub struct Key {
     pub set: fn(&mut Config, &FileValue<'_>) -> Result<(), Fault>,
 }
 
+impl Key {
+    /// `lab.max_workers`, `delay`.
+    #[must_use]
+    pub fn path(&self) -> String {
+        if self.section.is_empty() { self.name.to_owned() } else { format!("{}.{}", self.section, self.name) }
+    }
+}
+
 /// Every key, in the order of the example file.
 pub const KEYS: &[Key] = &[
     Key {

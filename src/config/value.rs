@@ -27,14 +27,6 @@ impl From<String> for Fault {
     }
 }
 
-impl Key {
-    /// `lab.max_workers`, `delay`.
-    #[must_use]
-    pub fn path(&self) -> String {
-        if self.section.is_empty() { self.name.to_owned() } else { format!("{}.{}", self.section, self.name) }
-    }
-}
-
 pub(super) fn wrong(value: &FileValue<'_>, wanted: &str) -> String {
     let article = if value.type_str().starts_with(['a', 'i']) { "an" } else { "a" };
     format!("this must be {wanted}, not {article} {}", value.type_str())

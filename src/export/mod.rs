@@ -7,11 +7,13 @@ mod csv;
 mod json;
 mod openmetrics;
 mod table;
+mod totals;
 
 pub use csv::write_csv;
 pub use json::{SafeFormatter, write_json};
 pub use openmetrics::write_openmetrics;
 pub use table::{TableOptions, cell, write_table};
+pub use totals::{FoundIn, Kind, Totals};
 
 use std::io::{self, Write};
 

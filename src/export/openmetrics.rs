@@ -21,15 +21,20 @@ use super::Table;
 pub fn write_openmetrics(out: &mut dyn Write, table: &Table<'_>) -> io::Result<()> {
     let rows: Vec<Labelled<'_>> = table.rows().map(|(line, row)| Labelled { labels: labels(line.row, &row), row }).collect();
     let numeric = table.columns.iter().filter(|column| matches!(column.metric, Metric::Gauge | Metric::Counter));
-    let families = numeric.map(|column| Family::new(column, &rows)).filter(|family| !family.samples.is_empty()).collect();
+    out.write_all(encoded(numeric.map(|column| Family::new(column, &rows)).collect())?.as_bytes())
+}
+
+/// The families that have samples, as text.
+pub(super) fn encoded(mut families: Vec<Family>) -> io::Result<String> {
+    families.retain(|family| !family.samples.is_empty());
     let mut registry = Registry::with_prefix("concmon");
     registry.register_collector(Box::new(Families(families)));
     let mut text = String::new();
     text::encode(&mut text, &registry).map_err(io::Error::other)?;
-    out.write_all(text.as_bytes())
+    Ok(text)
 }
 
-type Labels = Vec<(&'static str, String)>;
+pub(super) type Labels = Vec<(&'static str, String)>;
 
 struct Labelled<'a> {
     labels: Labels,
@@ -71,12 +76,12 @@ fn number(value: &Value<'_>) -> Option<f64> {
 }
 
 #[derive(Debug)]
-struct Family {
-    name: &'static str,
-    help: String,
-    unit: Option<Unit>,
-    counter: bool,
-    samples: Vec<(Labels, f64)>,
+pub(super) struct Family {
+    pub name: String,
+    pub help: String,
+    pub unit: Option<Unit>,
+    pub counter: bool,
+    pub samples: Vec<(Labels, f64)>,
 }
 
 impl Family {
@@ -84,7 +89,7 @@ impl Family {
         let samples = rows.iter().filter_map(|of| Some((of.labels.clone(), number(&(column.get)(&of.row))?)));
         Self {
             // The format adds the ending of a counter itself.
-            name: column.id.trim_end_matches("_total"),
+            name: column.id.trim_end_matches("_total").to_owned(),
             help: help(column),
             unit: unit(column.unit),
             counter: column.metric == Metric::Counter,

@@ -198,3 +198,60 @@ fn a_table_is_aligned_draws_the_tree_and_fits_the_terminal() {
     assert_eq!(drawn(Charset::Ascii, None), "PID COMMAND\n  1 init\n 20 |- \\u{8fdb}\\u{7a0b}\n300 |  `- leaf\n301 `- z\n");
     assert!(drawn(Charset::Unicode, Some(9)).lines().all(|line| crate::text::width(line) <= 9));
 }
+
+/// A process of a sweep: pid, name, CPU time in seconds, number of threads.
+type Made<'a> = (i32, &'a [u8], Option<u64>, u32);
+
+/// What the totals say after sweeps over these processes.
+fn totals_after(sweeps: &[&[Made<'_>]], found: &[FoundIn]) -> String {
+    let mut totals = Totals::default();
+    for sweep in sweeps {
+        let processes = sweep.iter().map(|(pid, name, cpu_s, threads)| {
+            let mut process = process(*pid, 1, b"x");
+            process.leader.comm = Comm::new(name);
+            (process.utime_ns, process.stime_ns) = (cpu_s.map(|s| s * 1_000_000_000), cpu_s.map(|_| 0));
+            process.nlwp = Some(*threads);
+            process
+        });
+        let model = model(processes.collect());
+        totals.step(&model, 0..model.now.processes.len(), found, std::time::Duration::ZERO);
+    }
+    totals.text(&[Kind { id: "zombies", warning: true }], found).unwrap()
+}
+
+fn value_of(text: &str, series: &str) -> Option<f64> {
+    text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+}
+
+#[test]
+fn totals_add_up_and_counters_keep_what_ended_processes_used() {
+    let first = &[(1, &b"web"[..], Some(10), 2), (2, b"web", Some(5), 1), (3, b"db", None, 4)][..];
+    // 1 has gone, 2 goes on, 4 is new; the number of the second is taken again by another program later.
+    let second = &[(2, &b"web"[..], Some(7), 3), (3, b"db", None, 4), (4, b"web", Some(1), 1)][..];
+    let zombies = FoundIn { id: "zombies", warning: true, processes: vec![ProcKey { pid: 2, start_ticks: 5 }] };
+    let text = totals_after(&[first, second], &[zombies]);
+    let value = |series: &str| value_of(&text, series);
+    assert_eq!(value("concmon_program_cpu_seconds_total{program=\"web\"}"), Some(10.0 + 7.0 + 1.0));
+    assert_eq!(value("concmon_program_cpu_seconds_total{program=\"db\"}"), None, "unknown is no 0");
+    assert_eq!(value("concmon_program_wait_seconds_total{program=\"web\"}"), None);
+    assert_eq!(value("concmon_program_threads{program=\"web\"}"), Some(4.0));
+    assert_eq!(value("concmon_program_processes{program=\"web\",state=\"sleeping\"}"), Some(2.0));
+    assert_eq!(value("concmon_program_findings{program=\"web\",finding=\"zombies\"}"), Some(1.0));
+    assert_eq!(value("concmon_findings{finding=\"zombies\",level=\"warning\"}"), Some(1.0));
+    assert_eq!(value("concmon_sweeps_total"), Some(2.0));
+    assert!(text.ends_with("# EOF\n") && !text.contains("concmon_program_pss"), "{text}");
+    let gone = totals_after(&[first, &[]], &[]);
+    assert_eq!(value_of(&gone, "concmon_program_cpu_seconds_total{program=\"web\"}"), Some(15.0), "it never falls");
+    assert_eq!(value_of(&gone, "concmon_program_threads{program=\"web\"}"), None);
+}
+
+#[test]
+fn the_number_of_series_is_bounded_whatever_programs_call_themselves() {
+    let names: Vec<Vec<u8>> = (0..500).map(|n| format!("a\"\\\n\u{1b}{n}").into_bytes()).collect();
+    let sweep: Vec<Made<'_>> = (1..).zip(&names).map(|(pid, name)| (pid, name.as_slice(), Some(1), 1)).collect();
+    let text = totals_after(&[&sweep, &sweep], &[]);
+    let counters: Vec<&str> = text.lines().filter(|line| line.starts_with("concmon_program_cpu_seconds_total{")).collect();
+    assert_eq!(counters.len(), 201);
+    assert_eq!(value_of(&text, "concmon_program_cpu_seconds_total{program=\"(others)\"}"), Some(300.0));
+    assert!(text.bytes().all(|b| b == b'\n' || b >= b' '), "nothing that a terminal would obey");
+}

@@ -19,9 +19,6 @@ pub struct Seen<'a> {
     pub cmdline: &'a [u8],
 }
 
-/// A process that nothing more is known of.
-const HELPER: &str = "helper process";
-
 /// Part of a command line, and what a process with it is.
 const PROCESSES: &[(&str, &str)] = &[
     ("multiprocessing.resource_tracker", "resource tracker"),
@@ -93,24 +90,25 @@ pub fn words(run: &Run, seen: &Seen<'_>, title: &str) -> String {
         let inline = run.workers.iter().find(|w| w.how == Some(super::protocol::Creation::Inline));
         return format!("{title}: main process{}", inline.map(|w| activity(run, w)).unwrap_or_default());
     }
-    // Nobody knows what the processes of a program of the user's own are for.
-    let own = run.spec.is_own() && run.spec.system != OWN_PROGRAM;
     if seen.thread {
         if let Some(carried) = run.workers.iter().find(|w| w.tid == Some(seen.tid) && w.pid == Some(seen.pid)) {
             return format!("thread of worker {}", carried.index);
         }
-        return thread(seen.comm).unwrap_or(if own { "thread of the program" } else { "helper thread" }).to_owned();
+        return thread(seen.comm).unwrap_or(if unknown(run) { "thread of the program" } else { "helper thread" }).to_owned();
     }
-    match process(seen.cmdline) {
-        HELPER if own => "process of the program".to_owned(),
-        role => role.to_owned(),
-    }
+    process(run, seen.cmdline).to_owned()
+}
+
+/// Whether nobody knows what the processes of the run are for: a system of the user's own.
+fn unknown(run: &Run) -> bool {
+    run.spec.is_own() && run.spec.system != OWN_PROGRAM
 }
 
 /// What a process of a run that is neither its root nor a worker is, by its arguments.
 #[must_use]
-pub fn process(cmdline: &[u8]) -> &'static str {
-    PROCESSES.iter().find(|(part, _)| contains(cmdline, part.as_bytes())).map_or(HELPER, |(_, role)| role)
+pub fn process(run: &Run, cmdline: &[u8]) -> &'static str {
+    let other = if unknown(run) { "process of the program" } else { "helper process" };
+    PROCESSES.iter().find(|(part, _)| contains(cmdline, part.as_bytes())).map_or(other, |(_, role)| role)
 }
 
 /// What a thread that is no worker is, by its name.

@@ -12,6 +12,7 @@ mod diagnoses;
 mod events;
 mod identity;
 mod ledger;
+mod metrics;
 mod namespaces;
 mod no_proc;
 mod own_program;

@@ -57,7 +57,7 @@ pub fn draw(app: &App, run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer
     let (members, workers) = (helpers(run).count(), run.workers.len());
     let (shown_members, shown_workers) = shown(members, workers, usize::from(area.height.saturating_sub(line)));
     for member in helpers(run).take(shown_members) {
-        let role = if Some(member.pid) == run.root_pid { "main process" } else { helper_role(app, member.pid) };
+        let role = if Some(member.pid) == run.root_pid { "main process" } else { helper_role(app, run, member.pid) };
         let mut pen = Pen::new(buffer, area, line);
         identity(app, run, (Some(member.pid), Some(member.pid)), narrow, theme, &mut pen);
         pen.skip(if narrow { 0 } else { 10 }).put(role, theme.dim);
@@ -81,9 +81,9 @@ pub fn draw(app: &App, run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer
 }
 
 /// What a process beside root and workers is.
-fn helper_role(app: &App, pid: i32) -> &'static str {
+fn helper_role(app: &App, run: &Run, pid: i32) -> &'static str {
     let process = app.model.as_deref().and_then(|model| model.process(pid));
-    roles::process(process.and_then(|p| p.identity.cmdline.as_deref()).unwrap_or_default())
+    roles::process(run, process.and_then(|p| p.identity.cmdline.as_deref()).unwrap_or_default())
 }
 
 /// Members of the family that are not workers: the root, fork servers.

@@ -20,7 +20,7 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
                 Pen::new(buffer, area, row).put(&format!(" {}", section.map_or("", Section::title)), theme.accent);
             }
             Some(i) => {
-                entry(app, &systems()[*i], *i == app.lab.system, theme, Rect { y: area.y + row, height: 1, ..area }, buffer)
+                entry(app, &systems()[*i], *i == app.lab.system, theme, Rect { y: area.y + row, height: 1, ..area }, buffer);
             }
         }
     }
