@@ -44,7 +44,7 @@ fn stream(bytes: &[u8]) -> usize {
     for piece in bytes.chunks(113) {
         parser.push(piece);
         loop {
-            match parser.next() {
+            match parser.part() {
                 Ok(Some(Part::Frame(head, content))) => {
                     frames += 1;
                     if let Some(snapshot) = unpack(&head, &content).and_then(|raw| decoder.decode(&raw)) {

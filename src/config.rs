@@ -119,6 +119,8 @@ pub struct Config {
     pub record: Option<PathBuf>,
     /// The recording that is shown instead of this machine.
     pub replay: Option<PathBuf>,
+    /// The hosts that are shown instead of this machine.
+    pub hosts: Vec<String>,
     /// Whether everything that changes other processes is off.
     pub readonly: bool,
     /// Whether colours are used.
@@ -169,6 +171,7 @@ impl Default for Config {
             source: SourceChoice::Auto,
             record: None,
             replay: None,
+            hosts: Vec::new(),
             readonly: false,
             color: true,
             color_depth: ColorDepth::default(),
@@ -369,6 +372,10 @@ impl Config {
         }
         self.record.clone_from(&args.record);
         self.replay.clone_from(&args.replay);
+        self.hosts.clone_from(&args.hosts);
+        if !self.hosts.is_empty() && !self.columns.iter().any(|column| column.id == "host") {
+            self.columns.insert(0, default_column("host"));
+        }
         Ok(())
     }
 

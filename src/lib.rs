@@ -23,6 +23,7 @@
 //! # Modules
 //!
 //! * [`snapshot`]: one sample as plain data; [`kernel`]: where samples come from; [`record`]: samples in a file, and a source that replays them.
+//! * [`hosts`]: other machines, whose samples come through OpenSSH.
 //! * [`derive`](mod@derive): rates, births and exits from two snapshots.
 //! * [`columns`], [`meters`]: registries of what a row and the header can show; [`query`]: filters and order; [`diagnose`]: problems;
 //!   [`export`]: tables, JSON, CSV, OpenMetrics.
@@ -60,6 +61,7 @@ pub mod derive;
 pub mod diagnose;
 pub mod engine;
 pub mod export;
+pub mod hosts;
 pub mod inspect;
 pub mod kernel;
 pub mod lab;

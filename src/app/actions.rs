@@ -31,6 +31,8 @@ pub enum Context {
     Problems,
     /// While a recording or the last minutes are shown: before what the screens mean by the keys.
     Recording,
+    /// While several hosts are shown: before what the screens mean by the keys.
+    Hosts,
 }
 
 impl Context {
@@ -47,6 +49,7 @@ impl Context {
             Self::Compare => "Compare",
             Self::Problems => "Problems",
             Self::Recording => "Recording, and the last minutes",
+            Self::Hosts => "Several hosts (--host)",
         }
     }
 }
@@ -93,7 +96,7 @@ const fn changing(action: Action) -> Action {
     Action { changes: true, ..action }
 }
 
-use Context::{Compare, Events, Everywhere, Lab, Lessons, Problems, Recording, Table, Timeline};
+use Context::{Compare, Events, Everywhere, Hosts, Lab, Lessons, Problems, Recording, Table, Timeline};
 
 const fn c(ch: char) -> Key {
     Key::char(ch)
@@ -561,5 +564,22 @@ pub const ACTIONS: &[Action] = &[
     ),
     action("minute-on", &[c(')')], Recording, "", "go forward one minute", replay(ReplayKey::Seconds(60))),
     action("first-frame", &[c('^')], Recording, "", "go to the first frame", replay(ReplayKey::First)),
+    action(
+        "host-next",
+        &[c('.')],
+        Hosts,
+        "Next host",
+        "show the next host alone, with its header; after the last, all hosts",
+        Command::Host(1),
+    ),
+    action("host-previous", &[c(',')], Hosts, "", "show the previous host alone", Command::Host(-1)),
+    action(
+        "host-of-row",
+        &[k(Code::Enter)],
+        Hosts,
+        "Host",
+        "show the host of the row alone; Esc returns to all hosts",
+        Command::Host(0),
+    ),
     action("last-frame", &[c('$')], Recording, "", "go to the last frame", replay(ReplayKey::Last)),
 ];

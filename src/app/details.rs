@@ -50,7 +50,7 @@ impl App {
     fn pane_of_selected(&self, page: Tab) -> Option<Box<DetailPane>> {
         let row = self.selected()?;
         let mut pane = DetailPane::new(row.process);
-        pane.recorded = self.replay.is_some();
+        pane.recorded = !self.is_of_this_machine();
         pane.sample(row.model);
         pane.points = self.past.with_newest(pane.key, row.model);
         pane.turn_to(page);

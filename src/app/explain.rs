@@ -108,6 +108,15 @@ impl App {
         if self.replay.is_some() {
             lines.push("This is a recording; nothing of this machine is read. When it was recorded:".to_owned());
         }
+        if let Some(hosts) = self.host_parts() {
+            lines.push(format!(
+                "{} hosts, each read by its own `concmon stream` through OpenSSH; this machine is not shown.",
+                hosts.len()
+            ));
+            if self.chosen_host().is_none() {
+                return;
+            }
+        }
         lines.push(format!("Source of the samples: {}", report.tier.name()));
         lines.push(format!(
             "  one sweep of {} processes took {:.2} ms of CPU, {:.2} ms of wall time",

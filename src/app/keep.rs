@@ -74,7 +74,7 @@ impl App {
     /// Systems that are still to be measured in the background.
     fn to_measure(&self) -> impl Iterator<Item = &'static str> {
         let launched = self.lab.state.runs.iter().any(|run| !run.id.is_compared() && run.costs.creation_ns.is_some());
-        let allowed = launched && !self.options.readonly && self.replay.is_none();
+        let allowed = launched && !self.options.readonly && self.is_of_this_machine();
         let python = if self.python_launched().is_some() { &PYTHON_BASELINE[..] } else { &[] };
         let all = BASELINE.iter().chain(python).copied();
         all.filter(move |system| allowed && !self.measured.contains(system))

@@ -13,7 +13,7 @@ impl App {
     /// Opens the demos' sheet. While the user reads it, the interpreters are found that its Python half needs.
     pub(super) fn open_demos(&mut self) -> Vec<Effect> {
         self.layer = Some(Layer::QuickLaunch { race: None });
-        let look = self.lab.interpreters.is_none() && !self.options.readonly && self.replay.is_none();
+        let look = self.lab.interpreters.is_none() && !self.options.readonly && self.is_of_this_machine();
         if look { vec![Effect::Discover] } else { Vec::new() }
     }
 

@@ -37,6 +37,10 @@ impl App {
 
     /// From now into the last minutes.
     pub(super) fn look_back(&mut self, key: ReplayKey) -> Vec<Effect> {
+        if self.hosts.is_some() {
+            self.tell(Notice::info("the last minutes of other hosts are not kept; on a host, --record keeps them"));
+            return Vec::new();
+        }
         if !key.leads_back() {
             self.tell(Notice::info("this is now: { and ( go back into the last minutes"));
             return Vec::new();

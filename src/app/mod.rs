@@ -12,6 +12,8 @@ mod explain;
 mod family;
 pub mod family_time;
 mod history;
+pub mod host_view;
+mod hosts;
 mod input_update;
 mod keep;
 pub mod key;
@@ -52,13 +54,14 @@ use crate::diagnose::{Finding, Watch};
 use crate::lab::catalog::Demo;
 use crate::lab::run::RunId;
 use crate::snapshot::Needs;
-use crate::snapshot::ProcKey;
+use crate::snapshot::{ProcKey, pid_on_host};
 
 use actions::Context;
 use compare::CompareView;
 use detail::DetailPane;
 use events_log::EventsLog;
 use history::History;
+use host_view::HostsView;
 use input_update::Typed;
 use key::Key;
 use lab_view::LabView;
@@ -134,6 +137,8 @@ pub struct App {
     pub findings: Vec<Finding>,
     /// Where in a recording the screens are; `None`: they show this machine.
     pub replay: Option<Playback>,
+    /// The hosts that are shown; `None`: one machine.
+    pub hosts: Option<HostsView>,
     /// The page of a profile that was opened last.
     profile: Option<profile_page::ProfilePage>,
     /// The live state, while a live session shows its last minutes.
@@ -178,7 +183,7 @@ impl App {
     #[must_use]
     pub fn is_stale(&self, now_ns: u64) -> bool {
         let age_s = self.model.as_ref().map_or(0, |model| now_ns.saturating_sub(model.now.taken_ns)) as f64 / 1e9;
-        self.replay.is_none() && !self.paused && age_s > STALE_TICKS * self.options.delay_s.max(0.5)
+        self.is_of_this_machine() && !self.paused && age_s > STALE_TICKS * self.options.delay_s.max(0.5)
     }
 
     /// How old what is shown is, seconds, if that has to be said.
@@ -222,6 +227,7 @@ impl App {
             findings: Vec::new(),
             watch: Watch::default(),
             replay: None,
+            hosts: None,
             profile: None,
             now: None,
             recording: false,
@@ -374,7 +380,7 @@ impl App {
                 let name = self.model.as_deref().and_then(|m| m.process(one.pid)).filter(|p| p.key == *one);
                 let name = name.map(|p| String::from_utf8_lossy(p.leader.comm.as_bytes()).into_owned());
                 let name = name.unwrap_or_else(|| "which has ended".to_owned());
-                parts.push(format!("only the subtree of PID {} {name}", one.pid));
+                parts.push(format!("only the subtree of PID {} {name}", pid_on_host(one.pid)));
             }
             more => parts.push(format!("only the subtrees of {} selected processes", more.len())),
         }

@@ -345,6 +345,8 @@ pub enum Command {
     Time(TimelineKey),
     /// A key that moves in a recording.
     Replay(ReplayKey),
+    /// To a host so many further on; 0: that of the selected row.
+    Host(i32),
 }
 
 impl Command {

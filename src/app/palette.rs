@@ -224,7 +224,7 @@ impl App {
 
     /// What is found by typing only: demos, columns, themes.
     fn more_entries(&self) -> Vec<Entry> {
-        let off = (self.options.readonly || self.replay.is_some()).then(|| "off: nothing is launched here".to_owned());
+        let off = (self.options.readonly || !self.is_of_this_machine()).then(|| "off: nothing is launched here".to_owned());
         let demo = |demo: &'static Demo| Entry {
             keys: format!("n {}", demo.key),
             off: off.clone(),
@@ -245,6 +245,9 @@ impl App {
 
     /// Why an action does nothing now.
     fn why_off(&self, action: &Action) -> Option<String> {
+        if action.context == Context::Hosts {
+            return self.hosts.is_none().then(|| elsewhere(action.context));
+        }
         if action.context == Context::Recording {
             return (self.replay.is_none() && !action.leads_back()).then(|| elsewhere(action.context));
         }
@@ -329,6 +332,9 @@ impl App {
 fn elsewhere(context: Context) -> String {
     if context == Context::Recording {
         return "works in a replay (concmon --replay FILE) and in the last minutes ({ goes there)".to_owned();
+    }
+    if context == Context::Hosts {
+        return "works with several hosts (concmon --host BOX,..)".to_owned();
     }
     if context == Context::Lessons {
         return "works on the lessons of the Lab screen (2)".to_owned();

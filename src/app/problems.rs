@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::diagnose::{Finding, Level, MACHINE};
 use crate::snapshot::Needs;
-use crate::snapshot::{Facts, ProcKey};
+use crate::snapshot::{Facts, ProcKey, pid_on_host};
 use crate::text::{Charset, sanitize};
 
 use super::App;
@@ -67,7 +67,7 @@ impl App {
     /// Whether something on screen is told by surveys.
     #[must_use]
     pub fn wants_survey(&self) -> bool {
-        !self.paused && self.replay.is_none() && (self.screen == Screen::Problems || self.needs_survey())
+        !self.paused && self.is_of_this_machine() && (self.screen == Screen::Problems || self.needs_survey())
     }
 
     fn needs_survey(&self) -> bool {
@@ -126,6 +126,7 @@ impl App {
             ProblemKey::Process | ProblemKey::Copy => {
                 self.screen = Screen::Processes;
                 if !self.select_pid(pid) {
+                    let pid = pid_on_host(pid);
                     self.tell(Notice::info(format!("PID {pid} is hidden by the current filter or view")));
                 }
             }

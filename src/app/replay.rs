@@ -7,6 +7,7 @@ use super::App;
 use super::actions::{Action, Context};
 use super::detail::DetailPane;
 use super::history::History;
+use super::host_view::READ_ONLY;
 use super::key::Key;
 use super::layer::Layer;
 use super::msg::{Command, Effect, Notice};
@@ -83,6 +84,9 @@ impl App {
             let while_back = "is off while the past is shown; Esc returns to now";
             return Some(if self.looks_back() { while_back.into() } else { "is off during a replay".into() });
         }
+        if self.hosts.is_some() && (action.changes || action.command.is_live()) {
+            return Some(READ_ONLY.into());
+        }
         if action.changes && self.options.readonly {
             return Some("is off with --readonly".into());
         }
@@ -105,6 +109,8 @@ impl App {
                 true => "off while the past is shown: nothing of this machine is read, changed or started; Esc returns to now",
                 false => "off during a replay: nothing of this machine is read, changed or started",
             })
+        } else if self.hosts.is_some() && effect.is_live() {
+            Some("off with --host: other machines are only looked at, and this one is not shown")
         } else if self.options.readonly && effect.changes() {
             Some("off with --readonly: nothing is changed or started")
         } else {
@@ -117,7 +123,12 @@ impl App {
     pub(super) fn action(&self, key: Key) -> Option<&'static Action> {
         let moves = self.options.keys.find(key, Context::Recording).filter(|a| a.context == Context::Recording);
         let is_replay = self.replay.is_some();
-        moves.filter(|a| is_replay || a.leads_back()).or_else(|| self.options.keys.find(key, self.context()))
+        let of_hosts = self.options.keys.find(key, Context::Hosts).filter(|a| a.context == Context::Hosts);
+        let all_hosts = self.hosts.is_some() && self.chosen_host().is_none() && self.screen == Screen::Processes;
+        // Enter shows details once one host is shown.
+        let of_hosts = of_hosts.filter(|a| self.hosts.is_some() && (a.command != Command::Host(0) || all_hosts));
+        let moves = moves.filter(|a| is_replay || a.leads_back());
+        of_hosts.or(moves).or_else(|| self.options.keys.find(key, self.context()))
     }
 
     /// The effect of a key that moves in the recording also while something lies over the screen that no text is typed into.
@@ -138,7 +149,7 @@ impl App {
     /// The screens that there are.
     #[must_use]
     pub fn screens(&self) -> &'static [Screen] {
-        if self.replay.is_some() { &Screen::OF_SAMPLES } else { &Screen::ALL }
+        if self.is_of_this_machine() { &Screen::ALL } else { &Screen::OF_SAMPLES }
     }
 
     /// Takes in what is to be shown of the recording.

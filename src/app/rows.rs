@@ -6,7 +6,7 @@ use crate::columns::{Row, RowRef, Value};
 use crate::derive::{Model, Tree};
 use crate::lab::run::RunId;
 use crate::query::Lineage;
-use crate::snapshot::{ProcKey, TaskKey};
+use crate::snapshot::{ProcKey, TaskKey, pid_on_host};
 
 use super::options::Options;
 use super::run_rows::RunMark;
@@ -165,8 +165,8 @@ impl Builder<'_> {
         !self.placed.contains(&row.process.key.pid)
             && (self.kernel_threads
                 || !row.process.kernel_thread
-                || o.pids.as_ref().is_some_and(|p| p.contains(&row.process.key.pid)))
-            && o.pids.as_ref().is_none_or(|pids| pids.contains(&row.process.key.pid))
+                || o.pids.as_ref().is_some_and(|p| p.contains(&pid_on_host(row.process.key.pid))))
+            && o.pids.as_ref().is_none_or(|pids| pids.contains(&pid_on_host(row.process.key.pid)))
             && self.chosen.as_ref().is_none_or(|c| c.has(self.model, row, o))
             && o.user.as_deref().is_none_or(|user| row.process.identity.user.as_deref() == Some(user))
     }

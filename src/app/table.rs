@@ -23,7 +23,10 @@ const SIGNALLED_NS: u64 = 5_000_000_000;
 impl App {
     /// Takes a sample in.
     pub(super) fn sample(&mut self, model: Arc<Model>) {
-        self.now_ns = model.now.taken_ns;
+        if self.hosts.is_none() {
+            // A host's frames go by its own clock.
+            self.now_ns = model.now.taken_ns;
+        }
         self.history.add(&model);
         self.past.add(&model);
         self.events.add(&model);
@@ -32,7 +35,8 @@ impl App {
         }
         self.keep_survey();
         self.problems.since_ns.get_or_insert(model.now.taken_ns);
-        self.findings = self.watch.step_with(&model, self.problems.facts.as_deref());
+        let found = self.found_on_hosts();
+        self.findings = found.unwrap_or_else(|| self.watch.step_with(&model, self.problems.facts.as_deref()));
         self.signalled.retain(|key, (_, at_ns)| {
             at_ns.saturating_add(SIGNALLED_NS) > model.now.taken_ns && model.process(key.pid).is_some_and(|p| p.key == *key)
         });

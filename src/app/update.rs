@@ -3,6 +3,7 @@
 use crate::columns::{self, Column};
 use crate::lab::catalog::systems;
 use crate::lab::lessons::LESSONS;
+use crate::snapshot::pid_on_host;
 
 use super::App;
 use super::actions::Context;
@@ -34,6 +35,10 @@ impl App {
     fn handle(&mut self, msg: Msg) -> Vec<Effect> {
         match msg {
             Msg::Sample(model) => {
+                if self.hosts.is_some() {
+                    self.take_hosts(model);
+                    return Vec::new();
+                }
                 let Some(model) = self.keep_aside(model) else { return Vec::new() };
                 self.sample(model);
                 return self.step_lesson();
@@ -160,6 +165,9 @@ impl App {
         if key.code == Code::Esc {
             if let Some(effects) = self.return_to_now() {
                 return effects;
+            }
+            if self.screen == Screen::Processes && self.split.is_none() && self.leave_chosen_host() {
+                return Vec::new();
             }
             self.escape();
             return Vec::new();
@@ -312,6 +320,7 @@ impl App {
             Command::Timeline => return self.open_family_timeline(),
             Command::NextScreen => return self.next_screen(1),
             Command::PreviousScreen => return self.next_screen(self.screens().len() - 1),
+            Command::Host(by) => return self.go_to_host(by),
             Command::Replay(key) => return self.replay_key(key),
             Command::Pause if self.replay.is_some() => return self.replay_key(ReplayKey::Play),
             Command::Compare(key) => return self.compare_key(key),
@@ -321,6 +330,8 @@ impl App {
             Command::Quit => return vec![Effect::Quit],
             Command::Suspend => return vec![Effect::Suspend],
             Command::Redraw => return vec![Effect::Redraw],
+            // Details are of one host.
+            Command::Detail(_) if self.hosts.is_some() && self.chosen_host().is_none() => return self.go_to_host(0),
             Command::Detail(page) => self.open_detail(page),
             Command::Ledger => self.open_ledger(),
             Command::Setup => self.layer = Some(Layer::Setup(Box::new(Setup::new(&self.options)))),
@@ -522,7 +533,7 @@ impl App {
     fn toggle_follow(&mut self) {
         self.follow = !self.follow;
         self.hold();
-        let name = self.selected().map(|r| r.key().pid);
+        let name = self.selected().map(|r| pid_on_host(r.key().pid));
         match (self.follow, name) {
             (true, Some(pid)) => self.tell(Notice::info(format!("following PID {pid}; F stops"))),
             (false, _) => self.tell(Notice::info("following stopped")),

@@ -86,6 +86,14 @@ pub struct SelectArgs {
     /// Show a recording instead of this machine; a pipe, or `-` for standard input, is shown while it grows
     #[arg(long, value_name = "FILE", conflicts_with = "source")]
     pub replay: Option<PathBuf>,
+    /// Show other machines instead of this one, read-only: runs `ssh HOST concmon stream` for each
+    #[arg(
+        long = "host",
+        value_name = "[USER@]HOST,..",
+        value_delimiter = ',',
+        conflicts_with_all = ["replay", "record", "source", "user"]
+    )]
+    pub hosts: Vec<String>,
 }
 
 /// Options of the monitor.
@@ -216,7 +224,7 @@ pub struct PsArgs {
     #[arg(long, value_name = "FRAME", requires = "replay", value_parser = clap::value_parser!(u32).range(1..))]
     pub at: Option<u32>,
     /// Write totals per program, control group and user as OpenMetrics to FILE, which is replaced as a whole
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["replay", "at", "record", "columns", "sort", "tree", "threads"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["replay", "hosts", "at", "record", "columns", "sort", "tree", "threads"])]
     pub out: Option<PathBuf>,
     /// Write FILE again and again, e.g. every 15s, until Ctrl-C; counters then count what ended processes have used too
     #[arg(long, value_name = "TIME", requires = "out", value_parser = interval)]

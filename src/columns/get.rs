@@ -115,7 +115,7 @@ pub(super) fn policy<'a>(row: &Row<'a>) -> Value<'a> {
 }
 
 pub(super) fn memory_percent<'a>(row: &Row<'a>) -> Value<'a> {
-    let total = row.model.now.host.memory.map(|m| m.total_bytes).filter(|t| *t > 0);
+    let total = row.home().now.host.memory.map(|m| m.total_bytes).filter(|t| *t > 0);
     let share = total.zip(row.process.rss_bytes).map(|(t, rss)| (rss as f64 * 100.0 / t as f64) as f32);
     shared(row, share, Value::Percent)
 }
@@ -134,8 +134,8 @@ pub(super) fn switches<'a>(row: &Row<'a>, of_task: fn(&TaskSample) -> Option<u64
 }
 
 pub(super) fn elapsed<'a>(row: &Row<'a>) -> Value<'a> {
-    let started = row.face().start_ticks.saturating_mul(row.model.now.system.tick_ns());
-    let until = row.ghost.map_or(row.model.now.taken_ns, |g| g.ended_ns);
+    let started = row.face().start_ticks.saturating_mul(row.home().now.system.tick_ns());
+    let until = row.ghost.map_or(row.home().now.taken_ns, |g| g.ended_ns);
     Value::Duration(until.saturating_sub(started))
 }
 
@@ -236,7 +236,7 @@ pub(super) fn start_method<'a>(row: &Row<'a>) -> Value<'a> {
     if row.process.kernel_thread {
         return Value::Unknown(Unknown::NotApplicable);
     }
-    let method = row.model.lifecycle.birth(row.key()).map_or(StartMethod::Unseen, |b| b.method);
+    let method = row.birth().map_or(StartMethod::Unseen, |b| b.method);
     Value::read(method.badge(), Value::Word)
 }
 
@@ -255,7 +255,7 @@ pub(super) fn recent<'a>(row: &Row<'a>) -> Value<'a> {
 }
 
 pub(super) fn spawned_by<'a>(row: &Row<'a>) -> Value<'a> {
-    let birth = row.model.lifecycle.birth(row.key()).filter(|b| b.seen);
+    let birth = row.birth().filter(|b| b.seen);
     shared(row, birth.map(|b| i64::from(b.parent_pid)), Value::Int)
 }
 

@@ -52,9 +52,16 @@ pub(super) fn foreign_namespaces<'a>(row: &Row<'a>) -> Value<'a> {
     })
 }
 
+/// The host as it was named, or the machine's own name.
+pub(super) fn host<'a>(row: &Row<'a>) -> Value<'a> {
+    let named = row.model.home(row.process.key.pid).1;
+    let name = named.unwrap_or(&row.model.now.system.hostname);
+    Value::Text(Cow::Borrowed(name.as_bytes()))
+}
+
 /// `2026-11-23 14:02:33`.
 pub(super) fn started<'a>(row: &Row<'a>) -> Value<'a> {
-    let system = &row.model.now.system;
+    let system = &row.home().now.system;
     let after_boot_ns = row.face().start_ticks.saturating_mul(system.tick_ns());
     Value::read(wall_clock(system, after_boot_ns), |text| Value::Text(Cow::Owned(text.into_bytes())))
 }

@@ -1,7 +1,7 @@
 //! A row of the table: a process, one of its tasks, or a process that has ended.
 
-use crate::derive::{Ghost, Model, Rates, Recent};
-use crate::snapshot::{ProcKey, ProcessSample, TaskSample};
+use crate::derive::{Birth, Ghost, Model, Rates, Recent};
+use crate::snapshot::{ProcKey, ProcessSample, TaskSample, pid_on_host};
 
 /// Which row, by index into a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -92,6 +92,19 @@ impl<'a> Row<'a> {
     #[must_use]
     pub fn face(&self) -> &'a TaskSample {
         self.task.unwrap_or(&self.process.leader)
+    }
+
+    /// The model of the host that the row is of, by whose clock and size its values go.
+    #[must_use]
+    pub fn home(&self) -> &'a Model {
+        self.model.home(self.process.key.pid).0
+    }
+
+    /// How the process began.
+    #[must_use]
+    pub fn birth(&self) -> Option<&'a Birth> {
+        let key = ProcKey { pid: pid_on_host(self.process.key.pid), ..self.process.key };
+        self.home().lifecycle.birth(key)
     }
 
     /// Identity of the process.

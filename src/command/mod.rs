@@ -3,6 +3,7 @@
 mod about;
 mod completions;
 mod events;
+mod hosts;
 mod inspect;
 mod inspect_family;
 pub mod lab;
@@ -164,6 +165,7 @@ fn run(low: &LowArgs) -> Result<(), Failure> {
                 return stream::run(&config);
             }
             let feed = match (&config.replay, &config.record) {
+                _ if !config.hosts.is_empty() => Feed::Hosts(hosts::asked_for(&config)?),
                 (Some(recording), _) => Feed::Recording(Box::new(open_recording(recording)?)),
                 (None, file) => Feed::Machine(file.as_deref().map(begin_recording).transpose()?),
             };
@@ -180,7 +182,7 @@ fn pythons(config: &Config) -> Arc<Discovery> {
 /// Whether the command reads this machine's processes.
 fn looks_at_processes(command: Option<&Command>, config: &Config) -> bool {
     match command {
-        None | Some(Command::Ps(_)) => config.replay.is_none(),
+        None | Some(Command::Ps(_)) => config.replay.is_none() && config.hosts.is_empty(),
         Some(
             Command::Events(_)
             | Command::Stream(_)

@@ -20,7 +20,7 @@ use crate::kernel::source::{Request, Source};
 use crate::kernel::{AutoSource, SourceChoice};
 use crate::query::{Filter, Lineage};
 use crate::record::{MOST_STREAM_BYTES, Recorder};
-use crate::snapshot::{Facts, Needs, ProcKey, ProcessSample};
+use crate::snapshot::{Facts, Needs, ProcKey, ProcessSample, pid_on_host};
 use crate::text::Charset;
 use crate::why::Surveyor;
 
@@ -33,6 +33,7 @@ pub(super) fn run(config: &Config, args: &PsArgs) -> Result<(), Failure> {
     let question = Question::new(config, filter.as_ref());
     let model = match &config.replay {
         Some(recording) => replayed(recording, args)?,
+        None if !config.hosts.is_empty() => super::hosts::model(config, args.samples)?,
         None => {
             let surveys = question.needs.contains(Needs::SURVEY).then(|| survey(config, args.samples));
             let mut model = sampled(config, &question, args.samples)?;
@@ -49,7 +50,7 @@ pub(super) fn run(config: &Config, args: &PsArgs) -> Result<(), Failure> {
         let charset = Charset::from_unicode(config.unicode);
         (format.write)(out, &table, &TableOptions { charset, width: terminal_width() })
     })?;
-    Ok(())
+    super::hosts::complete(&model)
 }
 
 /// What surveys find, as many as samples are taken, with the findings of all processes.
@@ -234,8 +235,9 @@ pub(super) fn candidates(model: &Model, question: &Question<'_>) -> Vec<ProcKey>
 
 fn is_candidate(process: &ProcessSample, question: &Question<'_>) -> bool {
     let config = question.config;
-    let named = config.pids.contains(&process.key.pid);
-    if question.filter.and_then(Filter::only_pid).is_some_and(|only| only != process.key.pid) {
+    let pid = pid_on_host(process.key.pid);
+    let named = config.pids.contains(&pid);
+    if question.filter.and_then(Filter::only_pid).is_some_and(|only| only != pid) {
         return false;
     }
     let user = config.user.as_ref().is_none_or(|user| process.identity.uid == Some(user.uid));

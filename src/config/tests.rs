@@ -94,6 +94,7 @@ fn every_key_sets_something_and_its_example_is_valid() {
         source: SourceChoice::Proc,
         record: None,
         replay: None,
+        hosts: Vec::new(),
         readonly: true,
         color: false,
         color_depth: ColorDepth::Sixteen,

@@ -3,6 +3,7 @@
 //! Every rate is an `Option`: unknown on a process's first sample, after a counter went backwards, or if a side was not read.
 
 mod host;
+mod hosts;
 mod lifecycle;
 mod rates;
 mod recent;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use crate::snapshot::{Facts, ProcessSample, Snapshot, TaskStates, count_state};
 
 pub use host::{CpuShare, Flow, HostRates};
+pub use hosts::{HostPart, Link, LinkState, key_on_host};
 pub use lifecycle::{Birth, Ghost, Lifecycle, StartMethod};
 pub use rates::{RateList, Rates};
 pub use recent::{RECENT, Recent, Spell};
@@ -58,6 +60,10 @@ pub struct Model {
     pub late_ticks: u64,
     /// What the newest survey found, if something needs one; set by who drives the sampling.
     pub facts: Option<Arc<Facts>>,
+    /// What the host is called, if it is one of several.
+    pub name: Option<Arc<str>>,
+    /// The hosts that it is of, if it is of several; empty for one machine.
+    pub hosts: Arc<Vec<HostPart>>,
 }
 
 impl Model {
@@ -141,6 +147,8 @@ impl Deriver {
             lifecycle,
             late_ticks: 0,
             facts: None,
+            name: None,
+            hosts: Arc::default(),
             now,
         }
     }

@@ -1,4 +1,4 @@
-//! The source of the samples: this machine (recorded or not), or a recording.
+//! The source of the samples: this machine (recorded or not), a recording, or other machines.
 
 use std::time::Duration;
 
@@ -7,8 +7,11 @@ use tokio::sync::watch;
 
 use super::player::Player;
 use super::sampler::{Sampled, Sampler, Wants};
-use crate::app::replay::Shown;
+use crate::app::App;
+use crate::app::host_view::HostsView;
+use crate::app::replay::{Playback, Shown};
 use crate::config::Config;
+use crate::hosts::{Destination, Fleet};
 use crate::inspect::watch::WithPythons;
 use crate::kernel::AutoSource;
 use crate::record::{Flight, FlightRecorder, Recorder, Replay, Writer};
@@ -20,6 +23,22 @@ pub enum Feed {
     Machine(Option<Writer>),
     /// A recording.
     Recording(Box<Replay>),
+    /// Other machines.
+    Hosts(Vec<Destination>),
+}
+
+impl Feed {
+    /// Says to the application what it is about to show.
+    pub(super) fn prepare(&self, app: &mut App) {
+        match self {
+            Self::Machine(writer) => app.recording = writer.is_some(),
+            Self::Recording(replay) => {
+                let stream = replay.is_growing().then_some(true);
+                app.replay = Some(Playback { frames: replay.frames(), frame: 0, playing: false, stream });
+            }
+            Self::Hosts(_) => app.hosts = Some(HostsView::default()),
+        }
+    }
 }
 
 /// The thread that samples come from.
@@ -27,6 +46,11 @@ pub(super) enum Samples {
     /// With the last minutes.
     Machine(Sampler, Flight),
     Recording(Player),
+    Hosts {
+        /// Ends with this.
+        _fleet: Fleet,
+        models: watch::Receiver<Option<Sampled>>,
+    },
 }
 
 impl Samples {
@@ -35,6 +59,12 @@ impl Samples {
         let ghost_ns = u64::try_from(config.ghost.as_nanos()).unwrap_or(u64::MAX);
         match feed {
             Feed::Recording(replay) => Ok(Self::Recording(Player::start(*replay, config.delay, ghost_ns)?)),
+            Feed::Hosts(destinations) => {
+                let (sender, models) = watch::channel(None);
+                let publish = move |model| sender.send(Some(Ok(model))).is_ok();
+                let _fleet = Fleet::start(destinations, config.delay, ghost_ns, publish)?;
+                Ok(Self::Hosts { _fleet, models })
+            }
             Feed::Machine(writer) => {
                 let choice = config.source;
                 let tell = move |why| {
@@ -56,6 +86,8 @@ impl Samples {
         match self {
             Self::Machine(sampler, _) => sampler.set_interval(interval),
             Self::Recording(player) => player.set_interval(interval),
+            // Hosts were asked for their frames when they were connected.
+            Self::Hosts { .. } => {}
         }
     }
 
@@ -66,10 +98,11 @@ impl Samples {
         }
     }
 
-    /// This machine's; without one, nothing ever comes.
+    /// This machine's, or those of all hosts; of a recording nothing comes this way.
     pub(super) fn models(&self) -> watch::Receiver<Option<Sampled>> {
         match self {
             Self::Machine(sampler, _) => sampler.models(),
+            Self::Hosts { models, .. } => models.clone(),
             Self::Recording(_) => watch::channel(None).1,
         }
     }
@@ -78,13 +111,13 @@ impl Samples {
     pub(super) fn flight(&self) -> Option<&Flight> {
         match self {
             Self::Machine(_, flight) => Some(flight),
-            Self::Recording(_) => None,
+            Self::Recording(_) | Self::Hosts { .. } => None,
         }
     }
 
     pub(super) fn player(&mut self) -> Option<&mut Player> {
         match self {
-            Self::Machine(..) => None,
+            Self::Machine(..) | Self::Hosts { .. } => None,
             Self::Recording(player) => Some(player),
         }
     }

@@ -38,7 +38,6 @@ use crate::app::detail::DetailPane;
 use crate::app::layer::Layer;
 use crate::app::msg::{Effect, Msg, Notice};
 use crate::app::options::Screen;
-use crate::app::replay::Playback;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{ColorDepth, Config};
 use crate::kernel::allot;
@@ -83,20 +82,16 @@ pub fn run(config: &Config, feed: Feed) -> anyhow::Result<()> {
     }
     raise_descriptor_limit();
     let mut app = App::new(options);
-    app.recording = matches!(feed, Feed::Machine(Some(_)));
-    if let Feed::Recording(replay) = &feed {
-        let stream = replay.is_growing().then_some(true);
-        app.replay = Some(Playback { frames: replay.frames(), frame: 0, playing: false, stream });
-    }
+    feed.prepare(&mut app);
     let wants = Wants { all: app.needs_of_all(), visible_needs: app.needs_of_visible(), ..Wants::default() };
     let (stopped, recording_news) = unbounded_channel();
     let samples = Samples::start(config, feed, wants, stopped).context("cannot start the sampling thread")?;
     // The sampler alone has use for what loading needs; this thread, and all that it starts, has not.
     let_go_of_loading(|| true);
-    // Nothing of this machine is read while a recording is shown.
-    let inspector = app.replay.is_none().then(|| Inspector::start(config.delay)).transpose();
+    // Nothing of this machine is read while a recording or another machine is shown.
+    let inspector = app.is_of_this_machine().then(|| Inspector::start(config.delay)).transpose();
     let inspector = inspector.context("cannot start the detail thread")?;
-    let surveys = app.replay.is_none().then(Surveys::start).transpose().context("cannot start the survey thread")?;
+    let surveys = app.is_of_this_machine().then(Surveys::start).transpose().context("cannot start the survey thread")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the event loop")?;
     last_resort::start().context("cannot install signal handlers")?;
     let guard = TerminalGuard::enter(TerminalOptions { mouse: config.mouse })?;

@@ -44,7 +44,10 @@ struct Labelled<'a> {
 /// What a series is of. A process and its first thread have the same numbers, so it says which of them it is.
 fn labels(of: RowRef, row: &Row<'_>) -> Labels {
     let scope = if matches!(of, RowRef::Task { .. }) { "thread" } else { "process" };
-    let named = COLUMNS.iter().filter(|column| column.metric == Metric::Label).filter_map(|column| {
+    // A collector says itself which machine a file is of; only series of several hosts have to.
+    let of_hosts = row.model.home(row.process.key.pid).1.is_some();
+    let labels = COLUMNS.iter().filter(|column| column.metric == Metric::Label && (of_hosts || column.id != "host"));
+    let named = labels.filter_map(|column| {
         let text = match (column.get)(row) {
             Value::Int(n) => n.to_string(),
             Value::Word(word) => word.to_owned(),

@@ -157,6 +157,10 @@ fn openmetrics_has_base_units_and_no_sample_of_what_is_unknown() {
     assert_eq!(samples, expected, "no percentage of one sample, no words, no ids: {text}");
     assert!(text.contains("# TYPE concmon_time_seconds counter\n# UNIT concmon_time_seconds seconds\n"), "{text}");
     assert!(text.ends_with("# EOF\n"), "{text}");
+    // Of several hosts each series names its own.
+    let model = Model { name: Some("box".into()), ..model };
+    let text = written(|out| write_openmetrics(out, &Table { model: &model, columns: &columns, lines: &flat(1) }));
+    assert!(text.contains("concmon_nice{scope=\"process\",pid=\"1\",tid=\"1\",host=\"box\",comm=\"name\"} 0.0\n"), "{text}");
 }
 
 #[test]

@@ -122,7 +122,7 @@ impl Shared {
     }
 
     fn parts(&self, parser: &mut Parser) -> Result<(), String> {
-        while let Some(part) = parser.next()? {
+        while let Some(part) = parser.part()? {
             self.change(|state| match part {
                 Part::System(system) => state.system = Some(*system),
                 Part::Frame(head, content) => state.add(Arrived { head, content }),

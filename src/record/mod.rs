@@ -54,3 +54,11 @@ pub enum RecordError {
         frame: usize,
     },
 }
+
+/// Bytes of a frame as a stream has them, with the stream's head before it if `first`.
+#[cfg(test)]
+pub(crate) fn test_stream(raw: &[u8], key: bool, snapshot: &crate::snapshot::Snapshot, first: bool) -> Vec<u8> {
+    let mut bytes = if first { layout::write_head(&snapshot.system).unwrap_or_default() } else { Vec::new() };
+    bytes.extend(layout::write_frame(raw, key, snapshot.taken_ns).unwrap_or_default());
+    bytes
+}

@@ -38,7 +38,7 @@ impl Parser {
         Self { bytes: Vec::new(), at: 0, since_key: SinceKey::default(), begun: false, frames: 0, most_raw }
     }
 
-    /// Takes in what has come. Call [`Self::next`] until there is nothing more, or bytes pile up.
+    /// Takes in what has come. Call [`Self::part`] until there is nothing more, or bytes pile up.
     pub fn push(&mut self, bytes: &[u8]) {
         self.bytes.drain(..std::mem::take(&mut self.at));
         crate::snapshot::give_back(&mut self.bytes, bytes.len());
@@ -55,7 +55,7 @@ impl Parser {
     ///
     /// # Errors
     /// Why it is not a stream that this concmon reads, in words that follow its name. Nothing comes after that.
-    pub fn next(&mut self) -> Result<Option<Part>, String> {
+    pub fn part(&mut self) -> Result<Option<Part>, String> {
         let bytes = &self.bytes[self.at..];
         if self.begun { self.frame() } else { self.head(bytes.len()) }
     }

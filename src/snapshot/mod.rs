@@ -8,6 +8,7 @@ mod detail;
 mod event;
 mod facts;
 mod host;
+mod host_id;
 mod ledger;
 mod namespace;
 mod needs;
@@ -35,6 +36,7 @@ pub use facts::{
     ThreadRan,
 };
 pub use host::{CpuTimes, DiskSample, HostSample, MemorySample, NetworkSample, OwnLimits, Pressure, PressureSample, Temperature};
+pub use host_id::{MOST_HOSTS, host_of, id_on_host, is_pid, pid_on_host};
 pub use ledger::{Ledger, LedgerChild, LedgerMapping, LedgerReading, PageCounts};
 pub use namespace::Namespace;
 pub use needs::Needs;

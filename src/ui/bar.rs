@@ -29,7 +29,10 @@ pub struct Button {
 /// Actions with a label, in the order of the bar.
 fn labelled(app: &App) -> impl Iterator<Item = &'static Action> {
     let here = app.context();
-    ACTIONS.iter().filter(move |a| !a.bar.is_empty() && (a.context == here || a.context == Context::Everywhere))
+    // While several hosts are shown their keys go before the screen's own.
+    let hosts = app.host_parts().is_some();
+    let of_hosts = move |a: &Action| hosts && a.context == Context::Hosts;
+    ACTIONS.iter().filter(move |a| !a.bar.is_empty() && (a.context == here || a.context == Context::Everywhere || of_hosts(a)))
 }
 
 fn label(app: &App, action: &Action, wide: bool) -> (String, String) {
@@ -55,7 +58,8 @@ pub fn buttons(app: &App, area: Rect) -> Vec<(Button, &'static Action)> {
             Command::Timeline => app.screen != Screen::Timeline,
             _ => a.command != Command::Go(app.screen),
         };
-        has_use && key.is_none_or(|key| app.options.keys.find(key, context).is_none_or(|found| found.id == a.id))
+        let hosts = a.context == Context::Hosts;
+        has_use && key.is_none_or(|key| hosts || app.options.keys.find(key, context).is_none_or(|found| found.id == a.id))
     };
     let mut actions: Vec<&Action> = labelled(app).filter(works).collect();
     // This screen's own keys first, then what every screen has; on the table htop's function keys keep their order.

@@ -9,11 +9,12 @@ use crate::app::options::Screen;
 use crate::app::replay::Playback;
 use crate::columns::wall_clock;
 use crate::config::ColorDepth;
-use crate::derive::Model;
+use crate::derive::{HostPart, LinkState, Model};
 use crate::meters::{self, Shown};
 use crate::snapshot::EventTier;
 use crate::text::{Charset, sanitize_str};
 
+use super::hosts;
 use super::meter;
 use super::pen::{Pen, dot};
 use super::theme::Theme;
@@ -24,14 +25,27 @@ const TWO_COLUMNS: u16 = 64;
 /// Draws as many of its lines as `area` has.
 pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     title(app, theme, area, buffer);
+    if let Some(parts) = all_hosts(app) {
+        let lines = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+        hosts::draw(app, parts, theme, lines, buffer);
+        return;
+    }
     for (shown, place) in places(app, area) {
         meter::draw(app, shown, theme, place, buffer);
     }
 }
 
+/// The hosts, if all of them are shown together.
+fn all_hosts(app: &App) -> Option<&[HostPart]> {
+    app.host_parts().filter(|_| app.chosen_host().is_none())
+}
+
 /// Lines of the header on a screen of that size: the title, and the meters that fit into what they may have.
 #[must_use]
 pub fn height(app: &App, screen: Rect) -> u16 {
+    if let Some(parts) = all_hosts(app).filter(|_| screen.height > 7) {
+        return 1 + hosts::height(parts.len(), screen.height);
+    }
     let most = match screen.height {
         0..=7 => return 0,
         8..=11 => 0,
@@ -87,6 +101,10 @@ fn title(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         recorded(app, playback, theme, area, &mut pen);
         return;
     }
+    if let Some(parts) = app.host_parts() {
+        of_hosts(app, parts, theme, area, &mut pen);
+        return;
+    }
     pen.put(" concmon", theme.accent);
     if let Some(age) = app.stale_s() {
         let why = if area.width >= 120 { ": the last reading has not returned" } else { "" };
@@ -118,6 +136,35 @@ fn title(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         screen_name(app, *screen, theme, &mut pen);
     }
     own_cost(app, theme, area, &mut pen);
+}
+
+/// How many hosts there are and how they do; of one that is shown alone its name.
+fn of_hosts(app: &App, parts: &[HostPart], theme: &Theme, area: Rect, pen: &mut Pen<'_>) {
+    let charset = Charset::from_unicode(app.options.unicode);
+    pen.put(" concmon  ", theme.accent);
+    match app.chosen_host() {
+        Some(host) => {
+            pen.put(&sanitize_str(&host.name, charset), theme.strong);
+            pen.put("  Esc all hosts", theme.dim);
+        }
+        None => {
+            let down = parts.iter().filter(|host| matches!(host.link.state, LinkState::Down { .. })).count();
+            pen.put(&format!("{} host{}", parts.len(), if parts.len() == 1 { "" } else { "s" }), theme.strong);
+            if down > 0 {
+                pen.put(&format!(", {down} down"), theme.bad);
+            }
+        }
+    }
+    if app.paused {
+        pen.put("  paused", theme.warn);
+    }
+    pen.put("   ", theme.text);
+    for screen in app.screens() {
+        screen_name(app, *screen, theme, pen);
+    }
+    if let Some(host) = app.chosen_host().filter(|_| area.width >= 60) {
+        hosts::losses(app, host, theme, pen);
+    }
 }
 
 /// The screen whose name stands at a cell of the title.

@@ -101,6 +101,7 @@ fn sections(preset: Preset, here: Context, unicode: bool) -> Vec<Section> {
         Context::Events,
         Context::Problems,
         Context::Recording,
+        Context::Hosts,
     ];
     let mut all = vec![legend(unicode), keys(preset, here), keys(preset, Context::Everywhere)];
     all.extend(others.into_iter().filter(|other| *other != here).map(|other| keys(preset, other)));

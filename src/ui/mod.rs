@@ -12,6 +12,7 @@ pub mod frame;
 mod geometry;
 mod header;
 pub mod help;
+mod hosts;
 pub mod keymap;
 mod lab;
 pub mod layers;

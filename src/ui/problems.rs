@@ -160,6 +160,13 @@ fn processes(count: usize) -> String {
 pub fn looked(app: &App) -> Vec<String> {
     let mut lines = Vec::new();
     let Some(model) = app.model.as_deref() else { return lines };
+    if app.host_parts().is_some() {
+        lines.push(
+            "Samples of other hosts hold no waits, control groups and Python threads; run `concmon problems` there to check them."
+                .into(),
+        );
+        return lines;
+    }
     if app.replay.is_some() {
         lines.push(
             "A recording holds samples only: waits, control groups and Python threads were not recorded, and are not checked."

@@ -22,6 +22,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("diagnose", &["query", "columns", "derive", "snapshot", "causes"]),
     ("export", &["query", "columns", "csv", "derive", "snapshot", "text"]),
     ("record", &["snapshot", "kernel::source", "kernel::error", "clock"]),
+    ("hosts", &["snapshot", "derive", "record", "clock"]),
     ("inspect", &["kernel", "snapshot", "clock", "text"]),
     ("lanes", &["kernel", "snapshot", "clock"]),
     ("profile", &["inspect", "kernel", "snapshot", "clock"]),
@@ -72,7 +73,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "engine",
         &[
-            "app", "clock", "text", "snapshot", "kernel", "derive", "columns", "query", "diagnose", "export", "record",
+            "app", "clock", "text", "snapshot", "kernel", "derive", "columns", "query", "diagnose", "export", "record", "hosts",
             "inspect", "lab", "lanes", "profile", "config", "ui", "why",
         ],
     ),
@@ -80,7 +81,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "command",
         &[
             "cli", "config", "ui", "app", "engine", "clock", "text", "snapshot", "kernel", "derive", "columns", "query",
-            "diagnose", "export", "record", "inspect", "lab", "causes", "why", "profile", "lanes",
+            "diagnose", "export", "record", "hosts", "inspect", "lab", "causes", "why", "profile", "lanes",
         ],
     ),
     ("lib", &[]),

@@ -10,6 +10,7 @@ mod cards;
 mod demos;
 mod faults;
 mod hostile;
+mod hosts;
 mod looking;
 mod recording;
 mod session;

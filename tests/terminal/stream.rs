@@ -45,7 +45,7 @@ fn a_stream_is_a_recording_and_each_frame_comes_when_it_is_taken() {
             assert!(read > 0, "{args:?}: it goes on while it is read");
             parser.push(&bytes[..read]);
             all.extend_from_slice(&bytes[..read]);
-            while let Some(part) = parser.next().unwrap() {
+            while let Some(part) = parser.part().unwrap() {
                 if let Part::Frame(head, _) = part {
                     taken.push(head.taken_ns);
                 }
@@ -113,8 +113,8 @@ fn a_stream_longer_than_its_bound_keeps_its_end() {
     let head = {
         let mut parser = Parser::default();
         parser.push(&bytes);
-        assert!(matches!(parser.next(), Ok(Some(Part::System(_)))));
-        let Ok(Some(Part::Frame(_, content))) = parser.next() else { panic!("a frame") };
+        assert!(matches!(parser.part(), Ok(Some(Part::System(_)))));
+        let Ok(Some(Part::Frame(_, content))) = parser.part() else { panic!("a frame") };
         ends[0] - content.len() - 28
     };
     let (reader, mut writer) = std::io::pipe().unwrap();

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use crate::snapshot::Needs;
+use crate::snapshot::{Needs, pid_on_host};
 
 use crate::columns::get::{shared, tty};
-use crate::columns::get_place::{container, foreign_namespaces, namespace};
+use crate::columns::get_place::{container, foreign_namespaces, host, namespace};
 use crate::columns::{Align, Column, Metric, Order, Scope, Value};
 
 use super::BASE;
@@ -19,7 +19,7 @@ pub(super) const COLUMNS: &[Column] = &[
         order: Order::Ascending,
         rank: 0,
         metric: Metric::Label,
-        get: |r| Value::Int(i64::from(r.process.key.pid)),
+        get: |r| Value::Int(i64::from(pid_on_host(r.process.key.pid))),
         ..BASE
     },
     Column {
@@ -30,7 +30,7 @@ pub(super) const COLUMNS: &[Column] = &[
         order: Order::Ascending,
         rank: 8,
         metric: Metric::Label,
-        get: |r| Value::Int(i64::from(r.face().tid)),
+        get: |r| Value::Int(i64::from(pid_on_host(r.face().tid))),
         ..BASE
     },
     Column {
@@ -41,7 +41,7 @@ pub(super) const COLUMNS: &[Column] = &[
         order: Order::Ascending,
         rank: 75,
         metric: Metric::Name,
-        get: |r| Value::Int(i64::from(r.process.ppid)),
+        get: |r| Value::Int(i64::from(pid_on_host(r.process.ppid))),
         ..BASE
     },
     Column {
@@ -51,7 +51,7 @@ pub(super) const COLUMNS: &[Column] = &[
         source: "/proc/PID/stat field 5",
         order: Order::Ascending,
         metric: Metric::Name,
-        get: |r| shared(r, Some(i64::from(r.process.pgrp)), Value::Int),
+        get: |r| shared(r, Some(i64::from(pid_on_host(r.process.pgrp))), Value::Int),
         ..BASE
     },
     Column {
@@ -61,7 +61,7 @@ pub(super) const COLUMNS: &[Column] = &[
         source: "/proc/PID/stat field 6",
         order: Order::Ascending,
         metric: Metric::Name,
-        get: |r| shared(r, Some(i64::from(r.process.session)), Value::Int),
+        get: |r| shared(r, Some(i64::from(pid_on_host(r.process.session))), Value::Int),
         ..BASE
     },
     Column {
@@ -193,6 +193,20 @@ pub(super) const COLUMNS: &[Column] = &[
         order: Order::Ascending,
         metric: Metric::Name,
         get: |r| namespace(r, "user"),
+        ..BASE
+    },
+    Column {
+        id: "host",
+        title: "HOST",
+        description: "Host, as named with --host; of one machine, its own name.",
+        source: "--host, or uname(2)",
+        basis: "measured: as named in --host, or as the kernel reports it",
+        align: Align::Left,
+        width: 10,
+        order: Order::Ascending,
+        rank: 1,
+        metric: Metric::Label,
+        get: |r| host(r),
         ..BASE
     },
 ];

@@ -14,6 +14,7 @@ pub mod syntax;
 
 use crate::columns::{self, Column, Row, Unknown, Value};
 use crate::derive::{Model, Tree};
+use crate::snapshot::pid_on_host;
 
 use super::TextMatch;
 use operand::Operand;
@@ -80,7 +81,7 @@ fn descendants(name: &str, model: &Model, tree: &Tree) -> Vec<bool> {
     for (i, p) in (0u32..).zip(&model.now.processes) {
         let program = p.identity.cmdline.as_deref().and_then(|c| c.split(|b| *b == 0).next()).unwrap_or_default();
         let file = program.rsplit(|b| *b == b'/').next().unwrap_or_default();
-        let is = pid == Some(p.key.pid) || p.leader.comm.as_bytes() == name.as_bytes() || file == name.as_bytes();
+        let is = pid == Some(pid_on_host(p.key.pid)) || p.leader.comm.as_bytes() == name.as_bytes() || file == name.as_bytes();
         if is && !marked[i as usize] {
             for d in tree.subtree(i) {
                 marked[d as usize] = true;

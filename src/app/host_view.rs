@@ -1,0 +1,88 @@
+//! What is known of several hosts, and which of them is shown.
+
+use std::sync::Arc;
+
+use crate::derive::{HostPart, Model, key_on_host};
+use crate::diagnose::{Finding, MACHINE, Watch};
+use crate::snapshot::ProcKey;
+
+/// Why nothing of other machines is changed or read by hand.
+pub const READ_ONLY: &str =
+    "is off with --host: other machines are only looked at, and nothing is sent to them but `concmon stream`";
+
+/// What is known of the hosts beside their newest models.
+#[derive(Debug, Default)]
+pub struct HostsView {
+    /// All of them in one.
+    all: Option<Arc<Model>>,
+    /// The one that is shown alone.
+    pub chosen: Option<usize>,
+    watched: Vec<Watched>,
+}
+
+/// What is found on one host.
+#[derive(Debug, Default)]
+struct Watched {
+    seen: Option<Arc<Model>>,
+    watch: Watch,
+    findings: Vec<Finding>,
+}
+
+impl HostsView {
+    /// Looks at what is new.
+    pub fn take(&mut self, all: Arc<Model>) {
+        self.watched.resize_with(all.hosts.len(), Watched::default);
+        for (watched, host) in self.watched.iter_mut().zip(all.hosts.iter()) {
+            match (&host.model, &watched.seen) {
+                (Some(new), Some(old)) if Arc::ptr_eq(new, old) => {}
+                (Some(new), _) => {
+                    watched.findings = watched.watch.step(new);
+                    watched.seen = Some(Arc::clone(new));
+                }
+                // After a stream begins anew nothing is known to have lasted.
+                (None, _) => *watched = Watched::default(),
+            }
+        }
+        self.all = Some(all);
+    }
+
+    /// The hosts.
+    #[must_use]
+    pub fn parts(&self) -> &[HostPart] {
+        self.all.as_deref().map_or(&[], |all| all.hosts.as_slice())
+    }
+
+    /// What is shown: the chosen host's model, or that of all.
+    #[must_use]
+    pub fn shown(&self) -> Option<Arc<Model>> {
+        match self.chosen {
+            Some(host) => self.parts().get(host)?.model.clone(),
+            None => self.all.clone(),
+        }
+    }
+
+    /// What is found: of the chosen host, or of all with the hosts' names.
+    #[must_use]
+    pub fn findings(&self) -> Vec<Finding> {
+        if let Some(watched) = self.chosen.and_then(|host| self.watched.get(host)) {
+            return watched.findings.clone();
+        }
+        let mut all = Vec::new();
+        for (number, (watched, host)) in self.watched.iter().zip(self.parts()).enumerate() {
+            all.extend(watched.findings.iter().map(|finding| of_host(finding, number, &host.name)));
+        }
+        // Gravest first, as each host's are.
+        all.sort_by_key(|finding| std::cmp::Reverse(finding.diagnosis.level == crate::diagnose::Level::Warning));
+        all
+    }
+}
+
+fn of_host(finding: &Finding, host: usize, name: &str) -> Finding {
+    let key = |key: ProcKey| if key == MACHINE { key } else { key_on_host(host, key) };
+    Finding {
+        about: key(finding.about),
+        others: finding.others.iter().copied().map(key).collect(),
+        evidence: format!("{name}: {}", finding.evidence),
+        ..finding.clone()
+    }
+}
