@@ -3,11 +3,13 @@
 use crate::columns::format;
 use crate::derive::Model;
 use crate::snapshot::{
-    Detail, DetailContent, DetailPart, ExitStatus, FileDetail, ProcKey, ProcessSample, StackDetail, State, ThreadDetail,
+    Detail, DetailContent, DetailPart, ExitStatus, FileDetail, GroupDetail, ProcKey, ProcessSample, StackDetail, State,
+    ThreadDetail,
 };
 use crate::text::{Charset, sanitize, sanitize_str, width};
 
 mod asyncio;
+mod groups;
 pub mod overview;
 mod recorded;
 mod refused;
@@ -121,8 +123,8 @@ pub struct DetailPane {
     inside: bool,
     /// Newest reading of each part.
     read: Vec<Detail>,
-    /// Reading of the threads before the newest: their CPU use takes two.
-    threads_before: Option<Detail>,
+    /// Reading of the threads or groups before the newest: their CPU use takes two.
+    before: Option<Detail>,
 }
 
 impl DetailPane {
@@ -143,7 +145,7 @@ impl DetailPane {
             unborn: false,
             inside: false,
             read: Vec::new(),
-            threads_before: None,
+            before: None,
         }
     }
 
@@ -218,8 +220,8 @@ impl DetailPane {
                 return;
             }
             let old = self.read.swap_remove(old);
-            if detail.part == DetailPart::Threads {
-                self.threads_before = Some(old);
+            if matches!(detail.part, DetailPart::Threads | DetailPart::Groups) {
+                self.before = Some(old);
             }
         }
         self.read.push(detail);
@@ -306,8 +308,13 @@ impl DetailPane {
             DetailContent::Files(files) => file_lines(files, model, charset),
             DetailContent::Lines(lines) if lines.is_empty() => vec!["nothing here".into()],
             DetailContent::Lines(lines) => lines.iter().map(|line| clean(line)).collect(),
-            DetailContent::Groups { cgroups, namespaces } => {
+            DetailContent::Groups { groups, cgroups, namespaces } => {
                 let mut lines = vec!["CONTROL GROUPS".to_owned()];
+                match groups {
+                    Ok(groups) => lines.extend(groups::lines(groups, self.groups_before(taken_ns), charset)),
+                    Err(why) => lines.push(sanitize_str(why, charset).into_owned()),
+                }
+                lines.extend([String::new(), "MEMBER OF".to_owned()]);
                 lines.extend(all(cgroups));
                 lines.extend([String::new(), "NAMESPACES".to_owned()]);
                 lines.extend(said_once(
@@ -325,6 +332,13 @@ impl DetailPane {
                 Vec::new()
             }
         }
+    }
+
+    /// An earlier reading of the groups, and the nanoseconds since.
+    fn groups_before(&self, taken_ns: u64) -> Option<(&[GroupDetail], u64)> {
+        let before = self.before.as_ref()?;
+        let Ok(DetailContent::Groups { groups: Ok(groups), .. }) = &before.content else { return None };
+        Some((groups, taken_ns.checked_sub(before.taken_ns)?))
     }
 
     fn threads(&self, threads: &[ThreadDetail], taken_ns: u64, charset: Charset) -> Vec<String> {
@@ -351,7 +365,7 @@ impl DetailPane {
     }
 
     fn cpu(&self, thread: &ThreadDetail, taken_ns: u64) -> Option<f32> {
-        let before = self.threads_before.as_ref()?;
+        let before = self.before.as_ref()?;
         let Ok(DetailContent::Threads(threads)) = &before.content else { return None };
         let same = |t: &&ThreadDetail| t.tid == thread.tid && t.start_ticks == thread.start_ticks;
         let ran = thread.run_ns?.checked_sub(threads.iter().find(same)?.run_ns?)?;

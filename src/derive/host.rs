@@ -36,6 +36,8 @@ pub struct HostRates {
     pub total: Option<CpuShare>,
     /// Each CPU by number.
     pub cpus: Vec<(u32, Option<CpuShare>)>,
+    /// Percent of the CPUs that concmon's control group may use; `None` without a limit.
+    pub of_limit: Option<f32>,
     /// All whole disks together; `None` if unknown.
     pub disks: Option<Flow>,
     /// All network interfaces together; `None` if unknown.
@@ -68,7 +70,16 @@ pub(super) fn rates(before: Option<&HostSample>, now: &HostSample, dt_ns: Option
     let between = before.zip(dt_ns);
     let disks = between.and_then(|(before, dt)| disks(before.disks.as_deref()?, now.disks.as_deref()?, dt));
     let networks = between.and_then(|(before, dt)| networks(before.networks.as_deref()?, now.networks.as_deref()?, dt));
-    HostRates { compared: before.is_some(), total, cpus, disks, networks }
+    let of_limit = before.and_then(|before| of_limit(before, now));
+    HostRates { compared: before.is_some(), total, cpus, of_limit, disks, networks }
+}
+
+/// CPU time of the own control group between two readings, in percent of what it may use.
+fn of_limit(before: &HostSample, now: &HostSample) -> Option<f32> {
+    let (old, now, cpus) = (before.own_limits.cpu_used?, now.own_limits.cpu_used?, now.own_limits.cpus?);
+    // Another group's time may be less.
+    let (used, span) = (now.0.checked_sub(old.0)?, now.1.checked_sub(old.1)?);
+    (span > 0 && cpus > 0.0).then(|| (used as f64 * 100.0 / span as f64 / cpus) as f32)
 }
 
 /// Counters that went backwards (a device was taken away and came back, or a counter of 32 bits is full) tell nothing this time.

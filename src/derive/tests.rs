@@ -414,3 +414,20 @@ fn a_process_that_shares_its_values_has_the_rates_of_one_that_has_equal_ones() {
         assert!(!busy.rested_since(&old), "it ran");
     }
 }
+
+#[test]
+fn the_use_of_a_limited_group_is_in_percent_of_what_it_may_use() {
+    let with = |at_s: u64, used_ms: u64, cpus| {
+        let mut snapshot = test_snapshot(at_s * 1_000_000_000, Vec::new());
+        snapshot.host.own_limits =
+            crate::snapshot::OwnLimits { cpus, cpu_used: Some((used_ms * 1_000_000, at_s * 1_000_000_000)), memory: None };
+        snapshot
+    };
+    let of = |snapshots: [Snapshot; 2]| {
+        let mut deriver = Deriver::new(0);
+        snapshots.map(|snapshot| deriver.step(snapshot).host.of_limit)
+    };
+    assert_eq!(of([with(1, 100, Some(0.5)), with(3, 600, Some(0.5))]), [None, Some(50.0)]);
+    assert_eq!(of([with(1, 100, Some(0.5)), with(3, 50, Some(0.5))])[1], None, "the time of another group");
+    assert_eq!(of([with(1, 100, None), with(3, 600, None)])[1], None, "no limit");
+}

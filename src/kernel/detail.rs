@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use super::error::{ReadError, reason};
 use super::file_locks;
+use super::group_detail;
+use super::groups::Hierarchies;
 use super::ledger;
 use super::main_ended;
 use super::overview;
@@ -15,7 +17,7 @@ use super::proc_fs::{ProcFs, RelPath};
 use super::sockets::{Sockets, socket_inode};
 use super::waits;
 use crate::clock::{Clock as _, SystemClock};
-use crate::snapshot::{Detail, DetailContent, DetailPart, FileDetail, Overview, ProcKey, StackDetail, ThreadDetail};
+use crate::snapshot::{Detail, DetailContent, DetailPart, FileDetail, Overview, ProcKey, RawBytes, StackDetail, ThreadDetail};
 
 /// The most of any file that is read.
 const MOST_BYTES: usize = 1 << 20;
@@ -212,7 +214,10 @@ impl DetailReader {
             let target = self.fs.read_link(&RelPath::process(pid, &format!("ns/{name}")));
             (name, target.map_err(|error| reason(&error)))
         };
-        DetailContent::Groups { cgroups, namespaces: NAMESPACES.map(of).into() }
+        let mounts = Hierarchies::read(&self.fs);
+        let text = |lines: &Vec<RawBytes>| lines.iter().flat_map(|line| [line, &b"\n"[..]].concat()).collect::<Vec<u8>>();
+        let groups = cgroups.as_ref().map_err(Clone::clone).and_then(|lines| group_detail::groups(&mounts, &text(lines)));
+        DetailContent::Groups { groups, cgroups, namespaces: NAMESPACES.map(of).into() }
     }
 
     /// Kernel stacks of the sleeping tasks; of the running ones there is none to be had.

@@ -183,12 +183,12 @@ pub fn is_frozen(directory: &Path, unified: bool) -> Option<bool> {
     Some(text(&directory.join("freezer.state"))?.trim() == "FROZEN")
 }
 
-fn text(path: &Path) -> Option<String> {
+pub(super) fn text(path: &Path) -> Option<String> {
     std::fs::read_to_string(path).ok()
 }
 
 /// The number behind a key at the beginning of a line.
-fn value(text: &str, key: &str) -> Option<u64> {
+pub(super) fn value(text: &str, key: &str) -> Option<u64> {
     text.lines().find_map(|line| unsigned(line.strip_prefix(key)?.strip_prefix(' ')?.as_bytes()))
 }
 

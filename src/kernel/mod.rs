@@ -11,6 +11,7 @@ pub mod error;
 pub mod events;
 mod exact;
 mod file_locks;
+mod group_detail;
 pub mod groups;
 mod hold;
 pub mod host;

@@ -1,25 +1,19 @@
 //! Reads what the first page of the details says of a process: program, directory, waits, and how full its limits are.
 
-use std::path::{Path, PathBuf};
-
 use super::error::reason;
+use super::group_detail::groups;
+use super::groups::Hierarchies;
 use super::proc_fs::{ProcFs, RelPath};
-use crate::snapshot::{LimitUse, Overview, ThreadDetail};
+use crate::snapshot::{GroupDetail, LimitUse, Overview, ThreadDetail};
 
-/// The mount point of control groups (cgroups(7), version 2).
-const CGROUPS: &str = "/sys/fs/cgroup";
 /// Largest file read here: `limits` has less than 2 KiB.
 const MOST_BYTES: usize = 16 * 1024;
-/// The most levels of control groups that are looked at.
-const MOST_LEVELS: usize = 32;
 
 /// Reads it; `threads` are the tasks that were looked at, `face` the thread whose files describe the process.
 pub(super) fn read(fs: &ProcFs, face: i32, threads: Vec<ThreadDetail>) -> Overview {
     let link = |leaf: &str| fs.read_link(&RelPath::process(face, leaf)).map_err(|error| reason(&error));
     let mut limits = own_limits(fs, face);
-    if fs.root() == Path::new("/proc") {
-        limits.extend(group_limits(fs, face, Path::new(CGROUPS)));
-    }
+    limits.extend(group_limits(fs, face, &Hierarchies::read(fs)));
     Overview { program: link("exe"), directory: link("cwd"), threads, limits }
 }
 
@@ -53,55 +47,28 @@ fn number(bytes: &[u8]) -> Option<u64> {
     std::str::from_utf8(bytes).ok()?.split_whitespace().next()?.parse().ok()
 }
 
-/// The limits of the control group and of the groups above it: for memory and tasks the one that is fullest.
-fn group_limits(fs: &ProcFs, face: i32, mounted: &Path) -> Vec<LimitUse> {
+/// The limits of the control groups and of the groups above them: for memory and tasks the one that is fullest.
+fn group_limits(fs: &ProcFs, face: i32, mounts: &Hierarchies) -> Vec<LimitUse> {
     let mut bytes = Vec::new();
     if fs.read_all(&RelPath::process(face, "cgroup"), MOST_BYTES, &mut bytes).is_err() {
         return Vec::new();
     }
-    let text = String::from_utf8_lossy(&bytes);
-    let Some(path) = text.lines().find_map(|line| line.strip_prefix("0::/")) else { return Vec::new() };
-    // Groups outside of the own cgroup namespace begin with "..": they are not below the mount point.
-    if path.split('/').any(|part| part == "..") {
-        return Vec::new();
-    }
-    let mut levels: Vec<PathBuf> = Vec::new();
-    let mut at = mounted.join(path);
-    while at.starts_with(mounted) && levels.len() < MOST_LEVELS {
-        levels.push(at.clone());
-        if !at.pop() {
-            break;
-        }
-    }
-    let pairs = [
-        ("memory of its control group", "memory.current", "memory.max", true),
-        ("tasks of its control group", "pids.current", "pids.max", false),
-    ];
-    let read = |level: &Path, leaf: &str| number(&std::fs::read(level.join(leaf)).ok()?);
-    pairs
-        .into_iter()
-        .filter_map(|(what, now, most, bytes)| {
-            let uses = levels
-                .iter()
-                .filter_map(|level| Some(LimitUse { what, used: read(level, now)?, most: read(level, most)?, bytes }));
-            uses.max_by(|a, b| a.share().total_cmp(&b.share()))
-        })
-        .chain(throttled(&levels))
-        .collect()
-}
-
-/// Scheduling periods in which the group had used up its CPU quota, of all periods (`cpu.stat`).
-fn throttled(levels: &[PathBuf]) -> Option<LimitUse> {
-    levels.iter().find_map(|level| {
-        let stat = std::fs::read_to_string(level.join("cpu.stat")).ok()?;
-        let value = |name: &str| stat.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
-        let (used, most) = (value("nr_throttled ")?, value("nr_periods ")?);
-        (used > 0).then_some(LimitUse { what: LimitUse::THROTTLED, used, most, bytes: false })
-    })
+    let groups = groups(mounts, &bytes).unwrap_or_default();
+    let fullest = |what, bytes, of: fn(&GroupDetail) -> Option<(u64, u64)>| {
+        let uses = groups.iter().filter_map(of).map(|(used, most)| LimitUse { what, used, most, bytes });
+        uses.max_by(|a, b| a.share().total_cmp(&b.share()))
+    };
+    let memory = fullest("memory of its control group", true, |group| Some((group.memory?, group.memory_max?)));
+    let tasks = fullest("tasks of its control group", false, |group| Some((group.tasks?, group.tasks_max?)));
+    let stopped = groups.iter().filter_map(|group| group.throttled).find(|throttled| throttled.stopped > 0);
+    let quota = stopped.map(|t| LimitUse { what: LimitUse::THROTTLED, used: t.stopped, most: t.periods, bytes: false });
+    [memory, tasks, quota].into_iter().flatten().collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -117,18 +84,21 @@ mod tests {
         write(&leaf, "pids.current", "5\n");
         write(&leaf, "pids.max", "50\n");
         write(&leaf, "cpu.stat", "usage_usec 1\nnr_periods 40\nnr_throttled 30\n");
+        write(&leaf, "cpu.max", "20000 100000\n");
         let proc = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(proc.path().join("7")).unwrap();
         let fs = ProcFs::open_tree(proc.path()).unwrap();
+        let mounts = format!("30 23 0:26 / {} rw - cgroup2 cgroup2 rw\n", dir.path().display());
+        let mounts = Hierarchies::parse(mounts.as_bytes());
         let found = |line: &str| {
             std::fs::write(proc.path().join("7/cgroup"), line).unwrap();
-            group_limits(&fs, 7, dir.path()).iter().map(|l| (l.what, l.used, l.most)).collect::<Vec<_>>()
+            group_limits(&fs, 7, &mounts).iter().map(|l| (l.what, l.used, l.most)).collect::<Vec<_>>()
         };
         let expected =
             [("memory of its control group", 90, 100), ("tasks of its control group", 5, 50), (LimitUse::THROTTLED, 30, 40)];
         assert_eq!(found("0::/app.slice/job.service\n"), expected);
         assert_eq!(found("0::/../elsewhere\n"), []);
-        assert_eq!(found("4:memory:/x\n"), [], "version 1 has none of these files");
+        assert_eq!(found("4:memory:/x\n"), [], "no such hierarchy is mounted");
     }
 
     #[test]

@@ -102,7 +102,7 @@ fn mask(status: &[u8], name: &[u8]) -> u64 {
 }
 
 /// CPUs in a list such as `0-3,8`.
-fn count(list: &str) -> Option<usize> {
+pub(super) fn count(list: &str) -> Option<usize> {
     list.split(',').try_fold(0usize, |sum, part| {
         let (from, to) = part.split_once('-').unwrap_or((part, part));
         let (from, to): (usize, usize) = (from.parse().ok()?, to.parse().ok()?);

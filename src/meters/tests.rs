@@ -165,3 +165,17 @@ fn the_worst_stands_for_all() {
     let Reading::Known { level, bar, .. } = (find("pressure").unwrap().read)(&model) else { panic!("known") };
     assert_eq!((level, bar.figure.as_str()), (Some(12.0), "io 12%"));
 }
+
+#[test]
+fn in_a_limited_group_the_cpu_meter_shows_what_is_used_of_it() {
+    let host = |n: u64, cpus| HostSample {
+        cpu_total: Some(busy(n * SECOND / 4, n * SECOND * 3 / 4)),
+        cpus: vec![(0, busy(n * SECOND / 2, n * SECOND / 2)), (1, busy(0, n * SECOND))],
+        own_limits: crate::snapshot::OwnLimits { cpus: Some(cpus), cpu_used: Some((n * SECOND / 4, n * SECOND)), memory: None },
+        ..HostSample::default()
+    };
+    let narrow = model(vec![host(1, 0.5), host(2, 0.5)]);
+    assert_eq!(text("cpu", &narrow), "50% of the 0.5 CPUs that the control group may use; machine 25%");
+    let wide = model(vec![host(1, 2.0), host(2, 2.0)]);
+    assert!(text("cpu", &wide).starts_with("25%  user 25"), "it may use them all");
+}

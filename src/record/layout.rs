@@ -13,7 +13,7 @@ use crate::snapshot::SystemInfo;
 /// How a recording begins.
 pub const MAGIC: &[u8; 8] = b"concmonR";
 /// The format's version: another one is refused.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 /// Bytes before the system information.
 pub const HEAD_BYTES: usize = 20;
 /// The most bytes of the system information: names of host and kernel are at most 64 each.

@@ -75,6 +75,28 @@ impl AsyncState {
     }
 }
 
+/// At which method of an `asyncio.Queue` a task waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueueWait {
+    /// `join()`: until `task_done()` was called for every item.
+    Join,
+    /// `get()`: until there is an item.
+    Get,
+    /// `put()`: until there is room.
+    Put,
+}
+
+/// A wait at an `asyncio.Queue`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AtQueue {
+    /// The address of the queue.
+    pub queue: u64,
+    /// At which method.
+    pub wait: QueueWait,
+    /// Items that were put and for which `task_done()` was not called; `None` if that could not be read.
+    pub unfinished: Option<u64>,
+}
+
 /// A task of asyncio.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AsyncTask {
@@ -94,6 +116,8 @@ pub struct AsyncTask {
     pub moved: bool,
     /// The address of the `asyncio.Lock` that it waits for.
     pub lock: Option<u64>,
+    /// The `asyncio.Queue` that it waits at.
+    pub queue: Option<AtQueue>,
     /// The addresses of the locks whose `async with` blocks it is in. Read only if a task waits for a lock.
     pub holds: Vec<u64>,
     /// Whether a timeout of its own may end its wait. Read with `holds`.
@@ -180,6 +204,7 @@ mod tests {
             awaited_by: awaited_by.to_vec(),
             moved: false,
             lock: None,
+            queue: None,
             holds: Vec::new(),
             timed: false,
         }

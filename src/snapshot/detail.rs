@@ -1,6 +1,6 @@
 //! Details of one process, read only while they are shown.
 
-use super::{Comm, Ledger, OrWhy, ProcKey, PythonRuntime, RawBytes, State, TaskWait};
+use super::{Comm, GroupDetail, Ledger, OrWhy, ProcKey, PythonRuntime, RawBytes, State, TaskWait};
 
 /// Which part of the detail is looked at, and so read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -78,8 +78,10 @@ pub enum DetailContent {
     Files(Vec<FileDetail>),
     /// Text as the kernel gives it, cut into entries.
     Lines(Vec<Box<[u8]>>),
-    /// Lines of `cgroup`, then name and target of every namespace.
+    /// Its control groups and namespaces.
     Groups {
+        /// Its groups and those above them, deepest first.
+        groups: OrWhy<Vec<GroupDetail>>,
         /// Lines of `/proc/PID/cgroup`.
         cgroups: OrWhy<Vec<RawBytes>>,
         /// Name and target, e.g. `pid` and `pid:[4026531836]`.

@@ -173,11 +173,22 @@ pub struct PythonFacts {
     pub stuck_tasks: Option<AsyncStuck>,
 }
 
+/// Why tasks of asyncio cannot go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AsyncCause {
+    /// They wait for locks of each other.
+    Cycle,
+    /// One waits in `Queue.join()`, and no task is left that could call `task_done()`.
+    Queue,
+    /// Nothing is left that could wake their loop.
+    Unwakeable,
+}
+
 /// Tasks of asyncio that cannot go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AsyncStuck {
-    /// Whether they wait for locks of each other. Otherwise nothing is left that could wake their loop.
-    pub cycle: bool,
+    /// What holds them.
+    pub cause: AsyncCause,
     /// How many they are.
     pub tasks: usize,
     /// Why they cannot go on.

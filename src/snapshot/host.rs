@@ -129,6 +129,9 @@ pub struct Temperature {
 pub struct OwnLimits {
     /// CPUs.
     pub cpus: Option<f64>,
+    /// Of the group whose quota or cpuset that is: CPU time that its processes have used since it was made, and when that was read, both
+    /// nanoseconds (the second since boot).
+    pub cpu_used: Option<(u64, u64)>,
     /// Bytes in use, and the most.
     pub memory: Option<(u64, u64)>,
 }

@@ -7,6 +7,7 @@ mod container;
 mod detail;
 mod event;
 mod facts;
+mod group;
 mod host;
 mod host_id;
 mod ledger;
@@ -27,14 +28,15 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use asyncio::{AsyncState, AsyncTask, Asyncio, EventLoop, LoopTurn, TreeRow};
+pub use asyncio::{AsyncState, AsyncTask, Asyncio, AtQueue, EventLoop, LoopTurn, QueueWait, TreeRow};
 pub use container::{Container, container_of};
 pub use detail::{Detail, DetailContent, DetailPart, FileDetail, FileLock, LimitUse, Overview, StackDetail, ThreadDetail};
 pub use event::{EventKind, ExitStatus, LifecycleEvent};
 pub use facts::{
-    AsyncStuck, Facts, GroupFacts, Looked, PoolRole, ProcessFacts, PythonFacts, PythonThreadFacts, SharedObject, SigTerm, Stuck,
-    ThreadRan,
+    AsyncCause, AsyncStuck, Facts, GroupFacts, Looked, PoolRole, ProcessFacts, PythonFacts, PythonThreadFacts, SharedObject,
+    SigTerm, Stuck, ThreadRan,
 };
+pub use group::{GroupDetail, GroupEvent, Throttled, Weight};
 pub use host::{CpuTimes, DiskSample, HostSample, MemorySample, NetworkSample, OwnLimits, Pressure, PressureSample, Temperature};
 pub use host_id::{MOST_HOSTS, host_of, id_on_host, is_pid, pid_on_host};
 pub use ledger::{Ledger, LedgerChild, LedgerMapping, LedgerReading, PageCounts};

@@ -5,7 +5,9 @@ use std::collections::{HashMap, HashSet};
 use crate::causes::{Scene, Wait, handles_signals};
 use crate::kernel::parse::syscall::{Machine, SyscallLine};
 use crate::kernel::proc_fs::{ProcFs, RelPath};
-use crate::snapshot::{AsyncState, AsyncStuck, AsyncTask, Asyncio, EventLoop, LoopTurn, PythonFrame, PythonRuntime};
+use crate::snapshot::{
+    AsyncCause, AsyncState, AsyncStuck, AsyncTask, Asyncio, AtQueue, EventLoop, LoopTurn, PythonFrame, PythonRuntime, QueueWait,
+};
 use crate::text::{Charset, sanitize};
 
 use super::pythons::words;
@@ -20,17 +22,62 @@ pub(super) fn stuck(fs: &ProcFs, scene: &Scene, pid: i32, runtime: &PythonRuntim
     let asyncio = runtime.asyncio.as_ref()?;
     if let Some(tasks) = lock_cycle(asyncio) {
         let evidence = "each waits for an asyncio.Lock that the next one holds".to_owned();
-        return Some(AsyncStuck { cycle: true, tasks: tasks.len(), evidence, lines: lines(&tasks) });
+        return Some(AsyncStuck { cause: AsyncCause::Cycle, tasks: tasks.len(), evidence, lines: lines(&tasks) });
     }
-    let idle = |one: &&EventLoop| one.turn == LoopTurn::Waits && one.tid.is_some_and(|tid| is_alone(fs, scene, pid, tid));
-    let dead = asyncio.loops.iter().find(idle)?;
-    let tasks: Vec<&AsyncTask> = asyncio.tasks.iter().filter(|task| task.loop_id == dead.id).collect();
-    let all_wait = tasks.iter().all(|task| task.state == AsyncState::Waiting && !task.moved);
-    if tasks.is_empty() || !all_wait || tasks.len() < asyncio.task_count || tasks.iter().any(|task| may_rest(task, &tasks)) {
+    if asyncio.tasks.len() < asyncio.task_count {
         return None;
     }
-    let evidence = "their event loop has no timer, no file or socket and no other thread that could wake one".to_owned();
-    Some(AsyncStuck { cycle: false, tasks: tasks.len(), evidence, lines: lines(&tasks) })
+    let idle = |one: &&EventLoop| one.turn == LoopTurn::Waits;
+    asyncio.loops.iter().filter(idle).find_map(|one| {
+        let files = one.tid.and_then(|tid| idles(fs, scene, pid, tid))?;
+        let tasks: Vec<&AsyncTask> = asyncio.tasks.iter().filter(|task| task.loop_id == one.id).collect();
+        stuck_at_rest(&tasks, files)
+    })
+}
+
+/// The tasks of a loop that rests: it has no timer, and no other thread is left that could wake it. It listens to so many files, among them
+/// the socket by which threads wake it.
+fn stuck_at_rest(tasks: &[&AsyncTask], files: usize) -> Option<AsyncStuck> {
+    if tasks.is_empty() || !tasks.iter().all(|task| task.state == AsyncState::Waiting && !task.moved) {
+        return None;
+    }
+    let of = |cause, evidence| Some(AsyncStuck { cause, tasks: tasks.len(), evidence, lines: lines(tasks) });
+    if let Some(evidence) = never_joined(tasks) {
+        return of(AsyncCause::Queue, evidence);
+    }
+    if files > 1 || tasks.iter().any(|task| may_rest(task, tasks)) {
+        return None;
+    }
+    let evidence = "their event loop has no timer, no file or socket and no other thread that could wake one";
+    of(AsyncCause::Unwakeable, evidence.to_owned())
+}
+
+/// What keeps a task in `Queue.join()`, if all other tasks wait in `get()` or `put()` of that queue, or for tasks that do.
+fn never_joined(tasks: &[&AsyncTask]) -> Option<String> {
+    let count = |queue: u64, wait| tasks.iter().filter(|t| t.queue.is_some_and(|q| q.queue == queue && q.wait == wait)).count();
+    let joined = tasks.iter().filter_map(|task| task.queue.filter(|queue| queue.wait == QueueWait::Join));
+    for AtQueue { queue, unfinished, .. } in joined {
+        let Some(unfinished) = unfinished.filter(|unfinished| *unfinished > 0) else { continue };
+        let (joins, gets, puts) = (count(queue, QueueWait::Join), count(queue, QueueWait::Get), count(queue, QueueWait::Put));
+        // One of both is about to go on.
+        if gets > 0 && puts > 0 {
+            continue;
+        }
+        let mut bound: HashSet<u64> = tasks.iter().filter(|t| t.queue.is_some_and(|q| q.queue == queue)).map(|t| t.id).collect();
+        let mut open: Vec<u64> = bound.iter().copied().collect();
+        while let Some(id) = open.pop() {
+            let above = tasks.iter().filter(|task| task.id == id).flat_map(|task| &task.awaited_by);
+            open.extend(above.filter(|id| bound.insert(**id)));
+        }
+        if tasks.iter().all(|task| bound.contains(&task.id)) {
+            let items = if unfinished == 1 { "1 item is".to_owned() } else { format!("{unfinished} items are") };
+            return Some(format!(
+                "{items} not done in an asyncio.Queue, and no task is left that could call task_done() \
+                 ({joins} in join(), {gets} in get(), {puts} in put())"
+            ));
+        }
+    }
+    None
 }
 
 /// Tasks each of which waits for a lock of the next one. Not if a timeout may end one of the waits.
@@ -78,20 +125,19 @@ fn is_timed(task: &AsyncTask, by_id: &HashMap<u64, &AsyncTask>) -> bool {
 fn may_rest(task: &AsyncTask, all: &[&AsyncTask]) -> bool {
     let awaits_others = all.iter().any(|other| other.awaited_by.contains(&task.id));
     let innermost = task.frames.first();
-    let event = |frame: &PythonFrame| &*frame.function == "Event.wait" && frame.file.ends_with("asyncio/locks.py");
+    let joins = task.queue.is_some_and(|queue| queue.wait == QueueWait::Join);
+    let event = |frame: &PythonFrame| !joins && &*frame.function == "Event.wait" && frame.file.ends_with("asyncio/locks.py");
     task.awaited_by.is_empty() && !awaits_others && innermost.is_none_or(|frame| event(frame) || frame.is_own()) && all.len() == 1
         || task.awaited_by.is_empty() && innermost.is_some_and(event)
 }
 
-/// Whether nothing but its own timers and files can wake the loop, and it has none: it waits without a timeout, listens to nothing but the
-/// socket by which threads wake it, and all other threads wait for locks of this process.
-fn is_alone(fs: &ProcFs, scene: &Scene, pid: i32, tid: i32) -> bool {
-    let Some(process) = scene.processes.get(&pid) else { return false };
+/// To how many files the loop listens, if only they can wake it: it waits without a timeout, and all other threads wait for locks of this
+/// process.
+fn idles(fs: &ProcFs, scene: &Scene, pid: i32, tid: i32) -> Option<usize> {
     let waits = |wait: &Wait| matches!(wait, Wait::Futex { .. });
-    if !process.tasks.iter().all(|(other, task)| *other == tid || waits(&task.wait)) {
-        return false;
-    }
-    listens_to(fs, pid, tid) == Some(1) && !handles_signals(fs, pid)
+    let mut tasks = scene.processes.get(&pid)?.tasks.iter();
+    let others_wait = tasks.all(|(other, task)| *other == tid || waits(&task.wait));
+    if others_wait && !handles_signals(fs, pid) { listens_to(fs, pid, tid) } else { None }
 }
 
 /// How many descriptors the epoll instance listens to at which the thread waits without a timeout.
@@ -118,6 +164,17 @@ fn lines(tasks: &[&AsyncTask]) -> Vec<String> {
     let line = |task: &&AsyncTask| {
         let own = task.frames.iter().find(|frame| frame.is_own());
         let inner = task.frames.first().filter(|inner| Some(*inner) != own).map(words);
+        if let Some(AtQueue { wait, unfinished, .. }) = task.queue {
+            let method = match wait {
+                QueueWait::Join => "join()",
+                QueueWait::Get => "get()",
+                QueueWait::Put => "put()",
+            };
+            let place = own.map(|own| format!(" in {}", words(own))).unwrap_or_default();
+            let items = unfinished.map(|items| format!(", {items} not done")).unwrap_or_default();
+            let name = sanitize(task.name.as_bytes(), Charset::Unicode);
+            return format!("task {name} waits{place}, at {method} of an asyncio.Queue{items}");
+        }
         let place = match (inner, own.map(words)) {
             (Some(inner), Some(own)) => format!(" in {own}, at {inner}"),
             (Some(only), None) | (None, Some(only)) => format!(" in {only}"),
@@ -148,6 +205,7 @@ mod tests {
             awaited_by: Vec::new(),
             moved: false,
             lock,
+            queue: None,
             holds: holds.to_vec(),
             timed: false,
         }
@@ -168,6 +226,30 @@ mod tests {
         assert_eq!(cycle(timed), [0u64; 0], "the task that awaits it has a timeout");
         assert_eq!(cycle(vec![task(1, Some(0xb), &[]), task(2, None, &[0xb])]), [0u64; 0], "the holder goes on");
         assert_eq!(cycle(vec![task(1, Some(0xb), &[0xb])]), [1], "it waits for itself");
+    }
+
+    #[test]
+    fn a_queue_is_never_joined_if_no_task_is_left_that_could_finish_its_items() {
+        let at =
+            |id, wait, unfinished| AsyncTask { queue: Some(AtQueue { queue: 0xa, wait, unfinished }), ..task(id, None, &[]) };
+        let join = || at(1, QueueWait::Join, Some(2));
+        let get = |id| at(id, QueueWait::Get, None);
+        let found = |tasks: &[AsyncTask]| stuck_at_rest(&tasks.iter().collect::<Vec<_>>(), 2).map(|stuck| stuck.cause);
+        let queue = Some(AsyncCause::Queue);
+        assert_eq!(found(&[join()]), queue, "its workers have ended");
+        assert_eq!(found(&[join(), get(2), get(3)]), queue, "its workers did not call task_done()");
+        assert_eq!(found(&[join(), task(2, None, &[]), get(3)]), None, "a worker has an item in hand");
+        assert_eq!(found(&[join(), at(2, QueueWait::Put, None)]), queue, "a full queue that no task empties");
+        assert_eq!(found(&[join(), at(2, QueueWait::Put, None), get(3)]), None, "one of them is about to go on");
+        let other =
+            AsyncTask { queue: Some(AtQueue { queue: 0xb, wait: QueueWait::Get, unfinished: None }), ..task(2, None, &[]) };
+        assert_eq!(found(&[join(), other]), None, "the worker of another queue may finish its items");
+        assert_eq!(found(&[at(1, QueueWait::Join, None)]), None, "how many items are not done is not known");
+        let mut awaited = join();
+        awaited.awaited_by.push(9);
+        assert_eq!(found(&[awaited, task(9, None, &[])]), queue, "the other task waits for this one");
+        let ready = AsyncTask { state: AsyncState::Ready, ..get(2) };
+        assert_eq!(found(&[join(), ready]), None, "an item was put");
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use concmon::snapshot::{
     Comm, CpuTimes, Direction, DiskSample, Endpoint, EventKind, EventTier, Exact, ExitStatus, HostSample, Identity,
-    LifecycleEvent, Lock, MemorySample, Namespace, Namespaces, Pressure, ProcKey, ProcessSample, ProcessValues, Seen, Snapshot,
-    SourceReport, State, Syscall, SystemInfo, TaskSample, TaskWait, Temperature, Tier, WaitReason,
+    LifecycleEvent, Lock, MemorySample, Namespace, Namespaces, OwnLimits, Pressure, ProcKey, ProcessSample, ProcessValues, Seen,
+    Snapshot, SourceReport, State, Syscall, SystemInfo, TaskSample, TaskWait, Temperature, Tier, WaitReason,
 };
 
 /// See the module; the same for the same seed.
@@ -166,6 +166,7 @@ impl Machine {
                 ..Default::default()
             },
             disks: Some(vec![DiskSample { name: "sda".into(), ..DiskSample::default() }]),
+            own_limits: OwnLimits { cpus: Some(0.5), cpu_used: Some((self.next(), self.now_ns)), memory: Some((1, 2)) },
             temperatures: Some(vec![Temperature { label: "core".into(), celsius: 51.5 }]),
             ..HostSample::default()
         }

@@ -1,5 +1,7 @@
 //! The event loops and tasks of asyncio as lines: a line per loop, and below it its tasks as a tree.
 
+use std::fmt::Write as _;
+
 use crate::snapshot::{AsyncState, AsyncTask, Asyncio, EventLoop, LoopTurn, PythonFrame, TreeRow};
 use crate::text::{Charset, sanitize_str, width};
 
@@ -69,6 +71,9 @@ fn task_line(task: &AsyncTask, row: TreeRow, cells: usize, charset: Charset) -> 
         }
         _ => places.join(" > "),
     };
+    if let Some(items) = task.queue.and_then(|queue| queue.unfinished).filter(|items| *items > 0) {
+        let _ = write!(chain, " ({items} items of the queue not done)");
+    }
     if task.moved {
         chain = "it ran during each reading".to_owned();
     } else if chain.is_empty() && task.state != AsyncState::Done {

@@ -15,7 +15,7 @@ impl DetailPane {
         self.ended = None;
         self.unborn = false;
         self.read.clear();
-        self.threads_before = None;
+        self.before = None;
     }
 
     /// Whether the sample is of a time before the process was there.

@@ -22,6 +22,13 @@ fn cpu_group<'a>(row: &Row<'a>) -> Option<&'a GroupFacts> {
     group(row, |facts| facts.cpu_group.as_deref())
 }
 
+/// The least of the machine's CPUs, its affinity with its cpuset, and its quota.
+fn effective_cpus(row: &Row<'_>) -> Option<f64> {
+    let all = row.model.now.host.cpus.len();
+    let affinity = facts(row)?.cpus?.min(all) as f64;
+    Some(cpu_group(row).and_then(|g| g.quota_cpus).map_or(affinity, |quota| quota.min(affinity)))
+}
+
 /// Known once a survey was made; without such a thing it does not apply.
 fn surveyed<'a, T>(row: &Row<'a>, value: Option<T>, make: impl FnOnce(T) -> Value<'a>) -> Value<'a> {
     match value {
@@ -82,12 +89,25 @@ pub(super) const COLUMNS: &[Column] = &[
         needs: NEEDS,
         scope: Scope::Process,
         width: 6,
+        get: |r| surveyed(r, effective_cpus(r), |cpus| Value::Percent((cpus * 100.0) as f32)),
+        ..BASE
+    },
+    Column {
+        id: "effective_use",
+        title: "ECPU%",
+        description: "CPU use in percent of the CPUs that it may use (effective_cpus).",
+        unit: "percent",
+        source: "/proc/PID/stat, /proc/PID/status, cpu.max",
+        basis: "computed: CPU use by CPUs that it may use",
+        needs: NEEDS,
+        scope: Scope::Process,
+        width: 6,
         get: |r| {
-            let all = r.model.now.host.cpus.len();
-            let affinity = facts(r).and_then(|f| f.cpus).map(|n| n.min(all) as f64);
-            let quota = cpu_group(r).and_then(|g| g.quota_cpus);
-            let cpus = affinity.map(|cpus| quota.map_or(cpus, |quota| quota.min(cpus)));
-            surveyed(r, cpus, |cpus| Value::Percent((cpus * 100.0) as f32))
+            let cpus = effective_cpus(r).filter(|cpus| *cpus > 0.0);
+            surveyed(r, cpus, |cpus| {
+                let used = r.rates.cpu_percent.map(|used| (f64::from(used) / cpus) as f32);
+                crate::columns::get::rated(r, used, Value::Percent)
+            })
         },
         ..BASE
     },

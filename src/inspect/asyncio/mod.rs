@@ -17,13 +17,13 @@ mod tests;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::Trouble;
 use super::memory::{Fields, Memory, Reader};
 use super::names;
 use super::objects::Objects;
 use super::offsets::Offsets;
 use super::walk::{self, ListedThread, TRIES};
-use crate::snapshot::{AsyncState, AsyncTask, Asyncio, PythonFrame, PythonRuntime};
+use super::{Trouble, soft};
+use crate::snapshot::{AsyncState, AsyncTask, Asyncio, AtQueue, PythonFrame, PythonRuntime, QueueWait};
 
 use coroutines::{Reading, Sort, Step};
 use layout::{Published, TaskLayout};
@@ -377,9 +377,33 @@ impl<'o, 'm, M: Memory> Asking<'o, 'm, M> {
             }
             _ => None,
         };
+        let queue = match steps {
+            Some(steps) => self.queue(&frames, steps)?,
+            None => None,
+        };
         let (holds, timed) = (Vec::new(), false);
         let loop_id = raw.event_loop;
-        Ok(Some(AsyncTask { id: raw.address, name, loop_id, state, frames, awaited_by, moved, lock, holds, timed }))
+        Ok(Some(AsyncTask { id: raw.address, name, loop_id, state, frames, awaited_by, moved, lock, queue, holds, timed }))
+    }
+
+    /// The queue at whose method the coroutines wait.
+    fn queue(&mut self, frames: &[PythonFrame], steps: &[Step]) -> Result<Option<AtQueue>, Trouble> {
+        let is = |frame: &PythonFrame, function, file| &*frame.function == function && frame.file.ends_with(file);
+        let at = |level: usize, function| frames.get(level).is_some_and(|frame| is(frame, function, "asyncio/queues.py"));
+        let (level, wait) = match frames.first() {
+            Some(inner) if is(inner, "Event.wait", "asyncio/locks.py") && at(1, "Queue.join") => (1, QueueWait::Join),
+            _ if at(0, "Queue.get") => (0, QueueWait::Get),
+            _ if at(0, "Queue.put") => (0, QueueWait::Put),
+            _ => return Ok(None),
+        };
+        let steps = steps.get(..steps.len().saturating_sub(level)).unwrap_or_default();
+        let Some(queue) = self.reading.innermost_self(steps)? else { return Ok(None) };
+        let objects = &mut *self.reading.objects;
+        let unfinished = match soft(names::attribute(objects, queue, "_unfinished_tasks"))?.flatten() {
+            Some(number) => soft(objects.number(number))?.flatten(),
+            None => None,
+        };
+        Ok(Some(AtQueue { queue, wait, unfinished }))
     }
 
     /// Whether that is a future: `None` stands there for a task that goes on at once.

@@ -170,10 +170,41 @@ async def main():
     await asyncio.create_task(fetch(future), name='fetch')
 asyncio.run(main())
 ";
+    // The workers have ended with an exception.
+    let joined = "
+import asyncio
+async def consume(jobs):
+    while True:
+        1 / await jobs.get()
+        jobs.task_done()
+async def main():
+    jobs = asyncio.Queue()
+    workers = [asyncio.create_task(consume(jobs)) for _ in range(2)]
+    for number in (0, 0, 7): jobs.put_nowait(number)
+    print('ready', flush=True)
+    await jobs.join()
+asyncio.run(main())
+";
+    // The worker forgets task_done(); a server listens.
+    let forgotten = "
+import asyncio
+async def consume(jobs):
+    while True: await jobs.get()
+async def main():
+    jobs = asyncio.PriorityQueue(1)
+    server = await asyncio.start_server(lambda r, w: None, '127.0.0.1', 0)
+    worker = asyncio.create_task(consume(jobs))
+    for number in range(2): await jobs.put(number)
+    print('ready', flush=True)
+    await asyncio.create_task(jobs.join(), name='all done')
+asyncio.run(main())
+";
     for python in pythons() {
         for (script, id, words) in [
             (crosswise, "task_cycle", "task forward waits in work() at"),
             (future, "tasks_never_wake", "task fetch waits in fetch() at"),
+            (joined, "tasks_never_wake", "at join() of an asyncio.Queue, 3 not done"),
+            (forgotten, "tasks_never_wake", "task all done waits, at join() of an asyncio.Queue, 2 not done"),
         ] {
             let stage = Stage::python(&python, script);
             let begun = Instant::now();
@@ -245,8 +276,26 @@ async def main():
     await server.serve_forever()
 asyncio.run(main())
 ";
+    let joins = "
+import asyncio
+async def consume(jobs, reader):
+    while True:
+        await jobs.get()
+        await reader.read()
+        jobs.task_done()
+kept = []
+async def main():
+    server = await asyncio.start_server(lambda r, w: kept.append((r, w)), '127.0.0.1', 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    jobs = asyncio.Queue()
+    workers = [asyncio.create_task(consume(jobs, reader)), asyncio.create_task(consume(jobs, reader))]
+    jobs.put_nowait(1)
+    print('ready', flush=True)
+    await jobs.join()
+asyncio.run(main())
+";
     for python in pythons() {
-        for script in [locks, rests, timed, serves] {
+        for script in [locks, rests, timed, serves, joins] {
             Stage::python(&python, script).is_calm();
         }
     }

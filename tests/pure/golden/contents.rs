@@ -1,9 +1,10 @@
 //! Made-up readings of one process's details.
 
 use concmon::snapshot::{
-    Comm, Detail, DetailContent, DetailPart, FileDetail, FileLock, Gil, Ledger, LedgerChild, LedgerMapping, LedgerReading,
-    LeftOut, LimitUse, Overview, PageCounts, ProcKey, PythonFrame, PythonInterpreter, PythonRuntime, PythonTask, PythonThread,
-    PythonVersion, StackDetail, State, TaskWait, ThreadDetail, WaitReason,
+    Comm, Detail, DetailContent, DetailPart, FileDetail, FileLock, Gil, GroupDetail, GroupEvent, Ledger, LedgerChild,
+    LedgerMapping, LedgerReading, LeftOut, LimitUse, Overview, PageCounts, Pressure, PressureSample, ProcKey, PythonFrame,
+    PythonInterpreter, PythonRuntime, PythonTask, PythonThread, PythonVersion, StackDetail, State, TaskWait, ThreadDetail,
+    Throttled, WaitReason, Weight,
 };
 
 fn lines(of: &[&str]) -> DetailContent {
@@ -16,7 +17,36 @@ fn memory() -> DetailContent {
 }
 
 fn groups() -> DetailContent {
+    let stall = |some_avg10, full_avg10| Some(Pressure { some_avg10, full_avg10 });
+    let service = GroupDetail {
+        path: "/system.slice/nginx.service".into(),
+        quota_cpus: Some(0.5),
+        throttled: Some(Throttled { periods: 1200, stopped: 340, stopped_ns: 12_400_000_000 }),
+        weight: Some(Weight { value: 50, usual: 100 }),
+        cpuset: Some("0-1".into()),
+        memory: Some(212 << 20),
+        memory_max: Some(256 << 20),
+        memory_high: Some(240 << 20),
+        swap: Some(0),
+        swap_max: Some(0),
+        tasks: Some(14),
+        tasks_max: Some(4096),
+        pressure: PressureSample { cpu: stall(23.0, 0.0), io: stall(0.0, 0.0), memory: stall(4.0, 1.0) },
+        events: vec![
+            GroupEvent { what: "slowed down at memory.high", source: "memory.events high", count: 61 },
+            GroupEvent { what: "processes killed for memory", source: "memory.events oom_kill", count: 1 },
+        ],
+        ..GroupDetail::default()
+    };
+    let slice = GroupDetail {
+        path: "/system.slice".into(),
+        memory: Some(1 << 30),
+        tasks: Some(220),
+        tasks_max: Some(9400),
+        ..GroupDetail::default()
+    };
     DetailContent::Groups {
+        groups: Ok(vec![service, slice]),
         cgroups: Ok(vec![b"0::/system.slice/nginx.service"[..].into()]),
         namespaces: vec![
             ("net", Ok(b"net:[4026531840]"[..].into())),
