@@ -268,7 +268,7 @@ JOBLIB = BUSY + """
 DASK = BUSY + """
     from distributed import Client, LocalCluster
     if __name__ == "__main__":
-        with LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=None) as cluster, Client(cluster) as client:
+        with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
             client.gather(client.map(work, range(4)))
             print("ready")
             while True:

@@ -27,11 +27,11 @@ use crate::why::{Pythons, Surveyor, advice, in_python, name, since};
 const SCHEMA: &str = "concmon.problems/1";
 /// The most tasks of one problem that the text lists.
 const MOST_TASKS: usize = 8;
-/// Looks that `--for` takes at least, unless something is found before.
+/// Looks that `--for` takes at least, unless something is found of the processes that were asked about.
 const LEAST_LOOKS: usize = 3;
 /// Time between two looks with `--for`: shorter spans say little of what threads do.
 const BETWEEN: Duration = Duration::from_millis(1000);
-/// Time to look on after the first problem.
+/// Time to look on after the first finding of the processes that were asked about.
 const SETTLE: Duration = Duration::from_secs(3);
 
 /// What the looks found.
@@ -65,10 +65,14 @@ pub(super) fn run(config: &Config, args: &ProblemsArgs) -> Result<(), Failure> {
     let mut found = looker.look()?;
     let mut looks = 1;
     let mut warned = None;
+    // Of all processes, what one of them has for long must not hide what comes to another.
+    let asked = filter.is_some();
     let mut over = |found: &Found| {
-        // A chain of waits is proven; the first of the other findings may be the lesser one, so that others may follow it.
-        warned = warned.or_else(|| found.warns().then(Instant::now));
-        !found.problems.is_empty() || warned.is_some_and(|at: Instant| at.elapsed() >= SETTLE)
+        // A chain of waits is proven; the first of the other findings may be the lesser one, so that others may follow it. A mere risk
+        // is no answer yet.
+        let wrong = |finding: &Finding| finding.diagnosis.level == Level::Warning && !finding.diagnosis.is_risk();
+        warned = warned.or_else(|| found.findings.iter().any(wrong).then(Instant::now));
+        asked && (!found.problems.is_empty() || warned.is_some_and(|at: Instant| at.elapsed() >= SETTLE))
     };
     // What threads do is known from the second look on, however slow the machine is.
     while !over(&found) && args.duration.is_some_and(|duration| begun.elapsed() < duration || looks < LEAST_LOOKS) {

@@ -26,6 +26,10 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
         if (waited as f32) < readings * 0.3 || (python.held as f32) < readings * 0.8 || one.run + one.wait < 70.0 {
             continue;
         }
+        // If the holder mostly waits for a CPU, it is CPUs that are missing.
+        if one.wait > one.run * 2.0 {
+            continue;
+        }
         let wanting: Vec<_> = python.threads.iter().filter(|t| t.waited > 0 || t.held > 0).collect();
         let busy = wanting.iter().filter(|t| (t.waited + t.held) as f32 >= readings * 0.5).count();
         if busy < 2 {

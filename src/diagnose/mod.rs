@@ -88,6 +88,12 @@ impl Diagnosis {
         matches!(self.check, Check::Stuck(_))
     }
 
+    /// Whether it is of what may go wrong later; the others are of what goes wrong now.
+    #[must_use]
+    pub fn is_risk(&self) -> bool {
+        self.id == fork_threads::DIAGNOSIS.id
+    }
+
     /// The title up to its colon, for a column.
     #[must_use]
     pub fn short(&self) -> &'static str {
