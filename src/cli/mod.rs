@@ -260,7 +260,7 @@ pub struct ProblemsArgs {
     /// Report only problems of processes that match this filter, e.g. 'name~celery'
     #[arg(value_name = "EXPR")]
     pub filter: Option<String>,
-    /// Look for SECS seconds; with EXPR, less if a problem of these processes is found (default: once; most limits and leaks need 10)
+    /// Look for SECS seconds; with EXPR, less if a problem is found (default: once; limits and leaks need 10)
     #[arg(long = "for", value_name = "SECS", value_parser = positive_seconds)]
     pub duration: Option<Duration>,
     /// Print one JSON object

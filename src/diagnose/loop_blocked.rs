@@ -26,7 +26,7 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
             let inner = thread.place.as_deref().filter(|place| place != callback);
             let inner = inner.map_or_else(String::new, |place| format!(", now in {place}"));
             let evidence = format!("{} ({pid}): {callback} has blocked the loop for {ms} ms{inner}", name(process));
-            let advice = "await it, or run it with asyncio.to_thread() or loop.run_in_executor()";
+            let advice = "await it, or run it with asyncio.to_thread() or loop.run_in_executor(); with gevent, call monkey.patch_all() first";
             found.push(Suspicion {
                 since_ns: scene.facts.map(|facts| facts.taken_ns.saturating_sub(ms.saturating_mul(1_000_000))),
                 chain: Some(thread.tid),

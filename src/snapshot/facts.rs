@@ -214,6 +214,8 @@ pub struct PythonThreadFacts {
     pub asleep: bool,
     /// The function that an event loop of this thread has called and that has not returned.
     pub callback: Option<String>,
+    /// Its outermost function, if that is neither a module nor the start of a thread: as a greenlet has it.
+    pub outermost: Option<String>,
     /// Milliseconds since it last ran, if it sleeps.
     pub for_ms: Option<u64>,
     /// Its part in a `multiprocessing.Pool`, by its functions.

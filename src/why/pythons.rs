@@ -111,6 +111,7 @@ pub(super) fn add(facts: &mut PythonFacts, runtime: &PythonRuntime) {
         known.asleep &= task.state == State::SLEEPING;
         known.place = place(&thread.frames).map(words).or(known.place.take());
         known.callback = callback(thread).map(words);
+        known.outermost = greenlet(thread).map(words);
         known.role = role(&thread.frames);
     }
 }
@@ -135,6 +136,16 @@ fn callback(thread: &PythonThread) -> Option<&PythonFrame> {
     }
     // asyncio's own frames between the loop and the program are not what blocks it.
     inner.iter().rev().find(|frame| !own(&frame.file))
+}
+
+/// The outermost function of a thread that executes a greenlet: its frames do not lead to a module or to the start of a thread. The hub of
+/// gevent, and gevent's own threads, have called nothing.
+fn greenlet(thread: &PythonThread) -> Option<&PythonFrame> {
+    let outermost = thread.frames.last().filter(|_| thread.left_out.is_none() && !thread.deeper && !thread.moved)?;
+    let start = &*outermost.function == "<module>" || is_threading(outermost) || outermost.file.starts_with("<frozen");
+    let gevent = |frame: &PythonFrame| frame.file.contains("/gevent/");
+    let waits = thread.frames.first().is_none_or(gevent);
+    (!start && !waits && !gevent(outermost)).then_some(outermost)
 }
 
 /// The part in a pool: a worker without a task sleeps in the queue that `worker()` reads.
@@ -239,6 +250,18 @@ mod tests {
             deeper: false,
             moved: false,
         }
+    }
+
+    #[test]
+    fn a_greenlet_has_no_module_at_its_end_and_the_hub_is_none() {
+        let of = |frames: Vec<PythonFrame>| greenlet(&thread(frames)).map(words);
+        let (fetch, work) = (|| frame("fetch", "/srv/a.py"), || frame("work", "/srv/a.py"));
+        assert_eq!(of(vec![fetch(), work()]).as_deref(), Some("work() at a.py:7"));
+        assert_eq!(of(vec![fetch(), frame("<module>", "/srv/a.py")]), None);
+        assert_eq!(of(vec![fetch(), frame("Thread._bootstrap", "/usr/lib/python3.13/threading.py")]), None);
+        assert_eq!(of(vec![frame("Hub.run", "/x/site-packages/gevent/hub.py")]), None);
+        assert_eq!(of(vec![frame("sleep", "/x/site-packages/gevent/hub.py"), work()]), None, "about to switch to the hub");
+        assert_eq!(of(Vec::new()), None);
     }
 
     #[test]

@@ -53,6 +53,8 @@ struct Kept {
     /// While no task of it runs.
     python: Option<PythonFacts>,
     library: Option<Option<&'static str>>,
+    /// Whether gevent is loaded.
+    gevent: Option<bool>,
     variables: Vec<(String, String)>,
 }
 
@@ -181,6 +183,7 @@ impl Surveyor {
                 is_python,
                 python: None,
                 library,
+                gevent: None,
                 variables,
             }
         };
@@ -248,7 +251,7 @@ impl Surveyor {
     }
 
     /// So many readings of these processes, in turn.
-    fn readings(&self, scene: &Scene, pids: &[i32], count: usize) -> BTreeMap<i32, PythonFacts> {
+    fn readings(&mut self, scene: &Scene, pids: &[i32], count: usize) -> BTreeMap<i32, PythonFacts> {
         let mut found: BTreeMap<i32, PythonFacts> = BTreeMap::new();
         let mut newest = BTreeMap::new();
         for number in 0..count {
@@ -263,9 +266,20 @@ impl Surveyor {
             }
         }
         for (pid, facts) in &mut found {
+            self.greenlets(*pid, facts);
             facts.stuck_tasks = newest.get(pid).and_then(|runtime| async_tasks::stuck(&self.fs, scene, *pid, runtime));
         }
         found
+    }
+
+    /// A greenlet of gevent that sleeps keeps the loop of its thread from running: it is what the loop has called.
+    fn greenlets(&mut self, pid: i32, facts: &mut PythonFacts) {
+        let Some(kept) = self.kept.get_mut(&pid) else { return };
+        for thread in facts.threads.iter_mut().filter(|thread| thread.asleep && thread.callback.is_none()) {
+            if thread.outermost.is_some() && *kept.gevent.get_or_insert_with(|| maps(&self.fs, pid, &[b"/gevent/"]).is_some()) {
+                thread.callback = thread.outermost.take();
+            }
+        }
     }
 
     fn objects(&mut self, scene: &Scene) -> Option<Vec<SharedObject>> {
@@ -357,11 +371,16 @@ fn library(fs: &ProcFs, pid: i32) -> Option<&'static str> {
         (b"libomp", "OpenMP"),
         (b"libiomp", "OpenMP"),
     ];
+    let parts = LIBRARIES.map(|(part, _)| part);
+    maps(fs, pid, &parts).map(|at| LIBRARIES[at].1)
+}
+
+/// The first of these parts of names that is in the name of a file that the process maps.
+fn maps(fs: &ProcFs, pid: i32, parts: &[&[u8]]) -> Option<usize> {
     let mut maps = Vec::new();
     fs.read_lines(&RelPath::process(pid, "maps"), MOST_BYTES, &mut maps).ok()?;
     let names: Vec<&[u8]> = maps.split(|b| *b == b'\n').filter_map(Mapping::parse).map(|mapping| mapping.name).collect();
-    let maps = |part: &[u8]| names.iter().any(|name| contains(name, part));
-    LIBRARIES.iter().find(|(part, _)| maps(part)).map(|(_, name)| *name)
+    parts.iter().position(|part| names.iter().any(|name| contains(name, part)))
 }
 
 /// The variables that set the number of threads, as the process was started.

@@ -163,6 +163,33 @@ while True:
 }
 
 #[test]
+fn a_greenlet_that_sleeps_blocks_the_others_and_the_hub_does_not() {
+    let blocks = "
+import gevent, time
+def work(number): time.sleep(600)
+print('ready', flush=True)
+gevent.joinall([gevent.spawn(work, number) for number in range(3)])
+";
+    let waits = "
+import gevent
+def work(number): gevent.sleep(600)
+print('ready', flush=True)
+gevent.joinall([gevent.spawn(work, number) for number in range(3)])
+";
+    for python in pythons() {
+        let gevent = Command::new(&python).args(["-c", "import gevent"]).stderr(Stdio::null()).status();
+        if !gevent.is_ok_and(|status| status.success()) {
+            loudly!("SKIPPED: {} has no gevent", python.display());
+            continue;
+        }
+        let finding = Stage::python(&python, blocks).has_finding("loop_blocked");
+        assert!(finding["evidence"].as_str().unwrap().contains("work() at"), "{}: {finding:#}", python.display());
+        let (code, found) = Stage::python(&python, waits).problems("4");
+        assert_eq!(code, 0, "{}: {found:#}", python.display());
+    }
+}
+
+#[test]
 fn threads_of_openmp_times_workers() {
     let _alone = alone();
     let dir = tempfile::tempdir().unwrap();
