@@ -1,6 +1,6 @@
 use super::*;
 use crate::derive::{Deriver, test_process, test_snapshot};
-use crate::snapshot::{CpuTimes, Exact, LifecycleEvent, Seen, Snapshot, State};
+use crate::snapshot::{Comm, CpuTimes, Exact, LifecycleEvent, Seen, Snapshot, State};
 use std::sync::Arc;
 
 const S: u64 = 1_000_000_000;
@@ -215,9 +215,15 @@ fn resident_sizes_of_a_family_overcount_where_all_is_known() {
 
 #[test]
 fn a_killed_worker_is_a_loss_to_its_creator_and_not_to_who_adopted_it() {
-    let found = |adopted: bool| {
+    let found = |adopted: bool, comm: &[u8]| {
         let (mut deriver, mut watch) = (Deriver::new(5 * S), Watch::default());
-        let workers = |ppid| [8, 9].map(|pid| test_process(pid, ppid, 150)).to_vec();
+        let worker = |pid, ppid| {
+            let mut worker = test_process(pid, ppid, 150);
+            worker.leader.comm = Comm::new(comm);
+            Arc::make_mut(&mut worker.identity).cmdline = Some(Arc::from(comm));
+            worker
+        };
+        let workers = |ppid| [8, 9].map(|pid| worker(pid, ppid)).to_vec();
         let all = |s: u64, ppid: i32, workers: &[ProcessSample]| {
             let creator = if ppid == 7 { vec![test_process(7, 1, 5)] } else { Vec::new() };
             test_snapshot(s * S, [vec![test_process(1, 0, 0)], creator, workers.to_vec()].concat())
@@ -233,6 +239,8 @@ fn a_killed_worker_is_a_loss_to_its_creator_and_not_to_who_adopted_it() {
         last.events = vec![LifecycleEvent { at_ns: 4 * S - 1, kind }];
         said(&watch.step(&deriver.step(last)))
     };
-    assert_eq!(found(false), [("worker_killed", 7)]);
-    assert!(!found(true).iter().any(|(id, _)| *id == "worker_killed"));
+    assert_eq!(found(false, b"test"), [("worker_killed", 7)]);
+    assert_eq!(found(false, b"test: worker 9"), [("worker_killed", 7)], "it set its title");
+    assert_eq!(found(false, b"sh"), [], "a program that it started");
+    assert!(!found(true, b"test").iter().any(|(id, _)| *id == "worker_killed"));
 }

@@ -70,6 +70,8 @@ impl Killed {
             let command = last.identity.cmdline.as_deref().unwrap_or_default();
             let spawned = contains(command, b"--multiprocessing-fork");
             let forked = birth.is_some_and(|birth| matches!(birth.method, StartMethod::Fork | StartMethod::ForkServer))
+                // The exec may have been missed: a copy keeps its parent's name, up to what it says of its work ("gunicorn: worker").
+                && first_word(last.leader.comm.as_bytes()) == first_word(parent.leader.comm.as_bytes())
                 || last.identity.cmdline == parent.identity.cmdline;
             if siblings == 0 || !(spawned || forked) {
                 continue;
@@ -90,6 +92,11 @@ impl Killed {
     pub(super) fn ended_by_signal(&self, pid: i32) -> bool {
         self.by_signal.contains(&pid)
     }
+}
+
+/// A name up to the first blank or colon.
+fn first_word(name: &[u8]) -> &[u8] {
+    name.split(|byte| matches!(byte, b' ' | b':')).next().unwrap_or(name)
 }
 
 fn check(scene: &Scene<'_>) -> Vec<Suspicion> {

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 
 use super::error::{ReadError, reason};
 use super::file_locks;
-use super::group_detail;
-use super::groups::Hierarchies;
+use super::groups::{Hierarchies, detail as group_detail};
 use super::ledger;
 use super::main_ended;
 use super::overview;

@@ -1,6 +1,8 @@
 //! Limits and events of control groups, version 1, version 2 or both at once (cgroups(7), Documentation/admin-guide/cgroup-v2.rst and
 //! cgroup-v1/). Every user may read the files. A group that this mount does not show is unknown.
 
+pub(super) mod detail;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -183,12 +185,12 @@ pub fn is_frozen(directory: &Path, unified: bool) -> Option<bool> {
     Some(text(&directory.join("freezer.state"))?.trim() == "FROZEN")
 }
 
-pub(super) fn text(path: &Path) -> Option<String> {
+fn text(path: &Path) -> Option<String> {
     std::fs::read_to_string(path).ok()
 }
 
 /// The number behind a key at the beginning of a line.
-pub(super) fn value(text: &str, key: &str) -> Option<u64> {
+fn value(text: &str, key: &str) -> Option<u64> {
     text.lines().find_map(|line| unsigned(line.strip_prefix(key)?.strip_prefix(' ')?.as_bytes()))
 }
 

@@ -11,7 +11,6 @@ pub mod error;
 pub mod events;
 mod exact;
 mod file_locks;
-mod group_detail;
 pub mod groups;
 mod hold;
 pub mod host;

@@ -1,8 +1,7 @@
 //! Reads what the first page of the details says of a process: program, directory, waits, and how full its limits are.
 
 use super::error::reason;
-use super::group_detail::groups;
-use super::groups::Hierarchies;
+use super::groups::{Hierarchies, detail::groups};
 use super::proc_fs::{ProcFs, RelPath};
 use crate::snapshot::{GroupDetail, LimitUse, Overview, ThreadDetail};
 

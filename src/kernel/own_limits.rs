@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::group_detail::{cpuset_cpus, used_ns};
+use super::groups::detail::{cpuset_cpus, used_ns};
 use super::groups::{Hierarchies, cpu_limit, memory_limit};
 use super::proc_fs::{ProcFs, RelPath};
 use super::treatment::treatment_at;

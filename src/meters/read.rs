@@ -82,7 +82,7 @@ pub(super) fn memory(model: &Model) -> Reading {
         let share = used as f32 / max as f32;
         let text =
             format!("used {} of {} of the control group (memory.max); machine {}", size(used), size(max), size(m.total_bytes));
-        let bar = Bar { parts: vec![Part { share, tint: Tint::Own }], figure: format!("{}/{} group", size(used), size(max)) };
+        let bar = Bar { parts: vec![Part { share, tint: Tint::Own }], figure: format!("{}/{}", size(used), size(max)) };
         return Reading::Known { bar, text, level: Some(share * 100.0) };
     }
     let total = m.total_bytes as f32;

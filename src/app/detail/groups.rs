@@ -57,16 +57,13 @@ fn quota(group: &GroupDetail, old: Option<(&GroupDetail, u64)>) -> Line {
         _ => String::new(),
     };
     let (all, seconds) = (share(now.stopped, now.periods), now.stopped_ns as f64 / 1e9);
-    Some((
-        "cpu",
-        format!("stopped by its quota in {} of {} periods ({all:.0} %), {seconds:.1} s{recent}", now.stopped, now.periods),
-    ))
+    Some(("cpu", format!("stopped in {} of {} periods ({all:.0} %), {seconds:.1} s{recent}", now.stopped, now.periods)))
 }
 
 fn memory(group: &GroupDetail) -> Line {
     let now = group.memory?;
     let limit = match group.memory_max {
-        Some(most) => of(in_bytes(now), in_bytes(most), now, most),
+        Some(most) => of(&in_bytes(now), &in_bytes(most), now, most),
         None => format!("{}, no limit", in_bytes(now)),
     };
     let high = group.memory_high.map(|high| format!(", slowed down from {}", in_bytes(high))).unwrap_or_default();
@@ -78,7 +75,7 @@ fn swap(group: &GroupDetail) -> Line {
     let now = group.swap?;
     match group.swap_max {
         Some(0) => Some(("swap", "not allowed".to_owned())),
-        Some(most) => Some(("swap", of(in_bytes(now), in_bytes(most), now, most))),
+        Some(most) => Some(("swap", of(&in_bytes(now), &in_bytes(most), now, most))),
         None if now > 0 => Some(("swap", format!("{}, no limit", in_bytes(now)))),
         None => None,
     }
@@ -87,7 +84,7 @@ fn swap(group: &GroupDetail) -> Line {
 fn tasks(group: &GroupDetail) -> Line {
     let now = group.tasks?;
     let text = match group.tasks_max {
-        Some(most) => of(now.to_string(), most.to_string(), now, most),
+        Some(most) => of(&now.to_string(), &most.to_string(), now, most),
         None => format!("{now}, no limit"),
     };
     Some(("tasks", text))
@@ -114,7 +111,7 @@ fn events(group: &GroupDetail) -> impl Iterator<Item = (&'static str, String)> {
     group.events.iter().map(|event| ("events", format!("{}: {} ({})", event.what, event.count, event.source)))
 }
 
-fn of(now: String, most: String, used: u64, limit: u64) -> String {
+fn of(now: &str, most: &str, used: u64, limit: u64) -> String {
     if limit == 0 { format!("{now} of {most}") } else { format!("{now} of {most} ({:.0} %)", used as f64 * 100.0 / limit as f64) }
 }
 
@@ -162,7 +159,7 @@ mod tests {
             [
                 "/a",
                 "  cpu       0.30 of 0.3 CPUs used (100 %), may run on CPUs 0-1",
-                "            stopped by its quota in 40 of 100 periods (40 %), 2.5 s; now in 90 %",
+                "            stopped in 40 of 100 periods (40 %), 2.5 s; now in 90 %",
                 "  memory    12.0M of 64.0M (19 %)",
                 "  swap      not allowed",
                 "  tasks     5, no limit",

@@ -4,10 +4,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::groups::{Hierarchies, Line, cpu_limit, is_frozen, text, value};
-use super::parse::machine::pressure;
-use super::parse::unsigned;
-use super::treatment::count;
+use super::super::parse::machine::pressure;
+use super::super::parse::unsigned;
+use super::super::treatment::count;
+use super::{Hierarchies, Line, cpu_limit, is_frozen, text, value};
 use crate::snapshot::{GroupDetail, GroupEvent, Pressure, Throttled, Weight};
 
 /// Limits of version 1 from here on mean that there is none.
@@ -108,7 +108,7 @@ fn cpuset(directory: &Path, unified: bool, group: &mut GroupDetail) {
 fn cpu_list(directory: &Path, unified: bool) -> Option<Box<str>> {
     let files: &[&str] = if unified { &["cpuset.cpus.effective"] } else { &["cpuset.effective_cpus", "cpuset.cpus"] };
     let list = files.iter().find_map(|file| text(&directory.join(file)))?;
-    Some(list.trim().into()).filter(|list: &Box<str>| !list.is_empty())
+    Some(list.trim()).filter(|list| !list.is_empty()).map(Box::from)
 }
 
 /// How many CPUs the cpuset of a directory has; `None` if it has none or cannot be read.
