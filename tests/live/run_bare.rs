@@ -291,7 +291,7 @@ fn a_daemon_is_ended_with_a_word_or_left_alone() {
     for detach in [false, true] {
         let file = dir.path().join(format!("pid{detach}"));
         let script = format!(
-            "setsid sh -c 'echo $$ > {0}.new; mv {0}.new {0}; exec sleep 600' & while ! [ -e {0} ]; do sleep 0.01; done",
+            "setsid sh -c 'echo $$ > {0}; exec sleep 600' & while ! [ -s {0} ]; do sleep 0.01; done",
             file.display()
         );
         let mut command = Command::new(CONCMON);
