@@ -290,8 +290,9 @@ fn a_daemon_is_ended_with_a_word_or_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     for detach in [false, true] {
         let file = dir.path().join(format!("pid{detach}"));
+        // Those that were seen while the program ran are known to be left: it gives the watch time for some hundred looks.
         let script = format!(
-            "setsid sh -c 'echo $$ > {0}; exec sleep 600' & while ! [ -s {0} ]; do sleep 0.01; done",
+            "setsid sh -c 'echo $$ > {0}; exec sleep 600' & while ! [ -s {0} ]; do sleep 0.01; done; sleep 0.5",
             file.display()
         );
         let mut command = Command::new(CONCMON);
