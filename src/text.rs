@@ -9,6 +9,12 @@ use std::fmt::Write as _;
 use unicode_segmentation::UnicodeSegmentation as _;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr as _};
 
+/// Of all things the one whose name is most like a mistyped word, if one is more like it than `least` (0 to 1, Jaro-Winkler).
+pub fn nearest<T>(word: &str, all: impl IntoIterator<Item = T>, name: impl Fn(&T) -> &str, least: f64) -> Option<T> {
+    let scored = all.into_iter().map(|one| (strsim::jaro_winkler(word, name(&one)), one)).filter(|(score, _)| *score > least);
+    scored.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, one)| one)
+}
+
 /// What may be drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Charset {

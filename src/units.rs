@@ -27,6 +27,12 @@ pub fn bytes(out: &mut String, value: u64) {
     let _ = write!(out, "{scaled:.digits$}{}", UNITS[unit]);
 }
 
+/// CPUs with at most two digits: `2`, `0.3`.
+#[must_use]
+pub fn cpus(cpus: f64) -> String {
+    ((cpus * 100.0).round() / 100.0).to_string()
+}
+
 /// Percent with one digit up to 999.9, then none.
 pub fn percent(out: &mut String, value: f32) {
     let _ = if value >= 999.95 { write!(out, "{value:.0}") } else { write!(out, "{value:.1}") };

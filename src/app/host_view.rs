@@ -1,4 +1,4 @@
-//! What is known of several hosts, and which of them is shown.
+//! The state of the screens for several hosts: their models and findings, and the host that is shown alone.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::snapshot::ProcKey;
 pub const READ_ONLY: &str =
     "is off with --host: other machines are only looked at, and nothing is sent to them but `concmon stream`";
 
-/// What is known of the hosts beside their newest models.
+/// The newest model of all hosts, the findings of each, and the host that is shown alone.
 #[derive(Debug, Default)]
 pub struct HostsView {
     /// All of them in one.
@@ -20,7 +20,7 @@ pub struct HostsView {
     watched: Vec<Watched>,
 }
 
-/// What is found on one host.
+/// Findings of one host.
 #[derive(Debug, Default)]
 struct Watched {
     seen: Option<Arc<Model>>,
@@ -29,7 +29,7 @@ struct Watched {
 }
 
 impl HostsView {
-    /// Looks at what is new.
+    /// Takes a new model in, and looks for problems on the hosts whose own model is new.
     pub fn take(&mut self, all: Arc<Model>) {
         self.watched.resize_with(all.hosts.len(), Watched::default);
         for (watched, host) in self.watched.iter_mut().zip(all.hosts.iter()) {
@@ -52,7 +52,7 @@ impl HostsView {
         self.all.as_deref().map_or(&[], |all| all.hosts.as_slice())
     }
 
-    /// What is shown: the chosen host's model, or that of all.
+    /// The model to show: of the chosen host, or of all.
     #[must_use]
     pub fn shown(&self) -> Option<Arc<Model>> {
         match self.chosen {
@@ -61,7 +61,7 @@ impl HostsView {
         }
     }
 
-    /// What is found: of the chosen host, or of all with the hosts' names.
+    /// Findings of the chosen host, or of all with the hosts' names.
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
         if let Some(watched) = self.chosen.and_then(|host| self.watched.get(host)) {

@@ -9,7 +9,7 @@ use super::history::History;
 use super::host_view::HostsView;
 use super::msg::{Effect, Notice};
 use super::past::Past;
-use crate::derive::{HostPart, LinkState, Model, key_on_host};
+use crate::derive::{HostPart, Model, key_on_host};
 use crate::diagnose::Finding;
 use crate::snapshot::{host_of, pid_on_host};
 
@@ -27,13 +27,13 @@ impl App {
         view.parts().get(view.chosen?)
     }
 
-    /// Whether what is shown is this machine as it is now, or was in the last minutes.
+    /// Whether the screens show this machine, now or in the last minutes.
     #[must_use]
     pub fn is_of_this_machine(&self) -> bool {
         self.replay.is_none() && self.hosts.is_none()
     }
 
-    /// What is found on the shown hosts; `None` if this machine or a recording is shown.
+    /// Findings of the shown hosts; `None` if this machine or a recording is shown.
     pub(super) fn found_on_hosts(&self) -> Option<Vec<Finding>> {
         self.hosts.as_ref().map(HostsView::findings)
     }
@@ -54,10 +54,8 @@ impl App {
 
     /// The chosen host has no stream: all are shown, which say why.
     fn leave_host(&mut self) {
-        let why = self.chosen_host().map(|host| match &host.link.state {
-            LinkState::Down { why, .. } => format!("{}: {why}", host.name),
-            _ => format!("{}: there is no stream", host.name),
-        });
+        let why =
+            self.chosen_host().map(|host| format!("{}: {}", host.name, host.link.why_down().unwrap_or("there is no stream")));
         self.choose_host(None);
         if let Some(why) = why {
             self.tell(Notice::bad(why));
@@ -87,7 +85,7 @@ impl App {
         Vec::new()
     }
 
-    /// Shows one host, or all. What was remembered by ids is of the other view.
+    /// Shows one host, or all. Everything that holds ids begins anew: the ids of the two views differ.
     pub(super) fn choose_host(&mut self, chosen: Option<usize>) {
         let Some(view) = &mut self.hosts else { return };
         view.chosen = chosen;

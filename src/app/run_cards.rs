@@ -12,6 +12,7 @@ use crate::lab::run::{FamilyMember, Outcome, Run, RunId, RunPhase, Worker};
 use crate::snapshot::{ExitStatus, ProcKey};
 
 use super::App;
+use super::detail::in_bytes;
 
 /// How long the card and the rows of a run stay after its end, nanoseconds.
 const AFTER_END_NS: u64 = 8_000_000_000;
@@ -318,12 +319,12 @@ impl App {
         own.sort_unstable();
         let members = self.members(run);
         let pss: Option<u64> = members.iter().map(|key| exact(key.pid).and_then(|e| e.pss_bytes)).sum();
-        let all = pss.filter(|_| !members.is_empty()).or(run.costs.peak_pss_bytes).map(bytes);
+        let all = pss.filter(|_| !members.is_empty()).or(run.costs.peak_pss_bytes).map(in_bytes);
         let own = match (own.first(), own.last()) {
             (Some(least), Some(most)) if *most > least.saturating_mul(2).saturating_add(FEW_BYTES) => {
-                Some(format!("own memory {} to {}", bytes(*least), bytes(*most)))
+                Some(format!("own memory {} to {}", in_bytes(*least), in_bytes(*most)))
             }
-            _ => own.get(own.len() / 2).map(|one| format!("own memory {} each", bytes(*one))),
+            _ => own.get(own.len() / 2).map(|one| format!("own memory {} each", in_bytes(*one))),
         };
         (own, all.map(|all| format!("PSS of all {all}")))
     }
@@ -431,12 +432,6 @@ pub(super) fn short(id: &str) -> String {
 
 fn latency(ns: f64) -> String {
     crate::columns::latency_text(ns.max(0.0) as u64)
-}
-
-fn bytes(n: u64) -> String {
-    let mut text = String::new();
-    columns::bytes(&mut text, n);
-    text
 }
 
 #[cfg(test)]

@@ -364,7 +364,7 @@ impl LowArgs {
 }
 
 impl LowArgs {
-    /// What is written to a file is read by Prometheus.
+    /// Refuses `--out` with another format than OpenMetrics: Prometheus reads the file.
     fn files_hold_metrics(&self) -> Result<(), clap::Error> {
         match &self.command {
             Some(Command::Ps(args)) if args.out.is_some() && args.output.id() != "openmetrics" => {

@@ -9,7 +9,7 @@ mod registry;
 mod row;
 mod value;
 
-pub use crate::units::{self as format, bytes, count, duration, held_wanted, latency, latency_text, percent, rate};
+pub use crate::units::{self as format, bytes, count, cpus, duration, held_wanted, latency, latency_text, percent, rate};
 pub use fold::Fold;
 pub use get_place::wall_clock;
 pub use registry::{COLUMNS, DEFAULT};
@@ -125,12 +125,7 @@ pub fn find(id: &str) -> Option<&'static Column> {
 /// The id nearest to a mistyped one.
 #[must_use]
 pub fn nearest(id: &str) -> Option<&'static str> {
-    COLUMNS
-        .iter()
-        .map(|c| (strsim::jaro_winkler(id, c.id), c.id))
-        .filter(|(score, _)| *score > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, id)| id)
+    crate::text::nearest(id, COLUMNS, |c| c.id, 0.7).map(|c| c.id)
 }
 
 /// Everything the given columns need, together.

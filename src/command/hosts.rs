@@ -61,10 +61,7 @@ fn is_done(host: &HostPart, samples: u32) -> bool {
 pub(super) fn complete(model: &Model) -> Result<(), Failure> {
     let mut failed = false;
     for host in model.hosts.iter().filter(|host| host.model.is_none()) {
-        let why = match &host.link.state {
-            LinkState::Down { why, .. } => why.as_str(),
-            _ => "no frame has come in time",
-        };
+        let why = host.link.why_down().unwrap_or("no frame has come in time");
         let line = format!("concmon: {}: {}\n", host.name, sanitize_str(why, Charset::Unicode));
         let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
         failed = true;

@@ -133,13 +133,8 @@ impl Entry<'_, '_> {
         if let Some(key) = KEYS.iter().find(|k| k.name == self.name) {
             return format!("unknown key \"{path}\": \"{}\" belongs {}", key.name, home(key));
         }
-        let nearest = KEYS
-            .iter()
-            .map(|k| (strsim::jaro_winkler(self.name, k.name), k))
-            .filter(|(score, _)| *score > 0.75)
-            .max_by(|a, b| a.0.total_cmp(&b.0));
-        match nearest {
-            Some((_, key)) => format!("unknown key \"{path}\": did you mean \"{}\"?", key.path()),
+        match crate::text::nearest(self.name, KEYS, |k| k.name, 0.75) {
+            Some(key) => format!("unknown key \"{path}\": did you mean \"{}\"?", key.path()),
             None => format!("unknown key \"{path}\" (config.example.toml lists those of this version)"),
         }
     }

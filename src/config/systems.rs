@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::value::{Fault, FileValue, text, whole, wrong};
 use crate::lab::catalog::{self, MOST_OWN, OwnSystem, PLACEHOLDERS, WorkersAre};
+use crate::text::nearest;
 
 /// Keys of an entry.
 const NAMES: [&str; 10] =
@@ -50,17 +51,12 @@ pub(super) fn unknown(value: &FileValue<'_>) -> Vec<(usize, String)> {
     let unknown = names.filter(|name| !NAMES.contains(&&**name.get_ref()));
     unknown
         .map(|name| {
-            let near = nearest(name.get_ref(), &NAMES, 0.75);
+            let near = nearest(name.get_ref(), NAMES, |name| name, 0.75);
             let hint =
                 near.map_or_else(|| format!("its keys are {}", NAMES.join(", ")), |near| format!("did you mean \"{near}\"?"));
             (name.span().start, format!("unknown key \"lab.system.{}\": {hint}", name.get_ref()))
         })
         .collect()
-}
-
-fn nearest<'a>(word: &str, all: &[&'a str], least: f64) -> Option<&'a str> {
-    let scored = all.iter().map(|name| (strsim::jaro_winkler(word, name), *name)).filter(|(score, _)| *score > least);
-    scored.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
 }
 
 /// The value of a key, read by `read`; an error names the key and has the place of the value.
@@ -100,7 +96,7 @@ fn system(table: &Table<'_>, span: Range<usize>) -> Result<OwnSystem, Fault> {
         return Err(Fault::at(place("workers_are"), "workers_are: it needs the number of workers; add workers = NUMBER".into()));
     }
     for word in system.texts().flat_map(|text| braced(text)) {
-        if let Some(near) = nearest(word, &PLACEHOLDERS, NEAR).filter(|near| *near != word) {
+        if let Some(near) = nearest(word, PLACEHOLDERS, |name| name, NEAR).filter(|near| *near != word) {
             let why = format!("there is no placeholder {{{word}}}: did you mean {{{near}}}?");
             return Err(Fault::at(place("command"), why));
         }

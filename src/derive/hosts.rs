@@ -64,6 +64,14 @@ pub struct HostPart {
     pub link: Link,
 }
 
+impl Link {
+    /// Why there is no stream; may hold bytes of the host.
+    #[must_use]
+    pub fn why_down(&self) -> Option<&str> {
+        if let LinkState::Down { why, .. } = &self.state { Some(why) } else { None }
+    }
+}
+
 impl Model {
     /// All hosts in one; `now_ns` is the viewer's clock.
     #[must_use]

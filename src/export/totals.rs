@@ -141,7 +141,7 @@ impl Totals {
         }
         let mut used = HashMap::new();
         for process in places.filter_map(|at| model.now.processes.get(at)) {
-            let now = Used { cpu_ns: cpu_ns(process), wait_ns: process.seen().and_then(|seen| seen.delay_ns) };
+            let now = Used { cpu_ns: process.cpu_ns(), wait_ns: process.seen().and_then(|seen| seen.delay_ns) };
             let before = self.used.get(&process.key).copied().unwrap_or_default();
             // What had been counted of a process stays counted where this sweep could not read it.
             used.insert(process.key, Used { cpu_ns: now.cpu_ns.max(before.cpu_ns), wait_ns: now.wait_ns.max(before.wait_ns) });
@@ -239,10 +239,6 @@ fn state(state: State) -> &'static str {
         State::IDLE => "idle",
         _ => "unknown",
     }
-}
-
-fn cpu_ns(process: &ProcessSample) -> Option<u64> {
-    process.run_ns.or_else(|| Some(process.utime_ns?.saturating_add(process.stime_ns?)))
 }
 
 impl Series {

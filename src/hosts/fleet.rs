@@ -18,7 +18,7 @@ use super::host::{Host, Moment};
 use super::ssh::{self, Purpose, Ssh};
 
 /// How long a round waits at most, so that retries, ends and the stop come in time.
-const ROUND: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+const ROUND: Duration = Duration::from_millis(100);
 /// Bytes read of a host in a round.
 const READ_BYTES: usize = 256 << 10;
 /// Connections begun in a round: each is a process.
@@ -55,7 +55,7 @@ impl Fleet {
         let stopped = Arc::clone(&stop);
         let every_ns = u64::try_from(every.as_nanos()).unwrap_or(u64::MAX);
         let lines = destinations.into_iter().map(|to| Line::new(Host::new(to, every_ns, ghost_ns))).collect();
-        let mut round = Round { lines, every, every_ns, bytes: vec![0; READ_BYTES], changed: true };
+        let mut round = Round { lines, every, bytes: vec![0; READ_BYTES], changed: true };
         std::thread::Builder::new().name("hosts".into()).spawn(move || {
             let _end = end;
             let mut shown_ns = 0;
@@ -98,7 +98,6 @@ struct Line {
 struct Round {
     lines: Vec<Line>,
     every: Duration,
-    every_ns: u64,
     bytes: Vec<u8>,
     /// Whether a connection began or ended since the last model.
     changed: bool,
@@ -125,8 +124,7 @@ impl Round {
             fds.into_iter().flatten()
         });
         let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
-        let round = Duration::from_nanos(self.every_ns).min(Duration::from_millis(100));
-        let round = Timespec { tv_nsec: i64::from(round.subsec_nanos()).min(ROUND.tv_nsec), ..ROUND };
+        let round = Timespec { tv_sec: 0, tv_nsec: self.every.min(ROUND).subsec_nanos().into() };
         // Interrupted or not: everything is looked at below.
         let _ = poll(&mut fds, Some(&round));
     }

@@ -165,15 +165,14 @@ fn parse_cpu_max(text: &str) -> Option<f64> {
 /// The memory limit of one directory; `None` if it has none or cannot be read.
 #[must_use]
 pub fn memory_limit(directory: &Path, unified: bool) -> Option<MemoryLimit> {
-    let number = |name: &str| text(&directory.join(name))?.trim().parse::<u64>().ok();
     let (max, now, events) = if unified {
         ("memory.max", "memory.current", "memory.events")
     } else {
         ("memory.limit_in_bytes", "memory.usage_in_bytes", "memory.oom_control")
     };
-    let max = number(max).filter(|max| *max < NO_LIMIT)?;
+    let max = limit(directory, max)?;
     let oom_kills = text(&directory.join(events)).and_then(|text| value(&text, "oom_kill"));
-    Some(MemoryLimit { max, now: number(now), oom_kills })
+    Some(MemoryLimit { max, now: number(directory, now), oom_kills })
 }
 
 /// Whether the processes of a directory are frozen; `None` if it does not say.
@@ -187,6 +186,16 @@ pub fn is_frozen(directory: &Path, unified: bool) -> Option<bool> {
 
 fn text(path: &Path) -> Option<String> {
     std::fs::read_to_string(path).ok()
+}
+
+/// The number that a file consists of.
+fn number(directory: &Path, file: &str) -> Option<u64> {
+    unsigned(text(&directory.join(file))?.trim().as_bytes())
+}
+
+/// The same, if it is a limit.
+fn limit(directory: &Path, file: &str) -> Option<u64> {
+    number(directory, file).filter(|limit| *limit < NO_LIMIT)
 }
 
 /// The number behind a key at the beginning of a line.

@@ -39,8 +39,8 @@ pub fn treatment(fs: &ProcFs, pid: i32) -> Treatment {
         let mut tids = Vec::new();
         let listed = fs.list_tids(pid, &mut tids).is_ok() && tids.len() <= MOST_THREADS;
         let blocks = |tid: &i32| text(&RelPath::task(pid, *tid, "status")).is_none_or(|t| mask(&t, b"SigBlk") & SIGTERM != 0);
-        let is_read = found.sigterm == Some(SigTerm::Blocked) && reads_sigterm(fs, pid);
-        if !listed || !tids.iter().all(blocks) || is_read {
+        let is_read = || found.sigterm == Some(SigTerm::Blocked) && reads_sigterm(fs, pid);
+        if !listed || !tids.iter().all(blocks) || is_read() {
             found.sigterm = None;
         }
     }

@@ -44,7 +44,7 @@ pub(super) fn cpu(model: &Model) -> Reading {
     let limits = model.now.host.own_limits;
     let narrow = limits.cpus.filter(|cpus| *cpus < model.host.cpus.len() as f64);
     if let (Some(cpus), Some(percent)) = (narrow, model.host.of_limit) {
-        let cpus = (cpus * 100.0).round() / 100.0;
+        let cpus = crate::columns::cpus(cpus);
         let text = format!("{percent:.0}% of the {cpus} CPUs that the control group may use; machine {:.0}%", share.busy());
         let bar = single(percent.min(100.0), Tint::Own, format!("{percent:.0}% of {cpus}"));
         return Reading::Known { bar, text, level: Some(percent) };

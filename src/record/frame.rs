@@ -211,8 +211,7 @@ impl Encoder {
 
 /// A process that was there before.
 fn put_change(operations: &mut Operations<'_>, from: Sampled<'_>, to: Sampled<'_>) -> Result<(), postcard::Error> {
-    let same_exact = from.same_exact(to);
-    let exact = match (same_exact, &to.process.exact) {
+    let exact = match (from.same_exact(to), &to.process.exact) {
         (true, _) => 0,
         (false, Some(_)) => EXACT,
         (false, None) => NO_EXACT,

@@ -56,17 +56,15 @@ impl Parser {
     /// # Errors
     /// Why it is not a stream that this concmon reads, in words that follow its name. Nothing comes after that.
     pub fn part(&mut self) -> Result<Option<Part>, String> {
-        let bytes = &self.bytes[self.at..];
-        if self.begun { self.frame() } else { self.head(bytes.len()) }
+        if self.begun { self.frame() } else { self.head() }
     }
 
-    fn head(&mut self, there: usize) -> Result<Option<Part>, String> {
+    fn head(&mut self) -> Result<Option<Part>, String> {
         let bytes = &self.bytes[self.at..];
-        let begin = &bytes[..there.min(MAGIC.len())];
-        if !MAGIC.starts_with(begin) {
+        if !MAGIC.starts_with(&bytes[..bytes.len().min(MAGIC.len())]) {
             return Err("is not a recording; `concmon stream` makes one".to_owned());
         }
-        if there < HEAD_BYTES {
+        if bytes.len() < HEAD_BYTES {
             return Ok(None);
         }
         let (length, checksum) = layout::read_head(bytes)?;

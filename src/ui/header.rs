@@ -7,9 +7,9 @@ use ratatui::style::Style;
 use crate::app::App;
 use crate::app::options::Screen;
 use crate::app::replay::Playback;
-use crate::columns::wall_clock;
+use crate::columns::{cpus as cpus_text, wall_clock};
 use crate::config::ColorDepth;
-use crate::derive::{HostPart, LinkState, Model};
+use crate::derive::{HostPart, Model};
 use crate::meters::{self, Shown};
 use crate::snapshot::EventTier;
 use crate::text::{Charset, sanitize_str};
@@ -121,7 +121,7 @@ fn title(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
             let cpus = match model.host.cpus.len() {
                 0 => "? cpus".to_owned(),
                 count => match model.now.host.own_limits.cpus.filter(|cpus| *cpus < count as f64) {
-                    Some(cpus) => format!("{} of {count} cpus may be used", (cpus * 100.0).round() / 100.0),
+                    Some(cpus) => format!("{} of {count} cpus may be used", cpus_text(cpus)),
                     None => format!("{count} cpus"),
                 },
             };
@@ -148,7 +148,7 @@ fn of_hosts(app: &App, parts: &[HostPart], theme: &Theme, area: Rect, pen: &mut 
             pen.put("  Esc all hosts", theme.dim);
         }
         None => {
-            let down = parts.iter().filter(|host| matches!(host.link.state, LinkState::Down { .. })).count();
+            let down = parts.iter().filter(|host| host.link.why_down().is_some()).count();
             pen.put(&format!("{} host{}", parts.len(), if parts.len() == 1 { "" } else { "s" }), theme.strong);
             if down > 0 {
                 pen.put(&format!(", {down} down"), theme.bad);

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::app::App;
-use crate::columns;
+use crate::app::detail::in_bytes;
 use crate::derive::{HostPart, LinkState};
 use crate::text::{Charset, sanitize_str, width};
 
@@ -48,7 +48,7 @@ pub(super) fn draw(app: &App, parts: &[HostPart], theme: &Theme, area: Rect, buf
         state(app, host, theme, area, &mut pen);
     }
     if !all {
-        let down = parts.iter().filter(|host| matches!(host.link.state, LinkState::Down { .. })).count();
+        let down = parts.iter().filter(|host| host.link.why_down().is_some()).count();
         let text = format!(" {} more hosts of {}; {down} are down", parts.len() - shown, parts.len());
         Pen::new(buffer, area, area.height - 1).put(&text, theme.dim);
     }
@@ -98,19 +98,13 @@ fn state(app: &App, host: &HostPart, theme: &Theme, area: Rect, pen: &mut Pen<'_
     losses(app, host, theme, pen);
 }
 
-fn bytes(value: u64) -> String {
-    let mut text = String::new();
-    columns::bytes(&mut text, value);
-    text
-}
-
 fn figures(model: &crate::derive::Model, theme: &Theme, area: Rect, pen: &mut Pen<'_>) {
     let cpu = model.host.total.map_or_else(|| "   -".to_owned(), |share| format!("{:3.0}%", share.busy()));
     pen.put(&format!(" cpu {cpu} of {}", model.now.host.cpus.len()), theme.text);
     if let Some(memory) = &model.now.host.memory {
         let used = memory.available().map(|available| memory.total_bytes.saturating_sub(available));
-        let used = used.map_or_else(|| "?".to_owned(), bytes);
-        pen.put(&format!("  mem {used:>5}/{}", bytes(memory.total_bytes)), theme.text);
+        let used = used.map_or_else(|| "?".to_owned(), in_bytes);
+        pen.put(&format!("  mem {used:>5}/{}", in_bytes(memory.total_bytes)), theme.text);
     }
     if let Some([one, ..]) = model.now.host.load {
         pen.put(&format!("  load {one:.2}"), theme.text);

@@ -1,6 +1,7 @@
 //! Control groups as lines: limits, use, pressure and events of each group, deepest first.
 
 use super::in_bytes;
+use crate::columns::cpus;
 use crate::snapshot::{GroupDetail, Pressure, Weight};
 use crate::text::{Charset, sanitize, sanitize_str};
 
@@ -35,9 +36,9 @@ fn cpu(group: &GroupDetail, old: Option<(&GroupDetail, u64)>) -> Line {
         .filter(|(_, span_ns)| *span_ns > 0)
         .and_then(|(old, span_ns)| Some(group.cpu_ns?.saturating_sub(old.cpu_ns?) as f64 / span_ns as f64));
     let mut parts: Vec<String> = match (used, group.quota_cpus) {
-        (Some(used), Some(most)) => vec![format!("{used:.2} of {} CPUs used ({:.0} %)", short(most), used * 100.0 / most)],
+        (Some(used), Some(most)) => vec![format!("{used:.2} of {} CPUs used ({:.0} %)", cpus(most), used * 100.0 / most)],
         (Some(used), None) => vec![format!("{used:.2} CPUs used, no quota")],
-        (None, Some(most)) => vec![format!("quota of {} CPUs", short(most))],
+        (None, Some(most)) => vec![format!("quota of {} CPUs", cpus(most))],
         (None, None) => Vec::new(),
     };
     parts.extend(group.cpuset.as_deref().map(|list| format!("may run on CPUs {}", sanitize_str(list, Charset::Ascii))));
@@ -113,11 +114,6 @@ fn events(group: &GroupDetail) -> impl Iterator<Item = (&'static str, String)> {
 
 fn of(now: &str, most: &str, used: u64, limit: u64) -> String {
     if limit == 0 { format!("{now} of {most}") } else { format!("{now} of {most} ({:.0} %)", used as f64 * 100.0 / limit as f64) }
-}
-
-/// `0.3`, `2`.
-fn short(cpus: f64) -> String {
-    format!("{}", (cpus * 100.0).round() / 100.0)
 }
 
 #[cfg(test)]

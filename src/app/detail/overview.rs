@@ -10,6 +10,8 @@ use crate::snapshot::{
 };
 use crate::text::{Charset, sanitize, sanitize_str};
 
+use super::in_bytes;
+
 /// Cells of the labels.
 pub const LABEL: usize = 11;
 /// A limit is named from this share of it on.
@@ -36,12 +38,6 @@ pub struct Subject<'a> {
     pub read: Option<&'a Result<DetailContent, String>>,
     /// See [`Subject::read`].
     pub runtime: Option<&'a Result<DetailContent, String>>,
-}
-
-fn in_bytes(bytes: u64) -> String {
-    let mut out = String::new();
-    format::bytes(&mut out, bytes);
-    out
 }
 
 /// The lines: a label of [`LABEL`] cells, a tab, then words. The most telling come first: a small screen shows only those.

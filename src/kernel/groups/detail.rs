@@ -5,13 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::super::parse::machine::pressure;
-use super::super::parse::unsigned;
 use super::super::treatment::count;
-use super::{Hierarchies, Line, cpu_limit, is_frozen, text, value};
+use super::{Hierarchies, Line, cpu_limit, is_frozen, limit, number, text, value};
 use crate::snapshot::{GroupDetail, GroupEvent, Pressure, Throttled, Weight};
 
-/// Limits of version 1 from here on mean that there is none.
-const NO_LIMIT: u64 = 1 << 62;
 /// The most devices whose limits are read.
 const MOST_DEVICES: usize = 16;
 
@@ -65,14 +62,6 @@ pub fn groups(mounts: &Hierarchies, cgroup: &[u8]) -> Result<Vec<GroupDetail>, S
     // Stable: groups of one depth stay in the order of the controllers.
     found.sort_by_key(|group| std::cmp::Reverse(depth(group)));
     Ok(found)
-}
-
-fn number(directory: &Path, file: &str) -> Option<u64> {
-    unsigned(text(&directory.join(file))?.trim().as_bytes())
-}
-
-fn limit(directory: &Path, file: &str) -> Option<u64> {
-    number(directory, file).filter(|limit| *limit < NO_LIMIT)
 }
 
 fn cpu(directory: &Path, unified: bool, group: &mut GroupDetail) {

@@ -10,6 +10,7 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 use nix::sys::resource::{UsageWho, getrusage};
 
 use crate::clock::monotonic_ns;
+use crate::kernel::parse::status::Status;
 use crate::lab::control::{Began, Usage};
 
 const WORDS: usize = 8;
@@ -69,9 +70,7 @@ impl Birth {
 
 /// The most memory that this process has had resident (`VmHWM` of `/proc/self/status`, proc_pid_status(5)).
 fn peak_rss_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
+    Status::parse(&std::fs::read("/proc/self/status").ok()?).peak_rss_bytes
 }
 
 impl Drop for Birth {
