@@ -76,7 +76,7 @@ impl Model {
     /// All hosts in one; `now_ns` is the viewer's clock.
     #[must_use]
     pub fn of_hosts(hosts: Vec<HostPart>, now_ns: u64) -> Self {
-        let mut all = Merged::default();
+        let mut all = Merged { counts: Counts { tasks: Some(0), ..Counts::default() }, ..Merged::default() };
         for (number, host) in hosts.iter().enumerate() {
             if let Some(model) = &host.model {
                 all.add(number, model);
@@ -180,8 +180,7 @@ impl Merged {
 
     fn count(&mut self, more: &Counts) {
         let counts = &mut self.counts;
-        let first = self.ghosts.is_empty() && counts.processes == 0 && counts.kernel_threads == 0;
-        counts.tasks = if first { more.tasks } else { counts.tasks.zip(more.tasks).map(|(a, b)| a + b) };
+        counts.tasks = counts.tasks.zip(more.tasks).map(|(a, b)| a + b);
         counts.processes += more.processes;
         counts.kernel_threads += more.kernel_threads;
         counts.leaders_by_state.iter_mut().zip(more.leaders_by_state).for_each(|(sum, more)| *sum += more);
@@ -243,5 +242,17 @@ mod tests {
         assert_eq!((tree.children(0), tree.children(3), tree.children(4)), (&[1][..], &[4][..], &[5][..]));
         assert_eq!(model.home(model.now.processes[3].key.pid).0.now.taken_ns, 2, "its own clock");
         assert_eq!(model.counts.processes, 6);
+    }
+
+    #[test]
+    fn tasks_are_those_of_all_hosts_also_if_a_process_of_the_first_has_ended() {
+        let mut deriver = Deriver::new(u64::MAX);
+        deriver.step(test_snapshot(1, vec![test_process(7, 0, 5), test_process(9, 7, 6)]));
+        let first = deriver.step(test_snapshot(2, vec![test_process(7, 0, 5)]));
+        assert_eq!(first.lifecycle.ghosts.len(), 1);
+        let second = Deriver::new(0).step(test_snapshot(1, vec![test_process(1, 0, 1)]));
+        let sum = first.counts.tasks.zip(second.counts.tasks).map(|(a, b)| a + b);
+        assert!(sum.is_some());
+        assert_eq!(Model::of_hosts(vec![part("a", Some(first)), part("b", Some(second))], 9).counts.tasks, sum);
     }
 }
