@@ -71,7 +71,7 @@ pub(super) fn run(config: &Config, args: &ProblemsArgs) -> Result<(), Failure> {
         // A chain of waits is proven; the first of the other findings may be the lesser one, so that others may follow it. A mere risk
         // is no answer yet.
         let wrong = |finding: &Finding| finding.diagnosis.level == Level::Warning && !finding.diagnosis.is_risk();
-        warned = warned.or_else(|| found.findings.iter().any(wrong).then(Instant::now));
+        warned = found.findings.iter().any(wrong).then(|| warned.unwrap_or_else(Instant::now));
         asked && (!found.problems.is_empty() || warned.is_some_and(|at: Instant| at.elapsed() >= SETTLE))
     };
     // What threads do is known from the second look on, however slow the machine is.

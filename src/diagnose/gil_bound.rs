@@ -1,7 +1,10 @@
 //! A Python process whose threads want the GIL more than it can be held.
 
-use super::{Check, Diagnosis, Level, Scene, Suspicion, name};
-use crate::snapshot::Needs;
+use std::collections::{HashMap, VecDeque};
+
+use super::{Check, Diagnosis, Level, Scene, Suspicion, busy, name};
+use crate::derive::Model;
+use crate::snapshot::{Facts, Needs, ProcKey, PythonFacts};
 
 pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     id: "gil_bound",
@@ -14,44 +17,108 @@ pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     check: Check::Of(check),
 };
 
-fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
-    let mut found = Vec::new();
-    for one in &scene.busy {
-        let Some(python) = one.facts.and_then(|facts| facts.python.as_ref()).filter(|p| p.gil && p.readings >= 5) else {
-            continue;
-        };
-        let readings = python.readings as f32;
-        let waited: u32 = python.threads.iter().map(|thread| thread.waited).sum();
-        // A thread that never gets it would wait in all readings; reading takes time, in which the threads change places. It is hardly ever free.
-        if (waited as f32) < readings * 0.3 || (python.held as f32) < readings * 0.8 || one.run + one.wait < 70.0 {
-            continue;
+/// Surveys that are judged together: the few readings of one survey are too few for a share.
+const SURVEYS: usize = 4;
+/// The fewest readings that are judged.
+const LEAST_READINGS: u32 = 16;
+/// Surveys that are older are forgotten, nanoseconds.
+const OLDEST_NS: u64 = 10_000_000_000;
+
+/// What one survey saw of one process.
+#[derive(Debug)]
+struct Survey {
+    taken_ns: u64,
+    python: PythonFacts,
+    /// Percent of a CPU.
+    run: f32,
+    wait: f32,
+}
+
+/// The newest surveys of each process whose GIL was looked at.
+#[derive(Debug, Default)]
+pub(super) struct Surveys {
+    of: HashMap<ProcKey, VecDeque<Survey>>,
+    /// When the newest survey was taken, `CLOCK_BOOTTIME` nanoseconds.
+    newest_ns: u64,
+}
+
+impl Surveys {
+    pub(super) fn add(&mut self, model: &Model, facts: Option<&Facts>) {
+        let Some(taken_ns) = facts.map(|facts| facts.taken_ns).filter(|taken_ns| *taken_ns != self.newest_ns) else { return };
+        self.newest_ns = taken_ns;
+        for one in busy::busy(model, facts) {
+            let Some(python) = one.facts.and_then(|facts| facts.python.as_ref()) else { continue };
+            if python.gil && python.readings >= 5 {
+                let (python, run, wait) = (python.clone(), one.run, one.wait);
+                let surveys = self.of.entry(one.process.key).or_default();
+                surveys.truncate(SURVEYS - 1);
+                surveys.push_front(Survey { taken_ns, python, run, wait });
+            }
         }
-        // If the holder mostly waits for a CPU, it is CPUs that are missing.
-        if one.wait > one.run * 2.0 {
-            continue;
-        }
-        let wanting: Vec<_> = python.threads.iter().filter(|t| t.waited > 0 || t.held > 0).collect();
-        let busy = wanting.iter().filter(|t| (t.waited + t.held) as f32 >= readings * 0.5).count();
-        if busy < 2 {
-            continue;
-        }
-        let pid = one.process.key.pid;
-        let evidence = format!(
-            "{} ({pid}): {busy} threads want to run Python; the GIL was held in {:.0}% of {} readings, and {:.1} threads waited for it; {:.0}% of a CPU",
-            name(one.process),
-            python.held as f32 * 100.0 / readings,
-            python.readings,
-            waited as f32 / readings,
-            one.run
-        );
-        let line = |t: &&crate::snapshot::PythonThreadFacts| {
-            let place = t.place.as_deref().unwrap_or("not in a Python function");
-            format!("thread {}: held it in {} readings, waited in {}: {place}", t.tid, t.held, t.waited)
-        };
-        let lines = wanting.iter().take(8).map(line).collect();
-        let advice =
-            "threads do not make Python code faster: use processes, a free-threaded build, or code that releases the GIL";
-        found.push(Suspicion { lines, ..Suspicion::of(one.process.key, evidence, advice.to_owned()) });
+        self.of.retain(|_, surveys| {
+            surveys.retain(|survey| taken_ns.saturating_sub(survey.taken_ns) <= OLDEST_NS);
+            !surveys.is_empty()
+        });
     }
-    found
+}
+
+/// The readings of a thread.
+#[derive(Debug, Default)]
+struct Thread<'a> {
+    held: u32,
+    waited: u32,
+    place: Option<&'a str>,
+}
+
+fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
+    scene.gil.of.iter().filter_map(|(key, surveys)| judge(scene, *key, surveys)).collect()
+}
+
+fn judge(scene: &Scene<'_>, key: ProcKey, surveys: &VecDeque<Survey>) -> Option<Suspicion> {
+    let process = scene.model.process(key.pid).filter(|process| process.key == key)?;
+    let sum = |of: fn(&PythonFacts) -> u32| surveys.iter().map(|survey| of(&survey.python)).sum::<u32>();
+    let (readings, held) = (sum(|python| python.readings), sum(|python| python.held));
+    let waited = sum(|python| python.threads.iter().map(|thread| thread.waited).sum());
+    let mean = |of: fn(&Survey) -> f32| surveys.iter().map(of).sum::<f32>() / surveys.len() as f32;
+    let (run, wait) = (mean(|survey| survey.run), mean(|survey| survey.wait));
+    let share = |count: u32| count as f32 / readings as f32;
+    // One that never gets it waits in all readings; of several, each waits in part of them. It is hardly ever free.
+    if readings < LEAST_READINGS || share(waited) < 0.3 || share(held) < 0.8 || run + wait < 70.0 {
+        return None;
+    }
+    // If the holder mostly waits for a CPU, it is CPUs that are missing.
+    if wait > run * 2.0 {
+        return None;
+    }
+    // The newest survey comes first: its place is that of the thread.
+    let mut threads: Vec<(i32, Thread<'_>)> = Vec::new();
+    for thread in surveys.iter().flat_map(|survey| &survey.python.threads).filter(|t| t.waited > 0 || t.held > 0) {
+        let at = threads.iter().position(|(tid, _)| *tid == thread.tid).unwrap_or_else(|| {
+            threads.push((thread.tid, Thread::default()));
+            threads.len() - 1
+        });
+        let (_, known) = &mut threads[at];
+        (known.held, known.waited) = (known.held + thread.held, known.waited + thread.waited);
+        known.place = known.place.or(thread.place.as_deref());
+    }
+    let wanting = threads.iter().filter(|(_, thread)| share(thread.waited + thread.held) >= 0.5).count();
+    if wanting < 2 {
+        return None;
+    }
+    let evidence = format!(
+        "{} ({}): {wanting} threads want to run Python; the GIL was held in {:.0}% of {readings} readings, and {:.1} threads waited for it; {run:.0}% of a CPU",
+        name(process),
+        key.pid,
+        share(held) * 100.0,
+        share(waited),
+    );
+    let line = |(tid, thread): &(i32, Thread<'_>)| {
+        let place = thread.place.unwrap_or("not in a Python function");
+        format!("thread {tid}: held it in {} readings, waited in {}: {place}", thread.held, thread.waited)
+    };
+    let lines = threads.iter().take(8).map(line).collect();
+    let advice =
+        "threads do not make Python code faster: use processes, a free-threaded build, or code that releases the GIL".to_owned();
+    let since_ns = surveys.back().map(|survey| survey.taken_ns);
+    Some(Suspicion { lines, since_ns, ..Suspicion::of(key, evidence, advice) })
 }

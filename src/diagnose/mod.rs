@@ -219,6 +219,7 @@ struct Scene<'a> {
     /// Every process that ran, with its threads.
     busy: Vec<busy::Busy<'a>>,
     growth: &'a growth::Growth,
+    gil: &'a gil_bound::Surveys,
     killed: &'a worker_killed::Killed,
 }
 
@@ -265,6 +266,7 @@ pub struct Watch {
     early: Vec<(i32, ThreadedFork)>,
     zombies: HashMap<ProcKey, u64>,
     growth: growth::Growth,
+    gil: gil_bound::Surveys,
     killed: worker_killed::Killed,
 }
 
@@ -278,6 +280,7 @@ impl Watch {
     pub fn step_with(&mut self, model: &Model, facts: Option<&Facts>) -> Vec<Finding> {
         self.remember_forks(model);
         self.growth.add(model, facts);
+        self.gil.add(model, facts);
         self.killed.add(model);
         let now_ns = model.now.taken_ns;
         let zombies = model.now.processes.iter().filter(|p| zombies::is_zombie(p)).map(|p| p.key);
@@ -291,6 +294,7 @@ impl Watch {
             facts,
             busy: busy::busy(model, facts),
             growth: &self.growth,
+            gil: &self.gil,
             killed: &self.killed,
         };
         let mut since = HashMap::new();

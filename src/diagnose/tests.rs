@@ -1,6 +1,8 @@
 use super::*;
 use crate::derive::{Deriver, test_process, test_snapshot};
-use crate::snapshot::{Comm, CpuTimes, Exact, LifecycleEvent, Seen, Snapshot, State};
+use crate::snapshot::{
+    Comm, CpuTimes, Exact, LifecycleEvent, ProcessFacts, PythonFacts, PythonThreadFacts, Seen, Snapshot, State, ThreadRan,
+};
 use std::sync::Arc;
 
 const S: u64 = 1_000_000_000;
@@ -97,6 +99,37 @@ fn a_thread_that_never_blocks_is_told_only_where_switches_are_known() {
     );
     assert_eq!(run(Some(100)), [], "it waits now and then");
     assert_eq!(run(None), [], "not known is not none");
+}
+
+/// Facts of one survey a second apart: of 8 readings, so many in which the GIL was held, and in which each of two threads held and waited.
+fn gil_facts(second: u64, held: u32, threads: [(u32, u32); 2]) -> Facts {
+    let ran = |tid| ThreadRan { tid, comm: Comm::new(b"t"), state: State::RUNNING, run_ns: S / 2, delay_ns: 0, turns: 100 };
+    let thread = |(tid, (held, waited))| PythonThreadFacts { tid, held, waited, ..PythonThreadFacts::default() };
+    let threads = [8, 9].into_iter().zip(threads).map(thread).collect();
+    let python = PythonFacts { readings: 8, gil: true, held, threads, stuck_tasks: None };
+    let of = ProcessFacts { ran: vec![ran(8), ran(9)], python: Some(python), ..ProcessFacts::default() };
+    Facts { taken_ns: second * S, span_ns: S, processes: [(7, of)].into(), ..Facts::default() }
+}
+
+#[test]
+fn threads_that_want_the_gil_are_judged_by_several_surveys_together() {
+    let told = |surveys: &[(u32, [(u32, u32); 2])]| {
+        let (mut deriver, mut watch) = (Deriver::new(0), Watch::default());
+        let mut told = Vec::new();
+        for (second, (held, threads)) in (1..).zip(surveys) {
+            let model = deriver.step(test_snapshot(second * S, vec![test_process(7, 1, 5)]));
+            told.push(said(&watch.step_with(&model, Some(&gil_facts(second, *held, *threads)))));
+        }
+        told
+    };
+    // One survey says little: its shares lie around those of the program.
+    let (bound, [none, some]) = (vec![("gil_bound", 7)], [[(3, 1), (4, 0)], [(3, 5), (5, 3)]]);
+    assert_eq!(
+        told(&[(8, some), (7, none), (7, some), (6, some), (8, none)]),
+        [vec![], vec![], bound.clone(), bound.clone(), bound]
+    );
+    assert_eq!(told(&[(8, none), (8, none), (8, none), (8, none)]), vec![vec![]; 4], "nobody waits");
+    assert_eq!(told(&[(4, some), (4, some), (5, some), (4, some)]), vec![vec![]; 4], "the GIL is free half of the time");
 }
 
 #[test]

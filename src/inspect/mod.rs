@@ -43,6 +43,7 @@ pub use memory::Memory;
 use offsets::Offsets;
 use place::Place;
 pub use probe::{Probe, Stack, ThreadStack};
+pub use tasks::sleeps_at;
 use walk::Origin;
 
 /// The most mapped files that are looked into.
@@ -142,7 +143,7 @@ fn runtime(reader: &DetailReader, key: ProcKey, face: i32) -> Result<Found, Trou
         let mut why = None;
         for (address, origin) in candidates(&place) {
             let read = walk::runtime(&memory, address, origin, leader).and_then(|(mut runtime, offsets)| {
-                let strangers = tasks::attach(reader, key, &mut runtime, &offsets)?;
+                let strangers = tasks::attach(reader, key, &mut runtime)?;
                 if let Origin::Layout(_) = origin {
                     must_hold(&runtime, strangers)?;
                     runtime.version = place.version.unwrap_or(runtime.version);

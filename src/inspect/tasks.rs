@@ -22,12 +22,7 @@ const GIL_BEHIND_LOCKED: u64 = 16 + 2 * (48 + 40);
 const STATUS_BYTES: usize = 1 << 20;
 
 /// Fills in each thread's task; how many threads have none. A task is looked at after the runtime was: one that has ended since is none.
-pub(super) fn attach(
-    reader: &DetailReader,
-    key: ProcKey,
-    runtime: &mut PythonRuntime,
-    offsets: &Offsets,
-) -> Result<usize, ReadError> {
+pub(super) fn attach(reader: &DetailReader, key: ProcKey, runtime: &mut PythonRuntime) -> Result<usize, ReadError> {
     let numbers = native_ids(reader.files(), key.pid)?;
     let all = || runtime.interpreters.iter().flat_map(|one| &one.threads);
     let mut tids: Vec<i32> = all().filter_map(|thread| numbers.get(&thread.native_id).copied()).collect();
@@ -36,7 +31,7 @@ pub(super) fn attach(
     let tasks = reader.threads_among(key.pid, &tids);
     let mut strangers = 0;
     for interpreter in &mut runtime.interpreters {
-        let futexes = gil_futexes(interpreter.gil_address, offsets);
+        let futexes = interpreter.gil_futexes.clone();
         for thread in &mut interpreter.threads {
             let at = numbers.get(&thread.native_id).and_then(|tid| tasks.binary_search_by_key(tid, |task| task.tid).ok());
             let task = at.and_then(|at| tasks.get(at));
@@ -62,7 +57,7 @@ pub(super) fn gil_futexes(gil: u64, offsets: &Offsets) -> std::ops::Range<u64> {
 }
 
 /// The address of the futex that a thread sleeps at.
-pub(super) fn sleeps_at(fs: &ProcFs, pid: i32, tid: i32) -> Option<u64> {
+pub fn sleeps_at(fs: &ProcFs, pid: i32, tid: i32) -> Option<u64> {
     let mut buffer = [0u8; 256];
     let line = fs.read_once(&RelPath::task(pid, tid, "syscall"), &mut buffer).ok()?;
     match (SyscallLine::parse(line)?, Machine::HERE?) {

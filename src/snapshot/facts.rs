@@ -208,7 +208,7 @@ pub struct PythonThreadFacts {
     pub held: u32,
     /// Readings in which it waited for the GIL.
     pub waited: u32,
-    /// Readings in which it slept at a futex, without the GIL. A thread that waits for the GIL does so, and wakes each 5 ms.
+    /// Readings in which it slept at a futex. A thread that waits for the GIL does so, and wakes each 5 ms.
     pub dozed: u32,
     /// Whether it slept in every reading and did not run between them.
     pub asleep: bool,

@@ -75,6 +75,8 @@ pub struct PythonInterpreter {
     pub id: i64,
     /// Which lock is its GIL: interpreters with the same number share it.
     pub gil_address: u64,
+    /// The addresses at which a thread sleeps that waits for that lock, with glibc.
+    pub gil_futexes: std::ops::Range<u64>,
     /// What that lock is doing.
     pub gil: Gil,
     /// How many threads it has. Of very many, not all are in `threads`.

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use crate::causes::search::Cause;
 use crate::causes::{Problem, Scene, TaskId};
+use crate::kernel::error::ReadError;
 use crate::kernel::readers::within;
 use crate::kernel::{DetailReader, reason};
 use crate::snapshot::{
-    DetailContent, Gil, PoolRole, ProcKey, PythonFacts, PythonFrame, PythonRuntime, PythonThread, PythonThreadFacts, State,
-    WaitReason,
+    Detail, DetailContent, Gil, PoolRole, ProcKey, PythonFacts, PythonFrame, PythonRuntime, PythonThread, PythonThreadFacts,
+    State, WaitReason,
 };
 use crate::text::{Charset, sanitize};
 
@@ -73,9 +74,29 @@ pub fn may_rest(problem: &Problem, pythons: &Pythons) -> bool {
     }
 }
 
+/// One reading of a process.
+pub(super) struct Reading {
+    pub runtime: Box<PythonRuntime>,
+    /// The futexes at which its threads slept before it: reading takes a CPU, for which a thread that wakes then has to wait.
+    asleep: BTreeMap<i32, u64>,
+}
+
+/// Reads the runtime of a process, and where these of its threads sleep.
+pub(super) fn reading(key: ProcKey, tids: Vec<i32>) -> Option<Reading> {
+    let (asleep, read) = in_time(key, move |reader| {
+        let at = |tid: i32| Some((tid, crate::inspect::sleeps_at(reader.files(), key.pid, tid)?));
+        let asleep = tids.into_iter().filter_map(at).collect();
+        (asleep, crate::inspect::read(reader, key))
+    })?;
+    Some(Reading { runtime: content(read)?, asleep })
+}
+
 /// The runtime of a process; `None` if it runs no CPython, or cannot be read.
 pub(super) fn runtime(key: ProcKey) -> Option<Box<PythonRuntime>> {
-    let read = in_time(key, move |reader| crate::inspect::read(reader, key))?;
+    content(in_time(key, move |reader| crate::inspect::read(reader, key))?)
+}
+
+fn content(read: Result<Detail, ReadError>) -> Option<Box<PythonRuntime>> {
     match read.map_err(|error| reason(&error)).ok()?.content {
         Ok(DetailContent::Runtime(runtime)) => Some(runtime),
         _ => None,
@@ -89,11 +110,13 @@ pub(super) fn in_time<T: Send + 'static>(key: ProcKey, read: impl FnOnce(&Detail
 }
 
 /// Adds one reading.
-pub(super) fn add(facts: &mut PythonFacts, runtime: &PythonRuntime) {
+pub(super) fn add(facts: &mut PythonFacts, reading: &Reading) {
+    let Reading { runtime, asleep } = reading;
     facts.readings += 1;
     facts.gil = runtime.interpreters.iter().any(|one| one.gil != Gil::Off);
     facts.held += u32::from(runtime.interpreters.iter().any(|one| matches!(one.gil, Gil::Held(_) | Gil::Elsewhere)));
-    for thread in runtime.interpreters.iter().flat_map(|one| &one.threads) {
+    let threads = runtime.interpreters.iter().flat_map(|one| one.threads.iter().map(move |thread| (one, thread)));
+    for (interpreter, thread) in threads {
         let Some(task) = &thread.task else { continue };
         let at = match facts.threads.iter().position(|known| known.tid == task.tid) {
             Some(at) => at,
@@ -104,10 +127,13 @@ pub(super) fn add(facts: &mut PythonFacts, runtime: &PythonRuntime) {
             }
         };
         let known = &mut facts.threads[at];
-        known.held += u32::from(thread.holds_gil);
-        known.waited += u32::from(thread.waits_for_gil && !thread.holds_gil);
+        let slept_at = asleep.get(&task.tid);
+        let slept_there = slept_at.is_some_and(|address| interpreter.gil_futexes.contains(address));
         let at_futex = task.wait.as_ref().is_some_and(|wait| matches!(wait.reason, Some(WaitReason::Futex { .. })));
-        known.dozed += u32::from(at_futex && !thread.holds_gil);
+        // Not read at one moment: a thread may have waited and then held.
+        known.held += u32::from(thread.holds_gil);
+        known.waited += u32::from(thread.waits_for_gil || slept_there);
+        known.dozed += u32::from(at_futex || slept_at.is_some());
         known.asleep &= task.state == State::SLEEPING;
         known.place = place(&thread.frames).map(words).or(known.place.take());
         known.callback = callback(thread).map(words);

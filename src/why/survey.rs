@@ -30,6 +30,8 @@ const READINGS: usize = 8;
 const BETWEEN: Duration = Duration::from_millis(23);
 /// The most Python processes that are read in one survey.
 const MOST_PYTHONS: usize = 8;
+/// The most threads of one process whose sleep is looked at in each reading.
+const MOST_THREADS: usize = 64;
 /// How often objects in shared memory are looked for.
 const OBJECTS_EVERY: Duration = Duration::from_secs(4);
 /// Looks at the threads of a process with very many switches.
@@ -38,6 +40,9 @@ const LOOKS: u32 = 40;
 const MOST_BYTES: usize = 1 << 20;
 /// Names of the tasks of one problem.
 const MOST_LINES: usize = 8;
+
+/// The threads that ran, by process and TID.
+type AllRan = BTreeMap<i32, BTreeMap<i32, Ran>>;
 
 /// What is kept of a process from one survey to the next.
 #[derive(Debug)]
@@ -52,6 +57,8 @@ struct Kept {
     is_python: bool,
     /// While no task of it runs.
     python: Option<PythonFacts>,
+    /// The survey in which its Python threads were last read several times.
+    read_at: u64,
     library: Option<Option<&'static str>>,
     /// Whether gevent is loaded.
     gevent: Option<bool>,
@@ -77,6 +84,8 @@ pub struct Surveyor {
     fs: Arc<ProcFs>,
     reader: Reader,
     groups: Groups,
+    /// Surveys so far.
+    surveys: u64,
     /// The scheduler's clock at the survey's begin, milliseconds.
     now_ms: Option<u64>,
     kept: HashMap<i32, Kept>,
@@ -94,7 +103,7 @@ impl Surveyor {
         let groups = Groups::new(Hierarchies::read(&fs));
         let reader = Reader::new(Arc::clone(&fs));
         let (kept, python_locks) = (HashMap::new(), python_locks::Known::new());
-        Ok(Self { reader, fs, groups, now_ms: None, kept, python_locks, objects: None })
+        Ok(Self { reader, fs, groups, surveys: 0, now_ms: None, kept, python_locks, objects: None })
     }
 
     /// Surveys the machine.
@@ -103,6 +112,7 @@ impl Surveyor {
     /// If the processes cannot be listed.
     pub fn survey(&mut self) -> Result<Survey, ReadError> {
         let taken_ns = SystemClock.boot_ns();
+        self.surveys += 1;
         let mut scene = self.reader.read(Patience { apart: APART })?;
         python_locks::note(&self.fs, &self.reader, &mut scene, &mut self.python_locks);
         let mut problems = problems(&scene);
@@ -163,6 +173,7 @@ impl Surveyor {
     fn read(&self, key: ProcKey, before: Option<Kept>) -> Option<Kept> {
         let (fs, pid) = (Arc::clone(&self.fs), key.pid);
         // Who is what does not change but by exec, which changes these too.
+        let read_at = before.as_ref().map_or(0, |kept| kept.read_at);
         let known = before.map(|kept| (kept.is_python, kept.library, kept.variables));
         let read = move || {
             let mut cgroup = Vec::new();
@@ -182,6 +193,7 @@ impl Surveyor {
                 descriptors: open.map(|open| (open, if open >= 24 { limit() } else { None })),
                 is_python,
                 python: None,
+                read_at,
                 library,
                 gevent: None,
                 variables,
@@ -191,7 +203,7 @@ impl Surveyor {
     }
 
     /// Reads the Python processes that may be in trouble.
-    fn python(&mut self, scene: &Scene, ran: &BTreeMap<i32, BTreeMap<i32, Ran>>, span_ns: u64, facts: &mut Facts) {
+    fn python(&mut self, scene: &Scene, ran: &AllRan, span_ns: u64, facts: &mut Facts) {
         let mut wanted = Vec::new();
         for (pid, kept) in &self.kept {
             let Some(process) = scene.processes.get(pid).filter(|_| kept.is_python) else { continue };
@@ -212,24 +224,27 @@ impl Surveyor {
                 (_, true, false) if blocked => 2,
                 _ => continue,
             };
-            wanted.push((order, kept.python.is_some(), *pid, busy || waits));
+            wanted.push((order, kept.python.is_some(), kept.read_at, *pid, busy || waits));
         }
         wanted.sort_unstable();
         let mut left = MOST_PYTHONS;
         let mut several = Vec::new();
-        for (_, known, pid, again) in wanted {
+        for (_, known, _, pid, again) in wanted {
             if again && left > 0 {
                 several.push(pid);
                 left -= 1;
+                if let Some(kept) = self.kept.get_mut(&pid) {
+                    kept.read_at = self.surveys;
+                }
             } else if !known && left > 0 {
                 left -= 1;
-                let python = self.readings(scene, &[pid], 1).remove(&pid).unwrap_or_default();
+                let python = self.readings(scene, ran, &[pid], 1).remove(&pid).unwrap_or_default();
                 if let Some(kept) = self.kept.get_mut(&pid) {
                     kept.python = Some(python);
                 }
             }
         }
-        let mut read = self.readings(scene, &several, READINGS);
+        let mut read = self.readings(scene, ran, &several, READINGS);
         for (pid, one) in &mut facts.processes {
             let python = read.remove(pid).or_else(|| self.kept.get(pid)?.python.clone()).filter(|python| python.readings > 0);
             let threads = ran.get(pid);
@@ -251,7 +266,7 @@ impl Surveyor {
     }
 
     /// So many readings of these processes, in turn.
-    fn readings(&mut self, scene: &Scene, pids: &[i32], count: usize) -> BTreeMap<i32, PythonFacts> {
+    fn readings(&mut self, scene: &Scene, ran: &AllRan, pids: &[i32], count: usize) -> BTreeMap<i32, PythonFacts> {
         let mut found: BTreeMap<i32, PythonFacts> = BTreeMap::new();
         let mut newest = BTreeMap::new();
         for number in 0..count {
@@ -259,9 +274,10 @@ impl Surveyor {
                 std::thread::sleep(BETWEEN);
             }
             for kept in pids.iter().filter_map(|pid| self.kept.get(pid)) {
-                if let Some(runtime) = pythons::runtime(kept.key) {
-                    pythons::add(found.entry(kept.key.pid).or_default(), &runtime);
-                    newest.insert(kept.key.pid, runtime);
+                let threads = ran.get(&kept.key.pid).into_iter().flat_map(BTreeMap::keys).take(MOST_THREADS);
+                if let Some(reading) = pythons::reading(kept.key, threads.copied().collect()) {
+                    pythons::add(found.entry(kept.key.pid).or_default(), &reading);
+                    newest.insert(kept.key.pid, reading.runtime);
                 }
             }
         }

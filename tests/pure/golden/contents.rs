@@ -182,7 +182,14 @@ fn runtime() -> DetailContent {
         free_threaded: false,
         file: b"/usr/bin/python3.14"[..].into(),
         finding: "GIL held by thread 310 (worker-0) in hot_loop(); 1 of 3 threads waits for it".into(),
-        interpreters: vec![PythonInterpreter { id: 0, gil_address: 1, gil: Gil::Held(310), thread_count: 3, threads }],
+        interpreters: vec![PythonInterpreter {
+            id: 0,
+            gil_address: 1,
+            gil_futexes: 0..0,
+            gil: Gil::Held(310),
+            thread_count: 3,
+            threads,
+        }],
         notes: vec!["1 of its Python threads is not a task of the process: ended, or left over from a fork.".into()],
         asyncio: None,
     }))
