@@ -1,6 +1,7 @@
 //! Reads a [`Scene`]: a look at all tasks, then what they wait for and its holders, then a second look. Between the looks a task that did
 //! not run (third field of `schedstat`) cannot have released anything, so what was read of a set of such tasks holds for one moment.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -189,6 +190,19 @@ impl Reader {
         self.looks.get(&pid).and_then(|look| look.tasks.get(&tid)).is_some_and(|seen| look::rests(&self.fs, pid, tid, seen))
     }
 
+    /// The files that a process maps shared, ascending; `None` if it did not answer in time.
+    pub fn shared_files(&mut self, pid: i32) -> Option<&[SharedFile]> {
+        match self.shared.entry(pid) {
+            Entry::Occupied(known) => Some(known.into_mut()),
+            Entry::Vacant(new) => Some(new.insert(asked(&self.fs, pid, move |fs| shared_files(fs, pid)).ok()?)),
+        }
+    }
+
+    /// Does what may be held up by the process; `None` if it did not answer in time.
+    pub fn asked<T: Send + 'static>(&self, pid: i32, work: impl FnOnce(&ProcFs) -> T + Send + 'static) -> Option<T> {
+        asked(&self.fs, pid, work).ok()
+    }
+
     /// Whether a task of the process has run since the reading before, or the process was not there then.
     #[must_use]
     pub fn moved(&self, pid: i32) -> bool {
@@ -338,10 +352,9 @@ impl Reader {
             }
         }
         if !memory_wanted.is_empty() {
-            for pid in &pids {
-                let pid = *pid;
-                let read = || asked(&fs, pid, move |fs| shared_files(fs, pid)).unwrap_or_default();
-                for file in self.shared.entry(pid).or_insert_with(read).iter().filter(|file| memory_wanted.contains(*file)) {
+            for pid in pids {
+                let files = self.shared_files(pid).unwrap_or_default();
+                for file in files.iter().filter(|file| memory_wanted.contains(*file)) {
                     scene.sharers.entry(*file).or_default().push(pid);
                 }
             }

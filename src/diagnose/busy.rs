@@ -1,6 +1,6 @@
 //! What threads used and wanted of the CPUs: from the survey where there is one, else from the rates of the sample.
 
-use super::Scene;
+use super::{Scene, Surveyed};
 use crate::derive::{Model, Rates};
 use crate::snapshot::{Facts, ProcessFacts, ProcessSample, TaskSample, ThreadRan};
 
@@ -30,11 +30,11 @@ pub(super) struct Busy<'a> {
 }
 
 /// Every process that ran and of which time on a CPU and time spent waiting for one are known.
-pub(super) fn busy<'a>(model: &'a Model, facts: Option<&'a Facts>) -> Vec<Busy<'a>> {
+pub(super) fn busy<'a>(model: &'a Model, facts: Option<&Facts>, surveyed: &[Surveyed<'a>]) -> Vec<Busy<'a>> {
     match facts.filter(|facts| facts.span_ns >= LEAST_SPAN_NS) {
         Some(all) => {
-            let ran = super::surveyed(model, facts).filter(|(_, of)| !of.ran.is_empty());
-            ran.map(|(process, of)| surveyed(process, of, all.span_ns)).collect()
+            let ran = surveyed.iter().filter(|(_, of)| !of.ran.is_empty());
+            ran.map(|(process, of)| in_survey(process, of, all.span_ns)).collect()
         }
         None => sampled(model),
     }
@@ -45,7 +45,7 @@ pub(super) fn percent(ns: u64, span_ns: u64) -> f32 {
     (ns as f64 * 100.0 / span_ns.max(1) as f64) as f32
 }
 
-fn surveyed<'a>(process: &'a ProcessSample, facts: &'a ProcessFacts, span_ns: u64) -> Busy<'a> {
+fn in_survey<'a>(process: &'a ProcessSample, facts: &'a ProcessFacts, span_ns: u64) -> Busy<'a> {
     let thread = |ran: &ThreadRan| {
         // On a busy machine the two readings of one thread may be further apart than those of the survey.
         let span_ns = span_ns.max(ran.run_ns.saturating_add(ran.delay_ns));

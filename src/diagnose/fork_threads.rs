@@ -45,6 +45,7 @@ fn suspicion(scene: &Scene<'_>, parent: i32, threads: u32, mut children: Vec<&Pr
         since_ns: None,
         lines: Vec::new(),
         chain: None,
+        proven: false,
         others: others.iter().map(|p| p.key).collect(),
         evidence: format!("{who} forked by {by} ({parent}), which had {threads} threads or more, and {has}"),
         advice: "fork before starting threads, or use spawn or forkserver; a child that hangs in a futex is the symptom"

@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::{Check, Diagnosis, Level, Scene, Suspicion, busy, name};
-use crate::derive::Model;
+use super::busy::Busy;
+use super::{Check, Diagnosis, Level, Scene, Suspicion, name};
 use crate::snapshot::{Facts, Needs, ProcKey, PythonFacts};
 
 pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
@@ -43,10 +43,10 @@ pub(super) struct Surveys {
 }
 
 impl Surveys {
-    pub(super) fn add(&mut self, model: &Model, facts: Option<&Facts>) {
+    pub(super) fn add(&mut self, facts: Option<&Facts>, busy: &[Busy<'_>]) {
         let Some(taken_ns) = facts.map(|facts| facts.taken_ns).filter(|taken_ns| *taken_ns != self.newest_ns) else { return };
         self.newest_ns = taken_ns;
-        for one in busy::busy(model, facts) {
+        for one in busy {
             let Some(python) = one.facts.and_then(|facts| facts.python.as_ref()) else { continue };
             if python.gil && python.readings >= 5 {
                 let (python, run, wait) = (python.clone(), one.run, one.wait);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Check, Diagnosis, Level, Scene, Suspicion, name};
+use super::{Check, Diagnosis, Level, Scene, Surveyed, Suspicion, name};
 use crate::columns;
 use crate::derive::Model;
 use crate::snapshot::{Facts, Needs, ProcKey, ProcessFacts, ProcessSample, Snapshot, give_back_map};
@@ -87,7 +87,7 @@ pub(super) struct Growth {
 }
 
 impl Growth {
-    pub(super) fn add(&mut self, model: &Model, facts: Option<&Facts>) {
+    pub(super) fn add(&mut self, model: &Model, facts: Option<&Facts>, surveyed: &[Surveyed<'_>]) {
         if self.of.len() > model.now.processes.len() * 2 {
             self.of.retain(|key, _| model.process(key.pid).is_some_and(|p| p.key == *key));
             give_back_map(&mut self.of);
@@ -101,11 +101,11 @@ impl Growth {
                 self.changed(model, old, process);
             }
         }
-        let facts = facts.filter(|facts| facts.taken_ns != self.counted_ns);
-        self.counted_ns = facts.map_or(self.counted_ns, |facts| facts.taken_ns);
-        for (process, of) in super::surveyed(model, facts).filter(|(process, _)| !process.kernel_thread) {
-            if let (Some(facts), Some((open, _))) = (facts, of.descriptors) {
-                self.of.entry(process.key).or_default()[0].add(facts.taken_ns, open);
+        let Some(taken_ns) = facts.map(|facts| facts.taken_ns).filter(|taken_ns| *taken_ns != self.counted_ns) else { return };
+        self.counted_ns = taken_ns;
+        for (process, of) in surveyed.iter().filter(|(process, _)| !process.kernel_thread) {
+            if let Some((open, _)) = of.descriptors {
+                self.of.entry(process.key).or_default()[0].add(taken_ns, open);
             }
         }
     }

@@ -163,12 +163,14 @@ struct Suspicion {
     lines: Vec<String>,
     /// The task whose chain of waits shows it.
     chain: Option<i32>,
+    /// Whether the two looks of the survey have shown that it stays.
+    proven: bool,
 }
 
 impl Suspicion {
     /// About one process.
     fn of(about: ProcKey, evidence: String, advice: String) -> Self {
-        Self { about, since_ns: None, others: Vec::new(), evidence, advice, lines: Vec::new(), chain: None }
+        Self { about, since_ns: None, others: Vec::new(), evidence, advice, lines: Vec::new(), chain: None, proven: false }
     }
 
     /// With others concerned.
@@ -199,6 +201,12 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// Whether it is about workers that have outlived the process that started them.
+    #[must_use]
+    pub fn is_of_orphans(&self) -> bool {
+        self.diagnosis.id == orphans::DIAGNOSIS.id
+    }
+
     /// Whether the row of this process carries the badge.
     #[must_use]
     pub fn concerns(&self, key: ProcKey) -> bool {
@@ -216,6 +224,7 @@ struct Scene<'a> {
     zombies: &'a HashMap<ProcKey, u64>,
     /// What the newest survey found.
     facts: Option<&'a Facts>,
+    surveyed: Vec<Surveyed<'a>>,
     /// Every process that ran, with its threads.
     busy: Vec<busy::Busy<'a>>,
     growth: &'a growth::Growth,
@@ -230,10 +239,17 @@ struct ThreadedFork {
     threads: u32,
 }
 
-/// The processes of which a survey found something, with what it found.
-fn surveyed<'a>(model: &'a Model, facts: Option<&'a Facts>) -> impl Iterator<Item = (&'a ProcessSample, &'a ProcessFacts)> {
-    let all = facts.into_iter().flat_map(|facts| &facts.processes);
-    all.filter_map(|(pid, facts)| Some((model.process(*pid)?, facts)))
+/// A process with what the newest survey found of it.
+type Surveyed<'a> = (&'a ProcessSample, &'a ProcessFacts);
+
+/// Those of which the survey found something, ascending pid.
+fn surveyed<'a>(model: &'a Model, facts: Option<&'a Facts>) -> Vec<Surveyed<'a>> {
+    let mut found = facts.into_iter().flat_map(|facts| &facts.processes).peekable();
+    let processes = model.now.processes.iter().filter_map(|process| {
+        while found.next_if(|(pid, _)| **pid < process.key.pid).is_some() {}
+        found.next_if(|(pid, _)| **pid == process.key.pid).map(|(_, facts)| (process, facts))
+    });
+    processes.collect()
 }
 
 impl Scene<'_> {
@@ -247,8 +263,8 @@ impl Scene<'_> {
     }
 
     /// The processes of which the survey found something, with what it found.
-    fn surveyed(&self) -> impl Iterator<Item = (&ProcessSample, &ProcessFacts)> {
-        surveyed(self.model, self.facts)
+    fn surveyed(&self) -> impl Iterator<Item = Surveyed<'_>> {
+        self.surveyed.iter().copied()
     }
 
     /// Number of CPUs of the machine, if known.
@@ -279,8 +295,10 @@ impl Watch {
     /// The same with the facts of the newest survey.
     pub fn step_with(&mut self, model: &Model, facts: Option<&Facts>) -> Vec<Finding> {
         self.remember_forks(model);
-        self.growth.add(model, facts);
-        self.gil.add(model, facts);
+        let surveyed = surveyed(model, facts);
+        let busy = busy::busy(model, facts, &surveyed);
+        self.growth.add(model, facts, &surveyed);
+        self.gil.add(facts, &busy);
         self.killed.add(model);
         let now_ns = model.now.taken_ns;
         let zombies = model.now.processes.iter().filter(|p| zombies::is_zombie(p)).map(|p| p.key);
@@ -292,7 +310,8 @@ impl Watch {
             threaded_forks: &self.threaded_forks,
             zombies: &self.zombies,
             facts,
-            busy: busy::busy(model, facts),
+            surveyed,
+            busy,
             growth: &self.growth,
             gil: &self.gil,
             killed: &self.killed,
@@ -305,10 +324,10 @@ impl Watch {
                 Check::Stuck(cause) => stuck::of(&scene, cause),
             };
             seen.sort_by_key(|s| s.about);
-            for Suspicion { about, since_ns, mut others, evidence, advice, lines, chain } in seen {
+            for Suspicion { about, since_ns, mut others, evidence, advice, lines, chain, proven } in seen {
                 let first = since_ns.unwrap_or_else(|| *self.since.get(&(diagnosis.id, about)).unwrap_or(&now_ns));
                 since.insert((diagnosis.id, about), first);
-                if now_ns.saturating_sub(first) >= diagnosis.after_ns {
+                if proven || now_ns.saturating_sub(first) >= diagnosis.after_ns {
                     others.sort_unstable();
                     findings.push(Finding { diagnosis, about, others, evidence, advice, lines, chain, since_ns: first });
                 }

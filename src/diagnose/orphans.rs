@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Check, Diagnosis, Level, Scene, Suspicion, counted, name};
 use crate::derive::StartMethod;
-use crate::snapshot::{Needs, ProcessSample, State, contains};
+use crate::snapshot::{Needs, ProcKey, ProcessSample, State, contains};
 
 pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     id: "orphans",
@@ -17,9 +17,9 @@ pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     check: Check::Of(check),
 };
 
+const FORK_SERVER: &[u8] = b"multiprocessing.forkserver import main";
 /// Parts of the command lines of workers and helpers of `multiprocessing` and loky. They are children of a Python program.
-const WORKERS: [&[u8]; 4] =
-    [b"--multiprocessing-fork", b"multiprocessing.forkserver import main", b"loky.backend.popen_loky", b"loky.process_executor"];
+const WORKERS: [&[u8]; 4] = [b"--multiprocessing-fork", FORK_SERVER, b"loky.backend.popen_loky", b"loky.process_executor"];
 /// Bytes of a command line that are searched: a worker's begins with the interpreter, its options and the program.
 const COMMAND_SEARCHED: usize = 1024;
 /// Programs to which the kernel leaves orphans (PR_SET_CHILD_SUBREAPER, PID 1).
@@ -32,10 +32,17 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
     for (index, process) in scene.processes().iter().enumerate().filter(|(_, p)| p.leader.state != State::ZOMBIE) {
         let seen = creator(scene, process);
         if seen.is_some() || is_left_worker(scene, index, process) {
-            left.entry((seen, process.ppid)).or_default().push(process);
+            left.entry((seen, heir(scene, index))).or_default().push(process);
         }
     }
     left.into_iter().filter_map(|((creator, heir), workers)| suspicion(scene, creator, heir, &workers)).collect()
+}
+
+/// Whether it is a worker that was left.
+pub(super) fn is_left(scene: &Scene<'_>, key: ProcKey) -> bool {
+    let Some(index) = scene.model.index_of(key.pid) else { return false };
+    let process = &scene.processes()[index];
+    process.key == key && (creator(scene, process).is_some() || is_left_worker(scene, index, process))
 }
 
 /// The creator that a worker has outlived, if its birth was seen.
@@ -49,15 +56,45 @@ fn creator(scene: &Scene<'_>, process: &ProcessSample) -> Option<i32> {
     (worker && process.ppid != creator && scene.model.process(creator).is_none()).then_some(creator)
 }
 
-/// Whether it is a worker by its command line, and its parent is one that only inherits children.
+/// Whether it is a worker by its functions or its command line, and it or its fork server was left to another process.
 fn is_left_worker(scene: &Scene<'_>, index: usize, process: &ProcessSample) -> bool {
-    let heir = scene.tree.parent[index].map(|parent| scene.processes()[parent as usize].leader.comm);
-    if process.kernel_thread || heir.is_some_and(|comm| !HEIRS.contains(&comm.as_bytes())) {
-        return false;
-    }
+    // A fork server goes on as long as one of its workers does.
+    let left = || was_left(scene, index) || left_server(scene, index).is_some();
+    let by_command = || WORKERS.iter().any(|part| contains(command(process), part));
+    !process.kernel_thread && left() && (is_worker(scene, process) || by_command())
+}
+
+/// Whether its parent is one that only inherits children, or one of another session: a session is that of the creator, unless the process
+/// began its own (setsid(2)).
+fn was_left(scene: &Scene<'_>, index: usize) -> bool {
+    let process = &scene.processes()[index];
+    let Some(parent) = scene.tree.parent[index].map(|parent| &scene.processes()[parent as usize]) else { return true };
+    let has_session = process.session != process.key.pid && process.session != 0;
+    // A copy of its parent was made by it.
+    let is_copy = || parent.identity.cmdline == process.identity.cmdline;
+    HEIRS.contains(&parent.leader.comm.as_bytes()) || has_session && parent.session != process.session && !is_copy()
+}
+
+/// The fork server that started it, if that was left.
+fn left_server(scene: &Scene<'_>, index: usize) -> Option<usize> {
+    let python = scene.processes()[index].leader.comm.as_bytes().starts_with(b"python");
+    let parent = scene.tree.parent[index].filter(|_| python)? as usize;
+    (contains(command(&scene.processes()[parent]), FORK_SERVER) && was_left(scene, parent)).then_some(parent)
+}
+
+/// To which process it was left, or its fork server was.
+fn heir(scene: &Scene<'_>, index: usize) -> i32 {
+    scene.processes()[left_server(scene, index).unwrap_or(index)].ppid
+}
+
+/// The beginning of its command line.
+fn command(process: &ProcessSample) -> &[u8] {
     let command = process.identity.cmdline.as_deref().unwrap_or_default();
-    let command = command.get(..COMMAND_SEARCHED).unwrap_or(command);
-    WORKERS.iter().any(|part| contains(command, part))
+    command.get(..COMMAND_SEARCHED).unwrap_or(command)
+}
+
+fn is_worker(scene: &Scene<'_>, process: &ProcessSample) -> bool {
+    scene.facts_of(process.key).is_some_and(|facts| facts.worker)
 }
 
 fn suspicion(scene: &Scene<'_>, creator: Option<i32>, heir: i32, workers: &[&ProcessSample]) -> Option<Suspicion> {
@@ -69,15 +106,21 @@ fn suspicion(scene: &Scene<'_>, creator: Option<i32>, heir: i32, workers: &[&Pro
         n => format!("{} ({pid}) and {} were", name(first), counted(n, "other worker", "other workers")),
     };
     let (it, them) = if others.is_empty() { ("it was", "its work is") } else { ("they were", "their work is") };
+    // A fork server has other functions than its workers.
+    let by_functions = workers.iter().any(|worker| is_worker(scene, worker));
     let evidence = match creator {
         Some(creator) => format!("{who} forked by PID {creator}, which has ended; {it} left to PID {heir}{now}"),
-        None => format!("{who} started as workers of a pool (command line); the parent has ended, {it} left to PID {heir}{now}"),
+        None => {
+            let by = if by_functions { "functions" } else { "command line" };
+            format!("{who} started by multiprocessing (known by the {by}); the parent has ended, {it} left to PID {heir}{now}")
+        }
     };
     Some(Suspicion {
         about: first.key,
         since_ns: None,
         lines: Vec::new(),
         chain: None,
+        proven: by_functions,
         others: others.iter().map(|p| p.key).collect(),
         evidence,
         advice: format!("end the rest if {them} not needed; PR_SET_PDEATHSIG or a pipe to the parent prevents orphans"),

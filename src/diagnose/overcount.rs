@@ -49,6 +49,7 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
             since_ns: None,
             lines: Vec::new(),
             chain: None,
+            proven: false,
             others: Vec::new(),
             evidence: format!(
                 "{} ({}) and {} below it: RES adds up to {}, PSS to {}, {:.1}x less",

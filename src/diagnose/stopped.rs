@@ -31,6 +31,7 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
                 since_ns: None,
                 lines: Vec::new(),
                 chain: None,
+                proven: false,
                 others: Vec::new(),
                 evidence: format!("{} ({pid}) was stopped by a signal{kept}", name(p)),
                 advice: format!("kill -CONT {pid} continues it; fg continues a job of a shell"),

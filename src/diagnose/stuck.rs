@@ -1,6 +1,6 @@
 //! Waits that no task can end, as the survey found them: one diagnosis for each [`Cause`].
 
-use super::{Check, Diagnosis, Level, Scene, Suspicion};
+use super::{Check, Diagnosis, Level, Scene, Suspicion, orphans};
 use crate::causes::search::Cause;
 use crate::snapshot::Needs;
 
@@ -23,6 +23,11 @@ pub(super) fn of(scene: &Scene<'_>, cause: Cause) -> Vec<Suspicion> {
     let found = facts.stuck.iter().filter(|stuck| stuck.cause == cause.id());
     found
         .filter(|stuck| alive(stuck.about.pid, stuck.about.start_ticks))
+        // Workers that were left wait for each other, because no process is left that gives them work.
+        .filter(|stuck| {
+            let mut within = stuck.others.iter().filter(|key| !stuck.behind.contains(key)).chain([&stuck.about]);
+            !within.all(|key| orphans::is_left(scene, *key))
+        })
         .map(|stuck| Suspicion {
             about: stuck.about,
             since_ns: stuck.for_ms.map(|ms| facts.taken_ns.saturating_sub(ms.saturating_mul(1_000_000))),
@@ -31,6 +36,7 @@ pub(super) fn of(scene: &Scene<'_>, cause: Cause) -> Vec<Suspicion> {
             advice: stuck.advice.clone(),
             lines: stuck.lines.clone(),
             chain: Some(stuck.tid),
+            proven: true,
         })
         .collect()
 }

@@ -106,7 +106,7 @@ fn gil_facts(second: u64, held: u32, threads: [(u32, u32); 2]) -> Facts {
     let ran = |tid| ThreadRan { tid, comm: Comm::new(b"t"), state: State::RUNNING, run_ns: S / 2, delay_ns: 0, turns: 100 };
     let thread = |(tid, (held, waited))| PythonThreadFacts { tid, held, waited, ..PythonThreadFacts::default() };
     let threads = [8, 9].into_iter().zip(threads).map(thread).collect();
-    let python = PythonFacts { readings: 8, gil: true, held, threads, stuck_tasks: None };
+    let python = PythonFacts { readings: 8, gil: true, held, threads, worker: false, stuck_tasks: None };
     let of = ProcessFacts { ran: vec![ran(8), ran(9)], python: Some(python), ..ProcessFacts::default() };
     Facts { taken_ns: second * S, span_ns: S, processes: [(7, of)].into(), ..Facts::default() }
 }

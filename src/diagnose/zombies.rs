@@ -64,6 +64,7 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
             since_ns: zombies.iter().filter_map(|z| since(z)).min(),
             lines: Vec::new(),
             chain: None,
+            proven: false,
             others: zombies.iter().map(|z| z.key).collect(),
             evidence: format!("{} ({pid}) has {children} it does not reap: {}{more}", name(parent), pids.join(", ")),
             advice,

@@ -15,7 +15,7 @@ use crate::why::Surveyor;
 const LEAST: Duration = Duration::from_millis(2_000);
 const MOST: Duration = Duration::from_secs(12);
 /// The part of a CPU that surveys may use: one in so many.
-const SHARE: u64 = 50;
+const SHARE: u64 = 150;
 
 /// What a survey found, or why there is none.
 pub(super) type Surveyed = Option<Result<Arc<Facts>, String>>;

@@ -57,6 +57,8 @@ pub struct Stuck {
     pub evidence: String,
     /// What to do.
     pub advice: String,
+    /// Of these, processes that wait for the others and hold up nobody.
+    pub behind: Vec<ProcKey>,
     /// A line for each task.
     pub lines: Vec<String>,
     /// How long the longest has waited, milliseconds.
@@ -92,6 +94,8 @@ pub struct ProcessFacts {
     pub busiest_futex: Option<(u64, u32)>,
     /// What its Python threads do.
     pub python: Option<PythonFacts>,
+    /// Whether `multiprocessing` started it, by its functions, and its main thread slept at both looks.
+    pub worker: bool,
     /// Whether it is the init of a PID namespace, where that was looked up.
     pub init: Option<bool>,
 }
@@ -169,6 +173,8 @@ pub struct PythonFacts {
     pub held: u32,
     /// Its threads.
     pub threads: Vec<PythonThreadFacts>,
+    /// Whether it executes the functions in which `multiprocessing` starts a process.
+    pub worker: bool,
     /// Tasks of asyncio that cannot go on.
     pub stuck_tasks: Option<AsyncStuck>,
 }

@@ -38,6 +38,11 @@ impl Pythons {
         Self(found)
     }
 
+    /// Whether `multiprocessing` started the process of this task.
+    pub fn is_worker(&self, id: TaskId) -> bool {
+        self.0.get(&id).is_some_and(|frames| is_worker(frames))
+    }
+
     /// The innermost frame of a task.
     pub fn frame(&self, id: TaskId) -> Option<&PythonFrame> {
         self.0.get(&id)?.first()
@@ -139,6 +144,7 @@ pub(super) fn add(facts: &mut PythonFacts, reading: &Reading) {
         known.callback = callback(thread).map(words);
         known.outermost = greenlet(thread).map(words);
         known.role = role(&thread.frames);
+        facts.worker |= is_worker(&thread.frames);
     }
 }
 
@@ -184,6 +190,12 @@ fn role(frames: &[PythonFrame]) -> Option<PoolRole> {
         "wait" | "next" => Some(PoolRole::Waits),
         _ => None,
     }
+}
+
+/// Whether these are the frames of a process that `multiprocessing`, or loky by it, has started.
+fn is_worker(frames: &[PythonFrame]) -> bool {
+    let starts = |frame: &PythonFrame| frame.function.rsplit('.').next() == Some("_bootstrap");
+    frames.iter().any(|frame| starts(frame) && frame.file.ends_with("multiprocessing/process.py"))
 }
 
 fn is_loop(frame: &PythonFrame) -> bool {

@@ -1,11 +1,12 @@
 //! Objects in `/dev/shm` that no process uses.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::SystemTime;
 
-use crate::kernel::locks::{SharedFile, shared_files};
+use crate::causes::Reader;
 use crate::kernel::proc_fs::{ProcFs, RelPath};
 use crate::snapshot::SharedObject;
 use crate::text::{Charset, sanitize};
@@ -13,9 +14,18 @@ use crate::text::{Charset, sanitize};
 /// The most entries that are looked at.
 const MOST: usize = 4096;
 
-/// Those of `directory` that none of these processes maps or has open; `None` if the directory cannot be read. Objects of other users are
-/// left out unless concmon may read every process.
-pub(super) fn unused(fs: &ProcFs, directory: &Path, pids: &[i32], all_readable: bool) -> Option<Vec<SharedObject>> {
+/// Names below the directory that each process has open. They hold as long as no task of the process has run.
+pub(super) type Opened = HashMap<i32, Vec<Vec<u8>>>;
+
+/// Those of `directory` that none of these processes maps or has open; `None` if that is not known: the directory cannot be read, or a process
+/// did not answer. Objects of other users are left out unless concmon may read every process.
+pub(super) fn unused(
+    reader: &mut Reader,
+    opened: &mut Opened,
+    directory: &Path,
+    pids: &[i32],
+    all_readable: bool,
+) -> Option<Vec<SharedObject>> {
     let own = rustix::process::geteuid().as_raw();
     let now = SystemTime::now();
     let mut objects = Vec::new();
@@ -29,17 +39,25 @@ pub(super) fn unused(fs: &ProcFs, directory: &Path, pids: &[i32], all_readable: 
         let name = sanitize(std::os::unix::ffi::OsStrExt::as_bytes(entry.file_name().as_os_str()), Charset::Unicode).into_owned();
         objects.push(((device, about.ino()), SharedObject { name, bytes: about.blocks() * 512, age_s }));
     }
-    if objects.is_empty() {
-        return Some(Vec::new());
-    }
-    let mut used: HashSet<SharedFile> = HashSet::new();
     for pid in pids {
-        used.extend(shared_files(fs, *pid));
+        if objects.is_empty() {
+            return Some(Vec::new());
+        }
+        let used = reader.shared_files(*pid)?;
+        objects.retain(|(file, _)| used.binary_search(file).is_err());
     }
-    objects.retain(|(file, _)| !used.contains(file));
-    if !objects.is_empty() {
-        let open: HashSet<Vec<u8>> = pids.iter().flat_map(|pid| open_below(fs, *pid, directory)).collect();
-        objects.retain(|(_, object)| !open.contains(object.name.as_bytes()));
+    for pid in pids {
+        if objects.is_empty() {
+            return Some(Vec::new());
+        }
+        let open = match opened.entry(*pid) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let (pid, directory) = (*pid, directory.to_owned());
+                new.insert(reader.asked(pid, move |fs| open_below(fs, pid, &directory))?)
+            }
+        };
+        objects.retain(|(_, object)| !open.iter().any(|name| name == object.name.as_bytes()));
     }
     let mut unused: Vec<SharedObject> = objects.into_iter().map(|(_, object)| object).collect();
     unused.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.name.cmp(&b.name)));

@@ -36,6 +36,8 @@ const MOST_THREADS: usize = 64;
 const OBJECTS_EVERY: Duration = Duration::from_secs(4);
 /// Looks at the threads of a process with very many switches.
 const LOOKS: u32 = 40;
+/// The most threads of it that are looked at.
+const MOST_AT_FUTEX: usize = 16;
 /// Environment and mappings that are read.
 const MOST_BYTES: usize = 1 << 20;
 /// Names of the tasks of one problem.
@@ -91,6 +93,7 @@ pub struct Surveyor {
     kept: HashMap<i32, Kept>,
     python_locks: python_locks::Known,
     objects: Option<(Instant, Option<Vec<SharedObject>>)>,
+    opened: shared_memory::Opened,
 }
 
 impl Surveyor {
@@ -102,8 +105,8 @@ impl Surveyor {
         let fs = Arc::new(ProcFs::open("/proc")?);
         let groups = Groups::new(Hierarchies::read(&fs));
         let reader = Reader::new(Arc::clone(&fs));
-        let (kept, python_locks) = (HashMap::new(), python_locks::Known::new());
-        Ok(Self { reader, fs, groups, surveys: 0, now_ms: None, kept, python_locks, objects: None })
+        let (kept, opened, python_locks) = (HashMap::new(), HashMap::new(), python_locks::Known::new());
+        Ok(Self { reader, fs, groups, surveys: 0, now_ms: None, kept, python_locks, objects: None, opened })
     }
 
     /// Surveys the machine.
@@ -123,6 +126,7 @@ impl Surveyor {
         let ran = self.reader.ran();
         self.groups.begin();
         self.now_ms = self.reader.clock_ms();
+        self.opened.retain(|pid, _| !self.reader.moved(*pid));
         self.kept.retain(|pid, kept| scene.processes.get(pid).is_some_and(|process| process.key == kept.key));
         let mut facts = Facts { taken_ns, span_ns, looked: looked(&scene), ..Facts::default() };
         for (pid, process) in &scene.processes {
@@ -130,6 +134,11 @@ impl Surveyor {
             facts.processes.insert(*pid, one);
         }
         self.python(&scene, &ran, span_ns, &mut facts);
+        for (pid, one) in &mut facts.processes {
+            let worker =
+                one.python.as_ref().is_some_and(|python| python.worker) || pythons.is_worker(TaskId { pid: *pid, tid: *pid });
+            one.worker = worker && self.reader.rests(*pid, *pid);
+        }
         facts.groups = self.groups.facts();
         facts.objects = self.objects(&scene);
         facts.stuck = problems.iter().filter_map(|problem| stuck(&scene, problem, &pythons)).collect();
@@ -156,15 +165,16 @@ impl Surveyor {
             kept.asleep_since_ms.zip(self.now_ms).map(|(since, now)| now.saturating_sub(since).saturating_mul(1_000_000));
         let eager = facts.ran.iter().filter(|t| t.run_ns + t.delay_ns >= span_ns / 5).count();
         if eager > 1 && span_ns > 0 {
-            let fs = &self.fs;
-            facts.blas = *kept.library.get_or_insert_with(|| library(fs, pid));
+            let reader = &self.reader;
+            facts.blas = *kept.library.get_or_insert_with(|| reader.asked(pid, move |fs| library(fs, pid)).flatten());
             if facts.blas.is_some() && kept.variables.is_empty() {
-                kept.variables = variables(fs, pid);
+                kept.variables = reader.asked(pid, move |fs| variables(fs, pid)).unwrap_or_default();
             }
             facts.thread_variables.clone_from(&kept.variables);
         }
         if span_ns > 0 && facts.turns().saturating_mul(1_000_000_000) / span_ns >= 8_000 {
-            facts.busiest_futex = busiest_futex(&self.fs, pid, &facts.ran);
+            let tids: Vec<i32> = facts.ran.iter().take(MOST_AT_FUTEX).map(|thread| thread.tid).collect();
+            facts.busiest_futex = self.reader.asked(pid, move |fs| busiest_futex(fs, pid, &tids)).flatten();
         }
         facts
     }
@@ -292,7 +302,9 @@ impl Surveyor {
     fn greenlets(&mut self, pid: i32, facts: &mut PythonFacts) {
         let Some(kept) = self.kept.get_mut(&pid) else { return };
         for thread in facts.threads.iter_mut().filter(|thread| thread.asleep && thread.callback.is_none()) {
-            if thread.outermost.is_some() && *kept.gevent.get_or_insert_with(|| maps(&self.fs, pid, &[b"/gevent/"]).is_some()) {
+            let reader = &self.reader;
+            let mut has_gevent = || reader.asked(pid, move |fs| maps(fs, pid, &[b"/gevent/"])).flatten().is_some();
+            if thread.outermost.is_some() && *kept.gevent.get_or_insert_with(&mut has_gevent) {
                 thread.callback = thread.outermost.take();
             }
         }
@@ -301,7 +313,8 @@ impl Surveyor {
     fn objects(&mut self, scene: &Scene) -> Option<Vec<SharedObject>> {
         if self.objects.as_ref().is_none_or(|(at, _)| at.elapsed() >= OBJECTS_EVERY) {
             let pids: Vec<i32> = scene.processes.keys().copied().collect();
-            let found = shared_memory::unused(&self.fs, Path::new("/dev/shm"), &pids, scene.unreadable.is_empty());
+            let readable = scene.unreadable.is_empty();
+            let found = shared_memory::unused(&mut self.reader, &mut self.opened, Path::new("/dev/shm"), &pids, readable);
             self.objects = Some((Instant::now(), found));
         }
         self.objects.as_ref()?.1.clone()
@@ -335,6 +348,8 @@ fn stuck(scene: &Scene, problem: &Problem, pythons: &Pythons) -> Option<Stuck> {
         problem.tasks.iter().chain(&problem.behind).filter_map(key).filter(|key| *key != about).collect();
     others.sort_unstable();
     others.dedup();
+    let within = |key: &ProcKey| problem.tasks.iter().any(|id| id.pid == key.pid);
+    let behind = others.iter().copied().filter(|key| !within(key)).collect();
     let line = |edge: &crate::causes::Edge| {
         format!("{}: {}{}{}", name(scene, edge.from), edge.evidence, since(edge), in_python(pythons, edge.from))
     };
@@ -361,6 +376,7 @@ fn stuck(scene: &Scene, problem: &Problem, pythons: &Pythons) -> Option<Stuck> {
         about,
         tid: first.tid,
         others,
+        behind,
         evidence: evidence.unwrap_or_default(),
         advice: advice(problem, pythons),
         lines,
@@ -414,14 +430,14 @@ fn variables(fs: &ProcFs, pid: i32) -> Vec<(String, String)> {
 }
 
 /// The futex at which most of these threads are found in many quick looks, and the share of the looks in which one was at a futex.
-fn busiest_futex(fs: &ProcFs, pid: i32, ran: &[ThreadRan]) -> Option<(u64, u32)> {
+fn busiest_futex(fs: &ProcFs, pid: i32, tids: &[i32]) -> Option<(u64, u32)> {
     let here = Machine::HERE?;
     let (mut counts, mut hits): (HashMap<u64, u32>, u32) = (HashMap::new(), 0);
     let mut buffer = [0u8; 512];
     for _ in 0..LOOKS {
         let mut hit = false;
-        for thread in ran.iter().take(16) {
-            let Ok(bytes) = fs.read_once(&RelPath::task(pid, thread.tid, "syscall"), &mut buffer) else { continue };
+        for tid in tids {
+            let Ok(bytes) = fs.read_once(&RelPath::task(pid, *tid, "syscall"), &mut buffer) else { continue };
             if let Some(SyscallLine::Inside { number, args, narrow: false }) = SyscallLine::parse(bytes)
                 && here.name(number) == Some("futex")
             {
