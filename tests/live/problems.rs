@@ -326,8 +326,13 @@ print('ready', flush=True)
 result.get()
 ";
     for python in pythons() {
-        let bound = Stage::python(&python, bound).has_finding("gil_bound");
-        assert!(bound["lines"].to_string().contains("count() at"), "{}: {bound:#}", python.display());
+        let bound = Stage::python(&python, bound);
+        // Where the holder of the GIL mostly waits for a CPU, it is CPUs that are missing.
+        if !starved(bound.pid().cast_signed(), 1) {
+            let found = bound.has_finding("gil_bound");
+            assert!(found["lines"].to_string().contains("count() at"), "{}: {found:#}", python.display());
+        }
+        drop(bound);
         let held = Stage::python(&python, held).has_finding("gil_held_asleep");
         assert!(held["evidence"].as_str().unwrap().contains("native() at"), "{}: {held:#}", python.display());
         let blocked = Stage::python(&python, blocked).has_finding("loop_blocked");

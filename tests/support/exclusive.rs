@@ -41,12 +41,15 @@ pub fn busy() -> Held<impl Sized> {
     Held::take(|| MACHINE.read().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// Whether other programs leave the children of this process less than two fifths of the CPUs that they may use: then they wait, but not for each other.
+/// Whether other programs leave this process and its children less than two fifths of the CPUs that they want: then they wait, but not for each
+/// other.
 pub fn starved(pid: i32, cpus: usize) -> bool {
     let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let family: Vec<String> = children.split_whitespace().map(str::to_owned).chain([pid.to_string()]).collect();
     let used_ns = || -> u64 {
-        let of = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default();
-        children.split_whitespace().filter_map(|pid| of(pid).split(' ').next()?.parse::<u64>().ok()).sum()
+        let tasks = family.iter().filter_map(|pid| std::fs::read_dir(format!("/proc/{pid}/task")).ok()).flatten().flatten();
+        let figures = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("schedstat")).ok());
+        figures.filter_map(|figures| figures.split(' ').next()?.parse::<u64>().ok()).sum()
     };
     let (before, begun) = (used_ns(), std::time::Instant::now());
     std::thread::sleep(std::time::Duration::from_secs(3));
