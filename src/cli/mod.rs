@@ -254,7 +254,8 @@ pub struct StreamArgs {
 /// `concmon problems`.
 #[derive(Debug, Clone, Default, PartialEq, Args)]
 #[command(
-    after_help = "Exit codes: 0 no problem was found, 1 problems were found, 2 bad usage, 3 the processes could not be examined."
+    after_help = "Exit codes: 0 no problem was found, 1 problems were found, 2 bad usage, 3 the processes could not be examined.\n\
+                  With --host, 3 if a host could not be examined, whether or not problems were found on others."
 )]
 pub struct ProblemsArgs {
     /// Report only problems of processes that match this filter, e.g. 'name~celery'
@@ -263,6 +264,9 @@ pub struct ProblemsArgs {
     /// Look for SECS seconds; with EXPR, less if a problem is found (default: once; limits and leaks need 10)
     #[arg(long = "for", value_name = "SECS", value_parser = positive_seconds)]
     pub duration: Option<Duration>,
+    /// Look at other machines instead of this one: runs `ssh HOST concmon problems` for each; one list, worst first
+    #[arg(long = "host", value_name = "[USER@]HOST,..", value_delimiter = ',')]
+    pub hosts: Vec<String>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

@@ -23,6 +23,7 @@ const SCHEMAS: &[&str] = &[
     "concmon.lab.list/1",
     "concmon.lab.run/1",
     "concmon.lab.talk/1",
+    "concmon.problems-hosts/1",
     "concmon.problems/1",
     "concmon.profile/1",
     "concmon.ps/1",

@@ -16,8 +16,8 @@ use super::Failure;
 const PATIENCE: Duration = Duration::from_secs(35);
 
 /// The hosts of `--host`; a wrong name is bad usage.
-pub(super) fn asked_for(config: &Config) -> Result<Vec<Destination>, Failure> {
-    destinations(&config.hosts).map_err(|why| Failure::Usage(anyhow::anyhow!("--host: {why}")))
+pub(super) fn asked_for(names: &[String]) -> Result<Vec<Destination>, Failure> {
+    destinations(names).map_err(|why| Failure::Usage(anyhow::anyhow!("--host: {why}")))
 }
 
 /// All hosts in one model, once each has sent so many frames or has failed.
@@ -28,7 +28,7 @@ pub(super) fn model(config: &Config, samples: u32) -> Result<Model, Failure> {
         Ok(()) => true,
         Err(error) => matches!(error, std::sync::mpsc::TrySendError::Full(_)),
     };
-    let fleet = Fleet::start(asked_for(config)?, config.delay, 0, publish)?;
+    let fleet = Fleet::start(asked_for(&config.hosts)?, config.delay, 0, publish)?;
     let until = Instant::now() + PATIENCE + config.delay * samples;
     let mut newest = None;
     loop {
@@ -62,9 +62,15 @@ pub(super) fn complete(model: &Model) -> Result<(), Failure> {
     let mut failed = false;
     for host in model.hosts.iter().filter(|host| host.model.is_none()) {
         let why = host.link.why_down().unwrap_or("no frame has come in time");
-        let line = format!("concmon: {}: {}\n", host.name, sanitize_str(why, Charset::Unicode));
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
+        say(&host.name, why);
         failed = true;
     }
     if failed { Err(Failure::Reported(exit::FAILED)) } else { Ok(()) }
+}
+
+/// Says on standard error why there is nothing of a host.
+pub(super) fn say(host: &str, why: &str) {
+    let line = format!("concmon: {}: {}\n", host, sanitize_str(why, Charset::Unicode));
+    // Without a standard error nothing can be said.
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
 }

@@ -165,7 +165,7 @@ fn run(low: &LowArgs) -> Result<(), Failure> {
                 return stream::run(&config);
             }
             let feed = match (&config.replay, &config.record) {
-                _ if !config.hosts.is_empty() => Feed::Hosts(hosts::asked_for(&config)?),
+                _ if !config.hosts.is_empty() => Feed::Hosts(hosts::asked_for(&config.hosts)?),
                 (Some(recording), _) => Feed::Recording(Box::new(open_recording(recording)?)),
                 (None, file) => Feed::Machine(file.as_deref().map(begin_recording).transpose()?),
             };
@@ -190,9 +190,9 @@ fn looks_at_processes(command: Option<&Command>, config: &Config) -> bool {
             | Command::Inspect(_)
             | Command::Profile(_)
             | Command::Trace(_)
-            | Command::Problems(_)
             | Command::Why(_),
         ) => true,
+        Some(Command::Problems(args)) => args.hosts.is_empty(),
         Some(Command::Generate { .. }) => false,
         Some(Command::Lab { command }) => {
             matches!(command, LabCommand::Run(_) | LabCommand::Talk(_) | LabCommand::Compare(_))

@@ -2,14 +2,14 @@
 
 use std::io::Write as _;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::cli::WhyArgs;
 use crate::why::{Explanation, WhyError, explain};
 
 use super::Failure;
 use super::output::with_stdout;
-use super::waits::{looked_json, scene, task_json, write_json};
+use super::waits::{Looked, Task, scene, write_json};
 
 /// Names and versions the document.
 const SCHEMA: &str = "concmon.why/1";
@@ -25,8 +25,8 @@ pub(super) fn run(args: &WhyArgs) -> Result<(), Failure> {
         if args.json {
             let Explanation { begin, verdict, end, steps, pythons } = &explanation;
             let all = steps.iter().filter(|step| !step.again);
-            let links: Vec<Value> = all.map(|step| task_json(&scene, pythons, step.task, step.edge.as_ref())).collect();
-            let looked = looked_json(&scene);
+            let links: Vec<Task> = all.map(|step| Task::new(&scene, pythons, step.task, step.edge.as_ref())).collect();
+            let looked = Looked::new(&scene);
             let document = json!({
                 "schema": SCHEMA, "pid": begin.pid, "tid": begin.tid, "verdict": verdict, "end": end, "looked": looked, "chain": links,
             });

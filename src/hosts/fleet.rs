@@ -1,21 +1,18 @@
 //! All hosts on one thread: starts OpenSSH for each, takes in what comes, and publishes a model in every interval. Nothing is queued: of a
 //! host that sends faster than it is read, the newest frame counts; what the viewer does not take is replaced.
 
-use std::os::fd::{AsFd, BorrowedFd};
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-
 use crate::clock::{Clock as _, SystemClock};
 use crate::derive::Model;
 
 use super::destination::Destination;
 use super::host::{Host, Moment};
-use super::ssh::{self, Purpose, Ssh};
+use super::ssh::{self, Expected, Ssh};
 
 /// How long a round waits at most, so that retries, ends and the stop come in time.
 const ROUND: Duration = Duration::from_millis(100);
@@ -119,14 +116,7 @@ impl Round {
     }
 
     fn wait(&self) {
-        let fds = self.lines.iter().filter_map(|line| line.ssh.as_ref()).flat_map(|ssh| {
-            let fds: [Option<BorrowedFd<'_>>; 2] = [ssh.out.as_ref().map(AsFd::as_fd), ssh.errors.as_ref().map(AsFd::as_fd)];
-            fds.into_iter().flatten()
-        });
-        let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
-        let round = Timespec { tv_sec: 0, tv_nsec: self.every.min(ROUND).subsec_nanos().into() };
-        // Interrupted or not: everything is looked at below.
-        let _ = poll(&mut fds, Some(&round));
+        ssh::wait(self.lines.iter().filter_map(|line| line.ssh.as_ref()), self.every.min(ROUND));
     }
 }
 
@@ -137,16 +127,14 @@ impl Line {
 
     /// Begins a stream; whether that is to be shown at once.
     fn begin(&mut self, now_ns: u64, every: Duration) -> bool {
-        self.start(Purpose::Stream, now_ns, every);
+        self.host.begin(now_ns);
+        self.start(&format!("concmon stream --every {}", every.as_secs_f64()), now_ns);
         self.ssh.is_none()
     }
 
-    fn start(&mut self, purpose: Purpose, now_ns: u64, every: Duration) {
+    fn start(&mut self, command: &str, now_ns: u64) {
         (self.begun_ns, self.closed_ns) = (now_ns, None);
-        if purpose == Purpose::Stream {
-            self.host.begin(now_ns);
-        }
-        match Ssh::start(&self.host.destination.ssh, purpose, every.as_secs_f64()) {
+        match Ssh::start(&self.host.destination.ssh, command) {
             Ok(ssh) => self.ssh = Some(ssh),
             Err(why) => self.host.end(why, now_ns),
         }
@@ -163,7 +151,7 @@ impl Line {
         let in_time = now_ns.saturating_sub(self.begun_ns) <= ANSWER_NS;
         match ssh.read(bytes) {
             Some(0) => self.closed_ns = self.closed_ns.or(Some(now_ns)),
-            Some(read) if ssh.purpose == Purpose::Stream => {
+            Some(read) if self.not_found.is_none() => {
                 let first = !self.host.is_live();
                 if let Err(refusal) = self.host.receive(&bytes[..read], now) {
                     let why = ssh::refused(&refusal, &ssh.begin);
@@ -181,10 +169,7 @@ impl Line {
             Some(_) if in_time => return false,
             _ => {}
         }
-        let silent = match ssh.purpose {
-            Purpose::Stream => self.host.is_stuck(now_ns),
-            Purpose::System => !in_time,
-        };
+        let silent = if self.not_found.is_none() { self.host.is_stuck(now_ns) } else { !in_time };
         let closing = self.closed_ns.is_some_and(|since| now_ns.saturating_sub(since) > CLOSING_NS);
         if status.is_none() && !silent && !closing {
             return false;
@@ -195,19 +180,17 @@ impl Line {
     /// OpenSSH has ended, or is given up (`None`).
     fn ended(&mut self, status: Option<ExitStatus>, now_ns: u64) -> bool {
         let Some(ssh) = self.ssh.take() else { return false };
-        if ssh.purpose == Purpose::System {
-            let answer = String::from_utf8_lossy(&ssh.begin);
-            let answer = answer.lines().next().unwrap_or_default().trim().to_owned();
-            let (status, last) = self.not_found.take().map_or((None, String::new()), |(status, last)| (Some(status), last));
-            return self.end(ssh::reason(status, &last, 0, Some(&answer)), now_ns);
+        if let Some((status, last)) = self.not_found.take() {
+            let why = ssh::reason(Expected::Stream, Some(status), &last, 0, Some(&ssh.first_line()));
+            return self.end(why, now_ns);
         }
         let last = ssh.last_line();
         if let Some(status) = status.filter(|status| ssh::is_not_found(*status) && self.host.received() == 0) {
             self.not_found = Some((status, last));
-            self.start(Purpose::System, now_ns, Duration::ZERO);
+            self.start(ssh::SYSTEM, now_ns);
             return self.ssh.is_none();
         }
-        self.end(ssh::reason(status, &last, self.host.received(), None), now_ns)
+        self.end(ssh::reason(Expected::Stream, status, &last, self.host.received(), None), now_ns)
     }
 
     fn end(&mut self, why: String, now_ns: u64) -> bool {

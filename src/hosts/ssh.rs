@@ -3,25 +3,30 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::host::Refusal;
 
 /// The most bytes of an error's line, and of an answer, that are kept.
 const MOST_LINE: usize = 300;
 
-/// What the child is to do.
+/// Prints which system the host has: asked after `concmon` was not found there.
+pub(super) const SYSTEM: &str = "uname -s";
+
+/// What is expected of concmon there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
-    /// Stream frames.
+pub(super) enum Expected {
+    /// Frames without end.
     Stream,
-    /// Say which system the host has, after `concmon` was not found there.
-    System,
+    /// One document.
+    Answer,
 }
 
 /// A running OpenSSH. It is ended when dropped.
 #[derive(Debug)]
 pub(super) struct Ssh {
-    pub(super) purpose: Purpose,
     child: Child,
     pub(super) out: Option<ChildStdout>,
     pub(super) errors: Option<ChildStderr>,
@@ -51,14 +56,11 @@ impl LastLine {
 }
 
 impl Ssh {
-    /// Starts it. It asks nothing: standard input is empty and BatchMode set; the user's ssh config and agent hold.
-    pub(super) fn start(destination: &str, purpose: Purpose, every_s: f64) -> Result<Self, String> {
-        let command = match purpose {
-            Purpose::Stream => format!("concmon stream --every {every_s}"),
-            Purpose::System => "uname -s".to_owned(),
-        };
+    /// Starts it with a command for the shell of the host. It asks nothing: standard input is empty and BatchMode set; the user's ssh config
+    /// and agent are used.
+    pub(super) fn start(destination: &str, command: &str) -> Result<Self, String> {
         let mut ssh = Command::new("ssh");
-        ssh.args(["-T", "-o", "BatchMode=yes", "--", destination, &command]);
+        ssh.args(["-T", "-o", "BatchMode=yes", "--", destination, command]);
         ssh.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // Keys that end or stop the viewer's job are not for it.
         ssh.process_group(0);
@@ -67,7 +69,7 @@ impl Ssh {
             _ => format!("ssh cannot be started: {error}"),
         })?;
         let (out, errors) = (child.stdout.take(), child.stderr.take());
-        let ssh = Self { purpose, child, out, errors, last: LastLine::default(), begin: Vec::new() };
+        let ssh = Self { child, out, errors, last: LastLine::default(), begin: Vec::new() };
         let nonblocking = |fd: BorrowedFd<'_>| {
             rustix::fs::fcntl_getfl(fd).and_then(|flags| rustix::fs::fcntl_setfl(fd, flags | rustix::fs::OFlags::NONBLOCK))
         };
@@ -107,6 +109,23 @@ impl Ssh {
     pub(super) fn last_line(&self) -> String {
         String::from_utf8_lossy(&self.last.line).trim().to_owned()
     }
+
+    /// The first line of its output.
+    pub(super) fn first_line(&self) -> String {
+        String::from_utf8_lossy(&self.begin).lines().next().unwrap_or_default().trim().to_owned()
+    }
+}
+
+/// Waits until one of them has something to read or has ended its output; so long at most.
+pub(super) fn wait<'a>(all: impl Iterator<Item = &'a Ssh>, longest: Duration) {
+    let fds = all.flat_map(|ssh| {
+        let fds: [Option<BorrowedFd<'_>>; 2] = [ssh.out.as_ref().map(AsFd::as_fd), ssh.errors.as_ref().map(AsFd::as_fd)];
+        fds.into_iter().flatten()
+    });
+    let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+    let longest = Timespec::try_from(longest).ok();
+    // Interrupted or not: the caller looks at everything.
+    let _ = poll(&mut fds, longest.as_ref());
 }
 
 /// Anything but "not now" is the end.
@@ -132,10 +151,16 @@ pub(super) fn is_not_found(status: ExitStatus) -> bool {
     matches!(status.code(), Some(126 | 127))
 }
 
-/// Why a stream ended, in a sentence. `system` is the answer to [`Purpose::System`], `begin` the first bytes of the output.
-pub(super) fn reason(status: Option<ExitStatus>, last: &str, received: u64, system: Option<&str>) -> String {
+/// Why there is no stream or answer, in a sentence. `system` is the answer to [`SYSTEM`]; `status` is `None` if ssh was given up.
+pub(super) fn reason(expected: Expected, status: Option<ExitStatus>, last: &str, received: u64, system: Option<&str>) -> String {
+    let last = last.strip_prefix("concmon: ").unwrap_or(last);
     let said = if last.is_empty() { String::new() } else { format!(": {last}") };
-    let Some(status) = status else { return format!("nothing came for too long{said}") };
+    let Some(status) = status else {
+        return match expected {
+            Expected::Stream => format!("nothing came for too long{said}"),
+            Expected::Answer => format!("no answer came in time{said}"),
+        };
+    };
     if let Some(signal) = status.signal() {
         return format!("ssh was ended by signal {signal}{said}");
     }
@@ -147,12 +172,21 @@ pub(super) fn reason(status: Option<ExitStatus>, last: &str, received: u64, syst
         (126, _) => format!("concmon cannot be executed there{said}"),
         (255, _) if received == 0 => format!("ssh failed{said}"),
         (255, _) => format!("the connection was lost{said}"),
-        (2, _) if received == 0 => format!("concmon there is of another version, without streams{said}"),
+        (2, _) if received == 0 && last.starts_with(CLAP_BEGIN) | last.starts_with(CLAP_END) => {
+            let command = if expected == Expected::Stream { "streams" } else { "this command" };
+            format!("concmon there is of another version, without {command}")
+        }
         (3, _) if received == 0 => format!("concmon cannot read that machine{said}"),
+        (0, _) if expected == Expected::Answer => format!("concmon there gave no answer{said}"),
+        (code, _) if expected == Expected::Answer => format!("concmon there ended with exit code {code}{said}"),
         (0, _) => format!("the stream has ended{said}"),
         (code, _) => format!("the stream has ended with exit code {code}{said}"),
     }
 }
+
+/// How the errors of a command line begin and end that concmon does not know.
+const CLAP_BEGIN: &str = "error: ";
+const CLAP_END: &str = "For more information";
 
 /// Why bytes that came are of no use, in a sentence.
 pub(super) fn refused(refusal: &Refusal, begin: &[u8]) -> String {
@@ -160,14 +194,17 @@ pub(super) fn refused(refusal: &Refusal, begin: &[u8]) -> String {
         Refusal::Stream(why) if why.contains("recording format") => {
             format!("concmon there is of another version: its stream {why}")
         }
-        Refusal::Stream(why) if why.starts_with("is not a recording") => {
-            let line = begin.split(|byte| *byte == b'\n').next().unwrap_or_default();
-            let line = String::from_utf8_lossy(&line[..line.len().min(60)]).into_owned();
-            format!("what came is no stream of concmon, but {line:?}: shell start-up files there may print text")
-        }
+        Refusal::Stream(why) if why.starts_with("is not a recording") => text_instead("stream", begin),
         Refusal::Stream(why) => format!("the stream {why}"),
         Refusal::Frame(why) => why.clone(),
     }
+}
+
+/// Text came in place of what concmon prints: its beginning, in a sentence.
+pub(super) fn text_instead(of: &str, begin: &[u8]) -> String {
+    let line = begin.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let line = String::from_utf8_lossy(&line[..line.len().min(60)]).into_owned();
+    format!("what came is no {of} of concmon, but {line:?}: shell start-up files there may print text")
 }
 
 #[cfg(test)]
@@ -196,8 +233,17 @@ mod tests {
             (code(0), "", 9, None, "the stream has ended"),
             (None, "", 9, None, "nothing came for too long"),
         ] {
-            let reason = reason(status, last, received, system);
+            let reason = reason(Expected::Stream, status, last, received, system);
             assert!(reason.contains(said), "{reason}");
+        }
+        for (status, last, said) in [
+            (code(2), "For more information, try '--help'.", "concmon there is of another version, without this command"),
+            (code(2), "concmon: config.toml: wrong", "concmon there ended with exit code 2: config.toml: wrong"),
+            (code(3), "concmon: no /proc", "concmon cannot read that machine: no /proc"),
+            (code(0), "", "concmon there gave no answer"),
+            (None, "", "no answer came in time"),
+        ] {
+            assert_eq!(reason(Expected::Answer, status, last, 0, None), said);
         }
         let wrong = Refusal::Stream("has recording format 9; this concmon reads format 3".to_owned());
         assert!(refused(&wrong, b"").starts_with("concmon there is of another version"));

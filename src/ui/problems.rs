@@ -162,7 +162,7 @@ pub fn looked(app: &App) -> Vec<String> {
     let Some(model) = app.model.as_deref() else { return lines };
     if app.host_parts().is_some() {
         lines.push(
-            "Samples of other hosts hold no waits, control groups and Python threads; run `concmon problems` there to check them."
+            "Samples of other hosts hold no waits, control groups and Python threads; `concmon problems --host HOST,.. --for 10` has the hosts look for these problems."
                 .into(),
         );
         return lines;

@@ -12,13 +12,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::causes::search::stuck;
-use crate::causes::{self, Edge, Kind, Patience, Problem, Scene, Step, Target, TaskId, Wait, chain, problems};
+use crate::causes::{self, Kind, Patience, Problem, Scene, Step, Target, TaskId, Wait, chain, problems};
 use crate::kernel::error::ReadError;
 use crate::kernel::proc_fs::ProcFs;
 use crate::snapshot::AsyncStuck;
 use crate::text::{Charset, sanitize};
 
-pub use pythons::{Pythons, advice, in_python, may_rest};
+use pythons::in_python;
+pub use pythons::{Pythons, advice, in_words, may_rest};
 pub use survey::{Survey, Surveyor};
 
 /// Time between the two looks. A thread that only passes through a lock has run on by then.
@@ -143,7 +144,7 @@ impl Explanation {
         let mut lines = Vec::new();
         for (depth, step) in self.steps.iter().enumerate() {
             let Some(edge) = &step.edge else { continue };
-            let (name, since, python) = (name(scene, step.task), since(edge), in_python(&self.pythons, step.task));
+            let (name, since, python) = (name(scene, step.task), asleep(edge.for_ms), in_python(&self.pythons, step.task));
             let others = match step.alternatives {
                 0 => String::new(),
                 1 => "; 1 other process could end it too".to_owned(),
@@ -158,15 +159,15 @@ impl Explanation {
 }
 
 /// `4140 python3`, `thread 4141 worker of 4140`.
-pub fn name(scene: &Scene, id: TaskId) -> String {
+fn name(scene: &Scene, id: TaskId) -> String {
     let comm = |bytes: &[u8]| sanitize(bytes, Charset::Unicode).into_owned();
     let task = scene.task(id).map(|task| comm(task.comm.as_bytes())).unwrap_or_default();
     if id.tid == id.pid { format!("{} {task}", id.pid) } else { format!("{} {task} (thread of {})", id.tid, id.pid) }
 }
 
-/// ` for 12 s`; nothing if unknown.
-pub fn since(edge: &Edge) -> String {
-    edge.for_ms.map(|ms| format!(", asleep for {}", span(ms))).unwrap_or_default()
+/// `, asleep for 12 s`; nothing if unknown. Of milliseconds.
+pub fn asleep(ms: Option<u64>) -> String {
+    ms.map(|ms| format!(", asleep for {}", span(ms))).unwrap_or_default()
 }
 
 fn span(ms: u64) -> String {

@@ -54,6 +54,12 @@ impl Pythons {
         frames.iter().find(|frame| !is_threading(frame)).or(frames.first())
     }
 
+    /// The innermost frame of the program itself, if [`Self::place`] is of a library.
+    pub fn caller(&self, id: TaskId) -> Option<&PythonFrame> {
+        let own = self.0.get(&id)?.iter().find(|frame| frame.is_own());
+        own.filter(|own| self.place(id) != Some(*own))
+    }
+
     /// Whether the program itself waits for an event or a condition, as programs do that rest until a signal ends them. A wait within a
     /// queue, a future or a barrier is none: another thread must act before it ends.
     pub fn rests(&self, id: TaskId) -> bool {
@@ -212,17 +218,21 @@ fn is_threading(frame: &PythonFrame) -> bool {
 
 /// `store() at tasks.py:88`.
 pub(super) fn words(frame: &PythonFrame) -> String {
+    in_words(&frame.function, &frame.file, frame.line)
+}
+
+/// The same of a function, its file and line.
+pub fn in_words(function: &str, file: &str, line: Option<u32>) -> String {
     let safe = |text: &str| sanitize(text.as_bytes(), Charset::Unicode).into_owned();
-    let file = frame.file.rsplit('/').next().unwrap_or(&frame.file);
-    let line = frame.line.map(|line| format!(":{line}")).unwrap_or_default();
-    format!("{}() at {}{line}", safe(&frame.function), safe(file))
+    let file = file.rsplit('/').next().unwrap_or(file);
+    let line = line.map(|line| format!(":{line}")).unwrap_or_default();
+    format!("{}() at {}{line}", safe(function), safe(file))
 }
 
 /// `  [Queue.get() at queue.py:171, called by store() at tasks.py:88]`; nothing for a task without Python.
-pub fn in_python(pythons: &Pythons, id: TaskId) -> String {
+pub(super) fn in_python(pythons: &Pythons, id: TaskId) -> String {
     let Some(place) = pythons.place(id) else { return String::new() };
-    let caller = pythons.0.get(&id).and_then(|frames| frames.iter().find(|frame| frame.is_own())).filter(|own| *own != place);
-    let caller = caller.map(|own| format!(", called by {}", words(own))).unwrap_or_default();
+    let caller = pythons.caller(id).map(|own| format!(", called by {}", words(own))).unwrap_or_default();
     format!("  [{}{caller}]", words(place))
 }
 

@@ -21,7 +21,7 @@ use crate::snapshot::{Facts, Looked, ProcKey, ProcessFacts, PythonFacts, SharedO
 
 use super::groups::{Groups, Member};
 use super::pythons::{self, Pythons, advice, in_python, may_rest};
-use super::{APART, async_tasks, name, python_locks, shared_memory, since};
+use super::{APART, asleep, async_tasks, name, python_locks, shared_memory};
 
 /// How long the small files of one process may take.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -351,7 +351,7 @@ fn stuck(scene: &Scene, problem: &Problem, pythons: &Pythons) -> Option<Stuck> {
     let within = |key: &ProcKey| problem.tasks.iter().any(|id| id.pid == key.pid);
     let behind = others.iter().copied().filter(|key| !within(key)).collect();
     let line = |edge: &crate::causes::Edge| {
-        format!("{}: {}{}{}", name(scene, edge.from), edge.evidence, since(edge), in_python(pythons, edge.from))
+        format!("{}: {}{}{}", name(scene, edge.from), edge.evidence, asleep(edge.for_ms), in_python(pythons, edge.from))
     };
     let mut lines: Vec<String> = problem.edges.iter().take(MOST_LINES).map(line).collect();
     if problem.edges.len() > MOST_LINES {

@@ -13,8 +13,9 @@ host() { # DIR CONCMON SSHD NAME NUMBER
   printf '%s\n' "Port 22" "HostKey $1/key" "AuthorizedKeysFile $1/key.pub" "StrictModes no" "PidFile none" "UsePAM no" \
     "PermitRootLogin prohibit-password" "SetEnv PATH=$bin:/usr/bin:/bin" > "$1/sshd.$4"
   printf '%s\n' "Host $4" "  HostName 10.77.0.$5" >> "$1/config"
-  # The host has a /run and a list of users of its own: sshd wants a directory and a user for privilege separation.
-  ip netns exec "$4" unshare --uts --pid --mount --fork --kill-child --mount-proc sh -c '
+  # Not `ip netns exec`, which mounts another /sys: control groups would be missing. The host has a /run and a list of users of its own: sshd
+  # wants a directory and a user for privilege separation.
+  nsenter --net="/run/netns/$4" unshare --uts --pid --mount --fork --kill-child --mount-proc sh -c '
     hostname "$1"; mount -t tmpfs none /run; mkdir /run/sshd; mount --bind "$2/passwd" /etc/passwd
     exec "$3" -D -f "$2/sshd.$1"' host "$4" "$1" "$3" > "$1/log.$4" 2>&1 &
   echo $! >> "$1/pids"

@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use concmon::record::Writer;
@@ -10,6 +11,8 @@ use concmon::record::Writer;
 use crate::support::key_script::bytes;
 use crate::support::made_up::Machine;
 use crate::support::pty::{Program, Pty};
+
+mod problems;
 
 const CONCMON: &str = env!("CARGO_BIN_EXE_concmon");
 
@@ -19,6 +22,7 @@ const STUB: &str = r#"#!/bin/sh
 [ "$1 $2 $3 $4 $#" = "-T -o BatchMode=yes -- 6" ] || { echo "wrong arguments: $*" >&2; exit 99; }
 host=$5 command=$6 dir=$(dirname "$0")
 echo "$host $command" >> "$dir/log"
+[ -e "$dir/answer-$host" ] && { cat "$dir/answer-$host"; exit 1; }
 case $host in
   one|user@two) exec sh -c "exec $command" ;;
   stops)
@@ -28,7 +32,10 @@ case $host in
     kill $child; echo 'Connection to stops closed by remote host.' >&2; exit 255 ;;
   garbage) echo 'Welcome to this machine'; exec sleep 60 ;;
   older) cat "$dir/older"; exec sleep 60 ;;
-  before) echo "error: unrecognized subcommand 'stream'" >&2; exit 2 ;;
+  before) printf "error: unrecognized subcommand\n\nUsage: ...\n\nFor more information, try '--help'.\n" >&2; exit 2 ;;
+  hung) exec sleep 600 ;;
+  flood) exec yes '{"schema": "concmon.problems/1", "looked": {' ;;
+  cannot) echo 'concmon: the processes cannot be examined' >&2; exit 3 ;;
   denied) echo 'Warning: added.' >&2; echo 'me@denied: Permission denied (publickey).' >&2; exit 255 ;;
   missing) [ "$command" = 'uname -s' ] && { echo Linux; exit 0; }; exit 127 ;;
   mac) [ "$command" = 'uname -s' ] && { echo Darwin; exit 0; }; exit 127 ;;
@@ -255,7 +262,9 @@ impl Namespaces {
             loudly!("SKIPPED: hosts in namespaces need root, ip and sshd (OpenSSH server)");
             return None;
         };
-        let names = ["a", "b", "garbage"].map(|name| format!("c{}{name}", std::process::id()));
+        static MADE: AtomicUsize = AtomicUsize::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let names = ["a", "b", "garbage"].map(|name| format!("c{}x{number}{name}", std::process::id()));
         let namespaces = Self { directory: tempfile::tempdir().unwrap(), names };
         std::fs::set_permissions(namespaces.directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let names: Vec<&str> = namespaces.names.iter().map(String::as_str).collect();
