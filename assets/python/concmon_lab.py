@@ -49,6 +49,8 @@ QUIET_S = 0.005
 HOWS = ("fork", "fork_exec", "spawn", "fork_server", "thread", "interpreter", "async_task", "greenlet", "inline")
 #: The file that the processes of a measured run append their marks to; its name is in the environment of all.
 _FILE = "CONCMON_LAB_MARKS"
+#: Is in the environment of a run that cannot count what its processes send.
+_UNCOUNTED = "CONCMON_LAB_UNCOUNTED"
 
 #: Kinds of marks. A mark is four integers: its kind, when it happened, and two more.
 _REQUESTED, _READY, _START, _END, _EXITED, _RESULT = range(6)
@@ -267,6 +269,19 @@ def count_sent():
     """From here on this process counts what it sends to other processes of the run, with `sent`."""
     global _sent
     _sent = {} if _sent is None else _sent
+
+
+def forgo_sent():
+    """What the processes of this run send to each other cannot be counted: it will not be known. Called by the root before it creates
+    any; they know it from their environment."""
+    global _sent
+    _sent = None
+    os.environ[_UNCOUNTED] = "1"
+
+
+def counts_sent():
+    """Whether this run counts what its processes send."""
+    return _UNCOUNTED not in os.environ
 
 
 def sent(count):

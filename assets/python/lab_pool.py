@@ -10,18 +10,31 @@ import concmon_lab as lab
 import lab_worker
 
 #: How a worker process came to be, in the protocol's words, by start method.
-HOW = {"fork": "fork", "spawn": "spawn", "forkserver": "fork_server"}
+HOW = {"fork": "fork", "spawn": "spawn", "forkserver": "fork_server", "loky": "spawn"}
 #: The processes of this root, in the order of their creation.
 started = []
 _numbers = itertools.count()
 
 
+def counted(dump):
+    """The function `dump` of a module that pickles, which then counts the bytes that it writes."""
+
+    def counting(obj, file, *rest):
+        before = file.tell()
+        dump(obj, file, *rest)
+        lab.sent(file.tell() - before)
+
+    return counting
+
+
 def count_what_is_sent():
-    """Has all bytes counted that go through the pipes of multiprocessing, and those that a fresh interpreter is told at its start: one
-    addition for each message."""
+    """Counts all bytes that go through the pipes of multiprocessing, and those that a fresh interpreter receives at its start: one addition
+    for each message. Does nothing in a run that cannot count them all."""
     from multiprocessing import connection, reduction
 
-    plain_send, plain_dump = connection.Connection._send, reduction.dump
+    if not lab.counts_sent():
+        return
+    plain_send = connection.Connection._send
 
     def _send(self, buf, *rest):
         # An empty message carries nothing: with those an executor wakes a thread of its own process.
@@ -29,15 +42,10 @@ def count_what_is_sent():
             lab.sent(len(buf))
         return plain_send(self, buf, *rest)
 
-    def dump(obj, file, *rest):
-        before = file.tell()
-        plain_dump(obj, file, *rest)
-        lab.sent(file.tell() - before)
-
     lab.count_sent()
     if not hasattr(plain_send, "counts"):
         _send.counts = True
-        connection.Connection._send, reduction.dump = _send, dump
+        connection.Connection._send, reduction.dump = _send, counted(reduction.dump)
 
 
 class _Announced:

@@ -400,10 +400,21 @@ def fork(w, act, args):
 
 
 def stop_helpers():
-    """Ends the fork server and the resource tracker of multiprocessing and waits for them: what they have used belongs to the run, and the
-    kernel charges it to the root when it has waited for them."""
-    for module, server in (("forkserver", "_forkserver"), ("resource_tracker", "_resource_tracker")):
-        loaded = sys.modules.get("multiprocessing." + module)
+    """Ends the fork server and the resource trackers, multiprocessing's and loky's, and waits for them: what they have used belongs to the
+    run, and the kernel charges it to the root when it has waited for them.
+
+    Semaphores of objects that are no more are removed first: a tracker that is stopped removes those it knows, and their objects would then
+    complain."""
+    import gc
+
+    gc.collect()
+    for module, server in (
+        ("multiprocessing.forkserver", "_forkserver"),
+        ("loky.backend.resource_tracker", "_resource_tracker"),
+        ("joblib.externals.loky.backend.resource_tracker", "_resource_tracker"),
+        ("multiprocessing.resource_tracker", "_resource_tracker"),
+    ):
+        loaded = sys.modules.get(module)
         stop = getattr(getattr(loaded, server, None), "_stop", None)
         if stop is not None:
             stop()
@@ -450,7 +461,7 @@ def show_announced():
 
     for process in lab_pool.started:
         if not LIVE and process.is_alive():
-            lab.shown(process._lab_worker, lab_pool.HOW[start_method()], process.pid)
+            lab.shown(process._lab_worker, lab_pool.HOW[process._start_method], process.pid)
     show()
 
 

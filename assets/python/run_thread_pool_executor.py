@@ -1,4 +1,4 @@
-"""concurrent.futures.ThreadPoolExecutor: threads that take calls from one queue."""
+"""concurrent.futures.ThreadPoolExecutor: threads that take calls from one queue. On a free-threaded build they compute in parallel."""
 
 from concurrent.futures import ThreadPoolExecutor
 import statistics
@@ -10,6 +10,8 @@ import lab_root
 import lab_tasks
 
 ROUNDS = 9
+#: Whether the system is the one that needs a free-threaded build.
+NO_GIL = lab_root.SPEC.get("system", "").endswith("/no-gil-pool")
 
 
 def index_of_thread():
@@ -43,8 +45,28 @@ def show_the_map_alone():
     lab.value("map_alone_ns", *[int(statistics.median(map_alone(numbers) for _ in range(ROUNDS)))] * 2)
 
 
+def show_the_speed_up():
+    """The same work by one thread, then by a pool whose threads are there already; nothing is marked."""
+    workers, units = lab_root.SPEC["workers"], range(lab_tasks.units(lab_root.SPEC))
+    begun = time.perf_counter_ns()
+    for k in units:
+        lab_root.perform(k)
+    alone = time.perf_counter_ns() - begun
+    there = threading.Barrier(workers)
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(lambda _: there.wait(), range(workers)))
+        begun = time.perf_counter_ns()
+        list(pool.map(lab_root.perform, units))
+        together = time.perf_counter_ns() - begun
+    lab.value("one_thread_ns", alone, alone)
+    lab.value("all_threads_ns", together, together)
+    lab.value("speed_up_percent", "%.2fx" % (alone / together), alone * 100 // together)
+
+
 def body():
-    if lab_root.SPEC["task"] == "factorial" and not lab_root.SPEC.get("hold_ms"):
+    if NO_GIL and not lab_root.LIVE:
+        lab_root.afterwards(show_the_speed_up)
+    elif lab_root.SPEC["task"] == "factorial" and not lab_root.SPEC.get("hold_ms"):
         lab_root.afterwards(show_the_map_alone)
     results, threads = lab_root.run_thread_pool(Announcing, "pool", announce, unit)
     if threads < lab_root.SPEC["workers"]:

@@ -6,19 +6,30 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use concmon::lab::catalog::{RunSpec, TaskKind};
+use concmon::lab::catalog::{self, RunSpec, Section, TaskKind};
 use concmon::lab::run::{Outcome, RunPhase};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rustix::fs::inotify;
 
+use crate::pools;
 use crate::support::exclusive::full_name;
 use crate::support::gone;
 use crate::support::lab::{await_end, await_workers, launcher, spec};
 use crate::support::marked::{MARK, Marked, marked};
 use crate::support::programs;
+use crate::support::python::available;
 
 const PROCESS_SYSTEMS: [&str; 5] = ["native/fork", "native/exec", "native/spawn", "native/forkserver", "native/process-pool"];
+
+/// The pools that make processes and can run here.
+fn pools_here() -> impl Iterator<Item = &'static str> {
+    let with_processes = |id: &&str| catalog::find(id).is_some_and(|s| s.section == Section::Processes);
+    pools::SYSTEMS.iter().copied().filter(with_processes).filter(|id| available(id))
+}
+
+/// What a victim prints when it has stopped its run, and nothing is left of that.
+const STOPPED: &str = "the run was stopped";
 
 /// Nothing takes longer to be gone, on a machine that does much else.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -28,6 +39,8 @@ struct Victim {
     child: Child,
     mark: String,
     dir: PathBuf,
+    /// What the names of semaphores and shared memory of its runs begin with.
+    objects: Vec<String>,
     /// Removed with the victim.
     scratch: Option<tempfile::TempDir>,
 }
@@ -43,6 +56,11 @@ impl Victim {
 
     /// The same with this directory for what the helper puts into files.
     fn start_in(dir: &Path, system: &str, workers: u32) -> Self {
+        Self::start_until(dir, system, workers, "the run is up")
+    }
+
+    /// The same, until it prints this.
+    fn start_until(dir: &Path, system: &str, workers: u32, words: &str) -> Self {
         let mark = format!("{}-{workers}", dir.display());
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", &full_name(module_path!(), "the_victim"), "--ignored", "--nocapture"])
@@ -50,12 +68,14 @@ impl Victim {
             .env("XDG_RUNTIME_DIR", dir)
             .env("VICTIM_SYSTEM", system)
             .env("VICTIM_WORKERS", workers.to_string())
+            .env("VICTIM_UNTIL", words)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-        assert!(lines.any(|line| line.contains("the run is up")), "the victim could not start its run");
-        Self { child, mark, dir: dir.to_owned(), scratch: None }
+        assert!(lines.any(|line| line.contains(words)), "the victim did not print that {words}");
+        let names = std::fs::read_dir(dir).unwrap().flatten().filter_map(|e| e.file_name().into_string().ok());
+        Self { child, mark, dir: dir.to_owned(), objects: names.collect(), scratch: None }
     }
 
     fn processes(&self) -> Vec<Marked> {
@@ -80,11 +100,20 @@ impl Victim {
         loop {
             let files: Vec<PathBuf> = std::fs::read_dir(&self.dir).unwrap().flatten().map(|e| e.path()).collect();
             if files.is_empty() {
+                // They go before the directory.
+                assert_eq!(self.objects_left(), Vec::<String>::new());
                 return;
             }
             assert!(gone::readable_by(&removals, until), "left after {PATIENCE:?}: {files:?}");
             let _ = rustix::io::read(&removals, &mut [0_u8; 4096]);
         }
+    }
+
+    /// Semaphores and shared memory of its runs.
+    fn objects_left(&self) -> Vec<String> {
+        let names =
+            std::fs::read_dir("/dev/shm").into_iter().flatten().flatten().filter_map(|e| e.file_name().into_string().ok());
+        names.filter(|name| self.objects.iter().any(|object| name.contains(object.as_str()))).collect()
     }
 
     /// Waits until no process but the victim itself is left.
@@ -121,11 +150,23 @@ fn the_victim() {
     let Some(workers) = std::env::var("VICTIM_WORKERS").ok().and_then(|n| n.parse().ok()) else { return };
     let system = std::env::var("VICTIM_SYSTEM").unwrap();
     let launcher = launcher();
-    let long =
-        RunSpec { workers, tasks: workers, task_size: Some(60_000), timeout_ms: 120_000, ..spec(&system, TaskKind::Sleep) };
+    // A Python run that is measured says of its workers when they have ended: one that stays says it at once.
+    let hold_ms = if system.starts_with("python/") { 60_000 } else { 0 };
+    let sleeps = spec(&system, TaskKind::Sleep);
+    let long = RunSpec { workers, tasks: workers, task_size: Some(60_000), timeout_ms: 120_000, hold_ms, ..sleeps };
     let id = launcher.launch(long).unwrap();
     await_workers(&launcher, id, workers);
-    println!("the run is up");
+    if std::env::var("VICTIM_UNTIL").is_ok_and(|words| words == STOPPED) {
+        launcher.stop(id);
+        assert_eq!(await_end(&launcher, id).phase, RunPhase::Ended(Outcome::Stopped));
+        let own = std::process::id().cast_signed();
+        let of_run = |p: &Marked| p.pid != own && !p.args.contains("__lab-helper") && p.state != 'Z';
+        let left: Vec<Marked> = marked(&std::env::var(MARK).unwrap()).into_iter().filter(of_run).collect();
+        assert!(left.is_empty(), "{left:?}");
+        println!("{STOPPED}");
+    } else {
+        println!("the run is up");
+    }
     // Holding the launcher: only the death of this process is to end what it has started.
     loop {
         std::thread::park();
@@ -142,9 +183,32 @@ fn killing_concmon_in_a_run_of_200_workers_leaves_nothing() {
 }
 
 #[test]
+fn a_pool_that_is_stopped_leaves_nothing() {
+    for system in pools_here() {
+        let scratch = tempfile::tempdir().unwrap();
+        let mut victim = Victim::start_until(scratch.path(), system, 3, STOPPED);
+        assert_eq!(victim.objects_left(), Vec::<String>::new(), "{system}");
+        victim.child.kill().unwrap();
+        victim.child.wait().unwrap();
+        victim.assert_contained();
+    }
+}
+
+#[test]
+fn killing_concmon_in_a_run_of_a_pool_leaves_nothing() {
+    for system in pools_here() {
+        let mut victim = Victim::start(system, 3);
+        assert!(victim.processes().len() >= 7, "{system}: victim, guard, supervisor, root and 3 workers");
+        victim.child.kill().unwrap();
+        victim.child.wait().unwrap();
+        victim.assert_contained();
+    }
+}
+
+#[test]
 fn killing_the_supervisor_leaves_nothing() {
-    for system in PROCESS_SYSTEMS {
-        let victim = Victim::start(system, 20);
+    for (system, workers) in PROCESS_SYSTEMS.into_iter().map(|id| (id, 20)).chain(pools_here().map(|id| (id, 3))) {
+        let victim = Victim::start(system, workers);
         kill_now(victim.helpers().1);
         victim.assert_contained();
     }
@@ -152,8 +216,8 @@ fn killing_the_supervisor_leaves_nothing() {
 
 #[test]
 fn killing_the_guard_leaves_nothing() {
-    for system in PROCESS_SYSTEMS {
-        let victim = Victim::start(system, 20);
+    for (system, workers) in PROCESS_SYSTEMS.into_iter().map(|id| (id, 20)).chain(pools_here().map(|id| (id, 3))) {
+        let victim = Victim::start(system, workers);
         kill_now(victim.helpers().0);
         victim.assert_contained();
     }

@@ -13,6 +13,7 @@ mod helper;
 mod images;
 mod lanes;
 mod own;
+mod pools;
 mod progress;
 mod protocol;
 mod python;

@@ -5,20 +5,10 @@
 use concmon::lab::catalog::{Backend, PythonStart, RunSpec, SYSTEMS, StartMethod, System, TaskKind, find, python_program};
 use concmon::lab::launcher::LaunchError;
 use concmon::lab::protocol::Creation;
-use concmon::lab::python::{self, Interpreter};
 use concmon::lab::run::{Outcome, Run, RunPhase};
 
 use crate::support::lab::{await_end, await_workers, launcher, run_it, run_on, spec};
-use crate::support::python::{assert_done, available, named, no_python};
-
-/// The newest interpreter of each kind, so that a machine with many is not asked for all of them.
-fn interpreters() -> Vec<Interpreter> {
-    let mut all = python::interpreters(&named()).interpreters.clone();
-    all.sort_by_key(|i| std::cmp::Reverse(i.version));
-    let mut seen = std::collections::HashSet::new();
-    all.retain(|i| seen.insert((i.short(), i.packages.len())));
-    all
-}
+use crate::support::python::{assert_done, available, interpreters, named, no_python};
 
 fn python_systems() -> impl Iterator<Item = &'static System> {
     SYSTEMS.iter().filter(|s| s.backend == Backend::Python)

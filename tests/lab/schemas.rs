@@ -2,8 +2,12 @@
 
 use std::process::Command;
 
+use concmon::lab::catalog;
 use jsonschema::Validator;
 use serde_json::Value;
+
+use crate::pools;
+use crate::support::python::{available, named};
 
 fn schema(text: &str) -> Validator {
     jsonschema::validator_for(&serde_json::from_str(text).unwrap()).unwrap()
@@ -49,6 +53,22 @@ fn runs() {
             |v| v["surplus"] = 1.into(),
         ],
     );
+}
+
+#[test]
+fn runs_of_every_pool() {
+    let schema = schema(include_str!("../../assets/report/run.schema.json"));
+    for id in pools::SYSTEMS.iter().filter(|id| available(id)) {
+        let found = concmon::lab::python::interpreters(&named());
+        let python = concmon::lab::python::choose(catalog::find(id).unwrap(), None, &found).unwrap().path;
+        let value = printed(&["run", id, "--no-setup", "--python", python.to_str().unwrap()]);
+        holds(&schema, &value, &[|v| lose(&mut v["runs"][0], "wall_ns")]);
+        let run = &value["runs"][0];
+        assert_eq!((run["spec"]["system"].as_str(), run["outcome"].as_str()), (Some(*id), Some("done")), "{run}");
+        let shape = run["shape"].as_array().unwrap();
+        assert!(shape.len() >= 2 && shape.iter().all(|check| check["met"] == true), "{id}: {shape:?}");
+        assert!(run["wall_ns"].as_u64().is_some_and(|ns| ns > 0), "{run}");
+    }
 }
 
 #[test]

@@ -199,6 +199,59 @@ fn without_the_gil_bytecode_threads_run_in_parallel() {
 }
 
 #[test]
+fn a_thread_pool_without_the_gil_computes_in_parallel() {
+    let _alone = alone();
+    if no_python() {
+        return;
+    }
+    if available("python/no-gil-pool") && std::thread::available_parallelism().is_ok_and(|n| n.get() >= 2) {
+        let tried = speed_ups(&RunSpec { tasks: 16, ..spec("python/no-gil-pool", TaskKind::Pi) }, 130);
+        assert!(tried.last() > Some(&130), "{tried:?}");
+    }
+}
+
+#[test]
+fn a_pool_that_is_warm_maps_in_a_fraction_of_what_a_new_executor_takes() {
+    let _alone = alone();
+    if no_python() {
+        return;
+    }
+    let launcher = launcher().with_pythons(named());
+    let spawned =
+        |system| RunSpec { workers: 4, tasks: 100, start_method: Some(StartMethod::Spawn), ..spec(system, TaskKind::Factorial) };
+    let mut seen = Vec::new();
+    // A round in which the one or the other was disturbed decides nothing.
+    let clear = (0..4).any(|_| {
+        let (pool, executor) =
+            (run_on(&launcher, &spawned("python/pool")), run_on(&launcher, &spawned("python/process-pool-executor")));
+        assert_done(&pool);
+        assert_done(&executor);
+        let (warm, cold) = (value(&pool, "warm_map_ns"), executor.costs.wall_ns.unwrap());
+        seen.push((warm, cold));
+        cold > warm * 5
+    });
+    eprintln!("ns: map of a warm pool, of a new executor: {seen:?}");
+    assert!(clear, "{seen:?}");
+}
+
+#[test]
+fn a_preloaded_server_saves_each_worker_its_imports() {
+    let _alone = alone();
+    if no_python() {
+        return;
+    }
+    let mut seen = Vec::new();
+    let clear = (0..4).any(|_| {
+        let run = run_it(&spec("python/spawn-preload", TaskKind::Factorial));
+        assert_done(&run);
+        seen.push((value(&run, "start_with_preload_ns"), value(&run, "start_without_preload_ns")));
+        seen.last().is_some_and(|(with, without)| without > &(with * 2))
+    });
+    eprintln!("ns until a worker has its modules, with preload and without: {seen:?}");
+    assert!(clear, "{seen:?}");
+}
+
+#[test]
 fn a_blocking_call_stops_the_loop_and_a_thread_cures_it() {
     let _alone = alone();
     if no_python() {

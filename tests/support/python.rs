@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use concmon::lab::catalog::find;
+use concmon::lab::python::Interpreter;
 use concmon::lab::run::{Outcome, Run, RunPhase};
 
 pub fn assert_done(run: &Run) {
@@ -17,6 +18,15 @@ pub fn assert_done(run: &Run) {
 /// Interpreters that only the tests know of: paths in `CONCMON_TEST_PYTHONS`, separated by colons.
 pub fn named() -> Vec<PathBuf> {
     std::env::var_os("CONCMON_TEST_PYTHONS").map(|v| std::env::split_paths(&v).collect()).unwrap_or_default()
+}
+
+/// The newest interpreter of each kind, so that a machine with many is not asked for all of them.
+pub fn interpreters() -> Vec<Interpreter> {
+    let mut all = concmon::lab::python::interpreters(&named()).interpreters.clone();
+    all.sort_by_key(|i| std::cmp::Reverse(i.version));
+    let mut seen = std::collections::HashSet::new();
+    all.retain(|i| seen.insert((i.short(), i.packages.len())));
+    all
 }
 
 /// Whether there is no interpreter at all; says so.

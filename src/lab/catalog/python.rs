@@ -68,7 +68,13 @@ const fn process(method: StartMethod) -> Program {
     Program { file: "run_process.py", start: Start::Fixed(method), ..PLAIN }
 }
 
+const fn pool() -> Program {
+    Program { file: "run_pool.py", start: Start::Chosen, ..PLAIN }
+}
+
 const CPU_TASKS: &[TaskKind] = &[TaskKind::Factorial, TaskKind::None, TaskKind::Pi, TaskKind::Sleep, TaskKind::File];
+/// Without `none`: the system shows what happens after work.
+const WORKING_TASKS: &[TaskKind] = &[TaskKind::Factorial, TaskKind::Pi, TaskKind::Sleep, TaskKind::File];
 const FORK_TASKS: &[TaskKind] =
     &[TaskKind::Factorial, TaskKind::None, TaskKind::Pi, TaskKind::Sleep, TaskKind::File, TaskKind::Touch];
 const ALL_TASKS: &[TaskKind] =
@@ -80,6 +86,8 @@ const ANYIO_TASKS: &[TaskKind] = &[TaskKind::Sleep, TaskKind::None, TaskKind::Fa
 const HTTP: &[TaskKind] = &[TaskKind::Http];
 
 const FEW: Params = Params { workers: Some(4), fixed_workers: 0, tasks: Some(10), parent_mb: true };
+/// Enough tasks that a pool puts several into one message.
+const POOL: Params = Params { workers: Some(4), fixed_workers: 0, tasks: Some(100), parent_mb: true };
 const PAIR: Params = Params { workers: Some(2), fixed_workers: 0, tasks: Some(8), parent_mb: false };
 const TEN: Params = Params { workers: Some(10), fixed_workers: 0, tasks: Some(10), parent_mb: false };
 const ONE: Params = Params { workers: None, fixed_workers: 1, tasks: Some(10), parent_mb: false };
@@ -127,6 +135,12 @@ fn process_pool(spec: &RunSpec) -> Shape {
     let (fewest, most) = (shape.processes - spec.workers + created.min(1), shape.processes);
     let waits: &'static [&'static str] = if spec.workers > 1 { &["read", "futex"] } else { &["read"] };
     Shape { threads: 2, processes: fewest, processes_more: most - fewest, waits, ..shape }
+}
+
+/// All workers are started with the pool. Its parent has a thread that replaces workers, one that sends tasks and one that takes results.
+fn pool_of_processes(spec: &RunSpec) -> Shape {
+    let waits: &'static [&'static str] = if spec.workers > 1 { &["read", "futex"] } else { &["read"] };
+    Shape { threads: 3, waits, ..processes(spec) }
 }
 
 fn threads(spec: &RunSpec) -> Shape {

@@ -88,6 +88,20 @@ pub(super) const ENTRIES: &[Entry] = &[
         },
     },
     Entry {
+        program: Program { start: Start::Fixed(StartMethod::Forkserver), ..plain("run_spawn_preload.py") },
+        system: System {
+            id: "python/spawn-preload",
+            title: "fork server with preload",
+            lesson: "The fork server imports modules once (set_forkserver_preload), before it forks workers. \
+                     Watch each worker save their import.",
+            section: Section::Processes,
+            backend: Backend::Python,
+            tasks: CPU_TASKS,
+            params: FEW,
+            shape: processes,
+        },
+    },
+    Entry {
         program: plain("run_affinity.py"),
         system: System {
             id: "python/one-cpu",
@@ -155,6 +169,48 @@ pub(super) const ENTRIES: &[Entry] = &[
             tasks: CPU_TASKS,
             params: FEW,
             shape: process_pool,
+        },
+    },
+    Entry {
+        program: pool(),
+        system: System {
+            id: "python/pool",
+            title: "Pool.map",
+            lesson: "multiprocessing.Pool starts all workers at once and sends tasks in chunks. \
+                     Watch the three threads of the parent.",
+            section: Section::Processes,
+            backend: Backend::Python,
+            tasks: CPU_TASKS,
+            params: POOL,
+            shape: pool_of_processes,
+        },
+    },
+    Entry {
+        program: pool(),
+        system: System {
+            id: "python/pool-imap",
+            title: "Pool.imap",
+            lesson: "Pool.imap sends one task per message and yields results in order. \
+                     Watch more messages than with map.",
+            section: Section::Processes,
+            backend: Backend::Python,
+            tasks: CPU_TASKS,
+            params: POOL,
+            shape: pool_of_processes,
+        },
+    },
+    Entry {
+        program: pool(),
+        system: System {
+            id: "python/pool-max-tasks",
+            title: "Pool, maxtasksperchild",
+            lesson: "Each worker ends after two tasks, and the pool starts another: a cure for leaks. \
+                     Watch new PIDs.",
+            section: Section::Processes,
+            backend: Backend::Python,
+            tasks: WORKING_TASKS,
+            params: FEW,
+            shape: pool_of_processes,
         },
     },
     Entry {

@@ -88,6 +88,20 @@ pub(super) const ENTRIES: &[Entry] = &[
         },
     },
     Entry {
+        program: Program { since: (3, 13), gil: Gil::Absent, ..plain("run_thread_pool_executor.py") },
+        system: System {
+            id: "python/no-gil-pool",
+            title: "ThreadPoolExecutor, no GIL",
+            lesson: "A thread pool runs on a free-threaded build: no GIL, no pickling. \
+                     Watch a speed-up near the number of CPUs.",
+            section: Section::Threads,
+            backend: Backend::Python,
+            tasks: PI_FIRST,
+            params: PAIR,
+            shape: thread_pool,
+        },
+    },
+    Entry {
         program: Program { gil: Gil::Preferred, ..plain("run_cpu_threads.py") },
         system: System {
             id: "python/hash-threads",
