@@ -186,6 +186,28 @@ pub const SYSTEMS: &[System] = &[
         shape: threads,
     },
     System {
+        id: "native/crossbeam",
+        title: "threads and crossbeam channel",
+        lesson: "Threads take tasks from a crossbeam channel, which many can receive from. \
+                 Watch idle threads wait in futex.",
+        section: Section::Threads,
+        backend: Backend::Native,
+        tasks: MEMORY_TASKS,
+        params: FEW_WORKERS,
+        shape: waiting_threads,
+    },
+    System {
+        id: "native/rayon",
+        title: "rayon",
+        lesson: "rayon splits a loop among threads, and idle threads steal from busy ones. \
+                 Watch lanes that end together.",
+        section: Section::Threads,
+        backend: Backend::Native,
+        tasks: MEMORY_TASKS,
+        params: FEW_WORKERS,
+        shape: waiting_threads,
+    },
+    System {
         id: "native/sleep-threads",
         title: "sleeping threads",
         lesson: "One thread sleeps ten times as long as the others; each prints when it wakes. \

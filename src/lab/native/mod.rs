@@ -5,6 +5,7 @@ mod async_vs_threads;
 mod birth;
 mod blocked_loop;
 mod copy_on_write;
+mod crossbeam;
 mod error;
 mod event_loop;
 mod exec;
@@ -18,6 +19,7 @@ mod memory;
 mod on_loop;
 mod process_pool;
 mod process_queue;
+mod rayon;
 mod relro;
 mod root;
 mod sequential;
@@ -57,6 +59,8 @@ fn system(id: &str) -> Option<Entry> {
         "native/process-pool" => (Creation::Fork, process_pool::run),
         "native/thread" => (Creation::Thread, thread::run),
         "native/thread-pool" => (Creation::Thread, thread_pool::run),
+        "native/crossbeam" => (Creation::Thread, crossbeam::run),
+        "native/rayon" => (Creation::Thread, rayon::run),
         "native/event-loop" => (Creation::AsyncTask, event_loop::run),
         "native/process-queue" => (Creation::Fork, process_queue::run),
         "native/sleep-threads" => (Creation::Thread, sleep_threads::run),
