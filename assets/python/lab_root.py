@@ -89,7 +89,7 @@ def name_threads():
     threading = sys.modules.get("threading")
     for thread in threading.enumerate() if threading else ():
         kind = type(thread).__name__.lstrip("_")
-        function = thread.name.partition("(")[2].rstrip(")")
+        function = thread.name.partition("(")[2][:-1] if thread.name.endswith(")") else ""
         if kind == "Thread":
             kind = function or thread.name
         if kind in ("MainThread", "DummyThread"):
@@ -403,11 +403,15 @@ def stop_helpers():
     """Ends the fork server and the resource trackers, multiprocessing's and loky's, and waits for them: what they have used belongs to the
     run, and the kernel charges it to the root when it has waited for them.
 
-    Semaphores of objects that are no more are removed first: a tracker that is stopped removes those it knows, and their objects would then
-    complain."""
+    Named semaphores are removed first, whose users have ended: a tracker that is stopped removes those it knows, and their objects would
+    then complain."""
     import gc
 
     gc.collect()
+    finalizers = getattr(sys.modules.get("multiprocessing.util"), "_finalizer_registry", {})
+    for finalizer in list(finalizers.values()):
+        if getattr(finalizer._callback, "__qualname__", "") == "SemLock._cleanup":
+            finalizer()
     for module, server in (
         ("multiprocessing.forkserver", "_forkserver"),
         ("loky.backend.resource_tracker", "_resource_tracker"),

@@ -21,6 +21,7 @@ pub struct Seen<'a> {
 
 /// Part of a command line, and what a process with it is.
 const PROCESSES: &[(&str, &str)] = &[
+    ("loky.backend.resource_tracker", "resource tracker of loky"),
     ("multiprocessing.resource_tracker", "resource tracker"),
     ("multiprocessing.forkserver", "fork server"),
     ("__lab-image\0server", "fork server"),
@@ -40,6 +41,10 @@ const THREADS: &[(&str, &str)] = &[
     ("_handle_results", "pool thread that takes results"),
     ("asyncio_", "thread of the loop's executor"),
     ("ThreadPoolExecu", "pool thread"),
+    ("IO loop", "dask thread of the event loop"),
+    ("AsyncProcess Da", "dask thread that watches a worker"),
+    ("Dask-Offload", "dask thread for large messages"),
+    ("Profile", "dask thread that profiles"),
     ("Trio thread", "trio worker thread"),
     ("AnyIO worker th", "AnyIO worker thread"),
     ("tokio-runtime-w", "tokio runtime thread"),

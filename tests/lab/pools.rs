@@ -2,16 +2,29 @@
 //!
 //! Systems whose packages or interpreter are missing are skipped loudly.
 
-use concmon::lab::catalog::{RunSpec, StartMethod, TaskKind, find};
+use std::sync::Arc;
+
+use concmon::lab::catalog::{RunSpec, Section, StartMethod, TaskKind, find};
+use concmon::lab::launcher::Launcher;
 use concmon::lab::protocol::Creation;
+use concmon::lab::roles;
 use concmon::lab::run::Run;
 
-use crate::support::lab::{launcher, run_it, run_on, spec};
-use crate::support::python::{assert_done, interpreters, named, no_python};
+use crate::support::lab::{await_end, await_run, launcher, run_it, run_on, spec};
+use crate::support::python::{assert_done, available, interpreters, named, no_python};
 
 /// Every one of them.
-pub const SYSTEMS: &[&str] =
-    &["python/pool", "python/pool-imap", "python/pool-max-tasks", "python/spawn-preload", "python/no-gil-pool"];
+pub const SYSTEMS: &[&str] = &[
+    "python/pool",
+    "python/pool-imap",
+    "python/pool-max-tasks",
+    "python/spawn-preload",
+    "python/no-gil-pool",
+    "python/trio",
+    "python/loky",
+    "python/joblib",
+    "python/dask-local",
+];
 
 /// The number that a run reports under this name.
 fn value(run: &Run, name: &str) -> u64 {
@@ -87,4 +100,60 @@ fn a_worker_with_two_tasks_behind_it_is_replaced() {
         pids.dedup();
         assert_eq!(pids.len() as u64, value(&run, "processes_in_all"), "each is a process of its own");
     }
+}
+
+/// A run of the system with three workers, each of which has worked, that stays.
+fn kept(launcher: &Launcher, id: &str) -> Arc<Run> {
+    let stays = RunSpec { workers: 3, tasks: 6, hold_ms: 60_000, timeout_ms: 120_000, ..spec(id, TaskKind::Factorial) };
+    let run = launcher.launch(stays).unwrap();
+    let run = await_run(launcher, run, "it holds, was looked at, and its workers are there", |run| {
+        // The first worker may have done all tasks before the others are there.
+        let there = run.workers.iter().filter(|w| w.ready_ns.is_some()).count();
+        run.ended() || (run.hold_began_ns().is_some() && !run.shape.is_empty() && there >= 3)
+    });
+    assert!(!run.ended(), "{id}: {:?}\n{}", run.phase, run.output);
+    run
+}
+
+#[test]
+fn every_process_that_a_pool_starts_has_a_role() {
+    let launcher = launcher().with_pythons(named());
+    let processes = |id: &&&str| find(id).is_some_and(|s| s.section == Section::Processes);
+    for id in SYSTEMS.iter().filter(processes).filter(|id| available(id)) {
+        let run = kept(&launcher, id);
+        let workers: Vec<i32> = run.workers.iter().filter_map(|w| w.pid).collect();
+        for member in run.family.iter().filter(|m| Some(m.pid) != run.root_pid && !workers.contains(&m.pid) && m.state != 'Z') {
+            let line = std::fs::read(format!("/proc/{}/cmdline", member.pid)).unwrap_or_default();
+            let role = roles::process(&run, &line);
+            assert_ne!(role, "helper process", "{id}: {}", String::from_utf8_lossy(&line));
+        }
+        launcher.stop(run.id);
+        await_end(&launcher, run.id);
+    }
+}
+
+/// Local addresses of the TCP sockets that these processes listen on, as `/proc/net/tcp` and `tcp6` give them (proc_pid_net(5)).
+fn listening(pids: &[i32]) -> Vec<String> {
+    let links = pids.iter().flat_map(|pid| std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten());
+    let sockets: Vec<String> =
+        links.filter_map(|fd| std::fs::read_link(fd.path()).ok()?.into_os_string().into_string().ok()).collect();
+    let tables = ["tcp", "tcp6"].map(|name| std::fs::read_to_string(format!("/proc/net/{name}")).unwrap_or_default());
+    let lines = tables.iter().flat_map(|table| table.lines().skip(1)).map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let of_them = lines.filter(|f| f[3] == "0A" && sockets.contains(&format!("socket:[{}]", f[9])));
+    of_them.map(|fields| fields[1].to_owned()).collect()
+}
+
+#[test]
+fn dask_listens_on_the_loopback_address_alone() {
+    if !available("python/dask-local") {
+        return;
+    }
+    let launcher = launcher().with_pythons(named());
+    let run = kept(&launcher, "python/dask-local");
+    let pids: Vec<i32> = run.family.iter().map(|m| m.pid).collect();
+    let ports = listening(&pids);
+    assert!(ports.len() >= 4, "the scheduler and each worker: {ports:?}");
+    let beyond: Vec<&String> = ports.iter().filter(|address| !address.starts_with("0100007F:")).collect();
+    assert!(beyond.is_empty(), "{beyond:?}");
+    assert!(!ports.iter().any(|address| address.ends_with(":2253")), "not at 8787, where another dask may be: {ports:?}");
 }

@@ -235,6 +235,18 @@ fn a_pool_that_is_warm_maps_in_a_fraction_of_what_a_new_executor_takes() {
 }
 
 #[test]
+fn a_worker_of_loky_starts_dearer_than_one_that_is_forked() {
+    let _alone = alone();
+    if no_python() || !available("python/loky") {
+        return;
+    }
+    let forked = RunSpec { start_method: Some(StartMethod::Fork), ..spec("python/process-pool-executor", TaskKind::Pi) };
+    let [loky, forked] = creations(&[spec("python/loky", TaskKind::Pi), forked]);
+    eprintln!("creation ns: worker of loky {loky}, forked worker of an executor {forked}");
+    assert!(loky > forked * 3, "{loky} and {forked}");
+}
+
+#[test]
 fn a_preloaded_server_saves_each_worker_its_imports() {
     let _alone = alone();
     if no_python() {

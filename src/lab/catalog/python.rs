@@ -191,6 +191,33 @@ fn mpire(spec: &RunSpec) -> Shape {
     Shape { threads: 5, threads_more: 3 + 2 * spec.workers, waits: &["futex"], ..processes(spec) }
 }
 
+/// Fresh interpreters, and two trackers: loky's, and multiprocessing's, which each interpreter knows of. The parent has a thread that
+/// manages and one that feeds the call queue.
+fn loky(spec: &RunSpec) -> Shape {
+    let commands: &'static [&'static str] =
+        &["loky.backend.resource_tracker", "multiprocessing.resource_tracker", "loky.backend.popen_loky_posix"];
+    Shape { processes: spec.workers + 2, threads: 2, commands, waits: &["read", "futex"], ..forked(spec) }
+}
+
+/// joblib starts no process for one worker. Its parent may have threads that retrieve results.
+fn joblib(spec: &RunSpec) -> Shape {
+    if spec.workers == 1 { Shape::default() } else { Shape { threads_more: 3, ..loky(spec) } }
+}
+
+/// The tracker and a process for each worker. One of the parent's threads runs the loop of scheduler and client, and three watch each
+/// worker; a worker has two that watch its parent, and one that computes once it has a task. Profiles and large messages may get threads
+/// of their own.
+fn dask_local(spec: &RunSpec) -> Shape {
+    Shape {
+        processes: spec.workers + 1,
+        threads: 1 + 5 * spec.workers,
+        threads_more: 6 + 4 * spec.workers,
+        commands: &["resource_tracker", "spawn_main"],
+        waits: &["epoll", "futex"],
+        ..forked(spec)
+    }
+}
+
 /// The root; threads that read files may still be there.
 fn tested(_: &RunSpec) -> Shape {
     Shape { threads_more: 4, ..Shape::default() }

@@ -461,7 +461,7 @@ mod tests {
     /// Packages that a lock leaves out: one that switches the GIL on, and those without wheels.
     fn left_out(version: &str) -> &'static [&'static str] {
         match version {
-            "3.13t" => &["aiohttp", "gevent", "mpire", "uvloop"],
+            "3.13t" => &["aiohttp", "distributed", "gevent", "mpire", "uvloop"],
             "3.14t" => &["gevent"],
             _ => &[],
         }

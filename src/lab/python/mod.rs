@@ -19,8 +19,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::lab::catalog::System;
 
 /// Packages from outside the standard library that some system uses.
-pub const PACKAGES: &[&str] =
-    &["aiofiles", "aiohttp", "anyio", "cheroot", "django", "gevent", "mpire", "numpy", "pandas", "trio", "uvloop"];
+pub const PACKAGES: &[&str] = &[
+    "aiofiles",
+    "aiohttp",
+    "anyio",
+    "cheroot",
+    "distributed",
+    "django",
+    "gevent",
+    "joblib",
+    "loky",
+    "mpire",
+    "numpy",
+    "pandas",
+    "trio",
+    "uvloop",
+];
 
 /// Where `concmon lab setup` keeps its environments: below the user's data directory. `None` if there is neither a home nor
 /// `XDG_DATA_HOME`.

@@ -12,6 +12,7 @@ const SHARED: &[(&str, &str)] = &[
     WORKER_MODULE,
     ("lab_root.py", include_str!("../../../assets/python/lab_root.py")),
     ("lab_echo_client.py", include_str!("../../../assets/python/lab_echo_client.py")),
+    ("lab_outside.py", include_str!("../../../assets/python/lab_outside.py")),
     ("lab_pool.py", include_str!("../../../assets/python/lab_pool.py")),
     ("lab_worker.py", include_str!("../../../assets/python/lab_worker.py")),
     ("lab_http_client.py", include_str!("../../../assets/python/lab_http_client.py")),
@@ -39,6 +40,7 @@ mains!(
     "run_blocked_loop.py",
     "run_copy_on_write.py",
     "run_cpu_threads.py",
+    "run_dask_local.py",
     "run_django.py",
     "run_echo.py",
     "run_fork_exec.py",
@@ -46,6 +48,7 @@ mains!(
     "run_gevent.py",
     "run_interpreter_pool_executor.py",
     "run_interpreters.py",
+    "run_loky.py",
     "run_loop_interface.py",
     "run_loop_jobs.py",
     "run_mpire.py",
@@ -60,6 +63,7 @@ mains!(
     "run_spawn_preload.py",
     "run_thread.py",
     "run_thread_pool_executor.py",
+    "run_trio.py",
 );
 
 /// What to execute; `None` if the system names a file that this binary does not carry.

@@ -228,6 +228,48 @@ pub(super) const ENTRIES: &[Entry] = &[
         },
     },
     Entry {
+        program: Program { packages: &["loky"], ..plain("run_loky.py") },
+        system: System {
+            id: "python/loky",
+            title: "loky executor",
+            lesson: "loky starts fresh interpreters and keeps them for later calls. \
+                     Watch two resource trackers, and a start dearer than a fork.",
+            section: Section::Processes,
+            backend: Backend::Python,
+            tasks: CPU_TASKS,
+            params: FEW,
+            shape: loky,
+        },
+    },
+    Entry {
+        program: Program { packages: &["joblib"], ..plain("run_loky.py") },
+        system: System {
+            id: "python/joblib",
+            title: "joblib.Parallel",
+            lesson: "joblib.Parallel sends calls in batches to workers of loky. \
+                     Watch loky's processes; with one worker there are none.",
+            section: Section::Processes,
+            backend: Backend::Python,
+            tasks: CPU_TASKS,
+            params: FEW,
+            shape: joblib,
+        },
+    },
+    Entry {
+        program: Program { packages: &["distributed"], ..plain("run_dask_local.py") },
+        system: System {
+            id: "python/dask-local",
+            title: "dask LocalCluster",
+            lesson: "A scheduler in the main process sends tasks to worker processes over TCP on loopback. \
+                     Watch many threads per worker.",
+            section: Section::Processes,
+            backend: Backend::Python,
+            tasks: CPU_TASKS,
+            params: FEW,
+            shape: dask_local,
+        },
+    },
+    Entry {
         program: plain("run_copy_on_write.py"),
         system: System {
             id: "python/copy-on-write",

@@ -186,6 +186,20 @@ pub(super) const ENTRIES: &[Entry] = &[
         },
     },
     Entry {
+        program: Program { packages: &["trio"], ..plain("run_trio.py") },
+        system: System {
+            id: "python/trio",
+            title: "trio",
+            lesson: "Tasks belong to a nursery of trio, which waits for all of them. \
+                     Watch one thread asleep in epoll.",
+            section: Section::Async,
+            backend: Backend::Python,
+            tasks: WAITS_FIRST,
+            params: TEN,
+            shape: event_loop,
+        },
+    },
+    Entry {
         program: Program { packages: &["anyio", "trio"], ..plain("run_anyio_tests.py") },
         system: System {
             id: "python/anyio-tests",
