@@ -13,16 +13,18 @@ pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     badge: "gil-bound",
     description: "Several Python threads want to run, but only the one that holds the GIL can.",
     needs: Needs::empty(),
-    after_ns: 2_000_000_000,
+    after_ns: 0,
     check: Check::Of(check),
 };
 
 /// Surveys that are judged together: the few readings of one survey are too few for a share.
 const SURVEYS: usize = 4;
-/// The fewest readings that are judged.
-const LEAST_READINGS: u32 = 16;
-/// Surveys that are older are forgotten, nanoseconds.
-const OLDEST_NS: u64 = 10_000_000_000;
+/// The fewest readings that are judged: those of three surveys.
+const LEAST_READINGS: u32 = 20;
+/// Surveys that are older are forgotten, nanoseconds: a little more than two of the longest times between surveys.
+const OLDEST_NS: u64 = 30_000_000_000;
+/// Percent of a CPU that its threads use or wait for at least.
+const LEAST_PERCENT: f32 = 70.0;
 
 /// What one survey saw of one process.
 #[derive(Debug)]
@@ -55,9 +57,14 @@ impl Surveys {
                 surveys.push_front(Survey { taken_ns, python, run, wait });
             }
         }
-        self.of.retain(|_, surveys| {
+        // Of many busy processes not all are read in each survey; one that is no more busy is no more judged.
+        let is_busy = |key: &ProcKey| {
+            let at = busy.binary_search_by_key(key, |one| one.process.key);
+            at.is_ok_and(|at| busy[at].run + busy[at].wait >= LEAST_PERCENT)
+        };
+        self.of.retain(|key, surveys| {
             surveys.retain(|survey| taken_ns.saturating_sub(survey.taken_ns) <= OLDEST_NS);
-            !surveys.is_empty()
+            is_busy(key) && !surveys.is_empty()
         });
     }
 }
@@ -83,7 +90,7 @@ fn judge(scene: &Scene<'_>, key: ProcKey, surveys: &VecDeque<Survey>) -> Option<
     let (run, wait) = (mean(|survey| survey.run), mean(|survey| survey.wait));
     let share = |count: u32| count as f32 / readings as f32;
     // One that never gets it waits in all readings; of several, each waits in part of them. It is hardly ever free.
-    if readings < LEAST_READINGS || share(waited) < 0.3 || share(held) < 0.8 || run + wait < 70.0 {
+    if readings < LEAST_READINGS || share(waited) < 0.3 || share(held) < 0.8 || run + wait < LEAST_PERCENT {
         return None;
     }
     // If the holder mostly waits for a CPU, it is CPUs that are missing.
@@ -119,6 +126,5 @@ fn judge(scene: &Scene<'_>, key: ProcKey, surveys: &VecDeque<Survey>) -> Option<
     let lines = threads.iter().take(8).map(line).collect();
     let advice =
         "threads do not make Python code faster: use processes, a free-threaded build, or code that releases the GIL".to_owned();
-    let since_ns = surveys.back().map(|survey| survey.taken_ns);
-    Some(Suspicion { lines, since_ns, ..Suspicion::of(key, evidence, advice) })
+    Some(Suspicion { lines, ..Suspicion::of(key, evidence, advice) })
 }

@@ -21,6 +21,10 @@ pub const WORDS: usize = 128;
 const LARGEST: u64 = 4 << 20;
 /// Fields of small structures (a frame, a thread's state, an object) lie below this offset.
 const LARGEST_SMALL: u64 = 16 * 1024;
+/// Bytes of a GIL behind its field `locked`: that, the number of switches, two conditions and two mutexes of the C library (48 and 40
+/// bytes on x86-64; pycore_gil.h). A futex there is the GIL's own. Only glibc sleeps there: with musl a wait for the GIL is not told
+/// from any other.
+const GIL_BEHIND_LOCKED: u64 = 16 + 2 * (48 + 40);
 
 /// At which word of `_Py_DebugOffsets` a field's offset is, in one minor version.
 struct Order {
@@ -199,6 +203,12 @@ pub struct Offsets {
 }
 
 impl Offsets {
+    /// The addresses at which a thread sleeps that waits for the GIL at `gil`.
+    pub fn gil_futexes(&self, gil: u64) -> std::ops::Range<u64> {
+        let first = gil.saturating_add(self.gil_locked);
+        first..first.saturating_add(GIL_BEHIND_LOCKED)
+    }
+
     /// Reads and checks the structure at `address`.
     pub fn read<M: Memory>(reader: &mut Reader<'_, M>, address: u64) -> Result<Self, Trouble> {
         let bytes = reader.bytes(address, WORDS * 8)?;

@@ -165,7 +165,7 @@ impl Probe {
             for one in &listed {
                 let (state, holder) = walk.gil(one.gil, &all, &native)?;
                 found.is_there |= state != Gil::Off;
-                let futexes = tasks::gil_futexes(one.gil, &walk.objects.offsets);
+                let futexes = walk.objects.offsets.gil_futexes(one.gil);
                 for thread in &one.threads {
                     let Some(tid) = numbers.get(&native.of(thread)).copied() else { continue };
                     if holder == Some(thread.address) {
@@ -234,7 +234,7 @@ fn look(
     let mut threads = Vec::with_capacity(all.len());
     for one in listed {
         let (_, holder) = walk.gil(one.gil, &all, &native)?;
-        let gil_futexes = tasks::gil_futexes(one.gil, &walk.objects.offsets);
+        let gil_futexes = walk.objects.offsets.gil_futexes(one.gil);
         for thread in &one.threads {
             // Without a task it is just starting or ending, or left over from a fork.
             let Some(tid) = numbers.get(&native.of(thread)).copied() else { continue };

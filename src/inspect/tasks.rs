@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use super::offsets::Offsets;
 use crate::kernel::DetailReader;
 use crate::kernel::error::ReadError;
 use crate::kernel::parse::pid_numbers::namespace_pids;
@@ -12,11 +11,6 @@ use crate::snapshot::{ProcKey, PythonRuntime, PythonTask, PythonThread, WaitReas
 
 /// The most threads of a process in another PID namespace whose numbers are translated: each takes reading a file.
 const MOST_TRANSLATED: usize = 8192;
-
-/// Bytes of a GIL behind its field `locked`: that, the number of switches, two conditions and two mutexes of the C library (48 and 40
-/// bytes on x86-64; pycore_gil.h). A futex there is the GIL's own. Only glibc sleeps there: with musl a wait for the GIL is not told
-/// from any other.
-const GIL_BEHIND_LOCKED: u64 = 16 + 2 * (48 + 40);
 
 /// The most of `status` that is read: 65,536 groups and what follows them.
 const STATUS_BYTES: usize = 1 << 20;
@@ -48,12 +42,6 @@ pub(super) fn attach(reader: &DetailReader, key: ProcKey, runtime: &mut PythonRu
         ));
     }
     Ok(strangers)
-}
-
-/// The addresses at which a thread sleeps that waits for the GIL at `gil`.
-pub(super) fn gil_futexes(gil: u64, offsets: &Offsets) -> std::ops::Range<u64> {
-    let first = gil.saturating_add(offsets.gil_locked);
-    first..first.saturating_add(GIL_BEHIND_LOCKED)
 }
 
 /// The address of the futex that a thread sleeps at.

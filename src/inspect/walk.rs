@@ -8,7 +8,7 @@ use super::layouts::Layout;
 use super::memory::{Fields, Memory, Reader};
 use super::objects::Objects;
 use super::offsets::{GilPlace, Offsets};
-use super::{names, native, tasks};
+use super::{names, native};
 use crate::snapshot::{Gil, PythonInterpreter, PythonRuntime, PythonThread};
 
 /// The most interpreters and threads that are listed.
@@ -156,7 +156,7 @@ impl<'m, M: Memory> Walk<'m, M> {
             interpreters.push(PythonInterpreter {
                 id: one.id,
                 gil_address: one.gil,
-                gil_futexes: tasks::gil_futexes(one.gil, &self.objects.offsets),
+                gil_futexes: self.objects.offsets.gil_futexes(one.gil),
                 gil: state,
                 thread_count: made.max(threads.len()),
                 threads,
