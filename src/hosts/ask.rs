@@ -66,7 +66,7 @@ struct Running {
 
 impl Asked<'_> {
     fn begin(&mut self, command: &str, limit: Duration, not_found: Option<(ExitStatus, String)>) {
-        self.state = match Ssh::start(self.to, command) {
+        self.state = match Ssh::start(self.to, command, false) {
             Ok(ssh) => {
                 let until = Instant::now() + limit;
                 State::Running(Box::new(Running { ssh, until, closed: None, bytes: Vec::new(), not_found }))

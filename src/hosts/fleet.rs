@@ -134,7 +134,7 @@ impl Line {
 
     fn start(&mut self, command: &str, now_ns: u64) {
         (self.begun_ns, self.closed_ns) = (now_ns, None);
-        match Ssh::start(&self.host.destination.ssh, command) {
+        match Ssh::start(&self.host.destination.ssh, command, true) {
             Ok(ssh) => self.ssh = Some(ssh),
             Err(why) => self.host.end(why, now_ns),
         }

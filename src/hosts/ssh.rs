@@ -57,13 +57,14 @@ impl LastLine {
 
 impl Ssh {
     /// Starts it with a command for the shell of the host. It asks nothing: standard input is empty and BatchMode set; the user's ssh config
-    /// and agent are used.
-    pub(super) fn start(destination: &str, command: &str) -> Result<Self, String> {
+    /// and agent are used. `apart`: in a process group of its own, which keys that end or stop the viewer's job do not reach.
+    pub(super) fn start(destination: &str, command: &str, apart: bool) -> Result<Self, String> {
         let mut ssh = Command::new("ssh");
         ssh.args(["-T", "-o", "BatchMode=yes", "--", destination, command]);
         ssh.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // Keys that end or stop the viewer's job are not for it.
-        ssh.process_group(0);
+        if apart {
+            ssh.process_group(0);
+        }
         let mut child = ssh.spawn().map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => "ssh was not found on PATH: install an OpenSSH client".to_owned(),
             _ => format!("ssh cannot be started: {error}"),
