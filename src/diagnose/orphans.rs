@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Check, Diagnosis, Level, Scene, Suspicion, counted, name};
+use super::{Check, Diagnosis, Level, Scene, Suspicion, name};
 use crate::derive::StartMethod;
 use crate::snapshot::{Needs, ProcKey, ProcessSample, State, contains};
 
@@ -101,20 +101,20 @@ fn suspicion(scene: &Scene<'_>, creator: Option<i32>, heir: i32, workers: &[&Pro
     let (first, others) = workers.split_first()?;
     let now = scene.model.process(heir).map_or_else(String::new, |p| format!(" ({})", name(p)));
     let pid = first.key.pid;
-    let who = match others.len() {
-        0 => format!("{} ({pid}) was", name(first)),
-        n => format!("{} ({pid}) and {} were", name(first), counted(n, "other worker", "other workers")),
-    };
-    let (it, them) = if others.is_empty() { ("it was", "its work is") } else { ("they were", "their work is") };
     // A fork server has other functions than its workers.
     let by_functions = workers.iter().any(|worker| is_worker(scene, worker));
-    let evidence = match creator {
-        Some(creator) => format!("{who} forked by PID {creator}, which has ended; {it} left to PID {heir}{now}"),
+    let (these, their, them) = match workers.len() {
+        1 => ("this worker".to_owned(), "its", "it"),
+        n => (format!("these {n} workers"), "their", "them"),
+    };
+    let ended = match creator {
+        Some(creator) => format!("PID {creator}, which forked {these}, has ended"),
         None => {
             let by = if by_functions { "functions" } else { "command line" };
-            format!("{who} started by multiprocessing (known by the {by}); the parent has ended, {it} left to PID {heir}{now}")
+            format!("the parent of {these} of multiprocessing (known by {their} {by}) has ended")
         }
     };
+    let evidence = format!("{} ({pid}): {ended}; left to PID {heir}{now}", name(first));
     Some(Suspicion {
         about: first.key,
         since_ns: None,
@@ -123,6 +123,6 @@ fn suspicion(scene: &Scene<'_>, creator: Option<i32>, heir: i32, workers: &[&Pro
         proven: by_functions,
         others: others.iter().map(|p| p.key).collect(),
         evidence,
-        advice: format!("end the rest if {them} not needed; PR_SET_PDEATHSIG or a pipe to the parent prevents orphans"),
+        advice: format!("end {them} if {their} work is not needed; PR_SET_PDEATHSIG or a pipe to the parent prevents orphans"),
     })
 }

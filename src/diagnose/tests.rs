@@ -189,7 +189,7 @@ fn a_worker_that_outlives_its_creator_is_an_orphan_a_daemon_is_not() {
     };
     let found = findings(born(1, || left(3)));
     assert_eq!(said(&found), [("orphans", 8)]);
-    assert_eq!(found[0].evidence, "test (8) was forked by PID 7, which has ended; it was left to PID 1 (test)");
+    assert_eq!(found[0].evidence, "test (8): PID 7, which forked this worker, has ended; left to PID 1 (test)");
     assert_eq!(findings(born(1, || left(8))), [], "a session of its own: a daemon");
     assert_eq!(findings(born(1, || left(7))), [], "its creator made the session for it and ended: a daemon");
     let mut never_seen = born(1, || left(7));

@@ -164,7 +164,7 @@ fn workers_whose_creator_has_ended_are_told_in_one_line() {
     let Some(left) = Troubled::start(program) else { return };
     let found = watched.join().unwrap().unwrap();
     assert_eq!(pids(&found), left.pids[1..].iter().copied().collect());
-    assert!(found.evidence.contains("and 2 other workers were forked by PID"), "{found:?}");
+    assert!(found.evidence.contains(", which forked these 3 workers, has ended"), "{found:?}");
 }
 
 #[test]

@@ -82,7 +82,7 @@ if __name__ == '__main__':
         // A fork server is left too.
         let left = if method == "forkserver" { 3 } else { 2 };
         assert_eq!(finding["pids"].as_array().unwrap().len(), left, "{finding:#}");
-        assert!(finding["evidence"].as_str().unwrap().contains("started by multiprocessing (known by"), "{finding:#}");
+        assert!(finding["evidence"].as_str().unwrap().contains("of multiprocessing (known by"), "{finding:#}");
     }
 }
 
