@@ -333,7 +333,8 @@ fn a_fork_bomb_goes_with_its_run() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        await_bomber("the bomb", |processes| processes > BOMB_PROCESSES * 3 / 4);
+        // How many there are at a time depends on how fast those that may not fork end.
+        await_bomber("the bomb", |processes| processes > BOMB_PROCESSES / 2);
         kill(Pid::from_raw(i32::try_from(run.id()).unwrap()), end).unwrap();
         let told = Instant::now();
         run.wait().unwrap();
