@@ -29,7 +29,7 @@ fn no_wrong_owner_is_told_of_locks_that_change_hands() {
     // Of these it may not be known who owns a lock.
     for (compiler, options) in [("cc", &["-static", "-s"][..]), ("musl-gcc", &[]), ("musl-gcc", &["-static", "-s"])] {
         match compiled(compiler, options) {
-            Ok(dir) => drop(owners_told(&dir.path().join("stuck"), trials)),
+            Ok(dir) => drop(owners_told(&dir.path().join("stuck"), trials / 2)),
             Err(why) => loudly!("SKIPPED: {compiler} {} is not possible here: {}", options.join(" "), why.trim()),
         }
     }
