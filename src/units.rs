@@ -27,6 +27,14 @@ pub fn bytes(out: &mut String, value: u64) {
     let _ = write!(out, "{scaled:.digits$}{}", UNITS[unit]);
 }
 
+/// The same as a text of its own.
+#[must_use]
+pub fn in_bytes(value: u64) -> String {
+    let mut text = String::new();
+    bytes(&mut text, value);
+    text
+}
+
 /// CPUs with at most two digits: `2`, `0.3`.
 #[must_use]
 pub fn cpus(cpus: f64) -> String {

@@ -1,6 +1,6 @@
 //! Details of one process, followed by its identity, also after its end; each page formatted as lines.
 
-use crate::columns::format;
+use crate::columns::{format, in_bytes};
 use crate::derive::Model;
 use crate::snapshot::{
     Detail, DetailContent, DetailPart, ExitStatus, FileDetail, GroupDetail, ProcKey, ProcessSample, StackDetail, State,
@@ -430,14 +430,6 @@ fn stacks_in_words(stacks: &[StackDetail], charset: Charset) -> Vec<String> {
         },
         |stack, why| vec![head(stack), format!("          {}", sanitize_str(why, charset))],
     )
-}
-
-/// Bytes for people.
-#[must_use]
-pub fn in_bytes(bytes: u64) -> String {
-    let mut out = String::new();
-    format::bytes(&mut out, bytes);
-    out
 }
 
 /// A line for each descriptor, with the locks on its file below it.

@@ -172,10 +172,7 @@ fn in_words(value: &Value<'_>) -> String {
     let mut text = String::new();
     match value {
         Value::Unknown(why) => text.push_str(why.words()),
-        Value::Bytes(n) => {
-            columns::bytes(&mut text, *n);
-            text = format!("{text} ({n} bytes)");
-        }
+        Value::Bytes(n) => text = format!("{} ({n} bytes)", columns::in_bytes(*n)),
         Value::Duration(ns) => text = format!("{:.6} s", *ns as f64 / 1e9),
         Value::Percent(p) => text = format!("{p:.3} %"),
         Value::Rate(r) => text = format!("{r:.2} per second"),

@@ -5,7 +5,7 @@ use crate::snapshot::{ProcKey, ProcessSample, State};
 use crate::text::width;
 
 use super::App;
-use super::detail::in_bytes;
+use crate::columns::in_bytes;
 
 /// The largest family that is summed: each member's page tables are walked for it.
 const MOST: usize = 64;

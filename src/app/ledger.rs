@@ -5,7 +5,7 @@ use crate::derive::Model;
 use crate::snapshot::{Detail, DetailContent, DetailPart, Ledger, LedgerMapping, LedgerReading, PageCounts, ProcKey};
 use crate::text::{Charset, sanitize, sanitize_str};
 
-use super::detail::in_bytes;
+use crate::columns::in_bytes;
 
 /// The open pane.
 #[derive(Debug, Clone)]

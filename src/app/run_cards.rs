@@ -12,7 +12,7 @@ use crate::lab::run::{FamilyMember, Outcome, Run, RunId, RunPhase, Worker};
 use crate::snapshot::{ExitStatus, ProcKey};
 
 use super::App;
-use super::detail::in_bytes;
+use crate::columns::in_bytes;
 
 /// How long the card and the rows of a run stay after its end, nanoseconds.
 const AFTER_END_NS: u64 = 8_000_000_000;

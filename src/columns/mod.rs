@@ -9,7 +9,9 @@ mod registry;
 mod row;
 mod value;
 
-pub use crate::units::{self as format, bytes, count, cpus, duration, held_wanted, latency, latency_text, percent, rate};
+pub use crate::units::{
+    self as format, bytes, count, cpus, duration, held_wanted, in_bytes, latency, latency_text, percent, rate,
+};
 pub use fold::Fold;
 pub use get_place::wall_clock;
 pub use registry::{COLUMNS, DEFAULT};

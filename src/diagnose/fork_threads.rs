@@ -40,15 +40,7 @@ fn suspicion(scene: &Scene<'_>, parent: i32, threads: u32, mut children: Vec<&Pr
             "have not replaced their program",
         ),
     };
-    Some(Suspicion {
-        about: first.key,
-        since_ns: None,
-        lines: Vec::new(),
-        chain: None,
-        proven: false,
-        others: others.iter().map(|p| p.key).collect(),
-        evidence: format!("{who} forked by {by} ({parent}), which had {threads} threads or more, and {has}"),
-        advice: "fork before starting threads, or use spawn or forkserver; a child that hangs in a futex is the symptom"
-            .to_owned(),
-    })
+    let evidence = format!("{who} forked by {by} ({parent}), which had {threads} threads or more, and {has}");
+    let advice = "fork before starting threads, or use spawn or forkserver; a child that hangs in a futex is the symptom";
+    Some(Suspicion::of(first.key, evidence, advice.to_owned()).with(others.iter().map(|p| p.key).collect()))
 }

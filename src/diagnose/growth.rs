@@ -198,17 +198,12 @@ fn memory(scene: &Scene<'_>) -> Vec<Suspicion> {
             group.and_then(|group| Some((group.memory_max?.saturating_sub(group.memory_now?), "memory.max of its group")));
         let (left, limit) =
             in_group.or_else(|| Some((scene.model.now.host.memory.as_ref()?.available()?, "the memory of the machine")))?;
-        let shown = |n: u64| {
-            let mut text = String::new();
-            columns::bytes(&mut text, n);
-            text
-        };
         let evidence = format!(
             "{} ({}): {} resident, +{} a second: {limit} is full in {}",
             name(process),
             process.key.pid,
-            shown(series.last),
-            shown(slope as u64),
+            columns::in_bytes(series.last),
+            columns::in_bytes(slope as u64),
             time_left(left, slope).1
         );
         let advice = "if it loads nothing: find what is kept (tracemalloc, memray for Python; heaptrack)".to_owned();

@@ -201,12 +201,6 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// Whether it is about workers that have outlived the process that started them.
-    #[must_use]
-    pub fn is_of_orphans(&self) -> bool {
-        self.diagnosis.id == orphans::DIAGNOSIS.id
-    }
-
     /// Whether the row of this process carries the badge.
     #[must_use]
     pub fn concerns(&self, key: ProcKey) -> bool {

@@ -115,14 +115,7 @@ fn suspicion(scene: &Scene<'_>, creator: Option<i32>, heir: i32, workers: &[&Pro
         }
     };
     let evidence = format!("{} ({pid}): {ended}; left to PID {heir}{now}", name(first));
-    Some(Suspicion {
-        about: first.key,
-        since_ns: None,
-        lines: Vec::new(),
-        chain: None,
-        proven: by_functions,
-        others: others.iter().map(|p| p.key).collect(),
-        evidence,
-        advice: format!("end {them} if {their} work is not needed; PR_SET_PDEATHSIG or a pipe to the parent prevents orphans"),
-    })
+    let advice = format!("end {them} if {their} work is not needed; PR_SET_PDEATHSIG or a pipe to the parent prevents orphans");
+    let suspicion = Suspicion::of(first.key, evidence, advice).with(others.iter().map(|p| p.key).collect());
+    Some(Suspicion { proven: by_functions, ..suspicion })
 }

@@ -39,29 +39,17 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
         if rss < LEAST_BYTES || rss < pss.saturating_mul(2) || pss == 0 {
             continue;
         }
-        let shown = |n: u64| {
-            let mut text = String::new();
-            columns::bytes(&mut text, n);
-            text
-        };
-        found.push(Suspicion {
-            about: top.key,
-            since_ns: None,
-            lines: Vec::new(),
-            chain: None,
-            proven: false,
-            others: Vec::new(),
-            evidence: format!(
-                "{} ({}) and {} below it: RES adds up to {}, PSS to {}, {:.1}x less",
-                name(top),
-                top.key.pid,
-                family.len() - 1,
-                shown(rss),
-                shown(pss),
-                rss as f64 / pss as f64
-            ),
-            advice: format!("plan with PSS; ending all of them frees at least {} (USS)", shown(uss)),
-        });
+        let evidence = format!(
+            "{} ({}) and {} below it: RES adds up to {}, PSS to {}, {:.1}x less",
+            name(top),
+            top.key.pid,
+            family.len() - 1,
+            columns::in_bytes(rss),
+            columns::in_bytes(pss),
+            rss as f64 / pss as f64
+        );
+        let advice = format!("plan with PSS; ending all of them frees at least {} (USS)", columns::in_bytes(uss));
+        found.push(Suspicion::of(top.key, evidence, advice));
     }
     found
 }

@@ -22,8 +22,7 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
     let Some(objects) = scene.facts.and_then(|facts| facts.objects.as_ref()).filter(|objects| !objects.is_empty()) else {
         return Vec::new();
     };
-    let mut size = String::new();
-    columns::bytes(&mut size, objects.iter().map(|object| object.bytes).sum());
+    let size = columns::in_bytes(objects.iter().map(|object| object.bytes).sum());
     let names: Vec<&str> = objects.iter().take(NAMED).map(|object| object.name.as_str()).collect();
     let more = if objects.len() > NAMED { ", ..." } else { "" };
     let count = counted(objects.len(), "object", "objects");

@@ -21,21 +21,9 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
     stopped
         .map(|p| {
             let pid = p.key.pid;
-            let mut kept = String::new();
-            if let Some(rss) = p.rss_bytes {
-                kept.push_str(" and keeps ");
-                columns::bytes(&mut kept, rss);
-            }
-            Suspicion {
-                about: p.key,
-                since_ns: None,
-                lines: Vec::new(),
-                chain: None,
-                proven: false,
-                others: Vec::new(),
-                evidence: format!("{} ({pid}) was stopped by a signal{kept}", name(p)),
-                advice: format!("kill -CONT {pid} continues it; fg continues a job of a shell"),
-            }
+            let kept = p.rss_bytes.map(|rss| format!(" and keeps {}", columns::in_bytes(rss))).unwrap_or_default();
+            let evidence = format!("{} ({pid}) was stopped by a signal{kept}", name(p));
+            Suspicion::of(p.key, evidence, format!("kill -CONT {pid} continues it; fg continues a job of a shell"))
         })
         .collect()
 }

@@ -59,16 +59,10 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
         } else {
             format!("PID {pid} must call wait or handle SIGCHLD; try kill -CHLD {pid}; ending it frees them")
         };
-        Some(Suspicion {
-            about: parent.key,
-            since_ns: zombies.iter().filter_map(|z| since(z)).min(),
-            lines: Vec::new(),
-            chain: None,
-            proven: false,
-            others: zombies.iter().map(|z| z.key).collect(),
-            evidence: format!("{} ({pid}) has {children} it does not reap: {}{more}", name(parent), pids.join(", ")),
-            advice,
-        })
+        let evidence = format!("{} ({pid}) has {children} it does not reap: {}{more}", name(parent), pids.join(", "));
+        let since_ns = zombies.iter().filter_map(|z| since(z)).min();
+        let suspicion = Suspicion::of(parent.key, evidence, advice).with(zombies.iter().map(|z| z.key).collect());
+        Some(Suspicion { since_ns, ..suspicion })
     };
     by_parent.into_iter().filter_map(guilty).collect()
 }

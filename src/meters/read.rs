@@ -1,17 +1,11 @@
 //! Reads the value of each meter off a sample.
 
 use super::{Bar, Part, Reading, Tint};
-use crate::columns::bytes;
+use crate::columns::in_bytes;
 use crate::derive::{CpuShare, Flow, Model};
 use crate::snapshot::{Pressure, State, TaskStates};
 
 const FIRST: &str = "known after the second sample";
-
-fn size(n: u64) -> String {
-    let mut s = String::new();
-    bytes(&mut s, n);
-    s
-}
 
 fn part(percent: f32, tint: Tint) -> Part {
     Part { share: percent / 100.0, tint }
@@ -80,9 +74,13 @@ pub(super) fn memory(model: &Model) -> Reading {
     // In a group with a limit, that is what is full first.
     if let Some((used, max)) = model.now.host.own_limits.memory.filter(|(_, max)| *max > 0 && *max < m.total_bytes) {
         let share = used as f32 / max as f32;
-        let text =
-            format!("used {} of {} of the control group (memory.max); machine {}", size(used), size(max), size(m.total_bytes));
-        let bar = Bar { parts: vec![Part { share, tint: Tint::Own }], figure: format!("{}/{}", size(used), size(max)) };
+        let text = format!(
+            "used {} of {} of the control group (memory.max); machine {}",
+            in_bytes(used),
+            in_bytes(max),
+            in_bytes(m.total_bytes)
+        );
+        let bar = Bar { parts: vec![Part { share, tint: Tint::Own }], figure: format!("{}/{}", in_bytes(used), in_bytes(max)) };
         return Reading::Known { bar, text, level: Some(share * 100.0) };
     }
     let total = m.total_bytes as f32;
@@ -93,17 +91,17 @@ pub(super) fn memory(model: &Model) -> Reading {
         Part { share: used as f32 / total, tint: Tint::Own },
         Part { share: cache as f32 / total * 0.999, tint: Tint::Cheap },
     ];
-    let told = |bytes: Option<u64>| bytes.map_or_else(|| "?".to_owned(), size);
+    let told = |bytes: Option<u64>| bytes.map_or_else(|| "?".to_owned(), in_bytes);
     let text = format!(
         "used {} of {}  cache {} buffers {} shared {} available {}",
-        size(used),
-        size(m.total_bytes),
+        in_bytes(used),
+        in_bytes(m.total_bytes),
         told(m.cached_bytes),
         told(m.buffers_bytes),
         told(m.shmem_bytes),
-        size(available)
+        in_bytes(available)
     );
-    let figure = format!("{}/{}", size(used), size(m.total_bytes));
+    let figure = format!("{}/{}", in_bytes(used), in_bytes(m.total_bytes));
     Reading::Known { bar: Bar { parts, figure }, text, level: Some(used as f32 / total * 100.0) }
 }
 
@@ -116,8 +114,8 @@ pub(super) fn swap(model: &Model) -> Reading {
     let Some(free) = m.swap_free_bytes else { return Reading::Unknown("/proc/meminfo does not say how much is free") };
     let used = total.saturating_sub(free);
     let percent = used as f32 / total as f32 * 100.0;
-    let figure = format!("{}/{}", size(used), size(total));
-    let text = format!("used {} of {}", size(used), size(total));
+    let figure = format!("{}/{}", in_bytes(used), in_bytes(total));
+    let text = format!("used {} of {}", in_bytes(used), in_bytes(total));
     Reading::Known { bar: single(percent, Tint::Kernel, figure), text, level: Some(percent) }
 }
 
@@ -165,7 +163,7 @@ pub(super) fn pressure(model: &Model) -> Reading {
 }
 
 fn rates(flow: &Flow, names: (&str, &str)) -> String {
-    format!("{} {}/s  {} {}/s", names.0, size(flow.in_bytes_per_s as u64), names.1, size(flow.out_bytes_per_s as u64))
+    format!("{} {}/s  {} {}/s", names.0, in_bytes(flow.in_bytes_per_s as u64), names.1, in_bytes(flow.out_bytes_per_s as u64))
 }
 
 pub(super) fn disks(model: &Model) -> Reading {
@@ -195,7 +193,7 @@ pub(super) fn network(model: &Model) -> Reading {
         (_, Some(flow)) => {
             let text = format!("{}  {}", rates(flow, ("in", "out")), flow.most.as_deref().unwrap_or(""));
             let sum = flow.in_bytes_per_s + flow.out_bytes_per_s;
-            let bar = single(decades(sum) * 100.0, Tint::Own, format!("{}/s", size(sum as u64)));
+            let bar = single(decades(sum) * 100.0, Tint::Own, format!("{}/s", in_bytes(sum as u64)));
             Reading::Known { bar, text, level: Some(sum as f32) }
         }
         (Some(_), None) => Reading::Unknown(FIRST),

@@ -8,9 +8,10 @@ use unicode_segmentation::UnicodeSegmentation as _;
 
 use crate::app::App;
 use crate::app::detail::overview::LABEL;
-use crate::app::detail::{DetailPane, Tab, in_bytes};
+use crate::app::detail::{DetailPane, Tab};
 use crate::app::layer::Layer;
 use crate::app::past::Point;
+use crate::columns::in_bytes;
 use crate::text::{Charset, sanitize, truncate, width};
 
 use super::layout::Layout;

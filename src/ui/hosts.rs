@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::app::App;
-use crate::app::detail::in_bytes;
+use crate::columns::in_bytes;
 use crate::derive::{HostPart, LinkState};
 use crate::text::{Charset, sanitize_str, width};
 

@@ -6,8 +6,8 @@ use ratatui::style::Style;
 use ratatui::widgets::{Clear, Widget};
 
 use crate::app::App;
-use crate::app::detail::in_bytes;
 use crate::app::ledger::{ChildLine, LedgerPane, MappingLine};
+use crate::columns::in_bytes;
 use crate::text::{Charset, truncate};
 
 use super::layout::Layout;

@@ -180,11 +180,7 @@ fn whole_facts(text: &str, room: usize) -> &str {
 fn figure(meter: &Meter, level: f32) -> String {
     match meter.unit {
         "%" => format!("{level:.0}%"),
-        "B/s" => {
-            let mut text = String::new();
-            columns::bytes(&mut text, level as u64);
-            format!("{text}/s")
-        }
+        "B/s" => format!("{}/s", columns::in_bytes(level as u64)),
         _ if level < 10.0 && level.fract() != 0.0 => format!("{level:.2}"),
         _ => format!("{level:.0}"),
     }

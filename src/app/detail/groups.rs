@@ -1,7 +1,7 @@
 //! Control groups as lines: limits, use, pressure and events of each group, deepest first.
 
-use super::in_bytes;
 use crate::columns::cpus;
+use crate::columns::in_bytes;
 use crate::snapshot::{GroupDetail, Pressure, Weight};
 use crate::text::{Charset, sanitize, sanitize_str};
 

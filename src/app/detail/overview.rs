@@ -10,7 +10,7 @@ use crate::snapshot::{
 };
 use crate::text::{Charset, sanitize, sanitize_str};
 
-use super::in_bytes;
+use crate::columns::in_bytes;
 
 /// Cells of the labels.
 pub const LABEL: usize = 11;

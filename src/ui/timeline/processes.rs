@@ -69,11 +69,7 @@ impl View<'_> {
                 2 => process.state.map_or_else(unknown, |state| (state.to_string(), theme.state(state))),
                 3 => share(process.cpu, theme.good),
                 4 => share(process.waited, theme.warn),
-                5 => process.holding.map_or_else(unknown, |held| {
-                    let mut text = String::new();
-                    format::bytes(&mut text, held.rss_bytes);
-                    (text, theme.text)
-                }),
+                5 => process.holding.map_or_else(unknown, |held| (format::in_bytes(held.rss_bytes), theme.text)),
                 6 => process.holding.map_or_else(unknown, |held| (held.threads.to_string(), theme.text)),
                 _ => (process.units.to_string(), if process.units > 0 { theme.cool } else { theme.dim }),
             };

@@ -6,7 +6,7 @@ use super::{module_of, read, rust_files};
 use crate::support::rust_source::{Use, code_only, crate_paths, use_trees};
 
 /// Rooms with circles, and how many of their files are in one. A number may only fall; a room that is not here has none.
-const CIRCLES: &[(&str, usize)] = &[("app", 21), ("causes", 2), ("command", 2), ("inspect", 8), ("lab", 8), ("ui", 7)];
+const CIRCLES: &[(&str, usize)] = &[("app", 20), ("causes", 2), ("command", 2), ("inspect", 8), ("lab", 8), ("ui", 7)];
 
 /// A module path below the crate.
 type Path = Vec<String>;
