@@ -63,13 +63,16 @@ pub(super) struct Looked {
 
 /// The name of a process, as far as it was read.
 pub(super) fn process_name(scene: &Scene, pid: i32) -> Option<String> {
-    let leader = scene.task(TaskId { pid, tid: pid })?;
-    Some(String::from_utf8_lossy(leader.comm.as_bytes()).into_owned())
+    task_name(scene, TaskId { pid, tid: pid })
+}
+
+fn task_name(scene: &Scene, id: TaskId) -> Option<String> {
+    Some(String::from_utf8_lossy(scene.task(id)?.comm.as_bytes()).into_owned())
 }
 
 impl Task {
     pub(super) fn new(scene: &Scene, pythons: &Pythons, id: TaskId, edge: Option<&Edge>) -> Self {
-        let comm = scene.task(id).map(|task| String::from_utf8_lossy(task.comm.as_bytes()).into_owned());
+        let comm = task_name(scene, id);
         let called_by = pythons.caller(id).map(|frame| Box::new(Place::new(frame, None)));
         let python = pythons.place(id).map(|frame| Place::new(frame, called_by));
         let process = process_name(scene, id.pid);

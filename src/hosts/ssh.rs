@@ -173,7 +173,7 @@ pub(super) fn reason(expected: Expected, status: Option<ExitStatus>, last: &str,
         (126, _) => format!("concmon cannot be executed there{said}"),
         (255, _) if received == 0 => format!("ssh failed{said}"),
         (255, _) => format!("the connection was lost{said}"),
-        (2, _) if received == 0 && last.starts_with(CLAP_BEGIN) | last.starts_with(CLAP_END) => {
+        (2, _) if received == 0 && (last.starts_with(CLAP_BEGIN) || last.starts_with(CLAP_END)) => {
             let command = if expected == Expected::Stream { "streams" } else { "this command" };
             format!("concmon there is of another version, without {command}")
         }

@@ -158,11 +158,16 @@ impl Explanation {
     }
 }
 
-/// `4140 python3`, `thread 4141 worker of 4140`.
+/// `4140 python3`, `4141 worker (thread of 4140)`.
 fn name(scene: &Scene, id: TaskId) -> String {
     let comm = |bytes: &[u8]| sanitize(bytes, Charset::Unicode).into_owned();
     let task = scene.task(id).map(|task| comm(task.comm.as_bytes())).unwrap_or_default();
-    if id.tid == id.pid { format!("{} {task}", id.pid) } else { format!("{} {task} (thread of {})", id.tid, id.pid) }
+    named(id, &task)
+}
+
+/// The same of a task with this name.
+pub fn named(id: TaskId, comm: &str) -> String {
+    if id.tid == id.pid { format!("{} {comm}", id.pid) } else { format!("{} {comm} (thread of {})", id.tid, id.pid) }
 }
 
 /// `, asleep for 12 s`; nothing if unknown. Of milliseconds.

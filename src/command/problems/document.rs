@@ -44,7 +44,7 @@ pub(super) struct Behind {
     pub(super) process: Option<String>,
 }
 
-/// What is no wait.
+/// A limit, a leak, a signal, or whatever else is no chain of waits.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Finding {
     id: String,
@@ -59,7 +59,7 @@ pub(super) struct Finding {
 }
 
 impl Document {
-    /// What the looks found.
+    /// The document of a look.
     pub(super) fn new(found: &Found) -> Self {
         let problems = found.problems.iter().map(|problem| Problem::new(found, problem)).collect();
         let findings = found.findings.iter().map(|finding| Finding::new(finding, found.taken_ns)).collect();
@@ -84,7 +84,7 @@ impl Document {
         serde_json::from_slice(bytes).map_err(|error| format!("its answer is no valid {SCHEMA}: {error}"))
     }
 
-    /// Whether something is likely to be wrong.
+    /// Whether there is a problem or a warning.
     pub(super) fn warns(&self) -> bool {
         !self.problems.is_empty() || self.findings.iter().any(Finding::warns)
     }

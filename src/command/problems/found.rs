@@ -1,17 +1,17 @@
-//! What looks at this machine found.
+//! The results of the looks at this machine.
 
 use crate::causes::{Problem, Scene};
 use crate::diagnose::Finding;
 use crate::why::Pythons;
 
-/// What the looks found.
+/// The results of the newest look.
 pub(super) struct Found {
     pub(super) scene: Scene,
     pub(super) problems: Vec<Problem>,
     pub(super) pythons: Pythons,
-    /// What is no wait.
+    /// Limits, leaks, signals and whatever else is no chain of waits.
     pub(super) findings: Vec<Finding>,
     pub(super) taken_ns: u64,
-    /// Whether it was looked at more than once.
+    /// Whether there was a look before it.
     pub(super) again: bool,
 }

@@ -10,9 +10,10 @@ use serde::Serialize;
 use super::document::{Document, Finding, Problem};
 use super::text;
 use crate::cli::{ProblemsArgs, exit};
+use crate::command::Failure;
+use crate::command::hosts::{asked_for, say};
 use crate::command::output::with_stdout;
 use crate::command::waits::{Looked, write_json};
-use crate::command::{Failure, hosts::asked_for};
 use crate::config::Config;
 use crate::hosts::{ask, shell_word};
 use crate::query::{Filter, SavedFilters};
@@ -162,7 +163,7 @@ impl<'a> All<'a> {
     fn say_failed(&self) {
         for host in self.hosts {
             let Err(why) = &host.answer else { continue };
-            super::super::hosts::say(&host.name, why);
+            say(&host.name, why);
         }
     }
 }

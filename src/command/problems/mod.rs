@@ -7,6 +7,7 @@ mod text;
 
 use std::time::{Duration, Instant};
 
+use crate::causes::Problem;
 use crate::cli::{ProblemsArgs, exit};
 use crate::config::Config;
 use crate::derive::{Deriver, Model};
@@ -114,12 +115,11 @@ impl<'a> Looker<'a> {
         }
         problems.retain(|problem| problem.tasks.iter().chain(&problem.behind).any(|id| is_wanted(id.pid)));
         let mut findings = self.watch.step_with(&model, Some(&survey.facts));
-        // What workers that were left wait for is no fault of theirs.
-        let left = |pid: i32| {
-            let key = scene.processes.get(&pid).map(|process| process.key);
-            key.is_some_and(|key| findings.iter().any(|finding| finding.is_of_orphans() && finding.concerns(key)))
+        // The diagnoses decide which of the problems are told.
+        let told = |problem: &Problem, pid: i32| {
+            findings.iter().any(|finding| finding.about.pid == pid && finding.diagnosis.id == problem.cause.id())
         };
-        problems.retain(|problem| !problem.tasks.iter().all(|id| left(id.pid)));
+        problems.retain(|problem| problem.tasks.first().is_some_and(|id| told(problem, id.pid)));
         findings.retain(|finding| {
             let concerned = finding.others.iter().chain([&finding.about]).any(|key| is_wanted(key.pid));
             let in_view = wanted.is_none() || concerned;

@@ -3,12 +3,15 @@
 use std::io::{self, Write};
 
 use super::document::{Document, Finding, Problem};
+use crate::causes::TaskId;
 use crate::command::waits::{Looked, Task};
 use crate::text::{Charset, fit};
-use crate::why::asleep;
+use crate::why::{asleep, named};
 
 /// The most tasks, processes and lines of one problem that the text lists.
 const MOST: usize = 8;
+/// The most lines of a finding; this concmon makes fewer.
+const MOST_LINES: usize = 100;
 /// The most cells of a line: an answer of another host could hold longer ones.
 const MOST_CELLS: usize = 1000;
 
@@ -37,7 +40,7 @@ pub(super) fn problem(out: &mut impl Write, host: &str, problem: &Problem) -> io
     writeln!(out)
 }
 
-/// Writes what is no wait; `host` as above.
+/// Writes a finding; `host` as above.
 pub(super) fn finding(out: &mut impl Write, host: &str, finding: &Finding) -> io::Result<()> {
     let level = if finding.warns() { "" } else { "For information: " };
     line(out, 0, &format!("{host}{level}{}", finding.title))?;
@@ -46,9 +49,6 @@ pub(super) fn finding(out: &mut impl Write, host: &str, finding: &Finding) -> io
     line(out, 2, &finding.advice)?;
     writeln!(out)
 }
-
-/// Lines of a finding; this concmon makes fewer.
-const MOST_LINES: usize = 100;
 
 /// Writes all that was found on this machine; `again` if it was looked at more than once.
 pub(super) fn all(out: &mut impl Write, document: &Document, again: bool) -> io::Result<()> {
@@ -101,11 +101,10 @@ fn more(out: &mut impl Write, all: usize) -> io::Result<()> {
 
 /// `4151 worker (thread of 4140): waits for ..., asleep for 12 s  [Queue.get() at queue.py:171, called by store() at tasks.py:88]`.
 fn wait(task: &Task) -> String {
-    let comm = task.comm.as_deref().unwrap_or_default();
-    let of = if task.tid == task.pid { String::new() } else { format!(" (thread of {})", task.pid) };
+    let name = named(TaskId { pid: task.pid, tid: task.tid }, task.comm.as_deref().unwrap_or_default());
     let wait = task.wait.as_ref().map(|wait| format!(": {}{}", wait.evidence, asleep(wait.asleep_ms))).unwrap_or_default();
     let python = task.python.as_ref().map(|place| format!("  [{place}]")).unwrap_or_default();
-    format!("{} {comm}{of}{wait}{python}", task.tid)
+    format!("{name}{wait}{python}")
 }
 
 /// `process 4140 python3 (3 threads), process 4150 sh`. The tasks of a process follow each other.
