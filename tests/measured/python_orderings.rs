@@ -50,6 +50,17 @@ fn speed_ups(spec: &RunSpec, enough: u64) -> Vec<u64> {
     tried
 }
 
+/// Whether a round shows it, of four at most, and what each saw: a round in which the one or the other was disturbed decides nothing.
+fn in_one_of_four<T>(mut round: impl FnMut() -> (T, bool)) -> (bool, Vec<T>) {
+    let mut seen = Vec::new();
+    let clear = (0..4).any(|_| {
+        let (saw, clear) = round();
+        seen.push(saw);
+        clear
+    });
+    (clear, seen)
+}
+
 /// Median creation latencies of three interleaved rounds.
 fn creations<const N: usize>(specs: &[RunSpec; N]) -> [u64; N] {
     let launcher = launcher().with_pythons(named());
@@ -140,15 +151,12 @@ fn async_tasks_are_created_faster_and_smaller_than_threads() {
     if no_python() {
         return;
     }
-    let mut seen = Vec::new();
-    // A run in which the one or the other was disturbed decides nothing.
-    let clear = (0..4).any(|_| {
+    let (clear, seen) = in_one_of_four(|| {
         let run = run_it(&spec("python/async-vs-threads", TaskKind::Sleep));
         assert_done(&run);
         let of = |what| ["asyncio", "threads"].map(|kind| value(&run, &format!("{kind}_1000_{what}_each")));
         let ([task, thread], [small, large]) = (of("create_ns"), of("private_bytes"));
-        seen.push((thread, task, large, small));
-        thread > task * 10 && large > small * 3
+        ((thread, task, large, small), thread > task * 10 && large > small * 3)
     });
     assert!(clear, "create ns and bytes of thread and task: {seen:?}");
 }
@@ -219,16 +227,13 @@ fn a_pool_that_is_warm_maps_in_a_fraction_of_what_a_new_executor_takes() {
     let launcher = launcher().with_pythons(named());
     let spawned =
         |system| RunSpec { workers: 4, tasks: 100, start_method: Some(StartMethod::Spawn), ..spec(system, TaskKind::Factorial) };
-    let mut seen = Vec::new();
-    // A round in which the one or the other was disturbed decides nothing.
-    let clear = (0..4).any(|_| {
+    let (clear, seen) = in_one_of_four(|| {
         let (pool, executor) =
             (run_on(&launcher, &spawned("python/pool")), run_on(&launcher, &spawned("python/process-pool-executor")));
         assert_done(&pool);
         assert_done(&executor);
         let (warm, cold) = (value(&pool, "warm_map_ns"), executor.costs.wall_ns.unwrap());
-        seen.push((warm, cold));
-        cold > warm * 5
+        ((warm, cold), cold > warm * 5)
     });
     eprintln!("ns: map of a warm pool, of a new executor: {seen:?}");
     assert!(clear, "{seen:?}");
@@ -252,12 +257,11 @@ fn a_preloaded_server_saves_each_worker_its_imports() {
     if no_python() {
         return;
     }
-    let mut seen = Vec::new();
-    let clear = (0..4).any(|_| {
+    let (clear, seen) = in_one_of_four(|| {
         let run = run_it(&spec("python/spawn-preload", TaskKind::Factorial));
         assert_done(&run);
-        seen.push((value(&run, "start_with_preload_ns"), value(&run, "start_without_preload_ns")));
-        seen.last().is_some_and(|(with, without)| without > &(with * 2))
+        let (with, without) = (value(&run, "start_with_preload_ns"), value(&run, "start_without_preload_ns"));
+        ((with, without), without > with * 2)
     });
     eprintln!("ns until a worker has its modules, with preload and without: {seen:?}");
     assert!(clear, "{seen:?}");

@@ -10,8 +10,7 @@ use super::*;
 fn limits_and_leaks_of_c_programs() {
     let _alone = alone();
     for (case, id, words) in [
-        // A slow look may come when the limit is reached already.
-        ("descriptors", "descriptors_grow", "descriptors open"),
+        ("descriptors", "descriptors_grow", "a second: full in"),
         ("threads", "threads_grow", "threads, +"),
         ("memory", "memory_grows", "resident, +"),
         ("ignored", "sigterm_ignored", "ignores SIGTERM"),
@@ -29,7 +28,10 @@ fn limits_and_leaks_of_c_programs() {
             continue;
         }
         let finding = stage.has_finding(id);
-        assert!(finding["evidence"].as_str().unwrap().contains(words), "{case}: {finding:#}");
+        let evidence = finding["evidence"].as_str().unwrap();
+        // A slow look may come when the limit is reached already.
+        let full = case == "descriptors" && evidence.ends_with("descriptors open: the limit is reached");
+        assert!(evidence.contains(words) || full, "{case}: {finding:#}");
     }
 }
 
