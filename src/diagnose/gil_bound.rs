@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::busy::Busy;
+use super::busy::{self, Busy};
 use super::{Check, Diagnosis, Level, Scene, Suspicion, name};
 use crate::snapshot::{Facts, Needs, ProcKey, PythonFacts};
 
@@ -25,6 +25,9 @@ const LEAST_READINGS: u32 = 20;
 const OLDEST_NS: u64 = 30_000_000_000;
 /// Percent of a CPU that its threads use or wait for at least.
 const LEAST_PERCENT: f32 = 70.0;
+/// Percent of the process's CPU time that its busiest thread uses at most. Above it the other threads have little to compute: an event loop
+/// beside a thread that computes waits for the GIL, but the process would hardly get faster without one.
+const MOST_OF_ONE_THREAD: f32 = 80.0;
 
 /// What one survey saw of one process.
 #[derive(Debug)]
@@ -34,6 +37,8 @@ struct Survey {
     /// Percent of a CPU.
     run: f32,
     wait: f32,
+    /// The same of each thread that ran.
+    threads: Vec<busy::Thread>,
 }
 
 /// The newest surveys of each process whose GIL was looked at.
@@ -51,10 +56,10 @@ impl Surveys {
         for one in busy {
             let Some(python) = one.facts.and_then(|facts| facts.python.as_ref()) else { continue };
             if python.gil && python.readings >= 5 {
-                let (python, run, wait) = (python.clone(), one.run, one.wait);
+                let (python, threads, run, wait) = (python.clone(), one.threads.clone(), one.run, one.wait);
                 let surveys = self.of.entry(one.process.key).or_default();
                 surveys.truncate(SURVEYS - 1);
-                surveys.push_front(Survey { taken_ns, python, run, wait });
+                surveys.push_front(Survey { taken_ns, python, run, wait, threads });
             }
         }
         // Of many busy processes not all are read in each survey; one that is no more busy is no more judged.
@@ -81,6 +86,16 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
     scene.gil.of.iter().filter_map(|(key, surveys)| judge(scene, *key, surveys)).collect()
 }
 
+/// Percent of what all threads ran that the busiest of them did.
+fn busiest(surveys: &VecDeque<Survey>) -> f32 {
+    let mut ran: HashMap<i32, f32> = HashMap::new();
+    for thread in surveys.iter().flat_map(|survey| &survey.threads) {
+        *ran.entry(thread.tid).or_default() += thread.run;
+    }
+    let all: f32 = ran.values().sum();
+    ran.into_values().fold(0.0, f32::max) * 100.0 / all.max(f32::MIN_POSITIVE)
+}
+
 fn judge(scene: &Scene<'_>, key: ProcKey, surveys: &VecDeque<Survey>) -> Option<Suspicion> {
     let process = scene.model.process(key.pid).filter(|process| process.key == key)?;
     let sum = |of: fn(&PythonFacts) -> u32| surveys.iter().map(|survey| of(&survey.python)).sum::<u32>();
@@ -95,6 +110,9 @@ fn judge(scene: &Scene<'_>, key: ProcKey, surveys: &VecDeque<Survey>) -> Option<
     }
     // If the holder mostly waits for a CPU, it is CPUs that are missing.
     if wait > run * 2.0 {
+        return None;
+    }
+    if busiest(surveys) > MOST_OF_ONE_THREAD {
         return None;
     }
     // The newest survey comes first: its place is that of the thread.

@@ -126,9 +126,10 @@ impl Growth {
         }
     }
 
-    /// The processes that have changed.
-    fn processes<'a>(&self, model: &'a Model) -> impl Iterator<Item = (&'a ProcessSample, &[Series; 3])> {
-        self.of.iter().filter_map(|(key, of)| Some((model.process(key.pid).filter(|p| p.key == *key)?, of)))
+    /// The processes of which this value rose several times.
+    fn rising<'a>(&self, model: &'a Model, nth: usize) -> impl Iterator<Item = (&'a ProcessSample, Series)> {
+        let rises = self.of.iter().map(move |(key, of)| (key, of[nth])).filter(|(_, series)| series.rises >= LEAST_RISES);
+        rises.filter_map(|(key, series)| Some((model.process(key.pid).filter(|p| p.key == *key)?, series)))
     }
 }
 
@@ -146,9 +147,10 @@ fn time_left(left: u64, slope: f64) -> (f64, String) {
 fn descriptors(scene: &Scene<'_>) -> Vec<Suspicion> {
     let now_ns = scene.facts.map_or(0, |facts| facts.taken_ns);
     let of = |(process, facts): (&ProcessSample, &ProcessFacts)| {
-        let series = scene.growth.of.get(&process.key)?[0];
         let (open, limit) = facts.descriptors?;
+        // Few processes have so many that their limit was read.
         let limit = limit?;
+        let series = scene.growth.of.get(&process.key)?[0];
         let head = format!("{} ({}): {open} of {limit} descriptors open", name(process), process.key.pid);
         // At the limit nothing grows any more.
         let full = open.saturating_add(8) >= limit;
@@ -171,8 +173,7 @@ fn descriptors(scene: &Scene<'_>) -> Vec<Suspicion> {
 
 fn threads(scene: &Scene<'_>) -> Vec<Suspicion> {
     let now_ns = scene.model.now.taken_ns;
-    let of = |(process, of): (&ProcessSample, &[Series; 3])| {
-        let series = of[1];
+    let of = |(process, series): (&ProcessSample, Series)| {
         let slope = series.slope(now_ns).filter(|_| series.last - series.first >= 12)?;
         let limit = u64::from(scene.model.now.system.pid_max.unwrap_or(32_768));
         let (_, words) = time_left(limit.saturating_sub(series.last), slope);
@@ -185,13 +186,12 @@ fn threads(scene: &Scene<'_>) -> Vec<Suspicion> {
         let advice = "use a pool with a bound, and join threads that have done their work".to_owned();
         Some(Suspicion { since_ns: Some(series.first_ns), ..Suspicion::of(process.key, evidence, advice) })
     };
-    scene.growth.processes(scene.model).filter_map(of).collect()
+    scene.growth.rising(scene.model, 1).filter_map(of).collect()
 }
 
 fn memory(scene: &Scene<'_>) -> Vec<Suspicion> {
     let now_ns = scene.model.now.taken_ns;
-    let of = |(process, of): (&ProcessSample, &[Series; 3])| {
-        let series = of[2];
+    let of = |(process, series): (&ProcessSample, Series)| {
         let slope = series.slope(now_ns).filter(|_| series.last - series.first >= 16 << 20)?;
         let group = scene.facts_of(process.key).and_then(|facts| scene.facts?.groups.get(facts.memory_group.as_deref()?));
         let in_group =
@@ -209,5 +209,5 @@ fn memory(scene: &Scene<'_>) -> Vec<Suspicion> {
         let advice = "if it loads nothing: find what is kept (tracemalloc, memray for Python; heaptrack)".to_owned();
         Some(Suspicion { since_ns: Some(series.first_ns), ..Suspicion::of(process.key, evidence, advice) })
     };
-    scene.growth.processes(scene.model).filter_map(of).collect()
+    scene.growth.rising(scene.model, 2).filter_map(of).collect()
 }

@@ -102,26 +102,35 @@ fn a_thread_that_never_blocks_is_told_only_where_switches_are_known() {
 }
 
 /// Facts of one survey a second apart: of 8 readings, so many in which the GIL was held, and in which each of two threads held and waited.
-fn gil_facts(second: u64, held: u32, threads: [(u32, u32); 2]) -> Facts {
-    let ran = |tid| ThreadRan { tid, comm: Comm::new(b"t"), state: State::RUNNING, run_ns: S / 2, delay_ns: 0, turns: 100 };
+fn gil_facts(second: u64, held: u32, threads: [(u32, u32); 2], ran_percent: [u64; 2]) -> Facts {
+    let ran = |(tid, percent): (i32, u64)| ThreadRan {
+        tid,
+        comm: Comm::new(b"t"),
+        state: State::RUNNING,
+        run_ns: S / 100 * percent,
+        delay_ns: 0,
+        turns: 100,
+    };
+    let ran = [8, 9].into_iter().zip(ran_percent).map(ran).collect();
     let thread = |(tid, (held, waited))| PythonThreadFacts { tid, held, waited, ..PythonThreadFacts::default() };
     let threads = [8, 9].into_iter().zip(threads).map(thread).collect();
     let python = PythonFacts { readings: 8, gil: true, held, threads, worker: false, stuck_tasks: None };
-    let of = ProcessFacts { ran: vec![ran(8), ran(9)], python: Some(python), ..ProcessFacts::default() };
+    let of = ProcessFacts { ran, python: Some(python), ..ProcessFacts::default() };
     Facts { taken_ns: second * S, span_ns: S, processes: [(7, of)].into(), ..Facts::default() }
 }
 
 #[test]
 fn threads_that_want_the_gil_are_judged_by_several_surveys_together() {
-    let told = |surveys: &[(u32, [(u32, u32); 2])]| {
+    let told_of = |ran_percent: [u64; 2], surveys: &[(u32, [(u32, u32); 2])]| {
         let (mut deriver, mut watch) = (Deriver::new(0), Watch::default());
         let mut told = Vec::new();
         for (second, (held, threads)) in (1..).zip(surveys) {
             let model = deriver.step(test_snapshot(second * S, vec![test_process(7, 1, 5)]));
-            told.push(said(&watch.step_with(&model, Some(&gil_facts(second, *held, *threads)))));
+            told.push(said(&watch.step_with(&model, Some(&gil_facts(second, *held, *threads, ran_percent)))));
         }
         told
     };
+    let told = |surveys: &[(u32, [(u32, u32); 2])]| told_of([50, 50], surveys);
     // One survey says little: its shares lie around those of the program.
     let (bound, [none, some]) = (vec![("gil_bound", 7)], [[(3, 1), (4, 0)], [(3, 5), (5, 3)]]);
     assert_eq!(
@@ -130,6 +139,9 @@ fn threads_that_want_the_gil_are_judged_by_several_surveys_together() {
     );
     assert_eq!(told(&[(8, none), (8, none), (8, none), (8, none)]), vec![vec![]; 4], "nobody waits");
     assert_eq!(told(&[(4, some), (4, some), (5, some), (4, some)]), vec![vec![]; 4], "the GIL is free half of the time");
+    let wanted = [(8, some), (7, some), (6, some), (8, some)];
+    assert_eq!(told_of([75, 25], &wanted).concat(), [("gil_bound", 7); 2], "one thread computes more than the other");
+    assert_eq!(told_of([90, 10], &wanted), vec![vec![]; 4], "an event loop beside a thread that computes");
 }
 
 #[test]

@@ -37,6 +37,16 @@ fn compiled(compiler: &str, options: &[&str]) -> Result<tempfile::TempDir, Strin
     if output.status.success() { Ok(dir) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
 
+/// `stuck` of `support/stuck.go`, or why there is none.
+fn compiled_go() -> Result<tempfile::TempDir, String> {
+    let dir = tempfile::tempdir().unwrap();
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/stuck.go");
+    let mut command = Command::new("go");
+    command.args(["build", "-o"]).arg(dir.path().join("stuck")).arg(source).env("GOCACHE", dir.path().join("cache"));
+    let output = command.output().map_err(|error| error.to_string())?;
+    if output.status.success() { Ok(dir) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+}
+
 /// The compiled `support/stuck.rs`; `None` without a compiler.
 static RUST: LazyLock<Option<tempfile::TempDir>> = LazyLock::new(|| {
     let dir = tempfile::tempdir().unwrap();
