@@ -240,14 +240,22 @@ pub fn more(entry: &Entry, charset: Charset) -> String {
         }
         EventKind::Exec { .. } | EventKind::Comm { .. } => String::new(),
         EventKind::Exit { tid, tgid, .. } if tid != tgid => format!("of {tgid}"),
-        EventKind::Exit { status, .. } => match status {
-            ExitStatus::Code(code) => format!("exit {code}{lived}"),
-            ExitStatus::Signal { signal, core } => {
-                let name = nix::sys::signal::Signal::try_from(i32::from(signal)).map_or("a signal", |s| s.as_str());
-                format!("{name}{}{lived}", if core { ", core dumped" } else { "" })
-            }
-            ExitStatus::Unknown => format!("status unknown{lived}"),
-        },
+        EventKind::Exit { status, .. } => {
+            let core = matches!(status, ExitStatus::Signal { core: true, .. });
+            format!("{}{}{lived}", ended(status), if core { ", core dumped" } else { "" })
+        }
+    }
+}
+
+/// How a process ended, in a word or two.
+#[must_use]
+pub fn ended(status: ExitStatus) -> String {
+    match status {
+        ExitStatus::Code(code) => format!("exit {code}"),
+        ExitStatus::Signal { signal, .. } => {
+            nix::sys::signal::Signal::try_from(i32::from(signal)).map_or("a signal", |s| s.as_str()).to_owned()
+        }
+        ExitStatus::Unknown => "status unknown".to_owned(),
     }
 }
 

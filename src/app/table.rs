@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::columns::{Column, Row};
+use crate::columns::{Column, Row, RowRef};
 use crate::derive::Model;
 use crate::lab::run::Run;
 use crate::query::TextMatch;
@@ -10,11 +10,12 @@ use crate::snapshot::{ProcKey, ProcessSample};
 use crate::text::{Charset, sanitize};
 
 use super::App;
+use super::ghosts;
 use super::layer_update::MOST_SIDEWAYS;
 use super::logical;
 use super::msg::Notice;
 use super::options::{Options, Screen};
-use super::rows::{self, RowKey};
+use super::rows::{self, Line, RowKey};
 use super::run_rows::{self, RunRows};
 
 /// How long the row of a signalled process says so, nanoseconds.
@@ -110,6 +111,7 @@ impl App {
         let RunRows { lines: mut of_runs, notes, placed } = runs.unwrap_or_default();
         self.options.run_view = !of_runs.is_empty();
         self.notes = notes;
+        let before = std::mem::take(&mut self.lines);
         let built = self.model.as_deref().map(|m| rows::build(m, &self.options, &placed)).unwrap_or_default();
         (self.lines, self.families, self.tree) = (built.lines, built.families, built.tree);
         if let (Some(model), true) = (self.model.as_deref(), self.options.tree) {
@@ -118,6 +120,14 @@ impl App {
         if !of_runs.is_empty() {
             of_runs.append(&mut self.lines);
             self.lines = of_runs;
+        }
+        if let (Some(model), false) = (self.model.as_deref(), self.options.tree) {
+            let sort = self.options.sort;
+            let unsorted = |line: &Line| {
+                let ended = matches!(line.at, RowRef::Ghost(_)) && line.run.is_none();
+                ended && Row::new(model, line.at).is_some_and(|row| !(sort.get)(&row).is_known())
+            };
+            ghosts::in_place(&mut self.lines, &before, unsorted);
         }
         if let Some(anchor) = self.anchor {
             match self.lines.iter().position(|l| l.key == anchor) {

@@ -47,6 +47,23 @@ pub enum Order {
     Descending,
 }
 
+/// What the colour of a column's values says: how much it is, or of what kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hue {
+    /// Nothing.
+    Plain,
+    /// Share of the time on a CPU.
+    Ran,
+    /// Share of the time waiting for a CPU.
+    Waited,
+    /// Memory that the process holds.
+    Held,
+    /// What a task waits for.
+    Reason,
+    /// How a process or thread was created, and how long that took.
+    Created,
+}
+
 /// One column.
 #[derive(Debug, Clone, Copy)]
 pub struct Column {
@@ -80,6 +97,8 @@ pub struct Column {
     pub fold: Fold,
     /// What it is to a collector of metrics.
     pub metric: Metric,
+    /// What its colour says on the screen.
+    pub hue: Hue,
     /// The value of a row.
     pub get: for<'a> fn(&Row<'a>) -> Value<'a>,
 }

@@ -259,8 +259,11 @@ fn own_cost(app: &App, theme: &Theme, area: Rect, pen: &mut Pen<'_>) {
     }
     let wide = |parts: &[(String, Style)]| parts.iter().map(|(t, _)| crate::text::width(t)).sum::<usize>();
     let room = usize::from(area.right().saturating_sub(pen.x() + 1));
-    // The warnings first, then the clock, then the own cost where there is room for both.
-    for more in [[own_use(app, model), clock(model)].concat(), clock(model)] {
+    // The warnings first, then the clock, then the own cost where there is room for both, then where its figures come from.
+    let (uses, source) = own_use(app, model);
+    let known = uses.clone().map(|uses| format!("{uses}   {}", clock(model)));
+    let all = format!("{} {source}   {}", uses.as_deref().unwrap_or("concmon"), clock(model));
+    for more in [Some(all), known, Some(clock(model))].into_iter().flatten() {
         let more = (more, theme.dim);
         if wide(&parts) + crate::text::width(&more.0) <= room {
             parts.push(more);
@@ -277,13 +280,13 @@ fn own_cost(app: &App, theme: &Theme, area: Rect, pen: &mut Pen<'_>) {
 }
 
 /// What concmon itself uses, and where its figures come from.
-fn own_use(app: &App, model: &Model) -> String {
+fn own_use(app: &App, model: &Model) -> (Option<String>, String) {
     let report = &model.now.report;
     let own = app.options.pid_space.myself().and_then(|pid| model.index_of(pid));
     let percent = own.and_then(|own| model.process_rates[own].cpu_percent);
     let polled = if matches!(report.events, EventTier::Connector) { "" } else { ", events polled" };
-    let uses = percent.map_or_else(|| "concmon".to_owned(), |percent| format!("concmon uses {percent:.1} %"));
-    format!("{uses} ({}{polled})   ", report.tier.name())
+    let uses = percent.map(|percent| format!("concmon uses {percent:.1} %"));
+    (uses, format!("({}{polled})", report.tier.name()))
 }
 
 /// The time of day of the sample.

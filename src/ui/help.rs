@@ -25,7 +25,7 @@ const fn symbol(unicode: &'static str, ascii: &'static str, meaning: &'static st
 /// Every symbol that is drawn. A test compares it with the sources.
 pub const LEGEND: &[Symbol] = &[
     symbol("▁▂▃▄▅▆▇█", "_.:-=+*#", "history, newest at the right. RECENT: green ran, orange waited for a CPU"),
-    symbol("·", "-", "a moment with next to no use; also divides facts"),
+    symbol("·", ".-", "zero, or next to nothing; also divides facts"),
     symbol("▏▎▍▌▋▊▉", "|", "end of a bar. cpu: nice, user, kernel, stolen; mem: used, cache. ▌ a run's card"),
     symbol("⣿", "#.", "history as dots, newest at the right"),
     symbol("●", "*", "tagged row (Space); in the lab: a run is active; on Problems: a finding"),
@@ -40,8 +40,9 @@ pub const LEGEND: &[Symbol] = &[
     symbol("←", "<", "called by (Python functions)"),
     symbol("‹›", "<>", "Left and Right change this value"),
     symbol("░▒▓", ".-=", "lanes: waits, waits for a CPU; copy-on-write: darker is more copied"),
+    symbol("╌", "~", "lanes: being created"),
     symbol("✔", "x", "shown (set-up)"),
-    symbol("±╵━", "+-|=", "spread of repeated runs; mark of an axis; Compare: from the fastest to the slowest"),
+    symbol("±╵━", "+-|=", "spread of repeated runs; mark of an axis; lanes: work in progress; Compare: a bar"),
     symbol("✓✗•", "+x*", "lessons: guessed right, guessed wrong, watched without a guess"),
     symbol("…", "~", "text was cut"),
     symbol("␛␊␡", "\\x1b", "a control character in a name, made visible"),

@@ -18,6 +18,8 @@ const TITLE: u16 = 7;
 const BESIDE: u16 = 11;
 /// Cells of a figure at the end of a bar.
 const FIGURE: u16 = 12;
+/// Samples that a graph has room for at least, one after the other as there are more: with few, each is wider.
+const HORIZONS: [usize; 3] = [32, 64, 128];
 /// The least cells for one CPU's bar with its number and figure, and for its percentage alone.
 const CPU: u16 = 18;
 const CPU_TEXT: u16 = 4;
@@ -192,11 +194,12 @@ fn graph(app: &App, meter: &Meter, level: Option<f32>, theme: &Theme, area: Rect
     let plot = Rect { x: area.x + BESIDE.min(area.width), width: area.width.saturating_sub(BESIDE + 1), ..area };
     let points = usize::from(plot.width) * if unicode { 2 } else { 1 };
     let values: Vec<f32> = app.history.newest_first(meter).take(points).collect();
+    let horizon = HORIZONS.into_iter().find(|room| *room >= values.len() && *room < points).unwrap_or(points).max(1);
     let highest = values.iter().copied().fold(0.0, f32::max);
     let full = if meter.unit == "%" { 100.0 } else { highest.max(1.0) };
     let beside = Rect { width: plot.x - area.x, ..area };
     let newest = level.map_or_else(|| "-".to_owned(), |level| figure(meter, level));
-    let seconds = format!("{:.0} s", f64::from(plot.width) * app.options.delay_s * if unicode { 2.0 } else { 1.0 });
+    let seconds = format!("{:.0} s", horizon as f64 * app.options.delay_s);
     let scale = if meter.unit != "%" && highest > 0.0 { format!("of {}", figure(meter, full)) } else { "of 100%".to_owned() };
     if newest.len() <= 4 {
         // Title and figure in one line.
@@ -209,13 +212,14 @@ fn graph(app: &App, meter: &Meter, level: Option<f32>, theme: &Theme, area: Rect
         Pen::new(buffer, beside, 2).put(" ", theme.text).put(&scale, theme.dim);
     }
     // Where nothing was measured yet, a line of dots: the time that the curve will fill.
-    let unknown = plot.width.saturating_sub(u16::try_from(values.len() / if unicode { 2 } else { 1 }).unwrap_or(0));
+    let known = values.len() * usize::from(plot.width) / horizon;
+    let unknown = plot.width.saturating_sub(u16::try_from(known).unwrap_or(u16::MAX));
     let mut floor = Pen::new(buffer, plot, plot.height.saturating_sub(1));
     for _ in 0..unknown {
         floor.put(if unicode { "·" } else { "." }, theme.dim);
     }
     let look = if meter.unit == "%" { heat(level.unwrap_or(0.0), theme) } else { theme.cool };
-    let share = |at: usize| values.get(at).map_or(0.0, |v| (v / full).clamp(0.0, 1.0));
+    let share = |at: usize| values.get(at * horizon / points.max(1)).map_or(0.0, |v| (v / full).clamp(0.0, 1.0));
     for line in 0..plot.height {
         for cell in 0..plot.width {
             let back = usize::from(plot.width - 1 - cell);

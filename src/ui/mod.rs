@@ -1,6 +1,6 @@
 //! Frames: [`view`] draws the application's state into a buffer. Drawing does not sort, filter, compute or read.
 
-mod bar;
+pub mod bar;
 mod cards;
 pub mod clipboard;
 mod command;
@@ -13,6 +13,7 @@ mod geometry;
 mod header;
 pub mod help;
 mod hosts;
+mod hue;
 pub mod keymap;
 mod lab;
 pub mod layers;

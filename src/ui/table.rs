@@ -9,12 +9,13 @@ use ratatui::style::{Modifier, Style};
 use crate::app::App;
 use crate::app::logical;
 use crate::app::rows::{Line, RowKey};
-use crate::columns::{self, Align, Row, Value};
+use crate::columns::{self, Align, Hue, Row, Unknown, Value};
 use crate::diagnose::Level;
 use crate::snapshot::ExitStatus;
 use crate::text::{self, Charset};
 
 use super::command::Command;
+use super::hue;
 use super::layout::{GUTTER, Layout, Slot};
 use super::pen::{Pen, dot};
 use super::theme::Theme;
@@ -220,8 +221,19 @@ impl RowPainter<'_> {
             return;
         }
         let style = self.value_style(slot, &value);
+        if let Some(nothing) = self.nothing(&value) {
+            match slot.column.align {
+                Align::Right => pen.put_right(nothing, width, self.theme.dim),
+                Align::Left => pen.put(nothing, self.theme.dim),
+            };
+            return;
+        }
         self.scratch.clear();
         match &value {
+            Value::Text(bytes) if slot.column.hue == Hue::Created && bytes.len() <= usize::from(width) => {
+                self.created(bytes, style, pen);
+                return;
+            }
             Value::Text(bytes) => {
                 let cut = match std::str::from_utf8(bytes) {
                     Ok(name) if slot.column.id == "user" => {
@@ -262,6 +274,31 @@ impl RowPainter<'_> {
         };
     }
 
+    /// What stands for zero, and for what such a row does not have: what happens is to stand out.
+    fn nothing(&self, value: &Value<'_>) -> Option<&'static str> {
+        let zero = match value {
+            Value::Unknown(Unknown::NotApplicable) => return Some(""),
+            Value::Percent(p) => *p < 0.05,
+            Value::Rate(r) => *r <= 0.0,
+            Value::BytesPerSecond(r) => *r < 1.0,
+            Value::Bytes(n) | Value::Count(n) => *n == 0,
+            _ => false,
+        };
+        zero.then_some(if self.app.options.unicode { "·" } else { "." })
+    }
+
+    /// How it was created, then how long that took.
+    fn created(&self, words: &[u8], style: Style, pen: &mut Pen<'_>) {
+        let words = text::sanitize(words, self.charset());
+        let time = self.row.note.and_then(|note| note.creation_ns).filter(|_| style == self.theme.text);
+        let Some((ns, at)) = time.zip(words.find(' ')) else {
+            pen.put(&words, style);
+            return;
+        };
+        let (how, took) = words.split_at(at);
+        pen.put(how, self.theme.cool).put(took, hue::of_creation(ns, style, self.theme));
+    }
+
     fn value_style(&self, slot: &Slot, value: &Value<'_>) -> Style {
         let t = self.theme;
         if self.row.ghost.is_some() {
@@ -270,12 +307,9 @@ impl RowPainter<'_> {
         match value {
             Value::Unknown(_) => t.dim,
             Value::State(s) => t.state(s.letter()),
-            Value::Percent(p) if *p < 0.05 => t.dim,
-            Value::Percent(p) if slot.column.id == "cpu" && *p >= 50.0 => self.base.patch(t.strong),
-            Value::Rate(r) if *r <= 0.0 => t.dim,
-            Value::Bytes(0) | Value::Count(0) => t.dim,
             Value::Text(_) if slot.column.id == "user" && self.base == t.text => t.dim,
             Value::Word(_) if self.base == t.text => t.cool,
+            _ if self.base == t.text => hue::style(slot.column.hue, value, self.base, t),
             _ => self.base,
         }
     }
@@ -324,7 +358,9 @@ impl RowPainter<'_> {
             }
             pen.put(&shown.place, if self.base == self.theme.text { self.theme.dim } else { style });
             pen.put(&shown.name, style.add_modifier(Modifier::BOLD));
-            pen.put(&shown.rest, style);
+            // A role goes before what it does now.
+            let role = self.row.note.is_some() && self.base == self.theme.text;
+            pen.put(&shown.rest, if role { self.theme.dim } else { style });
         }
         if let Some(folded) = self.entry.folded {
             pen.put(
@@ -345,6 +381,11 @@ impl RowPainter<'_> {
             self.row.note.is_none() && !self.row.is_task() && self.row.ghost.is_none() && !self.row.process.kernel_thread;
         match (program, skip) {
             (true, 0) => Command::of(bytes, room, self.app.options.show_path, charset),
+            (false, 0) if self.row.note.is_some() && self.row.ghost.is_none() => {
+                let words = text::fit(bytes, room, charset);
+                let end = words.find("  ").unwrap_or(words.len());
+                Command { name: words[..end].to_owned(), rest: words[end..].to_owned(), ..Command::default() }
+            }
             (false, 0) => Command { rest: text::fit(bytes, room, charset).into_owned(), ..Command::default() },
             _ => {
                 // A command line may have megabytes: only what comes up to the right edge is looked at.

@@ -4,7 +4,7 @@ use crate::snapshot::Needs;
 
 use crate::columns::get::{cpu_since_start, cpu_time, policy, priority, rated, recent, run_wait, shared, switches, waited};
 use crate::columns::get_place::affinity;
-use crate::columns::{Align, Column, Fold, Metric, Order, Scope, Value};
+use crate::columns::{Align, Column, Fold, Hue, Metric, Order, Scope, Value};
 
 use super::{BASE, SCHEDSTAT};
 
@@ -89,6 +89,7 @@ pub(super) const COLUMNS: &[Column] = &[
         rank: 0,
         fold: Fold::Sum,
         get: |r| rated(r, r.rates.cpu_percent, Value::Percent),
+        hue: Hue::Ran,
         ..BASE
     },
     Column {
@@ -129,6 +130,7 @@ pub(super) const COLUMNS: &[Column] = &[
         width: 5,
         fold: Fold::Sum,
         get: |r| waited(r, r.rates.wait_percent),
+        hue: Hue::Waited,
         ..BASE
     },
     Column {
@@ -153,6 +155,7 @@ pub(super) const COLUMNS: &[Column] = &[
         width: 5,
         fold: Fold::Sum,
         get: |r| rated(r, r.rates.user_percent, Value::Percent),
+        hue: Hue::Ran,
         ..BASE
     },
     Column {
@@ -165,6 +168,7 @@ pub(super) const COLUMNS: &[Column] = &[
         width: 5,
         fold: Fold::Sum,
         get: |r| rated(r, r.rates.system_percent, Value::Percent),
+        hue: Hue::Ran,
         ..BASE
     },
     Column {
@@ -176,6 +180,7 @@ pub(super) const COLUMNS: &[Column] = &[
         basis: "computed: CPU time divided by the time since the start",
         width: 5,
         get: |r| cpu_since_start(r),
+        hue: Hue::Ran,
         ..BASE
     },
     Column {

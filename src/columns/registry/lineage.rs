@@ -6,7 +6,7 @@ use crate::snapshot::Needs;
 
 use crate::columns::get::{command, created, elapsed, refusable, spawned_by, start_method};
 use crate::columns::get_place::started;
-use crate::columns::{Align, Column, Metric, Order, Scope, Value};
+use crate::columns::{Align, Column, Hue, Metric, Order, Scope, Value};
 
 use super::BASE;
 
@@ -35,6 +35,7 @@ pub(super) const COLUMNS: &[Column] = &[
         order: Order::Ascending,
         rank: 58,
         get: |r| created(r),
+        hue: Hue::Created,
         ..BASE
     },
     Column {

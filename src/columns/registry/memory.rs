@@ -3,7 +3,7 @@
 use crate::snapshot::Needs;
 
 use crate::columns::get::{memory_percent, rated, shared, smaps, total, uss};
-use crate::columns::{Column, Fold, Metric, Scope, Value};
+use crate::columns::{Column, Fold, Hue, Metric, Scope, Value};
 
 use super::{BASE, STAT, TASK_STAT};
 
@@ -31,6 +31,7 @@ pub(super) const COLUMNS: &[Column] = &[
         width: 5,
         rank: 5,
         get: |r| shared(r, r.process.rss_bytes, Value::Bytes),
+        hue: Hue::Held,
         ..BASE
     },
     Column {
@@ -110,6 +111,7 @@ pub(super) const COLUMNS: &[Column] = &[
         width: 5,
         fold: Fold::Sum,
         get: |r| smaps(r, |e| e.pss_bytes),
+        hue: Hue::Held,
         ..BASE
     },
     Column {
@@ -124,6 +126,7 @@ pub(super) const COLUMNS: &[Column] = &[
         width: 5,
         fold: Fold::Sum,
         get: |r| uss(r),
+        hue: Hue::Held,
         ..BASE
     },
     Column {

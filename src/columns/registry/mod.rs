@@ -11,7 +11,7 @@ mod waits;
 
 use crate::snapshot::Needs;
 
-use super::{Align, Column, Fold, Metric, Order, Scope, Unknown, Value};
+use super::{Align, Column, Fold, Hue, Metric, Order, Scope, Unknown, Value};
 
 /// The columns shown if the config names none, in display order.
 pub const DEFAULT: &[&str] = &[
@@ -35,6 +35,7 @@ const BASE: Column = Column {
     rank: 50,
     fold: Fold::Own,
     metric: Metric::Gauge,
+    hue: Hue::Plain,
     get: |_| Value::Unknown(Unknown::NotApplicable),
 };
 

@@ -3,7 +3,7 @@
 use crate::snapshot::Needs;
 
 use crate::columns::get::{lock, lock_waiters, syscall, wait, wchan};
-use crate::columns::{Align, Column, Order};
+use crate::columns::{Align, Column, Hue, Order};
 
 use super::BASE;
 
@@ -21,6 +21,7 @@ pub(super) const COLUMNS: &[Column] = &[
         order: Order::Ascending,
         rank: 10,
         get: |r| wait(r),
+        hue: Hue::Reason,
         ..BASE
     },
     Column {
