@@ -275,6 +275,12 @@ impl App {
                 if let Some(other) = usize::try_from(at + by).ok().and_then(|at| runs.get(at)) {
                     let id = other.id;
                     self.timeline.show(Some(id), None);
+                } else {
+                    self.tell(Notice::info(if by > 0 {
+                        "this is the newest run"
+                    } else {
+                        "this is the oldest run that is kept"
+                    }));
                 }
             }
             TimelineKey::Processes => view.processes = !view.processes,

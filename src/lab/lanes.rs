@@ -5,6 +5,7 @@
 
 mod axis;
 mod processes;
+mod spent;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use super::trace::{Slice, TaskTrace};
 pub use crate::units::period as duration;
 pub use axis::{Tick, Window, ticks};
 pub use processes::{ProcessAt, processes};
+pub use spent::{Spent, spent};
 
 /// A share of a cell below this is not worth a mark.
 const WORTH_A_MARK: f64 = 0.06;

@@ -17,6 +17,7 @@ use super::theme::Theme;
 use super::words::wrap;
 
 mod labels;
+mod others;
 use labels::Labels;
 
 /// Columns beside the bars, the most wanted first.
@@ -51,6 +52,8 @@ pub struct Place {
     finding: Rect,
     advice: Rect,
     plot: Rect,
+    /// Bars of the other measures; without lines where there is a plot, or no room.
+    others: Rect,
 }
 
 impl Place {
@@ -68,7 +71,7 @@ impl Place {
         let head = take(3, gap);
         let Some(table) = view.table() else {
             let [chosen, none] = [take(body.height, 0), take(0, 0)];
-            return Self { head, chosen, table: none, finding: none, advice: none, plot: none };
+            return Self { head, chosen, table: none, finding: none, advice: none, plot: none, others: none };
         };
         let systems = u16::try_from(view.chosen.len()).unwrap_or(u16::MAX);
         let least = if view.running || !view.measured() { systems.clamp(2, CHOSEN_LINES) } else { 0 };
@@ -92,7 +95,10 @@ impl Place {
         let advice = advice.min(free.saturating_sub(table_lines + plot));
         let table = take(table_lines, gap);
         let finding = take(finding, gap.min(finding));
-        Self { head, chosen, table, finding, advice: take(advice, 0), plot: take(plot, 0) }
+        let advice = take(advice, if plot == 0 { gap.min(advice) } else { 0 });
+        let plot = take(plot, 0);
+        let others = take(if plot.height == 0 { body.height } else { 0 }, 0);
+        Self { head, chosen, table, finding, advice, plot, others }
     }
 
     /// Rows of the table that have room.
@@ -167,6 +173,7 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     for (line, text) in (0..place.advice.height).zip(advice(app, table, area.width)) {
         Pen::new(buffer, place.advice, line).skip(1).put(&text, theme.warn);
     }
+    others::draw(app, table, theme, place.others, buffer);
     if let Some(found) = app.compare.plot() {
         plot::draw(found, &look(app, theme), place.plot, buffer);
     }
@@ -300,7 +307,7 @@ fn rows(app: &App, table: &Comparison, theme: &Theme, area: Rect, buffer: &mut B
 fn figures(app: &App, row: &Row, (scale, best): (Scale, Option<f64>), grid: &Grid<'_>, theme: &Theme, mut pen: Pen<'_>) {
     let sort = app.compare.sort;
     pen.to(grid.bars);
-    bar_of(app, row, scale, grid.cells, theme, &mut pen);
+    bar_of(app, (row, sort), scale, grid.cells, theme, &mut pen);
     pen.to(grid.bars + grid.cells);
     let sign = if app.options.unicode { "±" } else { "+-" };
     let figure = row.figure(sort);
@@ -336,8 +343,8 @@ fn best_of(table: &Comparison, measure: &Measure) -> Option<f64> {
 }
 
 /// A bar up to the median, and a dot for each repetition.
-fn bar_of(app: &App, row: &Row, scale: Scale, cells: u16, theme: &Theme, pen: &mut Pen<'_>) {
-    let Some(figure) = row.figure(app.compare.sort) else { return };
+fn bar_of(app: &App, (row, of): (&Row, &Measure), scale: Scale, cells: u16, theme: &Theme, pen: &mut Pen<'_>) {
+    let Some(figure) = row.figure(of) else { return };
     let Some(spread) = figure.spread else { return };
     let style = if figure.mark == Mark::None { theme.cool } else { theme.good };
     let unicode = app.options.unicode;

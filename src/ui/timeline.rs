@@ -1,6 +1,7 @@
 //! The timeline screen: a lane per task, curves of concurrency and parallelism, and the state at the cursor.
 
 mod processes;
+mod spent;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -30,6 +31,8 @@ const TALL: u16 = 30;
 const CURVE: u16 = 3;
 /// And at most, where there are few lanes.
 const CURVE_MOST: u16 = 4;
+/// Lines of the sums of lanes, at least and at most, with a gap above them.
+const SPENT: (u16, u16) = (4, 14);
 /// Lines that a curve gains at most where nothing else needs them.
 const CURVE_GROWS: u16 = 4;
 /// Cells between two times on the axis.
@@ -55,6 +58,8 @@ pub struct Place {
     finding: u16,
     /// The process table as of the cursor; without lines where there is no room.
     table: Rect,
+    /// Where the time of each lane went; without lines where there is no room.
+    spent: Rect,
 }
 
 impl Place {
@@ -82,10 +87,11 @@ impl Place {
         let asked = processes.map_or(0, |count| (count + 1).min(body.height.saturating_sub(2 + fixed) / 2));
         let spare = body.height.saturating_sub(2 + fixed + asked).saturating_sub(lanes) / 2 + 1;
         let curve = spare.clamp(if small { 1 } else { CURVE }, CURVE_MOST) * curves.min(1);
-        // What lanes and processes leave makes the curves higher.
+        // What lanes and processes leave, the sums of the lanes get, and then the curves, which become higher.
         let used = 2 + lanes.saturating_add(fixed + 2 * curve + 2).saturating_add(all_processes.max(1));
         let unused = if small { 0 } else { body.height.saturating_sub(used) };
-        let curve = curve + (unused / 2).min(CURVE_GROWS) * curves.min(1);
+        let sums = if body.width >= WIDE && unused >= SPENT.0 { lanes.saturating_add(2).min(unused).min(SPENT.1) } else { 0 };
+        let curve = curve + ((unused - sums) / 2).min(CURVE_GROWS) * curves.min(1);
         let foot_height = (fixed + (curves * curve).saturating_sub(curves)).min(body.height.saturating_sub(3));
         let room = body.height.saturating_sub(2 + foot_height + asked);
         let cut = |y: u16, height: u16| {
@@ -95,9 +101,14 @@ impl Place {
         let lanes = cut(body.y + 2, room.min(lanes.max(1)));
         let across = |y: u16, height: u16| Rect { x: body.x, width: body.width, ..cut(y, height) };
         let foot = across(lanes.bottom(), foot_height);
-        let table = across(foot.bottom() + u16::from(processes.is_none()), body.height);
+        let sums = sums.saturating_sub(1);
+        let top = foot.bottom() + u16::from(processes.is_none());
+        let end = body.bottom().saturating_sub(sums + u16::from(sums > 0));
+        let most = if sums > 0 { all_processes.max(1).saturating_add(1) } else { body.height };
+        let table = across(top, end.saturating_sub(top).min(most));
+        let spent = across(table.bottom() + 1, sums);
         let labels = Rect { x: body.x, width: label, ..lanes };
-        Self { labels, axis: cut(body.y + 1, 1), lanes, foot, room, curve, finding, table }
+        Self { labels, axis: cut(body.y + 1, 1), lanes, foot, room, curve, finding, table, spent }
     }
 
     /// What the mouse means at a cell.
@@ -139,6 +150,7 @@ pub fn draw(app: &App, theme: &Theme, body: Rect, buffer: &mut Buffer) {
     }
     view.foot(&lanes, &picture, buffer);
     view.processes(&lanes, place.table, buffer);
+    view.spent(&lanes, first, place.spent, buffer);
     view.cursor_line(buffer);
 }
 
@@ -280,18 +292,24 @@ impl View<'_> {
         pen.put_right(&cpu, 4, theme.cool);
         let state = moment.state.unwrap_or(if inner { ' ' } else { '-' });
         pen.put(" ", theme.text).put(&state.to_string(), theme.state(state)).put("  ", theme.text);
-        let name = match lane.role {
-            Role::Root if self.app.timeline.family.is_some() => self.clean(lane.comm),
-            Role::Root => if wide { "main process" } else { "main" }.to_owned(),
-            Role::Worker(w) => format!("#{w} {}", lane.how.map_or("", crate::lab::protocol::Creation::badge)),
-            Role::Inner(w) => format!("  #{w} {}", lane.how.map_or("", crate::lab::protocol::Creation::badge)),
-            Role::Other => self.other(lane),
-        };
+        let name = self.name(lane);
         let style = match lane.role {
             Role::Worker(_) | Role::Inner(_) => theme.strong,
             Role::Root | Role::Other => theme.dim,
         };
         pen.put(&name, if chosen { theme.accent } else { style });
+    }
+
+    /// What a lane is called.
+    fn name(&self, lane: &Lane<'_>) -> String {
+        let how = || lane.how.map_or("", crate::lab::protocol::Creation::badge);
+        match lane.role {
+            Role::Root if self.app.timeline.family.is_some() => self.clean(lane.comm),
+            Role::Root => if self.wide() { "main process" } else { "main" }.to_owned(),
+            Role::Worker(w) => format!("#{w} {}", how()),
+            Role::Inner(w) => format!("  #{w} {}", how()),
+            Role::Other => self.other(lane),
+        }
     }
 
     /// What a lane is that is neither the root nor a worker: its role, or its name.

@@ -207,11 +207,12 @@ impl Page<'_> {
             return;
         }
         self.gap();
+        let cells = lesson.acts.iter().map(|act| text::width(act.label)).max().unwrap_or(0);
         for (at, act) in lesson.acts.iter().enumerate() {
             let label = if at == 0 { "Runs" } else { "" };
             let times = if act.rounds > 1 { format!(", {} times", act.rounds) } else { String::new() };
             let twin = act.twin.map_or_else(String::new, |twin| format!(" (without Python: {twin})"));
-            let words = format!("{}{twin}{times}", act.system);
+            let words = format!("{:cells$}   {}{twin}{times}", act.label, act.system);
             self.labelled((label, theme.accent), &words, theme.dim, buffer);
         }
     }
