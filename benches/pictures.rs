@@ -171,15 +171,15 @@ fn compare(pty: &mut Pty, frames: &mut Vec<Vec<String>>) {
     pty.wait_text("Lesson 1 of");
     pty.send(b"\t");
     pty.wait_text("native/forkserver");
-    for (downs, wanted) in [(2, "native/fork "), (2, "native/spawn"), (1, "native/forkserver"), (15, "native/thread-pool")] {
-        pty.send(&b"\x1b[B".repeat(downs));
+    for wanted in ["native/fork", "native/spawn", "native/forkserver", "native/thread-pool"] {
+        pty.send(format!("/{wanted}\r").as_bytes());
         pty.send(b"c");
-        pty.wait_text(&format!("{} added to the comparison", wanted.trim()));
+        pty.wait_text(&format!("{wanted} added to the comparison"));
     }
     pty.send(b"4\r");
     pty.wait_until("all runs of all four", |s| {
         let text = s.contents();
-        !text.contains("running") && lines(s).iter().filter(|l| l.contains('█') || l.contains('▇')).count() >= 4
+        !text.contains("running") && lines(s).iter().filter(|l| l.contains('━')).count() >= 4
     });
     frame(pty, frames);
 }

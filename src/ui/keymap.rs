@@ -73,6 +73,9 @@ fn click(app: &App, area: Rect, x: u16, y: u16) -> Option<Msg> {
         // As large as the screen, too; it is worked by keys.
         return None;
     }
+    if layout.bar.contains((x, y).into()) && bar::popup::keys(app.layer.as_ref()).is_some() {
+        return bar::popup::key_at(app.layer.as_ref(), layout.bar, x).map(Msg::Key);
+    }
     let dialog = layers::list_area(app, area);
     if dialog.is_none() && layout.header.height > 0 && y == layout.header.y {
         let screen = header::screen_at(app, layout.header, x)?;

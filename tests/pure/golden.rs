@@ -7,6 +7,8 @@ use crate::support::fake_proc::{Fake, FakeProc};
 
 mod compare_screen;
 mod contents;
+mod keys;
+mod rows;
 mod space;
 mod stages;
 
@@ -247,6 +249,14 @@ fn filtered() -> Options {
 }
 
 fn frame(scene: &Scene, theme: &Theme, unicode: bool, (width, height): (u16, u16)) -> Buffer {
+    let area = Rect::new(0, 0, width, height);
+    let mut buffer = Buffer::empty(area);
+    ui::draw(&stage(scene, unicode, (width, height)), theme, area, &mut buffer);
+    buffer
+}
+
+/// The program as the scene leaves it.
+fn stage(scene: &Scene, unicode: bool, (width, height): (u16, u16)) -> App {
     let mut app = app(Options { unicode, ..(scene.options)() });
     let area = Rect::new(0, 0, width, height);
     fit(&mut app, area);
@@ -281,9 +291,7 @@ fn frame(scene: &Scene, theme: &Theme, unicode: bool, (width, height): (u16, u16
         }
     }
     fit(&mut app, area);
-    let mut buffer = Buffer::empty(area);
-    ui::draw(&app, theme, area, &mut buffer);
-    buffer
+    app
 }
 
 /// What the engine would answer.
