@@ -78,30 +78,45 @@ impl Hierarchies {
     /// Where a process with this `/proc/PID/cgroup` has its group for a controller; `None` if this mount does not show it.
     #[must_use]
     pub fn line(&self, text: &[u8], controller: &str) -> Option<Line> {
-        let old = self.old.get(controller);
-        let (mounted, unified) = old.map(|m| (m, false)).or_else(|| Some((self.unified.as_ref()?, true)))?;
-        let path = whole_lines(text).find_map(|line| {
-            let line = std::str::from_utf8(line).ok()?;
-            let mut parts = line.splitn(3, ':');
-            let (number, controllers, path) = (parts.next()?, parts.next()?, parts.next()?);
-            let own = if unified { number == "0" } else { controllers.split(',').any(|name| name == controller) };
-            own.then_some(path)
-        })?;
-        // `..` leads out of concmon's own cgroup namespace.
-        let below = if mounted.root == "/" { path } else { path.strip_prefix(mounted.root.as_str())? };
-        if below.split('/').any(|part| part == "..") || !(below.is_empty() || below.starts_with('/')) {
-            return None;
+        match self.old.get(controller) {
+            Some(mounted) => line_of(mounted, Some(controller), text),
+            None => line_of(self.unified.as_ref()?, None, text),
         }
-        let parts: Vec<&str> = below.split('/').filter(|part| !part.is_empty()).collect();
-        let level = |count: usize| {
-            let inner = parts[..count].join("/");
-            let directory = if inner.is_empty() { mounted.point.clone() } else { mounted.point.join(&inner) };
-            let name = format!("{}/{inner}", mounted.root.trim_end_matches('/'));
-            (Arc::from(name), directory)
-        };
-        let levels: Vec<(Arc<str>, PathBuf)> = (0..=parts.len()).rev().take(MOST_LEVELS).map(level).collect();
-        Some(Line { name: Arc::clone(&levels.first()?.0), levels, unified })
     }
+
+    /// The groups that may freeze a process. Version 2 needs no controller for it, so that it freezes beside version 1, too.
+    #[must_use]
+    pub fn freezers(&self, text: &[u8]) -> Vec<Line> {
+        let old = self.old.get("freezer").and_then(|mounted| line_of(mounted, Some("freezer"), text));
+        let unified = self.unified.as_ref().and_then(|mounted| line_of(mounted, None, text));
+        old.into_iter().chain(unified).collect()
+    }
+}
+
+/// The line of `/proc/PID/cgroup` for a controller of version 1, or for version 2, as directories of this mount; `None` if it does not show
+/// the group.
+fn line_of(mounted: &Mounted, controller: Option<&str>, text: &[u8]) -> Option<Line> {
+    let path = whole_lines(text).find_map(|line| {
+        let line = std::str::from_utf8(line).ok()?;
+        let mut parts = line.splitn(3, ':');
+        let (number, controllers, path) = (parts.next()?, parts.next()?, parts.next()?);
+        let own = controller.map_or(number == "0", |wanted| controllers.split(',').any(|name| name == wanted));
+        own.then_some(path)
+    })?;
+    // `..` leads out of concmon's own cgroup namespace.
+    let below = if mounted.root == "/" { path } else { path.strip_prefix(mounted.root.as_str())? };
+    if below.split('/').any(|part| part == "..") || !(below.is_empty() || below.starts_with('/')) {
+        return None;
+    }
+    let parts: Vec<&str> = below.split('/').filter(|part| !part.is_empty()).collect();
+    let level = |count: usize| {
+        let inner = parts[..count].join("/");
+        let directory = if inner.is_empty() { mounted.point.clone() } else { mounted.point.join(&inner) };
+        let name = format!("{}/{inner}", mounted.root.trim_end_matches('/'));
+        (Arc::from(name), directory)
+    };
+    let levels: Vec<(Arc<str>, PathBuf)> = (0..=parts.len()).rev().take(MOST_LEVELS).map(level).collect();
+    Some(Line { name: Arc::clone(&levels.first()?.0), levels, unified: controller.is_none() })
 }
 
 /// Spaces, tabs, newlines and backslashes are written as octal numbers.
@@ -222,8 +237,11 @@ mod tests {
         let memory = mounts.line(text, "memory").unwrap();
         assert_eq!(memory.levels[0].1, Path::new("/sys/fs/cgroup/memory/in"));
         assert_eq!(&*memory.levels[0].0, "/docker/ab/in");
-        let freezer = mounts.line(text, "freezer").unwrap();
+        let [freezer] = &mounts.freezers(text)[..] else { panic!("version 1 has no freezer here") };
         assert!(freezer.unified && freezer.levels[0].1 == Path::new("/sys/fs/cgroup/unified/u"));
+        let beside = [HYBRID, b"34 23 0:29 / /f rw - cgroup cgroup rw,freezer\n"].concat();
+        let both = Hierarchies::parse(&beside).freezers(b"6:freezer:/a\n0::/u\n");
+        assert_eq!(both.iter().map(|line| (&*line.name, line.unified)).collect::<Vec<_>>(), [("/a", false), ("/u", true)]);
         assert_eq!(mounts.line(b"5:memory:/other\n", "memory"), None, "not below what this mount shows");
         assert_eq!(mounts.line(b"0::/../x\n", "freezer"), None, "outside of this cgroup namespace");
     }

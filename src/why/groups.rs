@@ -98,9 +98,11 @@ impl Groups {
     }
 
     fn frozen(&mut self, text: &[u8]) -> Option<Arc<str>> {
-        let line = self.mounts.line(text, "freezer")?;
-        let (name, path) = line.levels.first()?;
-        let frozen = self.frozen.entry(path.clone()).or_insert_with(|| is_frozen(path, line.unified).unwrap_or(false));
-        frozen.then(|| Arc::clone(name))
+        let lines = self.mounts.freezers(text);
+        let leaves = lines.iter().filter_map(|line| Some((line.levels.first()?, line.unified)));
+        let mut frozen = leaves.filter(|((_, path), unified)| {
+            *self.frozen.entry(path.clone()).or_insert_with(|| is_frozen(path, *unified).unwrap_or(false))
+        });
+        frozen.next().map(|((name, _), _)| Arc::clone(name))
     }
 }

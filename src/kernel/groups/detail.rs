@@ -16,15 +16,8 @@ const MOST_DEVICES: usize = 16;
 type Fill = fn(&Path, bool, &mut GroupDetail);
 
 /// The controllers that are asked.
-const CONTROLLERS: [(&str, Fill); 7] = [
-    ("cpu", cpu),
-    ("cpuacct", cpu_time),
-    ("cpuset", cpuset),
-    ("memory", memory),
-    ("pids", tasks),
-    ("io", storage),
-    ("freezer", |path, unified, group| group.frozen |= is_frozen(path, unified) == Some(true)),
-];
+const CONTROLLERS: [(&str, Fill); 6] =
+    [("cpu", cpu), ("cpuacct", cpu_time), ("cpuset", cpuset), ("memory", memory), ("pids", tasks), ("io", storage)];
 
 /// Events of version 2: file, key, words.
 const EVENTS: [(&str, &str, &str, &str); 6] = [
@@ -43,8 +36,9 @@ const EVENTS: [(&str, &str, &str, &str); 6] = [
 pub fn groups(mounts: &Hierarchies, cgroup: &[u8]) -> Result<Vec<GroupDetail>, String> {
     let mut found: Vec<GroupDetail> = Vec::new();
     let mut leaves: Vec<Arc<str>> = Vec::new();
-    for (controller, fill) in CONTROLLERS {
-        let Some(Line { name, levels, unified }) = mounts.line(cgroup, controller) else { continue };
+    let freezers = mounts.freezers(cgroup).into_iter().map(|line| (line, freezer as Fill));
+    let controllers = CONTROLLERS.iter().filter_map(|(controller, fill)| Some((mounts.line(cgroup, controller)?, *fill)));
+    for (Line { name, levels, unified }, fill) in controllers.chain(freezers) {
         leaves.push(name);
         for (path, directory) in levels {
             let at = found.iter().position(|group| group.path == path).unwrap_or_else(|| {
@@ -62,6 +56,10 @@ pub fn groups(mounts: &Hierarchies, cgroup: &[u8]) -> Result<Vec<GroupDetail>, S
     // Stable: groups of one depth stay in the order of the controllers.
     found.sort_by_key(|group| std::cmp::Reverse(depth(group)));
     Ok(found)
+}
+
+fn freezer(directory: &Path, unified: bool, group: &mut GroupDetail) {
+    group.frozen |= is_frozen(directory, unified) == Some(true);
 }
 
 fn cpu(directory: &Path, unified: bool, group: &mut GroupDetail) {

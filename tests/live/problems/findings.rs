@@ -267,7 +267,12 @@ fn a_group_that_its_quota_stops_and_a_frozen_one() {
     drop(stage);
     drop(group);
     a_group_whose_memory_was_full();
-    let Some(group) = Group::new(&["freezer"]) else { return };
+    // Version 2 freezes beside version 1.
+    ["freezer", "unified"].into_iter().for_each(a_frozen_group);
+}
+
+fn a_frozen_group(hierarchy: &str) {
+    let Some(group) = Group::new(&[hierarchy]) else { return };
     let stage = Stage::c("pool");
     group.take(stage.pid());
     if !(group.put("cgroup.freeze", "1") || group.put("freezer.state", "FROZEN")) {
