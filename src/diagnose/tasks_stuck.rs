@@ -41,7 +41,8 @@ fn check(scene: &Scene<'_>, wanted: fn(AsyncCause) -> bool) -> Vec<Suspicion> {
                  more items"
             }
             AsyncCause::Unwakeable => {
-                "find what was to set the future or event, or to empty the queue: a task that ended with an exception does it no more"
+                "find what was to set the future or event, or to empty the queue: a task that ended with an exception does it no more; \
+                 work of an executor must not wait for more work of that executor"
             }
         };
         found.push(Suspicion { lines: stuck.lines.clone(), ..Suspicion::of(process.key, evidence, advice.to_owned()) });

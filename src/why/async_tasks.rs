@@ -14,6 +14,8 @@ use super::pythons::words;
 
 /// The most tasks that are named.
 const NAMED: usize = 8;
+/// `Future.result()` waits in functions of `threading`: one of so many innermost frames is its own.
+const RESULT_WITHIN: usize = 4;
 /// The most of `fdinfo` that is read.
 const INFO_BYTES: usize = 64 * 1024;
 
@@ -29,15 +31,24 @@ pub(super) fn stuck(fs: &ProcFs, scene: &Scene, pid: i32, runtime: &PythonRuntim
     }
     let idle = |one: &&EventLoop| one.turn == LoopTurn::Waits;
     asyncio.loops.iter().filter(idle).find_map(|one| {
-        let files = one.tid.and_then(|tid| idles(fs, scene, pid, tid))?;
+        let tid = one.tid?;
+        let files = idles(fs, scene, pid, tid)?;
         let tasks: Vec<&AsyncTask> = asyncio.tasks.iter().filter(|task| task.loop_id == one.id).collect();
-        stuck_at_rest(&tasks, files)
+        stuck_at_rest(&tasks, files, tid == pid && a_thread_wants_a_result(runtime, pid))
     })
+}
+
+/// Whether a thread other than the main one waits for the result of a future, which a program at rest does not.
+fn a_thread_wants_a_result(runtime: &PythonRuntime, pid: i32) -> bool {
+    let threads = runtime.interpreters.iter().flat_map(|one| &one.threads);
+    let mut others = threads.filter(|thread| thread.task.as_ref().is_some_and(|task| task.tid != pid));
+    let result = |frame: &PythonFrame| frame.file.ends_with("/concurrent/futures/_base.py") && frame.function.ends_with("result");
+    others.any(|thread| thread.frames.iter().take(RESULT_WITHIN).any(result))
 }
 
 /// The tasks of a loop that rests: it has no timer, and no other thread is left that could wake it. It listens to so many files, among them
 /// the socket by which threads wake it.
-fn stuck_at_rest(tasks: &[&AsyncTask], files: usize) -> Option<AsyncStuck> {
+fn stuck_at_rest(tasks: &[&AsyncTask], files: usize, result_wanted: bool) -> Option<AsyncStuck> {
     if tasks.is_empty() || !tasks.iter().all(|task| task.state == AsyncState::Waiting && !task.moved) {
         return None;
     }
@@ -45,11 +56,12 @@ fn stuck_at_rest(tasks: &[&AsyncTask], files: usize) -> Option<AsyncStuck> {
     if let Some(evidence) = never_joined(tasks) {
         return of(AsyncCause::Queue, evidence);
     }
-    if files > 1 || tasks.iter().any(|task| may_rest(task, tasks)) {
+    if files > 1 || !result_wanted && tasks.iter().any(|task| may_rest(task, tasks)) {
         return None;
     }
     let evidence = "their event loop has no timer, no file or socket and no other thread that could wake one";
-    of(AsyncCause::Unwakeable, evidence.to_owned())
+    let thread = if result_wanted { "; a thread waits for the result of a future (Future.result)" } else { "" };
+    of(AsyncCause::Unwakeable, format!("{evidence}{thread}"))
 }
 
 /// What keeps a task in `Queue.join()`, if all other tasks wait in `get()` or `put()` of that queue, or for tasks that do.
@@ -234,7 +246,7 @@ mod tests {
             |id, wait, unfinished| AsyncTask { queue: Some(AtQueue { queue: 0xa, wait, unfinished }), ..task(id, None, &[]) };
         let join = || at(1, QueueWait::Join, Some(2));
         let get = |id| at(id, QueueWait::Get, None);
-        let found = |tasks: &[AsyncTask]| stuck_at_rest(&tasks.iter().collect::<Vec<_>>(), 2).map(|stuck| stuck.cause);
+        let found = |tasks: &[AsyncTask]| stuck_at_rest(&tasks.iter().collect::<Vec<_>>(), 2, false).map(|stuck| stuck.cause);
         let queue = Some(AsyncCause::Queue);
         assert_eq!(found(&[join()]), queue, "its workers have ended");
         assert_eq!(found(&[join(), get(2), get(3)]), queue, "its workers did not call task_done()");
@@ -268,5 +280,9 @@ mod tests {
         assert!(may_rest(&main, &[&main.clone(), &other]));
         main.awaited_by.push(2);
         assert!(!may_rest(&main, &[&main.clone(), &other]), "another task waits for this one");
+        let alone = task(1, None, &[]);
+        assert_eq!(stuck_at_rest(&[&alone], 1, false), None);
+        let wanted = stuck_at_rest(&[&alone], 1, true).unwrap();
+        assert!(wanted.evidence.ends_with("a thread waits for the result of a future (Future.result)"), "{wanted:?}");
     }
 }

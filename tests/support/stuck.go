@@ -26,5 +26,6 @@ func main() {
 			}
 		}()
 	}
+	os.Stdout.WriteString("ready\n")
 	select {}
 }

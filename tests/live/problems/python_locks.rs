@@ -199,8 +199,19 @@ async def main():
     await asyncio.create_task(jobs.join(), name='all done')
 asyncio.run(main())
 ";
+    // Work of an executor waits for more work of that executor.
+    let executor = "
+import asyncio, concurrent.futures
+pool = concurrent.futures.ThreadPoolExecutor(1)
+def outer(): return pool.submit(abs, 1).result()
+async def main():
+    print('ready', flush=True)
+    await asyncio.get_running_loop().run_in_executor(pool, outer)
+asyncio.run(main())
+";
     for python in pythons() {
         for (script, id, words) in [
+            (executor, "tasks_never_wake", "task Task-1 waits in main() at"),
             (crosswise, "task_cycle", "task forward waits in work() at"),
             (future, "tasks_never_wake", "task fetch waits in fetch() at"),
             (joined, "tasks_never_wake", "at join() of an asyncio.Queue, 3 not done"),
