@@ -23,7 +23,11 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
             let pid = p.key.pid;
             let kept = p.rss_bytes.map(|rss| format!(" and keeps {}", columns::in_bytes(rss))).unwrap_or_default();
             let evidence = format!("{} ({pid}) was stopped by a signal{kept}", name(p));
-            Suspicion::of(p.key, evidence, format!("kill -CONT {pid} continues it; fg continues a job of a shell"))
+            Suspicion::of(
+                p.key,
+                evidence,
+                format!("SIGCONT continues it (F9, or kill -CONT {pid}); fg continues a job of a shell"),
+            )
         })
         .collect()
 }

@@ -57,7 +57,7 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
         let advice = if is_init(scene, parent) {
             format!("PID {pid} is an init and must reap orphans: start the container with a real init (docker run --init, tini)")
         } else {
-            format!("PID {pid} must call wait or handle SIGCHLD; try kill -CHLD {pid}; ending it frees them")
+            format!("PID {pid} must call wait or handle SIGCHLD; try SIGCHLD (F9, or kill -CHLD {pid}); ending it frees them")
         };
         let evidence = format!("{} ({pid}) has {children} it does not reap: {}{more}", name(parent), pids.join(", "));
         let since_ns = zombies.iter().filter_map(|z| since(z)).min();

@@ -17,8 +17,15 @@ use super::words::wrap;
 /// Lines below the list: at least this many where there is room.
 const LEAST_BELOW: u16 = 9;
 const SINCE: usize = 12;
-const WHAT: usize = 31;
-const WHO: usize = 32;
+
+/// Cells of what and of who; the evidence has the rest.
+fn columns(width: u16) -> (usize, usize) {
+    match width {
+        ..100 => (24, 19),
+        100..160 => (33, 24),
+        _ => (40, 32),
+    }
+}
 
 /// Findings that have room.
 #[must_use]
@@ -39,17 +46,13 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     if area.height == 0 {
         return;
     }
-    let wide = area.width >= 100;
+    let (what, who) = columns(area.width);
     let mut head = Pen::new(buffer, area, 0);
-    head.put(&format!("   {:SINCE$}{:WHAT$}", "SINCE", "WHAT"), theme.head);
-    if wide {
-        head.put(&format!("{:WHO$}", "WHO"), theme.head);
-    }
-    head.put("EVIDENCE", theme.head).fill(" ", theme.head);
+    head.put(&format!("   {:SINCE$}{:what$}{:who$}EVIDENCE", "SINCE", "WHAT", "WHO"), theme.head).fill(" ", theme.head);
     let rows = room(app, area);
     let at = app.problem_at();
     for (line, (index, finding)) in (1..area.height).zip(app.findings.iter().enumerate().skip(app.problems.scroll).take(rows)) {
-        row(app, finding, theme, wide, area, line, buffer);
+        row(app, finding, theme, area, line, buffer);
         if index == at {
             Pen::new(buffer, area, line).put(">", theme.accent);
             buffer.set_style(Rect { y: area.y + line, height: 1, ..area }, theme.selected);
@@ -63,7 +66,7 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-fn row(app: &App, finding: &Finding, theme: &Theme, wide: bool, area: Rect, line: u16, buffer: &mut Buffer) {
+fn row(app: &App, finding: &Finding, theme: &Theme, area: Rect, line: u16, buffer: &mut Buffer) {
     let charset = Charset::from_unicode(app.options.unicode);
     let warns = finding.diagnosis.level == Level::Warning;
     let style = if warns { theme.bad } else { theme.cool };
@@ -75,16 +78,11 @@ fn row(app: &App, finding: &Finding, theme: &Theme, wide: bool, area: Rect, line
     let mut pen = Pen::new(buffer, area, line);
     pen.skip(1).put(if app.options.unicode { "● " } else { "* " }, style);
     pen.put(&padded(&since(app, finding), SINCE), theme.text);
-    pen.put(&padded(finding.diagnosis.short(), WHAT), if warns { theme.strong } else { theme.text });
-    let who = who(app, finding);
-    let evidence = if wide {
-        pen.put(&padded(&who, WHO), theme.text);
-        without_name(app, finding).to_owned()
-    } else {
-        finding.evidence.clone()
-    };
+    let (what, cells) = columns(area.width);
+    pen.put(&padded(finding.diagnosis.short(), what), if warns { theme.strong } else { theme.text });
+    pen.put(&padded(&who(app, finding), cells), theme.text);
     let left = usize::from(pen.left());
-    pen.put(&fit(evidence.as_bytes(), left, charset), theme.dim);
+    pen.put(&fit(without_name(app, finding).as_bytes(), left, charset), theme.dim);
 }
 
 /// How long it has been so.
@@ -134,11 +132,13 @@ fn details(app: &App, theme: &Theme, width: usize) -> Vec<(String, Style)> {
         Some(finding) => {
             put(&format!("{}: {}", finding.diagnosis.title, finding.diagnosis.description), theme.accent, "");
             put(&format!("{}: {}", who(app, finding), without_name(app, finding)), theme.strong, "");
+            put(&format!("What to do: {}", finding.advice), theme.good, "");
+            if !finding.lines.is_empty() {
+                put("", theme.text, "");
+            }
             for line in &finding.lines {
                 put(line, theme.text, "  ");
             }
-            put("", theme.text, "");
-            put(&format!("What to do: {}", finding.advice), theme.good, "");
         }
         None => {
             put(if app.problems.facts.is_some() { "No problem was found in what was looked at." } else { "" }, theme.strong, "");
