@@ -1,11 +1,7 @@
 """A Django view that computes, served by the threads of cheroot to clients in a process of their own: with one thread, then with several.
 Under the GIL more threads serve no more requests; without it they do."""
 
-import os
-import subprocess
-import sys
 import threading
-import time
 
 import django
 from cheroot import wsgi
@@ -16,6 +12,7 @@ from django.http import HttpResponse
 from django.urls import path
 
 import concmon_lab as lab
+import lab_http_client
 import lab_root
 import lab_tasks
 
@@ -23,7 +20,7 @@ units = None
 
 
 def view(_):
-    """One unit of work per request; `units` counts them while somebody wants to know."""
+    """One unit of work per request; `units` counts them."""
     thread = threading.current_thread()
     k = next(units)
     worker = getattr(thread, "lab_worker", None)
@@ -70,11 +67,8 @@ class Served:
 
 
 def requests(port, clients, count):
-    """Has a process of clients make so many requests; requests per second."""
-    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "lab_http_client.py")
-    begun = time.monotonic_ns()
-    subprocess.run([sys.executable, "-S", script, str(port), str(clients), str(count)], check=True)
-    return count * 1_000_000_000 // (time.monotonic_ns() - begun)
+    """Requests per second of so many."""
+    return lab_http_client.per_second(lab_http_client.load(port, clients, count), count)
 
 
 def body():

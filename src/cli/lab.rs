@@ -91,6 +91,9 @@ pub struct LabRunArgs {
     /// Start method of multiprocessing (default: the interpreter's default)
     #[arg(long, value_name = "METHOD", value_parser = start_methods())]
     pub start_method: Option<StartMethod>,
+    /// Scheduler of your own dask cluster, for python/dask-cluster
+    #[arg(long, value_name = "tcp://HOST:PORT")]
+    pub cluster: Option<String>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
@@ -135,6 +138,9 @@ pub struct CompareArgs {
     /// Start method of multiprocessing, for systems that do not fix it
     #[arg(long, value_name = "METHOD", value_parser = start_methods())]
     pub start_method: Option<StartMethod>,
+    /// Scheduler of your own dask cluster, for python/dask-cluster
+    #[arg(long, value_name = "tcp://HOST:PORT")]
+    pub cluster: Option<String>,
     /// Do not install missing packages; report them instead
     #[arg(long)]
     pub no_setup: bool,

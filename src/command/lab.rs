@@ -64,6 +64,8 @@ pub struct LabRunOptions {
     pub python: Option<std::path::PathBuf>,
     /// Start method of multiprocessing.
     pub start_method: Option<StartMethod>,
+    /// Scheduler of the user's cluster.
+    pub cluster: Option<String>,
     /// Interpreters that the config names.
     pub pythons: Vec<PathBuf>,
     /// Whether an environment that is missing is made first.
@@ -115,6 +117,7 @@ impl From<&LabRunArgs> for LabRunOptions {
             set_up: !args.no_setup,
             python: args.python.clone(),
             start_method: args.start_method,
+            cluster: args.cluster.clone(),
             json: args.json,
         }
     }
@@ -273,6 +276,9 @@ fn specs(options: &LabRunOptions) -> Result<Vec<RunSpec>, LaunchError> {
             Some(python::resolve(named, &[system], &python::interpreters(&options.pythons)).map_err(LaunchError::BadOption)?);
     }
     spec.start_method = options.start_method;
+    if let Some(address) = &options.cluster {
+        spec = spec.on_cluster(address);
+    }
     if options.workers.is_empty() {
         return Ok(vec![spec]);
     }

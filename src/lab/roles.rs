@@ -29,6 +29,10 @@ const PROCESSES: &[(&str, &str)] = &[
     ("lab_server.py", "HTTP server of the lab"),
     ("lab_http_client.py", "HTTP client of the lab"),
     ("lab_echo_client.py", "echo client of the lab"),
+    ("-m\0gunicorn", "gunicorn master"),
+    ("-m\0uvicorn", "uvicorn supervisor"),
+    ("-m\0granian", "granian main process"),
+    ("-m\0celery", "celery main process"),
 ];
 
 /// How the name of a thread begins, and what such a thread is. Kernel names have at most 15 bytes (prctl(2), PR_SET_NAME).
@@ -48,6 +52,7 @@ const THREADS: &[(&str, &str)] = &[
     ("Trio thread", "trio worker thread"),
     ("AnyIO worker th", "AnyIO worker thread"),
     ("tokio-runtime-w", "tokio runtime thread"),
+    ("tokio-rt-worker", "tokio runtime thread"),
     ("lab-helper", "helper thread"),
 ];
 

@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod cluster;
 mod compare;
 mod containment;
 mod costs;
@@ -20,6 +21,7 @@ mod python;
 mod repeat;
 mod report;
 mod schemas;
+mod servers;
 mod shape;
 mod sockets;
 mod sweep;

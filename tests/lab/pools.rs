@@ -10,7 +10,7 @@ use concmon::lab::protocol::Creation;
 use concmon::lab::roles;
 use concmon::lab::run::Run;
 
-use crate::support::lab::{await_end, await_run, launcher, run_it, run_on, spec};
+use crate::support::lab::{await_end, await_run, launcher, run_it, run_on, spec, two_at_a_time};
 use crate::support::python::{assert_done, available, interpreters, named, no_python};
 
 /// Every one of them.
@@ -24,6 +24,12 @@ pub const SYSTEMS: &[&str] = &[
     "python/loky",
     "python/joblib",
     "python/dask-local",
+    "python/gunicorn-sync",
+    "python/gunicorn-gthread",
+    "python/gunicorn-uvicorn",
+    "python/uvicorn",
+    "python/granian",
+    "python/celery",
 ];
 
 /// The number that a run reports under this name.
@@ -118,8 +124,8 @@ fn kept(launcher: &Launcher, id: &str) -> Arc<Run> {
 #[test]
 fn every_process_that_a_pool_starts_has_a_role() {
     let launcher = launcher().with_pythons(named());
-    let processes = |id: &&&str| find(id).is_some_and(|s| s.section == Section::Processes);
-    for id in SYSTEMS.iter().filter(processes).filter(|id| available(id)) {
+    let processes = |id: &&str| find(id).is_some_and(|s| s.section == Section::Processes);
+    two_at_a_time(SYSTEMS.iter().copied().filter(processes).filter(|id| available(id)), |id| {
         let run = kept(&launcher, id);
         let workers: Vec<i32> = run.workers.iter().filter_map(|w| w.pid).collect();
         for member in run.family.iter().filter(|m| Some(m.pid) != run.root_pid && !workers.contains(&m.pid) && m.state != 'Z') {
@@ -129,7 +135,7 @@ fn every_process_that_a_pool_starts_has_a_role() {
         }
         launcher.stop(run.id);
         await_end(&launcher, run.id);
-    }
+    });
 }
 
 /// Local addresses of the TCP sockets that these processes listen on, as `/proc/net/tcp` and `tcp6` give them (proc_pid_net(5)).
@@ -143,17 +149,31 @@ fn listening(pids: &[i32]) -> Vec<String> {
     of_them.map(|fields| fields[1].to_owned()).collect()
 }
 
+/// The fewest sockets that a run with three workers listens on.
+const LISTENING: &[(&str, usize)] = &[
+    // The scheduler and each worker.
+    ("python/dask-local", 4),
+    ("python/gunicorn-sync", 1),
+    ("python/gunicorn-gthread", 1),
+    ("python/gunicorn-uvicorn", 1),
+    ("python/uvicorn", 1),
+    ("python/granian", 1),
+];
+
 #[test]
-fn dask_listens_on_the_loopback_address_alone() {
-    if !available("python/dask-local") {
-        return;
-    }
+fn what_listens_does_so_on_the_loopback_address_alone_and_at_no_known_port() {
     let launcher = launcher().with_pythons(named());
-    let run = kept(&launcher, "python/dask-local");
-    let pids: Vec<i32> = run.family.iter().map(|m| m.pid).collect();
-    let ports = listening(&pids);
-    assert!(ports.len() >= 4, "the scheduler and each worker: {ports:?}");
-    let beyond: Vec<&String> = ports.iter().filter(|address| !address.starts_with("0100007F:")).collect();
-    assert!(beyond.is_empty(), "{beyond:?}");
-    assert!(!ports.iter().any(|address| address.ends_with(":2253")), "not at 8787, where another dask may be: {ports:?}");
+    two_at_a_time(LISTENING.iter().copied().filter(|(id, _)| available(id)), |(id, fewest)| {
+        let run = kept(&launcher, id);
+        let pids: Vec<i32> = run.family.iter().map(|m| m.pid).collect();
+        let ports = listening(&pids);
+        assert!(ports.len() >= fewest, "{id}: {ports:?}");
+        let beyond: Vec<&String> = ports.iter().filter(|address| !address.starts_with("0100007F:")).collect();
+        assert!(beyond.is_empty(), "{id}: {beyond:?}");
+        // 8787 is dask's dashboard, 8000 what web servers take by themselves.
+        let known = |address: &&String| ["2253", "1F40"].iter().any(|port| address.ends_with(&format!(":{port}")));
+        assert_eq!(ports.iter().find(known), None, "{id}: {ports:?}");
+        launcher.stop(run.id);
+        await_end(&launcher, run.id);
+    });
 }

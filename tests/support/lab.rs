@@ -66,3 +66,18 @@ pub fn run_on(launcher: &Launcher, spec: &RunSpec) -> Arc<Run> {
 pub fn run_it(spec: &RunSpec) -> Arc<Run> {
     run_on(&launcher(), spec)
 }
+
+/// Does `act` with each, two at a time: most of a small run is waiting.
+pub fn two_at_a_time<T: Copy + Send>(items: impl IntoIterator<Item = T>, act: impl Fn(T) + Sync) {
+    let items = std::sync::Mutex::new(items.into_iter().collect::<Vec<T>>().into_iter());
+    let next = || items.lock().ok()?.next();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(item) = next() {
+                    act(item);
+                }
+            });
+        }
+    });
+}

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use concmon::lab::catalog::find;
-use concmon::lab::python::Interpreter;
+use concmon::lab::catalog::{find, python_program};
+use concmon::lab::python::{Interpreter, Origin};
 use concmon::lab::run::{Outcome, Run, RunPhase};
 
 pub fn assert_done(run: &Run) {
@@ -20,12 +20,13 @@ pub fn named() -> Vec<PathBuf> {
     std::env::var_os("CONCMON_TEST_PYTHONS").map(|v| std::env::split_paths(&v).collect()).unwrap_or_default()
 }
 
-/// The newest interpreter of each kind, so that a machine with many is not asked for all of them.
+/// The newest interpreter of each kind, so that a machine with many is not asked for all of them. The lab's own environment has the
+/// interpreter that it was made from.
 pub fn interpreters() -> Vec<Interpreter> {
     let mut all = concmon::lab::python::interpreters(&named()).interpreters.clone();
     all.sort_by_key(|i| std::cmp::Reverse(i.version));
     let mut seen = std::collections::HashSet::new();
-    all.retain(|i| seen.insert((i.short(), i.packages.len())));
+    all.retain(|i| i.origin != Origin::Managed && seen.insert((i.short(), i.packages.len())));
     all
 }
 
@@ -38,8 +39,16 @@ pub fn no_python() -> bool {
     none
 }
 
-/// Whether an interpreter here can run the system; says so if not.
+/// Whether an interpreter here can run the system; says so if not. What works on a cluster has tests that start one.
 pub fn available(id: &str) -> bool {
+    if python_program(id).is_some_and(|program| program.cluster) {
+        return false;
+    }
+    can_run(id)
+}
+
+/// The same, whether or not it needs a cluster.
+pub fn can_run(id: &str) -> bool {
     let why = concmon::lab::python::availability(find(id).unwrap(), &concmon::lab::python::interpreters(&named()));
     if let Some(why) = &why {
         loudly!("SKIPPED {id}: {why}");

@@ -244,6 +244,9 @@ fn variants(
     if python_program(system.id).is_some_and(|p| p.start == PythonStart::Chosen) {
         spec.start_method = args.start_method;
     }
+    if let Some(address) = args.cluster.as_ref().filter(|_| python_program(system.id).is_some_and(|p| p.cluster)) {
+        spec = spec.on_cluster(address);
+    }
     let workers =
         if args.workers.is_empty() || system.params.workers.is_none() { vec![spec.workers] } else { args.workers.clone() };
     let parents = if args.parent_mb.is_empty() || !system.params.parent_mb { vec![0] } else { args.parent_mb.clone() };

@@ -198,7 +198,8 @@ pub struct RunSpec {
     /// Milliseconds between two creations, so that a person can watch; outside of every figure. 0 for measurements.
     #[serde(default)]
     pub pace_ms: u32,
-    /// What else is set in this run of a program of the user's own, in the order of the command line.
+    /// What else is set in this run, in the order of the command line: of a program of the user's own, or the cluster of a system that works
+    /// on one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub settings: Vec<Setting>,
 }
@@ -331,7 +332,24 @@ pub const RESERVED: [&str; 3] = ["native", "python", OWN_PROGRAM];
 /// What [`RunSpec::system`] says of a program of the user's own, which is no system of the lab.
 pub const OWN_PROGRAM: &str = "run";
 
+/// The setting that names the scheduler of the user's cluster.
+const CLUSTER: &str = "cluster";
+
 impl RunSpec {
+    /// The same, on the cluster with this scheduler.
+    #[must_use]
+    pub fn on_cluster(mut self, address: &str) -> Self {
+        self.settings.retain(|setting| setting.name != CLUSTER);
+        self.settings.push(Setting { name: CLUSTER.to_owned(), value: address.to_owned(), variable: false });
+        self
+    }
+
+    /// The scheduler of the cluster that a built-in system is to work on.
+    #[must_use]
+    pub fn cluster(&self) -> Option<&str> {
+        self.settings.iter().find(|setting| !self.is_own() && setting.name == CLUSTER).map(|setting| setting.value.as_str())
+    }
+
     /// A program of the user's own: it does what it does, for as long as it likes.
     #[must_use]
     pub fn own() -> Self {

@@ -163,8 +163,14 @@ pub fn own_program(id: &str) -> Option<&'static OwnSystem> {
 }
 
 /// What an interpreter must have that stands in for `{python}`.
-static ANY_PYTHON: PythonProgram =
-    PythonProgram { file: "", since: super::OLDEST_PYTHON, gil: Gil::Any, packages: &[], start: PythonStart::None };
+static ANY_PYTHON: PythonProgram = PythonProgram {
+    file: "",
+    since: super::OLDEST_PYTHON,
+    gil: Gil::Any,
+    packages: &[],
+    start: PythonStart::None,
+    cluster: false,
+};
 
 /// The same as an entry of the Python systems, if its command has the placeholder `{python}`.
 pub(super) fn python(id: &str) -> Option<&'static PythonProgram> {

@@ -20,6 +20,8 @@ pub struct Program {
     pub packages: &'static [&'static str],
     /// Where processes come from.
     pub start: Start,
+    /// Whether it works on a cluster that the user names.
+    pub cluster: bool,
 }
 
 /// What a system needs of the global interpreter lock.
@@ -58,7 +60,7 @@ const FORKING_THREADS: u32 = 4;
 /// Oldest CPython the lab's programs run on.
 pub const OLDEST: (u8, u8) = (3, 9);
 
-const PLAIN: Program = Program { file: "", since: OLDEST, gil: Gil::Any, packages: &[], start: Start::None };
+const PLAIN: Program = Program { file: "", since: OLDEST, gil: Gil::Any, packages: &[], start: Start::None, cluster: false };
 
 const fn plain(file: &'static str) -> Program {
     Program { file, ..PLAIN }
@@ -70,6 +72,10 @@ const fn process(method: StartMethod) -> Program {
 
 const fn pool() -> Program {
     Program { file: "run_pool.py", start: Start::Chosen, ..PLAIN }
+}
+
+const fn web(packages: &'static [&'static str]) -> Program {
+    Program { packages, ..plain("run_web.py") }
 }
 
 const CPU_TASKS: &[TaskKind] = &[TaskKind::Factorial, TaskKind::None, TaskKind::Pi, TaskKind::Sleep, TaskKind::File];
@@ -88,8 +94,11 @@ const HTTP: &[TaskKind] = &[TaskKind::Http];
 const FEW: Params = Params { workers: Some(4), fixed_workers: 0, tasks: Some(10), parent_mb: true };
 /// Enough tasks that a pool puts several into one message.
 const POOL: Params = Params { workers: Some(4), fixed_workers: 0, tasks: Some(100), parent_mb: true };
+/// A request is a task: enough of them for a rate.
+const WEB: Params = Params { workers: Some(4), fixed_workers: 0, tasks: Some(200), parent_mb: false };
 const PAIR: Params = Params { workers: Some(2), fixed_workers: 0, tasks: Some(8), parent_mb: false };
 const TEN: Params = Params { workers: Some(10), fixed_workers: 0, tasks: Some(10), parent_mb: false };
+const ELSEWHERE: &[TaskKind] = &[TaskKind::Factorial, TaskKind::Pi, TaskKind::Sleep];
 const ONE: Params = Params { workers: None, fixed_workers: 1, tasks: Some(10), parent_mb: false };
 
 /// A run whose tasks are GETs has a server process beside it.
@@ -216,6 +225,62 @@ fn dask_local(spec: &RunSpec) -> Shape {
         waits: &["epoll", "futex"],
         ..forked(spec)
     }
+}
+
+/// The master is a child of the root and the parent of all workers. It and idle workers wait in select(2).
+fn gunicorn(spec: &RunSpec) -> Shape {
+    let (parent, commands) = (ShapeParent::Server, &["-m gunicorn"]);
+    Shape { processes: spec.workers + 1, parent, commands, states: "S", waits: &["poll"], ..Shape::default() }
+}
+
+/// Each worker's main thread waits for connections; the others of its pool are made on demand.
+fn gunicorn_threads(spec: &RunSpec) -> Shape {
+    Shape { threads_more: 4 * spec.workers, waits: &["poll", "epoll"], ..gunicorn(spec) }
+}
+
+/// Workers wait in their event loops.
+fn gunicorn_loops(spec: &RunSpec) -> Shape {
+    Shape { threads_more: 2 * spec.workers, waits: &["poll", "epoll"], ..gunicorn(spec) }
+}
+
+/// The supervisor with the tracker and the workers, each of which has a thread that answers it; or a single process.
+fn uvicorn(spec: &RunSpec) -> Shape {
+    let alone = spec.workers == 1;
+    let (parent, processes, threads) =
+        if alone { (ShapeParent::Root, 1, 0) } else { (ShapeParent::Server, spec.workers + 2, spec.workers) };
+    let commands = &["-m uvicorn"];
+    Shape { processes, threads, parent, commands, states: "S", waits: &["epoll"], ..Shape::default() }
+}
+
+/// The main process, with a thread for each worker that waits for its end; each worker has some threads of Rust. Where multiprocessing does
+/// not fork, a tracker.
+fn granian(spec: &RunSpec) -> Shape {
+    let (processes, threads) = (spec.workers + 1, 2 * spec.workers);
+    let (parent, commands) = (ShapeParent::Server, &["-m granian"]);
+    Shape {
+        processes,
+        processes_more: 1,
+        threads,
+        threads_more: 8 * spec.workers,
+        parent,
+        commands,
+        states: "S",
+        waits: &["futex", "epoll"],
+    }
+}
+
+/// The main process is the parent of all workers, and has threads that replace workers, hand out calls, take results and watch for timeouts.
+/// Idle workers: one reads a pipe, the others wait for the lock beside it.
+fn celery(spec: &RunSpec) -> Shape {
+    let waits: &'static [&'static str] = if spec.workers > 1 { &["read", "futex"] } else { &["read"] };
+    let (parent, commands) = (ShapeParent::Server, &["-m celery"]);
+    let processes = spec.workers + 1;
+    Shape { processes, threads: 4, threads_more: 4, parent, commands, states: "S", waits, ..Shape::default() }
+}
+
+/// Its workers are not of the run: the root alone, and its threads for the loop of the client.
+fn dask_cluster(_: &RunSpec) -> Shape {
+    Shape { threads: 1, threads_more: 8, waits: &["epoll"], ..Shape::default() }
 }
 
 /// The root; threads that read files may still be there.

@@ -128,6 +128,7 @@ fn check_options(system: &System, spec: &RunSpec, limits: &Limits) -> Result<(),
         }
         _ => {}
     }
+    check_cluster(id, spec)?;
     if spec.tasks != system.params.tasks.unwrap_or(0) && own.is_some() && !takes("tasks") {
         return Err(format!("{id} takes no number of tasks; put {{tasks}} into its command or env"));
     }
@@ -159,6 +160,20 @@ fn check_options(system: &System, spec: &RunSpec, limits: &Limits) -> Result<(),
         return Err(format!("a timeout of {} ms is not between 1 and {} ms", spec.timeout_ms, limits.max_timeout_ms));
     }
     check_size(spec)
+}
+
+fn check_cluster(id: &str, spec: &RunSpec) -> Result<(), String> {
+    let takes = catalog::python_program(id).is_some_and(|program| program.cluster);
+    match spec.cluster() {
+        None if takes => {
+            Err(format!("{id} needs the scheduler of a dask cluster that is running; use --cluster tcp://HOST:PORT"))
+        }
+        Some(_) if !takes => Err(format!("{id} works on this machine alone; remove --cluster")),
+        Some(address) if !address.contains("://") => {
+            Err(format!("{address:?} is no address of a scheduler, such as tcp://HOST:PORT"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_size(spec: &RunSpec) -> Result<(), String> {

@@ -15,6 +15,9 @@ pub struct Load {
     pub busy_ns: u64,
 }
 
+/// Values by which a service reports its rate under load.
+const SERVED: [&str; 2] = ["requests_per_second", "calls_per_second"];
+
 /// Everything that was read off one run. Times are nanoseconds, memory is bytes; `None` is unknown, never 0.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Point {
@@ -38,6 +41,9 @@ pub struct Point {
     pub teardown_ns: Option<u64>,
     /// Units of work that were done.
     pub tasks_done: u32,
+    /// Requests or calls per second, as the clients of a service have seen them; `None` for what is no service.
+    #[serde(default)]
+    pub served_per_s: Option<u64>,
     /// User CPU of the root and all that it waited for (wait4(2)) within the wall time.
     pub user_ns: Option<u64>,
     /// System CPU of the same.
@@ -98,6 +104,7 @@ impl Point {
             wall_ns: costs.wall_ns,
             teardown_ns: costs.teardown_ns,
             tasks_done: u32::try_from(done).unwrap_or(u32::MAX),
+            served_per_s: run.values.iter().find(|v| SERVED.contains(&v.name.as_str())).and_then(|v| v.number),
             user_ns: costs.user_ns,
             sys_ns: costs.sys_ns,
             apart_ns: costs.apart.map(Usage::cpu_ns),

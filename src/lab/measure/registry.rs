@@ -75,6 +75,12 @@ fn ratio(over: Option<u64>, under: Option<u64>) -> Option<f64> {
     Some(over as f64 / under as f64)
 }
 
+fn throughput(point: &Point) -> Option<f64> {
+    let served = ratio(point.served_per_s, Some(1));
+    let done = Some(u64::from(point.tasks_done)).filter(|n| *n > 0);
+    served.or_else(|| ratio(Some(done? * 1_000_000_000), point.wall_ns))
+}
+
 fn speed_up(sample: Sample<'_>) -> Option<f64> {
     ratio(sample.baseline?.wall_ns, sample.point.wall_ns)
 }
@@ -127,7 +133,7 @@ pub const MEASURES: &[Measure] = &[
     measure!("worker_rss_bytes", "RSS/worker", Bytes, Lower, "RSS of each worker process, largest of several samples", no_process(), |s, o| each(s, o, |m| m.rss_bytes)),
     measure!("first_task_ns", "first task", Ns, Lower, "time from the first request for a worker to the start of the first task", NOT_TOLD, |s, o| put(o, s.point.first_task_ns)),
     measure!("all_ready_ns", "all ready", Ns, Lower, "from the beginning of the wall time to the first own instruction of the last worker that was created", NO_CREATION, |s, o| put(o, s.point.all_ready_ns)),
-    measure!("throughput_per_s", "tasks/s", PerSecond, Higher, "tasks done per second of wall time", NOT_TOLD, |s, o| o.extend(ratio(Some(u64::from(s.point.tasks_done) * 1_000_000_000), s.point.wall_ns).filter(|_| s.point.tasks_done > 0))),
+    measure!("throughput_per_s", "tasks/s", PerSecond, Higher, "tasks done per second of wall time; of a service, requests or calls per second as its clients see them", NOT_TOLD, |s, o| o.extend(throughput(s.point))),
     measure!("teardown_ns", "teardown", Ns, Lower, "time from the end of the work to the end of the last process", NOT_TOLD, |s, o| put(o, s.point.teardown_ns)),
     measure!("root_start_ns", "root start", Ns, Lower, "from the fork of the root to its own code; no part of the wall time", NOT_TOLD, |s, o| put(o, s.point.root_start_ns)),
     measure!("root_end_ns", "root end", Ns, Lower, "from the last own instruction of the root to its end; no part of the wall time", "the root did not report its last instruction", |s, o| put(o, s.point.root_end_ns)),

@@ -348,7 +348,8 @@ impl Setup<'_> {
             return Err(SetupError::Broken(format!("{missing} is missing")));
         }
         let mut import = self.program(&path);
-        import.args(["-I", "-c", &format!("import {}", wanted.join(", "))]);
+        // A module cannot have the dash that the name of its package has.
+        import.args(["-I", "-c", &format!("import {}", wanted.join(", ").replace('-', "_"))]);
         self.call(&import, "", &mut |_| {}).map_err(|e| match e {
             SetupError::NotFetched { why, .. } | SetupError::Failed { why, .. } => SetupError::Broken(why),
             other => other,

@@ -11,14 +11,17 @@ pub const WORKER_MODULE: (&str, &str) = ("concmon_lab.py", include_str!("../../.
 const SHARED: &[(&str, &str)] = &[
     WORKER_MODULE,
     ("lab_root.py", include_str!("../../../assets/python/lab_root.py")),
+    ("lab_celery.py", include_str!("../../../assets/python/lab_celery.py")),
     ("lab_echo_client.py", include_str!("../../../assets/python/lab_echo_client.py")),
     ("lab_outside.py", include_str!("../../../assets/python/lab_outside.py")),
     ("lab_pool.py", include_str!("../../../assets/python/lab_pool.py")),
     ("lab_worker.py", include_str!("../../../assets/python/lab_worker.py")),
     ("lab_http_client.py", include_str!("../../../assets/python/lab_http_client.py")),
     ("lab_server.py", include_str!("../../../assets/python/lab_server.py")),
+    ("lab_service.py", include_str!("../../../assets/python/lab_service.py")),
     ("lab_tasks.py", include_str!("../../../assets/python/lab_tasks.py")),
     ("lab_units.py", include_str!("../../../assets/python/lab_units.py")),
+    ("lab_web.py", include_str!("../../../assets/python/lab_web.py")),
 ];
 
 macro_rules! mains {
@@ -38,8 +41,10 @@ mains!(
     "run_asyncio.py",
     "run_asyncio_files.py",
     "run_blocked_loop.py",
+    "run_celery.py",
     "run_copy_on_write.py",
     "run_cpu_threads.py",
+    "run_dask_cluster.py",
     "run_dask_local.py",
     "run_django.py",
     "run_echo.py",
@@ -64,6 +69,7 @@ mains!(
     "run_thread.py",
     "run_thread_pool_executor.py",
     "run_trio.py",
+    "run_web.py",
 );
 
 /// What to execute; `None` if the system names a file that this binary does not carry.

@@ -270,6 +270,104 @@ pub(super) const ENTRIES: &[Entry] = &[
         },
     },
     Entry {
+        program: web(&["gunicorn"]),
+        system: System {
+            id: "python/gunicorn-sync",
+            title: "gunicorn, sync workers",
+            lesson: "A master forks worker processes, and each worker handles one request at a time. \
+                     Watch requests wait with task sleep: no more than one per worker is served.",
+            section: Section::Processes,
+            backend: Backend::Python,
+            tasks: CPU_TASKS,
+            params: WEB,
+            shape: gunicorn,
+        },
+    },
+    Entry {
+        program: Program { gil: Gil::Preferred, ..web(&["gunicorn"]) },
+        system: System {
+            id: "python/gunicorn-gthread",
+            title: "gunicorn, gthread workers",
+            lesson: "Each worker process has a pool of four threads for requests. \
+                     Watch four sleeps overlap in each worker; with task pi the GIL lets one thread compute.",
+            section: Section::Processes,
+            backend: Backend::Python,
+            tasks: CPU_TASKS,
+            params: WEB,
+            shape: gunicorn_threads,
+        },
+    },
+    Entry {
+        program: web(&["gunicorn", "uvicorn", "uvicorn-worker"]),
+        system: System {
+            id: "python/gunicorn-uvicorn",
+            title: "gunicorn, uvicorn workers",
+            lesson: "gunicorn's master forks workers that run uvicorn: an event loop for each. \
+                     Watch all sleeps overlap; with task pi a request delays all others of its worker.",
+            section: Section::Processes,
+            backend: Backend::Python,
+            tasks: CPU_TASKS,
+            params: WEB,
+            shape: gunicorn_loops,
+        },
+    },
+    Entry {
+        program: web(&["uvicorn"]),
+        system: System {
+            id: "python/uvicorn",
+            title: "uvicorn",
+            lesson: "A supervisor starts fresh interpreters, and each runs an event loop on the same socket. \
+                     Watch the start of its workers, which import everything again; one worker needs no supervisor.",
+            section: Section::Processes,
+            backend: Backend::Python,
+            tasks: CPU_TASKS,
+            params: WEB,
+            shape: uvicorn,
+        },
+    },
+    Entry {
+        program: web(&["granian"]),
+        system: System {
+            id: "python/granian",
+            title: "granian",
+            lesson: "Each worker has threads of Rust for HTTP and calls the application on an event loop of Python. \
+                     Watch more threads than with uvicorn, and the time of a request.",
+            section: Section::Processes,
+            backend: Backend::Python,
+            tasks: CPU_TASKS,
+            params: WEB,
+            shape: granian,
+        },
+    },
+    Entry {
+        program: Program { packages: &["distributed"], cluster: true, ..plain("run_dask_cluster.py") },
+        system: System {
+            id: "python/dask-cluster",
+            title: "dask on your cluster",
+            lesson: "The tasks go to a scheduler and workers that run already, also on other hosts: --cluster tcp://HOST:PORT. \
+                     Watch what one worker, one host and all hosts bring against one process.",
+            section: Section::Processes,
+            backend: Backend::Python,
+            tasks: ELSEWHERE,
+            params: Params { workers: None, fixed_workers: 1, tasks: Some(20), parent_mb: false },
+            shape: dask_cluster,
+        },
+    },
+    Entry {
+        program: Program { packages: &["celery"], ..plain("run_celery.py") },
+        system: System {
+            id: "python/celery",
+            title: "celery, prefork workers",
+            lesson: "A main process forks workers and takes calls from a broker, here a directory of files. \
+                     Watch how much longer a call takes than in a pool.",
+            section: Section::Processes,
+            backend: Backend::Python,
+            tasks: CPU_TASKS,
+            params: Params { parent_mb: false, ..FEW },
+            shape: celery,
+        },
+    },
+    Entry {
         program: plain("run_copy_on_write.py"),
         system: System {
             id: "python/copy-on-write",

@@ -1,0 +1,149 @@
+//! A run on a dask cluster that is there already: its scheduler and workers are started by the test, as the user of a cluster has done.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::Instant;
+
+use concmon::lab::catalog::{RunSpec, TaskKind, find};
+use concmon::lab::launcher::LaunchError;
+use concmon::lab::run::{Outcome, Run, RunPhase};
+
+use crate::support::lab::{PATIENCE, launcher, run_it, run_on, spec};
+use crate::support::python::{assert_done, can_run, named};
+
+const SYSTEM: &str = "python/dask-cluster";
+
+/// A scheduler, and workers that believe they are on hosts of these names where this user may say so.
+struct Cluster {
+    processes: Vec<Child>,
+    /// What the workers report, kept open for them.
+    words: Vec<BufReader<ChildStderr>>,
+    address: String,
+    named: bool,
+}
+
+impl Cluster {
+    fn start(python: &Path, dir: &Path, hosts: &[&str]) -> Self {
+        let file = dir.join("scheduler.json");
+        let python = python.to_str().unwrap();
+        let start = |command: &mut Command, errors: Stdio| {
+            command.current_dir(dir).stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors).spawn().unwrap()
+        };
+        let mut scheduler = Command::new(python);
+        scheduler
+            .args(["-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file"])
+            .arg(&file);
+        scheduler.args(["--no-dashboard", "--dashboard-address", "127.0.0.1:0"]);
+        let processes = vec![start(&mut scheduler, Stdio::null())];
+        let mut cluster = Self { processes, words: Vec::new(), address: String::new(), named: false };
+        let until = Instant::now() + PATIENCE;
+        // Nothing reports it but the file.
+        while cluster.address.is_empty() {
+            assert!(Instant::now() < until, "the scheduler did not start");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            let about =
+                std::fs::read_to_string(&file).ok().and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok());
+            cluster.address = about.and_then(|about| about["address"].as_str().map(str::to_owned)).unwrap_or_default();
+        }
+        cluster.named = Command::new("unshare").args(["--uts", "hostname", "box"]).output().is_ok_and(|o| o.status.success());
+        for host in hosts {
+            let worker = format!(
+                "exec {python} -m distributed.cli.dask_worker {} --nthreads 1 --nworkers 2 --no-dashboard --local-directory {}",
+                cluster.address,
+                dir.display()
+            );
+            let mut command = if cluster.named { Command::new("unshare") } else { Command::new("sh") };
+            if cluster.named {
+                command.args(["--uts", "sh", "-c"]).arg(format!("hostname {host}; {worker}"));
+            } else {
+                command.arg("-c").arg(worker);
+            }
+            let mut worker = start(&mut command, Stdio::piped());
+            cluster.words.extend(worker.stderr.take().map(BufReader::new));
+            cluster.processes.push(worker);
+        }
+        for words in &mut cluster.words {
+            let registered = words.lines().map_while(Result::ok).filter(|line| line.contains("Registered to:"));
+            assert_eq!(registered.take(2).count(), 2, "both workers of a host found the scheduler");
+        }
+        cluster
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for process in self.processes.iter_mut().rev() {
+            // Its nanny ends the workers when it is asked to end.
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(process.id().cast_signed()), nix::sys::signal::SIGTERM);
+            let _ = process.wait();
+        }
+    }
+}
+
+fn number(run: &Run, name: &str) -> u64 {
+    let found = run.values.iter().find(|v| v.name == name);
+    found.and_then(|v| v.number).unwrap_or_else(|| panic!("no value {name}: {:?}", run.values))
+}
+
+fn text<'r>(run: &'r Run, name: &str) -> &'r str {
+    run.values.iter().find(|v| v.name == name).map_or("", |v| &v.text)
+}
+
+#[test]
+fn a_cluster_of_the_users_does_the_tasks_and_reports_from_each_host() {
+    if !can_run(SYSTEM) {
+        return;
+    }
+    let launcher = launcher().with_pythons(named());
+    let found = concmon::lab::python::interpreters(&named());
+    let python = concmon::lab::python::choose(find(SYSTEM).unwrap(), None, &found).unwrap().path;
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = Cluster::start(&python, dir.path(), &["boxa", "boxb"]);
+    let on = RunSpec { python: Some(python), ..spec(SYSTEM, TaskKind::Factorial) }.on_cluster(&cluster.address);
+    let run = run_on(&launcher, &on);
+    assert_done(&run);
+    let expected = run_it(&RunSpec { tasks: run.spec.tasks, ..spec("native/sequential", TaskKind::Factorial) });
+    assert_eq!(text(&run, "factorials"), text(&expected, "factorials"), "{:?}", run.values);
+    assert_eq!(run.workers[0].spans.iter().filter(|s| s.end_ns.is_some()).count(), run.spec.tasks as usize);
+    assert!(
+        number(&run, "one_process_ns") > 0 && number(&run, "one_worker_ns") > number(&run, "one_process_ns"),
+        "{:?}",
+        run.values
+    );
+    assert!(text(&run, "all_workers_ns").contains("4 workers x 1 thread on"), "{:?}", run.values);
+    if cluster.named {
+        assert!(text(&run, "host_1_cpu_ns").starts_with("boxa: 2 workers x 1 thread"), "{:?}", run.values);
+        assert!(text(&run, "host_2_cpu_ns").starts_with("boxb: 2 workers x 1 thread"), "{:?}", run.values);
+        assert!(text(&run, "one_host_ns").contains("2 workers x 1 thread on one host"), "{:?}", run.values);
+    } else {
+        loudly!("SKIPPED: hosts of two names need a user who may unshare");
+    }
+}
+
+#[test]
+fn a_cluster_is_named_where_it_is_needed_and_nowhere_else() {
+    let launcher = launcher();
+    let refused = |spec: RunSpec| match launcher.launch(spec) {
+        Err(LaunchError::BadOption(why)) => why,
+        other => panic!("{other:?}"),
+    };
+    assert!(refused(find(SYSTEM).unwrap().defaults()).contains("use --cluster tcp://HOST:PORT"));
+    let elsewhere = refused(spec("native/fork", TaskKind::None).on_cluster("tcp://127.0.0.1:1"));
+    assert!(elsewhere.contains("works on this machine alone"), "{elsewhere}");
+    assert!(refused(find(SYSTEM).unwrap().defaults().on_cluster("127.0.0.1")).contains("is no address"));
+}
+
+#[test]
+fn a_scheduler_that_does_not_answer_fails_the_run_in_one_sentence() {
+    if !can_run(SYSTEM) {
+        return;
+    }
+    // A port that was free a moment ago.
+    let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("tcp://{}", held.local_addr().unwrap());
+    drop(held);
+    let run = run_on(&launcher().with_pythons(named()), &spec(SYSTEM, TaskKind::Factorial).on_cluster(&address));
+    let RunPhase::Ended(Outcome::Failed(why)) = &run.phase else { panic!("{:?}", run.phase) };
+    assert!(why.starts_with("no scheduler of dask answered at tcp://127.0.0.1:"), "{why}");
+}
