@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use concmon::lab::catalog::{self, RunSpec, Section, TaskKind};
+use concmon::lab::python;
 use concmon::lab::run::{Outcome, RunPhase};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -15,10 +16,10 @@ use rustix::fs::inotify;
 use crate::pools;
 use crate::support::exclusive::full_name;
 use crate::support::gone;
-use crate::support::lab::{await_end, await_workers, launcher, spec};
+use crate::support::lab::{await_end, await_workers, launcher, spec, two_at_a_time};
 use crate::support::marked::{MARK, Marked, marked};
 use crate::support::programs;
-use crate::support::python::available;
+use crate::support::python::{available, named};
 
 const PROCESS_SYSTEMS: [&str; 5] = ["native/fork", "native/exec", "native/spawn", "native/forkserver", "native/process-pool"];
 
@@ -26,6 +27,12 @@ const PROCESS_SYSTEMS: [&str; 5] = ["native/fork", "native/exec", "native/spawn"
 fn pools_here() -> impl Iterator<Item = &'static str> {
     let with_processes = |id: &&str| catalog::find(id).is_some_and(|s| s.section == Section::Processes);
     pools::SYSTEMS.iter().copied().filter(with_processes).filter(|id| available(id))
+}
+
+/// The interpreter that runs the system here.
+fn python_of(system: &str) -> Option<PathBuf> {
+    let system = catalog::find(system).filter(|system| system.on_python())?;
+    python::choose(system, None, &python::interpreters(&named())).ok().map(|interpreter| interpreter.path)
 }
 
 /// What a victim prints when it has stopped its run, and nothing is left of that.
@@ -62,7 +69,12 @@ impl Victim {
     /// The same, until it prints this.
     fn start_until(dir: &Path, system: &str, workers: u32, words: &str) -> Self {
         let mark = format!("{}-{workers}", dir.display());
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        let mut victim = Command::new(std::env::current_exe().unwrap());
+        if let Some(python) = python_of(system) {
+            // It need not look for interpreters: only this one is found.
+            victim.env("VICTIM_PYTHON", python).env("PATH", "/usr/bin:/bin").env("HOME", "/nonexistent").env_remove("PYENV_ROOT");
+        }
+        let mut child = victim
             .args(["--exact", &full_name(module_path!(), "the_victim"), "--ignored", "--nocapture"])
             .env(MARK, &mark)
             .env("XDG_RUNTIME_DIR", dir)
@@ -153,7 +165,8 @@ fn the_victim() {
     // A Python run that is measured says of its workers when they have ended: one that stays says it at once.
     let hold_ms = if system.starts_with("python/") { 60_000 } else { 0 };
     let sleeps = spec(&system, TaskKind::Sleep);
-    let long = RunSpec { workers, tasks: workers, task_size: Some(60_000), timeout_ms: 120_000, hold_ms, ..sleeps };
+    let python = std::env::var_os("VICTIM_PYTHON").map(PathBuf::from);
+    let long = RunSpec { workers, tasks: workers, task_size: Some(60_000), timeout_ms: 120_000, hold_ms, python, ..sleeps };
     let id = launcher.launch(long).unwrap();
     await_workers(&launcher, id, workers);
     if std::env::var("VICTIM_UNTIL").is_ok_and(|words| words == STOPPED) {
@@ -184,43 +197,43 @@ fn killing_concmon_in_a_run_of_200_workers_leaves_nothing() {
 
 #[test]
 fn a_pool_that_is_stopped_leaves_nothing() {
-    for system in pools_here() {
+    two_at_a_time(pools_here(), |system| {
         let scratch = tempfile::tempdir().unwrap();
         let mut victim = Victim::start_until(scratch.path(), system, 3, STOPPED);
         assert_eq!(victim.objects_left(), Vec::<String>::new(), "{system}");
         victim.child.kill().unwrap();
         victim.child.wait().unwrap();
         victim.assert_contained();
-    }
+    });
 }
 
 #[test]
 fn killing_concmon_in_a_run_of_a_pool_leaves_nothing() {
-    for system in pools_here() {
+    two_at_a_time(pools_here(), |system| {
         let mut victim = Victim::start(system, 3);
         assert!(victim.processes().len() >= 7, "{system}: victim, guard, supervisor, root and 3 workers");
         victim.child.kill().unwrap();
         victim.child.wait().unwrap();
         victim.assert_contained();
-    }
+    });
 }
 
 #[test]
 fn killing_the_supervisor_leaves_nothing() {
-    for (system, workers) in PROCESS_SYSTEMS.into_iter().map(|id| (id, 20)).chain(pools_here().map(|id| (id, 3))) {
+    two_at_a_time(PROCESS_SYSTEMS.into_iter().map(|id| (id, 20)).chain(pools_here().map(|id| (id, 3))), |(system, workers)| {
         let victim = Victim::start(system, workers);
         kill_now(victim.helpers().1);
         victim.assert_contained();
-    }
+    });
 }
 
 #[test]
 fn killing_the_guard_leaves_nothing() {
-    for (system, workers) in PROCESS_SYSTEMS.into_iter().map(|id| (id, 20)).chain(pools_here().map(|id| (id, 3))) {
+    two_at_a_time(PROCESS_SYSTEMS.into_iter().map(|id| (id, 20)).chain(pools_here().map(|id| (id, 3))), |(system, workers)| {
         let victim = Victim::start(system, workers);
         kill_now(victim.helpers().0);
         victim.assert_contained();
-    }
+    });
 }
 
 #[test]

@@ -2,12 +2,15 @@
 //!
 //! Systems that no interpreter here supports are skipped loudly, with the reason.
 
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+
 use concmon::lab::catalog::{Backend, PythonStart, RunSpec, SYSTEMS, StartMethod, System, TaskKind, find, python_program};
 use concmon::lab::launcher::LaunchError;
 use concmon::lab::protocol::Creation;
 use concmon::lab::run::{Outcome, Run, RunPhase};
 
-use crate::support::lab::{await_end, await_workers, launcher, run_it, run_on, spec};
+use crate::support::lab::{await_end, await_workers, launcher, run_it, run_on, spec, two_at_a_time};
 use crate::support::python::{assert_done, available, interpreters, named, no_python};
 
 fn python_systems() -> impl Iterator<Item = &'static System> {
@@ -35,8 +38,10 @@ fn every_python_system_meets_its_shape_and_does_its_work() {
         return;
     }
     let launcher = launcher().with_pythons(named());
-    let mut ran = 0;
-    for system in python_systems().filter(|s| available(s.id)) {
+    let ran = AtomicUsize::new(0);
+    // Those that need packages: `schemas::runs_of_every_pool_and_of_every_system_that_needs_packages`.
+    let plain = |s: &&System| python_program(s.id).is_some_and(|program| program.packages.is_empty());
+    two_at_a_time(python_systems().filter(plain).filter(|s| available(s.id)), |system| {
         let run = run_on(&launcher, &system.defaults());
         assert_done(&run);
         if system.params.tasks.is_some() && run.spec.task != TaskKind::None && system.id != "python/async-vs-threads" {
@@ -46,8 +51,9 @@ fn every_python_system_meets_its_shape_and_does_its_work() {
         assert!(run.costs.user_ns.zip(run.costs.sys_ns).is_some_and(|(u, s)| u + s > 0), "{}", system.id);
         assert!(run.costs.peak_pss_bytes.is_some_and(|b| b > 0), "{}", system.id);
         assert!(run.costs.voluntary_switches.is_some(), "{}", system.id);
-        ran += 1;
-    }
+        ran.fetch_add(1, Relaxed);
+    });
+    let ran = ran.into_inner();
     assert!(ran > 20, "only {ran} Python systems ran: is there no python3 of at least 3.11 on PATH?");
 }
 

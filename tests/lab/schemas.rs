@@ -7,6 +7,7 @@ use jsonschema::Validator;
 use serde_json::Value;
 
 use crate::pools;
+use crate::support::lab::two_at_a_time;
 use crate::support::python::{available, named};
 
 fn schema(text: &str) -> Validator {
@@ -55,20 +56,26 @@ fn runs() {
     );
 }
 
+/// Every system that needs packages, and every pool.
+fn pools_and_packages() -> impl Iterator<Item = &'static str> {
+    let needs_packages = |id: &str| catalog::python_program(id).is_some_and(|p| !p.packages.is_empty());
+    catalog::SYSTEMS.iter().map(|s| s.id).filter(move |id| needs_packages(id) || pools::SYSTEMS.contains(id))
+}
+
 #[test]
-fn runs_of_every_pool() {
+fn runs_of_every_pool_and_of_every_system_that_needs_packages() {
     let schema = schema(include_str!("../../assets/report/run.schema.json"));
-    for id in pools::SYSTEMS.iter().filter(|id| available(id)) {
-        let found = concmon::lab::python::interpreters(&named());
+    let found = concmon::lab::python::interpreters(&named());
+    two_at_a_time(pools_and_packages().filter(|id| available(id)), |id| {
         let python = concmon::lab::python::choose(catalog::find(id).unwrap(), None, &found).unwrap().path;
         let value = printed(&["run", id, "--no-setup", "--python", python.to_str().unwrap()]);
         holds(&schema, &value, &[|v| lose(&mut v["runs"][0], "wall_ns")]);
         let run = &value["runs"][0];
-        assert_eq!((run["spec"]["system"].as_str(), run["outcome"].as_str()), (Some(*id), Some("done")), "{run}");
+        assert_eq!((run["spec"]["system"].as_str(), run["outcome"].as_str()), (Some(id), Some("done")), "{run}");
         let shape = run["shape"].as_array().unwrap();
         assert!(shape.len() >= 2 && shape.iter().all(|check| check["met"] == true), "{id}: {shape:?}");
         assert!(run["wall_ns"].as_u64().is_some_and(|ns| ns > 0), "{run}");
-    }
+    });
 }
 
 #[test]

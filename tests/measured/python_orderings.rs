@@ -251,6 +251,33 @@ fn a_worker_of_loky_starts_dearer_than_one_that_is_forked() {
     assert!(loky > forked * 3, "{loky} and {forked}");
 }
 
+/// Nanoseconds from the beginning of the first task to the end of the last, for each task.
+fn each_task_ns(run: &Run) -> u64 {
+    let spans = || run.workers.iter().flat_map(|w| &w.spans);
+    let (first, last) = (spans().map(|s| s.start_ns).min().unwrap(), spans().filter_map(|s| s.end_ns).max().unwrap());
+    (last - first) / spans().count() as u64
+}
+
+#[test]
+fn a_tiny_task_takes_longer_through_dask_than_through_an_executor() {
+    let _alone = alone();
+    if no_python() || !available("python/dask-local") {
+        return;
+    }
+    let launcher = launcher().with_pythons(named());
+    let tiny = |system| RunSpec { workers: 2, tasks: 400, ..spec(system, TaskKind::Factorial) };
+    let (clear, seen) = in_one_of_four(|| {
+        let executor = RunSpec { start_method: Some(StartMethod::Fork), ..tiny("python/process-pool-executor") };
+        let (dask, executor) = (run_on(&launcher, &tiny("python/dask-local")), run_on(&launcher, &executor));
+        assert_done(&dask);
+        assert_done(&executor);
+        let (dask, executor) = (each_task_ns(&dask), each_task_ns(&executor));
+        ((dask, executor), dask * 2 > executor * 3)
+    });
+    eprintln!("ns for each task: dask, executor: {seen:?}");
+    assert!(clear, "{seen:?}");
+}
+
 #[test]
 fn a_preloaded_server_saves_each_worker_its_imports() {
     let _alone = alone();

@@ -13,6 +13,7 @@ mod hostile;
 mod hosts;
 mod looking;
 mod recording;
+mod roles;
 mod session;
 mod stalled;
 mod stream;
