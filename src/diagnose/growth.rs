@@ -178,7 +178,7 @@ fn threads(scene: &Scene<'_>) -> Vec<Suspicion> {
         let limit = u64::from(scene.model.now.system.pid_max.unwrap_or(32_768));
         let (_, words) = time_left(limit.saturating_sub(series.last), slope);
         let evidence = format!(
-            "{} ({}): {} threads, {slope:+.1} a second; all PIDs of the machine in {words}",
+            "{} ({}): {} threads, {slope:+.1} a second; the machine is out of PIDs in {words}",
             name(process),
             process.key.pid,
             series.last

@@ -44,9 +44,9 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
             if kernel { "the kernel" } else { "its own code" }
         );
         let advice = match (kernel, place.is_empty()) {
-            (true, _) => format!("if it is not work: a loop of calls that return at once; strace -c -p {pid} counts them"),
-            (false, true) => format!("if it is not work: a loop without a wait; perf top -p {pid} shows where"),
-            (false, false) => "if it is not work: a loop without a wait in this function".to_owned(),
+            (true, _) => format!("if it does no work, it loops on calls that return at once: strace -c -p {pid} counts them"),
+            (false, true) => format!("if it does no work, find the busy loop with perf top -p {pid}"),
+            (false, false) => "if it does no work, find the busy loop in this function".to_owned(),
         };
         let lines =
             busy.iter().skip(1).take(8).filter_map(|t| Some(format!("thread {}: {}", t.tid, place_of(one.facts?, t.tid)?)));

@@ -36,7 +36,7 @@ fn check(scene: &Scene<'_>, wanted: fn(SigTerm) -> bool) -> Vec<Suspicion> {
             SigTerm::Blocked => "blocks SIGTERM in every thread",
             SigTerm::Pending => "blocks SIGTERM in every thread, and one has been sent",
         };
-        let advice = "terminate() and kill do not end it: restore SIG_DFL in the child, or send SIGKILL after a time".to_owned();
+        let advice = "SIGTERM does not end it: unblock it and set SIG_DFL in the child, or send SIGKILL".to_owned();
         found.push(Suspicion::of(process.key, format!("{} ({pid}) {words}", name(process)), advice));
     }
     found

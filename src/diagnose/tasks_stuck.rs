@@ -41,8 +41,8 @@ fn check(scene: &Scene<'_>, wanted: fn(AsyncCause) -> bool) -> Vec<Suspicion> {
                  more items"
             }
             AsyncCause::Unwakeable => {
-                "find what was to set the future or event, or to empty the queue: a task that ended with an exception does it no more; \
-                 work of an executor must not wait for more work of that executor"
+                "find the code that should set the future or event, or empty the queue: its task may have failed; a job of an executor \
+                 must not wait for another job of that executor"
             }
         };
         found.push(Suspicion { lines: stuck.lines.clone(), ..Suspicion::of(process.key, evidence, advice.to_owned()) });

@@ -39,12 +39,12 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
         let Some((_, about)) = of.iter().max_by(|a, b| a.0.total_cmp(&b.0)) else { continue };
         let wanted: f32 = of.iter().map(|(wanted, _)| wanted / 100.0).sum();
         let evidence = format!(
-            "group {name}, {}: quota {quota:.2} CPUs; stopped in {share:.0}% of its periods, {:.1} s of the last {:.1} s; it wants {wanted:.1} CPUs",
+            "group {name}, {}: quota {quota:.2} CPUs; stopped in {share:.0}% of its periods, for {:.1} s (sum of its CPUs) in the last {:.1} s; it wants {wanted:.1} CPUs",
             counted(of.len(), "busy process", "busy processes"),
             group.throttled_ns as f64 / 1e9,
             facts.span_ns as f64 / 1e9,
         );
-        let advice = "raise the quota (cpu.max, --cpus), or start no more busy workers than it is worth".to_owned();
+        let advice = "raise the quota (cpu.max, --cpus), or run no more busy workers than its CPUs".to_owned();
         let others = of.iter().map(|(_, key)| *key).filter(|key| key != about).collect();
         found.push(Suspicion::of(*about, evidence, advice).with(others));
     }

@@ -251,7 +251,7 @@ const HINTS: [(&str, &str, &str); 5] = [
     (
         "Barrier.wait",
         "/threading.py",
-        "A Barrier opens once as many threads wait as it was made for: one of them is missing. Give it a timeout.",
+        "The Barrier needs more threads than wait at it: at least one is missing. Give it a timeout.",
     ),
     (
         "Queue.get",
