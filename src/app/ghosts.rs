@@ -4,14 +4,16 @@ use std::collections::HashMap;
 
 use super::rows::{Line, RowKey};
 
-/// Moves the lines that `unsorted` admits to the line that they had `before`. Those that had none stay where they are.
+/// Moves the lines that `unsorted` admits to the line that they had `before`, counted from the last of the runs, which stay together at the
+/// top. Those that had none stay where they are.
 pub fn in_place(lines: &mut Vec<Line>, before: &[Line], unsorted: impl Fn(&Line) -> bool) {
     let mut wanted: HashMap<RowKey, usize> =
         lines.iter().filter(|line| unsorted(line)).map(|line| (line.key, usize::MAX)).collect();
     if wanted.is_empty() {
         return;
     }
-    for (at, line) in before.iter().enumerate() {
+    let top_before = runs(before);
+    for (at, line) in before.iter().skip(top_before).enumerate() {
         if let Some(place) = wanted.get_mut(&line.key) {
             *place = at;
         }
@@ -26,11 +28,15 @@ pub fn in_place(lines: &mut Vec<Line>, before: &[Line], unsorted: impl Fn(&Line)
         None => true,
     });
     moved.sort_by_key(|(at, _)| *at);
-    // The lines of runs stay together at the top.
-    let top = lines.iter().take_while(|line| line.run.is_some()).count();
+    let top = runs(lines);
     for (at, line) in moved {
-        lines.insert(at.clamp(top, lines.len()), line);
+        lines.insert(at.saturating_add(top).min(lines.len()), line);
     }
+}
+
+/// Lines of runs.
+fn runs(lines: &[Line]) -> usize {
+    lines.iter().take_while(|line| line.run.is_some()).count()
 }
 
 #[cfg(test)]

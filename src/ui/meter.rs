@@ -200,7 +200,12 @@ fn graph(app: &App, meter: &Meter, level: Option<f32>, theme: &Theme, area: Rect
     let beside = Rect { width: plot.x - area.x, ..area };
     let newest = level.map_or_else(|| "-".to_owned(), |level| figure(meter, level));
     let seconds = format!("{:.0} s", horizon as f64 * app.options.delay_s);
-    let scale = if meter.unit != "%" && highest > 0.0 { format!("of {}", figure(meter, full)) } else { "of 100%".to_owned() };
+    let scale = match meter.unit {
+        "%" => "of 100%".to_owned(),
+        // Nothing has happened that could be drawn.
+        _ if highest <= 0.0 => String::new(),
+        _ => format!("of {}", figure(meter, full)),
+    };
     if newest.len() <= 4 {
         // Title and figure in one line.
         title(meter, theme, beside, buffer).put(&newest, theme.strong);

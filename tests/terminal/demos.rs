@@ -14,8 +14,11 @@ use crate::support::pty::{Program, Pty, row_of};
 const CONCMON: &str = env!("CARGO_BIN_EXE_concmon");
 const SIZES: [(u16, u16); 3] = [(24, 80), (30, 100), (40, 140)];
 
+/// The interpreters below the home directory are those that [`runs_here`] finds; the settings there are nobody's.
 pub fn open(rows: u16, columns: u16) -> Pty {
-    let pty = Pty::spawn(&Program { program: CONCMON, args: &["-d", "0.3"], rows, columns, env: &[] });
+    let home = std::env::var("HOME").unwrap_or_default();
+    let env = [("HOME", home.as_str()), ("XDG_CONFIG_HOME", "/nonexistent")];
+    let pty = Pty::spawn(&Program { program: CONCMON, args: &["-d", "0.3"], rows, columns, env: &env });
     pty.wait_until("the process table", |screen| screen.alternate_screen() && row_of(screen, "COMMAND").is_some());
     pty
 }
@@ -34,11 +37,13 @@ pub fn lines(screen: &Screen) -> Vec<String> {
 pub fn worker(screen: &Screen, index: u32) -> Option<String> {
     let roles = ["worker", "async task", "interpreter"].map(|role| format!("{role} {index}"));
     lines(screen).into_iter().find(|line| {
-        let role = roles.iter().find_map(|role| Some(line.find(role.as_str())? + role.len()));
-        role.is_some_and(|end| !line[end..].starts_with(|c: char| c.is_ascii_digit()))
-            && !line.contains("SIG")
-            && !line.contains("exit ")
-            && !line.contains("thread of ")
+        let role = roles.iter().find_map(|role| Some((line.find(role.as_str())?, role.len())));
+        // How a row ended stands before its role; what it does, such as "stopped by SIGSTOP", behind it.
+        role.is_some_and(|(at, cells)| {
+            let (before, after) = (&line[..at], &line[at + cells..]);
+            let living = !before.contains("SIG") && !before.contains("exit ") && !before.contains("thread of ");
+            living && !after.starts_with(|c: char| c.is_ascii_digit())
+        })
     })
 }
 

@@ -10,7 +10,7 @@ use super::share::Share;
 use super::{below, lanes, phase, seen, time, wrap};
 use crate::app::App;
 use crate::lab::lanes::{interesting, lanes as all_lanes, picture};
-use crate::lab::measure::Unit;
+use crate::lab::measure::{Unit, counted};
 use crate::lab::report::{creation, reported, show};
 use crate::lab::run::Run;
 use crate::text::{self, Charset, sanitize_str};
@@ -218,13 +218,21 @@ fn phase_line(run: &Run, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 
     let parts = [("no ", theme.bad, of(false)), ("ok ", theme.good, of(true))];
     let parts: Vec<_> = parts.into_iter().filter(|(.., what)| !what.is_empty()).collect();
     let cells: usize = parts.iter().map(|(mark, _, what)| 2 + mark.len() + text::width(what)).sum();
+    // The parameters above are those of the next run.
+    let asked = format!("   {}, {}", counted(run.spec.workers as usize, "worker"), run.spec.work());
     if parts.is_empty() {
+        if usize::from(pen.left()) >= text::width(&asked) {
+            pen.put(&asked, theme.dim);
+        }
         return 1;
     }
     if usize::from(pen.left()) >= 8 + cells {
         pen.put("   shape", theme.dim);
         for (mark, style, what) in parts {
             pen.put("  ", theme.text).put(mark, style).put(&what, theme.text);
+        }
+        if usize::from(pen.left()) >= text::width(&asked) {
+            pen.put(&asked, theme.dim);
         }
         return 1;
     }

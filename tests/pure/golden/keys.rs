@@ -8,6 +8,9 @@ use super::*;
 /// Keys that change nothing until something else was done: that first.
 const AFTER: [(&str, Key); 3] = [("time-fit", Key::char('+')), ("time-whole", Key::char('+')), ("time-zoom-out", Key::char('+'))];
 
+/// Narrow, and wide enough for every key; the height makes no difference to a bar.
+const BARS: [(u16, u16); 2] = [(80, 24), (220, 24)];
+
 fn drawn(app: &App, area: Rect) -> Buffer {
     let theme = Theme::named("default", ColorDepth::TwoFiftySix).unwrap();
     let mut buffer = Buffer::empty(area);
@@ -43,7 +46,7 @@ fn every_key_that_a_bar_names_does_something() {
     let mut wrong = Vec::new();
     let mut pressed = 0;
     for scene in SCENES {
-        for size in SIZES {
+        for size in BARS {
             let app = stage(scene, true, size);
             let area = Rect::new(0, 0, size.0, size.1);
             if let Some(keys) = popup::keys(app.layer.as_ref()) {
@@ -71,7 +74,7 @@ fn every_key_that_a_bar_names_does_something() {
             wrong.extend(named.iter().filter_map(|(_, action)| wrong_of(scene, action, size)));
         }
     }
-    assert!(pressed > 500, "{pressed} keys");
+    assert!(pressed > 400, "{pressed} keys");
     assert!(wrong.is_empty(), "{} of {pressed} keys change nothing:\n{}", wrong.len(), wrong.join("\n"));
 }
 
