@@ -12,7 +12,7 @@ pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     title: "Zombies that are not reaped",
     level: Level::Warning,
     badge: "not reaped",
-    description: "A parent does not wait for its ended children; each keeps a PID. Two or more are listed, below an init one.",
+    description: "A parent does not reap ended children; each keeps a PID. Listed if two or more; below an init, one.",
     needs: Needs::empty(),
     after_ns: 2_000_000_000,
     check: Check::Of(check),
