@@ -17,7 +17,7 @@ mod tests;
 mod words;
 
 pub use desk::handles_signals;
-pub use read::{Patience, Ran, Reader, asleep_since_ms};
+pub use read::{Patience, Ran, Reader};
 pub use scene::{Process, Scene, Task, TaskId, Wait};
 pub use search::{Problem, Step, chain, problems};
 

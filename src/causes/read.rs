@@ -14,6 +14,7 @@ use crate::kernel::parse::stat::Stat;
 use crate::kernel::pipes::{OpenEnds, ends_of};
 use crate::kernel::proc_fs::{ProcFs, RelPath};
 use crate::kernel::readers::within;
+use crate::kernel::slept::{Clocks, Slept};
 use crate::kernel::sockets::{Peer, peers};
 use crate::snapshot::{Comm, Lock, ProcKey, State};
 
@@ -68,7 +69,8 @@ pub struct Reader {
     ends: HashMap<i32, OpenEnds>,
     shared: HashMap<i32, Vec<SharedFile>>,
     /// When each task went to sleep, by TID and how often it had run.
-    asleep: HashMap<(i32, u64), Option<u64>>,
+    asleep: HashMap<(i32, u64), Option<Slept>>,
+    clocks: Clocks,
     /// Only these processes, if there are any here.
     only: Vec<i32>,
     began: Option<Instant>,
@@ -91,6 +93,7 @@ impl Reader {
             ends: HashMap::new(),
             shared: HashMap::new(),
             asleep: HashMap::new(),
+            clocks: Clocks::default(),
             only: Vec::new(),
             began: None,
             span: None,
@@ -171,17 +174,16 @@ impl Reader {
         self.looks.iter().filter_map(of).collect()
     }
 
-    /// The scheduler's clock now, milliseconds.
-    #[must_use]
-    pub fn clock_ms(&self) -> Option<u64> {
-        own_clock_ms(&self.fs)
-    }
-
     /// How long a task has slept, milliseconds; `None` if the kernel does not report it.
     #[must_use]
-    pub fn asleep_ms(&self, pid: i32, tid: i32) -> Option<u64> {
-        let now = own_clock_ms(&self.fs)?;
-        Some(now.saturating_sub(slept_since_ms(&self.fs, &RelPath::task(pid, tid, "sched"))?))
+    pub fn asleep_ms(&mut self, pid: i32, tid: i32) -> Option<u64> {
+        let slept = Slept::of(&self.fs, pid, tid)?;
+        self.ago_ms(slept)
+    }
+
+    /// How long ago that was, milliseconds.
+    pub fn ago_ms(&mut self, slept: Slept) -> Option<u64> {
+        self.clocks.ago_ms(&self.fs, slept)
     }
 
     /// Whether a task has slept since it was looked at.
@@ -366,7 +368,6 @@ impl Reader {
 
     /// The second look: a task that ran in between, or that waits elsewhere now, can go on. New tasks can, too.
     fn again(&mut self, scene: &mut Scene) {
-        let now = own_clock_ms(&self.fs);
         let mut asleep = HashMap::new();
         for (pid, process) in &mut scene.processes {
             let pid = *pid;
@@ -388,10 +389,9 @@ impl Reader {
                     task.wait = Wait::Open("ran between two looks".into());
                     continue;
                 }
-                let read = || slept_since_ms(&self.fs, &RelPath::task(pid, *tid, "sched"));
-                let since = self.asleep.get(&(*tid, turns)).copied().unwrap_or_else(read);
-                asleep.insert((*tid, turns), since);
-                task.for_ms = now.zip(since).map(|(now, since)| now.saturating_sub(since));
+                let slept = self.asleep.get(&(*tid, turns)).copied().unwrap_or_else(|| Slept::of(&self.fs, pid, *tid));
+                asleep.insert((*tid, turns), slept);
+                task.for_ms = slept.and_then(|slept| self.clocks.ago_ms(&self.fs, slept));
             }
             for (tid, seen) in second.iter().flat_map(|(look, _)| &look.tasks) {
                 let new = Task { comm: seen.comm, wait: Wait::Open("has just begun".into()), for_ms: None };
@@ -447,27 +447,4 @@ fn name_lock_holders(fs: &ProcFs, scene: &mut Scene) {
             task.wait = Wait::FileLock(only);
         }
     }
-}
-
-/// When the task last ran, milliseconds of the scheduler's clock: `se.exec_start` of `/proc/PID/sched`, which kernels with
-/// CONFIG_SCHED_DEBUG have.
-fn slept_since_ms(fs: &ProcFs, path: &RelPath) -> Option<u64> {
-    let mut bytes = Vec::new();
-    fs.read_all(path, 8192, &mut bytes).ok()?;
-    let line = bytes.split(|b| *b == b'\n').find(|line| line.starts_with(b"se.exec_start"))?;
-    let text = std::str::from_utf8(line).ok()?.rsplit(':').next()?.trim();
-    text.split('.').next()?.parse().ok()
-}
-
-/// When the main thread of a process went to sleep, milliseconds of the scheduler's clock; `None` if it does not sleep.
-#[must_use]
-pub fn asleep_since_ms(fs: &ProcFs, pid: i32) -> Option<u64> {
-    let mut buffer = [0u8; 1024];
-    let stat = Stat::parse(fs.read_once(&RelPath::task(pid, pid, "stat"), &mut buffer).ok()?).ok()?;
-    let sleeps = matches!(stat.state, State::SLEEPING | State::DISK_SLEEP | State::STOPPED | State::TRACED);
-    sleeps.then(|| slept_since_ms(fs, &RelPath::task(pid, pid, "sched")))?
-}
-
-fn own_clock_ms(fs: &ProcFs) -> Option<u64> {
-    slept_since_ms(fs, &RelPath::top("thread-self/sched"))
 }

@@ -137,7 +137,9 @@ impl Cause {
                 "End the processes that wait. A process that may be killed must not hold the lock, or another must watch it."
             }
             Self::PipeWithoutPeer => "Close the unused end of the pipe in this process, so that it gets end-of-file or EPIPE.",
-            Self::NoThreadCanGoOn => "See the threads' stacks (concmon inspect PID for Python); end the process to get out.",
+            Self::NoThreadCanGoOn => {
+                "A lock was not released, or a notify came before its wait: see the threads' stacks (concmon inspect PID for Python); end the process to get out."
+            }
             Self::OnlyThreadWaits => "If this is not a program at rest, end it.",
         }
     }

@@ -37,6 +37,7 @@ pub mod program;
 pub mod readers;
 pub mod sensors;
 mod signals;
+pub mod slept;
 pub mod sockets;
 pub mod source;
 pub mod symbols;

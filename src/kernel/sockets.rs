@@ -235,17 +235,26 @@ pub fn peers(fs: &ProcFs, pid: i32, inodes: &[u64]) -> HashMap<u64, Peer> {
     let mut found = HashMap::new();
     let mut bytes = Vec::new();
     let mut ends: HashMap<(SocketAddr, SocketAddr), u64> = HashMap::new();
+    let mut listeners: HashMap<SocketAddr, u64> = HashMap::new();
     for table in ["net/tcp", "net/tcp6"] {
         if fs.read_lines(&RelPath::process(pid, table), TABLE_BYTES, &mut bytes).is_ok() {
-            ends.extend(
-                bytes.split(|b| *b == b'\n').skip(1).filter_map(ends_of_line).map(|(inode, local, peer)| ((local, peer), inode)),
-            );
+            for (inode, local, peer) in bytes.split(|b| *b == b'\n').skip(1).filter_map(ends_of_line) {
+                if peer.port() == 0 {
+                    listeners.insert(local, inode);
+                }
+                ends.insert((local, peer), inode);
+            }
         }
     }
     for ((local, peer), inode) in &ends {
         if inodes.contains(inode) && peer.port() != 0 {
-            let other = ends.get(&(*peer, *local));
-            found.insert(*inode, other.map_or(Peer::Address(*peer), |other| Peer::Socket(*other)));
+            // A connection that no process has accepted yet has no inode: who listens must accept it.
+            let other =
+                ends.get(&(*peer, *local)).map(|other| if *other == 0 { listens_at(&listeners, *peer) } else { Some(*other) });
+            found.extend(match other {
+                None => Some((*inode, Peer::Address(*peer))),
+                Some(other) => other.map(|other| (*inode, Peer::Socket(other))),
+            });
         }
     }
     let space = |who: &str| fs.read_link(&RelPath::top(&format!("{who}/ns/net"))).ok();
@@ -255,6 +264,13 @@ pub fn peers(fs: &ProcFs, pid: i32, inodes: &[u64]) -> HashMap<u64, Peer> {
         found.extend(inodes.iter().filter_map(|inode| Some((*inode, Peer::Socket(table.get(inode)?.peer?)))));
     }
     found
+}
+
+/// The socket that listens at this address or at all addresses.
+fn listens_at(listeners: &HashMap<SocketAddr, u64>, at: SocketAddr) -> Option<u64> {
+    let any = [IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(Ipv6Addr::UNSPECIFIED)];
+    let addresses = std::iter::once(at.ip()).chain(any);
+    addresses.map(|ip| SocketAddr::new(ip, at.port())).find_map(|address| listeners.get(&address).copied())
 }
 
 /// Inode, own and other address of a line of `/proc/net/tcp`.

@@ -188,7 +188,7 @@ pub fn looked(app: &App) -> Vec<String> {
     };
     match (&app.problems.facts, &app.problems.failed) {
         (_, Some(why)) => lines.push(format!("The waits were not looked at: {why}")),
-        (None, None) => lines.push("Looking at the waits of all processes. The first results take about a second.".into()),
+        (None, None) => lines.push("Looking at the waits of all processes. The first results take a second or more.".into()),
         (Some(facts), None) => {
             let (looked, age) = (facts.looked, model.now.taken_ns.saturating_sub(facts.taken_ns) / 1_000_000_000);
             lines.push(format!(

@@ -212,6 +212,10 @@ fn end(scene: &Scene, steps: &[Step]) -> (&'static str, String) {
         return ("unknown", format!("{name} is where the chain comes back to, but another task may end one of these waits."));
     }
     if last.again {
+        if after_unrecorded(steps) {
+            let end = format!("No thread of process {} can go on, so that none can end these waits: a deadlock.", last.task.pid);
+            return ("stuck", end);
+        }
         let cycle = if steps.len() == 2 { "waits for itself" } else { "is where the chain comes back to" };
         return ("stuck", format!("{name} {cycle}: a deadlock. No task in this chain runs."));
     }
@@ -230,7 +234,7 @@ fn end(scene: &Scene, steps: &[Step]) -> (&'static str, String) {
                 "This kind of lock does not record which thread holds it. {name}, a thread of the same process, can go on: {what}."
             ),
         ),
-        Some(Wait::Open(what)) if steps.len() == 1 => ("can_go_on", format!("{name} is not held by another task: {what}.")),
+        Some(Wait::Open(what)) if steps.len() == 1 => ("can_go_on", format!("{name} waits for no other task: {what}.")),
         Some(Wait::Open(what)) => ("can_go_on", format!("{name} can go on: {what}.")),
         Some(Wait::Unknown(why)) => ("unknown", format!("What {name} waits for is not known: {why}.")),
         Some(Wait::Futex { .. }) => (

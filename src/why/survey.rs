@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::causes::{Kind, Patience, Problem, Ran, Reader, Scene, TaskId, Wait, asleep_since_ms, problems};
+use crate::causes::{Kind, Patience, Problem, Ran, Reader, Scene, TaskId, Wait, problems};
 use crate::clock::{Clock as _, SystemClock};
 use crate::kernel::control::signals;
 use crate::kernel::error::ReadError;
@@ -16,6 +16,7 @@ use crate::kernel::parse::syscall::{Machine, SyscallLine};
 use crate::kernel::proc_fs::{ProcFs, RelPath};
 use crate::kernel::program::is_python;
 use crate::kernel::readers::within;
+use crate::kernel::slept::Slept;
 use crate::kernel::treatment::{Treatment, descriptor_limit_of, treatment};
 use crate::snapshot::{Facts, Looked, ProcKey, ProcessFacts, PythonFacts, SharedObject, Stuck, ThreadRan, contains};
 
@@ -54,8 +55,8 @@ struct Kept {
     cgroup: Vec<u8>,
     descriptors: Option<(u64, Option<u64>)>,
     ignored: Box<str>,
-    /// By the scheduler's clock, milliseconds, if the main thread slept.
-    asleep_since_ms: Option<u64>,
+    /// When the main thread went to sleep, if it slept.
+    slept: Option<Slept>,
     is_python: bool,
     /// While no task of it runs.
     python: Option<PythonFacts>,
@@ -88,8 +89,6 @@ pub struct Surveyor {
     groups: Groups,
     /// Surveys so far.
     surveys: u64,
-    /// The scheduler's clock at the survey's begin, milliseconds.
-    now_ms: Option<u64>,
     kept: HashMap<i32, Kept>,
     python_locks: python_locks::Known,
     objects: Option<(Instant, Option<Vec<SharedObject>>)>,
@@ -106,7 +105,7 @@ impl Surveyor {
         let groups = Groups::new(Hierarchies::read(&fs));
         let reader = Reader::new(Arc::clone(&fs));
         let (kept, opened, python_locks) = (HashMap::new(), HashMap::new(), python_locks::Known::new());
-        Ok(Self { reader, fs, groups, surveys: 0, now_ms: None, kept, python_locks, objects: None, opened })
+        Ok(Self { reader, fs, groups, surveys: 0, kept, python_locks, objects: None, opened })
     }
 
     /// Surveys the machine.
@@ -125,7 +124,6 @@ impl Surveyor {
         let span_ns = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
         let ran = self.reader.ran();
         self.groups.begin();
-        self.now_ms = self.reader.clock_ms();
         self.opened.retain(|pid, _| !self.reader.moved(*pid));
         self.kept.retain(|pid, kept| scene.processes.get(pid).is_some_and(|process| process.key == kept.key));
         let mut facts = Facts { taken_ns, span_ns, looked: looked(&scene), ..Facts::default() };
@@ -161,8 +159,7 @@ impl Surveyor {
         (facts.sigterm, facts.cpus, facts.init) = (kept.treatment.sigterm, kept.treatment.cpus, kept.treatment.init);
         facts.descriptors = kept.descriptors;
         facts.ignored = Some(kept.ignored.clone());
-        facts.blocked_ns =
-            kept.asleep_since_ms.zip(self.now_ms).map(|(since, now)| now.saturating_sub(since).saturating_mul(1_000_000));
+        facts.blocked_ns = kept.slept.and_then(|slept| self.reader.ago_ms(slept)).map(|ms| ms.saturating_mul(1_000_000));
         let eager = facts.ran.iter().filter(|t| t.run_ns + t.delay_ns >= span_ns / 5).count();
         if eager > 1 && span_ns > 0 {
             let reader = &self.reader;
@@ -197,7 +194,7 @@ impl Surveyor {
                 key,
                 treatment,
                 ignored: names(treatment.ignored),
-                asleep_since_ms: asleep_since_ms(&fs, pid),
+                slept: Slept::of(&fs, pid, pid),
                 cgroup,
                 // The limit matters to those that have many.
                 descriptors: open.map(|open| (open, if open >= 24 { limit() } else { None })),
@@ -362,7 +359,7 @@ fn stuck(scene: &Scene, problem: &Problem, pythons: &Pythons) -> Option<Stuck> {
     }
     if !problem.behind.is_empty() {
         let names: Vec<String> = problem.behind.iter().take(MOST_LINES).map(|id| name(scene, *id)).collect();
-        lines.push(format!("waiting for these: {}", names.join(", ")));
+        lines.push(format!("also waiting because of them: {}", names.join(", ")));
     }
     // A wait for a child says less than what the child waits for.
     let telling = problem.edges.iter().find(|edge| edge.kind != Kind::Child).or(problem.edges.first());

@@ -477,6 +477,46 @@ for p in others: p.join()
 }
 
 #[test]
+fn servers_that_ask_each_other_and_a_reader_that_is_waited_for() {
+    // The last request waits in the backlog of a server that itself waits for an answer.
+    let servers = "
+import os, socket
+one, other = (socket.create_server(('127.0.0.1', 0)) for _ in range(2))
+addresses = one.getsockname(), other.getsockname()
+for own, ask in ((one, addresses[1]), (other, addresses[0])):
+    if os.fork() == 0:
+        (other if own is one else one).close()
+        while True:
+            connection, _ = own.accept()
+            socket.create_connection(ask).recv(1)
+one.close()
+other.close()
+request = socket.create_connection(addresses[0])
+print('ready', flush=True)
+request.recv(1)
+";
+    // The producer ended without an end marker.
+    let reader = "
+import multiprocessing
+context = multiprocessing.get_context('fork')
+def consume(jobs):
+    while jobs.get() is not None: pass
+jobs = context.Queue()
+consumer = context.Process(target=consume, args=(jobs,))
+consumer.start()
+print('ready', flush=True)
+consumer.join()
+";
+    for python in pythons() {
+        let problem = Stage::python(&python, servers).is_found("process_cycle", 2);
+        assert!(problem["advice"].as_str().unwrap().contains("timeout for requests"), "{}: {problem:#}", python.display());
+        let problem = Stage::python(&python, reader).is_found("process_cycle", 2);
+        let advice = problem["advice"].as_str().unwrap();
+        assert!(advice.contains("end marker"), "{}: {problem:#}", python.display());
+    }
+}
+
+#[test]
 fn healthy_programs_at_rest_are_not_called_stuck() {
     for case in ["pool", "busy", "handler", "timeout"] {
         Stage::c(case).is_healthy();

@@ -63,7 +63,9 @@ pub(super) fn run(config: &Config, args: &ProblemsArgs) -> Result<(), Failure> {
         looks += 1;
     }
     let document = Document::new(&found);
-    with_stdout(|out| if args.json { write_json(out, &document) } else { text::all(out, &document, found.again) })?;
+    with_stdout(|out| {
+        if args.json { write_json(out, &document) } else { text::all(out, &document, found.again, args.duration.is_some()) }
+    })?;
     if document.warns() { Err(Failure::Reported(exit::FAILED)) } else { Ok(()) }
 }
 

@@ -34,7 +34,7 @@ pub(super) fn problem(out: &mut impl Write, host: &str, problem: &Problem) -> io
     }
     if !problem.behind.is_empty() {
         let behind = processes(problem.behind.iter().map(|task| (task.pid, task.process.as_deref())));
-        line(out, 2, &format!("waiting for these: {behind}"))?;
+        line(out, 2, &format!("also waiting because of them: {behind}"))?;
     }
     line(out, 2, &problem.advice)?;
     writeln!(out)
@@ -50,8 +50,8 @@ pub(super) fn finding(out: &mut impl Write, host: &str, finding: &Finding) -> io
     writeln!(out)
 }
 
-/// Writes all that was found on this machine; `again` if it was looked at more than once.
-pub(super) fn all(out: &mut impl Write, document: &Document, again: bool) -> io::Result<()> {
+/// Writes all that was found on this machine; `again` if it was looked at more than once, `asked` if that was asked for.
+pub(super) fn all(out: &mut impl Write, document: &Document, again: bool, asked: bool) -> io::Result<()> {
     document.problems.iter().try_for_each(|one| problem(out, "", one))?;
     document.findings.iter().try_for_each(|one| finding(out, "", one))?;
     if !document.warns() {
@@ -60,7 +60,10 @@ pub(super) fn all(out: &mut impl Write, document: &Document, again: bool) -> io:
     let Looked { processes, tasks, apart_ms, .. } = document.looked;
     writeln!(out, "Examined: the waits of {tasks} threads of {processes} processes, twice, {apart_ms} ms apart.")?;
     not_examined(out, "", &document.looked)?;
-    limits(out, again)
+    if asked && !again {
+        writeln!(out, "Stopped at the first look, because a problem was found: {TAKES_TIME} was not looked for.")?;
+    }
+    limits(out, again || asked)
 }
 
 /// Writes what could not be read; `host` as above.
@@ -76,14 +79,14 @@ pub(super) fn not_examined(out: &mut impl Write, host: &str, looked: &Looked) ->
     Ok(())
 }
 
+/// What one look cannot see.
+const TAKES_TIME: &str = "what takes time to see (zombies that stay, quotas, growth, busy threads, the GIL)";
+
 /// Writes what is examined on no machine, or only with `--for`.
 pub(super) fn limits(out: &mut impl Write, again: bool) -> io::Result<()> {
     writeln!(out, "Not followed: waits with a timeout, and waits for epoll, terminals and signals.")?;
     if !again {
-        writeln!(
-            out,
-            "Not examined: what takes time to see (zombies that stay, quotas, growth, busy threads, the GIL). Use --for 10 to look for it."
-        )?;
+        writeln!(out, "Not examined: {TAKES_TIME}. Use --for 10 to look for it.")?;
     }
     Ok(())
 }
