@@ -115,8 +115,9 @@ impl<'m, M: Memory> Objects<'m, M> {
             return Ok(None);
         }
         let identity =
-            [fields.word(o.filename), fields.word(o.qualname), fields.word(o.linetable), fields.int(o.first_line) as u64];
-        if let Some((_, code)) = self.known.get(&address).filter(|(known, _)| *known == identity) {
+            |of: &Fields| [of.word(o.filename), of.word(o.qualname), of.word(o.linetable), of.int(o.first_line) as u64];
+        let identity_then = identity(&fields);
+        if let Some((_, code)) = self.known.get(&address).filter(|(known, _)| *known == identity_then) {
             let code = code.clone();
             self.codes.insert(address, code.clone());
             return Ok(Some(code));
@@ -129,11 +130,16 @@ impl<'m, M: Memory> Objects<'m, M> {
             instructions: address.wrapping_add(o.code_adaptive),
             copies: o.tlbc.map_or(0, |at| fields.word(at)),
         });
+        // A function may have been freed meanwhile, and another be in its place, with a name of the one and lines of the other.
+        let now = Fields::read(&mut self.reader, address, &wanted)?;
+        if identity(&now) != identity_then || *self.string(fields.word(o.qualname))? != *code.function {
+            return Err(Trouble::Torn("a function was replaced while it was read"));
+        }
         self.codes.insert(address, code.clone());
         if self.known.len() >= MOST_KNOWN {
             self.known.clear();
         }
-        self.known.insert(address, (identity, code.clone()));
+        self.known.insert(address, (identity_then, code.clone()));
         Ok(Some(code))
     }
 

@@ -351,7 +351,7 @@ fn a_fork_bomb_goes_with_its_run() {
         kill(Pid::from_raw(i32::try_from(run.id()).unwrap()), end).unwrap();
         let told = Instant::now();
         run.wait().unwrap();
-        await_bomber("the end of it", PATIENCE, |processes| processes == 0);
+        await_bomber("the end of it", 4 * PATIENCE, |processes| processes == 0);
         loudly!("a fork bomb of {BOMB_PROCESSES} processes is gone {:.1?} after its concmon was sent {end}", told.elapsed());
     }
 }
