@@ -15,8 +15,8 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, 
 
 use super::proc_fs::{ProcFs, RelPath};
 
-/// The most of a table that is read.
-const TABLE_BYTES: usize = 1 << 20;
+/// The most of a table that is read: 100,000 sockets. A server of many short connections has tens of thousands that have ended (TIME_WAIT).
+const TABLE_BYTES: usize = 16 << 20;
 /// How long the holders of peers are looked for in one reading; the next goes on where this one ended.
 const LOOKING: Duration = Duration::from_millis(30);
 /// The kernel answers at once or not at all.

@@ -273,8 +273,20 @@ fn more_locks_of_c_programs_and_those_of_rust() {
     }
 }
 
+/// Connections that have ended stand in the kernel's table for a minute: more than a megabyte of lines.
+fn many_ended_connections() {
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    for _ in 0..7_500 {
+        let connection = std::net::TcpStream::connect(server.local_addr().unwrap()).unwrap();
+        let accepted = server.accept().unwrap();
+        drop(connection);
+        drop(accepted);
+    }
+}
+
 #[test]
 fn rings_of_sockets_and_a_child_of_vfork() {
+    many_ended_connections();
     for (case, tasks) in [("ring", 3), ("unix", 2)] {
         let problem = Stage::c(case).is_found("process_cycle", tasks);
         for task in problem["tasks"].as_array().unwrap() {
