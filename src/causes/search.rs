@@ -160,6 +160,25 @@ pub struct Problem {
     pub lost_waiters: u32,
 }
 
+impl Problem {
+    /// What to do: by its waits, else by its cause.
+    #[must_use]
+    pub fn advice(&self) -> &'static str {
+        let some = |kind| self.edges.iter().any(|edge| edge.kind == kind);
+        match self.cause {
+            // It was not told that nothing follows.
+            Cause::ProcessCycle if some(Kind::Child) && some(Kind::PipeRead) && !some(Kind::PipeWrite) => {
+                "The process that is waited for reads: send it an end marker (a sentinel in the queue), or close the pipe's write end, before \
+                 waiting for it; its writer may have ended early."
+            }
+            Cause::ProcessCycle if self.edges.iter().all(|edge| edge.kind == Kind::Socket) => {
+                "Set a timeout for requests, and serve a request while another waits (in a thread or task of its own), or do not ask back."
+            }
+            cause => cause.advice(),
+        }
+    }
+}
+
 /// The tasks that cannot go on: each that could end their wait cannot go on either.
 #[must_use]
 pub fn stuck(scene: &Scene) -> BTreeMap<TaskId, Vec<Edge>> {

@@ -34,10 +34,7 @@ const MOST_OF_ONE_THREAD: f32 = 80.0;
 struct Survey {
     taken_ns: u64,
     python: PythonFacts,
-    /// Percent of a CPU.
-    run: f32,
-    wait: f32,
-    /// The same of each thread that ran.
+    /// Those that ran.
     threads: Vec<busy::Thread>,
 }
 
@@ -56,10 +53,10 @@ impl Surveys {
         for one in busy {
             let Some(python) = one.facts.and_then(|facts| facts.python.as_ref()) else { continue };
             if python.gil && python.readings >= 5 {
-                let (python, threads, run, wait) = (python.clone(), one.threads.clone(), one.run, one.wait);
+                let (python, threads) = (python.clone(), one.threads.clone());
                 let surveys = self.of.entry(one.process.key).or_default();
                 surveys.truncate(SURVEYS - 1);
-                surveys.push_front(Survey { taken_ns, python, run, wait, threads });
+                surveys.push_front(Survey { taken_ns, python, threads });
             }
         }
         // Of many busy processes not all are read in each survey; one that is no more busy is no more judged.
@@ -101,8 +98,9 @@ fn judge(scene: &Scene<'_>, key: ProcKey, surveys: &VecDeque<Survey>) -> Option<
     let sum = |of: fn(&PythonFacts) -> u32| surveys.iter().map(|survey| of(&survey.python)).sum::<u32>();
     let (readings, held) = (sum(|python| python.readings), sum(|python| python.held));
     let waited = sum(|python| python.threads.iter().map(|thread| thread.waited).sum());
-    let mean = |of: fn(&Survey) -> f32| surveys.iter().map(of).sum::<f32>() / surveys.len() as f32;
-    let (run, wait) = (mean(|survey| survey.run), mean(|survey| survey.wait));
+    let all = || surveys.iter().flat_map(|survey| &survey.threads);
+    let mean = |of: fn(&busy::Thread) -> f32| all().map(of).sum::<f32>() / surveys.len() as f32;
+    let (run, wait) = (mean(|thread| thread.run), mean(|thread| thread.wait));
     let share = |count: u32| count as f32 / readings as f32;
     // One that never gets it waits in all readings; of several, each waits in part of them. It is hardly ever free.
     if readings < LEAST_READINGS || share(waited) < 0.3 || share(held) < 0.8 || run + wait < LEAST_PERCENT {

@@ -31,8 +31,9 @@ use std::collections::HashMap;
 
 use crate::causes::search::Cause;
 use crate::derive::{Model, StartMethod, Tree};
-use crate::snapshot::Needs;
-use crate::snapshot::{EventKind, EventTier, Facts, LifecycleEvent, ProcKey, ProcessFacts, ProcessSample, State};
+use crate::snapshot::{
+    EventKind, EventTier, Facts, LifecycleEvent, Needs, ProcKey, ProcessFacts, ProcessSample, State, contains,
+};
 
 /// How much a finding is to be minded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -367,6 +368,11 @@ impl Watch {
 /// The process's name, any bytes as they are.
 fn name(process: &ProcessSample) -> String {
     String::from_utf8_lossy(process.leader.comm.as_bytes()).into_owned()
+}
+
+/// Whether it is the resource tracker of `multiprocessing` or loky, by its command line.
+fn is_resource_tracker(process: &ProcessSample) -> bool {
+    contains(process.identity.cmdline.as_deref().unwrap_or_default(), b"resource_tracker")
 }
 
 /// `1 child`, `3 children`.

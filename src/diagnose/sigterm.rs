@@ -1,7 +1,7 @@
 //! Processes that SIGTERM does not end.
 
-use super::{Check, Diagnosis, Level, Scene, Suspicion, name};
-use crate::snapshot::{Needs, ProcessSample, SigTerm, contains};
+use super::{Check, Diagnosis, Level, Scene, Suspicion, is_resource_tracker, name};
+use crate::snapshot::{Needs, SigTerm};
 
 pub(super) const PENDING: Diagnosis = Diagnosis {
     id: "sigterm_pending",
@@ -25,16 +25,12 @@ pub(super) const IGNORED: Diagnosis = Diagnosis {
     check: Check::Of(|scene| check(scene, |how| how != SigTerm::Pending)),
 };
 
-/// The resource tracker of `multiprocessing` ignores SIGTERM by design, and ends when the last process closes its pipe.
-fn is_helper(process: &ProcessSample) -> bool {
-    contains(process.identity.cmdline.as_deref().unwrap_or_default(), b"resource_tracker")
-}
-
 fn check(scene: &Scene<'_>, wanted: fn(SigTerm) -> bool) -> Vec<Suspicion> {
     let mut found = Vec::new();
     for (process, facts) in scene.surveyed() {
         let Some(how) = facts.sigterm.filter(|how| wanted(*how)) else { continue };
-        if is_helper(process) {
+        // By design: it ends when the last process closes its pipe.
+        if is_resource_tracker(process) {
             continue;
         }
         let pid = process.key.pid;

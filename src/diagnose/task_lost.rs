@@ -1,7 +1,7 @@
 //! A `multiprocessing.Pool` that waits for a result that no worker computes.
 
-use super::{Check, Diagnosis, Level, Scene, Suspicion, counted, name};
-use crate::snapshot::{Needs, PoolRole, ProcKey, ProcessFacts, contains};
+use super::{Check, Diagnosis, Level, Scene, Suspicion, counted, is_resource_tracker, name};
+use crate::snapshot::{Needs, PoolRole, ProcKey, ProcessFacts};
 
 pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     id: "task_lost",
@@ -26,8 +26,7 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
         let children: Vec<_> = scene.surveyed().filter(|(child, _)| child.ppid == parent.key.pid).collect();
         let idle: Vec<ProcKey> =
             children.iter().filter(|(_, facts)| role(facts, PoolRole::Idle).is_some()).map(|(child, _)| child.key).collect();
-        let helper = |command: &[u8]| contains(command, b"resource_tracker");
-        let others = children.iter().filter(|(child, _)| !helper(child.identity.cmdline.as_deref().unwrap_or_default())).count();
+        let others = children.iter().filter(|(child, _)| !is_resource_tracker(child)).count();
         if idle.is_empty() || idle.len() < others {
             continue;
         }

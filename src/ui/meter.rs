@@ -9,7 +9,7 @@ use crate::columns;
 use crate::meters::{Bar, Meter, Reading, Shown, Style, Tint};
 use crate::text::{Charset, sanitize_str, width};
 
-use super::pen::{Pen, height as height_of};
+use super::pen::{Pen, faint, height as height_of};
 use super::theme::Theme;
 
 /// Cells of a meter's title.
@@ -91,7 +91,7 @@ fn history(app: &App, meter: &Meter, cells: u16, theme: &Theme, pen: &mut Pen<'_
     pen.skip(cells.saturating_sub(u16::try_from(levels.len()).unwrap_or(cells)));
     for level in levels {
         match level < 1.0 {
-            true => pen.put(if unicode { "·" } else { " " }, theme.dim),
+            true => pen.put(faint(unicode), theme.dim),
             false => pen.put(height_of(level / 100.0, unicode), heat(level, theme)),
         };
     }

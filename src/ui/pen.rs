@@ -23,6 +23,16 @@ pub fn dot(unicode: bool) -> &'static str {
     if unicode { "·" } else { "-" }
 }
 
+/// Stands for zero in a list of figures, in which `-` is what is unknown.
+pub fn zero(unicode: bool) -> &'static str {
+    if unicode { "·" } else { "." }
+}
+
+/// Stands for next to nothing in a history.
+pub fn faint(unicode: bool) -> &'static str {
+    if unicode { "·" } else { " " }
+}
+
 /// Writes along one line.
 pub struct Pen<'a> {
     buffer: &'a mut Buffer,
@@ -120,7 +130,7 @@ impl<'a> Pen<'a> {
         for spell in spells.skip(skipped) {
             let (share, style) = if spell.waited > spell.ran { (spell.ran + spell.waited, waited) } else { (spell.ran, ran) };
             if share < 0.01 {
-                self.put(if unicode { "·" } else { " " }, none);
+                self.put(faint(unicode), none);
             } else {
                 self.put(height(share, unicode), style);
             }

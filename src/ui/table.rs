@@ -17,7 +17,7 @@ use crate::text::{self, Charset};
 use super::command::Command;
 use super::hue;
 use super::layout::{GUTTER, Layout, Slot};
-use super::pen::{Pen, dot};
+use super::pen::{self, Pen, dot};
 use super::theme::Theme;
 use super::user_name;
 
@@ -284,7 +284,7 @@ impl RowPainter<'_> {
             Value::Bytes(n) | Value::Count(n) => *n == 0,
             _ => false,
         };
-        zero.then_some(if self.app.options.unicode { "·" } else { "." })
+        zero.then(|| pen::zero(self.app.options.unicode))
     }
 
     /// How it was created, then how long that took.

@@ -10,12 +10,10 @@ use crate::snapshot::{
 };
 use crate::text::{Charset, sanitize};
 
-use super::pythons::words;
+use super::pythons::{waits_in, words};
 
 /// The most tasks that are named.
 const NAMED: usize = 8;
-/// `Future.result()` waits in functions of `threading`: one of so many innermost frames is its own.
-const RESULT_WITHIN: usize = 4;
 /// The most of `fdinfo` that is read.
 const INFO_BYTES: usize = 64 * 1024;
 
@@ -42,8 +40,7 @@ pub(super) fn stuck(fs: &ProcFs, scene: &Scene, pid: i32, runtime: &PythonRuntim
 fn a_thread_wants_a_result(runtime: &PythonRuntime, pid: i32) -> bool {
     let threads = runtime.interpreters.iter().flat_map(|one| &one.threads);
     let mut others = threads.filter(|thread| thread.task.as_ref().is_some_and(|task| task.tid != pid));
-    let result = |frame: &PythonFrame| frame.file.ends_with("/concurrent/futures/_base.py") && frame.function.ends_with("result");
-    others.any(|thread| thread.frames.iter().take(RESULT_WITHIN).any(result))
+    others.any(|thread| waits_in(&thread.frames, "Future.result", "/concurrent/futures/_base.py"))
 }
 
 /// The tasks of a loop that rests: it has no timer, and no other thread is left that could wake it. It listens to so many files, among them

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::causes::search::Cause;
-use crate::causes::{Kind, Problem, Scene, TaskId};
+use crate::causes::{Problem, Scene, TaskId};
 use crate::kernel::error::ReadError;
 use crate::kernel::readers::within;
 use crate::kernel::{DetailReader, reason};
@@ -265,32 +265,21 @@ const HINTS: [(&str, &str, &str); 5] = [
     ),
 ];
 
-/// What to do if the process that is waited for reads a pipe.
-const READS: &str = "The process that is waited for reads: send it an end marker (a sentinel in the queue), or close the pipe's write end, before \
-                     waiting for it; its writer may have ended early.";
+/// Frames of the library between a wait and the function that waits, and that function.
+const WITHIN: usize = 4;
 
-/// What to do if each process waits for an answer of the next one.
-const ANSWERS: &str =
-    "Set a timeout for requests, and serve a request while another waits (in a thread or task of its own), or do not ask back.";
+/// Whether a thread waits within this function of this file.
+pub(super) fn waits_in(frames: &[PythonFrame], function: &str, file: &str) -> bool {
+    frames.iter().take(WITHIN).any(|frame| &*frame.function == function && frame.file.ends_with(file))
+}
 
-/// What to do about a problem: by the Python functions that wait, else by its cause.
+/// What to do about a problem: by the Python functions that wait, else by the waits themselves.
 pub fn advice(problem: &Problem, pythons: &Pythons) -> String {
     let of = |id: &TaskId| pythons.0.get(id).map_or(&[][..], Vec::as_slice);
-    let hint = |(function, file, hint): &(&str, &str, &'static str)| {
-        let here = |frame: &PythonFrame| &*frame.function == *function && frame.file.ends_with(file);
-        problem.tasks.iter().any(|id| of(id).iter().take(4).any(here)).then_some(*hint)
-    };
-    // What is waited for reads itself: it is told that nothing follows, or its writers are gone without having told it.
-    let kinds = |kind: Kind| problem.edges.iter().any(|edge| edge.kind == kind);
-    if problem.cause == Cause::ProcessCycle && kinds(Kind::Child) && kinds(Kind::PipeRead) && !kinds(Kind::PipeWrite) {
-        return READS.to_owned();
-    }
-    if problem.cause == Cause::ProcessCycle && problem.edges.iter().all(|edge| edge.kind == Kind::Socket) {
-        return ANSWERS.to_owned();
-    }
+    let waits = |(function, file, _): &&(&str, &str, &str)| problem.tasks.iter().any(|id| waits_in(of(id), function, file));
     let unknown = matches!(problem.cause, Cause::NoThreadCanGoOn | Cause::OnlyThreadWaits);
-    let hint = HINTS.iter().filter(|_| unknown).find_map(hint);
-    hint.unwrap_or(problem.cause.advice()).to_owned()
+    let hint = HINTS.iter().filter(|_| unknown).find(waits);
+    hint.map_or(problem.advice(), |(.., hint)| hint).to_owned()
 }
 
 #[cfg(test)]

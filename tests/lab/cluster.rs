@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use concmon::lab::catalog::{RunSpec, TaskKind, find};
 use concmon::lab::launcher::LaunchError;
-use concmon::lab::run::{Outcome, Run, RunPhase};
+use concmon::lab::run::{Outcome, RunPhase};
 
-use crate::support::lab::{PATIENCE, launcher, run_it, run_on, spec};
+use crate::support::lab::{PATIENCE, launcher, number, run_it, run_on, spec, text};
 use crate::support::python::{assert_done, can_run, named};
 
 const SYSTEM: &str = "python/dask-cluster";
@@ -79,15 +79,6 @@ impl Drop for Cluster {
             let _ = process.wait();
         }
     }
-}
-
-fn number(run: &Run, name: &str) -> u64 {
-    let found = run.values.iter().find(|v| v.name == name);
-    found.and_then(|v| v.number).unwrap_or_else(|| panic!("no value {name}: {:?}", run.values))
-}
-
-fn text<'r>(run: &'r Run, name: &str) -> &'r str {
-    run.values.iter().find(|v| v.name == name).map_or("", |v| &v.text)
 }
 
 #[test]

@@ -10,7 +10,7 @@ use concmon::lab::protocol::Creation;
 use concmon::lab::roles;
 use concmon::lab::run::Run;
 
-use crate::support::lab::{await_end, await_run, launcher, run_it, run_on, spec, two_at_a_time};
+use crate::support::lab::{await_end, await_run, launcher, number, run_it, run_on, spec, two_at_a_time};
 use crate::support::python::{assert_done, available, interpreters, named, no_python};
 
 /// Every one of them.
@@ -31,12 +31,6 @@ pub const SYSTEMS: &[&str] = &[
     "python/granian",
     "python/celery",
 ];
-
-/// The number that a run reports under this name.
-fn value(run: &Run, name: &str) -> u64 {
-    let found = run.values.iter().find(|v| v.name == name);
-    found.and_then(|v| v.number).unwrap_or_else(|| panic!("{} has no value {name}: {:?}", run.spec.system, run.values))
-}
 
 fn sent(run: &Run) -> u64 {
     run.costs.sent_bytes.unwrap_or_else(|| panic!("{}: bytes that were sent", run.spec.system))
@@ -80,7 +74,7 @@ fn map_sends_chunks_and_imap_single_tasks() {
     }
     let forked = |system| RunSpec { start_method: Some(StartMethod::Fork), tasks: 160, ..spec(system, TaskKind::Factorial) };
     let (map, imap) = (run_it(&forked("python/pool")), run_it(&forked("python/pool-imap")));
-    assert_eq!((value(&map, "tasks_per_message"), value(&imap, "tasks_per_message")), (10, 1));
+    assert_eq!((number(&map, "tasks_per_message"), number(&imap, "tasks_per_message")), (10, 1));
     // The head of a message costs more than the number of a task in it.
     assert!(sent(&imap) > sent(&map) * 2, "{} and {}", sent(&imap), sent(&map));
 }
@@ -104,7 +98,7 @@ fn a_worker_with_two_tasks_behind_it_is_replaced() {
         let mut pids: Vec<i32> = run.workers.iter().filter_map(|w| w.pid).collect();
         pids.sort_unstable();
         pids.dedup();
-        assert_eq!(pids.len() as u64, value(&run, "processes_in_all"), "each is a process of its own");
+        assert_eq!(pids.len() as u64, number(&run, "processes_in_all"), "each is a process of its own");
     }
 }
 

@@ -70,12 +70,8 @@ fn runs_of_every_pool_and_of_every_system_that_needs_packages() {
         let python = concmon::lab::python::choose(catalog::find(id).unwrap(), None, &found).unwrap().path;
         // On a busy machine a loop may be ready to run, and not wait, when it is looked at: then it is looked at again.
         let met = |value: &Value| value["runs"][0]["shape"].as_array().unwrap().iter().all(|check| check["met"] == true);
-        let mut value = printed(&["run", id, "--no-setup", "--python", python.to_str().unwrap()]);
-        for _ in 0..3 {
-            if !met(&value) {
-                value = printed(&["run", id, "--no-setup", "--python", python.to_str().unwrap()]);
-            }
-        }
+        let once = || printed(&["run", id, "--no-setup", "--python", python.to_str().unwrap()]);
+        let value = (0..3).map(|_| once()).find(met).unwrap_or_else(once);
         holds(&schema, &value, &[|v| lose(&mut v["runs"][0], "wall_ns")]);
         let run = &value["runs"][0];
         assert_eq!((run["spec"]["system"].as_str(), run["outcome"].as_str()), (Some(id), Some("done")), "{run}");

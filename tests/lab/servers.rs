@@ -6,7 +6,7 @@ use concmon::lab::protocol::Creation;
 use concmon::lab::roles::{self, Seen};
 use concmon::lab::run::{Outcome, Run, RunPhase};
 
-use crate::support::lab::{await_end, await_run, launcher, run_it, run_on, spec, two_at_a_time};
+use crate::support::lab::{await_end, await_run, launcher, number, run_it, run_on, spec, text, two_at_a_time};
 use crate::support::python::{assert_done, available, named};
 
 /// Each with what its main process is called.
@@ -20,15 +20,6 @@ const SERVERS: &[(&str, &str)] = &[
 
 fn here() -> impl Iterator<Item = (&'static str, &'static str)> {
     SERVERS.iter().copied().filter(|(id, _)| available(id))
-}
-
-fn number(run: &Run, name: &str) -> u64 {
-    let found = run.values.iter().find(|v| v.name == name);
-    found.and_then(|v| v.number).unwrap_or_else(|| panic!("{} has no value {name}: {:?}", run.spec.system, run.values))
-}
-
-fn text<'r>(run: &'r Run, name: &str) -> &'r str {
-    run.values.iter().find(|v| v.name == name).map_or("", |v| &v.text)
 }
 
 /// Most requests that were served at one moment.

@@ -8,7 +8,7 @@ use concmon::lab::protocol::Creation;
 use concmon::lab::run::{Outcome, Run, RunPhase};
 use concmon::snapshot::ExitStatus;
 
-use crate::support::lab::{await_end, await_run, await_workers, launcher, run_it, spec};
+use crate::support::lab::{await_end, await_run, await_workers, launcher, number, run_it, spec};
 
 /// It ended well, in its shape, and left nothing that had to be killed.
 fn assert_done(run: &Run) {
@@ -17,12 +17,6 @@ fn assert_done(run: &Run) {
     assert!(run.shape.iter().all(|c| c.met), "{} with {}: {:?}", run.spec.system, run.spec.task.name(), run.shape);
     assert!(run.warnings.iter().all(|w| !w.contains("outlived its root")), "{:?}", run.warnings);
     assert_eq!(run.lines_lost, 0);
-}
-
-/// The number reported under this name.
-fn number(run: &Run, name: &str) -> u64 {
-    let value = run.values.iter().find(|v| v.name == name);
-    value.and_then(|v| v.number).unwrap_or_else(|| panic!("{} reports no number {name}: {:?}", run.spec.system, run.values))
 }
 
 /// How many units of work have a beginning and an end.

@@ -10,11 +10,10 @@ use std::sync::OnceLock;
 use concmon::lab::catalog::{RunSpec, SYSTEMS, TaskKind, python_program};
 use concmon::lab::launcher::Launcher;
 use concmon::lab::protocol::Creation;
-use concmon::lab::run::Run;
 
 use crate::support::exclusive::alone;
 use crate::support::lab as support;
-use crate::support::lab::{launcher, run_on, spec};
+use crate::support::lab::{launcher, number, run_on, spec};
 use crate::support::python::assert_done;
 
 /// `concmon lab setup` with this data directory.
@@ -50,11 +49,6 @@ fn environment() -> Option<&'static PathBuf> {
 
 fn in_environment() -> Option<Launcher> {
     environment().map(|python| launcher().with_pythons(vec![python.clone()]))
-}
-
-fn value(run: &Run, name: &str) -> u64 {
-    let found = run.values.iter().find(|v| v.name == name);
-    found.and_then(|v| v.number).unwrap_or_else(|| panic!("{} has no value {name}: {:?}", run.spec.system, run.values))
 }
 
 #[test]
@@ -194,9 +188,9 @@ fn greenlets_share_one_kernel_thread() {
     let run =
         run_on(&launcher, &RunSpec { workers: 200, tasks: 200, task_size: Some(100), ..spec("python/gevent", TaskKind::Sleep) });
     assert_done(&run);
-    assert_eq!(value(&run, "kernel_threads"), 1);
+    assert_eq!(number(&run, "kernel_threads"), 1);
     assert!(run.workers.iter().all(|w| w.how == Some(Creation::Greenlet) && w.tid == run.root_pid));
-    assert!(value(&run, "all_units_ns") < 2_000_000_000, "200 sleeps of 100 ms overlap");
+    assert!(number(&run, "all_units_ns") < 2_000_000_000, "200 sleeps of 100 ms overlap");
 }
 
 #[test]
@@ -204,7 +198,7 @@ fn uvloop_answers_for_less_cpu_than_asyncio() {
     let _alone = alone();
     let Some(launcher) = in_environment() else { return };
     let cpu = |system| {
-        value(&run_on(&launcher, &RunSpec { tasks: 1_000, ..spec(system, TaskKind::None) }), "server_cpu_ns_per_request")
+        number(&run_on(&launcher, &RunSpec { tasks: 1_000, ..spec(system, TaskKind::None) }), "server_cpu_ns_per_request")
     };
     let mut rounds: Vec<(u64, u64)> = (0..5).map(|_| (cpu("python/asyncio-echo"), cpu("python/uvloop-echo"))).collect();
     rounds.sort_unstable_by_key(|(asyncio, uvloop)| asyncio * 1000 / uvloop.max(&1));
@@ -228,6 +222,6 @@ fn matrices_are_multiplied_in_parallel_with_the_gil_on() {
     let mut tried: Vec<u64> = Vec::new();
     while !tried.iter().any(|s| *s > 130) {
         assert!(std::time::Instant::now() < until, "in percent of one thread's speed: {tried:?}");
-        tried.push(value(&run_on(&launcher, &spec("python/numpy-threads", TaskKind::Matmul)), "speed_up_percent"));
+        tried.push(number(&run_on(&launcher, &spec("python/numpy-threads", TaskKind::Matmul)), "speed_up_percent"));
     }
 }

@@ -8,13 +8,8 @@ use concmon::lab::catalog::{RunSpec, StartMethod, TaskKind};
 use concmon::lab::run::{Outcome, Run, RunPhase};
 
 use crate::support::exclusive::alone;
-use crate::support::lab::{launcher, run_it, run_on, spec};
+use crate::support::lab::{launcher, number, run_it, run_on, spec};
 use crate::support::python::{assert_done, available, named, no_python};
-
-fn value(run: &Run, name: &str) -> u64 {
-    let found = run.values.iter().find(|v| v.name == name);
-    found.and_then(|v| v.number).unwrap_or_else(|| panic!("{} has no value {name}: {:?}", run.spec.system, run.values))
-}
 
 fn median(mut values: Vec<u64>) -> u64 {
     values.sort_unstable();
@@ -45,7 +40,7 @@ fn speed_ups(spec: &RunSpec, enough: u64) -> Vec<u64> {
     while tried.last().is_none_or(|last| *last <= enough) && some_more(&tried) {
         let run = run_on(&launcher, spec);
         assert_done(&run);
-        tried.push(value(&run, "speed_up_percent"));
+        tried.push(number(&run, "speed_up_percent"));
     }
     tried
 }
@@ -154,7 +149,7 @@ fn async_tasks_are_created_faster_and_smaller_than_threads() {
     let (clear, seen) = in_one_of_four(|| {
         let run = run_it(&spec("python/async-vs-threads", TaskKind::Sleep));
         assert_done(&run);
-        let of = |what| ["asyncio", "threads"].map(|kind| value(&run, &format!("{kind}_1000_{what}_each")));
+        let of = |what| ["asyncio", "threads"].map(|kind| number(&run, &format!("{kind}_1000_{what}_each")));
         let ([task, thread], [small, large]) = (of("create_ns"), of("private_bytes"));
         ((thread, task, large, small), thread > task * 10 && large > small * 3)
     });
@@ -169,7 +164,7 @@ fn sleeping_threads_overlap() {
     }
     let run = run_it(&RunSpec { task_size: Some(50), ..spec("python/sleep-threads", TaskKind::Sleep) });
     assert_done(&run);
-    let together = value(&run, "slept_together_ns");
+    let together = number(&run, "slept_together_ns");
     assert!((500_000_000..800_000_000).contains(&together), "ten times 50 ms is the longest: {together}");
     assert_eq!(run.output.lines().filter(|l| l.contains("awake after")).count(), 11);
     assert!(run.output.lines().last().unwrap().starts_with("thread 0 slept 1 x 0.500 s"), "{}", run.output);
@@ -232,7 +227,7 @@ fn a_pool_that_is_warm_maps_in_a_fraction_of_what_a_new_executor_takes() {
             (run_on(&launcher, &spawned("python/pool")), run_on(&launcher, &spawned("python/process-pool-executor")));
         assert_done(&pool);
         assert_done(&executor);
-        let (warm, cold) = (value(&pool, "warm_map_ns"), executor.costs.wall_ns.unwrap());
+        let (warm, cold) = (number(&pool, "warm_map_ns"), executor.costs.wall_ns.unwrap());
         ((warm, cold), cold > warm * 5)
     });
     eprintln!("ns: map of a warm pool, of a new executor: {seen:?}");
@@ -289,7 +284,7 @@ fn a_preloaded_server_saves_each_worker_its_imports() {
     let (clear, seen) = in_one_of_four(|| {
         let run = run_it(&spec("python/spawn-preload", TaskKind::Factorial));
         assert_done(&run);
-        let (with, without) = (value(&run, "start_with_preload_ns"), value(&run, "start_without_preload_ns"));
+        let (with, without) = (number(&run, "start_with_preload_ns"), number(&run, "start_without_preload_ns"));
         ((with, without), without > with * 2)
     });
     eprintln!("ns until a worker has its modules, with preload and without: {seen:?}");
@@ -302,7 +297,7 @@ fn a_blocking_call_stops_the_loop_and_a_thread_cures_it() {
     if no_python() {
         return;
     }
-    let late = |system| value(&run_it(&spec(system, TaskKind::Sleep)), "largest_lateness_of_a_10_ms_tick_ns");
+    let late = |system| number(&run_it(&spec(system, TaskKind::Sleep)), "largest_lateness_of_a_10_ms_tick_ns");
     let (blocked, cured) = (late("python/blocked-loop"), late("python/blocked-loop-cured"));
     eprintln!("lateness ns: blocked {blocked}, cured {cured}");
     assert!(blocked > 80_000_000, "{blocked}");
@@ -318,7 +313,7 @@ fn a_selector_waits_for_all_at_once_at_next_to_no_cpu() {
     let fetch = |system| {
         let run = run_it(&RunSpec { task_size: Some(100), ..spec(system, TaskKind::Http) });
         assert_done(&run);
-        (value(&run, "fetch_wall_ns"), value(&run, "client_cpu_ns"), value(&run, "bytes_received"))
+        (number(&run, "fetch_wall_ns"), number(&run, "client_cpu_ns"), number(&run, "bytes_received"))
     };
     let (blocking, spin, select) =
         (fetch("python/socket-blocking"), fetch("python/socket-nonblocking"), fetch("python/selectors"));
@@ -335,7 +330,7 @@ fn reading_makes_inherited_pages_private_and_freeze_saves_the_collectors_share()
     }
     let run = run_it(&spec("python/copy-on-write", TaskKind::None));
     assert_done(&run);
-    let grown = |what: &str| value(&run, &format!("{what}_private_growth_bytes"));
+    let grown = |what: &str| number(&run, &format!("{what}_private_growth_bytes"));
     assert!(grown("read") > 10 << 20, "{}", grown("read"));
     assert!(grown("untouched") < 2 << 20, "{}", grown("untouched"));
     assert!(grown("frozen_then_collected") < 4 << 20, "{}", grown("frozen_then_collected"));

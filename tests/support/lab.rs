@@ -67,6 +67,17 @@ pub fn run_it(spec: &RunSpec) -> Arc<Run> {
     run_on(&launcher(), spec)
 }
 
+/// The number that a run reports under this name.
+pub fn number(run: &Run, name: &str) -> u64 {
+    let found = run.values.iter().find(|v| v.name == name);
+    found.and_then(|v| v.number).unwrap_or_else(|| panic!("{} has no value {name}: {:?}", run.spec.system, run.values))
+}
+
+/// The text that it reports under this name; empty without one.
+pub fn text<'r>(run: &'r Run, name: &str) -> &'r str {
+    run.values.iter().find(|v| v.name == name).map_or("", |v| &v.text)
+}
+
 /// Does `act` with each, two at a time: most of a small run is waiting.
 pub fn two_at_a_time<T: Copy + Send>(items: impl IntoIterator<Item = T>, act: impl Fn(T) + Sync) {
     let items = std::sync::Mutex::new(items.into_iter().collect::<Vec<T>>().into_iter());

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use crate::app::App;
 use crate::app::event_sums::{Share, Sums};
 use crate::text::{Charset, sanitize_str, truncate};
-use crate::ui::pen::{Pen, height};
+use crate::ui::pen::{Pen, faint, height};
 use crate::ui::theme::Theme;
 
 /// Cells of the names where there is little room and where there is enough, and of a count.
@@ -70,7 +70,7 @@ impl Page<'_> {
             pen.put(kind.name, style).to(name).put_right(&kind.count.to_string(), COUNT, style).skip(1);
             for count in kind.per_second[..seconds].iter().rev() {
                 match count {
-                    0 => pen.put(if unicode { "·" } else { " " }, theme.dim),
+                    0 => pen.put(faint(unicode), theme.dim),
                     count => pen.put(height(*count as f32 / most as f32, unicode), theme.good),
                 };
             }

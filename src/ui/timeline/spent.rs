@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use super::View;
 use crate::lab::lanes::{self, Lane, Role, Spent};
-use crate::ui::pen::Pen;
+use crate::ui::pen::{Pen, zero};
 
 /// Cells of the figures: on a CPU, waiting for one, asleep, units of work, one of them.
 const WIDTHS: [u16; 5] = [11, 11, 11, 7, 11];
@@ -44,7 +44,7 @@ impl View<'_> {
         for ((ns, style), cells) in times.into_iter().zip(WIDTHS) {
             let words = match (known, ns) {
                 (false, _) => "-".to_owned(),
-                (_, 0) => super::dot(self.unicode()).to_owned(),
+                (_, 0) => zero(self.unicode()).to_owned(),
                 (_, ns) => lanes::duration(ns),
             };
             pen.put_right(&words, cells, if known && ns > 0 { style } else { theme.dim });
