@@ -17,6 +17,7 @@ mod tasks;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock, thread_cpu_ns};
 use crate::snapshot::{
@@ -37,6 +38,9 @@ use super::system;
 
 /// In so many sweeps every process has had its turn to be read regardless of the gate.
 pub const TURNS: u64 = 16;
+/// Where descriptors have run out, a sweep is tried again after each of these: other threads, such as the one that loads BPF, hold theirs for a
+/// moment only.
+const PAUSES: [Duration; 4] = [Duration::ZERO, Duration::from_millis(10), Duration::from_millis(20), Duration::from_millis(40)];
 
 /// The unprivileged source.
 #[derive(Debug)]
@@ -216,13 +220,17 @@ impl ProcSource {
     /// # Errors
     /// If the root directory cannot be listed, or descriptors have run out.
     pub fn sweep(&mut self, request: &Request<'_>) -> Result<Snapshot, ReadError> {
-        match self.sweep_once(request) {
-            Err(error) if out_of_descriptors(&error) => {
-                self.close_files_above_the_limit();
-                self.sweep_once(request)
+        let mut swept = self.sweep_once(request);
+        for pause in PAUSES {
+            match &swept {
+                Err(error) if out_of_descriptors(error) => {}
+                _ => break,
             }
-            other => other,
+            self.close_files_above_the_limit();
+            std::thread::sleep(pause);
+            swept = self.sweep_once(request);
         }
+        swept
     }
 
     /// Leaves descriptors to the rest of the program.
