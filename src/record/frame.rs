@@ -216,14 +216,29 @@ fn put_change(operations: &mut Operations<'_>, from: Sampled<'_>, to: Sampled<'_
         (false, Some(_)) => EXACT,
         (false, None) => NO_EXACT,
     };
-    let identity = if from.same_identity(to) { 0 } else { IDENTITY };
     let tasks = if from.tasks == to.tasks { 0 } else { TASKS };
+    if to.process.rested_since(from.process) && exact | tasks == 0 {
+        put_rest(operations, from.process, to.process);
+        return Ok(());
+    }
+    let identity = if from.same_identity(to) { 0 } else { IDENTITY };
     let (before, now) = (row::of_process(from.process), row::of_process(to.process));
     if exact | identity | tasks == 0 && before == now {
         operations.add(SAME);
         return Ok(());
     }
     put_process(operations.begin(CHANGED), exact | identity | tasks, [&before, &now], from.tasks, to)
+}
+
+/// A process for which only time has passed: what [`put_change`] writes of it, without making its rows.
+fn put_rest(operations: &mut Operations<'_>, from: &ProcessSample, to: &ProcessSample) {
+    let off_ns = |process: &ProcessSample| process.seen().map_or(0, |seen| seen.off_ns);
+    let by = number::difference(off_ns(from), off_ns(to));
+    if by == 0 {
+        return operations.add(SAME);
+    }
+    let out = operations.begin(CHANGED);
+    [0, 1 << row::OFF_NS, by].into_iter().for_each(|part| number::put(out, part));
 }
 
 /// A process that was not there before: everything but what is empty.

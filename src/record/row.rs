@@ -10,6 +10,9 @@ pub const TASK: usize = 22;
 /// Numbers of a process: its own, then its leader's.
 pub const PROCESS: usize = 30 + TASK;
 
+/// The place of a process's time off the CPU, the only number that goes on while it rests.
+pub const OFF_NS: usize = 14;
+
 /// A process's numbers; the first is its pid.
 pub type ProcessRow = [u64; PROCESS];
 /// A task's numbers; the first is its tid.

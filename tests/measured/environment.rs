@@ -1,7 +1,7 @@
 //! The managed environment, made from its lock, and every system that needs packages run in it.
 //!
-//! Without a package index the test is skipped loudly. The environment stays in the target directory, so that only the first test run of a
-//! checkout makes it.
+//! Without a package index the test is skipped loudly. The environment stays in the directory that `CONCMON_TEST_DATA` names, or else in the
+//! target directory, so that only the first test run makes it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -31,7 +31,8 @@ fn said(output: &Output) -> String {
 fn environment() -> Option<&'static PathBuf> {
     static MADE: OnceLock<Option<PathBuf>> = OnceLock::new();
     let made = MADE.get_or_init(|| {
-        let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join("lab-data");
+        let named = std::env::var_os("CONCMON_TEST_DATA").map(PathBuf::from);
+        let data = named.unwrap_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).join("lab-data"));
         let output = setup(&data).output().unwrap();
         if output.status.code() == Some(3) {
             loudly!("SKIPPED: the environment cannot be made here: {}", said(&output));

@@ -9,7 +9,7 @@ use concmon::lab::launcher::{LabState, Launcher, Limits};
 use concmon::lab::run::{Run, RunId};
 
 /// No wait of a test is longer.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A launcher with the concmon that this build made.
 pub fn launcher() -> Launcher {

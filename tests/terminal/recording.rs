@@ -9,7 +9,7 @@ use std::time::Duration;
 use concmon::kernel::ProcSource;
 use concmon::kernel::source::{Needs, Request, Source};
 use concmon::record::{Encoder, Recorder, Replay, Writer};
-use concmon::snapshot::{ProcessSample, Snapshot};
+use concmon::snapshot::{ProcessSample, ProcessValues, Seen, Snapshot};
 
 use crate::support::exclusive::busy;
 use crate::support::key_script::bytes;
@@ -55,6 +55,33 @@ fn real_sweeps_come_back_with_every_field() {
         assert_eq!(words(&replay.frame(at).unwrap()), words(&snapshots[at]), "frame {at}");
     }
     assert!(snapshots[3].processes.iter().any(|p| p.exact.as_ref().is_some_and(|e| e.waits.is_some())), "the stage is rich");
+}
+
+/// Most processes rest: they are written without a look at their values.
+#[test]
+fn a_process_that_rests_is_written_like_one_whose_values_are_compared() {
+    let machine = Machine::new(5).step(20);
+    for elapsed_ns in [0, 1_000_000_000] {
+        let (mut before, mut shared, mut compared) = (machine.clone(), machine.clone(), machine.clone());
+        for at in 0..machine.processes.len() {
+            let values = |off_ns| {
+                let mut values = ProcessValues::clone(&machine.processes[at]);
+                values.seen = (at % 5 != 0).then_some(Seen { off_ns, ..Seen::NOTHING });
+                values
+            };
+            let mut last = None;
+            before.processes[at] = ProcessSample::sharing(values(7), &mut last);
+            shared.processes[at] = ProcessSample::sharing(values(7 + elapsed_ns), &mut last);
+            compared.processes[at] = ProcessSample::from(values(7 + elapsed_ns));
+            assert!(shared.processes[at].rested_since(&before.processes[at]));
+        }
+        let written = |after: &Snapshot| {
+            let (mut encoder, mut out) = (Encoder::default(), Vec::new());
+            [&before, after].into_iter().for_each(|snapshot| encoder.encode(snapshot, &mut out).unwrap());
+            out
+        };
+        assert!(written(&shared) == written(&compared), "{elapsed_ns} ns later");
+    }
 }
 
 #[test]
