@@ -78,7 +78,7 @@ impl Cause {
             Self::StuckAfterFork => "Stuck after fork: no thread of this process can release the lock",
             Self::HolderGone => "The owner of the lock is gone",
             Self::SemaphoreAbandoned => "Semaphore abandoned: no process is left that could release it",
-            Self::PipeWithoutPeer => "Pipe without a process at its other end",
+            Self::PipeWithoutPeer => "Pipe with an unclosed end",
             Self::NoThreadCanGoOn => "Deadlock: no thread of the process can go on",
             Self::OnlyThreadWaits => "The only thread waits for a lock within its process",
         }
@@ -91,7 +91,7 @@ impl Cause {
             Self::LockCycle | Self::SelfLock | Self::ProcessCycle | Self::FileLockCycle | Self::NoThreadCanGoOn => "deadlock",
             Self::StuckAfterFork => "stuck at fork",
             Self::HolderGone | Self::SemaphoreAbandoned => "lock abandoned",
-            Self::PipeWithoutPeer => "pipe, no peer",
+            Self::PipeWithoutPeer => "unclosed pipe",
             Self::OnlyThreadWaits => "stuck",
         }
     }

@@ -84,6 +84,11 @@ impl Lifecycle {
         self.births.get(&key.pid).filter(|b| b.start_ticks == key.start_ticks)
     }
 
+    /// The births that were seen, by PID: of processes, and of those that ended a short time ago.
+    pub fn seen_births(&self) -> impl Iterator<Item = (i32, &Birth)> {
+        self.births.iter().filter(|(_, birth)| birth.seen).map(|(pid, birth)| (*pid, birth))
+    }
+
     /// Time a process is known to be new: its first snapshot.
     #[must_use]
     pub fn first_seen_ns(&self, key: ProcKey) -> Option<u64> {

@@ -1,9 +1,9 @@
 //! Workers whose creator has ended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::{Check, Diagnosis, Level, Scene, Suspicion, name};
-use crate::derive::StartMethod;
+use crate::derive::{Birth, StartMethod};
 use crate::snapshot::{Needs, ProcKey, ProcessSample, State, contains};
 
 pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
@@ -27,10 +27,18 @@ const HEIRS: [&[u8]; 9] =
     [b"systemd", b"init", b"tini", b"dumb-init", b"docker-init", b"catatonit", b"s6-svscan", b"containerd-shim", b"conmon"];
 
 fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
+    // Births are fewer than processes where most of these were there before concmon: their processes are looked up, not the other way round.
+    let births = scene.model.lifecycle.seen_births().filter(|(_, birth)| is_parentless_copy(scene, birth));
+    let outlived: HashMap<i32, i32> = births
+        .filter_map(|(pid, birth)| {
+            let process = scene.model.process(pid).filter(|process| process.key.start_ticks == birth.start_ticks)?;
+            Some((pid, outlived(scene, process, birth)?))
+        })
+        .collect();
     // One line for all that one creator has left to one process, however many they are.
     let mut left: BTreeMap<(Option<i32>, i32), Vec<&ProcessSample>> = BTreeMap::new();
     for (index, process) in scene.processes().iter().enumerate().filter(|(_, p)| p.leader.state != State::ZOMBIE) {
-        let seen = creator(scene, process);
+        let seen = outlived.get(&process.key.pid).copied();
         if seen.is_some() || is_left_worker(scene, index, process) {
             left.entry((seen, heir(scene, index))).or_default().push(process);
         }
@@ -47,13 +55,21 @@ pub(super) fn is_left(scene: &Scene<'_>, key: ProcKey) -> bool {
 
 /// The creator that a worker has outlived, if its birth was seen.
 fn creator(scene: &Scene<'_>, process: &ProcessSample) -> Option<i32> {
-    let birth = scene.model.lifecycle.birth(process.key).filter(|b| b.seen)?;
+    let birth = scene.model.lifecycle.birth(process.key).filter(|birth| birth.seen && is_parentless_copy(scene, birth))?;
+    outlived(scene, process, birth)
+}
+
+/// Whether it began as a copy of a process that has ended since.
+fn is_parentless_copy(scene: &Scene<'_>, birth: &Birth) -> bool {
+    matches!(birth.method, StartMethod::Fork | StartMethod::ForkServer) && scene.model.process(birth.parent_pid).is_none()
+}
+
+/// The creator of a copy whose creator has ended, unless the copy left it before. A process that replaced its program or leads a session went
+/// its own way. So did one whose creator made the session for it and then ended in order: a daemon.
+fn outlived(scene: &Scene<'_>, process: &ProcessSample, birth: &Birth) -> Option<i32> {
     let creator = birth.parent_pid;
-    // Only copies of their creator: a process that replaced its program or leads a session went its own way. So did one whose creator made
-    // the session for it and then ended in order: a daemon.
     let went = process.session == process.key.pid || process.session == creator && !scene.killed.ended_by_signal(creator);
-    let worker = matches!(birth.method, StartMethod::Fork | StartMethod::ForkServer) && !went;
-    (worker && process.ppid != creator && scene.model.process(creator).is_none()).then_some(creator)
+    (!went && process.ppid != creator).then_some(creator)
 }
 
 /// Whether it is a worker by its functions or its command line, and it or its fork server was left to another process.

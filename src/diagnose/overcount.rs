@@ -21,10 +21,10 @@ const LEAST_BYTES: u64 = 64 << 20;
 fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
     let processes = scene.processes();
     let mut found: Vec<Suspicion> = Vec::new();
-    for (index, top) in (0u32..).zip(processes) {
+    for (index, top) in (0u32..).zip(processes).filter(|(_, top)| top.exact.is_some()) {
         // The top of a family: its own parent has another name.
         let inner = scene.tree.parent[index as usize].is_some_and(|p| processes[p as usize].leader.comm == top.leader.comm);
-        if inner || scene.tree.children(index).len() + 1 < LEAST_PROCESSES || top.exact.is_none() {
+        if inner || scene.tree.children(index).len() + 1 < LEAST_PROCESSES {
             continue;
         }
         let family = scene.tree.subtree(index);

@@ -45,8 +45,9 @@ pub struct Identity {
     pub unanswered: bool,
 }
 
-/// One kernel task.
+/// One kernel task. In this order, as [`ProcessValues`] is.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[repr(C)]
 pub struct TaskSample {
     /// The task's id.
     pub tid: i32,
@@ -118,8 +119,10 @@ pub struct ProcessSample {
 
 /// What only changes when a process does something: the thread group's totals and its leader.
 ///
-/// The totals are counters that never fall: threads that ended stay in them.
+/// The totals are counters that never fall: threads that ended stay in them. In this order: what is looked at of every process in every sweep
+/// (ids, parent, session, state, name) shares its first cache lines.
 #[derive(Debug, Clone, PartialEq)]
+#[repr(C)]
 pub struct ProcessValues {
     /// Identity.
     pub key: ProcKey,

@@ -200,7 +200,7 @@ pub fn looked(app: &App) -> Vec<String> {
             }
             if looked.unreadable > 0 {
                 lines.push(format!(
-                    "Not seen: the waits of {}, which only their owner and root may read. Run concmon as root, or as their user, to include them.",
+                    "Not seen: the waits of {}, which only their user, or root with CAP_SYS_PTRACE, may read. Run concmon as one of these to include them.",
                     processes(looked.unreadable)
                 ));
             }

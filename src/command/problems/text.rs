@@ -70,7 +70,8 @@ pub(super) fn all(out: &mut impl Write, document: &Document, again: bool, asked:
 pub(super) fn not_examined(out: &mut impl Write, host: &str, looked: &Looked) -> io::Result<()> {
     let Looked { unreadable_processes: unreadable, silent_processes: silent, .. } = *looked;
     if unreadable > 0 {
-        let why = "whose waits only their owner and root may read. Run concmon as that user or as root to include them.";
+        let why =
+            "whose waits only their user, or root with CAP_SYS_PTRACE, may read. Run concmon as one of these to include them.";
         line(out, 0, &format!("{host}Not examined: {}, {why}", counted(unreadable)))?;
     }
     if silent > 0 {

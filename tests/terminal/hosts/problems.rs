@@ -73,7 +73,7 @@ fn problems_of_hosts_are_one_list_worst_first() {
     let output = stage.output(&args);
     let (said, errors) = (text(&output.stdout), text(&output.stderr));
     assert_eq!(output.status.code(), Some(1), "{said}{errors}");
-    let titles: Vec<&str> = said.lines().filter(|line| line.contains(": Deadlock") || line.contains("Pipe without")).collect();
+    let titles: Vec<&str> = said.lines().filter(|line| line.contains(": Deadlock") || line.contains("Pipe with an")).collect();
     assert!(
         matches!(titles[..], [worst, one, two] if worst.starts_with("worse: ") && one.starts_with("one: ") && two.starts_with("two: ")),
         "{said}"
@@ -129,7 +129,7 @@ fn each_host_that_cannot_be_examined_is_said_in_one_sentence() {
     let (found, errors) = (text(&output.stdout), text(&output.stderr));
     assert!(begun.elapsed() < Duration::from_secs(60), "the limit holds: {:?}", begun.elapsed());
     assert_eq!(output.status.code(), Some(3), "3 precedes 1: {found}{errors}");
-    assert!(found.contains("one: Pipe without a process at its other end"), "what is there is printed: {found}");
+    assert!(found.contains("one: Pipe with an unclosed end"), "what is there is printed: {found}");
     for (host, why) in said {
         let line = format!("concmon: {host}: {why}");
         assert_eq!(errors.lines().filter(|said| said.starts_with(&line)).count(), 1, "{line}: {errors}");
