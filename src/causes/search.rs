@@ -138,7 +138,7 @@ impl Cause {
             }
             Self::PipeWithoutPeer => "Close the unused end of the pipe in this process, so that it gets end-of-file or EPIPE.",
             Self::NoThreadCanGoOn => {
-                "A lock was not released, or a notify came before its wait: see the threads' stacks (concmon inspect PID for Python); end the process to get out."
+                "A lock was not released, or a notify came before its wait: see where the threads stand (concmon inspect PID for Python, gdb -p PID for others); end the process to get out."
             }
             Self::OnlyThreadWaits => "If this is not a program at rest, end it.",
         }

@@ -41,8 +41,8 @@ fn check(scene: &Scene<'_>, wanted: fn(AsyncCause) -> bool) -> Vec<Suspicion> {
                  more items"
             }
             AsyncCause::Unwakeable => {
-                "find the code that should set the future or event, or empty the queue: its task may have failed; a job of an executor \
-                 must not wait for another job of that executor"
+                "find the code that should set the future or event, release the lock or semaphore, or empty the queue: its task may have failed; \
+                 a job of an executor must not wait for another job of that executor"
             }
         };
         found.push(Suspicion { lines: stuck.lines.clone(), ..Suspicion::of(process.key, evidence, advice.to_owned()) });

@@ -237,7 +237,7 @@ pub(super) fn in_python(pythons: &Pythons, id: TaskId) -> String {
 }
 
 /// Waits of Python's library that tell what is missing: function, end of the file's name, what to do.
-const HINTS: [(&str, &str, &str); 5] = [
+const HINTS: [(&str, &str, &str); 9] = [
     (
         "Queue.join",
         "/queue.py",
@@ -259,9 +259,26 @@ const HINTS: [(&str, &str, &str); 5] = [
         "No thread is left that could put an item into the queue: put a sentinel for each reader at the end.",
     ),
     (
+        "Queue.put",
+        "/queue.py",
+        "The queue is full, and no thread is left that takes an item from it: see why its readers ended; put() can have a timeout.",
+    ),
+    (
+        "Semaphore.acquire",
+        "/threading.py",
+        "No thread is left that could release the semaphore: take it with a `with` block, which releases it on every way out.",
+    ),
+    ("Event.wait", "/threading.py", "No thread is left that could set the event: set it on every way out of what it announces."),
+    (
         "_ModuleLock.acquire",
         "_bootstrap>",
         "Do not start and join threads while a module is imported: move that into a function.",
+    ),
+    // The others wait by it, too: this is its own.
+    (
+        "Condition.wait",
+        "/threading.py",
+        "No thread is left that could notify: notify after each change of what is waited for, and wait with wait_for().",
     ),
 ];
 

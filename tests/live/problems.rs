@@ -372,6 +372,16 @@ result.get()
 }
 
 #[test]
+fn an_expression_that_matches_no_process_is_no_all_clear() {
+    for expression in ["pid=1073741824", "comm=no-such-program && pid>1"] {
+        let output = Command::new(env!("CARGO_BIN_EXE_concmon")).args(["problems", expression]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(3), 0), "{said}");
+        assert!(said.contains(&format!("no process matches `{expression}`")), "{said}");
+    }
+}
+
+#[test]
 fn what_a_user_may_read_is_enough() {
     if !nix::unistd::geteuid().is_root() {
         loudly!("SKIPPED: the other tests ran as a user already");

@@ -14,4 +14,6 @@ pub(super) struct Found {
     pub(super) taken_ns: u64,
     /// Whether there was a look before it.
     pub(super) again: bool,
+    /// Whether none of the processes that were asked about is there.
+    pub(super) matched_none: bool,
 }

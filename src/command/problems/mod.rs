@@ -45,6 +45,7 @@ pub(super) fn run(config: &Config, args: &ProblemsArgs) -> Result<(), Failure> {
     let mut looker = Looker::new(config, filter.as_ref())?;
     let mut found = looker.look()?;
     let mut looks = 1;
+    let mut matched = !found.matched_none;
     let mut warned = None;
     // Of all processes, what one of them has for long must not hide what comes to another.
     let asked = filter.is_some();
@@ -60,7 +61,11 @@ pub(super) fn run(config: &Config, args: &ProblemsArgs) -> Result<(), Failure> {
         std::thread::sleep(BETWEEN);
         found = looker.look()?;
         found.again = true;
+        matched |= !found.matched_none;
         looks += 1;
+    }
+    if let (Some(text), true) = (&args.filter, !matched && !args.json) {
+        return Err(Failure::Unavailable(anyhow::anyhow!("no process matches `{text}`, so nothing was examined")));
     }
     let document = Document::new(&found);
     with_stdout(|out| {
@@ -127,6 +132,8 @@ impl<'a> Looker<'a> {
             let in_view = wanted.is_none() || concerned;
             in_view && !finding.diagnosis.is_stuck() && finding.about.pid != own
         });
-        Ok(Found { scene, problems, pythons: survey.pythons, findings, taken_ns: model.now.taken_ns, again: false })
+        let matched_none = wanted.is_some_and(|wanted| wanted.is_empty());
+        let (pythons, taken_ns) = (survey.pythons, model.now.taken_ns);
+        Ok(Found { scene, problems, pythons, findings, taken_ns, again: false, matched_none })
     }
 }

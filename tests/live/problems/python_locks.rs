@@ -137,8 +137,33 @@ future = pool.submit(outer)
 print('ready', flush=True)
 future.result()
 ";
+    let full = "
+import queue, threading
+jobs = queue.Queue(1)
+def produce():
+    while True: jobs.put(1)
+producer = threading.Thread(target=produce)
+producer.start()
+print('ready', flush=True)
+producer.join()
+";
+    let semaphore = "
+import threading
+places = threading.Semaphore(1)
+def work():
+    while True: places.acquire()
+worker = threading.Thread(target=work)
+worker.start()
+print('ready', flush=True)
+worker.join()
+";
     for python in pythons() {
-        for (script, tasks, hint) in [(queue, 3, "task_done()"), (pool, 2, "result() within the pool")] {
+        for (script, tasks, hint) in [
+            (queue, 3, "task_done()"),
+            (pool, 2, "result() within the pool"),
+            (full, 2, "no thread is left that takes an item"),
+            (semaphore, 2, "could release the semaphore"),
+        ] {
             let found = Stage::python(&python, script).is_found("no_thread_can_go_on", tasks);
             assert!(found["advice"].as_str().unwrap().contains(hint), "{}: {found:#}", python.display());
         }
