@@ -238,6 +238,7 @@ pub fn more(entry: &Entry, charset: Charset) -> String {
                 if parent_tid == parent_tgid || parent_tid == 0 { String::new() } else { format!(", thread {parent_tid}") };
             format!("by {parent_tgid}{space}{name}{thread}")
         }
+        EventKind::Exec { .. } if entry.name.as_bytes().is_empty() => "ended before its name was read".to_owned(),
         EventKind::Exec { .. } | EventKind::Comm { .. } => String::new(),
         EventKind::Exit { tid, tgid, .. } if tid != tgid => format!("of {tgid}"),
         EventKind::Exit { status, .. } => {

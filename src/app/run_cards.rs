@@ -144,20 +144,24 @@ impl Stories {
         // A helper that ends in order has no part in it.
         let in_order = |d: &Death| d.worker.is_none() && run.root_pid != Some(d.pid) && d.status == ExitStatus::Code(0);
         let followed: Vec<Death> = deaths[first + 1..].iter().copied().filter(|d| !in_order(d)).collect();
+        // Nobody sent the workers anything: they do not outlive the process that created them.
+        let of_root = run.root_pid == Some(began.pid);
         for (status, group) in groups(&followed) {
-            let later = group[0].at_ns.saturating_sub(began.at_ns);
+            let time = columns::latency_text(group[0].at_ns.saturating_sub(began.at_ns));
             let name = match group {
                 [one] => who(run, one),
                 many => format!("{} workers", many.len()),
             };
-            let time = columns::latency_text(later);
-            text += &format!(", {name} {} {time} later", how(status));
+            let with_it = of_root && matches!(status, ExitStatus::Signal { signal: 9, .. });
+            let how = if with_it { "ended with it".to_owned() } else { how(status) };
+            text += &format!(", {name} {how} {time} later");
         }
         if replaced {
             text += ", a new worker took its place";
         }
+        // Why the run failed, unless that is said already.
         let end = failure(run);
-        if !end.is_empty() {
+        if !end.is_empty() && !of_root {
             text += ": ";
             text += &end;
         }
@@ -482,6 +486,13 @@ mod tests {
         assert_eq!(told(&run, &[(0, S, ExitStatus::Unknown)], S), "worker 0 killed by SIGKILL");
         let both = [(0, S, ExitStatus::Unknown), (1, S + 12_000_000, ExitStatus::Signal { signal: 15, core: false })];
         assert_eq!(told(&run, &both, 2 * S), "worker 0 killed by SIGKILL, worker 1 killed by SIGTERM 12.0 ms later");
+        let mut orphaned = run_with(&[Some(killed), Some(killed)]);
+        orphaned.phase = RunPhase::Ended(Outcome::Failed("the run root (PID 10) was killed by SIGTERM".to_owned()));
+        let root = Death { worker: None, pid: 10, at_ns: S, status: ExitStatus::Signal { signal: 15, core: false } };
+        let worker = |index| Death { worker: Some(index), pid: 20, at_ns: S + 3_200_000, status: killed };
+        let story = Story { ended_ns: None, deaths: vec![root, worker(0), worker(1)] };
+        let stories = Stories { runs: HashMap::from([(orphaned.id, story)]), now_ns: 2 * S };
+        assert_eq!(stories.words(&orphaned), "the main process killed by SIGTERM, 2 workers ended with it 3.2 ms later");
         assert_eq!(told(&run, &[(2, S, ExitStatus::Unknown)], 9 * S), "", "it has ended as it should");
         assert_eq!(told(&run, &[(1, S, ExitStatus::Unknown)], S), "", "perhaps the run is ending");
         assert_eq!(told(&run, &[(1, S, ExitStatus::Unknown)], 9 * S), "worker 1 ended, its exit status cannot be read");

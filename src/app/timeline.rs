@@ -185,14 +185,19 @@ impl App {
         if let Some(family) = &self.timeline.family {
             return Some(&family.run);
         }
+        self.timeline.run.and_then(|id| self.lab.state.run(id)).or_else(|| self.newest_run())
+    }
+
+    /// The newest run that the user has launched; without one, the newest of those that measure or compare.
+    fn newest_run(&self) -> Option<&Arc<Run>> {
         let runs = &self.lab.state.runs;
-        self.timeline.run.and_then(|id| self.lab.state.run(id)).or_else(|| runs.last())
+        runs.iter().rev().find(|run| !run.id.is_compared()).or_else(|| runs.last())
     }
 
     /// A run that is new takes the place of the one before it, from its beginning; but not under the eyes of somebody who has gone to a
     /// place in that one.
     pub(super) fn follow_runs(&mut self) {
-        let newest = self.lab.state.runs.last().map(|run| run.id);
+        let newest = self.newest_run().map(|run| run.id);
         let before = std::mem::replace(&mut self.timeline.newest, newest);
         let Some(id) = newest.filter(|_| newest != before && self.timeline.family.is_none()) else { return };
         let view = &self.timeline;

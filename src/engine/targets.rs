@@ -98,7 +98,11 @@ impl Targets {
             }
         }
         let left = if ending { left_behind(&mut kin) } else { String::new() };
-        let refused = if self.refused > 0 { format!("; {} skipped, as the dialog said", self.refused) } else { String::new() };
+        let refused = if self.refused > 0 {
+            format!("; {} left out: ended already, or not to be signalled", self.refused)
+        } else {
+            String::new()
+        };
         let refused = refused + &left;
         match (sent.len(), failures.first()) {
             (0, None) => Notice::bad(format!("{name}: no process was signalled{refused}")),

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::app::{App, Card, CostBar, Fact};
-use crate::text::{Charset, sanitize_str, width};
+use crate::text::{Charset, sanitize_str, truncate, width};
 
 use super::pen::{Pen, dot};
 use super::theme::Theme;
@@ -45,8 +45,11 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
             line += 1;
         }
         if !card.story.is_empty() {
-            let story = sanitize_str(&card.story, Charset::from_unicode(app.options.unicode)).into_owned();
-            edge(app, card, theme, area, line, buffer).put(&story, theme.bad);
+            let charset = Charset::from_unicode(app.options.unicode);
+            let story = sanitize_str(&card.story, charset).into_owned();
+            let mut pen = edge(app, card, theme, area, line, buffer);
+            let room = usize::from(pen.left());
+            pen.put(&truncate(&story, room, charset), theme.bad);
             line += 1;
         }
         costs(app, card, theme, area, line, buffer);

@@ -108,6 +108,7 @@ fn line(app: &App, entry: &Entry, model: &Model, theme: &Theme, area: Rect, buff
             }
             "EVENT" => (kind(entry).to_owned(), style),
             "TID" => (task(entry).to_string(), theme.text),
+            "NAME" if entry.name.as_bytes().is_empty() => ("-".to_owned(), theme.dim),
             "NAME" => (text::fit(entry.name.as_bytes(), usize::from(cells), charset).into_owned(), theme.strong),
             _ => (text::truncate(&more(entry, charset), usize::from(pen.left()), charset).into_owned(), style),
         };
