@@ -12,7 +12,7 @@ use crate::config::ColorDepth;
 use crate::derive::{HostPart, Model};
 use crate::meters::{self, Shown};
 use crate::snapshot::EventTier;
-use crate::text::{Charset, sanitize_str};
+use crate::text::{Charset, sanitize_str, width};
 
 use super::hosts;
 use super::meter;
@@ -106,36 +106,54 @@ fn title(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         return;
     }
     pen.put(" concmon", theme.accent);
+    let gap = if is_narrow(area) { "" } else { "   " };
     if let Some(age) = app.stale_s() {
         let why = if area.width >= 120 { ": the last reading has not returned" } else { "" };
         pen.put(&format!("  figures are {age} s old{why}"), theme.warn);
     } else if let Some(model) = app.model.as_deref() {
         // What the user must know of the program goes before what is known anyway.
         let behind = model.late_ticks > 0 || model.now.report.events_lost > 0;
-        let marked = area.width < 100 && (app.options.readonly || app.paused || app.recording || behind);
-        let host = sanitize_str(&model.now.system.hostname, Charset::from_unicode(app.options.unicode)).into_owned();
-        if area.width >= 60 && !marked {
-            pen.put("  ", theme.text).put(&host, theme.strong);
-        }
-        if area.width >= 100 {
-            let cpus = match model.host.cpus.len() {
-                0 => "? cpus".to_owned(),
-                count => match model.now.host.own_limits.cpus.filter(|cpus| *cpus < count as f64) {
-                    Some(cpus) => format!("{} of {count} cpus may be used", cpus_text(cpus)),
-                    None => format!("{count} cpus"),
-                },
+        let marked = is_narrow(area) && (app.options.readonly || app.paused || app.recording || behind);
+        // The screens go before what is known of the machine.
+        let screens = app.screens().iter().map(|screen| width(&screen_text(app, *screen, area))).sum::<usize>();
+        let mut room = usize::from(area.right().saturating_sub(pen.x())).saturating_sub(gap.len() + screens);
+        for (text, style) in machine(app, model, area, theme).into_iter().filter(|_| !marked) {
+            room = match room.checked_sub(width(&text)) {
+                Some(room) => room,
+                None => break,
             };
-            pen.put(&format!(" {} {cpus}", dot(app.options.unicode)), theme.dim);
-        }
-        if let Some(up) = model.now.host.uptime_ns.filter(|_| !marked) {
-            pen.put(&format!("  up {}", uptime(up / 1_000_000_000)), theme.dim);
+            pen.put(&text, style);
         }
     }
-    pen.put("   ", theme.text);
+    pen.put(gap, theme.text);
     for screen in app.screens() {
-        screen_name(app, *screen, theme, &mut pen);
+        screen_name(app, *screen, theme, area, &mut pen);
     }
     own_cost(app, theme, area, &mut pen);
+}
+
+/// Whether the title has no room for more than names.
+fn is_narrow(area: Rect) -> bool {
+    area.width < 100
+}
+
+/// The machine's name, its CPUs and how long it is up: each is shown if there is room for it and for those before it.
+fn machine(app: &App, model: &Model, area: Rect, theme: &Theme) -> Vec<(String, Style)> {
+    let host = sanitize_str(&model.now.system.hostname, Charset::from_unicode(app.options.unicode)).into_owned();
+    let mut parts = vec![(format!("  {host}"), theme.strong)];
+    if !is_narrow(area) {
+        let cpus = match model.host.cpus.len() {
+            0 => "? cpus".to_owned(),
+            count => match model.now.host.own_limits.cpus.filter(|cpus| *cpus < count as f64) {
+                Some(cpus) => format!("{} of {count} cpus may be used", cpus_text(cpus)),
+                None => format!("{count} cpus"),
+            },
+        };
+        parts.push((format!(" {} {cpus}", dot(app.options.unicode)), theme.dim));
+    }
+    let up = model.now.host.uptime_ns.map(|up| (format!("  up {}", uptime(up / 1_000_000_000)), theme.dim));
+    parts.extend(up);
+    parts
 }
 
 /// How many hosts there are and how they do; of one that is shown alone its name.
@@ -160,7 +178,7 @@ fn of_hosts(app: &App, parts: &[HostPart], theme: &Theme, area: Rect, pen: &mut 
     }
     pen.put("   ", theme.text);
     for screen in app.screens() {
-        screen_name(app, *screen, theme, pen);
+        screen_name(app, *screen, theme, area, pen);
     }
     if let Some(host) = app.chosen_host().filter(|_| area.width >= 60) {
         hosts::losses(app, host, theme, pen);
@@ -181,21 +199,31 @@ pub fn screen_at(app: &App, area: Rect, x: u16) -> Option<Screen> {
     })
 }
 
-/// A screen with its digit.
-fn screen_name(app: &App, screen: Screen, theme: &Theme, pen: &mut Pen<'_>) {
-    let here = screen == app.screen;
-    let digit = screen.digit();
-    let found = app.warnings();
+/// A screen's name with its digit, and how many problems are known.
+fn screen_text(app: &App, screen: Screen, area: Rect) -> String {
+    let (digit, title, found) = (screen.digit(), screen.title(), app.warnings());
     let count = if screen == Screen::Problems && found > 0 { format!(" {found}") } else { String::new() };
-    let text = if here { format!("[{digit} {}{count}]", screen.title()) } else { format!(" {digit} {}{count} ", screen.title()) };
+    match (screen == app.screen, is_narrow(area)) {
+        (true, true) => format!(" [{digit} {title}{count}]"),
+        (true, false) => format!("[{digit} {title}{count}]"),
+        (false, true) => format!(" {digit} {title}{count}"),
+        (false, false) => format!(" {digit} {title}{count} "),
+    }
+}
+
+/// A screen with its digit.
+fn screen_name(app: &App, screen: Screen, theme: &Theme, area: Rect, pen: &mut Pen<'_>) {
+    let text = screen_text(app, screen, area);
+    let here = screen == app.screen;
+    let warns = screen == Screen::Problems && app.warnings() > 0;
     pen.put(
         &text,
         if here {
             theme.accent
-        } else if count.is_empty() {
-            theme.dim
-        } else {
+        } else if warns {
             theme.warn
+        } else {
+            theme.dim
         },
     );
 }
@@ -229,7 +257,7 @@ fn recorded(app: &App, playback: &Playback, theme: &Theme, area: Rect, pen: &mut
     if area.width >= 100 {
         pen.put("   ", theme.text);
         for screen in app.screens() {
-            screen_name(app, *screen, theme, pen);
+            screen_name(app, *screen, theme, area, pen);
         }
     }
     if model.now.report.events_lost > 0 {
@@ -257,7 +285,7 @@ fn own_cost(app: &App, theme: &Theme, area: Rect, pen: &mut Pen<'_>) {
     if report.events_lost > 0 {
         parts.push((format!("{} events lost ", report.events_lost), theme.warn));
     }
-    let wide = |parts: &[(String, Style)]| parts.iter().map(|(t, _)| crate::text::width(t)).sum::<usize>();
+    let wide = |parts: &[(String, Style)]| parts.iter().map(|(t, _)| width(t)).sum::<usize>();
     let room = usize::from(area.right().saturating_sub(pen.x() + 1));
     // The warnings first, then the clock, then the own cost where there is room for both, then where its figures come from.
     let (uses, source) = own_use(app, model);
@@ -265,7 +293,7 @@ fn own_cost(app: &App, theme: &Theme, area: Rect, pen: &mut Pen<'_>) {
     let all = format!("{} {source}   {}", uses.as_deref().unwrap_or("concmon"), clock(model));
     for more in [Some(all), known, Some(clock(model))].into_iter().flatten() {
         let more = (more, theme.dim);
-        if wide(&parts) + crate::text::width(&more.0) <= room {
+        if wide(&parts) + width(&more.0) <= room {
             parts.push(more);
             break;
         }
