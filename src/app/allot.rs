@@ -4,14 +4,14 @@ use crate::kernel::allot::Allotment;
 
 use super::App;
 use super::layer::{Input, InputKind, Layer};
-use super::msg::{Effect, Notice};
+use super::msg::Effect;
 
 impl App {
     /// Opens the prompt for the tagged or the selected processes, as they are now.
     pub(super) fn open_allotment(&mut self, kind: InputKind) -> Vec<Effect> {
         let whom = self.targets();
         let Some(first) = whom.first().copied() else {
-            self.tell(Notice::info("no process is selected"));
+            self.tell(self.nobody());
             return Vec::new();
         };
         let hint = self.choices(kind, "reading...");

@@ -27,7 +27,7 @@ impl App {
     /// Opens the profile of the selected process and its descendants.
     pub(super) fn open_profile(&mut self) {
         let Some(row) = self.selected().filter(|row| row.ghost.is_none()) else {
-            self.tell(Notice::info("no process is selected"));
+            self.tell(self.nobody());
             return;
         };
         let (name, unicode) = (self.plain(row.process.leader.comm), self.options.unicode);
@@ -42,6 +42,12 @@ impl App {
         sanitize(comm.as_bytes(), Charset::from_unicode(self.options.unicode)).into_owned()
     }
 
+    /// Why there is no process to act on.
+    pub(super) fn nobody(&self) -> Notice {
+        let ended = self.selected().is_some_and(|row| row.ghost.is_some());
+        Notice::info(if ended { "the selected process has ended" } else { "no process is selected" })
+    }
+
     /// The page that is open.
     #[must_use]
     pub fn profiled(&self) -> Option<&ProfilePage> {
@@ -52,7 +58,7 @@ impl App {
     /// Asks for the waits of the selected row.
     pub(super) fn ask_why(&mut self) -> Vec<Effect> {
         let Some(row) = self.selected().filter(|row| row.ghost.is_none()) else {
-            self.tell(Notice::info("no process is selected"));
+            self.tell(self.nobody());
             return Vec::new();
         };
         let number = if row.is_task() { row.face().tid } else { row.key().pid };

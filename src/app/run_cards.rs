@@ -196,6 +196,12 @@ fn how(status: ExitStatus) -> String {
     }
 }
 
+/// CPU time of a run as it was charged, or when its work was done.
+fn cpu_ns(run: &Run) -> Option<u64> {
+    let charged = run.costs.user_ns.zip(run.costs.sys_ns).map(|(user, sys)| user + sys);
+    charged.or(run.costs.so_far_cpu_ns)
+}
+
 /// How a run that did not do its work ended.
 fn failure(run: &Run) -> String {
     match &run.phase {
@@ -290,6 +296,7 @@ impl App {
             let minor: Vec<&str> = version.splitn(3, '.').take(2).collect();
             format!(", Python {}", minor.join("."))
         });
+        let starts_python = python.is_some();
         let noun = if run.spec.workers == 1 { "worker" } else { "workers" };
         let brief = format!("{} {noun}", run.spec.workers);
         let mut facts = vec![
@@ -302,9 +309,13 @@ impl App {
         }
         let (own, family) = self.memory(run);
         facts.extend(own.map(|own| Fact::new(3, own)));
-        if let Some(cpu) = self.cpu_ns(run) {
-            facts.push(Fact::new(8, format!("{:.2} s CPU", cpu as f64 / 1e9)));
-        }
+        let seconds = |ns: u64| format!("{:.2} s CPU", ns as f64 / 1e9);
+        facts.extend(match (cpu_ns(run), self.members_cpu_ns(run)) {
+            (Some(own), _) => Some(Fact::new(8, seconds(own))),
+            // What the interpreter's start took is known apart only when the work is done.
+            (None, Some(all)) if starts_python => Some(Fact::new(8, format!("{} with the start of Python", seconds(all)))),
+            (None, all) => all.map(|all| Fact::new(8, seconds(all))),
+        });
         facts.extend(family.map(|family| Fact::new(9, family)));
         facts.retain(|fact| !fact.text.is_empty());
         facts
@@ -333,15 +344,12 @@ impl App {
         (own, all.map(|all| format!("PSS of all {all}")))
     }
 
-    /// CPU time of the run: as it was charged, or so far.
-    fn cpu_ns(&self, run: &Run) -> Option<u64> {
-        let charged = run.costs.user_ns.zip(run.costs.sys_ns).map(|(user, sys)| user + sys);
-        charged.or(run.costs.so_far_cpu_ns).or_else(|| {
-            let model = self.model.as_deref()?;
-            let members = self.members(run);
-            let of = |key: &ProcKey| model.process(key.pid).and_then(|p| Some(p.utime_ns?.saturating_add(p.stime_ns?)));
-            (!members.is_empty()).then(|| members.iter().filter_map(of).sum())
-        })
+    /// CPU time that the living processes of a run have used in all.
+    fn members_cpu_ns(&self, run: &Run) -> Option<u64> {
+        let model = self.model.as_deref()?;
+        let members = self.members(run);
+        let of = |key: &ProcKey| model.process(key.pid).and_then(|p| Some(p.utime_ns?.saturating_add(p.stime_ns?)));
+        (!members.is_empty()).then(|| members.iter().filter_map(of).sum())
     }
 
     /// The living processes of a run that have rows.

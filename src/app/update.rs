@@ -516,7 +516,7 @@ impl App {
         if narrowed.is_empty() {
             self.options.only = self.targets();
             if self.options.only.is_empty() {
-                self.tell(Notice::info("no process is selected"));
+                self.tell(self.nobody());
                 return Vec::new();
             }
         }
@@ -567,7 +567,7 @@ impl App {
     fn renice(&mut self, delta: i32) -> Vec<Effect> {
         let keys = self.targets();
         if keys.is_empty() {
-            self.tell(Notice::info("no process is selected"));
+            self.tell(self.nobody());
             return Vec::new();
         }
         vec![Effect::Renice { keys, delta }]
@@ -576,7 +576,7 @@ impl App {
     fn open_signals(&mut self) -> Vec<Effect> {
         let keys = self.targets();
         if keys.is_empty() {
-            self.tell(Notice::info("no process is selected"));
+            self.tell(self.nobody());
             return Vec::new();
         }
         self.token += 1;

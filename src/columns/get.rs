@@ -186,7 +186,10 @@ pub(super) fn wait<'a>(row: &Row<'a>) -> Value<'a> {
         // Above this share it is short of a CPU rather than preempted now and then.
         let short = row.rates.wait_percent.filter(|wait| *wait >= 10.0);
         return short.map_or(Value::Unknown(Unknown::NotApplicable), |wait| {
-            Value::Text(Cow::Owned(format!("waits for a CPU, {wait:.0} %").into_bytes()))
+            // Of a process it is the sum, which may be more than one thread can wait.
+            let threads = row.process.nlwp.filter(|threads| row.task.is_none() && *threads > 1);
+            let of = threads.map_or(String::new(), |threads| format!(" ({threads} threads)"));
+            Value::Text(Cow::Owned(format!("waits for a CPU, {wait:.0} %{of}").into_bytes()))
         });
     }
     of_wait(row, |wait| wait.reason.as_ref().map(|_| Cow::Owned(wait.to_string().into_bytes())))

@@ -354,7 +354,8 @@ impl Lane<'_> {
         self.task.map(|t| (t.run_ns, t.wait_ns))
     }
 
-    /// Where something changes on this lane: worker asked for, ready, a unit's beginning and end, gone; in order, each once.
+    /// Where something changes on this lane, in order, each once: a worker is asked for, ready, begins and ends a unit, is gone; another task
+    /// begins, goes on to do something else, is gone.
     #[must_use]
     pub fn changes_ns(&self) -> Vec<u64> {
         let mut all: Vec<u64> = Vec::new();
@@ -363,6 +364,11 @@ impl Lane<'_> {
             all.extend(worker.spans.iter().flat_map(|s| [Some(s.start_ns), s.end_ns]).flatten());
         } else if let Some(task) = self.task {
             all.extend(task.first_ns().into_iter().chain(task.gone_ns));
+            let does = |slice: &Slice| match of_slices(std::slice::from_ref(slice), Window::new(slice.from_ns, slice.to_ns)) {
+                Mark::Running(_) | Mark::Sharing(_) => Mark::Running(0),
+                other => other,
+            };
+            all.extend(task.slices.windows(2).filter(|pair| does(&pair[0]) != does(&pair[1])).map(|pair| pair[1].from_ns));
         }
         all.sort_unstable();
         all.dedup();

@@ -245,9 +245,8 @@ fn chosen(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     if view.chosen.is_empty() {
         Pen::new(buffer, area, 0)
             .put(" The comparison is empty. ", theme.text)
-            .put("On the lab screen (2), Tab shows all systems, and c adds one.", theme.dim);
-        Pen::new(buffer, area, 1)
-            .put(" Enter compares fork, spawn and the fork server; s s Enter does so over the parent's memory.", theme.dim);
+            .put("c on the lab screen (2, then Tab) adds a system.", theme.dim);
+        Pen::new(buffer, area, 1).put(" Enter compares fork, spawn and the fork server; s s Enter varies the memory.", theme.dim);
         return;
     }
     let first = (view.line + 1).saturating_sub(usize::from(area.height));

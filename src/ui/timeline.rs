@@ -3,6 +3,8 @@
 mod processes;
 mod spent;
 
+use std::mem::discriminant;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
@@ -145,7 +147,10 @@ pub fn draw(app: &App, theme: &Theme, body: Rect, buffer: &mut Buffer) {
         view.lane(&lanes[at], at == app.timeline.lane, line, marks, buffer);
     }
     if shown.end < lanes.len() && place.lanes.height > 0 {
-        let more = format!(" {} more lanes below ", lanes.len() - shown.end);
+        let more = match lanes.len() - shown.end {
+            1 => " 1 more lane below ".to_owned(),
+            more => format!(" {more} more lanes below "),
+        };
         Pen::new(buffer, place.foot, 0).put(&more, theme.dim);
     }
     view.foot(&lanes, &picture, buffer);
@@ -337,7 +342,7 @@ impl View<'_> {
             line = self.curves(picture, line, buffer);
         }
         self.at_cursor(lanes, line, buffer);
-        self.legend(line + 1, buffer);
+        self.legend(picture, line + 1, buffer);
     }
 
     /// How much went on at once, and what that says; the line after it.
@@ -456,19 +461,24 @@ impl View<'_> {
         }
     }
 
-    fn legend(&self, line: u16, buffer: &mut Buffer) {
+    /// What the lanes on screen are drawn with.
+    fn legend(&self, picture: &Picture, line: u16, buffer: &mut Buffer) {
         let mut pen = Pen::new(buffer, self.place.foot, line);
         pen.put(" ", self.theme.text);
-        let some = [
+        let all = [
             (Mark::Running(8), "on a CPU"),
             (Mark::Sharing(4), "shares a CPU"),
             (Mark::Wanting, "ready"),
             (Mark::Blocked, "blocked"),
-            (Mark::Creating, "created"),
+            (Mark::Creating, "being created"),
+            (Mark::Starting(4), "starting on a CPU"),
             (Mark::Open, "in progress"),
+            (Mark::Stopped, "stopped"),
             (Mark::Zombie, "zombie"),
+            (Mark::Unknown, "not seen"),
         ];
-        for (mark, words) in some {
+        let seen = |mark: Mark| picture.marks.iter().flatten().any(|drawn| discriminant(drawn) == discriminant(&mark));
+        for (mark, words) in all.into_iter().filter(|(mark, _)| seen(*mark)) {
             let (text, style) = self.mark(mark);
             if usize::from(pen.left()) > words.len() + 2 {
                 pen.put(text, style).put(" ", style).put(words, self.theme.dim).put("  ", style);

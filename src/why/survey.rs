@@ -366,7 +366,9 @@ fn stuck(scene: &Scene, problem: &Problem, pythons: &Pythons) -> Option<Stuck> {
     let evidence = telling.map(|edge| {
         let more = problem.edges.len() - 1;
         let more = if more > 0 { format!("; {more} more in this chain") } else { String::new() };
-        format!("{}{}{more}", edge.evidence, in_python(pythons, edge.from))
+        // Said of the first process, unless it is another's.
+        let who = if edge.from.pid == first.pid { String::new() } else { format!("{} ", name(scene, edge.from)) };
+        format!("{who}{}{}{more}", edge.evidence, in_python(pythons, edge.from))
     });
     Some(Stuck {
         cause: problem.cause.id(),
