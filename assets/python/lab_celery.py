@@ -1,9 +1,13 @@
 """The application of celery: a task does unit of work K. Its broker and its results are directories of the run."""
 
 import os
+import time
+import uuid
 
 import celery
 from celery import signals
+from kombu.transport import filesystem
+from kombu.utils.json import dumps
 
 import concmon_lab as lab
 import lab_service
@@ -18,6 +22,18 @@ def directory(name):
     os.makedirs(path, exist_ok=True)
     return path
 
+
+class WholeMessages(filesystem.Channel):
+    """A message has its name once it is whole: kombu's own is seen empty by a worker that looks too early, and ends it."""
+
+    def _put(self, queue, payload, **_):
+        whole = os.path.join(self.data_folder_out, f"{time.monotonic_ns() // 1_000_000}_{uuid.uuid4()}.{queue}.msg")
+        with open(whole + ".part", "w", encoding="utf-8") as part:
+            part.write(dumps(payload))
+        os.rename(part.name, whole)
+
+
+filesystem.Transport.Channel = WholeMessages
 
 app = celery.Celery("lab_celery", broker="filesystem://", backend="file://" + directory("results"))
 app.conf.update(

@@ -85,6 +85,8 @@ impl App {
             }
             Msg::Interpreters(found) => {
                 self.lab.interpreters = Some(found);
+                // That they are looked for is over.
+                self.drop_info();
                 return self.step_lesson();
             }
             Msg::NotLaunched { spec, why } => {
@@ -146,12 +148,17 @@ impl App {
         self.notice = Some((notice, until));
     }
 
-    fn key(&mut self, key: Key) -> Vec<Effect> {
-        // Whoever presses keys decides where the cursor is, and has read what there was to know.
-        self.expected = None;
+    /// Takes a notice away that nobody needs any more, unless it is a warning or of what goes on.
+    fn drop_info(&mut self) {
         if self.notice.as_ref().is_some_and(|(notice, _)| notice.level == Level::Info && !notice.lasting) {
             self.notice = None;
         }
+    }
+
+    fn key(&mut self, key: Key) -> Vec<Effect> {
+        // Whoever presses keys decides where the cursor is, and has read what there was to know.
+        self.expected = None;
+        self.drop_info();
         if key == Key::ctrl('c') {
             return vec![Effect::Quit];
         }

@@ -200,7 +200,7 @@ pub fn looked(app: &App) -> Vec<String> {
             }
             if looked.unreadable > 0 {
                 lines.push(format!(
-                    "Not seen: the waits of {}, which only their user, or root with CAP_SYS_PTRACE, may read. Run concmon as one of these to include them.",
+                    "Not seen: the waits of {}: reading them was refused. Their user may read them, and root with CAP_SYS_PTRACE, unless a security module forbids it.",
                     processes(looked.unreadable)
                 ));
             }

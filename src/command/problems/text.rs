@@ -71,8 +71,8 @@ pub(super) fn not_examined(out: &mut impl Write, host: &str, looked: &Looked) ->
     let Looked { unreadable_processes: unreadable, silent_processes: silent, .. } = *looked;
     if unreadable > 0 {
         let why =
-            "whose waits only their user, or root with CAP_SYS_PTRACE, may read. Run concmon as one of these to include them.";
-        line(out, 0, &format!("{host}Not examined: {}, {why}", counted(unreadable)))?;
+            "reading their waits was refused. Their user may, and root with CAP_SYS_PTRACE, unless a security module forbids it.";
+        line(out, 0, &format!("{host}Not examined: {}: {why}", counted(unreadable)))?;
     }
     if silent > 0 {
         line(out, 0, &format!("{host}Not examined: {}: no answer within 500 ms.", counted(silent)))?;

@@ -22,7 +22,8 @@ fn shares(profile: &Profile) -> BTreeMap<String, f64> {
     profile.functions().iter().map(|time| (time.function.to_string(), time.self_ns as f64 * 100.0 / all as f64)).collect()
 }
 
-/// Each function computes for its part of the CPU time of its thread, by the kernel's own clock of that.
+/// Each function computes for its part of the CPU time of its thread, by the kernel's own clock of that. A turn takes no simple fraction or
+/// multiple of the time between two looks: these would come at the same few places of it again and again.
 const SHARED: &str = "
 def spin_long(until):
     while time.thread_time() < until: pass
@@ -30,8 +31,8 @@ def spin_short(until):
     while time.thread_time() < until: pass
 def work():
     while True:
-        spin_long(time.thread_time() + 0.006)
-        spin_short(time.thread_time() + 0.002)
+        spin_long(time.thread_time() + 0.0213)
+        spin_short(time.thread_time() + 0.0071)
 def stand_rest():
     time.sleep(600)
 import socket
@@ -54,8 +55,9 @@ fn shares_of_cpu_time_are_those_that_the_program_spends() {
         let (long, short) = (found["spin_long"], found.get("spin_short").copied().unwrap_or(0.0));
         let a = &profile.account;
         assert!(a.samples > 30 && a.torn * 10 < a.samples, "{}: {a:?}", python.display());
-        // Where others take the CPUs there are fewer samples, and what they add up to errs more: by four standard deviations at most.
-        let most = 4.0 * 100.0 * (0.75 * 0.25 / f64::from(u32::try_from(a.samples).unwrap())).sqrt();
+        // Each look has one sample of the thread that works. Where others take the CPUs there are fewer looks, and what they add up to errs
+        // more: by four standard deviations at most.
+        let most = 4.0 * 100.0 * (0.75 * 0.25 / f64::from(u32::try_from(a.looks).unwrap())).sqrt();
         assert!((long - 75.0).abs() < most && (short - 25.0).abs() < most, "{}: {found:?}, {a:?}", python.display());
         // Only what ran is counted: neither of the two threads that sleep.
         assert!(found.iter().all(|(name, share)| !name.starts_with("stand") || *share < 1.0), "{found:?}");
