@@ -11,7 +11,7 @@ impl App {
     pub(super) fn open_allotment(&mut self, kind: InputKind) -> Vec<Effect> {
         let whom = self.targets();
         let Some(first) = whom.first().copied() else {
-            self.tell(self.nobody());
+            self.tell(self.no_target());
             return Vec::new();
         };
         let hint = self.choices(kind, "reading...");

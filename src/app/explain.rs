@@ -27,7 +27,7 @@ impl App {
     /// Opens the profile of the selected process and its descendants.
     pub(super) fn open_profile(&mut self) {
         let Some(row) = self.selected().filter(|row| row.ghost.is_none()) else {
-            self.tell(self.nobody());
+            self.tell(self.no_target());
             return;
         };
         let (name, unicode) = (self.plain(row.process.leader.comm), self.options.unicode);
@@ -43,7 +43,7 @@ impl App {
     }
 
     /// Why there is no process to act on.
-    pub(super) fn nobody(&self) -> Notice {
+    pub(super) fn no_target(&self) -> Notice {
         let ended = self.selected().is_some_and(|row| row.ghost.is_some());
         Notice::info(if ended { "the selected process has ended" } else { "no process is selected" })
     }
@@ -58,7 +58,7 @@ impl App {
     /// Asks for the waits of the selected row.
     pub(super) fn ask_why(&mut self) -> Vec<Effect> {
         let Some(row) = self.selected().filter(|row| row.ghost.is_none()) else {
-            self.tell(self.nobody());
+            self.tell(self.no_target());
             return Vec::new();
         };
         let number = if row.is_task() { row.face().tid } else { row.key().pid };

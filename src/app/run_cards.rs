@@ -144,7 +144,7 @@ impl Stories {
         // A helper that ends in order has no part in it.
         let in_order = |d: &Death| d.worker.is_none() && run.root_pid != Some(d.pid) && d.status == ExitStatus::Code(0);
         let followed: Vec<Death> = deaths[first + 1..].iter().copied().filter(|d| !in_order(d)).collect();
-        // Nobody sent the workers anything: they do not outlive the process that created them.
+        // The workers were sent no signal: they are ended with the process that created them.
         let of_root = run.root_pid == Some(began.pid);
         for (status, group) in groups(&followed) {
             let time = columns::latency_text(group[0].at_ns.saturating_sub(began.at_ns));
@@ -310,12 +310,10 @@ impl App {
         let (own, family) = self.memory(run);
         facts.extend(own.map(|own| Fact::new(3, own)));
         let seconds = |ns: u64| format!("{:.2} s CPU", ns as f64 / 1e9);
-        facts.extend(match (cpu_ns(run), self.members_cpu_ns(run)) {
-            (Some(own), _) => Some(Fact::new(8, seconds(own))),
-            // What the interpreter's start took is known apart only when the work is done.
-            (None, Some(all)) if starts_python => Some(Fact::new(8, format!("{} with the start of Python", seconds(all)))),
-            (None, all) => all.map(|all| Fact::new(8, seconds(all))),
-        });
+        // What the interpreter's start took is known apart only when the work is done.
+        let with = if starts_python { " with the start of Python" } else { "" };
+        let cpu = cpu_ns(run).map(seconds).or_else(|| Some(seconds(self.members_cpu_ns(run)?) + with));
+        facts.extend(cpu.map(|cpu| Fact::new(8, cpu)));
         facts.extend(family.map(|family| Fact::new(9, family)));
         facts.retain(|fact| !fact.text.is_empty());
         facts

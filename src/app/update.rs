@@ -85,7 +85,7 @@ impl App {
             }
             Msg::Interpreters(found) => {
                 self.lab.interpreters = Some(found);
-                // That they are looked for is over.
+                // The notice that they are looked for is out of date.
                 self.drop_info();
                 return self.step_lesson();
             }
@@ -148,7 +148,7 @@ impl App {
         self.notice = Some((notice, until));
     }
 
-    /// Takes a notice away that nobody needs any more, unless it is a warning or of what goes on.
+    /// Removes a notice that only informs, unless it lasts.
     fn drop_info(&mut self) {
         if self.notice.as_ref().is_some_and(|(notice, _)| notice.level == Level::Info && !notice.lasting) {
             self.notice = None;
@@ -523,7 +523,7 @@ impl App {
         if narrowed.is_empty() {
             self.options.only = self.targets();
             if self.options.only.is_empty() {
-                self.tell(self.nobody());
+                self.tell(self.no_target());
                 return Vec::new();
             }
         }
@@ -574,7 +574,7 @@ impl App {
     fn renice(&mut self, delta: i32) -> Vec<Effect> {
         let keys = self.targets();
         if keys.is_empty() {
-            self.tell(self.nobody());
+            self.tell(self.no_target());
             return Vec::new();
         }
         vec![Effect::Renice { keys, delta }]
@@ -583,7 +583,7 @@ impl App {
     fn open_signals(&mut self) -> Vec<Effect> {
         let keys = self.targets();
         if keys.is_empty() {
-            self.tell(self.nobody());
+            self.tell(self.no_target());
             return Vec::new();
         }
         self.token += 1;

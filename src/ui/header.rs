@@ -117,7 +117,8 @@ fn title(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         // The screens go before what is known of the machine.
         let screens = app.screens().iter().map(|screen| width(&screen_text(app, *screen, area))).sum::<usize>();
         let mut room = usize::from(area.right().saturating_sub(pen.x())).saturating_sub(gap.len() + screens);
-        for (text, style) in machine(app, model, area, theme).into_iter().filter(|_| !marked) {
+        let known = if marked { Vec::new() } else { machine(app, model, area, theme) };
+        for (text, style) in known {
             room = match room.checked_sub(width(&text)) {
                 Some(room) => room,
                 None => break,

@@ -274,7 +274,7 @@ const HINTS: [(&str, &str, &str); 9] = [
         "_bootstrap>",
         "Do not start and join threads while a module is imported: move that into a function.",
     ),
-    // The others wait by it, too: this is its own.
+    // The last one: the functions above call it.
     (
         "Condition.wait",
         "/threading.py",
