@@ -139,6 +139,17 @@ fn scaled(mut value: f64, step: f64, units: &[&str]) -> String {
     format!("{value:.digits$} {}", units[unit])
 }
 
+/// How long something has lasted, of milliseconds: `340 ms`, `12 s`, `3 min 12 s`, `2 h 5 min`.
+#[must_use]
+pub fn age(ms: u64) -> String {
+    match ms / 1000 {
+        0 => format!("{ms} ms"),
+        s @ 1..60 => format!("{s} s"),
+        s @ 60..3600 => format!("{} min {} s", s / 60, s % 60),
+        s => format!("{} h {} min", s / 3600, s % 3600 / 60),
+    }
+}
+
 /// The length of a part of a timeline, with as many digits as its axis can show.
 #[must_use]
 pub fn period(ns: u64) -> String {

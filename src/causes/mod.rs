@@ -16,6 +16,12 @@ pub mod search;
 mod tests;
 mod words;
 
+/// Who may read the waits that could not be read.
+pub const UNREADABLE: &str =
+    "Reading them was refused: only their user may, and root with CAP_SYS_PTRACE, unless a security module forbids it.";
+/// Waits that are not followed.
+pub const NOT_FOLLOWED: &str = "Not followed: waits with a timeout, and waits for epoll, terminals and signals.";
+
 pub use desk::handles_signals;
 pub use read::{Patience, Ran, Reader};
 pub use scene::{Process, Scene, Task, TaskId, Wait};

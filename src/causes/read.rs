@@ -186,6 +186,12 @@ impl Reader {
         self.clocks.ago_ms(&self.fs, slept)
     }
 
+    /// Tells one program of a process from the next: the addresses at which its stack and its code begin.
+    #[must_use]
+    pub fn image(&self, pid: i32) -> Option<(u64, u64)> {
+        self.looks.get(&pid).map(|look| (look.stat.start_stack, look.stat.start_code))
+    }
+
     /// Whether a task has slept since it was looked at.
     #[must_use]
     pub fn rests(&self, pid: i32, tid: i32) -> bool {

@@ -25,11 +25,13 @@ mod task_lost;
 mod tasks_stuck;
 mod throttled;
 mod worker_killed;
+mod workers_fail;
 mod zombies;
 
 use std::collections::HashMap;
 
 use crate::causes::search::Cause;
+pub use crate::causes::{NOT_FOLLOWED, UNREADABLE};
 use crate::derive::{Model, StartMethod, Tree};
 use crate::snapshot::{
     EventKind, EventTier, Facts, LifecycleEvent, Needs, ProcKey, ProcessFacts, ProcessSample, State, contains,
@@ -117,6 +119,7 @@ pub const DIAGNOSES: &[Diagnosis] = &[
     tasks_stuck::CYCLE,
     tasks_stuck::UNWAKEABLE,
     task_lost::DIAGNOSIS,
+    workers_fail::DIAGNOSIS,
     gil_held::DIAGNOSIS,
     oom_kill::DIAGNOSIS,
     worker_killed::DIAGNOSIS,
@@ -225,6 +228,7 @@ struct Scene<'a> {
     growth: &'a growth::Growth,
     gil: &'a gil_bound::Surveys,
     killed: &'a worker_killed::Killed,
+    failed: &'a workers_fail::Failed,
 }
 
 /// A fork seen in the event stream.
@@ -279,6 +283,7 @@ pub struct Watch {
     growth: growth::Growth,
     gil: gil_bound::Surveys,
     killed: worker_killed::Killed,
+    failed: workers_fail::Failed,
 }
 
 impl Watch {
@@ -295,6 +300,7 @@ impl Watch {
         self.growth.add(model, facts, &surveyed);
         self.gil.add(facts, &busy);
         self.killed.add(model);
+        self.failed.add(model, &surveyed);
         let now_ns = model.now.taken_ns;
         let zombies = model.now.processes.iter().filter(|p| zombies::is_zombie(p)).map(|p| p.key);
         self.zombies = zombies.map(|key| (key, *self.zombies.get(&key).unwrap_or(&now_ns))).collect();
@@ -310,6 +316,7 @@ impl Watch {
             growth: &self.growth,
             gil: &self.gil,
             killed: &self.killed,
+            failed: &self.failed,
         };
         let mut since = HashMap::new();
         let mut findings = Vec::new();
@@ -320,7 +327,8 @@ impl Watch {
             };
             seen.sort_by_key(|s| s.about);
             for Suspicion { about, since_ns, mut others, evidence, advice, lines, chain, proven } in seen {
-                let first = since_ns.unwrap_or_else(|| *self.since.get(&(diagnosis.id, about)).unwrap_or(&now_ns));
+                let seen_ns = *self.since.get(&(diagnosis.id, about)).unwrap_or(&now_ns);
+                let first = since_ns.map_or(seen_ns, |since_ns| since_ns.min(seen_ns));
                 since.insert((diagnosis.id, about), first);
                 if proven || now_ns.saturating_sub(first) >= diagnosis.after_ns {
                     others.sort_unstable();

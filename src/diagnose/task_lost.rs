@@ -1,7 +1,7 @@
 //! A `multiprocessing.Pool` that waits for a result that no worker computes.
 
 use super::{Check, Diagnosis, Level, Scene, Suspicion, counted, is_resource_tracker, name};
-use crate::snapshot::{Needs, PoolRole, ProcKey, ProcessFacts};
+use crate::snapshot::{Needs, PoolRole, ProcKey};
 
 pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     id: "task_lost",
@@ -15,17 +15,16 @@ pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
 };
 
 fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
-    let role = |facts: &ProcessFacts, role: PoolRole| {
-        let threads = facts.python.iter().flat_map(|python| &python.threads);
-        threads.filter(|thread| thread.asleep && thread.role == Some(role)).map(|thread| thread.for_ms).next()
-    };
     let mut found = Vec::new();
     for (parent, facts) in scene.surveyed() {
-        let Some(for_ms) = role(facts, PoolRole::Waits) else { continue };
+        let Some(waits) = facts.pool(PoolRole::Waits).find(|thread| thread.asleep) else { continue };
         // Every child that runs Python is a worker without a task; of one that was not read nothing is known.
         let children: Vec<_> = scene.surveyed().filter(|(child, _)| child.ppid == parent.key.pid).collect();
-        let idle: Vec<ProcKey> =
-            children.iter().filter(|(_, facts)| role(facts, PoolRole::Idle).is_some()).map(|(child, _)| child.key).collect();
+        let idle: Vec<ProcKey> = children
+            .iter()
+            .filter(|(_, facts)| facts.pool(PoolRole::Idle).any(|thread| thread.asleep))
+            .map(|(child, _)| child.key)
+            .collect();
         let others = children.iter().filter(|(child, _)| !is_resource_tracker(child)).count();
         if idle.is_empty() || idle.len() < others {
             continue;
@@ -37,7 +36,8 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
             counted(idle.len(), "worker waits", "workers wait")
         );
         let advice = "end it: the result never comes. concurrent.futures notices a killed worker, multiprocessing.Pool does not";
-        let since_ns = for_ms.zip(scene.facts).map(|(ms, facts)| facts.taken_ns.saturating_sub(ms.saturating_mul(1_000_000)));
+        let since_ns =
+            waits.for_ms.zip(scene.facts).map(|(ms, facts)| facts.taken_ns.saturating_sub(ms.saturating_mul(1_000_000)));
         found.push(Suspicion { since_ns, ..Suspicion::of(parent.key, evidence, advice.to_owned()).with(idle) });
     }
     found

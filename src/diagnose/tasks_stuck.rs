@@ -45,7 +45,10 @@ fn check(scene: &Scene<'_>, wanted: fn(AsyncCause) -> bool) -> Vec<Suspicion> {
                  a job of an executor must not wait for another job of that executor"
             }
         };
-        found.push(Suspicion { lines: stuck.lines.clone(), ..Suspicion::of(process.key, evidence, advice.to_owned()) });
+        let since_ns =
+            stuck.for_ms.zip(scene.facts).map(|(ms, facts)| facts.taken_ns.saturating_sub(ms.saturating_mul(1_000_000)));
+        let (lines, proven) = (stuck.lines.clone(), stuck.twice);
+        found.push(Suspicion { since_ns, lines, proven, ..Suspicion::of(process.key, evidence, advice.to_owned()) });
     }
     found
 }

@@ -289,3 +289,37 @@ fn a_killed_worker_is_a_loss_to_its_creator_and_not_to_who_adopted_it() {
     assert_eq!(found(false, b"sh"), [], "a program that it started");
     assert!(!found(true, b"test").iter().any(|(id, _)| *id == "worker_killed"));
 }
+
+#[test]
+fn workers_that_fail_again_and_again_are_told_while_a_result_of_their_pool_is_waited_for() {
+    let waits = |waits: bool| {
+        let role = waits.then_some(crate::snapshot::PoolRole::Waits);
+        let threads = vec![PythonThreadFacts { tid: 7, role, ..PythonThreadFacts::default() }];
+        let python = PythonFacts { readings: 1, threads, ..PythonFacts::default() };
+        let of = ProcessFacts { python: Some(python), ..ProcessFacts::default() };
+        Facts { processes: [(7, of)].into(), ..Facts::default() }
+    };
+    let found = |facts: &Facts, parent: i32, raw: u32, ends: i32| {
+        let (mut deriver, mut watch) = (Deriver::new(0), Watch::default());
+        // 20 is its fork server.
+        let all = vec![test_process(1, 0, 0), test_process(7, 1, 5), test_process(20, 7, 6)];
+        let mut told = Vec::new();
+        for s in 1..=ends {
+            let at_ns = u64::from(s.cast_unsigned()) * S;
+            let mut snapshot = test_snapshot(at_ns, all.clone());
+            let end = EventKind::Exit { tid: 30 + s, tgid: 30 + s, status: crate::snapshot::ExitStatus::from_raw(raw) };
+            snapshot.events = vec![fork(parent, 30 + s), LifecycleEvent { at_ns, kind: end }];
+            told = watch.step_with(&deriver.step(snapshot), Some(facts));
+        }
+        told
+    };
+    let failed = 1 << 8;
+    let told = found(&waits(true), 7, failed, 3);
+    assert_eq!(said(&told), [("workers_fail", 7)]);
+    assert!(told[0].evidence.contains("3 of its workers ended with an error"), "{}", told[0].evidence);
+    assert_eq!(said(&found(&waits(true), 20, failed, 3)), [("workers_fail", 7)], "children of its fork server");
+    assert_eq!(found(&waits(true), 7, failed, 2), [], "may be chance");
+    assert_eq!(found(&waits(true), 7, 0, 9), [], "each worker ends after its tasks (maxtasksperchild)");
+    assert_eq!(found(&waits(true), 1, failed, 9), [], "children of others");
+    assert_eq!(found(&waits(false), 7, failed, 9), [], "no result is waited for");
+}

@@ -201,6 +201,12 @@ pub struct AsyncStuck {
     pub evidence: String,
     /// A line for each, or for the first ones. Hostile bytes are made printable.
     pub lines: Vec<String>,
+    /// The thread of their loop, if known.
+    pub tid: Option<i32>,
+    /// Milliseconds since that thread last ran, if it sleeps.
+    pub for_ms: Option<u64>,
+    /// Whether two readings found the same.
+    pub twice: bool,
 }
 
 /// What one Python thread did.
@@ -238,6 +244,12 @@ pub enum PoolRole {
 }
 
 impl ProcessFacts {
+    /// Its Python threads in this part of a `multiprocessing.Pool`.
+    pub fn pool(&self, role: PoolRole) -> impl Iterator<Item = &PythonThreadFacts> {
+        let threads = self.python.iter().flat_map(|python| &python.threads);
+        threads.filter(move |thread| thread.role == Some(role))
+    }
+
     /// Nanoseconds on a CPU in the span, all threads.
     #[must_use]
     pub fn run_ns(&self) -> u64 {

@@ -6,9 +6,10 @@ use ratatui::style::Style;
 
 use crate::app::App;
 use crate::columns::wall_clock;
-use crate::diagnose::{DIAGNOSES, Finding, Level, MACHINE};
+use crate::diagnose::{DIAGNOSES, Finding, Level, MACHINE, NOT_FOLLOWED, UNREADABLE};
 use crate::snapshot::EventTier;
 use crate::text::{Charset, fit, sanitize_str};
+use crate::units::age;
 
 use super::pen::Pen;
 use super::theme::Theme;
@@ -88,11 +89,9 @@ fn row(app: &App, finding: &Finding, theme: &Theme, area: Rect, line: u16, buffe
 /// How long it has been so.
 fn since(app: &App, finding: &Finding) -> String {
     let now_ns = app.model.as_ref().map_or(0, |model| model.now.taken_ns);
-    match now_ns.saturating_sub(finding.since_ns) / 1_000_000_000 {
-        0 => "now".to_owned(),
-        s @ 1..60 => format!("{s} s"),
-        s @ 60..3600 => format!("{} min {} s", s / 60, s % 60),
-        s => format!("{} h {} min", s / 3600, s % 3600 / 60),
+    match now_ns.saturating_sub(finding.since_ns) / 1_000_000 {
+        0..1000 => "now".to_owned(),
+        ms => age(ms),
     }
 }
 
@@ -199,13 +198,10 @@ pub fn looked(app: &App) -> Vec<String> {
                 lines.push("Time used by threads, quotas and growth are known from the second look on, in a few seconds.".into());
             }
             if looked.unreadable > 0 {
-                lines.push(format!(
-                    "Not seen: the waits of {}: reading them was refused. Their user may read them, and root with CAP_SYS_PTRACE, unless a security module forbids it.",
-                    processes(looked.unreadable)
-                ));
+                lines.push(format!("Not examined: the waits of {}. {UNREADABLE}", processes(looked.unreadable)));
             }
             if looked.silent > 0 {
-                lines.push(format!("Not seen: {}: no answer within 500 ms.", processes(looked.silent)));
+                lines.push(format!("Not examined: the waits of {}: no answer within 500 ms.", processes(looked.silent)));
             }
         }
     }
@@ -217,7 +213,7 @@ pub fn looked(app: &App) -> Vec<String> {
             "Births and ends are seen since {since} by comparing samples, so short-lived processes, creators and causes of death are not known: {why}"
         ),
     });
-    lines.push("Not followed: waits with a timeout, and waits for epoll, terminals and signals.".into());
+    lines.push(NOT_FOLLOWED.into());
     lines.push(format!("Checked for: {}. For information: {}.", warn.join(", "), inform.join(", ")));
     lines
 }

@@ -22,7 +22,8 @@ pub(super) fn stuck(fs: &ProcFs, scene: &Scene, pid: i32, runtime: &PythonRuntim
     let asyncio = runtime.asyncio.as_ref()?;
     if let Some(tasks) = lock_cycle(asyncio) {
         let evidence = "each waits for an asyncio.Lock that the next one holds".to_owned();
-        return Some(AsyncStuck { cause: AsyncCause::Cycle, tasks: tasks.len(), evidence, lines: lines(&tasks) });
+        let tid = asyncio.loops.iter().find(|one| one.id == tasks[0].loop_id).and_then(|one| one.tid);
+        return Some(told(AsyncCause::Cycle, &tasks, evidence, tid));
     }
     if asyncio.tasks.len() < asyncio.task_count {
         return None;
@@ -32,8 +33,23 @@ pub(super) fn stuck(fs: &ProcFs, scene: &Scene, pid: i32, runtime: &PythonRuntim
         let tid = one.tid?;
         let files = idles(fs, scene, pid, tid)?;
         let tasks: Vec<&AsyncTask> = asyncio.tasks.iter().filter(|task| task.loop_id == one.id).collect();
-        stuck_at_rest(&tasks, files, tid == pid && a_thread_wants_a_result(runtime, pid))
+        let (cause, evidence) = stuck_at_rest(&tasks, files, tid == pid && a_thread_wants_a_result(runtime, pid))?;
+        Some(told(cause, &tasks, evidence, Some(tid)))
     })
+}
+
+fn told(cause: AsyncCause, tasks: &[&AsyncTask], evidence: String, tid: Option<i32>) -> AsyncStuck {
+    AsyncStuck { cause, tasks: tasks.len(), evidence, lines: lines(tasks), tid, for_ms: None, twice: false }
+}
+
+/// Whether this later reading finds the same tasks in the same cycle of locks.
+pub(super) fn same_cycle(before: &PythonRuntime, now: &PythonRuntime) -> bool {
+    let cycle = |runtime: &PythonRuntime| {
+        let tasks = lock_cycle(runtime.asyncio.as_ref()?)?;
+        Some(tasks.iter().map(|task| (task.id, task.lock)).collect::<HashSet<_>>())
+    };
+    let before = cycle(before);
+    before.is_some() && before == cycle(now)
 }
 
 /// Whether a thread other than the main one waits for the result of a future, which a program at rest does not.
@@ -45,20 +61,19 @@ fn a_thread_wants_a_result(runtime: &PythonRuntime, pid: i32) -> bool {
 
 /// The tasks of a loop that rests: it has no timer, and no other thread is left that could wake it. It listens to so many files, among them
 /// the socket by which threads wake it.
-fn stuck_at_rest(tasks: &[&AsyncTask], files: usize, result_wanted: bool) -> Option<AsyncStuck> {
+fn stuck_at_rest(tasks: &[&AsyncTask], files: usize, result_wanted: bool) -> Option<(AsyncCause, String)> {
     if tasks.is_empty() || !tasks.iter().all(|task| task.state == AsyncState::Waiting && !task.moved) {
         return None;
     }
-    let of = |cause, evidence| Some(AsyncStuck { cause, tasks: tasks.len(), evidence, lines: lines(tasks) });
     if let Some(evidence) = never_joined(tasks) {
-        return of(AsyncCause::Queue, evidence);
+        return Some((AsyncCause::Queue, evidence));
     }
     if files > 1 || !result_wanted && tasks.iter().any(|task| may_rest(task, tasks)) {
         return None;
     }
     let evidence = "their event loop has no timer, no file or socket and no other thread that could wake one";
     let thread = if result_wanted { "; a thread waits for the result of a future (Future.result)" } else { "" };
-    of(AsyncCause::Unwakeable, format!("{evidence}{thread}"))
+    Some((AsyncCause::Unwakeable, format!("{evidence}{thread}")))
 }
 
 /// What keeps a task in `Queue.join()`, if all other tasks wait in `get()` or `put()` of that queue, or for tasks that do.
@@ -243,7 +258,7 @@ mod tests {
             |id, wait, unfinished| AsyncTask { queue: Some(AtQueue { queue: 0xa, wait, unfinished }), ..task(id, None, &[]) };
         let join = || at(1, QueueWait::Join, Some(2));
         let get = |id| at(id, QueueWait::Get, None);
-        let found = |tasks: &[AsyncTask]| stuck_at_rest(&tasks.iter().collect::<Vec<_>>(), 2, false).map(|stuck| stuck.cause);
+        let found = |tasks: &[AsyncTask]| stuck_at_rest(&tasks.iter().collect::<Vec<_>>(), 2, false).map(|(cause, _)| cause);
         let queue = Some(AsyncCause::Queue);
         assert_eq!(found(&[join()]), queue, "its workers have ended");
         assert_eq!(found(&[join(), get(2), get(3)]), queue, "its workers did not call task_done()");
@@ -280,6 +295,6 @@ mod tests {
         let alone = task(1, None, &[]);
         assert_eq!(stuck_at_rest(&[&alone], 1, false), None);
         let wanted = stuck_at_rest(&[&alone], 1, true).unwrap();
-        assert!(wanted.evidence.ends_with("a thread waits for the result of a future (Future.result)"), "{wanted:?}");
+        assert!(wanted.1.ends_with("a thread waits for the result of a future (Future.result)"), "{wanted:?}");
     }
 }

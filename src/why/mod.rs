@@ -17,6 +17,7 @@ use crate::kernel::error::ReadError;
 use crate::kernel::proc_fs::ProcFs;
 use crate::snapshot::AsyncStuck;
 use crate::text::{Charset, sanitize};
+use crate::units::age;
 
 use pythons::in_python;
 pub use pythons::{Pythons, advice, in_words, may_rest};
@@ -172,16 +173,7 @@ pub fn named(id: TaskId, comm: &str) -> String {
 
 /// `, asleep for 12 s`; nothing if unknown. Of milliseconds.
 pub fn asleep(ms: Option<u64>) -> String {
-    ms.map(|ms| format!(", asleep for {}", span(ms))).unwrap_or_default()
-}
-
-fn span(ms: u64) -> String {
-    match ms / 1000 {
-        0 => format!("{ms} ms"),
-        s @ 1..60 => format!("{s} s"),
-        s @ 60..3600 => format!("{} min {} s", s / 60, s % 60),
-        s => format!("{} h {} min", s / 3600, s % 3600 / 60),
-    }
+    ms.map(|ms| format!(", asleep for {}", age(ms))).unwrap_or_default()
 }
 
 /// The task that was asked for. Of a process, a thread that cannot go on comes before a main thread that can.

@@ -18,7 +18,9 @@ use crate::kernel::program::is_python;
 use crate::kernel::readers::within;
 use crate::kernel::slept::Slept;
 use crate::kernel::treatment::{Treatment, descriptor_limit_of, treatment};
-use crate::snapshot::{Facts, Looked, ProcKey, ProcessFacts, PythonFacts, SharedObject, Stuck, ThreadRan, contains};
+use crate::snapshot::{
+    AsyncCause, AsyncStuck, Facts, Looked, ProcKey, ProcessFacts, PythonFacts, SharedObject, Stuck, ThreadRan, contains,
+};
 
 use super::groups::{Groups, Member};
 use super::pythons::{self, Pythons, advice, in_python, may_rest};
@@ -31,6 +33,8 @@ const READINGS: usize = 8;
 const BETWEEN: Duration = Duration::from_millis(23);
 /// The most Python processes that are read in one survey.
 const MOST_PYTHONS: usize = 8;
+/// Surveys after which is looked again for what may come later: an event loop, a library.
+const RARELY: u64 = 10;
 /// The most threads of one process whose sleep is looked at in each reading.
 const MOST_THREADS: usize = 64;
 /// How often objects in shared memory are looked for.
@@ -51,6 +55,8 @@ type AllRan = BTreeMap<i32, BTreeMap<i32, Ran>>;
 #[derive(Debug)]
 struct Kept {
     key: ProcKey,
+    /// See [`Reader::image`]: nothing below is of a program that the process executed before.
+    image: Option<(u64, u64)>,
     treatment: Treatment,
     cgroup: Vec<u8>,
     descriptors: Option<(u64, Option<u64>)>,
@@ -60,9 +66,14 @@ struct Kept {
     is_python: bool,
     /// While no task of it runs.
     python: Option<PythonFacts>,
-    /// The survey in which its Python threads were last read several times.
+    /// The survey in which its Python was last read; 0 before the first time.
     read_at: u64,
-    library: Option<Option<&'static str>>,
+    /// Whether it had an event loop of asyncio then.
+    has_loop: bool,
+    /// Tasks that waited for locks of each other when its Python was last read: that stays so while others run.
+    cycle: Option<AsyncStuck>,
+    /// In which survey it was looked for, and what was found.
+    library: Option<(u64, Option<&'static str>)>,
     /// Whether gevent is loaded.
     gevent: Option<bool>,
     variables: Vec<(String, String)>,
@@ -163,7 +174,12 @@ impl Surveyor {
         let eager = facts.ran.iter().filter(|t| t.run_ns + t.delay_ns >= span_ns / 5).count();
         if eager > 1 && span_ns > 0 {
             let reader = &self.reader;
-            facts.blas = *kept.library.get_or_insert_with(|| reader.asked(pid, move |fs| library(fs, pid)).flatten());
+            let now = self.surveys;
+            // It may be loaded later.
+            if kept.library.is_none_or(|(at, found)| found.is_none() && now >= at + RARELY) {
+                kept.library = Some((now, reader.asked(pid, move |fs| library(fs, pid)).flatten()));
+            }
+            facts.blas = kept.library.and_then(|(_, found)| found);
             if facts.blas.is_some() && kept.variables.is_empty() {
                 kept.variables = reader.asked(pid, move |fs| variables(fs, pid)).unwrap_or_default();
             }
@@ -179,9 +195,11 @@ impl Surveyor {
     /// Reads the small files of a process that is new or has run; `None` if it did not answer.
     fn read(&self, key: ProcKey, before: Option<Kept>) -> Option<Kept> {
         let (fs, pid) = (Arc::clone(&self.fs), key.pid);
-        // Who is what does not change but by exec, which changes these too.
-        let read_at = before.as_ref().map_or(0, |kept| kept.read_at);
-        let known = before.map(|kept| (kept.is_python, kept.library, kept.variables));
+        let image = self.reader.image(pid);
+        let before = before.filter(|kept| kept.image == image);
+        let (read_at, has_loop) = before.as_ref().map_or((0, false), |kept| (kept.read_at, kept.has_loop));
+        let (known, cycle) =
+            before.map_or((None, None), |kept| (Some((kept.is_python, kept.library, kept.variables)), kept.cycle));
         let read = move || {
             let mut cgroup = Vec::new();
             // A process that is gone has none.
@@ -192,6 +210,7 @@ impl Surveyor {
             let treatment = treatment(&fs, pid);
             Kept {
                 key,
+                image,
                 treatment,
                 ignored: names(treatment.ignored),
                 slept: Slept::of(&fs, pid, pid),
@@ -201,6 +220,8 @@ impl Surveyor {
                 is_python,
                 python: None,
                 read_at,
+                has_loop,
+                cycle,
                 library,
                 gevent: None,
                 variables,
@@ -229,6 +250,8 @@ impl Surveyor {
                 (true, ..) => 0,
                 (_, true, true) => 1,
                 (_, true, false) if blocked => 2,
+                // Some tasks of a loop may be stuck while others run.
+                _ if kept.has_loop || kept.read_at == 0 || self.surveys >= kept.read_at + RARELY => 3,
                 _ => continue,
             };
             wanted.push((order, kept.python.is_some(), kept.read_at, *pid, busy || waits));
@@ -237,23 +260,28 @@ impl Surveyor {
         let mut left = MOST_PYTHONS;
         let mut several = Vec::new();
         for (_, known, _, pid, again) in wanted {
-            if again && left > 0 {
+            if left == 0 || !again && known {
+                continue;
+            }
+            left -= 1;
+            let python = if again {
                 several.push(pid);
-                left -= 1;
-                if let Some(kept) = self.kept.get_mut(&pid) {
-                    kept.read_at = self.surveys;
-                }
-            } else if !known && left > 0 {
-                left -= 1;
-                let python = self.readings(scene, ran, &[pid], 1).remove(&pid).unwrap_or_default();
-                if let Some(kept) = self.kept.get_mut(&pid) {
-                    kept.python = Some(python);
-                }
+                None
+            } else {
+                Some(self.readings(scene, ran, &[pid], 1).remove(&pid).unwrap_or_default())
+            };
+            if let Some(kept) = self.kept.get_mut(&pid) {
+                kept.read_at = self.surveys;
+                kept.python = python.or(kept.python.take());
             }
         }
         let mut read = self.readings(scene, ran, &several, READINGS);
         for (pid, one) in &mut facts.processes {
-            let python = read.remove(pid).or_else(|| self.kept.get(pid)?.python.clone()).filter(|python| python.readings > 0);
+            let kept = self.kept.get(pid);
+            let python = read.remove(pid).or_else(|| kept?.python.clone()).filter(|python| python.readings > 0);
+            // Not its turn: a cycle of locks is still there.
+            let cycle = || Some(PythonFacts { stuck_tasks: Some(kept?.cycle.clone()?), ..PythonFacts::default() });
+            let python = python.or_else(cycle);
             let threads = ran.get(pid);
             one.python = python.map(|mut python| {
                 for thread in &mut python.threads {
@@ -266,6 +294,9 @@ impl Surveyor {
                     if thread.asleep {
                         thread.for_ms = self.reader.asleep_ms(*pid, thread.tid);
                     }
+                }
+                if let Some(stuck) = &mut python.stuck_tasks {
+                    stuck.for_ms = stuck.tid.and_then(|tid| self.reader.asleep_ms(*pid, tid));
                 }
                 python
             });
@@ -290,7 +321,19 @@ impl Surveyor {
         }
         for (pid, facts) in &mut found {
             self.greenlets(*pid, facts);
-            facts.stuck_tasks = newest.get(pid).and_then(|runtime| async_tasks::stuck(&self.fs, scene, *pid, runtime));
+            let Some(runtime) = newest.get(pid) else { continue };
+            facts.stuck_tasks = async_tasks::stuck(&self.fs, scene, *pid, runtime);
+            let Some(kept) = self.kept.get_mut(pid) else { continue };
+            kept.has_loop = runtime.asyncio.as_ref().is_some_and(|asyncio| !asyncio.loops.is_empty());
+            if let Some(stuck) = &mut facts.stuck_tasks {
+                std::thread::sleep(BETWEEN);
+                stuck.twice = match stuck.cause {
+                    AsyncCause::Cycle => pythons::runtime(kept.key).is_some_and(|now| async_tasks::same_cycle(runtime, &now)),
+                    // Nothing changes while the loop's thread sleeps.
+                    AsyncCause::Queue | AsyncCause::Unwakeable => stuck.tid.is_some_and(|tid| self.reader.rests(*pid, tid)),
+                };
+            }
+            kept.cycle = facts.stuck_tasks.clone().filter(|stuck| stuck.cause == AsyncCause::Cycle && stuck.twice);
         }
         found
     }

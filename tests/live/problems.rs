@@ -111,9 +111,13 @@ impl Stage {
 
     /// The exit code and the document of `concmon problems` for this program and what it started.
     fn problems(&self, seconds: &str) -> (i32, Value) {
-        let pid = self.pid();
-        let filter = format!("under({pid})");
-        let output = concmon().args(["problems", "--json", "--for", seconds, &filter]).output().unwrap();
+        self.look(&["--for", seconds])
+    }
+
+    /// One look, unless an option asks for more.
+    fn look(&self, options: &[&str]) -> (i32, Value) {
+        let filter = format!("under({})", self.pid());
+        let output = concmon().args(["problems", "--json"]).args(options).arg(&filter).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         (output.status.code().unwrap(), serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}{errors}")))
@@ -352,6 +356,15 @@ os.kill(pool._pool[0].pid, signal.SIGKILL)
 print('ready', flush=True)
 result.get()
 ";
+    let failing = "
+import multiprocessing, time
+def prepare():
+    time.sleep(.1)
+    raise RuntimeError('no database')
+pool = multiprocessing.get_context('fork').Pool(2, initializer=prepare)
+print('ready', flush=True)
+pool.map(abs, range(4))
+";
     for python in pythons() {
         let bound = Stage::python(&python, bound);
         // Where the holder of the GIL mostly waits for a CPU, it is CPUs that are missing.
@@ -368,6 +381,8 @@ result.get()
         let spin = Stage::python(&python, spin).has_finding("never_blocks");
         assert!(spin["evidence"].as_str().unwrap().contains("busy() at"), "{}: {spin:#}", python.display());
         Stage::python(&python, lost).has_finding("task_lost");
+        let failing = Stage::python(&python, failing).has_finding("workers_fail");
+        assert!(failing["evidence"].as_str().unwrap().contains("with exit status 1"), "{}: {failing:#}", python.display());
     }
 }
 

@@ -27,7 +27,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("lanes", &["kernel", "snapshot", "clock"]),
     ("profile", &["inspect", "kernel", "snapshot", "clock"]),
     ("causes", &["kernel", "snapshot", "clock"]),
-    ("why", &["causes", "clock", "inspect", "kernel", "snapshot", "text"]),
+    ("why", &["causes", "clock", "inspect", "kernel", "snapshot", "text", "units"]),
     ("lab", &["csv", "snapshot", "clock", "text", "units", "kernel"]),
     ("lab::catalog", &["lab::protocol"]),
     ("lab::protocol", &[]),
@@ -64,8 +64,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "ui",
         &[
-            "app", "meters", "clock", "text", "snapshot", "kernel", "derive", "columns", "query", "diagnose", "inspect", "lab",
-            "config",
+            "app", "meters", "clock", "text", "units", "snapshot", "kernel", "derive", "columns", "query", "diagnose", "inspect",
+            "lab", "config",
         ],
     ),
     // The terminal guard must work whatever state the program is in.
@@ -80,7 +80,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "command",
         &[
-            "cli", "config", "ui", "app", "engine", "clock", "text", "snapshot", "kernel", "derive", "columns", "query",
+            "cli", "config", "ui", "app", "engine", "clock", "text", "units", "snapshot", "kernel", "derive", "columns", "query",
             "diagnose", "export", "record", "hosts", "inspect", "lab", "causes", "why", "profile", "lanes",
         ],
     ),

@@ -54,8 +54,8 @@ pub(super) struct Finding {
     pub(super) lines: Vec<String>,
     pub(super) advice: String,
     pids: Vec<i32>,
-    /// Seconds since it was first seen.
-    for_s: f64,
+    /// How long it has been so, seconds; since the first look where it cannot be known how long it was so before.
+    pub(super) for_s: f64,
 }
 
 impl Document {

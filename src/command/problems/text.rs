@@ -3,9 +3,10 @@
 use std::io::{self, Write};
 
 use super::document::{Document, Finding, Problem};
-use crate::causes::TaskId;
+use crate::causes::{NOT_FOLLOWED, TaskId, UNREADABLE};
 use crate::command::waits::{Looked, Task};
 use crate::text::{Charset, fit};
+use crate::units::age;
 use crate::why::{asleep, named};
 
 /// The most tasks, processes and lines of one problem that the text lists.
@@ -43,7 +44,8 @@ pub(super) fn problem(out: &mut impl Write, host: &str, problem: &Problem) -> io
 /// Writes a finding; `host` as above.
 pub(super) fn finding(out: &mut impl Write, host: &str, finding: &Finding) -> io::Result<()> {
     let level = if finding.warns() { "" } else { "For information: " };
-    line(out, 0, &format!("{host}{level}{}", finding.title))?;
+    let long = if finding.for_s >= 1.0 { format!(" (for {})", age((finding.for_s * 1000.0) as u64)) } else { String::new() };
+    line(out, 0, &format!("{host}{level}{}{long}", finding.title))?;
     line(out, 2, &finding.evidence)?;
     finding.lines.iter().take(MOST_LINES).try_for_each(|text| line(out, 4, text))?;
     line(out, 2, &finding.advice)?;
@@ -70,23 +72,20 @@ pub(super) fn all(out: &mut impl Write, document: &Document, again: bool, asked:
 pub(super) fn not_examined(out: &mut impl Write, host: &str, looked: &Looked) -> io::Result<()> {
     let Looked { unreadable_processes: unreadable, silent_processes: silent, .. } = *looked;
     if unreadable > 0 {
-        let why =
-            "reading their waits was refused. Their user may, and root with CAP_SYS_PTRACE, unless a security module forbids it.";
-        line(out, 0, &format!("{host}Not examined: {}: {why}", counted(unreadable)))?;
+        line(out, 0, &format!("{host}Not examined: the waits of {}. {UNREADABLE}", counted(unreadable)))?;
     }
     if silent > 0 {
-        line(out, 0, &format!("{host}Not examined: {}: no answer within 500 ms.", counted(silent)))?;
+        line(out, 0, &format!("{host}Not examined: the waits of {}: no answer within 500 ms.", counted(silent)))?;
     }
     Ok(())
 }
 
 /// What one look cannot see.
-const TAKES_TIME: &str =
-    "what takes time to see (asyncio tasks that nothing wakes, zombies that stay, quotas, growth, busy threads, the GIL)";
+const TAKES_TIME: &str = "what takes time to see (zombies that stay, quotas, growth, busy threads, the GIL)";
 
 /// Writes what is examined on no machine, or only with `--for`.
 pub(super) fn limits(out: &mut impl Write, again: bool) -> io::Result<()> {
-    writeln!(out, "Not followed: waits with a timeout, and waits for epoll, terminals and signals.")?;
+    writeln!(out, "{NOT_FOLLOWED}")?;
     if !again {
         writeln!(out, "Not examined: {TAKES_TIME}. Use --for 10 to look for it.")?;
     }
