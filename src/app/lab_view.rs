@@ -121,6 +121,12 @@ impl LabView {
         self.state = state;
     }
 
+    /// Runs all of whose workers have begun.
+    pub(super) fn whole_runs(&self) -> usize {
+        let runs = self.state.runs.iter().filter(|run| !run.id.is_compared());
+        runs.filter(|run| run.workers.iter().filter(|w| w.ready_ns.is_some()).count() >= run.spec.workers as usize).count()
+    }
+
     /// The number that the next run will have.
     #[must_use]
     pub fn next_id(&self) -> RunId {

@@ -73,6 +73,11 @@ impl App {
         vec![Effect::Launch(self.options.watched.over(spec))]
     }
 
+    /// Rows of a run that are not in the newest sample do not wait for the next one.
+    pub(super) fn resample_for_rows(&self, wanted: bool) -> Option<Effect> {
+        (wanted && self.screen == Screen::Processes && !self.paused).then_some(Effect::Resample)
+    }
+
     /// Which of two racing demos creates a worker faster, and how many times; `None` as long as that is not known.
     pub(super) fn race_verdict(&self) -> Option<String> {
         let [a, b] = self.race?.map(|system| {

@@ -37,6 +37,8 @@ struct Death {
 struct Story {
     ended_ns: Option<u64>,
     deaths: Vec<Death>,
+    /// Whether its root was in a sample.
+    sampled: bool,
 }
 
 /// What happened in the runs that are shown.
@@ -59,7 +61,12 @@ impl Stories {
         self.runs.retain(|id, _| lab.runs.iter().any(|run| run.id == *id));
     }
 
-    /// Notes which processes of the runs have ended.
+    /// How many runs had their root in a sample. The threads of a run are asked for from then on.
+    pub(super) fn sampled(&self) -> usize {
+        self.runs.values().filter(|story| story.sampled).count()
+    }
+
+    /// Notes which runs are in the sample, and which of their processes have ended.
     pub(super) fn look(&mut self, model: &Model, lab: &LabState) {
         self.now_ns = model.now.taken_ns;
         for run in &lab.runs {
@@ -68,6 +75,7 @@ impl Stories {
             else {
                 continue;
             };
+            story.sampled |= run.root_pid.is_some_and(|pid| model.process(pid).is_some());
             for ghost in &model.lifecycle.ghosts {
                 let pid = ghost.last.key.pid;
                 let worker = run.workers.iter().rev().find(|w| w.pid == Some(pid) && w.how.is_some_and(|how| how.is_process()));
@@ -480,7 +488,7 @@ mod tests {
             at_ns: *at_ns,
             status: *status,
         };
-        let story = Story { ended_ns: None, deaths: deaths.iter().map(death).collect() };
+        let story = Story { deaths: deaths.iter().map(death).collect(), ..Story::default() };
         Stories { runs: HashMap::from([(run.id, story)]), now_ns }.words(run)
     }
 
@@ -496,7 +504,7 @@ mod tests {
         orphaned.phase = RunPhase::Ended(Outcome::Failed("the run root (PID 10) was killed by SIGTERM".to_owned()));
         let root = Death { worker: None, pid: 10, at_ns: S, status: ExitStatus::Signal { signal: 15, core: false } };
         let worker = |index| Death { worker: Some(index), pid: 20, at_ns: S + 3_200_000, status: killed };
-        let story = Story { ended_ns: None, deaths: vec![root, worker(0), worker(1)] };
+        let story = Story { deaths: vec![root, worker(0), worker(1)], ..Story::default() };
         let stories = Stories { runs: HashMap::from([(orphaned.id, story)]), now_ns: 2 * S };
         assert_eq!(stories.words(&orphaned), "the main process killed by SIGTERM, 2 workers ended with it 3.2 ms later");
         assert_eq!(told(&run, &[(2, S, ExitStatus::Unknown)], 9 * S), "", "it has ended as it should");

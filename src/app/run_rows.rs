@@ -9,6 +9,7 @@ use crate::lab::entry::{GUARD, HELPER, ROOT};
 use crate::lab::launcher::LabState;
 use crate::lab::roles::{self, Seen};
 use crate::lab::run::{Run, RunId};
+use crate::snapshot::ProcessSample;
 
 use super::logical;
 use super::rows::{Line, RowKey};
@@ -45,8 +46,8 @@ pub fn build(model: &Model, lab: &LabState, shown: impl Fn(&Run) -> bool, own_pi
     for run in lab.runs.iter().filter(|run| shown(run)) {
         Family::of(model, run).lines(&mut rows);
     }
-    if !rows.lines.is_empty() && !helpers {
-        rows.placed.extend(own_helpers(model, own_pid));
+    if !helpers {
+        rows.placed.extend(own_helpers(model, own_pid, !rows.lines.is_empty()));
     }
     logical::insert(&mut rows.lines, model, lab, &HashSet::new());
     let runs: Vec<Option<RunId>> = rows.lines.iter().map(|line| line.run.map(|mark| mark.run)).collect();
@@ -59,11 +60,14 @@ pub fn build(model: &Model, lab: &LabState, shown: impl Fn(&Run) -> bool, own_pi
     rows
 }
 
-/// concmon's own helper processes: what descends from it and was started with one of its hidden commands.
-fn own_helpers(model: &Model, own_pid: i32) -> Vec<i32> {
-    let hidden = |args: &[u8]| {
-        let second = args.split(|b| *b == 0).nth(1).unwrap_or_default();
+/// concmon's own helper processes: what descends from it and was started with one of its hidden commands, and the interpreters that it asked
+/// for their version. Those that live are looked for if `living`.
+fn own_helpers(model: &Model, own_pid: i32, living: bool) -> Vec<i32> {
+    let second = |args: &[u8]| args.split(|b| *b == 0).nth(1).unwrap_or_default().to_vec();
+    let hidden = |p: &ProcessSample| {
+        let second = second(p.identity.cmdline.as_deref().unwrap_or_default());
         [HELPER, GUARD, ROOT, "__bpf-loader"].iter().any(|command| second == command.as_bytes())
+            || second == b"-I" && p.ppid == own_pid
     };
     let descends = |mut pid: i32| {
         for _ in 0..8 {
@@ -75,11 +79,10 @@ fn own_helpers(model: &Model, own_pid: i32) -> Vec<i32> {
         }
         false
     };
-    let helper = |p: &&crate::snapshot::ProcessSample| p.identity.cmdline.as_deref().is_some_and(hidden) && descends(p.key.pid);
-    let living = model.now.processes.iter().filter(helper).map(|p| p.key.pid);
-    let ended = model.lifecycle.ghosts.iter().map(|g| &g.last);
-    let ended = ended.filter(|p| p.identity.cmdline.as_deref().is_some_and(hidden) && (p.ppid == own_pid || descends(p.ppid)));
-    living.chain(ended.map(|p| p.key.pid)).collect()
+    let processes = if living { model.now.processes.as_slice() } else { &[] };
+    let living = processes.iter().filter(|p| hidden(p) && descends(p.key.pid));
+    let ended = model.lifecycle.ghosts.iter().map(|g| &g.last).filter(|p| hidden(p) && (p.ppid == own_pid || descends(p.ppid)));
+    living.chain(ended).map(|p| p.key.pid).collect()
 }
 
 /// The processes of a run, living and ended, by parent.

@@ -151,7 +151,11 @@ fn within(from_ns: u64, length_ns: u64, all: Window) -> Window {
 impl App {
     /// Opens the timeline: of the selected process and its descendants, or of a lab run where one is selected or none is on the table.
     pub(super) fn open_family_timeline(&mut self) -> Vec<Effect> {
-        let is_of_run = self.lines.get(self.cursor).is_some_and(|line| line.run.is_some());
+        // A run that has a card and no rows yet was launched this moment.
+        let launched = self.newest_run().filter(|run| self.stories.shows(run));
+        let has_row = |run: &Arc<Run>| self.lines.iter().any(|line| line.run.is_some_and(|mark| mark.run == run.id));
+        let without_rows = launched.is_some_and(|run| !has_row(run));
+        let is_of_run = without_rows || self.lines.get(self.cursor).is_some_and(|line| line.run.is_some());
         let selected = self.selected().filter(|row| row.ghost.is_none() && self.screen == Screen::Processes && !is_of_run);
         let Some((key, kernel, comm)) = selected.map(|row| (row.key(), row.process.kernel_thread, row.process.leader.comm))
         else {

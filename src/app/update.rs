@@ -40,8 +40,11 @@ impl App {
                     return Vec::new();
                 }
                 let Some(model) = self.keep_aside(model) else { return Vec::new() };
+                let sampled = self.stories.sampled();
                 self.sample(model);
-                return self.step_lesson();
+                let mut effects = self.step_lesson();
+                effects.extend(self.resample_for_rows(self.stories.sampled() > sampled));
+                return effects;
             }
             Msg::Replayed(shown) => self.replayed(shown),
             Msg::RecordingStopped(why) => {
@@ -61,11 +64,13 @@ impl App {
                 }
             },
             Msg::Lab(state) => {
+                let whole = self.lab.whole_runs();
                 self.lab.take(state);
                 self.stories.take(&self.lab.state, self.now_ns);
                 self.follow_runs();
                 let mut effects = self.step_lesson();
                 effects.extend(self.next_baseline());
+                effects.extend(self.resample_for_rows(self.lab.whole_runs() > whole));
                 return effects;
             }
             Msg::Explained { title, lines: found } => {
