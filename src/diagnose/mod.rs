@@ -28,6 +28,7 @@ mod worker_killed;
 mod workers_fail;
 mod zombies;
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use crate::causes::search::Cause;
@@ -229,6 +230,8 @@ struct Scene<'a> {
     gil: &'a gil_bound::Surveys,
     killed: &'a worker_killed::Killed,
     failed: &'a workers_fail::Failed,
+    /// The process of this index was last asked whether it is a fork server that was left, and was one or not.
+    server: Cell<Option<(usize, bool)>>,
 }
 
 /// A fork seen in the event stream.
@@ -317,6 +320,7 @@ impl Watch {
             gil: &self.gil,
             killed: &self.killed,
             failed: &self.failed,
+            server: Cell::new(None),
         };
         let mut since = HashMap::new();
         let mut findings = Vec::new();

@@ -38,7 +38,7 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
     // One line for all that one creator has left to one process, however many they are.
     let mut left: BTreeMap<(Option<i32>, i32), Vec<&ProcessSample>> = BTreeMap::new();
     for (index, process) in scene.processes().iter().enumerate().filter(|(_, p)| p.leader.state != State::ZOMBIE) {
-        let seen = outlived.get(&process.key.pid).copied();
+        let seen = if outlived.is_empty() { None } else { outlived.get(&process.key.pid).copied() };
         if seen.is_some() || is_left_worker(scene, index, process) {
             left.entry((seen, heir(scene, index))).or_default().push(process);
         }
@@ -95,7 +95,17 @@ fn was_left(scene: &Scene<'_>, index: usize) -> bool {
 fn left_server(scene: &Scene<'_>, index: usize) -> Option<usize> {
     let python = scene.processes()[index].leader.comm.as_bytes().starts_with(b"python");
     let parent = scene.tree.parent[index].filter(|_| python)? as usize;
-    (contains(command(&scene.processes()[parent]), FORK_SERVER) && was_left(scene, parent)).then_some(parent)
+    is_left_server(scene, parent).then_some(parent)
+}
+
+/// Whether it is a fork server that was left. Neighbours often have the same parent, and a command line takes long to search.
+fn is_left_server(scene: &Scene<'_>, index: usize) -> bool {
+    if let Some((_, known)) = scene.server.get().filter(|(of, _)| *of == index) {
+        return known;
+    }
+    let is = contains(command(&scene.processes()[index]), FORK_SERVER) && was_left(scene, index);
+    scene.server.set(Some((index, is)));
+    is
 }
 
 /// To which process it was left, or its fork server was.
