@@ -29,8 +29,8 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
             holder.tid
         );
         let advice = "the C code that sleeps must release the GIL (Py_BEGIN_ALLOW_THREADS, or ctypes.CDLL, not PyDLL)";
-        let since_ns = holder.for_ms.zip(scene.facts).map(|(ms, f)| f.taken_ns.saturating_sub(ms.saturating_mul(1_000_000)));
-        found.push(Suspicion { since_ns, chain: Some(holder.tid), ..Suspicion::of(process.key, evidence, advice.to_owned()) });
+        let one = Suspicion { chain: Some(holder.tid), ..Suspicion::of(process.key, evidence, advice.to_owned()) };
+        found.push(one.asleep(holder.for_ms, scene));
     }
     found
 }

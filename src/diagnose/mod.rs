@@ -160,6 +160,8 @@ struct Suspicion {
     about: ProcKey,
     /// Since when, where the check knows better than that it told the same before; `CLOCK_BOOTTIME` nanoseconds.
     since_ns: Option<u64>,
+    /// Whether it cannot have been so before that.
+    since_known: bool,
     /// Others concerned, ascending pid.
     others: Vec<ProcKey>,
     evidence: String,
@@ -175,12 +177,19 @@ struct Suspicion {
 impl Suspicion {
     /// About one process.
     fn of(about: ProcKey, evidence: String, advice: String) -> Self {
-        Self { about, since_ns: None, others: Vec::new(), evidence, advice, lines: Vec::new(), chain: None, proven: false }
+        let (since_ns, others, lines) = (None, Vec::new(), Vec::new());
+        Self { about, since_ns, since_known: false, others, evidence, advice, lines, chain: None, proven: false }
     }
 
     /// With others concerned.
     fn with(self, others: Vec<ProcKey>) -> Self {
         Self { others, ..self }
+    }
+
+    /// So long, in milliseconds, as a thread has slept; not changed if that is not known.
+    fn asleep(self, for_ms: Option<u64>, scene: &Scene<'_>) -> Self {
+        let since_ns = for_ms.zip(scene.facts).map(|(ms, facts)| facts.taken_ns.saturating_sub(ms.saturating_mul(1_000_000)));
+        Self { since_ns: since_ns.or(self.since_ns), since_known: since_ns.is_some() || self.since_known, ..self }
     }
 }
 
@@ -201,8 +210,10 @@ pub struct Finding {
     pub lines: Vec<String>,
     /// The task whose chain of waits shows it; `None` if the main thread's is as good.
     pub chain: Option<i32>,
-    /// Since when it has been seen, `CLOCK_BOOTTIME` nanoseconds.
+    /// Since when it has been so, `CLOCK_BOOTTIME` nanoseconds.
     pub since_ns: u64,
+    /// Whether it cannot have been so before that; else it was first seen then.
+    pub since_known: bool,
 }
 
 impl Finding {
@@ -330,13 +341,24 @@ impl Watch {
                 Check::Stuck(cause) => stuck::of(&scene, cause),
             };
             seen.sort_by_key(|s| s.about);
-            for Suspicion { about, since_ns, mut others, evidence, advice, lines, chain, proven } in seen {
+            for Suspicion { about, since_ns, since_known, mut others, evidence, advice, lines, chain, proven } in seen {
                 let seen_ns = *self.since.get(&(diagnosis.id, about)).unwrap_or(&now_ns);
                 let first = since_ns.map_or(seen_ns, |since_ns| since_ns.min(seen_ns));
                 since.insert((diagnosis.id, about), first);
                 if proven || now_ns.saturating_sub(first) >= diagnosis.after_ns {
                     others.sort_unstable();
-                    findings.push(Finding { diagnosis, about, others, evidence, advice, lines, chain, since_ns: first });
+                    let since_known = since_known && since_ns == Some(first);
+                    findings.push(Finding {
+                        diagnosis,
+                        about,
+                        others,
+                        evidence,
+                        advice,
+                        lines,
+                        chain,
+                        since_ns: first,
+                        since_known,
+                    });
                 }
             }
         }

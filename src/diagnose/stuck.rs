@@ -28,15 +28,10 @@ pub(super) fn of(scene: &Scene<'_>, cause: Cause) -> Vec<Suspicion> {
             let mut within = stuck.others.iter().filter(|key| !stuck.behind.contains(key)).chain([&stuck.about]);
             !within.all(|key| orphans::is_left(scene, *key))
         })
-        .map(|stuck| Suspicion {
-            about: stuck.about,
-            since_ns: stuck.for_ms.map(|ms| facts.taken_ns.saturating_sub(ms.saturating_mul(1_000_000))),
-            others: stuck.others.clone(),
-            evidence: stuck.evidence.clone(),
-            advice: stuck.advice.clone(),
-            lines: stuck.lines.clone(),
-            chain: Some(stuck.tid),
-            proven: true,
+        .map(|stuck| {
+            let found = Suspicion::of(stuck.about, stuck.evidence.clone(), stuck.advice.clone()).with(stuck.others.clone());
+            let found = Suspicion { lines: stuck.lines.clone(), chain: Some(stuck.tid), proven: true, ..found };
+            found.asleep(stuck.for_ms, scene)
         })
         .collect()
 }

@@ -36,9 +36,7 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
             counted(idle.len(), "worker waits", "workers wait")
         );
         let advice = "end it: the result never comes. concurrent.futures notices a killed worker, multiprocessing.Pool does not";
-        let since_ns =
-            waits.for_ms.zip(scene.facts).map(|(ms, facts)| facts.taken_ns.saturating_sub(ms.saturating_mul(1_000_000)));
-        found.push(Suspicion { since_ns, ..Suspicion::of(parent.key, evidence, advice.to_owned()).with(idle) });
+        found.push(Suspicion::of(parent.key, evidence, advice.to_owned()).with(idle).asleep(waits.for_ms, scene));
     }
     found
 }

@@ -45,10 +45,10 @@ fn check(scene: &Scene<'_>, wanted: fn(AsyncCause) -> bool) -> Vec<Suspicion> {
                  a job of an executor must not wait for another job of that executor"
             }
         };
-        let since_ns =
-            stuck.for_ms.zip(scene.facts).map(|(ms, facts)| facts.taken_ns.saturating_sub(ms.saturating_mul(1_000_000)));
         let (lines, proven) = (stuck.lines.clone(), stuck.twice);
-        found.push(Suspicion { since_ns, lines, proven, ..Suspicion::of(process.key, evidence, advice.to_owned()) });
+        let one = Suspicion { lines, proven, ..Suspicion::of(process.key, evidence, advice.to_owned()) };
+        // While other tasks of the loop run, its sleep says nothing of these.
+        found.push(one.asleep(stuck.for_ms, scene));
     }
     found
 }

@@ -122,7 +122,7 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
             if deaths.len() > 1 { format!("; {} workers so far", deaths.len()) } else { String::new() }
         );
         let advice = "its result never comes: map() and get() of a Pool wait for ever, an executor raises BrokenProcessPool";
-        Some(Suspicion { since_ns: Some(last.at_ns), ..Suspicion::of(key, evidence, advice.to_owned()) })
+        Some(Suspicion { since_ns: Some(last.at_ns), since_known: true, ..Suspicion::of(key, evidence, advice.to_owned()) })
     };
     parents.into_iter().filter_map(of).collect()
 }

@@ -86,12 +86,12 @@ fn row(app: &App, finding: &Finding, theme: &Theme, area: Rect, line: u16, buffe
     pen.put(&fit(without_name(app, finding).as_bytes(), left, charset), theme.dim);
 }
 
-/// How long it has been so.
+/// How long it has been so; with `>` where it may have been so before it was first seen.
 fn since(app: &App, finding: &Finding) -> String {
     let now_ns = app.model.as_ref().map_or(0, |model| model.now.taken_ns);
     match now_ns.saturating_sub(finding.since_ns) / 1_000_000 {
         0..1000 => "now".to_owned(),
-        ms => age(ms),
+        ms => format!("{}{}", if finding.since_known { "" } else { ">" }, age(ms)),
     }
 }
 

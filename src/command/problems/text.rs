@@ -44,7 +44,8 @@ pub(super) fn problem(out: &mut impl Write, host: &str, problem: &Problem) -> io
 /// Writes a finding; `host` as above.
 pub(super) fn finding(out: &mut impl Write, host: &str, finding: &Finding) -> io::Result<()> {
     let level = if finding.warns() { "" } else { "For information: " };
-    let long = if finding.for_s >= 1.0 { format!(" (for {})", age((finding.for_s * 1000.0) as u64)) } else { String::new() };
+    let long =
+        if finding.for_s >= 1.0 { format!(" (for at least {})", age((finding.for_s * 1000.0) as u64)) } else { String::new() };
     line(out, 0, &format!("{host}{level}{}{long}", finding.title))?;
     line(out, 2, &finding.evidence)?;
     finding.lines.iter().take(MOST_LINES).try_for_each(|text| line(out, 4, text))?;
