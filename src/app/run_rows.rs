@@ -63,9 +63,8 @@ pub fn build(model: &Model, lab: &LabState, shown: impl Fn(&Run) -> bool, own_pi
 /// concmon's own helper processes: what descends from it and was started with one of its hidden commands, and the interpreters that it asked
 /// for their version. Those that live are looked for if `living`.
 fn own_helpers(model: &Model, own_pid: i32, living: bool) -> Vec<i32> {
-    let second = |args: &[u8]| args.split(|b| *b == 0).nth(1).unwrap_or_default().to_vec();
     let hidden = |p: &ProcessSample| {
-        let second = second(p.identity.cmdline.as_deref().unwrap_or_default());
+        let second = p.identity.cmdline.as_deref().and_then(|args| args.split(|b| *b == 0).nth(1)).unwrap_or_default();
         [HELPER, GUARD, ROOT, "__bpf-loader"].iter().any(|command| second == command.as_bytes())
             || second == b"-I" && p.ppid == own_pid
     };
