@@ -82,7 +82,8 @@ pub(super) fn not_examined(out: &mut impl Write, host: &str, looked: &Looked) ->
 }
 
 /// What one look cannot see.
-const TAKES_TIME: &str = "what takes time to see (zombies that stay, quotas, growth, busy threads, the GIL)";
+const TAKES_TIME: &str =
+    "what takes time to see (zombies that stay, quotas, growth, busy threads, the GIL, blocked event loops, broken pools)";
 
 /// Writes what is examined on no machine, or only with `--for`.
 pub(super) fn limits(out: &mut impl Write, again: bool) -> io::Result<()> {
