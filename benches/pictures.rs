@@ -48,7 +48,7 @@ const PICTURES: &[Picture] = &[
     picture("ledger", (24, 132), ledger),
 ];
 
-/// Two threads that each hold a lock and want the other's, and a parent that does not wait for its child.
+/// Two threads that each hold a lock and want the other's, and a parent that does not wait for its children.
 const SICK: &str = r#"
 cat > transfer.py <<'END'
 import threading, time
@@ -63,7 +63,7 @@ def move(source, target):
 threading.Thread(target=move, args=(first, second), name="to-second").start()
 threading.Thread(target=move, args=(second, first), name="to-first").start()
 END
-python3 transfer.py & sh -c 'sleep 0.2 & exec sleep 600' & "#;
+python3 transfer.py & sh -c 'sleep 0.2 & sleep 0.2 & exec sleep 600' & "#;
 
 fn lines(screen: &Screen) -> Vec<String> {
     screen.rows(0, screen.size().1).collect()
