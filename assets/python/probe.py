@@ -22,7 +22,7 @@ def has_module(name):
     from importlib.machinery import PathFinder
 
     within = None
-    parent, _, child = name.rpartition(".")
+    parent = name.rpartition(".")[0]
     if parent:
         package = PathFinder.find_spec(parent)
         within = package and package.submodule_search_locations

@@ -37,7 +37,7 @@ struct Death {
 struct Story {
     ended_ns: Option<u64>,
     deaths: Vec<Death>,
-    /// Whether its root was in a sample.
+    /// Whether a sample has had the run's root process.
     sampled: bool,
 }
 
@@ -61,7 +61,7 @@ impl Stories {
         self.runs.retain(|id, _| lab.runs.iter().any(|run| run.id == *id));
     }
 
-    /// How many runs had their root in a sample. The threads of a run are asked for from then on.
+    /// Counts the runs whose root process a sample has had. The sampler reads the threads of a run from then on.
     pub(super) fn sampled(&self) -> usize {
         self.runs.values().filter(|story| story.sampled).count()
     }

@@ -16,7 +16,7 @@ pub mod search;
 mod tests;
 mod words;
 
-/// Who may read the waits that could not be read.
+/// Says which users may read waits whose reading was refused.
 pub const UNREADABLE: &str =
     "Reading them was refused: only their user may, and root with CAP_SYS_PTRACE, unless a security module forbids it.";
 /// Waits that are not followed.

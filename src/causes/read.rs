@@ -186,10 +186,10 @@ impl Reader {
         self.clocks.ago_ms(&self.fs, slept)
     }
 
-    /// Tells one program of a process from the next: the addresses at which its stack and its code begin.
+    /// [`Stat::image`] of a process, which exec changes.
     #[must_use]
     pub fn image(&self, pid: i32) -> Option<(u64, u64)> {
-        self.looks.get(&pid).map(|look| (look.stat.start_stack, look.stat.start_code))
+        self.looks.get(&pid).map(|look| look.stat.image())
     }
 
     /// Whether a task has slept since it was looked at.
@@ -272,9 +272,7 @@ impl Reader {
         let stat = &one.stat;
         let parent = self.looks.get(&stat.ppid).map(|parent| &parent.stat);
         // Addresses are random for each program that is executed.
-        let is_copy = |parent: &&Stat| {
-            stat.start_stack > 1 && (parent.start_stack, parent.start_code) == (stat.start_stack, stat.start_code)
-        };
+        let is_copy = |parent: &&Stat| stat.start_stack > 1 && parent.image() == stat.image();
         Process {
             key: ProcKey { pid: stat.pid, start_ticks: stat.start_ticks },
             ppid: stat.ppid,

@@ -160,7 +160,7 @@ struct Suspicion {
     about: ProcKey,
     /// Since when, where the check knows better than that it told the same before; `CLOCK_BOOTTIME` nanoseconds.
     since_ns: Option<u64>,
-    /// Whether it cannot have been so before that.
+    /// Whether the problem began then; else it may be older.
     since_known: bool,
     /// Others concerned, ascending pid.
     others: Vec<ProcKey>,
@@ -212,7 +212,7 @@ pub struct Finding {
     pub chain: Option<i32>,
     /// Since when it has been so, `CLOCK_BOOTTIME` nanoseconds.
     pub since_ns: u64,
-    /// Whether it cannot have been so before that; else it was first seen then.
+    /// Whether the problem began then; else it was first seen then and may be older.
     pub since_known: bool,
 }
 
@@ -241,7 +241,7 @@ struct Scene<'a> {
     gil: &'a gil_bound::Surveys,
     killed: &'a worker_killed::Killed,
     failed: &'a workers_fail::Failed,
-    /// The process of this index was last asked whether it is a fork server that was left, and was one or not.
+    /// The last answer of `orphans::is_left_server`: index of the process, and whether it is one.
     server: Cell<Option<(usize, bool)>>,
 }
 

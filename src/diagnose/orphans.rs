@@ -38,7 +38,7 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
     // One line for all that one creator has left to one process, however many they are.
     let mut left: BTreeMap<(Option<i32>, i32), Vec<&ProcessSample>> = BTreeMap::new();
     for (index, process) in scene.processes().iter().enumerate().filter(|(_, p)| p.leader.state != State::ZOMBIE) {
-        let seen = if outlived.is_empty() { None } else { outlived.get(&process.key.pid).copied() };
+        let seen = outlived.get(&process.key.pid).copied();
         if seen.is_some() || is_left_worker(scene, index, process) {
             left.entry((seen, heir(scene, index))).or_default().push(process);
         }
@@ -98,7 +98,8 @@ fn left_server(scene: &Scene<'_>, index: usize) -> Option<usize> {
     is_left_server(scene, parent).then_some(parent)
 }
 
-/// Whether it is a fork server that was left. Neighbours often have the same parent, and a command line takes long to search.
+/// Whether the process is a fork server whose parent has ended. The last answer is kept: neighbours often have the same parent, and searching
+/// a command line takes long.
 fn is_left_server(scene: &Scene<'_>, index: usize) -> bool {
     if let Some((_, known)) = scene.server.get().filter(|(of, _)| *of == index) {
         return known;

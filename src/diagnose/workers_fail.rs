@@ -17,9 +17,9 @@ pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     check: Check::Of(check),
 };
 
-/// How long an end counts, nanoseconds.
+/// Ends of workers count for this time, nanoseconds.
 const KEPT_NS: u64 = 20_000_000_000;
-/// Ends that are no chance.
+/// Fewer ends may be chance.
 const LEAST: usize = 3;
 /// The most ends that are remembered of all pools.
 const MOST: usize = 1024;

@@ -36,9 +36,6 @@ fn is_init(scene: &Scene<'_>, process: &ProcessSample) -> bool {
 }
 
 fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
-    if scene.zombies.is_empty() {
-        return Vec::new();
-    }
     // Each must have stayed by itself: a busy parent always has some child that has just ended, and reaps it.
     let now_ns = scene.model.now.taken_ns;
     let since = |p: &ProcessSample| scene.zombies.get(&p.key).copied();

@@ -54,7 +54,7 @@ pub(super) struct Finding {
     pub(super) lines: Vec<String>,
     pub(super) advice: String,
     pids: Vec<i32>,
-    /// How long it has been so, seconds; since the first look where it cannot be known how long it was so before.
+    /// Age of the problem in seconds: since it began where the kernel tells that, else since the first look.
     pub(super) for_s: f64,
 }
 

@@ -62,6 +62,12 @@ pub struct Stat {
 }
 
 impl Stat {
+    /// Where the main stack and the program's code begin: the same in a copy of a process, other addresses after exec.
+    #[must_use]
+    pub fn image(&self) -> (u64, u64) {
+        (self.start_stack, self.start_code)
+    }
+
     /// Parses the one line of the file. The name may hold anything, `) R 1 (` and newlines too, so it ends at the last `)`.
     ///
     /// # Errors

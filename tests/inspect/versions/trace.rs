@@ -14,7 +14,7 @@ def spin(seconds):
     while time.thread_time() < until: pass
 child = os.fork()
 threading.Thread(target=time.sleep, args=(0.8,)).start()
-spin(0.5 if child else 0.3)
+spin(1.5 if child else 0.9)
 time.sleep(0.3)
 if child: os.waitpid(child, 0)
 else: os._exit(0)
@@ -63,8 +63,8 @@ fn lanes_have_the_cpu_time_that_the_kernel_charged() {
     let seen_us = sums["run"];
     // What was spent before the first look at a task is said; what the interpreter takes to end after the report is not charged yet.
     assert!((seen_us + unseen_us - charged_us).abs() < charged_us * 0.05, "{seen_us} + {unseen_us} of {charged_us}: {sums:?}");
-    // The first look at a task is late where others want the CPUs.
-    assert!(seen_us > charged_us * 0.5, "{seen_us} of {charged_us}: {sums:?}");
+    // Seven eighths of what the program computes: the first look at a task is late where others want the CPUs.
+    assert!(seen_us > 2_100_000.0, "{seen_us} of {charged_us}: {sums:?}");
     assert!(lanes.len() >= 4, "{lanes:?}");
     assert!(reasons.get("nanosleep").is_some_and(|us| *us > 800_000.0), "{reasons:?}");
     let other = &value["otherData"];
