@@ -30,9 +30,21 @@ pub fn thread_cpu_ns() -> u64 {
     read_clock(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID)
 }
 
+/// CPU nanoseconds that a process has used, ended threads included (clock_getcpuclockid(3)); also of a zombie, and of processes of other
+/// users. `pid` is as system calls have it. `None` if it has gone.
+#[must_use]
+pub fn process_cpu_ns(pid: i32) -> Option<u64> {
+    let clock = nix::time::clock_getcpuclockid(nix::unistd::Pid::from_raw(pid)).ok()?;
+    nanoseconds(clock.now().ok()?)
+}
+
+fn nanoseconds(time: nix::sys::time::TimeSpec) -> Option<u64> {
+    Some(u64::try_from(time.tv_sec()).ok()? * 1_000_000_000 + u64::try_from(time.tv_nsec()).ok()?)
+}
+
 fn read_clock(id: nix::time::ClockId) -> u64 {
     // These clocks exist on every kernel concmon runs on; 0 would only follow a seccomp filter that forbids them.
-    id.now().map_or(0, |t| u64::try_from(t.tv_sec()).unwrap_or(0) * 1_000_000_000 + u64::try_from(t.tv_nsec()).unwrap_or(0))
+    id.now().ok().and_then(nanoseconds).unwrap_or(0)
 }
 
 /// A clock that moves when told to.

@@ -300,7 +300,8 @@ if [ -n "$CONCMON_TEST_INTERPRETER" ]; then
   numbered $CONCMON_TEST_CHOSEN_PYTHON
   "$CONCMON_TEST_INTERPRETER" -c 'import time
 def chosen_one():
-  print("ready", flush=True)
+  # One write, as the shell below writes to the same pipe.
+  print("ready\n", end="", flush=True)
   time.sleep(86399)
 chosen_one()' &
   [ $! = $CONCMON_TEST_CHOSEN_PYTHON ] || exit 9

@@ -7,6 +7,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
+use concmon::clock::process_cpu_ns;
 use concmon::columns;
 use concmon::derive::{Deriver, Model};
 use concmon::export::{Line, Table, write_openmetrics};
@@ -236,6 +237,19 @@ fn switches_and_faults_are_those_of_getrusage_or_unknown() {
             }
             _ => assert_eq!(switches, (None, None), "/proc has dropped those of a thousand threads"),
         }
+    }
+}
+
+/// Also at the first look at a process, most of whose CPU time is that of threads that have ended.
+#[test]
+fn cpu_time_of_threads_that_ended_before_the_first_look_is_exact() {
+    let _alone = alone();
+    let mut program = Program::start(&["naps"]);
+    program.hear();
+    program.settle();
+    let exact_ns = process_cpu_ns(program.pid());
+    for (tier, mut source) in tiers() {
+        assert_eq!(find(&sample(&mut *source, COUNTED), program.pid()).cpu_ns(), exact_ns, "{tier}");
     }
 }
 

@@ -200,8 +200,9 @@ impl Entry {
     ///
     /// `stat` tells the CPU time of the whole group, ended threads included, with user and system time each cut to clock ticks: the
     /// exact sum is at least what it tells, and less than two ticks more. Within these bounds the living threads' `schedstat` tells how
-    /// it goes on.
-    pub fn account(&mut self, units: Units) {
+    /// it goes on. `exact_ns` is the exact sum, where it was read: at the first reading nothing else tells how much of it is that of threads
+    /// that have ended.
+    pub fn account(&mut self, units: Units, exact_ns: Option<u64>) {
         let Some(stat) = self.stat else { return };
         let living = if self.is_threaded() { self.seen_of_tasks() } else { self.seen_of_single(&stat, units) };
         self.seen = living.map(|living| living.plus(self.gone()));
@@ -209,7 +210,7 @@ impl Entry {
         let most = least.saturating_add((2 * units.tick_ns).saturating_sub(1));
         let seen_ns = self.seen.map_or(0, |seen| seen.run_ns);
         let expected = if self.seen.is_some() { seen_ns.saturating_add(self.unseen_ns) } else { self.run_ns };
-        let total = expected.clamp(least, most);
+        let total = exact_ns.unwrap_or(expected).clamp(least, most);
         if self.seen.is_some() {
             // Two ticks are what reading one file after the other may be off.
             self.threads_ended |= least > expected.saturating_add(2 * units.tick_ns);

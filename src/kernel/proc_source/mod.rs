@@ -15,11 +15,12 @@ mod process;
 pub mod reader;
 mod tasks;
 
-use std::path::PathBuf;
+use std::cell::OnceCell;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::{Clock, SystemClock, thread_cpu_ns};
+use crate::clock::{Clock, SystemClock, process_cpu_ns, thread_cpu_ns};
 use crate::snapshot::{
     EventTier, ProcKey, ProcessSample, Snapshot, SourceReport, SystemInfo, TaskSample, Tier, give_back, task_states,
 };
@@ -32,6 +33,7 @@ use super::events::Lifecycle;
 use super::exact::ExactReader;
 use super::host::HostReader;
 use super::identity::{Known, title_is_due};
+use super::pid_space::PidSpace;
 use super::proc_fs::{ProcFs, out_of_descriptors};
 use super::source::{Needs, Request, Source};
 use super::system;
@@ -59,6 +61,8 @@ pub struct ProcSource {
     /// Why a process could not be read in this sweep though it is there.
     failure: Option<ReadError>,
     forks_when_listed: Option<u64>,
+    /// Whether the PIDs of this `/proc` are those of system calls.
+    own_pids: OnceCell<bool>,
     tasks_hint: usize,
     exact: ExactReader,
     lifecycle: Lifecycle,
@@ -97,6 +101,7 @@ impl ProcSource {
             denied: 0,
             failure: None,
             forks_when_listed: None,
+            own_pids: OnceCell::new(),
             tasks_hint: 0,
             exact: ExactReader::default(),
             lifecycle: Lifecycle::polling("only the monitor reads the kernel's event stream"),
@@ -142,8 +147,12 @@ impl ProcSource {
         visible.sort_unstable();
         let (sweep, units) = (self.sweep, self.units);
         let turn = sweep % TURNS;
+        let system_calls_reach = *self.own_pids.get_or_init(|| {
+            self.reader.fs.root() == Path::new("/proc") && PidSpace::of(&self.reader.fs).ok() == Some(PidSpace::Own)
+        });
         let Self { entries, reader, scratch, gone, denied, failure, .. } = self;
         entries.retain_mut(|entry| {
+            let is_new = entry.stat.is_none();
             let on_screen = visible.binary_search(&entry.pid).is_ok();
             let wanted = Wanted {
                 needs: if on_screen { request.all | request.visible_needs } else { request.all },
@@ -153,7 +162,8 @@ impl ProcSource {
             let was_over = entry.stat.is_none_or(|stat| stat.is_over());
             match process::refresh(entry, wanted, reader, scratch) {
                 Ok(()) => {
-                    entry.account(units);
+                    let exact_ns = (is_new && system_calls_reach).then(|| process_cpu_ns(entry.pid)).flatten();
+                    entry.account(units, exact_ns);
                     if !was_over && entry.stat.is_some_and(|stat| stat.is_over()) {
                         gone.push(entry.pid);
                     }

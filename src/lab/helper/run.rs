@@ -15,7 +15,7 @@ use super::family::{self, Proc, Step};
 use super::objects;
 use super::start::Started;
 use super::sys;
-use crate::clock::monotonic_ns;
+use crate::clock::{monotonic_ns, process_cpu_ns};
 use crate::lab::catalog::RunSpec;
 use crate::lab::control::{KEPT, KillReason, Member, Notice, Usage};
 use crate::lab::protocol::{LineError, MAX_LINE_BYTES, Message, parse_line};
@@ -430,7 +430,7 @@ impl Active {
             pss_bytes,
             held,
             cpu_ns: if self.stays {
-                members.iter().map(|p| sys::cpu_ns(p.pid).map(|own| own + p.waited_cpu_ns)).sum()
+                members.iter().map(|p| process_cpu_ns(p.pid).map(|own| own + p.waited_cpu_ns)).sum()
             } else {
                 None
             },

@@ -47,13 +47,6 @@ fn signal(target: &Proc, number: libc::c_int) -> bool {
     sent == 0
 }
 
-/// CPU time that a process, all its threads, has used so far (clock_getcpuclockid(3)); also of a zombie. `None` if it has gone.
-pub fn cpu_ns(pid: i32) -> Option<u64> {
-    let clock = nix::time::clock_getcpuclockid(Pid::from_raw(pid)).ok()?;
-    let used = nix::time::clock_gettime(clock).ok()?;
-    Some(positive(used.tv_sec()) * 1_000_000_000 + positive(used.tv_nsec()))
-}
-
 /// A child that has ended and been waited for.
 pub struct Reaped {
     pub pid: i32,
