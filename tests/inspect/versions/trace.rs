@@ -6,7 +6,8 @@ use std::process::Command;
 use concmon::lab::python::interpreters;
 use serde_json::Value;
 
-/// Two processes of two threads: one computes for a set CPU time, one sleeps.
+/// Two processes of two threads: one computes for a set CPU time, one sleeps. They rest first, until every task was looked at: what runs before
+/// the first look is not seen, and where others want the CPUs that look is late.
 const PROGRAM: &str = "
 import os, sys, threading, time
 def spin(seconds):
@@ -14,7 +15,8 @@ def spin(seconds):
     while time.thread_time() < until: pass
 child = os.fork()
 threading.Thread(target=time.sleep, args=(0.8,)).start()
-spin(1.5 if child else 0.9)
+time.sleep(1)
+spin(0.5 if child else 0.3)
 time.sleep(0.3)
 if child: os.waitpid(child, 0)
 else: os._exit(0)
@@ -63,8 +65,8 @@ fn lanes_have_the_cpu_time_that_the_kernel_charged() {
     let seen_us = sums["run"];
     // What was spent before the first look at a task is said; what the interpreter takes to end after the report is not charged yet.
     assert!((seen_us + unseen_us - charged_us).abs() < charged_us * 0.05, "{seen_us} + {unseen_us} of {charged_us}: {sums:?}");
-    // Seven eighths of what the program computes: the first look at a task is late where others want the CPUs.
-    assert!(seen_us > 2_100_000.0, "{seen_us} of {charged_us}: {sums:?}");
+    // Seven eighths of what the program computes.
+    assert!(seen_us > 700_000.0, "{seen_us} of {charged_us}: {sums:?}");
     assert!(lanes.len() >= 4, "{lanes:?}");
     assert!(reasons.get("nanosleep").is_some_and(|us| *us > 800_000.0), "{reasons:?}");
     let other = &value["otherData"];
