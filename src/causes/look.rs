@@ -2,8 +2,9 @@
 //! before has not run in between: nothing else of it can have changed, and nothing else of it is read again.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use super::scene::Task;
 use crate::kernel::parse::schedstat::Schedstat;
 use crate::kernel::parse::stat::Stat;
 use crate::kernel::parse::syscall::SyscallLine;
@@ -29,6 +30,15 @@ pub(super) struct Seen {
 pub(super) struct Look {
     pub stat: Stat,
     pub tasks: BTreeMap<i32, Seen>,
+    /// Its tasks, if what all of them wait for can be told from this look alone.
+    pub at_once: OnceLock<Option<Arc<BTreeMap<i32, Task>>>>,
+}
+
+impl Look {
+    /// Whether all its tasks slept, so that they still sleep if none has run since.
+    pub fn may_rest(&self) -> bool {
+        !self.tasks.is_empty() && self.tasks.values().all(|seen| seen.schedstat.is_some() && seen.state != State::RUNNING)
+    }
 }
 
 /// `None` for kernel threads and for what is gone.
@@ -45,7 +55,7 @@ fn look(fs: &ProcFs, pid: i32, before: Option<&Look>) -> Option<Look> {
     let mut tasks: BTreeMap<i32, Seen> = tasks.collect();
     // A main thread that has ended does nothing more.
     tasks.retain(|_, task| !task.state.is_over());
-    Some(Look { stat, tasks })
+    Some(Look { stat, tasks, at_once: OnceLock::new() })
 }
 
 fn seen(fs: &ProcFs, pid: i32, tid: i32) -> Option<Seen> {
@@ -75,6 +85,8 @@ pub(super) fn look_again(fs: &ProcFs, pid: i32, before: Option<&Arc<Look>>) -> O
 pub(super) fn rests(fs: &ProcFs, pid: i32, tid: i32, seen: &Seen) -> bool {
     let Some(before) = seen.schedstat.filter(|_| seen.state != State::RUNNING) else { return false };
     let mut buffer = [0u8; 128];
-    let now = fs.read_once(&RelPath::task(pid, tid, "schedstat"), &mut buffer);
+    // The shorter path costs the kernel less.
+    let path = if tid == pid { RelPath::process(pid, "schedstat") } else { RelPath::task(pid, tid, "schedstat") };
+    let now = fs.read_once(&path, &mut buffer);
     now.ok().and_then(|bytes| Schedstat::parse(bytes).ok()) == Some(before)
 }

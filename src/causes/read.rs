@@ -16,11 +16,11 @@ use crate::kernel::proc_fs::{ProcFs, RelPath};
 use crate::kernel::readers::within;
 use crate::kernel::slept::{Clocks, Slept};
 use crate::kernel::sockets::{Peer, peers};
-use crate::snapshot::{Comm, Lock, ProcKey, State};
+use crate::snapshot::{Comm, Lock, ProcKey, ProcessSample, Snapshot, State};
 
 use super::desk::{Desk, at_once};
 use super::look::{self, Look, Seen, look_again};
-use super::scene::{Ends, Holder, Process, Scene, SocketEnd, Task, Wait};
+use super::scene::{Ends, Holder, Process, Scene, SocketEnd, Task, TaskId, Wait};
 
 /// How long one process may take to answer.
 const PATIENCE_OF_ONE: Duration = Duration::from_millis(500);
@@ -75,6 +75,12 @@ pub struct Reader {
     only: Vec<i32>,
     began: Option<Instant>,
     span: Option<Duration>,
+    /// The newest sample that was taken before the reading before.
+    sample: Option<Arc<Snapshot>>,
+    /// What has not run between that sample and the newest one, ascending: it is not looked at.
+    rested: Vec<i32>,
+    /// Processes that ran, began or ended between the last two readings, ascending.
+    changed: Vec<i32>,
 }
 
 /// What came of asking a process: its look and whether it is a new one, `None` if there is nothing to look at, an error if it did not
@@ -97,7 +103,17 @@ impl Reader {
             only: Vec::new(),
             began: None,
             span: None,
+            sample: None,
+            rested: Vec::new(),
+            changed: Vec::new(),
         }
+    }
+
+    /// Tells it, before a reading, what the monitor's newest sample says. Who has not run since the sample that was told before the last
+    /// reading is then not looked at again.
+    pub fn tell(&mut self, newest: Option<Arc<Snapshot>>) {
+        self.rested = self.sample.as_ref().zip(newest.as_ref()).map(|(then, now)| rested(then, now)).unwrap_or_default();
+        self.sample = newest;
     }
 
     /// Reads these processes only. What others hold is then not known.
@@ -113,25 +129,38 @@ impl Reader {
     pub fn read(&mut self, patience: Patience) -> Result<Scene, ReadError> {
         let mut scene = Scene::default();
         let begun = Instant::now();
-        let quiet = self.look(&mut scene)?;
+        self.look(&mut scene)?;
         let looked = Instant::now();
         self.span = self.began.replace(begun).map(|before| begun.duration_since(before));
-        self.depths.retain(|pid, _| quiet.contains(pid));
-        self.ends.retain(|pid, _| quiet.contains(pid));
-        self.shared.retain(|pid, _| quiet.contains(pid));
-        // The process of every task.
-        let owners = self.looks.iter().flat_map(|(pid, look)| look.tasks.keys().map(|tid| (*tid, *pid)));
-        let owners: Arc<HashMap<i32, i32>> = Arc::new(owners.collect());
+        for pid in &self.changed {
+            self.depths.remove(pid);
+            self.ends.remove(pid);
+            self.shared.remove(pid);
+        }
+        // The process of every task, where something needs it.
+        let mut owners: Option<Arc<HashMap<i32, i32>>> = None;
+        // Those whose waits have to be read.
+        let mut deep = Vec::new();
         let now_ms = SystemClock.boot_ns() / 1_000_000;
         let looks: Vec<(i32, Arc<Look>)> = self.looks.iter().map(|(pid, look)| (*pid, Arc::clone(look))).collect();
         for (pid, one) in looks {
             let mut process = self.process(&one, now_ms);
-            let depth = self.in_depth(pid, &one, process.forked_from, &owners);
-            if depth.is_none() {
-                scene.silent += 1;
-            }
             if one.tasks.values().any(|task| task.denied) {
                 scene.unreadable.insert(pid, one.stat.session);
+            }
+            if let Some(tasks) = one.at_once.get_or_init(|| all_at_once(&one.tasks)) {
+                process.tasks = Arc::clone(tasks);
+                scene.processes.insert(pid, process);
+                continue;
+            }
+            deep.push(pid);
+            let owners = owners.get_or_insert_with(|| {
+                let owners = self.looks.iter().flat_map(|(pid, look)| look.tasks.keys().map(|tid| (*tid, *pid)));
+                Arc::new(owners.collect())
+            });
+            let depth = self.in_depth(pid, &one, process.forked_from, owners);
+            if depth.is_none() {
+                scene.silent += 1;
             }
             process.handles_signals = depth.as_ref().is_none_or(|depth| depth.handles_signals);
             let wait = |tid: &i32| match &depth {
@@ -139,12 +168,12 @@ impl Reader {
                 Some(depth) => depth.waits.get(tid).cloned().unwrap_or_else(|| Wait::Unknown("it was not read".into())),
             };
             let task = |(tid, seen): (&i32, &Seen)| (*tid, Task { comm: seen.comm, wait: wait(tid), for_ms: None });
-            process.tasks = one.tasks.iter().map(task).collect();
+            process.tasks = Arc::new(one.tasks.iter().map(task).collect());
             scene.processes.insert(pid, process);
         }
-        self.holders(&mut scene);
+        self.holders(&mut scene, &deep);
         std::thread::sleep(patience.apart.saturating_sub(looked.elapsed()));
-        self.again(&mut scene);
+        self.again(&mut scene, &deep);
         scene.apart_ms = u64::try_from(looked.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok(scene)
     }
@@ -158,8 +187,9 @@ impl Reader {
     /// Of each process the threads that ran between the last two readings. Threads that began in between are left out.
     #[must_use]
     pub fn ran(&self) -> BTreeMap<i32, BTreeMap<i32, Ran>> {
-        let of = |(pid, now): (&i32, &Arc<Look>)| {
-            let before = self.before.get(pid).filter(|b| !Arc::ptr_eq(b, now) && b.stat.start_ticks == now.stat.start_ticks)?;
+        let of = |pid: &i32| {
+            let now = self.looks.get(pid)?;
+            let before = self.before.get(pid).filter(|before| before.stat.start_ticks == now.stat.start_ticks)?;
             let ran = |(tid, seen): (&i32, &Seen)| {
                 let (then, now) = (before.tasks.get(tid)?.schedstat?, seen.schedstat?);
                 let turns = now.turns.checked_sub(then.turns)?;
@@ -171,7 +201,7 @@ impl Reader {
             let ran: BTreeMap<i32, Ran> = now.tasks.iter().filter_map(ran).collect();
             (!ran.is_empty()).then_some((*pid, ran))
         };
-        self.looks.iter().filter_map(of).collect()
+        self.changed.iter().filter_map(of).collect()
     }
 
     /// How long a task has slept, milliseconds; `None` if the kernel does not report it.
@@ -214,49 +244,55 @@ impl Reader {
     /// Whether a task of the process has run since the reading before, or the process was not there then.
     #[must_use]
     pub fn moved(&self, pid: i32) -> bool {
-        self.looks.get(&pid).zip(self.before.get(&pid)).is_none_or(|(now, before)| !Arc::ptr_eq(now, before))
+        self.changed.binary_search(&pid).is_ok() || !self.looks.contains_key(&pid)
     }
 
-    /// Looks at all processes; those of which no task has run since the last time.
-    fn look(&mut self, scene: &mut Scene) -> Result<HashSet<i32>, ReadError> {
+    /// The processes that ran, began or ended between the last two readings, ascending.
+    #[must_use]
+    pub fn changed(&self) -> &[i32] {
+        &self.changed
+    }
+
+    /// Looks at all processes. A look at one of which no task has run since the last time is kept.
+    fn look(&mut self, scene: &mut Scene) -> Result<(), ReadError> {
         let mut pids = Vec::new();
         self.fs.list_pids(&mut pids)?;
-        pids.retain(|pid| self.only.is_empty() || self.only.contains(pid));
+        // Whoever has lost its parent has another now, without having run.
+        let has_parent = |look: &Look| look.stat.ppid == 0 || pids.binary_search(&look.stat.ppid).is_ok();
+        let is_asked_about = |pid: &&i32| self.only.is_empty() || self.only.contains(pid);
         let before = std::mem::take(&mut self.looks);
-        let mut quiet = HashSet::new();
-        for some in pids.chunks(TOGETHER) {
-            let orders: Vec<(i32, Option<Arc<Look>>)> = some.iter().map(|pid| (*pid, before.get(pid).cloned())).collect();
-            // Whoever has lost its parent has another now, without having run.
-            let one = {
-                let alive: HashSet<i32> = orders
-                    .iter()
-                    .filter_map(|(_, look)| look.as_ref().map(|look| look.stat.ppid))
-                    .filter(|ppid| pids.binary_search(ppid).is_ok())
-                    .collect();
-                move |fs: &ProcFs, pid: i32, known: Option<&Arc<Look>>| {
-                    look_again(fs, pid, known.filter(|look| look.stat.ppid == 0 || alive.contains(&look.stat.ppid)))
-                }
-            };
+        self.changed.clear();
+        let rested = std::mem::take(&mut self.rested);
+        let known = |pid: &i32| {
+            rested.binary_search(pid).ok()?;
+            before.get(pid).filter(|look| look.may_rest() && has_parent(look)).cloned()
+        };
+        let mut asked_for = Vec::new();
+        for pid in pids.iter().filter(is_asked_about) {
+            match known(pid) {
+                Some(look) => drop(self.looks.insert(*pid, look)),
+                None => asked_for.push((*pid, before.get(pid).filter(|look| has_parent(look)).cloned())),
+            }
+        }
+        for some in asked_for.chunks(TOGETHER) {
             // The key of a group is no process's own: those of a group that does not answer are asked one by one.
-            let (all, each) = (orders.clone(), one.clone());
-            let together = asked(&self.fs, -some[0], move |fs| {
-                all.iter().map(|(pid, known)| each(fs, *pid, known.as_ref())).collect::<Vec<_>>()
+            let all = some.to_vec();
+            let together = asked(&self.fs, -some[0].0, move |fs| {
+                all.iter().map(|(pid, known)| look_again(fs, *pid, known.as_ref())).collect::<Vec<_>>()
             });
+            let one = |(pid, known): &(i32, Option<Arc<Look>>)| {
+                let (pid, known) = (*pid, known.clone());
+                asked(&self.fs, pid, move |fs| look_again(fs, pid, known.as_ref()))
+            };
             let looks: Vec<Answer> = match together {
                 Ok(looks) => looks.into_iter().map(Ok).collect(),
-                Err(()) => orders
-                    .into_iter()
-                    .map(|(pid, known)| {
-                        let one = one.clone();
-                        asked(&self.fs, pid, move |fs| one(fs, pid, known.as_ref()))
-                    })
-                    .collect(),
+                Err(()) => some.iter().map(one).collect(),
             };
-            for (pid, look) in some.iter().zip(looks) {
+            for ((pid, _), look) in some.iter().zip(looks) {
                 match look {
                     Ok(Some((look, rests))) => {
                         self.looks.insert(*pid, look);
-                        quiet.extend(Some(*pid).filter(|_| rests));
+                        self.changed.extend(Some(*pid).filter(|_| !rests));
                     }
                     Ok(None) => {}
                     Err(()) => scene.silent += 1,
@@ -264,7 +300,9 @@ impl Reader {
             }
         }
         self.before = before;
-        Ok(quiet)
+        self.changed.extend(self.before.keys().filter(|pid| !self.looks.contains_key(pid)));
+        self.changed.sort_unstable();
+        Ok(())
     }
 
     /// What the look tells of a process.
@@ -282,16 +320,12 @@ impl Reader {
             is_copy: stat.is_copy,
             handles_signals: true,
             age_ms: now_ms.checked_sub(stat.start_ticks.saturating_mul(TICK_MS)),
-            tasks: BTreeMap::new(),
+            tasks: Arc::default(),
         }
     }
 
     /// The waits of one process by tid; `None` if it did not answer.
     fn in_depth(&mut self, pid: i32, one: &Look, forked_from: Option<i32>, owners: &Arc<HashMap<i32, i32>>) -> Option<Depth> {
-        let simple: Option<BTreeMap<i32, Wait>> = one.tasks.iter().map(|(tid, seen)| Some((*tid, at_once(seen)?))).collect();
-        if let Some(waits) = simple {
-            return Some(Depth { waits, handles_signals: true });
-        }
         if let Some(depth) = self.depths.get(&pid) {
             return Some(depth.clone());
         }
@@ -317,10 +351,11 @@ impl Reader {
     }
 
     /// Finds the holders of the pipes, the shared memory and the file locks that tasks wait for.
-    fn holders(&mut self, scene: &mut Scene) {
+    fn holders(&mut self, scene: &mut Scene, deep: &[i32]) {
         let (mut pipes_wanted, mut memory_wanted, mut locks_wanted) = (HashSet::new(), HashSet::new(), false);
         let mut sockets_wanted: BTreeMap<i32, Vec<u64>> = BTreeMap::new();
-        for (pid, task) in scene.processes.iter().flat_map(|(pid, p)| p.tasks.values().map(move |task| (pid, task))) {
+        let processes = deep.iter().filter_map(|pid| Some((pid, scene.processes.get(pid)?)));
+        for (pid, task) in processes.flat_map(|(pid, process)| process.tasks.values().map(move |task| (pid, task))) {
             match &task.wait {
                 Wait::SocketRead(inode) | Wait::SocketWrite(inode) => sockets_wanted.entry(*pid).or_default().push(*inode),
                 Wait::PipeRead(inode) | Wait::PipeWrite(inode) => drop(pipes_wanted.insert(*inode)),
@@ -371,10 +406,10 @@ impl Reader {
     }
 
     /// The second look: a task that ran in between, or that waits elsewhere now, can go on. New tasks can, too.
-    fn again(&mut self, scene: &mut Scene) {
+    fn again(&mut self, scene: &mut Scene, deep: &[i32]) {
         let mut asleep = HashMap::new();
-        for (pid, process) in &mut scene.processes {
-            let pid = *pid;
+        for pid in deep.iter().copied() {
+            let Some(process) = scene.processes.get_mut(&pid) else { continue };
             let closed = |task: &Task| !matches!(task.wait, Wait::Open(_) | Wait::Unknown(_));
             if !process.tasks.values().any(closed) {
                 continue;
@@ -383,7 +418,8 @@ impl Reader {
             let known = Arc::clone(&before);
             let second = asked(&self.fs, pid, move |fs| look_again(fs, pid, Some(&known))).ok().flatten();
             let same = second.as_ref().is_some_and(|(look, _)| look.stat.start_ticks == process.key.start_ticks);
-            for (tid, task) in process.tasks.iter_mut().filter(|(_, task)| closed(task)) {
+            let tasks = Arc::make_mut(&mut process.tasks);
+            for (tid, task) in tasks.iter_mut().filter(|(_, task)| closed(task)) {
                 let (then, later) = (before.tasks.get(tid), second.as_ref().and_then(|(look, _)| look.tasks.get(tid)));
                 let Some(turns) = then.and_then(|seen| seen.schedstat).map(|s| s.turns) else {
                     task.wait = Wait::Unknown("this kernel does not count how often a task ran (schedstat)".into());
@@ -399,20 +435,39 @@ impl Reader {
             }
             for (tid, seen) in second.iter().flat_map(|(look, _)| &look.tasks) {
                 let new = Task { comm: seen.comm, wait: Wait::Open("has just begun".into()), for_ms: None };
-                process.tasks.entry(*tid).or_insert(new);
+                tasks.entry(*tid).or_insert(new);
             }
         }
         self.asleep = asleep;
         // A number that is no child's is one of another PID namespace.
-        let parents: HashMap<i32, i32> = scene.processes.iter().map(|(pid, p)| (*pid, p.ppid)).collect();
-        for (pid, process) in &mut scene.processes {
-            for task in process.tasks.values_mut() {
-                if matches!(task.wait, Wait::Child(Some(child)) if parents.get(&child) != Some(pid)) {
+        for pid in deep {
+            let is_child = |child: &i32| scene.processes.get(child).is_some_and(|process| process.ppid == *pid);
+            let others = |task: &Task| matches!(&task.wait, Wait::Child(Some(child)) if !is_child(child));
+            let Some(process) = scene.processes.get(pid) else { continue };
+            let wrong: Vec<i32> = process.tasks.iter().filter(|(_, task)| others(task)).map(|(tid, _)| *tid).collect();
+            for tid in wrong {
+                if let Some(task) = scene.task_mut(TaskId { pid: *pid, tid }) {
                     task.wait = Wait::Child(None);
                 }
             }
         }
     }
+}
+
+/// The tasks of a process, if no wait of theirs has to be read.
+fn all_at_once(tasks: &BTreeMap<i32, Seen>) -> Option<Arc<BTreeMap<i32, Task>>> {
+    let task = |(tid, seen): (&i32, &Seen)| Some((*tid, Task { comm: seen.comm, wait: at_once(seen)?, for_ms: None }));
+    tasks.iter().map(task).collect::<Option<_>>().map(Arc::new)
+}
+
+/// The processes that have not run between two samples, ascending. Where the time that each ran is not known exactly, they may have.
+fn rested(then: &Snapshot, now: &Snapshot) -> Vec<i32> {
+    let mut old = then.processes.iter().peekable();
+    let has_rested = |process: &&ProcessSample| {
+        while old.next_if(|old| old.key.pid < process.key.pid).is_some() {}
+        process.seen().is_some() && old.peek().is_some_and(|old| process.rested_since(old))
+    };
+    now.processes.iter().filter(has_rested).map(|process| process.key.pid).collect()
 }
 
 /// Does what may be held up by the process, within the time limit.
@@ -443,7 +498,11 @@ fn name_lock_holders(fs: &ProcFs, scene: &mut Scene) {
     for (pid, process) in &mut scene.processes {
         // /proc/locks does not name the task that waits: with several, none is known.
         let wanted: Vec<_> = entries.iter().filter(|e| e.waits && e.pid == Some(*pid)).collect();
-        let waiting = process.tasks.values_mut().filter(|task| matches!(task.wait, Wait::FileLock(_)));
+        if !process.tasks.values().any(|task| matches!(task.wait, Wait::FileLock(_))) {
+            continue;
+        }
+        let tasks = Arc::make_mut(&mut process.tasks);
+        let waiting = tasks.values_mut().filter(|task| matches!(task.wait, Wait::FileLock(_)));
         let mut waiting: Vec<_> = waiting.collect();
         if let ([wanted], [task]) = (&wanted[..], &mut waiting[..]) {
             let holders: HashSet<Option<i32>> = entries.iter().filter(|e| !e.waits && e.id == wanted.id).map(|e| e.pid).collect();

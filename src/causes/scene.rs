@@ -1,6 +1,7 @@
 //! Plain data about tasks, what they wait for and the holders of locks and pipes; and the edges that follow from it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use crate::snapshot::{Comm, Lock, ProcKey};
 
@@ -68,7 +69,7 @@ pub struct Process {
     /// Milliseconds since it began; `None` if unknown.
     pub age_ms: Option<u64>,
     /// By tid.
-    pub tasks: BTreeMap<i32, Task>,
+    pub tasks: Arc<BTreeMap<i32, Task>>,
 }
 
 /// One task of a process.
@@ -161,6 +162,11 @@ impl Scene {
     #[must_use]
     pub fn task(&self, id: TaskId) -> Option<&Task> {
         self.processes.get(&id.pid)?.tasks.get(&id.tid)
+    }
+
+    /// The same, to be changed.
+    pub fn task_mut(&mut self, id: TaskId) -> Option<&mut Task> {
+        Arc::make_mut(&mut self.processes.get_mut(&id.pid)?.tasks).get_mut(&id.tid)
     }
 
     /// Every task or process that could end the task's wait. `None` if it can go on by itself or this is not known; only

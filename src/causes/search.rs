@@ -182,11 +182,10 @@ impl Problem {
 /// The tasks that cannot go on: each that could end their wait cannot go on either.
 #[must_use]
 pub fn stuck(scene: &Scene) -> BTreeMap<TaskId, Vec<Edge>> {
-    let ids = scene.processes.iter().flat_map(|(pid, p)| p.tasks.keys().map(|tid| TaskId { pid: *pid, tid: *tid }));
-    let mut left: BTreeMap<TaskId, Vec<Edge>> = ids
-        .filter(|id| scene.task(*id).is_some_and(|task| task.wait.is_hard()))
-        .filter_map(|id| Some((id, scene.edges(id)?)))
-        .collect();
+    let tasks =
+        scene.processes.iter().flat_map(|(pid, p)| p.tasks.iter().map(|(tid, task)| (TaskId { pid: *pid, tid: *tid }, task)));
+    let mut left: BTreeMap<TaskId, Vec<Edge>> =
+        tasks.filter_map(|(id, task)| task.wait.is_hard().then_some(id)).filter_map(|id| Some((id, scene.edges(id)?))).collect();
     loop {
         let mut waiting: HashMap<i32, usize> = HashMap::new();
         for id in left.keys() {

@@ -38,7 +38,7 @@ fn process(pid: i32, ppid: i32, waits: Vec<Wait>) -> Process {
         is_copy: true,
         handles_signals: false,
         age_ms: None,
-        tasks: tasks.collect::<BTreeMap<_, _>>(),
+        tasks: std::sync::Arc::new(tasks.collect::<BTreeMap<_, _>>()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! A Python process whose threads want the GIL more than it can be held.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use super::busy::{self, Busy};
 use super::{Check, Diagnosis, Level, Scene, Suspicion, name};
@@ -33,7 +34,7 @@ const MOST_OF_ONE_THREAD: f32 = 80.0;
 #[derive(Debug)]
 struct Survey {
     taken_ns: u64,
-    python: PythonFacts,
+    python: Arc<PythonFacts>,
     /// Those that ran.
     threads: Vec<busy::Thread>,
 }

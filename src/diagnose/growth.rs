@@ -94,7 +94,11 @@ impl Growth {
         }
         let previous = self.previous.replace(Arc::clone(&model.now));
         let mut older = previous.iter().flat_map(|snapshot| &snapshot.processes).peekable();
-        for process in model.now.processes.iter().filter(|p| !p.kernel_thread) {
+        for process in &model.now.processes {
+            // Most have not changed, and stand where they stood: nothing of them is compared.
+            if older.next_if(|old| process.rested_since(old)).is_some() || process.kernel_thread {
+                continue;
+            }
             while older.next_if(|old| old.key.pid < process.key.pid).is_some() {}
             let Some(old) = older.next_if(|old| old.key == process.key) else { continue };
             if old.rss_bytes != process.rss_bytes || old.nlwp != process.nlwp {

@@ -115,7 +115,7 @@ fn gil_facts(second: u64, held: u32, threads: [(u32, u32); 2], ran_percent: [u64
     let thread = |(tid, (held, waited))| PythonThreadFacts { tid, held, waited, ..PythonThreadFacts::default() };
     let threads = [8, 9].into_iter().zip(threads).map(thread).collect();
     let python = PythonFacts { readings: 8, gil: true, held, threads, worker: false, stuck_tasks: None };
-    let of = ProcessFacts { ran, python: Some(python), ..ProcessFacts::default() };
+    let of = ProcessFacts { ran, python: Some(python.into()), ..ProcessFacts::default() };
     Facts { taken_ns: second * S, span_ns: S, processes: [(7, of)].into(), ..Facts::default() }
 }
 
@@ -296,7 +296,7 @@ fn workers_that_fail_again_and_again_are_told_while_a_result_of_their_pool_is_wa
         let role = waits.then_some(crate::snapshot::PoolRole::Waits);
         let threads = vec![PythonThreadFacts { tid: 7, role, ..PythonThreadFacts::default() }];
         let python = PythonFacts { readings: 1, threads, ..PythonFacts::default() };
-        let of = ProcessFacts { python: Some(python), ..ProcessFacts::default() };
+        let of = ProcessFacts { python: Some(python.into()), ..ProcessFacts::default() };
         Facts { processes: [(7, of)].into(), ..Facts::default() }
     };
     let found = |facts: &Facts, parent: i32, raw: u32, ends: i32| {

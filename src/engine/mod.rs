@@ -91,7 +91,11 @@ pub fn run(config: &Config, feed: Feed) -> anyhow::Result<()> {
     // Nothing of this machine is read while a recording or another machine is shown.
     let inspector = app.is_of_this_machine().then(|| Inspector::start(config.delay)).transpose();
     let inspector = inspector.context("cannot start the detail thread")?;
-    let surveys = app.is_of_this_machine().then(Surveys::start).transpose().context("cannot start the survey thread")?;
+    let surveys = app
+        .is_of_this_machine()
+        .then(|| Surveys::start(samples.models()))
+        .transpose()
+        .context("cannot start the survey thread")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the event loop")?;
     last_resort::start().context("cannot install signal handlers")?;
     let guard = TerminalGuard::enter(TerminalOptions { mouse: config.mouse })?;

@@ -6,16 +6,20 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use crate::clock::thread_cpu_ns;
+use super::sampler::Sampled;
+use crate::clock::{Clock as _, SystemClock};
 use crate::kernel::reason;
-use crate::snapshot::Facts;
-use crate::why::Surveyor;
+use crate::snapshot::{Facts, Snapshot};
+use crate::why::{Surveyor, cpu_ns};
 
 /// The shortest and the longest time between two surveys.
 const LEAST: Duration = Duration::from_millis(2_000);
 const MOST: Duration = Duration::from_secs(12);
 /// The part of a CPU that surveys may use: one in so many.
-const SHARE: u64 = 150;
+const SHARE: u64 = 300;
+
+/// A sample older than this does not tell a survey who has rested, nanoseconds.
+const RECENT_NS: u64 = 4_000_000_000;
 
 /// What a survey found, or why there is none.
 pub(super) type Surveyed = Option<Result<Arc<Facts>, String>>;
@@ -29,7 +33,8 @@ pub(super) struct Surveys {
 
 impl Surveys {
     /// Starts the thread, which waits.
-    pub(super) fn start() -> std::io::Result<Self> {
+    /// `models` are those of the monitor's sampler.
+    pub(super) fn start(models: watch::Receiver<Option<Sampled>>) -> std::io::Result<Self> {
         let (open, orders) = channel();
         let (publish, found) = watch::channel(None);
         std::thread::Builder::new().name("survey".into()).spawn(move || {
@@ -49,9 +54,10 @@ impl Surveys {
                         surveyor = None;
                     }
                     Err(RecvTimeoutError::Timeout) => {
-                        let before = thread_cpu_ns();
-                        let found = survey(&mut surveyor);
-                        let cost = Duration::from_nanos(thread_cpu_ns().saturating_sub(before).saturating_mul(SHARE));
+                        let before = cpu_ns();
+                        let newest = models.borrow().as_ref().and_then(|sampled| Some(Arc::clone(&sampled.as_ref().ok()?.now)));
+                        let found = survey(&mut surveyor, newest.filter(is_recent));
+                        let cost = Duration::from_nanos(cpu_ns().saturating_sub(before).saturating_mul(SHARE));
                         due = Instant::now() + cost.clamp(LEAST, MOST);
                         if publish.send(Some(found)).is_err() {
                             return;
@@ -79,10 +85,15 @@ impl Surveys {
     }
 }
 
-fn survey(surveyor: &mut Option<Surveyor>) -> Result<Arc<Facts>, String> {
+fn is_recent(sample: &Arc<Snapshot>) -> bool {
+    SystemClock.boot_ns().saturating_sub(sample.taken_ns) < RECENT_NS
+}
+
+fn survey(surveyor: &mut Option<Surveyor>, newest: Option<Arc<Snapshot>>) -> Result<Arc<Facts>, String> {
     if surveyor.is_none() {
         *surveyor = Some(Surveyor::new().map_err(|error| reason(&error))?);
     }
     let Some(surveyor) = surveyor else { return Err("no survey was made".to_owned()) };
+    surveyor.tell(newest);
     surveyor.survey().map(|survey| Arc::new(survey.facts)).map_err(|error| reason(&error))
 }

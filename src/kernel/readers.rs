@@ -7,6 +7,7 @@
 //! takes over the rest of the list, and the process is not asked again until the first thread returns.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -306,6 +307,15 @@ pub enum Unanswered {
     NoThread,
 }
 
+/// CPU time of all threads of [`within`] that have returned, nanoseconds.
+static WITHIN_NS: AtomicU64 = AtomicU64::new(0);
+
+/// CPU time that [`within`] has taken on its threads so far, nanoseconds, whoever called it.
+#[must_use]
+pub fn within_cpu_ns() -> u64 {
+    WITHIN_NS.load(Ordering::Relaxed)
+}
+
 /// Does one piece of work that may wait for `key`, for so long at most.
 ///
 /// # Errors
@@ -328,6 +338,7 @@ pub fn within<T: Send + 'static>(
     let theirs = Arc::clone(&left);
     let thread = std::thread::Builder::new().name("read".into()).stack_size(8 * STACK_BYTES).spawn(move || {
         let answer = work();
+        WITHIN_NS.fetch_add(thread_cpu_ns(), Ordering::Relaxed);
         // The receiver is gone if the answer comes too late.
         let _ = sender.send(answer);
         let mut state = theirs.lock().unwrap_or_else(PoisonError::into_inner);

@@ -73,7 +73,7 @@ pub struct ProcessFacts {
     /// How it treats SIGTERM, if not by default and not by a handler.
     pub sigterm: Option<SigTerm>,
     /// Names of the signals that it ignores: `SIGINT SIGPIPE`.
-    pub ignored: Option<Box<str>>,
+    pub ignored: Option<Arc<str>>,
     /// Nanoseconds since its main thread last ran, if it sleeps.
     pub blocked_ns: Option<u64>,
     /// Open descriptors and the soft limit of them.
@@ -93,7 +93,7 @@ pub struct ProcessFacts {
     /// The futex at which most of its threads were found, and in how many of a hundred looks.
     pub busiest_futex: Option<(u64, u32)>,
     /// What its Python threads do.
-    pub python: Option<PythonFacts>,
+    pub python: Option<Arc<PythonFacts>>,
     /// Whether `multiprocessing` started it, by its functions, and its main thread slept at both looks.
     pub worker: bool,
     /// Whether it is the init of a PID namespace, where that was looked up.

@@ -21,7 +21,7 @@ use crate::units::age;
 
 use pythons::in_python;
 pub use pythons::{Pythons, advice, in_words, may_rest};
-pub use survey::{Survey, Surveyor};
+pub use survey::{Survey, Surveyor, cpu_ns};
 
 /// Time between the two looks. A thread that only passes through a lock has run on by then.
 const APART: Duration = Duration::from_millis(300);
@@ -131,7 +131,7 @@ fn wait_for_gil(scene: &mut Scene, begin: TaskId) {
         };
         let Some(holder) = tid(true).next() else { continue };
         for waiting in tid(false).filter(|tid| *tid != holder) {
-            if let Some(task) = process.tasks.get_mut(&waiting) {
+            if let Some(task) = Arc::make_mut(&mut process.tasks).get_mut(&waiting) {
                 task.wait = Wait::Gil(TaskId { pid: begin.pid, tid: holder });
             }
         }

@@ -42,7 +42,7 @@ pub(super) fn note(fs: &ProcFs, reader: &Reader, scene: &mut Scene, known: &mut 
     let shared = semaphores(fs, &read);
     let mut found: Vec<(TaskId, Holder, Option<String>)> = Vec::new();
     for (pid, process) in &scene.processes {
-        for (tid, task) in &process.tasks {
+        for (tid, task) in process.tasks.iter() {
             let Wait::Futex { lock, holder: Holder::NotRecorded | Holder::Semaphore { .. } } = task.wait else { continue };
             let link = match lock {
                 Lock::Private { .. } => read.get(pid).and_then(|locks| locks.holders.get(tid)).map(|holder| {
@@ -62,7 +62,7 @@ pub(super) fn note(fs: &ProcFs, reader: &Reader, scene: &mut Scene, known: &mut 
         }
     }
     for (id, owner, place) in found {
-        if let Some(task) = scene.processes.get_mut(&id.pid).and_then(|process| process.tasks.get_mut(&id.tid))
+        if let Some(task) = scene.task_mut(id)
             && let Wait::Futex { holder, .. } = &mut task.wait
         {
             *holder = owner;
@@ -92,7 +92,7 @@ fn concerned(scene: &Scene) -> BTreeSet<i32> {
 
 /// Where the threads of a process sleep, by TID.
 fn private_futexes(scene: &Scene, pid: i32) -> BTreeMap<i32, u64> {
-    let tasks = scene.processes.get(&pid).into_iter().flat_map(|process| &process.tasks);
+    let tasks = scene.processes.get(&pid).into_iter().flat_map(|process| process.tasks.iter());
     let waits = tasks.filter_map(|(tid, task)| match task.wait {
         Wait::Futex { lock: Lock::Private { address, .. }, .. } => Some((*tid, address)),
         _ => None,

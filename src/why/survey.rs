@@ -1,13 +1,14 @@
 //! Surveys the machine for problems: the waits of all tasks, the threads that ran, limits of control groups, and what Python threads do.
 //! What has not run since the survey before is not read again.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::causes::{Kind, Patience, Problem, Ran, Reader, Scene, TaskId, Wait, problems};
-use crate::clock::{Clock as _, SystemClock};
+use crate::clock::{Clock as _, SystemClock, thread_cpu_ns};
 use crate::kernel::control::signals;
 use crate::kernel::error::ReadError;
 use crate::kernel::groups::Hierarchies;
@@ -15,11 +16,12 @@ use crate::kernel::parse::maps::Mapping;
 use crate::kernel::parse::syscall::{Machine, SyscallLine};
 use crate::kernel::proc_fs::{ProcFs, RelPath};
 use crate::kernel::program::is_python;
-use crate::kernel::readers::within;
+use crate::kernel::readers::{within, within_cpu_ns};
 use crate::kernel::slept::Slept;
 use crate::kernel::treatment::{Treatment, descriptor_limit_of, treatment};
 use crate::snapshot::{
-    AsyncCause, AsyncStuck, Facts, Looked, ProcKey, ProcessFacts, PythonFacts, SharedObject, Stuck, ThreadRan, contains,
+    AsyncCause, AsyncStuck, Facts, Looked, ProcKey, ProcessFacts, PythonFacts, PythonThreadFacts, SharedObject, Snapshot, Stuck,
+    ThreadRan, contains,
 };
 
 use super::groups::{Groups, Member};
@@ -33,6 +35,8 @@ const READINGS: usize = 8;
 const BETWEEN: Duration = Duration::from_millis(23);
 /// The most Python processes that are read in one survey.
 const MOST_PYTHONS: usize = 8;
+/// A survey that has used so much CPU time is expensive, nanoseconds.
+const EXPENSIVE_NS: u64 = 20_000_000;
 /// Surveys after which is looked again for what may come later: an event loop, a library.
 const RARELY: u64 = 10;
 /// The most threads of one process whose sleep is looked at in each reading.
@@ -60,12 +64,14 @@ struct Kept {
     treatment: Treatment,
     cgroup: Vec<u8>,
     descriptors: Option<(u64, Option<u64>)>,
-    ignored: Box<str>,
+    ignored: Arc<str>,
     /// When the main thread went to sleep, if it slept.
     slept: Option<Slept>,
     is_python: bool,
+    /// The survey in which this was read: before it the process was new, or had run.
+    rests_from: u64,
     /// While no task of it runs.
-    python: Option<PythonFacts>,
+    python: Option<Arc<PythonFacts>>,
     /// The survey in which its Python was last read; 0 before the first time.
     read_at: u64,
     /// Whether it had an event loop of asyncio then.
@@ -119,12 +125,17 @@ impl Surveyor {
         Ok(Self { reader, fs, groups, surveys: 0, kept, python_locks, objects: None, opened })
     }
 
+    /// See [`Reader::tell`].
+    pub fn tell(&mut self, newest: Option<Arc<Snapshot>>) {
+        self.reader.tell(newest);
+    }
+
     /// Surveys the machine.
     ///
     /// # Errors
     /// If the processes cannot be listed.
     pub fn survey(&mut self) -> Result<Survey, ReadError> {
-        let taken_ns = SystemClock.boot_ns();
+        let (taken_ns, begun_ns) = (SystemClock.boot_ns(), cpu_ns());
         self.surveys += 1;
         let mut scene = self.reader.read(Patience { apart: APART })?;
         python_locks::note(&self.fs, &self.reader, &mut scene, &mut self.python_locks);
@@ -135,14 +146,18 @@ impl Surveyor {
         let span_ns = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
         let ran = self.reader.ran();
         self.groups.begin();
-        self.opened.retain(|pid, _| !self.reader.moved(*pid));
-        self.kept.retain(|pid, kept| scene.processes.get(pid).is_some_and(|process| process.key == kept.key));
+        for pid in self.reader.changed() {
+            self.opened.remove(pid);
+            if self.kept.get(pid).is_some_and(|kept| scene.processes.get(pid).is_none_or(|process| process.key != kept.key)) {
+                self.kept.remove(pid);
+            }
+        }
         let mut facts = Facts { taken_ns, span_ns, looked: looked(&scene), ..Facts::default() };
         for (pid, process) in &scene.processes {
             let one = self.process(process.key, ran.get(pid), span_ns);
             facts.processes.insert(*pid, one);
         }
-        self.python(&scene, &ran, span_ns, &mut facts);
+        self.python(&scene, &ran, (span_ns, begun_ns), &mut facts);
         for (pid, one) in &mut facts.processes {
             let worker =
                 one.python.as_ref().is_some_and(|python| python.worker) || pythons.is_worker(TaskId { pid: *pid, tid: *pid });
@@ -169,7 +184,7 @@ impl Surveyor {
         (facts.cpu_group, facts.memory_group, facts.frozen) = (cpu, memory, frozen);
         (facts.sigterm, facts.cpus, facts.init) = (kept.treatment.sigterm, kept.treatment.cpus, kept.treatment.init);
         facts.descriptors = kept.descriptors;
-        facts.ignored = Some(kept.ignored.clone());
+        facts.ignored = Some(Arc::clone(&kept.ignored));
         facts.blocked_ns = kept.slept.and_then(|slept| self.reader.ago_ms(slept)).map(|ms| ms.saturating_mul(1_000_000));
         let eager = facts.ran.iter().filter(|t| t.run_ns + t.delay_ns >= span_ns / 5).count();
         if eager > 1 && span_ns > 0 {
@@ -195,7 +210,7 @@ impl Surveyor {
     /// Reads the small files of a process that is new or has run; `None` if it did not answer.
     fn read(&self, key: ProcKey, before: Option<Kept>) -> Option<Kept> {
         let (fs, pid) = (Arc::clone(&self.fs), key.pid);
-        let image = self.reader.image(pid);
+        let (image, rests_from) = (self.reader.image(pid), self.surveys);
         let before = before.filter(|kept| kept.image == image);
         let (read_at, has_loop) = before.as_ref().map_or((0, false), |kept| (kept.read_at, kept.has_loop));
         let (known, cycle) =
@@ -218,6 +233,7 @@ impl Surveyor {
                 // The limit matters to those that have many.
                 descriptors: open.map(|open| (open, if open >= 24 { limit() } else { None })),
                 is_python,
+                rests_from,
                 python: None,
                 read_at,
                 has_loop,
@@ -230,12 +246,16 @@ impl Surveyor {
         within(key, PATIENCE, read).ok()
     }
 
-    /// Reads the Python processes that may be in trouble.
-    fn python(&mut self, scene: &Scene, ran: &AllRan, span_ns: u64, facts: &mut Facts) {
+    /// Reads the Python processes that may be in trouble. The survey began when the CPU time was `begun_ns`.
+    fn python(&mut self, scene: &Scene, ran: &AllRan, (span_ns, begun_ns): (u64, u64), facts: &mut Facts) {
         let mut wanted = Vec::new();
         for (pid, kept) in &self.kept {
-            let Some(process) = scene.processes.get(pid).filter(|_| kept.is_python) else { continue };
             let threads = ran.get(pid);
+            // What was read of one that rests holds.
+            if !kept.is_python || kept.python.is_some() && threads.is_none() {
+                continue;
+            }
+            let Some(process) = scene.processes.get(pid) else { continue };
             let busy =
                 threads.is_some_and(|t| t.values().map(|r| r.run_ns + r.delay_ns).sum::<u64>() >= span_ns / 2) && span_ns > 0;
             let sleeps = |tid: i32| !threads.is_some_and(|ran| ran.contains_key(&tid));
@@ -254,14 +274,18 @@ impl Surveyor {
                 _ if kept.has_loop || kept.read_at == 0 || self.surveys >= kept.read_at + RARELY => 3,
                 _ => continue,
             };
-            wanted.push((order, kept.python.is_some(), kept.read_at, *pid, busy || waits));
+            // Of those that rest, who stopped last is the likeliest to be in trouble.
+            let rests_from = if order == 1 { kept.rests_from } else { 0 };
+            wanted.push((order, Reverse(rests_from), kept.read_at, Reverse(*pid), busy || waits));
         }
         wanted.sort_unstable();
         let mut left = MOST_PYTHONS;
         let mut several = Vec::new();
-        for (_, known, _, pid, again) in wanted {
-            if left == 0 || !again && known {
-                continue;
+        for (_, Reverse(rests_from), _, Reverse(pid), again) in wanted {
+            // Those that have rested for long can wait where the survey is expensive anyway.
+            let can_wait = rests_from > 0 && rests_from + 1 < self.surveys && left < MOST_PYTHONS - 1;
+            if left == 0 || can_wait && cpu_ns().saturating_sub(begun_ns) > EXPENSIVE_NS {
+                break;
             }
             left -= 1;
             let python = if again {
@@ -272,18 +296,23 @@ impl Surveyor {
             };
             if let Some(kept) = self.kept.get_mut(&pid) {
                 kept.read_at = self.surveys;
-                kept.python = python.or(kept.python.take());
+                kept.python = python.map(Arc::new).or(kept.python.take());
             }
         }
         let mut read = self.readings(scene, ran, &several, READINGS);
         for (pid, one) in &mut facts.processes {
             let kept = self.kept.get(pid);
-            let python = read.remove(pid).or_else(|| kept?.python.clone()).filter(|python| python.readings > 0);
+            let python = read.remove(pid).map(Arc::new).or_else(|| kept?.python.clone()).filter(|python| python.readings > 0);
             // Not its turn: a cycle of locks is still there.
-            let cycle = || Some(PythonFacts { stuck_tasks: Some(kept?.cycle.clone()?), ..PythonFacts::default() });
-            let python = python.or_else(cycle);
+            let cycle = || Some(PythonFacts { stuck_tasks: Some(kept?.cycle.clone()?), ..PythonFacts::default() }.into());
             let threads = ran.get(pid);
-            one.python = python.map(|mut python| {
+            one.python = python.or_else(cycle).map(|mut kept| {
+                let waits = |thread: &PythonThreadFacts| thread.callback.is_some() || thread.role.is_some() || thread.held > 0;
+                let same = span_ns > 0 && threads.is_none() && kept.stuck_tasks.is_none() && !kept.threads.iter().any(waits);
+                if same {
+                    return kept;
+                }
+                let python = Arc::make_mut(&mut kept);
                 for thread in &mut python.threads {
                     thread.asleep &= span_ns > 0 && !threads.is_some_and(|ran| ran.contains_key(&thread.tid));
                     // Before 3.12 the futex does not tell that it is the GIL's; the waking does.
@@ -291,14 +320,14 @@ impl Surveyor {
                     if thread.waited == 0 && turns.saturating_mul(1_000_000_000) >= span_ns.saturating_mul(40) {
                         thread.waited = thread.dozed;
                     }
-                    if thread.asleep {
+                    if thread.asleep && waits(thread) {
                         thread.for_ms = self.reader.asleep_ms(*pid, thread.tid);
                     }
                 }
                 if let Some(stuck) = &mut python.stuck_tasks {
                     stuck.for_ms = stuck.tid.and_then(|tid| self.reader.asleep_ms(*pid, tid));
                 }
-                python
+                kept
             });
         }
     }
@@ -359,6 +388,11 @@ impl Surveyor {
         }
         self.objects.as_ref()?.1.clone()
     }
+}
+
+/// CPU time of this thread and of the threads it reads on, nanoseconds.
+pub fn cpu_ns() -> u64 {
+    thread_cpu_ns() + within_cpu_ns()
 }
 
 fn looked(scene: &Scene) -> Looked {
@@ -427,7 +461,7 @@ fn stuck(scene: &Scene, problem: &Problem, pythons: &Pythons) -> Option<Stuck> {
 }
 
 /// `SIGINT SIGPIPE`: of the first 31 signals.
-fn names(mask: u64) -> Box<str> {
+fn names(mask: u64) -> Arc<str> {
     let ignored = signals().into_iter().filter(|s| s.number() <= 31 && mask & (1 << (s.number() - 1)) != 0);
     let mut numbers: Vec<_> = ignored.collect();
     numbers.sort_by_key(|signal| signal.number());

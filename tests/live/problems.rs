@@ -1,7 +1,7 @@
 //! `concmon problems` and `concmon why` of real programs that are stuck, started before concmon is; and of healthy ones at rest.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -9,7 +9,9 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use concmon::causes::{Kind, Patience, Reader, Target, TaskId, Wait};
+use concmon::kernel::ProcSource;
 use concmon::kernel::proc_fs::ProcFs;
+use concmon::kernel::source::{Needs, Request, Source as _};
 use concmon::lab::python::interpreters;
 use concmon::snapshot::Lock;
 use nix::sys::signal::{Signal, killpg};

@@ -104,3 +104,55 @@ fn owners_told(program: &Path, trials: u32) -> (u32, u32) {
     println!("{trial} readings, {told} owners told, {unsure} that the file cannot judge");
     (told, unsure)
 }
+
+/// Echoes each line, and reads the next.
+fn echo() -> (Child, impl FnMut()) {
+    let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut to, mut from) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+    let turn = move || {
+        to.write_all(b"line\n").unwrap();
+        from.read_line(&mut String::new()).unwrap();
+    };
+    (child, turn)
+}
+
+/// With the monitor's samples a process that rests is not looked at again; one that ran is, and one that runs after the sample does not seem
+/// to wait.
+#[test]
+fn samples_spare_looks_at_what_rests_and_hide_nothing_that_ran() {
+    let ((mut resting, mut first), (mut running, mut turn)) = (echo(), echo());
+    let pids = [&resting, &running].map(|child| i32::try_from(child.id()).unwrap());
+    let reads = |pid: i32| format!("/proc/{pid}/syscall");
+    let settle = || {
+        let until = Instant::now() + Duration::from_secs(30);
+        while !pids.iter().all(|pid| std::fs::read_to_string(reads(*pid)).is_ok_and(|line| line.starts_with("0 "))) {
+            assert!(Instant::now() < until, "both read their pipes");
+        }
+    };
+    first();
+    turn();
+    settle();
+    let mut source = ProcSource::new("/proc").unwrap();
+    let mut sample = || Some(Arc::new(source.sample(&Request::basic(Needs::empty())).unwrap()));
+    let mut reader = Reader::new(Arc::new(ProcFs::open("/proc").unwrap())).only(pids.to_vec());
+    let at_once = Patience { apart: Duration::ZERO };
+    reader.tell(sample());
+    reader.read(at_once).unwrap();
+    assert_eq!(reader.changed(), pids, "new");
+    turn();
+    settle();
+    reader.tell(sample());
+    reader.read(at_once).unwrap();
+    assert_eq!(reader.changed(), [pids[1]], "the other one rested");
+    reader.tell(sample());
+    turn();
+    settle();
+    let scene = reader.read(at_once).unwrap();
+    assert!(reader.changed().is_empty(), "neither ran between the samples");
+    let waits = pids.map(|pid| scene.processes[&pid].tasks[&pid].wait.clone());
+    assert!(matches!(waits, [Wait::PipeRead(_), Wait::Open(_)]), "{waits:?}");
+    for child in [&mut resting, &mut running] {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
