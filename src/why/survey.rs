@@ -2,7 +2,7 @@
 //! What has not run since the survey before is not read again.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -106,6 +106,8 @@ pub struct Surveyor {
     groups: Groups,
     /// Surveys so far.
     surveys: u64,
+    /// See [`Surveyor::prefer`].
+    preferred: HashSet<i32>,
     kept: HashMap<i32, Kept>,
     python_locks: python_locks::Known,
     objects: Option<(Instant, Option<Vec<SharedObject>>)>,
@@ -122,7 +124,12 @@ impl Surveyor {
         let groups = Groups::new(Hierarchies::read(&fs));
         let reader = Reader::new(Arc::clone(&fs));
         let (kept, opened, python_locks) = (HashMap::new(), HashMap::new(), python_locks::Known::new());
-        Ok(Self { reader, fs, groups, surveys: 0, kept, python_locks, objects: None, opened })
+        Ok(Self { reader, fs, groups, surveys: 0, preferred: HashSet::new(), kept, python_locks, objects: None, opened })
+    }
+
+    /// Python processes of which these are read first: not all are in one survey.
+    pub fn prefer(&mut self, pids: HashSet<i32>) {
+        self.preferred = pids;
     }
 
     /// See [`Reader::tell`].
@@ -276,12 +283,12 @@ impl Surveyor {
             };
             // Of those that rest, who stopped last is the likeliest to be in trouble.
             let rests_from = if order == 1 { kept.rests_from } else { 0 };
-            wanted.push((order, Reverse(rests_from), kept.read_at, Reverse(*pid), busy || waits));
+            wanted.push((!self.preferred.contains(pid), order, Reverse(rests_from), kept.read_at, Reverse(*pid), busy || waits));
         }
         wanted.sort_unstable();
         let mut left = MOST_PYTHONS;
         let mut several = Vec::new();
-        for (_, Reverse(rests_from), _, Reverse(pid), again) in wanted {
+        for (_, _, Reverse(rests_from), _, Reverse(pid), again) in wanted {
             // Those that have rested for long can wait where the survey is expensive anyway.
             let can_wait = rests_from > 0 && rests_from + 1 < self.surveys && left < MOST_PYTHONS - 1;
             if left == 0 || can_wait && cpu_ns().saturating_sub(begun_ns) > EXPENSIVE_NS {

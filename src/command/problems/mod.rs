@@ -82,6 +82,7 @@ struct Looker<'a> {
     watch: Watch,
     /// The processes that are asked about; all without a filter.
     matching: Option<ps::Matching<'a>>,
+    looks: u32,
 }
 
 impl<'a> Looker<'a> {
@@ -97,6 +98,7 @@ impl<'a> Looker<'a> {
             deriver: Deriver::new(1_000_000_000),
             watch: Watch::default(),
             matching: filter.map(|filter| ps::Matching::new(config, filter)).transpose()?,
+            looks: 0,
         })
     }
 
@@ -107,12 +109,19 @@ impl<'a> Looker<'a> {
     }
 
     fn look(&mut self) -> Result<Found, Failure> {
+        if let (Some(matching), 0) = (&mut self.matching, self.looks) {
+            self.surveyor.prefer(matching.pids()?);
+        }
+        self.looks += 1;
         let survey = self.surveyor.survey();
         let survey = survey
             .map_err(|error| Failure::Unavailable(anyhow::anyhow!("the processes cannot be examined: {}", reason(&error))))?;
         let model = self.sample()?;
         let (scene, mut problems) = (survey.scene, survey.problems);
         let wanted = self.matching.as_mut().map(ps::Matching::pids).transpose()?;
+        if let Some(wanted) = &wanted {
+            self.surveyor.prefer(wanted.clone());
+        }
         let is_wanted = |pid: i32| wanted.as_ref().is_none_or(|wanted| wanted.contains(&pid));
         let own = i32::try_from(std::process::id()).unwrap_or(0);
         let mut candidates = scene.processes.keys().filter(|pid| **pid != own && is_wanted(**pid)).peekable();

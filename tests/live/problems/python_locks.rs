@@ -280,6 +280,31 @@ asyncio.run(main())
     }
 }
 
+/// Of many Python processes one look reads those first that it was asked about.
+#[test]
+fn one_look_reads_the_python_that_is_asked_about_before_all_others() {
+    let stuck = "import asyncio
+async def fetch(future): await future
+async def main(): await asyncio.create_task(fetch(asyncio.get_running_loop().create_future()))
+print('ready', flush=True)
+asyncio.run(main())";
+    let resting = "import time\nprint('ready', flush=True)\ntime.sleep(1000)";
+    let Some(python) = pythons().into_iter().next() else { return };
+    let begin = |script: &str| Stage::python(&python, script);
+    // Before and after the others, which are more than one look reads.
+    let stages: Vec<Stage> = std::iter::once(stuck).chain([resting; 20]).chain([stuck]).map(begin).collect();
+    let (first, last) = (&stages[0], &stages[21]);
+    for stage in [first, last] {
+        let until = Instant::now() + Duration::from_secs(30);
+        let asleep = || std::fs::read_to_string(format!("/proc/{}/wchan", stage.pid())).is_ok_and(|at| at.contains("poll"));
+        while !asleep() {
+            assert!(Instant::now() < until, "the loop sleeps");
+        }
+        let (_, found) = stage.look(&[]);
+        assert!(found["findings"].to_string().contains("tasks_never_wake"), "{found:#}");
+    }
+}
+
 #[test]
 fn a_program_that_a_known_process_executes_is_looked_at_anew() {
     let directory = tempfile::tempdir().unwrap();
