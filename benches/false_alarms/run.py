@@ -240,7 +240,8 @@ def node(folder, port):
         "http.createServer((q, s) => crypto.pbkdf2('a', 'b', 2000, 32, 'sha256', (e, k) => s.end(k.toString('hex'))))"
         f".listen({port}, '127.0.0.1');\n"
     )
-    return ["node", "server.js"]
+    # Its own four threads would be more than a small machine has CPUs.
+    return ["env", f"UV_THREADPOOL_SIZE={max(1, (os.cpu_count() or 1) - 1)}", "node", "server.js"]
 
 
 def gunicorn(*more, application="app:wsgi"):
@@ -278,7 +279,8 @@ DASK = BUSY + """
 POOL = BUSY + """
     import multiprocessing
     if __name__ == "__main__":
-        with multiprocessing.get_context("{method}").Pool(4) as pool:
+        # As wide as its CPUs: a wider one that computes is told as such, rightly.
+        with multiprocessing.get_context("{method}").Pool(len(os.sched_getaffinity(0))) as pool:
             pool.map(work, range(4))
             print("ready")
             while True:

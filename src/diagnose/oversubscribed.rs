@@ -39,8 +39,7 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
     for Busy { process, run, wait, facts, threads: of } in &scene.busy {
         let Some((cpus, why)) = allowed(scene, *facts) else { continue };
         let threads = process.nlwp.map_or(0, |n| n as usize);
-        // A busy machine makes any thread wait: then it is others who took the CPUs.
-        let own = f64::from(*run) >= cpus * OWN_PERCENT;
+        let own = is_its_own(*run, *wait, cpus);
         // Of a survey it is known which threads want a CPU; of a sample only how many there are.
         let eager = facts.map_or(threads, |_| of.iter().filter(|t| t.run + t.wait >= 25.0).count());
         if eager as f64 > cpus.ceil() && *wait >= WAIT_PERCENT && own {
@@ -59,7 +58,7 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
     for ((parent, comm), pool) in pools {
         if pool.workers.len() as f64 > pool.cpus.ceil()
             && pool.wait >= WAIT_PERCENT
-            && f64::from(pool.run) >= pool.cpus * OWN_PERCENT
+            && is_its_own(pool.run, pool.wait, pool.cpus)
             && let Some(parent) = scene.model.process(parent)
         {
             let workers = match pool.workers.len() {
@@ -70,6 +69,12 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
         }
     }
     found
+}
+
+/// Whether it waits because of its own width. A busy machine makes any thread wait: then others took the CPUs, for which it would have had
+/// enough.
+fn is_its_own(run: f32, wait: f32, cpus: f64) -> bool {
+    f64::from(run) >= cpus * OWN_PERCENT && f64::from(run + wait) > cpus * 100.0
 }
 
 fn suspicion(about: ProcKey, pool: Pool, name: &str, who: &str) -> Suspicion {

@@ -10,14 +10,10 @@ use super::sampler::Sampled;
 use crate::clock::{Clock as _, SystemClock};
 use crate::kernel::reason;
 use crate::snapshot::{Facts, Snapshot};
-use crate::why::{Surveyor, cpu_ns};
+use crate::why::Surveyor;
 
-/// The shortest and the longest time between two surveys.
-const LEAST: Duration = Duration::from_millis(2_000);
-const MOST: Duration = Duration::from_secs(12);
-/// The part of a CPU that surveys may use: one in so many.
-const SHARE: u64 = 300;
-
+/// A survey that was not possible is tried again after this time.
+const RETRY: Duration = Duration::from_secs(2);
 /// A sample older than this does not tell a survey who has rested, nanoseconds.
 const RECENT_NS: u64 = 4_000_000_000;
 
@@ -54,11 +50,10 @@ impl Surveys {
                         surveyor = None;
                     }
                     Err(RecvTimeoutError::Timeout) => {
-                        let before = cpu_ns();
                         let newest = models.borrow().as_ref().and_then(|sampled| Some(Arc::clone(&sampled.as_ref().ok()?.now)));
                         let found = survey(&mut surveyor, newest.filter(is_recent));
-                        let cost = Duration::from_nanos(cpu_ns().saturating_sub(before).saturating_mul(SHARE));
-                        due = Instant::now() + cost.clamp(LEAST, MOST);
+                        let pause = surveyor.as_ref().map_or(RETRY, Surveyor::pause);
+                        due = Instant::now() + pause;
                         if publish.send(Some(found)).is_err() {
                             return;
                         }

@@ -2,18 +2,23 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::causes::{Scene, Wait, handles_signals};
+use crate::causes::{Scene, TaskId, Wait, handles_signals};
 use crate::kernel::parse::syscall::{Machine, SyscallLine};
 use crate::kernel::proc_fs::{ProcFs, RelPath};
 use crate::snapshot::{
-    AsyncCause, AsyncState, AsyncStuck, AsyncTask, Asyncio, AtQueue, EventLoop, LoopTurn, PythonFrame, PythonRuntime, QueueWait,
+    AsyncCause, AsyncState, AsyncStuck, AsyncTask, Asyncio, AtQueue, EventLoop, LoopTurn, ProcKey, PythonFrame, PythonRuntime,
+    QueueWait,
 };
 use crate::text::{Charset, sanitize};
 
-use super::pythons::{waits_in, words};
+use super::ends::schedstat;
+use super::pythons::{self, waits_in, words};
+use super::survey::BETWEEN;
 
 /// The most tasks that are named.
 const NAMED: usize = 8;
+/// So often a cycle of locks of a loop that never rests is looked for again.
+const READINGS_OF_CYCLE: usize = 16;
 /// The most of `fdinfo` that is read.
 const INFO_BYTES: usize = 64 * 1024;
 
@@ -42,8 +47,26 @@ fn told(cause: AsyncCause, tasks: &[&AsyncTask], evidence: String, tid: Option<i
     AsyncStuck { cause, tasks: tasks.len(), evidence, lines: lines(tasks), tid, for_ms: None, twice: false }
 }
 
+/// Whether the cycle of locks of this reading, found among tasks that go on, is there in truth. A reading takes longer than some tasks rest, and
+/// may join what was never there at one moment. It holds if the thread of the loop does not run while it is found again, or if it is found
+/// each of many times.
+pub(super) fn is_cycle(fs: &ProcFs, key: ProcKey, tid: Option<i32>, before: &PythonRuntime) -> bool {
+    let turns = || Some(schedstat(fs, TaskId { pid: key.pid, tid: tid? })?.turns);
+    for _ in 0..READINGS_OF_CYCLE {
+        std::thread::sleep(BETWEEN);
+        let begun = turns();
+        if !pythons::runtime(key).is_some_and(|now| same_cycle(before, &now)) {
+            return false;
+        }
+        if begun.is_some() && begun == turns() {
+            return true;
+        }
+    }
+    true
+}
+
 /// Whether this later reading finds the same tasks in the same cycle of locks.
-pub(super) fn same_cycle(before: &PythonRuntime, now: &PythonRuntime) -> bool {
+fn same_cycle(before: &PythonRuntime, now: &PythonRuntime) -> bool {
     let cycle = |runtime: &PythonRuntime| {
         let tasks = lock_cycle(runtime.asyncio.as_ref()?)?;
         Some(tasks.iter().map(|task| (task.id, task.lock)).collect::<HashSet<_>>())

@@ -63,12 +63,15 @@ fn epoll(fs: &ProcFs, id: TaskId) -> Option<String> {
     Some(format!("It waits for events of {} descriptors: {}{more}.", registered.len(), named.join(", ")))
 }
 
+/// The scheduling figures of a task.
+pub(super) fn schedstat(fs: &ProcFs, id: TaskId) -> Option<Schedstat> {
+    let mut buffer = [0u8; 128];
+    Schedstat::parse(fs.read_once(&RelPath::task(id.pid, id.tid, "schedstat"), &mut buffer).ok()?).ok()
+}
+
 /// Why a runnable task gets the CPU that it gets.
 fn runnable(fs: &ProcFs, id: TaskId) -> Option<String> {
-    let read = || {
-        let mut buffer = [0u8; 128];
-        Schedstat::parse(fs.read_once(&RelPath::task(id.pid, id.tid, "schedstat"), &mut buffer).ok()?).ok()
-    };
+    let read = || schedstat(fs, id);
     let mut cgroup = Vec::new();
     // Without its group only the quota stays unknown.
     let _ = fs.read_all(&RelPath::process(id.pid, "cgroup"), INFO_BYTES, &mut cgroup);

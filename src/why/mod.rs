@@ -15,13 +15,13 @@ use crate::causes::search::stuck;
 use crate::causes::{self, Kind, Patience, Problem, Scene, Step, Target, TaskId, Wait, chain, problems};
 use crate::kernel::error::ReadError;
 use crate::kernel::proc_fs::ProcFs;
-use crate::snapshot::AsyncStuck;
+use crate::snapshot::{AsyncCause, AsyncStuck};
 use crate::text::{Charset, sanitize};
 use crate::units::age;
 
 use pythons::in_python;
 pub use pythons::{Pythons, advice, in_words, may_rest};
-pub use survey::{Survey, Surveyor, cpu_ns};
+pub use survey::{Survey, Surveyor};
 
 /// Time between the two looks. A thread that only passes through a lock has run on by then.
 const APART: Duration = Duration::from_millis(300);
@@ -114,7 +114,9 @@ fn tasks_of_loop(scene: &Scene, steps: &[Step]) -> Option<AsyncStuck> {
         return None;
     }
     let fs = ProcFs::open("/proc").ok()?;
-    async_tasks::stuck(&fs, scene, last.pid, &*pythons::runtime(process.key)?)
+    let runtime = pythons::runtime(process.key)?;
+    async_tasks::stuck(&fs, scene, last.pid, &runtime)
+        .filter(|stuck| stuck.cause != AsyncCause::Cycle || async_tasks::is_cycle(&fs, process.key, stuck.tid, &runtime))
 }
 
 /// A thread that sleeps within the GIL waits for the thread that holds it: the futex alone does not tell, for it has a timeout.

@@ -32,11 +32,20 @@ use super::{APART, asleep, async_tasks, name, python_locks, shared_memory};
 const PATIENCE: Duration = Duration::from_millis(500);
 /// Readings of a Python process in one survey, and the time between them.
 const READINGS: usize = 8;
-const BETWEEN: Duration = Duration::from_millis(23);
-/// The most Python processes that are read in one survey.
-const MOST_PYTHONS: usize = 8;
-/// A survey that has used so much CPU time is expensive, nanoseconds.
+pub(super) const BETWEEN: Duration = Duration::from_millis(23);
+/// The most Python processes that are read so often in one survey, and the most that are read once.
+const MOST_BUSY: usize = 8;
+const MOST_OTHERS: usize = 32;
+/// When a survey has used so much CPU time, nanoseconds, no Python process that has rested for long is read in it any more, and from the
+/// second on none that is not busy.
 const EXPENSIVE_NS: u64 = 20_000_000;
+const TOO_EXPENSIVE_NS: u64 = 80_000_000;
+/// The shortest and the longest time between two surveys of a monitor.
+const LEAST_PAUSE: Duration = Duration::from_secs(2);
+const MOST_PAUSE: Duration = Duration::from_secs(12);
+/// The part of a CPU that they may use: one in so many; and that readings of Python processes that run may use.
+const SHARE: u64 = 300;
+const SHARE_OF_RUNNING: u64 = 25;
 /// Surveys after which is looked again for what may come later: an event loop, a library.
 const RARELY: u64 = 10;
 /// The most threads of one process whose sleep is looked at in each reading.
@@ -108,6 +117,9 @@ pub struct Surveyor {
     surveys: u64,
     /// See [`Surveyor::prefer`].
     preferred: HashSet<i32>,
+    /// CPU time of the newest survey, nanoseconds: of all that comes again in the next one, and of readings of Python processes that run.
+    cost_ns: u64,
+    running_ns: u64,
     kept: HashMap<i32, Kept>,
     python_locks: python_locks::Known,
     objects: Option<(Instant, Option<Vec<SharedObject>>)>,
@@ -124,7 +136,26 @@ impl Surveyor {
         let groups = Groups::new(Hierarchies::read(&fs));
         let reader = Reader::new(Arc::clone(&fs));
         let (kept, opened, python_locks) = (HashMap::new(), HashMap::new(), python_locks::Known::new());
-        Ok(Self { reader, fs, groups, surveys: 0, preferred: HashSet::new(), kept, python_locks, objects: None, opened })
+        Ok(Self {
+            reader,
+            fs,
+            groups,
+            surveys: 0,
+            preferred: HashSet::new(),
+            cost_ns: 0,
+            running_ns: 0,
+            kept,
+            python_locks,
+            objects: None,
+            opened,
+        })
+    }
+
+    /// How long a monitor waits before the next survey, so that surveys take little of a CPU. What is read once only does not count.
+    #[must_use]
+    pub fn pause(&self) -> Duration {
+        let wanted_ns = self.cost_ns.saturating_mul(SHARE).saturating_add(self.running_ns.saturating_mul(SHARE_OF_RUNNING));
+        Duration::from_nanos(wanted_ns).clamp(LEAST_PAUSE, MOST_PAUSE)
     }
 
     /// Python processes of which these are read first: not all are in one survey.
@@ -164,7 +195,9 @@ impl Surveyor {
             let one = self.process(process.key, ran.get(pid), span_ns);
             facts.processes.insert(*pid, one);
         }
-        self.python(&scene, &ran, (span_ns, begun_ns), &mut facts);
+        let before_ns = cpu_ns();
+        let once_ns = self.python(&scene, &ran, (span_ns, begun_ns), &mut facts);
+        self.running_ns = cpu_ns().saturating_sub(before_ns + once_ns);
         for (pid, one) in &mut facts.processes {
             let worker =
                 one.python.as_ref().is_some_and(|python| python.worker) || pythons.is_worker(TaskId { pid: *pid, tid: *pid });
@@ -172,6 +205,7 @@ impl Surveyor {
         }
         facts.groups = self.groups.facts();
         facts.objects = self.objects(&scene);
+        self.cost_ns = cpu_ns().saturating_sub(begun_ns + once_ns + self.running_ns);
         facts.stuck = problems.iter().filter_map(|problem| stuck(&scene, problem, &pythons)).collect();
         Ok(Survey { facts, scene, problems, pythons })
     }
@@ -253,8 +287,9 @@ impl Surveyor {
         within(key, PATIENCE, read).ok()
     }
 
-    /// Reads the Python processes that may be in trouble. The survey began when the CPU time was `begun_ns`.
-    fn python(&mut self, scene: &Scene, ran: &AllRan, (span_ns, begun_ns): (u64, u64), facts: &mut Facts) {
+    /// Reads the Python processes that may be in trouble. The survey began when the CPU time was `begun_ns`. The CPU time for those that rest,
+    /// which are read once, nanoseconds.
+    fn python(&mut self, scene: &Scene, ran: &AllRan, (span_ns, begun_ns): (u64, u64), facts: &mut Facts) -> u64 {
         let mut wanted = Vec::new();
         for (pid, kept) in &self.kept {
             let threads = ran.get(pid);
@@ -286,21 +321,25 @@ impl Surveyor {
             wanted.push((!self.preferred.contains(pid), order, Reverse(rests_from), kept.read_at, Reverse(*pid), busy || waits));
         }
         wanted.sort_unstable();
-        let mut left = MOST_PYTHONS;
-        let mut several = Vec::new();
+        let (mut several, mut others, mut once_ns) = (Vec::new(), 0, 0);
         for (_, _, Reverse(rests_from), _, Reverse(pid), again) in wanted {
-            // Those that have rested for long can wait where the survey is expensive anyway.
-            let can_wait = rests_from > 0 && rests_from + 1 < self.surveys && left < MOST_PYTHONS - 1;
-            if left == 0 || can_wait && cpu_ns().saturating_sub(begun_ns) > EXPENSIVE_NS {
-                break;
-            }
-            left -= 1;
+            let used_ns = cpu_ns();
+            let has_long_rested = rests_from > 0 && rests_from + 1 < self.surveys;
+            let most_ns = if has_long_rested { EXPENSIVE_NS } else { TOO_EXPENSIVE_NS };
             let python = if again {
+                if several.len() >= MOST_BUSY {
+                    continue;
+                }
                 several.push(pid);
                 None
             } else {
+                if others >= MOST_OTHERS || others > 0 && used_ns.saturating_sub(begun_ns) > most_ns {
+                    continue;
+                }
+                others += 1;
                 Some(self.readings(scene, ran, &[pid], 1).remove(&pid).unwrap_or_default())
             };
+            once_ns += if rests_from > 0 { cpu_ns().saturating_sub(used_ns) } else { 0 };
             if let Some(kept) = self.kept.get_mut(&pid) {
                 kept.read_at = self.surveys;
                 kept.python = python.map(Arc::new).or(kept.python.take());
@@ -337,6 +376,7 @@ impl Surveyor {
                 kept
             });
         }
+        once_ns
     }
 
     /// So many readings of these processes, in turn.
@@ -362,14 +402,14 @@ impl Surveyor {
             let Some(kept) = self.kept.get_mut(pid) else { continue };
             kept.has_loop = runtime.asyncio.as_ref().is_some_and(|asyncio| !asyncio.loops.is_empty());
             if let Some(stuck) = &mut facts.stuck_tasks {
-                std::thread::sleep(BETWEEN);
                 stuck.twice = match stuck.cause {
-                    AsyncCause::Cycle => pythons::runtime(kept.key).is_some_and(|now| async_tasks::same_cycle(runtime, &now)),
+                    AsyncCause::Cycle => async_tasks::is_cycle(&self.fs, kept.key, stuck.tid, runtime),
                     // Nothing changes while the loop's thread sleeps.
                     AsyncCause::Queue | AsyncCause::Unwakeable => stuck.tid.is_some_and(|tid| self.reader.rests(*pid, tid)),
                 };
             }
-            kept.cycle = facts.stuck_tasks.clone().filter(|stuck| stuck.cause == AsyncCause::Cycle && stuck.twice);
+            facts.stuck_tasks.take_if(|stuck| stuck.cause == AsyncCause::Cycle && !stuck.twice);
+            kept.cycle = facts.stuck_tasks.clone().filter(|stuck| stuck.cause == AsyncCause::Cycle);
         }
         found
     }
@@ -398,7 +438,7 @@ impl Surveyor {
 }
 
 /// CPU time of this thread and of the threads it reads on, nanoseconds.
-pub fn cpu_ns() -> u64 {
+fn cpu_ns() -> u64 {
     thread_cpu_ns() + within_cpu_ns()
 }
 

@@ -280,6 +280,36 @@ asyncio.run(main())
     }
 }
 
+/// Tasks that hand locks to each other more often than they can be read are no cycle.
+#[test]
+fn locks_that_change_hands_all_the_time_are_no_cycle() {
+    let script = "import asyncio
+async def client(lock, other):
+    while True:
+        async with lock: await asyncio.sleep(0)
+        async with other: await asyncio.sleep(0.001)
+async def main():
+    a, b = asyncio.Lock(), asyncio.Lock()
+    await asyncio.gather(*(client(*((a, b) if n % 2 else (b, a))) for n in range(6)))
+print('ready', flush=True)
+asyncio.run(main())";
+    for python in pythons() {
+        let stage = Stage::python(&python, script);
+        let pid = stage.pid().cast_signed();
+        let mut surveyor = concmon::why::Surveyor::new().unwrap();
+        surveyor.prefer(std::iter::once(pid).collect());
+        let mut read = 0;
+        let until = Instant::now() + Duration::from_secs(60);
+        while read < 20 && Instant::now() < until {
+            let survey = surveyor.survey().unwrap();
+            let python = survey.facts.processes.get(&pid).and_then(|facts| facts.python.clone());
+            read += u32::from(python.is_some());
+            assert_eq!(python.and_then(|python| python.stuck_tasks.clone()), None);
+        }
+        assert!(read >= 5, "{read}");
+    }
+}
+
 /// Of many Python processes one look reads those first that it was asked about.
 #[test]
 fn one_look_reads_the_python_that_is_asked_about_before_all_others() {
