@@ -11,9 +11,9 @@ use crate::snapshot::{
 };
 use crate::text::{Charset, sanitize};
 
+use super::BETWEEN;
 use super::ends::schedstat;
 use super::pythons::{self, waits_in, words};
-use super::survey::BETWEEN;
 
 /// The most tasks that are named.
 const NAMED: usize = 8;

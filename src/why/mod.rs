@@ -25,6 +25,8 @@ pub use survey::{Survey, Surveyor};
 
 /// Time between the two looks. A thread that only passes through a lock has run on by then.
 const APART: Duration = Duration::from_millis(300);
+/// Time between two readings of one Python process.
+const BETWEEN: Duration = Duration::from_millis(23);
 
 /// Reads the waits of this machine.
 ///

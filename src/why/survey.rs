@@ -26,13 +26,12 @@ use crate::snapshot::{
 
 use super::groups::{Groups, Member};
 use super::pythons::{self, Pythons, advice, in_python, may_rest};
-use super::{APART, asleep, async_tasks, name, python_locks, shared_memory};
+use super::{APART, BETWEEN, asleep, async_tasks, name, python_locks, shared_memory};
 
 /// How long the small files of one process may take.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// Readings of a Python process in one survey, and the time between them.
+/// Readings of a Python process in one survey.
 const READINGS: usize = 8;
-pub(super) const BETWEEN: Duration = Duration::from_millis(23);
 /// The most Python processes that are read so often in one survey, and the most that are read once.
 const MOST_BUSY: usize = 8;
 const MOST_OTHERS: usize = 32;
