@@ -28,8 +28,7 @@ pub(super) struct Surveys {
 }
 
 impl Surveys {
-    /// Starts the thread, which waits.
-    /// `models` are those of the monitor's sampler.
+    /// Starts the thread, which waits. `models` are those of the monitor's sampler.
     pub(super) fn start(models: watch::Receiver<Option<Sampled>>) -> std::io::Result<Self> {
         let (open, orders) = channel();
         let (publish, found) = watch::channel(None);

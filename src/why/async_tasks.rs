@@ -7,12 +7,12 @@ use crate::kernel::parse::syscall::{Machine, SyscallLine};
 use crate::kernel::proc_fs::{ProcFs, RelPath};
 use crate::snapshot::{
     AsyncCause, AsyncState, AsyncStuck, AsyncTask, Asyncio, AtQueue, EventLoop, LoopTurn, ProcKey, PythonFrame, PythonRuntime,
-    QueueWait,
+    QueueWait, State,
 };
 use crate::text::{Charset, sanitize};
 
 use super::BETWEEN;
-use super::ends::schedstat;
+use super::ends::{schedstat, state};
 use super::pythons::{self, waits_in, words};
 
 /// The most tasks that are named.
@@ -51,10 +51,13 @@ fn told(cause: AsyncCause, tasks: &[&AsyncTask], evidence: String, tid: Option<i
 /// may join what was never there at one moment. It holds if the thread of the loop does not run while it is found again, or if it is found
 /// each of many times.
 pub(super) fn is_cycle(fs: &ProcFs, key: ProcKey, tid: Option<i32>, before: &PythonRuntime) -> bool {
-    let turns = || Some(schedstat(fs, TaskId { pid: key.pid, tid: tid? })?.turns);
+    let id = || Some(TaskId { pid: key.pid, tid: tid? });
+    let turns = || Some(schedstat(fs, id()?)?.turns);
+    // A thread that runs on and on takes no new turn.
+    let asleep = || id().is_some_and(|id| state(fs, id).is_some_and(|state| state != State::RUNNING));
     for _ in 0..READINGS_OF_CYCLE {
         std::thread::sleep(BETWEEN);
-        let begun = turns();
+        let begun = turns().filter(|_| asleep());
         if !pythons::runtime(key).is_some_and(|now| same_cycle(before, &now)) {
             return false;
         }

@@ -42,9 +42,11 @@ const TOO_EXPENSIVE_NS: u64 = 80_000_000;
 /// The shortest and the longest time between two surveys of a monitor.
 const LEAST_PAUSE: Duration = Duration::from_secs(2);
 const MOST_PAUSE: Duration = Duration::from_secs(12);
-/// The part of a CPU that they may use: one in so many; and that readings of Python processes that run may use.
-const SHARE: u64 = 300;
-const SHARE_OF_RUNNING: u64 = 25;
+/// A survey that takes no more CPU time, nanoseconds, is made as often as that.
+const CHEAP_NS: u64 = 12_000_000;
+/// CPU time above it counts so many times into the pause; that of readings of Python processes that run, so many times.
+const PAUSE_FOR_COST: u64 = 340;
+const PAUSE_FOR_RUNNING: u64 = 25;
 /// Surveys after which is looked again for what may come later: an event loop, a library.
 const RARELY: u64 = 10;
 /// The most threads of one process whose sleep is looked at in each reading.
@@ -153,8 +155,9 @@ impl Surveyor {
     /// How long a monitor waits before the next survey, so that surveys take little of a CPU. What is read once only does not count.
     #[must_use]
     pub fn pause(&self) -> Duration {
-        let wanted_ns = self.cost_ns.saturating_mul(SHARE).saturating_add(self.running_ns.saturating_mul(SHARE_OF_RUNNING));
-        Duration::from_nanos(wanted_ns).clamp(LEAST_PAUSE, MOST_PAUSE)
+        let for_cost_ns = self.cost_ns.saturating_sub(CHEAP_NS).saturating_mul(PAUSE_FOR_COST);
+        let for_running_ns = self.running_ns.saturating_mul(PAUSE_FOR_RUNNING);
+        MOST_PAUSE.min(LEAST_PAUSE + Duration::from_nanos(for_cost_ns.saturating_add(for_running_ns)))
     }
 
     /// Python processes of which these are read first: not all are in one survey.
@@ -317,6 +320,7 @@ impl Surveyor {
             };
             // Of those that rest, who stopped last is the likeliest to be in trouble.
             let rests_from = if order == 1 { kept.rests_from } else { 0 };
+            // In this order they are read.
             wanted.push((!self.preferred.contains(pid), order, Reverse(rests_from), kept.read_at, Reverse(*pid), busy || waits));
         }
         wanted.sort_unstable();

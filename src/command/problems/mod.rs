@@ -82,7 +82,6 @@ struct Looker<'a> {
     watch: Watch,
     /// The processes that are asked about; all without a filter.
     matching: Option<ps::Matching<'a>>,
-    looks: u32,
 }
 
 impl<'a> Looker<'a> {
@@ -91,14 +90,18 @@ impl<'a> Looker<'a> {
             let why = reason(&error);
             Failure::Unavailable(anyhow::anyhow!("the processes cannot be examined: {why}"))
         };
+        let mut surveyor = Surveyor::new().map_err(unavailable)?;
+        let mut matching = filter.map(|filter| ps::Matching::new(config, filter)).transpose()?;
+        if let Some(matching) = &mut matching {
+            surveyor.prefer(matching.pids()?);
+        }
         Ok(Self {
-            surveyor: Surveyor::new().map_err(unavailable)?,
+            surveyor,
             source: AutoSource::new("/proc", config.source).map_err(unavailable)?,
             // What ended since the last look must still be known: who created it, and how it ended.
             deriver: Deriver::new(1_000_000_000),
             watch: Watch::default(),
-            matching: filter.map(|filter| ps::Matching::new(config, filter)).transpose()?,
-            looks: 0,
+            matching,
         })
     }
 
@@ -109,10 +112,6 @@ impl<'a> Looker<'a> {
     }
 
     fn look(&mut self) -> Result<Found, Failure> {
-        if let (Some(matching), 0) = (&mut self.matching, self.looks) {
-            self.surveyor.prefer(matching.pids()?);
-        }
-        self.looks += 1;
         let survey = self.surveyor.survey();
         let survey = survey
             .map_err(|error| Failure::Unavailable(anyhow::anyhow!("the processes cannot be examined: {}", reason(&error))))?;
