@@ -57,17 +57,17 @@ fn what_cannot_be_run_is_said_in_one_sentence() {
 fn every_task_has_a_lane() {
     let program = "import threading, time, os\n\
         def spin(s):\n    end = time.thread_time() + s\n    while time.thread_time() < end: pass\n\
-        t = threading.Thread(target=spin, args=(.2,))\n\
+        t = threading.Thread(target=spin, args=(.6,))\n\
         t.start(); t.join()\n\
         pid = os.fork()\n\
-        if pid == 0:\n    spin(.2); os._exit(0)\n\
+        if pid == 0:\n    spin(.6); os._exit(0)\n\
         os.waitpid(pid, 0)\n";
     let (status, _, said) = run(&["--json", "--", "/usr/bin/env", "python3", "-c", program]);
     assert_eq!(status, 0, "{said}");
     let (_, out, _) = run(&["--json", "--", "python3", "-c", program]);
     let document: serde_json::Value = serde_json::from_str(&out).unwrap();
     let lanes = document["runs"][0]["lanes"].as_array().unwrap();
-    let busy = lanes.iter().filter(|l| (150_000_000..600_000_000).contains(&l["run_ns"].as_u64().unwrap())).count();
+    let busy = lanes.iter().filter(|l| (300_000_000..1_200_000_000).contains(&l["run_ns"].as_u64().unwrap())).count();
     assert!(busy >= 2, "the thread and the child: {lanes:?}");
     let (_, _, said) = run(&["--", "python3", "-c", program]);
     assert!(said.contains("█") && said.contains("% of the CPU time used"), "{said}");
