@@ -23,7 +23,7 @@ const SURVEYS: usize = 4;
 /// The fewest readings that are judged: those of three surveys.
 const LEAST_READINGS: u32 = 20;
 /// Surveys that are older are forgotten, nanoseconds: a little more than two of the longest times between surveys.
-const OLDEST_NS: u64 = 30_000_000_000;
+const OLDEST_NS: u64 = 36_000_000_000;
 /// Percent of a CPU that its threads use or wait for at least.
 const LEAST_PERCENT: f32 = 70.0;
 /// Percent of the process's CPU time that its busiest thread uses at most. Above it the other threads have little to compute: an event loop

@@ -41,11 +41,11 @@ const EXPENSIVE_NS: u64 = 20_000_000;
 const TOO_EXPENSIVE_NS: u64 = 80_000_000;
 /// The shortest and the longest time between two surveys of a monitor.
 const LEAST_PAUSE: Duration = Duration::from_secs(2);
-const MOST_PAUSE: Duration = Duration::from_secs(12);
+const MOST_PAUSE: Duration = Duration::from_secs(15);
 /// A survey that takes no more CPU time, nanoseconds, is made as often as that.
 const CHEAP_NS: u64 = 12_000_000;
 /// CPU time above it counts so many times into the pause; that of readings of Python processes that run, so many times.
-const PAUSE_FOR_COST: u64 = 340;
+const PAUSE_FOR_COST: u64 = 500;
 const PAUSE_FOR_RUNNING: u64 = 25;
 /// Surveys after which is looked again for what may come later: an event loop, a library.
 const RARELY: u64 = 10;
