@@ -23,7 +23,8 @@ const INFO_BYTES: usize = 256 * 1024;
 /// A sentence about the task; `None` if nothing more is known than its wait.
 pub(super) fn words(fs: &ProcFs, id: TaskId) -> Option<String> {
     let mut buffer = [0u8; 1024];
-    match state(fs, id)? {
+    let stat = Stat::parse(fs.read_once(&RelPath::task(id.pid, id.tid, "stat"), &mut buffer).ok()?).ok()?;
+    match stat.state {
         State::RUNNING => runnable(fs, id),
         State::DISK_SLEEP => {
             let function = fs.read_once(&RelPath::task(id.pid, id.tid, "wchan"), &mut buffer).ok()?;
@@ -62,22 +63,12 @@ fn epoll(fs: &ProcFs, id: TaskId) -> Option<String> {
     Some(format!("It waits for events of {} descriptors: {}{more}.", registered.len(), named.join(", ")))
 }
 
-/// The scheduling figures of a task.
-pub(super) fn schedstat(fs: &ProcFs, id: TaskId) -> Option<Schedstat> {
-    let mut buffer = [0u8; 128];
-    Schedstat::parse(fs.read_once(&RelPath::task(id.pid, id.tid, "schedstat"), &mut buffer).ok()?).ok()
-}
-
-/// The state of a task.
-pub(super) fn state(fs: &ProcFs, id: TaskId) -> Option<State> {
-    let mut buffer = [0u8; 1024];
-    let stat = fs.read_once(&RelPath::task(id.pid, id.tid, "stat"), &mut buffer).ok()?;
-    Some(Stat::parse(stat).ok()?.state)
-}
-
 /// Why a runnable task gets the CPU that it gets.
 fn runnable(fs: &ProcFs, id: TaskId) -> Option<String> {
-    let read = || schedstat(fs, id);
+    let read = || {
+        let mut buffer = [0u8; 128];
+        Schedstat::parse(fs.read_once(&RelPath::task(id.pid, id.tid, "schedstat"), &mut buffer).ok()?).ok()
+    };
     let mut cgroup = Vec::new();
     // Without its group only the quota stays unknown.
     let _ = fs.read_all(&RelPath::process(id.pid, "cgroup"), INFO_BYTES, &mut cgroup);
