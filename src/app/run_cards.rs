@@ -37,7 +37,7 @@ struct Death {
 struct Story {
     ended_ns: Option<u64>,
     deaths: Vec<Death>,
-    /// Whether a sample has had the run's root process.
+    /// True once a sample contained the root process of the run.
     sampled: bool,
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use super::scene::Task;
+use super::scene::{Task, TaskId};
 use crate::kernel::parse::schedstat::Schedstat;
 use crate::kernel::parse::stat::Stat;
 use crate::kernel::parse::syscall::SyscallLine;
@@ -34,10 +34,17 @@ pub(super) struct Look {
     pub at_once: OnceLock<Option<Arc<BTreeMap<i32, Task>>>>,
 }
 
+impl Seen {
+    /// The scheduling figures of a task that slept: it sleeps on as long as they are the same. `None` if it ran, or if they are not known.
+    fn asleep(&self) -> Option<Schedstat> {
+        self.schedstat.filter(|_| self.state != State::RUNNING)
+    }
+}
+
 impl Look {
-    /// Whether all its tasks slept, so that they still sleep if none has run since.
+    /// True if every task slept: such a look stays valid until a task runs.
     pub fn may_rest(&self) -> bool {
-        !self.tasks.is_empty() && self.tasks.values().all(|seen| seen.schedstat.is_some() && seen.state != State::RUNNING)
+        !self.tasks.is_empty() && self.tasks.values().all(|seen| seen.asleep().is_some())
     }
 }
 
@@ -83,10 +90,22 @@ pub(super) fn look_again(fs: &ProcFs, pid: i32, before: Option<&Arc<Look>>) -> O
 
 /// Whether a task that slept is in the same sleep.
 pub(super) fn rests(fs: &ProcFs, pid: i32, tid: i32, seen: &Seen) -> bool {
-    let Some(before) = seen.schedstat.filter(|_| seen.state != State::RUNNING) else { return false };
+    seen.asleep().is_some_and(|figures| sleeps_on(fs, TaskId { pid, tid }, figures))
+}
+
+/// The scheduling figures of a task that sleeps now, for [`sleeps_on`].
+#[must_use]
+pub fn asleep(fs: &ProcFs, id: TaskId) -> Option<Schedstat> {
+    seen(fs, id.pid, id.tid)?.asleep()
+}
+
+/// Whether a task that had these figures when it slept has not run since.
+#[must_use]
+pub fn sleeps_on(fs: &ProcFs, id: TaskId, figures: Schedstat) -> bool {
+    let TaskId { pid, tid } = id;
     let mut buffer = [0u8; 128];
     // The shorter path costs the kernel less.
     let path = if tid == pid { RelPath::process(pid, "schedstat") } else { RelPath::task(pid, tid, "schedstat") };
     let now = fs.read_once(&path, &mut buffer);
-    now.ok().and_then(|bytes| Schedstat::parse(bytes).ok()) == Some(before)
+    now.ok().and_then(|bytes| Schedstat::parse(bytes).ok()) == Some(figures)
 }

@@ -23,6 +23,7 @@ pub const UNREADABLE: &str =
 pub const NOT_FOLLOWED: &str = "Not followed: waits with a timeout, and waits for epoll, terminals and signals.";
 
 pub use desk::handles_signals;
+pub use look::{asleep, sleeps_on};
 pub use read::{Patience, Ran, Reader};
 pub use scene::{Process, Scene, Task, TaskId, Wait};
 pub use search::{Problem, Step, chain, problems};

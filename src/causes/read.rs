@@ -77,7 +77,7 @@ pub struct Reader {
     span: Option<Duration>,
     /// The newest sample that was taken before the reading before.
     sample: Option<Arc<Snapshot>>,
-    /// What has not run between that sample and the newest one, ascending: it is not looked at.
+    /// PIDs of processes that did not run between that sample and the newest one, ascending. They are not read again.
     rested: Vec<i32>,
     /// Processes that ran, began or ended between the last two readings, ascending.
     changed: Vec<i32>,
@@ -109,8 +109,8 @@ impl Reader {
         }
     }
 
-    /// Tells it, before a reading, what the monitor's newest sample says. Who has not run since the sample that was told before the last
-    /// reading is then not looked at again.
+    /// Hands over the monitor's newest sample, before a reading. Processes that did not run since the sample of the last reading are not read
+    /// again.
     pub fn tell(&mut self, newest: Option<Arc<Snapshot>>) {
         self.rested = self.sample.as_ref().zip(newest.as_ref()).map(|(then, now)| rested(then, now)).unwrap_or_default();
         self.sample = newest;
@@ -496,11 +496,11 @@ fn name_lock_holders(fs: &ProcFs, scene: &mut Scene) {
     }
     let entries: Vec<_> = table.split(|b| *b == b'\n').filter_map(file_locks::Entry::parse).collect();
     for (pid, process) in &mut scene.processes {
-        // /proc/locks does not name the task that waits: with several, none is known.
-        let wanted: Vec<_> = entries.iter().filter(|e| e.waits && e.pid == Some(*pid)).collect();
         if !process.tasks.values().any(|task| matches!(task.wait, Wait::FileLock(_))) {
             continue;
         }
+        // /proc/locks does not name the task that waits: with several, none is known.
+        let wanted: Vec<_> = entries.iter().filter(|e| e.waits && e.pid == Some(*pid)).collect();
         let tasks = Arc::make_mut(&mut process.tasks);
         let waiting = tasks.values_mut().filter(|task| matches!(task.wait, Wait::FileLock(_)));
         let mut waiting: Vec<_> = waiting.collect();

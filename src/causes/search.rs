@@ -185,7 +185,7 @@ pub fn stuck(scene: &Scene) -> BTreeMap<TaskId, Vec<Edge>> {
     let tasks =
         scene.processes.iter().flat_map(|(pid, p)| p.tasks.iter().map(|(tid, task)| (TaskId { pid: *pid, tid: *tid }, task)));
     let mut left: BTreeMap<TaskId, Vec<Edge>> =
-        tasks.filter_map(|(id, task)| task.wait.is_hard().then_some(id)).filter_map(|id| Some((id, scene.edges(id)?))).collect();
+        tasks.filter(|(_, task)| task.wait.is_hard()).filter_map(|(id, _)| Some((id, scene.edges(id)?))).collect();
     loop {
         let mut waiting: HashMap<i32, usize> = HashMap::new();
         for id in left.keys() {

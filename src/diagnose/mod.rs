@@ -160,7 +160,7 @@ struct Suspicion {
     about: ProcKey,
     /// Since when, where the check knows better than that it told the same before; `CLOCK_BOOTTIME` nanoseconds.
     since_ns: Option<u64>,
-    /// Whether the problem began then; else it may be older.
+    /// True if the problem began at `since_ns`, false if it may be older.
     since_known: bool,
     /// Others concerned, ascending pid.
     others: Vec<ProcKey>,
@@ -212,7 +212,7 @@ pub struct Finding {
     pub chain: Option<i32>,
     /// Since when it has been so, `CLOCK_BOOTTIME` nanoseconds.
     pub since_ns: u64,
-    /// Whether the problem began then; else it was first seen then and may be older.
+    /// True if the problem began at `since_ns`, false if it was first seen then and may be older.
     pub since_known: bool,
 }
 

@@ -98,8 +98,8 @@ fn left_server(scene: &Scene<'_>, index: usize) -> Option<usize> {
     is_left_server(scene, parent).then_some(parent)
 }
 
-/// Whether the process is a fork server whose parent has ended. The last answer is kept: neighbours often have the same parent, and searching
-/// a command line takes long.
+/// True if the process is a fork server whose parent has ended. The scene keeps the last answer: processes next to each other often have the
+/// same parent, and searching a command line takes long.
 fn is_left_server(scene: &Scene<'_>, index: usize) -> bool {
     if let Some((_, known)) = scene.server.get().filter(|(of, _)| *of == index) {
         return known;

@@ -71,8 +71,8 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
     found
 }
 
-/// Whether it waits because of its own width. A busy machine makes any thread wait: then others took the CPUs, for which it would have had
-/// enough.
+/// True if a pool waits for CPUs because it is wider than the CPUs that it may use, in percent of one CPU. On a busy machine a narrow pool waits
+/// too: for CPUs that other programs use.
 fn is_its_own(run: f32, wait: f32, cpus: f64) -> bool {
     f64::from(run) >= cpus * OWN_PERCENT && f64::from(run + wait) > cpus * 100.0
 }

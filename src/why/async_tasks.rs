@@ -2,22 +2,21 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::causes::{Scene, TaskId, Wait, handles_signals};
+use crate::causes::{self, Scene, TaskId, Wait, handles_signals};
 use crate::kernel::parse::syscall::{Machine, SyscallLine};
 use crate::kernel::proc_fs::{ProcFs, RelPath};
 use crate::snapshot::{
     AsyncCause, AsyncState, AsyncStuck, AsyncTask, Asyncio, AtQueue, EventLoop, LoopTurn, ProcKey, PythonFrame, PythonRuntime,
-    QueueWait, State,
+    QueueWait,
 };
 use crate::text::{Charset, sanitize};
 
 use super::BETWEEN;
-use super::ends::{schedstat, state};
 use super::pythons::{self, waits_in, words};
 
 /// The most tasks that are named.
 const NAMED: usize = 8;
-/// So often a cycle of locks of a loop that never rests is looked for again.
+/// Readings that must all show a cycle of locks, if the thread of the loop never sleeps for as long as one takes.
 const READINGS_OF_CYCLE: usize = 16;
 /// The most of `fdinfo` that is read.
 const INFO_BYTES: usize = 64 * 1024;
@@ -47,21 +46,18 @@ fn told(cause: AsyncCause, tasks: &[&AsyncTask], evidence: String, tid: Option<i
     AsyncStuck { cause, tasks: tasks.len(), evidence, lines: lines(tasks), tid, for_ms: None, twice: false }
 }
 
-/// Whether the cycle of locks of this reading, found among tasks that go on, is there in truth. A reading takes longer than some tasks rest, and
-/// may join what was never there at one moment. It holds if the thread of the loop does not run while it is found again, or if it is found
-/// each of many times.
+/// True if the tasks wait for locks of each other, as the reading `before` says. Other tasks of the loop may run during a reading, which then
+/// mixes waits of different moments. So the cycle must be found again while the loop's thread sleeps, or in each of
+/// [`READINGS_OF_CYCLE`] readings.
 pub(super) fn is_cycle(fs: &ProcFs, key: ProcKey, tid: Option<i32>, before: &PythonRuntime) -> bool {
-    let id = || Some(TaskId { pid: key.pid, tid: tid? });
-    let turns = || Some(schedstat(fs, id()?)?.turns);
-    // A thread that runs on and on takes no new turn.
-    let asleep = || id().is_some_and(|id| state(fs, id).is_some_and(|state| state != State::RUNNING));
+    let thread = tid.map(|tid| TaskId { pid: key.pid, tid });
     for _ in 0..READINGS_OF_CYCLE {
         std::thread::sleep(BETWEEN);
-        let begun = turns().filter(|_| asleep());
+        let sleep = thread.and_then(|id| Some((id, causes::asleep(fs, id)?)));
         if !pythons::runtime(key).is_some_and(|now| same_cycle(before, &now)) {
             return false;
         }
-        if begun.is_some() && begun == turns() {
+        if sleep.is_some_and(|(id, figures)| causes::sleeps_on(fs, id, figures)) {
             return true;
         }
     }

@@ -15,8 +15,7 @@ mod process;
 pub mod reader;
 mod tasks;
 
-use std::cell::OnceCell;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,8 +60,8 @@ pub struct ProcSource {
     /// Why a process could not be read in this sweep though it is there.
     failure: Option<ReadError>,
     forks_when_listed: Option<u64>,
-    /// Whether the PIDs of this `/proc` are those of system calls.
-    own_pids: OnceCell<bool>,
+    /// True if system calls use the PIDs that this `/proc` shows.
+    own_pids: bool,
     tasks_hint: usize,
     exact: ExactReader,
     lifecycle: Lifecycle,
@@ -74,7 +73,9 @@ impl ProcSource {
     /// # Errors
     /// If `root` cannot be opened, or is not a process file system.
     pub fn new(root: impl Into<PathBuf>) -> Result<Self, ReadError> {
-        Ok(Self::over(ProcFs::open(root)?, system::system_info()))
+        let fs = ProcFs::open(root)?;
+        let own_pids = PidSpace::of(&fs).is_ok_and(|space| space == PidSpace::Own);
+        Ok(Self::over(fs, system::system_info(), own_pids))
     }
 
     /// For tests: a source below a tree of files that looks like `/proc`, with the constants of its machine.
@@ -82,10 +83,10 @@ impl ProcSource {
     /// # Errors
     /// If `root` cannot be opened.
     pub fn with_system(root: impl Into<PathBuf>, system: SystemInfo) -> Result<Self, ReadError> {
-        Ok(Self::over(ProcFs::open_tree(root)?, system))
+        Ok(Self::over(ProcFs::open_tree(root)?, system, false))
     }
 
-    fn over(fs: ProcFs, system: SystemInfo) -> Self {
+    fn over(fs: ProcFs, system: SystemInfo, own_pids: bool) -> Self {
         let host = HostReader::new(fs.root());
         Self {
             units: Units::of(&system),
@@ -101,7 +102,7 @@ impl ProcSource {
             denied: 0,
             failure: None,
             forks_when_listed: None,
-            own_pids: OnceCell::new(),
+            own_pids,
             tasks_hint: 0,
             exact: ExactReader::default(),
             lifecycle: Lifecycle::polling("only the monitor reads the kernel's event stream"),
@@ -147,10 +148,7 @@ impl ProcSource {
         visible.sort_unstable();
         let (sweep, units) = (self.sweep, self.units);
         let turn = sweep % TURNS;
-        let system_calls_reach = *self.own_pids.get_or_init(|| {
-            self.reader.fs.root() == Path::new("/proc") && PidSpace::of(&self.reader.fs).ok() == Some(PidSpace::Own)
-        });
-        let Self { entries, reader, scratch, gone, denied, failure, .. } = self;
+        let Self { entries, reader, scratch, gone, denied, failure, own_pids, .. } = self;
         entries.retain_mut(|entry| {
             let is_new = entry.stat.is_none();
             let on_screen = visible.binary_search(&entry.pid).is_ok();
@@ -162,7 +160,7 @@ impl ProcSource {
             let was_over = entry.stat.is_none_or(|stat| stat.is_over());
             match process::refresh(entry, wanted, reader, scratch) {
                 Ok(()) => {
-                    let exact_ns = (is_new && system_calls_reach).then(|| process_cpu_ns(entry.pid)).flatten();
+                    let exact_ns = (is_new && *own_pids).then(|| process_cpu_ns(entry.pid)).flatten();
                     entry.account(units, exact_ns);
                     if !was_over && entry.stat.is_some_and(|stat| stat.is_over()) {
                         gone.push(entry.pid);
