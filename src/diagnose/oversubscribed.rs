@@ -20,8 +20,9 @@ pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
 
 /// Time waited for a CPU by all of a pool together, percent of one CPU: as much as half a worker that never runs.
 const WAIT_PERCENT: f32 = 50.0;
-/// Of the CPUs that it may use, a pool itself uses so much, percent of one CPU for each.
-const OWN_PERCENT: f64 = 25.0;
+/// Of the CPUs that it may use, a pool itself uses so much, percent of one CPU for each: more than half, which is also more than a Python
+/// process with a GIL can use of two. One that uses less waits for other programs rather than for itself.
+const OWN_PERCENT: f64 = 55.0;
 
 /// Workers of one parent by name.
 #[derive(Default)]

@@ -146,17 +146,19 @@ fn threads_that_want_the_gil_are_judged_by_several_surveys_together() {
 
 #[test]
 fn pools_of_threads_and_of_processes_wider_than_the_machine() {
-    let threads = |n| {
+    let running = |n, run_ns, wait_ns| {
         let at = |s| {
-            let mut p = busy(7, 1, s, 2 * S, 6 * S, None);
+            let mut p = busy(7, 1, s, run_ns, wait_ns, None);
             p.nlwp = Some(n);
             test_snapshot(s * S, vec![p])
         };
         findings((1..7).map(at).collect())
     };
+    let threads = |n| running(n, 2 * S, 6 * S);
     assert_eq!(said(&threads(8)), [("oversubscribed", 7)]);
     assert!(threads(8)[0].evidence.contains("8 threads on 2 CPUs, 75% of their runnable time"), "{}", threads(8)[0].evidence);
     assert_eq!(threads(2), [], "as many as CPUs");
+    assert_eq!(running(5, S * 62 / 100, S * 195 / 100), [], "it uses a third of the CPUs: other programs have the rest");
     let workers = |wait| {
         let at = |s| {
             let children = (10..14).map(|pid| busy(pid, 7, s, S / 2, wait, None));
