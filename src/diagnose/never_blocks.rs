@@ -50,7 +50,9 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
         };
         let lines =
             busy.iter().skip(1).take(8).filter_map(|t| Some(format!("thread {}: {}", t.tid, place_of(one.facts?, t.tid)?)));
-        found.push(Suspicion { lines: lines.collect(), ..Suspicion::of(process.key, evidence, advice) });
+        // The span of a survey lies behind it: what it measured was so from its begin.
+        let since_ns = one.facts.and(scene.facts).map(|facts| facts.taken_ns.saturating_sub(facts.span_ns));
+        found.push(Suspicion { lines: lines.collect(), since_ns, ..Suspicion::of(process.key, evidence, advice) });
     }
     found
 }

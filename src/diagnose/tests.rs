@@ -120,6 +120,25 @@ fn gil_facts(second: u64, held: u32, threads: [(u32, u32); 2], ran_percent: [u64
 }
 
 #[test]
+fn the_span_of_a_survey_counts_for_a_thread_that_never_rests() {
+    let told = |span_s: u64, at_s: &[u64]| {
+        let (mut deriver, mut watch) = (Deriver::new(0), Watch::default());
+        let step = |second: &u64| {
+            let mut facts = gil_facts(*second, 0, [(0, 0); 2], [0, 0]);
+            facts.span_ns = span_s * S;
+            let of = facts.processes.get_mut(&7).unwrap();
+            of.python = None;
+            of.ran.truncate(1);
+            of.ran[0].run_ns = span_s * S;
+            watch.step_with(&deriver.step(test_snapshot(second * S, vec![test_process(7, 1, 5)])), Some(&facts)).len()
+        };
+        at_s.iter().map(step).collect::<Vec<_>>()
+    };
+    assert_eq!(told(6, &[10]), [1], "six seconds of one span");
+    assert_eq!(told(2, &[10, 12, 14]), [0, 0, 1], "two seconds of the first span and four since");
+}
+
+#[test]
 fn threads_that_want_the_gil_are_judged_by_several_surveys_together() {
     let told_of = |ran_percent: [u64; 2], surveys: &[(u32, [(u32, u32); 2])]| {
         let (mut deriver, mut watch) = (Deriver::new(0), Watch::default());
