@@ -3,6 +3,7 @@
 mod async_tasks;
 mod ends;
 mod groups;
+mod pace;
 mod python_locks;
 mod pythons;
 mod shared_memory;

@@ -26,7 +26,7 @@ use crate::snapshot::{
 
 use super::groups::{Groups, Member};
 use super::pythons::{self, Pythons, advice, in_python, may_rest};
-use super::{APART, BETWEEN, asleep, async_tasks, name, python_locks, shared_memory};
+use super::{APART, BETWEEN, asleep, async_tasks, name, pace, python_locks, shared_memory};
 
 /// How long the small files of one process may take.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -39,14 +39,6 @@ const MOST_OTHERS: usize = 32;
 /// second on none that is not busy.
 const EXPENSIVE_NS: u64 = 20_000_000;
 const TOO_EXPENSIVE_NS: u64 = 80_000_000;
-/// The shortest and the longest time between two surveys of a monitor.
-const LEAST_PAUSE: Duration = Duration::from_secs(2);
-const MOST_PAUSE: Duration = Duration::from_secs(15);
-/// A survey that takes no more CPU time, nanoseconds, is made as often as that.
-const CHEAP_NS: u64 = 12_000_000;
-/// CPU time above it counts so many times into the pause; that of readings of Python processes that run, so many times.
-const PAUSE_FOR_COST: u64 = 500;
-const PAUSE_FOR_RUNNING: u64 = 25;
 /// Surveys after which is looked again for what may come later: an event loop, a library.
 const RARELY: u64 = 10;
 /// The most threads of one process whose sleep is looked at in each reading.
@@ -155,9 +147,7 @@ impl Surveyor {
     /// How long a monitor waits before the next survey, so that surveys take little of a CPU. What is read once only does not count.
     #[must_use]
     pub fn pause(&self) -> Duration {
-        let for_cost_ns = self.cost_ns.saturating_sub(CHEAP_NS).saturating_mul(PAUSE_FOR_COST);
-        let for_running_ns = self.running_ns.saturating_mul(PAUSE_FOR_RUNNING);
-        MOST_PAUSE.min(LEAST_PAUSE + Duration::from_nanos(for_cost_ns.saturating_add(for_running_ns)))
+        pace::pause(self.cost_ns, self.running_ns, self.kept.len())
     }
 
     /// Python processes of which these are read first: not all are in one survey.
