@@ -53,6 +53,7 @@ const THREADS: &[(&str, &str)] = &[
     ("AnyIO worker th", "AnyIO worker thread"),
     ("tokio-runtime-w", "tokio runtime thread"),
     ("tokio-rt-worker", "tokio runtime thread"),
+    ("async-io", "reactor thread of smol"),
     ("lab-helper", "helper thread"),
 ];
 

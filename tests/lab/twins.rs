@@ -9,6 +9,7 @@ use concmon::lab::run::{Outcome, Run, RunPhase};
 use concmon::snapshot::ExitStatus;
 
 use crate::support::lab::{await_end, await_run, await_workers, launcher, number, run_it, spec};
+use crate::support::python::can_run;
 
 /// It ended well, in its shape, and left nothing that had to be killed.
 fn assert_done(run: &Run) {
@@ -32,7 +33,7 @@ fn files_fetches_and_products_give_the_same_everywhere() {
         (TaskKind::Matmul, 40, "matmul_trace", None),
     ] {
         let mut seen = Vec::new();
-        for system in SYSTEMS.iter().filter(|s| s.backend == Backend::Native && s.tasks.contains(&task)) {
+        for system in SYSTEMS.iter().filter(|s| s.backend == Backend::Native && s.tasks.contains(&task) && can_run(s.id)) {
             if system.params.tasks.is_none() {
                 continue;
             }
@@ -202,7 +203,7 @@ fn sleeping_threads_wake_and_print_in_the_order_of_their_sleeps() {
 }
 
 #[test]
-fn three_ways_to_wait_for_sockets_fetch_the_same_at_another_price() {
+fn ways_to_wait_for_sockets_fetch_the_same_at_another_price() {
     let fetch = |system: &str| {
         let run = run_it(&RunSpec { tasks: 20, task_size: Some(50), ..spec(system, TaskKind::Http) });
         assert_done(&run);
@@ -222,6 +223,26 @@ fn three_ways_to_wait_for_sockets_fetch_the_same_at_another_price() {
     assert!(number(&epoll, "recv_calls") <= 3 * 20 && number(&epoll, "select_calls") <= 2 * 20, "{:?}", epoll.values);
     assert!(number(&blocking, "client_voluntary_switches") >= 20, "it slept for each: {:?}", blocking.values);
     assert!(number(&spin, "client_voluntary_switches") < 20, "it never slept: {:?}", spin.values);
+    if !can_run("native/socket-uring") {
+        return;
+    }
+    let ring = fetch("native/socket-uring");
+    assert!((50_000_000..wall(&blocking) / 2).contains(&wall(&ring)), "all waits at once: {}", wall(&ring));
+    assert!(cpu(&spin) > 3 * cpu(&ring), "it sleeps meanwhile: {} and {}", cpu(&spin), cpu(&ring));
+    assert_eq!(number(&ring, "recv_calls"), 0, "{:?}", ring.values);
+    let (operations, calls) = (number(&ring, "recv_operations"), number(&ring, "io_uring_enter_calls"));
+    assert!((20..=3 * 20).contains(&operations) && (1..=operations).contains(&calls), "{:?}", ring.values);
+}
+
+#[test]
+fn smol_computes_one_task_at_a_time_on_the_main_thread() {
+    let run = run_it(&RunSpec { workers: 8, tasks: 8, task_size: Some(500), ..spec("native/smol", TaskKind::Pi) });
+    assert_done(&run);
+    assert_eq!(units_done(&run), 8);
+    assert!(run.workers.iter().all(|w| w.how == Some(Creation::AsyncTask) && w.creation_ns().is_some() && w.exited_ns.is_some()));
+    let root = run.root_pid.unwrap();
+    assert_eq!(ids(&run), ([root].into(), [root].into()), "one thread for all");
+    assert!(!overlaps(&run), "one task computes at a time");
 }
 
 /// Pids and tids of the workers.
@@ -263,7 +284,7 @@ fn overlaps(run: &Run) -> bool {
 
 #[test]
 fn sleeps_of_async_tasks_overlap_on_either_runtime() {
-    for system in ["native/tokio-current", "native/tokio-multi"] {
+    for system in ["native/tokio-current", "native/tokio-multi", "native/smol"] {
         let run = run_it(&RunSpec { workers: 50, tasks: 50, task_size: Some(50), ..spec(system, TaskKind::Sleep) });
         assert_done(&run);
         assert!(run.costs.wall_ns.is_some_and(|wall| wall < 50 * 50_000_000 / 2), "{system}: {:?}", run.costs.wall_ns);

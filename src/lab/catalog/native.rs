@@ -74,6 +74,11 @@ fn runtime_threads(spec: &RunSpec) -> Shape {
     Shape { threads: TOKIO_THREADS, waits: &["epoll", "futex"], ..no_workers(spec) }
 }
 
+/// The reactor has a thread, for times at which no other waits in epoll.
+fn reactor_in_reserve(spec: &RunSpec) -> Shape {
+    Shape { threads: 1, waits: &["epoll"], ..no_workers(spec) }
+}
+
 /// Threads are made for calls that block, as many as are needed at one time.
 fn loop_with_threads(spec: &RunSpec) -> Shape {
     Shape { threads: 1, threads_more: spec.workers.saturating_sub(1), waits: &["epoll", "futex"], ..Shape::default() }
@@ -252,6 +257,17 @@ pub const SYSTEMS: &[System] = &[
         shape: runtime_threads,
     },
     System {
+        id: "native/smol",
+        title: "smol",
+        lesson: "Async tasks run on smol: its executor on the main thread, its reactor in epoll. \
+                 Watch the main thread wait for all, and one thread of the reactor in reserve.",
+        section: Section::Async,
+        backend: Backend::Native,
+        tasks: RUNTIME_TASKS,
+        params: Params { workers: Some(10), fixed_workers: 0, tasks: Some(10), parent_mb: true },
+        shape: reactor_in_reserve,
+    },
+    System {
         id: "native/blocked-loop",
         title: "blocked event loop",
         lesson: "Async tasks make a blocking call each; until it returns, nothing else on the loop's thread runs. \
@@ -311,6 +327,17 @@ pub const SYSTEMS: &[System] = &[
         title: "selector",
         lesson: "All GETs run at once, and epoll(7) reports ready sockets: the basis of every event loop. \
                  Watch one wait for all, and almost no CPU.",
+        section: Section::Sockets,
+        backend: Backend::Native,
+        tasks: HTTP,
+        params: ONE_WORKER,
+        shape: no_workers,
+    },
+    System {
+        id: "native/socket-uring",
+        title: "io_uring",
+        lesson: "All GETs run at once; receives are queued in memory shared with the kernel (io_uring(7)). \
+                 Watch one wait for all, without a recv call for each answer.",
         section: Section::Sockets,
         backend: Backend::Native,
         tasks: HTTP,

@@ -59,7 +59,7 @@ fn run(root: &mut Root, way: Way) -> Result<(), RootError> {
         .build()
         .map_err(failed("building the event loop"))?;
     root.launch();
-    let mut tasks = runtime.block_on(Tasks::create(root, way))?;
+    let mut tasks = runtime.block_on(Tasks::create(root, way, tokio::spawn))?;
     let clock = Arc::new(Clock::default());
     runtime.block_on(async {
         let ticking = tokio::spawn(Arc::clone(&clock).run());
@@ -68,7 +68,7 @@ fn run(root: &mut Root, way: Way) -> Result<(), RootError> {
         root.phase("steady");
         root.release();
         clock.reset();
-        tasks.work(root).await;
+        tasks.work(root, sleep).await;
         // One more tick, so that the lateness of the last blocking call is seen.
         sleep(TICK * 2).await;
         ticking.abort();

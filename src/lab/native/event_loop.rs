@@ -1,9 +1,11 @@
 //! Each worker is an async task on one thread's event loop (tokio, `current_thread`), invisible to the kernel. Other systems with event
 //! loops use the same tasks.
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::{Either, select};
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -17,15 +19,20 @@ use crate::clock::monotonic_ns;
 use crate::lab::catalog::{RunSpec, TaskKind};
 
 /// How a task does a unit of work.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub enum Way {
     /// Where the unit waits, the loop goes on with the others.
     Waiting,
+    /// The same on another runtime than tokio.
+    By(for<'a> fn(&'a Worker<'a>, usize) -> Unit<'a>),
     /// By a call that knows nothing of the loop, and blocks it.
     Blocking,
     /// By the same call, handed to a thread.
     Handed,
 }
+
+/// One unit of work, for a runtime to run.
+pub type Unit<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 /// What an async task takes with it.
 struct Life {
@@ -49,6 +56,7 @@ impl Life {
         for k in worker.share() {
             match self.way {
                 Way::Waiting => work(&worker, k).await,
+                Way::By(unit) => unit(&worker, k).await,
                 Way::Blocking => block(&worker, k).await,
                 Way::Handed => self.hand_over(k).await,
             }
@@ -81,31 +89,39 @@ async fn work(worker: &Worker<'_>, k: usize) {
 }
 
 /// One unit by a call that blocks the thread. Between two units the others get their turn, as with an await in real code.
-async fn block(worker: &Worker<'_>, k: usize) {
+pub async fn block(worker: &Worker<'_>, k: usize) {
     worker.work(k);
     tokio::task::yield_now().await;
 }
 
 async fn sleep(worker: &Worker<'_>, k: usize) {
+    sleep_by(worker, k, tokio::time::sleep).await;
+}
+
+/// One unit of sleep by the timers of a runtime.
+pub async fn sleep_by<F: Future>(worker: &Worker<'_>, k: usize, timer: impl Fn(Duration) -> F) {
     let wanted = Duration::from_millis(u64::from(worker.spec.size()));
     worker.begin(k);
     let began = Instant::now();
-    tokio::time::sleep(wanted).await;
+    timer(wanted).await;
     let late = began.elapsed().saturating_sub(wanted);
     worker.end(k, u64::try_from(late.as_nanos()).unwrap_or(u64::MAX));
 }
 
-/// The workers of a run as async tasks of a runtime.
-pub struct Tasks {
-    handles: Vec<JoinHandle<()>>,
+/// The life of a worker, for a runtime to run.
+pub type Living = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The workers of a run as async tasks of a runtime, with its handles of tasks.
+pub struct Tasks<H = JoinHandle<()>> {
+    handles: Vec<H>,
     go: watch::Sender<bool>,
     leave: watch::Sender<bool>,
     finishes: mpsc::UnboundedReceiver<()>,
 }
 
-impl Tasks {
+impl<H: Future> Tasks<H> {
     /// Creates them one at a time, as workers of every kind are. It runs on the loop that they will run on.
-    pub async fn create(root: &mut Root, way: Way) -> Result<Self, RootError> {
+    pub async fn create(root: &mut Root, way: Way, spawn: impl Fn(Living) -> H) -> Result<Self, RootError> {
         let (go, may_go) = watch::channel(false);
         let (leave, may_leave) = watch::channel(false);
         let (finished, finishes) = mpsc::unbounded_channel();
@@ -122,7 +138,7 @@ impl Tasks {
                 finished: finished.clone(),
             };
             root.requested(w);
-            handles.push(tokio::spawn(life.live()));
+            handles.push(spawn(Box::pin(life.live())));
             // The loop runs what is queued, and comes back.
             tokio::task::yield_now().await;
             root.await_ready(w)?;
@@ -130,12 +146,12 @@ impl Tasks {
         Ok(Self { handles, go, leave, finishes })
     }
 
-    /// Lets them work, until each has done its share.
-    pub async fn work(&mut self, root: &mut Root) {
+    /// Lets them work, until each has done its share. `timer` is the runtime's.
+    pub async fn work<F: Future>(&mut self, root: &mut Root, timer: impl Fn(Duration) -> F) {
         self.go.send_replace(true);
         let mut left = self.handles.len();
         while left > 0 {
-            if let Ok(Some(())) = tokio::time::timeout(TELL_EVERY, self.finishes.recv()).await {
+            if let Either::Left((Some(()), _)) = select(pin!(self.finishes.recv()), pin!(timer(TELL_EVERY))).await {
                 left -= 1;
             }
             root.tell_sometimes();
@@ -162,10 +178,10 @@ pub fn run(root: &mut Root) -> Result<(), RootError> {
 /// The whole run on this runtime.
 pub fn run_on(root: &mut Root, runtime: &Runtime) -> Result<(), RootError> {
     root.launch();
-    let mut tasks = runtime.block_on(Tasks::create(root, Way::Waiting))?;
+    let mut tasks = runtime.block_on(Tasks::create(root, Way::Waiting, tokio::spawn))?;
     runtime.block_on(async {
         on_loop::begin(root).await;
-        tasks.work(root).await;
+        tasks.work(root, tokio::time::sleep).await;
     });
     root.await_finished();
     runtime.block_on(on_loop::linger(root));

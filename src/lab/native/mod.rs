@@ -25,6 +25,7 @@ mod root;
 mod sequential;
 mod signals;
 mod sleep_threads;
+mod smol;
 mod sockets;
 mod spawn;
 mod spec;
@@ -33,9 +34,11 @@ mod tasks;
 mod thread;
 mod thread_pool;
 mod tokio_runtimes;
+mod uring;
 mod worker;
 
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use error::RootError;
 use root::Root;
@@ -67,15 +70,24 @@ fn system(id: &str) -> Option<Entry> {
         "native/socket-blocking" => (Creation::Inline, sockets::run_blocking),
         "native/socket-nonblocking" => (Creation::Inline, sockets::run_nonblocking),
         "native/socket-epoll" => (Creation::Inline, sockets::run_epoll),
+        "native/socket-uring" => (Creation::Inline, uring::run),
         "native/copy-on-write" => (Creation::Fork, copy_on_write::run),
         "native/tokio-current" => (Creation::AsyncTask, tokio_runtimes::run_current),
         "native/tokio-multi" => (Creation::AsyncTask, tokio_runtimes::run_multi),
+        "native/smol" => (Creation::AsyncTask, smol::run),
         "native/blocked-loop" => (Creation::AsyncTask, blocked_loop::run_blocked),
         "native/blocked-loop-cured" => (Creation::AsyncTask, blocked_loop::run_cured),
         "native/async-vs-threads" => (Creation::Inline, async_vs_threads::run),
         "native/states" => (Creation::Fork, states::run),
         _ => return None,
     })
+}
+
+/// What a native system needs and this machine refuses, if so.
+#[must_use]
+pub fn missing(id: &str) -> Option<String> {
+    static RING: OnceLock<Option<String>> = OnceLock::new();
+    (id == "native/socket-uring").then(|| RING.get_or_init(uring::refused).clone()).flatten()
 }
 
 /// The root of a native run. What goes wrong before it is connected is printed, and so ends up in the run's output.

@@ -21,18 +21,21 @@ use crate::lab::control::Usage;
 const OPEN_MOST: u64 = 500;
 
 /// How many GETs may be under way at one time: half of the descriptors that this process may open at most.
-fn open_most() -> usize {
+pub fn open_most() -> usize {
     let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(OPEN_MOST, |(soft, _)| soft / 2);
     usize::try_from(limit.clamp(1, OPEN_MOST)).unwrap_or(1)
 }
 
 /// What the fetching took.
 #[derive(Debug, Default)]
-struct Counts {
+pub struct Counts {
     recv_calls: u64,
     /// Calls that found nothing (`EAGAIN`).
     in_vain: Option<u64>,
     select_calls: Option<u64>,
+    /// Receives that the kernel did without a call for each.
+    pub recv_operations: Option<u64>,
+    pub enter_calls: Option<u64>,
 }
 
 /// What one recv brought.
@@ -43,15 +46,15 @@ enum Got {
 }
 
 /// One GET under way.
-struct Fetch {
-    k: usize,
-    stream: TcpStream,
-    answer: Answer,
+pub struct Fetch {
+    pub k: usize,
+    pub stream: TcpStream,
+    pub answer: Answer,
 }
 
 impl Fetch {
     /// Begins unit `k`; `None` if that failed, which has been noted.
-    fn start(worker: &Worker<'_>, k: usize, blocking: bool) -> Option<Self> {
+    pub fn start(worker: &Worker<'_>, k: usize, blocking: bool) -> Option<Self> {
         worker.begin(k);
         let asked = http::ask(worker.port(), worker.spec.size()).and_then(|stream| {
             stream.set_nonblocking(!blocking).map_err(failed("setting the mode of a socket"))?;
@@ -92,8 +95,6 @@ impl Fetch {
         false
     }
 }
-
-type Way = fn(&mut Root, &Worker<'_>, &mut Counts) -> Result<(), RootError>;
 
 /// Each waits for its answer before the next is asked.
 pub fn run_blocking(root: &mut Root) -> Result<(), RootError> {
@@ -165,13 +166,17 @@ pub fn run_epoll(root: &mut Root) -> Result<(), RootError> {
 }
 
 /// Says what has begun, if the wait for it will be so long that saying so is nothing beside it.
-fn tell_before_wait(root: &mut Root) {
+pub fn tell_before_wait(root: &mut Root) {
     if Duration::from_millis(u64::from(root.spec.size())) > TELL_EVERY {
         root.tell();
     }
 }
 
-fn run(root: &mut Root, way: Way) -> Result<(), RootError> {
+/// The whole run; `way` makes all GETs.
+pub fn run(
+    root: &mut Root,
+    way: impl FnOnce(&mut Root, &Worker<'_>, &mut Counts) -> Result<(), RootError>,
+) -> Result<(), RootError> {
     root.work_alone();
     root.run_workers(|root| {
         let (arena, spec) = (Arc::clone(&root.arena), Arc::clone(&root.spec));
@@ -185,7 +190,13 @@ fn run(root: &mut Root, way: Way) -> Result<(), RootError> {
         root.value_ns("client_cpu_ns", cpu);
         root.value("client_voluntary_switches", after.voluntary_switches.saturating_sub(before.voluntary_switches));
         root.value("recv_calls", counts.recv_calls);
-        for (name, count) in [("recv_calls_in_vain", counts.in_vain), ("select_calls", counts.select_calls)] {
+        let others = [
+            ("recv_calls_in_vain", counts.in_vain),
+            ("select_calls", counts.select_calls),
+            ("recv_operations", counts.recv_operations),
+            ("io_uring_enter_calls", counts.enter_calls),
+        ];
+        for (name, count) in others {
             if let Some(count) = count {
                 root.value(name, count);
             }

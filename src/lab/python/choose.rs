@@ -7,6 +7,7 @@ use std::path::Path;
 use super::discover::Discovery;
 use super::probe::{Interpreter, Origin, probe};
 use crate::lab::catalog::{self, Gil, PythonProgram, PythonStart, RunSpec, StartMethod, System, python_program};
+use crate::lab::native;
 
 /// The interpreter for a run of `system`: the one that was named, or the first that has all it needs.
 ///
@@ -134,7 +135,7 @@ pub fn best_of_version(version: &str, systems: &[&System], found: &Discovery) ->
 /// Why `system` cannot run here, if so.
 #[must_use]
 pub fn availability(system: &System, found: &Discovery) -> Option<String> {
-    let program = python_program(system.id)?;
+    let Some(program) = python_program(system.id) else { return native::missing(system.id) };
     let available = found.interpreters.iter().any(|i| lacks(program, i).is_none());
     (!available).then(|| unavailable(system, program, found))
 }
