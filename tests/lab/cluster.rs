@@ -138,3 +138,136 @@ fn a_scheduler_that_does_not_answer_fails_the_run_in_one_sentence() {
     let RunPhase::Ended(Outcome::Failed(why)) = &run.phase else { panic!("{:?}", run.phase) };
     assert!(why.starts_with("no scheduler of dask answered at tcp://127.0.0.1:"), "{why}");
 }
+
+const HOSTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/hosts.sh");
+
+/// Three hosts in network namespaces of this machine, and what runs on them.
+struct Hosts {
+    directory: tempfile::TempDir,
+    names: [String; 3],
+    processes: Vec<Child>,
+}
+
+impl Hosts {
+    fn call(args: &[&str]) -> std::process::Output {
+        Command::new(HOSTS).args(args).output().unwrap()
+    }
+
+    fn up() -> Option<Self> {
+        let names = ["a", "b", "c"].map(|name| format!("d{}{name}", std::process::id()));
+        let hosts = Self { directory: tempfile::tempdir().unwrap(), names, processes: Vec::new() };
+        let names: Vec<&str> = hosts.names.iter().map(String::as_str).collect();
+        let made = Self::call(&[&["up", hosts.at(), env!("CARGO_BIN_EXE_concmon"), ""][..], &names].concat());
+        if !made.status.success() {
+            loudly!("SKIPPED: hosts in namespaces need root and ip: {}", String::from_utf8_lossy(&made.stderr));
+            return None;
+        }
+        Some(hosts)
+    }
+
+    fn at(&self) -> &str {
+        self.directory.path().to_str().unwrap()
+    }
+
+    /// Starts a command on one of them.
+    fn start(&mut self, host: usize, tls: &[(String, String)], args: &[&str]) -> &mut Child {
+        let mut command = Command::new(HOSTS);
+        command.args(["on", &self.names[host]]).args(args).envs(tls.iter().cloned()).current_dir(self.at());
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        self.processes.push(child);
+        self.processes.last_mut().unwrap()
+    }
+
+    /// A certificate that all of a cluster trust, and dask's own configuration of it; `None` without openssl.
+    fn certificate(&self) -> Option<Vec<(String, String)>> {
+        let (cert, key) = (format!("{}/cert.pem", self.at()), format!("{}/key.pem", self.at()));
+        let made = Command::new("openssl")
+            .args([
+                "req",
+                "-x509",
+                "-newkey",
+                "rsa:2048",
+                "-nodes",
+                "-days",
+                "2",
+                "-subj",
+                "/CN=cluster",
+                "-keyout",
+                &key,
+                "-out",
+                &cert,
+            ])
+            .output();
+        made.ok().filter(|made| made.status.success())?;
+        let roles = ["SCHEDULER", "WORKER", "CLIENT"].into_iter();
+        let each = roles.flat_map(|role| [(format!("{role}__CERT"), &cert), (format!("{role}__KEY"), &key)]);
+        let all = each.chain([("CA_FILE".to_owned(), &cert)]);
+        Some(all.map(|(name, file)| (format!("DASK_DISTRIBUTED__COMM__TLS__{name}"), file.clone())).collect())
+    }
+}
+
+impl Drop for Hosts {
+    fn drop(&mut self) {
+        for process in self.processes.iter_mut().rev() {
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(process.id().cast_signed()), nix::sys::signal::SIGTERM);
+            let _ = process.wait();
+        }
+        let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
+        Self::call(&[&["down", self.at()][..], &names].concat());
+    }
+}
+
+/// Waits for a line that holds `text`, in what a process reports.
+fn await_line(child: &mut Child, text: &str, times: usize) {
+    let words = BufReader::new(child.stderr.take().unwrap());
+    let mut lines = words.lines().map_while(Result::ok);
+    let found = lines.by_ref().filter(|line| line.contains(text)).take(times).count();
+    assert_eq!(found, times, "{text}");
+    // What comes later is read too: a full pipe would stop the process.
+    std::thread::spawn(move || lines.for_each(drop));
+}
+
+#[test]
+fn one_machine_one_dask_and_a_cluster_of_three_hosts_are_compared() {
+    if !can_run(SYSTEM) {
+        return;
+    }
+    let Some(mut hosts) = Hosts::up() else { return };
+    let found = concmon::lab::python::interpreters(&named());
+    let python = concmon::lab::python::choose(find(SYSTEM).unwrap(), None, &found).unwrap().path;
+    let python = python.to_str().unwrap();
+    let tls = hosts.certificate();
+    if tls.is_none() {
+        loudly!("SKIPPED: the cluster's connections are not encrypted: there is no openssl here");
+    }
+    let (scheme, tls) = tls.map_or(("tcp", Vec::new()), |tls| ("tls", tls));
+    let address = format!("{scheme}://10.77.0.1:8786");
+    let scheduler = [python, "-m", "distributed.cli.dask_scheduler", "--host", &address, "--no-dashboard"];
+    await_line(hosts.start(0, &tls, &[&scheduler[..], &["--dashboard-address", "127.0.0.1:0"]].concat()), "Scheduler at:", 1);
+    for host in [1, 2] {
+        let at = hosts.at().to_owned();
+        let worker =
+            [python, "-m", "distributed.cli.dask_worker", &address, "--nthreads", "1", "--nworkers", "2", "--no-dashboard"];
+        await_line(hosts.start(host, &tls, &[&worker[..], &["--local-directory", &at]].concat()), "Registered to:", 2);
+    }
+    let compare = |task: &str, tasks: &str| {
+        let mut command = Command::new(HOSTS);
+        command.args(["in", hosts.at(), env!("CARGO_BIN_EXE_concmon"), "lab", "compare"]).envs(tls.iter().cloned());
+        command.args(["python/process-pool-executor", "python/dask-local", SYSTEM, "--cluster", &address, "--python", python]);
+        let output =
+            command.args(["--task", task, "--tasks", tasks, "--workers", "4", "--repeat", "3", "--json"]).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{errors}"));
+        assert!(found["finding"].as_str().is_some_and(|words| !words.is_empty()), "{found:#}");
+        let wall = |system: &str| {
+            let row = found["rows"].as_array().unwrap().iter().find(|row| row["spec"]["system"] == system).unwrap();
+            let figure = row["figures"].as_array().unwrap().iter().find(|figure| figure["measure"] == "wall_ns").unwrap();
+            figure["spread"]["median"].as_f64().unwrap_or_else(|| panic!("{system}: {errors} {row:#}"))
+        };
+        [wall("python/process-pool-executor"), wall("python/dask-local"), wall(SYSTEM), wall("python/sequential")]
+    };
+    let [pool, local, cluster, _] = compare("factorial", "200");
+    assert!(cluster > 2.0 * pool && local > 2.0 * pool, "tiny tasks cost what sending them costs: {pool} {local} {cluster}");
+    let [pool, _, cluster, sequential] = compare("sleep:50", "40");
+    assert!(pool < 0.75 * sequential && cluster < 0.75 * sequential, "four at a time: {pool} {cluster} {sequential}");
+}
