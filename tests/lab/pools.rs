@@ -8,7 +8,7 @@ use concmon::lab::catalog::{RunSpec, Section, StartMethod, TaskKind, find};
 use concmon::lab::launcher::Launcher;
 use concmon::lab::protocol::Creation;
 use concmon::lab::roles;
-use concmon::lab::run::Run;
+use concmon::lab::run::{Outcome, Run, RunPhase};
 
 use crate::support::lab::{await_end, await_run, launcher, number, run_it, run_on, spec, two_at_a_time};
 use crate::support::python::{assert_done, available, interpreters, named, no_python};
@@ -65,6 +65,32 @@ fn a_pool_looks_the_same_on_every_interpreter() {
             assert_eq!(run.output, "", "{system} with {}", interpreter.path.display());
         }
     }
+}
+
+#[test]
+fn starts_and_tasks_of_pools_cost_in_this_order() {
+    let [executor, loky, dask] = ["python/process-pool-executor", "python/loky", "python/dask-local"];
+    if ![executor, loky, dask].into_iter().all(available) {
+        return;
+    }
+    let found = concmon::lab::python::interpreters(&named());
+    let python = concmon::lab::python::choose(find(dask).unwrap(), None, &found).unwrap().path;
+    let launcher = launcher().with_pythons(named());
+    let run = |system: &str, tasks: u32| {
+        let of = RunSpec { workers: 2, tasks, python: Some(python.clone()), ..spec(system, TaskKind::Factorial) };
+        let run = run_on(&launcher, &of);
+        assert_eq!(run.phase, RunPhase::Ended(Outcome::Done), "{system}: {}", run.output);
+        run
+    };
+    let create = |run: &Run| run.workers.iter().filter_map(|w| w.creation_ns()).min().unwrap();
+    let (forked, fresh) = (create(&run(executor, 40)), create(&run(loky, 40)));
+    assert!(fresh > 5 * forked, "loky starts an interpreter for each worker: {fresh} and {forked}");
+    let each = |system: &str| {
+        let wall = |tasks| run(system, tasks).costs.wall_ns.unwrap();
+        wall(1_000).saturating_sub(wall(40)) / 960
+    };
+    let (queue, scheduler) = (each(executor), each(dask));
+    assert!(scheduler > 4 * queue, "a task through dask's scheduler costs more: {scheduler} and {queue}");
 }
 
 #[test]
