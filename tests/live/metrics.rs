@@ -1,6 +1,7 @@
 //! `concmon ps --format openmetrics --out FILE`: totals of real processes, as Prometheus's textfile collector reads them.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -59,6 +60,20 @@ fn await_file(file: &Path, what: &str, wanted: impl Fn(&str) -> bool) -> String 
     }
 }
 
+/// Two programs that each hold a file lock and wait for that of the other; `None`, said loudly, without flock(1).
+fn crosswise(dir: &Path) -> Option<[Killed; 2]> {
+    let held = |own: &str, other: &str| {
+        let [own, other] = [own, other].map(|name| dir.join(name).display().to_string());
+        let wait = format!("touch {own}.held; while [ $(ls {}/*.held | wc -l) -lt 2 ]; do sleep 0.05; done", dir.display());
+        started(Command::new("flock").args([&own, "sh", "-c", &format!("{wait}; exec flock {other} true")]))
+    };
+    let (Ok(a), Ok(b)) = (held("a", "b"), held("b", "a")) else {
+        loudly!("SKIPPED: there is no flock(1) (util-linux)");
+        return None;
+    };
+    Some([a, b])
+}
+
 fn checked_by_promtool(text: &str) {
     let child = Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let Ok(mut child) = child else { return loudly!("SKIPPED: promtool is not installed (Debian: prometheus)") };
@@ -101,19 +116,7 @@ fn counters_keep_what_an_ended_program_used() {
 fn a_finding_is_counted_and_per_process_series_come_when_asked() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("concmon.prom");
-    let held = |own: &str, other: &str| {
-        let [own, other] = [own, other].map(|name| dir.path().join(name).display().to_string());
-        let told = dir.path().join(format!("{}.told", Path::new(&own).file_name().unwrap().display()));
-        let wait = format!(
-            "touch {}; while [ $(ls {}/*.told | wc -l) -lt 2 ]; do sleep 0.05; done",
-            told.display(),
-            dir.path().display()
-        );
-        started(Command::new("flock").args([&own, "sh", "-c", &format!("{wait}; exec flock {other} true")]))
-    };
-    let (Ok(_a), Ok(_b)) = (held("a", "b"), held("b", "a")) else {
-        return loudly!("SKIPPED: there is no flock(1) (util-linux)");
-    };
+    let Some(_locks) = crosswise(dir.path()) else { return };
     let cycle = "concmon_findings{finding=\"file_lock_cycle\",level=\"warning\"}";
     let begun = Instant::now();
     loop {
@@ -126,6 +129,81 @@ fn a_finding_is_counted_and_per_process_series_come_when_asked() {
             return checked_by_promtool(&text);
         }
         assert!(begun.elapsed() < PATIENCE, "the cycle is found: {text}");
+    }
+}
+
+/// What Prometheus responds to a GET; `None` while it does not listen.
+fn get(port: u16, path: &str) -> Option<serde_json::Value> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n").ok()?;
+    let mut response = String::new();
+    stream.read_to_string(&mut response).ok()?;
+    serde_json::from_str(response.split_once("\r\n\r\n")?.1).ok()
+}
+
+/// What an expression yields: so many series.
+fn query(port: u16, expression: &str) -> Option<usize> {
+    let escaped: String = expression.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let found = get(port, &format!("/api/v1/query?query={escaped}"))?;
+    assert_eq!(found["status"], "success", "{expression}: {found:#}");
+    found["data"]["result"].as_array().map(Vec::len)
+}
+
+fn await_some<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(begun.elapsed() < PATIENCE, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+#[test]
+fn a_real_prometheus_scrapes_the_file_draws_the_dashboard_and_alerts() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (scraped, asked) = (free(), free());
+    std::fs::create_dir(at("text")).unwrap();
+    // A minute is long for a test.
+    let rules = include_str!("../../assets/prometheus/concmon.rules.yml").replace("for: 1m", "for: 2s");
+    std::fs::write(at("rules.yml"), rules).unwrap();
+    let config = format!(
+        "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\nrule_files: [{}]\nscrape_configs:\n  \
+         - {{ job_name: node, static_configs: [{{ targets: ['127.0.0.1:{scraped}'] }}] }}\n",
+        at("rules.yml")
+    );
+    std::fs::write(at("prometheus.yml"), config).unwrap();
+    let mut node = Command::new("prometheus-node-exporter");
+    node.args(["--collector.disable-defaults", "--collector.textfile", "--log.level=error"]);
+    node.args([format!("--collector.textfile.directory={}", at("text")), format!("--web.listen-address=127.0.0.1:{scraped}")]);
+    let mut prometheus = Command::new("prometheus");
+    prometheus.args([format!("--config.file={}", at("prometheus.yml")), format!("--storage.tsdb.path={}", at("data"))]);
+    prometheus.args([&format!("--web.listen-address=127.0.0.1:{asked}"), "--log.level=error"]);
+    let (Ok(_node), Ok(_prometheus)) = (started(&mut node), started(&mut prometheus)) else {
+        return loudly!("SKIPPED: prometheus or prometheus-node-exporter is not installed (Debian's packages)");
+    };
+    let Some(_locks) = crosswise(dir.path()) else { return };
+    let _busy = program(dir.path(), "busy-flock", "while :; do :; done");
+    let _concmon = exporter(&dir.path().join("text/concmon.prom"), "comm~flock", &["--every", "1s"]);
+    let fires = |alert: &serde_json::Value| {
+        alert["state"] == "firing"
+            && alert["labels"]["alertname"] == "ConcmonFinding"
+            && alert["labels"]["finding"] == "file_lock_cycle"
+    };
+    await_some("the alert of two crossed file locks", || {
+        get(asked, "/api/v1/alerts")?["data"]["alerts"].as_array()?.iter().any(fires).then_some(())
+    });
+    let dashboard: serde_json::Value = serde_json::from_str(include_str!("../../assets/prometheus/dashboard.json")).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    let expressions = panels.iter().filter_map(|panel| panel["targets"].as_array()).flatten().map(|target| &target["expr"]);
+    let expressions: Vec<&str> = expressions.map(|expr| expr.as_str().unwrap()).collect();
+    assert!(expressions.len() >= 9, "{expressions:?}");
+    for expression in expressions {
+        let expression = expression.replace("$__rate_interval", "30s").replace("$instance", ".*");
+        await_some(&expression, || query(asked, &expression).filter(|series| *series > 0));
     }
 }
 
