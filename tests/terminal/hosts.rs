@@ -163,7 +163,8 @@ fn hosts_stand_in_one_table_and_each_failure_is_said() {
     pty.send(b"\r");
     pty.wait_text("two  Esc all hosts");
     pty.wait_text("load ");
-    assert_eq!(hosts_of(&pty.contents(), &pid), ["two"], "its rows keep its name, and the filter");
+    // Its rows keep its name, and the filter.
+    wait_hosts(&pty, &pid, &["two"]);
     for (key, said) in
         [("F9", "is off with --host"), ("]", "is off with --host"), ("n", "is off with --host"), ("2", "is off with --host")]
     {
