@@ -94,6 +94,25 @@ fn starts_and_tasks_of_pools_cost_in_this_order() {
 }
 
 #[test]
+fn threads_without_the_gil_want_as_many_cpus_as_they_are() {
+    let [without, with] = ["python/no-gil-pool", "python/thread-pool-executor"];
+    if ![without, with].into_iter().all(available) {
+        return;
+    }
+    let launcher = launcher().with_pythons(named());
+    // What they ran and what they waited for a CPU: other programs may have the CPUs, the GIL makes threads sleep.
+    let wanted = |system: &str| {
+        let run = run_on(&launcher, &RunSpec { workers: 2, tasks: 10, task_size: Some(2_000), ..spec(system, TaskKind::Pi) });
+        assert_done(&run);
+        let costs = &run.costs;
+        let parts = [costs.user_ns, costs.sys_ns, costs.run_delay_ns].map(|part| part.unwrap() as f64);
+        parts.iter().sum::<f64>() / costs.wall_ns.unwrap() as f64
+    };
+    let (without, with) = (wanted(without), wanted(with));
+    assert!(without > 1.5 && with < 1.4, "CPUs that two threads want, without the GIL and with it: {without:.2} and {with:.2}");
+}
+
+#[test]
 fn map_sends_chunks_and_imap_single_tasks() {
     if no_python() {
         return;
