@@ -94,6 +94,30 @@ fn starts_and_tasks_of_pools_cost_in_this_order() {
 }
 
 #[test]
+fn a_warm_pool_and_a_preloaded_server_are_cheaper() {
+    let [executor, pool, spawn, preload] =
+        ["python/process-pool-executor", "python/pool", "python/process-spawn", "python/spawn-preload"];
+    if ![executor, pool, spawn, preload].into_iter().all(available) {
+        return;
+    }
+    let launcher = launcher().with_pythons(named());
+    let run = |system: &str, tasks: u32| {
+        let run = run_on(&launcher, &RunSpec { workers: 2, tasks, ..spec(system, TaskKind::Factorial) });
+        assert_eq!(run.phase, RunPhase::Ended(Outcome::Done), "{system}: {}", run.output);
+        run
+    };
+    let create = |system| run(system, 4).workers.iter().filter_map(|w| w.creation_ns()).min().unwrap();
+    let (fresh, forked) = (create(spawn), create(preload));
+    assert!(fresh > 2 * forked, "a fresh interpreter, and a fork of one that has imported all: {fresh} and {forked}");
+    let each = |system| {
+        let wall = |tasks| run(system, tasks).costs.wall_ns.unwrap();
+        wall(2_000).saturating_sub(wall(40)) / 1_960
+    };
+    let (single, chunks) = (each(executor), each(pool));
+    assert!(single > 3 * chunks, "a queue entry for each task, and one for many: {single} and {chunks}");
+}
+
+#[test]
 fn threads_without_the_gil_want_as_many_cpus_as_they_are() {
     let [without, with] = ["python/no-gil-pool", "python/thread-pool-executor"];
     if ![without, with].into_iter().all(available) {
