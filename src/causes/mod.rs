@@ -85,6 +85,8 @@ pub enum Kind {
     Gil,
     /// A lock of Python's `threading` or `multiprocessing`, whose holder is known by its `with` block or recorded by the lock.
     PythonLock,
+    /// The import of a Python module, by the thread that its lock records.
+    Import,
 }
 
 impl Kind {
@@ -105,6 +107,7 @@ impl Kind {
             Self::Ptrace => "ptrace",
             Self::Gil => "gil",
             Self::PythonLock => "python_lock",
+            Self::Import => "import",
         }
     }
 }

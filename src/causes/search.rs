@@ -349,7 +349,7 @@ fn cause(scene: &Scene, tasks: &[TaskId], edges: &[Edge]) -> Cause {
         None => {}
     }
     let processes: HashSet<i32> = tasks.iter().map(|id| id.pid).collect();
-    let owned = |edge: &Edge| matches!(edge.kind, Kind::Mutex | Kind::RwLock | Kind::PythonLock | Kind::Join);
+    let owned = |edge: &Edge| matches!(edge.kind, Kind::Mutex | Kind::RwLock | Kind::PythonLock | Kind::Import | Kind::Join);
     if edges.iter().all(owned) && edges.len() == tasks.len() {
         return if tasks.len() == 1 { Cause::SelfLock } else { Cause::LockCycle };
     }

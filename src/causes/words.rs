@@ -18,6 +18,7 @@ pub(super) fn recorded(kind: Kind, lock: Lock, (from, owner): (TaskId, TaskId), 
     let lock = self::place(lock);
     match kind {
         Kind::Join => format!("waits for the end of {who} (join)"),
+        Kind::Import => format!("waits for a module that {who} imports"),
         Kind::RwLock => format!("waits for the read-write lock {lock}, held for writing by {who}"),
         Kind::PythonLock => format!("waits for the Python lock {lock}, held by {who}{taken}"),
         _ => format!("waits for the mutex {lock}, held by {who}"),

@@ -2,7 +2,8 @@
 //!
 //! `threading.Lock` records no owner: a thread has it that is within `with lock:` ([`super::blocks`]). `threading.RLock` records its owner.
 //! A waiter sleeps at the lock's own semaphore until 3.12 or 3.13; later it sleeps at a semaphore on its stack, behind which its `wait_entry`
-//! has the lock's address (Python/parking_lot.c). `Thread.join()` waits for the thread itself.
+//! has the lock's address (Python/parking_lot.c). `Thread.join()` waits for the thread itself. The lock of a module that is being imported
+//! records its owner (Lib/importlib/_bootstrap.py).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -49,6 +50,8 @@ pub enum How {
     Recorded,
     /// It is the thread that `Thread.join()` waits for.
     Join,
+    /// It imports the module that the waiter imports too.
+    Import,
 }
 
 /// A semaphore of `multiprocessing` that a thread has.
@@ -122,10 +125,11 @@ impl<M: Memory> Asking<'_, '_, '_, M> {
         for (tid, thread) in self.threads {
             let Some((frames, _)) = soft(self.objects.chain(thread.address))? else { continue };
             soft(self.of_thread(*tid, thread, &frames, waiting.contains_key(tid)))?;
-            if let Some(futex) = waiting.get(tid)
-                && let Some(joined) = soft(self.joined(*futex, &frames, numbers))?.flatten()
-            {
+            let Some(futex) = waiting.get(tid) else { continue };
+            if let Some(joined) = soft(self.joined(*futex, &frames, numbers))?.flatten() {
                 joins.insert(*tid, Holder { tid: joined, how: How::Join, at: None });
+            } else if let Some(importer) = soft(self.importer(&frames))?.flatten() {
+                joins.insert(*tid, Holder { tid: importer, how: How::Import, at: None });
             }
         }
         let mut holders = joins;
@@ -248,6 +252,21 @@ impl<M: Memory> Asking<'_, '_, '_, M> {
             self.held.push(Held { tid: *tid, word, how: How::Recorded, at });
         }
         Ok(())
+    }
+
+    /// The thread that imports the module which these frames wait for.
+    fn importer(&mut self, frames: &[Raw]) -> Result<Option<i32>, Trouble> {
+        for frame in frames.iter().filter(|frame| frame.has_code()).take(IN_HAND) {
+            let Some(code) = self.objects.code(frame.executable)? else { return Ok(None) };
+            if &*code.function != "_ModuleLock.acquire" || !code.file.ends_with("importlib._bootstrap>") {
+                continue;
+            }
+            let lock = self.local(frame)?;
+            let Some(owner) = names::attribute(self.objects, lock, "owner")? else { return Ok(None) };
+            let owner = self.objects.number(owner)?;
+            return Ok(self.threads.iter().find(|(_, thread)| Some(thread.pthread) == owner).map(|(tid, _)| *tid));
+        }
+        Ok(None)
     }
 
     /// The thread that `Thread.join()` waits for.

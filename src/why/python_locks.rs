@@ -46,7 +46,11 @@ pub(super) fn note(fs: &ProcFs, reader: &Reader, scene: &mut Scene, known: &mut 
             let Wait::Futex { lock, holder: Holder::NotRecorded | Holder::Semaphore { .. } } = task.wait else { continue };
             let link = match lock {
                 Lock::Private { .. } => read.get(pid).and_then(|locks| locks.holders.get(tid)).map(|holder| {
-                    let kind = if holder.how == How::Join { Kind::Join } else { Kind::PythonLock };
+                    let kind = match holder.how {
+                        How::Join => Kind::Join,
+                        How::Import => Kind::Import,
+                        How::Block | How::Recorded => Kind::PythonLock,
+                    };
                     (kind, TaskId { pid: *pid, tid: holder.tid }, holder.at.as_ref().map(words))
                 }),
                 Lock::Shared { .. } => shared.get(&lock).and_then(|holders| match &holders[..] {

@@ -236,6 +236,9 @@ pub(super) fn in_python(pythons: &Pythons, id: TaskId) -> String {
     format!("  [{}{caller}]", words(place))
 }
 
+/// The wait for a module that another thread imports.
+const IMPORT: &str = "_ModuleLock.acquire";
+
 /// Waits of Python's library that tell what is missing: function, end of the file's name, what to do.
 const HINTS: [(&str, &str, &str); 9] = [
     (
@@ -269,11 +272,7 @@ const HINTS: [(&str, &str, &str); 9] = [
         "No thread is left that could release the semaphore: take it with a `with` block, which releases it on every way out.",
     ),
     ("Event.wait", "/threading.py", "No thread is left that could set the event: set it on every way out of what it announces."),
-    (
-        "_ModuleLock.acquire",
-        "_bootstrap>",
-        "Do not start and join threads while a module is imported: move that into a function.",
-    ),
+    (IMPORT, "importlib._bootstrap>", "Do not start and join threads while a module is imported: move that into a function."),
     // The last one: the functions above call it.
     (
         "Condition.wait",
@@ -295,7 +294,8 @@ pub fn advice(problem: &Problem, pythons: &Pythons) -> String {
     let of = |id: &TaskId| pythons.0.get(id).map_or(&[][..], Vec::as_slice);
     let waits = |(function, file, _): &&(&str, &str, &str)| problem.tasks.iter().any(|id| waits_in(of(id), function, file));
     let unknown = matches!(problem.cause, Cause::NoThreadCanGoOn | Cause::OnlyThreadWaits);
-    let hint = HINTS.iter().filter(|_| unknown).find(waits);
+    // Of an import more can be said than of locks in general.
+    let hint = HINTS.iter().filter(|(function, ..)| unknown || *function == IMPORT).find(waits);
     hint.map_or(problem.advice(), |(.., hint)| hint).to_owned()
 }
 

@@ -84,6 +84,26 @@ for thread in threads: thread.join()
 }
 
 #[test]
+fn a_thread_that_a_module_waits_for_while_it_is_imported() {
+    let script = "
+import atexit, shutil, sys, tempfile
+folder = tempfile.mkdtemp()
+module = ['import threading', 'def load():', '    import of_itself', 'thread = threading.Thread(target=load)', 'thread.start()',
+    'print(\"ready\", flush=True)', 'thread.join()']
+with open(folder + '/of_itself.py', 'w') as file: file.write('\\n'.join(module))
+atexit.register(shutil.rmtree, folder)
+sys.path.insert(0, folder)
+import of_itself
+";
+    for python in pythons() {
+        let found = Stage::python(&python, script).is_found("lock_cycle", 2);
+        let words = evidence(&found);
+        assert!(words.contains("waits for a module that thread") && words.contains("(join)"), "{}: {found:#}", python.display());
+        assert!(found.to_string().contains("while a module is imported"), "{}: {found:#}", python.display());
+    }
+}
+
+#[test]
 fn a_lock_that_a_signal_handler_takes_again_and_semaphores_crosswise() {
     let handler = "
 import os, signal, threading, time
