@@ -6,6 +6,7 @@ mod groups;
 mod pace;
 mod python_locks;
 mod pythons;
+mod runnable;
 mod shared_memory;
 mod survey;
 
