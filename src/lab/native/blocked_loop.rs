@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::error::{RootError, failed};
 use super::event_loop::{Tasks, Way};
-use super::on_loop;
+use super::on_loop::{self, Tokio};
 use super::root::Root;
 
 /// How often the clock should tick.
@@ -59,7 +59,7 @@ fn run(root: &mut Root, way: Way) -> Result<(), RootError> {
         .build()
         .map_err(failed("building the event loop"))?;
     root.launch();
-    let mut tasks = runtime.block_on(Tasks::create(root, way, tokio::spawn))?;
+    let mut tasks = runtime.block_on(Tasks::create(root, way, &Tokio))?;
     let clock = Arc::new(Clock::default());
     runtime.block_on(async {
         let ticking = tokio::spawn(Arc::clone(&clock).run());
@@ -68,15 +68,15 @@ fn run(root: &mut Root, way: Way) -> Result<(), RootError> {
         root.phase("steady");
         root.release();
         clock.reset();
-        tasks.work(root, sleep).await;
+        tasks.work::<Tokio>(root).await;
         // One more tick, so that the lateness of the last blocking call is seen.
         sleep(TICK * 2).await;
         ticking.abort();
         root.value_ns("largest_lateness_of_a_10_ms_tick_ns", clock.largest_lateness_ns.load(Ordering::Relaxed));
         root.value("ticks", clock.ticks.load(Ordering::Relaxed));
         // The threads that were handed the calls exist from the first call on.
-        on_loop::hold_still(root).await;
-        on_loop::linger(root).await;
+        on_loop::hold_still::<Tokio>(root).await;
+        on_loop::linger::<Tokio>(root).await;
     });
     root.dismiss(|| runtime.block_on(tasks.leave()))
 }

@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::arena::{Arena, Ballast};
 use super::error::{RootError, failed};
+use super::on_loop::{Loop, Tokio};
 use super::root::{Root, TELL_EVERY};
 use super::worker::Worker;
 use super::{http, on_loop};
@@ -79,7 +80,7 @@ impl Life {
 /// One unit: a sleep or a GET lets the loop go on with the others, a computation holds all of them up.
 async fn work(worker: &Worker<'_>, k: usize) {
     match worker.spec.task {
-        TaskKind::Sleep => sleep(worker, k).await,
+        TaskKind::Sleep => sleep::<Tokio>(worker, k).await,
         TaskKind::Http => {
             worker.begin(k);
             worker.conclude(k, http::fetch_async(worker.port(), worker.spec.size()).await);
@@ -94,22 +95,31 @@ pub async fn block(worker: &Worker<'_>, k: usize) {
     tokio::task::yield_now().await;
 }
 
-async fn sleep(worker: &Worker<'_>, k: usize) {
-    sleep_by(worker, k, tokio::time::sleep).await;
-}
-
-/// One unit of sleep by the timers of a runtime.
-pub async fn sleep_by<F: Future>(worker: &Worker<'_>, k: usize, timer: impl Fn(Duration) -> F) {
+/// One unit of sleep, in the loop.
+pub async fn sleep<L: Loop>(worker: &Worker<'_>, k: usize) {
     let wanted = Duration::from_millis(u64::from(worker.spec.size()));
     worker.begin(k);
     let began = Instant::now();
-    timer(wanted).await;
+    L::sleep(wanted).await;
     let late = began.elapsed().saturating_sub(wanted);
     worker.end(k, u64::try_from(late.as_nanos()).unwrap_or(u64::MAX));
 }
 
-/// The life of a worker, for a runtime to run.
-pub type Living = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// A runtime that makes tasks of futures, as they are: a box for each would be a part of what its creation costs.
+pub trait Spawn {
+    /// Its handle of a task.
+    type Handle: Future;
+    /// Makes a task.
+    fn spawn(&self, life: impl Future<Output = ()> + Send + 'static) -> Self::Handle;
+}
+
+impl Spawn for Tokio {
+    type Handle = JoinHandle<()>;
+
+    fn spawn(&self, life: impl Future<Output = ()> + Send + 'static) -> Self::Handle {
+        tokio::spawn(life)
+    }
+}
 
 /// The workers of a run as async tasks of a runtime, with its handles of tasks.
 pub struct Tasks<H = JoinHandle<()>> {
@@ -121,7 +131,7 @@ pub struct Tasks<H = JoinHandle<()>> {
 
 impl<H: Future> Tasks<H> {
     /// Creates them one at a time, as workers of every kind are. It runs on the loop that they will run on.
-    pub async fn create(root: &mut Root, way: Way, spawn: impl Fn(Living) -> H) -> Result<Self, RootError> {
+    pub async fn create(root: &mut Root, way: Way, runtime: &impl Spawn<Handle = H>) -> Result<Self, RootError> {
         let (go, may_go) = watch::channel(false);
         let (leave, may_leave) = watch::channel(false);
         let (finished, finishes) = mpsc::unbounded_channel();
@@ -138,7 +148,7 @@ impl<H: Future> Tasks<H> {
                 finished: finished.clone(),
             };
             root.requested(w);
-            handles.push(spawn(Box::pin(life.live())));
+            handles.push(runtime.spawn(life.live()));
             // The loop runs what is queued, and comes back.
             tokio::task::yield_now().await;
             root.await_ready(w)?;
@@ -146,12 +156,12 @@ impl<H: Future> Tasks<H> {
         Ok(Self { handles, go, leave, finishes })
     }
 
-    /// Lets them work, until each has done its share. `timer` is the runtime's.
-    pub async fn work<F: Future>(&mut self, root: &mut Root, timer: impl Fn(Duration) -> F) {
+    /// Lets them work, until each has done its share.
+    pub async fn work<L: Loop>(&mut self, root: &mut Root) {
         self.go.send_replace(true);
         let mut left = self.handles.len();
         while left > 0 {
-            if let Either::Left((Some(()), _)) = select(pin!(self.finishes.recv()), pin!(timer(TELL_EVERY))).await {
+            if let Either::Left((Some(()), _)) = select(pin!(self.finishes.recv()), pin!(L::sleep(TELL_EVERY))).await {
                 left -= 1;
             }
             root.tell_sometimes();
@@ -178,12 +188,12 @@ pub fn run(root: &mut Root) -> Result<(), RootError> {
 /// The whole run on this runtime.
 pub fn run_on(root: &mut Root, runtime: &Runtime) -> Result<(), RootError> {
     root.launch();
-    let mut tasks = runtime.block_on(Tasks::create(root, Way::Waiting, tokio::spawn))?;
+    let mut tasks = runtime.block_on(Tasks::create(root, Way::Waiting, &Tokio))?;
     runtime.block_on(async {
-        on_loop::begin(root).await;
-        tasks.work(root, tokio::time::sleep).await;
+        on_loop::begin::<Tokio>(root).await;
+        tasks.work::<Tokio>(root).await;
     });
     root.await_finished();
-    runtime.block_on(on_loop::linger(root));
+    runtime.block_on(on_loop::linger::<Tokio>(root));
     root.dismiss(|| runtime.block_on(tasks.leave()))
 }

@@ -1,44 +1,65 @@
 //! Async tasks on smol: the executor of the crate async-executor and the reactor of async-io, which the crate smol joins. The root's thread
 //! runs the tasks and waits in epoll; async-io keeps a thread of its own for times at which no other thread waits there.
 
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
-use std::pin::pin;
-use std::time::{Duration, Instant};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
-use async_executor::Executor;
+use async_executor::{Executor, Task};
 use async_io::{Async, Timer};
-use futures_util::future::{Either, select};
 
 use super::error::{RootError, failed};
-use super::event_loop::{Tasks, Way, block, sleep_by};
+use super::event_loop::{Spawn, Tasks, Way, block, sleep};
 use super::http::{Answer, address, request};
-use super::root::{LOOK_TIMEOUT, Root, is_kept};
+use super::on_loop::{self, Loop};
+use super::root::Root;
 use super::worker::Worker;
 use crate::lab::catalog::TaskKind;
+
+/// The loop of async-io.
+struct Smol;
+
+impl Loop for Smol {
+    async fn sleep(time: Duration) {
+        Timer::after(time).await;
+    }
+
+    async fn readable(socket: UnixStream) -> io::Result<()> {
+        Async::new(socket)?.readable().await
+    }
+}
+
+impl Spawn for Executor<'static> {
+    type Handle = Task<()>;
+
+    fn spawn(&self, life: impl Future<Output = ()> + Send + 'static) -> Self::Handle {
+        Executor::spawn(self, life)
+    }
+}
 
 /// The whole run.
 pub fn run(root: &mut Root) -> Result<(), RootError> {
     root.hold_memory()?;
     let executor = Executor::new();
     // The reactor and its thread are made at the first use: not in the midst of what is measured.
-    async_io::block_on(Timer::after(Duration::ZERO));
+    async_io::block_on(Smol::sleep(Duration::ZERO));
     root.launch();
-    let create = Tasks::create(root, Way::By(|worker, k| Box::pin(work(worker, k))), |life| executor.spawn(life));
+    let create = Tasks::create(root, Way::By(|worker, k| Box::pin(work(worker, k))), &executor);
     let mut tasks = async_io::block_on(executor.run(create))?;
     async_io::block_on(executor.run(async {
-        begin(root).await;
-        tasks.work(root, Timer::after).await;
+        on_loop::begin::<Smol>(root).await;
+        tasks.work::<Smol>(root).await;
     }));
     root.await_finished();
-    async_io::block_on(executor.run(linger(root)));
+    async_io::block_on(executor.run(on_loop::linger::<Smol>(root)));
     root.dismiss(|| async_io::block_on(executor.run(tasks.leave())))
 }
 
 /// One unit: a sleep or a GET lets the executor go on with the others, a computation holds all of them up.
 async fn work(worker: &Worker<'_>, k: usize) {
     match worker.spec.task {
-        TaskKind::Sleep => sleep_by(worker, k, Timer::after).await,
+        TaskKind::Sleep => sleep::<Smol>(worker, k).await,
         TaskKind::Http => {
             worker.begin(k);
             worker.conclude(k, fetch(worker.port(), worker.spec.size()).await);
@@ -62,37 +83,5 @@ async fn fetch(port: u16, ms: u32) -> Result<u64, RootError> {
         if let Some(length) = answer.take(&buffer[..n])? {
             return Ok(length);
         }
-    }
-}
-
-/// As [`Root::begin`], without leaving the reactor.
-async fn begin(root: &mut Root) {
-    root.ask_to_be_seen();
-    let socket = root.socket().try_clone().and_then(Async::new);
-    let answered = match &socket {
-        Ok(socket) => {
-            let (readable, late) = (pin!(socket.readable()), pin!(Timer::after(LOOK_TIMEOUT)));
-            matches!(select(readable, late).await, Either::Left((Ok(()), _)))
-        }
-        Err(_) => false,
-    };
-    // What the root says is written in one piece, by calls that block; if this failed, so would what it says.
-    let _ = root.socket().set_nonblocking(false);
-    if answered {
-        root.await_seen();
-    }
-    root.phase("steady");
-    root.release();
-}
-
-/// As [`Root::linger`].
-async fn linger(root: &mut Root) {
-    let until = Instant::now() + Duration::from_millis(u64::from(root.spec.hold_ms));
-    if root.spec.hold_ms > 0 {
-        root.phase("hold");
-    }
-    Timer::at(until).await;
-    if root.spec.hold_ms > 0 && is_kept() {
-        std::future::pending::<()>().await;
     }
 }
