@@ -10,6 +10,7 @@ use concmon::lab::launcher::LaunchError;
 use concmon::lab::run::{Outcome, RunPhase};
 
 use crate::support::lab::{PATIENCE, launcher, number, run_it, run_on, spec, text};
+use crate::support::namespaces::{Namespaces, SCRIPT};
 use crate::support::python::{assert_done, can_run, named};
 
 const SYSTEM: &str = "python/dask-cluster";
@@ -73,11 +74,16 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        for process in self.processes.iter_mut().rev() {
-            // Its nanny ends the workers when it is asked to end.
-            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(process.id().cast_signed()), nix::sys::signal::SIGTERM);
-            let _ = process.wait();
-        }
+        end(&mut self.processes);
+    }
+}
+
+/// Ends what a cluster consists of, the last first.
+fn end(processes: &mut [Child]) {
+    for process in processes.iter_mut().rev() {
+        // Its nanny ends the workers when it is asked to end.
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(process.id().cast_signed()), nix::sys::signal::SIGTERM);
+        let _ = process.wait();
     }
 }
 
@@ -139,40 +145,25 @@ fn a_scheduler_that_does_not_answer_fails_the_run_in_one_sentence() {
     assert!(why.starts_with("no scheduler of dask answered at tcp://127.0.0.1:"), "{why}");
 }
 
-const HOSTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/hosts.sh");
-
 /// Three hosts in network namespaces of this machine, and what runs on them.
 struct Hosts {
-    directory: tempfile::TempDir,
-    names: [String; 3],
+    namespaces: Namespaces,
     processes: Vec<Child>,
 }
 
 impl Hosts {
-    fn call(args: &[&str]) -> std::process::Output {
-        Command::new(HOSTS).args(args).output().unwrap()
-    }
-
     fn up() -> Option<Self> {
-        let names = ["a", "b", "c"].map(|name| format!("d{}{name}", std::process::id()));
-        let hosts = Self { directory: tempfile::tempdir().unwrap(), names, processes: Vec::new() };
-        let names: Vec<&str> = hosts.names.iter().map(String::as_str).collect();
-        let made = Self::call(&[&["up", hosts.at(), env!("CARGO_BIN_EXE_concmon"), ""][..], &names].concat());
-        if !made.status.success() {
-            loudly!("SKIPPED: hosts in namespaces need root and ip: {}", String::from_utf8_lossy(&made.stderr));
-            return None;
-        }
-        Some(hosts)
+        Some(Self { namespaces: Namespaces::up(["a", "b", "c"], None)?, processes: Vec::new() })
     }
 
     fn at(&self) -> &str {
-        self.directory.path().to_str().unwrap()
+        self.namespaces.directory()
     }
 
     /// Starts a command on one of them.
     fn start(&mut self, host: usize, tls: &[(String, String)], args: &[&str]) -> &mut Child {
-        let mut command = Command::new(HOSTS);
-        command.args(["on", &self.names[host]]).args(args).envs(tls.iter().cloned()).current_dir(self.at());
+        let mut command = Command::new(SCRIPT);
+        command.args(["on", &self.namespaces.names[host]]).args(args).envs(tls.iter().cloned()).current_dir(self.at());
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         self.processes.push(child);
         self.processes.last_mut().unwrap()
@@ -182,21 +173,8 @@ impl Hosts {
     fn certificate(&self) -> Option<Vec<(String, String)>> {
         let (cert, key) = (format!("{}/cert.pem", self.at()), format!("{}/key.pem", self.at()));
         let made = Command::new("openssl")
-            .args([
-                "req",
-                "-x509",
-                "-newkey",
-                "rsa:2048",
-                "-nodes",
-                "-days",
-                "2",
-                "-subj",
-                "/CN=cluster",
-                "-keyout",
-                &key,
-                "-out",
-                &cert,
-            ])
+            .args("req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=cluster".split(' '))
+            .args(["-keyout", &key, "-out", &cert])
             .output();
         made.ok().filter(|made| made.status.success())?;
         let roles = ["SCHEDULER", "WORKER", "CLIENT"].into_iter();
@@ -208,12 +186,7 @@ impl Hosts {
 
 impl Drop for Hosts {
     fn drop(&mut self) {
-        for process in self.processes.iter_mut().rev() {
-            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(process.id().cast_signed()), nix::sys::signal::SIGTERM);
-            let _ = process.wait();
-        }
-        let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
-        Self::call(&[&["down", self.at()][..], &names].concat());
+        end(&mut self.processes);
     }
 }
 
@@ -251,7 +224,7 @@ fn one_machine_one_dask_and_a_cluster_of_three_hosts_are_compared() {
         await_line(hosts.start(host, &tls, &[&worker[..], &["--local-directory", &at]].concat()), "Registered to:", 2);
     }
     let compare = |task: &str, tasks: &str| {
-        let mut command = Command::new(HOSTS);
+        let mut command = Command::new(SCRIPT);
         command.args(["in", hosts.at(), env!("CARGO_BIN_EXE_concmon"), "lab", "compare"]).envs(tls.iter().cloned());
         command.args(["python/process-pool-executor", "python/dask-local", SYSTEM, "--cluster", &address, "--python", python]);
         let output =

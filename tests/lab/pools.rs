@@ -67,6 +67,28 @@ fn a_pool_looks_the_same_on_every_interpreter() {
     }
 }
 
+/// Two workers of a system, with tasks that take no time.
+fn two(system: &str) -> RunSpec {
+    RunSpec { workers: 2, ..spec(system, TaskKind::Factorial) }
+}
+
+/// Such a run. Its shape is tested elsewhere.
+fn tiny_tasks(launcher: &Launcher, spec: &RunSpec) -> Arc<Run> {
+    let run = run_on(launcher, spec);
+    assert_eq!(run.phase, RunPhase::Ended(Outcome::Done), "{}: {}", spec.system, run.output);
+    run
+}
+
+fn least_creation(run: &Run) -> u64 {
+    run.workers.iter().filter_map(|w| w.creation_ns()).min().unwrap()
+}
+
+/// Nanoseconds that one more task costs: of so many, beside 40.
+fn each_ns(many: u32, run: impl Fn(u32) -> Arc<Run>) -> u64 {
+    let wall = |tasks| run(tasks).costs.wall_ns.unwrap();
+    wall(many).saturating_sub(wall(40)) / u64::from(many - 40)
+}
+
 #[test]
 fn starts_and_tasks_of_pools_cost_in_this_order() {
     let [executor, loky, dask] = ["python/process-pool-executor", "python/loky", "python/dask-local"];
@@ -76,20 +98,10 @@ fn starts_and_tasks_of_pools_cost_in_this_order() {
     let found = concmon::lab::python::interpreters(&named());
     let python = concmon::lab::python::choose(find(dask).unwrap(), None, &found).unwrap().path;
     let launcher = launcher().with_pythons(named());
-    let run = |system: &str, tasks: u32| {
-        let of = RunSpec { workers: 2, tasks, python: Some(python.clone()), ..spec(system, TaskKind::Factorial) };
-        let run = run_on(&launcher, &of);
-        assert_eq!(run.phase, RunPhase::Ended(Outcome::Done), "{system}: {}", run.output);
-        run
-    };
-    let create = |run: &Run| run.workers.iter().filter_map(|w| w.creation_ns()).min().unwrap();
-    let (forked, fresh) = (create(&run(executor, 40)), create(&run(loky, 40)));
+    let of = |system, tasks| tiny_tasks(&launcher, &RunSpec { tasks, python: Some(python.clone()), ..two(system) });
+    let (forked, fresh) = (least_creation(&of(executor, 40)), least_creation(&of(loky, 40)));
     assert!(fresh > 5 * forked, "loky starts an interpreter for each worker: {fresh} and {forked}");
-    let each = |system: &str| {
-        let wall = |tasks| run(system, tasks).costs.wall_ns.unwrap();
-        wall(1_000).saturating_sub(wall(40)) / 960
-    };
-    let (queue, scheduler) = (each(executor), each(dask));
+    let (queue, scheduler) = (each_ns(1_000, |tasks| of(executor, tasks)), each_ns(1_000, |tasks| of(dask, tasks)));
     assert!(scheduler > 4 * queue, "a task through dask's scheduler costs more: {scheduler} and {queue}");
 }
 
@@ -101,19 +113,10 @@ fn a_warm_pool_and_a_preloaded_server_are_cheaper() {
         return;
     }
     let launcher = launcher().with_pythons(named());
-    let run = |system: &str, tasks: u32| {
-        let run = run_on(&launcher, &RunSpec { workers: 2, tasks, ..spec(system, TaskKind::Factorial) });
-        assert_eq!(run.phase, RunPhase::Ended(Outcome::Done), "{system}: {}", run.output);
-        run
-    };
-    let create = |system| run(system, 4).workers.iter().filter_map(|w| w.creation_ns()).min().unwrap();
-    let (fresh, forked) = (create(spawn), create(preload));
+    let of = |system, tasks| tiny_tasks(&launcher, &RunSpec { tasks, ..two(system) });
+    let (fresh, forked) = (least_creation(&of(spawn, 4)), least_creation(&of(preload, 4)));
     assert!(fresh > 2 * forked, "a fresh interpreter, and a fork of one that has imported all: {fresh} and {forked}");
-    let each = |system| {
-        let wall = |tasks| run(system, tasks).costs.wall_ns.unwrap();
-        wall(2_000).saturating_sub(wall(40)) / 1_960
-    };
-    let (single, chunks) = (each(executor), each(pool));
+    let (single, chunks) = (each_ns(2_000, |tasks| of(executor, tasks)), each_ns(2_000, |tasks| of(pool, tasks)));
     assert!(single > 3 * chunks, "a queue entry for each task, and one for many: {single} and {chunks}");
 }
 

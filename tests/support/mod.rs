@@ -15,6 +15,7 @@ pub mod literals;
 pub mod made_up;
 pub mod markdown;
 pub mod marked;
+pub mod namespaces;
 pub mod programs;
 pub mod pty;
 pub mod python;

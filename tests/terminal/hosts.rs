@@ -3,13 +3,13 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use concmon::record::Writer;
 
 use crate::support::key_script::bytes;
 use crate::support::made_up::Machine;
+use crate::support::namespaces::{Namespaces, SCRIPT};
 use crate::support::pty::{Program, Pty};
 
 mod problems;
@@ -236,58 +236,22 @@ fn wrong_hosts_and_a_missing_ssh_are_said_in_one_sentence() {
     assert!(output.status.code() == Some(1) && said.contains("box: ssh was not found on PATH"), "{said}");
 }
 
-/// Three namespaces with sshd, made and ended by a script.
-struct Namespaces {
-    directory: tempfile::TempDir,
-    names: [String; 3],
-}
-
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/hosts.sh");
-
-impl Namespaces {
-    fn run(&self, args: &[&str]) -> Output {
-        Command::new(SCRIPT).args(args).output().unwrap()
-    }
-
-    fn directory(&self) -> &str {
-        self.directory.path().to_str().unwrap()
-    }
-
-    /// `None`, said loudly, without what it takes.
-    fn up() -> Option<Self> {
-        let found = |name: &str| {
-            let places = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
-            places.split(':').map(|place| Path::new(place).join(name)).find(|path| path.is_file())
-        };
-        let Some(sshd) = found("sshd").filter(|_| rustix::process::geteuid().is_root() && found("ip").is_some()) else {
-            loudly!("SKIPPED: hosts in namespaces need root, ip and sshd (OpenSSH server)");
-            return None;
-        };
-        static MADE: AtomicUsize = AtomicUsize::new(0);
-        let number = MADE.fetch_add(1, Ordering::Relaxed);
-        let names = ["a", "b", "garbage"].map(|name| format!("c{}x{number}{name}", std::process::id()));
-        let namespaces = Self { directory: tempfile::tempdir().unwrap(), names };
-        std::fs::set_permissions(namespaces.directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-        let names: Vec<&str> = namespaces.names.iter().map(String::as_str).collect();
-        let output = namespaces.run(&[&["up", namespaces.directory(), CONCMON, sshd.to_str().unwrap()][..], &names].concat());
-        if !output.status.success() {
-            loudly!("SKIPPED: namespaces cannot be made: {}", String::from_utf8_lossy(&output.stderr));
-            return None;
-        }
-        Some(namespaces)
-    }
-}
-
-impl Drop for Namespaces {
-    fn drop(&mut self) {
-        let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
-        self.run(&[&["down", self.directory()][..], &names].concat());
-    }
+/// Three namespaces with sshd; `None`, said loudly, without what it takes.
+fn namespaces() -> Option<Namespaces> {
+    let found = |name: &str| {
+        let places = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
+        places.split(':').map(|place| Path::new(place).join(name)).find(|path| path.is_file())
+    };
+    let Some(sshd) = found("sshd").filter(|_| rustix::process::geteuid().is_root() && found("ip").is_some()) else {
+        loudly!("SKIPPED: hosts in namespaces need root, ip and sshd (OpenSSH server)");
+        return None;
+    };
+    Namespaces::up(["a", "b", "garbage"], Some(&sshd))
 }
 
 #[test]
 fn three_real_hosts_on_one_screen_one_cut_off_and_back_one_sends_garbage() {
-    let Some(namespaces) = Namespaces::up() else { return };
+    let Some(namespaces) = namespaces() else { return };
     let [a, b, garbage] = &namespaces.names;
     let hosts = namespaces.names.join(",");
     let args = ["in", namespaces.directory(), CONCMON, "-d", "0.5", "-F", "name=sshd and pid=1", "--host", &hosts];

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{CONCMON, Namespaces, Sleeper, Stage};
+use super::{CONCMON, Sleeper, Stage, namespaces};
 use crate::support::exclusive::alone;
 
 /// A process that can never continue: it reads a pipe whose other end only it has.
@@ -203,7 +203,7 @@ fn pids_with(word: &str) -> Vec<String> {
 #[test]
 fn the_host_whose_group_is_throttled_is_the_one_that_is_named() {
     let _alone = alone();
-    let Some(namespaces) = Namespaces::up() else { return };
+    let Some(namespaces) = namespaces() else { return };
     let Some(group) = HalfCpu::new() else {
         loudly!("SKIPPED: no control group with a CPU quota can be made here");
         return;
