@@ -1,5 +1,6 @@
 //! Why a runnable task gets the CPU that it gets.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -9,9 +10,10 @@ use crate::kernel::parse::schedstat::Schedstat;
 use crate::kernel::parse::stat::Stat;
 use crate::kernel::proc_fs::{ProcFs, RelPath};
 use crate::kernel::treatment::treatment;
+use crate::snapshot::{Comm, ProcKey};
 use crate::text::{Charset, sanitize};
 
-/// How long a runnable task is watched.
+/// concmon watches a runnable task for this time.
 const WATCHED: Duration = Duration::from_millis(200);
 /// The most of a process's list of control groups that is read.
 const GROUPS_BYTES: usize = 64 * 1024;
@@ -19,22 +21,27 @@ const GROUPS_BYTES: usize = 64 * 1024;
 const NAMED: usize = 3;
 const LEAST_PERCENT: u64 = 10;
 
-/// What was seen of a task.
+/// Clock ticks of CPU time, and the name, of each process.
+type Used = HashMap<ProcKey, (u64, Comm)>;
+/// Name, PID and share of one CPU in percent of another process.
+type Other = (Comm, i32, u64);
+
+/// The state of a runnable task during [`WATCHED`].
 #[derive(Debug, Default)]
 struct Watched {
     for_ms: u64,
     ran_ms: u64,
     /// Told by the kernel when the wait is over: less than it is while the task still waits.
     waited_ms: u64,
-    /// Whether it was on a CPU at all.
+    /// True if the task got a CPU at all.
     ran: bool,
     nice: i32,
     /// The group with the lowest quota, the quota in CPUs, and of the periods that passed how many it was stopped in.
     quota: Option<(String, f64, u64, u64)>,
     /// CPUs that it may run on.
     cpus: Option<usize>,
-    /// What other processes used meanwhile: name, PID, percent of one CPU; the largest first.
-    others: Vec<(String, i32, u64)>,
+    /// Other processes that used the CPUs meanwhile, the largest share first.
+    others: Vec<Other>,
 }
 
 /// Watches the task for a fifth of a second; `None` if it has ended. `stat` is its own.
@@ -75,43 +82,38 @@ pub(super) fn words(fs: &ProcFs, id: TaskId, stat: &Stat) -> Option<String> {
         nice: stat.nice,
         quota,
         cpus,
-        others: others(&used_before, used_after, id.pid, for_ms),
+        others: others(&used_before, &used_after, id.pid, for_ms),
     };
     Some(watched.words())
 }
 
 /// Clock ticks that each process has used, with its name; only those whose main thread was last on the CPU `here`, if given.
-fn used(fs: &ProcFs, here: Option<u32>) -> HashMap<(i32, u64), (u64, String)> {
-    let (mut pids, mut used, mut buffer) = (Vec::new(), HashMap::new(), [0u8; 1024]);
+fn used(fs: &ProcFs, here: Option<u32>) -> Used {
+    let (mut pids, mut used, mut buffer) = (Vec::new(), Used::new(), [0u8; 1024]);
     // Without the list no other is named.
     let _ = fs.list_pids(&mut pids);
     for pid in pids {
         let Ok(bytes) = fs.read_once(&RelPath::process(pid, "stat"), &mut buffer) else { continue };
         let Ok(stat) = Stat::parse(bytes) else { continue };
         if here.is_none() || stat.last_cpu == here {
-            let name = sanitize(stat.comm.as_bytes(), Charset::Unicode).into_owned();
-            used.insert((pid, stat.start_ticks), (stat.utime_ticks + stat.stime_ticks, name));
+            let key = ProcKey { pid, start_ticks: stat.start_ticks };
+            used.insert(key, (stat.utime_ticks + stat.stime_ticks, stat.comm));
         }
     }
     used
 }
 
-/// Who used the CPUs between two readings, beside `own` and this program.
-fn others(
-    before: &HashMap<(i32, u64), (u64, String)>,
-    after: HashMap<(i32, u64), (u64, String)>,
-    own: i32,
-    for_ms: u64,
-) -> Vec<(String, i32, u64)> {
+/// The processes that used the most CPU time between two readings, beside `own` and this program.
+fn others(before: &Used, after: &Used, own: i32, for_ms: u64) -> Vec<Other> {
     let this = i32::try_from(std::process::id()).unwrap_or(0);
     let tick_ms = 1000 / rustix::param::clock_ticks_per_second().max(1);
-    let share = |(key, (ticks, name)): ((i32, u64), (u64, String))| {
-        let grown = ticks.saturating_sub(before.get(&key)?.0);
+    let share = |(key, (ticks, name)): (&ProcKey, &(u64, Comm))| {
+        let grown = ticks.saturating_sub(before.get(key)?.0);
         let percent = grown * tick_ms * 100 / for_ms.max(1);
-        (key.0 != own && key.0 != this && percent >= LEAST_PERCENT).then_some((name, key.0, percent))
+        (key.pid != own && key.pid != this && percent >= LEAST_PERCENT).then_some((*name, key.pid, percent))
     };
-    let mut others: Vec<_> = after.into_iter().filter_map(share).collect();
-    others.sort_unstable_by_key(|(_, pid, percent)| (std::cmp::Reverse(*percent), *pid));
+    let mut others: Vec<Other> = after.iter().filter_map(share).collect();
+    others.sort_unstable_by_key(|(_, pid, percent)| (Reverse(*percent), *pid));
     others.truncate(NAMED);
     others
 }
@@ -137,8 +139,9 @@ impl Watched {
             words += &format!(" Its nice value is {}: programs with a lower one get more of the CPU.", self.nice);
         }
         if waits && !self.others.is_empty() {
+            let name = |comm: &Comm| sanitize(comm.as_bytes(), Charset::Unicode).into_owned();
             let named: Vec<String> =
-                self.others.iter().map(|(name, pid, percent)| format!("{name} ({pid}) {percent} %")).collect();
+                self.others.iter().map(|(comm, pid, percent)| format!("{} ({pid}) {percent} %", name(comm))).collect();
             words += &format!(" Meanwhile others used the CPU: {}.", named.join(", "));
         }
         words
@@ -151,7 +154,7 @@ mod tests {
 
     #[test]
     fn what_a_task_waited_for_is_said_and_a_task_that_never_ran_has_not_waited_nothing() {
-        let others = vec![("sh".to_owned(), 9, 99), ("make".to_owned(), 8, 50)];
+        let others = vec![(Comm::new(b"sh"), 9, 99), (Comm::new(b"make"), 8, 50)];
         let starved = Watched { for_ms: 200, cpus: Some(1), nice: 19, others: others.clone(), ..Watched::default() };
         assert_eq!(
             starved.words(),
@@ -170,11 +173,13 @@ mod tests {
 
     #[test]
     fn others_are_those_that_used_the_most_between_two_readings() {
-        let at = |ticks: [u64; 4]| (1..).zip(ticks).map(|(pid, ticks)| ((pid, 5), (ticks, format!("p{pid}")))).collect();
-        let before: HashMap<(i32, u64), (u64, String)> = at([10, 10, 10, 10]);
-        let mut after: HashMap<(i32, u64), (u64, String)> = at([30, 20, 10, 30]);
-        after.insert((7, 9), (90, "born".to_owned()));
-        let found = others(&before, after, 4, 20 * 1000 / rustix::param::clock_ticks_per_second());
-        assert_eq!(found, [("p1".to_owned(), 1, 100), ("p2".to_owned(), 2, 50)]);
+        let key = |pid, start_ticks| ProcKey { pid, start_ticks };
+        let name = |pid: i32| Comm::new(format!("p{pid}").as_bytes());
+        let at = |ticks: [u64; 4]| (1..).zip(ticks).map(|(pid, ticks)| (key(pid, 5), (ticks, name(pid)))).collect();
+        let before: Used = at([10, 10, 10, 10]);
+        let mut after: Used = at([30, 20, 10, 30]);
+        after.insert(key(7, 9), (90, name(7)));
+        let found = others(&before, &after, 4, 20 * 1000 / rustix::param::clock_ticks_per_second());
+        assert_eq!(found, [(name(1), 1, 100), (name(2), 2, 50)]);
     }
 }
