@@ -367,6 +367,10 @@ def programs(concmon):
         yield Demo(f"lab run {system}", concmon, system)
 
 
+def is_alarm(finding):
+    return finding["level"] == "warning" and finding["id"] not in OF_THE_MACHINE
+
+
 def look(concmon, pid, seconds):
     command = [concmon, "problems", "--json", "--for", str(seconds), f"under({pid})"]
     output = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -374,9 +378,6 @@ def look(concmon, pid, seconds):
         raise RuntimeError(f"concmon: exit code {output.returncode}: {output.stderr.strip()}")
     found = json.loads(output.stdout)
     problems = [f"{p['cause']}: {p['tasks'][0]['wait']['evidence']}" for p in found["problems"]]
-    def is_alarm(finding):
-        return finding["level"] == "warning" and finding["id"] not in OF_THE_MACHINE
-
     warnings = [f"{f['id']}: {f['evidence']}" for f in found["findings"] if is_alarm(f)]
     information = [f["id"] for f in found["findings"] if not is_alarm(f)]
     return problems + warnings, sorted(set(information)), found["looked"]["processes"]

@@ -99,7 +99,7 @@ pub fn asleep(fs: &ProcFs, id: TaskId) -> Option<Schedstat> {
     seen(fs, id.pid, id.tid)?.asleep()
 }
 
-/// Whether a task that had these figures when it slept has not run since.
+/// True if a task that slept with these scheduling figures has not run since.
 #[must_use]
 pub fn sleeps_on(fs: &ProcFs, id: TaskId, figures: Schedstat) -> bool {
     let TaskId { pid, tid } = id;

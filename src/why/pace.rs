@@ -1,4 +1,4 @@
-//! How often a monitor surveys the machine.
+//! The time between two surveys of a monitor.
 
 use std::time::Duration;
 

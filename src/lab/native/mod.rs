@@ -83,7 +83,7 @@ fn system(id: &str) -> Option<Entry> {
     })
 }
 
-/// What a native system needs and this machine refuses, if so.
+/// Why this machine cannot run a native system; `None` if it can.
 #[must_use]
 pub fn missing(id: &str) -> Option<String> {
     static RING: OnceLock<Option<String>> = OnceLock::new();
