@@ -7,6 +7,7 @@ import cloudpickle
 from distributed import Client, as_completed
 
 import concmon_lab as lab
+import lab_recorder
 import lab_root
 import lab_tasks
 from lab_tasks import perform
@@ -105,9 +106,14 @@ def show_table(cluster, units, all_ns):
     row("all_workers_ns", "%s on %s" % (cluster.words(everybody), hosts), all_ns)
 
 
+def setting(name):
+    """What the run says beside its task; `None` if it does not."""
+    return next((one["value"] for one in lab_root.SPEC["settings"] if one["name"] == name), None)
+
+
 def connect():
     """A client of the scheduler that the run names; certificates for tls:// are those of dask's own configuration."""
-    address = next(setting["value"] for setting in lab_root.SPEC["settings"] if setting["name"] == "cluster")
+    address = setting("cluster")
     try:
         return Client(address, timeout=PATIENCE_S)
     except (OSError, ValueError, TypeError) as failure:
@@ -123,15 +129,19 @@ def body():
     lab.forgo_waits()
     # Its workers need not have the lab's modules.
     cloudpickle.register_pickle_by_value(lab_tasks)
+    cloudpickle.register_pickle_by_value(lab_recorder)
     with connect() as client:
         cluster = Cluster(client)
         if not cluster.hosts:
             raise lab_root.WorkerFailed("the scheduler has no workers")
         # The functions go to each worker once.
         client.gather(cluster.ask(min(units, 1)))
+        recordings = lab_recorder.Recordings(client, cluster.hosts, setting("recordings"))
         before = client.run(look)
         results, took = measured(cluster, units)
-        show_hosts(cluster, before, client.run(look))
+        after = client.run(look)
+        recordings.bring_home()
+        show_hosts(cluster, before, after)
         if units:
             show_table(cluster, units, took)
         lab_root.show()

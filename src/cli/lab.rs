@@ -94,6 +94,9 @@ pub struct LabRunArgs {
     /// Scheduler of your own dask cluster, for python/dask-cluster
     #[arg(long, value_name = "tcp://HOST:PORT")]
     pub cluster: Option<String>,
+    /// Record each host of the cluster while the tasks run, with the concmon installed there, to a file in DIR
+    #[arg(long, value_name = "DIR", requires = "cluster")]
+    pub recordings: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

@@ -66,6 +66,8 @@ pub struct LabRunOptions {
     pub start_method: Option<StartMethod>,
     /// Scheduler of the user's cluster.
     pub cluster: Option<String>,
+    /// Directory for recordings of the cluster's hosts.
+    pub recordings: Option<PathBuf>,
     /// Interpreters that the config names.
     pub pythons: Vec<PathBuf>,
     /// Whether an environment that is missing is made first.
@@ -118,6 +120,7 @@ impl From<&LabRunArgs> for LabRunOptions {
             python: args.python.clone(),
             start_method: args.start_method,
             cluster: args.cluster.clone(),
+            recordings: args.recordings.clone(),
             json: args.json,
         }
     }
@@ -278,6 +281,11 @@ fn specs(options: &LabRunOptions) -> Result<Vec<RunSpec>, LaunchError> {
     spec.start_method = options.start_method;
     if let Some(address) = &options.cluster {
         spec = spec.on_cluster(address);
+    }
+    if let Some(directory) = &options.recordings {
+        let bad = |why: &str| LaunchError::BadOption(format!("--recordings {}: {why}", directory.display()));
+        let directory = std::path::absolute(directory).map_err(|error| bad(&error.to_string()))?;
+        spec = spec.recording_hosts_to(directory.to_str().ok_or_else(|| bad("the path is not UTF-8"))?);
     }
     if options.workers.is_empty() {
         return Ok(vec![spec]);

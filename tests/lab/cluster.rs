@@ -15,7 +15,7 @@ use crate::support::python::{assert_done, can_run, named};
 
 const SYSTEM: &str = "python/dask-cluster";
 
-/// A scheduler, and workers that believe they are on hosts of these names where this user may say so.
+/// A scheduler, and workers that believe they are on hosts of these names where this user may say so. The first host has concmon.
 struct Cluster {
     processes: Vec<Child>,
     /// What the workers report, kept open for them.
@@ -48,7 +48,8 @@ impl Cluster {
             cluster.address = about.and_then(|about| about["address"].as_str().map(str::to_owned)).unwrap_or_default();
         }
         cluster.named = Command::new("unshare").args(["--uts", "hostname", "box"]).output().is_ok_and(|o| o.status.success());
-        for host in hosts {
+        let own = Path::new(env!("CARGO_BIN_EXE_concmon")).parent().unwrap();
+        for (n, host) in hosts.iter().enumerate() {
             let worker = format!(
                 "exec {python} -m distributed.cli.dask_worker {} --nthreads 1 --nworkers 2 --no-dashboard --local-directory {}",
                 cluster.address,
@@ -60,6 +61,8 @@ impl Cluster {
             } else {
                 command.arg("-c").arg(worker);
             }
+            let with = if n == 0 { own } else { Path::new("/nowhere") };
+            command.env("PATH", format!("{}:/usr/bin:/bin", with.display()));
             let mut worker = start(&mut command, Stdio::piped());
             cluster.words.extend(worker.stderr.take().map(BufReader::new));
             cluster.processes.push(worker);
@@ -98,6 +101,8 @@ fn a_cluster_of_the_users_does_the_tasks_and_reports_from_each_host() {
     let dir = tempfile::tempdir().unwrap();
     let cluster = Cluster::start(&python, dir.path(), &["boxa", "boxb"]);
     let on = RunSpec { python: Some(python), ..spec(SYSTEM, TaskKind::Factorial) }.on_cluster(&cluster.address);
+    let kept = dir.path().join("recordings");
+    let on = on.recording_hosts_to(kept.to_str().unwrap());
     let run = run_on(&launcher, &on);
     assert_done(&run);
     let expected = run_it(&RunSpec { tasks: run.spec.tasks, ..spec("native/sequential", TaskKind::Factorial) });
@@ -113,9 +118,27 @@ fn a_cluster_of_the_users_does_the_tasks_and_reports_from_each_host() {
         assert!(text(&run, "host_1_cpu_ns").starts_with("boxa: 2 workers x 1 thread"), "{:?}", run.values);
         assert!(text(&run, "host_2_cpu_ns").starts_with("boxb: 2 workers x 1 thread"), "{:?}", run.values);
         assert!(text(&run, "one_host_ns").contains("2 workers x 1 thread on one host"), "{:?}", run.values);
+        assert!(text(&run, "host_2_recording_bytes").starts_with("boxb: no recording: `concmon stream` does not start there"));
+        assert_recorded(&run, &kept.join("boxa.rec"));
+        assert_eq!(std::fs::read_dir(&kept).unwrap().count(), 1);
     } else {
         loudly!("SKIPPED: hosts of two names need a user who may unshare");
     }
+}
+
+/// The recording of the first host is in this file, whole, and shows the workers.
+fn assert_recorded(run: &concmon::lab::run::Run, file: &Path) {
+    assert!(text(run, "host_1_recording_bytes").ends_with(file.to_str().unwrap()), "{:?}", run.values);
+    let bytes = std::fs::metadata(file).unwrap();
+    assert_eq!(bytes.len(), number(run, "host_1_recording_bytes"));
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&bytes.permissions()) & 0o777, 0o600);
+    let shown = Command::new(env!("CARGO_BIN_EXE_concmon"))
+        .args(["ps", "command~dask_worker", "--columns", "pid,command", "--replay"])
+        .arg(file)
+        .output()
+        .unwrap();
+    let (rows, said) = (String::from_utf8_lossy(&shown.stdout), String::from_utf8_lossy(&shown.stderr));
+    assert!(shown.status.success() && rows.contains("distributed.cli.dask_worker"), "{rows} {said}");
 }
 
 #[test]

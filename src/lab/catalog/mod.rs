@@ -334,13 +334,25 @@ pub const OWN_PROGRAM: &str = "run";
 
 /// The setting that names the scheduler of the user's cluster.
 const CLUSTER: &str = "cluster";
+/// The setting that names the directory for recordings of the cluster's hosts.
+const RECORDINGS: &str = "recordings";
 
 impl RunSpec {
     /// The same, on the cluster with this scheduler.
     #[must_use]
-    pub fn on_cluster(mut self, address: &str) -> Self {
-        self.settings.retain(|setting| setting.name != CLUSTER);
-        self.settings.push(Setting { name: CLUSTER.to_owned(), value: address.to_owned(), variable: false });
+    pub fn on_cluster(self, address: &str) -> Self {
+        self.with_setting(CLUSTER, address)
+    }
+
+    /// The same, with a recording of each host of the cluster written to this directory.
+    #[must_use]
+    pub fn recording_hosts_to(self, directory: &str) -> Self {
+        self.with_setting(RECORDINGS, directory)
+    }
+
+    fn with_setting(mut self, name: &str, value: &str) -> Self {
+        self.settings.retain(|setting| setting.name != name);
+        self.settings.push(Setting { name: name.to_owned(), value: value.to_owned(), variable: false });
         self
     }
 

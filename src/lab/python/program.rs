@@ -10,6 +10,7 @@ pub const WORKER_MODULE: (&str, &str) = ("concmon_lab.py", include_str!("../../.
 /// Modules every run gets.
 const SHARED: &[(&str, &str)] = &[
     WORKER_MODULE,
+    ("lab_recorder.py", include_str!("../../../assets/python/lab_recorder.py")),
     ("lab_root.py", include_str!("../../../assets/python/lab_root.py")),
     ("lab_celery.py", include_str!("../../../assets/python/lab_celery.py")),
     ("lab_echo_client.py", include_str!("../../../assets/python/lab_echo_client.py")),
