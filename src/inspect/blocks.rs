@@ -2,9 +2,9 @@
 //!
 //! While a `with` block runs, its object's `__exit__` is on the frame's stack: bound to the object, or since 3.14 followed by it. How deep
 //! the stack surely is at an instruction, the table of exceptions of its code says (Objects/exception_handling_notes.txt): what lies above
-//! may be left over from before. This needs CPython 3.11 or later.
+//! may be left over from before. Before 3.11 the frame itself has a list of its blocks, each with that depth.
 
-use super::asyncio::layout::Coroutines;
+use super::asyncio::layout::{Apart, Coroutines};
 use super::memory::{Fields, Memory};
 use super::objects::{Kind, Objects};
 use super::stack::Raw;
@@ -13,6 +13,8 @@ use super::{Trouble, soft};
 /// The most entries of a stack that are looked at, and local variables that lie before them.
 const MOST_DEPTH: u64 = 64;
 const MOST_LOCALS: u64 = 4096;
+/// The blocks that a frame has room for before 3.11 (`CO_MAXBLOCKS`).
+const MOST_BLOCKS: u64 = 20;
 /// Bytes from the first field of a code object behind its size to its table of exceptions: `co_consts`, `co_names`.
 const EXCEPTIONS_BEHIND: u64 = 16;
 /// Entries behind the local variables of a frame whose depth is not known.
@@ -21,6 +23,9 @@ const NEAR: u64 = 12;
 impl<M: Memory> Objects<'_, M> {
     /// The objects whose `with` blocks, or `for` loops, the frame is in; outermost first.
     pub(super) fn blocks(&mut self, layout: &Coroutines, frame: &Raw) -> Result<Vec<u64>, Trouble> {
+        if let Some(apart) = &layout.apart {
+            return self.blocks_of_frame(layout, apart, frame.address);
+        }
         let Some(code) = self.code(frame.executable)? else { return Ok(Vec::new()) };
         let Some(unit) = self.unit(&code, frame.instruction, frame.copy) else { return Ok(Vec::new()) };
         let at = layout.header + 8 + EXCEPTIONS_BEHIND;
@@ -28,13 +33,28 @@ impl<M: Memory> Objects<'_, M> {
         let Some(table) = self.table(table)? else { return Ok(Vec::new()) };
         let depth = depth_at(&table, unit).unwrap_or(0).min(MOST_DEPTH);
         let first = self.count_of_locals(layout, frame.executable)?;
-        self.entries(layout, frame, first..first + depth)
+        self.entries(layout, frame.address.wrapping_add(layout.locals + first * 8), depth)
+    }
+
+    fn blocks_of_frame(&mut self, layout: &Coroutines, apart: &Apart, frame: u64) -> Result<Vec<u64>, Trouble> {
+        let fields = Fields::read(&mut self.reader, frame, &[apart.stack, apart.block_count])?;
+        let count = match fields.int(apart.block_count) {
+            0 => return Ok(Vec::new()),
+            count => u64::try_from(count).unwrap_or(u64::MAX),
+        };
+        if count > MOST_BLOCKS {
+            return Err(Trouble::Torn("a frame has no sensible number of blocks"));
+        }
+        let last = apart.blocks + (count - 1) * Apart::BLOCK + Apart::DEPTH;
+        let depth = Fields::read(&mut self.reader, frame, &[last])?.int(last);
+        let depth = u64::try_from(depth).unwrap_or(0).min(MOST_DEPTH);
+        self.entries(layout, fields.word(apart.stack), depth)
     }
 
     /// The objects in the local variables of a frame and a little behind them. Some may be left over.
     pub(super) fn near(&mut self, layout: &Coroutines, frame: &Raw) -> Result<Vec<u64>, Trouble> {
         let count = self.count_of_locals(layout, frame.executable)?;
-        self.entries(layout, frame, 0..count + NEAR)
+        self.entries(layout, frame.address.wrapping_add(layout.locals), count + NEAR)
     }
 
     fn count_of_locals(&mut self, layout: &Coroutines, code: u64) -> Result<u64, Trouble> {
@@ -45,9 +65,8 @@ impl<M: Memory> Objects<'_, M> {
         }
     }
 
-    fn entries(&mut self, layout: &Coroutines, frame: &Raw, range: std::ops::Range<u64>) -> Result<Vec<u64>, Trouble> {
-        let begin = frame.address.wrapping_add(layout.locals).wrapping_add(range.start * 8);
-        let bytes = self.reader.bytes(begin, (range.end - range.start) as usize * 8)?;
+    fn entries(&mut self, layout: &Coroutines, begin: u64, count: u64) -> Result<Vec<u64>, Trouble> {
+        let bytes = self.reader.bytes(begin, count as usize * 8)?;
         let words = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_ne_bytes(*word) & !7);
         let mut found = Vec::new();
         for object in words.filter(|word| *word != 0).collect::<Vec<_>>() {

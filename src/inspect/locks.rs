@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::asyncio::layout::Coroutines;
 use super::memory::{Fields, Memory, Reader};
-use super::objects::{Kind, Objects};
+use super::objects::{Executed, Kind, Objects};
 use super::stack::Raw;
 use super::walk::{ListedThread, Walk};
 use super::{Trouble, in_words, names, native, runtime, soft, tasks};
@@ -157,8 +157,8 @@ impl<M: Memory> Asking<'_, '_, '_, M> {
         // `Condition.wait()` gives the condition's lock away.
         let mut given = HashSet::new();
         for (depth, frame) in frames.iter().filter(|frame| frame.has_code()).take(MOST_FRAMES).enumerate() {
-            let Some(code) = self.objects.code(frame.executable)? else { return Ok(()) };
-            if &*code.function == "Condition.wait" && code.file.ends_with("threading.py") {
+            let Some(Executed { code, function }) = self.objects.executed(frame)? else { return Ok(()) };
+            if &*function == "Condition.wait" && code.file.ends_with("threading.py") {
                 let condition = self.local(frame)?;
                 match names::attribute(self.objects, condition, "_lock") {
                     Ok(Some(lock)) => drop(given.insert(lock)),
@@ -257,8 +257,8 @@ impl<M: Memory> Asking<'_, '_, '_, M> {
     /// The thread that imports the module which these frames wait for.
     fn importer(&mut self, frames: &[Raw]) -> Result<Option<i32>, Trouble> {
         for frame in frames.iter().filter(|frame| frame.has_code()).take(IN_HAND) {
-            let Some(code) = self.objects.code(frame.executable)? else { return Ok(None) };
-            if &*code.function != "_ModuleLock.acquire" || !code.file.ends_with("importlib._bootstrap>") {
+            let Some(Executed { code, function }) = self.objects.executed(frame)? else { return Ok(None) };
+            if &*function != "_ModuleLock.acquire" || !code.file.ends_with("importlib._bootstrap>") {
                 continue;
             }
             let lock = self.local(frame)?;
@@ -272,8 +272,8 @@ impl<M: Memory> Asking<'_, '_, '_, M> {
     /// The thread that `Thread.join()` waits for.
     fn joined(&mut self, futex: u64, frames: &[Raw], numbers: &HashMap<u64, i32>) -> Result<Option<i32>, Trouble> {
         for frame in frames.iter().filter(|frame| frame.has_code()).take(IN_HAND) {
-            let Some(code) = self.objects.code(frame.executable)? else { return Ok(None) };
-            let join = matches!(&*code.function, "Thread.join" | "Thread._wait_for_tstate_lock");
+            let Some(Executed { code, function }) = self.objects.executed(frame)? else { return Ok(None) };
+            let join = matches!(&*function, "Thread.join" | "Thread._wait_for_tstate_lock");
             if !join || !code.file.ends_with("threading.py") {
                 continue;
             }

@@ -15,6 +15,7 @@ mod layouts;
 mod lines;
 pub mod locks;
 mod memory;
+mod methods;
 mod names;
 mod native;
 mod objects;
@@ -157,7 +158,7 @@ fn runtime(reader: &DetailReader, key: ProcKey, face: i32) -> Result<Found, Trou
                     }
                 };
                 if let Some(found) = tasks {
-                    asyncio::read(&memory, address, &offsets, found, &mut runtime)?;
+                    asyncio::read(&memory, (address, leader), &offsets, found, &mut runtime)?;
                 }
                 Ok((runtime, offsets, tasks))
             });

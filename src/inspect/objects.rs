@@ -33,6 +33,14 @@ pub struct Code {
     copies: u64,
 }
 
+/// What a frame executes.
+#[derive(Debug)]
+pub struct Executed {
+    pub code: Arc<Code>,
+    /// The qualified name of the function, as far as it is known.
+    pub function: Arc<str>,
+}
+
 /// The kinds of objects that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -44,6 +52,7 @@ pub enum Kind {
     Int,
     Method,
     Builtin,
+    Function,
     Lock,
     RLock,
     SemLock,
@@ -61,6 +70,7 @@ impl Kind {
             Self::Int => b"int\0",
             Self::Method => b"method\0",
             Self::Builtin => b"builtin_function_or_method\0",
+            Self::Function => b"function\0",
             Self::Lock => b"_thread.lock\0",
             Self::RLock => b"_thread.RLock\0",
             Self::SemLock => b"_multiprocessing.SemLock\0",
@@ -75,6 +85,8 @@ pub struct Objects<'m, M> {
     pub offsets: Offsets,
     types: HashMap<Kind, u64>,
     codes: HashMap<u64, Arc<Code>>,
+    /// The qualified names of functions by their code objects, where these have none.
+    pub methods: HashMap<u64, Arc<str>>,
     /// Those of readings before this one.
     pub known: Known,
 }
@@ -82,12 +94,13 @@ pub struct Objects<'m, M> {
 impl<'m, M: Memory> Objects<'m, M> {
     /// Nothing is known yet.
     pub fn new(reader: Reader<'m, M>, offsets: Offsets) -> Self {
-        Self { reader, offsets, types: HashMap::new(), codes: HashMap::new(), known: Known::new() }
+        Self { reader, offsets, types: HashMap::new(), codes: HashMap::new(), methods: HashMap::new(), known: Known::new() }
     }
 
     /// Code objects are read anew from here on.
     pub fn forget_codes(&mut self) {
         self.codes.clear();
+        self.methods.clear();
     }
 
     /// Whether `ob_type` leads to the type of that kind.

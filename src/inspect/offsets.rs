@@ -198,7 +198,7 @@ pub struct Offsets {
     pub naming: Option<Naming>,
     /// Bytes of an interpreter's state.
     pub interpreter_size: Option<u64>,
-    /// What is needed for coroutines; `None` before 3.11.
+    /// What is needed for coroutines.
     pub coroutines: Option<Coroutines>,
 }
 
@@ -352,7 +352,7 @@ impl Offsets {
                 cached_keys: layout.cached_keys,
             }),
             interpreter_size: None,
-            coroutines: Coroutines::of_minor(layout.minor),
+            coroutines: Some(Coroutines::of_minor(layout.minor)),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Trouble;
 use super::memory::{Fields, Memory};
-use super::objects::{Code, Objects};
+use super::objects::{Code, Executed, Objects};
 use super::walk::TRIES;
 use crate::snapshot::{LeftOut, PythonFrame, PythonThread};
 
@@ -110,12 +110,12 @@ impl<M: Memory> Objects<'_, M> {
                 same.times += 1;
                 continue;
             }
-            match self.code(frame.executable) {
-                Ok(Some(code)) if is_shim(&code) => {}
-                Ok(Some(code)) => {
+            match self.executed(frame) {
+                Ok(Some(Executed { code, .. })) if is_shim(&code) => {}
+                Ok(Some(Executed { code, function })) => {
                     last = Some((frame.executable, frame.instruction));
                     let line = self.line(&code, frame.instruction, frame.copy);
-                    let next = PythonFrame { function: Arc::clone(&code.function), file: Arc::clone(&code.file), line, times: 1 };
+                    let next = PythonFrame { function, file: Arc::clone(&code.file), line, times: 1 };
                     match frames.last_mut() {
                         Some(same) if (&same.function, &same.file, same.line) == (&next.function, &next.file, line) => {
                             same.times += 1;

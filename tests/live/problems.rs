@@ -196,7 +196,7 @@ fn pythons() -> Vec<PathBuf> {
         std::env::var_os("CONCMON_TEST_PYTHONS").map(|v| std::env::split_paths(&v).collect::<Vec<_>>()).unwrap_or_default();
     let found = interpreters(&named);
     let mut paths = Vec::new();
-    for minor in [11, 13, 14] {
+    for minor in [9, 10, 11, 13, 14] {
         match found.interpreters.iter().find(|i| (i.version.0, i.version.1) == (3, minor) && !i.free_threaded) {
             Some(one) => paths.push(one.path.clone()),
             None => loudly!("SKIPPED: there is no CPython 3.{minor} here (CONCMON_TEST_PYTHONS may name one)"),

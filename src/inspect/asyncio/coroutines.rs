@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::layout::{Coroutines, Top};
+use super::layout::{Apart, Coroutines, Top};
 use crate::inspect::memory::{Fields, Memory};
 use crate::inspect::objects::Objects;
 use crate::inspect::stack::Raw;
@@ -41,6 +41,8 @@ pub struct Reading<'o, 'm, M> {
     pub objects: &'o mut Objects<'m, M>,
     pub layout: Coroutines,
     sorts: HashMap<u64, Sort>,
+    /// The type of tasks, once one was seen.
+    pub task_type: Option<u64>,
 }
 
 /// A coroutine as it was: what must be the same when it is read again.
@@ -54,7 +56,7 @@ pub struct Step {
 
 impl<'o, 'm, M: Memory> Reading<'o, 'm, M> {
     pub fn new(objects: &'o mut Objects<'m, M>, layout: Coroutines) -> Self {
-        Self { objects, layout, sorts: HashMap::new() }
+        Self { objects, layout, sorts: HashMap::new(), task_type: None }
     }
 
     /// What the object at `address` is.
@@ -88,6 +90,7 @@ impl<'o, 'm, M: Memory> Reading<'o, 'm, M> {
                 _ => Sort::Other,
             };
             if sort != Sort::Other {
+                self.task_type = self.task_type.or((sort == Sort::Task).then_some(next));
                 break;
             }
             next = self.objects.reader.word(next.wrapping_add(self.layout.type_base))?;
@@ -139,32 +142,55 @@ impl<'o, 'm, M: Memory> Reading<'o, 'm, M> {
             return Ok(None);
         }
         let l = self.layout;
+        // What is read, and where in it the frame is.
+        let (read, at) = match l.apart {
+            Some(_) => (self.frame_of(address)?, 0),
+            None => (address, l.frame),
+        };
+        if read == 0 {
+            return Ok(None);
+        }
         let o = &self.objects.offsets;
         let in_frame = [o.frame_executable, o.instr_ptr, o.frame_owner.unwrap_or(0), o.tlbc_index.unwrap_or(0), l.locals];
-        let least = in_frame.into_iter().max().unwrap_or(0).saturating_add(l.frame);
-        let fields = match Fields::read(&mut self.objects.reader, address, &[least.max(USUAL)]) {
-            Err(Trouble::Torn(_)) => Fields::read(&mut self.objects.reader, address, &[least])?,
+        let least = in_frame.into_iter().max().unwrap_or(0).saturating_add(at);
+        let fields = match Fields::read(&mut self.objects.reader, read, &[least.max(USUAL)]) {
+            Err(Trouble::Torn(_)) => Fields::read(&mut self.objects.reader, read, &[least])?,
             fields => fields?,
         };
         let state = fields.byte(l.frame_state);
-        let frame = self.objects.frame_in(&fields, address, l.frame);
+        let frame = self.objects.frame_in(&fields, read, at);
         // A generator may wait for nothing with another generator on its stack; only since 3.13 its state says which it is.
         let may_follow = sort == Sort::Coroutine || self.objects.offsets.version.minor() >= (3, 13);
         let waits = may_follow && l.waiting.contains(&state.cast_signed());
-        let next = if waits { self.top(address, &fields)? } else { 0 };
+        let next = if waits { self.top(read, &fields, at)? } else { 0 };
         Ok(Some(Step { address, state, frame, next }))
     }
 
-    /// What is on top of the stack of the frame in the coroutine at `address`.
-    fn top(&mut self, address: u64, fields: &Fields) -> Result<u64, Trouble> {
+    /// Where the frame of the coroutine at `address` is; 0 if it has none.
+    pub fn frame_of(&mut self, address: u64) -> Result<u64, Trouble> {
+        let at = address.wrapping_add(self.layout.frame);
+        if self.layout.apart.is_some() { self.objects.reader.word(at) } else { Ok(at) }
+    }
+
+    /// What is on top of the stack of the frame that is `frame` bytes behind `address`, from where the fields were read.
+    fn top(&mut self, address: u64, fields: &Fields, frame: u64) -> Result<u64, Trouble> {
         let l = self.layout;
-        let at = match l.top {
-            Top::Pointer { at, back } => fields.word(l.frame.wrapping_add(at)).wrapping_sub(back),
-            Top::Count { at } => match fields.int(l.frame.wrapping_add(at)) {
-                count @ 1..=65_536 => address.wrapping_add(l.frame + l.locals).wrapping_add((count as u64 - 1) * 8),
-                _ => return Ok(0),
-            },
+        let count = |at: u64| u64::try_from(fields.int(frame.wrapping_add(at))).ok().filter(|count| (1..=65_536).contains(count));
+        let at = match (l.top, l.apart) {
+            (Top::Pointer { at, back }, _) => fields.word(frame.wrapping_add(at)).saturating_sub(back),
+            (Top::Count { at }, _) => {
+                let first = address.wrapping_add(frame + l.locals);
+                count(at).map_or(0, |count| first.wrapping_add((count - 1) * 8))
+            }
+            (Top::Depth { at }, Some(Apart { stack, .. })) => {
+                let first = fields.word(frame.wrapping_add(stack));
+                count(at).map_or(0, |count| first.wrapping_add((count - 1) * 8))
+            }
+            (Top::Depth { .. }, None) => 0,
         };
+        if at == 0 {
+            return Ok(0);
+        }
         let word = match at.checked_sub(address).and_then(|offset| fields.try_word(offset)) {
             Some(word) => word,
             None => self.objects.reader.word(at)?,

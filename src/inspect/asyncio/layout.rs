@@ -1,9 +1,9 @@
 //! Where coroutines, sets and the tasks of asyncio have their fields.
 //!
 //! From 3.14 on `_asyncio` publishes the layout of its tasks in the section `.AsyncioDebug` (`Py_AsyncioModuleDebugOffsets` of
-//! Modules/_asynciomodule.c): thirteen words. Those of coroutines and sets are in `_Py_DebugOffsets` since then. For 3.11 to 3.13 they
-//! are those of `struct TaskObj`, `_PyGenObject_HEAD` and `PySetObject` in the headers of these versions, which `tests/inspect/versions`
-//! compares with real interpreters.
+//! Modules/_asynciomodule.c): thirteen words. Those of coroutines and sets are in `_Py_DebugOffsets` since then. For 3.9 to 3.13 they
+//! are those of `struct TaskObj`, `_PyGenObject_HEAD`, `PySetObject` and, before 3.11, `struct _frame` in the headers of these versions, which
+//! `tests/inspect/versions` compares with real interpreters.
 
 /// The section, and its bytes.
 pub const SECTION: &str = ".AsyncioDebug";
@@ -21,6 +21,25 @@ pub enum Top {
     Pointer { at: u64, back: u64 },
     /// The frame has an `int` that counts the entries of locals and stack.
     Count { at: u64 },
+    /// The frame has an `int` that counts the entries of its stack.
+    Depth { at: u64 },
+}
+
+/// Where a frame is an object of its own, to which the coroutine points (before 3.11): fields of the frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Apart {
+    /// A pointer to the first entry of its stack.
+    pub stack: u64,
+    /// An `int`: the number of its blocks (`f_iblock`).
+    pub block_count: u64,
+    /// The blocks: three `int`s each, the last of which is the depth of the stack (`PyTryBlock`).
+    pub blocks: u64,
+}
+
+impl Apart {
+    /// Bytes of a block, and where in it the depth is.
+    pub const BLOCK: u64 = 12;
+    pub const DEPTH: u64 = 8;
 }
 
 /// Layout of coroutines and of what leads to them, bytes.
@@ -28,9 +47,10 @@ pub enum Top {
 pub struct Coroutines {
     /// Bytes of an object's header.
     pub header: u64,
-    /// The frame within a coroutine or generator.
+    /// The frame within a coroutine or generator, or the pointer to it.
     pub frame: u64,
-    /// One byte, `PyFrameState`.
+    pub apart: Option<Apart>,
+    /// One byte, `PyFrameState`; within the coroutine, or the frame if that is apart.
     pub frame_state: u64,
     /// The states in which a coroutine waits for the object on its stack.
     pub waiting: [i8; 2],
@@ -77,9 +97,29 @@ impl Coroutines {
         })
     }
 
-    /// Those of a version without; `None` before 3.11.
-    pub fn of_minor(minor: u8) -> Option<Self> {
-        (minor >= 11).then(|| Self::before_3_14(minor, 16))
+    /// Those of a version without.
+    pub fn of_minor(minor: u8) -> Self {
+        if minor < 11 { Self::before_3_11(minor) } else { Self::before_3_14(minor, 16) }
+    }
+
+    fn before_3_11(minor: u8) -> Self {
+        // 3.9 has no state: a frame whose last instruction (`f_lasti`) is not negative has begun, and one that waits has a top of its stack.
+        let (block_count, frame_state, waiting, top) = match minor {
+            9 => (112, 107, [0, 0], Top::Pointer { at: 72, back: 8 }),
+            _ => (104, 108, [-1, -1], Top::Depth { at: 80 }),
+        };
+        let blocks = block_count + 8;
+        Self {
+            frame: 16,
+            apart: Some(Apart { stack: 64, block_count, blocks }),
+            frame_state,
+            waiting,
+            top,
+            // Behind 20 blocks.
+            locals: blocks + 20 * Apart::BLOCK,
+            local_names: 72,
+            ..Self::before_3_14(11, 16)
+        }
     }
 
     fn before_3_14(minor: u8, header: u64) -> Self {
@@ -88,6 +128,7 @@ impl Coroutines {
         Self {
             header,
             frame,
+            apart: None,
             frame_state: frame - 5,
             waiting: [-1, -1],
             top: Top::Count { at: 64 },
@@ -132,6 +173,13 @@ pub struct Links {
 }
 
 impl TaskLayout {
+    /// That of 3.9 and 3.10 if tasks have so many bytes: 3.10.6 inserted a pointer.
+    pub fn before_3_11(size: u64) -> Option<Self> {
+        let coroutine = matches!(size, 184 | 192).then(|| size - 32)?;
+        let (waiter, name) = (coroutine - 8, coroutine + 8);
+        Some(Self { size: coroutine + 16, event_loop: 16, state: coroutine - 72, waiter, coroutine, name, links: None })
+    }
+
     /// That of 3.11 to 3.13.
     pub fn before_3_14(minor: u8, header: u64) -> Self {
         let coroutine = header + if minor == 13 { 104 } else { 120 };

@@ -23,7 +23,7 @@ impl<M: Memory> Asking<'_, '_, M> {
 
     /// Adds the tasks of the list that begins at `head` (`struct llist_node`: an entry leads to the next one, the last to the head).
     fn list_from(&mut self, head: u64, thread: u64, listed: &mut Listed, seen: &mut HashSet<u64>) -> Result<(), Trouble> {
-        let Some(links) = self.task.links else { return Ok(()) };
+        let Some(links) = self.task.and_then(|task| task.links) else { return Ok(()) };
         let mut next = self.reading.objects.reader.word(head)?;
         // 0: asyncio was never imported there.
         while next != head && next != 0 && listed.len() < MOST_TASKS {

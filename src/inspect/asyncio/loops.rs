@@ -10,6 +10,7 @@ use super::{Asking, Found, Sort};
 use crate::clock::monotonic_ns;
 use crate::inspect::Trouble;
 use crate::inspect::memory::{Fields, Memory};
+use crate::inspect::objects::Executed;
 use crate::inspect::stack::Raw;
 use crate::snapshot::{AsyncTask, EventLoop, LoopTurn, PythonRuntime, PythonThread, WaitReason};
 
@@ -106,8 +107,8 @@ impl<M: Memory> Asking<'_, '_, M> {
         let (raw, _) = self.reading.objects.chain(thread)?;
         let mut round = None;
         for frame in &raw {
-            if let Ok(Some(code)) = self.reading.objects.code(frame.executable)
-                && is_round(&code.function, &code.file)
+            if let Ok(Some(Executed { code, function })) = self.reading.objects.executed(frame)
+                && is_round(&function, &code.file)
             {
                 round = Some(frame);
                 break;

@@ -1,6 +1,6 @@
 //! The tasks and event loops of asyncio, read from outside.
 //!
-//! From 3.14 on each thread's state heads a list of its tasks, and `_asyncio` publishes the layout of a task ([`lists`]). For 3.11 to 3.13
+//! From 3.14 on each thread's state heads a list of its tasks, and `_asyncio` publishes the layout of a task ([`lists`]). For 3.9 to 3.13
 //! tasks are found by the sets that `asyncio.tasks` keeps, and what awaits them by what their coroutines have in hand ([`sets`]).
 //!
 //! Tasks change while they are read: every task and coroutine is read twice, and one whose two readings disagree each time is given
@@ -18,11 +18,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::memory::{Fields, Memory, Reader};
-use super::names;
 use super::objects::Objects;
 use super::offsets::Offsets;
 use super::walk::{self, ListedThread, TRIES};
 use super::{Trouble, soft};
+use super::{names, native};
 use crate::snapshot::{AsyncState, AsyncTask, Asyncio, AtQueue, PythonFrame, PythonRuntime, QueueWait};
 
 use coroutines::{Reading, Sort, Step};
@@ -34,6 +34,8 @@ const MOST_TOLD: usize = 8192;
 
 /// The module that keeps the tasks before 3.14.
 const MODULE: &str = "asyncio.tasks";
+/// `tp_basicsize` (Include/cpython/object.h).
+const TYPE_BASICSIZE: u64 = 32;
 
 /// A task as it was in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,13 +69,14 @@ pub(super) enum Found {
 /// Tasks with the state of the thread that they belong to, 0 for none.
 type Listed = Vec<(u64, u64)>;
 
-/// Puts the tasks and loops into the runtime that was read at `address`, or the reason why they could not be read into its notes.
+/// Puts the tasks and loops into the runtime that was read at `address`, or the reason why they could not be read into its notes. `leader`
+/// is the TID of the process's first task, as its own PID namespace numbers it.
 ///
 /// # Errors
 /// If nothing of the process can be read any more.
 pub(super) fn read<M: Memory>(
     memory: &M,
-    address: u64,
+    (address, leader): (u64, Option<u64>),
     offsets: &Offsets,
     found: Found,
     runtime: &mut PythonRuntime,
@@ -83,11 +86,13 @@ pub(super) fn read<M: Memory>(
     let Some(layout) = offsets.coroutines else {
         let module = |one: &walk::Listed| matches!(names::variables(&mut objects, one.address, MODULE), Ok(Some(_)));
         if interpreters.iter().any(module) {
-            runtime.notes.push("It uses asyncio, whose tasks can be read from CPython 3.11 on.".to_owned());
+            runtime.notes.push("It uses asyncio, whose tasks cannot be read in this version of CPython.".to_owned());
         }
         return Ok(());
     };
     let mut asking = Asking::new(Reading::new(&mut objects, layout), offsets, found, &interpreters);
+    let native = native::ids(asking.reading.objects, &asking.threads, leader)?;
+    asking.threads.iter_mut().for_each(|thread| thread.native_id = native.of(thread));
     let read = asking.all(found, runtime);
     let notes = std::mem::take(&mut asking.notes);
     match read {
@@ -157,7 +162,8 @@ pub(super) fn brief<M: Memory>(
 
 struct Asking<'o, 'm, M> {
     reading: Reading<'o, 'm, M>,
-    task: TaskLayout,
+    /// `None` until a task was seen, whose type has the size, before 3.11.
+    task: Option<TaskLayout>,
     interpreters: Vec<u64>,
     threads: Vec<ListedThread>,
     notes: Vec<String>,
@@ -166,8 +172,9 @@ struct Asking<'o, 'm, M> {
 impl<'o, 'm, M: Memory> Asking<'o, 'm, M> {
     fn new(reading: Reading<'o, 'm, M>, offsets: &Offsets, found: Found, interpreters: &[walk::Listed]) -> Self {
         let task = match found {
-            Found::Published(published) => published.task,
-            Found::Sets => TaskLayout::before_3_14(offsets.version.minor().1, reading.layout.header),
+            Found::Published(published) => Some(published.task),
+            Found::Sets if offsets.version.minor() < (3, 11) => None,
+            Found::Sets => Some(TaskLayout::before_3_14(offsets.version.minor().1, reading.layout.header)),
         };
         Self {
             reading,
@@ -348,18 +355,18 @@ impl<'o, 'm, M: Memory> Asking<'o, 'm, M> {
             _ => return Err(Trouble::Torn("a task has no known state")),
         };
         // `asyncio.tasks` of 3.11 keeps those that have ended.
-        if state == AsyncState::Done && self.task.links.is_none() {
+        if state == AsyncState::Done && !self.is_linked() {
             return Ok(None);
         }
         let mut moved = steps.is_none();
         let mut frames = Vec::new();
         match (thread.filter(|thread| *thread != 0), steps) {
             (Some(thread), _) => {
-                let own = raw.coroutine.wrapping_add(self.reading.layout.frame);
+                let own = self.reading.frame_of(raw.coroutine)?;
                 moved = !self.frames_down_to(thread, own, &mut frames)?;
             }
             (None, Some(steps)) => {
-                if self.task.links.is_none() {
+                if !self.is_linked() {
                     waiters.insert(raw.address, self.awaits(raw, steps)?);
                 }
                 moved |= !self.reading.frames(steps, &mut frames)?;
@@ -411,8 +418,24 @@ impl<'o, 'm, M: Memory> Asking<'o, 'm, M> {
         waiter != 0 && self.reading.sort_at(waiter).is_ok()
     }
 
+    /// Whether tasks note which others await them (from 3.14 on).
+    fn is_linked(&self) -> bool {
+        self.task.is_some_and(|task| task.links.is_some())
+    }
+
+    fn task_layout(&mut self, address: u64) -> Result<TaskLayout, Trouble> {
+        if let Some(known) = self.task {
+            return Ok(known);
+        }
+        self.reading.sort_at(address)?;
+        let Some(of) = self.reading.task_type else { return Err(Trouble::Torn("what should be a task is none")) };
+        let size = self.reading.objects.reader.word(of.wrapping_add(TYPE_BASICSIZE))?;
+        self.task = TaskLayout::before_3_11(size);
+        self.task.ok_or(Trouble::Torn("its tasks have an unknown size"))
+    }
+
     fn raw(&mut self, address: u64) -> Result<RawTask, Trouble> {
-        let t = self.task;
+        let t = self.task_layout(address)?;
         let fields = Fields::read(&mut self.reading.objects.reader, address, &[t.size.saturating_sub(8)])?;
         let of = fields.word(self.reading.objects.offsets.object_type);
         if self.reading.sort(of)? != Sort::Task {
@@ -441,7 +464,7 @@ impl<'o, 'm, M: Memory> Asking<'o, 'm, M> {
 
     /// The tasks that await it (from 3.14 on).
     fn awaited_by(&mut self, raw: &RawTask) -> Result<Vec<u64>, Trouble> {
-        let Some(links) = self.task.links else { return Ok(Vec::new()) };
+        let Some(links) = self.task.and_then(|task| task.links) else { return Ok(Vec::new()) };
         let above = match raw {
             RawTask { awaited_by: 0, .. } => return Ok(Vec::new()),
             RawTask { is_set: true, awaited_by, .. } => self.reading.set(*awaited_by)?,

@@ -1,4 +1,4 @@
-//! Tasks of 3.11 to 3.13: the weak set in `asyncio.tasks`, and what a task awaits as its future and its coroutines have it.
+//! Tasks of 3.9 to 3.13: the weak set in `asyncio.tasks`, and what a task awaits as its future and its coroutines have it.
 //!
 //! These versions do not note which task awaits which. It is known of a task that awaits a task, of `gather` (its future has a list of
 //! children), and of `TaskGroup`, `wait` and `wait_for`, whose frames have the tasks in their first local variable.
@@ -61,7 +61,7 @@ impl<M: Memory> Asking<'_, '_, M> {
             let Some(current) = names::find(objects, variables, "_current_tasks")? else { continue };
             for (_, task) in names::entries(objects, current)? {
                 let Ok(raw) = self.raw(task) else { continue };
-                let last = raw.coroutine.wrapping_add(self.reading.layout.frame);
+                let Ok(last) = self.reading.frame_of(raw.coroutine) else { continue };
                 running.insert(task, self.thread_with(last)?);
             }
         }

@@ -72,7 +72,7 @@ impl Tasks {
 
     fn read(&self) -> Result<PythonRuntime, Trouble> {
         let (mut runtime, offsets) = walk::runtime(&self.small.image, BASE, walk::Origin::Itself, None)?;
-        read(&self.small.image, BASE, &offsets, Found::Published(PUBLISHED), &mut runtime)?;
+        read(&self.small.image, (BASE, None), &offsets, Found::Published(PUBLISHED), &mut runtime)?;
         Ok(runtime)
     }
 }

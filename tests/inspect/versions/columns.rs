@@ -126,7 +126,7 @@ async def main():
     await loop.create_future()
 asyncio.run(main())
 ";
-    on_each(11, |python, _| {
+    on_each(9, |python, _| {
         let mut target = Target::start(python, script);
         let pid = target.pid();
         let tasks = target.told()["tasks"].clone();
