@@ -66,6 +66,8 @@ use sampler::{NewestFacts, Wants};
 use survey::Surveys;
 use targets::Targets;
 
+/// How often what goes by the clock is looked at: a notice, and the age of what is shown.
+const CLOCK: Duration = Duration::from_secs(1);
 /// Without a first sample, an empty table is drawn after this long, so that the eye has something.
 const FIRST_FRAME: Duration = Duration::from_millis(60);
 
@@ -230,7 +232,7 @@ impl Engine {
         let mut runs = self.launcher.watch();
         let mut input = self.hear();
         let mut signals = Signals::new().context("cannot install signal handlers")?;
-        let mut clock = tokio::time::interval(Duration::from_secs(1));
+        let mut clock = tokio::time::interval(CLOCK);
         if live {
             let _ = tokio::time::timeout(FIRST_FRAME, models.changed()).await;
             models.mark_changed();
@@ -256,6 +258,10 @@ impl Engine {
                         break;
                     }
                     let sampled = models.borrow_and_update().clone();
+                    if self.app.notice.is_none() {
+                        // Samples that come in time leave nothing for the clock to do.
+                        clock.reset_after(CLOCK + CLOCK / 4);
+                    }
                     match sampled {
                         Some(Ok(model)) => self.message(Msg::Sample(model))?,
                         Some(Err(why)) if self.app.model.is_none() => anyhow::bail!(why),

@@ -1,6 +1,6 @@
 //! The machine's disks, network interfaces and temperatures.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
@@ -14,8 +14,11 @@ use crate::snapshot::{DiskSample, NetworkSample, Temperature};
 
 /// A sector of `/proc/diskstats`, bytes, whatever the disk's own are.
 const SECTOR: u64 = 512;
-/// Sensors are slow to read (some ask the hardware over a bus) and slow to change; so is what a device is made of.
+/// Sensors are slow to read (some ask the hardware over a bus) and slow to change.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// What a device is made of is asked again after as long as no name has come, within these bounds: an interface becomes a port of a bridge
+/// under its own name, but seldom long after the bridge was made.
+const ASK_AGAIN: (Duration, Duration) = (LOOK_EVERY, Duration::from_secs(60));
 
 /// Reads them, from files that are kept open.
 #[derive(Debug)]
@@ -23,9 +26,8 @@ pub(super) struct Devices {
     diskstats: KeptFile,
     dev: KeptFile,
     sysfs: Sysfs,
-    disks: HashMap<Box<[u8]>, Option<Disk>>,
-    links: HashMap<Box<[u8]>, Option<Link>>,
-    forgotten: Instant,
+    disks: Made<Disk>,
+    links: Made<Link>,
     sensors: Option<Sensors>,
 }
 
@@ -36,40 +38,70 @@ impl Devices {
             diskstats: KeptFile::new(root.join("diskstats")),
             dev: KeptFile::new(root.join("net/dev")),
             sysfs: Sysfs::beside(root),
-            disks: HashMap::new(),
-            links: HashMap::new(),
-            forgotten: Instant::now(),
+            disks: Made::new(Instant::now()),
+            links: Made::new(Instant::now()),
             sensors: None,
         }
     }
 
-    /// What sysfs said of devices is asked again from time to time: an interface becomes a port of a bridge under its own name.
-    fn forget(&mut self) {
-        if self.forgotten.elapsed() >= LOOK_EVERY {
-            self.disks.clear();
-            self.links.clear();
-            self.forgotten = Instant::now();
-        }
-    }
-
     pub(super) fn disks(&mut self, buffer: &mut Vec<u8>) -> Option<Vec<DiskSample>> {
-        self.forget();
-        let Self { diskstats, sysfs, disks: known, .. } = self;
+        let Self { diskstats, sysfs, disks: made, .. } = self;
         let bytes = diskstats.read(buffer)?;
-        Some(disks(bytes, |name| *known.entry(name.into()).or_insert_with(|| sysfs.disk(name))))
+        made.begin(Instant::now());
+        Some(disks(bytes, |name| made.of(name, || sysfs.disk(name))))
     }
 
     pub(super) fn networks(&mut self, buffer: &mut Vec<u8>) -> Option<Vec<NetworkSample>> {
-        self.forget();
-        let Self { dev, sysfs, links: known, .. } = self;
+        let Self { dev, sysfs, links: made, .. } = self;
         let bytes = dev.read(buffer)?;
-        Some(networks(bytes, |name| *known.entry(name.into()).or_insert_with(|| sysfs.link(name))))
+        made.begin(Instant::now());
+        Some(networks(bytes, |name| made.of(name, || sysfs.link(name))))
     }
 
     /// `None` if the sensors have not answered for a while, or not yet.
     pub(super) fn temperatures(&mut self) -> Option<Vec<Temperature>> {
         let root = self.sysfs.root().to_owned();
         self.sensors.get_or_insert_with(|| Sensors::start(move || sensors::temperatures(&root))).newest()
+    }
+}
+
+/// What sysfs said of devices, by their names.
+#[derive(Debug)]
+struct Made<T> {
+    known: HashMap<Box<[u8]>, Option<T>>,
+    /// Names that were known before all were asked again.
+    before: HashSet<Box<[u8]>>,
+    now: Instant,
+    asked: Instant,
+    /// When a name came last.
+    came: Instant,
+}
+
+impl<T: Copy> Made<T> {
+    fn new(now: Instant) -> Self {
+        Self { known: HashMap::new(), before: HashSet::new(), now, asked: now, came: now }
+    }
+
+    /// Before a list of names.
+    fn begin(&mut self, now: Instant) {
+        self.now = now;
+        let pause = self.asked.duration_since(self.came).clamp(ASK_AGAIN.0, ASK_AGAIN.1);
+        if now.duration_since(self.asked) >= pause {
+            self.before = self.known.drain().map(|(name, _)| name).collect();
+            self.asked = now;
+        }
+    }
+
+    fn of(&mut self, name: &[u8], ask: impl FnOnce() -> Option<T>) -> Option<T> {
+        if let Some(known) = self.known.get(name) {
+            return *known;
+        }
+        if !self.before.contains(name) {
+            self.came = self.now;
+        }
+        let found = ask();
+        self.known.insert(name.into(), found);
+        found
     }
 }
 
@@ -185,6 +217,25 @@ pub fn networks(bytes: &[u8], mut what: impl FnMut(&[u8]) -> Option<Link>) -> Ve
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn devices_are_asked_again_more_and_more_seldom_until_a_name_comes() {
+        let begun = Instant::now();
+        let mut made = Made::new(begun);
+        let mut asked_at = Vec::new();
+        for second in 0..400 {
+            made.begin(begun + Duration::from_secs(second));
+            made.of(b"eth0", || {
+                asked_at.push(second);
+                Some(())
+            });
+            if second >= 300 {
+                made.of(b"br0", || Some(()));
+            }
+        }
+        assert_eq!(asked_at[..6], [0, 5, 10, 20, 40, 80]);
+        assert!(asked_at.contains(&140) && asked_at.contains(&301) && asked_at.contains(&306), "{asked_at:?}");
+    }
 
     #[test]
     fn a_sensor_that_does_not_answer_holds_up_nothing() {

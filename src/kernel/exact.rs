@@ -31,8 +31,14 @@ const EXACT: Needs =
 /// What may be wanted of every process. `status` and `statm` for all are the sources' own business.
 const FOR_ALL: Needs = Needs::IO.union(Needs::WCHAN).union(Needs::FDS).union(CHEAP);
 
+/// What says how much memory a process has; it changes little while the process rests.
+const MEMORY: Needs = Needs::STATM.union(Needs::STATUS);
+
 /// What waits for a lock that the process may hold: on its memory map, or the one of exec.
 const LOCKING: Needs = Needs::SMAPS.union(Needs::IO).union(Needs::WAITS);
+
+/// The memory of a process that does not run is read again after so long, nanoseconds: others can only take some of it away.
+const RESTING_NS: u64 = 5_000_000_000;
 
 #[derive(Debug)]
 struct Kept {
@@ -41,6 +47,27 @@ struct Kept {
     sweep: u64,
     /// The task at which the next reading of waits begins.
     next_tid: i32,
+    memory: Memory,
+}
+
+/// What `statm` and `status` say of a process's memory, bytes: resident, shared, then what of it is anonymous, of files and of shared memory,
+/// and swapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Memory([Option<u64>; 6]);
+
+impl Memory {
+    fn of(process: &ProcessSample) -> Self {
+        let p = process;
+        Self([p.rss_bytes, p.shared_bytes, p.rss_anon_bytes, p.rss_file_bytes, p.rss_shmem_bytes, p.swap_bytes])
+    }
+
+    fn put(self, process: &mut ProcessSample) {
+        // What is the same stays shared with the sample before.
+        if Self::of(process) != self {
+            let p = &mut **process;
+            [p.rss_bytes, p.shared_bytes, p.rss_anon_bytes, p.rss_file_bytes, p.rss_shmem_bytes, p.swap_bytes] = self.0;
+        }
+    }
 }
 
 /// An order to read a process's values.
@@ -120,11 +147,11 @@ impl ExactReader {
         self.sweep += 1;
         let for_all = request.all & FOR_ALL;
         if !for_all.is_empty() {
-            self.fill_all(fs, for_all, request, processes, tasks, moved);
+            self.fill_all(fs, for_all, request, processes, tasks, &moved);
         }
         let for_visible = (request.all | request.visible_needs) & (EXACT | Needs::SMAPS_ANY_SIZE);
         if for_visible.intersects(EXACT) || !request.family.is_empty() {
-            self.fill_visible(fs, for_visible, request, processes, tasks);
+            self.fill_visible(fs, for_visible, request, processes, tasks, &moved);
         }
         if for_visible.contains(Needs::WAITS) {
             self.name_crowds(processes);
@@ -168,8 +195,9 @@ impl ExactReader {
         request: &Request<'_>,
         processes: &mut [ProcessSample],
         tasks: &[TaskSample],
+        moved: impl Fn(usize) -> bool,
     ) {
-        let began = Instant::now();
+        let (began, now_ns) = (Instant::now(), SystemClock.boot_ns());
         let mut rows: Vec<(u64, usize, Needs)> = Vec::with_capacity(request.visible.len() + request.family.len());
         let of_family = request.family.iter().filter(|key| !request.visible.contains(key)).map(|key| (key, Needs::SMAPS));
         let on_screen = request.visible.iter().map(|key| {
@@ -179,6 +207,15 @@ impl ExactReader {
         for (key, needs) in on_screen.chain(of_family).filter(|(_, needs)| needs.intersects(EXACT)) {
             if let Ok(index) = processes.binary_search_by_key(&key.pid, |process| process.key.pid) {
                 let complete = self.kept.get(key).filter(|kept| kept.needs.contains(needs));
+                let is_settled = |kept: &&Kept| {
+                    let recent = now_ns.saturating_sub(kept.exact.taken_ns) < RESTING_NS;
+                    recent && !kept.exact.unanswered && MEMORY.contains(needs & EXACT)
+                };
+                if let Some(kept) = complete.filter(is_settled).filter(|_| !moved(index)) {
+                    kept.memory.put(&mut processes[index]);
+                    self.attach(&mut processes[index]);
+                    continue;
+                }
                 rows.push((complete.map_or(0, |kept| kept.exact.taken_ns), index, needs));
             }
         }
@@ -222,19 +259,15 @@ impl ExactReader {
     /// Has the values read. Of a process that does not answer, what was known stays, and is marked.
     fn carry_out(&mut self, fs: &ProcFs, orders: Vec<Reading>, request: &Request<'_>, processes: &mut [ProcessSample]) {
         let Self { readers, kept, sweep, .. } = self;
-        readers.ask(fs, orders, Patience::within(request.budget), |key, answer| match answer {
+        let mut take = |key: ProcKey, answer| match answer {
             Some(Some(Answer { exact, process, needs, next_tid, partial })) => {
                 let found = processes.binary_search_by_key(&key.pid, |process| process.key.pid);
                 if let Some(place) = found.ok().map(|at| &mut processes[at]).filter(|place| place.key == key) {
-                    place.rss_bytes = process.rss_bytes;
-                    place.shared_bytes = process.shared_bytes;
-                    place.rss_anon_bytes = process.rss_anon_bytes;
-                    place.rss_file_bytes = process.rss_file_bytes;
-                    place.rss_shmem_bytes = process.rss_shmem_bytes;
-                    place.swap_bytes = process.swap_bytes;
+                    let memory = Memory::of(&process);
+                    memory.put(place);
                     // What was left out is wanted again.
                     let needs = if partial { Needs::empty() } else { needs };
-                    kept.insert(key, Kept { exact: Arc::new(exact), needs, sweep: *sweep, next_tid });
+                    kept.insert(key, Kept { exact: Arc::new(exact), needs, sweep: *sweep, next_tid, memory });
                 }
             }
             // The budget was spent.
@@ -242,14 +275,19 @@ impl ExactReader {
             None => {
                 let unread = || {
                     let exact = Arc::new(Exact { taken_ns: SystemClock.boot_ns(), ..Exact::default() });
-                    Kept { exact, needs: Needs::empty(), sweep: *sweep, next_tid: 0 }
+                    Kept { exact, needs: Needs::empty(), sweep: *sweep, next_tid: 0, memory: Memory([None; 6]) }
                 };
                 let known = kept.entry(key).or_insert_with(unread);
                 if !known.exact.unanswered {
                     Arc::make_mut(&mut known.exact).unanswered = true;
                 }
             }
-        });
+        };
+        // `statm` waits for nothing: a helper thread would cost more than reading it.
+        let (at_once, orders): (Vec<_>, Vec<_>) =
+            orders.into_iter().partition(|order| Needs::STATM.contains(order.needs & EXACT));
+        at_once.into_iter().for_each(|order| take(order.process.key, Some(read(fs, &order))));
+        readers.ask(fs, orders, Patience::within(request.budget), take);
     }
 
     /// Those who wait at one lock from several processes are counted together.

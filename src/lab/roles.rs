@@ -131,7 +131,7 @@ pub fn thread(comm: &[u8]) -> Option<&'static str> {
 /// What the worker does now, as far as it has said.
 fn activity(run: &Run, worker: &Worker) -> String {
     let task = match run.spec.task.size() {
-        _ if run.spec.task == TaskKind::Own => "works".to_owned(),
+        _ if matches!(run.spec.task, TaskKind::Own | TaskKind::None) => "works".to_owned(),
         Some(_) => format!("{}({})", run.spec.task.name(), run.spec.size()),
         None => run.spec.task.name().to_owned(),
     };

@@ -155,6 +155,7 @@ impl ProcSource {
             let wanted = Wanted {
                 needs: if on_screen { request.all | request.visible_needs } else { request.all },
                 turn: on_screen || u64::from(entry.pid.unsigned_abs()) % TURNS == turn,
+                threads: on_screen.then_some(sweep % tasks::TURNS),
                 title: title_is_due(entry.pid, sweep, request.all, on_screen),
             };
             let was_over = entry.stat.is_none_or(|stat| stat.is_over());
@@ -191,7 +192,9 @@ impl ProcSource {
         let Self { entries, reader, scratch, gone, .. } = self;
         entries.retain_mut(|entry| {
             let orphaned = !entry.fresh && entry.stat.is_some_and(|stat| gone.binary_search(&stat.ppid).is_ok());
-            if orphaned && process::read_stat(entry, Wanted { needs, turn: false, title: false }, reader, scratch).is_err() {
+            if orphaned
+                && process::read_stat(entry, Wanted { needs, turn: false, threads: None, title: false }, reader, scratch).is_err()
+            {
                 reader.budget.used -= entry.kept_files();
                 return false;
             }

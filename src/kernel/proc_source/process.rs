@@ -21,6 +21,8 @@ pub struct Wanted {
     /// Whether what others can change while it sleeps (nice, policy, reclaimed memory) is to be read again now: it is on screen or
     /// its turn has come.
     pub turn: bool,
+    /// Of many threads, those whose turn it is: all, or those whose TID leaves this remainder.
+    pub threads: Option<u64>,
     /// Whether its arguments are to be read again if it ran since they were.
     pub title: bool,
 }
@@ -55,7 +57,10 @@ fn refresh_known(entry: &mut Entry, wanted: Wanted, reader: &mut Reader, scratch
     entry.tasks_fresh = false;
     let must_read = if entry.is_threaded() {
         let changed = if wanted.needs.intersects(tasks::PER_TASK) {
-            tasks::refresh(entry, wanted.needs, wanted.turn, reader, &mut scratch.tids)?
+            let few = entry.tasks.len() <= tasks::FEW;
+            let is_its = |tid: i32, remainder| u64::from(tid.unsigned_abs()) % tasks::TURNS == remainder;
+            let turn_of = |tid| wanted.turn && (few || wanted.threads.is_none_or(|remainder| is_its(tid, remainder)));
+            tasks::refresh(entry, wanted.needs, turn_of, reader, &mut scratch.tids)?
         } else {
             true
         };
@@ -138,7 +143,7 @@ fn became_threaded(entry: &mut Entry, wanted: Wanted, reader: &mut Reader, scrat
     reader.budget.used -= usize::from(entry.gate.file.take().is_some());
     entry.gate.last = None;
     if wanted.needs.intersects(tasks::PER_TASK) {
-        tasks::refresh(entry, wanted.needs, true, reader, &mut scratch.tids)?;
+        tasks::refresh(entry, wanted.needs, |_| true, reader, &mut scratch.tids)?;
     }
     Ok(())
 }

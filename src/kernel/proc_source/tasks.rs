@@ -11,17 +11,28 @@ use crate::snapshot::Needs;
 /// What asks for a look at every task.
 pub const PER_TASK: Needs = Needs::THREADS.union(Needs::SCHEDSTAT).union(Needs::SWITCHES);
 
-/// Brings the task list up to date. Returns whether any task ran, appeared or ended since the last sweep (or nobody can tell), that
+/// In so many sweeps every thread of a process on screen has had its turn to be read although it did not run; so many threads are read in
+/// each.
+pub const TURNS: u64 = 4;
+pub const FEW: usize = 8;
+
+/// Brings the task list up to date; a thread that did not run is read if `turn_of` its TID. Returns whether any task ran, appeared or ended since the last sweep (or nobody can tell), that
 /// is, whether the group's totals may have changed.
 ///
 /// # Errors
 /// [`ReadError::Vanished`] if the process is gone.
-pub fn refresh(entry: &mut Entry, needs: Needs, turn: bool, reader: &mut Reader, tids: &mut Vec<i32>) -> Result<bool, ReadError> {
+pub fn refresh(
+    entry: &mut Entry,
+    needs: Needs,
+    turn_of: impl Fn(i32) -> bool,
+    reader: &mut Reader,
+    tids: &mut Vec<i32>,
+) -> Result<bool, ReadError> {
     reader.fs.list_tids(entry.pid, tids)?;
     let mut changed = merge(entry, tids, reader);
     let pid = entry.pid;
     let mut ended = Vec::new();
-    entry.tasks.retain_mut(|task| match refresh_one(pid, task, needs, turn, reader) {
+    entry.tasks.retain_mut(|task| match refresh_one(pid, task, needs, turn_of(task.tid), reader) {
         Ok(moved) => {
             changed |= moved;
             true
@@ -31,7 +42,7 @@ pub fn refresh(entry: &mut Entry, needs: Needs, turn: bool, reader: &mut Reader,
             changed = true;
             reader.budget.used -= usize::from(task.gate.file.is_some());
             ended.push(std::mem::replace(task, TaskEntry::new(task.tid)));
-            refresh_one(pid, task, needs, turn, reader).is_ok()
+            refresh_one(pid, task, needs, turn_of(task.tid), reader).is_ok()
         }
     });
     entry.bury(ended);
