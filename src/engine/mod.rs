@@ -13,6 +13,7 @@ mod player;
 mod profiles;
 mod pythons;
 mod sampler;
+mod signals;
 mod survey;
 mod targets;
 
@@ -28,7 +29,6 @@ use futures_util::StreamExt as _;
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
@@ -63,6 +63,7 @@ use past::Past;
 use profiles::Profiles;
 use pythons::{News, Pythons};
 use sampler::{NewestFacts, Wants};
+use signals::Signals;
 use survey::Surveys;
 use targets::Targets;
 
@@ -188,29 +189,6 @@ struct Engine {
     leaving: bool,
     /// The last click, to tell a double one.
     clicks: Clicks,
-}
-
-/// The signals that end or stop concmon in an orderly way.
-struct Signals {
-    end: [Signal; 3],
-    stop: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        let end = [signal(SignalKind::terminate())?, signal(SignalKind::hangup())?, signal(SignalKind::interrupt())?];
-        Ok(Self { end, stop: signal(SignalKind::from_raw(nix::libc::SIGTSTP))? })
-    }
-
-    /// Waits for one that ends; its number.
-    async fn ended(end: &mut [Signal; 3]) -> i32 {
-        let [term, hup, int] = end;
-        tokio::select! {
-            _ = term.recv() => nix::libc::SIGTERM,
-            _ = hup.recv() => nix::libc::SIGHUP,
-            _ = int.recv() => nix::libc::SIGINT,
-        }
-    }
 }
 
 impl Engine {
@@ -549,12 +527,14 @@ impl Engine {
         if !self.guard.is_taken() {
             anyhow::bail!("the terminal is restored");
         }
-        let area = self.area();
-        ui::fit(&mut self.app, area);
         self.app.update(Msg::RunClock(crate::clock::monotonic_ns()));
-        let (app, theme) = (&self.app, &self.theme);
+        let (app, theme) = (&mut self.app, &self.theme);
         crossterm::queue!(self.frame, crossterm::terminal::BeginSynchronizedUpdate)?;
-        let drawn = self.terminal.draw(|frame| ui::view(app, theme, frame)).map(|_| ());
+        let view = |frame: &mut ratatui::Frame<'_>| {
+            ui::fit(app, frame.area());
+            ui::view(app, theme, frame);
+        };
+        let drawn = self.terminal.draw(view).map(|_| ());
         crossterm::queue!(self.frame, crossterm::terminal::EndSynchronizedUpdate)?;
         drawn.and_then(|()| self.frame.send()).context("cannot draw on the terminal")?;
         // Nothing of the machine is read for a picture of the past.
