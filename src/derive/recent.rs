@@ -29,7 +29,8 @@ pub struct Spell {
 }
 
 fn byte(percent: Option<f32>) -> u8 {
-    (percent.unwrap_or(0.0) * 2.55).round().clamp(0.0, 255.0) as u8
+    // `round` is a call on older processors; a cast keeps to 0 to 255 by itself.
+    (percent.unwrap_or(0.0) * 2.55 + 0.5) as u8
 }
 
 impl Recent {

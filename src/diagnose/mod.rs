@@ -243,6 +243,8 @@ struct Scene<'a> {
     failed: &'a workers_fail::Failed,
     /// The last answer of `orphans::is_left_server`: index of the process, and whether it is one.
     server: Cell<Option<(usize, bool)>>,
+    /// That of `orphans::is_heir`.
+    heir: Cell<Option<(usize, bool)>>,
 }
 
 /// A fork seen in the event stream.
@@ -332,6 +334,7 @@ impl Watch {
             killed: &self.killed,
             failed: &self.failed,
             server: Cell::new(None),
+            heir: Cell::new(None),
         };
         let mut since = HashMap::new();
         let mut findings = Vec::new();

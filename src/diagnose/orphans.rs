@@ -84,11 +84,22 @@ fn is_left_worker(scene: &Scene<'_>, index: usize, process: &ProcessSample) -> b
 /// began its own (setsid(2)).
 fn was_left(scene: &Scene<'_>, index: usize) -> bool {
     let process = &scene.processes()[index];
-    let Some(parent) = scene.tree.parent[index].map(|parent| &scene.processes()[parent as usize]) else { return true };
+    let Some(at) = scene.tree.parent[index].map(|parent| parent as usize) else { return true };
+    let parent = &scene.processes()[at];
     let has_session = process.session != process.key.pid && process.session != 0;
     // A copy of its parent was made by it.
     let is_copy = || parent.identity.cmdline == process.identity.cmdline;
-    HEIRS.contains(&parent.leader.comm.as_bytes()) || has_session && parent.session != process.session && !is_copy()
+    is_heir(scene, at) || has_session && parent.session != process.session && !is_copy()
+}
+
+/// Whether the process only inherits children. The scene keeps the last answer: processes next to each other often have the same parent.
+fn is_heir(scene: &Scene<'_>, index: usize) -> bool {
+    if let Some((_, known)) = scene.heir.get().filter(|(of, _)| *of == index) {
+        return known;
+    }
+    let is = HEIRS.contains(&scene.processes()[index].leader.comm.as_bytes());
+    scene.heir.set(Some((index, is)));
+    is
 }
 
 /// The fork server that started it, if that was left.
@@ -98,8 +109,7 @@ fn left_server(scene: &Scene<'_>, index: usize) -> Option<usize> {
     is_left_server(scene, parent).then_some(parent)
 }
 
-/// True if the process is a fork server whose parent has ended. The scene keeps the last answer: processes next to each other often have the
-/// same parent, and searching a command line takes long.
+/// Whether the process is a fork server whose parent has ended. Here too the last answer is kept: searching a command line takes long.
 fn is_left_server(scene: &Scene<'_>, index: usize) -> bool {
     if let Some((_, known)) = scene.server.get().filter(|(of, _)| *of == index) {
         return known;
