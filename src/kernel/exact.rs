@@ -48,6 +48,16 @@ struct Kept {
     /// The task at which the next reading of waits begins.
     next_tid: i32,
     memory: Memory,
+    /// The last sweep in which that was its memory: it was read, or had not run.
+    current: u64,
+}
+
+impl Kept {
+    /// Whether what is wanted is known well enough, if the process has not run since the sweep before this one.
+    fn is_fresh(&self, needs: Needs, sweep: u64, now_ns: u64) -> bool {
+        let is_recent = now_ns.saturating_sub(self.exact.taken_ns) < RESTING_NS;
+        MEMORY.contains(needs) && is_recent && self.current + 1 == sweep && !self.exact.unanswered
+    }
 }
 
 /// What `statm` and `status` say of a process's memory, bytes: resident, shared, then what of it is anonymous, of files and of shared memory,
@@ -206,17 +216,16 @@ impl ExactReader {
         });
         for (key, needs) in on_screen.chain(of_family).filter(|(_, needs)| needs.intersects(EXACT)) {
             if let Ok(index) = processes.binary_search_by_key(&key.pid, |process| process.key.pid) {
-                let complete = self.kept.get(key).filter(|kept| kept.needs.contains(needs));
-                let is_settled = |kept: &&Kept| {
-                    let recent = now_ns.saturating_sub(kept.exact.taken_ns) < RESTING_NS;
-                    recent && !kept.exact.unanswered && MEMORY.contains(needs & EXACT)
-                };
-                if let Some(kept) = complete.filter(is_settled).filter(|_| !moved(index)) {
-                    kept.memory.put(&mut processes[index]);
-                    self.attach(&mut processes[index]);
-                    continue;
+                let complete = self.kept.get_mut(key).filter(|kept| kept.needs.contains(needs));
+                let taken_ns = complete.as_ref().map_or(0, |kept| kept.exact.taken_ns);
+                match complete {
+                    Some(kept) if kept.is_fresh(needs & EXACT, self.sweep, now_ns) && !moved(index) => {
+                        (kept.sweep, kept.current) = (self.sweep, self.sweep);
+                        kept.memory.put(&mut processes[index]);
+                        processes[index].exact = Some(Arc::clone(&kept.exact));
+                    }
+                    _ => rows.push((taken_ns, index, needs)),
                 }
-                rows.push((complete.map_or(0, |kept| kept.exact.taken_ns), index, needs));
             }
         }
         rows.sort_unstable_by_key(|(taken_ns, index, _)| (*taken_ns, *index));
@@ -267,7 +276,7 @@ impl ExactReader {
                     memory.put(place);
                     // What was left out is wanted again.
                     let needs = if partial { Needs::empty() } else { needs };
-                    kept.insert(key, Kept { exact: Arc::new(exact), needs, sweep: *sweep, next_tid, memory });
+                    kept.insert(key, Kept { exact: Arc::new(exact), needs, sweep: *sweep, next_tid, memory, current: *sweep });
                 }
             }
             // The budget was spent.
@@ -275,7 +284,7 @@ impl ExactReader {
             None => {
                 let unread = || {
                     let exact = Arc::new(Exact { taken_ns: SystemClock.boot_ns(), ..Exact::default() });
-                    Kept { exact, needs: Needs::empty(), sweep: *sweep, next_tid: 0, memory: Memory([None; 6]) }
+                    Kept { exact, needs: Needs::empty(), sweep: *sweep, next_tid: 0, memory: Memory([None; 6]), current: 0 }
                 };
                 let known = kept.entry(key).or_insert_with(unread);
                 if !known.exact.unanswered {
@@ -447,4 +456,29 @@ fn read_exact(fs: &ProcFs, process: &mut ProcessSample, needs: Needs, page_bytes
         }
     }
     exact
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_taken_as_read_only_in_the_sweep_after_one_that_knew_it() {
+        let kept = |current, exact| Kept {
+            exact: Arc::new(exact),
+            needs: Needs::STATM,
+            sweep: current,
+            next_tid: 0,
+            memory: Memory([None; 6]),
+            current,
+        };
+        let read = Exact { taken_ns: 7, ..Exact::default() };
+        let fresh = |kept: &Kept, needs, now_ns| kept.is_fresh(needs, 10, now_ns);
+        let known = kept(9, read.clone());
+        assert!(fresh(&known, Needs::STATM, 8));
+        assert!(!fresh(&known, Needs::STATM, 7 + RESTING_NS), "others take memory away");
+        assert!(!fresh(&known, Needs::STATM | Needs::IO, 8), "its counters are wanted too");
+        assert!(!fresh(&kept(8, read.clone()), Needs::STATM, 8), "what it did in the sweep before is not known");
+        assert!(!fresh(&kept(9, Exact { unanswered: true, ..read }), Needs::STATM, 8));
+    }
 }

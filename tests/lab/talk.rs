@@ -1,6 +1,7 @@
 //! The lab from scripts: every system of the talk is listed, and each run is one JSON object with its costs.
 use std::process::{Command, Output};
 
+use concmon::lab::catalog::python_program;
 use concmon::lab::talk::TOPICS;
 use serde_json::Value;
 
@@ -53,6 +54,10 @@ fn every_run_is_one_json_object_with_what_it_cost() {
         let id = system["id"].as_str().unwrap();
         if !system["available"].as_bool().unwrap() {
             loudly!("SKIPPED {}", system["why_not"].as_str().unwrap());
+            continue;
+        }
+        if python_program(id).is_some_and(|program| program.cluster) {
+            loudly!("SKIPPED {id}: it needs a cluster, which the tests of cluster.rs start");
             continue;
         }
         let mut args = vec!["lab", "run", id, "--json", "--no-setup"];
