@@ -15,7 +15,7 @@ PATIENCE_S = 10
 
 
 class Recorder:
-    """The command, and what it has written. It ends by itself when nobody reads it: with the worker at the latest."""
+    """Runs `concmon stream` and keeps its output. The command ends when its pipe is closed: with the worker process at the latest."""
 
     def __init__(self, every_s, most_bytes, longest_s):
         import subprocess

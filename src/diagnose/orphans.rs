@@ -92,7 +92,7 @@ fn was_left(scene: &Scene<'_>, index: usize) -> bool {
     is_heir(scene, at) || has_session && parent.session != process.session && !is_copy()
 }
 
-/// Whether the process only inherits children. The scene keeps the last answer: processes next to each other often have the same parent.
+/// True if the process is an init or a subreaper by its name. The scene keeps the last answer, for neighbours often have the same parent.
 fn is_heir(scene: &Scene<'_>, index: usize) -> bool {
     if let Some((_, known)) = scene.heir.get().filter(|(of, _)| *of == index) {
         return known;
@@ -109,7 +109,7 @@ fn left_server(scene: &Scene<'_>, index: usize) -> Option<usize> {
     is_left_server(scene, parent).then_some(parent)
 }
 
-/// Whether the process is a fork server whose parent has ended. Here too the last answer is kept: searching a command line takes long.
+/// True if the process is a fork server whose parent has ended. The scene keeps the last answer: searching a command line takes long.
 fn is_left_server(scene: &Scene<'_>, index: usize) -> bool {
     if let Some((_, known)) = scene.server.get().filter(|(of, _)| *of == index) {
         return known;

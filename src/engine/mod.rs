@@ -67,7 +67,7 @@ use signals::Signals;
 use survey::Surveys;
 use targets::Targets;
 
-/// How often what goes by the clock is looked at: a notice, and the age of what is shown.
+/// How often the screen is checked for what depends on the time: a notice that expires, figures that are too old.
 const CLOCK: Duration = Duration::from_secs(1);
 /// Without a first sample, an empty table is drawn after this long, so that the eye has something.
 const FIRST_FRAME: Duration = Duration::from_millis(60);

@@ -31,7 +31,7 @@ impl Function {
 }
 
 impl<M: Memory> Objects<'_, M> {
-    /// What the frame executes; `None` if there is another object.
+    /// Reads the frame's code object and the function's name; `None` if another type of object is there.
     pub(super) fn executed(&mut self, frame: &Raw) -> Result<Option<Executed>, Trouble> {
         let Some(code) = self.code(frame.executable)? else { return Ok(None) };
         let Some(layout) = Function::of_minor(self.offsets.version.minor()) else {

@@ -33,7 +33,7 @@ pub struct Code {
     copies: u64,
 }
 
-/// What a frame executes.
+/// The code object of a frame, and the function's name.
 #[derive(Debug)]
 pub struct Executed {
     pub code: Arc<Code>,

@@ -198,7 +198,7 @@ pub struct Offsets {
     pub naming: Option<Naming>,
     /// Bytes of an interpreter's state.
     pub interpreter_size: Option<u64>,
-    /// What is needed for coroutines.
+    /// What is needed for coroutines; `None` if a published word is no offset.
     pub coroutines: Option<Coroutines>,
 }
 

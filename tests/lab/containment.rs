@@ -26,7 +26,7 @@ const PROCESS_SYSTEMS: [&str; 5] = ["native/fork", "native/exec", "native/spawn"
 /// The pools that make processes and can run here.
 fn pools_here() -> impl Iterator<Item = &'static str> {
     let with_processes = |id: &&str| catalog::find(id).is_some_and(|s| s.section == Section::Processes);
-    pools::SYSTEMS.iter().copied().filter(with_processes).filter(|id| available(id))
+    pools::systems().filter(with_processes).filter(|id| available(id))
 }
 
 /// The interpreter that runs the system here.

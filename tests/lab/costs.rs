@@ -9,6 +9,7 @@ use concmon::lab::protocol::Creation;
 use concmon::lab::python;
 use concmon::lab::run::{Outcome, Run, RunPhase};
 
+use crate::servers::SERVERS;
 use crate::support::lab::{await_end, await_run, await_workers, launcher, run_it, spec};
 use crate::support::python::{assert_done, available, named, no_python};
 
@@ -16,17 +17,13 @@ use crate::support::python::{assert_done, available, named, no_python};
 const UNSEEN: [&str; 5] =
     ["native/async-vs-threads", "python/async-vs-threads", "python/thread", "python/anyio-tests", "native/states"];
 
-/// Systems whose processes are of a server or a pool of a package: what they wait and send is not counted.
-const OF_SERVERS: [&str; 6] = [
-    "python/gunicorn-sync",
-    "python/gunicorn-gthread",
-    "python/gunicorn-uvicorn",
-    "python/uvicorn",
-    "python/granian",
-    "python/celery",
-];
-/// What their processes send to each other goes through sockets that are not counted.
+/// Its processes send to each other through sockets, which are not counted.
 const UNSENT: &str = "python/dask-local";
+
+/// Whether its processes are those of a server of a package: what they wait and send is not counted.
+fn is_server(id: &str) -> bool {
+    id == "python/celery" || SERVERS.iter().any(|(server, _)| *server == id)
+}
 
 #[test]
 fn every_system_tells_what_it_waited_and_what_its_processes_sent() {
@@ -35,7 +32,7 @@ fn every_system_tells_what_it_waited_and_what_its_processes_sent() {
         let id = launcher.launch(system.defaults()).unwrap();
         let run = await_end(&launcher, id);
         let costs = &run.costs;
-        let of_server = OF_SERVERS.contains(&system.id);
+        let of_server = is_server(system.id);
         let seen = !UNSEEN.contains(&system.id) && !of_server;
         assert_eq!(costs.run_delay_ns.is_some(), seen, "{}: {:?}\n{}", system.id, run.warnings, run.output);
         let processes = run.workers.iter().any(|w| w.how.is_some_and(Creation::is_process));

@@ -10,11 +10,12 @@ use concmon::lab::protocol::Creation;
 use concmon::lab::roles;
 use concmon::lab::run::{Outcome, Run, RunPhase};
 
+use crate::servers::SERVERS;
 use crate::support::lab::{await_end, await_run, launcher, number, run_it, run_on, spec, two_at_a_time};
 use crate::support::python::{assert_done, available, interpreters, named, no_python};
 
-/// Every one of them.
-pub const SYSTEMS: &[&str] = &[
+/// The systems that are no web servers.
+const POOLS: &[&str] = &[
     "python/pool",
     "python/pool-imap",
     "python/pool-max-tasks",
@@ -24,13 +25,13 @@ pub const SYSTEMS: &[&str] = &[
     "python/loky",
     "python/joblib",
     "python/dask-local",
-    "python/gunicorn-sync",
-    "python/gunicorn-gthread",
-    "python/gunicorn-uvicorn",
-    "python/uvicorn",
-    "python/granian",
     "python/celery",
 ];
+
+/// Every system of a pool or a server.
+pub fn systems() -> impl Iterator<Item = &'static str> {
+    POOLS.iter().copied().chain(SERVERS.iter().map(|(id, _)| *id))
+}
 
 fn sent(run: &Run) -> u64 {
     run.costs.sent_bytes.unwrap_or_else(|| panic!("{}: bytes that were sent", run.spec.system))
@@ -191,7 +192,7 @@ fn kept(launcher: &Launcher, id: &str) -> Arc<Run> {
 fn every_process_that_a_pool_starts_has_a_role() {
     let launcher = launcher().with_pythons(named());
     let processes = |id: &&str| find(id).is_some_and(|s| s.section == Section::Processes);
-    two_at_a_time(SYSTEMS.iter().copied().filter(processes).filter(|id| available(id)), |id| {
+    two_at_a_time(systems().filter(processes).filter(|id| available(id)), |id| {
         let run = kept(&launcher, id);
         let workers: Vec<i32> = run.workers.iter().filter_map(|w| w.pid).collect();
         for member in run.family.iter().filter(|m| Some(m.pid) != run.root_pid && !workers.contains(&m.pid) && m.state != 'Z') {

@@ -10,7 +10,7 @@ use crate::support::lab::{await_end, await_run, launcher, number, run_it, run_on
 use crate::support::python::{assert_done, available, named};
 
 /// Each with what its main process is called.
-const SERVERS: &[(&str, &str)] = &[
+pub const SERVERS: &[(&str, &str)] = &[
     ("python/gunicorn-sync", "gunicorn master"),
     ("python/gunicorn-gthread", "gunicorn master"),
     ("python/gunicorn-uvicorn", "gunicorn master"),

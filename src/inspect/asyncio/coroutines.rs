@@ -172,7 +172,7 @@ impl<'o, 'm, M: Memory> Reading<'o, 'm, M> {
         if self.layout.apart.is_some() { self.objects.reader.word(at) } else { Ok(at) }
     }
 
-    /// What is on top of the stack of the frame that is `frame` bytes behind `address`, from where the fields were read.
+    /// The object on top of a frame's stack. The fields were read at `address`; the frame begins `frame` bytes behind it.
     fn top(&mut self, address: u64, fields: &Fields, frame: u64) -> Result<u64, Trouble> {
         let l = self.layout;
         let count = |at: u64| u64::try_from(fields.int(frame.wrapping_add(at))).ok().filter(|count| (1..=65_536).contains(count));

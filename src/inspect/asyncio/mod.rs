@@ -418,7 +418,7 @@ impl<'o, 'm, M: Memory> Asking<'o, 'm, M> {
         waiter != 0 && self.reading.sort_at(waiter).is_ok()
     }
 
-    /// Whether tasks note which others await them (from 3.14 on).
+    /// True if a task has a field for the tasks that await it (from 3.14 on).
     fn is_linked(&self) -> bool {
         self.task.is_some_and(|task| task.links.is_some())
     }
