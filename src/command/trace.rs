@@ -9,6 +9,7 @@ use std::time::Instant;
 use crate::cli::TraceArgs;
 use crate::config::Config;
 use crate::kernel::{DetailReader, reason};
+use crate::lanes::gil::GilLane;
 use crate::lanes::sampler::trace;
 use crate::lanes::{Lanes, chrome, perfetto};
 use crate::profile::sampler::descendants;
@@ -109,18 +110,41 @@ fn lines(lanes: &Lanes) -> Vec<String> {
         ms(lanes.unseen_run_ns),
     )];
     lines.extend(lanes.notes.iter().cloned());
+    lines.extend(lanes.gils.iter().filter_map(|gil| gil_line(gil, lanes)));
     lines.push(String::new());
-    lines
-        .push(format!("{:>8} {:15} {:>10} {:>10} {:>10}  BLOCKED LONGEST BY", "TID", "NAME", "RAN ms", "READY ms", "BLOCKED ms"));
+    let is_python = lanes.lanes.iter().any(|lane| !lane.calls.is_empty());
+    let heads = ["TID", "NAME", "RAN ms", "READY ms", "BLOCKED ms", "BLOCKED LONGEST BY"];
+    let [tid, name, ran, ready, blocked, reason] = heads;
+    let line = format!("{tid:>8} {name:15} {ran:>10} {ready:>10} {blocked:>10}  {reason:32}");
+    lines.push(format!("{line} {}", if is_python { "MOSTLY IN" } else { "" }).trim_end().to_owned());
     let mut rows: Vec<_> = lanes.lanes.iter().map(|lane| (lane, lane.sums())).collect();
     rows.sort_by_key(|(_, sums)| std::cmp::Reverse((sums.run_ns, sums.ready_ns)));
     for (lane, sums) in rows.iter().take(ROWS) {
         let reason = lane.main_reason().map_or_else(|| "-".to_owned(), |(reason, ns)| format!("{reason}, {:.0} ms", ms(ns)));
         let (run, ready, blocked) = (ms(sums.run_ns), ms(sums.ready_ns), ms(sums.blocked_ns));
-        lines.push(format!("{:>8} {:15} {run:>10.1} {ready:>10.1} {blocked:>10.1}  {reason}", lane.tid, lane.name));
+        let line = format!("{:>8} {:15} {run:>10.1} {ready:>10.1} {blocked:>10.1}  {reason:32}", lane.tid, lane.name);
+        let function = lane.main_function().map_or_else(String::new, |(function, _)| function.to_string());
+        lines.push(format!("{line} {function}").trim_end().to_owned());
     }
     if rows.len() > ROWS {
         lines.push(format!("and {} more tasks", rows.len() - ROWS));
     }
     lines
+}
+
+/// How much a GIL was held and wanted; `None` if it was never read.
+fn gil_line(gil: &GilLane, lanes: &Lanes) -> Option<String> {
+    let sums = gil.sums();
+    if sums.seen_ns == 0 {
+        return None;
+    }
+    let name = lanes.processes.get(&gil.pid).map_or("?", |name| name);
+    let held = sums.held_ns as f64 * 100.0 / sums.seen_ns as f64;
+    let holder = sums.main_holder.and_then(|(tid, _)| lanes.lanes.iter().find(|lane| (lane.pid, lane.tid) == (gil.pid, tid)));
+    let longest = holder.map_or_else(String::new, |lane| format!(", longest by thread {} {}", lane.tid, lane.name));
+    let waiters = sums.waiters;
+    Some(format!(
+        "GIL of process {} {name}: held {held:.0} % of the time{longest}; {waiters:.1} threads waited for it on average",
+        gil.pid
+    ))
 }

@@ -9,8 +9,8 @@ use tokio::sync::watch;
 use super::for_open::ForOpen;
 use crate::clock::{Clock as _, SystemClock, monotonic_ns, thread_cpu_ns};
 use crate::kernel::DetailReader;
-use crate::lanes::Lanes;
-use crate::lanes::sampler::{SHARE, Tracer};
+use crate::lanes::sampler::Tracer;
+use crate::lanes::{Lanes, SHARE};
 use crate::profile::sampler::family;
 use crate::snapshot::ProcKey;
 

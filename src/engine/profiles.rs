@@ -9,7 +9,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::for_open::ForOpen;
 use crate::app::profile_page::ProfilePage;
 use crate::kernel::{DetailReader, reason};
-use crate::lanes::sampler::SHARE;
+use crate::lanes::SHARE;
 use crate::profile::sampler::{Options, Sampler, family};
 use crate::profile::{Mode, Profile, text};
 use crate::text::{Charset, sanitize_str};

@@ -8,6 +8,7 @@
 //! right, and a stack that changed during the reading is marked. A new version of CPython: [`offsets`].
 
 mod asyncio;
+mod attached;
 mod blocks;
 pub mod family;
 mod finding;
@@ -39,11 +40,12 @@ use crate::kernel::proc_fs::{ProcFs, RelPath};
 use crate::kernel::{DetailReader, reason};
 use crate::snapshot::{Detail, DetailContent, DetailPart, ProcKey, PythonRuntime, PythonVersion};
 
+pub use attached::{Attached, Looked};
 use layouts::{LAYOUTS, Layout};
 pub use memory::Memory;
 use offsets::Offsets;
 use place::Place;
-pub use probe::{Probe, Stack, ThreadStack};
+pub use probe::{Stack, ThreadStack};
 pub use tasks::sleeps_at;
 use walk::Origin;
 
@@ -77,6 +79,9 @@ pub(crate) enum Trouble {
     /// The budget of a reading is spent.
     #[error("reading stopped after 64 MiB or 400,000 calls: its lists do not end, so it is damaged or not Python")]
     TooMuch,
+    /// A file that has a name like a Python's, but is none.
+    #[error(transparent)]
+    NotPython(ReadError),
     /// A layout does not fit.
     #[error("{0}")]
     Unfit(&'static str),

@@ -82,7 +82,8 @@ pub(super) fn refusal(name: &str, place: &Place, tried: Option<&Trouble>) -> Tro
             "{name} is not CPython: neither the program nor a mapped libpython has the section {SECTION} or the symbol {INITIALIZE}"
         ),
     };
-    Trouble::Read(ReadError::Unavailable { what: "reading Python frames", why })
+    let error = ReadError::Unavailable { what: "reading Python frames", why };
+    if place.is_cpython || name.contains("pypy") { Trouble::Read(error) } else { Trouble::NotPython(error) }
 }
 
 #[cfg(test)]

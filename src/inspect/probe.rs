@@ -2,20 +2,26 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::memory::Reader;
 use super::objects::{Known, Objects};
 use super::offsets::Offsets;
 use super::walk::{Listed, ListedThread, Walk};
-use super::{Trouble, asyncio, in_words, native, runtime, tasks};
+use super::{Trouble, asyncio, in_words, names, native, runtime, tasks};
 use crate::clock::{Clock as _, SystemClock};
 use crate::kernel::DetailReader;
+use crate::kernel::error::ReadError;
 use crate::kernel::memory::ProcessMemory;
-use crate::snapshot::{Gil, ProcKey, PythonFrame, PythonLook, PythonThreadLook, PythonVersion, WaitReason};
+use crate::snapshot::{Gil, ProcKey, PythonFrame, PythonLook, PythonThreadLook, WaitReason};
+
+/// The shortest time between two readings of the names of threads.
+const NAMES_EVERY: Duration = Duration::from_secs(1);
 
 /// The Python of one process.
 #[derive(Debug)]
-pub struct Probe {
+pub(super) struct Probe {
     key: ProcKey,
     memory: ProcessMemory,
     address: u64,
@@ -24,8 +30,20 @@ pub struct Probe {
     known: Known,
     /// TIDs by what Python calls them.
     numbers: HashMap<u64, i32>,
+    names: Names,
     /// How the tasks of asyncio are found.
     pub(super) tasks: Option<asyncio::Found>,
+}
+
+/// Why a process has no probe.
+#[derive(Debug)]
+pub(super) enum Missed {
+    /// It is no Python. An exec may make it one.
+    NotPython,
+    /// Its runtime is starting or ending, or changed while it was read: the next attempt may succeed.
+    NotNow,
+    /// It is a Python that cannot be read: why, in a sentence.
+    Unreadable(String),
 }
 
 /// A thread at one look.
@@ -33,6 +51,8 @@ pub struct Probe {
 pub struct ThreadStack {
     /// The kernel's number, as it is seen from here.
     pub tid: i32,
+    /// Its name in `threading`; `None` where that is the kernel's name (3.14 and later), and if it was not read.
+    pub name: Option<Arc<str>>,
     /// The address of its state.
     pub(super) address: u64,
     /// Whether it held its interpreter's GIL.
@@ -65,14 +85,51 @@ pub enum Stack {
     Frames(Vec<PythonFrame>),
 }
 
+/// The names of threads, kept from look to look.
+#[derive(Debug, Default)]
+struct Names {
+    by_tid: HashMap<i32, Arc<str>>,
+    read_next: Option<Instant>,
+}
+
+impl Names {
+    /// Gives the threads their names. They are read again where one has none, at most once a second and for a hundredth of the time.
+    fn give(
+        &mut self,
+        walk: &mut Walk<'_, ProcessMemory>,
+        listed: &[Listed],
+        threads: &mut [ThreadStack],
+    ) -> Result<(), Trouble> {
+        let has_new = threads.iter().any(|thread| !self.by_tid.contains_key(&thread.tid));
+        let began = Instant::now();
+        if has_new && self.read_next.is_none_or(|at| began >= at) {
+            let main = listed.iter().find(|one| one.id == 0).map(|main| names::read(&mut walk.objects, main.address));
+            let found = main.transpose()?.unwrap_or_default();
+            let pthreads: HashMap<u64, u64> =
+                listed.iter().flat_map(|one| &one.threads).map(|thread| (thread.address, thread.pthread)).collect();
+            let name = |thread: &ThreadStack| Some((thread.tid, Arc::clone(found.get(pthreads.get(&thread.address)?)?)));
+            self.by_tid = threads.iter().filter_map(name).collect();
+            self.read_next = Some(Instant::now() + NAMES_EVERY.max(began.elapsed() * 100));
+        }
+        for thread in threads {
+            thread.name = self.by_tid.get(&thread.tid).cloned();
+        }
+        Ok(())
+    }
+}
+
 impl Probe {
     /// Finds the runtime of a process.
     ///
     /// # Errors
-    /// Why it cannot be read, in a sentence.
-    pub fn attach(reader: &DetailReader, key: ProcKey) -> Result<Self, String> {
+    /// Why there is none, or it cannot be read.
+    pub(super) fn attach(reader: &DetailReader, key: ProcKey) -> Result<Self, Missed> {
         let face = reader.face(key.pid);
-        Self::find(reader, key).map_err(|trouble| in_words(face, &trouble))
+        Self::find(reader, key).map_err(|trouble| match trouble {
+            Trouble::Nothing | Trouble::NotPython(_) | Trouble::Read(ReadError::Vanished) => Missed::NotPython,
+            Trouble::NoInterpreter | Trouble::Torn(_) => Missed::NotNow,
+            other => Missed::Unreadable(in_words(face, &other)),
+        })
     }
 
     /// The same with a reason that can be told apart.
@@ -81,25 +138,37 @@ impl Probe {
         let found = runtime(reader, key, reader.face(key.pid))?;
         reader.identify(key)?;
         let super::Found { memory, address, offsets, leader, tasks, .. } = found;
-        Ok(Self { key, memory, address, offsets, leader, known: Known::new(), numbers: HashMap::new(), tasks })
-    }
-
-    /// The version of its Python.
-    #[must_use]
-    pub fn version(&self) -> PythonVersion {
-        self.offsets.version
+        Ok(Self {
+            key,
+            memory,
+            address,
+            offsets,
+            leader,
+            known: Known::new(),
+            numbers: HashMap::new(),
+            names: Names::default(),
+            tasks,
+        })
     }
 
     /// One look: the frames of the threads that `wanted` chooses by their TIDs.
     ///
     /// # Errors
     /// Why nothing was read, in a sentence. The next look may succeed.
-    pub fn look(&mut self, reader: &DetailReader, mut wanted: impl FnMut(i32) -> bool) -> Result<Vec<ThreadStack>, String> {
+    pub(super) fn look(
+        &mut self,
+        reader: &DetailReader,
+        mut wanted: impl FnMut(i32) -> bool,
+    ) -> Result<Vec<ThreadStack>, String> {
         let (leader, key) = (self.leader, self.key);
+        let mut names = std::mem::take(&mut self.names);
         let looked = self.walked(|walk, numbers| {
             let listed = walk.list()?;
-            look(walk, &listed, leader, (reader, key), numbers, &mut wanted)
+            let mut threads = look(walk, &listed, leader, (reader, key), numbers, &mut wanted)?;
+            names.give(walk, &listed, &mut threads)?;
+            Ok(threads)
         });
+        self.names = names;
         looked.map_err(|trouble| in_words(key.pid, &trouble))
     }
 
@@ -246,7 +315,14 @@ fn look(
                 Stack::Skipped
             };
             let holds_gil = holder == Some(thread.address);
-            threads.push(ThreadStack { tid, address: thread.address, holds_gil, gil_futexes: gil_futexes.clone(), stack });
+            threads.push(ThreadStack {
+                tid,
+                name: None,
+                address: thread.address,
+                holds_gil,
+                gil_futexes: gil_futexes.clone(),
+                stack,
+            });
         }
     }
     Ok(threads)

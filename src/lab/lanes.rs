@@ -21,6 +21,8 @@ pub use spent::{Spent, spent};
 
 /// A share of a cell below this is not worth a mark.
 const WORTH_A_MARK: f64 = 0.06;
+/// In place of the kernel's state letter: the task was seen to wait for its interpreter's GIL.
+pub const WAITS_FOR_GIL: char = 'g';
 /// A pause longer than this, in which a run stays to be looked at, is left out of what a picture shows at first.
 const LONG_PAUSE_NS: u64 = 50_000_000;
 
@@ -35,6 +37,8 @@ pub enum Role {
     Inner(u32),
     /// Another process or thread of the run: a server, a manager's thread.
     Other,
+    /// The GIL of the lane's process.
+    Gil,
 }
 
 /// One lane.
@@ -71,6 +75,12 @@ pub enum Mark {
     Wanting,
     /// Asleep: it waits for something other than a CPU.
     Blocked,
+    /// Asleep: it waits for the GIL.
+    WaitsForGil,
+    /// On a CPU for so many eighths of the cell, and waiting for the GIL for longer.
+    SharingGil(u8),
+    /// A GIL that was held, for so many eighths of the cell.
+    Held(u8),
     /// Stopped by a signal.
     Stopped,
     /// Over, but its parent has not taken note.
@@ -90,17 +100,25 @@ impl Mark {
             (Self::Absent, _) => " ",
             (Self::Creating, true) => "╌",
             (Self::Creating, false) => "~",
-            (Self::Running(eighths) | Self::Sharing(eighths) | Self::Starting(eighths), true) => {
-                BLOCKS[usize::from(eighths.clamp(1, 8)) - 1]
-            }
-            (Self::Running(5..), false) => "#",
-            (Self::Running(_), false) => "+",
+            (
+                Self::Running(eighths)
+                | Self::Sharing(eighths)
+                | Self::SharingGil(eighths)
+                | Self::Starting(eighths)
+                | Self::Held(eighths),
+                true,
+            ) => BLOCKS[usize::from(eighths.clamp(1, 8)) - 1],
+            (Self::Running(5..) | Self::Held(5..), false) => "#",
+            (Self::Running(_) | Self::Held(_), false) => "+",
             (Self::Starting(_), false) => "~",
             (Self::Sharing(_), false) => "W",
+            (Self::SharingGil(_), false) => "G",
             (Self::Wanting, true) => "░",
             (Self::Wanting, false) => "w",
             (Self::Blocked, true) => "·",
             (Self::Blocked, false) => ".",
+            (Self::WaitsForGil, true) => "▒",
+            (Self::WaitsForGil, false) => "g",
             (Self::Stopped, _) => "T",
             (Self::Zombie, _) => "z",
             (Self::Open, true) => "━",
@@ -182,6 +200,11 @@ pub fn lanes(run: &Run) -> Vec<Lane<'_>> {
     }
     let others = tasks.iter().filter(|t| !shown.contains(&(t.pid, t.tid)));
     lanes.extend(others.map(|t| lane_of(Some(t), (t.pid, t.tid))));
+    for gil in run.trace.as_deref().map_or(&[][..], |t| &t.gils) {
+        // Below the first thread of its process.
+        let at = lanes.iter().position(|lane| lane.pid == Some(gil.pid)).map_or(lanes.len(), |first| first + 1);
+        lanes.insert(at, Lane { role: Role::Gil, tid: None, ..lane_of(Some(gil), (gil.pid, gil.tid)) });
+    }
     lanes
 }
 
@@ -240,7 +263,7 @@ pub fn picture(run: &Run, lanes: &[Lane<'_>], shown: std::ops::Range<usize>, win
                 spread(window, cells, from, to, |cell, share, _| picture.concurrency[cell] += share);
             }
         }
-        for slice in lane.task.map_or(&[][..], |t| &t.slices) {
+        for slice in lane.task.filter(|_| lane.role != Role::Gil).map_or(&[][..], |t| &t.slices) {
             let run_share = slice.run_ns as f64 / slice.length_ns().max(1) as f64;
             let ready_share = slice.wait_ns as f64 / slice.length_ns().max(1) as f64;
             spread(window, cells, slice.from_ns, slice.to_ns, |cell, share, _| {
@@ -286,7 +309,7 @@ fn mark(lane: &Lane<'_>, part: Window) -> Mark {
         if created && worker.ready_ns.is_none_or(|ready| ready >= part.to_ns) {
             // A worker that is being created is on a CPU too: an interpreter that starts, above all.
             return match lane.task.map(|task| of_slices(slices_in(task, part), part)) {
-                Some(Mark::Running(eighths) | Mark::Sharing(eighths)) => Mark::Starting(eighths),
+                Some(Mark::Running(eighths) | Mark::Sharing(eighths) | Mark::SharingGil(eighths)) => Mark::Starting(eighths),
                 _ => Mark::Creating,
             };
         }
@@ -299,7 +322,11 @@ fn mark(lane: &Lane<'_>, part: Window) -> Mark {
         let alive = lane.worker.is_some_and(|w| over(w.ready_ns, w.exited_ns));
         return if alive { Mark::Unknown } else { Mark::Absent };
     };
-    of_slices(slices_in(task, part), part)
+    match of_slices(slices_in(task, part), part) {
+        Mark::Running(eighths) if lane.role == Role::Gil => Mark::Held(eighths),
+        _ if lane.role == Role::Gil => Mark::Absent,
+        mark => mark,
+    }
 }
 
 fn slices_in(task: &TaskTrace, part: Window) -> &[Slice] {
@@ -309,20 +336,25 @@ fn slices_in(task: &TaskTrace, part: Window) -> &[Slice] {
 }
 
 fn of_slices(slices: &[Slice], part: Window) -> Mark {
-    let (mut ran, mut wanted, mut seen) = (0.0, 0.0, 0.0);
+    let (mut ran, mut wanted, mut for_gil, mut seen) = (0.0, 0.0, 0.0, 0.0);
     for slice in slices {
         let share = part.overlap_ns(slice.from_ns, slice.to_ns) as f64 / slice.length_ns().max(1) as f64;
         ran += share * slice.run_ns as f64;
         wanted += share * slice.wait_ns as f64;
         seen += share * slice.length_ns() as f64;
+        if slice.state == WAITS_FOR_GIL {
+            for_gil += share * slice.slack_ns() as f64;
+        }
     }
     if seen <= 0.0 {
         return Mark::Absent;
     }
-    let (ran, wanted) = (ran / seen, wanted / seen);
+    let (ran, wanted, for_gil) = (ran / seen, wanted / seen, for_gil / seen);
     match slices.last().map(|s| s.state) {
-        _ if ran >= WORTH_A_MARK && ran >= wanted => Mark::Running(eighths(ran)),
+        _ if ran >= WORTH_A_MARK && ran >= wanted.max(for_gil) => Mark::Running(eighths(ran)),
+        _ if ran >= WORTH_A_MARK && for_gil > wanted => Mark::SharingGil(eighths(ran)),
         _ if ran >= WORTH_A_MARK => Mark::Sharing(eighths(ran)),
+        _ if for_gil >= WORTH_A_MARK && for_gil > wanted => Mark::WaitsForGil,
         _ if wanted >= WORTH_A_MARK => Mark::Wanting,
         Some('T' | 't') => Mark::Stopped,
         Some('Z' | 'X') => Mark::Zombie,
@@ -365,7 +397,7 @@ impl Lane<'_> {
         } else if let Some(task) = self.task {
             all.extend(task.first_ns().into_iter().chain(task.gone_ns));
             let does = |slice: &Slice| match of_slices(std::slice::from_ref(slice), Window::new(slice.from_ns, slice.to_ns)) {
-                Mark::Running(_) | Mark::Sharing(_) => Mark::Running(0),
+                Mark::Running(_) | Mark::Sharing(_) | Mark::SharingGil(_) => Mark::Running(0),
                 other => other,
             };
             all.extend(task.slices.windows(2).filter(|pair| does(&pair[0]) != does(&pair[1])).map(|pair| pair[1].from_ns));

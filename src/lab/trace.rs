@@ -40,8 +40,10 @@ impl Slice {
         self.to_ns.saturating_sub(self.from_ns)
     }
 
-    fn slack_ns(&self) -> u64 {
-        self.length_ns().saturating_sub(self.run_ns + self.wait_ns)
+    /// Of that neither on a CPU nor ready to run.
+    #[must_use]
+    pub fn slack_ns(&self) -> u64 {
+        self.length_ns().saturating_sub(self.run_ns.saturating_add(self.wait_ns))
     }
 
     /// Whether the task did the same all along here as in the slice before it.
@@ -87,7 +89,7 @@ pub struct Look {
 }
 
 /// One task (process or thread) of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskTrace {
     /// Its process.
     pub pid: i32,
@@ -111,8 +113,7 @@ pub struct TaskTrace {
 
 impl TaskTrace {
     fn new(pid: i32, tid: i32, comm: &str) -> Self {
-        let (slices, holdings) = (Vec::new(), Vec::new());
-        Self { pid, tid, comm: comm.to_owned(), gone_ns: None, run_ns: 0, wait_ns: 0, parent: 0, slices, holdings }
+        Self { pid, tid, comm: comm.to_owned(), ..Self::default() }
     }
 
     /// When the first slice begins: it was not there before, as far as was seen.
@@ -234,6 +235,9 @@ pub struct Trace {
     pub peak_rss_bytes: u64,
     /// Tasks that could not be watched: there were too many, or no descriptors were left.
     pub unwatched: u64,
+    /// The GILs of a traced family, in the form of tasks that run while they are held.
+    #[serde(skip)]
+    pub gils: Vec<TaskTrace>,
     #[serde(skip)]
     index: HashMap<(i32, i32), usize>,
     #[serde(skip)]

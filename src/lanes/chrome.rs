@@ -6,12 +6,15 @@ use serde_json::json;
 
 use super::{Doing, Lanes};
 
+/// Rows of functions and GILs have numbers that no thread has (PID_MAX_LIMIT is 2^22).
+const FUNCTIONS: i32 = 1 << 24;
+const GIL: i32 = 1 << 25;
+
 /// Writes the document.
 ///
 /// # Errors
 /// If writing fails.
 pub fn write(lanes: &Lanes, out: &mut impl Write) -> io::Result<()> {
-    let us = |ns: u64| ns as f64 / 1000.0;
     write!(out, "{{\"displayTimeUnit\":\"ms\",\"traceEvents\":[")?;
     let mut first = true;
     let mut event = |out: &mut dyn Write, value: serde_json::Value| {
@@ -25,23 +28,52 @@ pub fn write(lanes: &Lanes, out: &mut impl Write) -> io::Result<()> {
     }
     for lane in &lanes.lanes {
         let (pid, tid) = (lane.pid, lane.tid);
-        event(out, json!({ "ph": "M", "name": "thread_name", "pid": pid, "tid": tid, "args": { "name": &*lane.name } }))?;
+        event(out, named(pid, tid, &lane.name))?;
         for slice in &lane.slices {
             let known = !matches!(slice.doing, Doing::Blocked(None));
-            event(
-                out,
-                json!({
-                    "ph": "X", "name": slice.doing.name(), "cat": slice.doing.category(), "pid": pid, "tid": tid,
-                    "ts": us(slice.from_ns), "dur": us(slice.to_ns - slice.from_ns), "args": { "reason_known": known },
-                }),
-            )?;
+            let (name, category) = (slice.doing.name(), slice.doing.category());
+            let mut value = complete((pid, tid), (slice.from_ns, slice.to_ns), category, name);
+            value["args"] = json!({ "reason_known": known });
+            event(out, value)?;
         }
+        if !lane.calls.is_empty() {
+            let row = tid | FUNCTIONS;
+            event(out, named(pid, row, &format!("{} {tid}: function, sampled", lane.name)))?;
+            for call in &lane.calls {
+                event(out, complete((pid, row), (call.from_ns, call.to_ns), "function", &call.function))?;
+            }
+        }
+    }
+    for (row, gil) in (GIL..).zip(&lanes.gils) {
+        event(out, named(gil.pid, row, "GIL"))?;
+        for (held, name) in gil.held_by(&lanes.lanes) {
+            event(out, complete((gil.pid, row), (held.from_ns, held.to_ns), "gil", &name))?;
+        }
+    }
+    for resident in &lanes.resident {
+        let args = json!({ "RSS": resident.rss_bytes });
+        event(out, json!({ "ph": "C", "name": "RSS bytes", "pid": resident.pid, "ts": us(resident.at_ns), "args": args }))?;
     }
     let other = json!({
         "program": "concmon", "looks": lanes.looks, "widest_ns": lanes.widest_ns, "cost_ns": lanes.cost_ns,
         "unseen_run_ns": lanes.unseen_run_ns, "notes": lanes.notes,
     });
     writeln!(out, "\n],\"otherData\":{other}}}")
+}
+
+fn us(ns: u64) -> f64 {
+    ns as f64 / 1000.0
+}
+
+/// The name of a row.
+fn named(pid: i32, tid: i32, name: &str) -> serde_json::Value {
+    json!({ "ph": "M", "name": "thread_name", "pid": pid, "tid": tid, "args": { "name": name } })
+}
+
+/// A slice of a row.
+fn complete((pid, tid): (i32, i32), (from_ns, to_ns): (u64, u64), category: &str, name: &str) -> serde_json::Value {
+    let (ts, dur) = (us(from_ns), us(to_ns - from_ns));
+    json!({ "ph": "X", "name": name, "cat": category, "pid": pid, "tid": tid, "ts": ts, "dur": dur })
 }
 
 #[cfg(test)]

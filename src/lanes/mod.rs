@@ -2,14 +2,20 @@
 //!
 //! [`sampler`] reads the kernel's counters (`schedstat`), [`Lanes`] keeps what each task did between two looks, [`chrome`] and
 //! [`perfetto`] write files. Sums are the kernel's own figures; where within the time between two looks a part lies is not known, and
-//! taken to be in the order: waits for a CPU, runs, is blocked.
+//! taken to be in the order: waits for a CPU, runs, is blocked. Functions and GILs of Pythons are sampled ([`gil`], `pythons`).
 
 pub mod chrome;
+pub mod gil;
 pub mod perfetto;
+mod pythons;
 pub mod sampler;
+mod task;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+
+/// The part of a CPU that looking may take: one in so many.
+pub const SHARE: u32 = 25;
 
 /// What a task does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,8 +62,30 @@ pub struct Slice {
     pub doing: Doing,
 }
 
-/// The time of one task.
+/// A stretch in which a thread of Python was seen in the same function.
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// From the look that saw it, `CLOCK_BOOTTIME` nanoseconds.
+    pub from_ns: u64,
+    /// Until the look that saw another one.
+    pub to_ns: u64,
+    /// The innermost function of the user's own code, and its file; without one, the innermost function.
+    pub function: Arc<str>,
+}
+
+/// The resident memory of a process from an instant on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resident {
+    /// The process.
+    pub pid: i32,
+    /// `CLOCK_BOOTTIME`, nanoseconds.
+    pub at_ns: u64,
+    /// RSS (proc_pid_statm(5)), bytes.
+    pub rss_bytes: u64,
+}
+
+/// The time of one task.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lane {
     /// Its process.
     pub pid: i32,
@@ -71,6 +99,8 @@ pub struct Lane {
     pub ended: bool,
     /// In order, without gaps.
     pub slices: Vec<Slice>,
+    /// The functions of a Python, in order; with gaps where none was read.
+    pub calls: Vec<Call>,
 }
 
 /// What a task did in all, nanoseconds.
@@ -117,6 +147,15 @@ impl Lane {
         taken
     }
 
+    /// The waits without a known reason that begin after `from_ns` have this one.
+    fn name_waits(&mut self, from_ns: u64, reason: &Arc<str>) {
+        for slice in self.slices.iter_mut().rev().take_while(|slice| slice.from_ns >= from_ns) {
+            if slice.doing == Doing::Blocked(None) {
+                slice.doing = Doing::Blocked(Some(Arc::clone(reason)));
+            }
+        }
+    }
+
     fn push(&mut self, from_ns: u64, to_ns: u64, doing: Doing) {
         if from_ns >= to_ns {
             return;
@@ -153,17 +192,60 @@ impl Lane {
         sums
     }
 
+    /// How long it was blocked by this, nanoseconds.
+    #[must_use]
+    pub fn blocked_ns(&self, by: &str) -> u64 {
+        let is_it = |slice: &&Slice| matches!(&slice.doing, Doing::Blocked(Some(reason)) if **reason == *by);
+        self.slices.iter().filter(is_it).map(|slice| slice.to_ns - slice.from_ns).sum()
+    }
+
     /// What it was blocked by for the longest, and for how long.
     #[must_use]
     pub fn main_reason(&self) -> Option<(Arc<str>, u64)> {
-        let mut times: HashMap<&Arc<str>, u64> = HashMap::new();
-        for slice in &self.slices {
-            if let Doing::Blocked(Some(reason)) = &slice.doing {
-                *times.entry(reason).or_default() += slice.to_ns - slice.from_ns;
-            }
-        }
-        times.into_iter().max_by(|a, b| a.1.cmp(&b.1).then_with(|| b.0.cmp(a.0))).map(|(reason, ns)| (Arc::clone(reason), ns))
+        longest(self.slices.iter().filter_map(|slice| match &slice.doing {
+            Doing::Blocked(Some(reason)) => Some((reason, slice.to_ns - slice.from_ns)),
+            _ => None,
+        }))
     }
+
+    /// The function that it was seen in for the longest, and for how long.
+    #[must_use]
+    pub fn main_function(&self) -> Option<(Arc<str>, u64)> {
+        longest(self.calls.iter().map(|call| (&call.function, call.to_ns - call.from_ns)))
+    }
+
+    /// The function that it was seen in at an instant.
+    #[must_use]
+    pub fn function(&self, at_ns: u64) -> Option<&Arc<str>> {
+        let next = self.calls.partition_point(|call| call.from_ns <= at_ns);
+        self.calls.get(next.checked_sub(1)?).filter(|call| at_ns < call.to_ns).map(|call| &call.function)
+    }
+
+    /// It was seen in this function at a look, which counts until the next one, at `to_ns`.
+    fn call(&mut self, (from_ns, to_ns): (u64, u64), function: &Arc<str>) {
+        if let Some(last) = self.calls.last_mut().filter(|last| last.to_ns == from_ns && last.function == *function) {
+            last.to_ns = to_ns;
+        } else if from_ns < to_ns {
+            self.calls.push(Call { from_ns, to_ns, function: Arc::clone(function) });
+        }
+    }
+
+    /// Forgets what ended before `from_ns`.
+    fn forget(&mut self, from_ns: u64) {
+        let gone = self.slices.partition_point(|slice| slice.to_ns < from_ns);
+        self.slices.drain(..gone);
+        let gone = self.calls.partition_point(|call| call.to_ns < from_ns);
+        self.calls.drain(..gone);
+    }
+}
+
+/// The name with the most time, and that time.
+fn longest<'n>(times: impl Iterator<Item = (&'n Arc<str>, u64)>) -> Option<(Arc<str>, u64)> {
+    let mut sums: HashMap<&Arc<str>, u64> = HashMap::new();
+    for (name, ns) in times {
+        *sums.entry(name).or_default() += ns;
+    }
+    sums.into_iter().max_by(|a, b| a.1.cmp(&b.1).then_with(|| b.0.cmp(a.0))).map(|(name, ns)| (Arc::clone(name), ns))
 }
 
 /// The time of a family.
@@ -173,6 +255,12 @@ pub struct Lanes {
     pub lanes: Vec<Lane>,
     /// The names of the processes.
     pub processes: HashMap<i32, Arc<str>>,
+    /// Their parents, as of the first look.
+    pub parents: HashMap<i32, i32>,
+    /// The GILs of those that are Pythons.
+    pub gils: Vec<gil::GilLane>,
+    /// Their resident memory, by time.
+    pub resident: Vec<Resident>,
     /// From, `CLOCK_BOOTTIME` nanoseconds.
     pub from_ns: u64,
     /// To.
@@ -194,7 +282,7 @@ pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn lane(tid: i32) -> Lane {
-        Lane { pid: 7, tid, name: "worker".into(), born: false, ended: false, slices: Vec::new() }
+        Lane { pid: 7, tid, name: "worker".into(), ..Lane::default() }
     }
 
     #[test]
@@ -212,6 +300,26 @@ pub(crate) mod tests {
         );
         assert_eq!(lane.sums(), Sums { run_ns: 140, ready_ns: 70, blocked_ns: 190 });
         assert_eq!(lane.main_reason(), Some((epoll, 190)));
+        lane.add((400, 500), 10, 0, None);
+        lane.add((500, 600), 10, 0, None);
+        let gil: Arc<str> = gil::WAIT.into();
+        lane.name_waits(450, &gil);
+        assert_eq!((lane.blocked_ns(gil::WAIT), lane.blocked_ns("epoll")), (90, 190), "the wait before that is not named");
+    }
+
+    #[test]
+    fn a_function_counts_until_the_look_that_sees_another() {
+        let mut lane = lane(8);
+        let (load, store): (Arc<str>, Arc<str>) = ("load app.py".into(), "store app.py".into());
+        for (span, function) in [((0, 10), &load), ((10, 20), &load), ((20, 30), &store), ((50, 60), &load)] {
+            lane.call(span, function);
+        }
+        let brief: Vec<_> = lane.calls.iter().map(|call| (&*call.function, call.from_ns, call.to_ns)).collect();
+        assert_eq!(brief, [("load app.py", 0, 20), ("store app.py", 20, 30), ("load app.py", 50, 60)]);
+        assert_eq!((lane.function(19), lane.function(20), lane.function(40)), (Some(&load), Some(&store), None));
+        assert_eq!(lane.main_function(), Some((load, 30)));
+        lane.forget(25);
+        assert_eq!(lane.calls.len(), 2);
     }
 
     #[test]

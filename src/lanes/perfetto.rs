@@ -56,6 +56,13 @@ const CLEARED: u64 = 1;
 /// `TrackEvent.type`.
 const SLICE_BEGIN: u64 = 1;
 const SLICE_END: u64 = 2;
+const COUNTER: u64 = 4;
+/// `CounterDescriptor.unit`.
+const SIZE_BYTES: u64 = 3;
+/// What a track number is for, beside the states of a thread.
+const PROCESS: u64 = 1 << 19;
+const FUNCTIONS: u64 = 1 << 18;
+const RESIDENT: u64 = 1 << 17;
 
 /// Writes the trace. Its times are `CLOCK_BOOTTIME`, which is Perfetto's own default.
 ///
@@ -69,28 +76,63 @@ pub fn write(lanes: &Lanes, out: &mut impl Write) -> io::Result<()> {
     };
     // PIDs are reused: a track has its own number.
     let track = |pid: i32, tid: i32, nth: usize| (pid as u64) << 42 ^ (tid as u64) << 20 ^ (nth as u64 + 1);
-    let process_track = |pid: i32| (pid as u64) << 42 | 1 << 19;
+    let process_track = |pid: i32| (pid as u64) << 42 | PROCESS;
     let pids: BTreeSet<i32> = lanes.lanes.iter().map(|lane| lane.pid).collect();
-    for pid in pids {
-        let name = lanes.processes.get(&pid).map_or("?", |name| name);
-        let process = Message::default().number(1, pid as u64).text(6, name);
-        let descriptor = Message::default().number(1, process_track(pid)).message(3, &process);
-        packet(Message::default().message(TRACK_DESCRIPTOR, &descriptor))?;
+    for pid in &pids {
+        let name = lanes.processes.get(pid).map_or("?", |name| name);
+        let process = Message::default().number(1, *pid as u64).text(6, name);
+        packet(described(process_track(*pid), |track| track.message(3, &process)))?;
+        let unit = Message::default().number(3, SIZE_BYTES);
+        let below = |track: Message| track.number(5, process_track(*pid)).text(2, "RSS").message(8, &unit);
+        packet(described(process_track(*pid) | RESIDENT, below))?;
+    }
+    for (nth, gil) in lanes.gils.iter().enumerate() {
+        let uuid = process_track(gil.pid) | (nth as u64 + 1);
+        packet(described(uuid, |track| track.number(5, process_track(gil.pid)).text(2, "GIL")))?;
+        for (held, name) in gil.held_by(&lanes.lanes) {
+            slice(&mut packet, uuid, (held.from_ns, held.to_ns), "gil", &name)?;
+        }
     }
     for (nth, lane) in lanes.lanes.iter().enumerate() {
         let uuid = track(lane.pid, lane.tid, nth);
         let thread = Message::default().number(1, lane.pid as u64).number(2, lane.tid as u64).text(5, &lane.name);
-        let descriptor = Message::default().number(1, uuid).number(5, process_track(lane.pid)).message(4, &thread);
-        packet(Message::default().message(TRACK_DESCRIPTOR, &descriptor))?;
-        for slice in &lane.slices {
-            let begin = Message::default().number(9, SLICE_BEGIN).number(11, uuid);
-            let begin = begin.text(22, slice.doing.category()).text(23, slice.doing.name());
-            packet(Message::default().number(TIMESTAMP, slice.from_ns).message(TRACK_EVENT, &begin))?;
-            let end = Message::default().number(9, SLICE_END).number(11, uuid);
-            packet(Message::default().number(TIMESTAMP, slice.to_ns).message(TRACK_EVENT, &end))?;
+        packet(described(uuid, |track| track.number(5, process_track(lane.pid)).message(4, &thread)))?;
+        for one in &lane.slices {
+            slice(&mut packet, uuid, (one.from_ns, one.to_ns), one.doing.category(), one.doing.name())?;
+        }
+        if !lane.calls.is_empty() {
+            let functions = uuid ^ FUNCTIONS;
+            packet(described(functions, |track| track.number(5, uuid).text(2, "function, sampled")))?;
+            for call in &lane.calls {
+                slice(&mut packet, functions, (call.from_ns, call.to_ns), "function", &call.function)?;
+            }
         }
     }
+    for resident in lanes.resident.iter().filter(|resident| pids.contains(&resident.pid)) {
+        let uuid = process_track(resident.pid) | RESIDENT;
+        let event = Message::default().number(9, COUNTER).number(11, uuid).number(30, resident.rss_bytes);
+        packet(Message::default().number(TIMESTAMP, resident.at_ns).message(TRACK_EVENT, &event))?;
+    }
     Ok(())
+}
+
+/// A packet that describes a track: its fields but the number.
+fn described(uuid: u64, fields: impl FnOnce(Message) -> Message) -> Message {
+    Message::default().message(TRACK_DESCRIPTOR, &fields(Message::default().number(1, uuid)))
+}
+
+/// A slice of a track.
+fn slice(
+    packet: &mut impl FnMut(Message) -> io::Result<()>,
+    uuid: u64,
+    (from_ns, to_ns): (u64, u64),
+    category: &str,
+    name: &str,
+) -> io::Result<()> {
+    let begin = Message::default().number(9, SLICE_BEGIN).number(11, uuid).text(22, category).text(23, name);
+    packet(Message::default().number(TIMESTAMP, from_ns).message(TRACK_EVENT, &begin))?;
+    let end = Message::default().number(9, SLICE_END).number(11, uuid);
+    packet(Message::default().number(TIMESTAMP, to_ns).message(TRACK_EVENT, &end))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::{Mode, Place, Profile};
 use crate::clock::thread_cpu_ns;
-use crate::inspect::{Probe, Stack};
+use crate::inspect::{Attached, Looked, Stack};
 use crate::kernel::DetailReader;
 use crate::kernel::error::ReadError;
 use crate::kernel::parse::schedstat::Schedstat;
@@ -48,9 +48,9 @@ struct Task {
 }
 
 struct Process {
-    key: ProcKey,
     name: Arc<str>,
-    probe: Option<Probe>,
+    python: Attached,
+    is_python: bool,
     tasks: HashMap<i32, Task>,
     gone: bool,
 }
@@ -144,24 +144,14 @@ impl<'f> Sampler<'f> {
         }
         for pid in pids.into_iter().take(MOST_PROCESSES) {
             let Ok(key) = self.reader.key_of(pid) else { continue };
-            if self.processes.get(&pid).is_some_and(|known| known.key == key) {
+            if self.processes.get(&pid).is_some_and(|known| known.python.key() == key) {
                 continue;
             }
             let comm = self.reader.threads_among(pid, &[self.reader.face(pid)]).first().map(|task| text_of(&task.comm));
-            let probe = match Probe::attach(&self.reader, key) {
-                Ok(probe) => Some(probe),
-                Err(why) => {
-                    // Programs that are no Python are no news.
-                    if why.contains("CPython 3.") || why.contains("denied") {
-                        self.profile.account.notes.push(format!("process {pid}: {why}"));
-                    }
-                    None
-                }
-            };
             let name = comm.unwrap_or_else(|| "?".into());
             self.profile.account.processes += 1;
-            self.profile.account.pythons += usize::from(probe.is_some());
-            self.processes.insert(pid, Process { key, name, probe, tasks: HashMap::new(), gone: false });
+            let (python, tasks) = (Attached::new(key), HashMap::new());
+            self.processes.insert(pid, Process { name, python, is_python: false, tasks, gone: false });
         }
     }
 
@@ -179,7 +169,7 @@ impl<'f> Sampler<'f> {
     }
 
     fn look_at(&mut self, process: &mut Process, elapsed_ns: u64) -> Result<(), ReadError> {
-        let pid = process.key.pid;
+        let pid = process.python.key().pid;
         let mut tids = Vec::new();
         self.reader.files().list_tids(pid, &mut tids)?;
         tids.truncate(MOST_TASKS);
@@ -209,41 +199,43 @@ impl<'f> Sampler<'f> {
 
     /// Reads the stacks and waits of these tasks; which tasks hold a GIL.
     fn read_again(&mut self, process: &mut Process, fresh: &[i32]) -> HashSet<i32> {
-        let pid = process.key.pid;
+        let pid = process.python.key().pid;
         let mut holders = HashSet::new();
         let mut gils = HashMap::new();
-        if let Some(probe) = &mut process.probe {
-            match probe.look(&self.reader, |tid| fresh.binary_search(&tid).is_ok()) {
-                Ok(threads) => {
-                    for thread in threads {
-                        if thread.holds_gil {
-                            holders.insert(thread.tid);
-                        }
-                        gils.insert(thread.tid, thread.gil_futexes);
-                        let Some(task) = process.tasks.get_mut(&thread.tid) else { continue };
-                        match thread.stack {
-                            Stack::Skipped => {}
-                            Stack::Torn => task.torn = true,
-                            Stack::Frames(frames) => {
-                                task.torn = false;
-                                task.frames = (!frames.is_empty()).then(|| places(frames));
-                            }
+        match process.python.look(&self.reader, |tid| fresh.binary_search(&tid).is_ok()) {
+            Looked::Threads(threads) => {
+                self.profile.account.pythons += usize::from(!std::mem::replace(&mut process.is_python, true));
+                for thread in threads {
+                    if thread.holds_gil {
+                        holders.insert(thread.tid);
+                    }
+                    gils.insert(thread.tid, thread.gil_futexes);
+                    let Some(task) = process.tasks.get_mut(&thread.tid) else { continue };
+                    match thread.stack {
+                        Stack::Skipped => {}
+                        Stack::Torn => task.torn = true,
+                        Stack::Frames(frames) => {
+                            task.torn = false;
+                            task.frames = (!frames.is_empty()).then(|| places(frames));
                         }
                     }
                 }
-                // What was to be read again is not known now.
-                Err(_) => fresh.iter().for_each(|tid| {
-                    if let Some(task) = process.tasks.get_mut(tid) {
-                        task.torn = true;
-                    }
-                }),
             }
+            // What was to be read again is not known now.
+            Looked::Failed => fresh.iter().for_each(|tid| {
+                if let Some(task) = process.tasks.get_mut(tid) {
+                    task.torn = true;
+                }
+            }),
+            Looked::Unreadable(why) => self.profile.account.notes.push(format!("process {pid}: {why}")),
+            // After an exec there are no functions of the program before.
+            Looked::NotPython => process.tasks.values_mut().for_each(|task| (task.torn, task.frames) = (false, None)),
         }
         for detail in self.reader.threads_among(pid, fresh) {
             let within_gil = |address: u64| gils.get(&detail.tid).is_some_and(|gil| gil.contains(&address));
             let wait = detail.wait.as_ref().and_then(|wait| match &wait.reason {
                 Some(WaitReason::Futex { address: Some(address) }) if within_gil(*address) => Some("waits for the GIL".into()),
-                _ => self.in_words(process.key, wait),
+                _ => self.in_words(process.python.key(), wait),
             });
             let waits_in_kernel = !matches!(detail.state, State::RUNNING);
             if let Some(task) = process.tasks.get_mut(&detail.tid) {
@@ -283,7 +275,7 @@ impl<'f> Sampler<'f> {
     /// Adds a task's time since the look before.
     fn count(&mut self, process: &Process, tid: i32, ran_ns: u64, elapsed_ns: u64, holders: &HashSet<i32>) {
         let Some(task) = process.tasks.get(&tid) else { return };
-        self.seen.insert((process.key.pid, tid));
+        self.seen.insert((process.python.key().pid, tid));
         self.profile.account.samples += 1;
         if task.torn {
             self.profile.account.torn += 1;
@@ -300,7 +292,7 @@ impl<'f> Sampler<'f> {
         }
         let mut stack = Vec::new();
         if self.options.threads {
-            stack.push(Place::Task(format!("process {} {}", process.key.pid, process.name).into()));
+            stack.push(Place::Task(format!("process {} {}", process.python.key().pid, process.name).into()));
             let comm = task.detail.as_ref().map_or_else(|| "?".into(), |detail| text_of(&detail.comm));
             stack.push(Place::Task(format!("thread {tid} {comm}").into()));
         }

@@ -289,17 +289,20 @@ impl View<'_> {
         if wide {
             pen.put_right(&if inner { String::new() } else { number(lane.pid) }, 10, theme.text);
         }
-        pen.put_right(&if inner { String::new() } else { number(lane.tid) }, if wide { 8 } else { 7 }, theme.text);
+        let tid = if inner || lane.role == Role::Gil { String::new() } else { number(lane.tid) };
+        pen.put_right(&tid, if wide { 8 } else { 7 }, theme.text);
         let cpu = moment
             .cpu
-            .filter(|_| matches!(moment.mark, Mark::Running(_) | Mark::Sharing(_) | Mark::Starting(_)))
+            .filter(|_| matches!(moment.mark, Mark::Running(_) | Mark::Sharing(_) | Mark::SharingGil(_) | Mark::Starting(_)))
             .map_or(String::new(), |c| c.to_string());
         pen.put_right(&cpu, 4, theme.cool);
-        let state = moment.state.unwrap_or(if inner { ' ' } else { '-' });
+        let unread = if inner || lane.role == Role::Gil { ' ' } else { '-' };
+        let state = moment.state.filter(|state| lane.role != Role::Gil && *state != lanes::WAITS_FOR_GIL).unwrap_or(unread);
         pen.put(" ", theme.text).put(&state.to_string(), theme.state(state)).put("  ", theme.text);
         let name = self.name(lane);
         let style = match lane.role {
             Role::Worker(_) | Role::Inner(_) => theme.strong,
+            Role::Gil => theme.cool,
             Role::Root | Role::Other => theme.dim,
         };
         pen.put(&name, if chosen { theme.accent } else { style });
@@ -313,6 +316,7 @@ impl View<'_> {
             Role::Root => if self.wide() { "main process" } else { "main" }.to_owned(),
             Role::Worker(w) => format!("#{w} {}", how()),
             Role::Inner(w) => format!("  #{w} {}", how()),
+            Role::Gil => "GIL".to_owned(),
             Role::Other => self.other(lane),
         }
     }
@@ -331,7 +335,8 @@ impl View<'_> {
             Mark::Wanting | Mark::Sharing(_) => theme.warn,
             Mark::Blocked | Mark::Unknown => theme.dim,
             Mark::Stopped | Mark::Zombie => theme.bad,
-            Mark::Open => theme.cool,
+            Mark::WaitsForGil | Mark::SharingGil(_) => theme.accent,
+            Mark::Open | Mark::Held(_) => theme.cool,
         };
         (mark.glyph(self.unicode()), style)
     }
@@ -424,11 +429,16 @@ impl View<'_> {
         let mut pen = Pen::new(buffer, self.place.foot, line);
         pen.put(&format!(" at {}: ", self.cursor_words()), theme.strong);
         let Some(lane) = lanes.get(self.app.timeline.lane) else { return };
+        if let (Role::Gil, Some(family)) = (lane.role, &self.app.timeline.family) {
+            pen.put(&self.clean(&gil_at(family, lane, self.cursor)), theme.text);
+            return;
+        }
         let moment = lane.moment(self.cursor);
         let who = match lane.role {
             Role::Root if self.app.timeline.family.is_some() => self.clean(lane.comm),
             Role::Root => "the main process".to_owned(),
             Role::Worker(w) | Role::Inner(w) => format!("worker #{w}"),
+            Role::Gil => "the GIL".to_owned(),
             Role::Other => self.other(lane),
         };
         let does = match moment.mark {
@@ -439,6 +449,9 @@ impl View<'_> {
             Mark::Running(_) => "runs on a CPU",
             Mark::Wanting => "is ready, waits for a CPU",
             Mark::Blocked => "sleeps: waits for something other than a CPU",
+            Mark::WaitsForGil => "waits for the GIL",
+            Mark::SharingGil(_) => "waits for the GIL longer than it runs",
+            Mark::Held(_) => "is held",
             Mark::Stopped => "is stopped by a signal",
             Mark::Zombie => "has ended and was not reaped",
             Mark::Open => "has a task in progress",
@@ -448,6 +461,10 @@ impl View<'_> {
         let reason = family.and_then(|family| family.reason(lane.tid?, self.cursor));
         let does = reason.map_or_else(|| does.to_owned(), |reason| format!("waits: {}", self.clean(reason)));
         pen.put(&format!("{who} {does}"), theme.text);
+        let function = self.app.timeline.family.as_ref().and_then(|family| family.function(lane.tid?, self.cursor));
+        if let Some(function) = function {
+            pen.put(" in ", theme.text).put(&self.clean(function), theme.cool);
+        }
         if let Some(unit) = moment.unit {
             pen.put(&format!(", task {unit} in progress"), theme.cool);
         }
@@ -469,6 +486,9 @@ impl View<'_> {
             (Mark::Running(8), "on a CPU"),
             (Mark::Sharing(4), "shares a CPU"),
             (Mark::Wanting, "ready"),
+            (Mark::SharingGil(4), "shares the GIL"),
+            (Mark::WaitsForGil, "waits for GIL"),
+            (Mark::Held(8), "GIL held"),
             (Mark::Blocked, "blocked"),
             (Mark::Creating, "being created"),
             (Mark::Starting(4), "starting on a CPU"),
@@ -506,4 +526,18 @@ impl View<'_> {
             }
         }
     }
+}
+
+/// Which thread held a GIL at the cursor, in which function, and how many waited for it.
+fn gil_at(family: &FamilyTime, lane: &Lane<'_>, cursor_ns: u64) -> String {
+    let Some(held) = lane.pid.and_then(|pid| family.gil(pid, cursor_ns)) else { return "the GIL was not read".to_owned() };
+    let Some(tid) = held.holder else { return "no thread holds the GIL".to_owned() };
+    let name = family.thread_name(tid).unwrap_or("");
+    let place = family.function(tid, cursor_ns).map_or_else(String::new, |function| format!(" in {function}"));
+    let waiters = match held.waiters {
+        0 => "no thread waits for it".to_owned(),
+        1 => "1 thread waits for it".to_owned(),
+        n => format!("{n} threads wait for it"),
+    };
+    format!("thread {tid} {name} holds the GIL{place}; {waiters}")
 }

@@ -24,7 +24,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("record", &["snapshot", "kernel::source", "kernel::error", "clock"]),
     ("hosts", &["snapshot", "derive", "record", "clock"]),
     ("inspect", &["kernel", "snapshot", "clock", "text"]),
-    ("lanes", &["kernel", "snapshot", "clock"]),
+    ("lanes", &["inspect", "kernel", "snapshot", "clock"]),
     ("profile", &["inspect", "kernel", "snapshot", "clock"]),
     ("causes", &["kernel", "snapshot", "clock"]),
     ("why", &["causes", "clock", "inspect", "kernel", "snapshot", "text", "units"]),

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Lane, Window};
+use super::{Lane, Role, Window};
 use crate::lab::trace::{Holding, TaskTrace};
 
 /// Shares of a CPU are taken over this long around the instant: less than two looks say nothing.
@@ -46,7 +46,8 @@ pub fn processes<'r>(lanes: &[Lane<'r>], at_ns: u64) -> Vec<ProcessAt<'r>> {
     for lane in lanes {
         let Some(process) = lane.pid.and_then(|pid| found.get_mut(&pid)) else { continue };
         process.units += usize::from(lane.moment(at_ns).unit.is_some());
-        let shares = lane.task.filter(|task| counted.insert(task.tid)).and_then(|task| around(task, at_ns));
+        let shares =
+            lane.task.filter(|task| lane.role != Role::Gil && counted.insert(task.tid)).and_then(|task| around(task, at_ns));
         if let Some((ran, waited)) = shares {
             *process.cpu.get_or_insert(0.0) += ran;
             *process.waited.get_or_insert(0.0) += waited;

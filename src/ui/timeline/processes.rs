@@ -12,8 +12,10 @@ use crate::ui::pen::Pen;
 /// Cells of the numbers: process, parent, state, CPU, wait, memory, threads, units.
 const WIDTHS: [u16; 8] = [8, 8, 3, 7, 7, 7, 5, 7];
 const HEADS: [&str; 8] = ["PID", "PPID", "S", "CPU%", "WAIT%", "RES", "THR", "UNITS"];
-/// On a narrow screen the parent steps back: the tree says it too.
+/// On a narrow screen the parent is left out: the tree shows it too.
 const PARENT: usize = 1;
+/// A live family has no units of work.
+const UNITS: usize = 7;
 
 impl View<'_> {
     /// Draws it into `area`: a line of heads, then a process a line.
@@ -21,7 +23,8 @@ impl View<'_> {
         if area.height < 2 {
             return;
         }
-        let columns: Vec<usize> = (0..WIDTHS.len()).filter(|at| self.wide() || *at != PARENT).collect();
+        let columns = (0..WIDTHS.len()).filter(|at| self.wide() || *at != PARENT);
+        let columns: Vec<usize> = columns.filter(|at| self.app.timeline.family.is_none() || *at != UNITS).collect();
         let mut pen = Pen::new(buffer, area, 0);
         for at in &columns {
             pen.put_right(HEADS[*at], WIDTHS[*at], self.theme.dim);
@@ -65,6 +68,7 @@ impl View<'_> {
         for at in columns {
             let (text, style) = match at {
                 0 => (process.pid.to_string(), if chosen { theme.accent } else { theme.text }),
+                1 if process.ppid == 0 => unknown(),
                 1 => (process.ppid.to_string(), theme.dim),
                 2 => process.state.map_or_else(unknown, |state| (state.to_string(), theme.state(state))),
                 3 => share(process.cpu, theme.good),

@@ -87,17 +87,21 @@ import sys
 from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace, TrackEvent
 trace = Trace()
 trace.ParseFromString(open(sys.argv[1], 'rb').read())
-tracks, open_, sums, processes, depth = {}, {}, {}, set(), 0
+tracks, open_, sums, processes, others, rss = {}, {}, {}, set(), {}, []
 for packet in trace.packet:
     assert packet.trusted_packet_sequence_id == 1
     if packet.HasField('track_descriptor'):
         d = packet.track_descriptor
         if d.HasField('process'): processes.add((d.uuid, d.process.pid, d.process.process_name))
-        else: tracks[d.uuid] = (d.thread.pid, d.thread.tid, d.thread.thread_name, d.parent_uuid)
+        elif d.HasField('thread'): tracks[d.uuid] = (d.thread.pid, d.thread.tid, d.thread.thread_name, d.parent_uuid)
+        else: others[d.uuid] = (d.name, d.parent_uuid)
     else:
         e = packet.track_event
-        assert e.track_uuid in tracks
-        if e.type == TrackEvent.TYPE_SLICE_BEGIN:
+        assert e.track_uuid in tracks or e.track_uuid in others
+        if e.type == TrackEvent.TYPE_COUNTER:
+            assert others[e.track_uuid][0] == 'RSS'
+            rss.append(e.counter_value)
+        elif e.type == TrackEvent.TYPE_SLICE_BEGIN:
             assert e.track_uuid not in open_
             open_[e.track_uuid] = (packet.timestamp, e.categories[0])
         else:
@@ -105,6 +109,9 @@ for packet in trace.packet:
             sums[category] = sums.get(category, 0) + packet.timestamp - begin
 assert not open_ and len(tracks) >= 4
 assert {t[3] for t in tracks.values()} == {p[0] for p in processes}
+assert all(parent in tracks or parent in {p[0] for p in processes} for _, parent in others.values())
+assert {name for name, _ in others.values()} >= {'RSS', 'GIL', 'function, sampled'}, others
+assert len(rss) > 4 and rss[0] > 1 << 20, rss
 print(sums['run'], len(processes))
 ";
     if !Command::new(&python)
@@ -129,6 +136,79 @@ print(sums['run'], len(processes))
     let run_ns = words.next().unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&output.stderr)));
     assert_eq!(words.next(), Some(2.0));
     assert!(run_ns > charged_ns * 0.75 && run_ns < charged_ns * 1.05, "{run_ns} of {charged_ns}");
+}
+
+/// Two threads compute and take turns at the GIL, one rests; the program prints how much CPU time each of both has used.
+const TURNS: &str = "
+import threading, time
+def crunch():
+    until = time.monotonic() + 2.5
+    while time.monotonic() < until: sum(range(200))
+def rest():
+    time.sleep(2.5)
+threads = [threading.Thread(target=crunch, name='turn-1'), threading.Thread(target=crunch, name='turn-2'),
+           threading.Thread(target=rest, name='rests')]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+";
+
+#[test]
+fn functions_and_the_gil_are_on_the_lanes_of_every_version() {
+    let _alone = crate::support::exclusive::busy();
+    super::on_each(9, |python, _| {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("trace.json");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_concmon"));
+        command.args(["trace", "-o"]).arg(&file).arg("--").arg(python).args(["-c", TURNS]);
+        let output = command.output().unwrap();
+        let report = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{report}");
+        let value: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        let mut names: BTreeMap<i64, &str> = BTreeMap::new();
+        // Per row and name, milliseconds.
+        let mut times: BTreeMap<(&str, &str, &str), f64> = BTreeMap::new();
+        let events = value["traceEvents"].as_array().unwrap();
+        for event in events.iter().filter(|event| event["name"] == "thread_name") {
+            names.insert(event["tid"].as_i64().unwrap(), event["args"]["name"].as_str().unwrap());
+        }
+        for event in events.iter().filter(|event| event["ph"] == "X") {
+            let text = |field: &str| event[field].as_str().unwrap();
+            let row = names[&event["tid"].as_i64().unwrap()];
+            let name = if text("cat") == "gil" { "held" } else { text("name") };
+            *times.entry((row, text("cat"), name)).or_default() += event["dur"].as_f64().unwrap() / 1000.0;
+        }
+        let in_function = |thread: &str, function: &str| -> f64 {
+            let of = |((row, category, name), _): &(&(&str, &str, &str), &f64)| {
+                *category == "function" && row.starts_with(thread) && name.starts_with(function)
+            };
+            times.iter().filter(of).map(|(_, ms)| ms).sum()
+        };
+        let asked =
+            Command::new(python).args(["-c", "import sysconfig; print(sysconfig.get_config_var('Py_GIL_DISABLED'))"]).output();
+        let has_gil = asked.unwrap().stdout != b"1\n";
+        let (python, said) = (python.display(), format!("{times:?}\n{report}"));
+        for (thread, function) in [("turn-1", "crunch"), ("turn-2", "crunch"), ("rests", "rest")] {
+            let (right, all) = (in_function(thread, function), in_function(thread, ""));
+            // Torn readings and the time before the runtime is found leave gaps, but nothing is wrong.
+            assert!(right > 1_000.0 && right > all * 0.98, "{python}: {thread} {right} of {all}: {said}");
+        }
+        let blocked = |reason: &str| -> f64 {
+            let of = |((row, category, name), _): &(&(&str, &str, &str), &f64)| {
+                *category == "blocked" && row.starts_with("turn") && *name == reason
+            };
+            times.iter().filter(of).map(|(_, ms)| ms).sum()
+        };
+        let (waited, unnamed) = (blocked("waits for the GIL"), blocked("blocked"));
+        let held = times.get(&("GIL", "gil", "held")).copied().unwrap_or(0.0);
+        if has_gil {
+            // All that both wait for is the GIL, beside a CPU. Where others want the CPUs, the one that asks for it is rarely seen asleep.
+            let named = waited > (waited + unnamed) * 0.2;
+            assert!(held > 1_500.0 && named, "{python}: held {held} ms, waited {waited} ms, {unnamed}: {said}");
+            assert!(report.contains("GIL of process"), "{report}");
+        } else {
+            assert_eq!((held, waited), (0.0, 0.0), "{python}: {said}");
+        }
+    });
 }
 
 #[test]

@@ -10,7 +10,8 @@ use concmon::lab::run::{
     Costs, FamilyMember, Memory, ReportedValue, Run, RunId, RunPhase, ShapeCheck, Summary, TaskSpan, Worker,
 };
 use concmon::lab::trace::{Look, Trace};
-use concmon::lanes::{Lane, Lanes};
+use concmon::lanes::gil::{GilLane, Held};
+use concmon::lanes::{Call, Lane, Lanes};
 
 /// Launches a pool of threads, and goes to the end of its second lane's first unit, closer.
 pub const KEYS: &[Key] = &[
@@ -92,19 +93,26 @@ pub const LESSON_RUN: &[Key] =
 pub const LESSON_DONE: &[Key] =
     &[Key::char('2'), Key::plain(Code::Down), Key::plain(Code::Down), Key::plain(Code::Down), Key::char('3')];
 
-/// Lanes of a family: one that runs, one that waits for a CPU between its turns, one that is blocked.
+/// Lanes of a Python: a thread that runs, one that waits for a CPU between its turns, one that waits for the GIL, one that is blocked.
 pub fn family_lanes() -> Lanes {
-    let lane =
-        |tid: i32, name: &str| Lane { pid: 302, tid, name: name.into(), born: tid > 302, ended: false, slices: Vec::new() };
-    let (mut busy, mut turns, mut asleep) = (lane(302, "nginx"), lane(303, "nginx"), lane(304, "cache"));
-    let epoll = Arc::from("epoll of 3 files");
+    let lane = |tid: i32, name: &str, function: &str| {
+        let call = Call { from_ns: 0, to_ns: 10_000 * MS, function: function.into() };
+        Lane { pid: 302, tid, name: name.into(), born: tid > 302, calls: vec![call], ..Lane::default() }
+    };
+    let (mut busy, mut turns) = (lane(302, "python3", "crunch jobs.py"), lane(303, "loader", "read feed.py"));
+    let (mut waits, mut asleep) = (lane(304, "worker-1", "parse jobs.py"), lane(305, "cache", "poll cache.py"));
+    let (epoll, gil) = (Arc::from("epoll of 3 files"), Arc::from(concmon::lanes::gil::WAIT));
     for at in (0..10_000).step_by(500) {
         let (from, to) = (at * MS, (at + 500) * MS);
         busy.add((from, to), 500 * MS, 0, None);
         turns.add((from, to), 200 * MS, 150 * MS, Some(&epoll));
+        waits.add((from, to), 50 * MS, 0, Some(&gil));
         asleep.add((from, to), 0, 0, Some(&epoll));
     }
-    Lanes { lanes: vec![busy, turns, asleep], from_ns: 0, to_ns: 10_000 * MS, looks: 2_001, cost_ns: 90 * MS, ..Lanes::default() }
+    let held = Held { from_ns: 0, to_ns: 9_000 * MS, holder: Some(302), waiters: 1 };
+    let gils = vec![GilLane { pid: 302, address: 1, slices: vec![held] }];
+    let lanes = vec![busy, turns, waits, asleep];
+    Lanes { lanes, gils, from_ns: 0, to_ns: 10_000 * MS, looks: 2_001, cost_ns: 90 * MS, ..Lanes::default() }
 }
 
 const MS: u64 = 1_000_000;
