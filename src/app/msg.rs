@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::columns::Column;
 use crate::config::Setting;
 use crate::derive::Model;
+use crate::diagnose::FindingName;
 use crate::kernel::allot::Allotment;
 use crate::lab::catalog::RunSpec;
 use crate::lab::launcher::LabState;
@@ -46,6 +47,15 @@ pub enum Msg {
         /// Title of the text to fill, if it is still open.
         title: String,
         /// Its lines.
+        lines: Vec<String>,
+    },
+    /// The stacks of the processes of a problem.
+    Stacks {
+        /// Which one.
+        problem: FindingName,
+        /// When they were read, `CLOCK_BOOTTIME` nanoseconds.
+        taken_ns: u64,
+        /// Its lines; none if no process of it is a Python that can be read.
         lines: Vec<String>,
     },
     /// The CPUs and the I/O priority that a process has, or why they could not be read.
@@ -452,6 +462,13 @@ pub enum Effect {
         /// Title of the text that the answer fills.
         title: String,
     },
+    /// Read the stacks of these processes of a problem; answered by [`Msg::Stacks`].
+    ReadStacks {
+        /// Which one.
+        problem: FindingName,
+        /// Its processes.
+        keys: Vec<ProcKey>,
+    },
     /// Take over what can be set while the program runs: theme and delay.
     Look,
     /// Write these keys to the config file; answered by a notice.
@@ -487,6 +504,7 @@ impl Effect {
             | Self::Copy { .. }
             | Self::Look
             | Self::Why { .. }
+            | Self::ReadStacks { .. }
             | Self::Save(_) => false,
         }
     }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::diagnose::{Finding, Level, MACHINE};
+use crate::diagnose::{Finding, FindingName, Level, MACHINE};
 use crate::snapshot::Needs;
-use crate::snapshot::{Facts, ProcKey, pid_on_host};
+use crate::snapshot::{Facts, pid_on_host};
 use crate::text::{Charset, sanitize};
 
 use super::App;
@@ -12,11 +12,27 @@ use super::layer::Layer;
 use super::msg::{Effect, Notice, ProblemKey};
 use super::options::Screen;
 
+/// The most processes of a problem whose stacks are read, and problems whose stacks are kept.
+const MOST_PROCESSES: usize = 4;
+const MOST_KEPT: usize = 64;
+
+/// The stacks of a problem's processes as it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptStacks {
+    problem: FindingName,
+    /// When they were read, `CLOCK_BOOTTIME` nanoseconds.
+    pub taken_ns: u64,
+    /// Empty until they are read, and where no process is a Python that can be read.
+    pub lines: Vec<String>,
+}
+
 /// The state of the screen.
 #[derive(Debug, Default)]
 pub struct ProblemsView {
     /// The chosen finding, held by what it is about; `None`: the first.
-    held: Option<(&'static str, ProcKey)>,
+    held: Option<FindingName>,
+    /// The stacks of the findings, read once when they were found.
+    stacks: Vec<KeptStacks>,
     /// First finding on screen.
     pub scroll: usize,
     /// Findings that are seen at once; the view's layout tells.
@@ -29,12 +45,42 @@ pub struct ProblemsView {
     pub since_ns: Option<u64>,
 }
 
+impl ProblemsView {
+    /// The stacks of a finding's processes at the moment when it was found.
+    #[must_use]
+    pub fn stacks(&self, finding: &Finding) -> Option<&KeptStacks> {
+        self.stacks.iter().find(|kept| kept.problem == finding.name() && !kept.lines.is_empty())
+    }
+
+    pub(super) fn take_stacks(&mut self, problem: FindingName, taken_ns: u64, lines: Vec<String>) {
+        if let Some(kept) = self.stacks.iter_mut().find(|kept| kept.problem == problem) {
+            (kept.taken_ns, kept.lines) = (taken_ns, lines);
+        }
+    }
+}
+
 impl App {
+    /// Asks for the stacks of a finding that is new; one at a time. Those of findings that are gone are forgotten.
+    pub(super) fn ask_stacks(&mut self) -> Option<Effect> {
+        if !self.is_of_this_machine() || self.looks_back() || self.paused {
+            return None;
+        }
+        let findings = &self.findings;
+        self.problems.stacks.retain(|kept| findings.iter().any(|finding| finding.name() == kept.problem));
+        let known = |finding: &&Finding| self.problems.stacks.iter().any(|kept| kept.problem == finding.name());
+        let new = findings.iter().find(|finding| finding.about != MACHINE && !known(finding));
+        let finding = new.filter(|_| self.problems.stacks.len() < MOST_KEPT)?;
+        let keys = std::iter::once(&finding.about).chain(&finding.others).take(MOST_PROCESSES).copied().collect();
+        let problem = finding.name();
+        self.problems.stacks.push(KeptStacks { problem, taken_ns: 0, lines: Vec::new() });
+        Some(Effect::ReadStacks { problem, keys })
+    }
+
     /// Index of the chosen finding.
     #[must_use]
     pub fn problem_at(&self) -> usize {
         let held = self.problems.held;
-        let at = held.and_then(|(id, about)| self.findings.iter().position(|f| f.diagnosis.id == id && f.about == about));
+        let at = held.and_then(|held| self.findings.iter().position(|f| f.name() == held));
         at.unwrap_or(0)
     }
 
@@ -58,7 +104,7 @@ impl App {
 
     pub(super) fn problem_choose(&mut self, at: usize) {
         let Some(finding) = self.findings.get(at) else { return };
-        self.problems.held = (at > 0).then_some((finding.diagnosis.id, finding.about));
+        self.problems.held = (at > 0).then(|| finding.name());
         let page = self.problems.page.max(1);
         let scroll = self.problems.scroll.min(at);
         self.problems.scroll = if at >= scroll + page { at + 1 - page } else { scroll };
@@ -99,7 +145,9 @@ impl App {
             return Vec::new();
         };
         if key == ProblemKey::Copy {
-            let text = [vec![finding.diagnosis.title.to_owned(), finding.evidence], finding.lines, vec![finding.advice]].concat();
+            let stacks = self.problems.stacks(&finding).map_or_else(Vec::new, |kept| kept.lines.clone());
+            let head = vec![finding.diagnosis.title.to_owned(), finding.evidence];
+            let text = [head, finding.lines, vec![finding.advice], stacks].concat();
             let text: Vec<String> = text.iter().map(|line| sanitize(line.as_bytes(), Charset::Unicode).into_owned()).collect();
             return self.copy_text(text.join("\n"), "the problem");
         }
@@ -132,5 +180,50 @@ impl App {
             }
         }
         Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::msg::Msg;
+    use crate::app::options::Options;
+    use crate::diagnose::DIAGNOSES;
+    use crate::snapshot::ProcKey;
+
+    fn finding(about: ProcKey, others: &[i32]) -> Finding {
+        Finding {
+            diagnosis: &DIAGNOSES[0],
+            about,
+            others: others.iter().map(|pid| ProcKey { pid: *pid, start_ticks: 1 }).collect(),
+            evidence: "7 waits for 8".into(),
+            advice: "End it.".into(),
+            lines: Vec::new(),
+            chain: None,
+            since_ns: 0,
+            since_known: true,
+        }
+    }
+
+    #[test]
+    fn stacks_are_read_once_when_a_problem_is_found_and_go_with_it() {
+        let mut app = App::new(Options::default());
+        let key = ProcKey { pid: 7, start_ticks: 1 };
+        app.findings = vec![finding(MACHINE, &[]), finding(key, &[8, 9, 10, 11])];
+        let Some(Effect::ReadStacks { problem, keys }) = app.ask_stacks() else { panic!("nothing is read") };
+        assert_eq!(problem, app.findings[1].name());
+        assert_eq!(keys.iter().map(|key| key.pid).collect::<Vec<_>>(), [7, 8, 9, 10], "so many at most");
+        assert_eq!(app.ask_stacks(), None, "the machine has no stack, and the other one is asked");
+        assert_eq!(app.problems.stacks(&app.findings[1]), None, "not read yet");
+        app.update(Msg::Stacks { problem, taken_ns: 5, lines: vec!["thread 7: main a.py:3".into()] });
+        assert_eq!(app.problems.stacks(&app.findings[1]).map(|kept| kept.taken_ns), Some(5));
+        assert_eq!(app.ask_stacks(), None);
+        // Once it is gone, so are they: the same problem later has stacks of its own.
+        let found = std::mem::take(&mut app.findings);
+        assert_eq!(app.ask_stacks(), None);
+        app.findings = found;
+        assert!(app.problems.stacks(&app.findings[1]).is_none() && app.ask_stacks().is_some());
+        app.paused = true;
+        assert_eq!(app.ask_stacks(), None);
     }
 }

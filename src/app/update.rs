@@ -44,6 +44,7 @@ impl App {
                 self.sample(model);
                 let mut effects = self.step_lesson();
                 effects.extend(self.resample_for_rows(self.stories.sampled() > sampled));
+                effects.extend(self.ask_stacks());
                 return effects;
             }
             Msg::Replayed(shown) => self.replayed(shown),
@@ -82,6 +83,7 @@ impl App {
             }
             Msg::Allotted { pid, cpus, io } => self.present_allotment(pid, &cpus, &io),
             Msg::Surveyed(facts) => return self.surveyed(facts),
+            Msg::Stacks { problem, taken_ns, lines } => self.problems.take_stacks(problem, taken_ns, lines),
             Msg::Traced { key, lanes, offset_ns } => self.traced(key, lanes, offset_ns),
             Msg::Compared(news) => self.compare.take(news),
             Msg::NotCompared(why) => {

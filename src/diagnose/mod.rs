@@ -216,7 +216,16 @@ pub struct Finding {
     pub since_known: bool,
 }
 
+/// Names a finding: the id of its diagnosis, and the process that it is about.
+pub type FindingName = (&'static str, ProcKey);
+
 impl Finding {
+    /// Its name: the same in each sample in which it is found.
+    #[must_use]
+    pub fn name(&self) -> FindingName {
+        (self.diagnosis.id, self.about)
+    }
+
     /// Whether the row of this process carries the badge.
     #[must_use]
     pub fn concerns(&self, key: ProcKey) -> bool {

@@ -12,6 +12,7 @@ mod past;
 mod player;
 mod profiles;
 mod pythons;
+mod questions;
 mod sampler;
 mod signals;
 mod survey;
@@ -50,7 +51,6 @@ use crate::ui::frame::Frame;
 use crate::ui::keymap::Clicks;
 use crate::ui::terminal::{TerminalGuard, TerminalOptions};
 use crate::ui::theme::{THEMES, Theme};
-use crate::why;
 
 use comparing::Comparing;
 use family::FamilyTraces;
@@ -113,7 +113,7 @@ pub fn run(config: &Config, feed: Feed) -> anyhow::Result<()> {
     let launcher =
         Arc::new(Launcher::start(config.lab.to_launcher_limits())?.with_pythons(config.lab.pythons.clone()).with_traces());
     let (comparing, compared) = Comparing::new(Arc::clone(&launcher));
-    let (tell_why, explained) = unbounded_channel();
+    let (answers, answered) = unbounded_channel();
     let (pythons, news) = Pythons::new(config.lab.pythons.clone(), config.readonly);
     let engine = Engine {
         app,
@@ -127,7 +127,7 @@ pub fn run(config: &Config, feed: Feed) -> anyhow::Result<()> {
         inspector,
         surveys,
         traces: FamilyTraces::new(),
-        profiles: Profiles::new(tell_why.clone()),
+        profiles: Profiles::new(answers.clone()),
         comparing,
         compared,
         launcher,
@@ -138,8 +138,8 @@ pub fn run(config: &Config, feed: Feed) -> anyhow::Result<()> {
         wanted: None,
         pythons,
         news,
-        explained,
-        tell_why,
+        answers,
+        answered,
         go_first: config.go_first,
         leaving: false,
         clicks: Clicks::default(),
@@ -182,8 +182,8 @@ struct Engine {
     pythons: Pythons,
     news: UnboundedReceiver<News>,
     /// Explanations of waits: title and lines.
-    explained: UnboundedReceiver<(String, Vec<String>)>,
-    tell_why: UnboundedSender<(String, Vec<String>)>,
+    answers: UnboundedSender<Msg>,
+    answered: UnboundedReceiver<Msg>,
     /// Whether keys are to be answered before others have the CPUs.
     go_first: bool,
     leaving: bool,
@@ -282,7 +282,7 @@ impl Engine {
                     }
                 }
                 Some(news) = self.news.recv() => self.python_news(news)?,
-                Some((title, lines)) = self.explained.recv() => self.message(Msg::Explained { title, lines })?,
+                Some(answer) = self.answered.recv() => self.message(answer)?,
                 _ = clock.tick() => {
                     let now_ns = SystemClock.boot_ns();
                     if self.app.notice.is_none() && !self.app.is_stale(now_ns) {
@@ -416,7 +416,8 @@ impl Engine {
             Effect::Quit => self.leaving = true,
             Effect::Suspend => self.suspend()?,
             Effect::Redraw => self.forget_screen()?,
-            Effect::Why { number, title } => self.ask_why(number, title),
+            Effect::Why { number, title } => questions::why(&self.answers, number, title),
+            Effect::ReadStacks { problem, keys } => questions::stacks(&self.answers, problem, keys),
             Effect::Look => {
                 if let Some(theme) = Theme::named(&self.app.options.theme, self.depth) {
                     self.theme = theme;
@@ -455,21 +456,6 @@ impl Engine {
     }
 
     /// Follows the waits on a thread of its own, which is left behind if concmon ends first.
-    fn ask_why(&self, number: i32, title: String) {
-        let tell = self.tell_why.clone();
-        let read = move || {
-            let lines = match why::scene() {
-                Ok(scene) => why::explain(&scene, number).map_or_else(|e| vec![e.to_string()], |found| found.lines(&scene)),
-                Err(error) => vec![format!("the processes cannot be examined: {error}")],
-            };
-            // Nobody listens once concmon ends.
-            let _ = tell.send((title, lines));
-        };
-        if let Err(error) = std::thread::Builder::new().name("why".into()).spawn(read) {
-            let _ = self.tell_why.send((String::new(), vec![error.to_string()]));
-        }
-    }
-
     fn python_news(&mut self, news: News) -> anyhow::Result<()> {
         match news {
             News::Found(found) => {

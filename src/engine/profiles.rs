@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::for_open::ForOpen;
+use crate::app::msg::Msg;
 use crate::app::profile_page::ProfilePage;
 use crate::kernel::{DetailReader, reason};
 use crate::lanes::SHARE;
@@ -24,28 +25,29 @@ const LONGEST: Duration = Duration::from_secs(3600);
 #[derive(Debug)]
 pub(super) struct Profiles {
     thread: ForOpen<ProfilePage>,
-    tell: UnboundedSender<(String, Vec<String>)>,
+    answers: UnboundedSender<Msg>,
 }
 
 impl Profiles {
-    /// `tell` gets a title and the lines below it.
-    pub(super) fn new(tell: UnboundedSender<(String, Vec<String>)>) -> Self {
-        Self { thread: ForOpen::new("family-profile"), tell }
+    /// `answers` gets what the page shows.
+    pub(super) fn new(answers: UnboundedSender<Msg>) -> Self {
+        Self { thread: ForOpen::new("family-profile"), answers }
     }
 
     /// This page is open from now on, or none.
     pub(super) fn want(&mut self, page: Option<ProfilePage>) {
-        let (tell, title) = (self.tell.clone(), page.as_ref().map(|page| page.title.clone()));
-        if let Err(error) = self.thread.want(page, move |page, stop| sample(page, stop, &tell)) {
-            drop(self.tell.send((title.unwrap_or_default(), vec![error.to_string()])));
+        let (answers, title) = (self.answers.clone(), page.as_ref().map(|page| page.title.clone()));
+        if let Err(error) = self.thread.want(page, move |page, stop| sample(page, stop, &answers)) {
+            drop(self.answers.send(Msg::Explained { title: title.unwrap_or_default(), lines: vec![error.to_string()] }));
         }
     }
 }
 
-fn sample(page: &ProfilePage, stop: &AtomicBool, tell: &UnboundedSender<(String, Vec<String>)>) {
+fn sample(page: &ProfilePage, stop: &AtomicBool, answers: &UnboundedSender<Msg>) {
+    let show = |lines| answers.send(Msg::Explained { title: page.title.clone(), lines });
     let reader = match DetailReader::open("/proc") {
         Ok(reader) => reader,
-        Err(error) => return drop(tell.send((page.title.clone(), vec![reason(&error)]))),
+        Err(error) => return drop(show(vec![reason(&error)])),
     };
     let (key, charset) = (page.key, Charset::from_unicode(page.unicode));
     let lines_of =
@@ -55,7 +57,7 @@ fn sample(page: &ProfilePage, stop: &AtomicBool, tell: &UnboundedSender<(String,
     let profile = Sampler::new(reader, options, move |reader| family(reader, key)).run_while(|profile| {
         if shown_at.is_none_or(|at| at.elapsed() >= SHOWN) {
             shown_at = Some(Instant::now());
-            if tell.send((page.title.clone(), lines_of(profile))).is_err() {
+            if show(lines_of(profile)).is_err() {
                 return false;
             }
         }
@@ -70,5 +72,5 @@ fn sample(page: &ProfilePage, stop: &AtomicBool, tell: &UnboundedSender<(String,
     let mut lines = lines_of(&profile);
     lines.insert(0, "All its processes have ended, or may not be read.".to_owned());
     // Nobody listens once concmon ends.
-    let _ = tell.send((page.title.clone(), lines));
+    let _ = show(lines);
 }

@@ -50,3 +50,92 @@ pub fn same_stacks(runtimes: &[(i32, PythonRuntime)]) -> Vec<SameStack> {
     stacks.sort_by(|a, b| b.threads.len().cmp(&a.threads.len()).then_with(|| a.threads.cmp(&b.threads)));
     stacks
 }
+
+/// The most lines, frames of each and threads that are numbered.
+const MOST_LINES: usize = 12;
+const MOST_FRAMES: usize = 5;
+const MOST_NUMBERS: usize = 4;
+
+/// One line for each stack: the threads, their functions of the user's own code, outermost first, and what they wait for.
+#[must_use]
+pub fn lines(runtimes: &[(i32, PythonRuntime)]) -> Vec<String> {
+    let stacks = same_stacks(runtimes);
+    let shown = stacks.iter().filter(|stack| !stack.frames.is_empty());
+    let mut lines: Vec<String> = shown.clone().take(MOST_LINES).map(line).collect();
+    let more: usize = shown.skip(MOST_LINES).map(|stack| stack.threads.len()).sum();
+    if more > 0 {
+        lines.push(format!("and {more} more threads"));
+    }
+    lines
+}
+
+fn line(stack: &SameStack) -> String {
+    let numbers: Vec<String> = stack.threads.iter().take(MOST_NUMBERS).map(|(_, tid)| tid.to_string()).collect();
+    let more = if stack.threads.len() > MOST_NUMBERS { ", .." } else { "" };
+    let threads = match stack.threads.len() {
+        1 => format!("thread {}", numbers.concat()),
+        count => format!("{count} threads ({}{more})", numbers.join(", ")),
+    };
+    let own: Vec<&PythonFrame> = stack.frames.iter().filter(|frame| frame.is_own()).take(MOST_FRAMES).collect();
+    let frames = if own.is_empty() { stack.frames.iter().take(MOST_FRAMES).collect() } else { own };
+    let frames: Vec<String> = frames.into_iter().rev().map(place).collect();
+    let wait = stack.waits.first().map_or_else(String::new, |wait| format!("; waits: {wait}"));
+    format!("{threads}: {}{wait}", frames.join(" > "))
+}
+
+fn place(frame: &PythonFrame) -> String {
+    let file = frame.file.rsplit('/').next().unwrap_or(&frame.file);
+    let line = frame.line.map_or_else(String::new, |line| format!(":{line}"));
+    format!("{} {file}{line}", frame.function)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::{Comm, Gil, PythonInterpreter, PythonTask, PythonThread, PythonVersion, State};
+
+    fn frame(function: &str, file: &str, line: u32) -> PythonFrame {
+        PythonFrame { function: function.into(), file: file.into(), line: Some(line), times: 1 }
+    }
+
+    fn thread(tid: i32, frames: &[PythonFrame]) -> PythonThread {
+        PythonThread {
+            native_id: u64::try_from(tid).unwrap(),
+            task: Some(PythonTask { tid, comm: Comm::new(b"worker"), state: State::RUNNING, wait: None }),
+            holds_gil: false,
+            waits_for_gil: tid == 10,
+            name: None,
+            frames: frames.to_vec(),
+            left_out: None,
+            deeper: false,
+            moved: false,
+        }
+    }
+
+    #[test]
+    fn equal_stacks_are_one_line_with_the_outermost_function_first() {
+        let take = [
+            frame("Queue.get", "/usr/lib/python3.11/queue.py", 171),
+            frame("work", "/srv/app.py", 8),
+            frame("main", "/srv/app.py", 30),
+        ];
+        let threads =
+            vec![thread(8, &take), thread(9, &take), thread(10, &[frame("wait", "/usr/lib/python3.11/threading.py", 320)])];
+        let interpreter =
+            PythonInterpreter { id: 0, gil_address: 1, gil_futexes: 0..0, gil: Gil::Free, thread_count: 3, threads };
+        let runtime = PythonRuntime {
+            version: PythonVersion(0x030b_00f0),
+            free_threaded: false,
+            file: Box::default(),
+            finding: String::new(),
+            interpreters: vec![interpreter],
+            notes: Vec::new(),
+            asyncio: None,
+        };
+        let found = lines(&[(7, runtime)]);
+        assert_eq!(
+            found,
+            ["2 threads (8, 9): main app.py:30 > work app.py:8", "thread 10: wait threading.py:320; waits: the GIL"]
+        );
+    }
+}

@@ -138,6 +138,14 @@ fn details(app: &App, theme: &Theme, width: usize) -> Vec<(String, Style)> {
             for line in &finding.lines {
                 put(line, theme.text, "  ");
             }
+            if let Some((stacks, model)) = app.problems.stacks(finding).zip(app.model.as_deref()) {
+                let at = wall_clock(&model.now.system, stacks.taken_ns).map_or_else(String::new, |at| format!(" at {at}"));
+                put("", theme.text, "");
+                put(&format!("Python stacks when it was found{at}, outermost function first:"), theme.dim, "");
+                for line in &stacks.lines {
+                    put(line, theme.text, "  ");
+                }
+            }
         }
         None => {
             put(if app.problems.facts.is_some() { "No problem was found in what was looked at." } else { "" }, theme.strong, "");
