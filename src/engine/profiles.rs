@@ -44,10 +44,14 @@ impl Profiles {
 }
 
 fn sample(page: &ProfilePage, stop: &AtomicBool, answers: &UnboundedSender<Msg>) {
-    let show = |lines| answers.send(Msg::Explained { title: page.title.clone(), lines });
+    // False once concmon ends.
+    let show = |lines| answers.send(Msg::Explained { title: page.title.clone(), lines }).is_ok();
     let reader = match DetailReader::open("/proc") {
         Ok(reader) => reader,
-        Err(error) => return drop(show(vec![reason(&error)])),
+        Err(error) => {
+            show(vec![reason(&error)]);
+            return;
+        }
     };
     let (key, charset) = (page.key, Charset::from_unicode(page.unicode));
     let lines_of =
@@ -57,7 +61,7 @@ fn sample(page: &ProfilePage, stop: &AtomicBool, answers: &UnboundedSender<Msg>)
     let profile = Sampler::new(reader, options, move |reader| family(reader, key)).run_while(|profile| {
         if shown_at.is_none_or(|at| at.elapsed() >= SHOWN) {
             shown_at = Some(Instant::now());
-            if show(lines_of(profile)).is_err() {
+            if !show(lines_of(profile)) {
                 return false;
             }
         }
@@ -71,6 +75,5 @@ fn sample(page: &ProfilePage, stop: &AtomicBool, answers: &UnboundedSender<Msg>)
     }
     let mut lines = lines_of(&profile);
     lines.insert(0, "All its processes have ended, or may not be read.".to_owned());
-    // Nobody listens once concmon ends.
-    let _ = show(lines);
+    show(lines);
 }
