@@ -1,6 +1,7 @@
 //! Which task of the kernel a Python thread is. Since 3.11 CPython notes the TID; before that it notes only the `pthread_t`, which for
 //! glibc and musl is the address of a structure that has the TID in it.
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
 use super::memory::{Memory, Reader};
@@ -51,6 +52,7 @@ pub(super) fn ids<M: Memory>(
 /// differ from it and from each other.
 fn place<M: Memory>(reader: &mut Reader<'_, M>, threads: &[ListedThread], leader: Option<u64>) -> Result<Option<u64>, Trouble> {
     let Some(leader) = leader.and_then(|leader| u32::try_from(leader).ok()) else { return Ok(None) };
+    let mut best = None;
     // Lists begin with the newest thread: the main thread is at the end, unless another thread has forked.
     for main in threads.iter().rev().take(WITNESSES) {
         let bytes = match reader.bytes(main.pthread, SEARCHED) {
@@ -60,35 +62,40 @@ fn place<M: Memory>(reader: &mut Reader<'_, M>, threads: &[ListedThread], leader
         };
         let places = bytes.as_chunks::<4>().0.iter().enumerate().filter(|(_, four)| u32::from_ne_bytes(**four) == leader);
         for (at, _) in places {
-            if agree(reader, threads, main.pthread, leader, at as u64 * 4)? {
-                return Ok(Some(at as u64 * 4));
+            let at = at as u64 * 4;
+            let agreeing = agreeing(reader, threads, main.pthread, leader, at)?;
+            best = best.max(agreeing.map(|agreeing| (agreeing, Reverse(at))));
+        }
+    }
+    if best.is_none_or(|(agreeing, _)| agreeing == 0) {
+        for at in USUAL {
+            if agreeing(reader, threads, 0, leader, at)?.is_some_and(|agreeing| agreeing > 0) {
+                return Ok(Some(at));
             }
         }
     }
-    for at in USUAL {
-        if agree(reader, threads, 0, leader, at)? {
-            return Ok(Some(at));
-        }
-    }
-    Ok(None)
+    Ok(best.map(|(_, Reverse(at))| at))
 }
 
-/// Whether threads other than `main` have different numbers at that byte, and none has the leader's.
-fn agree<M: Memory>(
+/// How many threads other than `main` have a number of their own at that byte; `None` if two have the same, one has the leader's, or a number
+/// is no TID. A thread is in several interpreters with the same structure; that of one that has ended has 0 or is gone.
+fn agreeing<M: Memory>(
     reader: &mut Reader<'_, M>,
     threads: &[ListedThread],
     main: u64,
     leader: u32,
     at: u64,
-) -> Result<bool, Trouble> {
+) -> Result<Option<usize>, Trouble> {
+    let mut met = HashSet::from([main]);
     let mut seen = HashSet::from([leader]);
-    for other in threads.iter().filter(|other| other.pthread != main).take(WITNESSES) {
-        let tid = number(reader, other.pthread, at)?;
-        if !tid.is_some_and(|tid| tid != 0 && tid <= MOST_PID && seen.insert(tid)) {
-            return Ok(false);
+    for other in threads.iter().filter(|other| met.insert(other.pthread)).take(WITNESSES) {
+        match number(reader, other.pthread, at)? {
+            None | Some(0) => {}
+            Some(tid) if tid <= MOST_PID && seen.insert(tid) => {}
+            Some(_) => return Ok(None),
         }
     }
-    Ok(true)
+    Ok(Some(seen.len() - 1))
 }
 
 /// The number at that byte of a thread's structure; `None` if it is not there any more.

@@ -404,42 +404,6 @@ while True: time.sleep(600)
     });
 }
 
-#[test]
-fn sub_interpreters_have_frames_and_locks_of_their_own() {
-    let script = "
-try:
-    import _interpreters as sub
-except ImportError:
-    import _xxsubinterpreters as sub
-code = 'import time\\ndef stand_inside():\\n    time.sleep(600)\\nstand_inside()'
-def stand_outside():
-    run = getattr(sub, 'run_string')
-    run(sub.create(), code)
-begin(1, stand_outside)
-tell(1)
-stay()
-";
-    on_each(12, |python, _| {
-        let mut target = Target::start(python, script);
-        target.told();
-        let until = Instant::now() + Duration::from_secs(60);
-        loop {
-            let runtime = read(target.pid()).unwrap();
-            let inside = runtime.interpreters.get(1).and_then(|one| one.threads.first());
-            if let Some(inside) = inside.filter(|inside| frames(inside).first().is_some_and(|f| f.0 == "stand_inside")) {
-                let lines: Vec<i64> = frames(inside).iter().map(|frame| frame.2).collect();
-                assert_eq!(lines[..2], [3, 4], "{}", python.display());
-                let mut same = runtime.interpreters[0].threads.iter().filter(|thread| thread.native_id == inside.native_id);
-                let outside = same.next().unwrap();
-                assert!(frames(outside).iter().any(|frame| frame.0 == "stand_outside"), "{outside:?}");
-                break;
-            }
-            assert!(Instant::now() < until, "{}: {runtime:#?}", python.display());
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    });
-}
-
 /// The layouts in the program are those of the headers here.
 #[test]
 fn layouts_are_those_of_the_installed_headers() {
@@ -468,5 +432,6 @@ fn layouts_are_those_of_the_installed_headers() {
 mod asyncio;
 mod columns;
 mod family;
+mod interpreters;
 mod profile;
 mod trace;
