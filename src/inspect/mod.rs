@@ -30,6 +30,7 @@ mod tests;
 mod walk;
 pub mod watch;
 
+use std::cell::OnceCell;
 use std::path::Path;
 
 use crate::clock::{Clock as _, SystemClock};
@@ -138,7 +139,10 @@ fn runtime(reader: &DetailReader, key: ProcKey, face: i32) -> Result<Found, Trou
     let mut unread = None;
     let mut failed = None;
     let mut refused: Option<(&MappedFile, Place, Option<Trouble>)> = None;
-    'files: for file in files.iter().take(MOST_FILES) {
+    let elsewhere = OnceCell::new();
+    // Looked for only if no file of a known name is read.
+    let others = std::iter::once_with(|| elsewhere.get_or_init(|| place::elsewhere(fs, face, is_python))).flatten();
+    'files: for file in files.iter().take(MOST_FILES).chain(others) {
         let place = match place::of(fs, &memory, face, file, (offsets::WORDS * 8) as u64) {
             Ok(place) => place,
             Err(error) => {

@@ -4,7 +4,7 @@
 use super::Trouble;
 use super::memory::{Memory, Reader};
 use crate::kernel::error::ReadError;
-use crate::kernel::mapped::{MappedFile, section_addresses};
+use crate::kernel::mapped::{MappedFile, mapped_files, section_addresses};
 use crate::kernel::proc_fs::ProcFs;
 use crate::kernel::symbols::symbol_addresses;
 use crate::snapshot::PythonVersion;
@@ -13,6 +13,8 @@ use crate::snapshot::PythonVersion;
 pub(super) const SECTION: &str = ".PyRuntime";
 /// What every CPython exports: an embedder calls it.
 const INITIALIZE: &str = "Py_InitializeEx";
+/// The most libraries of other names that are looked into. Each takes reading its table of sections, some 20 µs.
+const MOST_LIBRARIES: usize = 256;
 
 /// What is known of a mapped file.
 #[derive(Debug, Default)]
@@ -44,6 +46,15 @@ pub(super) fn of<M: Memory>(fs: &ProcFs, memory: &M, pid: i32, file: &MappedFile
     }
     place.minor = place.version.map(PythonVersion::minor).or_else(|| named(file.file_name()));
     Ok(place)
+}
+
+/// Libraries whose names do not say it and that have the section: a program may have CPython linked into a library or module of its own.
+/// Their exported symbols are not read, which would take long: of 3.9, which has no section, such a library is not found.
+pub(super) fn elsewhere(fs: &ProcFs, pid: i32, is_known: impl Fn(&[u8]) -> bool) -> Vec<MappedFile> {
+    let is_library = |name: &[u8]| !is_known(name) && name.windows(3).any(|part| part == b".so");
+    let files = mapped_files(fs, pid, is_library).unwrap_or_default();
+    let has_it = |file: &MappedFile| section_addresses(fs, pid, file, SECTION, 1).is_ok_and(|found| !found.is_empty());
+    files.into_iter().filter(|file| !file.program).take(MOST_LIBRARIES).filter(has_it).collect()
 }
 
 /// The version in the name of a program or library: `python3.9`, `libpython3.7m.so.1.0`, `python2.7`.
