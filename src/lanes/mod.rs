@@ -17,6 +17,9 @@ use std::sync::Arc;
 /// The part of a CPU that looking may take: one in so many.
 pub const SHARE: u32 = 25;
 
+/// How many slices back blocked time is taken from for what the kernel counted late.
+const REACH: usize = 16;
+
 /// What a task does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Doing {
@@ -130,18 +133,30 @@ impl Lane {
         self.push(run_end, to_ns, Doing::Blocked(reason.cloned()));
     }
 
-    /// Takes back up to so much of the blocked time that ends there; how much it was.
+    /// Takes back up to so much of the blocked time that was last before `end_ns`; how much it was. What the task did since then was earlier by
+    /// as much: a wait that ended in the middle of an interval was taken to end with it.
     fn take_back(&mut self, end_ns: u64, most_ns: u64) -> u64 {
         let mut taken = 0;
-        while let Some(last) = self.slices.last_mut().filter(|last| last.to_ns == end_ns - taken && taken < most_ns) {
-            if !matches!(last.doing, Doing::Blocked(_)) {
+        let mut begin_ns = end_ns;
+        for at in (0..self.slices.len()).rev().take(REACH) {
+            let slice = &mut self.slices[at];
+            if taken >= most_ns || slice.to_ns != begin_ns {
                 break;
             }
-            let part = (most_ns - taken).min(last.to_ns - last.from_ns);
+            begin_ns = slice.from_ns;
+            if !matches!(slice.doing, Doing::Blocked(_)) {
+                continue;
+            }
+            let part = (most_ns - taken).min(slice.to_ns - slice.from_ns);
             taken += part;
-            last.to_ns -= part;
-            if last.to_ns == last.from_ns {
-                self.slices.pop();
+            slice.to_ns -= part;
+            let is_gone = slice.to_ns == slice.from_ns;
+            for later in &mut self.slices[at + 1..] {
+                later.from_ns -= part;
+                later.to_ns -= part;
+            }
+            if is_gone {
+                self.slices.remove(at);
             }
         }
         taken
@@ -335,6 +350,19 @@ pub(crate) mod tests {
         assert_eq!(brief, [("run", 0, 10), ("blocked", 10, 15), ("ready", 15, 95), ("run", 95, 100)]);
         // More than there is room for is cut, and never more than the time.
         lane.add((100, 110), 500, 500, None);
-        assert_eq!(lane.sums(), Sums { run_ns: 25, ready_ns: 80, blocked_ns: 5 });
+        assert_eq!(lane.sums(), Sums { run_ns: 30, ready_ns: 80, blocked_ns: 0 });
+    }
+
+    #[test]
+    fn what_is_counted_late_moves_what_came_before_and_is_not_lost() {
+        let mut lane = lane(8);
+        lane.add((0, 10), 10, 0, None);
+        lane.add((10, 20), 0, 0, None);
+        lane.add((20, 30), 0, 0, None);
+        // It was ready from 10 to 35 and has run since; the time on the CPU is counted at the next tick.
+        lane.add((30, 40), 0, 25, None);
+        lane.add((40, 50), 15, 0, None);
+        let brief: Vec<_> = lane.slices.iter().map(|s| (s.doing.category(), s.from_ns, s.to_ns)).collect();
+        assert_eq!(brief, [("run", 0, 10), ("ready", 10, 35), ("run", 35, 50)]);
     }
 }
