@@ -230,7 +230,11 @@ fn tasks_of<'f>(
 /// Where a runtime may be, and by which offsets it may be read: its own, then the layout of its version, or of an unknown version each.
 fn candidates(place: &Place) -> impl Iterator<Item = (u64, Origin<'static>)> {
     let itself = place.addresses.iter().map(|address| (*address, Origin::Itself));
-    let fits = |layout: &&Layout| place.minor.is_none_or(|minor| minor == (3, layout.minor));
+    // The layouts of 3.9 and 3.10 are alike but for lines: of 3.10, which has the section, that of 3.9 is not tried.
+    let fits = |layout: &&Layout| match place.minor {
+        Some(minor) => minor == (3, layout.minor),
+        None => layout.minor > 9 || !place.has_section,
+    };
     let layouts = LAYOUTS.iter().rev().filter(fits);
     let layouts = layouts.flat_map(|layout| place.addresses.iter().map(move |address| (*address, Origin::Layout(layout))));
     itself.chain(layouts).collect::<Vec<_>>().into_iter()

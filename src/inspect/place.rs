@@ -13,6 +13,10 @@ use crate::snapshot::PythonVersion;
 pub(super) const SECTION: &str = ".PyRuntime";
 /// What every CPython exports: an embedder calls it.
 const INITIALIZE: &str = "Py_InitializeEx";
+/// What CPython exports since these versions. `Py_Version` of 3.11 is the next.
+const SINCE_3_9: &str = "PyObject_CallNoArgs";
+const SINCE_3_10: &str = "Py_NewRef";
+
 /// The most libraries of other names that are looked into. Each takes reading its table of sections, some 20 µs.
 const MOST_LIBRARIES: usize = 256;
 
@@ -21,6 +25,8 @@ const MOST_LIBRARIES: usize = 256;
 pub(super) struct Place {
     /// Where `_PyRuntime` may be, the likeliest first.
     pub addresses: Vec<u64>,
+    /// Whether it has the section, so that it is at least 3.10.
+    pub has_section: bool,
     /// Whether it is a CPython at all, as its symbols or its section say.
     pub is_cpython: bool,
     /// Major and minor number.
@@ -35,16 +41,22 @@ pub(super) struct Place {
 /// If the file cannot be read, or is no ELF file of this machine's kind.
 pub(super) fn of<M: Memory>(fs: &ProcFs, memory: &M, pid: i32, file: &MappedFile, size: u64) -> Result<Place, Trouble> {
     let mut place = Place { addresses: section_addresses(fs, pid, file, SECTION, size)?, ..Place::default() };
-    let symbols = symbol_addresses(fs, pid, file, &["_PyRuntime", "Py_Version", INITIALIZE])?;
-    let [runtime, version, initialize] = symbols[..] else { return Ok(place) };
-    place.is_cpython = !place.addresses.is_empty() || initialize.is_some();
+    place.has_section = !place.addresses.is_empty();
+    let symbols = symbol_addresses(fs, pid, file, &["_PyRuntime", "Py_Version", INITIALIZE, SINCE_3_9, SINCE_3_10])?;
+    let [runtime, version, initialize, since_3_9, since_3_10] = symbols[..] else { return Ok(place) };
+    place.is_cpython = place.has_section || initialize.is_some();
     place.addresses.extend(runtime.filter(|address| !place.addresses.contains(address)));
     if let Some(at) = version {
         // An `unsigned long`, and the file's own: whether it says sense is seen from its major number.
         let hex = Reader::new(memory).word(at).ok().and_then(|word| u32::try_from(word).ok()).map(PythonVersion);
         place.version = hex.filter(|version| version.minor().0 == 3);
     }
-    place.minor = place.version.map(PythonVersion::minor).or_else(|| named(file.file_name()));
+    let exported = match (version, since_3_9, since_3_10) {
+        (None, _, Some(_)) => Some((3, 10)),
+        (None, Some(_), None) => Some((3, 9)),
+        _ => None,
+    };
+    place.minor = place.version.map(PythonVersion::minor).or(exported).or_else(|| named(file.file_name()));
     Ok(place)
 }
 
