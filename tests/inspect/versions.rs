@@ -431,7 +431,9 @@ fn layouts_are_those_of_the_installed_headers() {
 
 mod asyncio;
 mod columns;
+mod embedded;
 mod family;
+mod holding;
 mod interpreters;
 mod profile;
 mod trace;
