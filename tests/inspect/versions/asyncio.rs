@@ -189,7 +189,9 @@ fn a_blocked_loop_has_its_lag_the_frame_that_blocks_it_and_no_task_but_the_right
             let (least, most) = (before - end_ns - 500, after - end_ns + 500);
             assert!((least..=most).contains(lag_ns), "{}: {lag_ns} of {least} to {most}", python.display());
             assert!(asyncio.tasks.iter().all(|task| task.state != AsyncState::Running), "a callback of no task");
-            if *lag_ns > 100_000_000 {
+            // What was read is the truth within the time of the reading: once that is short.
+            assert!(Instant::now() < until, "{}: no reading took less than 20 ms", python.display());
+            if *lag_ns > 100_000_000 && after - before < 20_000_000 {
                 assert!(runtime.finding.contains("; its event loop has run for "), "{}", runtime.finding);
                 assert!(runtime.finding.contains(" ms without a wait, in block() "), "{}", runtime.finding);
                 break;

@@ -140,7 +140,7 @@ asyncio.run(main())
             let before = since(end);
             let row = rows(pid, "1", false).remove(0);
             let (lag, after) = (row["loop_lag_ns"].as_f64().unwrap_or(-1.0), since(end));
-            (before - 20e6..=after + 20e6).contains(&lag) && row["python"].as_str().is_some_and(|at| at.starts_with("block "))
+            (before - 1e3..=after + 1e3).contains(&lag) && row["python"].as_str().is_some_and(|at| at.starts_with("block "))
         });
     });
 }

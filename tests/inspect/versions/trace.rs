@@ -1,7 +1,7 @@
 //! `concmon trace`: the lanes have the CPU time that the kernel charged, and files that their viewers decode.
 
 use std::collections::BTreeMap;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use concmon::lab::python::interpreters;
 use serde_json::Value;
@@ -76,6 +76,135 @@ fn lanes_have_the_cpu_time_that_the_kernel_charged() {
     loudly!("tracing took {:.1} % of a CPU, {} looks", share * 100.0, other["looks"]);
     // A build without optimisation pays more for what is outside of the looks.
     assert!(share < if cfg!(debug_assertions) { 0.1 } else { 0.04 }, "{share}");
+}
+
+/// Processes and threads that compete for two CPUs, and sleep. perf chooses events by the name of a task, which threads get from `threading`
+/// since 3.14. They rest first, until every task was looked at.
+const COMPETING: &str = "
+import os, threading, time
+def work():
+    with open('/proc/thread-self/comm', 'w') as comm: comm.write('laned')
+    time.sleep(1)
+    for _ in range(10):
+        until = time.thread_time() + 0.05
+        while time.thread_time() < until: pass
+        time.sleep(0.005)
+    time.sleep(0.3)
+with open('/proc/self/comm', 'w') as comm: comm.write('laned')
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
+children = []
+for n in range(4):
+    child = os.fork()
+    if child == 0:
+        other = threading.Thread(target=work)
+        if n == 0: other.start()
+        work()
+        if n == 0: other.join()
+        os._exit(0)
+    children.append(child)
+for child in children: os.waitpid(child, 0)
+";
+
+/// Microseconds on a CPU and waiting for one, by TID.
+type Times = BTreeMap<i64, (f64, f64)>;
+
+/// The times in the scheduler's events, which `perf script` prints.
+fn times_of_events(text: &str) -> Times {
+    let (mut times, mut on, mut ready) = (Times::new(), BTreeMap::new(), BTreeMap::new());
+    for line in text.lines() {
+        let (time, event) = line.trim().split_once(": ").unwrap_or_else(|| panic!("{line}"));
+        let now_us = time.parse::<f64>().unwrap() * 1e6;
+        let field = |key: &str| event.split_once(key).map(|(_, rest)| rest.split_whitespace().next().unwrap());
+        let tid = |key: &str| field(key).map(|number| number.parse::<i64>().unwrap());
+        let (Some(before), Some(next)) = (tid("prev_pid="), tid("next_pid=")) else {
+            ready.entry(tid(" pid=").unwrap()).or_insert(now_us);
+            continue;
+        };
+        if let Some(since) = on.remove(&before) {
+            times.entry(before).or_default().0 += now_us - since;
+        }
+        if field("prev_state=").unwrap().starts_with('R') {
+            ready.insert(before, now_us);
+        }
+        if let Some(since) = ready.remove(&next) {
+            times.entry(next).or_default().1 += now_us - since;
+        }
+        on.insert(next, now_us);
+    }
+    times
+}
+
+fn perf(arguments: &[&str]) -> std::io::Result<Output> {
+    Command::new("perf").args(arguments).output()
+}
+
+/// One run, as perf and concmon saw it.
+fn seen_by_both(place: &std::path::Path) -> (Times, Times) {
+    let python = interpreters(&super::common::named()).interpreters[0].path.clone();
+    let (events, file) = (place.join("events"), place.join("trace.json"));
+    let (events, file) = (events.to_str().unwrap(), file.to_str().unwrap());
+    let mut recording = vec!["record", "-q", "-a", "-m", "1024", "-o", events];
+    let switches = "prev_comm == \"laned\" || next_comm == \"laned\"";
+    let wakeups = ["sched:sched_wakeup", "sched:sched_wakeup_new"].map(|event| (event, "comm == \"laned\""));
+    for (event, filter) in [("sched:sched_switch", switches)].into_iter().chain(wakeups) {
+        recording.extend(["-e", event, "--filter", filter]);
+    }
+    recording.extend(["--", env!("CARGO_BIN_EXE_concmon"), "trace", "-o", file, "--", python.to_str().unwrap(), "-c", COMPETING]);
+    let output = perf(&recording).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let script = perf(&["script", "--ns", "-F", "time,event,trace", "-i", events]).unwrap();
+    let value: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let mut ours = Times::new();
+    for slice in value["traceEvents"].as_array().unwrap().iter().filter(|event| event["ph"] == "X") {
+        let times = ours.entry(slice["tid"].as_i64().unwrap()).or_default();
+        match slice["cat"].as_str().unwrap() {
+            "run" => times.0 += slice["dur"].as_f64().unwrap(),
+            "ready" => times.1 += slice["dur"].as_f64().unwrap(),
+            _ => {}
+        }
+    }
+    (times_of_events(&String::from_utf8_lossy(&script.stdout)), ours)
+}
+
+/// perf records the events that `perf sched` uses, of these tasks only: of all tasks it would write hundreds of megabytes.
+#[test]
+fn lanes_have_the_times_of_perf_on_a_cpu_and_waiting_for_one() {
+    if super::common::no_python() {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let tried = perf(&["record", "-q", "-a", "-e", "sched:sched_switch", "-o", "/dev/null", "--", "true"]);
+    let why = match &tried {
+        Ok(output) if output.status.success() => None,
+        Ok(output) => Some(String::from_utf8_lossy(&output.stderr).trim().replace('\n', " ")),
+        Err(error) => Some(error.to_string()),
+    };
+    if let Some(why) = why {
+        return loudly!("SKIPPED: perf cannot record the scheduler's events here: {why}");
+    }
+    let mut wrong = Vec::new();
+    // Time that interrupts and the hypervisor take is the task's for perf and not for the kernel: on a busy machine it is measured again.
+    for _ in 0..3 {
+        let (theirs, ours) = seen_by_both(place.path());
+        let compared: Vec<_> = theirs.iter().filter(|(tid, times)| times.0 > 300e3 && ours.contains_key(tid)).collect();
+        assert_eq!(compared.len(), 5, "{theirs:?}, read {ours:?}");
+        wrong.clear();
+        for (tid, (run, ready)) in compared {
+            let (our_run, our_ready) = ours[tid];
+            let line = format!(
+                "task {tid}: on a CPU {run:.0} and {our_run:.0} us, waits {ready:.0} and {our_ready:.0} us (perf, concmon)"
+            );
+            loudly!("{line}");
+            assert!(*ready > 200e3, "{line}: five tasks compete for two CPUs");
+            if (our_run - run).abs() > run * 0.05 || (our_ready - ready).abs() > ready * 0.1 {
+                wrong.push(line);
+            }
+        }
+        if wrong.is_empty() {
+            return;
+        }
+    }
+    panic!("{wrong:?}");
 }
 
 /// The official messages of Perfetto (Python package `perfetto`) decode the file, with the same sums.
