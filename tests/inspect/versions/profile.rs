@@ -233,15 +233,21 @@ fn the_top_functions_are_those_of_py_spy() {
         let mut target = Target::start(python, SHARED);
         target.told();
         let mut differences = Vec::new();
-        // Both take samples, of some hundred: what one of them missed on a busy machine is measured again.
-        for _ in 0..4 {
+        let (mut all_theirs, mut all_ours): (BTreeMap<String, f64>, BTreeMap<String, f64>) = Default::default();
+        // Both take samples. Where others take the CPUs these are few, and those of several measurements are added up.
+        for _ in 0..10 {
             let profile_it = || profile(target.pid(), Mode::Cpu, 4.0);
             let Some((theirs, profile)) = beside_py_spy(&py_spy, target.pid(), minor, profile_it) else { return };
-            let all: f64 = theirs.values().sum();
-            let ours = shares(&profile);
+            for (name, count) in theirs {
+                *all_theirs.entry(name).or_default() += count;
+            }
+            for time in profile.functions() {
+                *all_ours.entry(time.function.to_string()).or_default() += time.self_ns as f64;
+            }
+            let (their_sum, our_sum): (f64, f64) = (all_theirs.values().sum(), all_ours.values().sum());
             differences.clear();
-            for (name, count) in theirs.iter().filter(|(_, count)| **count * 100.0 / all >= 5.0) {
-                let (their, our) = (count * 100.0 / all, ours.get(name).copied().unwrap_or(0.0));
+            for (name, count) in all_theirs.iter().filter(|(_, count)| **count * 100.0 / their_sum >= 5.0) {
+                let (their, our) = (count * 100.0 / their_sum, all_ours.get(name).copied().unwrap_or(0.0) * 100.0 / our_sum);
                 loudly!("{}: {name}: py-spy {their:.1} %, concmon {our:.1} %", python.display());
                 differences.push((name.clone(), their, our));
             }
