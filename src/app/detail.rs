@@ -9,6 +9,7 @@ use crate::snapshot::{
 use crate::text::{Charset, sanitize, sanitize_str, width};
 
 mod asyncio;
+mod greenlets;
 mod groups;
 pub mod overview;
 mod recorded;

@@ -13,8 +13,8 @@ use crate::kernel::error::ReadError;
 use crate::kernel::readers::within;
 use crate::kernel::{DetailReader, reason};
 use crate::snapshot::{
-    AsyncTask, Asyncio, DetailContent, EventLoop, Gil, LoopTurn, ProcKey, PythonFrame, PythonInterpreter, PythonRuntime,
-    PythonThread,
+    AsyncTask, Asyncio, DetailContent, EventLoop, Gil, Greenlet, Greenlets, LeftOut, LoopTurn, ProcKey, PythonFrame,
+    PythonInterpreter, PythonRuntime, PythonThread,
 };
 use crate::text::Charset;
 
@@ -38,7 +38,7 @@ pub(super) fn one(config: &Config, args: &InspectArgs, number: i32) -> Result<()
         ReadError::Vanished => Failure::Failed(anyhow::anyhow!("there is no process {pid}")),
         other => failed(other),
     })?;
-    let read = within(key, PATIENCE, move || crate::inspect::read(&reader, key));
+    let read = within(key, PATIENCE, move || crate::inspect::read_whole(&reader, key));
     let read = read.map_err(|why| Failure::Failed(anyhow::anyhow!("process {number}: {why}")))?;
     let detail = read.map_err(failed)?;
     let thread = process.map(|pid| format!("{number} is a thread of process {pid}"));
@@ -80,6 +80,7 @@ fn document(key: ProcKey, taken_ns: u64, took_ns: u64, runtime: &PythonRuntime) 
         "file": String::from_utf8_lossy(&runtime.file),
         "interpreters": interpreters,
         "asyncio": runtime.asyncio.as_ref().map(asyncio),
+        "greenlets": runtime.greenlets.as_ref().map(greenlets),
     })
 }
 
@@ -122,6 +123,32 @@ fn task(task: &AsyncTask) -> Value {
     })
 }
 
+fn greenlets(greenlets: &Greenlets) -> Value {
+    json!({
+        "greenlet_count": greenlets.count,
+        "greenlets": greenlets.greenlets.iter().map(greenlet).collect::<Vec<_>>(),
+    })
+}
+
+fn greenlet(one: &Greenlet) -> Value {
+    json!({
+        "id": hex(one.id),
+        "type": &*one.kind,
+        "main": one.is_main,
+        "state": one.state.word(),
+        "native_id": one.native_id,
+        "tid": one.tid,
+        "ran_on_while_read": one.moved,
+        "more_frames": one.deeper || one.left_out.is_some(),
+        "left_out": one.left_out.map(left_out),
+        "frames": one.frames.iter().map(frame).collect::<Vec<_>>(),
+    })
+}
+
+fn left_out(left: LeftOut) -> Value {
+    json!({ "behind": left.behind, "frames": left.count })
+}
+
 /// An address as Python prints it.
 fn hex(address: u64) -> String {
     format!("{address:#x}")
@@ -162,7 +189,7 @@ fn thread(thread: &PythonThread) -> Value {
         "waits_for_gil": thread.waits_for_gil,
         "ran_on_while_read": thread.moved,
         "more_frames": thread.deeper || thread.left_out.is_some(),
-        "left_out": thread.left_out.map(|left| json!({ "behind": left.behind, "frames": left.count })),
+        "left_out": thread.left_out.map(left_out),
         "frames": frames,
     })
 }

@@ -35,7 +35,7 @@ fn read((key, part): Order) -> Detail {
     let read = || -> Result<Detail, ReadError> {
         let reader = DetailReader::open("/proc")?;
         match part {
-            DetailPart::Runtime => inspect::read(&reader, key),
+            DetailPart::Runtime => inspect::read_whole(&reader, key),
             part => reader.read(key, part),
         }
     };

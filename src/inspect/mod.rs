@@ -12,6 +12,7 @@ mod attached;
 mod blocks;
 pub mod family;
 mod finding;
+mod greenlets;
 mod layouts;
 mod lines;
 pub mod locks;
@@ -97,15 +98,34 @@ pub(crate) fn soft<T>(read: Result<T, Trouble>) -> Result<Option<T>, Trouble> {
     }
 }
 
-/// Reads the runtime of a process, as [`DetailReader::read`] reads everything else.
+/// Reads the runtime of a process, as [`DetailReader::read`] reads everything else, without its greenlets.
 ///
 /// # Errors
 /// [`ReadError::Vanished`] if it is gone or its pid belongs to another, before or after the reading.
 pub fn read(reader: &DetailReader, key: ProcKey) -> Result<Detail, ReadError> {
+    reading(reader, key, |_| Ok(()))
+}
+
+/// The same with its greenlets: all objects of the process are searched for them.
+///
+/// # Errors
+/// Those of [`read`].
+pub fn read_whole(reader: &DetailReader, key: ProcKey) -> Result<Detail, ReadError> {
+    reading(reader, key, |found| match found.has_greenlets {
+        true => greenlets::read(&found.memory, (found.address, found.leader), &found.offsets, &mut found.runtime),
+        false => Ok(()),
+    })
+}
+
+fn reading(
+    reader: &DetailReader,
+    key: ProcKey,
+    more: impl FnOnce(&mut Found) -> Result<(), Trouble>,
+) -> Result<Detail, ReadError> {
     reader.identify(key)?;
     let taken_ns = SystemClock.boot_ns();
     let face = reader.face(key.pid);
-    let content = runtime(reader, key, face).map(|found| found.runtime);
+    let content = runtime(reader, key, face).and_then(|mut found| more(&mut found).map(|()| found.runtime));
     reader.identify(key)?;
     if matches!(content, Err(Trouble::Read(ReadError::Vanished))) {
         return Err(ReadError::Vanished);
@@ -124,12 +144,17 @@ struct Found {
     leader: Option<u64>,
     /// How the tasks of asyncio are found.
     tasks: Option<asyncio::Found>,
+    /// Whether the module of greenlets is mapped.
+    has_greenlets: bool,
 }
 
 /// `face`: the thread whose files and memory are the process's.
 fn runtime(reader: &DetailReader, key: ProcKey, face: i32) -> Result<Found, Trouble> {
     let fs = reader.files();
-    let files = mapped_files(fs, face, |name| is_python(name) || is_asyncio(name))?;
+    let mut files = mapped_files(fs, face, |name| is_python(name) || is_asyncio(name) || is_greenlet(name))?;
+    let file_count = files.len();
+    files.retain(|file| file.program || !is_greenlet(file.file_name()));
+    let has_greenlets = files.len() < file_count;
     let (modules, files): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| is_asyncio(file.file_name()) && !file.program);
     if files.is_empty() {
         return Err(Trouble::Nothing);
@@ -175,7 +200,7 @@ fn runtime(reader: &DetailReader, key: ProcKey, face: i32) -> Result<Found, Trou
                 (Ok((mut runtime, offsets, tasks)), _) => {
                     runtime.file = file.name.clone();
                     runtime.finding = finding::of(&runtime);
-                    return Ok(Found { runtime, memory, address, offsets, leader, tasks });
+                    return Ok(Found { runtime, memory, address, offsets, leader, tasks, has_greenlets });
                 }
                 // The section is older than what it begins with, and its bytes may be mapped twice.
                 (Err(Trouble::NoCookie), _) => {}
@@ -263,6 +288,11 @@ fn is_python(name: &[u8]) -> bool {
 /// Whether a mapped file is the module that has the tasks of asyncio, by its name.
 fn is_asyncio(name: &[u8]) -> bool {
     name.starts_with(b"_asyncio.")
+}
+
+/// Whether a mapped file is the module that has greenlets, by its name.
+fn is_greenlet(name: &[u8]) -> bool {
+    name.starts_with(b"_greenlet.")
 }
 
 fn shown(file: &MappedFile) -> String {

@@ -56,6 +56,8 @@ pub enum Kind {
     Lock,
     RLock,
     SemLock,
+    Frame,
+    Greenlet,
 }
 
 impl Kind {
@@ -74,6 +76,8 @@ impl Kind {
             Self::Lock => b"_thread.lock\0",
             Self::RLock => b"_thread.RLock\0",
             Self::SemLock => b"_multiprocessing.SemLock\0",
+            Self::Frame => b"frame\0",
+            Self::Greenlet => b"greenlet.greenlet\0",
         }
     }
 }

@@ -29,6 +29,7 @@ const GIL_BEHIND_LOCKED: u64 = 16 + 2 * (48 + 40);
 /// At which word of `_Py_DebugOffsets` a field's offset is, in one minor version.
 struct Order {
     threads_head: usize,
+    /// The word before is that of the garbage collector's state.
     modules: usize,
     /// Also the first of the GIL's: its place in the interpreter, then `enabled`, `locked`, `last_holder`.
     ceval_gil: usize,
@@ -153,6 +154,8 @@ pub struct Offsets {
     pub interpreters_head: u64,
     pub interpreter_id: u64,
     pub interpreter_next: u64,
+    /// The garbage collector's state; `None` without the GIL, where it keeps no lists.
+    pub interpreter_gc: Option<u64>,
     pub threads_head: u64,
     pub gil: GilPlace,
     /// These are from the beginning of the GIL, not of the interpreter that has it.
@@ -243,6 +246,7 @@ impl Offsets {
             interpreters_head: large(5)?,
             interpreter_id: large(7)?,
             interpreter_next: large(8)?,
+            interpreter_gc: (!free_threaded).then(|| large(order.modules - 1)).transpose()?,
             threads_head: large(order.threads_head)?,
             gil: GilPlace::Interpreter(large(order.ceval_gil)?),
             gil_enabled: free_threaded.then(|| small(order.ceval_gil + 2)).transpose()?,
@@ -296,6 +300,7 @@ impl Offsets {
             interpreters_head: layout.interpreters_head,
             interpreter_id: layout.interpreter_id,
             interpreter_next: layout.interpreter_next,
+            interpreter_gc: Some(layout.interpreter_gc),
             threads_head: layout.threads_head,
             gil: match layout.interpreter_gil {
                 Some(at) => GilPlace::Interpreter(at),

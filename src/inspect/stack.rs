@@ -133,8 +133,13 @@ impl<M: Memory> Objects<'_, M> {
 
     /// The frames of a thread, innermost first, and whether more follow.
     pub(super) fn chain(&mut self, thread: u64) -> Result<(Vec<Raw>, bool), Trouble> {
-        let mut next = self.innermost(thread)?;
-        let most = if self.reader.is_low() { FEWER_FRAMES } else { MOST_FRAMES };
+        let next = self.innermost(thread)?;
+        self.chain_from(next, MOST_FRAMES)
+    }
+
+    /// At most so many frames from the one at `next` on, and whether more follow.
+    pub(super) fn chain_from(&mut self, mut next: u64, most: usize) -> Result<(Vec<Raw>, bool), Trouble> {
+        let most = if self.reader.is_low() { most.min(FEWER_FRAMES) } else { most };
         let mut frames: Vec<Raw> = Vec::new();
         let mut seen = HashSet::new();
         while next != 0 && frames.len() < most {
@@ -197,7 +202,7 @@ impl<M: Memory> Objects<'_, M> {
 }
 
 /// Keeps the innermost and the outermost of very many lines; how many frames were between them.
-fn shorten(frames: &mut Vec<PythonFrame>) -> Option<LeftOut> {
+pub(super) fn shorten(frames: &mut Vec<PythonFrame>) -> Option<LeftOut> {
     let last = frames.len().checked_sub(OUTERMOST).filter(|last| *last > INNERMOST)?;
     let count = frames.drain(INNERMOST..last).map(|frame| frame.times).sum();
     Some(LeftOut { behind: INNERMOST, count })

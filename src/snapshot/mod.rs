@@ -7,6 +7,7 @@ mod container;
 mod detail;
 mod event;
 mod facts;
+mod greenlets;
 mod group;
 mod host;
 mod host_id;
@@ -36,6 +37,7 @@ pub use facts::{
     AsyncCause, AsyncStuck, Facts, GroupFacts, Looked, PoolRole, ProcessFacts, PythonFacts, PythonThreadFacts, SharedObject,
     SigTerm, Stuck, ThreadRan,
 };
+pub use greenlets::{Greenlet, GreenletState, Greenlets};
 pub use group::{GroupDetail, GroupEvent, Throttled, Weight};
 pub use host::{CpuTimes, DiskSample, HostSample, MemorySample, NetworkSample, OwnLimits, Pressure, PressureSample, Temperature};
 pub use host_id::{MOST_HOSTS, host_of, id_on_host, is_pid, pid_on_host};

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Asyncio, Comm, PythonFrame, RawBytes, State, TaskWait};
+use super::{Asyncio, Comm, Greenlets, PythonFrame, RawBytes, State, TaskWait};
 
 /// The runtime of one process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct PythonRuntime {
     pub notes: Vec<String>,
     /// The event loops and tasks of asyncio; `None` if there are none or they cannot be read, which `notes` say.
     pub asyncio: Option<Asyncio>,
+    /// The greenlets; `None` if there are none or they cannot be read, which `notes` say.
+    pub greenlets: Option<Greenlets>,
 }
 
 /// A version as `PY_VERSION_HEX` tells it.

@@ -15,6 +15,7 @@ ALL = {
     "interpreters_head": "offsetof(_PyRuntimeState, interpreters.head)",
     "interpreter_id": "offsetof(PyInterpreterState, id)",
     "interpreter_next": "offsetof(PyInterpreterState, next)",
+    "interpreter_gc": "offsetof(PyInterpreterState, gc)",
     "gil_locked": "offsetof(struct _gil_runtime_state, locked)",
     "gil_holder": "offsetof(struct _gil_runtime_state, last_holder)",
     "thread_next": "offsetof(PyThreadState, next)",

@@ -63,14 +63,7 @@ fn task_line(task: &AsyncTask, row: TreeRow, cells: usize, charset: Charset) -> 
     if row.again {
         return format!("    {name}{:pad$} shown above", "");
     }
-    let places: Vec<String> = task.frames.iter().rev().map(|frame| place(frame, charset)).collect();
-    let mut chain = match places.len() {
-        n if n > MOST_FRAMES => {
-            let (first, last) = (&places[..MOST_FRAMES / 2], &places[n - MOST_FRAMES / 2..]);
-            format!("{} > ... {} more > {}", first.join(" > "), n - MOST_FRAMES, last.join(" > "))
-        }
-        _ => places.join(" > "),
-    };
+    let mut chain = chain_in_words(&task.frames, charset);
     if let Some(items) = task.queue.and_then(|queue| queue.unfinished).filter(|items| *items > 0) {
         let _ = write!(chain, " ({items} items of the queue not done)");
     }
@@ -80,6 +73,18 @@ fn task_line(task: &AsyncTask, row: TreeRow, cells: usize, charset: Charset) -> 
         chain = "its coroutine is not Python code".to_owned();
     }
     format!("    {name}{:pad$} {:8} {chain}", "", task.state.word())
+}
+
+/// Frames that are given innermost first, as one line that begins with the outermost.
+pub(super) fn chain_in_words(frames: &[PythonFrame], charset: Charset) -> String {
+    let places: Vec<String> = frames.iter().rev().map(|frame| place(frame, charset)).collect();
+    match places.len() {
+        n if n > MOST_FRAMES => {
+            let (first, last) = (&places[..MOST_FRAMES / 2], &places[n - MOST_FRAMES / 2..]);
+            format!("{} > ... {} more > {}", first.join(" > "), n - MOST_FRAMES, last.join(" > "))
+        }
+        _ => places.join(" > "),
+    }
 }
 
 /// `function file:line`, the file without its directories.

@@ -44,6 +44,9 @@ pub fn lines(runtime: &PythonRuntime, took_ns: u64, charset: Charset) -> Vec<Str
     if let Some(asyncio) = &runtime.asyncio {
         lines.extend(super::asyncio::lines(asyncio, charset));
     }
+    if let Some(greenlets) = &runtime.greenlets {
+        lines.extend(super::greenlets::lines(greenlets, charset));
+    }
     for interpreter in &runtime.interpreters {
         for thread in &interpreter.threads {
             lines.push(heading(thread, interpreter, runtime.interpreters.len() > 1, charset));
