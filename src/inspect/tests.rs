@@ -37,9 +37,10 @@ impl Image {
             (1, 0x030e_0af0),
             (2, free_threaded.into()),
             (5, 1024),
-            // id, next, threads_head, ceval_gil, the GIL with enabled, locked, holder.
+            // id, next, threads_head, gc, ceval_gil, the GIL with enabled, locked, holder.
             (8, 8),
             (9, 16),
+            (11, 112),
             (15, 24),
             (16, 32),
             (18, 40),
@@ -131,7 +132,7 @@ impl Image {
         at
     }
 
-    fn frame(&mut self, code: u64, previous: u64, owner: u64) -> u64 {
+    pub(super) fn frame(&mut self, code: u64, previous: u64, owner: u64) -> u64 {
         let at = self.take(48);
         for (offset, word) in [(0, code), (8, previous), (16, code + 64 + 4), (32, owner)] {
             self.put(at + offset, word);
@@ -149,7 +150,7 @@ impl Image {
     }
 
     fn interpreter(&mut self, id: u64) -> u64 {
-        let at = self.take(160);
+        let at = self.take(192);
         for (offset, word) in [(0, id), (8, self.word(BASE + 1024)), (24, at + 32)] {
             self.put(at + offset, word);
         }

@@ -435,5 +435,6 @@ mod embedded;
 mod family;
 mod holding;
 mod interpreters;
+mod greenlets;
 mod profile;
 mod trace;

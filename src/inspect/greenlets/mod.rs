@@ -75,9 +75,9 @@ fn told<M: Memory>(
 ) -> Result<(), Trouble> {
     let interpreters = walk::listed(memory, address, offsets)?;
     let mut found = Vec::new();
+    // The search has a budget of its own, so that frames are read even if not all objects could be searched.
+    let mut objects = Objects::new(Reader::new(memory), offsets.clone());
     for interpreter in &interpreters {
-        // Each search has a budget of its own, so that frames are read even if not all objects could be searched.
-        let mut objects = Objects::new(Reader::new(memory), offsets.clone());
         let part =
             heap::find(&mut objects, interpreter.address.wrapping_add(gc), |objects, of| is_greenlet(objects, layout, of))?;
         found.extend(part.objects);
@@ -90,7 +90,7 @@ fn told<M: Memory>(
     let mut threads: Vec<ListedThread> = interpreters.iter().flat_map(|one| &one.threads).copied().collect();
     let native = native::ids(&mut objects, &threads, leader)?;
     threads.iter_mut().for_each(|thread| thread.native_id = native.of(thread));
-    let mut asking = Asking { objects, layout, threads, unfit: None, misfits: 0 };
+    let mut asking = Asking { memory, objects, layout, threads, unfit: None, misfits: 0 };
     let greenlets = asking.all(&found, runtime);
     asking.objects.reader.keep_none();
     let greenlets = greenlets?;
@@ -121,6 +121,7 @@ fn is_greenlet<M: Memory>(objects: &mut Objects<'_, M>, layout: Layout, of: u64)
 }
 
 struct Asking<'m, M> {
+    memory: &'m M,
     objects: Objects<'m, M>,
     layout: Layout,
     threads: Vec<ListedThread>,
@@ -135,6 +136,7 @@ impl<M: Memory> Asking<'_, M> {
         let found = found.get(..MOST_GREENLETS).unwrap_or(found);
         let first = self.looks(found)?;
         let mut second = self.looks(found)?;
+        self.refill();
         let mut alive = Vec::new();
         let mut all = Greenlets { count: found_count - found.len(), ..Greenlets::default() };
         for address in found {
@@ -143,6 +145,10 @@ impl<M: Memory> Asking<'_, M> {
                 Err(Trouble::Unfit(why)) => {
                     self.unfit = Some(why);
                     self.misfits += 1;
+                    continue;
+                }
+                Err(Trouble::TooMuch) => {
+                    all.count += 1;
                     continue;
                 }
                 look => soft(look)?.flatten(),
@@ -176,8 +182,14 @@ impl<M: Memory> Asking<'_, M> {
         Ok(all)
     }
 
+    /// The whole budget for what is read from here on: each of three passes over all greenlets has one.
+    fn refill(&mut self) {
+        self.objects.reader = Reader::new(self.memory);
+    }
+
     /// Greenlets now, those that can be read at once.
     fn looks(&mut self, found: &[u64]) -> Result<HashMap<u64, Look>, Trouble> {
+        self.refill();
         self.objects.reader.keep_pages();
         let mut looks = HashMap::new();
         for address in found {
@@ -283,23 +295,52 @@ impl<M: Memory> Asking<'_, M> {
     /// the same main greenlet are in one thread.
     fn owners(&mut self, places: &[Place]) -> Result<HashMap<u64, u64>, Trouble> {
         self.objects.reader.keep_pages();
+        let mut owners = Owners::default();
+        let done = owners.fill(&mut self.objects.reader, &self.layout, &self.threads, places);
+        self.objects.reader.keep_none();
+        match done {
+            // What is not known of a thread costs nothing else.
+            Ok(()) | Err(Trouble::Torn(_) | Trouble::TooMuch) => Ok(owners.by_greenlet()),
+            Err(other) => Err(other),
+        }
+    }
+}
+
+/// Which greenlets are in one thread, and in which.
+#[derive(Debug, Default)]
+struct Owners {
+    /// Greenlets, each with its main one.
+    members: Vec<(u64, u64)>,
+    /// The native id of the thread of a main greenlet.
+    threads: HashMap<u64, u64>,
+}
+
+impl Owners {
+    fn fill<M: Memory>(
+        &mut self,
+        reader: &mut Reader<'_, M>,
+        layout: &Layout,
+        threads: &[ListedThread],
+        places: &[Place],
+    ) -> Result<(), Trouble> {
         let mut mains = HashSet::new();
         for place in places.iter().filter(|one| one.is_main()) {
-            mains.extend(soft(self.layout.main(&mut self.objects.reader, place, &mains))?.flatten());
+            mains.extend(layout.main(reader, place, &mains)?);
         }
-        let mut groups: HashMap<u64, u64> = HashMap::new();
-        let mut members = Vec::new();
         for place in places {
-            let Some(main) = soft(self.layout.main(&mut self.objects.reader, place, &mains))?.flatten() else { continue };
-            members.push((place.address, main));
-            if let Entry::Vacant(group) = groups.entry(main)
-                && let Some(thread) = thread_of(&mut self.objects.reader, &self.layout, &self.threads, place)?
+            let Some(main) = layout.main(reader, place, &mains)? else { continue };
+            self.members.push((place.address, main));
+            if let Entry::Vacant(of_main) = self.threads.entry(main)
+                && let Some(thread) = thread_of(reader, layout, threads, place)?
             {
-                group.insert(thread);
+                of_main.insert(thread);
             }
         }
-        self.objects.reader.keep_none();
-        Ok(members.into_iter().filter_map(|(address, main)| Some((address, *groups.get(&main)?))).collect())
+        Ok(())
+    }
+
+    fn by_greenlet(&self) -> HashMap<u64, u64> {
+        self.members.iter().filter_map(|(greenlet, main)| Some((*greenlet, *self.threads.get(main)?))).collect()
     }
 }
 
