@@ -80,6 +80,7 @@ fn document(key: ProcKey, taken_ns: u64, took_ns: u64, runtime: &PythonRuntime) 
         "file": String::from_utf8_lossy(&runtime.file),
         "interpreters": interpreters,
         "asyncio": runtime.asyncio.as_ref().map(asyncio),
+        "trio": runtime.trio.as_ref().map(asyncio),
         "greenlets": runtime.greenlets.as_ref().map(greenlets),
     })
 }

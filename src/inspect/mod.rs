@@ -98,7 +98,7 @@ pub(crate) fn soft<T>(read: Result<T, Trouble>) -> Result<Option<T>, Trouble> {
     }
 }
 
-/// Reads the runtime of a process, as [`DetailReader::read`] reads everything else, without its greenlets.
+/// Reads the runtime of a process, as [`DetailReader::read`] reads everything else, without greenlets and tasks of trio.
 ///
 /// # Errors
 /// [`ReadError::Vanished`] if it is gone or its pid belongs to another, before or after the reading.
@@ -106,14 +106,18 @@ pub fn read(reader: &DetailReader, key: ProcKey) -> Result<Detail, ReadError> {
     reading(reader, key, |_| Ok(()))
 }
 
-/// The same with its greenlets: all objects of the process are searched for them.
+/// The same with both: all objects of the process are searched for greenlets.
 ///
 /// # Errors
 /// Those of [`read`].
 pub fn read_whole(reader: &DetailReader, key: ProcKey) -> Result<Detail, ReadError> {
-    reading(reader, key, |found| match found.has_greenlets {
-        true => greenlets::read(&found.memory, (found.address, found.leader), &found.offsets, &mut found.runtime),
-        false => Ok(()),
+    reading(reader, key, |found| {
+        let begin = (found.address, found.leader);
+        asyncio::trio::read(&found.memory, begin, &found.offsets, &mut found.runtime)?;
+        if found.has_greenlets {
+            greenlets::read(&found.memory, begin, &found.offsets, &mut found.runtime)?;
+        }
+        Ok(())
     })
 }
 

@@ -116,6 +116,7 @@ impl<'m, M: Memory> Walk<'m, M> {
             notes: notes.collect(),
             interpreters,
             asyncio: None,
+            trio: None,
             greenlets: None,
         }
     }

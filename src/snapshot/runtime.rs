@@ -24,6 +24,8 @@ pub struct PythonRuntime {
     pub notes: Vec<String>,
     /// The event loops and tasks of asyncio; `None` if there are none or they cannot be read, which `notes` say.
     pub asyncio: Option<Asyncio>,
+    /// Runs and tasks of trio in the form of asyncio's: a task is awaited by the one in whose nursery it is. `None` as for asyncio.
+    pub trio: Option<Asyncio>,
     /// The greenlets; `None` if there are none or they cannot be read, which `notes` say.
     pub greenlets: Option<Greenlets>,
 }

@@ -90,6 +90,12 @@ impl Target {
         self.told()
     }
 
+    /// Sends a line, and waits for the answer.
+    fn command(&mut self, line: &str) -> Value {
+        writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
+        self.told()
+    }
+
     /// The next line that it prints.
     fn told(&mut self) -> Value {
         let mut line = String::new();
@@ -438,3 +444,4 @@ mod interpreters;
 mod greenlets;
 mod profile;
 mod trace;
+mod trio;

@@ -63,7 +63,9 @@ fn task_line(task: &AsyncTask, row: TreeRow, cells: usize, charset: Charset) -> 
     if row.again {
         return format!("    {name}{:pad$} shown above", "");
     }
-    let mut chain = chain_in_words(&task.frames, charset);
+    // How trio waits says nothing: all of its waits end there.
+    let waits = task.frames.iter().take_while(|frame| frame.file.ends_with("trio/_core/_traps.py")).count();
+    let mut chain = chain_in_words(task.frames.get(waits..).unwrap_or_default(), charset);
     if let Some(items) = task.queue.and_then(|queue| queue.unfinished).filter(|items| *items > 0) {
         let _ = write!(chain, " ({items} items of the queue not done)");
     }

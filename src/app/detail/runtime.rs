@@ -41,7 +41,7 @@ pub fn lines(runtime: &PythonRuntime, took_ns: u64, charset: Charset) -> Vec<Str
         lines.extend(interpreter.threads.iter().map(|thread| summary(thread, cells, charset)));
         lines.push(String::new());
     }
-    if let Some(asyncio) = &runtime.asyncio {
+    for asyncio in runtime.asyncio.iter().chain(&runtime.trio) {
         lines.extend(super::asyncio::lines(asyncio, charset));
     }
     if let Some(greenlets) = &runtime.greenlets {

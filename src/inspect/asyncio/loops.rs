@@ -152,7 +152,7 @@ impl<M: Memory> Asking<'_, '_, M> {
     }
 
     /// At which place a local variable of that name is in frames of the code object at `code`.
-    fn index_of(&mut self, name: &str, code: u64) -> Result<Option<u64>, Trouble> {
+    pub(super) fn index_of(&mut self, name: &str, code: u64) -> Result<Option<u64>, Trouble> {
         let l = self.reading.layout;
         let names = self.reading.objects.reader.word(code.wrapping_add(l.local_names))?;
         let count = self.reading.objects.reader.word(names.wrapping_add(l.tuple_size))?;
@@ -172,11 +172,11 @@ pub(in crate::inspect) fn is_round(function: &str, file: &str) -> bool {
 }
 
 /// Whether the thread waits for events, as the kernel has it.
-fn in_epoll(thread: Option<&PythonThread>) -> bool {
+pub(super) fn in_epoll(thread: Option<&PythonThread>) -> bool {
     let wait = thread.and_then(|thread| thread.task.as_ref()?.wait.as_ref()?.reason.as_ref());
     matches!(wait, Some(WaitReason::Epoll { .. }))
 }
 
-fn tid(thread: Option<&PythonThread>) -> Option<i32> {
+pub(super) fn tid(thread: Option<&PythonThread>) -> Option<i32> {
     Some(thread?.task.as_ref()?.tid)
 }

@@ -13,6 +13,7 @@ pub(super) mod loops;
 mod sets;
 #[cfg(test)]
 mod tests;
+pub(super) mod trio;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

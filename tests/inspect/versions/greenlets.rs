@@ -29,7 +29,7 @@ def report(**more):
 ";
 
 /// The interpreters that can import the module.
-fn pythons_with(module: &str) -> Vec<PathBuf> {
+pub(super) fn pythons_with(module: &str) -> Vec<PathBuf> {
     let data = std::env::var_os("CONCMON_TEST_DATA").map(PathBuf::from);
     let homes = data.and_then(|data| std::fs::read_dir(data.join("concmon/python")).ok()).into_iter().flatten().flatten();
     let mut found: Vec<PathBuf> = homes.map(|home| home.path().join("bin/python3")).chain(common::named()).collect();
@@ -44,7 +44,7 @@ fn pythons_with(module: &str) -> Vec<PathBuf> {
     found
 }
 
-fn read_whole(pid: i32) -> PythonRuntime {
+pub(super) fn read_whole(pid: i32) -> PythonRuntime {
     let reader = DetailReader::open("/proc").unwrap();
     match inspect::read_whole(&reader, reader.key_of(pid).unwrap()).unwrap().content {
         Ok(DetailContent::Runtime(runtime)) => *runtime,

@@ -192,6 +192,7 @@ fn runtime() -> DetailContent {
         }],
         notes: vec!["1 of its Python threads is not a task of the process: ended, or left over from a fork.".into()],
         asyncio: None,
+        trio: None,
         greenlets: None,
     }))
 }
