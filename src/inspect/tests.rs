@@ -81,6 +81,9 @@ impl Image {
             (65, 32),
             (85, 32),
             (86, 24),
+            // keys and values of a dict.
+            (67, 16),
+            (68, 24),
         ];
         words.iter().for_each(|(at, value)| image.put(BASE + at * 8, *value));
         image.types = [&b"code\0"[..], b"str\0", b"bytes\0"].map(|name| {
@@ -119,7 +122,11 @@ impl Image {
     }
 
     pub(super) fn code(&mut self, function: &str, first_line: u64) -> u64 {
-        let (file, name) = (self.string("/srv/app.py"), self.string(function));
+        self.code_in("/srv/app.py", function, first_line)
+    }
+
+    pub(super) fn code_in(&mut self, file: &str, function: &str, first_line: u64) -> u64 {
+        let (file, name) = (self.string(file), self.string(function));
         let table = self.take(40);
         self.put(table + 8, self.types[2]);
         self.put(table + 16, 4);

@@ -14,6 +14,8 @@ mod sets;
 #[cfg(test)]
 mod tests;
 pub(super) mod trio;
+#[cfg(test)]
+mod trio_tests;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

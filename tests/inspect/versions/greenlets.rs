@@ -52,6 +52,18 @@ pub(super) fn read_whole(pid: i32) -> PythonRuntime {
     }
 }
 
+/// What `concmon inspect --json` prints, which fits its schema.
+pub(super) fn json(pid: i32) -> Value {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_concmon"));
+    let output = command.args(["inspect", &pid.to_string(), "--json"]).output().unwrap();
+    let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let schema: Value = serde_json::from_str(include_str!("../../../assets/report/inspect.schema.json")).unwrap();
+    let schema = jsonschema::validator_for(&schema).unwrap();
+    let wrong: Vec<String> = schema.iter_errors(&value).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert_eq!(wrong, Vec::<String>::new());
+    value
+}
+
 /// Whether the interpreter has no GIL, and with it no lists of objects.
 fn is_free_threaded(python: &Path) -> bool {
     let code = "import sysconfig; raise SystemExit(sysconfig.get_config_var('Py_GIL_DISABLED') == 1)";
@@ -209,6 +221,7 @@ gevent.sleep(1000)
                 Err(format!("{}: {running:?} {found:?}\nreported: {expected:?}", python.display()))
             }
         });
+        assert_eq!(json(target.pid())["greenlets"]["greenlets"].as_array().unwrap().len(), 24);
     }
 }
 

@@ -7,7 +7,7 @@ use concmon::snapshot::{AsyncState, AsyncTask, Asyncio, LoopTurn};
 use serde_json::Value;
 
 use super::Target;
-use super::greenlets::{pythons_with, read_whole};
+use super::greenlets::{json, pythons_with, read_whole};
 
 /// Tasks in nurseries within each other, and one that reports name, coroutines and parent of all others, then blocks if it is asked to.
 const PROGRAM: &str = "
@@ -128,6 +128,7 @@ fn tasks_of_trio_are_those_that_the_program_reports() {
                 false => Err(format!("{}: {trio:?}\nreported: {expected:?}", python.display())),
             }
         });
+        assert_eq!(json(target.pid())["trio"]["tasks"].as_array().unwrap().len(), 9);
         target.command("block");
         until_so(target.pid(), |trio| {
             let running: Vec<&AsyncTask> = trio.tasks.iter().filter(|task| task.state == AsyncState::Running).collect();
