@@ -15,6 +15,15 @@ pub struct PythonFrame {
     pub times: usize,
 }
 
+/// Frames in the middle of a deep stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeftOut {
+    /// How many of the kept entries are further in.
+    pub behind: usize,
+    /// How many frames.
+    pub count: usize,
+}
+
 /// Directories of code that comes with Python or was installed.
 const OTHERS: [&str; 5] = ["/site-packages/", "/dist-packages/", "/lib/python3", "/lib64/python3", "/lib/pypy"];
 

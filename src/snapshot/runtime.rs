@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Asyncio, Comm, Greenlets, PythonFrame, RawBytes, State, TaskWait};
+use super::{Asyncio, Comm, Greenlets, LeftOut, PythonFrame, RawBytes, State, TaskWait};
 
 /// The runtime of one process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,15 +123,6 @@ pub struct PythonThread {
     pub deeper: bool,
     /// Whether it ran on while its frames were read, so that the innermost may be of different moments.
     pub moved: bool,
-}
-
-/// Frames in the middle of a deep stack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LeftOut {
-    /// How many of the kept entries are further in.
-    pub behind: usize,
-    /// How many frames.
-    pub count: usize,
 }
 
 /// The kernel's side of a thread.

@@ -76,3 +76,45 @@ fn frames_in_words(one: &Greenlet, charset: Charset) -> String {
         GreenletState::Waiting => chain_in_words(&one.frames, charset),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::PythonFrame;
+
+    fn greenlet(id: u64, kind: &str, native_id: Option<u64>, function: &str) -> Greenlet {
+        let frame = PythonFrame { function: function.into(), file: "/srv/app.py".into(), line: Some(12), times: 1 };
+        Greenlet {
+            id,
+            kind: kind.into(),
+            is_main: false,
+            state: GreenletState::Waiting,
+            native_id,
+            tid: native_id.map(|_| 4121),
+            frames: vec![frame],
+            left_out: None,
+            deeper: false,
+            moved: false,
+        }
+    }
+
+    #[test]
+    fn greenlets_at_the_same_place_are_one_line_and_names_are_safe() {
+        let hub = Greenlet { state: GreenletState::Running, frames: Vec::new(), ..greenlet(1, "Hub", Some(9), "") };
+        let ran = Greenlet { moved: true, frames: Vec::new(), ..greenlet(4, "Greenlet", Some(9), "") };
+        let main = Greenlet { is_main: true, ..greenlet(5, "greenlet", None, "\u{1b}[31mred") };
+        let greenlets = vec![hub, greenlet(2, "Greenlet", Some(9), "work"), greenlet(3, "Greenlet", Some(9), "work"), ran, main];
+        let lines = lines(&Greenlets { count: 5, greenlets }, Charset::Unicode);
+        let expected = [
+            "GREENLETS in thread 4121, 4",
+            "    TYPE      STATE     COUNT  FRAMES, OUTERMOST FIRST",
+            "    Hub       running       1  those of its thread",
+            "    Greenlet  waiting       2  work app.py:12",
+            "    Greenlet  waiting       1  it ran during each reading",
+            "",
+            "GREENLETS of unknown or ended threads, 1",
+        ];
+        assert_eq!(lines[..7], expected);
+        assert!(lines[8].starts_with("    greenlet (main)  waiting       1  ") && !lines[8].contains('\u{1b}'), "{lines:?}");
+    }
+}
