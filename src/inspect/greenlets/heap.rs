@@ -81,9 +81,12 @@ impl Search {
     ) -> Result<(), Trouble> {
         let heads = heads(objects, address)?;
         let mut whole = if heads.len() < LEAST_HEADS { Err(Trouble::Torn("its collector has too few lists")) } else { Ok(()) };
-        // The oldest generation is the last one.
-        for (_, first) in heads.iter().rev() {
-            match self.list(objects, &heads, *first, wanted) {
+        // The oldest generation is the last one and mostly the largest: a search that is cut has had the others.
+        for (_, first) in &heads {
+            let younger = std::mem::take(&mut self.found.objects);
+            let walked = self.list(objects, &heads, *first, wanted);
+            self.found.objects.extend(younger);
+            match walked {
                 Err(error @ Trouble::Torn(_)) => whole = Err(error),
                 walked => walked?,
             }
