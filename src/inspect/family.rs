@@ -131,6 +131,8 @@ mod tests {
             interpreters: vec![interpreter],
             notes: Vec::new(),
             asyncio: None,
+            trio: None,
+            greenlets: None,
         };
         let found = lines(&[(7, runtime)]);
         assert_eq!(
