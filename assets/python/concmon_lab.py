@@ -84,7 +84,7 @@ _sent = None
 #: In the root of a measured run: bodies of lines that are sent when the run is over, with their times.
 _later = []
 #: In the root: when the measured part began and ended, and what had been used by then.
-_begin = _end = None
+_begin = _end = _own_at_end = None
 #: In the root: how many processes have written marks, and how many marks there were.
 _written = [0, 0]
 
@@ -615,13 +615,18 @@ def _warm_up():
     _usage()
 
 
-def _usage():
-    """What this process and the children it has waited for have used so far (getrusage(2)): nanoseconds and counts."""
+def _used_by(who):
+    """What this process, or the children it has waited for, have used so far (getrusage(2)): nanoseconds and counts."""
     import resource
 
-    both = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    time = [int(sum(getattr(used, name) for used in both) * 1e9) for name in ("ru_utime", "ru_stime")]
-    return time + [sum(getattr(used, name) for used in both) for name in ("ru_minflt", "ru_majflt", "ru_nvcsw", "ru_nivcsw")]
+    used = resource.getrusage(getattr(resource, who))
+    time = [int(getattr(used, name) * 1e9) for name in ("ru_utime", "ru_stime")]
+    return time + [getattr(used, name) for name in ("ru_minflt", "ru_majflt", "ru_nvcsw", "ru_nivcsw")]
+
+
+def _usage(own=None):
+    """What both have used so far; `own` is what this process had used at another time."""
+    return [a + b for a, b in zip(own or _used_by("RUSAGE_SELF"), _used_by("RUSAGE_CHILDREN"))]
 
 
 _NAMES = ("user_ns", "sys_ns", "minor_faults", "major_faults", "voluntary_switches", "involuntary_switches")
@@ -648,15 +653,16 @@ def _begin_here():
 
 def end(children=False):
     """In the root: the last worker has ended, or its pool has been shut down, and so has what is measured. With `children`, called again:
-    more children have been waited for that belong to the run."""
-    global _end
+    more children have been waited for that belong to the run. What the root itself has done meanwhile is no part of it."""
+    global _end, _own_at_end
     if _end is None:
         now = monotonic_ns()
-        _end = now, _usage()
+        _own_at_end = _used_by("RUSAGE_SELF")
+        _end = now, _usage(_own_at_end)
         if _measured:
             _keep_root_costs()
     elif children:
-        _end = _end[0], _usage()
+        _end = _end[0], _usage(_own_at_end)
 
 
 def apart(act):

@@ -124,10 +124,10 @@ class Pipe:
 
 
 def pair():
-    """A pair of pipes, one for each side."""
-    import socket
+    """A pair of pipes, one for each side. `socket` would be in the memory of the workers, too."""
+    import _socket
 
-    return [Pipe(end.detach()) for end in socket.socketpair()]
+    return [Pipe(end.detach()) for end in _socket.socketpair()]
 
 
 # --- a server on loopback ----------------------------------------------------------------------------------------------------------
