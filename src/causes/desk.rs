@@ -9,6 +9,7 @@ use crate::kernel::parse::namespace;
 use crate::kernel::parse::syscall::{Futex, Machine, SyscallLine, reason_of_call};
 use crate::kernel::proc_fs::{ProcFs, RelPath};
 use crate::kernel::program::is_python;
+use crate::kernel::semaphores::{Semaphore, same_ipc_namespace, semaphore};
 use crate::kernel::sockets::socket_inode;
 use crate::snapshot::{Direction, Lock, State, WaitReason};
 
@@ -97,9 +98,27 @@ impl<'f> Desk<'f> {
             Some(WaitReason::Child { pid }) if name != "vfork" && name != "clone" => Wait::Child(pid.filter(|_| !self.foreign)),
             Some(WaitReason::Io { direction, fd: Some(fd), .. }) => self.io(direction, fd),
             Some(WaitReason::FileLock { .. }) => Wait::FileLock(None),
+            Some(WaitReason::Semaphore { set: Some(set) }) => Wait::Open(self.semaphore(set, (args[1], args[2]))),
             Some(reason) => Wait::Open(reason.to_string()),
             None => Wait::Open(format!("sleeps in {name}")),
         }
+    }
+
+    /// The state of a System V semaphore, if the call waits for one: its operations are in the memory of the process.
+    fn semaphore(&self, set: i32, (operations, count): (u64, u64)) -> String {
+        let plain = format!("waits for a System V semaphore of set {set}");
+        let mut number = [0; 2];
+        let memory = ProcessMemory::open(self.fs, self.face).ok().filter(|_| count == 1);
+        let is_read = memory.is_some_and(|memory| memory.read(operations, &mut number).unwrap_or(false));
+        let number = u16::from_ne_bytes(number);
+        let state = Some(number).filter(|_| is_read && same_ipc_namespace(self.fs, self.face));
+        let Some(Semaphore { value, waiting, last_pid }) = state.and_then(|number| semaphore(set, number)) else { return plain };
+        let last = match last_pid {
+            0 => "no operation before".to_owned(),
+            pid if self.fs.owner(pid).is_ok() => format!("last changed by process {pid}"),
+            pid => format!("last changed by process {pid}, which has ended"),
+        };
+        format!("waits for System V semaphore {number} of set {set} (value {value}, {waiting} waiting, {last})")
     }
 
     fn io(&self, direction: Direction, fd: i32) -> Wait {
@@ -221,7 +240,13 @@ pub(super) fn at_once(seen: &Seen) -> Option<Wait> {
         Err(wait) => return Some(wait),
     };
     match reason_of_call(here, number, &args) {
-        Some(WaitReason::Futex { .. } | WaitReason::Child { .. } | WaitReason::Io { .. } | WaitReason::FileLock { .. }) => None,
+        Some(
+            WaitReason::Futex { .. }
+            | WaitReason::Child { .. }
+            | WaitReason::Io { .. }
+            | WaitReason::FileLock { .. }
+            | WaitReason::Semaphore { .. },
+        ) => None,
         Some(reason) => Some(Wait::Open(reason.to_string())),
         None => Some(Wait::Open(format!("sleeps in {}", here.name(number).unwrap_or("another call")))),
     }

@@ -1,4 +1,4 @@
-//! Tasks of asyncio that cannot go on.
+//! Tasks of asyncio and trio that cannot go on.
 
 use super::{Check, Diagnosis, Level, Scene, Suspicion, counted, name};
 use crate::snapshot::{AsyncCause, Needs};
@@ -16,10 +16,10 @@ pub(super) const CYCLE: Diagnosis = Diagnosis {
 
 pub(super) const UNWAKEABLE: Diagnosis = Diagnosis {
     id: "tasks_never_wake",
-    title: "Stuck: nothing can wake the asyncio tasks",
+    title: "Stuck: nothing can wake the async tasks",
     level: Level::Warning,
     badge: "tasks stuck",
-    description: "All asyncio tasks wait, and no timer, file, socket, thread or other task is left that could wake one.",
+    description: "All async tasks wait; no timer, file, socket, thread or other task is left that could wake one.",
     needs: Needs::empty(),
     after_ns: 1_000_000_000,
     check: Check::Of(|scene| check(scene, |cause| cause != AsyncCause::Cycle)),

@@ -98,24 +98,27 @@ pub(crate) fn soft<T>(read: Result<T, Trouble>) -> Result<Option<T>, Trouble> {
     }
 }
 
-/// Reads the runtime of a process, as [`DetailReader::read`] reads everything else, without greenlets and tasks of trio.
+/// Reads the runtime of a process, as [`DetailReader::read`] reads everything else, without its greenlets.
 ///
 /// # Errors
 /// [`ReadError::Vanished`] if it is gone or its pid belongs to another, before or after the reading.
 pub fn read(reader: &DetailReader, key: ProcKey) -> Result<Detail, ReadError> {
-    reading(reader, key, |_| Ok(()))
+    reading(reader, key, trio)
 }
 
-/// The same with both: all objects of the process are searched for greenlets.
+fn trio(found: &mut Found) -> Result<(), Trouble> {
+    asyncio::trio::read(&found.memory, (found.address, found.leader), &found.offsets, &mut found.runtime)
+}
+
+/// The same with the greenlets: all objects of the process are searched for them.
 ///
 /// # Errors
 /// Those of [`read`].
 pub fn read_whole(reader: &DetailReader, key: ProcKey) -> Result<Detail, ReadError> {
     reading(reader, key, |found| {
-        let begin = (found.address, found.leader);
-        asyncio::trio::read(&found.memory, begin, &found.offsets, &mut found.runtime)?;
+        trio(found)?;
         if found.has_greenlets {
-            greenlets::read(&found.memory, begin, &found.offsets, &mut found.runtime)?;
+            greenlets::read(&found.memory, (found.address, found.leader), &found.offsets, &mut found.runtime)?;
         }
         Ok(())
     })

@@ -35,6 +35,7 @@ pub mod proc_fs;
 pub mod proc_source;
 pub mod program;
 pub mod readers;
+pub mod semaphores;
 pub mod sensors;
 mod signals;
 pub mod slept;

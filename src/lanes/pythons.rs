@@ -20,6 +20,10 @@ const PART: Duration = Duration::from_millis(4);
 const CREDIT: Duration = Duration::from_millis(30);
 /// What was seen is no longer so after this time without a look.
 const STALE_NS: u64 = 2_000_000_000;
+/// The most processes whose functions cannot be read that are named.
+const MOST_NOTES: usize = 3;
+/// The most names that are remembered.
+const MOST_NAMES: usize = 8192;
 /// The most threads of a process that are asked whether they wait for the GIL.
 const MOST_WAITERS: usize = 128;
 
@@ -52,6 +56,8 @@ pub(super) struct Pythons {
     /// When the first look was, and CPU time that all of them took.
     first: Option<Instant>,
     spent: Duration,
+    /// Processes whose functions cannot be read.
+    unread: usize,
     /// Names of functions, each once.
     names: HashMap<(Arc<str>, Arc<str>), Arc<str>>,
 }
@@ -67,12 +73,12 @@ impl Pythons {
         }
     }
 
-    /// Looks at those that are due. Sentences on what cannot be read; `None` if none is due.
-    pub(super) fn look(&mut self, reader: &DetailReader, tasks: &mut HashMap<(i32, i32), Task>) -> Option<Vec<String>> {
+    /// Looks at those that are due. Sentences on what cannot be read.
+    pub(super) fn look(&mut self, reader: &DetailReader, tasks: &mut HashMap<(i32, i32), Task>) -> Vec<String> {
         let (began, cpu) = (Instant::now(), thread_cpu_ns());
         let first = *self.first.get_or_insert(began);
         if self.known.is_empty() || self.next.is_some_and(|at| began < at) {
-            return None;
+            return Vec::new();
         }
         if self.left.is_empty() {
             self.left = self.known.keys().copied().collect();
@@ -80,7 +86,8 @@ impl Pythons {
         let mut notes = Vec::new();
         while let Some(pid) = self.left.pop() {
             let Some(python) = self.known.get_mut(&pid) else { continue };
-            notes.extend(python.look(reader, tasks, &mut self.names).map(|why| format!("process {pid}: {why}")));
+            let unread = python.look(reader, tasks, &mut self.names);
+            notes.extend(unread.and_then(|why| note(pid, &why, &mut self.unread)));
             if began.elapsed() >= PART {
                 break;
             }
@@ -89,7 +96,7 @@ impl Pythons {
         let paid_at = first + self.spent.saturating_sub(CREDIT) * (SHARE * 4);
         let pause = if self.left.is_empty() { ROUND } else { Duration::ZERO };
         self.next = Some((Instant::now() + pause).max(paid_at));
-        Some(notes)
+        notes
     }
 
     /// Whether a thread of this process that sleeps at this address waits for a GIL.
@@ -103,8 +110,8 @@ impl Pythons {
         for python in self.known.values() {
             for gil in &python.gils {
                 let mut lane = gil.lane.clone();
-                if let Some(seen_ns) = python.seen_ns {
-                    lane.add(gil.held((seen_ns, to_ns)));
+                if let Some(span) = python.span(to_ns) {
+                    lane.add(gil.held(span));
                 }
                 gils.push(lane);
             }
@@ -115,9 +122,9 @@ impl Pythons {
     /// The lane of a task, with the function that it was seen in last.
     pub(super) fn lane(&self, task: &Task, to_ns: u64) -> Lane {
         let mut lane = task.lane.clone();
-        let seen_ns = self.known.get(&lane.pid).and_then(|python| python.seen_ns);
-        if let (Some(function), Some(seen_ns)) = (&task.function, seen_ns) {
-            lane.call((seen_ns, to_ns), function);
+        let span = self.known.get(&lane.pid).and_then(|python| python.span(to_ns));
+        if let (Some(function), Some(span)) = (&task.function, span) {
+            lane.call(span, function);
         }
         lane
     }
@@ -142,6 +149,11 @@ impl Python {
         Self { attached: Attached::new(key), seen_ns: None, gils: Vec::new() }
     }
 
+    /// From the last look until `to_ns`, if what it saw still counts.
+    fn span(&self, to_ns: u64) -> Option<(u64, u64)> {
+        self.seen_ns.filter(|seen| to_ns.saturating_sub(*seen) < STALE_NS).map(|seen| (seen, to_ns))
+    }
+
     /// One look; why it cannot be read.
     fn look(
         &mut self,
@@ -160,7 +172,8 @@ impl Python {
             }
         };
         let now_ns = SystemClock.boot_ns();
-        let span = self.seen_ns.replace(now_ns).filter(|seen| now_ns.saturating_sub(*seen) < STALE_NS).map(|seen| (seen, now_ns));
+        let span = self.span(now_ns);
+        self.seen_ns = Some(now_ns);
         if let Some(span) = span {
             self.end_span(span, tasks);
         }
@@ -236,9 +249,22 @@ impl Python {
     }
 }
 
+/// A sentence on a process whose functions cannot be read, as long as there are few of them.
+fn note(pid: i32, why: &str, unread: &mut usize) -> Option<String> {
+    *unread += 1;
+    match *unread {
+        ..=MOST_NOTES => Some(format!("process {pid}: {why}")),
+        n if n == MOST_NOTES + 1 => Some("The functions of more processes cannot be read.".to_owned()),
+        _ => None,
+    }
+}
+
 /// What a stack is called on a lane: its innermost function of the user's own code and its file, without the line.
 fn label(frames: &[PythonFrame], names: &mut HashMap<(Arc<str>, Arc<str>), Arc<str>>) -> Option<Arc<str>> {
     let frame = frames.iter().find(|frame| frame.is_own()).or(frames.first())?;
+    if names.len() >= MOST_NAMES {
+        names.clear();
+    }
     let key = (Arc::clone(&frame.function), Arc::clone(&frame.file));
     let name = names.entry(key).or_insert_with(|| {
         let file = frame.file.rsplit('/').next().unwrap_or(&frame.file);

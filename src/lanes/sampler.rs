@@ -82,8 +82,7 @@ impl Tracer {
             // A search may take a quarter of the share, functions another one.
             self.search_at = Some(Instant::now() + SEARCH.max(took * SHARE * 4));
         }
-        let notes = self.pythons.look(reader, &mut self.tasks).unwrap_or_default();
-        self.account.notes.extend(notes);
+        self.account.notes.extend(self.pythons.look(reader, &mut self.tasks));
         let now = SystemClock.boot_ns();
         self.account.widest_ns = self.account.widest_ns.max(self.last_look.map_or(0, |last| now.saturating_sub(last)));
         self.last_look = Some(now);

@@ -20,6 +20,7 @@ mod python_look;
 mod raw;
 mod report;
 mod runtime;
+mod script;
 mod spare;
 mod state;
 mod wait;

@@ -132,7 +132,7 @@ pub enum WaitReason {
     Connect,
     /// A signal: sigwait(3), sigsuspend(2), pause(2).
     Signal,
-    /// A message or semaphore of System V or POSIX.
+    /// A message queue of System V or POSIX.
     Queue,
     /// io_uring_enter(2), io_getevents(2).
     AsyncIo,
@@ -151,6 +151,11 @@ pub enum WaitReason {
     Reaper,
     /// In a system call that is named, or a kernel function.
     Other(Box<str>),
+    /// A System V semaphore: semop(2).
+    Semaphore {
+        /// The id of its set, where the system call tells.
+        set: Option<i32>,
+    },
 }
 
 /// Which way bytes go.
@@ -258,6 +263,8 @@ impl fmt::Display for WaitReason {
             Self::Connect => f.write_str("connects"),
             Self::Signal => f.write_str("waits for signal"),
             Self::Queue => f.write_str("message queue"),
+            Self::Semaphore { set: Some(set) } => write!(f, "semaphore of set {set}"),
+            Self::Semaphore { set: None } => f.write_str("semaphore"),
             Self::AsyncIo => f.write_str("asynchronous io"),
             Self::FileLock { holder: Some(pid) } => write!(f, "file lock of PID {pid}"),
             Self::FileLock { holder: None } => f.write_str("file lock"),

@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::columns::wall_clock;
 use crate::diagnose::{DIAGNOSES, Finding, Level, MACHINE, NOT_FOLLOWED, UNREADABLE};
 use crate::snapshot::EventTier;
-use crate::text::{Charset, fit, sanitize_str};
+use crate::text::{Charset, fit, fit_with_number, sanitize_str};
 use crate::units::age;
 
 use super::pen::Pen;
@@ -81,7 +81,12 @@ fn row(app: &App, finding: &Finding, theme: &Theme, area: Rect, line: u16, buffe
     pen.put(&padded(&since(app, finding), SINCE), theme.text);
     let (what, cells) = columns(area.width);
     pen.put(&padded(finding.diagnosis.short(), what), if warns { theme.strong } else { theme.text });
-    pen.put(&padded(&who(app, finding), cells), theme.text);
+    let mut about = who(app, finding);
+    if crate::text::width(&about) >= cells {
+        // The number is worth more than the end of a name.
+        about = fit_with_number(process_name(app, finding).as_bytes(), cells - 1, charset).into_owned();
+    }
+    pen.put(&padded(&about, cells), theme.text);
     let left = usize::from(pen.left());
     pen.put(&fit(without_name(app, finding).as_bytes(), left, charset), theme.dim);
 }
@@ -100,14 +105,19 @@ fn who(app: &App, finding: &Finding) -> String {
     if finding.about == MACHINE {
         return "the machine".to_owned();
     }
-    let process = app.model.as_deref().and_then(|model| model.process(finding.about.pid));
-    let name = process.map_or_else(String::new, |p| String::from_utf8_lossy(p.leader.comm.as_bytes()).into_owned());
     let others = match finding.others.len() {
         0 => String::new(),
         1 => " and 1 other".to_owned(),
         n => format!(" and {n} others"),
     };
-    format!("{name} {}{others}", finding.about.pid)
+    format!("{}{others}", process_name(app, finding))
+}
+
+/// The name and number of a finding's process; an interpreter has the name of its script.
+fn process_name(app: &App, finding: &Finding) -> String {
+    let process = app.model.as_deref().and_then(|model| model.process(finding.about.pid));
+    let name = process.map(|process| process.identity.script().unwrap_or(process.leader.comm.as_bytes()));
+    format!("{} {}", String::from_utf8_lossy(name.unwrap_or_default()), finding.about.pid)
 }
 
 /// The evidence without the process that has its own column.

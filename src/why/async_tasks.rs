@@ -18,6 +18,10 @@ use super::pythons::{self, waits_in, words};
 const NAMED: usize = 8;
 /// Readings that must all show a cycle of locks, if the thread of the loop never sleeps for as long as one takes.
 const READINGS_OF_CYCLE: usize = 16;
+/// Why tasks cannot go on whose loop rests.
+pub(super) const NOTHING_WAKES: &str = "their event loop has no timer, no file or socket and no other thread that could wake one";
+/// A wait of epoll without a timeout.
+const FOR_EVER_MS: u32 = u32::MAX;
 /// The most of `fdinfo` that is read.
 const INFO_BYTES: usize = 64 * 1024;
 
@@ -35,14 +39,14 @@ pub(super) fn stuck(fs: &ProcFs, scene: &Scene, pid: i32, runtime: &PythonRuntim
     let idle = |one: &&EventLoop| one.turn == LoopTurn::Waits;
     asyncio.loops.iter().filter(idle).find_map(|one| {
         let tid = one.tid?;
-        let files = idles(fs, scene, pid, tid)?;
+        let files = idles(fs, scene, (pid, tid), FOR_EVER_MS)?;
         let tasks: Vec<&AsyncTask> = asyncio.tasks.iter().filter(|task| task.loop_id == one.id).collect();
         let (cause, evidence) = stuck_at_rest(&tasks, files, tid == pid && a_thread_wants_a_result(runtime, pid))?;
         Some(told(cause, &tasks, evidence, Some(tid)))
     })
 }
 
-fn told(cause: AsyncCause, tasks: &[&AsyncTask], evidence: String, tid: Option<i32>) -> AsyncStuck {
+pub(super) fn told(cause: AsyncCause, tasks: &[&AsyncTask], evidence: String, tid: Option<i32>) -> AsyncStuck {
     AsyncStuck { cause, tasks: tasks.len(), evidence, lines: lines(tasks), tid, for_ms: None, twice: false }
 }
 
@@ -93,7 +97,7 @@ fn stuck_at_rest(tasks: &[&AsyncTask], files: usize, result_wanted: bool) -> Opt
     if files > 1 || !result_wanted && tasks.iter().any(|task| may_rest(task, tasks)) {
         return None;
     }
-    let evidence = "their event loop has no timer, no file or socket and no other thread that could wake one";
+    let evidence = NOTHING_WAKES;
     let thread = if result_wanted { "; a thread waits for the result of a future (Future.result)" } else { "" };
     Some((AsyncCause::Unwakeable, format!("{evidence}{thread}")))
 }
@@ -177,23 +181,23 @@ fn may_rest(task: &AsyncTask, all: &[&AsyncTask]) -> bool {
         || task.awaited_by.is_empty() && innermost.is_some_and(event)
 }
 
-/// To how many files the loop listens, if only they can wake it: it waits without a timeout, and all other threads wait for locks of this
+/// To how many files the loop listens, if only they can wake it: it waits for so long at least, and all other threads wait for locks of this
 /// process.
-fn idles(fs: &ProcFs, scene: &Scene, pid: i32, tid: i32) -> Option<usize> {
+pub(super) fn idles(fs: &ProcFs, scene: &Scene, (pid, tid): (i32, i32), least_ms: u32) -> Option<usize> {
     let waits = |wait: &Wait| matches!(wait, Wait::Futex { .. });
     let mut tasks = scene.processes.get(&pid)?.tasks.iter();
     let others_wait = tasks.all(|(other, task)| *other == tid || waits(&task.wait));
-    if others_wait && !handles_signals(fs, pid) { listens_to(fs, pid, tid) } else { None }
+    if others_wait && !handles_signals(fs, pid) { listens_to(fs, (pid, tid), least_ms) } else { None }
 }
 
-/// How many descriptors the epoll instance listens to at which the thread waits without a timeout.
-fn listens_to(fs: &ProcFs, pid: i32, tid: i32) -> Option<usize> {
+/// How many descriptors the epoll instance listens to at which the thread waits for so long at least.
+fn listens_to(fs: &ProcFs, (pid, tid): (i32, i32), least_ms: u32) -> Option<usize> {
     let mut buffer = [0u8; 512];
     let line = SyscallLine::parse(fs.read_once(&RelPath::task(pid, tid, "syscall"), &mut buffer).ok()?)?;
     let SyscallLine::Inside { number, args, narrow: false } = line else { return None };
     let for_ever = match Machine::HERE?.name(number)? {
-        // A timeout in milliseconds, of which the low 32 bits count.
-        "epoll_wait" | "epoll_pwait" => args[3] as u32 == u32::MAX,
+        // A timeout in milliseconds, of which the low 32 bits count; all of them set: none.
+        "epoll_wait" | "epoll_pwait" => args[3] as u32 >= least_ms,
         "epoll_pwait2" => args[3] == 0,
         _ => false,
     };

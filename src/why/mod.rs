@@ -9,6 +9,7 @@ mod pythons;
 mod runnable;
 mod shared_memory;
 mod survey;
+mod trio_tasks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,7 +99,7 @@ pub fn explain(scene: &Scene, number: i32) -> Result<Explanation, WhyError> {
     {
         let name = name(scene, steps.last().map_or(begin, |step| step.task));
         verdict = "stuck";
-        end = format!("{name}: the asyncio tasks of its loop cannot go on: {}. {}.", tasks.evidence, tasks.lines.join("; "));
+        end = format!("{name}: the async tasks of its loop cannot go on: {}. {}.", tasks.evidence, tasks.lines.join("; "));
     } else if verdict == "can_go_on"
         && let Some(last) = steps.last()
         && let Ok(fs) = ProcFs::open("/proc")
@@ -109,7 +110,7 @@ pub fn explain(scene: &Scene, number: i32) -> Result<Explanation, WhyError> {
     Ok(Explanation { begin, verdict, end, steps, pythons })
 }
 
-/// The asyncio tasks that cannot go on, if the chain ends at their loop.
+/// The tasks of asyncio or trio that cannot go on, if the chain ends at their loop.
 fn tasks_of_loop(scene: &Scene, steps: &[Step]) -> Option<AsyncStuck> {
     let last = steps.last()?.task;
     let process = scene.processes.get(&last.pid)?;
@@ -121,6 +122,7 @@ fn tasks_of_loop(scene: &Scene, steps: &[Step]) -> Option<AsyncStuck> {
     let runtime = pythons::runtime(process.key)?;
     async_tasks::stuck(&fs, scene, last.pid, &runtime)
         .filter(|stuck| stuck.cause != AsyncCause::Cycle || async_tasks::is_cycle(&fs, process.key, stuck.tid, &runtime))
+        .or_else(|| trio_tasks::stuck(&fs, scene, last.pid, &runtime))
 }
 
 /// A thread that sleeps within the GIL waits for the thread that holds it: the futex alone does not tell, for it has a timeout.

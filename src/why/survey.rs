@@ -26,7 +26,7 @@ use crate::snapshot::{
 
 use super::groups::{Groups, Member};
 use super::pythons::{self, Pythons, advice, in_python, may_rest};
-use super::{APART, BETWEEN, asleep, async_tasks, name, pace, python_locks, shared_memory};
+use super::{APART, BETWEEN, asleep, async_tasks, name, pace, python_locks, shared_memory, trio_tasks};
 
 /// How long the small files of one process may take.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -76,7 +76,7 @@ struct Kept {
     python: Option<Arc<PythonFacts>>,
     /// The survey in which its Python was last read; 0 before the first time.
     read_at: u64,
-    /// Whether it had an event loop of asyncio then.
+    /// Whether it had an event loop of asyncio or trio then.
     has_loop: bool,
     /// Tasks that waited for locks of each other when its Python was last read: that stays so while others run.
     cycle: Option<AsyncStuck>,
@@ -391,9 +391,10 @@ impl Surveyor {
         for (pid, facts) in &mut found {
             self.greenlets(*pid, facts);
             let Some(runtime) = newest.get(pid) else { continue };
-            facts.stuck_tasks = async_tasks::stuck(&self.fs, scene, *pid, runtime);
+            facts.stuck_tasks =
+                async_tasks::stuck(&self.fs, scene, *pid, runtime).or_else(|| trio_tasks::stuck(&self.fs, scene, *pid, runtime));
             let Some(kept) = self.kept.get_mut(pid) else { continue };
-            kept.has_loop = runtime.asyncio.as_ref().is_some_and(|asyncio| !asyncio.loops.is_empty());
+            kept.has_loop = runtime.asyncio.iter().chain(&runtime.trio).any(|tasks| !tasks.loops.is_empty());
             if let Some(stuck) = &mut facts.stuck_tasks {
                 stuck.twice = match stuck.cause {
                     AsyncCause::Cycle => async_tasks::is_cycle(&self.fs, kept.key, stuck.tid, runtime),

@@ -118,7 +118,7 @@ fn a_warm_pool_and_a_preloaded_server_are_cheaper() {
     let (fresh, forked) = (least_creation(&of(spawn, 4)), least_creation(&of(preload, 4)));
     assert!(fresh > 2 * forked, "a fresh interpreter, and a fork of one that has imported all: {fresh} and {forked}");
     let (single, chunks) = (each_ns(2_000, |tasks| of(executor, tasks)), each_ns(2_000, |tasks| of(pool, tasks)));
-    assert!(single > 3 * chunks, "a queue entry for each task, and one for many: {single} and {chunks}");
+    assert!(single > 2 * chunks, "a queue entry for each task, and one for many: {single} and {chunks}");
 }
 
 #[test]
@@ -137,7 +137,10 @@ fn threads_without_the_gil_want_as_many_cpus_as_they_are() {
         parts.iter().sum::<f64>() / costs.wall_ns.unwrap() as f64
     };
     let (without, with) = (wanted(without), wanted(with));
-    assert!(without > 1.5 && with < 1.4, "CPUs that two threads want, without the GIL and with it: {without:.2} and {with:.2}");
+    assert!(
+        without > 1.5 && without > with * 1.3,
+        "CPUs that two threads want, without the GIL and with it: {without:.2} and {with:.2}"
+    );
 }
 
 #[test]

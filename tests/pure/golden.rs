@@ -133,10 +133,10 @@ fn events() -> Vec<LifecycleEvent> {
     vec![LifecycleEvent { at_ns: NOW_NS - 500_000_000, kind: fork }, LifecycleEvent { at_ns: NOW_NS - 250_000_000, kind: exit }]
 }
 
-/// What is done to the opened program before it is drawn.
 /// Scenes whose ASCII frame is kept too, at the smallest size.
-const IN_ASCII: [&str; 8] = ["list", "tree", "run", "lab", "timeline", "compare", "help", "signal"];
+const IN_ASCII: [&str; 6] = ["list", "run", "lab", "timeline", "compare", "help"];
 
+/// What is done to the opened program before it is drawn.
 struct Scene {
     name: &'static str,
     options: fn() -> Options,

@@ -142,3 +142,93 @@ fn tasks_of_trio_are_those_that_the_program_reports() {
         });
     }
 }
+
+/// Two tasks take two locks crosswise.
+const CROSSWISE: &str = "
+import trio
+async def take(first, second, ready, other):
+    async with first:
+        ready.set()
+        await other.wait()
+        async with second:
+            pass
+async def main():
+    a, b, one, two = trio.Lock(), trio.Lock(), trio.Event(), trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(take, a, b, one, two)
+        nursery.start_soon(take, b, a, two, one)
+        await one.wait()
+        await two.wait()
+        print(json.dumps({}), flush=True)
+trio.run(main)
+";
+
+/// They rest until a signal ends them, or a timer wakes them.
+const AT_REST: [&str; 3] = [
+    "
+import trio
+async def main():
+    print(json.dumps({}), flush=True)
+    await trio.Event().wait()
+trio.run(main)
+",
+    "
+import trio
+async def main():
+    print(json.dumps({}), flush=True)
+    async with trio.open_nursery() as nursery:
+        lock = trio.Lock()
+        await lock.acquire()
+        nursery.start_soon(lock.acquire)
+        await trio.sleep(600)
+        lock.release()
+trio.run(main)
+",
+    "
+import trio
+async def serve(stream):
+    await stream.receive_some(1)
+async def main():
+    print(json.dumps({}), flush=True)
+    await trio.serve_tcp(serve, 0, host='127.0.0.1')
+trio.run(main)
+",
+];
+
+fn problems(pid: i32) -> (Option<i32>, String) {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_concmon"));
+    let output = command.args(["problems", &pid.to_string()]).output().unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[test]
+fn tasks_of_trio_that_nothing_can_wake_are_a_problem_and_those_at_rest_are_none() {
+    for python in pythons_with("trio") {
+        let mut stuck = Target::start(&python, CROSSWISE);
+        stuck.told();
+        let until = Instant::now() + Duration::from_secs(60);
+        let found = loop {
+            let (code, text) = problems(stuck.pid());
+            if code == Some(1) {
+                break text;
+            }
+            assert!(Instant::now() < until, "{}: {code:?} {text}", python.display());
+        };
+        assert!(found.contains("nothing can wake the async tasks") && found.contains("in take() at <string>:"), "{found}");
+        let mut why = std::process::Command::new(env!("CARGO_BIN_EXE_concmon"));
+        let why = why.args(["why", &stuck.pid().to_string()]).output().unwrap();
+        let why = String::from_utf8_lossy(&why.stdout).into_owned();
+        assert!(why.contains("the async tasks of its loop cannot go on"), "{why}");
+        for script in AT_REST {
+            let mut rests = Target::start(&python, script);
+            rests.told();
+            // It waits in its loop.
+            until_so(rests.pid(), |trio| match &trio.loops[..] {
+                [one] if one.turn == LoopTurn::Waits => Ok(()),
+                loops => Err(format!("{loops:?}")),
+            });
+            let (code, text) = problems(rests.pid());
+            assert_eq!(code, Some(0), "{}: {script}: {text}", python.display());
+        }
+    }
+}
