@@ -153,7 +153,7 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Show where the time of processes goes: functions of Python, and waits
     Profile(ProfileArgs),
-    /// Record when tasks ran, waited for a CPU or were blocked
+    /// Record when tasks ran, waited for a CPU or the GIL, or were blocked
     Trace(TraceArgs),
     /// Find deadlocks, abandoned locks and blocked pipes; exit code 1 if there are any
     Problems(ProblemsArgs),
