@@ -81,21 +81,15 @@ impl FamilyTime {
         self.lanes.lanes.iter().filter(|lane| lane.tid == tid).find_map(|lane| lane.function(at_ns)).map(|function| &**function)
     }
 
-    /// Whether functions of any Python of it were read.
-    #[must_use]
-    pub fn is_python(&self) -> bool {
-        self.lanes.lanes.iter().any(|lane| !lane.calls.is_empty())
-    }
-
-    /// How long a thread of Python waited for the GIL, nanoseconds, and the function that it was seen in for the longest.
+    /// A Python thread's time waiting for the GIL, nanoseconds, and the function in which it was seen longest.
     #[must_use]
     pub fn of_python(&self, tid: i32) -> Option<(u64, Arc<str>)> {
-        let lane = self.lanes.lanes.iter().find(|lane| lane.tid == tid)?;
+        let lane = self.lane(tid)?;
         let (function, _) = lane.main_function()?;
         Some((lane.blocked_ns(gil::WAIT), function))
     }
 
-    /// What was so of the GIL of a process at an instant of CLOCK_MONOTONIC.
+    /// Holder and waiters of a process's GIL at an instant of CLOCK_MONOTONIC.
     #[must_use]
     pub fn gil(&self, pid: i32, at_ns: u64) -> Option<Held> {
         let at_ns = at_ns + self.offset_ns;
@@ -105,7 +99,11 @@ impl FamilyTime {
     /// The name of a thread, not yet fit for a terminal.
     #[must_use]
     pub fn thread_name(&self, tid: i32) -> Option<&str> {
-        self.lanes.lanes.iter().find(|lane| lane.tid == tid).map(|lane| &*lane.name)
+        self.lane(tid).map(|lane| &*lane.name)
+    }
+
+    fn lane(&self, tid: i32) -> Option<&Lane> {
+        self.lanes.lanes.iter().find(|lane| lane.tid == tid)
     }
 
     /// One sentence: what the family did in all time that is kept.
@@ -135,7 +133,7 @@ impl FamilyTime {
         let sums = self.lanes.gils.iter().map(GilLane::sums);
         let gil = sums.filter(|gil| gil.waiters >= CONTENDED).max_by(|a, b| a.waiters.total_cmp(&b.waiters))?;
         let (holder, _) = gil.main_holder?;
-        let lane = self.lanes.lanes.iter().find(|lane| lane.tid == holder)?;
+        let lane = self.lane(holder)?;
         let place = lane.main_function().map_or_else(String::new, |(function, _)| format!(" ({function})"));
         Some(format!("{:.1} threads waiting for the GIL, held longest by {}{place}", gil.waiters, lane.name))
     }

@@ -51,7 +51,7 @@ pub enum Msg {
     },
     /// The stacks of the processes of a problem.
     Stacks {
-        /// Which one.
+        /// The problem's name.
         problem: FindingName,
         /// When they were read, `CLOCK_BOOTTIME` nanoseconds.
         taken_ns: u64,
@@ -464,7 +464,7 @@ pub enum Effect {
     },
     /// Read the stacks of these processes of a problem; answered by [`Msg::Stacks`].
     ReadStacks {
-        /// Which one.
+        /// The problem's name.
         problem: FindingName,
         /// Its processes.
         keys: Vec<ProcKey>,

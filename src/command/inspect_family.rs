@@ -83,7 +83,7 @@ fn read(pids: &[i32]) -> Result<Read, Failure> {
 }
 
 fn place(frame: &PythonFrame) -> String {
-    let file = frame.file.rsplit('/').next().unwrap_or(&frame.file);
+    let file = frame.file_name();
     let line = frame.line.map_or(String::new(), |line| format!(":{line}"));
     format!("{}() {file}{line}", frame.function)
 }

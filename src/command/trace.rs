@@ -112,11 +112,10 @@ fn lines(lanes: &Lanes) -> Vec<String> {
     lines.extend(lanes.notes.iter().cloned());
     lines.extend(lanes.gils.iter().filter_map(|gil| gil_line(gil, lanes)));
     lines.push(String::new());
-    let is_python = lanes.lanes.iter().any(|lane| !lane.calls.is_empty());
     let heads = ["TID", "NAME", "RAN ms", "READY ms", "BLOCKED ms", "BLOCKED LONGEST BY"];
     let [tid, name, ran, ready, blocked, reason] = heads;
     let line = format!("{tid:>8} {name:15} {ran:>10} {ready:>10} {blocked:>10}  {reason:32}");
-    lines.push(format!("{line} {}", if is_python { "MOSTLY IN" } else { "" }).trim_end().to_owned());
+    lines.push(format!("{line} {}", if lanes.has_functions() { "MOSTLY IN" } else { "" }).trim_end().to_owned());
     let mut rows: Vec<_> = lanes.lanes.iter().map(|lane| (lane, lane.sums())).collect();
     rows.sort_by_key(|(_, sums)| std::cmp::Reverse((sums.run_ns, sums.ready_ns)));
     for (lane, sums) in rows.iter().take(ROWS) {
@@ -132,7 +131,7 @@ fn lines(lanes: &Lanes) -> Vec<String> {
     lines
 }
 
-/// How much a GIL was held and wanted; `None` if it was never read.
+/// A line on a GIL: how long it was held, and how many threads waited for it; `None` if it was never read.
 fn gil_line(gil: &GilLane, lanes: &Lanes) -> Option<String> {
     let sums = gil.sums();
     if sums.seen_ns == 0 {

@@ -1,20 +1,13 @@
 //! Questions that are answered once, each on a thread of its own: why a task waits, and the stacks of the processes of a problem.
 
-use std::time::Duration;
-
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::app::msg::Msg;
 use crate::clock::{Clock as _, SystemClock};
 use crate::diagnose::FindingName;
 use crate::inspect;
-use crate::kernel::DetailReader;
-use crate::kernel::readers::within;
-use crate::snapshot::{DetailContent, ProcKey};
+use crate::snapshot::ProcKey;
 use crate::why;
-
-/// How long a process may take to answer.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Follows the waits of a process or thread.
 pub(super) fn why(answers: &UnboundedSender<Msg>, number: i32, title: String) {
@@ -37,14 +30,7 @@ pub(super) fn stacks(answers: &UnboundedSender<Msg>, problem: FindingName, keys:
     let tell = answers.clone();
     let read = move || {
         let taken_ns = SystemClock.boot_ns();
-        let mut runtimes = Vec::new();
-        for key in keys {
-            let read = within(key, PATIENCE, move || inspect::read(&DetailReader::open("/proc")?, key));
-            let content = read.ok().and_then(Result::ok).and_then(|detail| detail.content.ok());
-            if let Some(DetailContent::Runtime(runtime)) = content {
-                runtimes.push((key.pid, *runtime));
-            }
-        }
+        let runtimes: Vec<_> = keys.into_iter().filter_map(|key| Some((key.pid, *why::runtime(key)?))).collect();
         let lines = inspect::family::lines(&runtimes);
         let _ = tell.send(Msg::Stacks { problem, taken_ns, lines });
     };

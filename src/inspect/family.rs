@@ -22,7 +22,7 @@ impl SameStack {
     /// The innermost frame of the user's own code, else the innermost.
     #[must_use]
     pub fn place(&self) -> Option<&PythonFrame> {
-        self.frames.iter().find(|frame| frame.is_own()).or_else(|| self.frames.first())
+        PythonFrame::innermost(&self.frames)
     }
 }
 
@@ -78,15 +78,9 @@ fn line(stack: &SameStack) -> String {
     };
     let own: Vec<&PythonFrame> = stack.frames.iter().filter(|frame| frame.is_own()).take(MOST_FRAMES).collect();
     let frames = if own.is_empty() { stack.frames.iter().take(MOST_FRAMES).collect() } else { own };
-    let frames: Vec<String> = frames.into_iter().rev().map(place).collect();
+    let frames: Vec<String> = frames.into_iter().rev().map(PythonFrame::place).collect();
     let wait = stack.waits.first().map_or_else(String::new, |wait| format!("; waits: {wait}"));
     format!("{threads}: {}{wait}", frames.join(" > "))
-}
-
-fn place(frame: &PythonFrame) -> String {
-    let file = frame.file.rsplit('/').next().unwrap_or(&frame.file);
-    let line = frame.line.map_or_else(String::new, |line| format!(":{line}"));
-    format!("{} {file}{line}", frame.function)
 }
 
 #[cfg(test)]

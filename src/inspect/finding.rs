@@ -39,7 +39,7 @@ pub(super) fn of(runtime: &PythonRuntime) -> String {
 fn late(turn: &LoopTurn) -> Option<String> {
     let LoopTurn::Runs { lag_ns, at, own } = turn else { return None };
     let place = own.as_ref().or(at.as_ref()).map_or(String::new(), |frame| {
-        let file = frame.file.rsplit('/').next().unwrap_or(&frame.file);
+        let file = frame.file_name();
         format!(", in {}() {file}:{}", frame.function, frame.line.map_or_else(|| "?".to_owned(), |line| line.to_string()))
     });
     (*lag_ns >= LONG_LAG_NS).then(|| format!("; its event loop has run for {} ms without a wait{place}", lag_ns / 1_000_000))

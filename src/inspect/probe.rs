@@ -192,8 +192,13 @@ impl Probe {
                 let Stack::Frames(frames) = &thread.stack else { continue };
                 let in_round = frames.iter().any(|frame| asyncio::loops::is_round(&frame.function, &frame.file));
                 in_loops.push(asyncio::LoopThread { address: thread.address, in_round });
-                let shown = frames.iter().find(|frame| frame.is_own()).or(frames.first());
-                brief.push(PythonThreadLook { tid: thread.tid, place: shown.map(place), held: 0, wanted: 0 });
+                let shown = PythonFrame::innermost(frames);
+                brief.push(PythonThreadLook {
+                    tid: thread.tid,
+                    place: shown.map(|frame| frame.place().into()),
+                    held: 0,
+                    wanted: 0,
+                });
                 face = face.or((thread.holds_gil && !frames.is_empty()).then_some(thread.tid));
             }
             brief.sort_unstable_by_key(|thread| thread.tid);
@@ -263,16 +268,6 @@ impl Probe {
         self.known = std::mem::take(&mut walk.objects.known);
         done
     }
-}
-
-/// `function file.py:88`.
-fn place(frame: &PythonFrame) -> Box<str> {
-    let file = frame.file.rsplit('/').next().unwrap_or(&frame.file);
-    match frame.line {
-        Some(line) => format!("{} {file}:{line}", frame.function),
-        None => format!("{} {file}", frame.function),
-    }
-    .into()
 }
 
 /// The TIDs of the threads as Python knows them; `numbers` has the kernel's.

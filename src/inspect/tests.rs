@@ -121,6 +121,15 @@ impl Image {
         at
     }
 
+    /// A type of that name.
+    pub(super) fn type_of_name(&mut self, name: &[u8]) -> u64 {
+        let text = self.take(64);
+        self.bytes_at(text, name);
+        let of = self.take(272);
+        self.put(of + 16, text);
+        of
+    }
+
     pub(super) fn code(&mut self, function: &str, first_line: u64) -> u64 {
         self.code_in("/srv/app.py", function, first_line)
     }

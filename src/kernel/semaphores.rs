@@ -29,10 +29,9 @@ pub fn semaphore(set: i32, number: u16) -> Option<Semaphore> {
 /// Whether the process numbers its semaphores as concmon does.
 #[must_use]
 pub fn same_ipc_namespace(fs: &ProcFs, pid: i32) -> bool {
-    let number = |link: &[u8]| namespace::inode(link, "ipc");
-    let theirs = fs.read_link(&RelPath::process(pid, "ns/ipc")).ok().and_then(|link| number(&link));
-    let own = std::fs::read_link("/proc/self/ns/ipc").ok();
-    theirs.is_some() && theirs == own.and_then(|link| number(link.as_os_str().as_encoded_bytes()))
+    let number = |path: RelPath| namespace::inode(&fs.read_link(&path).ok()?, "ipc");
+    let theirs = number(RelPath::process(pid, "ns/ipc"));
+    theirs.is_some() && theirs == number(RelPath::top("self/ns/ipc"))
 }
 
 #[cfg(test)]

@@ -292,6 +292,14 @@ pub struct Lanes {
     pub notes: Vec<String>,
 }
 
+impl Lanes {
+    /// Whether functions of any Python were read.
+    #[must_use]
+    pub fn has_functions(&self) -> bool {
+        self.lanes.iter().any(|lane| !lane.calls.is_empty())
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;

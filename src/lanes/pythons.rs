@@ -63,10 +63,19 @@ pub(super) struct Pythons {
 }
 
 impl Pythons {
-    /// The processes that the family has now; any may be a Python.
-    pub(super) fn meet(&mut self, keys: &[ProcKey]) {
-        let there: HashSet<ProcKey> = keys.iter().copied().collect();
-        let gone = self.known.extract_if(|_, python| !there.contains(&python.attached.key()));
+    /// Whether this process, or one before it of the same number, was met.
+    pub(super) fn has_met(&self, pid: i32) -> bool {
+        self.known.contains_key(&pid)
+    }
+
+    /// The processes that the family has now, and the keys of those that may be new; any may be a Python.
+    pub(super) fn meet(&mut self, pids: &[i32], keys: &[ProcKey]) {
+        let there: HashSet<i32> = pids.iter().copied().collect();
+        let new: HashMap<i32, ProcKey> = keys.iter().map(|key| (key.pid, *key)).collect();
+        let is_gone = |pid: &i32, python: &mut Python| {
+            !there.contains(pid) || new.get(pid).is_some_and(|key| *key != python.attached.key())
+        };
+        let gone = self.known.extract_if(is_gone);
         self.ended.extend(gone.flat_map(|(_, python)| python.gils).map(|gil| gil.lane));
         for key in keys {
             self.known.entry(key.pid).or_insert_with(|| Python::new(*key));
@@ -261,14 +270,11 @@ fn note(pid: i32, why: &str, unread: &mut usize) -> Option<String> {
 
 /// What a stack is called on a lane: its innermost function of the user's own code and its file, without the line.
 fn label(frames: &[PythonFrame], names: &mut HashMap<(Arc<str>, Arc<str>), Arc<str>>) -> Option<Arc<str>> {
-    let frame = frames.iter().find(|frame| frame.is_own()).or(frames.first())?;
+    let frame = PythonFrame::innermost(frames)?;
     if names.len() >= MOST_NAMES {
         names.clear();
     }
     let key = (Arc::clone(&frame.function), Arc::clone(&frame.file));
-    let name = names.entry(key).or_insert_with(|| {
-        let file = frame.file.rsplit('/').next().unwrap_or(&frame.file);
-        format!("{} {file}", frame.function).into()
-    });
+    let name = names.entry(key).or_insert_with(|| format!("{} {}", frame.function, frame.file_name()).into());
     Some(Arc::clone(name))
 }

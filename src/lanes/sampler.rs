@@ -139,23 +139,28 @@ impl Tracer {
         if reads_memory {
             self.resident_at = Some(now + RESIDENT);
         }
-        let mut keys = Vec::new();
+        let (mut pids, mut keys) = (Vec::new(), Vec::new());
         for pid in family(reader) {
             let mut tids = Vec::new();
             if reader.files().list_tids(pid, &mut tids).is_err() {
                 continue;
             }
-            keys.extend(reader.key_of(pid));
+            pids.push(pid);
             if reads_memory && let Some(rss_bytes) = resident_bytes(reader, pid) {
                 lanes.resident.push(Resident { pid, at_ns: SystemClock.boot_ns(), rss_bytes });
             }
             tids.retain(|tid| !self.tasks.contains_key(&(pid, *tid)));
+            // A PID that is used again has new tasks.
+            if !tids.is_empty() || !self.pythons.has_met(pid) {
+                keys.extend(reader.key_of(pid));
+            }
+            if self.tasks.len() >= MOST_TASKS && !tids.is_empty() {
+                note_more_tasks(&mut lanes.notes);
+                continue;
+            }
             for detail in reader.threads_among(pid, &tids) {
                 if self.tasks.len() >= MOST_TASKS {
-                    let note = format!("Only {MOST_TASKS} tasks are traced at a time; there were more.");
-                    if !lanes.notes.contains(&note) {
-                        lanes.notes.push(note);
-                    }
+                    note_more_tasks(&mut lanes.notes);
                     break;
                 }
                 let path = RelPath::task(pid, detail.tid, "schedstat");
@@ -178,7 +183,7 @@ impl Tracer {
                 self.tasks.insert((pid, detail.tid), task);
             }
         }
-        self.pythons.meet(&keys);
+        self.pythons.meet(&pids, &keys);
     }
 
     fn look(&mut self, reader: &DetailReader) {
@@ -218,6 +223,14 @@ impl Tracer {
                 self.done.push(task.lane);
             }
         }
+    }
+}
+
+/// Notes, once, that there are more tasks than are traced.
+fn note_more_tasks(notes: &mut Vec<String>) {
+    let note = format!("Only {MOST_TASKS} tasks are traced at a time; there were more.");
+    if !notes.contains(&note) {
+        notes.push(note);
     }
 }
 

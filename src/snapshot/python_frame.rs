@@ -33,4 +33,23 @@ impl PythonFrame {
     pub fn is_own(&self) -> bool {
         !self.file.starts_with('<') && !OTHERS.iter().any(|part| self.file.contains(part)) || &*self.file == "<string>"
     }
+
+    /// Of frames that are given innermost first, the innermost one of the user's own code; without one, the innermost.
+    #[must_use]
+    pub fn innermost(frames: &[Self]) -> Option<&Self> {
+        frames.iter().find(|frame| frame.is_own()).or(frames.first())
+    }
+
+    /// The file without its directories.
+    #[must_use]
+    pub fn file_name(&self) -> &str {
+        self.file.rsplit('/').next().unwrap_or(&self.file)
+    }
+
+    /// `function file.py:88`.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let line = self.line.map_or_else(String::new, |line| format!(":{line}"));
+        format!("{} {}{line}", self.function, self.file_name())
+    }
 }

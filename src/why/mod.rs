@@ -23,7 +23,7 @@ use crate::text::{Charset, sanitize};
 use crate::units::age;
 
 use pythons::in_python;
-pub use pythons::{Pythons, advice, in_words, may_rest};
+pub use pythons::{Pythons, advice, in_words, may_rest, runtime};
 pub use survey::{Survey, Surveyor};
 
 /// Time between the two looks. A thread that only passes through a lock has run on by then.

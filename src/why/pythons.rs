@@ -103,7 +103,8 @@ pub(super) fn reading(key: ProcKey, tids: Vec<i32>) -> Option<Reading> {
 }
 
 /// The runtime of a process; `None` if it runs no CPython, or cannot be read.
-pub(super) fn runtime(key: ProcKey) -> Option<Box<PythonRuntime>> {
+#[must_use]
+pub fn runtime(key: ProcKey) -> Option<Box<PythonRuntime>> {
     content(in_time(key, move |reader| crate::inspect::read(reader, key))?)
 }
 

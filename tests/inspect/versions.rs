@@ -26,19 +26,19 @@ const VERSIONS: [(u8, bool); 8] =
 /// `note_rounds(loop)` keeps in `loop.last` when an event loop last read its clock, which it does in each round.
 const TELLING: &str = "
 import json, os, sys, threading, time
-def line_of(frame):
-    return frame.f_lineno
+def frames_of(frame):
+    frames = []
+    while frame is not None:
+        frames.append([frame.f_code.co_name, frame.f_code.co_filename, frame.f_lineno])
+        frame = frame.f_back
+    return frames
 def stacks():
     tids = {t.ident: (t.native_id, t.name) for t in threading.enumerate()}
     told = {}
     for ident, frame in sys._current_frames().items():
         if ident not in tids:
             continue
-        frames = []
-        while frame is not None:
-            frames.append([frame.f_code.co_name, frame.f_code.co_filename, line_of(frame)])
-            frame = frame.f_back
-        told[str(tids[ident][0])] = {'name': tids[ident][1], 'frames': frames}
+        told[str(tids[ident][0])] = {'name': tids[ident][1], 'frames': frames_of(frame)}
     return told
 def standing(told):
     mine = str(threading.get_native_id())

@@ -91,8 +91,7 @@ pub(super) fn chain_in_words(frames: &[PythonFrame], charset: Charset) -> String
 
 /// `function file:line`, the file without its directories.
 fn place(frame: &PythonFrame, charset: Charset) -> String {
-    let file = frame.file.rsplit('/').next().unwrap_or(&frame.file);
     let line = frame.line.map_or(String::new(), |line| format!(":{line}"));
     let times = if frame.times > 1 { format!(" {} times", frame.times) } else { String::new() };
-    format!("{} {}{line}{times}", sanitize_str(&frame.function, charset), sanitize_str(file, charset))
+    format!("{} {}{line}{times}", sanitize_str(&frame.function, charset), sanitize_str(frame.file_name(), charset))
 }

@@ -38,7 +38,7 @@ pub(super) fn lines(greenlets: &Greenlets, charset: Charset) -> Vec<String> {
     lines
 }
 
-/// What greenlets have in common that are one line.
+/// What equal greenlets share: they are one line.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Row {
     kind: String,

@@ -172,7 +172,7 @@ fn stack(thread: &PythonThread, charset: Charset) -> Vec<String> {
 
 /// `function  file:line`, the file with its directories or without.
 fn in_words(frame: &PythonFrame, whole: bool, charset: Charset) -> String {
-    let file = if whole { &*frame.file } else { frame.file.rsplit('/').next().unwrap_or(&frame.file) };
+    let file = if whole { &*frame.file } else { frame.file_name() };
     let line = frame.line.map_or(String::new(), |line| format!(":{line}"));
     let times = if frame.times > 1 { format!("  {} times", frame.times) } else { String::new() };
     format!("{}  {}{line}{times}", sanitize_str(&frame.function, charset), sanitize_str(file, charset))

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::layout::{Links, Published, TaskLayout};
 use super::{Found, read};
-use crate::inspect::tests::{BASE, Image, Small, small};
+use crate::inspect::tests::{BASE, Small, small};
 use crate::inspect::{Trouble, walk};
 use crate::snapshot::{AsyncState, PythonRuntime};
 
@@ -35,7 +35,7 @@ struct Tasks {
 impl Tasks {
     fn new() -> Self {
         let mut small = small(false);
-        let [task_type, coroutine_type] = [&b"_asyncio.Task\0"[..], b"coroutine\0"].map(|name| of_name(&mut small.image, name));
+        let [task_type, coroutine_type] = [&b"_asyncio.Task\0"[..], b"coroutine\0"].map(|name| small.image.type_of_name(name));
         let list = small.thread + 48;
         let head = list.to_ne_bytes();
         small.image.bytes_at(list, &head);
@@ -75,14 +75,6 @@ impl Tasks {
         read(&self.small.image, (BASE, None), &offsets, Found::Published(PUBLISHED), &mut runtime)?;
         Ok(runtime)
     }
-}
-
-fn of_name(image: &mut Image, name: &[u8]) -> u64 {
-    let text = image.take(64);
-    image.bytes_at(text, name);
-    let of = image.take(272);
-    image.put(of + 16, text);
-    of
 }
 
 #[test]

@@ -26,7 +26,8 @@ impl Stage {
         let image = &mut small.image;
         let begin = image.take(8);
         let [dict, descriptor, none, set, coroutine] =
-            [&b"dict\0"[..], b"member_descriptor\0", b"NoneType\0", b"set\0", b"coroutine\0"].map(|name| of_name(image, name));
+            [&b"dict\0"[..], b"member_descriptor\0", b"NoneType\0", b"set\0", b"coroutine\0"]
+                .map(|name| image.type_of_name(name));
         let types = Types { dict, descriptor };
         let nursery_type = types.class(image, b"Nursery\0", &["_parent_task"]);
         let task_type = types.class(image, b"Task\0", &["coro", "name", "_parent_nursery", "_abort_func"]);
@@ -70,7 +71,7 @@ impl Stage {
 impl Types {
     /// A class whose instances have these slots behind their header.
     fn class(&self, image: &mut Image, name: &[u8], slots: &[&str]) -> u64 {
-        let class = of_name(image, name);
+        let class = image.type_of_name(name);
         let entries: Vec<[u64; 2]> = slots
             .iter()
             .zip((16..).step_by(8))
@@ -96,14 +97,6 @@ fn object(image: &mut Image, of: u64, words: &[u64]) -> u64 {
     image.put(at + 8, of);
     words.iter().zip(0..).for_each(|(word, index)| image.put(at + 16 + index * 8, *word));
     at
-}
-
-fn of_name(image: &mut Image, name: &[u8]) -> u64 {
-    let text = image.take(64);
-    image.bytes_at(text, name);
-    let of = image.take(272);
-    image.put(of + 16, text);
-    of
 }
 
 #[test]

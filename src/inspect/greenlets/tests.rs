@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::read;
-use crate::inspect::tests::{BASE, Image, Small, small};
+use crate::inspect::tests::{BASE, Small, small};
 use crate::inspect::{Trouble, walk};
 use crate::snapshot::{GreenletState, PythonRuntime};
 
@@ -19,7 +19,7 @@ struct Stage {
 impl Stage {
     fn new() -> Self {
         let mut small = small(false);
-        let [greenlet_type, frame_type] = [&b"greenlet.greenlet\0"[..], b"frame\0"].map(|name| of_name(&mut small.image, name));
+        let [greenlet_type, frame_type] = [&b"greenlet.greenlet\0"[..], b"frame\0"].map(|name| small.image.type_of_name(name));
         for list in 0..4 {
             let head = small.interpreter + LISTS + list * 16;
             small.image.put(head, head);
@@ -89,14 +89,6 @@ impl Stage {
         read(&self.small.image, (BASE, None), &offsets, &mut runtime)?;
         Ok(runtime)
     }
-}
-
-fn of_name(image: &mut Image, name: &[u8]) -> u64 {
-    let text = image.take(64);
-    image.bytes_at(text, name);
-    let of = image.take(272);
-    image.put(of + 16, text);
-    of
 }
 
 #[test]

@@ -30,7 +30,7 @@ impl View<'_> {
             pen.put_right(head, cells, theme.dim);
         }
         match family {
-            Some(family) if family.is_python() => {
+            Some(family) if family.lanes.has_functions() => {
                 let end = pen.put_right("FOR THE GIL", GIL, theme.dim).x() + FUNCTION;
                 pen.put("  MOSTLY IN", theme.dim).to(end);
             }
@@ -57,7 +57,7 @@ impl View<'_> {
             self.times(&spent, &mut pen);
             let mut gil_ns = 0;
             match family {
-                Some(family) if family.is_python() => gil_ns = self.of_python(family, lane, &mut pen),
+                Some(family) if family.lanes.has_functions() => gil_ns = self.of_python(family, lane, &mut pen),
                 Some(_) => {}
                 None => self.units(&spent, &mut pen),
             }

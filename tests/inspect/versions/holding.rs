@@ -20,12 +20,8 @@ byte = ctypes.create_string_buffer(1)
 keeping = ctypes.PyDLL(None)
 never = re.compile('(a+)+$')
 def report(frame):
-    frames = []
-    while frame is not None:
-        frames.append([frame.f_code.co_name, frame.f_code.co_filename, frame.f_lineno])
-        frame = frame.f_back
     tid = threading.get_native_id()
-    print(json.dumps({'holder': tid, 'threads': {str(tid): {'frames': frames}}}), flush=True)
+    print(json.dumps({'holder': tid, 'threads': {str(tid): {'frames': frames_of(frame)}}}), flush=True)
 def blocking():
     report(sys._getframe()); keeping.read(ours, byte, 1)
 def computing():
