@@ -27,14 +27,17 @@ impl Memory for ProcessMemory {
 const MOST_BYTES: usize = 64 << 20;
 const MOST_READS: usize = 400_000;
 
+/// Pages of a memory by their addresses.
+pub type Pages = HashMap<u64, Box<[u8]>>;
+
 /// A memory within its budget.
 #[derive(Debug)]
 pub struct Reader<'m, M> {
     memory: &'m M,
     bytes_left: usize,
     reads_left: usize,
-    /// Pages that were read since they were last forgotten, by their addresses; `None`: every read goes to the process.
-    pages: Option<HashMap<u64, Box<[u8]>>>,
+    /// Pages that were read since they were last forgotten; `None`: every read goes to the process.
+    pages: Option<Pages>,
 }
 
 /// Bytes that are read at once while pages are kept.
@@ -51,9 +54,19 @@ impl<'m, M: Memory> Reader<'m, M> {
         self.pages = Some(HashMap::new());
     }
 
+    /// Pages are read anew from here on, where they are kept.
+    pub fn forget_pages(&mut self) {
+        self.pages.iter_mut().for_each(HashMap::clear);
+    }
+
     /// Every read goes to the process from here on.
     pub fn keep_none(&mut self) {
         self.pages = None;
+    }
+
+    /// Goes on with these pages, or with none; returns those that were kept until now.
+    pub fn set_pages(&mut self, pages: Option<Pages>) -> Option<Pages> {
+        std::mem::replace(&mut self.pages, pages)
     }
 
     /// Whether half of the budget is spent: deep stacks are then read less far.
@@ -79,7 +92,7 @@ impl<'m, M: Memory> Reader<'m, M> {
     }
 
     fn copy_page(&mut self, page: u64, offset: usize, into: &mut [u8]) -> Result<(), Trouble> {
-        let kept = |pages: &Option<HashMap<u64, Box<[u8]>>>, into: &mut [u8]| {
+        let kept = |pages: &Option<Pages>, into: &mut [u8]| {
             let part = pages.as_ref()?.get(&page)?.get(offset..offset + into.len())?;
             into.copy_from_slice(part);
             Some(())

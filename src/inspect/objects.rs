@@ -93,12 +93,22 @@ pub struct Objects<'m, M> {
     pub methods: HashMap<u64, Arc<str>>,
     /// Those of readings before this one.
     pub known: Known,
+    /// How many code objects were read that were not known.
+    pub codes_read: u64,
 }
 
 impl<'m, M: Memory> Objects<'m, M> {
     /// Nothing is known yet.
     pub fn new(reader: Reader<'m, M>, offsets: Offsets) -> Self {
-        Self { reader, offsets, types: HashMap::new(), codes: HashMap::new(), methods: HashMap::new(), known: Known::new() }
+        Self {
+            reader,
+            offsets,
+            types: HashMap::new(),
+            codes: HashMap::new(),
+            methods: HashMap::new(),
+            known: Known::new(),
+            codes_read: 0,
+        }
     }
 
     /// Code objects are read anew from here on.
@@ -131,14 +141,13 @@ impl<'m, M: Memory> Objects<'m, M> {
         if !self.is(Kind::Code, fields.word(o.object_type))? {
             return Ok(None);
         }
-        let identity =
-            |of: &Fields| [of.word(o.filename), of.word(o.qualname), of.word(o.linetable), of.int(o.first_line) as u64];
-        let identity_then = identity(&fields);
+        let identity_then = self.identity(&fields);
         if let Some((_, code)) = self.known.get(&address).filter(|(known, _)| *known == identity_then) {
             let code = code.clone();
             self.codes.insert(address, code.clone());
             return Ok(Some(code));
         }
+        self.codes_read += 1;
         let code = Arc::new(Code {
             function: self.string(fields.word(o.qualname))?.into(),
             file: self.string(fields.word(o.filename))?.into(),
@@ -147,9 +156,12 @@ impl<'m, M: Memory> Objects<'m, M> {
             instructions: address.wrapping_add(o.code_adaptive),
             copies: o.tlbc.map_or(0, |at| fields.word(at)),
         });
-        // A function may have been freed meanwhile, and another be in its place, with a name of the one and lines of the other.
-        let now = Fields::read(&mut self.reader, address, &wanted)?;
-        if identity(&now) != identity_then || *self.string(fields.word(o.qualname))? != *code.function {
+        // A function may have been freed meanwhile, and another be in its place, with a name of the one and lines of the other. Pages that
+        // were kept would only repeat what they said.
+        let kept = self.reader.set_pages(None);
+        let is_same = self.is_still(address, &wanted, &code, identity_then);
+        self.reader.set_pages(kept);
+        if !is_same? {
             return Err(Trouble::Torn("a function was replaced while it was read"));
         }
         self.codes.insert(address, code.clone());
@@ -158,6 +170,20 @@ impl<'m, M: Memory> Objects<'m, M> {
         }
         self.known.insert(address, (identity_then, code.clone()));
         Ok(Some(code))
+    }
+
+    /// The words of a code object that another one in its place would not have.
+    fn identity(&self, of: &Fields) -> [u64; 4] {
+        let o = &self.offsets;
+        [of.word(o.filename), of.word(o.qualname), of.word(o.linetable), of.int(o.first_line) as u64]
+    }
+
+    /// Whether the process has this code there now.
+    fn is_still(&mut self, address: u64, wanted: &[u64], code: &Code, identity: [u64; 4]) -> Result<bool, Trouble> {
+        let now = Fields::read(&mut self.reader, address, wanted)?;
+        Ok(self.identity(&now) == identity
+            && *self.string(now.word(self.offsets.qualname))? == *code.function
+            && self.table(now.word(self.offsets.linetable))? == code.table)
     }
 
     /// The line of the instruction at `at`; `copy` is which thread's copy of the bytecode it is in, where there are such.

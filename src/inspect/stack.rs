@@ -36,6 +36,16 @@ pub(super) struct Raw {
     pub copy: Option<i32>,
 }
 
+/// What one reading found of a thread's frames.
+#[derive(Debug, Default)]
+struct Reading {
+    frames: Vec<PythonFrame>,
+    /// More frames follow.
+    deeper: bool,
+    /// The thread stayed in these functions meanwhile.
+    stands: bool,
+}
+
 impl Raw {
     /// Whether it executes a code object.
     pub(super) fn has_code(&self) -> bool {
@@ -46,27 +56,14 @@ impl Raw {
 impl<M: Memory> Objects<'_, M> {
     /// What the thread executes; who it is is left to be filled in.
     pub(super) fn stack(&mut self, thread: u64) -> Result<PythonThread, Trouble> {
-        let mut raw = Err(Trouble::Torn("its frames changed"));
-        let mut moved = true;
+        let mut last = Reading::default();
         for _ in 0..TRIES {
-            raw = self.chain(thread).or_else(|error| match (error, raw) {
-                (Trouble::Torn(_), Ok(before)) => Ok(before),
-                (error, _) => Err(error),
-            });
-            if let Ok((frames, _)) = &raw
-                && self.stands(thread, frames)?
-            {
-                moved = false;
+            last = self.once(thread)?.unwrap_or(last);
+            if last.stands {
                 break;
             }
         }
-        let (raw, deeper) = match raw {
-            Ok(raw) => raw,
-            Err(Trouble::Torn(_)) => (Vec::new(), false),
-            Err(other) => return Err(other),
-        };
-        let mut frames = Vec::new();
-        moved |= !self.fold(&raw, &mut frames)?;
+        let Reading { mut frames, deeper, stands } = last;
         let left_out = shorten(&mut frames);
         Ok(PythonThread {
             native_id: 0,
@@ -77,26 +74,39 @@ impl<M: Memory> Objects<'_, M> {
             frames,
             left_out,
             deeper,
-            moved,
+            moved: !stands,
         })
     }
 
     /// The functions and lines of a thread, innermost first, read with few calls; `None` if it ran on during each of two readings.
     pub(super) fn sampled(&mut self, thread: u64) -> Result<Option<Vec<PythonFrame>>, Trouble> {
+        self.reader.keep_pages();
         for _ in 0..2 {
-            self.reader.keep_pages();
-            let raw = match self.chain(thread) {
-                Err(Trouble::Torn(_)) => continue,
-                chain => chain?.0,
-            };
-            self.reader.keep_pages();
-            let mut frames = Vec::new();
-            if self.stands(thread, &raw)? && self.fold(&raw, &mut frames)? {
+            if let Some(Reading { mut frames, stands: true, .. }) = self.once(thread)? {
                 shorten(&mut frames);
                 return Ok(Some(frames));
             }
         }
         Ok(None)
+    }
+
+    /// One reading of a thread's frames; `None` if they changed too much to be followed.
+    fn once(&mut self, thread: u64) -> Result<Option<Reading>, Trouble> {
+        self.reader.forget_pages();
+        let (raw, deeper) = match self.chain(thread) {
+            Err(Trouble::Torn(_)) => return Ok(None),
+            chain => chain?,
+        };
+        self.reader.forget_pages();
+        let mut stands = self.stands(thread, &raw)?;
+        let (mut frames, known) = (Vec::new(), self.codes_read);
+        stands &= self.fold(&raw, &mut frames)?;
+        // A function that was not known may have come in the place of the one that the frame executed.
+        if stands && self.codes_read != known {
+            self.reader.forget_pages();
+            stands = self.stands(thread, &raw)?;
+        }
+        Ok(Some(Reading { frames, deeper, stands }))
     }
 
     /// The frames' functions and lines, those at the same line in a row as one; whether all could be read.

@@ -353,6 +353,51 @@ fn lists_that_never_hold_still_are_told_with_a_doubt() {
     assert!(runtime.notes[0].contains("started and ended"), "{:?}", runtime.notes);
 }
 
+/// A name that becomes another one as soon as the table of lines, which is read behind it, has been read once.
+struct Replaced {
+    image: Image,
+    table: u64,
+    name: u64,
+    is_done: Cell<bool>,
+}
+
+impl Memory for Replaced {
+    fn read(&self, address: u64, buffer: &mut [u8]) -> Result<bool, ReadError> {
+        let there = self.image.read(address, buffer)?;
+        let end = address + buffer.len() as u64;
+        let covers = |at: u64| (address..end).contains(&at);
+        if self.is_done.get() && covers(self.name) {
+            buffer[(self.name - address) as usize] = b'h';
+        }
+        self.is_done.set(self.is_done.get() || covers(self.table));
+        Ok(there)
+    }
+}
+
+#[test]
+fn a_function_that_is_replaced_while_it_is_read_is_never_a_mix_of_two() {
+    for keeps_pages in [false, true] {
+        let Small { mut image, leaf, .. } = small(false);
+        // Whole pages are there.
+        image.take(8192);
+        let (name, table) = (image.word(leaf + 24) + 32, image.word(leaf + 32) + 24);
+        let memory = Replaced { image, table, name, is_done: Cell::new(false) };
+        let mut reader = super::memory::Reader::new(&memory);
+        let offsets = offsets::Offsets::read(&mut reader, BASE).unwrap();
+        let mut objects = super::objects::Objects::new(reader, offsets);
+        if keeps_pages {
+            objects.reader.keep_pages();
+        }
+        memory.is_done.set(false);
+        let (first, second) = (objects.code(leaf), {
+            objects.reader.forget_pages();
+            objects.code(leaf)
+        });
+        assert!(matches!(first, Err(Trouble::Torn(_))), "{keeps_pages}: {first:?}");
+        assert_eq!(&*second.unwrap().unwrap().function, "heaf");
+    }
+}
+
 proptest! {
     #[test]
     fn no_memory_makes_it_panic_or_go_on_for_ever(changes in proptest::collection::vec((0usize..500, any::<u64>(), any::<bool>()), 0..12)) {

@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use concmon::inspect;
@@ -71,8 +72,11 @@ def begin(count, what=stand_at_gate):
 /// A running target; ended when dropped.
 struct Target {
     child: Child,
-    output: BufReader<ChildStdout>,
+    lines: Receiver<String>,
 }
+
+/// How long a target may take for a line that it is asked for.
+const ANSWER: Duration = Duration::from_secs(120);
 
 impl Target {
     fn start(python: &Path, script: &str) -> Self {
@@ -81,7 +85,10 @@ impl Target {
         command.args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut child = command.spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
-        Self { child, output }
+        let (to, lines) = channel();
+        // Read on a thread of its own, so that a target that says nothing ends a test instead of all of them.
+        std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| to.send(line)));
+        Self { child, lines }
     }
 
     /// What it reports now.
@@ -98,9 +105,13 @@ impl Target {
 
     /// The next line that it prints.
     fn told(&mut self) -> Value {
-        let mut line = String::new();
-        self.output.read_line(&mut line).unwrap();
+        let line = self.line(ANSWER).expect("it prints nothing");
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line:?}: {error}"))
+    }
+
+    /// The next line that it prints within so long.
+    fn line(&mut self, within: Duration) -> Option<String> {
+        self.lines.recv_timeout(within).ok()
     }
 
     fn pid(&self) -> i32 {
