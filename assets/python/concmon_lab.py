@@ -17,8 +17,8 @@ There are two ways to report, and the lab's own runs choose between them in `lab
   timed: times of such a run are not measurements.
 * measured: an event is a mark, one clock read and four integers appended to a list. Marks stay in memory until the work of their process
   has ended. Then the process appends them to a file of the run with one write, and the root sends everything when the run is over.
-  Nothing is formatted, connected or sent in what is timed. What the marks and the writes cost is measured on the spot, see
-  `_reporting_ns`.
+  Nothing is formatted, connected or sent in what is timed. What a forked worker has used to write is no part of the run's costs; what the
+  marks and the writes cost is measured on the spot, see `_reporting_ns`.
 """
 
 from time import monotonic_ns
@@ -49,6 +49,8 @@ QUIET_S = 0.005
 HOWS = ("fork", "fork_exec", "spawn", "fork_server", "thread", "interpreter", "async_task", "greenlet", "inline")
 #: The file that the processes of a measured run append their marks to; its name is in the environment of all.
 _FILE = "CONCMON_LAB_MARKS"
+#: When the interpreter of the root was started, monotonic nanoseconds; it was another one of the same process before (`lab_boot`).
+_STARTED = "CONCMON_LAB_STARTED"
 #: Is in the environment of a run that cannot count what its processes send.
 _UNCOUNTED = "CONCMON_LAB_UNCOUNTED"
 
@@ -60,6 +62,8 @@ _file = os.environ.get(_FILE) if _path else None
 _measured = _file is not None
 #: Marks of this process that have not been written, one after the other.
 _marks = []
+#: Where this process's own begin among them: before are those of the parent that it is a copy of.
+_first = 0
 #: The process that the state of this module belongs to; a forked child has inherited another's.
 _owner = _getpid()
 _lock = _thread.allocate_lock()
@@ -89,18 +93,25 @@ _begin = _end = _own_at_end = None
 _written = [0, 0]
 
 
-def _forget():
-    """A forked child starts with a connection and marks of its own, and with a lock that no thread of its parent holds."""
-    global _lock, _socket_, _pid, _role, _unsent, _count, _events, _spent_ns, _waits, _sent, _waited_before, _marks, _owner, _later
-    _owner = _getpid()
-    _waited_before = {}
+def _claim():
+    """From here on the marks are those of this process, a copy of another one. The lock is new: a thread of the parent may have held it.
+    Nothing else is touched, as each page that a copy touches is a cost of its creation."""
+    global _lock, _role, _waits, _sent, _owner, _first
+    _owner, _role, _first = _getpid(), "worker", len(_marks)
     _waits = None if _waits is None else {}
     _sent = None if _sent is None else {}
     _lock = _thread.allocate_lock()
-    _marks, _later = [], []
+
+
+def _forget():
+    """A forked child starts with a connection and marks of its own."""
+    global _socket_, _pid, _unsent, _count, _events, _spent_ns, _waited_before, _marks, _first, _later
+    _claim()
+    _waited_before = {}
+    _marks, _first, _later = [], 0, []
     if _socket_ is not None:
         _socket_.close()
-    _socket_, _pid, _role, _unsent, _count, _events, _spent_ns = None, 0, "worker", b"", 0, 0, 0
+    _socket_, _pid, _unsent, _count, _events, _spent_ns = None, 0, b"", 0, 0, 0
 
 
 _forgets = False
@@ -132,6 +143,8 @@ def _connect():
         return
     gil = "GIL" if getattr(sys, "_is_gil_enabled", lambda: True)() else "no GIL"
     hello = '"m":"hello","v":%d,"role":"%s","lang":"python %d.%d.%d, %s"' % (VERSION, _role, *sys.version_info[:3], gil)
+    if _role == "root" and _STARTED in os.environ:
+        hello += ',"started":%d' % int(os.environ.pop(_STARTED))
     _queue(hello, BORN_NS if _role == "root" else monotonic_ns())
 
 
@@ -338,10 +351,11 @@ def measured():
 
 def _write_marks():
     """Appends the marks of this process to the run's file, with one write: the work of this process has ended."""
-    global _marks
-    if not _marks or _role == "root" or _owner != _getpid():
+    global _marks, _first
+    if len(_marks) == _first or _role == "root" or _owner != _getpid():
         return
-    mine, _marks = _marks, []
+    before = _used_by_telling()
+    mine, _marks, _first = _marks[_first:], [], 0
     if _waits is not None:
         if _thread._count():
             note_waits()
@@ -350,16 +364,22 @@ def _write_marks():
             waited = _note_wait("/proc/thread-self/schedstat")
             if waited is not None:
                 _waits[get_native_id()] = waited
-    _append(_file, mine)
-
-
-def _append(file, marks):
     waits, bytes_sent = _counted()
-    line = repr([_owner, -1 if waits is None else waits, -1 if bytes_sent is None else bytes_sent, marks]) + "\n"
+    _append(_file, [_owner, -1 if waits is None else waits, -1 if bytes_sent is None else bytes_sent, mine])
+    if before is not None:
+        _append(_file, [a - b for a, b in zip(_used_by_telling(), before)])
+
+
+def _used_by_telling():
+    """What this thread has used so far; None where the module for that would have to be loaded first, which costs more than telling."""
+    return _used_by("RUSAGE_THREAD") if "resource" in sys.modules else None
+
+
+def _append(file, what):
     try:
         opened = _open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            _write(opened, line.encode("ascii"))
+            _write(opened, (repr(what) + "\n").encode("ascii"))
         finally:
             _close(opened)
     except OSError:
@@ -417,9 +437,14 @@ def _take_marks():
         return taken
     for line in lines:
         try:
-            pid, waits, bytes_sent, marks = json.loads(line)
+            told = json.loads(line)
         except ValueError:
             continue
+        if len(told) == len(_NAMES):
+            # What a worker has used to tell is no part of the run.
+            _keep('"m":"apart",' + _usage_words(told))
+            continue
+        pid, waits, bytes_sent, marks = told
         _written[0] += 1
         taken.append(marks)
         _later.append((pid, marks))
@@ -507,7 +532,7 @@ def ready(w, how, t=None):
         t = monotonic_ns()
     if _measured:
         if _owner != _getpid():
-            _forget()
+            _claim()
         _marks.extend((_READY, t, w, get_native_id() << 8 | HOWS.index(how)))
     else:
         _say('"m":"ready","w":%d,"how":"%s"' % (w, how), t, urgent=True)

@@ -13,6 +13,7 @@ if __name__ == "__main__":
     with ProcessPoolExecutor(n, mp_context=context) if context else ThreadPoolExecutor(n) as pool:
         list(pool.map(factorial, numbers)) if len(numbers) > 1 else pool.submit(factorial, numbers[0]).result()
         paused, held = time.monotonic_ns(), used()
+        time.sleep(0.5 if context else 0)  # the first worker has done it all: the others are still starting
         for pid in list(pool._processes) if context else ():
             lines = [line.split() for line in open("/proc/%d/smaps_rollup" % pid)]
             memory += [[sum(int(f[1]) << 10 for f in lines if f[0] in of) for of in (["Pss:"], ["Private_Clean:", "Private_Dirty:"])]]

@@ -225,11 +225,11 @@ impl Run {
             self.phase = RunPhase::Running;
         }
         match &line.message {
-            Message::Hello { role, lang, .. } => {
+            Message::Hello { role, lang, started, .. } => {
                 if role == "root" {
                     self.lang.get_or_insert_with(|| lang.clone());
                     self.root_pid.get_or_insert(line.pid);
-                    self.costs.root_start_ns = Some(line.t.saturating_sub(self.started_ns));
+                    self.costs.root_start_ns = Some(line.t.saturating_sub(started.unwrap_or(self.started_ns)));
                 }
             }
             Message::Begins => (self.progress.first_ns, self.progress.begins) = (Some(line.t), true),

@@ -91,6 +91,9 @@ pub enum Message {
         /// `native`, or the interpreter and its GIL: `python 3.14.10, GIL`, `python 3.13.5, no GIL`.
         #[serde(default)]
         lang: String,
+        /// When the interpreter was started, monotonic nanoseconds, if that was not the first thing the process did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        started: Option<u64>,
     },
     /// The creator is about to create worker `w`.
     Requested {

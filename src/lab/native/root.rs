@@ -117,7 +117,7 @@ impl Root {
             waited_before_ns: 0,
         };
         super::signals::interrupt_on_child()?;
-        root.say(Message::Hello { v: VERSION, role: "root".into(), lang: "native".into() });
+        root.say(Message::Hello { v: VERSION, role: "root".into(), lang: "native".into(), started: None });
         Ok(root)
     }
 

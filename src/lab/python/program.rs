@@ -7,9 +7,13 @@ use crate::lab::control::{Program, RUN_DIRECTORY};
 /// The module of the protocol; a program of the user's own may import it too.
 pub const WORKER_MODULE: (&str, &str) = ("concmon_lab.py", include_str!("../../../assets/python/concmon_lab.py"));
 
+/// Compiles the modules, then becomes the main file.
+const BOOT: &str = "lab_boot.py";
+
 /// Modules every run gets.
 const SHARED: &[(&str, &str)] = &[
     WORKER_MODULE,
+    (BOOT, include_str!("../../../assets/python/lab_boot.py")),
     ("lab_recorder.py", include_str!("../../../assets/python/lab_recorder.py")),
     ("lab_root.py", include_str!("../../../assets/python/lab_root.py")),
     ("lab_celery.py", include_str!("../../../assets/python/lab_celery.py")),
@@ -78,7 +82,8 @@ mains!(
 pub fn program(system: &PythonProgram, interpreter: &Interpreter) -> Option<Program> {
     let (name, text) = MAINS.iter().find(|(name, _)| *name == system.file)?;
     let files = SHARED.iter().chain([&(*name, *text)]).map(|(n, t)| ((*n).to_owned(), (*t).to_owned())).collect();
-    let args = vec![interpreter.path.to_string_lossy().into_owned(), "-s".into(), (*name).into()];
+    let python = interpreter.path.to_string_lossy().into_owned();
+    let args = vec![python.clone(), "-s".into(), BOOT.into(), python, (*name).into()];
     // The run's own directory first, for interpreters that the system's processes start anew; what is printed is seen at once.
     let env = vec![("PYTHONPATH".into(), RUN_DIRECTORY.into()), ("PYTHONUNBUFFERED".into(), "1".into())];
     Some(Program { path: interpreter.path.clone(), args, env, env_remove: vec!["PYTHON*".into()], files, directory: None })
