@@ -3,9 +3,9 @@
     python3 benches/stopwatch/run.py [--concmon PATH] [--rounds N] [--order N] [--only WORD] PYTHON...
 
 Prints one table per interpreter (the medians of the rounds: concmon / script, and the difference where it is larger than allowed) and, with
---order, how often tiny runs come out in the right order. Allowed: 10 % or 50 us for creation and wall, 10 % or 0.3 ms for CPU, 5 % or 50
-faults, 5 % or 64 KiB for memory; and the spread of the script's own rounds (half the distance of its quartiles), as no figure is steadier
-than what it measures.
+--order, how often tiny runs come out in the right order, by the medians of three interleaved runs each. Allowed: 10 % or 50 us for creation
+and wall, 10 % or 0.3 ms for CPU, 5 % or 50 faults, 5 % or 64 KiB for memory; and the spread of the script's own rounds (half the distance of
+its quartiles), as no figure is steadier than what it measures.
 """
 import argparse, json, os, statistics, subprocess, sys
 
@@ -109,8 +109,11 @@ def table(concmon, python, rounds, only):
 def order(concmon, python, times):
     ours = theirs = 0
     for _ in range(times):
-        mine = [of_concmon(concmon, python, system, options)[1] for system, options, _ in ORDER]
-        his = [of_script(python, script)[1] for _, _, script in ORDER]
+        rounds = [
+            [(of_concmon(concmon, python, system, options)[1], of_script(python, script)[1]) for system, options, script in ORDER]
+            for _ in range(3)
+        ]
+        mine, his = ([median(walls) for walls in zip(*[[pair[side] for pair in one] for one in rounds])] for side in (0, 1))
         ours, theirs = ours + (mine == sorted(mine)), theirs + (his == sorted(his))
     names = ["%s %s" % (system, " ".join(options)) for system, options, _ in ORDER]
     print("\n%s: %s: right %d of %d times by concmon, %d by the scripts" % (python, " < ".join(names), ours, times, theirs))
