@@ -138,6 +138,8 @@ pub struct Fit {
     pub event_lines: usize,
     /// Findings of the Problems screen.
     pub problem_lines: usize,
+    /// Size of the text below them.
+    pub problem_text: TextSize,
     /// Size of the open text.
     pub text: TextSize,
     /// Columns of the table.

@@ -8,7 +8,7 @@ use crate::snapshot::{Facts, pid_on_host};
 use crate::text::{Charset, sanitize};
 
 use super::App;
-use super::layer::Layer;
+use super::layer::{Layer, TextSize};
 use super::msg::{Effect, Notice, ProblemKey};
 use super::options::Screen;
 
@@ -37,6 +37,10 @@ pub struct ProblemsView {
     pub scroll: usize,
     /// Findings that are seen at once; the view's layout tells.
     pub page: usize,
+    /// First line on screen of the text below the findings.
+    pub below: usize,
+    /// The size of that text; the view's layout tells.
+    pub text: TextSize,
     /// What the newest survey found.
     pub facts: Option<Arc<Facts>>,
     /// Why there is no survey.
@@ -104,10 +108,23 @@ impl App {
 
     pub(super) fn problem_choose(&mut self, at: usize) {
         let Some(finding) = self.findings.get(at) else { return };
+        self.problems.below = 0;
         self.problems.held = (at > 0).then(|| finding.name());
         let page = self.problems.page.max(1);
         let scroll = self.problems.scroll.min(at);
         self.problems.scroll = if at >= scroll + page { at + 1 - page } else { scroll };
+    }
+
+    /// Reads on in the text of the chosen finding, and behind its end in the list.
+    pub(super) fn problem_page(&mut self, by: i32) {
+        let TextSize { lines, page } = self.problems.text;
+        let step = page.saturating_sub(2).max(1);
+        let to = if by < 0 { self.problems.below.saturating_sub(step) } else { self.problems.below + step };
+        let to = to.min(lines.saturating_sub(page));
+        match to == self.problems.below {
+            true => self.problem_move(i64::from(by) * i64::try_from(self.problems.page.max(2) - 1).unwrap_or(1)),
+            false => self.problems.below = to,
+        }
     }
 
     /// Whether something on screen is told by surveys.
@@ -203,6 +220,20 @@ mod tests {
             since_ns: 0,
             since_known: true,
         }
+    }
+
+    #[test]
+    fn page_down_reads_the_text_to_its_end_and_goes_on_in_the_list() {
+        let mut app = App::new(Options::default());
+        let key = |pid| ProcKey { pid, start_ticks: 1 };
+        app.findings = vec![finding(key(7), &[]), finding(key(8), &[])];
+        (app.problems.page, app.problems.text) = (2, TextSize { lines: 25, page: 10 });
+        let mut down = |by| {
+            app.problem_page(by);
+            (app.problem_at(), app.problems.below)
+        };
+        assert_eq!([down(1), down(1), down(1)], [(0, 8), (0, 15), (1, 0)]);
+        assert_eq!([down(1), down(-1), down(-1)], [(1, 8), (1, 0), (0, 0)]);
     }
 
     #[test]

@@ -139,7 +139,7 @@ impl App {
         (self.timeline.cells, self.timeline.page) = (fit.lane_cells, fit.lanes);
         self.compare.fit(fit.compare_rows);
         self.events.page = fit.event_lines;
-        self.problems.page = fit.problem_lines;
+        (self.problems.page, self.problems.text) = (fit.problem_lines, fit.problem_text);
         self.text = fit.text;
         self.visible_columns = fit.columns;
         self.clamp();
@@ -295,11 +295,10 @@ impl App {
             }
             (Pointed::Moment { line, cell }, Screen::Timeline) => self.time_point(usize::from(line), usize::from(cell)),
             (Pointed::Row(_) | Pointed::ListLine(_) | Pointed::Head(_), Screen::Compare) => self.compare_point(at),
-            (Pointed::Wheel(by), Screen::Compare) => return self.run(Command::Move(by.signum())),
-            (Pointed::Wheel(by), Screen::Timeline) => return self.run(Command::Move(by.signum())),
             (Pointed::Row(line), Screen::Problems) => self.problem_choose(self.problems.scroll + usize::from(line)),
-            (Pointed::Wheel(by), Screen::Problems) => return self.run(Command::Move(by.signum())),
-            (Pointed::Wheel(by), Screen::Lab) => return self.run(Command::Move(by.signum())),
+            (Pointed::Wheel(by), Screen::Compare | Screen::Timeline | Screen::Problems | Screen::Lab) => {
+                return self.run(Command::Move(by.signum()));
+            }
             (Pointed::Wheel(by), _) => return self.run(Command::Move(by * 3)),
             (Pointed::ListLine(line), Screen::Lab) if self.lessons.open => return self.choose_lesson(usize::from(line)),
             (Pointed::ListLine(line), Screen::Lab) if usize::from(line) < systems().len() => {
@@ -321,6 +320,7 @@ impl App {
     pub(super) fn run(&mut self, command: Command) -> Vec<Effect> {
         match command {
             Command::Move(by) => return self.scroll_by(i64::from(by)),
+            Command::Page(by) if self.screen == Screen::Problems => self.problem_page(by),
             Command::Page(by) => {
                 return self.scroll_by(i64::from(by) * i64::try_from(self.shown_lines().max(2) - 1).unwrap_or(1));
             }

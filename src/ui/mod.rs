@@ -85,6 +85,10 @@ pub fn measure(app: &App, area: Rect) -> Fit {
         compare_rows: compare::Place::of(app, layout.body).rows(),
         event_lines: events::room(app, layout.body),
         problem_lines: problems::room(app, layout.body),
+        problem_text: match app.screen {
+            Screen::Problems => problems::text_size(app, layout.body),
+            _ => TextSize::default(),
+        },
         text: layers::text_size(app, area).map(|(lines, page)| TextSize { lines, page }).unwrap_or_default(),
         columns: layout.slots.iter().map(|slot| slot.column).collect(),
     }

@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use crate::app::App;
+use crate::app::layer::TextSize;
 use crate::columns::wall_clock;
 use crate::diagnose::{DIAGNOSES, Finding, Level, MACHINE, NOT_FOLLOWED, UNREADABLE};
 use crate::snapshot::EventTier;
@@ -59,12 +60,43 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
             buffer.set_style(Rect { y: area.y + line, height: 1, ..area }, theme.selected);
         }
     }
-    let used = u16::try_from(app.findings.len().min(rows)).unwrap_or(0) + 1;
-    let below = Rect { y: area.y + used, height: area.height.saturating_sub(used), ..area };
-    let width = usize::from(area.width.saturating_sub(4));
-    for (line, (text, style)) in (0..below.height).zip(details(app, theme, width)) {
-        Pen::new(buffer, below, line).put("  ", theme.text).put(&text, style);
+    let below = below(app, area);
+    let lines = details(app, text_width(area));
+    let room = usize::from(below.height);
+    let first = app.problems.below.min(lines.len().saturating_sub(room));
+    let left = lines.len().saturating_sub(first + room);
+    for (line, (text, ink)) in (0..below.height).zip(lines.into_iter().skip(first)) {
+        Pen::new(buffer, below, line).put("  ", theme.text).put(&text, ink(theme));
     }
+    let mut mark = |line: u16, text: &str| {
+        Pen::new(buffer, below, line).put("  ", theme.text).put(text, theme.dim).fill(" ", theme.text);
+    };
+    if first > 0 {
+        mark(0, &format!("PgUp: {} above", lines_in_words(first + 1)));
+    }
+    if left > 0 && room > 1 {
+        mark(below.height - 1, &format!("PgDn: {} below", lines_in_words(left + 1)));
+    }
+}
+
+fn lines_in_words(count: usize) -> String {
+    if count == 1 { "1 line".to_owned() } else { format!("{count} lines") }
+}
+
+/// Where the text of the chosen finding is.
+fn below(app: &App, area: Rect) -> Rect {
+    let used = u16::try_from(app.findings.len().min(room(app, area))).unwrap_or(0) + 1;
+    Rect { y: area.y + used, height: area.height.saturating_sub(used), ..area }
+}
+
+fn text_width(area: Rect) -> usize {
+    usize::from(area.width.saturating_sub(4))
+}
+
+/// How long that text is, and how much of it is seen.
+pub fn text_size(app: &App, area: Rect) -> TextSize {
+    let lines = details(app, text_width(area)).len();
+    TextSize { lines, page: usize::from(below(app, area).height) }
 }
 
 fn row(app: &App, finding: &Finding, theme: &Theme, area: Rect, line: u16, buffer: &mut Buffer) {
@@ -128,42 +160,49 @@ fn without_name<'f>(app: &App, finding: &'f Finding) -> &'f str {
     finding.evidence.strip_prefix(&head).map_or(&finding.evidence, |rest| rest.trim_start_matches([':', ' ']))
 }
 
+/// How a line looks in a theme.
+type Ink = fn(&Theme) -> Style;
+
 /// The chosen finding in full, and what was looked at.
-fn details(app: &App, theme: &Theme, width: usize) -> Vec<(String, Style)> {
+fn details(app: &App, width: usize) -> Vec<(String, Ink)> {
     let charset = Charset::from_unicode(app.options.unicode);
-    let mut lines = vec![(String::new(), theme.text)];
-    let mut put = |text: &str, style: Style, indent: &str| {
+    let mut lines: Vec<(String, Ink)> = vec![(String::new(), |theme| theme.text)];
+    let mut put = |text: &str, ink: Ink, indent: &str| {
         for part in wrap(&sanitize_str(text, charset), width.saturating_sub(indent.len())) {
-            lines.push((format!("{indent}{part}"), style));
+            lines.push((format!("{indent}{part}"), ink));
         }
     };
     match app.problem() {
         Some(finding) => {
-            put(&format!("{}: {}", finding.diagnosis.title, finding.diagnosis.description), theme.accent, "");
-            put(&format!("{}: {}", who(app, finding), without_name(app, finding)), theme.strong, "");
-            put(&format!("What to do: {}", finding.advice), theme.good, "");
+            put(&format!("{}: {}", finding.diagnosis.title, finding.diagnosis.description), |theme| theme.accent, "");
+            put(&format!("{}: {}", who(app, finding), without_name(app, finding)), |theme| theme.strong, "");
+            put(&format!("What to do: {}", finding.advice), |theme| theme.good, "");
             if !finding.lines.is_empty() {
-                put("", theme.text, "");
+                put("", |theme| theme.text, "");
             }
             for line in &finding.lines {
-                put(line, theme.text, "  ");
+                put(line, |theme| theme.text, "  ");
             }
             if let Some((stacks, model)) = app.problems.stacks(finding).zip(app.model.as_deref()) {
                 let at = wall_clock(&model.now.system, stacks.taken_ns).map_or_else(String::new, |at| format!(" at {at}"));
-                put("", theme.text, "");
-                put(&format!("Python stacks when it was found{at}, outermost function first:"), theme.dim, "");
+                put("", |theme| theme.text, "");
+                put(&format!("Python stacks when it was found{at}, outermost function first:"), |theme| theme.dim, "");
                 for line in &stacks.lines {
-                    put(line, theme.text, "  ");
+                    put(line, |theme| theme.text, "  ");
                 }
             }
         }
         None => {
-            put(if app.problems.facts.is_some() { "No problem was found in what was looked at." } else { "" }, theme.strong, "");
+            put(
+                if app.problems.facts.is_some() { "No problem was found in what was looked at." } else { "" },
+                |theme| theme.strong,
+                "",
+            );
         }
     }
-    put("", theme.text, "");
+    put("", |theme| theme.text, "");
     for line in looked(app) {
-        put(&line, theme.dim, "");
+        put(&line, |theme| theme.dim, "");
     }
     lines
 }
