@@ -62,8 +62,8 @@ _file = os.environ.get(_FILE) if _path else None
 _measured = _file is not None
 #: Marks of this process that have not been written, one after the other.
 _marks = []
-#: Where this process's own begin among them: before are those of the parent that it is a copy of.
-_first = 0
+#: What a forked child has inherited of those and of other counts. It is kept: to free it would be to touch it.
+_inherited = None
 #: The process that the state of this module belongs to; a forked child has inherited another's.
 _owner = _getpid()
 _lock = _thread.allocate_lock()
@@ -94,21 +94,21 @@ _written = [0, 0]
 
 
 def _claim():
-    """From here on the marks are those of this process, a copy of another one. The lock is new: a thread of the parent may have held it.
-    Nothing else is touched, as each page that a copy touches is a cost of its creation."""
-    global _lock, _role, _waits, _sent, _owner, _first
-    _owner, _role, _first = _getpid(), "worker", len(_marks)
+    """From here on marks and counts are those of this process, a copy of another one, whose threads may have held the lock. Nothing else is
+    touched, as each page that a copy touches is a cost of its creation."""
+    global _lock, _role, _waits, _sent, _owner, _marks, _inherited
+    _inherited = _marks, _waits, _sent
+    _owner, _role, _marks = _getpid(), "worker", []
     _waits = None if _waits is None else {}
     _sent = None if _sent is None else {}
     _lock = _thread.allocate_lock()
 
 
 def _forget():
-    """A forked child starts with a connection and marks of its own."""
-    global _socket_, _pid, _unsent, _count, _events, _spent_ns, _waited_before, _marks, _first, _later
+    """A forked child starts with a connection of its own, too."""
+    global _socket_, _pid, _unsent, _count, _events, _spent_ns, _waited_before, _later
     _claim()
-    _waited_before = {}
-    _marks, _first, _later = [], 0, []
+    _waited_before, _later = {}, []
     if _socket_ is not None:
         _socket_.close()
     _socket_, _pid, _unsent, _count, _events, _spent_ns = None, 0, b"", 0, 0, 0
@@ -351,11 +351,11 @@ def measured():
 
 def _write_marks():
     """Appends the marks of this process to the run's file, with one write: the work of this process has ended."""
-    global _marks, _first
-    if len(_marks) == _first or _role == "root" or _owner != _getpid():
+    global _marks
+    if not _marks or _role == "root" or _owner != _getpid():
         return
     before = _used_by_telling()
-    mine, _marks, _first = _marks[_first:], [], 0
+    mine, _marks = _marks, []
     if _waits is not None:
         if _thread._count():
             note_waits()
