@@ -51,7 +51,7 @@ pub(super) const ENTRIES: &[Entry] = &[
             id: "python/process-fork",
             title: "Process, start method fork",
             lesson: "multiprocessing.Process uses start method fork, the default on Linux up to 3.13. \
-                     Watch its cost grow with parent MiB, while each child's private memory stays near 1 MiB.",
+                     Watch its cost grow with parent MiB, while each child's private memory stays the same.",
             section: Section::Processes,
             backend: Backend::Python,
             tasks: FORK_TASKS,
