@@ -350,7 +350,7 @@ def measured():
 
 
 def _write_marks():
-    """Appends the marks of this process to the run's file, with one write: the work of this process has ended."""
+    """Appends the marks of this process, whose work has ended, to the run's file with one write, and then what that has used."""
     global _marks
     if not _marks or _role == "root" or _owner != _getpid():
         return
@@ -441,7 +441,7 @@ def _take_marks():
         except ValueError:
             continue
         if len(told) == len(_NAMES):
-            # What a worker has used to tell is no part of the run.
+            # Six figures: what a worker has used to write its marks, which is no part of the run.
             _keep('"m":"apart",' + _usage_words(told))
             continue
         pid, waits, bytes_sent, marks = told

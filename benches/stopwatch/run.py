@@ -109,11 +109,12 @@ def table(concmon, python, rounds, only):
 def order(concmon, python, times):
     ours = theirs = 0
     for _ in range(times):
-        rounds = [
-            [(of_concmon(concmon, python, system, options)[1], of_script(python, script)[1]) for system, options, script in ORDER]
-            for _ in range(3)
-        ]
-        mine, his = ([median(walls) for walls in zip(*[[pair[side] for pair in one] for one in rounds])] for side in (0, 1))
+        mine, his = [[] for _ in ORDER], [[] for _ in ORDER]
+        for _ in range(3):
+            for at, (system, options, script) in enumerate(ORDER):
+                mine[at].append(of_concmon(concmon, python, system, options)[1])
+                his[at].append(of_script(python, script)[1])
+        mine, his = [median(walls) for walls in mine], [median(walls) for walls in his]
         ours, theirs = ours + (mine == sorted(mine)), theirs + (his == sorted(his))
     names = ["%s %s" % (system, " ".join(options)) for system, options, _ in ORDER]
     print("\n%s: %s: right %d of %d times by concmon, %d by the scripts" % (python, " < ".join(names), ours, times, theirs))

@@ -138,9 +138,7 @@ pub struct Fit {
     pub event_lines: usize,
     /// Findings of the Problems screen.
     pub problem_lines: usize,
-    /// Size of the text below them.
-    pub problem_text: TextSize,
-    /// Size of the open text.
+    /// Size of the open text, or of that below the problems.
     pub text: TextSize,
     /// Columns of the table.
     pub columns: Vec<&'static Column>,

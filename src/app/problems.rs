@@ -8,7 +8,9 @@ use crate::snapshot::{Facts, pid_on_host};
 use crate::text::{Charset, sanitize};
 
 use super::App;
+use super::key::{Code, Key};
 use super::layer::{Layer, TextSize};
+use super::layer_update::scrolled;
 use super::msg::{Effect, Notice, ProblemKey};
 use super::options::Screen;
 
@@ -39,8 +41,6 @@ pub struct ProblemsView {
     pub page: usize,
     /// First line on screen of the text below the findings.
     pub below: usize,
-    /// The size of that text; the view's layout tells.
-    pub text: TextSize,
     /// What the newest survey found.
     pub facts: Option<Arc<Facts>>,
     /// Why there is no survey.
@@ -115,16 +115,13 @@ impl App {
         self.problems.scroll = if at >= scroll + page { at + 1 - page } else { scroll };
     }
 
-    /// Reads on in the text of the chosen finding, and behind its end in the list.
-    pub(super) fn problem_page(&mut self, by: i32) {
-        let TextSize { lines, page } = self.problems.text;
-        let step = page.saturating_sub(2).max(1);
-        let to = if by < 0 { self.problems.below.saturating_sub(step) } else { self.problems.below + step };
-        let to = to.min(lines.saturating_sub(page));
-        match to == self.problems.below {
-            true => self.problem_move(i64::from(by) * i64::try_from(self.problems.page.max(2) - 1).unwrap_or(1)),
-            false => self.problems.below = to,
-        }
+    /// Scrolls the text of the chosen finding by a page; false at its end.
+    pub(super) fn scroll_problem(&mut self, by: i32) -> bool {
+        // A mark covers one of the lines that are seen.
+        let size = TextSize { lines: self.text.lines.saturating_sub(1), page: self.text.page.saturating_sub(1) };
+        let key = Key::plain(if by < 0 { Code::PageUp } else { Code::PageDown });
+        let to = scrolled(key, self.problems.below, size).unwrap_or(0);
+        std::mem::replace(&mut self.problems.below, to) != to
     }
 
     /// Whether something on screen is told by surveys.
@@ -203,7 +200,7 @@ impl App {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::msg::Msg;
+    use crate::app::msg::{Command, Msg};
     use crate::app::options::Options;
     use crate::diagnose::DIAGNOSES;
     use crate::snapshot::ProcKey;
@@ -227,9 +224,9 @@ mod tests {
         let mut app = App::new(Options::default());
         let key = |pid| ProcKey { pid, start_ticks: 1 };
         app.findings = vec![finding(key(7), &[]), finding(key(8), &[])];
-        (app.problems.page, app.problems.text) = (2, TextSize { lines: 25, page: 10 });
+        (app.screen, app.problems.page, app.text) = (Screen::Problems, 2, TextSize { lines: 25, page: 10 });
         let mut down = |by| {
-            app.problem_page(by);
+            app.run(Command::Page(by));
             (app.problem_at(), app.problems.below)
         };
         assert_eq!([down(1), down(1), down(1)], [(0, 8), (0, 15), (1, 0)]);

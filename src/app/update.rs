@@ -139,7 +139,7 @@ impl App {
         (self.timeline.cells, self.timeline.page) = (fit.lane_cells, fit.lanes);
         self.compare.fit(fit.compare_rows);
         self.events.page = fit.event_lines;
-        (self.problems.page, self.problems.text) = (fit.problem_lines, fit.problem_text);
+        self.problems.page = fit.problem_lines;
         self.text = fit.text;
         self.visible_columns = fit.columns;
         self.clamp();
@@ -296,10 +296,8 @@ impl App {
             (Pointed::Moment { line, cell }, Screen::Timeline) => self.time_point(usize::from(line), usize::from(cell)),
             (Pointed::Row(_) | Pointed::ListLine(_) | Pointed::Head(_), Screen::Compare) => self.compare_point(at),
             (Pointed::Row(line), Screen::Problems) => self.problem_choose(self.problems.scroll + usize::from(line)),
-            (Pointed::Wheel(by), Screen::Compare | Screen::Timeline | Screen::Problems | Screen::Lab) => {
-                return self.run(Command::Move(by.signum()));
-            }
-            (Pointed::Wheel(by), _) => return self.run(Command::Move(by * 3)),
+            (Pointed::Wheel(by), Screen::Processes | Screen::Events) => return self.run(Command::Move(by * 3)),
+            (Pointed::Wheel(by), _) => return self.run(Command::Move(by.signum())),
             (Pointed::ListLine(line), Screen::Lab) if self.lessons.open => return self.choose_lesson(usize::from(line)),
             (Pointed::ListLine(line), Screen::Lab) if usize::from(line) < systems().len() => {
                 self.lab.system = usize::from(line);
@@ -320,8 +318,10 @@ impl App {
     pub(super) fn run(&mut self, command: Command) -> Vec<Effect> {
         match command {
             Command::Move(by) => return self.scroll_by(i64::from(by)),
-            Command::Page(by) if self.screen == Screen::Problems => self.problem_page(by),
             Command::Page(by) => {
+                if self.screen == Screen::Problems && self.scroll_problem(by) {
+                    return Vec::new();
+                }
                 return self.scroll_by(i64::from(by) * i64::try_from(self.shown_lines().max(2) - 1).unwrap_or(1));
             }
             Command::HalfPage(by) => {

@@ -93,7 +93,7 @@ pub struct Objects<'m, M> {
     pub methods: HashMap<u64, Arc<str>>,
     /// Those of readings before this one.
     pub known: Known,
-    /// How many code objects were read that were not known.
+    /// The number of code objects that were read because they were not known.
     pub codes_read: u64,
 }
 
@@ -178,7 +178,7 @@ impl<'m, M: Memory> Objects<'m, M> {
         [of.word(o.filename), of.word(o.qualname), of.word(o.linetable), of.int(o.first_line) as u64]
     }
 
-    /// Whether the process has this code there now.
+    /// True if this code object is still at the address.
     fn is_still(&mut self, address: u64, wanted: &[u64], code: &Code, identity: [u64; 4]) -> Result<bool, Trouble> {
         let now = Fields::read(&mut self.reader, address, wanted)?;
         Ok(self.identity(&now) == identity

@@ -36,7 +36,7 @@ pub(super) struct Raw {
     pub copy: Option<i32>,
 }
 
-/// What one reading found of a thread's frames.
+/// The result of one reading of a thread's frames.
 #[derive(Debug, Default)]
 struct Reading {
     frames: Vec<PythonFrame>,
@@ -58,7 +58,7 @@ impl<M: Memory> Objects<'_, M> {
     pub(super) fn stack(&mut self, thread: u64) -> Result<PythonThread, Trouble> {
         let mut last = Reading::default();
         for _ in 0..TRIES {
-            last = self.once(thread)?.unwrap_or(last);
+            last = self.once(thread, true)?.unwrap_or(last);
             if last.stands {
                 break;
             }
@@ -82,7 +82,7 @@ impl<M: Memory> Objects<'_, M> {
     pub(super) fn sampled(&mut self, thread: u64) -> Result<Option<Vec<PythonFrame>>, Trouble> {
         self.reader.keep_pages();
         for _ in 0..2 {
-            if let Some(Reading { mut frames, stands: true, .. }) = self.once(thread)? {
+            if let Some(Reading { mut frames, stands: true, .. }) = self.once(thread, false)? {
                 shorten(&mut frames);
                 return Ok(Some(frames));
             }
@@ -90,8 +90,8 @@ impl<M: Memory> Objects<'_, M> {
         Ok(None)
     }
 
-    /// One reading of a thread's frames; `None` if they changed too much to be followed.
-    fn once(&mut self, thread: u64) -> Result<Option<Reading>, Trouble> {
+    /// One reading of a thread's frames; `None` if they changed too much to be followed, or at all unless `moved` frames are wanted too.
+    fn once(&mut self, thread: u64, moved: bool) -> Result<Option<Reading>, Trouble> {
         self.reader.forget_pages();
         let (raw, deeper) = match self.chain(thread) {
             Err(Trouble::Torn(_)) => return Ok(None),
@@ -99,6 +99,9 @@ impl<M: Memory> Objects<'_, M> {
         };
         self.reader.forget_pages();
         let mut stands = self.stands(thread, &raw)?;
+        if !stands && !moved {
+            return Ok(None);
+        }
         let (mut frames, known) = (Vec::new(), self.codes_read);
         stands &= self.fold(&raw, &mut frames)?;
         // A function that was not known may have come in the place of the one that the frame executed.

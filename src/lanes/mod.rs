@@ -293,7 +293,7 @@ pub struct Lanes {
 }
 
 impl Lanes {
-    /// Whether functions of any Python were read.
+    /// True if functions of at least one Python were read.
     #[must_use]
     pub fn has_functions(&self) -> bool {
         self.lanes.iter().any(|lane| !lane.calls.is_empty())

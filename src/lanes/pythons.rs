@@ -63,7 +63,7 @@ pub(super) struct Pythons {
 }
 
 impl Pythons {
-    /// Whether this process, or one before it of the same number, was met.
+    /// True if a process of this PID was met: this one, or an earlier one.
     pub(super) fn has_met(&self, pid: i32) -> bool {
         self.known.contains_key(&pid)
     }

@@ -78,6 +78,8 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
 pub fn measure(app: &App, area: Rect) -> Fit {
     let layout = Layout::new(app, area);
     let timeline = timeline::Place::of(app, layout.body);
+    let of_problem = || (app.screen == Screen::Problems).then(|| problems::text_size(app, layout.body));
+    let text = layers::text_size(app, area).or_else(of_problem);
     Fit {
         page: usize::from(layout.body.height),
         lane_cells: usize::from(timeline.axis.width),
@@ -85,11 +87,7 @@ pub fn measure(app: &App, area: Rect) -> Fit {
         compare_rows: compare::Place::of(app, layout.body).rows(),
         event_lines: events::room(app, layout.body),
         problem_lines: problems::room(app, layout.body),
-        problem_text: match app.screen {
-            Screen::Problems => problems::text_size(app, layout.body),
-            _ => TextSize::default(),
-        },
-        text: layers::text_size(app, area).map(|(lines, page)| TextSize { lines, page }).unwrap_or_default(),
+        text: text.map(|(lines, page)| TextSize { lines, page }).unwrap_or_default(),
         columns: layout.slots.iter().map(|slot| slot.column).collect(),
     }
 }

@@ -5,9 +5,9 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use crate::app::App;
-use crate::app::layer::TextSize;
 use crate::columns::wall_clock;
 use crate::diagnose::{DIAGNOSES, Finding, Level, MACHINE, NOT_FOLLOWED, UNREADABLE};
+use crate::lab::measure::counted;
 use crate::snapshot::EventTier;
 use crate::text::{Charset, fit, fit_with_number, sanitize_str};
 use crate::units::age;
@@ -72,15 +72,11 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         Pen::new(buffer, below, line).put("  ", theme.text).put(text, theme.dim).fill(" ", theme.text);
     };
     if first > 0 {
-        mark(0, &format!("PgUp: {} above", lines_in_words(first + 1)));
+        mark(0, &format!("PgUp: {} above", counted(first + 1, "line")));
     }
     if left > 0 && room > 1 {
-        mark(below.height - 1, &format!("PgDn: {} below", lines_in_words(left + 1)));
+        mark(below.height - 1, &format!("PgDn: {} below", counted(left + 1, "line")));
     }
-}
-
-fn lines_in_words(count: usize) -> String {
-    if count == 1 { "1 line".to_owned() } else { format!("{count} lines") }
 }
 
 /// Where the text of the chosen finding is.
@@ -93,10 +89,10 @@ fn text_width(area: Rect) -> usize {
     usize::from(area.width.saturating_sub(4))
 }
 
-/// How long that text is, and how much of it is seen.
-pub fn text_size(app: &App, area: Rect) -> TextSize {
-    let lines = details(app, text_width(area)).len();
-    TextSize { lines, page: usize::from(below(app, area).height) }
+/// The number of lines of that text, and of those that are seen at once.
+#[must_use]
+pub fn text_size(app: &App, area: Rect) -> (usize, usize) {
+    (details(app, text_width(area)).len(), usize::from(below(app, area).height))
 }
 
 fn row(app: &App, finding: &Finding, theme: &Theme, area: Rect, line: u16, buffer: &mut Buffer) {
@@ -160,7 +156,7 @@ fn without_name<'f>(app: &App, finding: &'f Finding) -> &'f str {
     finding.evidence.strip_prefix(&head).map_or(&finding.evidence, |rest| rest.trim_start_matches([':', ' ']))
 }
 
-/// How a line looks in a theme.
+/// Chooses the style of a line from the theme.
 type Ink = fn(&Theme) -> Style;
 
 /// The chosen finding in full, and what was looked at.

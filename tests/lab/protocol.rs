@@ -8,7 +8,7 @@ use concmon::lab::protocol::{Creation, Line, LineError, MAX_LINE_BYTES, Message,
 use concmon::lab::run::{Outcome, Run, RunPhase};
 use proptest::prelude::*;
 
-use crate::support::lab::{await_end, await_run, await_workers, launcher, spec};
+use crate::support::lab::{await_end, await_run, await_workers, launcher, spec, variable};
 
 proptest! {
     #[test]
@@ -57,9 +57,7 @@ fn lines_that_are_too_long_or_of_another_version_are_refused() {
 
 /// Connects to the run as one of its workers could.
 fn intrude(run: &Run) -> UnixStream {
-    let environ = std::fs::read(format!("/proc/{}/environ", run.root_pid.unwrap())).unwrap();
-    let path = environ.split(|b| *b == 0).find_map(|v| v.strip_prefix(b"CONCMON_LAB_SOCKET=".as_slice())).unwrap();
-    UnixStream::connect(std::str::from_utf8(path).unwrap()).unwrap()
+    UnixStream::connect(variable(run, "CONCMON_LAB_SOCKET")).unwrap()
 }
 
 #[test]

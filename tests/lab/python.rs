@@ -10,7 +10,7 @@ use concmon::lab::launcher::LaunchError;
 use concmon::lab::protocol::Creation;
 use concmon::lab::run::{Outcome, Run, RunPhase};
 
-use crate::support::lab::{await_end, await_workers, launcher, run_it, run_on, spec, two_at_a_time};
+use crate::support::lab::{await_end, await_workers, launcher, run_it, run_on, spec, two_at_a_time, variable};
 use crate::support::python::{assert_done, available, interpreters, named, no_python};
 
 fn python_systems() -> impl Iterator<Item = &'static System> {
@@ -117,13 +117,11 @@ fn modules_are_compiled_before_the_root_starts_and_that_is_no_part_of_its_start(
     let launcher = launcher().with_pythons(named());
     let id = launcher.launch(RunSpec { hold_ms: 60_000, ..spec("python/fork", TaskKind::Factorial) }).unwrap();
     let run = await_workers(&launcher, id, 4);
-    let environ = std::fs::read_to_string(format!("/proc/{}/environ", run.root_pid.unwrap())).unwrap();
-    let variable = |name: &str| environ.split('\0').find_map(|v| v.strip_prefix(name)?.strip_prefix('=')).unwrap();
-    let compiled = std::fs::read_dir(format!("{}/__pycache__", variable("TMPDIR"))).unwrap();
+    let compiled = std::fs::read_dir(format!("{}/__pycache__", variable(&run, "TMPDIR"))).unwrap();
     let names: Vec<String> = compiled.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     // Its root imports the one, and nothing of it the other.
     assert!(["lab_root.", "lab_celery."].iter().all(|module| names.iter().any(|name| name.starts_with(module))), "{names:?}");
-    let started: u64 = variable("CONCMON_LAB_STARTED").parse().unwrap();
+    let started: u64 = variable(&run, "CONCMON_LAB_STARTED").parse().unwrap();
     let first = run.workers.iter().filter_map(|worker| worker.ready_ns).min().unwrap();
     assert!(run.started_ns < started && started + run.costs.root_start_ns.unwrap() < first, "{started} {run:#?}");
 }

@@ -29,6 +29,12 @@ pub fn spec(system: &str, task: TaskKind) -> RunSpec {
     RunSpec { task, timeout_ms: 30_000, ..system.defaults() }
 }
 
+/// A variable that the root of the run was started with.
+pub fn variable(run: &Run, name: &str) -> String {
+    let environ = std::fs::read_to_string(format!("/proc/{}/environ", run.root_pid.unwrap())).unwrap();
+    environ.split('\0').find_map(|entry| entry.strip_prefix(name)?.strip_prefix('=')).unwrap().to_owned()
+}
+
 /// Waits until the published state meets `wanted`.
 pub fn await_state(launcher: &Launcher, what: &str, wanted: impl FnMut(&Arc<LabState>) -> bool) -> Arc<LabState> {
     let mut watch = launcher.watch();

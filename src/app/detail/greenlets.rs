@@ -38,7 +38,7 @@ pub(super) fn lines(greenlets: &Greenlets, charset: Charset) -> Vec<String> {
     lines
 }
 
-/// What equal greenlets share: they are one line.
+/// The properties by which greenlets are grouped: equal ones are one line.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Row {
     kind: String,

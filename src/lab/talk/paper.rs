@@ -2,6 +2,7 @@
 
 use super::{BUSY, Claim, Finding, Interval, Talk, Verdict};
 use crate::csv;
+use crate::lab::measure::counted;
 use crate::lab::page::{Bar, Bars, Block, Cell, Mark, Page, Table};
 use crate::lab::run::Summary;
 
@@ -97,18 +98,17 @@ fn talk_says(claim: &Claim) -> Option<String> {
     }
 }
 
-fn claims(count: usize) -> String {
-    format!("{count} claim{}", if count == 1 { "" } else { "s" })
-}
-
 /// How many claims came out how, in one sentence.
 #[must_use]
 pub fn summary_line(talk: &Talk) -> String {
     let count = |wanted: fn(&Verdict) -> bool| talk.findings.iter().filter(|f| wanted(&f.verdict)).count();
     let (yes, no) = (count(|v| *v == Verdict::Reproduces), count(|v| *v == Verdict::DoesNot));
     let (away, failed) = (count(|v| matches!(v, Verdict::NotAvailable(_))), count(|v| matches!(v, Verdict::Failed(_))));
-    let mut line =
-        format!("{}: {yes} reproduce here, {no} {}", claims(talk.findings.len()), if no == 1 { "does not" } else { "do not" });
+    let mut line = format!(
+        "{}: {yes} reproduce here, {no} {}",
+        counted(talk.findings.len(), "claim"),
+        if no == 1 { "does not" } else { "do not" }
+    );
     let undecided = count(|v| matches!(v, Verdict::Undecided(_)));
     if undecided > 0 {
         line += &format!(", {undecided} undecided");
