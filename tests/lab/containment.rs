@@ -16,10 +16,11 @@ use rustix::fs::inotify;
 use crate::pools;
 use crate::support::exclusive::full_name;
 use crate::support::gone;
-use crate::support::lab::{await_end, await_workers, launcher, spec, two_at_a_time};
+use crate::support::lab::{await_end, await_workers, launcher, spec};
 use crate::support::marked::{MARK, Marked, marked};
 use crate::support::programs;
 use crate::support::python::{available, named};
+use crate::support::together::at_a_time;
 
 const PROCESS_SYSTEMS: [&str; 5] = ["native/fork", "native/exec", "native/spawn", "native/forkserver", "native/process-pool"];
 
@@ -197,7 +198,7 @@ fn killing_concmon_in_a_run_of_200_workers_leaves_nothing() {
 
 #[test]
 fn a_pool_that_is_stopped_leaves_nothing() {
-    two_at_a_time(pools_here(), |system| {
+    at_a_time(2, pools_here(), |system| {
         let scratch = tempfile::tempdir().unwrap();
         let mut victim = Victim::start_until(scratch.path(), system, 3, STOPPED);
         assert_eq!(victim.objects_left(), Vec::<String>::new(), "{system}");
@@ -209,7 +210,7 @@ fn a_pool_that_is_stopped_leaves_nothing() {
 
 #[test]
 fn killing_concmon_in_a_run_of_a_pool_leaves_nothing() {
-    two_at_a_time(pools_here(), |system| {
+    at_a_time(2, pools_here(), |system| {
         let mut victim = Victim::start(system, 3);
         assert!(victim.processes().len() >= 7, "{system}: victim, guard, supervisor, root and 3 workers");
         victim.child.kill().unwrap();
@@ -220,7 +221,7 @@ fn killing_concmon_in_a_run_of_a_pool_leaves_nothing() {
 
 #[test]
 fn killing_the_supervisor_leaves_nothing() {
-    two_at_a_time(PROCESS_SYSTEMS.into_iter().map(|id| (id, 20)).chain(pools_here().map(|id| (id, 3))), |(system, workers)| {
+    at_a_time(2, PROCESS_SYSTEMS.into_iter().map(|id| (id, 20)).chain(pools_here().map(|id| (id, 3))), |(system, workers)| {
         let victim = Victim::start(system, workers);
         kill_now(victim.helpers().1);
         victim.assert_contained();
@@ -229,7 +230,7 @@ fn killing_the_supervisor_leaves_nothing() {
 
 #[test]
 fn killing_the_guard_leaves_nothing() {
-    two_at_a_time(PROCESS_SYSTEMS.into_iter().map(|id| (id, 20)).chain(pools_here().map(|id| (id, 3))), |(system, workers)| {
+    at_a_time(2, PROCESS_SYSTEMS.into_iter().map(|id| (id, 20)).chain(pools_here().map(|id| (id, 3))), |(system, workers)| {
         let victim = Victim::start(system, workers);
         kill_now(victim.helpers().0);
         victim.assert_contained();

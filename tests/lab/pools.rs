@@ -11,8 +11,9 @@ use concmon::lab::roles;
 use concmon::lab::run::{Outcome, Run, RunPhase};
 
 use crate::servers::SERVERS;
-use crate::support::lab::{await_end, await_run, launcher, number, run_it, run_on, spec, two_at_a_time};
+use crate::support::lab::{await_end, await_run, launcher, number, run_it, run_on, spec};
 use crate::support::python::{assert_done, available, interpreters, named, no_python};
+use crate::support::together::at_a_time;
 
 /// The systems that are no web servers.
 const POOLS: &[&str] = &[
@@ -195,7 +196,7 @@ fn kept(launcher: &Launcher, id: &str) -> Arc<Run> {
 fn every_process_that_a_pool_starts_has_a_role() {
     let launcher = launcher().with_pythons(named());
     let processes = |id: &&str| find(id).is_some_and(|s| s.section == Section::Processes);
-    two_at_a_time(systems().filter(processes).filter(|id| available(id)), |id| {
+    at_a_time(2, systems().filter(processes).filter(|id| available(id)), |id| {
         let run = kept(&launcher, id);
         let workers: Vec<i32> = run.workers.iter().filter_map(|w| w.pid).collect();
         for member in run.family.iter().filter(|m| Some(m.pid) != run.root_pid && !workers.contains(&m.pid) && m.state != 'Z') {
@@ -233,7 +234,7 @@ const LISTENING: &[(&str, usize)] = &[
 #[test]
 fn what_listens_does_so_on_the_loopback_address_alone_and_at_no_known_port() {
     let launcher = launcher().with_pythons(named());
-    two_at_a_time(LISTENING.iter().copied().filter(|(id, _)| available(id)), |(id, fewest)| {
+    at_a_time(2, LISTENING.iter().copied().filter(|(id, _)| available(id)), |(id, fewest)| {
         let run = kept(&launcher, id);
         let pids: Vec<i32> = run.family.iter().map(|m| m.pid).collect();
         let ports = listening(&pids);

@@ -10,8 +10,9 @@ use concmon::lab::launcher::LaunchError;
 use concmon::lab::protocol::Creation;
 use concmon::lab::run::{Outcome, Run, RunPhase};
 
-use crate::support::lab::{await_end, await_workers, launcher, run_it, run_on, spec, two_at_a_time, variable};
+use crate::support::lab::{await_end, await_workers, launcher, run_it, run_on, spec, variable};
 use crate::support::python::{assert_done, available, interpreters, named, no_python};
+use crate::support::together::at_a_time;
 
 fn python_systems() -> impl Iterator<Item = &'static System> {
     SYSTEMS.iter().filter(|s| s.backend == Backend::Python)
@@ -41,7 +42,7 @@ fn every_python_system_meets_its_shape_and_does_its_work() {
     let ran = AtomicUsize::new(0);
     // Those that need packages: `schemas::runs_of_every_pool_and_of_every_system_that_needs_packages`.
     let plain = |s: &&System| python_program(s.id).is_some_and(|program| program.packages.is_empty());
-    two_at_a_time(python_systems().filter(plain).filter(|s| available(s.id)), |system| {
+    at_a_time(2, python_systems().filter(plain).filter(|s| available(s.id)), |system| {
         let run = run_on(&launcher, &system.defaults());
         assert_done(&run);
         if system.params.tasks.is_some() && run.spec.task != TaskKind::None && system.id != "python/async-vs-threads" {

@@ -7,8 +7,8 @@ use jsonschema::Validator;
 use serde_json::Value;
 
 use crate::pools;
-use crate::support::lab::two_at_a_time;
 use crate::support::python::{available, named};
+use crate::support::together::at_a_time;
 
 fn schema(text: &str) -> Validator {
     jsonschema::validator_for(&serde_json::from_str(text).unwrap()).unwrap()
@@ -66,7 +66,7 @@ fn pools_and_packages() -> impl Iterator<Item = &'static str> {
 fn runs_of_every_pool_and_of_every_system_that_needs_packages() {
     let schema = schema(include_str!("../../assets/report/run.schema.json"));
     let found = concmon::lab::python::interpreters(&named());
-    two_at_a_time(pools_and_packages().filter(|id| available(id)), |id| {
+    at_a_time(2, pools_and_packages().filter(|id| available(id)), |id| {
         let python = concmon::lab::python::choose(catalog::find(id).unwrap(), None, &found).unwrap().path;
         // On a busy machine a loop may be ready to run, and not wait, when it is looked at: then it is looked at again.
         let met = |value: &Value| value["runs"][0]["shape"].as_array().unwrap().iter().all(|check| check["met"] == true);

@@ -6,8 +6,9 @@ use concmon::lab::protocol::Creation;
 use concmon::lab::roles::{self, Seen};
 use concmon::lab::run::{Outcome, Run, RunPhase};
 
-use crate::support::lab::{await_end, await_run, launcher, number, run_it, run_on, spec, text, two_at_a_time};
+use crate::support::lab::{await_end, await_run, launcher, number, run_it, run_on, spec, text};
 use crate::support::python::{assert_done, available, named};
+use crate::support::together::at_a_time;
 
 /// Each with what its main process is called.
 pub const SERVERS: &[(&str, &str)] = &[
@@ -33,7 +34,7 @@ fn most_at_once(run: &Run) -> usize {
 fn every_request_is_served_and_its_rate_is_the_throughput() {
     let expected = run_it(&RunSpec { tasks: 40, ..spec("native/sequential", TaskKind::Factorial) });
     let launcher = launcher().with_pythons(named());
-    two_at_a_time(here(), |(id, _)| {
+    at_a_time(2, here(), |(id, _)| {
         for workers in [1, 3] {
             let run = run_on(&launcher, &RunSpec { workers, tasks: 40, ..spec(id, TaskKind::Factorial) });
             assert_done(&run);
@@ -56,7 +57,7 @@ fn every_request_is_served_and_its_rate_is_the_throughput() {
 #[test]
 fn a_sync_worker_serves_one_request_at_a_time_and_others_serve_several() {
     let launcher = launcher().with_pythons(named());
-    two_at_a_time(here(), |(id, _)| {
+    at_a_time(2, here(), |(id, _)| {
         let sleeps = RunSpec { workers: 2, tasks: 12, task_size: Some(100), ..spec(id, TaskKind::Sleep) };
         let run = run_on(&launcher, &sleeps);
         assert_done(&run);
@@ -72,7 +73,7 @@ fn a_sync_worker_serves_one_request_at_a_time_and_others_serve_several() {
 #[test]
 fn the_main_process_and_the_workers_of_a_server_have_their_roles() {
     let launcher = launcher().with_pythons(named());
-    two_at_a_time(here(), |(id, main)| {
+    at_a_time(2, here(), |(id, main)| {
         let stays = RunSpec { workers: 2, tasks: 4, hold_ms: 60_000, timeout_ms: 120_000, ..spec(id, TaskKind::Factorial) };
         let run = launcher.launch(stays).unwrap();
         let held = |run: &Run| run.ended() || (run.hold_began_ns().is_some() && !run.shape.is_empty());

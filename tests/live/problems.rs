@@ -20,6 +20,7 @@ use serde_json::Value;
 
 use crate::support::exclusive::{alone, starved};
 use crate::support::programs;
+use crate::support::together::at_a_time;
 
 mod findings;
 mod owners;
@@ -367,6 +368,17 @@ pool = multiprocessing.get_context('fork').Pool(2, initializer=prepare)
 print('ready', flush=True)
 pool.map(abs, range(4))
 ";
+    at_a_time(4, pythons(), |python| {
+        let held = Stage::python(&python, held).has_finding("gil_held_asleep");
+        assert!(held["evidence"].as_str().unwrap().contains("native() at"), "{}: {held:#}", python.display());
+        let blocked = Stage::python(&python, blocked).has_finding("loop_blocked");
+        let words = blocked["evidence"].as_str().unwrap();
+        assert!(words.contains("handler() at") && words.contains("fetch() at"), "{}: {blocked:#}", python.display());
+        Stage::python(&python, lost).has_finding("task_lost");
+        let failing = Stage::python(&python, failing).has_finding("workers_fail");
+        assert!(failing["evidence"].as_str().unwrap().contains("with exit status 1"), "{}: {failing:#}", python.display());
+    });
+    // These use a CPU each.
     for python in pythons() {
         let bound = Stage::python(&python, bound);
         // Where the holder of the GIL mostly waits for a CPU, it is CPUs that are missing.
@@ -375,16 +387,8 @@ pool.map(abs, range(4))
             assert!(found["lines"].to_string().contains("count() at"), "{}: {found:#}", python.display());
         }
         drop(bound);
-        let held = Stage::python(&python, held).has_finding("gil_held_asleep");
-        assert!(held["evidence"].as_str().unwrap().contains("native() at"), "{}: {held:#}", python.display());
-        let blocked = Stage::python(&python, blocked).has_finding("loop_blocked");
-        let words = blocked["evidence"].as_str().unwrap();
-        assert!(words.contains("handler() at") && words.contains("fetch() at"), "{}: {blocked:#}", python.display());
         let spin = Stage::python(&python, spin).has_finding("never_blocks");
         assert!(spin["evidence"].as_str().unwrap().contains("busy() at"), "{}: {spin:#}", python.display());
-        Stage::python(&python, lost).has_finding("task_lost");
-        let failing = Stage::python(&python, failing).has_finding("workers_fail");
-        assert!(failing["evidence"].as_str().unwrap().contains("with exit status 1"), "{}: {failing:#}", python.display());
     }
 }
 
@@ -502,7 +506,7 @@ for p in others: p.start()
 print('ready', flush=True)
 for p in others: p.join()
 ";
-    for python in pythons() {
+    at_a_time(3, pythons(), |python| {
         let problem = Stage::python(&python, abba).is_found("lock_cycle", 2);
         let functions: Vec<&str> =
             problem["tasks"].as_array().unwrap().iter().filter_map(|t| t["python"]["function"].as_str()).collect();
@@ -512,7 +516,7 @@ for p in others: p.join()
         Stage::python(&python, pipe).is_found("process_cycle", 2);
         Stage::python(&python, fork).is_found("stuck_after_fork", 1);
         Stage::python(&python, semaphore).is_found("semaphore_abandoned", 3);
-    }
+    });
 }
 
 #[test]
@@ -546,25 +550,21 @@ consumer.start()
 print('ready', flush=True)
 consumer.join()
 ";
-    for python in pythons() {
+    at_a_time(3, pythons(), |python| {
         let problem = Stage::python(&python, servers).is_found("process_cycle", 2);
         assert!(problem["advice"].as_str().unwrap().contains("timeout for requests"), "{}: {problem:#}", python.display());
         let problem = Stage::python(&python, reader).is_found("process_cycle", 2);
         let advice = problem["advice"].as_str().unwrap();
         assert!(advice.contains("end marker"), "{}: {problem:#}", python.display());
-    }
+    });
 }
 
 #[test]
 fn healthy_programs_at_rest_are_not_called_stuck() {
-    for case in ["pool", "busy", "handler", "timeout"] {
-        Stage::c(case).is_healthy();
-    }
-    for script in
-        ["echo ready; sleep 600; :", "echo ready; sleep 600 | cat; :", "echo ready; (while sleep 1; do :; done) | cat | cat; :"]
-    {
-        Stage::start(Command::new("sh").args(["-c", script])).is_healthy();
-    }
+    at_a_time(4, ["pool", "busy", "handler", "timeout"], |case| Stage::c(case).is_healthy());
+    let shells =
+        ["echo ready; sleep 600; :", "echo ready; sleep 600 | cat; :", "echo ready; (while sleep 1; do :; done) | cat | cat; :"];
+    at_a_time(3, shells, |script| Stage::start(Command::new("sh").args(["-c", script])).is_healthy());
     let pool = "
 import multiprocessing, time
 pool = multiprocessing.get_context('fork').Pool(3)
@@ -586,9 +586,7 @@ threading.Thread(target=jobs.get, daemon=True).start()
 print('ready', flush=True)
 threading.Event().wait()
 ";
-    for python in pythons() {
-        for script in [pool, threads, event] {
-            Stage::python(&python, script).is_healthy();
-        }
-    }
+    let pythons = pythons();
+    let programs = pythons.iter().flat_map(|python| [pool, threads, event].map(|script| (python, script)));
+    at_a_time(4, programs, |(python, script)| Stage::python(python, script).is_healthy());
 }

@@ -60,7 +60,7 @@ fn every_system_that_needs_packages_meets_its_shape_in_the_environment() {
         SYSTEMS.iter().filter(|s| python_program(s.id).is_some_and(|p| !p.packages.is_empty() && !p.cluster)).collect();
     assert!(needy.len() >= 9, "{}", needy.len());
     let runs = needy.iter().flat_map(|system| system.tasks.iter().map(|task| (*system, *task)));
-    support::two_at_a_time(runs, |(system, task)| {
+    crate::support::together::at_a_time(2, runs, |(system, task)| {
         let run = run_on(&launcher, &RunSpec { task, tasks: system.defaults().tasks.min(20), ..system.defaults() });
         assert_done(&run);
         assert_eq!(run.workers.len(), run.spec.workers as usize, "{}", system.id);

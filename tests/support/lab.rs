@@ -83,18 +83,3 @@ pub fn number(run: &Run, name: &str) -> u64 {
 pub fn text<'r>(run: &'r Run, name: &str) -> &'r str {
     run.values.iter().find(|v| v.name == name).map_or("", |v| &v.text)
 }
-
-/// Does `act` with each, two at a time: most of a small run is waiting.
-pub fn two_at_a_time<T: Copy + Send>(items: impl IntoIterator<Item = T>, act: impl Fn(T) + Sync) {
-    let items = std::sync::Mutex::new(items.into_iter().collect::<Vec<T>>().into_iter());
-    let next = || items.lock().ok()?.next();
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                while let Some(item) = next() {
-                    act(item);
-                }
-            });
-        }
-    });
-}

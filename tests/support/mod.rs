@@ -20,3 +20,4 @@ pub mod programs;
 pub mod pty;
 pub mod python;
 pub mod rust_source;
+pub mod together;

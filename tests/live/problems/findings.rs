@@ -9,30 +9,32 @@ use super::*;
 #[test]
 fn limits_and_leaks_of_c_programs() {
     let _alone = alone();
-    for (case, id, words) in [
-        ("descriptors", "descriptors_grow", "a second: full in"),
-        ("threads", "threads_grow", "threads, +"),
-        ("memory", "memory_grows", "resident, +"),
-        ("ignored", "sigterm_ignored", "ignores SIGTERM"),
-        ("blocked", "sigterm_pending", "one has been sent"),
-        ("spin", "never_blocks", "never rests"),
-        ("storm", "lock_storm", "switch"),
-        ("narrow", "oversubscribed", "its affinity leaves it 1 of"),
-    ] {
-        if case == "narrow" && std::thread::available_parallelism().is_ok_and(|n| n.get() < 2) {
-            loudly!("SKIPPED: there is one CPU here, so no affinity is narrower");
-            continue;
-        }
+    let look = |(case, id, words): (&str, &str, &str)| {
         let stage = Stage::c(case);
         if case == "narrow" && starved(stage.pid().cast_signed(), 1) {
-            continue;
+            return;
         }
         let finding = stage.has_finding(id);
         let evidence = finding["evidence"].as_str().unwrap();
         // A slow look may come when the limit is reached already.
         let full = case == "descriptors" && evidence.ends_with("descriptors open: the limit is reached");
         assert!(evidence.contains(words) || full, "{case}: {finding:#}");
+    };
+    let rest = [
+        ("descriptors", "descriptors_grow", "a second: full in"),
+        ("threads", "threads_grow", "threads, +"),
+        ("memory", "memory_grows", "resident, +"),
+        ("ignored", "sigterm_ignored", "ignores SIGTERM"),
+        ("blocked", "sigterm_pending", "one has been sent"),
+    ];
+    at_a_time(rest.len(), rest, look);
+    look(("spin", "never_blocks", "never rests"));
+    look(("storm", "lock_storm", "switch"));
+    if std::thread::available_parallelism().is_ok_and(|n| n.get() < 2) {
+        loudly!("SKIPPED: there is one CPU here, so no affinity is narrower");
+        return;
     }
+    look(("narrow", "oversubscribed", "its affinity leaves it 1 of"));
 }
 
 #[test]
@@ -70,7 +72,9 @@ if __name__ == '__main__':
         loudly!("SKIPPED: this runs in the session of PID 1, so that its orphans look like children of PID 1");
         return;
     }
-    for (python, method) in pythons().iter().flat_map(|python| ["spawn", "fork", "forkserver"].map(|method| (python, method))) {
+    let pythons = pythons();
+    let families = pythons.iter().flat_map(|python| ["spawn", "fork", "forkserver"].map(|method| (python, method)));
+    at_a_time(4, families, |(python, method)| {
         let stage = Stage::start(Command::new(python).arg(&program).arg(method));
         let group = stage.pid();
         let output = concmon().args(["problems", "--json", "--for", "10", &format!("pgrp={group}")]).output().unwrap();
@@ -86,7 +90,7 @@ if __name__ == '__main__':
         let left = if method == "forkserver" { 3 } else { 2 };
         assert_eq!(finding["pids"].as_array().unwrap().len(), left, "{finding:#}");
         assert!(finding["evidence"].as_str().unwrap().contains("of multiprocessing (known by"), "{finding:#}");
-    }
+    });
 }
 
 /// A control group of version 1 or 2 for a controller, which ends with the test; `None` where none can be made.

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::{Stage, evidence, pythons};
+use crate::support::together::at_a_time;
 
 impl Stage {
     /// No warning in several looks, of a program that may have one thread.
@@ -71,7 +72,7 @@ for thread in threads: thread.start()
 print('ready', flush=True)
 for thread in threads: thread.join()
 ";
-    for python in pythons() {
+    at_a_time(3, pythons(), |python| {
         let of = |script: &str| Stage::python(&python, &format!("{BEAT}{script}"));
         let found = of(join).is_found("lock_cycle", 2);
         let words = evidence(&found);
@@ -80,7 +81,7 @@ for thread in threads: thread.join()
             let found = of(script).is_found("lock_cycle", 2);
             assert!(evidence(&found).matches("Python lock").count() == 2, "{}: {found:#}", python.display());
         }
-    }
+    });
 }
 
 #[test]
@@ -179,7 +180,7 @@ worker.start()
 print('ready', flush=True)
 worker.join()
 ";
-    for python in pythons() {
+    at_a_time(3, pythons(), |python| {
         for (script, tasks, hint) in [
             (queue, 3, "task_done()"),
             (pool, 2, "result() within the pool"),
@@ -189,7 +190,7 @@ worker.join()
             let found = Stage::python(&python, script).is_found("no_thread_can_go_on", tasks);
             assert!(found["advice"].as_str().unwrap().contains(hint), "{}: {found:#}", python.display());
         }
-    }
+    });
 }
 
 #[test]
@@ -262,7 +263,7 @@ asyncio.run(main())
         "async def main():",
         "async def beat():\n    while True: await asyncio.sleep(.05)\nasync def main():\n    beats = asyncio.create_task(beat())",
     );
-    for python in pythons() {
+    at_a_time(3, pythons(), |python| {
         for (script, id, words) in [
             (beating.as_str(), "task_cycle", "task forward waits in work() at"),
             (executor, "tasks_never_wake", "task Task-1 waits in main() at"),
@@ -298,7 +299,7 @@ asyncio.run(main())
             let known = Path::new("/proc/self/sched").exists();
             assert!(!known || again["for_s"].as_f64().unwrap() >= since.as_secs_f64() - 0.1, "{since:?}: {again:#}");
         }
-    }
+    });
 }
 
 /// Tasks that hand locks to each other more often than they can be read are no cycle.
@@ -314,7 +315,7 @@ async def main():
     await asyncio.gather(*(client(*((a, b) if n % 2 else (b, a))) for n in range(6)))
 print('ready', flush=True)
 asyncio.run(main())";
-    for python in pythons() {
+    at_a_time(2, pythons(), |python| {
         let stage = Stage::python(&python, script);
         let pid = stage.pid().cast_signed();
         let mut surveyor = concmon::why::Surveyor::new().unwrap();
@@ -328,7 +329,7 @@ asyncio.run(main())";
             assert_eq!(python.and_then(|python| python.stuck_tasks.clone()), None);
         }
         assert!(read >= 5, "{read}");
-    }
+    });
 }
 
 /// Of many Python processes one look reads those first that it was asked about.
@@ -454,9 +455,7 @@ async def main():
     await jobs.join()
 asyncio.run(main())
 ";
-    for python in pythons() {
-        for script in [locks, rests, timed, serves, joins] {
-            Stage::python(&python, script).is_calm();
-        }
-    }
+    let pythons = pythons();
+    let programs = pythons.iter().flat_map(|python| [locks, rests, timed, serves, joins].map(|script| (python, script)));
+    at_a_time(4, programs, |(python, script)| Stage::python(python, script).is_calm());
 }
