@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::kernel::error::ReadError;
-use crate::kernel::locks::{SharedFile, shared_files};
+use crate::kernel::locks::{SharedFile, has_public_name, shared_files};
 use crate::kernel::parse::file_locks;
 use crate::kernel::parse::stat::Stat;
 use crate::kernel::pipes::{OpenEnds, ends_of};
@@ -399,6 +399,12 @@ impl Reader {
                     scene.sharers.entry(*file).or_default().push(pid);
                 }
             }
+            // What any program may still open can be released by one that is not there yet.
+            scene.sharers.retain(|file, pids| {
+                let Some(pid) = pids.first().copied() else { return false };
+                let file = *file;
+                !self.asked(pid, move |fs| has_public_name(fs, pid, file)).unwrap_or(true)
+            });
         }
         if locks_wanted {
             name_lock_holders(&fs, scene);

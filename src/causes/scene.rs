@@ -183,6 +183,10 @@ impl Scene {
         // A blocked pipe has another end, and shared memory a process that maps it: an empty list is not the whole list.
         let seen = |pids: &[i32]| !pids.is_empty() && !self.may_have_hidden_holder(pids, Inherited::Descriptor);
         let mapped = |pids: &[i32]| !pids.is_empty() && !self.may_have_hidden_holder(pids, Inherited::Memory);
+        // A handler in this process may write to its own pipe or socket.
+        let by_handler = |pids: &[i32]| process.handles_signals && pids.contains(&from.pid);
+        // A process that waits for its children, and has handlers, rests until a signal has it tell them to end.
+        let supervised = |pids: &[i32]| pids.iter().any(|pid| *pid != from.pid && self.rests_for_signals(*pid));
         match &task.wait {
             Wait::Open(_) | Wait::Unknown(_) => None,
             Wait::Futex { holder: Holder::Task(kind, owner), lock } => {
@@ -199,7 +203,7 @@ impl Scene {
                 (!process.handles_signals).then(|| vec![edge(Target::Process(from.pid), Kind::Lock, words, Certainty::Found)])
             }
             Wait::Futex { lock: lock @ Lock::Shared { device, inode, .. }, holder } => {
-                let sharers = self.sharers.get(&(*device, *inode)).filter(|pids| mapped(pids))?;
+                let sharers = self.sharers.get(&(*device, *inode)).filter(|pids| mapped(pids) && !supervised(pids))?;
                 Some(of_processes(sharers, Kind::SharedLock, &super::words::shared(*lock, *holder, sharers.len())))
             }
             Wait::Child(Some(pid)) => {
@@ -212,9 +216,7 @@ impl Scene {
             }
             Wait::PipeRead(inode) => {
                 let writers = &self.pipes.get(inode)?.writers;
-                // A handler in this process may write to its own pipe.
-                let by_handler = process.handles_signals && writers.contains(&from.pid);
-                (seen(writers) && !by_handler)
+                (seen(writers) && !by_handler(writers) && !supervised(writers))
                     .then(|| of_processes(writers, Kind::PipeRead, &format!("reads the empty pipe {inode}")))
             }
             Wait::PipeWrite(inode) => {
@@ -223,7 +225,7 @@ impl Scene {
             }
             Wait::SocketRead(inode) | Wait::SocketWrite(inode) => {
                 let reads = matches!(task.wait, Wait::SocketRead(_));
-                let end = self.sockets.get(inode).filter(|end| seen(&end.holders))?;
+                let end = self.sockets.get(inode).filter(|end| seen(&end.holders) && !(reads && by_handler(&end.holders)))?;
                 let what = if reads { "reads" } else { "writes to" };
                 let words = format!(
                     "{what} the socket {inode}, whose other end {} (a timeout of the socket is not known)",
@@ -252,6 +254,24 @@ impl Scene {
                 one(Target::Process(pid), Kind::FileLock, words, Certainty::Recorded)
             }
         }
+    }
+
+    fn rests_for_signals(&self, pid: i32) -> bool {
+        let waits = |task: &Task| matches!(task.wait, Wait::Child(_));
+        self.processes.get(&pid).is_some_and(|process| process.handles_signals && process.tasks.values().any(waits))
+    }
+
+    /// Whether a signal handler may end this wait at a pipe or socket: it holds the other end itself, or a process does that rests until a signal.
+    #[must_use]
+    pub fn waits_for_handler(&self, from: TaskId) -> bool {
+        let Some(process) = self.processes.get(&from.pid) else { return false };
+        let holders = match self.task(from).map(|task| &task.wait) {
+            Some(Wait::PipeRead(inode)) => self.pipes.get(inode).map(|ends| &ends.writers),
+            Some(Wait::SocketRead(inode)) => self.sockets.get(inode).map(|end| &end.holders),
+            _ => None,
+        };
+        let may = |pid: &i32| if *pid == from.pid { process.handles_signals } else { self.rests_for_signals(*pid) };
+        holders.is_some_and(|pids| pids.iter().any(may))
     }
 
     /// Whether a process that could not be read may hold the same pipe or memory as these. Both are inherited by fork, so it would be

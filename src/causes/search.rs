@@ -29,6 +29,8 @@ pub enum Cause {
     SemaphoreAbandoned,
     /// A pipe whose other end only the stuck process itself holds.
     PipeWithoutPeer,
+    /// A socket whose other end only the stuck process itself holds.
+    SelfRequest,
     /// All threads of a process wait for locks of this process.
     NoThreadCanGoOn,
     /// The only thread of a process waits for a lock within it. This may be a program at rest until a signal ends it.
@@ -46,6 +48,7 @@ impl Cause {
         Self::HolderGone,
         Self::SemaphoreAbandoned,
         Self::PipeWithoutPeer,
+        Self::SelfRequest,
         Self::NoThreadCanGoOn,
         Self::OnlyThreadWaits,
     ];
@@ -62,6 +65,7 @@ impl Cause {
             Self::HolderGone => "holder_gone",
             Self::SemaphoreAbandoned => "semaphore_abandoned",
             Self::PipeWithoutPeer => "pipe_without_peer",
+            Self::SelfRequest => "self_request",
             Self::NoThreadCanGoOn => "no_thread_can_go_on",
             Self::OnlyThreadWaits => "only_thread_waits",
         }
@@ -77,8 +81,9 @@ impl Cause {
             Self::FileLockCycle => "Deadlock: file locks taken crosswise",
             Self::StuckAfterFork => "Stuck after fork: no thread of this process can release the lock",
             Self::HolderGone => "The owner of the lock is gone",
-            Self::SemaphoreAbandoned => "Semaphore abandoned: no process is left that could release it",
+            Self::SemaphoreAbandoned => "Deadlock: no process is left that could release a semaphore",
             Self::PipeWithoutPeer => "Pipe with an unclosed end",
+            Self::SelfRequest => "Deadlock: a process waits for its own answer",
             Self::NoThreadCanGoOn => "Deadlock: no thread of the process can go on",
             Self::OnlyThreadWaits => "The only thread waits for a lock within its process",
         }
@@ -88,7 +93,12 @@ impl Cause {
     #[must_use]
     pub const fn badge(self) -> &'static str {
         match self {
-            Self::LockCycle | Self::SelfLock | Self::ProcessCycle | Self::FileLockCycle | Self::NoThreadCanGoOn => "deadlock",
+            Self::LockCycle
+            | Self::SelfLock
+            | Self::ProcessCycle
+            | Self::FileLockCycle
+            | Self::SelfRequest
+            | Self::NoThreadCanGoOn => "deadlock",
             Self::StuckAfterFork => "stuck at fork",
             Self::HolderGone | Self::SemaphoreAbandoned => "lock abandoned",
             Self::PipeWithoutPeer => "unclosed pipe",
@@ -112,6 +122,7 @@ impl Cause {
                 "All processes that map the semaphore wait: the one that took it has ended, or waits too."
             }
             Self::PipeWithoutPeer => "Only processes that wait at the pipe still hold its other end.",
+            Self::SelfRequest => "All threads of a process wait, one at a socket whose other end only this process holds.",
             Self::NoThreadCanGoOn => "All threads of the process wait for locks of this process, without a timeout.",
             Self::OnlyThreadWaits => "The process has one thread, and it waits for a lock that only itself could release.",
         }
@@ -134,9 +145,12 @@ impl Cause {
             }
             Self::HolderGone => "End the process. Use a robust mutex, or release the lock on every way out.",
             Self::SemaphoreAbandoned => {
-                "End the processes that wait. A process that may be killed must not hold the lock, or another must watch it."
+                "End the processes that wait. Release the semaphore, or set the event, before waiting for the processes that need it; a process that may be killed must not hold it."
             }
             Self::PipeWithoutPeer => "Close the unused end of the pipe in this process, so that it gets end-of-file or EPIPE.",
+            Self::SelfRequest => {
+                "Do not ask your own server, or wait for your own data, in the thread that is to answer: use another thread or an async client, or call the function itself."
+            }
             Self::NoThreadCanGoOn => {
                 "A lock was not released, or a notify came before its wait: see where the threads stand (concmon inspect PID for Python, gdb -p PID for others); end the process to get out."
             }
@@ -158,6 +172,8 @@ pub struct Problem {
     pub behind: Vec<TaskId>,
     /// Waiters that a semaphore counts and that are gone: they were killed while they waited.
     pub lost_waiters: u32,
+    /// Whether each of the tasks writes to a pipe or socket that is full.
+    pub all_write: bool,
 }
 
 impl Problem {
@@ -170,6 +186,9 @@ impl Problem {
             Cause::ProcessCycle if some(Kind::Child) && some(Kind::PipeRead) && !some(Kind::PipeWrite) => {
                 "The process that is waited for reads: send it an end marker (a sentinel in the queue), or close the pipe's write end, before \
                  waiting for it; its writer may have ended early."
+            }
+            Cause::ProcessCycle if self.all_write => {
+                "Each writes and none reads: read while you write (select, a thread for each direction, communicate()), or agree on who reads first."
             }
             Cause::ProcessCycle if self.edges.iter().all(|edge| edge.kind == Kind::Socket) => {
                 "Set a timeout for requests, and serve a request while another waits (in a thread or task of its own), or do not ask back."
@@ -243,7 +262,9 @@ fn problem(scene: &Scene, stuck: &BTreeMap<TaskId, Vec<Edge>>, tasks: Vec<TaskId
         _ => None,
     });
     let lost_waiters = lost.max().unwrap_or(0);
-    Problem { cause: cause(scene, &tasks, &edges), tasks, edges, behind, lost_waiters }
+    let writes = |id: &TaskId| matches!(scene.task(*id).map(|t| &t.wait), Some(Wait::PipeWrite(_) | Wait::SocketWrite(_)));
+    let all_write = tasks.iter().all(writes);
+    Problem { cause: cause(scene, &tasks, &edges), tasks, edges, behind, lost_waiters, all_write }
 }
 
 /// Stuck tasks and the processes that they wait for. A process leads to each of its tasks, so that a thousand threads that wait for a
@@ -361,6 +382,8 @@ fn cause(scene: &Scene, tasks: &[TaskId], edges: &[Edge]) -> Cause {
         Cause::PipeWithoutPeer
     } else if processes.len() > 1 {
         Cause::ProcessCycle
+    } else if any(Kind::Socket) {
+        Cause::SelfRequest
     } else if !any(Kind::Lock) {
         if tasks.len() == 1 { Cause::SelfLock } else { Cause::LockCycle }
     } else if tasks.len() > 1 {

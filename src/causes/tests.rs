@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::snapshot::{Comm, Lock, ProcKey};
 
-use super::scene::{Ends, Holder, Process, Scene, Task, TaskId, Wait};
+use super::scene::{Ends, Holder, Process, Scene, SocketEnd, Task, TaskId, Wait};
 use super::search::{Cause, chain, problems, stuck};
 use super::{Kind, Target};
 
@@ -141,6 +141,39 @@ fn a_shared_semaphore_waits_for_whoever_maps_it() {
     s.sharers.insert(((0, 26), 5), vec![20, 30, 40]);
     s.processes.insert(40, process(40, 1, vec![open()]));
     assert!(problems(&s).is_empty(), "somebody else may release it");
+}
+
+#[test]
+fn a_parent_that_waits_for_its_children_and_has_handlers_rests_until_a_signal() {
+    let lock = Lock::Shared { device: (0, 26), inode: 5, offset: 0 };
+    let wait = Wait::Futex { lock, holder: Holder::Semaphore { value: 0, waiters: 1 } };
+    for wait in [wait, Wait::PipeRead(7)] {
+        let mut s = scene(vec![process(10, 1, vec![Wait::Child(Some(20))]), process(20, 10, vec![wait])]);
+        s.sharers.insert(((0, 26), 5), vec![10, 20]);
+        s.pipes.insert(7, Ends { readers: vec![20], writers: vec![10, 20] });
+        assert_eq!(problems(&s).len(), 1);
+        s.processes.get_mut(&10).unwrap().handles_signals = true;
+        assert!(problems(&s).is_empty(), "its handler may set the event, or write");
+    }
+}
+
+#[test]
+fn a_socket_of_ones_own_is_no_lock_and_a_handler_may_write_to_it() {
+    let mut s = scene(vec![process(10, 1, vec![Wait::SocketRead(7)])]);
+    s.sockets.insert(7, SocketEnd { holders: vec![10], address: None });
+    assert_eq!(causes(&s), [(Cause::SelfRequest, 1)]);
+    s.processes.get_mut(&10).unwrap().handles_signals = true;
+    assert!(causes(&s).is_empty() && s.waits_for_handler(TaskId { pid: 10, tid: 10 }));
+}
+
+#[test]
+fn two_that_write_are_told_to_read() {
+    let mut s = scene(vec![process(10, 1, vec![Wait::SocketWrite(7)]), process(20, 10, vec![Wait::SocketWrite(8)])]);
+    for (inode, holder) in [(7, 20), (8, 10)] {
+        s.sockets.insert(inode, SocketEnd { holders: vec![holder], address: None });
+    }
+    let found = problems(&s);
+    assert!(found[0].all_write && found[0].advice().starts_with("Each writes and none reads"), "{found:#?}");
 }
 
 #[test]

@@ -115,6 +115,7 @@ pub const DIAGNOSES: &[Diagnosis] = &[
     stuck::diagnosis(Cause::HolderGone),
     stuck::diagnosis(Cause::SemaphoreAbandoned),
     stuck::diagnosis(Cause::PipeWithoutPeer),
+    stuck::diagnosis(Cause::SelfRequest),
     stuck::diagnosis(Cause::NoThreadCanGoOn),
     stuck::diagnosis(Cause::OnlyThreadWaits),
     tasks_stuck::CYCLE,

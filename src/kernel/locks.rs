@@ -47,6 +47,24 @@ pub fn shared_files(fs: &ProcFs, pid: i32) -> Vec<SharedFile> {
     found
 }
 
+/// Whether a file that the process maps has a name by which any program can open it: a named semaphore (sem_overview(7)), a file. Those of
+/// `multiprocessing` and loky have names that only their family knows.
+#[must_use]
+pub fn has_public_name(fs: &ProcFs, pid: i32, (device, inode): SharedFile) -> bool {
+    let mut maps = Vec::new();
+    if fs.read_lines(&RelPath::process(super::main_ended::face(fs, pid), "maps"), MAPS_BYTES, &mut maps).is_err() {
+        return false;
+    }
+    let mut mappings = maps.split(|b| *b == b'\n').filter_map(Mapping::parse);
+    let Some(mapping) = mappings.find(|m| !m.private && (m.device, m.inode) == (device, inode)) else { return false };
+    let base = mapping.name.rsplit(|b| *b == b'/').next().unwrap_or_default();
+    let of_family = [&b"sem.mp-"[..], b"sem.loky-", b"pym-"].iter().any(|begin| base.starts_with(begin));
+    mapping.name.starts_with(b"/")
+        && !mapping.name.ends_with(b" (deleted)")
+        && !mapping.name.starts_with(b"/memfd:")
+        && !of_family
+}
+
 /// How many of these wait at each lock in memory that processes share.
 pub(super) fn shared_crowds<'a>(waits: impl IntoIterator<Item = &'a TaskWait>) -> HashMap<Lock, u32> {
     let mut crowds = HashMap::new();
@@ -82,5 +100,23 @@ mod tests {
         let wait = |lock| TaskWait { lock, ..TaskWait::default() };
         let crowds = shared_crowds(&[wait(shared), wait(shared), wait(of(7, 0x1010, false)), wait(None)]);
         assert_eq!(crowds.into_iter().collect::<Vec<_>>(), [(word, 2)]);
+    }
+
+    #[test]
+    fn only_a_name_that_others_know_is_public() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("7")).unwrap();
+        let name = |inode: u64| match inode {
+            1 => "/dev/shm/sem.jobs",
+            2 => "/dev/shm/sem.mp-abc",
+            3 => "/dev/shm/sem.jobs (deleted)",
+            4 => "/memfd:jobs",
+            _ => "",
+        };
+        let maps: String = (1..6).map(|n| format!("{n}000-{n}fff rw-s 00000000 00:1a {n} {}\n", name(n))).collect();
+        std::fs::write(root.path().join("7/maps"), maps).unwrap();
+        let fs = ProcFs::open_tree(root.path()).unwrap();
+        let public: Vec<u64> = (1..6).filter(|n| has_public_name(&fs, 7, ((0, 0x1a), *n))).collect();
+        assert_eq!(public, [1]);
     }
 }
