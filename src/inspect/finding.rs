@@ -2,10 +2,8 @@
 
 use std::collections::HashSet;
 
-use crate::snapshot::{Gil, LoopTurn, PythonInterpreter, PythonRuntime, PythonThread, State};
-
-/// A loop that has run for longer without a wait is slow for its clients, nanoseconds.
-const LONG_LAG_NS: u64 = 50_000_000;
+use crate::snapshot::{Gil, LONG_LAG_NS, LoopTurn, PythonInterpreter, PythonRuntime, PythonThread, State};
+use crate::units::age;
 
 /// The sentence. Names in it are the process's own.
 pub(super) fn of(runtime: &PythonRuntime) -> String {
@@ -27,12 +25,13 @@ pub(super) fn of(runtime: &PythonRuntime) -> String {
     if runtime.free_threaded && gils.iter().any(|one| one.gil != Gil::Off) {
         said.push_str("; the build could run without it");
     }
-    said.extend(runtime.asyncio.iter().flat_map(|asyncio| &asyncio.loops).filter_map(|one| late(&one.turn)));
     let stopped = runtime.interpreters.iter().flat_map(|i| &i.threads).filter_map(|t| t.task.as_ref());
     if stopped.into_iter().any(|task| task.state == State::STOPPED || task.state == State::TRACED) {
         said.push_str("; the process is stopped");
     }
-    said
+    // What blocks others comes first: a narrow line shows no more.
+    let loops = runtime.asyncio.iter().flat_map(|asyncio| &asyncio.loops);
+    loops.filter_map(|one| late(&one.turn)).chain([said]).collect::<Vec<_>>().join("; ")
 }
 
 /// What is said of an event loop that has run for long.
@@ -42,7 +41,7 @@ fn late(turn: &LoopTurn) -> Option<String> {
         let file = frame.file_name();
         format!(", in {}() {file}:{}", frame.function, frame.line.map_or_else(|| "?".to_owned(), |line| line.to_string()))
     });
-    (*lag_ns >= LONG_LAG_NS).then(|| format!("; its event loop has run for {} ms without a wait{place}", lag_ns / 1_000_000))
+    (*lag_ns >= LONG_LAG_NS).then(|| format!("its event loop has run for {} without a wait{place}", age(lag_ns / 1_000_000)))
 }
 
 /// How many threads there are. One may be in several interpreters; those that are only counted are taken for different ones.

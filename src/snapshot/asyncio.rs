@@ -31,6 +31,9 @@ pub struct EventLoop {
     pub turn: LoopTurn,
 }
 
+/// A loop that has run for longer without a wait is slow for its clients, nanoseconds.
+pub const LONG_LAG_NS: u64 = 50_000_000;
+
 /// What an event loop does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LoopTurn {

@@ -30,7 +30,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use asyncio::{AsyncState, AsyncTask, Asyncio, AtQueue, EventLoop, LoopTurn, QueueWait, TreeRow};
+pub use asyncio::{AsyncState, AsyncTask, Asyncio, AtQueue, EventLoop, LONG_LAG_NS, LoopTurn, QueueWait, TreeRow};
 pub use container::{Container, container_of};
 pub use detail::{Detail, DetailContent, DetailPart, FileDetail, FileLock, LimitUse, Overview, StackDetail, ThreadDetail};
 pub use event::{EventKind, ExitStatus, LifecycleEvent};

@@ -27,7 +27,6 @@ pub(super) fn words(fs: &ProcFs, id: TaskId) -> Option<String> {
             let at = if known { format!(" in the kernel function {function}") } else { String::new() };
             Some(format!("It sleeps{at} and takes no signal until the device, file system or lock answers."))
         }
-        State::STOPPED => Some("It is stopped by a signal (SIGSTOP, SIGTSTP, SIGTTIN). SIGCONT continues it.".to_owned()),
         State::SLEEPING => epoll(fs, id),
         _ => None,
     }
@@ -54,5 +53,6 @@ fn epoll(fs: &ProcFs, id: TaskId) -> Option<String> {
     let named: Vec<String> = registered.iter().take(NAMED).filter_map(target).collect();
     let more =
         if registered.len() > named.len() { format!(" and {} more", registered.len() - named.len()) } else { String::new() };
-    Some(format!("It waits for events of {} descriptors: {}{more}.", registered.len(), named.join(", ")))
+    let plural = if registered.len() == 1 { "" } else { "s" };
+    Some(format!("It waits for events of {} descriptor{plural}: {}{more}.", registered.len(), named.join(", ")))
 }

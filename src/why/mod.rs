@@ -18,7 +18,7 @@ use crate::causes::search::stuck;
 use crate::causes::{self, Kind, Patience, Problem, Scene, Step, Target, TaskId, Wait, chain, problems};
 use crate::kernel::error::ReadError;
 use crate::kernel::proc_fs::ProcFs;
-use crate::snapshot::{AsyncCause, AsyncStuck};
+use crate::snapshot::{AsyncCause, AsyncStuck, State};
 use crate::text::{Charset, sanitize};
 use crate::units::age;
 
@@ -102,10 +102,9 @@ pub fn explain(scene: &Scene, number: i32) -> Result<Explanation, WhyError> {
         end = format!("{name}: the async tasks of its loop cannot go on: {}. {}.", tasks.evidence, tasks.lines.join("; "));
     } else if verdict == "can_go_on"
         && let Some(last) = steps.last()
-        && let Ok(fs) = ProcFs::open("/proc")
-        && let Some(more) = ends::words(&fs, last.task)
     {
-        end = format!("{end} {more}");
+        let more = ProcFs::open("/proc").ok().and_then(|fs| ends::words(&fs, last.task));
+        end = [Some(end), more, pythons::at_the_end(&pythons, last.task)].into_iter().flatten().collect::<Vec<_>>().join(" ");
     }
     Ok(Explanation { begin, verdict, end, steps, pythons })
 }
@@ -228,6 +227,9 @@ fn end(scene: &Scene, steps: &[Step]) -> (&'static str, String) {
         };
     }
     match scene.task(last.task).map(|task| &task.wait) {
+        Some(Wait::Open(what)) if *what == State::STOPPED.words() => {
+            ("unknown", format!("{name} is stopped by a signal (SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU). SIGCONT continues it."))
+        }
         Some(Wait::Open(what)) if after_unrecorded(steps) => (
             "unknown",
             format!(
@@ -241,6 +243,12 @@ fn end(scene: &Scene, steps: &[Step]) -> (&'static str, String) {
             "unknown",
             format!(
                 "{name} waits for a lock without a timeout. Which thread or process can release it is not known: this kind of lock does not record its owner, or a signal handler may release it."
+            ),
+        ),
+        Some(Wait::PipeRead(_) | Wait::SocketRead(_)) if scene.waits_for_handler(last.task) => (
+            "unknown",
+            format!(
+                "{name} waits for data that a signal handler may write: its process, or one that rests until a signal, holds the other end."
             ),
         ),
         Some(Wait::PipeRead(_) | Wait::PipeWrite(_)) => {

@@ -9,54 +9,71 @@ use crate::kernel::error::ReadError;
 use crate::kernel::readers::within;
 use crate::kernel::{DetailReader, reason};
 use crate::snapshot::{
-    Detail, DetailContent, Gil, PoolRole, ProcKey, PythonFacts, PythonFrame, PythonRuntime, PythonThread, PythonThreadFacts,
-    State, WaitReason,
+    Detail, DetailContent, Gil, LONG_LAG_NS, LoopTurn, PoolRole, ProcKey, PythonFacts, PythonFrame, PythonRuntime, PythonThread,
+    PythonThreadFacts, State, WaitReason,
 };
 use crate::text::{Charset, sanitize};
+use crate::units::age;
 
 /// How long one process may take to have its Python stacks read.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The most processes whose Python stacks are read.
 const MOST_PYTHONS: usize = 64;
 
-/// The innermost Python frames of tasks.
+/// The innermost Python frames of tasks, and the event loops that they keep from going on.
 #[derive(Debug, Default)]
-pub struct Pythons(BTreeMap<TaskId, Vec<PythonFrame>>);
+pub struct Pythons {
+    frames: BTreeMap<TaskId, Vec<PythonFrame>>,
+    /// For how long a loop has run without a wait, nanoseconds, by the task that runs it.
+    late: BTreeMap<TaskId, u64>,
+}
 
 impl Pythons {
     /// Of the processes of these tasks; those that run no Python have none.
     pub fn read(scene: &Scene, tasks: impl IntoIterator<Item = TaskId>) -> Self {
         let pids: BTreeSet<i32> = tasks.into_iter().map(|id| id.pid).collect();
-        let mut found = BTreeMap::new();
+        let mut found = Self::default();
         for process in pids.iter().take(MOST_PYTHONS).filter_map(|pid| scene.processes.get(pid)) {
             let Some(runtime) = runtime(process.key) else { continue };
+            let id = |tid: i32| TaskId { pid: process.key.pid, tid };
             for thread in runtime.interpreters.into_iter().flat_map(|one| one.threads) {
                 let Some(task) = thread.task.filter(|_| !thread.moved) else { continue };
-                found.insert(TaskId { pid: process.key.pid, tid: task.tid }, thread.frames);
+                found.frames.insert(id(task.tid), thread.frames);
+            }
+            for one in runtime.asyncio.iter().flat_map(|asyncio| &asyncio.loops) {
+                if let (Some(tid), LoopTurn::Runs { lag_ns, .. }) = (one.tid, &one.turn) {
+                    found.late.insert(id(tid), *lag_ns);
+                }
             }
         }
-        Self(found)
+        found
+    }
+
+    /// For how long the event loop that this task runs has not come to a wait, if that is longer than other tasks of the loop notice,
+    /// nanoseconds.
+    pub fn late(&self, id: TaskId) -> Option<u64> {
+        self.late.get(&id).copied().filter(|lag_ns| *lag_ns >= LONG_LAG_NS)
     }
 
     /// Whether `multiprocessing` started the process of this task.
     pub fn is_worker(&self, id: TaskId) -> bool {
-        self.0.get(&id).is_some_and(|frames| is_worker(frames))
+        self.frames.get(&id).is_some_and(|frames| is_worker(frames))
     }
 
     /// The innermost frame of a task.
     pub fn frame(&self, id: TaskId) -> Option<&PythonFrame> {
-        self.0.get(&id)?.first()
+        self.frames.get(&id)?.first()
     }
 
     /// The innermost frame that is not of the `threading` module: where the program is.
     pub fn place(&self, id: TaskId) -> Option<&PythonFrame> {
-        let frames = self.0.get(&id)?;
+        let frames = self.frames.get(&id)?;
         frames.iter().find(|frame| !is_threading(frame)).or(frames.first())
     }
 
     /// The innermost frame of the program itself, if [`Self::place`] is of a library.
     pub fn caller(&self, id: TaskId) -> Option<&PythonFrame> {
-        let own = self.0.get(&id)?.iter().find(|frame| frame.is_own());
+        let own = self.frames.get(&id)?.iter().find(|frame| frame.is_own());
         own.filter(|own| self.place(id) != Some(*own))
     }
 
@@ -64,7 +81,7 @@ impl Pythons {
     /// queue, a future or a barrier is none: another thread must act before it ends.
     pub fn rests(&self, id: TaskId) -> bool {
         let name = |frame: &PythonFrame| frame.function.rsplit('.').next().unwrap_or_default().to_owned();
-        let Some(frames) = self.0.get(&id) else { return false };
+        let Some(frames) = self.frames.get(&id) else { return false };
         let waits = frames.iter().take_while(|frame| is_threading(frame) && name(frame) == "wait").count();
         let within = |frame: &PythonFrame| {
             let at = |end: &str| frame.file.ends_with(end);
@@ -237,11 +254,23 @@ pub(super) fn in_python(pythons: &Pythons, id: TaskId) -> String {
     format!("  [{}{caller}]", words(place))
 }
 
+/// Where a task is that waits for no other one, and for how long its event loop cannot go on because of it.
+pub(super) fn at_the_end(pythons: &Pythons, id: TaskId) -> Option<String> {
+    let place = words(pythons.place(id)?);
+    let caller = pythons.caller(id).map(|own| format!(", called by {}", words(own))).unwrap_or_default();
+    Some(match pythons.late(id) {
+        Some(lag_ns) => {
+            format!("It has kept its event loop from running any other task for {}, in {place}{caller}.", age(lag_ns / 1_000_000))
+        }
+        None => format!("It is in {place}{caller}."),
+    })
+}
+
 /// The wait for a module that another thread imports.
 const IMPORT: &str = "_ModuleLock.acquire";
 
 /// Waits of Python's library that tell what is missing: function, end of the file's name, what to do.
-const HINTS: [(&str, &str, &str); 9] = [
+const HINTS: [(&str, &str, &str); 12] = [
     (
         "Queue.join",
         "/queue.py",
@@ -255,7 +284,7 @@ const HINTS: [(&str, &str, &str); 9] = [
     (
         "Barrier.wait",
         "/threading.py",
-        "The Barrier needs more threads than wait at it: at least one is missing. Give it a timeout.",
+        "The Barrier needs more threads or processes than wait at it: at least one is missing. Give it a timeout.",
     ),
     (
         "Queue.get",
@@ -272,13 +301,28 @@ const HINTS: [(&str, &str, &str); 9] = [
         "/threading.py",
         "No thread is left that could release the semaphore: take it with a `with` block, which releases it on every way out.",
     ),
+    (
+        "JoinableQueue.join",
+        "/multiprocessing/queues.py",
+        "JoinableQueue.join() returns once task_done() was called for every item: call it for each item that get() returned, in a finally block.",
+    ),
+    (
+        "Event.wait",
+        "/multiprocessing/synchronize.py",
+        "No process is left that could set the event: set it before you wait for the process that needs it (join()).",
+    ),
     ("Event.wait", "/threading.py", "No thread is left that could set the event: set it on every way out of what it announces."),
     (IMPORT, "importlib._bootstrap>", "Do not start and join threads while a module is imported: move that into a function."),
-    // The last one: the functions above call it.
+    // The last ones: the functions above call them.
     (
         "Condition.wait",
         "/threading.py",
         "No thread is left that could notify: notify after each change of what is waited for, and wait with wait_for().",
+    ),
+    (
+        "Condition.wait",
+        "/multiprocessing/synchronize.py",
+        "No process is left that could notify: notify after each change of what is waited for, and wait with wait_for().",
     ),
 ];
 
@@ -292,9 +336,9 @@ pub(super) fn waits_in(frames: &[PythonFrame], function: &str, file: &str) -> bo
 
 /// What to do about a problem: by the Python functions that wait, else by the waits themselves.
 pub fn advice(problem: &Problem, pythons: &Pythons) -> String {
-    let of = |id: &TaskId| pythons.0.get(id).map_or(&[][..], Vec::as_slice);
+    let of = |id: &TaskId| pythons.frames.get(id).map_or(&[][..], Vec::as_slice);
     let waits = |(function, file, _): &&(&str, &str, &str)| problem.tasks.iter().any(|id| waits_in(of(id), function, file));
-    let unknown = matches!(problem.cause, Cause::NoThreadCanGoOn | Cause::OnlyThreadWaits);
+    let unknown = matches!(problem.cause, Cause::NoThreadCanGoOn | Cause::OnlyThreadWaits | Cause::SemaphoreAbandoned);
     // Of an import more can be said than of locks in general.
     let hint = HINTS.iter().filter(|(function, ..)| unknown || *function == IMPORT).find(waits);
     hint.map_or(problem.advice(), |(.., hint)| hint).to_owned()

@@ -23,7 +23,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("export", &["query", "columns", "csv", "derive", "snapshot", "text"]),
     ("record", &["snapshot", "kernel::source", "kernel::error", "clock"]),
     ("hosts", &["snapshot", "derive", "record", "clock"]),
-    ("inspect", &["kernel", "snapshot", "clock", "text"]),
+    ("inspect", &["kernel", "snapshot", "clock", "text", "units"]),
     ("lanes", &["inspect", "kernel", "snapshot", "clock"]),
     ("profile", &["inspect", "kernel", "snapshot", "clock"]),
     ("causes", &["kernel", "snapshot", "clock"]),
