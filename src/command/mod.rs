@@ -33,7 +33,7 @@ use crate::lab::python::{self, Discovery};
 use crate::query::Filter;
 use crate::record::{Replay, Writer};
 use crate::text::{Charset, sanitize_str};
-use crate::ui::terminal::TerminalError;
+use crate::ui::terminal::{self, TerminalError};
 use crate::ui::theme::{THEMES, Theme};
 
 /// Why a command did not do what it should; each kind has its exit code.
@@ -164,6 +164,8 @@ fn run(low: &LowArgs) -> Result<(), Failure> {
                 // The screen would stand among the frames.
                 return stream::run(&config);
             }
+            // Before a file is made: without a terminal nothing would be recorded.
+            terminal::present()?;
             let feed = match (&config.replay, &config.record) {
                 _ if !config.hosts.is_empty() => Feed::Hosts(hosts::asked_for(&config.hosts)?),
                 (Some(recording), _) => Feed::Recording(Box::new(open_recording(recording)?)),

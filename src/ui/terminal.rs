@@ -52,7 +52,7 @@ impl TerminalGuard {
     /// # Errors
     /// [`TerminalError`], with the terminal as it was.
     pub fn enter(options: TerminalOptions) -> Result<Self, TerminalError> {
-        check(io::stdout().is_terminal(), std::env::var_os("TERM").as_deref())?;
+        present()?;
         give_back_on_panic();
         let guard = Self { options };
         guard.take()?;
@@ -143,6 +143,14 @@ fn give_back_on_panic() {
             next(panic);
         }));
     });
+}
+
+/// Whether there is a terminal that a monitor can be drawn on.
+///
+/// # Errors
+/// [`TerminalError`] if there is none.
+pub fn present() -> Result<(), TerminalError> {
+    check(io::stdout().is_terminal(), std::env::var_os("TERM").as_deref())
 }
 
 fn check(stdout_is_terminal: bool, term: Option<&OsStr>) -> Result<(), TerminalError> {

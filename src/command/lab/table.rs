@@ -14,6 +14,9 @@ use super::document::outcome;
 use crate::command::output::{hanging, terminal_width};
 use crate::text::{self, Charset, sanitize_str};
 
+/// Below so much CPU time the split into user and system time may be of a single tick, nanoseconds.
+const FEW_TICKS_NS: u64 = 100_000_000;
+
 /// Systems under their headings, with the first sentence of their lesson, or why they do not run here.
 pub(super) fn list(found: &Discovery, out: &mut dyn Write) -> io::Result<()> {
     let width = systems().iter().map(|s| s.id.len()).max().unwrap_or(0);
@@ -124,9 +127,19 @@ fn coverage(run: &Run, window: lanes::Window) -> String {
     parts.join("; ")
 }
 
+/// CPU time. The kernel splits it by what ran at its ticks: of a short run it may have seen only one side, and then only the sum is true.
+fn cpu(user_ns: Option<u64>, sys_ns: Option<u64>) -> String {
+    match (user_ns, sys_ns) {
+        (Some(user), Some(system)) if (user == 0) != (system == 0) && user + system < FEW_TICKS_NS => {
+            format!("{}, too short to split into user and system", time(Some(user + system)))
+        }
+        _ => format!("user {}, system {}", time(user_ns), time(sys_ns)),
+    }
+}
+
 fn costs(run: &Run, out: &mut dyn Write) -> io::Result<()> {
     let c = &run.costs;
-    let cpu = format!("user {}, system {}", time(c.user_ns), time(c.sys_ns));
+    let cpu = cpu(c.user_ns, c.sys_ns);
     line(out, "wall", &format!("{}   cpu {cpu}   teardown {}", time(c.wall_ns), time(c.teardown_ns)))?;
     if let (Some(start), Some(end)) = (c.root_start_ns, c.root_end_ns) {
         let what = if run.lang.as_deref().is_some_and(|l| l.starts_with("python")) { "interpreter" } else { "program" };
@@ -135,7 +148,9 @@ fn costs(run: &Run, out: &mut dyn Write) -> io::Result<()> {
     let memory = match (c.peak_rss_bytes, c.peak_pss_bytes) {
         (None, None) => "unknown: the run ended before it was sampled".to_owned(),
         (rss, None) => format!("peak rss {} or more", bytes(rss)),
-        (rss, pss) => format!("peak rss {}, pss {} (family, sampled: lower bounds)", bytes(rss), bytes(pss)),
+        (rss, pss) => {
+            format!("peak rss {}, pss at least {} (family; the peak may lie between two looks)", bytes(rss), bytes(pss))
+        }
     };
     line(out, "memory", &memory)?;
     let faults = format!("{} minor, {} major", count(c.minor_faults), count(c.major_faults));

@@ -5,6 +5,7 @@ mod found;
 mod hosts;
 mod text;
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use crate::causes::Problem;
@@ -54,7 +55,7 @@ pub(super) fn run(config: &Config, args: &ProblemsArgs) -> Result<(), Failure> {
         // is no answer yet.
         let wrong = |finding: &Finding| finding.diagnosis.level == Level::Warning && !finding.diagnosis.is_risk();
         warned = found.findings.iter().any(wrong).then(|| warned.unwrap_or_else(Instant::now));
-        asked && (!found.problems.is_empty() || warned.is_some_and(|at: Instant| at.elapsed() >= SETTLE))
+        asked && (found.is_whole || warned.is_some_and(|at: Instant| at.elapsed() >= SETTLE))
     };
     // What threads do is known from the second look on, however slow the machine is.
     while !over(&found) && args.duration.is_some_and(|duration| begun.elapsed() < duration || looks < LEAST_LOOKS) {
@@ -140,8 +141,14 @@ impl<'a> Looker<'a> {
             let in_view = wanted.is_none() || concerned;
             in_view && !finding.diagnosis.is_stuck() && finding.about.pid != own
         });
+        // What is found may be of one of the programs that were asked about: the others are looked at on.
+        let group = |pid: i32| model.index_of(pid).map(|at| model.now.processes[at].pgrp);
+        let groups: HashSet<i32> =
+            problems.iter().flat_map(|one| one.tasks.iter().chain(&one.behind)).filter_map(|id| group(id.pid)).collect();
+        let in_found = |pid: &i32| group(*pid).is_none_or(|group| groups.contains(&group));
+        let is_whole = !problems.is_empty() && wanted.as_ref().is_some_and(|wanted| wanted.iter().all(in_found));
         let matched_none = wanted.is_some_and(|wanted| wanted.is_empty());
         let (pythons, taken_ns) = (survey.pythons, model.now.taken_ns);
-        Ok(Found { scene, problems, pythons, findings, taken_ns, again: false, matched_none })
+        Ok(Found { scene, problems, pythons, findings, taken_ns, again: false, matched_none, is_whole })
     }
 }
