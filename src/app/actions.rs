@@ -539,7 +539,7 @@ pub const ACTIONS: &[Action] = &[
         "compare-remove",
         &[c('d'), c('-')],
         Compare,
-        "Drop",
+        "Remove",
         "remove the selected line from the comparison",
         Command::Compare(CompareKey::Remove),
     ),

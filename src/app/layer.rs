@@ -153,6 +153,8 @@ pub struct SignalDialog {
     pub token: u64,
     /// Whom; `None` until the engine has frozen them.
     pub targets: Option<Vec<FrozenTarget>>,
+    /// The thread whose row was selected: a signal is for its whole process.
+    pub thread: Option<i32>,
     /// What was typed to find a signal.
     pub query: LineEditor,
     /// All signals.
@@ -164,8 +166,8 @@ pub struct SignalDialog {
 impl SignalDialog {
     /// SIGTERM first.
     #[must_use]
-    pub fn new(token: u64) -> Self {
-        Self { token, targets: None, query: LineEditor::default(), signals: signals(), cursor: 0 }
+    pub fn new(token: u64, thread: Option<i32>) -> Self {
+        Self { token, targets: None, thread, query: LineEditor::default(), signals: signals(), cursor: 0 }
     }
 
     /// Signals that fit what was typed: a number, or a part of the name.

@@ -309,6 +309,12 @@ impl App {
         }
     }
 
+    /// The thread on whose row the cursor is, if an action is for that row's process.
+    #[must_use]
+    pub fn target_thread(&self) -> Option<i32> {
+        self.selected().filter(|_| self.tagged.is_empty()).and_then(|row| row.task).map(|task| task.tid)
+    }
+
     /// What must be read of every process: what is sorted and filtered by, and threads if they are rows.
     #[must_use]
     pub fn needs_of_all(&self) -> Needs {

@@ -594,7 +594,7 @@ impl App {
             return Vec::new();
         }
         self.token += 1;
-        self.layer = Some(Layer::Signal(SignalDialog::new(self.token)));
+        self.layer = Some(Layer::Signal(SignalDialog::new(self.token, self.target_thread())));
         vec![Effect::Freeze { token: self.token, keys }]
     }
 }

@@ -113,6 +113,12 @@ impl<'a> Row<'a> {
         self.process.key
     }
 
+    /// The row of its process, with the rates of this one.
+    #[must_use]
+    pub fn of_process(&self) -> Self {
+        Self { task: None, note: None, ..*self }
+    }
+
     /// Whether it is a task's row.
     #[must_use]
     pub fn is_task(&self) -> bool {

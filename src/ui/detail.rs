@@ -30,14 +30,21 @@ pub fn draw(app: &App, pane: &DetailPane, theme: &Theme, area: Rect, buffer: &mu
     let area = Rect { y: top, height: area.bottom().saturating_sub(top), ..area };
     Clear.render(area, buffer);
     title(app, pane, theme, &mut Pen::new(buffer, area, 0));
-    tabs(pane, theme, &mut Pen::new(buffer, area, 1));
+    tabs(pane, theme, &mut Pen::new(buffer, area, 1), true);
     let below = page(app, pane, theme, body(area), buffer);
     let foot = Rect { y: area.bottom().saturating_sub(1), height: area.height.min(1), ..area };
     let back = if pane.split { " back to the lower half" } else { " back to the table" };
     let keys = [("Tab", " next page  "), ("arrows", " scroll  "), ("y", " copy  "), ("m", " mappings  "), ("Esc", back)];
+    let mut keys: Vec<_> = keys.into_iter().filter(|(key, _)| *key != "m" || pane.tab == Tab::Memory).collect();
+    let cells: usize = 1 + keys.iter().map(|(key, words)| key.len() + words.len()).sum::<usize>();
+    // Where the number of lines below would not fit beside it, the way back is shorter.
+    if cells + more_lines(below).len() + 2 > usize::from(foot.width) {
+        keys.pop();
+        keys.push(("Esc", " back"));
+    }
     let mut pen = Pen::new(buffer, foot, 0);
     pen.put(" ", theme.text);
-    keys.iter().filter(|(key, _)| *key != "m" || pane.tab == Tab::Memory).for_each(|(key, words)| {
+    keys.iter().for_each(|(key, words)| {
         pen.put(key, theme.key).put(words, theme.dim);
     });
     more(below, foot, theme, buffer);
@@ -45,7 +52,7 @@ pub fn draw(app: &App, pane: &DetailPane, theme: &Theme, area: Rect, buffer: &mu
 
 /// Draws the details below the table.
 pub fn draw_split(app: &App, pane: &DetailPane, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    tabs(pane, theme, &mut Pen::new(buffer, area, 1));
+    tabs(pane, theme, &mut Pen::new(buffer, area, 1), false);
     let below = page(app, pane, theme, split_body(area), buffer);
     let head = Rect { height: area.height.min(1), ..area };
     buffer.set_style(head, theme.head);
@@ -55,7 +62,7 @@ pub fn draw_split(app: &App, pane: &DetailPane, theme: &Theme, area: Rect, buffe
     let strong = theme.head.add_modifier(Modifier::BOLD);
     pen.put(&format!(" PID {} {name}", pane.key.pid), strong)
         .put(&format!("  {}", pane.standing()), if ended { strong } else { theme.head });
-    let whole = if below > 0 { format!(" all ({below} more lines)  ") } else { " full screen  ".to_owned() };
+    let whole = if below > 0 { format!(" all ({})  ", more_lines(below)) } else { " full screen  ".to_owned() };
     let keys = [("Tab", " page  "), ("Enter", &*whole), ("Esc", " close ")];
     let cells: usize = keys.iter().map(|(key, words)| key.len() + words.len()).sum();
     let start = head.right().saturating_sub(u16::try_from(cells).unwrap_or(0));
@@ -71,10 +78,14 @@ fn split_body(area: Rect) -> Rect {
     Rect { y: area.y.saturating_add(2), height: area.height.saturating_sub(2), ..area }
 }
 
+fn more_lines(below: usize) -> String {
+    format!("{below} more line{}", if below == 1 { "" } else { "s" })
+}
+
 /// Says at the right end of a line how many lines are out of sight.
 fn more(below: usize, line: Rect, theme: &Theme, buffer: &mut Buffer) {
     if below > 0 {
-        let more = format!(" {below} more lines ");
+        let more = format!(" {} ", more_lines(below));
         let at = line.right().saturating_sub(u16::try_from(more.len()).unwrap_or(0));
         Pen::new(buffer, line, 0).to(at).put(&more, theme.accent);
     }
@@ -89,10 +100,11 @@ fn title(app: &App, pane: &DetailPane, theme: &Theme, pen: &mut Pen<'_>) {
         .put(&pane.standing(), style);
 }
 
-fn tabs(pane: &DetailPane, theme: &Theme, pen: &mut Pen<'_>) {
+/// The names of the pages. On the whole screen their digits are keys; beside the table those choose a screen.
+fn tabs(pane: &DetailPane, theme: &Theme, pen: &mut Pen<'_>, digits: bool) {
     for tab in Tab::ALL {
         let style = if tab == pane.tab { theme.selected } else { theme.dim };
-        pen.put(&tab_key(tab), theme.key).put(tab.title(), style);
+        pen.put(&tab_key(tab, digits), theme.key).put(tab.title(), style);
     }
 }
 
@@ -162,8 +174,8 @@ pub fn text_size(app: &App, pane: &DetailPane, area: Rect) -> (usize, usize) {
     (page_lines(app, pane, text.width).len(), usize::from(text.height))
 }
 
-fn tab_key(tab: Tab) -> String {
-    format!(" {}", tab.digit())
+fn tab_key(tab: Tab, digits: bool) -> String {
+    if digits { format!(" {}", tab.digit()) } else { " ".to_owned() }
 }
 
 /// The page whose tab is at a cell.
@@ -171,11 +183,12 @@ fn tab_key(tab: Tab) -> String {
 pub fn tab_at(app: &App, area: Rect, x: u16, y: u16) -> Option<usize> {
     let mut right = area.x;
     let layout = Layout::new(app, area);
-    let top = if matches!(app.layer, Some(Layer::Detail(_))) { layout.header.bottom() } else { layout.split.y };
+    let whole = matches!(app.layer, Some(Layer::Detail(_)));
+    let top = if whole { layout.header.bottom() } else { layout.split.y };
     let line = top + 1;
     Tab::ALL.into_iter().enumerate().filter(|_| y == line).find_map(|(index, tab)| {
         let left = right;
-        right += u16::try_from(width(&tab_key(tab)) + width(tab.title())).unwrap_or(0);
+        right += u16::try_from(width(&tab_key(tab, whole)) + width(tab.title())).unwrap_or(0);
         (left..right).contains(&x).then_some(index)
     })
 }

@@ -5,6 +5,7 @@ use crate::app::actions::{ACTIONS, Action, Context};
 use crate::app::palette::synonyms;
 use crate::app::presets::Preset;
 use crate::columns::COLUMNS;
+use crate::diagnose::DIAGNOSES;
 use crate::lab::catalog::DEMOS;
 
 /// A symbol of the screens, in Unicode and in ASCII, and what it means.
@@ -51,6 +52,7 @@ pub const LEGEND: &[Symbol] = &[
 /// Letters and words that need a line too.
 const WORDS: &[(&str, &str)] = &[
     (">", "selected row"),
+    ("i", "at the end of a command: worth knowing, and no fault; ! explains it"),
     ("- deny late", "value unknown; may not be read; the process did not answer"),
     ("R S D T Z I", "runs or could run, sleeps, waits for a device, stopped, zombie, idle kernel thread"),
 ];
@@ -112,6 +114,8 @@ fn sections(preset: Preset, here: Context, unicode: bool) -> Vec<Section> {
     all.push(Section::new("Filter (F4)", [("examples".to_owned(), examples.to_owned())]));
     let columns = COLUMNS.iter().map(|c| (format!("{} {}", c.title, c.id), c.description.to_owned()));
     all.push(Section::new("Columns", columns));
+    let marks = DIAGNOSES.iter().map(|one| (one.badge.to_owned(), one.description.to_owned()));
+    all.push(Section::new("Problems, in the words at the end of a row", marks));
     all.retain(|section| !section.lines.is_empty());
     all
 }

@@ -120,6 +120,7 @@ fn texts(app: &App, open: &Text, theme: &Theme, buffer: &mut Buffer) {
     let foot = match (more, &app.layer) {
         (0, Some(Layer::Help { find, .. })) if !find.text().is_empty() => " Esc clears what was typed ".to_owned(),
         (0, _) => " Up Down scroll, Esc closes ".to_owned(),
+        (1, _) => " 1 more line: Down PgDn End, Esc closes ".to_owned(),
         (more, _) => format!(" {more} more lines: Down PgDn End, Esc closes "),
     };
     let corner = Rect { y: body.bottom(), height: 1, ..body };
@@ -230,8 +231,11 @@ fn signal(app: &App, dialog: &SignalDialog, theme: &Theme, area: Rect, buffer: &
     }
     let willing = dialog.willing().count();
     if willing > 0 {
-        let text = format!(" to {willing} of {} targets", targets.len());
-        Pen::new(buffer, body, at).put(&text, theme.dim);
+        let mut pen = Pen::new(buffer, body, at);
+        match dialog.thread {
+            Some(tid) => pen.put(&format!(" to the whole process: a signal to thread {tid} reaches all its threads"), theme.warn),
+            None => pen.put(&format!(" to {willing} of {} targets", targets.len()), theme.dim),
+        };
     } else {
         Pen::new(buffer, body, at).put(" no target can be signalled: Esc", theme.warn);
     }

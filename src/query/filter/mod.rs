@@ -248,7 +248,8 @@ fn eval(node: &Node, row: &Row<'_>, lineage: &Lineage) -> Option<bool> {
         Node::All(nodes) => fold(nodes.iter().map(|n| eval(n, row, lineage)), false),
         Node::Any(nodes) => fold(nodes.iter().map(|n| eval(n, row, lineage)), true),
         Node::Not(n) => eval(n, row, lineage).map(|known| !known),
-        Node::Text(t) => Some(t.matches(row)),
+        // A thread stands below the process that is looked for.
+        Node::Text(t) => Some(t.matches(row) || (row.is_task() && t.matches(&row.of_process()))),
         Node::Thread => Some(row.is_task()),
         Node::Kernel => Some(row.process.kernel_thread),
         Node::Ghost => Some(row.ghost.is_some()),
