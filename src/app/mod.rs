@@ -30,6 +30,7 @@ mod look_back;
 mod menus;
 pub mod msg;
 mod now;
+mod on_targets;
 pub mod options;
 pub mod palette;
 mod parameter;

@@ -10,7 +10,7 @@ use super::actions::Context;
 use super::detail::Tab;
 use super::editor::LineEditor;
 use super::key::{Code, Key};
-use super::layer::{InputKind, Layer, SignalDialog};
+use super::layer::{InputKind, Layer};
 use super::ledger::LedgerPane;
 use super::msg::{Command, Effect, Fit, Level, Msg, Notice, Pointed};
 use super::options::Screen;
@@ -576,25 +576,5 @@ impl App {
         }
         self.tell(Notice::good(format!("stopping {active} lab run{}", if active == 1 { "" } else { "s" })));
         vec![Effect::StopAll]
-    }
-
-    fn renice(&mut self, delta: i32) -> Vec<Effect> {
-        let keys = self.targets();
-        if keys.is_empty() {
-            self.tell(self.no_target());
-            return Vec::new();
-        }
-        vec![Effect::Renice { keys, delta }]
-    }
-
-    fn open_signals(&mut self) -> Vec<Effect> {
-        let keys = self.targets();
-        if keys.is_empty() {
-            self.tell(self.no_target());
-            return Vec::new();
-        }
-        self.token += 1;
-        self.layer = Some(Layer::Signal(SignalDialog::new(self.token, self.target_thread())));
-        vec![Effect::Freeze { token: self.token, keys }]
     }
 }

@@ -1,6 +1,6 @@
 //! The registry of columns: everything that can be shown, sorted, filtered or exported of a row is one entry.
 //!
-//! To add a column: one entry in its room of [`COLUMNS`] (and a parser in `kernel::parse` only if the kernel value is new).
+//! To add a column: one entry in a room of `registry/`. A new kernel value touches more: see ARCHITECTURE.md.
 
 mod fold;
 mod get;

@@ -1,6 +1,6 @@
 //! The registry of the header's meters: their files, styles and values, read off a [`Model`].
 //!
-//! To add a meter: one entry in [`METERS`]. The header, the set-up screen, the config file and docs/reference/meters.md derive from it.
+//! To add a meter: one entry in [`METERS`] and its function in `read`. The header, the set-up screen, the config file and docs/reference/meters.md derive from it.
 
 mod read;
 

@@ -1,6 +1,6 @@
 //! Processes and tasks as rows of plain numbers, so that small changes between samples are small differences.
 //!
-//! To record a new number of a process or task: a place at the end of the row, and a new [`super::VERSION`], since rows of another length
+//! To record a new number of a process or task: a place at the end of the row, and a new [`super::layout::VERSION`], since rows of another length
 //! are another format.
 
 use crate::snapshot::{Comm, ProcKey, ProcessSample, ProcessValues, Seen, State, TaskSample};

@@ -167,7 +167,8 @@ mod tests {
                 .collect();
             let mut digits = found.clone();
             digits.dedup();
-            assert_eq!(digits, ['1', '2', '3', '4', '5', '6'], "{width}: {found:?}");
+            let all: Vec<char> = (1..).zip(Screen::ALL).filter_map(|(n, _)| char::from_digit(n, 10)).collect();
+            assert_eq!(digits, all, "the names of all screens fit {width} cells: {found:?}");
         }
         app.update(Msg::Key(Key::char('5')));
         assert_eq!(app.screen, Screen::Events);

@@ -25,7 +25,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("hosts", &["snapshot", "derive", "record", "clock"]),
     ("inspect", &["kernel", "snapshot", "clock", "text", "units"]),
     ("lanes", &["inspect", "kernel", "snapshot", "clock"]),
-    ("profile", &["inspect", "kernel", "snapshot", "clock"]),
+    ("profile", &["inspect", "kernel", "snapshot", "clock", "text"]),
     ("causes", &["kernel", "snapshot", "clock"]),
     ("why", &["causes", "clock", "inspect", "kernel", "snapshot", "text", "units"]),
     ("lab", &["csv", "snapshot", "clock", "text", "units", "kernel"]),
@@ -217,7 +217,7 @@ fn files_stay_readable() {
         let lines = read(&file).lines().count();
         let most = if file == "src/main.rs" { MOST_LINES_OF_MAIN } else { MOST_LINES };
         if lines > most && !TABLES.contains(&file.as_str()) {
-            wrong.push(format!("{file}: {lines} lines, more than {most}"));
+            wrong.push(format!("{file}: {lines} lines, more than {most}: move a group of functions into a file of its own"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

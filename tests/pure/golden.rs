@@ -422,7 +422,11 @@ fn every_screen_looks_as_it_was_last_approved() {
     }
     let count = wrong.len();
     wrong.truncate(5);
-    assert!(wrong.is_empty(), "{count} frames changed; UPDATE_GOLDEN=1 approves them. The first:\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{count} frames changed. If that is intended: UPDATE_GOLDEN=1 cargo test --test pure golden, and read git diff tests/golden. The first:\n{}",
+        wrong.join("\n")
+    );
 }
 
 /// Whatever the size, every scene is drawn without a panic, and no other process's escape sequence reaches a cell.

@@ -383,6 +383,9 @@ fn the_seeds_are_of_this_format() {
         if std::env::var_os("UPDATE_SEEDS").is_some() {
             std::fs::write(place.join(name), &seed).unwrap();
         }
-        assert!(std::fs::read(place.join(name)).unwrap() == seed, "{name}: UPDATE_SEEDS=1 makes it anew");
+        assert!(
+            std::fs::read(place.join(name)).unwrap() == seed,
+            "{name}: what a recording holds has changed. Raise VERSION in src/record/layout.rs, then: UPDATE_SEEDS=1 cargo test --test terminal seeds"
+        );
     }
 }

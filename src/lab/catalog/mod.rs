@@ -1,7 +1,7 @@
 //! The registry of systems: list, help, docs/reference/systems.md, parameters and live shape checks derive from its entries.
 //!
-//! To add a system: one entry in `catalog/native.rs` and one file in `lab/native/`, or one in `catalog/python.rs` and a program in
-//! `assets/python/`.
+//! To add a system: one entry in `catalog/native.rs` and one file in `lab/native/`, or one in a file of `catalog/python/`, a program
+//! in `assets/python/` and its name in `lab/python/program.rs`.
 
 mod demand;
 mod demo;

@@ -1,4 +1,5 @@
-//! What native run roots do: one file per system. To add one: a file, a line in [`system`], a line in `catalog::SYSTEMS`.
+//! What native run roots do: one file per system. To add one: a file and its `mod` line, a line in [`system`], an entry in
+//! `lab/catalog/native.rs`.
 
 mod arena;
 mod async_vs_threads;
