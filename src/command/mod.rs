@@ -28,6 +28,7 @@ use crate::config::{Config, ConfigError, Environment};
 use crate::engine::Feed;
 use crate::kernel::error::ReadError;
 use crate::kernel::proc_fs::ProcFs;
+use crate::kernel::survive_file_limit;
 use crate::lab::catalog;
 use crate::lab::python::{self, Discovery};
 use crate::query::Filter;
@@ -77,6 +78,7 @@ impl From<std::io::Error> for Failure {
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
+    survive_file_limit();
     match completions::answer(&args) {
         Ok(false) => {}
         Ok(true) => return ExitCode::from(exit::OK),

@@ -19,7 +19,7 @@ pub fn start() -> std::io::Result<()> {
     std::thread::Builder::new().name("last-resort".into()).spawn(move || {
         runtime.block_on(async {
             let Ok(mut signals) = Signals::new() else { return };
-            let number = Signals::ended(&mut signals.end).await;
+            let number = signals.end.one().await;
             tokio::time::sleep(PATIENCE).await;
             // What a shell makes of a program that a signal ended. Lab runs end with this process, which their helper watches.
             exit(128 + number);

@@ -1,5 +1,6 @@
 //! Joins the edges: sampler, terminal input, signals and the lab arrive as messages; effects are carried out.
 
+mod away;
 mod comparing;
 mod family;
 mod feed;
@@ -49,7 +50,7 @@ use crate::snapshot::ProcKey;
 use crate::ui;
 use crate::ui::frame::Frame;
 use crate::ui::keymap::Clicks;
-use crate::ui::terminal::{TerminalGuard, TerminalOptions};
+use crate::ui::terminal::{TerminalGuard, TerminalOptions, can_be_drawn};
 use crate::ui::theme::{THEMES, Theme};
 
 use comparing::Comparing;
@@ -71,6 +72,10 @@ use targets::Targets;
 const CLOCK: Duration = Duration::from_secs(1);
 /// Without a first sample, an empty table is drawn after this long, so that the eye has something.
 const FIRST_FRAME: Duration = Duration::from_millis(60);
+/// What its event loop, terminal and threads keep open takes fewer.
+const LEAST_DESCRIPTORS: u64 = 32;
+/// How often a continued concmon looks whether the terminal is its own again.
+const AWAY: Duration = Duration::from_millis(100);
 
 /// Opens the monitor and stays until the user leaves.
 ///
@@ -83,7 +88,12 @@ pub fn run(config: &Config, feed: Feed) -> anyhow::Result<()> {
     if matches!(feed, Feed::Machine(_)) {
         options.pid_space = PidSpace::mounted().context("the process table cannot be read")?;
     }
-    raise_descriptor_limit();
+    let descriptors = raise_descriptor_limit();
+    if descriptors < LEAST_DESCRIPTORS {
+        anyhow::bail!(
+            "the limit of open files is {descriptors}, the monitor needs {LEAST_DESCRIPTORS}: raise it with `ulimit -n`"
+        );
+    }
     let mut app = App::new(options);
     feed.prepare(&mut app);
     let wants = Wants { all: app.needs_of_all(), visible_needs: app.needs_of_visible(), ..Wants::default() };
@@ -101,6 +111,7 @@ pub fn run(config: &Config, feed: Feed) -> anyhow::Result<()> {
         .context("cannot start the survey thread")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the event loop")?;
     last_resort::start().context("cannot install signal handlers")?;
+    can_be_drawn()?;
     let guard = TerminalGuard::enter(TerminalOptions { mouse: config.mouse })?;
     let frame = Frame::default();
     let terminal = Terminal::new(CrosstermBackend::new(frame.clone())).context("cannot draw on the terminal")?;
@@ -133,6 +144,7 @@ pub fn run(config: &Config, feed: Feed) -> anyhow::Result<()> {
         launcher,
         targets: Targets::default(),
         guard,
+        away: false,
         frame,
         terminal,
         wanted: None,
@@ -174,6 +186,8 @@ struct Engine {
     launcher: Arc<Launcher>,
     targets: Targets,
     guard: TerminalGuard,
+    /// It was stopped, and the terminal is not its own yet.
+    away: bool,
     /// What `terminal` draws into.
     frame: Frame,
     terminal: Terminal<CrosstermBackend<Frame>>,
@@ -218,7 +232,8 @@ impl Engine {
         while !self.leaving {
             tokio::select! {
                 biased;
-                _ = Signals::ended(&mut signals.end) => break,
+                _ = signals.end.one() => break,
+                () = tokio::time::sleep(AWAY), if self.away => self.come_back()?,
                 _ = signals.stop.recv() => self.suspend()?,
                 event = input.next() => match event {
                     Some(Ok(event)) => self.input(event, &mut input).await?,
@@ -497,22 +512,14 @@ impl Engine {
         }
     }
 
-    fn suspend(&mut self) -> anyhow::Result<()> {
-        self.guard.suspend().context("cannot set up the terminal again")?;
-        self.forget_screen()
-    }
-
-    /// Has the next frame painted whole. Not `Terminal::clear`, which asks the terminal where its cursor is: the input stream would
-    /// take the answer.
-    fn forget_screen(&mut self) -> anyhow::Result<()> {
-        let area = self.area();
-        self.terminal.resize(area).context("cannot draw on the terminal")
-    }
-
     fn draw(&mut self) -> anyhow::Result<()> {
+        if self.away {
+            return Ok(());
+        }
         if !self.guard.is_taken() {
             anyhow::bail!("the terminal is restored");
         }
+        can_be_drawn()?;
         self.app.update(Msg::RunClock(crate::clock::monotonic_ns()));
         let (app, theme) = (&mut self.app, &self.theme);
         crossterm::queue!(self.frame, crossterm::terminal::BeginSynchronizedUpdate)?;

@@ -1,10 +1,10 @@
-//! Job control: stops concmon on Ctrl-Z, which raw mode disables.
+//! Job control: stops concmon on Ctrl-Z, which raw mode disables. And what a file that may not grow does to it.
 
 #![expect(unsafe_code, reason = "changing a signal's disposition")]
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use nix::sys::signal::{SigHandler, Signal, kill, raise, signal};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, raise, sigaction, signal};
 use nix::unistd::Pid;
 
 /// Held while a child is being started on another thread. A child that is stopped before its exec holds the thread that waits for that
@@ -34,4 +34,19 @@ pub fn stop_job() -> nix::Result<()> {
     unsafe { signal(Signal::SIGTSTP, SigHandler::SigDfl) }?;
     others?;
     raise(Signal::SIGTSTP)
+}
+
+/// Has a write beyond the limit of a file's size (`ulimit -f`, setrlimit(2)) fail with EFBIG, where it would end the program. By a handler: what
+/// concmon executes starts with the default again. A signal that is ignored stays ignored.
+pub fn survive_file_limit() {
+    extern "C" fn nothing(_: libc::c_int) {}
+    let own = SigAction::new(SigHandler::Handler(nothing), SaFlags::SA_RESTART, SigSet::empty());
+    // SAFETY: the handler does nothing, which is safe at any moment; what is put back is what was there.
+    unsafe {
+        if let Ok(before) = sigaction(Signal::SIGXFSZ, &own)
+            && matches!(before.handler(), SigHandler::SigIgn)
+        {
+            let _ = sigaction(Signal::SIGXFSZ, &before);
+        }
+    }
 }

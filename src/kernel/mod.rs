@@ -53,7 +53,7 @@ pub use bpf::{BpfSource, dispatch as bpf_loader};
 pub use detail::DetailReader;
 pub use error::reason;
 pub use host::HostReader;
-pub use job::{births, stop_job};
+pub use job::{births, stop_job, survive_file_limit};
 pub use pid_space::PidSpace;
 pub use privilege::let_go_of_loading;
 pub use proc_source::ProcSource;

@@ -32,6 +32,16 @@ pub enum TerminalError {
     /// `TERM` is unset or says that the terminal can do nothing.
     #[error("{0}: set TERM (xterm-256color suits most terminals), or use `concmon ps`")]
     NoCapabilities(&'static str),
+    /// It reports a size that no screen has.
+    #[error(
+        "the terminal reports {columns} x {rows} cells; {MOST_CELLS} cells are the most that are drawn: set its size with stty(1)"
+    )]
+    TooLarge {
+        /// Its width, cells.
+        columns: u16,
+        /// Its height, cells.
+        rows: u16,
+    },
     /// The terminal refused.
     #[error("cannot set up the terminal ({0}); for scripts and pipes use `concmon ps`")]
     Io(#[from] io::Error),
@@ -70,18 +80,6 @@ impl TerminalGuard {
     /// If the terminal refuses.
     pub fn reenter(&mut self) -> io::Result<()> {
         self.take()
-    }
-
-    /// Does what Ctrl-Z does in a shell: gives the terminal back, stops the job, and takes the terminal again once the job goes on.
-    /// Whoever draws must draw everything anew.
-    ///
-    /// # Errors
-    /// If the job cannot be stopped, or the terminal refuses to be taken again.
-    pub fn suspend(&mut self) -> io::Result<()> {
-        self.leave();
-        let stopped = crate::kernel::stop_job();
-        self.reenter()?;
-        stopped.map_err(io::Error::from)
     }
 
     /// Whether the terminal is ours. It is not after a panic in another thread: drawing would then spoil the message.
@@ -151,6 +149,28 @@ fn give_back_on_panic() {
 /// [`TerminalError`] if there is none.
 pub fn present() -> Result<(), TerminalError> {
     check(io::stdout().is_terminal(), std::env::var_os("TERM").as_deref())
+}
+
+/// The most cells that are drawn: each takes some 80 bytes.
+const MOST_CELLS: u64 = 4_000_000;
+
+/// Whether the terminal is of a size that can be drawn.
+///
+/// # Errors
+/// If it says that it is larger than any screen.
+pub fn can_be_drawn() -> Result<(), TerminalError> {
+    match crossterm::terminal::size() {
+        Ok((columns, rows)) if u64::from(columns) * u64::from(rows) > MOST_CELLS => {
+            Err(TerminalError::TooLarge { columns, rows })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether the terminal is that of this program's job. Another job that sets it up is stopped by the kernel (SIGTTOU).
+#[must_use]
+pub fn is_in_foreground() -> bool {
+    rustix::termios::tcgetpgrp(io::stdout()).map_or(true, |group| group == rustix::process::getpgrp())
 }
 
 fn check(stdout_is_terminal: bool, term: Option<&OsStr>) -> Result<(), TerminalError> {

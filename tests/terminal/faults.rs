@@ -323,6 +323,29 @@ fn few_descriptors_are_enough_or_are_said() {
     }
 }
 
+/// The monitor needs more; with fewer it says so and leaves the terminal and the recording as they were.
+#[test]
+fn a_monitor_that_cannot_start_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("kept.rec");
+    run(&[], &["ps", "--record", file.to_str().unwrap()], Stdio::piped());
+    let before = std::fs::read(&file).unwrap();
+    assert!(!before.is_empty());
+    let output = run(&[], &["--record", file.to_str().unwrap()], Stdio::piped());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("is not a terminal"));
+    assert_eq!(std::fs::read(&file).unwrap(), before, "the recording is still there");
+    let output = run(&[], &["trace", "-o", directory.path().join("t.json").to_str().unwrap(), "4194303"], Stdio::piped());
+    assert!(!output.status.success() && !directory.path().join("t.json").exists(), "no empty trace is left");
+    for limit in [8, 15, 24] {
+        let wrapper = format!("--nofile={limit}:{limit}");
+        let args = ["-c", STANDARD_STREAMS, "bash", "prlimit", &wrapper, CONCMON];
+        let pty = Pty::spawn(&Program { program: "bash", args: &args, rows: 24, columns: 80, env: &[] });
+        pty.wait_text("the limit of open files is");
+        assert!(!pty.wait_exit().success());
+        pty.assert_restored();
+    }
+}
+
 /// A file system that takes no writes, mounted for one program alone: `None` where no such thing may be made, which is said.
 fn read_only<'a>(directory: &'a str, rest: &'a [&'a str]) -> Option<Vec<&'a str>> {
     const MOUNT: &str = "mount -t tmpfs -o ro tmpfs \"$0\" && exec \"$@\"";

@@ -130,12 +130,42 @@ fn every_way_out_gives_the_terminal_back() {
         pty.wait_exit();
         pty.assert_restored();
     }
-    for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT] {
+    let asks = [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT];
+    let others = [Signal::SIGQUIT, Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGALRM, Signal::SIGXCPU, Signal::SIGPWR];
+    for signal in asks.into_iter().chain(others) {
         let pty = open(24, 80, &[]);
         kill(Pid::from_raw(pty.pid()), signal).unwrap();
         pty.wait_exit();
         pty.assert_restored();
     }
+}
+
+/// A shell in a terminal, as a person has it: Ctrl-Z, then `kill %1`, which continues what it is to end.
+#[test]
+fn a_suspended_monitor_ends_when_it_is_told_to() {
+    let args = ["--norc", "--noprofile", "-i"];
+    let mut pty = Pty::spawn(&Program { program: "bash", args: &args, rows: 24, columns: 80, env: &[("PS1", "ready> ")] });
+    pty.wait_text("ready>");
+    pty.send(format!("{CONCMON}\n").as_bytes());
+    pty.wait_text("Quit");
+    pty.send(&[0x1a]);
+    pty.wait_text("Stopped");
+    pty.send(b"kill %1; wait %1; echo it has 'ended'\n");
+    pty.wait_text("it has ended");
+    pty.send(b"exit\n");
+    pty.wait_exit();
+    pty.assert_restored();
+}
+
+/// A file that may not grow ends the recording, not the monitor.
+#[test]
+fn the_limit_of_file_sizes_is_survived() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("r.rec");
+    let script = format!("ulimit -f 40; exec {CONCMON} -d 0.1 --record {}", file.display());
+    let pty = Pty::spawn(&Program { program: "bash", args: &["-c", &script], rows: 24, columns: 80, env: &[] });
+    pty.wait_text("recording has stopped");
+    quit(pty);
 }
 
 /// The nice value as the kernel has it.
