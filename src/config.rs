@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use depth::ColorDepth;
-pub use edit::{SaveError, Setting, cannot_write, save, write_whole};
+pub use edit::{SaveError, Setting, cannot_write, save, write_whole, write_whole_with};
 pub use file::MAX_FILE_BYTES;
 pub use keys::{KEYS, Key};
 pub use value::Fault;

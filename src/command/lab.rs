@@ -33,7 +33,7 @@ pub use document::run_document;
 use progress::Progress;
 pub use repeat::repeat;
 pub use setup::setup;
-use stop::stop_by_signal;
+pub(super) use stop::stop_by_signal;
 pub(super) use table::own_program;
 pub use talk::{report, talk};
 

@@ -155,6 +155,10 @@ impl<'a> Question<'a> {
 fn replayed(recording: &Path, args: &PsArgs) -> Result<Model, Failure> {
     let mut replay = open_recording(recording)?;
     replay.read_to_end();
+    if let Some(why) = replay.cut() {
+        // Without a standard error nobody can be told.
+        let _ = writeln!(std::io::stderr(), "concmon: the recording {why}");
+    }
     let (frames, dropped) = (replay.dropped() + replay.frames(), replay.dropped());
     let at = args.at.map_or(frames, |at| usize::try_from(at).unwrap_or(usize::MAX));
     let wrong = |why: String| Failure::Usage(anyhow::anyhow!("--at: {} has {frames} frames; {why}", recording.display()));

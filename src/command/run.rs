@@ -65,13 +65,16 @@ fn repeated(args: &RunArgs) -> Result<(), Failure> {
     if code == exit::OK { Ok(()) } else { Err(Failure::Reported(code)) }
 }
 
-/// What the program has cost. A closed output is no failure: the program's status is what counts.
+/// What the program has cost. A closed output is no failure: the program's status is what counts. But a report that is lost is said.
 fn report(run: &Arc<Run>, json: bool) {
     if json {
-        let _ = output::with_stdout(|out| {
+        let written = output::with_stdout(|out| {
             serde_json::to_writer_pretty(&mut *out, &lab::run_document(&[Arc::clone(run)]))?;
             writeln!(out)
         });
+        if let Err(error) = written {
+            say(&format!("concmon: the report cannot be written: {error}\n"));
+        }
         return;
     }
     let mut text = Vec::new();

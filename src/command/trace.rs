@@ -1,13 +1,12 @@
 //! `concmon trace`: when the tasks of a family ran, waited for a CPU or were blocked, as a file for a trace viewer or as a table.
 
-use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::process::{Child, Command};
 use std::time::Instant;
 
 use crate::cli::TraceArgs;
-use crate::config::Config;
+use crate::config::{Config, cannot_write, write_whole_with};
 use crate::kernel::{DetailReader, reason};
 use crate::lanes::gil::GilLane;
 use crate::lanes::sampler::trace;
@@ -15,6 +14,7 @@ use crate::lanes::{Lanes, chrome, perfetto};
 use crate::profile::sampler::descendants;
 use crate::text::{Charset, sanitize_str};
 
+use super::lab::stop_by_signal;
 use super::output::with_stdout;
 use super::profile::{Family, family};
 use super::{Failure, ps};
@@ -25,9 +25,11 @@ const ROWS: usize = 50;
 /// Runs it.
 pub(super) fn run(config: &Config, args: &TraceArgs) -> Result<(), Failure> {
     let reader = DetailReader::open("/proc").map_err(|error| Failure::Failed(anyhow::anyhow!("{}", reason(&error))))?;
-    let file = args.output.as_deref().map(create).transpose()?;
+    let file = args.output.as_deref().map(named).transpose()?;
     let began = Instant::now();
-    let late = || args.duration.is_some_and(|duration| began.elapsed() >= duration);
+    // Ctrl-C ends the trace: what was seen until then is written.
+    let stop = stop_by_signal();
+    let late = || stop.stopped() || args.duration.is_some_and(|duration| began.elapsed() >= duration);
     let lanes = match (&args.target, args.command.as_slice()) {
         (Some(target), _) => {
             // Without a command there is no end but that of the processes.
@@ -35,14 +37,15 @@ pub(super) fn run(config: &Config, args: &TraceArgs) -> Result<(), Failure> {
             match family(config, target)? {
                 Family::Process(pid) => {
                     reader.key_of(pid).map_err(|_| Failure::Failed(anyhow::anyhow!("there is no process {pid}")))?;
-                    trace(&reader, |reader| descendants(reader, pid), || began.elapsed() >= end)
+                    trace(&reader, |reader| descendants(reader, pid), || stop.stopped() || began.elapsed() >= end)
                 }
                 Family::Matching(filter) => {
                     let mut matching = ps::Matching::new(config, &filter)?;
                     if matching.pids()?.is_empty() {
                         return Err(Failure::Failed(anyhow::anyhow!("no process matches {target:?}")));
                     }
-                    trace(&reader, |_| matching.pids().unwrap_or_default().into_iter().collect(), || began.elapsed() >= end)
+                    let family = |_: &DetailReader| matching.pids().unwrap_or_default().into_iter().collect();
+                    trace(&reader, family, || stop.stopped() || began.elapsed() >= end)
                 }
             }
         }
@@ -62,13 +65,13 @@ pub(super) fn run(config: &Config, args: &TraceArgs) -> Result<(), Failure> {
     if lanes.lanes.is_empty() {
         return Err(Failure::Unavailable(anyhow::anyhow!("nothing was traced: the processes ended, or may not be read")));
     }
-    if let Some((mut file, is_perfetto)) = file {
-        if is_perfetto {
-            perfetto::write(&lanes, &mut file)?;
-        } else {
-            chrome::write(&lanes, &mut file)?;
-        }
-        file.flush()?;
+    if let Some((path, is_perfetto)) = file {
+        let written = write_whole_with(path, |file| {
+            let mut out = BufWriter::new(file);
+            if is_perfetto { perfetto::write(&lanes, &mut out) } else { chrome::write(&lanes, &mut out) }?;
+            out.flush()
+        });
+        written.map_err(|error| Failure::Failed(anyhow::anyhow!("cannot write {}: {error}", path.display())))?;
     }
     let charset = Charset::from_unicode(config.unicode);
     let lines: Vec<String> = lines(&lanes).iter().map(|line| sanitize_str(line, charset).into_owned()).collect();
@@ -85,15 +88,17 @@ fn has_ended(child: &mut Child) -> bool {
     !matches!(child.try_wait(), Ok(None))
 }
 
-/// The file, and whether it is for Perfetto.
-fn create(path: &Path) -> Result<(BufWriter<File>, bool), Failure> {
+/// The file, and whether it is for Perfetto. Asked before anything is traced.
+fn named(path: &Path) -> Result<(&Path, bool), Failure> {
     let is_perfetto = match path.extension().and_then(|end| end.to_str()) {
         Some("json") => false,
         Some("pftrace" | "perfetto-trace") => true,
         _ => return Err(Failure::Usage(anyhow::anyhow!("-o: the name must end with .json (Chrome) or .pftrace (Perfetto)"))),
     };
-    let file = File::create(path).map_err(|error| Failure::Usage(anyhow::anyhow!("-o {}: {error}", path.display())))?;
-    Ok((BufWriter::new(file), is_perfetto))
+    match cannot_write(path) {
+        Some(why) => Err(Failure::Usage(anyhow::anyhow!("-o: {why}"))),
+        None => Ok((path, is_perfetto)),
+    }
 }
 
 fn lines(lanes: &Lanes) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! Changes single keys of the config file; the rest, with comments and layout, stays unchanged.
 
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -123,8 +123,16 @@ pub fn cannot_write(path: &Path) -> Option<String> {
 /// # Errors
 /// As the operating system says; the old file is then as it was.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_whole_with(path, |file| file.write_all(bytes))
+}
+
+/// The same for what is written in parts.
+///
+/// # Errors
+/// As [`write_whole`], and those of `write`.
+pub fn write_whole_with(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let target = match path.canonicalize() {
-        Ok(there) if !there.is_file() => return std::fs::write(there, bytes),
+        Ok(there) if !there.is_file() => return write(&mut File::create(there)?),
         Ok(there) => there,
         // Not there yet.
         Err(_) => path.to_owned(),
@@ -133,7 +141,7 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     // As permissive as the user's umask lets any new file be.
     let mut file =
         tempfile::Builder::new().prefix(".concmon-").permissions(Permissions::from_mode(0o666)).tempfile_in(directory)?;
-    file.write_all(bytes)?;
+    write(file.as_file_mut())?;
     file.as_file().sync_all()?;
     if let Ok(old) = target.metadata() {
         file.as_file().set_permissions(old.permissions())?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::{Place, Profile, percent, text};
+use crate::text::is_invisible;
 
 /// The width of the graph and the height of a row, in pixels of the drawing.
 const WIDTH: f64 = 1200.0;
@@ -115,7 +116,7 @@ fn escaped(text: &str) -> String {
             '>' => safe.push_str("&gt;"),
             '"' => safe.push_str("&quot;"),
             '\'' => safe.push_str("&#39;"),
-            c if c.is_control() && c != '\n' => safe.push(char::REPLACEMENT_CHARACTER),
+            c if (c.is_control() && c != '\n') || is_invisible(c) => safe.push(char::REPLACEMENT_CHARACTER),
             c => safe.push(c),
         }
     }

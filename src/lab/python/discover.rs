@@ -141,18 +141,21 @@ pub fn discover(places: &Places) -> Discovery {
     answers.resize_with(candidates.len(), || None);
     let next = std::sync::atomic::AtomicUsize::new(0);
     let slots = std::sync::Mutex::new(&mut answers);
-    std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE.min(candidates.len()) {
-            scope.spawn(|| {
-                loop {
-                    let i = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                    let Some((origin, path)) = candidates.get(i) else { return };
-                    let answer = probe(path, *origin);
-                    let mut slots = slots.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                    slots[i] = Some(answer);
-                }
-            });
+    let ask = || {
+        loop {
+            let i = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let Some((origin, path)) = candidates.get(i) else { return };
+            let answer = probe(path, *origin);
+            let mut slots = slots.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            slots[i] = Some(answer);
         }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..AT_ONCE.min(candidates.len()) {
+            // Without more threads this one asks all.
+            let _ = std::thread::Builder::new().spawn_scoped(scope, ask);
+        }
+        ask();
     });
     let mut found = Discovery::default();
     // Where there are several versions side by side, the newest first; PATH has an order of its own.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -153,13 +154,15 @@ fn ask(path: &Path) -> Result<String, String> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
+        // A script that stands for an interpreter starts others: they end with it.
+        .process_group(0)
         .spawn();
     drop(births);
     let mut child = child.map_err(|e| format!("it cannot be executed: {e}"))?;
     let answer = read_until(&mut child, Instant::now() + PATIENCE);
     if answer.is_err() {
         // It has not answered: it may be in any state, and there is nothing of it to keep.
-        let _ = child.kill();
+        let _ = rustix::process::kill_process_group(rustix::process::Pid::from_child(&child), rustix::process::Signal::KILL);
     }
     let status = child.wait().map_err(|e| format!("it cannot be waited for: {e}"))?;
     let text = answer?;
@@ -249,6 +252,24 @@ mod tests {
         assert!(read(&good.replace("cpython", "pypy")).unwrap_err().contains("pypy"));
         assert!(read("").unwrap_err().contains("is invalid"));
         assert!(read(r#"{"version":[3,700,0]}"#).is_err());
+    }
+
+    #[test]
+    fn what_a_script_started_ends_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (script, child) = (dir.path().join("python"), dir.path().join("child"));
+        // It gives more than is read of an answer, so that nothing has to be waited for.
+        let text = format!("#!/bin/sh\nsleep 600 &\necho $! > {}\nexec head -c 9999999 /dev/zero\n", child.display());
+        std::fs::write(&script, text).unwrap();
+        std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(probe(&script, Origin::Path).is_err());
+        let pid: i32 = std::fs::read_to_string(&child).unwrap().trim().parse().unwrap();
+        let begun = Instant::now();
+        let lives = || std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
+        while lives() {
+            assert!(begun.elapsed() < Duration::from_secs(10), "process {pid} lives");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     #[test]
