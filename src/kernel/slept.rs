@@ -12,6 +12,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use super::parse::stat::Stat;
 use super::proc_fs::{ProcFs, RelPath};
+use crate::clock::{Clock as _, SystemClock};
 use crate::snapshot::State;
 
 /// A clock is read anew after this time.
@@ -23,6 +24,8 @@ pub struct Slept {
     cpu: u32,
     /// By the clock of that CPU, milliseconds.
     since_ms: u64,
+    /// When the task was started, milliseconds since boot.
+    started_ms: u64,
 }
 
 impl Slept {
@@ -33,7 +36,9 @@ impl Slept {
         let stat = Stat::parse(fs.read_once(&RelPath::task(pid, tid, "stat"), &mut buffer).ok()?).ok()?;
         let sleeps = matches!(stat.state, State::SLEEPING | State::DISK_SLEEP | State::STOPPED | State::TRACED);
         let cpu = stat.last_cpu.filter(|_| sleeps)?;
-        Some(Self { cpu, since_ms: last_ran_ms(fs, &RelPath::task(pid, tid, "sched"))? })
+        // Ticks are rounded down: the task is not older than this.
+        let started_ms = stat.start_ticks * 1000 / rustix::param::clock_ticks_per_second().max(1);
+        Some(Self { cpu, since_ms: last_ran_ms(fs, &RelPath::task(pid, tid, "sched"))?, started_ms })
     }
 }
 
@@ -45,7 +50,7 @@ pub struct Clocks {
 }
 
 impl Clocks {
-    /// How long ago it was, milliseconds; `None` if concmon may not run on that CPU.
+    /// How long ago it was, milliseconds; `None` if concmon may not run on that CPU, or if the task had not been started then.
     pub fn ago_ms(&mut self, fs: &ProcFs, slept: Slept) -> Option<u64> {
         let known = self.read.get(&slept.cpu).filter(|(at, _)| at.elapsed() < KEPT).copied();
         let (at, clock_ms) = match known {
@@ -58,8 +63,17 @@ impl Clocks {
             }
         };
         let now_ms = clock_ms + u64::try_from(at.elapsed().as_millis()).unwrap_or(0);
-        Some(now_ms.saturating_sub(slept.since_ms))
+        let age_ms = (SystemClock.boot_ns() / 1_000_000).saturating_sub(slept.started_ms);
+        within_age(now_ms.saturating_sub(slept.since_ms), age_ms)
     }
+}
+
+/// How much the time since boot may differ from the clock of a CPU over a sleep, milliseconds.
+const TOLERANCE_MS: u64 = 1000;
+
+/// A time asleep; `None` if it is longer than the task exists.
+fn within_age(asleep_ms: u64, age_ms: u64) -> Option<u64> {
+    (asleep_ms <= age_ms + TOLERANCE_MS).then_some(asleep_ms.min(age_ms))
 }
 
 /// The clock of a CPU now: this thread goes there and has just begun to run.
@@ -75,19 +89,36 @@ fn clock_ms(fs: &ProcFs, cpu: u32) -> Option<u64> {
     clock
 }
 
-/// `se.exec_start`, milliseconds.
 fn last_ran_ms(fs: &ProcFs, path: &RelPath) -> Option<u64> {
     let mut bytes = Vec::new();
     fs.read_all(path, 8192, &mut bytes).ok()?;
+    exec_start_ms(&bytes)
+}
+
+/// `se.exec_start`, milliseconds. 0 has been read of tasks that had run: then nothing is known.
+fn exec_start_ms(bytes: &[u8]) -> Option<u64> {
     let line = bytes.split(|b| *b == b'\n').find(|line| line.starts_with(b"se.exec_start"))?;
     let text = std::str::from_utf8(line).ok()?.rsplit(':').next()?.trim();
-    text.split('.').next()?.parse().ok()
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let unset = text.bytes().all(|byte| matches!(byte, b'0' | b'.'));
+    whole.parse().ok().filter(|_| !unset && part.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::sync::mpsc::channel;
+
+    #[test]
+    fn a_sleep_without_a_beginning_and_one_that_is_longer_than_the_task_exists_are_unknown() {
+        let of = |value: &str| exec_start_ms(format!("x (7, #threads: 1)\nse.exec_start   :   {value}\nse.y : 1.0\n").as_bytes());
+        assert_eq!(of("82972439.903526"), Some(82_972_439));
+        assert_eq!(of("0.000000"), None);
+        assert_eq!(of("0.000001"), Some(0), "just after boot");
+        assert_eq!(within_age(2000, 3000), Some(2000));
+        assert_eq!(within_age(3004, 3000), Some(3000), "rounded");
+        assert_eq!(within_age(81_840_000, 3000), None, "22 h 44 min in a process that is 3 s old");
+    }
 
     /// Threads of this process that sleep on each CPU, held against the clock on the wall.
     #[test]
