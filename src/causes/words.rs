@@ -5,7 +5,7 @@ use crate::snapshot::Lock;
 use super::Kind;
 use super::scene::{Holder, TaskId};
 
-/// A lock whose owner is known. `place`: where a Python program took it.
+/// A lock whose owner is known. `place`: where a Python program stands in the block that holds it.
 pub(super) fn recorded(kind: Kind, lock: Lock, (from, owner): (TaskId, TaskId), place: Option<&str>) -> String {
     let TaskId { pid, tid } = owner;
     let who = match (from == owner, from.pid == pid) {
@@ -14,13 +14,13 @@ pub(super) fn recorded(kind: Kind, lock: Lock, (from, owner): (TaskId, TaskId), 
         _ if pid == tid => format!("process {pid}"),
         _ => format!("thread {tid} of process {pid}"),
     };
-    let taken = place.map(|place| format!(" (taken in {place})")).unwrap_or_default();
+    let held = place.map(|place| format!(" (held in {place})")).unwrap_or_default();
     let lock = self::place(lock);
     match kind {
         Kind::Join => format!("waits for the end of {who} (join)"),
         Kind::Import => format!("waits for a module that {who} imports"),
         Kind::RwLock => format!("waits for the read-write lock {lock}, held for writing by {who}"),
-        Kind::PythonLock => format!("waits for the Python lock {lock}, held by {who}{taken}"),
+        Kind::PythonLock => format!("waits for the Python lock {lock}, held by {who}{held}"),
         _ => format!("waits for the mutex {lock}, held by {who}"),
     }
 }

@@ -37,7 +37,7 @@ pub struct Holder {
     pub tid: i32,
     /// The evidence for it.
     pub how: How,
-    /// Where the holder took the lock, if that is known.
+    /// Where the function with the lock's `with` block stands now, if that is known.
     pub at: Option<PythonFrame>,
 }
 
@@ -61,7 +61,7 @@ pub struct Semaphore {
     pub tid: i32,
     /// Where it is in the process's memory.
     pub address: u64,
-    /// Where the thread took it, if that is known.
+    /// Where the function with its `with` block stands now, if that is known.
     pub at: Option<PythonFrame>,
 }
 

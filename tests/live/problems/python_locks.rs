@@ -76,7 +76,7 @@ for thread in threads: thread.join()
         let of = |script: &str| Stage::python(&python, &format!("{BEAT}{script}"));
         let found = of(join).is_found("lock_cycle", 2);
         let words = evidence(&found);
-        assert!(words.contains("(join)") && words.contains("(taken in stop() at"), "{}: {found:#}", python.display());
+        assert!(words.contains("(join)") && words.contains("(held in stop() at"), "{}: {found:#}", python.display());
         for script in [recursive, condition] {
             let found = of(script).is_found("lock_cycle", 2);
             assert!(evidence(&found).matches("Python lock").count() == 2, "{}: {found:#}", python.display());
@@ -134,7 +134,7 @@ for worker in workers: worker.join()
 ";
     for python in pythons() {
         let found = Stage::python(&python, handler).is_found("self_lock", 1);
-        assert!(evidence(&found).contains("held by this thread itself (taken in work() at"), "{}: {found:#}", python.display());
+        assert!(evidence(&found).contains("held by this thread itself (held in work() at"), "{}: {found:#}", python.display());
         let found = Stage::python(&python, crosswise).is_found("lock_cycle", 2);
         assert!(evidence(&found).contains("held by process"), "{}: {found:#}", python.display());
     }
