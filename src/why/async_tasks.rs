@@ -171,14 +171,15 @@ fn is_timed(task: &AsyncTask, by_id: &HashMap<u64, &AsyncTask>) -> bool {
     false
 }
 
-/// Whether it is a program that rests until a signal ends it: its outermost task waits for an event or a future of its own.
+/// Whether it is a program that rests until a signal ends it: its outermost task waits for an event or a future of its own, or awaits a task
+/// that waits for an event. Not while a task waits for a lock: it may be the one that should set the event.
 fn may_rest(task: &AsyncTask, all: &[&AsyncTask]) -> bool {
     let awaits_others = all.iter().any(|other| other.awaited_by.contains(&task.id));
     let innermost = task.frames.first();
     let joins = task.queue.is_some_and(|queue| queue.wait == QueueWait::Join);
     let event = |frame: &PythonFrame| !joins && &*frame.function == "Event.wait" && frame.file.ends_with("asyncio/locks.py");
     task.awaited_by.is_empty() && !awaits_others && innermost.is_none_or(|frame| event(frame) || frame.is_own()) && all.len() == 1
-        || task.awaited_by.is_empty() && innermost.is_some_and(event)
+        || innermost.is_some_and(event) && (task.awaited_by.is_empty() || all.iter().all(|other| other.lock.is_none()))
 }
 
 /// To how many files the loop listens, if only they can wake it: it waits for so long at least, and all other threads wait for locks of this
@@ -317,7 +318,9 @@ mod tests {
         main.frames.insert(0, event);
         assert!(may_rest(&main, &[&main.clone(), &other]));
         main.awaited_by.push(2);
-        assert!(!may_rest(&main, &[&main.clone(), &other]), "another task waits for this one");
+        assert!(may_rest(&main, &[&main.clone(), &other]), "another task awaits this one, as in gather()");
+        let wants = task(3, Some(0xa), &[]);
+        assert!(!may_rest(&main, &[&main.clone(), &other, &wants]), "it may have to set the event");
         let alone = task(1, None, &[]);
         assert_eq!(stuck_at_rest(&[&alone], 1, false), None);
         let wanted = stuck_at_rest(&[&alone], 1, true).unwrap();
