@@ -120,6 +120,7 @@ pub const DIAGNOSES: &[Diagnosis] = &[
     stuck::diagnosis(Cause::OnlyThreadWaits),
     tasks_stuck::CYCLE,
     tasks_stuck::UNWAKEABLE,
+    task_lost::CALLBACK,
     task_lost::DIAGNOSIS,
     workers_fail::DIAGNOSIS,
     gil_held::DIAGNOSIS,

@@ -1,23 +1,51 @@
-//! A `multiprocessing.Pool` that waits for a result that no worker computes.
+//! A `multiprocessing.Pool` that waits for a result that no worker computes, and one whose callback waits for it.
 
 use super::{Check, Diagnosis, Level, Scene, Suspicion, counted, is_resource_tracker, name};
-use crate::snapshot::{Needs, PoolRole, ProcKey};
+use crate::snapshot::{Needs, PoolRole, ProcKey, ProcessFacts, ProcessSample, PythonThreadFacts};
 
 pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     id: "task_lost",
-    title: "Task lost: a pool waits for a result that no worker computes",
+    title: "Result missing: a pool waits for a result that no worker computes",
     level: Level::Warning,
-    badge: "task lost",
-    description: "The parent of a multiprocessing.Pool waits for a result, and all of its workers wait for a task.",
+    badge: "result missing",
+    description: "The parent of a multiprocessing.Pool waits for a result; no task is left, and its workers wait for one.",
     needs: Needs::empty(),
     after_ns: 3_000_000_000,
-    check: Check::Of(check),
+    check: Check::Of(|scene| pools_at_rest(scene).filter_map(|pool| lost(scene, &pool)).collect()),
 };
 
-fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
-    let mut found = Vec::new();
-    for (parent, facts) in scene.surveyed() {
-        let Some(waits) = facts.pool(PoolRole::Waits).find(|thread| thread.asleep) else { continue };
+pub(super) const CALLBACK: Diagnosis = Diagnosis {
+    id: "callback_waits",
+    title: "Deadlock: a callback of a pool waits for a result of the pool",
+    level: Level::Warning,
+    badge: "deadlock",
+    description: "The thread that hands on the results of a multiprocessing.Pool waits for such a result, in a callback.",
+    needs: Needs::empty(),
+    after_ns: 3_000_000_000,
+    check: Check::Of(|scene| pools_at_rest(scene).filter_map(|pool| in_callback(scene, &pool)).collect()),
+};
+
+/// A process whose pools have no task, and do not get one.
+struct AtRest<'a> {
+    parent: &'a ProcessSample,
+    facts: &'a ProcessFacts,
+    /// Its workers.
+    idle: Vec<ProcKey>,
+}
+
+impl<'a> AtRest<'a> {
+    /// A thread of the parent in this part that sleeps.
+    fn asleep(&self, role: PoolRole) -> Option<&'a PythonThreadFacts> {
+        self.facts.pool(role).find(|thread| thread.asleep)
+    }
+}
+
+fn pools_at_rest<'a>(scene: &'a Scene<'_>) -> impl Iterator<Item = AtRest<'a>> {
+    let waits =
+        |facts: &ProcessFacts| [PoolRole::Waits, PoolRole::CallbackWaits].iter().any(|role| facts.pool(*role).next().is_some());
+    // An iterable that delivers slowly, and a callback, may still bring the result.
+    let busy = |facts: &ProcessFacts| facts.pool(PoolRole::Busy).next().is_some();
+    scene.surveyed().filter(move |(_, facts)| waits(facts) && !busy(facts)).filter_map(|(parent, facts)| {
         // Every child that runs Python is a worker without a task; of one that was not read nothing is known.
         let children: Vec<_> = scene.surveyed().filter(|(child, _)| child.ppid == parent.key.pid).collect();
         let idle: Vec<ProcKey> = children
@@ -26,17 +54,40 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
             .map(|(child, _)| child.key)
             .collect();
         let others = children.iter().filter(|(child, _)| !is_resource_tracker(child)).count();
-        if idle.is_empty() || idle.len() < others {
-            continue;
-        }
-        let pid = parent.key.pid;
-        let evidence = format!(
-            "{} ({pid}) waits for a result of its pool, and its {} for a task: the task was lost with a worker that was killed",
-            name(parent),
-            counted(idle.len(), "worker waits", "workers wait")
-        );
-        let advice = "end it: the result never comes. concurrent.futures notices a killed worker, multiprocessing.Pool does not";
-        found.push(Suspicion::of(parent.key, evidence, advice.to_owned()).with(idle).asleep(waits.for_ms, scene));
+        (!idle.is_empty() && idle.len() >= others).then_some(AtRest { parent, facts, idle })
+    })
+}
+
+fn lost(scene: &Scene<'_>, pool: &AtRest<'_>) -> Option<Suspicion> {
+    // Then the result may be there already.
+    if pool.facts.pool(PoolRole::CallbackWaits).next().is_some() {
+        return None;
     }
-    found
+    let waits = pool.asleep(PoolRole::Waits)?;
+    let killed = scene.killed.last_of(pool.parent.key);
+    let evidence = format!(
+        "{} ({}) waits for a result of its pool, and its {} for a task: {}",
+        name(pool.parent),
+        pool.parent.key.pid,
+        counted(pool.idle.len(), "worker waits", "workers wait"),
+        killed.unwrap_or_else(|| "no task is left".to_owned())
+    );
+    let advice = "end it: the result never comes. A task is lost if its worker is killed or exits, which multiprocessing.Pool does not \
+                  notice (concurrent.futures does); results are lost if a callback raises an exception: read what the program printed";
+    Some(Suspicion::of(pool.parent.key, evidence, advice.to_owned()).with(pool.idle.clone()).asleep(waits.for_ms, scene))
+}
+
+fn in_callback(scene: &Scene<'_>, pool: &AtRest<'_>) -> Option<Suspicion> {
+    let waits = pool.asleep(PoolRole::CallbackWaits)?;
+    let evidence = format!(
+        "{} ({}): {} is called in a callback of a pool and waits for a result of a pool, and {} for a task; no result is handed on \
+         until the callback returns",
+        name(pool.parent),
+        pool.parent.key.pid,
+        waits.place.as_deref().unwrap_or("a function"),
+        counted(pool.idle.len(), "worker waits", "workers wait"),
+    );
+    let advice = "do not wait for the pool in its callback: no apply(), map() or get() there; let the callback put the result into a \
+                  queue, and submit the next task elsewhere";
+    Some(Suspicion::of(pool.parent.key, evidence, advice.to_owned()).with(pool.idle.clone()).asleep(waits.for_ms, scene))
 }

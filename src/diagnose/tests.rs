@@ -312,6 +312,40 @@ fn a_killed_worker_is_a_loss_to_its_creator_and_not_to_who_adopted_it() {
 }
 
 #[test]
+fn a_result_is_missing_if_no_thread_of_the_parent_may_bring_it() {
+    use crate::snapshot::PoolRole::{self, Busy, CallbackWaits, Idle, Waits};
+    let found = |parent: &[PoolRole]| {
+        let of = |roles: &[PoolRole]| {
+            let thread = |(tid, role): (i32, &PoolRole)| {
+                let place = Some("again() at a.py:5".to_owned());
+                PythonThreadFacts { tid, place, role: Some(*role), asleep: true, ..PythonThreadFacts::default() }
+            };
+            let threads = (1..).zip(roles).map(thread).collect();
+            ProcessFacts {
+                python: Some(PythonFacts { readings: 1, threads, ..PythonFacts::default() }.into()),
+                ..ProcessFacts::default()
+            }
+        };
+        let facts = Facts { processes: [(7, of(parent)), (8, of(&[Idle]))].into(), ..Facts::default() };
+        let (mut deriver, mut watch) = (Deriver::new(0), Watch::default());
+        let all = [test_process(1, 0, 0), test_process(7, 1, 5), test_process(8, 7, 6)];
+        let mut told = Vec::new();
+        for snapshot in held(&all, 1..6) {
+            told = watch.step_with(&deriver.step(snapshot), Some(&facts));
+        }
+        told
+    };
+    let lost = found(&[Waits]);
+    assert_eq!(said(&lost), [("task_lost", 7)]);
+    assert!(lost[0].evidence.ends_with("its 1 worker waits for a task: no task is left"), "{}", lost[0].evidence);
+    assert_eq!(found(&[Waits, Busy]), [], "an iterable or a callback takes its time");
+    let callback = found(&[Waits, CallbackWaits]);
+    assert_eq!(said(&callback), [("callback_waits", 7)]);
+    assert!(callback[0].evidence.contains("again() at a.py:5 is called in a callback"), "{}", callback[0].evidence);
+    assert_eq!(found(&[CallbackWaits, Busy]), [], "it may wait for another pool");
+}
+
+#[test]
 fn workers_that_fail_again_and_again_are_told_while_a_result_of_their_pool_is_waited_for() {
     let waits = |waits: bool| {
         let role = waits.then_some(crate::snapshot::PoolRole::Waits);

@@ -88,6 +88,12 @@ impl Killed {
         });
     }
 
+    /// In words, the worker of this parent that was killed last.
+    pub(super) fn last_of(&self, parent: ProcKey) -> Option<String> {
+        let death = self.deaths.iter().rev().find(|death| death.parent == parent)?;
+        Some(format!("its worker {} ({}) was killed by {}: the task that it had is lost", death.name, death.pid, death.signal))
+    }
+
     /// Whether this process ended by a signal, as far as that was seen.
     pub(super) fn ended_by_signal(&self, pid: i32) -> bool {
         self.by_signal.contains(&pid)

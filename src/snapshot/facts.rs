@@ -241,6 +241,18 @@ pub enum PoolRole {
     Waits,
     /// A worker that waits for a task.
     Idle,
+    /// Executes a task, hands tasks on or reads what they are made of, or executes a callback: it may bring a result.
+    Busy,
+    /// Executes a callback, which waits for a result of a pool. Until the callback returns, its own pool hands on no result.
+    CallbackWaits,
+}
+
+impl PoolRole {
+    /// Whether the thread waits.
+    #[must_use]
+    pub fn waits(self) -> bool {
+        self != Self::Busy
+    }
 }
 
 impl ProcessFacts {

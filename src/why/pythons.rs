@@ -204,15 +204,27 @@ fn greenlet(thread: &PythonThread) -> Option<&PythonFrame> {
     (!start && !waits && !gevent(outermost)).then_some(outermost)
 }
 
-/// The part in a pool: a worker without a task sleeps in the queue that `worker()` reads.
+/// The part in a pool. A worker without a task sleeps in the queue that `worker()` reads. Threads of a `ThreadPool` read theirs without a
+/// Python function, so that they count as busy.
 fn role(frames: &[PythonFrame]) -> Option<PoolRole> {
     let name = |frame: &PythonFrame| frame.function.rsplit('.').next().unwrap_or_default().to_owned();
-    let at = frames.iter().position(|frame| frame.file.ends_with("multiprocessing/pool.py"))?;
-    let idle = |inner: &PythonFrame| inner.file.ends_with("multiprocessing/queues.py") && name(inner) == "get";
+    let of_pool = |frame: &PythonFrame| frame.file.ends_with("multiprocessing/pool.py");
+    let inner = &frames[..=frames.iter().position(of_pool)?];
+    let waits = inner.last().is_some_and(|frame| matches!(name(frame).as_str(), "wait" | "next"));
+    // A worker that was forked in a callback has the frames of that callback below its own.
+    let loops =
+        |frame: &PythonFrame| of_pool(frame) && matches!(name(frame).as_str(), "worker" | "_handle_tasks" | "_handle_results");
+    let Some(at) = frames.iter().position(loops) else { return waits.then_some(PoolRole::Waits) };
+    let called = &frames[..at];
+    let all_in = |file: &str| called.iter().all(|frame| frame.file.ends_with(file));
+    let idle = |frame: &PythonFrame| frame.file.ends_with("multiprocessing/queues.py") && name(frame) == "get";
     match name(&frames[at]).as_str() {
-        "worker" => at.checked_sub(1).and_then(|inner| frames.get(inner)).filter(|inner| idle(inner)).map(|_| PoolRole::Idle),
-        "wait" | "next" => Some(PoolRole::Waits),
-        _ => None,
+        "_handle_results" if all_in("multiprocessing/connection.py") => None,
+        "_handle_results" if waits => Some(PoolRole::CallbackWaits),
+        "_handle_tasks" if called.is_empty() => None,
+        "worker" if called.last().is_some_and(idle) => Some(PoolRole::Idle),
+        _ if waits => Some(PoolRole::Waits),
+        _ => Some(PoolRole::Busy),
     }
 }
 
@@ -377,6 +389,37 @@ mod tests {
         assert_eq!(of(vec![frame("Hub.run", "/x/site-packages/gevent/hub.py")]), None);
         assert_eq!(of(vec![frame("sleep", "/x/site-packages/gevent/hub.py"), work()]), None, "about to switch to the hub");
         assert_eq!(of(Vec::new()), None);
+    }
+
+    #[test]
+    fn the_parts_in_a_pool_are_known_by_their_functions() {
+        let lib = "/usr/lib/python3.14/multiprocessing/";
+        let of = |functions: &[&str]| {
+            let at = |one: &&str| match one.split_once(' ') {
+                Some((function, file)) => frame(function, &format!("{lib}{file}")),
+                None => frame(one, "/srv/a.py"),
+            };
+            role(&functions.iter().map(at).collect::<Vec<_>>())
+        };
+        let (tasks, results) = ("Pool._handle_tasks pool.py", "Pool._handle_results pool.py");
+        let feeds = "Pool._guarded_task_generation pool.py";
+        assert_eq!(of(&["ApplyResult.wait pool.py", "ApplyResult.get pool.py", "main"]), Some(PoolRole::Waits));
+        assert_eq!(of(&["IMapIterator.next pool.py", "main"]), Some(PoolRole::Waits));
+        assert_eq!(of(&["SimpleQueue.get queues.py", "worker pool.py"]), Some(PoolRole::Idle));
+        assert_eq!(of(&["job", "worker pool.py"]), Some(PoolRole::Busy));
+        assert_eq!(of(&["worker pool.py"]), Some(PoolRole::Busy), "a function of C");
+        assert_eq!(of(&[tasks]), None, "it waits for tasks");
+        assert_eq!(of(&["source", feeds, tasks]), Some(PoolRole::Busy));
+        assert_eq!(of(&[feeds, tasks]), Some(PoolRole::Busy), "an iterable of C");
+        assert_eq!(of(&["IMapIterator.next pool.py", feeds, tasks]), Some(PoolRole::Waits), "the results of another map()");
+        assert_eq!(of(&["Connection._recv connection.py", "_ConnectionBase.recv connection.py", results]), None);
+        assert_eq!(of(&["store", "ApplyResult._set pool.py", results]), Some(PoolRole::Busy));
+        assert_eq!(of(&["ApplyResult._set pool.py", results]), Some(PoolRole::Busy), "a callback of C");
+        let again = ["ApplyResult.wait pool.py", "Pool.apply pool.py", "again", "ApplyResult._set pool.py", results];
+        assert_eq!(of(&again), Some(PoolRole::CallbackWaits));
+        let forked = ["SimpleQueue.get queues.py", "worker pool.py", "again", "ApplyResult._set pool.py", results];
+        assert_eq!(of(&forked), Some(PoolRole::Idle), "a worker of a pool that was made in a callback");
+        assert_eq!(of(&["main"]), None);
     }
 
     #[test]

@@ -20,8 +20,8 @@ use crate::kernel::readers::{within, within_cpu_ns};
 use crate::kernel::slept::Slept;
 use crate::kernel::treatment::{Treatment, descriptor_limit_of, treatment};
 use crate::snapshot::{
-    AsyncCause, AsyncStuck, Facts, Looked, ProcKey, ProcessFacts, PythonFacts, PythonThreadFacts, SharedObject, Snapshot, Stuck,
-    ThreadRan, contains,
+    AsyncCause, AsyncStuck, Facts, Looked, PoolRole, ProcKey, ProcessFacts, PythonFacts, PythonThreadFacts, SharedObject,
+    Snapshot, Stuck, ThreadRan, contains,
 };
 
 use super::groups::{Groups, Member};
@@ -346,7 +346,9 @@ impl Surveyor {
             let cycle = || Some(PythonFacts { stuck_tasks: Some(kept?.cycle.clone()?), ..PythonFacts::default() }.into());
             let threads = ran.get(pid);
             one.python = python.or_else(cycle).map(|mut kept| {
-                let waits = |thread: &PythonThreadFacts| thread.callback.is_some() || thread.role.is_some() || thread.held > 0;
+                let waits = |thread: &PythonThreadFacts| {
+                    thread.callback.is_some() || thread.role.is_some_and(PoolRole::waits) || thread.held > 0
+                };
                 let same = span_ns > 0 && threads.is_none() && kept.stuck_tasks.is_none() && !kept.threads.iter().any(waits);
                 if same {
                     return kept;

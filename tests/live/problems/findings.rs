@@ -180,6 +180,38 @@ while True:
 }
 
 #[test]
+fn a_pool_whose_callback_waits_for_it_and_pools_whose_results_take_their_time() {
+    let begin = "import multiprocessing, time\npool = multiprocessing.get_context('fork').Pool(2)\n";
+    let waits = "
+def again(result): pool.apply(abs, (-1,))
+result = pool.apply_async(abs, (1,), callback=again)
+print('ready', flush=True)
+result.get()
+";
+    let iterable = "
+def source():
+    yield 1
+    time.sleep(600)
+print('ready', flush=True)
+for _ in pool.imap(abs, source()): pass
+";
+    let callback = "
+result = pool.apply_async(abs, (1,), callback=lambda _: time.sleep(600))
+print('ready', flush=True)
+result.get()
+";
+    for python in pythons() {
+        let of = |script: &str| Stage::python(&python, &format!("{begin}{script}"));
+        let finding = of(waits).has_finding("callback_waits");
+        assert!(finding["evidence"].as_str().unwrap().contains("again() at"), "{}: {finding:#}", python.display());
+        for script in [iterable, callback] {
+            let (code, found) = of(script).problems("5");
+            assert_eq!(code, 0, "{}: {found:#}", python.display());
+        }
+    }
+}
+
+#[test]
 fn a_greenlet_that_sleeps_blocks_the_others_and_the_hub_does_not() {
     let blocks = "
 import gevent, time
