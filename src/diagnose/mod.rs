@@ -326,7 +326,7 @@ impl Watch {
         let busy = busy::busy(model, facts, &surveyed);
         self.growth.add(model, facts, &surveyed);
         self.gil.add(facts, &busy);
-        self.killed.add(model);
+        self.killed.add(model, &surveyed);
         self.failed.add(model, &surveyed);
         let now_ns = model.now.taken_ns;
         let zombies = model.now.processes.iter().filter(|p| zombies::is_zombie(p)).map(|p| p.key);

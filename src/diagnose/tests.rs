@@ -114,7 +114,7 @@ fn gil_facts(second: u64, held: u32, threads: [(u32, u32); 2], ran_percent: [u64
     let ran = [8, 9].into_iter().zip(ran_percent).map(ran).collect();
     let thread = |(tid, (held, waited))| PythonThreadFacts { tid, held, waited, ..PythonThreadFacts::default() };
     let threads = [8, 9].into_iter().zip(threads).map(thread).collect();
-    let python = PythonFacts { readings: 8, gil: true, held, threads, worker: false, stuck_tasks: None };
+    let python = PythonFacts { readings: 8, gil: true, held, threads, ..PythonFacts::default() };
     let of = ProcessFacts { ran, python: Some(python.into()), ..ProcessFacts::default() };
     Facts { taken_ns: second * S, span_ns: S, processes: [(7, of)].into(), ..Facts::default() }
 }
@@ -281,8 +281,12 @@ fn resident_sizes_of_a_family_overcount_where_all_is_known() {
 
 #[test]
 fn a_killed_worker_is_a_loss_to_its_creator_and_not_to_who_adopted_it() {
-    let found = |adopted: bool, comm: &[u8]| {
+    // At this second it is killed; the parent is known to have a pool.
+    let found = |adopted: bool, comm: &[u8], (second, pool): (u64, bool)| {
         let (mut deriver, mut watch) = (Deriver::new(5 * S), Watch::default());
+        let python = PythonFacts { readings: 1, pool, ..PythonFacts::default() };
+        let of = ProcessFacts { python: Some(python.into()), ..ProcessFacts::default() };
+        let facts = Facts { processes: [(7, of)].into(), ..Facts::default() };
         let worker = |pid, ppid| {
             let mut worker = test_process(pid, ppid, 150);
             worker.leader.comm = Comm::new(comm);
@@ -300,15 +304,17 @@ fn a_killed_worker_is_a_loss_to_its_creator_and_not_to_who_adopted_it() {
         watch.step(&deriver.step(born));
         let ppid = if adopted { 1 } else { 7 };
         watch.step(&deriver.step(all(3, ppid, &workers(ppid))));
-        let mut last = all(4, ppid, &workers(ppid)[..1]);
+        let mut last = all(second, ppid, &workers(ppid)[..1]);
         let kind = EventKind::Exit { tid: 9, tgid: 9, status: crate::snapshot::ExitStatus::from_raw(9) };
-        last.events = vec![LifecycleEvent { at_ns: 4 * S - 1, kind }];
-        said(&watch.step(&deriver.step(last)))
+        last.events = vec![LifecycleEvent { at_ns: second * S - 1, kind }];
+        said(&watch.step_with(&deriver.step(last), Some(&facts)))
     };
-    assert_eq!(found(false, b"test"), [("worker_killed", 7)]);
-    assert_eq!(found(false, b"test: worker 9"), [("worker_killed", 7)], "it set its title");
-    assert_eq!(found(false, b"sh"), [], "a program that it started");
-    assert!(!found(true, b"test").iter().any(|(id, _)| *id == "worker_killed"));
+    assert_eq!(found(false, b"test", (4, true)), [("worker_killed", 7)]);
+    assert_eq!(found(false, b"test: worker 9", (4, true)), [("worker_killed", 7)], "it set its title");
+    assert_eq!(found(false, b"test", (4, false)), [], "a parent that kills what takes too long");
+    assert_eq!(found(false, b"test", (12, false)), [("worker_killed", 7)], "the other one has worked beside it for long");
+    assert_eq!(found(false, b"sh", (4, true)), [], "a program that it started");
+    assert!(!found(true, b"test", (4, true)).iter().any(|(id, _)| *id == "worker_killed"));
 }
 
 #[test]

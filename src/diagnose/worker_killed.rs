@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Check, Diagnosis, Level, Scene, Suspicion, counted, name};
+use super::{Check, Diagnosis, Level, Scene, Surveyed, Suspicion, counted, name};
 use crate::derive::{Model, StartMethod};
 use crate::snapshot::{EventKind, ExitStatus, Needs, ProcKey, contains};
 
@@ -11,7 +11,7 @@ pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     title: "Worker killed, its task is lost",
     level: Level::Warning,
     badge: "lost a worker",
-    description: "A forked worker was killed by a signal while its parent lives on; a pool does not repeat its task.",
+    description: "A worker of a pool, or one of several, was killed by a signal while its parent lives on.",
     needs: Needs::empty(),
     after_ns: 0,
     check: Check::Of(check),
@@ -21,6 +21,9 @@ pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
 const KEPT_NS: u64 = 600_000_000_000;
 /// The most that are remembered.
 const MOST: usize = 256;
+/// Workers beside each other for so long are taken for a pool, nanoseconds. A program that kills its own processes if they take too long
+/// rarely has such.
+const SETTLED_NS: u64 = 10_000_000_000;
 /// SIGABRT, SIGBUS, SIGFPE, SIGKILL, SIGSEGV, SIGILL, SIGSYS: nobody ends a worker in order with these.
 const VIOLENT: [(u8, &str); 7] =
     [(4, "SIGILL"), (6, "SIGABRT"), (7, "SIGBUS"), (8, "SIGFPE"), (9, "SIGKILL"), (11, "SIGSEGV"), (31, "SIGSYS")];
@@ -34,6 +37,8 @@ struct Death {
     signal: &'static str,
     name: String,
     siblings: usize,
+    /// Whether its parent has a pool of processes, or seems to: it had lived beside another one for long.
+    pool: bool,
 }
 
 /// Workers that were killed since concmon began to look.
@@ -45,7 +50,11 @@ pub(super) struct Killed {
 }
 
 impl Killed {
-    pub(super) fn add(&mut self, model: &Model) {
+    pub(super) fn add(&mut self, model: &Model, surveyed: &[Surveyed<'_>]) {
+        let has_pool = |key: ProcKey| {
+            let of = surveyed.iter().find(|(process, _)| process.key == key);
+            of.and_then(|(_, facts)| facts.python.as_ref()).is_some_and(|python| python.pool)
+        };
         for event in &model.now.events {
             let EventKind::Exit { tid, tgid, status: ExitStatus::Signal { signal, .. } } = event.kind else { continue };
             if tid != tgid {
@@ -60,7 +69,11 @@ impl Killed {
             let Some(last) = ghost.map(|ghost| &ghost.last).or_else(|| model.process(tgid)) else { continue };
             let Some(parent) = model.process(last.ppid) else { continue };
             let like = |p: &&crate::snapshot::ProcessSample| p.ppid == parent.key.pid && p.leader.comm == last.leader.comm;
-            let siblings = model.now.processes.iter().filter(like).filter(|p| p.key != last.key).count();
+            let alike = || model.now.processes.iter().filter(like).filter(|p| p.key != last.key);
+            let siblings = alike().count();
+            let tick_ns = model.now.system.tick_ns();
+            let settled = |p: &crate::snapshot::ProcessSample| p.key.start_ticks * tick_ns + SETTLED_NS <= event.at_ns;
+            let pool = settled(last) && alike().any(settled);
             let birth = model.lifecycle.birth(last.key);
             // Its creator has ended before it: the pool is gone, and the process that adopted it has lost nothing.
             if birth.is_some_and(|birth| birth.parent_pid != last.ppid) {
@@ -80,8 +93,10 @@ impl Killed {
                 self.deaths.pop_front();
             }
             let name = name(last);
-            self.deaths.push_back(Death { pid: tgid, parent: parent.key, at_ns: event.at_ns, signal, name, siblings });
+            self.deaths.push_back(Death { pid: tgid, parent: parent.key, at_ns: event.at_ns, signal, name, siblings, pool });
         }
+        // The pool may be read after the death of its worker; one that breaks is gone then.
+        self.deaths.iter_mut().filter(|death| !death.pool).for_each(|death| death.pool = has_pool(death.parent));
         let now_ns = model.now.taken_ns;
         self.deaths.retain(|death| {
             now_ns.saturating_sub(death.at_ns) < KEPT_NS && model.process(death.parent.pid).is_some_and(|p| p.key == death.parent)
@@ -90,7 +105,7 @@ impl Killed {
 
     /// In words, the worker of this parent that was killed last.
     pub(super) fn last_of(&self, parent: ProcKey) -> Option<String> {
-        let death = self.deaths.iter().rev().find(|death| death.parent == parent)?;
+        let death = self.deaths.iter().rev().find(|death| death.pool && death.parent == parent)?;
         Some(format!("its worker {} ({}) was killed by {}: the task that it had is lost", death.name, death.pid, death.signal))
     }
 
@@ -106,12 +121,12 @@ fn first_word(name: &[u8]) -> &[u8] {
 }
 
 fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
-    let mut parents: Vec<ProcKey> = scene.killed.deaths.iter().map(|death| death.parent).collect();
+    let mut parents: Vec<ProcKey> = scene.killed.deaths.iter().filter(|death| death.pool).map(|death| death.parent).collect();
     parents.sort_unstable();
     parents.dedup();
     let of = |key: ProcKey| {
         let parent = scene.model.process(key.pid)?;
-        let deaths: Vec<&Death> = scene.killed.deaths.iter().filter(|death| death.parent == key).collect();
+        let deaths: Vec<&Death> = scene.killed.deaths.iter().filter(|death| death.pool && death.parent == key).collect();
         let last = deaths.last()?;
         let ago = scene.model.now.taken_ns.saturating_sub(last.at_ns) / 1_000_000_000;
         let group = scene.facts_of(key).and_then(|facts| facts.memory_group.as_deref());
@@ -127,7 +142,8 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
             counted(last.siblings, "other worker", "other workers"),
             if deaths.len() > 1 { format!("; {} workers so far", deaths.len()) } else { String::new() }
         );
-        let advice = "its result never comes: map() and get() of a Pool wait for ever, an executor raises BrokenProcessPool";
+        let advice = "what it had in hand is lost: map() and get() of a multiprocessing.Pool wait for ever, an executor raises \
+                      BrokenProcessPool";
         Some(Suspicion { since_ns: Some(last.at_ns), since_known: true, ..Suspicion::of(key, evidence, advice.to_owned()) })
     };
     parents.into_iter().filter_map(of).collect()

@@ -175,6 +175,8 @@ pub struct PythonFacts {
     pub threads: Vec<PythonThreadFacts>,
     /// Whether it executes the functions in which `multiprocessing` starts a process.
     pub worker: bool,
+    /// Whether it has worker processes of a `multiprocessing.Pool` or a `ProcessPoolExecutor`, by the functions of its threads.
+    pub pool: bool,
     /// Tasks of asyncio that cannot go on.
     pub stuck_tasks: Option<AsyncStuck>,
 }

@@ -169,6 +169,7 @@ pub(super) fn add(facts: &mut PythonFacts, reading: &Reading) {
         known.outermost = greenlet(thread).map(words);
         known.role = role(&thread.frames);
         facts.worker |= is_worker(&thread.frames);
+        facts.pool |= !is_worker(&thread.frames) && cares_for_workers(&thread.frames);
     }
 }
 
@@ -226,6 +227,19 @@ fn role(frames: &[PythonFrame]) -> Option<PoolRole> {
         _ if waits => Some(PoolRole::Waits),
         _ => Some(PoolRole::Busy),
     }
+}
+
+/// Whether this thread belongs to a pool of processes: one of `multiprocessing.Pool` that reads from its workers or waits for their ends, or
+/// the one that manages an executor. Those of a `ThreadPool` use no connections.
+fn cares_for_workers(frames: &[PythonFrame]) -> bool {
+    let name = |frame: &PythonFrame| frame.function.rsplit('.').next().unwrap_or_default().to_owned();
+    let executor = ["concurrent/futures/process.py", "loky/process_executor.py"];
+    let connection = frames.iter().any(|frame| frame.file.ends_with("multiprocessing/connection.py"));
+    frames.iter().any(|frame| match name(frame).as_str() {
+        "_handle_workers" | "_handle_results" => connection && frame.file.ends_with("multiprocessing/pool.py"),
+        "run" => executor.iter().any(|file| frame.file.ends_with(file)),
+        _ => false,
+    })
 }
 
 /// Whether these are the frames of a process that `multiprocessing`, or loky by it, has started.
@@ -420,6 +434,19 @@ mod tests {
         let forked = ["SimpleQueue.get queues.py", "worker pool.py", "again", "ApplyResult._set pool.py", results];
         assert_eq!(of(&forked), Some(PoolRole::Idle), "a worker of a pool that was made in a callback");
         assert_eq!(of(&["main"]), None);
+    }
+
+    #[test]
+    fn a_process_that_has_worker_processes_is_known_by_its_threads() {
+        let of = |frames: &[(&str, &str)]| {
+            cares_for_workers(&frames.iter().map(|(function, file)| frame(function, file)).collect::<Vec<_>>())
+        };
+        let lib = "/usr/lib/python3.14/multiprocessing/connection.py";
+        let pool = "/usr/lib/python3.14/multiprocessing/pool.py";
+        assert!(of(&[("wait", lib), ("Pool._wait_for_updates", pool), ("Pool._handle_workers", pool)]));
+        assert!(!of(&[("Pool._handle_results", pool)]), "of a ThreadPool");
+        assert!(of(&[("_ExecutorManagerThread.run", "/usr/lib/python3.14/concurrent/futures/process.py")]));
+        assert!(!of(&[("wait", lib), ("run", "/srv/a.py")]));
     }
 
     #[test]
