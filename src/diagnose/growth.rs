@@ -20,14 +20,25 @@ pub(super) const DESCRIPTORS: Diagnosis = Diagnosis {
 };
 
 pub(super) const THREADS: Diagnosis = Diagnosis {
+    id: "threads_rise",
+    title: "More threads all the time",
+    level: Level::Information,
+    badge: "threads rise",
+    description: "The number of threads has only grown while concmon looked. A pool that fills up does so too.",
+    needs: Needs::empty(),
+    after_ns: 0,
+    check: Check::Of(|scene| threads(scene, false)),
+};
+
+pub(super) const MANY_THREADS: Diagnosis = Diagnosis {
     id: "threads_grow",
     title: "Threads only grow",
     level: Level::Warning,
     badge: "threads grow",
-    description: "The process starts threads, and they do not end.",
+    description: "The number of threads has only grown: for a minute, by over 64, or by 10 a second.",
     needs: Needs::empty(),
     after_ns: 0,
-    check: Check::Of(threads),
+    check: Check::Of(|scene| threads(scene, true)),
 };
 
 pub(super) const MEMORY: Diagnosis = Diagnosis {
@@ -43,6 +54,10 @@ pub(super) const MEMORY: Diagnosis = Diagnosis {
 
 /// The shortest time over which growth is judged, nanoseconds.
 const LEAST_NS: u64 = 5_000_000_000;
+/// A pool of threads that fills up hardly does so for so long (nanoseconds), by so many, or by so many a second.
+const LONG_NS: u64 = 60_000_000_000;
+const MANY: u64 = 64;
+const FAST: f64 = 10.0;
 /// Rises that are no single event.
 const LEAST_RISES: u32 = 3;
 
@@ -175,20 +190,27 @@ fn descriptors(scene: &Scene<'_>) -> Vec<Suspicion> {
     scene.surveyed().filter_map(of).collect()
 }
 
-fn threads(scene: &Scene<'_>) -> Vec<Suspicion> {
+/// Those that have grown for so long, or by so much, that it is hardly a pool that fills up; or the others.
+fn threads(scene: &Scene<'_>, hardly_a_pool: bool) -> Vec<Suspicion> {
     let now_ns = scene.model.now.taken_ns;
     let of = |(process, series): (&ProcessSample, Series)| {
         let slope = series.slope(now_ns).filter(|_| series.last - series.first >= 12)?;
+        let lasts = series.last_ns.saturating_sub(series.first_ns) >= LONG_NS;
+        if (lasts || series.last - series.first > MANY || slope >= FAST) != hardly_a_pool {
+            return None;
+        }
         let limit = u64::from(scene.model.now.system.pid_max.unwrap_or(32_768));
         let (_, words) = time_left(limit.saturating_sub(series.last), slope);
-        let evidence = format!(
-            "{} ({}): {} threads, {slope:+.1} a second; the machine is out of PIDs in {words}",
-            name(process),
-            process.key.pid,
-            series.last
-        );
-        let advice = "use a pool with a bound, and join threads that have done their work".to_owned();
-        Some(Suspicion { since_ns: Some(series.first_ns), ..Suspicion::of(process.key, evidence, advice) })
+        let head = format!("{} ({}): {} threads, {slope:+.1} a second", name(process), process.key.pid, series.last);
+        let (evidence, advice) = if hardly_a_pool {
+            (
+                format!("{head}; at this rate the machine is out of PIDs in {words}"),
+                "end threads that have done their work, or use one pool for all",
+            )
+        } else {
+            (head, "if it is no pool that fills up: join threads that have done their work, and shut executors down")
+        };
+        Some(Suspicion { since_ns: Some(series.first_ns), ..Suspicion::of(process.key, evidence, advice.to_owned()) })
     };
     scene.growth.rising(scene.model, 1).filter_map(of).collect()
 }

@@ -318,6 +318,26 @@ fn a_killed_worker_is_a_loss_to_its_creator_and_not_to_who_adopted_it() {
 }
 
 #[test]
+fn threads_that_only_grow_are_a_warning_once_no_pool_is_likely_to_be_so_large() {
+    let found = |each: u32, seconds: u64| {
+        let at = |s: u64| {
+            let mut process = test_process(7, 1, 5);
+            process.nlwp = Some(1 + each * u32::try_from(s).unwrap());
+            test_snapshot(s * S, vec![process])
+        };
+        findings((1..=seconds).map(at).collect())
+    };
+    let fills = found(4, 10);
+    assert_eq!(said(&fills), [("threads_rise", 7)]);
+    assert_eq!(fills[0].diagnosis.level, Level::Information);
+    assert!(fills[0].evidence.ends_with("41 threads, +4.0 a second"), "{}", fills[0].evidence);
+    assert_eq!(said(&found(4, 64)), [("threads_grow", 7)]);
+    let many = found(40, 10);
+    assert_eq!(said(&many), [("threads_grow", 7)]);
+    assert!(many[0].evidence.contains("at this rate the machine is out of PIDs in"), "{}", many[0].evidence);
+}
+
+#[test]
 fn a_result_is_missing_if_no_thread_of_the_parent_may_bring_it() {
     use crate::snapshot::PoolRole::{self, Busy, CallbackWaits, Idle, Waits};
     let found = |parent: &[PoolRole]| {
