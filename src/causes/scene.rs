@@ -32,7 +32,7 @@ pub struct Scene {
     pub sharers: HashMap<((u32, u32), u64), Vec<i32>>,
     /// Processes whose waits could not be read: by pid their session. They may hold the other end of a pipe.
     pub unreadable: BTreeMap<i32, i32>,
-    /// Where the holder of a Python lock took it, by the task that waits: `store() at tasks.py:88`.
+    /// Where the holder of a Python lock stands, by the task that waits: `store() at tasks.py:88`.
     pub places: HashMap<TaskId, String>,
     /// Processes that did not answer within the time limit.
     pub silent: usize,

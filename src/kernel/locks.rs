@@ -2,6 +2,8 @@
 //! threads, and across processes that share its memory.
 
 use std::collections::HashMap;
+use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::{DirEntryExt as _, MetadataExt as _};
 
 use super::parse::maps::Mapping;
 use super::parse::syscall::Futex;
@@ -57,12 +59,31 @@ pub fn has_public_name(fs: &ProcFs, pid: i32, (device, inode): SharedFile) -> bo
     }
     let mut mappings = maps.split(|b| *b == b'\n').filter_map(Mapping::parse);
     let Some(mapping) = mappings.find(|m| !m.private && (m.device, m.inode) == (device, inode)) else { return false };
-    let base = mapping.name.rsplit(|b| *b == b'/').next().unwrap_or_default();
-    let of_family = [&b"sem.mp-"[..], b"sem.loky-", b"pym-"].iter().any(|begin| base.starts_with(begin));
-    mapping.name.starts_with(b"/")
-        && !mapping.name.ends_with(b" (deleted)")
-        && !mapping.name.starts_with(b"/memfd:")
-        && !of_family
+    match mapping.name.strip_suffix(b" (deleted)") {
+        // The C library makes a named semaphore under another name, which is gone.
+        Some(name) if name.starts_with(SHARED_MEMORY.as_bytes()) => name_of(device, inode).is_some_and(|name| is_public(&name)),
+        Some(_) => false,
+        None => mapping.name.starts_with(b"/") && is_public(mapping.name.rsplit(|b| *b == b'/').next().unwrap_or_default()),
+    }
+}
+
+/// Where the C library keeps named semaphores and shared memory (shm_overview(7)).
+const SHARED_MEMORY: &str = "/dev/shm/";
+/// The most names there that are looked at.
+const MOST_NAMES: usize = 16_384;
+
+/// The name there of a file.
+fn name_of(device: (u32, u32), inode: u64) -> Option<Vec<u8>> {
+    let of = std::fs::metadata(SHARED_MEMORY).ok()?.dev();
+    if (libc::major(of), libc::minor(of)) != device {
+        return None;
+    }
+    let mut entries = std::fs::read_dir(SHARED_MEMORY).ok()?.take(MOST_NAMES).flatten();
+    entries.find(|entry| entry.ino() == inode).map(|entry| entry.file_name().into_vec())
+}
+
+fn is_public(name: &[u8]) -> bool {
+    ![&b"sem.mp-"[..], b"sem.loky-", b"pym-"].iter().any(|begin| name.starts_with(begin))
 }
 
 /// How many of these wait at each lock in memory that processes share.
@@ -110,7 +131,7 @@ mod tests {
             1 => "/dev/shm/sem.jobs",
             2 => "/dev/shm/sem.mp-abc",
             3 => "/dev/shm/sem.jobs (deleted)",
-            4 => "/memfd:jobs",
+            4 => "/memfd:jobs (deleted)",
             _ => "",
         };
         let maps: String = (1..6).map(|n| format!("{n}000-{n}fff rw-s 00000000 00:1a {n} {}\n", name(n))).collect();
