@@ -152,7 +152,7 @@ impl Stories {
         // A helper that ends in order has no part in it.
         let in_order = |d: &Death| d.worker.is_none() && run.root_pid != Some(d.pid) && d.status == ExitStatus::Code(0);
         let followed: Vec<Death> = deaths[first + 1..].iter().copied().filter(|d| !in_order(d)).collect();
-        // The workers were sent no signal: they are ended with the process that created them.
+        // The user sent the workers no signal: the lab leaves none without the process that created them.
         let of_root = run.root_pid == Some(began.pid);
         for (status, group) in groups(&followed) {
             let time = columns::latency_text(group[0].at_ns.saturating_sub(began.at_ns));
@@ -161,7 +161,7 @@ impl Stories {
                 many => format!("{} workers", many.len()),
             };
             let with_it = of_root && matches!(status, ExitStatus::Signal { signal: 9, .. });
-            let how = if with_it { "ended with it".to_owned() } else { how(status) };
+            let how = if with_it { "ended by the lab".to_owned() } else { how(status) };
             text += &format!(", {name} {how} {time} later");
         }
         if replaced {
@@ -506,7 +506,7 @@ mod tests {
         let worker = |index| Death { worker: Some(index), pid: 20, at_ns: S + 3_200_000, status: killed };
         let story = Story { deaths: vec![root, worker(0), worker(1)], ..Story::default() };
         let stories = Stories { runs: HashMap::from([(orphaned.id, story)]), now_ns: 2 * S };
-        assert_eq!(stories.words(&orphaned), "the main process killed by SIGTERM, 2 workers ended with it 3.2 ms later");
+        assert_eq!(stories.words(&orphaned), "the main process killed by SIGTERM, 2 workers ended by the lab 3.2 ms later");
         assert_eq!(told(&run, &[(2, S, ExitStatus::Unknown)], 9 * S), "", "it has ended as it should");
         assert_eq!(told(&run, &[(1, S, ExitStatus::Unknown)], S), "", "perhaps the run is ending");
         assert_eq!(told(&run, &[(1, S, ExitStatus::Unknown)], 9 * S), "worker 1 ended, its exit status cannot be read");

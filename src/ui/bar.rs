@@ -32,10 +32,17 @@ pub struct Button {
 /// Actions with a label, in the order of the bar.
 fn labelled(app: &App) -> impl Iterator<Item = &'static Action> {
     let here = app.context();
-    // While several hosts are shown their keys go before the screen's own.
-    let hosts = app.host_parts().is_some();
-    let of_hosts = move |a: &Action| hosts && a.context == Context::Hosts;
-    ACTIONS.iter().filter(move |a| !a.bar.is_empty() && (a.context == here || a.context == Context::Everywhere || of_hosts(a)))
+    let first = move |a: &Action| goes_first(app, a);
+    ACTIONS.iter().filter(move |a| !a.bar.is_empty() && (a.context == here || a.context == Context::Everywhere || first(a)))
+}
+
+/// While several hosts, or a recording, are shown, their keys go before the screen's own.
+fn goes_first(app: &App, action: &Action) -> bool {
+    match action.context {
+        Context::Hosts => app.host_parts().is_some(),
+        Context::Recording => app.replay.is_some(),
+        _ => false,
+    }
 }
 
 fn label(app: &App, action: &Action, wide: bool) -> (String, String) {
@@ -48,6 +55,7 @@ fn label(app: &App, action: &Action, wide: bool) -> (String, String) {
 #[must_use]
 pub fn has_use(app: &App, action: &Action) -> bool {
     match action.command {
+        _ if app.replay.is_some() && app.is_off(action) => false,
         Command::Lesson(key) => app.lessons.has_use(key),
         Command::Timeline => app.screen != Screen::Timeline,
         Command::Time(TimelineKey::Run(_)) => app.timeline.family.is_none() && app.lab.state.runs.len() > 1,
@@ -69,12 +77,13 @@ pub fn buttons(app: &App, area: Rect) -> Vec<(Button, &'static Action)> {
     let context = app.context();
     let works = |a: &&Action| {
         let key = app.options.keys.keys(a).first().copied();
-        let hosts = a.context == Context::Hosts;
-        has_use(app, a) && key.is_none_or(|key| hosts || app.options.keys.find(key, context).is_none_or(|found| found.id == a.id))
+        let first = goes_first(app, a);
+        has_use(app, a) && key.is_none_or(|key| first || app.options.keys.find(key, context).is_none_or(|found| found.id == a.id))
     };
     let mut actions: Vec<&Action> = labelled(app).filter(works).collect();
     // This screen's own keys first, then what every screen has; on the table htop's function keys keep their order.
     actions.sort_by_key(|a| match (a.context, a.keys.first().map(|k| k.code)) {
+        (Context::Recording, _) => 0,
         (Context::Everywhere, _) if app.screen != Screen::Processes => 200,
         (_, Some(crate::app::key::Code::F(n))) => n,
         _ => 99,
