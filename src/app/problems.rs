@@ -17,6 +17,8 @@ use super::options::Screen;
 /// The most processes of a problem whose stacks are read, and problems whose stacks are kept.
 const MOST_PROCESSES: usize = 4;
 const MOST_KEPT: usize = 64;
+/// For so long a survey counts after the screen was left, nanoseconds.
+const KEPT_NS: u64 = 60_000_000_000;
 
 /// The stacks of a problem's processes as it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,9 +148,12 @@ impl App {
         vec![Effect::Resample]
     }
 
-    /// A survey is of its moment: what it found is forgotten once the screen is left.
+    /// A survey is of its moment: what it found is forgotten some time after the screen is left. Until then the rows that it leads to are
+    /// marked.
     pub(super) fn keep_survey(&mut self) {
-        if self.screen != Screen::Problems && !self.needs_survey() {
+        let now_ns = self.now_ns;
+        let old = |facts: &Arc<Facts>| now_ns.saturating_sub(facts.taken_ns) > KEPT_NS;
+        if self.screen != Screen::Problems && !self.needs_survey() && self.problems.facts.as_ref().is_some_and(old) {
             self.problems.facts = None;
         }
     }
@@ -231,6 +236,19 @@ mod tests {
         };
         assert_eq!([down(1), down(1), down(1)], [(0, 8), (0, 15), (1, 0)]);
         assert_eq!([down(1), down(-1), down(-1)], [(1, 8), (1, 0), (0, 0)]);
+    }
+
+    #[test]
+    fn what_was_found_marks_rows_for_a_minute_after_the_screen_was_left() {
+        let mut app = App::new(Options::default());
+        app.problems.facts = Some(Arc::new(Facts { taken_ns: 5_000_000_000, ..Facts::default() }));
+        app.screen = Screen::Processes;
+        let mut kept = |at_s: u64| {
+            app.now_ns = at_s * 1_000_000_000;
+            app.keep_survey();
+            app.problems.facts.is_some()
+        };
+        assert_eq!([kept(6), kept(65), kept(66)], [true, true, false]);
     }
 
     #[test]

@@ -110,7 +110,7 @@ impl Cause {
     #[must_use]
     pub const fn description(self) -> &'static str {
         match self {
-            Self::LockCycle => "Each thread of a cycle waits for a lock that the next one holds, or for its end.",
+            Self::LockCycle => "Each thread of a cycle waits for a lock of the next thread, or for that thread's end.",
             Self::SelfLock => "A thread waits for a lock of which it is the recorded owner.",
             Self::ProcessCycle => "Each process of a cycle waits for another: for its end, its data, or room in a pipe.",
             Self::FileLockCycle => "Processes wait for file locks of each other.",
@@ -149,12 +149,12 @@ impl Cause {
             }
             Self::PipeWithoutPeer => "Close the unused end of the pipe in this process, so that it gets end-of-file or EPIPE.",
             Self::SelfRequest => {
-                "Do not ask your own server, or wait for your own data, in the thread that is to answer: use another thread or an async client, or call the function itself."
+                "Do not send requests to your own server from the thread that answers. Use another thread, an async client, or a direct call."
             }
             Self::NoThreadCanGoOn => {
-                "A lock was not released, or a notify came before its wait: see where the threads stand (concmon inspect PID for Python, gdb -p PID for others); end the process to get out."
+                "A lock was not released, or notify ran before wait. See the stacks (concmon inspect PID for Python, else gdb -p PID). Then end the process."
             }
-            Self::OnlyThreadWaits => "If this is not a program at rest, end it.",
+            Self::OnlyThreadWaits => "End the process, unless it rests on purpose.",
         }
     }
 }
@@ -188,7 +188,7 @@ impl Problem {
                  waiting for it; its writer may have ended early."
             }
             Cause::ProcessCycle if self.all_write => {
-                "Each writes and none reads: read while you write (select, a thread for each direction, communicate()), or agree on who reads first."
+                "All processes write and none reads: read while writing (select, a thread for each direction, communicate()), or let one side read first."
             }
             Cause::ProcessCycle if self.edges.iter().all(|edge| edge.kind == Kind::Socket) => {
                 "Set a timeout for requests, and serve a request while another waits (in a thread or task of its own), or do not ask back."

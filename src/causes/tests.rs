@@ -173,7 +173,7 @@ fn two_that_write_are_told_to_read() {
         s.sockets.insert(inode, SocketEnd { holders: vec![holder], address: None });
     }
     let found = problems(&s);
-    assert!(found[0].all_write && found[0].advice().starts_with("Each writes and none reads"), "{found:#?}");
+    assert!(found[0].all_write && found[0].advice().starts_with("All processes write and none reads"), "{found:#?}");
 }
 
 #[test]

@@ -28,10 +28,10 @@ pub enum LabCommand {
     Report(ReportArgs),
     /// Install the packages that some Python systems need, in a separate environment
     Setup {
-        /// Make it for this interpreter (default: the one that Python systems run on)
+        /// Make the environment for this interpreter (default: the one that Python systems run on)
         #[arg(long, value_name = "PATH")]
         python: Option<PathBuf>,
-        /// Make one for the newest interpreter of every supported version
+        /// Make an environment for the newest interpreter of every supported version
         #[arg(long, conflicts_with = "python")]
         all: bool,
     },
@@ -161,7 +161,7 @@ pub struct TalkArgs {
     /// Measure only these claims
     #[arg(long, value_name = "CLAIM,..", value_delimiter = ',')]
     pub only: Vec<String>,
-    /// Least number of rounds of each claim; more are made while they do not decide it
+    /// Least number of rounds per claim; more follow while a claim is undecided
     #[arg(long, value_name = "K", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub repeat: u32,
     /// Interpreter for all claims: a path, a version that was found, or a name on PATH

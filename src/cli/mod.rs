@@ -155,7 +155,7 @@ pub enum Command {
     Profile(ProfileArgs),
     /// Record when tasks ran, waited for a CPU or the GIL, or were blocked
     Trace(TraceArgs),
-    /// Find deadlocks, abandoned locks and blocked pipes; exit code 1 if there are any
+    /// Find deadlocks, lost locks, limits, leaks and more; exit code 1 if any is found
     Problems(ProblemsArgs),
     /// Explain why a process does not go on: what it waits for, to the end of the chain
     Why(WhyArgs),

@@ -38,7 +38,7 @@ pub struct RunArgs {
     /// Put each of the values in place of {NAME} in the command; several options are combined
     #[arg(long, value_name = "NAME=V,..", value_parser = swept)]
     pub arg: Vec<SweptArg>,
-    /// Hold every combination against the first: adds the speed-up
+    /// Compare every combination with the first: adds the speed-up
     #[arg(long, requires = "repeated")]
     pub baseline: bool,
     /// Kill a run after SECS seconds

@@ -19,6 +19,7 @@ mod waits;
 mod why;
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -91,7 +92,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(low) => low,
         Err(error) => {
             // Help and version come this way too. A closed pipe is no failure of theirs.
-            let _ = error.print();
+            let _ = match plain(&error) {
+                Some(text) => std::io::stderr().write_all(text.as_bytes()),
+                None => error.print(),
+            };
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(exit::USAGE));
         }
     };
@@ -176,6 +180,19 @@ fn run(low: &LowArgs) -> Result<(), Failure> {
             crate::engine::run(&config, feed).map_err(monitor_failure)
         }
     }
+}
+
+/// An error about a number in words for people: the standard library's are for programmers.
+fn plain(error: &clap::Error) -> Option<String> {
+    const WORDS: [(&str, &str); 4] = [
+        ("invalid digit found in string", "it is not a whole number"),
+        ("cannot parse integer from empty string", "there is no number"),
+        ("number too large to fit in target type", "it is too large"),
+        ("invalid float literal", "it is not a number"),
+    ];
+    let text = error.to_string();
+    let (theirs, ours) = WORDS.iter().find(|(theirs, _)| text.contains(theirs))?;
+    Some(text.replacen(theirs, ours, 1).lines().map(|line| format!("{}\n", sanitize_str(line, Charset::Unicode))).collect())
 }
 
 /// The interpreters of this machine; a readonly concmon starts none of them to ask what it can do.

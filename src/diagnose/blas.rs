@@ -8,7 +8,7 @@ use crate::snapshot::Needs;
 
 pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     id: "library_threads",
-    title: "Threads of a math library times workers",
+    title: "Too many threads of a math library",
     level: Level::Warning,
     badge: "blas threads",
     description: "Each worker runs the threads of a BLAS or OpenMP library; together they are more than the CPUs.",

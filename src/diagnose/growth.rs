@@ -208,7 +208,7 @@ fn threads(scene: &Scene<'_>, hardly_a_pool: bool) -> Vec<Suspicion> {
                 "end threads that have done their work, or use one pool for all",
             )
         } else {
-            (head, "if it is no pool that fills up: join threads that have done their work, and shut executors down")
+            (head, "if this is not a growing pool: join threads that have done their work, and shut executors down")
         };
         Some(Suspicion { since_ns: Some(series.first_ns), ..Suspicion::of(process.key, evidence, advice.to_owned()) })
     };

@@ -26,7 +26,8 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
             let inner = thread.place.as_deref().filter(|place| place != callback);
             let inner = inner.map_or_else(String::new, |place| format!(", now in {place}"));
             let evidence = format!("{} ({pid}): {callback} has blocked the loop for {ms} ms{inner}", name(process));
-            let advice = "await it, or run it with asyncio.to_thread() or loop.run_in_executor(); with gevent, call monkey.patch_all() first";
+            let advice =
+                "use an async call, or asyncio.to_thread() or loop.run_in_executor(); with gevent, call monkey.patch_all() first";
             let one = Suspicion { chain: Some(thread.tid), ..Suspicion::of(process.key, evidence, advice.to_owned()) };
             found.push(one.asleep(Some(ms), scene));
         }

@@ -6,7 +6,7 @@ use crate::snapshot::ProcKey;
 
 pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     id: "oom_kill",
-    title: "Killed because memory was full",
+    title: "Killed at a memory limit",
     level: Level::Warning,
     badge: "oom kill",
     description: "The kernel killed processes of the control group because its memory limit was reached (memory.events).",

@@ -8,7 +8,7 @@ pub(super) const PENDING: Diagnosis = Diagnosis {
     title: "SIGTERM was sent and is blocked",
     level: Level::Warning,
     badge: "SIGTERM waits",
-    description: "Every thread of the process blocks SIGTERM, and one was sent: it waits.",
+    description: "SIGTERM was sent, but every thread of the process blocks it.",
     needs: Needs::empty(),
     after_ns: 2_000_000_000,
     check: Check::Of(|scene| check(scene, |how| how == SigTerm::Pending)),
@@ -39,7 +39,7 @@ fn check(scene: &Scene<'_>, wanted: fn(SigTerm) -> bool) -> Vec<Suspicion> {
             SigTerm::Blocked => "blocks SIGTERM in every thread",
             SigTerm::Pending => "blocks SIGTERM in every thread, and one has been sent",
         };
-        let advice = "SIGTERM does not end it: unblock it and set SIG_DFL in the child, or send SIGKILL".to_owned();
+        let advice = "unblock SIGTERM and restore its default (SIG_DFL) in this process, or send SIGKILL".to_owned();
         found.push(Suspicion::of(process.key, format!("{} ({pid}) {words}", name(process)), advice));
     }
     found

@@ -8,7 +8,7 @@ pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     title: "Result missing: a pool waits for a result that no worker computes",
     level: Level::Warning,
     badge: "result missing",
-    description: "The parent of a multiprocessing.Pool waits for a result; no task is left, and its workers wait for one.",
+    description: "The parent of a multiprocessing.Pool waits for a result, but its workers have no task.",
     needs: Needs::empty(),
     after_ns: 3_000_000_000,
     check: Check::Of(|scene| pools_at_rest(scene).filter_map(|pool| lost(scene, &pool)).collect()),
@@ -72,8 +72,8 @@ fn lost(scene: &Scene<'_>, pool: &AtRest<'_>) -> Option<Suspicion> {
         counted(pool.idle.len(), "worker waits", "workers wait"),
         killed.unwrap_or_else(|| "no task is left".to_owned())
     );
-    let advice = "end it: the result never comes. A task is lost if its worker is killed or exits, which multiprocessing.Pool does not \
-                  notice (concurrent.futures does); results are lost if a callback raises an exception: read what the program printed";
+    let advice = "end the program: the result never comes. Either a worker was killed or exited with its task (concurrent.futures \
+                  notices this), or a callback raised an exception: read the program's output";
     Some(Suspicion::of(pool.parent.key, evidence, advice.to_owned()).with(pool.idle.clone()).asleep(waits.for_ms, scene))
 }
 

@@ -8,10 +8,10 @@ use crate::snapshot::{EventKind, ExitStatus, Needs, ProcKey, contains};
 
 pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     id: "worker_killed",
-    title: "Worker killed, its task is lost",
+    title: "Worker of a pool killed",
     level: Level::Warning,
     badge: "lost a worker",
-    description: "A worker of a pool, or one of several, was killed by a signal while its parent lives on.",
+    description: "A signal killed one of several workers; their parent still runs.",
     needs: Needs::empty(),
     after_ns: 0,
     check: Check::Of(check),
@@ -131,7 +131,7 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
         let ago = scene.model.now.taken_ns.saturating_sub(last.at_ns) / 1_000_000_000;
         let group = scene.facts_of(key).and_then(|facts| facts.memory_group.as_deref());
         let oom = group.zip(scene.facts).and_then(|(group, facts)| facts.groups.get(group)).is_some_and(|g| g.oom_kills_seen > 0);
-        let why = if oom && last.signal == "SIGKILL" { ", because memory was full (memory.events of its group)" } else { "" };
+        let why = if oom && last.signal == "SIGKILL" { ", at the memory limit of its group (memory.events)" } else { "" };
         let evidence = format!(
             "{} ({}): its worker {} ({}) was killed by {}{why} {ago} s ago, beside {}{}",
             name(parent),
@@ -142,8 +142,7 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
             counted(last.siblings, "other worker", "other workers"),
             if deaths.len() > 1 { format!("; {} workers so far", deaths.len()) } else { String::new() }
         );
-        let advice = "what it had in hand is lost: map() and get() of a multiprocessing.Pool wait for ever, an executor raises \
-                      BrokenProcessPool";
+        let advice = "if the worker had a task, the task is lost: multiprocessing.Pool waits for ever, an executor raises BrokenProcessPool";
         Some(Suspicion { since_ns: Some(last.at_ns), since_known: true, ..Suspicion::of(key, evidence, advice.to_owned()) })
     };
     parents.into_iter().filter_map(of).collect()

@@ -11,7 +11,7 @@ pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     title: "Pool broken: its workers end with an error",
     level: Level::Warning,
     badge: "pool broken",
-    description: "A process waits for a result of its multiprocessing.Pool, whose workers end with an error, the new ones too.",
+    description: "A process waits for its multiprocessing.Pool, but all workers, also new ones, end with an error.",
     needs: Needs::empty(),
     after_ns: 0,
     check: Check::Of(check),

@@ -286,10 +286,11 @@ fn draw_menu(app: &App, menu: &Menu, theme: &Theme, area: Rect, buffer: &mut Buf
     let edge = Rect { y: body.bottom(), height: 1, ..body };
     Pen::new(buffer, edge, 0).skip(1).put(MENU_FOOT, theme.dim);
     let scroll = scroll_of(menu.cursor, body.height);
+    let (charset, cells) = (Charset::from_unicode(app.options.unicode), usize::from(body.width.saturating_sub(2)));
     for (line, (i, (_, label))) in (0..body.height).zip(menu.entries.iter().enumerate().skip(scroll)) {
         let style = if i == menu.cursor { theme.selected } else { theme.text };
         let mut pen = Pen::new(buffer, body, line);
-        pen.put(" ", style).put(label, style);
+        pen.put(" ", style).put(&text::truncate(label, cells, charset), style);
         if i == menu.cursor {
             pen.fill(" ", style);
         }

@@ -205,7 +205,9 @@ impl RowPainter<'_> {
                 }
                 "command" => {
                     self.guides(pen, self.app.options.unicode);
-                    pen.put(if self.app.options.unicode { "◇ " } else { "o " }, self.theme.accent).put(words, self.theme.cool);
+                    pen.put(if self.app.options.unicode { "◇ " } else { "o " }, self.theme.accent);
+                    let words = text::truncate(words, usize::from(pen.left()), self.charset());
+                    pen.put(&words, self.theme.cool);
                 }
                 _ => {}
             }

@@ -27,21 +27,44 @@ pub(super) fn words(fs: &ProcFs, id: TaskId) -> Option<String> {
             let at = if known { format!(" in the kernel function {function}") } else { String::new() };
             Some(format!("It sleeps{at} and takes no signal until the device, file system or lock answers."))
         }
-        State::SLEEPING => epoll(fs, id),
+        State::SLEEPING => match call(fs, id)? {
+            (name, args) if name.starts_with("epoll") => epoll(fs, id, i32::try_from(args[0]).ok()?),
+            ("rt_sigsuspend" | "rt_sigtimedwait" | "pause", _) => children(fs, id),
+            _ => None,
+        },
         _ => None,
     }
 }
 
-/// What an epoll instance listens to.
-fn epoll(fs: &ProcFs, id: TaskId) -> Option<String> {
+/// The system call that the task sleeps in.
+fn call(fs: &ProcFs, id: TaskId) -> Option<(&'static str, [u64; 6])> {
     let mut buffer = [0u8; 512];
     let line = SyscallLine::parse(fs.read_once(&RelPath::task(id.pid, id.tid, "syscall"), &mut buffer).ok()?)?;
     let SyscallLine::Inside { number, args, narrow: false } = line else { return None };
-    let name = Machine::HERE?.name(number)?;
-    if !name.starts_with("epoll") {
-        return None;
+    Some((Machine::HERE?.name(number)?, args))
+}
+
+/// The children of a task that waits for a signal: often it is for one that tells of their end (`timeout`, `sudo`).
+fn children(fs: &ProcFs, id: TaskId) -> Option<String> {
+    let mut text = Vec::new();
+    fs.read_all(&RelPath::task(id.pid, id.tid, "children"), INFO_BYTES, &mut text).ok()?;
+    let pids: Vec<i32> = String::from_utf8_lossy(&text).split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect();
+    let named = |pid: &i32| {
+        let mut buffer = [0u8; 64];
+        let comm = fs.read_once(&RelPath::process(*pid, "comm"), &mut buffer).ok()?;
+        Some(format!("{pid} {}", sanitize(comm.trim_ascii_end(), Charset::Unicode)))
+    };
+    let names: Vec<String> = pids.iter().take(NAMED).filter_map(named).collect();
+    let more = if pids.len() > names.len() { format!(" and {} more", pids.len() - names.len()) } else { String::new() };
+    match names.len() {
+        0 => None,
+        1 => Some(format!("Its child is {}{more}.", names[0])),
+        _ => Some(format!("Its children are {}{more}.", names.join(", "))),
     }
-    let fd = i32::try_from(args[0]).ok()?;
+}
+
+/// What an epoll instance listens to.
+fn epoll(fs: &ProcFs, id: TaskId, fd: i32) -> Option<String> {
     let mut info = Vec::new();
     fs.read_all(&RelPath::descriptor_info(id.pid, fd), INFO_BYTES, &mut info).ok()?;
     let entries = info.split(|b| *b == b'\n').filter_map(|line| std::str::from_utf8(line.strip_prefix(b"tfd:")?).ok());

@@ -208,15 +208,15 @@ fn end(scene: &Scene, steps: &[Step]) -> (&'static str, String) {
     let Some(last) = steps.last() else { return ("unknown", "Nothing was read.".into()) };
     let name = name(scene, last.task);
     if last.again && !steps.first().is_some_and(|first| stuck(scene).contains_key(&first.task)) {
-        return ("unknown", format!("{name} is where the chain comes back to, but another task may end one of these waits."));
+        return ("unknown", format!("The chain returns to {name}, but another task may end one of these waits."));
     }
     if last.again {
         if after_unrecorded(steps) {
             let end = format!("No thread of process {} can go on, so that none can end these waits: a deadlock.", last.task.pid);
             return ("stuck", end);
         }
-        let cycle = if steps.len() == 2 { "waits for itself" } else { "is where the chain comes back to" };
-        return ("stuck", format!("{name} {cycle}: a deadlock. No task in this chain runs."));
+        let cycle = if steps.len() == 2 { format!("{name} waits for itself") } else { format!("The chain returns to {name}") };
+        return ("stuck", format!("{cycle}: a deadlock. No task in this chain runs."));
     }
     if let Some(edge) = &last.edge {
         return match edge.to {
@@ -248,7 +248,7 @@ fn end(scene: &Scene, steps: &[Step]) -> (&'static str, String) {
         Some(Wait::PipeRead(_) | Wait::SocketRead(_)) if scene.waits_for_handler(last.task) => (
             "unknown",
             format!(
-                "{name} waits for data that a signal handler may write: its process, or one that rests until a signal, holds the other end."
+                "{name} waits for data. A signal handler may write it: this process, or one that rests until a signal, holds the other end."
             ),
         ),
         Some(Wait::PipeRead(_) | Wait::PipeWrite(_)) => {

@@ -337,7 +337,7 @@ const HINTS: [(&str, &str, &str); 12] = [
         "/multiprocessing/synchronize.py",
         "No process is left that could set the event: set it before you wait for the process that needs it (join()).",
     ),
-    ("Event.wait", "/threading.py", "No thread is left that could set the event: set it on every way out of what it announces."),
+    ("Event.wait", "/threading.py", "No thread is left that could set the event: set the event on every path, also on errors."),
     (IMPORT, "importlib._bootstrap>", "Do not start and join threads while a module is imported: move that into a function."),
     // The last ones: the functions above call them.
     (

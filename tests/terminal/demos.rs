@@ -278,9 +278,9 @@ fn two_clicks_on_a_row_open_its_details_and_the_wheel_moves_on() {
     let row = pty.wait_for("the heads", |screen| row_of(screen, "COMMAND"));
     pty.wait_until("the rows", |screen| lines(screen).iter().filter(|line| line.contains("sleep 600")).count() == 4);
     pty.send(&[click(row + 2, 10), click(row + 2, 10)].concat());
-    pty.wait_text("1Overview");
+    pty.wait_text("Overview Threads");
     let title =
-        |screen: &Screen| lines(screen).into_iter().find(|line| line.contains("full screen") || line.contains("more lines"));
+        |screen: &Screen| lines(screen).into_iter().find(|line| line.contains("full screen") || line.contains("more line"));
     let first = pty.wait_for("the details", title);
     pty.send(&crate::support::key_script::wheel(row + 2, 10, true));
     pty.wait_until("the details of another process", |screen| {

@@ -354,6 +354,63 @@ fn the_page_of_groups_has_the_quota(group: &Group, stage: &Stage) {
 }
 
 #[test]
+fn why_names_the_code_that_blocks_a_loop_and_the_child_behind_a_signal() {
+    let blocked = "
+import asyncio, time
+def fetch(): time.sleep(600)
+async def handler(): fetch()
+print('ready', flush=True)
+asyncio.run(handler())
+";
+    for python in pythons() {
+        let stage = Stage::python(&python, blocked);
+        let (begun, words) = (Instant::now(), "It has kept its event loop from running any other task for");
+        let end = loop {
+            let end = stage.why()["end"].as_str().unwrap().to_owned();
+            if end.contains(words) || begun.elapsed() > Duration::from_secs(30) {
+                break end;
+            }
+        };
+        assert!(end.contains(words) && end.contains("fetch() at"), "{}: {end}", python.display());
+    }
+    // timeout(1) of GNU coreutils waits for a signal, others for the child itself.
+    let stage = Stage::start(Command::new("sh").args(["-c", "echo ready; exec timeout 600 sleep 600"]));
+    let (begun, mut document) = (Instant::now(), stage.why());
+    while !document.to_string().contains(" sleep") && begun.elapsed() < Duration::from_secs(30) {
+        document = stage.why();
+    }
+    assert!(document.to_string().contains(" sleep"), "{document:#}");
+}
+
+#[test]
+fn a_request_to_oneself_is_a_deadlock_and_a_pool_that_fills_up_is_none() {
+    let request = "
+import asyncio, socket
+async def main():
+    server = await asyncio.start_server(lambda r, w: None, '127.0.0.1', 0)
+    connection = socket.create_connection(server.sockets[0].getsockname())
+    print('ready', flush=True)
+    connection.recv(1)
+asyncio.run(main())
+";
+    let fills = "
+import threading, time
+rest = threading.Event()
+print('ready', flush=True)
+for _ in range(60):
+    threading.Thread(target=rest.wait, daemon=True).start()
+    time.sleep(.25)
+time.sleep(600)
+";
+    for python in pythons().into_iter().take(2) {
+        Stage::python(&python, request).is_found("self_request", 1);
+        let stage = Stage::python(&python, fills);
+        let rises = stage.has_finding("threads_rise");
+        assert_eq!(rises["level"], "information", "{}: {rises:#}", python.display());
+    }
+}
+
+#[test]
 fn a_process_that_is_not_there_is_an_error() {
     let output = concmon().args(["why", "4194304"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));

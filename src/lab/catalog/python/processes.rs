@@ -93,7 +93,7 @@ pub(super) const ENTRIES: &[Entry] = &[
             id: "python/spawn-preload",
             title: "fork server with preload",
             lesson: "The fork server imports modules once (set_forkserver_preload), before it forks workers. \
-                     Watch each worker save their import.",
+                     Watch workers start without importing them.",
             section: Section::Processes,
             backend: Backend::Python,
             tasks: CPU_TASKS,
