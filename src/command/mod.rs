@@ -184,10 +184,9 @@ fn run(low: &LowArgs) -> Result<(), Failure> {
 
 /// An error about a number in words for people: the standard library's are for programmers.
 fn plain(error: &clap::Error) -> Option<String> {
-    const WORDS: [(&str, &str); 4] = [
+    const WORDS: [(&str, &str); 3] = [
         ("invalid digit found in string", "it is not a whole number"),
         ("cannot parse integer from empty string", "there is no number"),
-        ("number too large to fit in target type", "it is too large"),
         ("invalid float literal", "it is not a number"),
     ];
     let text = error.to_string();

@@ -379,3 +379,15 @@ fn every_symbol_that_is_drawn_is_in_the_legend() {
     let explained = concmon::ui::help::LEGEND.iter().all(|symbol| !symbol.meaning.is_empty() && symbol.ascii.is_ascii());
     assert!(explained);
 }
+
+#[test]
+fn the_schemas_of_problems_know_every_cause() {
+    let schemas = [
+        include_str!("../../assets/report/problems.schema.json"),
+        include_str!("../../assets/report/problems-hosts.schema.json"),
+    ];
+    for cause in concmon::causes::search::Cause::ALL {
+        let id = format!("\"{}\"", cause.id());
+        assert!(schemas.iter().all(|schema| schema.contains(&id)), "a schema in assets/report/ lacks {id}");
+    }
+}
