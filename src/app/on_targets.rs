@@ -1,4 +1,4 @@
-//! What keys do to the tagged processes, or to the selected one: signals and priorities.
+//! Signals and priorities of the tagged processes, or of the selected one.
 
 use super::App;
 use super::layer::{Layer, SignalDialog};

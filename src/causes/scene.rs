@@ -183,10 +183,6 @@ impl Scene {
         // A blocked pipe has another end, and shared memory a process that maps it: an empty list is not the whole list.
         let seen = |pids: &[i32]| !pids.is_empty() && !self.may_have_hidden_holder(pids, Inherited::Descriptor);
         let mapped = |pids: &[i32]| !pids.is_empty() && !self.may_have_hidden_holder(pids, Inherited::Memory);
-        // A handler in this process may write to its own pipe or socket.
-        let by_handler = |pids: &[i32]| process.handles_signals && pids.contains(&from.pid);
-        // A process that waits for its children, and has handlers, rests until a signal has it tell them to end.
-        let supervised = |pids: &[i32]| pids.iter().any(|pid| *pid != from.pid && self.rests_for_signals(*pid));
         match &task.wait {
             Wait::Open(_) | Wait::Unknown(_) => None,
             Wait::Futex { holder: Holder::Task(kind, owner), lock } => {
@@ -203,7 +199,8 @@ impl Scene {
                 (!process.handles_signals).then(|| vec![edge(Target::Process(from.pid), Kind::Lock, words, Certainty::Found)])
             }
             Wait::Futex { lock: lock @ Lock::Shared { device, inode, .. }, holder } => {
-                let sharers = self.sharers.get(&(*device, *inode)).filter(|pids| mapped(pids) && !supervised(pids))?;
+                let sharers =
+                    self.sharers.get(&(*device, *inode)).filter(|pids| mapped(pids) && !self.has_supervisor(from, pids))?;
                 Some(of_processes(sharers, Kind::SharedLock, &super::words::shared(*lock, *holder, sharers.len())))
             }
             Wait::Child(Some(pid)) => {
@@ -211,12 +208,12 @@ impl Scene {
                 one(Target::Process(*pid), Kind::Child, format!("waits for the end of its child {pid}"), Certainty::Recorded)
             }
             Wait::Child(None) => {
-                let children: Vec<i32> = self.processes.values().filter(|p| p.ppid == from.pid).map(|p| p.key.pid).collect();
+                let children: Vec<i32> = self.children(from.pid).map(|p| p.key.pid).collect();
                 (!children.is_empty()).then(|| of_processes(&children, Kind::Child, "waits for the end of any child"))
             }
             Wait::PipeRead(inode) => {
                 let writers = &self.pipes.get(inode)?.writers;
-                (seen(writers) && !by_handler(writers) && !supervised(writers))
+                (seen(writers) && !self.waits_for_handler(from))
                     .then(|| of_processes(writers, Kind::PipeRead, &format!("reads the empty pipe {inode}")))
             }
             Wait::PipeWrite(inode) => {
@@ -225,7 +222,7 @@ impl Scene {
             }
             Wait::SocketRead(inode) | Wait::SocketWrite(inode) => {
                 let reads = matches!(task.wait, Wait::SocketRead(_));
-                let end = self.sockets.get(inode).filter(|end| seen(&end.holders) && !(reads && by_handler(&end.holders)))?;
+                let end = self.sockets.get(inode).filter(|end| seen(&end.holders) && !self.waits_for_handler(from))?;
                 let what = if reads { "reads" } else { "writes to" };
                 let words = format!(
                     "{what} the socket {inode}, whose other end {} (a timeout of the socket is not known)",
@@ -234,8 +231,7 @@ impl Scene {
                 Some(of_processes(&end.holders, Kind::Socket, &words))
             }
             Wait::Vfork => {
-                let children = self.processes.values().filter(|p| p.ppid == from.pid);
-                let child = children.max_by_key(|p| p.key.start_ticks)?.key.pid;
+                let child = self.children(from.pid).max_by_key(|p| p.key.start_ticks)?.key.pid;
                 let words = format!("vfork: waits until its child {child} executes a program or ends");
                 one(Target::Process(child), Kind::Child, words, Certainty::Recorded)
             }
@@ -256,22 +252,32 @@ impl Scene {
         }
     }
 
-    fn rests_for_signals(&self, pid: i32) -> bool {
-        let waits = |task: &Task| matches!(task.wait, Wait::Child(_));
-        self.processes.get(&pid).is_some_and(|process| process.handles_signals && process.tasks.values().any(waits))
+    /// The children of a process.
+    pub fn children(&self, pid: i32) -> impl Iterator<Item = &Process> {
+        self.processes.values().filter(move |process| process.ppid == pid)
     }
 
-    /// Whether a signal handler may end this wait at a pipe or socket: it holds the other end itself, or a process does that rests until a signal.
+    /// Whether another of these processes waits for its children and has handlers: it rests until a signal, whose handler may release or write
+    /// what the children wait for.
+    fn has_supervisor(&self, from: TaskId, pids: &[i32]) -> bool {
+        let waits = |task: &Task| matches!(task.wait, Wait::Child(_));
+        let rests = |process: &Process| process.handles_signals && process.tasks.values().any(waits);
+        pids.iter().filter(|pid| **pid != from.pid).filter_map(|pid| self.processes.get(pid)).any(rests)
+    }
+
+    /// Whether a signal handler may write the data that the task waits for: one of its own process to its own pipe or socket, or one of a
+    /// supervisor to a pipe.
     #[must_use]
     pub fn waits_for_handler(&self, from: TaskId) -> bool {
         let Some(process) = self.processes.get(&from.pid) else { return false };
-        let holders = match self.task(from).map(|task| &task.wait) {
-            Some(Wait::PipeRead(inode)) => self.pipes.get(inode).map(|ends| &ends.writers),
-            Some(Wait::SocketRead(inode)) => self.sockets.get(inode).map(|end| &end.holders),
-            _ => None,
-        };
-        let may = |pid: &i32| if *pid == from.pid { process.handles_signals } else { self.rests_for_signals(*pid) };
-        holders.is_some_and(|pids| pids.iter().any(may))
+        let own = |pids: &[i32]| process.handles_signals && pids.contains(&from.pid);
+        match self.task(from).map(|task| &task.wait) {
+            Some(Wait::PipeRead(inode)) => {
+                self.pipes.get(inode).is_some_and(|ends| own(&ends.writers) || self.has_supervisor(from, &ends.writers))
+            }
+            Some(Wait::SocketRead(inode)) => self.sockets.get(inode).is_some_and(|end| own(&end.holders)),
+            _ => false,
+        }
     }
 
     /// Whether a process that could not be read may hold the same pipe or memory as these. Both are inherited by fork, so it would be

@@ -172,7 +172,7 @@ pub struct Problem {
     pub behind: Vec<TaskId>,
     /// Waiters that a semaphore counts and that are gone: they were killed while they waited.
     pub lost_waiters: u32,
-    /// Whether each of the tasks writes to a pipe or socket that is full.
+    /// Whether all tasks wait to write to a full pipe or socket.
     pub all_write: bool,
 }
 

@@ -18,7 +18,7 @@ use crate::snapshot::{Comm, EventKind, EventTier, ExitStatus, LifecycleEvent, Sn
 use crate::text::{Charset, sanitize, sanitize_str};
 
 use super::Failure;
-use super::output::with_stdout;
+use super::output::{to_stderr, with_stdout};
 
 /// Names and versions the lines of `--json`.
 const SCHEMA: &str = "concmon.event/1";
@@ -84,8 +84,7 @@ fn say_tier(said: &mut Option<EventTier>, now: &EventTier, config: &Config) {
 
 fn eprint_line(config: &Config, text: &str) {
     let text = sanitize_str(text, Charset::from_unicode(config.unicode));
-    // Without a standard error nobody can be told.
-    let _ = writeln!(io::stderr(), "concmon: {text}");
+    to_stderr(&format!("concmon: {text}\n"));
 }
 
 /// What tasks are called: an event names ids only, and its task may be gone.

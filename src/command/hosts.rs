@@ -11,6 +11,7 @@ use crate::hosts::{Destination, Fleet, destinations};
 use crate::text::{Charset, sanitize_str};
 
 use super::Failure;
+use super::output::to_stderr;
 
 /// How long `ps` waits for hosts, beside the time between two samples: longer than a connection is waited for, so that its reason is known.
 const PATIENCE: Duration = Duration::from_secs(35);
@@ -70,7 +71,5 @@ pub(super) fn complete(model: &Model) -> Result<(), Failure> {
 
 /// Says on standard error why there is nothing of a host.
 pub(super) fn say(host: &str, why: &str) {
-    let line = format!("concmon: {}: {}\n", host, sanitize_str(why, Charset::Unicode));
-    // Without a standard error nothing can be said.
-    let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
+    to_stderr(&format!("concmon: {}: {}\n", host, sanitize_str(why, Charset::Unicode)));
 }

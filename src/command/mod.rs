@@ -19,7 +19,6 @@ mod waits;
 mod why;
 
 use std::ffi::OsString;
-use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -92,10 +91,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(low) => low,
         Err(error) => {
             // Help and version come this way too. A closed pipe is no failure of theirs.
-            let _ = match plain(&error) {
-                Some(text) => std::io::stderr().write_all(text.as_bytes()),
-                None => error.print(),
-            };
+            if let Some(text) = plain(&error) {
+                output::to_stderr(&text);
+            } else {
+                let _ = error.print();
+            }
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(exit::USAGE));
         }
     };
@@ -121,9 +121,8 @@ fn run(low: &LowArgs) -> Result<(), Failure> {
     let config = Config::load(low, &Environment::of_process())?;
     catalog::register(&config.lab.systems);
     for warning in &config.warnings {
-        // Before the monitor takes the screen: it stands there again when the monitor has ended. Without a standard error nobody is told.
-        let line = format!("concmon: warning: {}\n", sanitize_str(warning, Charset::Unicode));
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
+        // Before the monitor takes the screen: it stands there again when the monitor has ended.
+        output::to_stderr(&format!("concmon: warning: {}\n", sanitize_str(warning, Charset::Unicode)));
     }
     if looks_at_processes(low.command.as_ref(), &config) {
         there_is_proc()?;
@@ -191,7 +190,12 @@ fn plain(error: &clap::Error) -> Option<String> {
     ];
     let text = error.to_string();
     let (theirs, ours) = WORDS.iter().find(|(theirs, _)| text.contains(theirs))?;
-    Some(text.replacen(theirs, ours, 1).lines().map(|line| format!("{}\n", sanitize_str(line, Charset::Unicode))).collect())
+    Some(sanitized(&text.replacen(theirs, ours, 1)) + "\n")
+}
+
+/// A text of several lines, each made harmless.
+fn sanitized(text: &str) -> String {
+    text.lines().map(|line| sanitize_str(line, Charset::Unicode)).collect::<Vec<_>>().join("\n")
 }
 
 /// The interpreters of this machine; a readonly concmon starts none of them to ask what it can do.
@@ -304,10 +308,8 @@ fn report(failure: &Failure) -> u8 {
         Failure::Failed(error) => (error, exit::FAILED),
         Failure::Reported(code) => return *code,
     };
-    // Names in messages (files, keys of a config file) are other people's bytes too. Without a standard error nobody can be told.
-    let text = chain_text(error);
-    let lines: Vec<_> = text.lines().map(|line| sanitize_str(line, Charset::Unicode)).collect();
-    let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("concmon: {}\n", lines.join("\n")).as_bytes());
+    // Names in messages (files, keys of a config file) are other people's bytes too.
+    output::to_stderr(&format!("concmon: {}\n", sanitized(&chain_text(error))));
     code
 }
 

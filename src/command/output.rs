@@ -11,6 +11,11 @@ pub(super) fn with_stdout(write: impl FnOnce(&mut BufWriter<StdoutLock<'static>>
     out.flush()
 }
 
+/// Writes to standard error. Without one the text is lost.
+pub(super) fn to_stderr(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
 /// A text after a label, in lines of at most `cells`; the further lines begin below the text. One line where the output is no terminal.
 pub(super) fn hanging(label: &str, text: &str, cells: Option<usize>) -> String {
     let indent = crate::text::width(label);

@@ -24,7 +24,7 @@ use crate::snapshot::{Facts, Needs, ProcKey, ProcessSample, pid_on_host};
 use crate::text::Charset;
 use crate::why::Surveyor;
 
-use super::output::{terminal_width, with_stdout};
+use super::output::{terminal_width, to_stderr, with_stdout};
 use super::{Failure, begin_recording, open_recording};
 
 /// Runs it.
@@ -156,8 +156,7 @@ fn replayed(recording: &Path, args: &PsArgs) -> Result<Model, Failure> {
     let mut replay = open_recording(recording)?;
     replay.read_to_end();
     if let Some(why) = replay.cut() {
-        // Without a standard error nobody can be told.
-        let _ = writeln!(std::io::stderr(), "concmon: the recording {why}");
+        to_stderr(&format!("concmon: the recording {why}\n"));
     }
     let (frames, dropped) = (replay.dropped() + replay.frames(), replay.dropped());
     let at = args.at.map_or(frames, |at| usize::try_from(at).unwrap_or(usize::MAX));

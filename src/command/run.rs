@@ -2,7 +2,7 @@
 //! end. A Python program may `import concmon_lab` to report what its workers do.
 
 use std::ffi::OsStr;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -65,7 +65,8 @@ fn repeated(args: &RunArgs) -> Result<(), Failure> {
     if code == exit::OK { Ok(()) } else { Err(Failure::Reported(code)) }
 }
 
-/// What the program has cost. A closed output is no failure: the program's status is what counts. But a report that is lost is said.
+/// Reports what the program has cost, on standard error unless as JSON. A report that cannot be written is no failure: the program's status
+/// counts.
 fn report(run: &Arc<Run>, json: bool) {
     if json {
         let written = output::with_stdout(|out| {
@@ -73,13 +74,13 @@ fn report(run: &Arc<Run>, json: bool) {
             writeln!(out)
         });
         if let Err(error) = written {
-            say(&format!("concmon: the report cannot be written: {error}\n"));
+            output::to_stderr(&format!("concmon: the report cannot be written: {error}\n"));
         }
         return;
     }
     let mut text = Vec::new();
     let _ = lab::own_program(run, &mut text);
-    say(&String::from_utf8_lossy(&text));
+    output::to_stderr(&String::from_utf8_lossy(&text));
 }
 
 /// Whether an argument is, or names a small file that holds, Python that imports the module: only then are the variables set that it needs.
@@ -92,7 +93,7 @@ fn mentions_module(arg: &OsStr) -> bool {
 }
 
 fn refuse(why: &str, code: u8) -> Failure {
-    say(&format!("concmon: {why}\n"));
+    output::to_stderr(&format!("concmon: {why}\n"));
     Failure::Reported(code)
 }
 
@@ -102,10 +103,4 @@ fn shown(name: &OsStr) -> String {
 
 fn clean(text: &str) -> String {
     crate::text::sanitize_str(text, crate::text::Charset::Unicode).into_owned()
-}
-
-/// To standard error: standard output is the program's.
-fn say(text: &str) {
-    // Without a standard error nobody can be told.
-    let _ = io::stderr().write_all(text.as_bytes());
 }

@@ -3,7 +3,7 @@
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::process::{Child, Command};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::cli::TraceArgs;
 use crate::config::{Config, cannot_write, write_whole_with};
@@ -29,15 +29,15 @@ pub(super) fn run(config: &Config, args: &TraceArgs) -> Result<(), Failure> {
     let began = Instant::now();
     // Ctrl-C ends the trace: what was seen until then is written.
     let stop = stop_by_signal();
-    let late = || stop.stopped() || args.duration.is_some_and(|duration| began.elapsed() >= duration);
+    let late = |end: Option<Duration>| stop.stopped() || end.is_some_and(|end| began.elapsed() >= end);
     let lanes = match (&args.target, args.command.as_slice()) {
         (Some(target), _) => {
             // Without a command there is no end but that of the processes.
-            let end = args.duration.unwrap_or(std::time::Duration::from_secs(10));
+            let end = args.duration.or(Some(Duration::from_secs(10)));
             match family(config, target)? {
                 Family::Process(pid) => {
                     reader.key_of(pid).map_err(|_| Failure::Failed(anyhow::anyhow!("there is no process {pid}")))?;
-                    trace(&reader, |reader| descendants(reader, pid), || stop.stopped() || began.elapsed() >= end)
+                    trace(&reader, |reader| descendants(reader, pid), || late(end))
                 }
                 Family::Matching(filter) => {
                     let mut matching = ps::Matching::new(config, &filter)?;
@@ -45,7 +45,7 @@ pub(super) fn run(config: &Config, args: &TraceArgs) -> Result<(), Failure> {
                         return Err(Failure::Failed(anyhow::anyhow!("no process matches {target:?}")));
                     }
                     let family = |_: &DetailReader| matching.pids().unwrap_or_default().into_iter().collect();
-                    trace(&reader, family, || stop.stopped() || began.elapsed() >= end)
+                    trace(&reader, family, || late(end))
                 }
             }
         }
@@ -55,7 +55,7 @@ pub(super) fn run(config: &Config, args: &TraceArgs) -> Result<(), Failure> {
             let mut child =
                 started.map_err(|error| Failure::Failed(anyhow::anyhow!("{} cannot be started: {error}", program.display())))?;
             let pid = i32::try_from(child.id()).unwrap_or(0);
-            let lanes = trace(&reader, |reader| descendants(reader, pid), || late() || has_ended(&mut child));
+            let lanes = trace(&reader, |reader| descendants(reader, pid), || late(args.duration) || has_ended(&mut child));
             // Traced for a set time only: it runs on, and concmon waits for it as a shell would.
             child.wait()?;
             lanes

@@ -199,10 +199,10 @@ fn threads(scene: &Scene<'_>, hardly_a_pool: bool) -> Vec<Suspicion> {
         if (lasts || series.last - series.first > MANY || slope >= FAST) != hardly_a_pool {
             return None;
         }
-        let limit = u64::from(scene.model.now.system.pid_max.unwrap_or(32_768));
-        let (_, words) = time_left(limit.saturating_sub(series.last), slope);
         let head = format!("{} ({}): {} threads, {slope:+.1} a second", name(process), process.key.pid, series.last);
         let (evidence, advice) = if hardly_a_pool {
+            let limit = u64::from(scene.model.now.system.pid_max.unwrap_or(32_768));
+            let (_, words) = time_left(limit.saturating_sub(series.last), slope);
             (
                 format!("{head}; at this rate the machine is out of PIDs in {words}"),
                 "end threads that have done their work, or use one pool for all",

@@ -37,7 +37,7 @@ struct Death {
     signal: &'static str,
     name: String,
     siblings: usize,
-    /// Whether its parent has a pool of processes, or seems to: it had lived beside another one for long.
+    /// True if the parent has a pool, or if this worker and another one had both lived for [`SETTLED_NS`].
     pool: bool,
 }
 

@@ -72,7 +72,7 @@ use targets::Targets;
 const CLOCK: Duration = Duration::from_secs(1);
 /// Without a first sample, an empty table is drawn after this long, so that the eye has something.
 const FIRST_FRAME: Duration = Duration::from_millis(60);
-/// What its event loop, terminal and threads keep open takes fewer.
+/// Enough for the descriptors of the event loop, the terminal and the threads.
 const LEAST_DESCRIPTORS: u64 = 32;
 /// How often a continued concmon looks whether the terminal is its own again.
 const AWAY: Duration = Duration::from_millis(100);
@@ -111,7 +111,6 @@ pub fn run(config: &Config, feed: Feed) -> anyhow::Result<()> {
         .context("cannot start the survey thread")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the event loop")?;
     last_resort::start().context("cannot install signal handlers")?;
-    can_be_drawn()?;
     let guard = TerminalGuard::enter(TerminalOptions { mouse: config.mouse })?;
     let frame = Frame::default();
     let terminal = Terminal::new(CrosstermBackend::new(frame.clone())).context("cannot draw on the terminal")?;

@@ -21,8 +21,7 @@ pub fn lock_of(fs: &ProcFs, (pid, face): (i32, i32), futex: Futex) -> Option<Loc
     if futex.private {
         return Some(private);
     }
-    let mut maps = Vec::new();
-    fs.read_lines(&RelPath::process(face, "maps"), MAPS_BYTES, &mut maps).ok()?;
+    let maps = maps(fs, face)?;
     let holds = |mapping: &Mapping<'_>| (mapping.start..mapping.end).contains(&futex.address);
     let mapping = maps.split(|b| *b == b'\n').filter_map(Mapping::parse).find(holds)?;
     if mapping.private {
@@ -32,16 +31,20 @@ pub fn lock_of(fs: &ProcFs, (pid, face): (i32, i32), futex: Futex) -> Option<Loc
     Some(Lock::Shared { device: mapping.device, inode: mapping.inode, offset })
 }
 
+/// The mappings of a process, from the files of this thread of it.
+fn maps(fs: &ProcFs, face: i32) -> Option<Vec<u8>> {
+    let mut maps = Vec::new();
+    fs.read_lines(&RelPath::process(face, "maps"), MAPS_BYTES, &mut maps).ok()?;
+    Some(maps)
+}
+
 /// A file by device and inode.
 pub type SharedFile = ((u32, u32), u64);
 
 /// The files that the process maps shared.
 #[must_use]
 pub fn shared_files(fs: &ProcFs, pid: i32) -> Vec<SharedFile> {
-    let mut maps = Vec::new();
-    if fs.read_lines(&RelPath::process(super::main_ended::face(fs, pid), "maps"), MAPS_BYTES, &mut maps).is_err() {
-        return Vec::new();
-    }
+    let Some(maps) = maps(fs, super::main_ended::face(fs, pid)) else { return Vec::new() };
     let shared = maps.split(|b| *b == b'\n').filter_map(Mapping::parse).filter(|mapping| !mapping.private);
     let mut found: Vec<_> = shared.map(|m| (m.device, m.inode)).collect();
     found.sort_unstable();
@@ -53,10 +56,7 @@ pub fn shared_files(fs: &ProcFs, pid: i32) -> Vec<SharedFile> {
 /// `multiprocessing` and loky have names that only their family knows.
 #[must_use]
 pub fn has_public_name(fs: &ProcFs, pid: i32, (device, inode): SharedFile) -> bool {
-    let mut maps = Vec::new();
-    if fs.read_lines(&RelPath::process(super::main_ended::face(fs, pid), "maps"), MAPS_BYTES, &mut maps).is_err() {
-        return false;
-    }
+    let Some(maps) = maps(fs, super::main_ended::face(fs, pid)) else { return false };
     let mut mappings = maps.split(|b| *b == b'\n').filter_map(Mapping::parse);
     let Some(mapping) = mappings.find(|m| !m.private && (m.device, m.inode) == (device, inode)) else { return false };
     match mapping.name.strip_suffix(b" (deleted)") {
@@ -75,7 +75,7 @@ const MOST_NAMES: usize = 16_384;
 /// The name there of a file.
 fn name_of(device: (u32, u32), inode: u64) -> Option<Vec<u8>> {
     let of = std::fs::metadata(SHARED_MEMORY).ok()?.dev();
-    if (libc::major(of), libc::minor(of)) != device {
+    if (rustix::fs::major(of), rustix::fs::minor(of)) != device {
         return None;
     }
     let mut entries = std::fs::read_dir(SHARED_MEMORY).ok()?.take(MOST_NAMES).flatten();

@@ -17,7 +17,7 @@ use crate::text::{Charset, sanitize, truncate, width};
 use super::layout::Layout;
 use super::pen::Pen;
 use super::theme::Theme;
-use super::words::laid;
+use super::words::{laid, more_lines};
 
 /// From this width on the graphs stand beside the overview; else in a line above it.
 const BESIDE: u16 = 120;
@@ -76,10 +76,6 @@ pub fn draw_split(app: &App, pane: &DetailPane, theme: &Theme, area: Rect, buffe
 
 fn split_body(area: Rect) -> Rect {
     Rect { y: area.y.saturating_add(2), height: area.height.saturating_sub(2), ..area }
-}
-
-fn more_lines(below: usize) -> String {
-    format!("{below} more line{}", if below == 1 { "" } else { "s" })
 }
 
 /// Says at the right end of a line how many lines are out of sight.

@@ -15,7 +15,7 @@ use super::geometry::{ListArea, centered, frame, inside, scroll_of};
 use super::pen::Pen;
 use super::theme::Theme;
 use super::typed;
-use super::words::{laid, wrap};
+use super::words::{laid, more_lines, wrap};
 
 /// Draws the open dialog; the list in it that takes clicks, if it has one.
 pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
@@ -120,8 +120,7 @@ fn texts(app: &App, open: &Text, theme: &Theme, buffer: &mut Buffer) {
     let foot = match (more, &app.layer) {
         (0, Some(Layer::Help { find, .. })) if !find.text().is_empty() => " Esc clears what was typed ".to_owned(),
         (0, _) => " Up Down scroll, Esc closes ".to_owned(),
-        (1, _) => " 1 more line: Down PgDn End, Esc closes ".to_owned(),
-        (more, _) => format!(" {more} more lines: Down PgDn End, Esc closes "),
+        (more, _) => format!(" {}: Down PgDn End, Esc closes ", more_lines(more)),
     };
     let corner = Rect { y: body.bottom(), height: 1, ..body };
     Pen::new(buffer, corner, 0)

@@ -148,7 +148,8 @@ fn give_back_on_panic() {
 /// # Errors
 /// [`TerminalError`] if there is none.
 pub fn present() -> Result<(), TerminalError> {
-    check(io::stdout().is_terminal(), std::env::var_os("TERM").as_deref())
+    check(io::stdout().is_terminal(), std::env::var_os("TERM").as_deref())?;
+    can_be_drawn()
 }
 
 /// The most cells that are drawn: each takes some 80 bytes.

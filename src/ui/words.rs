@@ -24,6 +24,11 @@ pub fn phase(run: &Run, theme: &Theme) -> (String, Style) {
     }
 }
 
+/// How many lines are out of sight, in words.
+pub fn more_lines(count: usize) -> String {
+    format!("{count} more line{}", if count == 1 { "" } else { "s" })
+}
+
 /// A line in as many as it needs. Those that follow begin below its words: a tab ends what stands before these and keeps its column.
 pub fn laid(line: &str, width: usize) -> Vec<String> {
     let (before, words) = line.split_once('\t').unwrap_or_else(|| line.split_at(line.len() - line.trim_start().len()));

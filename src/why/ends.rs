@@ -2,7 +2,7 @@
 //! and why a runnable task gets no CPU ([`super::runnable`]).
 
 use super::runnable;
-use crate::causes::TaskId;
+use crate::causes::{Process, Scene, TaskId};
 use crate::kernel::parse::stat::Stat;
 use crate::kernel::parse::syscall::{Machine, SyscallLine};
 use crate::kernel::proc_fs::{ProcFs, RelPath};
@@ -15,7 +15,7 @@ const NAMED: usize = 6;
 const INFO_BYTES: usize = 256 * 1024;
 
 /// A sentence about the task; `None` if nothing more is known than its wait.
-pub(super) fn words(fs: &ProcFs, id: TaskId) -> Option<String> {
+pub(super) fn words(fs: &ProcFs, scene: &Scene, id: TaskId) -> Option<String> {
     let mut buffer = [0u8; 1024];
     let stat = Stat::parse(fs.read_once(&RelPath::task(id.pid, id.tid, "stat"), &mut buffer).ok()?).ok()?;
     match stat.state {
@@ -29,7 +29,7 @@ pub(super) fn words(fs: &ProcFs, id: TaskId) -> Option<String> {
         }
         State::SLEEPING => match call(fs, id)? {
             (name, args) if name.starts_with("epoll") => epoll(fs, id, i32::try_from(args[0]).ok()?),
-            ("rt_sigsuspend" | "rt_sigtimedwait" | "pause", _) => children(fs, id),
+            ("rt_sigsuspend" | "rt_sigtimedwait" | "pause", _) => children(scene, id.pid),
             _ => None,
         },
         _ => None,
@@ -44,22 +44,16 @@ fn call(fs: &ProcFs, id: TaskId) -> Option<(&'static str, [u64; 6])> {
     Some((Machine::HERE?.name(number)?, args))
 }
 
-/// The children of a task that waits for a signal: often it is for one that tells of their end (`timeout`, `sudo`).
-fn children(fs: &ProcFs, id: TaskId) -> Option<String> {
-    let mut text = Vec::new();
-    fs.read_all(&RelPath::task(id.pid, id.tid, "children"), INFO_BYTES, &mut text).ok()?;
-    let pids: Vec<i32> = String::from_utf8_lossy(&text).split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect();
-    let named = |pid: &i32| {
-        let mut buffer = [0u8; 64];
-        let comm = fs.read_once(&RelPath::process(*pid, "comm"), &mut buffer).ok()?;
-        Some(format!("{pid} {}", sanitize(comm.trim_ascii_end(), Charset::Unicode)))
-    };
-    let names: Vec<String> = pids.iter().take(NAMED).filter_map(named).collect();
-    let more = if pids.len() > names.len() { format!(" and {} more", pids.len() - names.len()) } else { String::new() };
+/// The children of a process that waits for a signal: often the signal reports their end (`timeout`, `sudo`).
+fn children(scene: &Scene, pid: i32) -> Option<String> {
+    let task = |process: &Process| TaskId { pid: process.key.pid, tid: process.key.pid };
+    let names: Vec<String> = scene.children(pid).map(|process| super::name(scene, task(process))).collect();
+    let shown = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
     match names.len() {
         0 => None,
-        1 => Some(format!("Its child is {}{more}.", names[0])),
-        _ => Some(format!("Its children are {}{more}.", names.join(", "))),
+        1 => Some(format!("Its child is {shown}.")),
+        all if all > NAMED => Some(format!("Its children are {shown} and {} more.", all - NAMED)),
+        _ => Some(format!("Its children are {shown}.")),
     }
 }
 

@@ -103,7 +103,7 @@ pub fn explain(scene: &Scene, number: i32) -> Result<Explanation, WhyError> {
     } else if verdict == "can_go_on"
         && let Some(last) = steps.last()
     {
-        let more = ProcFs::open("/proc").ok().and_then(|fs| ends::words(&fs, last.task));
+        let more = ProcFs::open("/proc").ok().and_then(|fs| ends::words(&fs, scene, last.task));
         end = [Some(end), more, pythons::at_the_end(&pythons, last.task)].into_iter().flatten().collect::<Vec<_>>().join(" ");
     }
     Ok(Explanation { begin, verdict, end, steps, pythons })

@@ -275,20 +275,23 @@ pub fn in_words(function: &str, file: &str, line: Option<u32>) -> String {
 
 /// `  [Queue.get() at queue.py:171, called by store() at tasks.py:88]`; nothing for a task without Python.
 pub(super) fn in_python(pythons: &Pythons, id: TaskId) -> String {
-    let Some(place) = pythons.place(id) else { return String::new() };
+    stands_at(pythons, id).map(|place| format!("  [{place}]")).unwrap_or_default()
+}
+
+/// `Queue.get() at queue.py:171, called by store() at tasks.py:88`.
+fn stands_at(pythons: &Pythons, id: TaskId) -> Option<String> {
     let caller = pythons.caller(id).map(|own| format!(", called by {}", words(own))).unwrap_or_default();
-    format!("  [{}{caller}]", words(place))
+    Some(format!("{}{caller}", words(pythons.place(id)?)))
 }
 
 /// Where a task is that waits for no other one, and for how long its event loop cannot go on because of it.
 pub(super) fn at_the_end(pythons: &Pythons, id: TaskId) -> Option<String> {
-    let place = words(pythons.place(id)?);
-    let caller = pythons.caller(id).map(|own| format!(", called by {}", words(own))).unwrap_or_default();
+    let place = stands_at(pythons, id)?;
     Some(match pythons.late(id) {
         Some(lag_ns) => {
-            format!("It has kept its event loop from running any other task for {}, in {place}{caller}.", age(lag_ns / 1_000_000))
+            format!("It has kept its event loop from running any other task for {}, in {place}.", age(lag_ns / 1_000_000))
         }
-        None => format!("It is in {place}{caller}."),
+        None => format!("It is in {place}."),
     })
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::command::output::to_stderr;
 use crate::lab::catalog::System;
 use crate::lab::python::environment::{self, Lock, Setup, SetupError, Step, Stop};
 use crate::lab::python::{self, Discovery, Interpreter, Origin};
@@ -158,6 +159,5 @@ impl ProgressLine {
 
 /// To standard error: it is no result that a script would read.
 fn say(text: &str) {
-    // Without a standard error nobody can be told.
-    let _ = writeln!(std::io::stderr(), "{}", sanitize_str(text, Charset::Unicode));
+    to_stderr(&format!("{}\n", sanitize_str(text, Charset::Unicode)));
 }

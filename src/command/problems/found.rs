@@ -14,7 +14,7 @@ pub(super) struct Found {
     pub(super) taken_ns: u64,
     /// Whether there was a look before it.
     pub(super) again: bool,
-    /// Whether each process that was asked about is of a process group in which a chain of waits was found.
+    /// True if a chain of waits was found in the process group of each wanted process.
     pub(super) is_whole: bool,
     /// Whether none of the processes that were asked about is there.
     pub(super) matched_none: bool,
