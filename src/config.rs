@@ -143,6 +143,8 @@ pub struct Config {
     pub ghost: Duration,
     /// How many minutes of a live session are kept in memory.
     pub last_minutes: u32,
+    /// Whether deadlocks are looked for in the background.
+    pub find_deadlocks: bool,
     /// The lab's limits.
     pub lab: LabLimits,
     /// What in the file this version does not know, one sentence each with its place.
@@ -183,6 +185,7 @@ impl Default for Config {
             clipboard: true,
             ghost: Duration::from_secs(3),
             last_minutes: 10,
+            find_deadlocks: true,
             lab: LabLimits {
                 max_workers: 256,
                 max_parent_mb: None,

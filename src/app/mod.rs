@@ -42,6 +42,7 @@ pub mod replay;
 pub mod rows;
 mod run_cards;
 pub mod run_rows;
+mod search;
 pub mod setup;
 mod table;
 pub mod target;

@@ -102,6 +102,8 @@ pub struct Options {
     pub keys: Preset,
     /// Whether copying is on.
     pub clipboard: bool,
+    /// Whether deadlocks are searched for in the background.
+    pub find_deadlocks: bool,
     /// Nothing that changes another process.
     pub readonly: bool,
     /// Whose PIDs the mounted `/proc` shows.
@@ -225,6 +227,7 @@ impl Default for Options {
             keys: Preset::default(),
             clipboard: true,
             readonly: false,
+            find_deadlocks: true,
             pid_space: PidSpace::Own,
             unicode: true,
             theme: "default".to_owned(),

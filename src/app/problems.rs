@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::derive::Model;
 use crate::diagnose::{Finding, FindingName, Level, MACHINE};
 use crate::snapshot::Needs;
-use crate::snapshot::{Facts, pid_on_host};
+use crate::snapshot::{Facts, Scope, pid_on_host};
 use crate::text::{Charset, sanitize};
 
 use super::App;
@@ -13,6 +14,7 @@ use super::layer::{Layer, TextSize};
 use super::layer_update::scrolled;
 use super::msg::{Effect, Notice, ProblemKey};
 use super::options::Screen;
+use super::search::Search;
 
 /// The most processes of a problem whose stacks are read, and problems whose stacks are kept.
 const MOST_PROCESSES: usize = 4;
@@ -45,6 +47,8 @@ pub struct ProblemsView {
     pub below: usize,
     /// What the newest survey found.
     pub facts: Option<Arc<Facts>>,
+    /// The search in the background.
+    search: Search,
     /// Why there is no survey.
     pub failed: Option<String>,
     /// When the first sample was taken, boot-time nanoseconds: births before it were not seen.
@@ -126,21 +130,31 @@ impl App {
         std::mem::replace(&mut self.problems.below, to) != to
     }
 
-    /// Whether something on screen is told by surveys.
+    /// What is to be surveyed: everything for what is on screen, waits for the search in the background.
     #[must_use]
-    pub fn wants_survey(&self) -> bool {
-        !self.paused && self.is_of_this_machine() && (self.screen == Screen::Problems || self.needs_survey())
+    pub fn wants_survey(&self) -> Option<Scope> {
+        if self.paused || !self.is_of_this_machine() {
+            return None;
+        }
+        let on_screen = self.screen == Screen::Problems || self.needs_survey();
+        if on_screen { Some(Scope::Everything) } else { self.problems.search.is_on().then_some(Scope::Waits) }
     }
 
     fn needs_survey(&self) -> bool {
         (self.needs_of_all() | self.needs_of_visible()).contains(Needs::SURVEY)
     }
 
+    fn has_deadlock(&self) -> bool {
+        self.findings.iter().any(|finding| finding.diagnosis.is_of_waits())
+    }
+
     /// Takes a survey in. Its findings come with the next sample.
     pub(super) fn surveyed(&mut self, facts: Result<Arc<Facts>, String>) -> Vec<Effect> {
-        if !self.wants_survey() {
+        let wanted = self.wants_survey();
+        if wanted.is_none() || facts.as_ref().is_ok_and(|facts| wanted != Some(facts.scope)) {
             return Vec::new();
         }
+        self.problems.search.surveyed(facts.as_ref().map_or(0, |facts| facts.cost_ns));
         match facts {
             Ok(facts) => (self.problems.facts, self.problems.failed) = (Some(facts), None),
             Err(why) => self.problems.failed = Some(why),
@@ -149,11 +163,32 @@ impl App {
     }
 
     /// A survey is of its moment: what it found is forgotten some time after the screen is left. Until then the rows that it leads to are
-    /// marked.
+    /// marked. A deadlock is searched for again.
     pub(super) fn keep_survey(&mut self) {
         let now_ns = self.now_ns;
         let old = |facts: &Arc<Facts>| now_ns.saturating_sub(facts.taken_ns) > KEPT_NS;
-        if self.screen != Screen::Problems && !self.needs_survey() && self.problems.facts.as_ref().is_some_and(old) {
+        if self.wants_survey().is_none() && self.problems.facts.as_ref().is_some_and(old) {
+            if self.options.find_deadlocks && self.has_deadlock() {
+                self.problems.search.begin(now_ns);
+            } else {
+                self.problems.facts = None;
+            }
+        }
+    }
+
+    /// Begins and ends the search in the background, by a sample whose findings are known.
+    pub(super) fn search_deadlocks(&mut self, model: &Model) {
+        if !self.options.find_deadlocks || !self.is_of_this_machine() {
+            return;
+        }
+        let found = self.has_deadlock();
+        // What a survey of everything found marks rows for some time yet.
+        if self.problems.facts.as_ref().is_some_and(|facts| facts.scope == Scope::Everything) && !self.problems.search.is_on() {
+            return;
+        }
+        if self.wants_survey() == Some(Scope::Everything) {
+            self.problems.search.end(model.now.taken_ns);
+        } else if self.problems.search.sampled(model, found) {
             self.problems.facts = None;
         }
     }

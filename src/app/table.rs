@@ -38,6 +38,7 @@ impl App {
         self.problems.since_ns.get_or_insert(model.now.taken_ns);
         let found = self.found_on_hosts();
         self.findings = found.unwrap_or_else(|| self.watch.step_with(&model, self.problems.facts.as_deref()));
+        self.search_deadlocks(&model);
         self.signalled.retain(|key, (_, at_ns)| {
             at_ns.saturating_add(SIGNALLED_NS) > model.now.taken_ns && model.process(key.pid).is_some_and(|p| p.key == *key)
         });

@@ -6,7 +6,8 @@ use crate::kernel::locks::lock_of;
 use crate::kernel::main_ended;
 use crate::kernel::memory::ProcessMemory;
 use crate::kernel::parse::namespace;
-use crate::kernel::parse::syscall::{Futex, Machine, SyscallLine, reason_of_call};
+use crate::kernel::parse::pid_numbers::PidfdProcess;
+use crate::kernel::parse::syscall::{Futex, Machine, SyscallLine, epoll_patience_ms, epoll_targets, reason_of_call};
 use crate::kernel::proc_fs::{ProcFs, RelPath};
 use crate::kernel::program::is_python;
 use crate::kernel::semaphores::{Semaphore, same_ipc_namespace, semaphore};
@@ -19,6 +20,9 @@ use super::scene::{Holder, TaskId, Wait};
 
 /// The most of `status` that is read.
 const STATUS_BYTES: usize = 64 * 1024;
+/// The most of `fdinfo` that is read, and descriptors of an epoll instance that are looked at.
+const INFO_BYTES: usize = 64 * 1024;
+const MOST_TARGETS: usize = 16;
 /// Signals whose handlers end no wait for a lock: faults, SIGPIPE, SIGCHLD, and the two that glibc uses itself.
 const HARMLESS: u64 = bit(4) | bit(5) | bit(6) | bit(7) | bit(8) | bit(11) | bit(13) | bit(17) | bit(31) | bit(32) | bit(33);
 /// CPython handles SIGINT in every program.
@@ -78,7 +82,18 @@ impl<'f> Desk<'f> {
         in_parent: Option<&(i32, HashSet<i32>)>,
     ) -> BTreeMap<i32, Wait> {
         let own: HashSet<i32> = calls.iter().map(|(tid, _)| *tid).collect();
-        calls.iter().map(|(tid, seen)| (*tid, self.wait(seen, &own, owners, in_parent))).collect()
+        let mut waits: BTreeMap<i32, Wait> =
+            calls.iter().map(|(tid, seen)| (*tid, self.wait(seen, &own, owners, in_parent))).collect();
+        let for_child = |wait: &Wait| match wait {
+            Wait::Child(_) => true,
+            Wait::Events { children, .. } => !children.is_empty(),
+            _ => false,
+        };
+        // Without a child that is waited for, it is a program at rest.
+        if !waits.values().any(for_child) {
+            waits.values_mut().filter(|wait| matches!(wait, Wait::Events { .. })).for_each(|wait| *wait = at_epoll());
+        }
+        waits
     }
 
     fn wait(&self, seen: &Seen, own: &HashSet<i32>, owners: &HashMap<i32, i32>, in_parent: Option<&(i32, HashSet<i32>)>) -> Wait {
@@ -98,10 +113,41 @@ impl<'f> Desk<'f> {
             Some(WaitReason::Child { pid }) if name != "vfork" && name != "clone" => Wait::Child(pid.filter(|_| !self.foreign)),
             Some(WaitReason::Io { direction, fd: Some(fd), .. }) => self.io(direction, fd),
             Some(WaitReason::FileLock { .. }) => Wait::FileLock(None),
+            Some(WaitReason::Epoll { .. }) => self.events(name, &args).unwrap_or_else(at_epoll),
             Some(WaitReason::Semaphore { set: Some(set) }) => Wait::Open(self.semaphore(set, (args[1], args[2]))),
             Some(reason) => Wait::Open(reason.to_string()),
             None => Wait::Open(format!("sleeps in {name}")),
         }
+    }
+
+    /// What an epoll instance listens to, if the wait has no timeout and all of it may be a child's.
+    fn events(&self, name: &str, args: &[u64; 6]) -> Option<Wait> {
+        let for_ever = epoll_patience_ms(name, args) == Some(u32::MAX);
+        let info = |fd: i32| {
+            let mut info = Vec::new();
+            self.fs.read_all(&RelPath::descriptor_info(self.face, fd), INFO_BYTES, &mut info).ok().map(|()| info)
+        };
+        if !for_ever || self.foreign {
+            return None;
+        }
+        let info_of_epoll = info(i32::try_from(args[0]).ok()?)?;
+        let targets: Vec<i32> = epoll_targets(&info_of_epoll).collect::<Option<_>>()?;
+        if targets.len() > MOST_TARGETS {
+            return None;
+        }
+        let (mut children, mut sockets, mut pipes) = (Vec::new(), Vec::new(), Vec::new());
+        for fd in targets {
+            let target = self.fs.read_link(&RelPath::descriptor(self.face, fd)).ok()?;
+            match (namespace::inode(&target, "pipe"), socket_inode(&target)) {
+                (Some(inode), _) => pipes.push(inode),
+                (_, Some(inode)) => sockets.push(inode),
+                _ => match PidfdProcess::parse(&info(fd)?)? {
+                    PidfdProcess::Pid(pid) => children.push(pid),
+                    PidfdProcess::Reaped | PidfdProcess::NotThere => return None,
+                },
+            }
+        }
+        Some(Wait::Events { children, sockets, pipes })
     }
 
     /// The state of a System V semaphore, if the call waits for one: its operations are in the memory of the process.
@@ -191,6 +237,11 @@ impl<'f> Desk<'f> {
     }
 }
 
+/// A wait of epoll that is not followed.
+fn at_epoll() -> Wait {
+    Wait::Open(WaitReason::Epoll { fds: None }.to_string())
+}
+
 /// Whether the process has handlers for signals that could end a wait within it; also if that cannot be read.
 #[must_use]
 pub fn handles_signals(fs: &ProcFs, pid: i32) -> bool {
@@ -231,7 +282,7 @@ fn is_vfork(seen: &Seen) -> bool {
 }
 
 /// A wait that needs no file of the process beyond those of the look; `None` if it does.
-pub(super) fn at_once(seen: &Seen) -> Option<Wait> {
+pub(super) fn at_once(seen: &Seen, has_children: bool) -> Option<Wait> {
     if seen.state == State::TRACED {
         return None;
     }
@@ -247,6 +298,7 @@ pub(super) fn at_once(seen: &Seen) -> Option<Wait> {
             | WaitReason::FileLock { .. }
             | WaitReason::Semaphore { .. },
         ) => None,
+        Some(WaitReason::Epoll { .. }) if has_children => None,
         Some(reason) => Some(Wait::Open(reason.to_string())),
         None => Some(Wait::Open(format!("sleeps in {}", here.name(number).unwrap_or("another call")))),
     }

@@ -3,7 +3,7 @@
 //! An [`Edge`] says "A cannot go on before B does something". A task is **stuck** if each task that could end its wait is stuck too, or if
 //! there is none ([`search::stuck`]). [`read`] fills a [`scene::Scene`] from two looks at `/proc`; everything else here is pure.
 //!
-//! A wait with a timeout, a wait for the network, a terminal or a clock is never stuck. A wait that could not be read is not stuck either:
+//! A wait with a timeout, a wait for the network, a terminal or a clock is never stuck. Neither is one of epoll, unless it waits for a child. A wait that could not be read is not stuck either:
 //! it is reported as unknown.
 
 mod desk;
@@ -20,7 +20,7 @@ mod words;
 pub const UNREADABLE: &str =
     "Reading them was refused: only their user may, and root with CAP_SYS_PTRACE, unless a security module forbids it.";
 /// Waits that are not followed.
-pub const NOT_FOLLOWED: &str = "Not followed: waits with a timeout, and waits for epoll, terminals and signals.";
+pub const NOT_FOLLOWED: &str = "Not followed: waits with a timeout, for terminals and for signals, and most waits of epoll.";
 
 pub use desk::handles_signals;
 pub use look::{asleep, sleeps_on};

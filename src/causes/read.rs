@@ -142,13 +142,14 @@ impl Reader {
         // Those whose waits have to be read.
         let mut deep = Vec::new();
         let now_ms = SystemClock.boot_ns() / 1_000_000;
+        let parents: HashSet<i32> = self.looks.values().map(|look| look.stat.ppid).collect();
         let looks: Vec<(i32, Arc<Look>)> = self.looks.iter().map(|(pid, look)| (*pid, Arc::clone(look))).collect();
         for (pid, one) in looks {
             let mut process = self.process(&one, now_ms);
             if one.tasks.values().any(|task| task.denied) {
                 scene.unreadable.insert(pid, one.stat.session);
             }
-            if let Some(tasks) = one.at_once.get_or_init(|| all_at_once(&one.tasks)) {
+            if let Some(tasks) = one.at_once.get_or_init(|| all_at_once(&one.tasks, parents.contains(&pid))) {
                 process.tasks = Arc::clone(tasks);
                 scene.processes.insert(pid, process);
                 continue;
@@ -359,6 +360,10 @@ impl Reader {
             match &task.wait {
                 Wait::SocketRead(inode) | Wait::SocketWrite(inode) => sockets_wanted.entry(*pid).or_default().push(*inode),
                 Wait::PipeRead(inode) | Wait::PipeWrite(inode) => drop(pipes_wanted.insert(*inode)),
+                Wait::Events { sockets, pipes, .. } => {
+                    sockets_wanted.entry(*pid).or_default().extend(sockets);
+                    pipes_wanted.extend(pipes);
+                }
                 Wait::Futex { lock: Lock::Shared { device, inode, .. }, .. } => drop(memory_wanted.insert((*device, *inode))),
                 Wait::FileLock(_) => locks_wanted = true,
                 _ => {}
@@ -461,8 +466,9 @@ impl Reader {
 }
 
 /// The tasks of a process, if no wait of theirs has to be read.
-fn all_at_once(tasks: &BTreeMap<i32, Seen>) -> Option<Arc<BTreeMap<i32, Task>>> {
-    let task = |(tid, seen): (&i32, &Seen)| Some((*tid, Task { comm: seen.comm, wait: at_once(seen)?, for_ms: None }));
+fn all_at_once(tasks: &BTreeMap<i32, Seen>, has_children: bool) -> Option<Arc<BTreeMap<i32, Task>>> {
+    let task =
+        |(tid, seen): (&i32, &Seen)| Some((*tid, Task { comm: seen.comm, wait: at_once(seen, has_children)?, for_ms: None }));
     tasks.iter().map(task).collect::<Option<_>>().map(Arc::new)
 }
 

@@ -113,6 +113,15 @@ pub enum Wait {
     Vfork,
     /// Stopped by its tracer (ptrace(2)). The tracer may want it so: this alone makes nothing stuck.
     Traced(i32),
+    /// epoll_wait(2) that listens only to these, of a process that waits for a child: an event loop.
+    Events {
+        /// Ends of children (pidfd_open(2)).
+        children: Vec<i32>,
+        /// Sockets and pipes, by inode.
+        sockets: Vec<u64>,
+        /// See `sockets`.
+        pipes: Vec<u64>,
+    },
     /// The GIL of its Python interpreter, which this task holds. It changes hands: this alone makes nothing stuck.
     Gil(TaskId),
 }
@@ -229,6 +238,31 @@ impl Scene {
                     held(&end.holders)
                 );
                 Some(of_processes(&end.holders, Kind::Socket, &words))
+            }
+            Wait::Events { children, sockets, pipes } => {
+                if process.handles_signals || children.iter().any(|pid| !self.processes.contains_key(pid)) {
+                    return None;
+                }
+                let ends: Option<Vec<&[i32]>> =
+                    sockets.iter().map(|inode| Some(self.sockets.get(inode)?.holders.as_slice())).collect();
+                let mut holders = ends?;
+                for inode in pipes {
+                    let Ends { readers, writers } = self.pipes.get(inode)?;
+                    holders.extend([readers.as_slice(), writers.as_slice()]);
+                }
+                if !holders.iter().all(|pids| seen(pids)) {
+                    return None;
+                }
+                let child = |pid: &i32| {
+                    of_processes(&[*pid], Kind::Child, &format!("its event loop waits for the end of its child {pid}"))
+                };
+                let mut edges: Vec<Edge> = children.iter().flat_map(child).collect();
+                // Another process at these would have its own reasons to write: then nothing is known.
+                let mut pids: Vec<i32> = holders.concat();
+                pids.sort_unstable();
+                pids.dedup();
+                edges.extend(of_processes(&pids, Kind::Socket, "its event loop waits for other threads, and for its child"));
+                Some(edges)
             }
             Wait::Vfork => {
                 let child = self.children(from.pid).max_by_key(|p| p.key.start_ticks)?.key.pid;

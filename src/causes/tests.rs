@@ -158,6 +158,34 @@ fn a_parent_that_waits_for_its_children_and_has_handlers_rests_until_a_signal() 
 }
 
 #[test]
+fn an_event_loop_that_only_a_stuck_child_could_wake_is_stuck_too() {
+    let at = |children: &[i32]| Wait::Events { children: children.to_vec(), sockets: vec![7], pipes: vec![8] };
+    let with = |tasks: Vec<Wait>, child: Wait| {
+        let mut s = scene(vec![process(10, 1, tasks), process(20, 10, vec![child])]);
+        s.sockets.insert(7, SocketEnd { holders: vec![10], address: None });
+        s.pipes.insert(8, Ends { readers: vec![20], writers: vec![10] });
+        s.pipes.insert(9, Ends { readers: vec![10], writers: vec![20] });
+        s
+    };
+    assert_eq!(causes(&with(vec![at(&[20])], Wait::PipeWrite(9))), [(Cause::ProcessCycle, 2)]);
+    let found = problems(&with(vec![at(&[20])], Wait::PipeWrite(9)));
+    assert_eq!(found[0].edges[0].evidence, "its event loop waits for the end of its child 20");
+    // A thread waits for the child, and would wake the loop.
+    assert_eq!(causes(&with(vec![at(&[]), Wait::Child(Some(20))], Wait::PipeWrite(9))), [(Cause::ProcessCycle, 3)]);
+    assert!(causes(&with(vec![at(&[20]), open()], Wait::PipeWrite(9))).is_empty(), "a thread may wake the loop");
+    assert!(causes(&with(vec![at(&[20])], open())).is_empty(), "the child goes on");
+    let mut signalled = with(vec![at(&[20])], Wait::PipeWrite(9));
+    signalled.processes.get_mut(&10).unwrap().handles_signals = true;
+    assert!(causes(&signalled).is_empty(), "a handler may wake it");
+    let mut other = with(vec![at(&[20])], Wait::PipeWrite(9));
+    other.processes.insert(30, process(30, 1, vec![open()]));
+    other.sockets.insert(7, SocketEnd { holders: vec![30], address: None });
+    assert!(causes(&other).is_empty(), "another process may send");
+    other.sockets.insert(7, SocketEnd { holders: vec![], address: Some("[::1]:80".into()) });
+    assert!(causes(&other).is_empty(), "another machine may send");
+}
+
+#[test]
 fn a_socket_of_ones_own_is_no_lock_and_a_handler_may_write_to_it() {
     let mut s = scene(vec![process(10, 1, vec![Wait::SocketRead(7)])]);
     s.sockets.insert(7, SocketEnd { holders: vec![10], address: None });

@@ -225,6 +225,13 @@ pub const KEYS: &[Key] = &[
         set: |c, v| put(&mut c.last_minutes, whole(v, 0, 120)),
     },
     Key {
+        section: "",
+        name: "find_deadlocks",
+        example: "true",
+        help: "Search for deadlocks in the background; without it, only the Problems screen (6) does.",
+        set: |c, v| put(&mut c.find_deadlocks, flag(v)),
+    },
+    Key {
         section: "lab",
         name: "max_workers",
         example: "256",

@@ -74,7 +74,7 @@ fn every_key_sets_something_and_its_example_is_valid() {
     }
     let config = from(
         "delay = 2\nsource = \"proc\"\ncolumns = [\"pid\"]\nmeters_left = [\"swap:text\"]\nmeters_right = []\nsort = \"rss:asc\"\ntree = true\nthreads = true\nkernel_threads = true\nshow_path = false\n\
-         filter = \"x\"\nfilters = { a = \"pid=1\" }\nuser = \"0\"\nreadonly = true\ncolor = false\ncolor_depth = \"16\"\nunicode = false\ntheme = \"t\"\nmouse = false\ngo_first = false\nkeys = \"vim\"\nclipboard = false\nghost_seconds = 0\nlast_minutes = 0\n\
+         filter = \"x\"\nfilters = { a = \"pid=1\" }\nuser = \"0\"\nreadonly = true\ncolor = false\ncolor_depth = \"16\"\nunicode = false\ntheme = \"t\"\nmouse = false\ngo_first = false\nkeys = \"vim\"\nclipboard = false\nghost_seconds = 0\nlast_minutes = 0\nfind_deadlocks = false\n\
          [lab]\nmax_workers = 1\nmax_parent_mb = 2\ntimeout_secs = 3\nhold_ms = 4\npython = [\"/p\"]\n",
     )
     .unwrap();
@@ -106,6 +106,7 @@ fn every_key_sets_something_and_its_example_is_valid() {
         clipboard: false,
         ghost: Duration::ZERO,
         last_minutes: 0,
+        find_deadlocks: false,
         lab: LabLimits {
             max_workers: 1,
             max_parent_mb: Some(2),

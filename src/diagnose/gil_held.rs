@@ -11,7 +11,7 @@ pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     description: "A thread sleeps and keeps the GIL, so no other Python thread of the process can run.",
     needs: Needs::empty(),
     after_ns: 0,
-    check: Check::Of(check),
+    check: Check::Python(check),
 };
 
 fn check(scene: &Scene<'_>) -> Vec<Suspicion> {

@@ -11,7 +11,7 @@ pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     description: "A function called by an event loop sleeps, so none of the loop's tasks can run.",
     needs: Needs::empty(),
     after_ns: 0,
-    check: Check::Of(check),
+    check: Check::Python(check),
 };
 
 /// Milliseconds in one sleep.

@@ -73,6 +73,8 @@ pub struct Diagnosis {
 enum Check {
     /// From samples and facts.
     Of(fn(&Scene<'_>) -> Vec<Suspicion>),
+    /// From what Python threads wait for.
+    Python(fn(&Scene<'_>) -> Vec<Suspicion>),
     /// From the waits that no task can end, of one cause.
     Stuck(Cause),
 }
@@ -90,6 +92,12 @@ impl Diagnosis {
     #[must_use]
     pub fn is_stuck(&self) -> bool {
         matches!(self.check, Check::Stuck(_))
+    }
+
+    /// Whether it is of waits that do not end: what is looked for in the background.
+    #[must_use]
+    pub fn is_of_waits(&self) -> bool {
+        !matches!(self.check, Check::Of(_))
     }
 
     /// Whether it is of what may go wrong later; the others are of what goes wrong now.
@@ -352,7 +360,7 @@ impl Watch {
         let mut findings = Vec::new();
         for diagnosis in DIAGNOSES {
             let mut seen = match diagnosis.check {
-                Check::Of(check) => check(&scene),
+                Check::Of(check) | Check::Python(check) => check(&scene),
                 Check::Stuck(cause) => stuck::of(&scene, cause),
             };
             seen.sort_by_key(|s| s.about);
@@ -424,6 +432,19 @@ fn name(process: &ProcessSample) -> String {
 /// Whether it is the resource tracker of `multiprocessing` or loky, by its command line.
 fn is_resource_tracker(process: &ProcessSample) -> bool {
     contains(process.identity.cmdline.as_deref().unwrap_or_default(), b"resource_tracker")
+}
+
+/// Part of the command line of a fork server of `multiprocessing`, and of its workers: they are copies of it.
+const FORK_SERVER: &[u8] = b"multiprocessing.forkserver import main";
+
+fn is_of_fork_server(process: &ProcessSample) -> bool {
+    contains(process.identity.cmdline.as_deref().unwrap_or_default(), FORK_SERVER)
+}
+
+/// The process that it works for: its parent, and where that is a fork server, the server's.
+fn employer<'a>(model: &'a Model, process: &ProcessSample) -> Option<&'a ProcessSample> {
+    let parent = model.process(process.ppid)?;
+    if is_of_fork_server(parent) { model.process(parent.ppid) } else { Some(parent) }
 }
 
 /// `1 child`, `3 children`.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Check, Diagnosis, Level, Scene, Suspicion, name};
+use super::{Check, Diagnosis, FORK_SERVER, Level, Scene, Suspicion, name};
 use crate::derive::{Birth, StartMethod};
 use crate::snapshot::{Needs, ProcKey, ProcessSample, State, contains};
 
@@ -17,7 +17,6 @@ pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     check: Check::Of(check),
 };
 
-const FORK_SERVER: &[u8] = b"multiprocessing.forkserver import main";
 /// Parts of the command lines of workers and helpers of `multiprocessing` and loky. They are children of a Python program.
 const WORKERS: [&[u8]; 4] = [b"--multiprocessing-fork", FORK_SERVER, b"loky.backend.popen_loky", b"loky.process_executor"];
 /// Bytes of a command line that are searched: a worker's begins with the interpreter, its options and the program.

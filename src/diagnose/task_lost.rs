@@ -1,6 +1,6 @@
 //! A `multiprocessing.Pool` that waits for a result that no worker computes, and one whose callback waits for it.
 
-use super::{Check, Diagnosis, Level, Scene, Suspicion, counted, is_resource_tracker, name};
+use super::{Check, Diagnosis, Level, Scene, Suspicion, counted, employer, is_of_fork_server, is_resource_tracker, name};
 use crate::snapshot::{Needs, PoolRole, ProcKey, ProcessFacts, ProcessSample, PythonThreadFacts};
 
 pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
@@ -11,7 +11,7 @@ pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     description: "The parent of a multiprocessing.Pool waits for a result, but its workers have no task.",
     needs: Needs::empty(),
     after_ns: 3_000_000_000,
-    check: Check::Of(|scene| pools_at_rest(scene).filter_map(|pool| lost(scene, &pool)).collect()),
+    check: Check::Python(|scene| pools_at_rest(scene).filter_map(|pool| lost(scene, &pool)).collect()),
 };
 
 pub(super) const CALLBACK: Diagnosis = Diagnosis {
@@ -22,7 +22,7 @@ pub(super) const CALLBACK: Diagnosis = Diagnosis {
     description: "The thread that hands on the results of a multiprocessing.Pool waits for such a result, in a callback.",
     needs: Needs::empty(),
     after_ns: 3_000_000_000,
-    check: Check::Of(|scene| pools_at_rest(scene).filter_map(|pool| in_callback(scene, &pool)).collect()),
+    check: Check::Python(|scene| pools_at_rest(scene).filter_map(|pool| in_callback(scene, &pool)).collect()),
 };
 
 /// A process whose pools have no task, and do not get one.
@@ -47,13 +47,16 @@ fn pools_at_rest<'a>(scene: &'a Scene<'_>) -> impl Iterator<Item = AtRest<'a>> {
     let busy = |facts: &ProcessFacts| facts.pool(PoolRole::Busy).next().is_some();
     scene.surveyed().filter(move |(_, facts)| waits(facts) && !busy(facts)).filter_map(|(parent, facts)| {
         // Every child that runs Python is a worker without a task; of one that was not read nothing is known.
-        let children: Vec<_> = scene.surveyed().filter(|(child, _)| child.ppid == parent.key.pid).collect();
+        let works = |child: &ProcessSample| employer(scene.model, child).is_some_and(|of| of.key == parent.key);
+        let children: Vec<_> = scene.surveyed().filter(|(child, _)| works(child)).collect();
         let idle: Vec<ProcKey> = children
             .iter()
             .filter(|(_, facts)| facts.pool(PoolRole::Idle).any(|thread| thread.asleep))
             .map(|(child, _)| child.key)
             .collect();
-        let others = children.iter().filter(|(child, _)| !is_resource_tracker(child)).count();
+        let is_server = |child: &ProcessSample| child.ppid == parent.key.pid && is_of_fork_server(child);
+        let serves = |child: &ProcessSample| is_resource_tracker(child) || is_server(child);
+        let others = children.iter().filter(|(child, _)| !serves(child)).count();
         (!idle.is_empty() && idle.len() >= others).then_some(AtRest { parent, facts, idle })
     })
 }

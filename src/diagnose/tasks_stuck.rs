@@ -8,10 +8,10 @@ pub(super) const CYCLE: Diagnosis = Diagnosis {
     title: "Deadlock: asyncio tasks wait for each other",
     level: Level::Warning,
     badge: "deadlock",
-    description: "Each asyncio task of a cycle waits for an asyncio.Lock that the next one holds.",
+    description: "Each asyncio task of a cycle awaits the next one, or waits for an asyncio.Lock that it holds.",
     needs: Needs::empty(),
     after_ns: 1_000_000_000,
-    check: Check::Of(|scene| check(scene, |cause| cause == AsyncCause::Cycle)),
+    check: Check::Python(|scene| check(scene, AsyncCause::is_cycle)),
 };
 
 pub(super) const UNWAKEABLE: Diagnosis = Diagnosis {
@@ -22,7 +22,7 @@ pub(super) const UNWAKEABLE: Diagnosis = Diagnosis {
     description: "All async tasks wait; no timer, file, socket, thread or other task is left that could wake one.",
     needs: Needs::empty(),
     after_ns: 1_000_000_000,
-    check: Check::Of(|scene| check(scene, |cause| cause != AsyncCause::Cycle)),
+    check: Check::Python(|scene| check(scene, |cause| !cause.is_cycle())),
 };
 
 fn check(scene: &Scene<'_>, wanted: fn(AsyncCause) -> bool) -> Vec<Suspicion> {
@@ -35,7 +35,10 @@ fn check(scene: &Scene<'_>, wanted: fn(AsyncCause) -> bool) -> Vec<Suspicion> {
         let tasks = counted(stuck.tasks, "task waits", "tasks wait");
         let evidence = format!("{} ({}): {tasks}; {}", name(process), process.key.pid, stuck.evidence);
         let advice = match stuck.cause {
-            AsyncCause::Cycle => "take the locks in the same order in all tasks, or wait for them with asyncio.timeout()",
+            AsyncCause::Awaits => {
+                "let only one of them await the other: put what both need into a task, future or queue that neither of them awaits"
+            }
+            AsyncCause::Locks => "take the locks in the same order in all tasks, or wait for them with asyncio.timeout()",
             AsyncCause::Queue => {
                 "call task_done() for each item that get() returned, in a finally block: a worker that ended with an exception takes no \
                  more items"

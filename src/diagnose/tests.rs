@@ -1,7 +1,8 @@
 use super::*;
 use crate::derive::{Deriver, test_process, test_snapshot};
 use crate::snapshot::{
-    Comm, CpuTimes, Exact, LifecycleEvent, ProcessFacts, PythonFacts, PythonThreadFacts, Seen, Snapshot, State, ThreadRan,
+    Comm, CpuTimes, Exact, Identity, LifecycleEvent, ProcessFacts, PythonFacts, PythonThreadFacts, Seen, Snapshot, State,
+    ThreadRan,
 };
 use std::sync::Arc;
 
@@ -340,7 +341,13 @@ fn threads_that_only_grow_are_a_warning_once_no_pool_is_likely_to_be_so_large() 
 #[test]
 fn a_result_is_missing_if_no_thread_of_the_parent_may_bring_it() {
     use crate::snapshot::PoolRole::{self, Busy, CallbackWaits, Idle, Waits};
-    let found = |parent: &[PoolRole]| {
+    let of_server = |pid, ppid| {
+        let mut process = test_process(pid, ppid, 6);
+        let cmdline = Some(b"python\0-c\0from multiprocessing.forkserver import main; main(5)".as_slice().into());
+        process.identity = Arc::new(Identity { cmdline, ..Identity::default() });
+        process
+    };
+    let found_of = |parent: &[PoolRole], worker: &[PoolRole], served: bool| {
         let of = |roles: &[PoolRole]| {
             let thread = |(tid, role): (i32, &PoolRole)| {
                 let place = Some("again() at a.py:5".to_owned());
@@ -352,23 +359,32 @@ fn a_result_is_missing_if_no_thread_of_the_parent_may_bring_it() {
                 ..ProcessFacts::default()
             }
         };
-        let facts = Facts { processes: [(7, of(parent)), (8, of(&[Idle]))].into(), ..Facts::default() };
+        let facts =
+            Facts { processes: [(7, of(parent)), (8, of(&[Idle])), (9, of(worker)), (20, of(&[]))].into(), ..Facts::default() };
         let (mut deriver, mut watch) = (Deriver::new(0), Watch::default());
-        let all = [test_process(1, 0, 0), test_process(7, 1, 5), test_process(8, 7, 6)];
+        let plain = [test_process(8, 7, 6), test_process(9, 7, 6)];
+        let copies = [of_server(8, 20), of_server(9, 20), of_server(20, 7)];
+        let children = if served { copies.to_vec() } else { plain.to_vec() };
+        let all = [vec![test_process(1, 0, 0), test_process(7, 1, 5)], children].concat();
         let mut told = Vec::new();
         for snapshot in held(&all, 1..6) {
             told = watch.step_with(&deriver.step(snapshot), Some(&facts));
         }
         told
     };
+    let found = |parent: &[PoolRole]| found_of(parent, &[Idle], false);
     let lost = found(&[Waits]);
     assert_eq!(said(&lost), [("task_lost", 7)]);
-    assert!(lost[0].evidence.ends_with("its 1 worker waits for a task: no task is left"), "{}", lost[0].evidence);
+    assert!(lost[0].evidence.ends_with("its 2 workers wait for a task: no task is left"), "{}", lost[0].evidence);
     assert_eq!(found(&[Waits, Busy]), [], "an iterable or a callback takes its time");
     let callback = found(&[Waits, CallbackWaits]);
     assert_eq!(said(&callback), [("callback_waits", 7)]);
     assert!(callback[0].evidence.contains("again() at a.py:5 is called in a callback"), "{}", callback[0].evidence);
     assert_eq!(found(&[CallbackWaits, Busy]), [], "it may wait for another pool");
+    for served in [false, true] {
+        assert_eq!(said(&found_of(&[Waits], &[Idle], served)), [("task_lost", 7)], "a fork server: {served}");
+        assert_eq!(found_of(&[Waits], &[], served), [], "a worker has a task; a fork server: {served}");
+    }
 }
 
 #[test]

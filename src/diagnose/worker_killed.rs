@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Check, Diagnosis, Level, Scene, Surveyed, Suspicion, counted, name};
+use super::{Check, Diagnosis, Level, Scene, Surveyed, Suspicion, counted, employer, name};
 use crate::derive::{Model, StartMethod};
 use crate::snapshot::{EventKind, ExitStatus, Needs, ProcKey, contains};
 
@@ -67,7 +67,7 @@ impl Killed {
             let Some((_, signal)) = VIOLENT.iter().find(|(number, _)| *number == signal) else { continue };
             let ghost = model.lifecycle.ghosts.iter().rev().find(|ghost| ghost.last.key.pid == tgid);
             let Some(last) = ghost.map(|ghost| &ghost.last).or_else(|| model.process(tgid)) else { continue };
-            let Some(parent) = model.process(last.ppid) else { continue };
+            let (Some(parent), Some(of)) = (model.process(last.ppid), employer(model, last)) else { continue };
             let like = |p: &&crate::snapshot::ProcessSample| p.ppid == parent.key.pid && p.leader.comm == last.leader.comm;
             let alike = || model.now.processes.iter().filter(like).filter(|p| p.key != last.key);
             let siblings = alike().count();
@@ -93,7 +93,7 @@ impl Killed {
                 self.deaths.pop_front();
             }
             let name = name(last);
-            self.deaths.push_back(Death { pid: tgid, parent: parent.key, at_ns: event.at_ns, signal, name, siblings, pool });
+            self.deaths.push_back(Death { pid: tgid, parent: of.key, at_ns: event.at_ns, signal, name, siblings, pool });
         }
         // The pool may be read after the death of its worker; one that breaks is gone then.
         self.deaths.iter_mut().filter(|death| !death.pool).for_each(|death| death.pool = has_pool(death.parent));

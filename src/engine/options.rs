@@ -36,6 +36,7 @@ pub(super) fn options(config: &Config) -> anyhow::Result<Options> {
         keys: config.keys,
         clipboard: config.clipboard,
         readonly: config.readonly,
+        find_deadlocks: config.find_deadlocks,
         unicode: config.unicode,
         theme: config.theme.clone(),
         themes: THEMES,

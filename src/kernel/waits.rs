@@ -129,7 +129,7 @@ fn look_at(
             *fds = *epolls.entry(fd).or_insert_with(|| {
                 let mut info = Vec::new();
                 fs.read_all(&RelPath::descriptor_info(pid, fd), FDINFO_BYTES, &mut info).ok()?;
-                (info.len() < FDINFO_BYTES).then(|| epoll_targets(&info))
+                (info.len() < FDINFO_BYTES).then(|| u32::try_from(epoll_targets(&info).count()).unwrap_or(u32::MAX))
             });
         }
         _ => {}

@@ -167,6 +167,51 @@ impl Asyncio {
     }
 }
 
+/// Circles of tasks each of which waits for the next one, or for an `asyncio.Lock` that only the next one holds.
+#[must_use]
+pub fn circles(tasks: &[AsyncTask]) -> Vec<Vec<&AsyncTask>> {
+    let by_id: HashMap<u64, usize> = tasks.iter().enumerate().map(|(at, task)| (task.id, at)).collect();
+    let mut next: Vec<Vec<usize>> = vec![Vec::new(); tasks.len()];
+    let mut holders: HashMap<u64, Vec<usize>> = HashMap::new();
+    for (at, task) in tasks.iter().enumerate() {
+        let above = task.awaited_by.iter().filter_map(|id| by_id.get(id));
+        above.for_each(|above| next[*above].push(at));
+        task.holds.iter().for_each(|lock| holders.entry(*lock).or_default().push(at));
+    }
+    for (task, next) in tasks.iter().zip(&mut next) {
+        // asyncio.wait() may need one of several, and have a timeout.
+        let may_go_on = task.frames.iter().any(|frame| matches!(&*frame.function, "_wait" | "_wait_for_one"));
+        if may_go_on || task.state != AsyncState::Waiting {
+            next.clear();
+        }
+        if let Some([holder]) = task.lock.and_then(|lock| holders.get(&lock)).map(Vec::as_slice) {
+            next.push(*holder);
+        }
+    }
+    let mut found = Vec::new();
+    let mut seen = vec![false; tasks.len()];
+    for begin in 0..tasks.len() {
+        // The way from `begin`, and how many of its last task's next ones were followed.
+        let mut way = if std::mem::replace(&mut seen[begin], true) { Vec::new() } else { vec![(begin, 0)] };
+        let mut at_place = HashMap::from([(begin, 0)]);
+        while let Some((at, followed)) = way.last_mut() {
+            let Some(to) = next[*at].get(*followed).copied() else {
+                at_place.remove(at);
+                way.pop();
+                continue;
+            };
+            *followed += 1;
+            if let Some(from) = at_place.get(&to) {
+                found.push(way[*from..].iter().map(|(at, _)| &tasks[*at]).collect());
+            } else if !std::mem::replace(&mut seen[to], true) {
+                at_place.insert(to, way.len());
+                way.push((to, 0));
+            }
+        }
+    }
+    found
+}
+
 struct Tree {
     awaits: HashMap<usize, Vec<usize>>,
     shown: HashSet<usize>,
@@ -226,6 +271,31 @@ mod tests {
         assert_eq!(circle, [(1, 0, false), (2, 1, false), (1, 2, true), (3, 0, false), (3, 1, true)]);
         // One that is awaited by a task that is not there is a root.
         assert_eq!(rows(vec![task(5, &[99])]), [(5, 0, false)]);
+    }
+
+    #[test]
+    fn tasks_that_wait_for_each_other_are_a_circle() {
+        let found = |tasks: &[AsyncTask]| -> Vec<Vec<u64>> {
+            circles(tasks).iter().map(|circle| circle.iter().map(|task| task.id).collect()).collect()
+        };
+        // 1 awaits 2, 2 awaits 3 and 4, 3 awaits 1.
+        let all = [task(1, &[3]), task(2, &[1]), task(3, &[2]), task(4, &[2])];
+        assert_eq!(found(&all), [[1, 2, 3]]);
+        assert_eq!(found(&all[1..]), [[0u64; 0]; 0]);
+        let mut some = all.clone();
+        some[1].frames = vec![PythonFrame { function: "_wait".into(), file: "/asyncio/tasks.py".into(), line: None, times: 1 }];
+        assert_eq!(found(&some), [[0u64; 0]; 0], "the first that ends is enough");
+        let mut ready = all;
+        ready[0].state = AsyncState::Ready;
+        assert_eq!(found(&ready), [[0u64; 0]; 0]);
+        // 1 holds the lock that 2 waits for, and awaits 2.
+        let mut mixed = [task(1, &[]), task(2, &[1])];
+        (mixed[0].holds, mixed[1].lock) = (vec![9], Some(9));
+        assert_eq!(found(&mixed), [[1, 2]]);
+        mixed[0].holds = vec![];
+        assert_eq!(found(&mixed), [[0u64; 0]; 0]);
+        let two = [task(1, &[2]), task(2, &[1]), task(3, &[4]), task(4, &[3])];
+        assert_eq!(found(&two), [[1, 2], [3, 4]]);
     }
 
     #[test]

@@ -6,9 +6,23 @@ use std::sync::Arc;
 
 use super::{Comm, ProcKey, State};
 
+/// What a survey is to find.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scope {
+    /// All that there is in [`Facts`].
+    #[default]
+    Everything,
+    /// Waits that do not end: of each process only what its Python does.
+    Waits,
+}
+
 /// What one survey found.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Facts {
+    /// What was looked for.
+    pub scope: Scope,
+    /// CPU time that the survey took, nanoseconds.
+    pub cost_ns: u64,
     /// When it began, `CLOCK_BOOTTIME` nanoseconds.
     pub taken_ns: u64,
     /// Nanoseconds since the survey before; 0 for the first.
@@ -184,12 +198,22 @@ pub struct PythonFacts {
 /// Why tasks of asyncio cannot go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AsyncCause {
-    /// They wait for locks of each other.
-    Cycle,
+    /// They wait for each other, some for locks.
+    Locks,
+    /// They await each other.
+    Awaits,
     /// One waits in `Queue.join()`, and no task is left that could call `task_done()`.
     Queue,
     /// Nothing is left that could wake their loop.
     Unwakeable,
+}
+
+impl AsyncCause {
+    /// Whether tasks wait for each other: that stays so while others run.
+    #[must_use]
+    pub fn is_cycle(self) -> bool {
+        matches!(self, Self::Locks | Self::Awaits)
+    }
 }
 
 /// Tasks of asyncio that cannot go on.

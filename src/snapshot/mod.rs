@@ -30,13 +30,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use asyncio::{AsyncState, AsyncTask, Asyncio, AtQueue, EventLoop, LONG_LAG_NS, LoopTurn, QueueWait, TreeRow};
+pub use asyncio::{AsyncState, AsyncTask, Asyncio, AtQueue, EventLoop, LONG_LAG_NS, LoopTurn, QueueWait, TreeRow, circles};
 pub use container::{Container, container_of};
 pub use detail::{Detail, DetailContent, DetailPart, FileDetail, FileLock, LimitUse, Overview, StackDetail, ThreadDetail};
 pub use event::{EventKind, ExitStatus, LifecycleEvent};
 pub use facts::{
-    AsyncCause, AsyncStuck, Facts, GroupFacts, Looked, PoolRole, ProcessFacts, PythonFacts, PythonThreadFacts, SharedObject,
-    SigTerm, Stuck, ThreadRan,
+    AsyncCause, AsyncStuck, Facts, GroupFacts, Looked, PoolRole, ProcessFacts, PythonFacts, PythonThreadFacts, Scope,
+    SharedObject, SigTerm, Stuck, ThreadRan,
 };
 pub use greenlets::{Greenlet, GreenletState, Greenlets};
 pub use group::{GroupDetail, GroupEvent, Throttled, Weight};

@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::columns::wall_clock;
 use crate::diagnose::{DIAGNOSES, Finding, Level, MACHINE, NOT_FOLLOWED, UNREADABLE};
 use crate::lab::measure::counted;
-use crate::snapshot::EventTier;
+use crate::snapshot::{EventTier, Facts, Scope};
 use crate::text::{Charset, fit, fit_with_number, sanitize_str};
 use crate::units::age;
 
@@ -190,7 +190,7 @@ fn details(app: &App, width: usize) -> Vec<(String, Ink)> {
         }
         None => {
             put(
-                if app.problems.facts.is_some() { "No problem was found in what was looked at." } else { "" },
+                if surveyed(app).is_some() { "No problem was found in what was looked at." } else { "" },
                 |theme| theme.strong,
                 "",
             );
@@ -205,6 +205,11 @@ fn details(app: &App, width: usize) -> Vec<(String, Ink)> {
 
 fn processes(count: usize) -> String {
     if count == 1 { "1 process".to_owned() } else { format!("{count} processes") }
+}
+
+/// What a survey of everything found; one of the background looked for less.
+fn surveyed(app: &App) -> Option<&Facts> {
+    app.problems.facts.as_deref().filter(|facts| facts.scope == Scope::Everything)
 }
 
 /// What was looked at, since when, what could not be seen, and what would help.
@@ -238,7 +243,7 @@ pub fn looked(app: &App) -> Vec<String> {
         };
         (of(Level::Warning), of(Level::Information))
     };
-    match (&app.problems.facts, &app.problems.failed) {
+    match (surveyed(app), &app.problems.failed) {
         (_, Some(why)) => lines.push(format!("The waits were not looked at: {why}")),
         (None, None) => lines.push("Looking at the waits of all processes. The first results take a second or more.".into()),
         (Some(facts), None) => {

@@ -1,13 +1,13 @@
-//! Tasks of asyncio that cannot go on: tasks that hold locks crosswise, and loops that nothing can wake.
+//! Tasks of asyncio that cannot go on: tasks that wait for each other, and loops that nothing can wake.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::causes::{self, Scene, TaskId, Wait, handles_signals};
-use crate::kernel::parse::syscall::{Machine, SyscallLine};
+use crate::kernel::parse::syscall::{Machine, SyscallLine, epoll_patience_ms, epoll_targets};
 use crate::kernel::proc_fs::{ProcFs, RelPath};
 use crate::snapshot::{
     AsyncCause, AsyncState, AsyncStuck, AsyncTask, Asyncio, AtQueue, EventLoop, LoopTurn, ProcKey, PythonFrame, PythonRuntime,
-    QueueWait,
+    QueueWait, circles,
 };
 use crate::text::{Charset, sanitize};
 
@@ -16,7 +16,7 @@ use super::pythons::{self, waits_in, words};
 
 /// The most tasks that are named.
 const NAMED: usize = 8;
-/// Readings that must all show a cycle of locks, if the thread of the loop never sleeps for as long as one takes.
+/// Readings that must all show a circle of tasks, if the thread of the loop never sleeps for as long as one takes.
 const READINGS_OF_CYCLE: usize = 16;
 /// Why tasks cannot go on whose loop rests.
 pub(super) const NOTHING_WAKES: &str = "their event loop has no timer, no file or socket and no other thread that could wake one";
@@ -28,10 +28,15 @@ const INFO_BYTES: usize = 64 * 1024;
 /// The tasks of a process that cannot go on.
 pub(super) fn stuck(fs: &ProcFs, scene: &Scene, pid: i32, runtime: &PythonRuntime) -> Option<AsyncStuck> {
     let asyncio = runtime.asyncio.as_ref()?;
-    if let Some(tasks) = lock_cycle(asyncio) {
-        let evidence = "each waits for an asyncio.Lock that the next one holds".to_owned();
+    if let Some(tasks) = circle(asyncio) {
+        let locks = tasks.iter().filter(|task| task.lock.is_some()).count();
+        let (cause, evidence) = match locks {
+            0 => (AsyncCause::Awaits, "each awaits the next one"),
+            all if all == tasks.len() => (AsyncCause::Locks, "each waits for an asyncio.Lock that the next one holds"),
+            _ => (AsyncCause::Locks, "each awaits the next one, or waits for an asyncio.Lock that it holds"),
+        };
         let tid = asyncio.loops.iter().find(|one| one.id == tasks[0].loop_id).and_then(|one| one.tid);
-        return Some(told(AsyncCause::Cycle, &tasks, evidence, tid));
+        return Some(told(cause, &tasks, evidence.to_owned(), tid));
     }
     if asyncio.tasks.len() < asyncio.task_count {
         return None;
@@ -50,7 +55,7 @@ pub(super) fn told(cause: AsyncCause, tasks: &[&AsyncTask], evidence: String, ti
     AsyncStuck { cause, tasks: tasks.len(), evidence, lines: lines(tasks), tid, for_ms: None, twice: false }
 }
 
-/// True if the tasks wait for locks of each other, as the reading `before` says. Other tasks of the loop may run during a reading, which then
+/// True if the tasks wait for each other, as the reading `before` says. Other tasks of the loop may run during a reading, which then
 /// mixes waits of different moments. So the cycle must be found again while the loop's thread sleeps, or in each of
 /// [`READINGS_OF_CYCLE`] readings.
 pub(super) fn is_cycle(fs: &ProcFs, key: ProcKey, tid: Option<i32>, before: &PythonRuntime) -> bool {
@@ -68,10 +73,10 @@ pub(super) fn is_cycle(fs: &ProcFs, key: ProcKey, tid: Option<i32>, before: &Pyt
     true
 }
 
-/// Whether this later reading finds the same tasks in the same cycle of locks.
+/// Whether this later reading finds the same tasks in the same circle.
 fn same_cycle(before: &PythonRuntime, now: &PythonRuntime) -> bool {
     let cycle = |runtime: &PythonRuntime| {
-        let tasks = lock_cycle(runtime.asyncio.as_ref()?)?;
+        let tasks = circle(runtime.asyncio.as_ref()?)?;
         Some(tasks.iter().map(|task| (task.id, task.lock)).collect::<HashSet<_>>())
     };
     let before = cycle(before);
@@ -130,32 +135,10 @@ fn never_joined(tasks: &[&AsyncTask]) -> Option<String> {
     None
 }
 
-/// Tasks each of which waits for a lock of the next one. Not if a timeout may end one of the waits.
-fn lock_cycle(asyncio: &Asyncio) -> Option<Vec<&AsyncTask>> {
+/// Tasks in a circle. Not if a timeout may end one of the waits.
+fn circle(asyncio: &Asyncio) -> Option<Vec<&AsyncTask>> {
     let by_id: HashMap<u64, &AsyncTask> = asyncio.tasks.iter().map(|task| (task.id, task)).collect();
-    let mut holders: HashMap<u64, Vec<&AsyncTask>> = HashMap::new();
-    for task in &asyncio.tasks {
-        for lock in &task.holds {
-            holders.entry(*lock).or_default().push(task);
-        }
-    }
-    let next = |task: &AsyncTask| match holders.get(&task.lock?).map(Vec::as_slice) {
-        Some([only]) => Some(*only),
-        _ => None,
-    };
-    for begin in asyncio.tasks.iter().filter(|task| task.lock.is_some()) {
-        let mut cycle = vec![begin];
-        let mut at = next(begin);
-        while let Some(task) = at.filter(|task| task.id != begin.id && cycle.len() < asyncio.tasks.len()) {
-            cycle.push(task);
-            at = next(task);
-        }
-        let closed = at.is_some_and(|task| task.id == begin.id);
-        if closed && !cycle.iter().any(|task| is_timed(task, &by_id)) {
-            return Some(cycle);
-        }
-    }
-    None
+    circles(&asyncio.tasks).into_iter().find(|circle| !circle.iter().any(|task| is_timed(task, &by_id)))
 }
 
 /// Whether a timeout ends the task, or one that awaits it.
@@ -196,18 +179,10 @@ fn listens_to(fs: &ProcFs, (pid, tid): (i32, i32), least_ms: u32) -> Option<usiz
     let mut buffer = [0u8; 512];
     let line = SyscallLine::parse(fs.read_once(&RelPath::task(pid, tid, "syscall"), &mut buffer).ok()?)?;
     let SyscallLine::Inside { number, args, narrow: false } = line else { return None };
-    let for_ever = match Machine::HERE?.name(number)? {
-        // A timeout in milliseconds, of which the low 32 bits count; all of them set: none.
-        "epoll_wait" | "epoll_pwait" => args[3] as u32 >= least_ms,
-        "epoll_pwait2" => args[3] == 0,
-        _ => false,
-    };
-    if !for_ever {
-        return None;
-    }
+    epoll_patience_ms(Machine::HERE?.name(number)?, &args).filter(|ms| *ms >= least_ms)?;
     let mut info = Vec::new();
     fs.read_all(&RelPath::descriptor_info(pid, i32::try_from(args[0]).ok()?), INFO_BYTES, &mut info).ok()?;
-    Some(info.split(|b| *b == b'\n').filter(|line| line.starts_with(b"tfd:")).count())
+    Some(epoll_targets(&info).count())
 }
 
 /// `task store waits in store() at tasks.py:88`.
@@ -264,7 +239,7 @@ mod tests {
 
     fn cycle(tasks: Vec<AsyncTask>) -> Vec<u64> {
         let asyncio = Asyncio { loops: Vec::new(), task_count: tasks.len(), tasks };
-        lock_cycle(&asyncio).into_iter().flatten().map(|task| task.id).collect()
+        circle(&asyncio).into_iter().flatten().map(|task| task.id).collect()
     }
 
     #[test]

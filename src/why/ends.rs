@@ -4,7 +4,7 @@
 use super::runnable;
 use crate::causes::{Process, Scene, TaskId};
 use crate::kernel::parse::stat::Stat;
-use crate::kernel::parse::syscall::{Machine, SyscallLine};
+use crate::kernel::parse::syscall::{Machine, SyscallLine, epoll_targets};
 use crate::kernel::proc_fs::{ProcFs, RelPath};
 use crate::snapshot::State;
 use crate::text::{Charset, sanitize};
@@ -61,8 +61,7 @@ fn children(scene: &Scene, pid: i32) -> Option<String> {
 fn epoll(fs: &ProcFs, id: TaskId, fd: i32) -> Option<String> {
     let mut info = Vec::new();
     fs.read_all(&RelPath::descriptor_info(id.pid, fd), INFO_BYTES, &mut info).ok()?;
-    let entries = info.split(|b| *b == b'\n').filter_map(|line| std::str::from_utf8(line.strip_prefix(b"tfd:")?).ok());
-    let registered: Vec<i32> = entries.filter_map(|rest| rest.split_ascii_whitespace().next()?.parse().ok()).collect();
+    let registered: Vec<i32> = epoll_targets(&info).flatten().collect();
     let target = |fd: &i32| {
         let link = fs.read_link(&RelPath::descriptor(id.pid, *fd)).ok()?;
         Some(format!("{fd} {}", sanitize(&link, Charset::Unicode)))

@@ -18,7 +18,7 @@ use crate::causes::search::stuck;
 use crate::causes::{self, Kind, Patience, Problem, Scene, Step, Target, TaskId, Wait, chain, problems};
 use crate::kernel::error::ReadError;
 use crate::kernel::proc_fs::ProcFs;
-use crate::snapshot::{AsyncCause, AsyncStuck, State};
+use crate::snapshot::{AsyncStuck, State};
 use crate::text::{Charset, sanitize};
 use crate::units::age;
 
@@ -113,14 +113,17 @@ pub fn explain(scene: &Scene, number: i32) -> Result<Explanation, WhyError> {
 fn tasks_of_loop(scene: &Scene, steps: &[Step]) -> Option<AsyncStuck> {
     let last = steps.last()?.task;
     let process = scene.processes.get(&last.pid)?;
-    let polls = |wait: &Wait| matches!(wait, Wait::Open(what) if what.contains("epoll"));
+    let polls = |wait: &Wait| match wait {
+        Wait::Open(what) => what.contains("epoll"),
+        wait => matches!(wait, Wait::Events { .. }),
+    };
     if !process.tasks.get(&last.tid).is_some_and(|task| polls(&task.wait)) {
         return None;
     }
     let fs = ProcFs::open("/proc").ok()?;
     let runtime = pythons::runtime(process.key)?;
     async_tasks::stuck(&fs, scene, last.pid, &runtime)
-        .filter(|stuck| stuck.cause != AsyncCause::Cycle || async_tasks::is_cycle(&fs, process.key, stuck.tid, &runtime))
+        .filter(|stuck| !stuck.cause.is_cycle() || async_tasks::is_cycle(&fs, process.key, stuck.tid, &runtime))
         .or_else(|| trio_tasks::stuck(&fs, scene, last.pid, &runtime))
 }
 
@@ -263,6 +266,10 @@ fn end(scene: &Scene, steps: &[Step]) -> (&'static str, String) {
                 None => ("unknown", format!("{name} waits at a socket. The holders of its other end could not be seen.")),
             }
         }
+        Some(Wait::Events { .. }) => (
+            "can_go_on",
+            format!("{name} waits in its event loop for a child and for other events; a signal or another process may wake it."),
+        ),
         Some(Wait::Vfork) => ("unknown", format!("{name} waits for a child of vfork that is not listed.")),
         Some(Wait::Traced(tracer)) => ("unknown", format!("{name} is stopped by its tracer {tracer}, which is not listed.")),
         Some(Wait::Gil(_)) => ("unknown", format!("{name} waits for the GIL. Its holder has changed.")),

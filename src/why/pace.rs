@@ -8,6 +8,8 @@ const LEAST_PAUSE: Duration = Duration::from_secs(2);
 const MOST_PAUSE: Duration = Duration::from_secs(15);
 const SMALL_PAUSE: Duration = Duration::from_secs(4);
 const PAUSE_OF_ONE: Duration = Duration::from_millis(3);
+/// Time between two looks at waits that were found to be stuck.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// A survey that takes no more CPU time, nanoseconds, is made as often as that.
 const CHEAP_NS: u64 = 12_000_000;
 /// CPU time above it counts so many times into the pause; that of readings of Python processes that run, so many times.

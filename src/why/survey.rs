@@ -20,7 +20,7 @@ use crate::kernel::readers::{within, within_cpu_ns};
 use crate::kernel::slept::Slept;
 use crate::kernel::treatment::{Treatment, descriptor_limit_of, treatment};
 use crate::snapshot::{
-    AsyncCause, AsyncStuck, Facts, Looked, PoolRole, ProcKey, ProcessFacts, PythonFacts, PythonThreadFacts, SharedObject,
+    AsyncCause, AsyncStuck, Facts, Looked, PoolRole, ProcKey, ProcessFacts, PythonFacts, PythonThreadFacts, Scope, SharedObject,
     Snapshot, Stuck, ThreadRan, contains,
 };
 
@@ -103,6 +103,7 @@ pub struct Survey {
 /// Makes one survey after the other.
 #[derive(Debug)]
 pub struct Surveyor {
+    scope: Scope,
     fs: Arc<ProcFs>,
     reader: Reader,
     groups: Groups,
@@ -130,6 +131,7 @@ impl Surveyor {
         let reader = Reader::new(Arc::clone(&fs));
         let (kept, opened, python_locks) = (HashMap::new(), HashMap::new(), python_locks::Known::new());
         Ok(Self {
+            scope: Scope::Everything,
             reader,
             fs,
             groups,
@@ -144,10 +146,20 @@ impl Surveyor {
         })
     }
 
+    /// Of this machine, and of waits only.
+    ///
+    /// # Errors
+    /// See [`Surveyor::new`].
+    pub fn of_waits() -> Result<Self, ReadError> {
+        Ok(Self { scope: Scope::Waits, ..Self::new()? })
+    }
+
     /// How long a monitor waits before the next survey, so that surveys take little of a CPU. What is read once only does not count.
     #[must_use]
     pub fn pause(&self) -> Duration {
-        pace::pause(self.cost_ns, self.running_ns, self.kept.len())
+        let pause = pace::pause(self.cost_ns, self.running_ns, self.kept.len());
+        // From then on it is only looked whether what was found is still there.
+        if self.scope == Scope::Waits && self.surveys > 1 { pause.max(pace::LOOK_AGAIN) } else { pause }
     }
 
     /// Python processes of which these are read first: not all are in one survey.
@@ -182,7 +194,7 @@ impl Surveyor {
                 self.kept.remove(pid);
             }
         }
-        let mut facts = Facts { taken_ns, span_ns, looked: looked(&scene), ..Facts::default() };
+        let mut facts = Facts { scope: self.scope, taken_ns, span_ns, looked: looked(&scene), ..Facts::default() };
         for (pid, process) in &scene.processes {
             let one = self.process(process.key, ran.get(pid), span_ns);
             facts.processes.insert(*pid, one);
@@ -195,10 +207,15 @@ impl Surveyor {
                 one.python.as_ref().is_some_and(|python| python.worker) || pythons.is_worker(TaskId { pid: *pid, tid: *pid });
             one.worker = worker && self.reader.rests(*pid, *pid);
         }
-        facts.groups = self.groups.facts();
-        facts.objects = self.objects(&scene);
+        if self.scope == Scope::Waits {
+            facts.processes.retain(|_, one| one.python.is_some());
+        } else {
+            facts.groups = self.groups.facts();
+            facts.objects = self.objects(&scene);
+        }
         self.cost_ns = cpu_ns().saturating_sub(begun_ns + once_ns + self.running_ns);
         facts.stuck = problems.iter().filter_map(|problem| stuck(&scene, problem, &pythons)).collect();
+        facts.cost_ns = cpu_ns().saturating_sub(begun_ns);
         Ok(Survey { facts, scene, problems, pythons })
     }
 
@@ -210,6 +227,9 @@ impl Surveyor {
             if let Some(kept) = self.read(key, before) {
                 self.kept.insert(pid, kept);
             }
+        }
+        if self.scope == Scope::Waits {
+            return ProcessFacts::default();
         }
         let mut facts = ProcessFacts { ran: ran.map(threads).unwrap_or_default(), ..ProcessFacts::default() };
         let Some(kept) = self.kept.get_mut(&pid) else { return facts };
@@ -246,22 +266,25 @@ impl Surveyor {
         let (image, rests_from) = (self.reader.image(pid), self.surveys);
         let before = before.filter(|kept| kept.image == image);
         let (read_at, has_loop) = before.as_ref().map_or((0, false), |kept| (kept.read_at, kept.has_loop));
+        let everything = self.scope == Scope::Everything;
         let (known, cycle) =
             before.map_or((None, None), |kept| (Some((kept.is_python, kept.library, kept.variables)), kept.cycle));
         let read = move || {
             let mut cgroup = Vec::new();
-            // A process that is gone has none.
-            let _ = fs.read_all(&RelPath::process(pid, "cgroup"), 64 * 1024, &mut cgroup);
-            let open = fs.count_fds(pid).ok().map(u64::from);
+            if everything {
+                // A process that is gone has none.
+                let _ = fs.read_all(&RelPath::process(pid, "cgroup"), 64 * 1024, &mut cgroup);
+            }
+            let open = everything.then(|| fs.count_fds(pid).ok().map(u64::from)).flatten();
             let limit = || descriptor_limit_of(&fs, pid);
             let (is_python, library, variables) = known.unwrap_or_else(|| (is_python(&fs, pid), None, Vec::new()));
-            let treatment = treatment(&fs, pid);
+            let treatment = if everything { treatment(&fs, pid) } else { Treatment::default() };
             Kept {
                 key,
                 image,
                 treatment,
                 ignored: names(treatment.ignored),
-                slept: Slept::of(&fs, pid, pid),
+                slept: everything.then(|| Slept::of(&fs, pid, pid)).flatten(),
                 cgroup,
                 // The limit matters to those that have many.
                 descriptors: open.map(|open| (open, if open >= 24 { limit() } else { None })),
@@ -399,13 +422,13 @@ impl Surveyor {
             kept.has_loop = runtime.asyncio.iter().chain(&runtime.trio).any(|tasks| !tasks.loops.is_empty());
             if let Some(stuck) = &mut facts.stuck_tasks {
                 stuck.twice = match stuck.cause {
-                    AsyncCause::Cycle => async_tasks::is_cycle(&self.fs, kept.key, stuck.tid, runtime),
+                    AsyncCause::Locks | AsyncCause::Awaits => async_tasks::is_cycle(&self.fs, kept.key, stuck.tid, runtime),
                     // Nothing changes while the loop's thread sleeps.
                     AsyncCause::Queue | AsyncCause::Unwakeable => stuck.tid.is_some_and(|tid| self.reader.rests(*pid, tid)),
                 };
             }
-            facts.stuck_tasks.take_if(|stuck| stuck.cause == AsyncCause::Cycle && !stuck.twice);
-            kept.cycle = facts.stuck_tasks.clone().filter(|stuck| stuck.cause == AsyncCause::Cycle);
+            facts.stuck_tasks.take_if(|stuck| stuck.cause.is_cycle() && !stuck.twice);
+            kept.cycle = facts.stuck_tasks.clone().filter(|stuck| stuck.cause.is_cycle());
         }
         found
     }

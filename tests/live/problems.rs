@@ -22,6 +22,7 @@ use crate::support::exclusive::{alone, starved};
 use crate::support::programs;
 use crate::support::together::at_a_time;
 
+mod children;
 mod findings;
 mod owners;
 mod python_locks;

@@ -119,3 +119,29 @@ fn the_last_minutes_are_shown_without_touching_what_is_now_and_are_saved_as_a_re
     pty.send(&bytes("F9"));
     pty.wait_text("SIGTERM");
 }
+
+#[test]
+fn a_deadlock_marks_its_row_without_a_visit_to_the_problems_screen() {
+    let script = "
+import threading
+one, other, both = threading.Lock(), threading.Lock(), threading.Barrier(2)
+def take(first, second):
+    with first:
+        both.wait()
+        second.acquire()
+threading.Thread(target=take, args=(one, other)).start()
+take(other, one)
+";
+    let stuck = Busy(Command::new("python3").args(["-c", script]).spawn().unwrap());
+    let pid = stuck.0.id().to_string();
+    let args = ["--pid", &pid];
+    let pty = Pty::spawn(&Program { program: env!("CARGO_BIN_EXE_concmon"), args: &args, rows: 30, columns: 120, env: &[] });
+    pty.wait_until("the mark of the row and the number of problems", |screen| {
+        let text = screen.contents();
+        let row = text.lines().find(|line| line.contains(&pid) && line.contains("python3"));
+        row.is_some_and(|row| row.contains("deadlock"))
+            && text.split_once("6 Problems ").is_some_and(|(_, rest)| rest.starts_with(|c: char| c.is_ascii_digit()))
+    });
+    drop(stuck);
+    pty.wait_until("no mark", |screen| !screen.contents().contains("deadlock"));
+}

@@ -26,7 +26,7 @@ use super::offsets::Offsets;
 use super::walk::{self, ListedThread, TRIES};
 use super::{Trouble, soft};
 use super::{names, native};
-use crate::snapshot::{AsyncState, AsyncTask, Asyncio, AtQueue, PythonFrame, PythonRuntime, QueueWait};
+use crate::snapshot::{AsyncState, AsyncTask, Asyncio, AtQueue, PythonFrame, PythonRuntime, QueueWait, circles};
 
 use coroutines::{Reading, Sort, Step};
 use layout::{Published, TaskLayout};
@@ -246,7 +246,7 @@ impl<'o, 'm, M: Memory> Asking<'o, 'm, M> {
             self.notes.push(format!("{} of its {} tasks of asyncio are read.", asyncio.tasks.len(), asyncio.task_count));
         }
         sets::link(&mut asyncio.tasks, &waiters);
-        if asyncio.tasks.iter().any(|task| task.lock.is_some()) {
+        if asyncio.tasks.iter().any(|task| task.lock.is_some()) || !circles(&asyncio.tasks).is_empty() {
             for task in &mut asyncio.tasks {
                 let Some((_, steps)) = second.tasks.get(&task.id) else { continue };
                 (task.holds, task.timed) = self.reading.holds(steps)?;

@@ -3,7 +3,7 @@
 //! The system call number is preferred: it is a stable interface, and its arguments name the descriptor or address. Names of kernel functions
 //! change between releases; they are used where the system call is not readable.
 
-use super::Fields;
+use super::{Fields, signed};
 use crate::snapshot::{Direction, Endpoint, WaitReason};
 
 /// The line of `syscall`.
@@ -331,11 +331,22 @@ pub fn endpoint(target: &[u8]) -> Endpoint {
     }
 }
 
-/// Descriptors that an epoll instance listens to: `tfd:` lines of `/proc/PID/fdinfo/N` (proc_pid_fdinfo(5)).
+/// How long epoll_wait(2) and its kin wait at most, milliseconds: `u32::MAX` without a timeout. `None` for other calls, and where the
+/// timeout is in memory.
 #[must_use]
-pub fn epoll_targets(fdinfo: &[u8]) -> u32 {
-    let lines = fdinfo.split(|b| *b == b'\n').filter(|line| line.starts_with(b"tfd:")).count();
-    u32::try_from(lines).unwrap_or(u32::MAX)
+pub fn epoll_patience_ms(name: &str, args: &[u64; 6]) -> Option<u32> {
+    match name {
+        // Of the argument the low 32 bits count, as a signed number: none below zero.
+        "epoll_wait" | "epoll_pwait" => Some(u32::try_from(args[3] as u32 as i32).unwrap_or(u32::MAX)),
+        "epoll_pwait2" if args[3] == 0 => Some(u32::MAX),
+        _ => None,
+    }
+}
+
+/// Descriptors that an epoll instance listens to: `tfd:` lines of `/proc/PID/fdinfo/N` (proc_pid_fdinfo(5)). `None` for a damaged line.
+pub fn epoll_targets(fdinfo: &[u8]) -> impl Iterator<Item = Option<i32>> {
+    let targets = fdinfo.split(|b| *b == b'\n').filter_map(|line| line.strip_prefix(b"tfd:"));
+    targets.map(|rest| Fields::new(rest).next().and_then(signed).and_then(|fd| i32::try_from(fd).ok()))
 }
 
 #[cfg(test)]

@@ -120,11 +120,24 @@ proptest! {
     fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..80), number in 0u64..600, args in any::<[u64; 6]>()) {
         let _ = SyscallLine::parse(&bytes);
         let _ = endpoint(&bytes);
-        let _ = epoll_targets(&bytes);
+        let _ = epoll_targets(&bytes).count();
         for machine in [Machine::X86_64, Machine::Aarch64] {
             if let Some(reason) = reason_of_call(machine, number, &args) {
                 prop_assert!(!reason.to_string().is_empty());
             }
         }
     }
+}
+
+#[test]
+fn what_an_epoll_instance_listens_to_and_for_how_long() {
+    let info = b"pos:\t0\nflags:\t02\ntfd:        5 events:       19 data: 5  pos:0 ino:2c41 sdev:8\ntfd:       12 events: 1\n";
+    assert_eq!(epoll_targets(info).collect::<Vec<_>>(), [Some(5), Some(12)]);
+    assert_eq!(epoll_targets(b"tfd: x\ntfd:").collect::<Vec<_>>(), [None, None]);
+    let patience = |name: &str, timeout: u64| epoll_patience_ms(name, &[3, 0, 64, timeout, 0, 8]);
+    assert_eq!(patience("epoll_wait", 0xffff_ffff), Some(u32::MAX));
+    assert_eq!(patience("epoll_pwait", u64::MAX), Some(u32::MAX));
+    assert_eq!(patience("epoll_wait", 500), Some(500));
+    assert_eq!((patience("epoll_pwait2", 0), patience("epoll_pwait2", 0x7fff)), (Some(u32::MAX), None));
+    assert_eq!(patience("poll", 500), None);
 }

@@ -258,7 +258,26 @@ async def main():
     await asyncio.get_running_loop().run_in_executor(pool, outer)
 asyncio.run(main())
 ";
-    // The same while another task of the loop runs.
+    // Each awaits the other, while a third one runs.
+    let awaits = "
+import asyncio
+async def first():
+    await asyncio.sleep(.1)
+    await tasks[1]
+async def second():
+    await asyncio.sleep(.1)
+    await tasks[0]
+async def beat():
+    while True: await asyncio.sleep(.05)
+async def main():
+    global tasks
+    beats = asyncio.create_task(beat())
+    tasks = [asyncio.create_task(first(), name='one'), asyncio.create_task(second(), name='two')]
+    print('ready', flush=True)
+    await asyncio.gather(*tasks)
+asyncio.run(main())
+";
+    // The same as the first while another task of the loop runs.
     let beating = crosswise.replace(
         "async def main():",
         "async def beat():\n    while True: await asyncio.sleep(.05)\nasync def main():\n    beats = asyncio.create_task(beat())",
@@ -266,6 +285,7 @@ asyncio.run(main())
     at_a_time(3, pythons(), |python| {
         for (script, id, words) in [
             (beating.as_str(), "task_cycle", "task forward waits in work() at"),
+            (awaits, "task_cycle", "task one waits in first() at"),
             (executor, "tasks_never_wake", "task Task-1 waits in main() at"),
             (crosswise, "task_cycle", "task forward waits in work() at"),
             (future, "tasks_never_wake", "task fetch waits in fetch() at"),
@@ -288,7 +308,7 @@ asyncio.run(main())
             };
             let found = Instant::now();
             assert!(finding["lines"].to_string().contains(words), "{}: {finding:#}", python.display());
-            if script == beating {
+            if script == beating || script == awaits {
                 continue;
             }
             let why = stage.why();
