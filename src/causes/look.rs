@@ -1,9 +1,9 @@
 //! One look at the tasks of a process: state, system call and scheduling figures. A task whose figures (`schedstat`) are those of the look
 //! before has not run in between: nothing else of it can have changed, and nothing else of it is read again.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
+use super::by_tid::ByTid;
 use super::scene::{Task, TaskId};
 use crate::kernel::parse::schedstat::Schedstat;
 use crate::kernel::parse::stat::Stat;
@@ -29,9 +29,9 @@ pub(super) struct Seen {
 #[derive(Debug)]
 pub(super) struct Look {
     pub stat: Stat,
-    pub tasks: BTreeMap<i32, Seen>,
+    pub tasks: ByTid<Seen>,
     /// Its tasks, if what all of them wait for can be told from this look alone.
-    pub at_once: OnceLock<Option<Arc<BTreeMap<i32, Task>>>>,
+    pub at_once: OnceLock<Option<Arc<ByTid<Task>>>>,
 }
 
 impl Seen {
@@ -57,11 +57,10 @@ fn look(fs: &ProcFs, pid: i32, before: Option<&Look>) -> Option<Look> {
     }
     let mut tids = Vec::new();
     fs.list_tids(pid, &mut tids).ok()?;
-    let known = |tid: &i32| before?.tasks.get(tid).filter(|seen| rests(fs, pid, *tid, seen)).cloned();
-    let tasks = tids.iter().take(MOST_TASKS).filter_map(|tid| Some((*tid, known(tid).or_else(|| seen(fs, pid, *tid))?)));
-    let mut tasks: BTreeMap<i32, Seen> = tasks.collect();
+    let known = |tid: i32| before?.tasks.get(tid).filter(|seen| rests(fs, pid, tid, seen)).cloned();
+    let tasks = tids.iter().take(MOST_TASKS).filter_map(|tid| Some((*tid, known(*tid).or_else(|| seen(fs, pid, *tid))?)));
     // A main thread that has ended does nothing more.
-    tasks.retain(|_, task| !task.state.is_over());
+    let tasks = tasks.filter(|(_, task)| !task.state.is_over()).collect();
     Some(Look { stat, tasks, at_once: OnceLock::new() })
 }
 
@@ -81,7 +80,7 @@ fn seen(fs: &ProcFs, pid: i32, tid: i32) -> Option<Seen> {
 pub(super) fn look_again(fs: &ProcFs, pid: i32, before: Option<&Arc<Look>>) -> Option<(Arc<Look>, bool)> {
     if let Some(before) = before
         && !before.tasks.is_empty()
-        && before.tasks.iter().all(|(tid, seen)| rests(fs, pid, *tid, seen))
+        && before.tasks.iter().all(|(tid, seen)| rests(fs, pid, tid, seen))
     {
         return Some((Arc::clone(before), true));
     }

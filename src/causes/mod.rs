@@ -6,6 +6,7 @@
 //! A wait with a timeout, a wait for the network, a terminal or a clock is never stuck. Neither is one of epoll, unless it waits for a child. A wait that could not be read is not stuck either:
 //! it is reported as unknown.
 
+mod by_tid;
 mod desk;
 mod glibc;
 mod look;
@@ -22,6 +23,7 @@ pub const UNREADABLE: &str =
 /// Waits that are not followed.
 pub const NOT_FOLLOWED: &str = "Not followed: waits with a timeout, for terminals and for signals, and most waits of epoll.";
 
+pub use by_tid::ByTid;
 pub use desk::handles_signals;
 pub use look::{asleep, sleeps_on};
 pub use read::{Patience, Ran, Reader};

@@ -18,6 +18,7 @@ use crate::kernel::slept::{Clocks, Slept};
 use crate::kernel::sockets::{Peer, peers};
 use crate::snapshot::{Comm, Lock, ProcKey, ProcessSample, Snapshot, State};
 
+use super::by_tid::ByTid;
 use super::desk::{Desk, at_once};
 use super::look::{self, Look, Seen, look_again};
 use super::scene::{Ends, Holder, Process, Scene, SocketEnd, Task, TaskId, Wait};
@@ -156,7 +157,7 @@ impl Reader {
             }
             deep.push(pid);
             let owners = owners.get_or_insert_with(|| {
-                let owners = self.looks.iter().flat_map(|(pid, look)| look.tasks.keys().map(|tid| (*tid, *pid)));
+                let owners = self.looks.iter().flat_map(|(pid, look)| look.tasks.tids().map(|tid| (tid, *pid)));
                 Arc::new(owners.collect())
             });
             let depth = self.in_depth(pid, &one, process.forked_from, owners);
@@ -164,11 +165,11 @@ impl Reader {
                 scene.silent += 1;
             }
             process.handles_signals = depth.as_ref().is_none_or(|depth| depth.handles_signals);
-            let wait = |tid: &i32| match &depth {
+            let wait = |tid: i32| match &depth {
                 None => Wait::Unknown("the process did not answer".into()),
-                Some(depth) => depth.waits.get(tid).cloned().unwrap_or_else(|| Wait::Unknown("it was not read".into())),
+                Some(depth) => depth.waits.get(&tid).cloned().unwrap_or_else(|| Wait::Unknown("it was not read".into())),
             };
-            let task = |(tid, seen): (&i32, &Seen)| (*tid, Task { comm: seen.comm, wait: wait(tid), for_ms: None });
+            let task = |(tid, seen): (i32, &Seen)| (tid, Task { comm: seen.comm, wait: wait(tid), for_ms: None });
             process.tasks = Arc::new(one.tasks.iter().map(task).collect());
             scene.processes.insert(pid, process);
         }
@@ -191,13 +192,13 @@ impl Reader {
         let of = |pid: &i32| {
             let now = self.looks.get(pid)?;
             let before = self.before.get(pid).filter(|before| before.stat.start_ticks == now.stat.start_ticks)?;
-            let ran = |(tid, seen): (&i32, &Seen)| {
+            let ran = |(tid, seen): (i32, &Seen)| {
                 let (then, now) = (before.tasks.get(tid)?.schedstat?, seen.schedstat?);
                 let turns = now.turns.checked_sub(then.turns)?;
                 let run_ns = now.run_ns.checked_sub(then.run_ns)?;
                 let delay_ns = now.run_delay_ns.checked_sub(then.run_delay_ns)?;
                 let moved = turns > 0 || run_ns > 0 || delay_ns > 0;
-                moved.then_some((*tid, Ran { comm: seen.comm, state: seen.state, run_ns, delay_ns, turns }))
+                moved.then_some((tid, Ran { comm: seen.comm, state: seen.state, run_ns, delay_ns, turns }))
             };
             let ran: BTreeMap<i32, Ran> = now.tasks.iter().filter_map(ran).collect();
             (!ran.is_empty()).then_some((*pid, ran))
@@ -226,7 +227,7 @@ impl Reader {
     /// Whether a task has slept since it was looked at.
     #[must_use]
     pub fn rests(&self, pid: i32, tid: i32) -> bool {
-        self.looks.get(&pid).and_then(|look| look.tasks.get(&tid)).is_some_and(|seen| look::rests(&self.fs, pid, tid, seen))
+        self.looks.get(&pid).and_then(|look| look.tasks.get(tid)).is_some_and(|seen| look::rests(&self.fs, pid, tid, seen))
     }
 
     /// The files that a process maps shared, ascending; `None` if it did not answer in time.
@@ -330,9 +331,8 @@ impl Reader {
         if let Some(depth) = self.depths.get(&pid) {
             return Some(depth.clone());
         }
-        let calls: Vec<(i32, Seen)> = one.tasks.iter().map(|(tid, seen)| (*tid, seen.clone())).collect();
-        let in_parent =
-            forked_from.and_then(|pid| Some((pid, self.looks.get(&pid)?.tasks.keys().copied().collect::<HashSet<i32>>())));
+        let calls: Vec<(i32, Seen)> = one.tasks.iter().map(|(tid, seen)| (tid, seen.clone())).collect();
+        let in_parent = forked_from.and_then(|pid| Some((pid, self.looks.get(&pid)?.tasks.tids().collect::<HashSet<i32>>())));
         let owners = Arc::clone(owners);
         let work = move |fs: &ProcFs| {
             let mut desk = Desk::new(fs, pid, &calls);
@@ -440,13 +440,13 @@ impl Reader {
                     task.wait = Wait::Open("ran between two looks".into());
                     continue;
                 }
-                let slept = self.asleep.get(&(*tid, turns)).copied().unwrap_or_else(|| Slept::of(&self.fs, pid, *tid));
-                asleep.insert((*tid, turns), slept);
+                let slept = self.asleep.get(&(tid, turns)).copied().unwrap_or_else(|| Slept::of(&self.fs, pid, tid));
+                asleep.insert((tid, turns), slept);
                 task.for_ms = slept.and_then(|slept| self.clocks.ago_ms(&self.fs, slept));
             }
-            for (tid, seen) in second.iter().flat_map(|(look, _)| &look.tasks) {
+            for (tid, seen) in second.iter().flat_map(|(look, _)| look.tasks.iter()) {
                 let new = Task { comm: seen.comm, wait: Wait::Open("has just begun".into()), for_ms: None };
-                tasks.entry(*tid).or_insert(new);
+                tasks.insert_new(tid, new);
             }
         }
         self.asleep = asleep;
@@ -455,7 +455,7 @@ impl Reader {
             let is_child = |child: &i32| scene.processes.get(child).is_some_and(|process| process.ppid == *pid);
             let others = |task: &Task| matches!(&task.wait, Wait::Child(Some(child)) if !is_child(child));
             let Some(process) = scene.processes.get(pid) else { continue };
-            let wrong: Vec<i32> = process.tasks.iter().filter(|(_, task)| others(task)).map(|(tid, _)| *tid).collect();
+            let wrong: Vec<i32> = process.tasks.iter().filter(|(_, task)| others(task)).map(|(tid, _)| tid).collect();
             for tid in wrong {
                 if let Some(task) = scene.task_mut(TaskId { pid: *pid, tid }) {
                     task.wait = Wait::Child(None);
@@ -466,9 +466,9 @@ impl Reader {
 }
 
 /// The tasks of a process, if no wait of theirs has to be read.
-fn all_at_once(tasks: &BTreeMap<i32, Seen>, has_children: bool) -> Option<Arc<BTreeMap<i32, Task>>> {
+fn all_at_once(tasks: &ByTid<Seen>, has_children: bool) -> Option<Arc<ByTid<Task>>> {
     let task =
-        |(tid, seen): (&i32, &Seen)| Some((*tid, Task { comm: seen.comm, wait: at_once(seen, has_children)?, for_ms: None }));
+        |(tid, seen): (i32, &Seen)| Some((tid, Task { comm: seen.comm, wait: at_once(seen, has_children)?, for_ms: None }));
     tasks.iter().map(task).collect::<Option<_>>().map(Arc::new)
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::snapshot::{Comm, Lock, ProcKey};
 
-use super::{Certainty, Edge, Kind, Target};
+use super::{ByTid, Certainty, Edge, Kind, Target};
 
 /// Generations that are followed upwards.
 const LONGEST_LINE: usize = 64;
@@ -69,7 +69,7 @@ pub struct Process {
     /// Milliseconds since it began; `None` if unknown.
     pub age_ms: Option<u64>,
     /// By tid.
-    pub tasks: Arc<BTreeMap<i32, Task>>,
+    pub tasks: Arc<ByTid<Task>>,
 }
 
 /// One task of a process.
@@ -170,12 +170,12 @@ impl Scene {
     /// A task, if it is there.
     #[must_use]
     pub fn task(&self, id: TaskId) -> Option<&Task> {
-        self.processes.get(&id.pid)?.tasks.get(&id.tid)
+        self.processes.get(&id.pid)?.tasks.get(id.tid)
     }
 
     /// The same, to be changed.
     pub fn task_mut(&mut self, id: TaskId) -> Option<&mut Task> {
-        Arc::make_mut(&mut self.processes.get_mut(&id.pid)?.tasks).get_mut(&id.tid)
+        Arc::make_mut(&mut self.processes.get_mut(&id.pid)?.tasks).get_mut(id.tid)
     }
 
     /// Every task or process that could end the task's wait. `None` if it can go on by itself or this is not known; only

@@ -201,8 +201,7 @@ impl Problem {
 /// The tasks that cannot go on: each that could end their wait cannot go on either.
 #[must_use]
 pub fn stuck(scene: &Scene) -> BTreeMap<TaskId, Vec<Edge>> {
-    let tasks =
-        scene.processes.iter().flat_map(|(pid, p)| p.tasks.iter().map(|(tid, task)| (TaskId { pid: *pid, tid: *tid }, task)));
+    let tasks = scene.processes.iter().flat_map(|(pid, p)| p.tasks.iter().map(|(tid, task)| (TaskId { pid: *pid, tid }, task)));
     let mut left: BTreeMap<TaskId, Vec<Edge>> =
         tasks.filter(|(_, task)| task.wait.is_hard()).filter_map(|(id, _)| Some((id, scene.edges(id)?))).collect();
     loop {
@@ -300,8 +299,8 @@ impl Graph {
                     })
                     .collect(),
                 Node::Process(pid) => {
-                    let tasks = scene.processes.get(pid).into_iter().flat_map(|p| p.tasks.keys());
-                    tasks.map(|tid| Node::Task(TaskId { pid: *pid, tid: *tid })).collect()
+                    let tasks = scene.processes.get(pid).into_iter().flat_map(|p| p.tasks.tids());
+                    tasks.map(|tid| Node::Task(TaskId { pid: *pid, tid })).collect()
                 }
             };
             targets.iter().filter_map(|target| number.get(target).copied()).collect()
@@ -432,7 +431,7 @@ pub fn chain(scene: &Scene, from: TaskId) -> Vec<Step> {
 /// The task of a process that a wait for the process is a wait for: one that can go on, else the main thread, else another.
 fn speaker(scene: &Scene, stuck: &BTreeMap<TaskId, Vec<Edge>>, pid: i32, other_than: TaskId) -> Option<TaskId> {
     let process = scene.processes.get(&pid)?;
-    let ids = || process.tasks.keys().map(|tid| TaskId { pid, tid: *tid });
+    let ids = || process.tasks.tids().map(|tid| TaskId { pid, tid });
     let free = |id: &TaskId| !stuck.contains_key(id);
     let follows = |id: &TaskId| *id != other_than;
     let main = TaskId { pid, tid: pid };
@@ -441,7 +440,7 @@ fn speaker(scene: &Scene, stuck: &BTreeMap<TaskId, Vec<Edge>>, pid: i32, other_t
         .find(|id| goes_on(id) && id.tid == pid && follows(id))
         .or_else(|| ids().find(|id| goes_on(id) && follows(id)))
         .or_else(|| ids().find(|id| free(id) && follows(id)))
-        .or_else(|| Some(main).filter(|id| follows(id) && process.tasks.contains_key(&pid)))
+        .or_else(|| Some(main).filter(|id| follows(id) && process.tasks.get(pid).is_some()))
         .or_else(|| ids().find(follows))
         .or_else(|| ids().next())
 }

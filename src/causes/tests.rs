@@ -1,7 +1,5 @@
 //! Made scenes: who can go on, and what is found.
 
-use std::collections::BTreeMap;
-
 use crate::snapshot::{Comm, Lock, ProcKey};
 
 use super::scene::{Ends, Holder, Process, Scene, SocketEnd, Task, TaskId, Wait};
@@ -38,7 +36,7 @@ fn process(pid: i32, ppid: i32, waits: Vec<Wait>) -> Process {
         is_copy: true,
         handles_signals: false,
         age_ms: None,
-        tasks: std::sync::Arc::new(tasks.collect::<BTreeMap<_, _>>()),
+        tasks: std::sync::Arc::new(tasks.collect()),
     }
 }
 

@@ -8,7 +8,8 @@ use tokio::sync::watch;
 
 use super::sampler::Sampled;
 use crate::clock::{Clock as _, SystemClock};
-use crate::kernel::reason;
+use crate::kernel::readers::let_helper_go;
+use crate::kernel::{reason, trim_heap};
 use crate::snapshot::{Facts, Scope, Snapshot};
 use crate::why::Surveyor;
 
@@ -47,6 +48,10 @@ impl Surveys {
                         due = Instant::now();
                         // What was kept would be of another time.
                         surveyor = None;
+                        if wanted.is_none() {
+                            let_helper_go();
+                            trim_heap();
+                        }
                     }
                     Err(RecvTimeoutError::Timeout) => {
                         let newest = models.borrow().as_ref().and_then(|sampled| Some(Arc::clone(&sampled.as_ref().ok()?.now)));

@@ -6,9 +6,10 @@
 //! that works through a list while the sampler waits. If one read does not return in time, its thread is left behind, another thread
 //! takes over the rest of the list, and the process is not asked again until the first thread returns.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::mpsc::{RecvTimeoutError, SendError, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -307,13 +308,43 @@ pub enum Unanswered {
     NoThread,
 }
 
-/// CPU time of all threads of [`within`] that have returned, nanoseconds.
+/// CPU time of the work of [`within`] that has been done, nanoseconds.
 static WITHIN_NS: AtomicU64 = AtomicU64::new(0);
 
 /// CPU time that [`within`] has taken on its threads so far, nanoseconds, whoever called it.
 #[must_use]
 pub fn within_cpu_ns() -> u64 {
     WITHIN_NS.load(Ordering::Relaxed)
+}
+
+type Work = Box<dyn FnOnce() + Send>;
+
+thread_local! {
+    /// The helper of this thread, kept for its next piece of work: starting a thread takes longer than most reads. It ends with this thread.
+    static HELPER: RefCell<Option<SyncSender<Work>>> = const { RefCell::new(None) };
+}
+
+/// Ends the helper of this thread, which is at rest.
+pub fn let_helper_go() {
+    HELPER.take();
+}
+
+/// Hands a piece of work to the helper of this thread; false if none could be started.
+fn hand_over(mut work: Work) -> bool {
+    HELPER.with_borrow_mut(|helper| {
+        if let Some(kept) = helper {
+            match kept.send(work) {
+                Ok(()) => return true,
+                // Its last piece of work has panicked.
+                Err(SendError(back)) => work = back,
+            }
+        }
+        let (orders, list) = sync_channel::<Work>(1);
+        let thread = std::thread::Builder::new().name("read".into()).stack_size(8 * STACK_BYTES);
+        let started = thread.spawn(move || list.into_iter().for_each(|work| work())).is_ok() && orders.send(work).is_ok();
+        *helper = started.then_some(orders);
+        started
+    })
 }
 
 /// Does one piece of work that may wait for `key`, for so long at most.
@@ -336,9 +367,10 @@ pub fn within<T: Send + 'static>(
     // The second of the two, the thread that returns and the one that stops waiting, removes the entry.
     let left = Arc::new(Mutex::new((false, false)));
     let theirs = Arc::clone(&left);
-    let thread = std::thread::Builder::new().name("read".into()).stack_size(8 * STACK_BYTES).spawn(move || {
+    let handed_over = hand_over(Box::new(move || {
+        let begun_ns = thread_cpu_ns();
         let answer = work();
-        WITHIN_NS.fetch_add(thread_cpu_ns(), Ordering::Relaxed);
+        WITHIN_NS.fetch_add(thread_cpu_ns().saturating_sub(begun_ns), Ordering::Relaxed);
         // The receiver is gone if the answer comes too late.
         let _ = sender.send(answer);
         let mut state = theirs.lock().unwrap_or_else(PoisonError::into_inner);
@@ -346,14 +378,16 @@ pub fn within<T: Send + 'static>(
         if state.0 {
             forget(key);
         }
-    });
-    if thread.is_err() {
+    }));
+    if !handed_over {
         return Err(Unanswered::NoThread);
     }
     match receiver.recv_timeout(patience) {
         Ok(answer) => Ok(answer),
         Err(RecvTimeoutError::Disconnected) => Err(Unanswered::NoThread),
         Err(RecvTimeoutError::Timeout) => {
+            // It ends once it returns.
+            let_helper_go();
             let mut state = left.lock().unwrap_or_else(PoisonError::into_inner);
             if !state.1 {
                 state.0 = true;
@@ -440,5 +474,18 @@ mod tests {
             std::thread::yield_now();
         }
         assert_eq!(within(key, Duration::from_secs(20), || 8), Ok(8));
+    }
+
+    #[test]
+    fn a_helper_is_kept_for_the_next_piece_of_work_and_replaced_after_a_panic() {
+        let key = ProcKey { pid: 2, start_ticks: u64::MAX - 1 };
+        let tid = || within(key, Duration::from_secs(20), || nix::unistd::gettid().as_raw());
+        let first = tid().unwrap();
+        assert_eq!(tid(), Ok(first));
+        assert_eq!(within(key, Duration::from_secs(20), || panic!("made for the test")), Err::<(), _>(Unanswered::NoThread));
+        assert_ne!(tid().unwrap(), first);
+        let before_ns = within_cpu_ns();
+        let busy = within(key, Duration::from_secs(20), || (0..200_000u64).fold(1, |sum, n| std::hint::black_box(sum ^ n)));
+        assert!(busy.is_ok() && within_cpu_ns() > before_ns);
     }
 }

@@ -170,7 +170,7 @@ fn may_rest(task: &AsyncTask, all: &[&AsyncTask]) -> bool {
 pub(super) fn idles(fs: &ProcFs, scene: &Scene, (pid, tid): (i32, i32), least_ms: u32) -> Option<usize> {
     let waits = |wait: &Wait| matches!(wait, Wait::Futex { .. });
     let mut tasks = scene.processes.get(&pid)?.tasks.iter();
-    let others_wait = tasks.all(|(other, task)| *other == tid || waits(&task.wait));
+    let others_wait = tasks.all(|(other, task)| other == tid || waits(&task.wait));
     if others_wait && !handles_signals(fs, pid) { listens_to(fs, (pid, tid), least_ms) } else { None }
 }
 

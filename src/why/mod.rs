@@ -117,7 +117,7 @@ fn tasks_of_loop(scene: &Scene, steps: &[Step]) -> Option<AsyncStuck> {
         Wait::Open(what) => what.contains("epoll"),
         wait => matches!(wait, Wait::Events { .. }),
     };
-    if !process.tasks.get(&last.tid).is_some_and(|task| polls(&task.wait)) {
+    if !process.tasks.get(last.tid).is_some_and(|task| polls(&task.wait)) {
         return None;
     }
     let fs = ProcFs::open("/proc").ok()?;
@@ -130,7 +130,7 @@ fn tasks_of_loop(scene: &Scene, steps: &[Step]) -> Option<AsyncStuck> {
 /// A thread that sleeps within the GIL waits for the thread that holds it: the futex alone does not tell, for it has a timeout.
 fn wait_for_gil(scene: &mut Scene, begin: TaskId) {
     let Some(process) = scene.processes.get_mut(&begin.pid) else { return };
-    if !process.tasks.get(&begin.tid).is_some_and(|task| matches!(task.wait, Wait::Open(_))) {
+    if !process.tasks.get(begin.tid).is_some_and(|task| matches!(task.wait, Wait::Open(_))) {
         return;
     }
     let Some(runtime) = pythons::runtime(process.key) else { return };
@@ -141,7 +141,7 @@ fn wait_for_gil(scene: &mut Scene, begin: TaskId) {
         };
         let Some(holder) = tid(true).next() else { continue };
         for waiting in tid(false).filter(|tid| *tid != holder) {
-            if let Some(task) = Arc::make_mut(&mut process.tasks).get_mut(&waiting) {
+            if let Some(task) = Arc::make_mut(&mut process.tasks).get_mut(waiting) {
                 task.wait = Wait::Gil(TaskId { pid: begin.pid, tid: holder });
             }
         }
@@ -190,13 +190,13 @@ pub fn asleep(ms: Option<u64>) -> String {
 fn begin(scene: &Scene, number: i32) -> Option<TaskId> {
     if let Some(process) = scene.processes.get(&number) {
         let stuck = stuck(scene);
-        let ids = || process.tasks.keys().map(|tid| TaskId { pid: number, tid: *tid });
+        let ids = || process.tasks.tids().map(|tid| TaskId { pid: number, tid });
         return ids()
             .find(|id| id.tid == number && stuck.contains_key(id))
             .or_else(|| ids().find(|id| stuck.contains_key(id)))
             .or_else(|| ids().next());
     }
-    let (pid, _) = scene.processes.iter().find(|(_, process)| process.tasks.contains_key(&number))?;
+    let (pid, _) = scene.processes.iter().find(|(_, process)| process.tasks.get(number).is_some())?;
     Some(TaskId { pid: *pid, tid: number })
 }
 

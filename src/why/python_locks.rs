@@ -45,7 +45,7 @@ pub(super) fn note(fs: &ProcFs, reader: &Reader, scene: &mut Scene, known: &mut 
         for (tid, task) in process.tasks.iter() {
             let Wait::Futex { lock, holder: Holder::NotRecorded | Holder::Semaphore { .. } } = task.wait else { continue };
             let link = match lock {
-                Lock::Private { .. } => read.get(pid).and_then(|locks| locks.holders.get(tid)).map(|holder| {
+                Lock::Private { .. } => read.get(pid).and_then(|locks| locks.holders.get(&tid)).map(|holder| {
                     let kind = match holder.how {
                         How::Join => Kind::Join,
                         How::Import => Kind::Import,
@@ -60,8 +60,8 @@ pub(super) fn note(fs: &ProcFs, reader: &Reader, scene: &mut Scene, known: &mut 
                 }),
             };
             let Some((kind, owner, place)) = link else { continue };
-            if scene.task(owner).is_some() && reader.rests(*pid, *tid) {
-                found.push((TaskId { pid: *pid, tid: *tid }, Holder::Task(kind, owner), place));
+            if scene.task(owner).is_some() && reader.rests(*pid, tid) {
+                found.push((TaskId { pid: *pid, tid }, Holder::Task(kind, owner), place));
             }
         }
     }
@@ -98,7 +98,7 @@ fn concerned(scene: &Scene) -> BTreeSet<i32> {
 fn private_futexes(scene: &Scene, pid: i32) -> BTreeMap<i32, u64> {
     let tasks = scene.processes.get(&pid).into_iter().flat_map(|process| process.tasks.iter());
     let waits = tasks.filter_map(|(tid, task)| match task.wait {
-        Wait::Futex { lock: Lock::Private { address, .. }, .. } => Some((*tid, address)),
+        Wait::Futex { lock: Lock::Private { address, .. }, .. } => Some((tid, address)),
         _ => None,
     });
     waits.collect()

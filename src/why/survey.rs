@@ -318,10 +318,9 @@ impl Surveyor {
             let sleeps = |tid: i32| !threads.is_some_and(|ran| ran.contains_key(&tid));
             // Those that wait for the GIL wake each 5 ms.
             let wakes = |ran: &Ran| ran.turns.saturating_mul(1_000_000_000) >= span_ns.saturating_mul(50);
-            let waits =
-                threads.is_some_and(|t| t.values().any(wakes)) && process.tasks.keys().any(|tid| sleeps(*tid)) && span_ns > 0;
+            let waits = threads.is_some_and(|t| t.values().any(wakes)) && process.tasks.tids().any(sleeps) && span_ns > 0;
             let open = |task: &crate::causes::Task| matches!(&task.wait, Wait::Open(what) if what.contains("epoll") || what.contains("poll"));
-            let blocked = process.tasks.get(pid).is_some_and(|main| !open(main)) && sleeps(*pid);
+            let blocked = process.tasks.get(*pid).is_some_and(|main| !open(main)) && sleeps(*pid);
             // What rests entirely is read once. What has run since is read again and again, and must not take all turns.
             let order = match (busy || waits, sleeps(*pid), threads.is_none()) {
                 (true, ..) => 0,

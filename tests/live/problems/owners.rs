@@ -60,16 +60,16 @@ fn owners_told(program: &Path, trials: u32) -> (u32, u32) {
         let players = truth(&file);
         trial += 1;
         let tasks = scene.processes.get(&pid).map(|process| &process.tasks).unwrap();
-        let at = |tid: i32| match tasks.get(&tid).map(|task| &task.wait) {
+        let at = |tid: i32| match tasks.get(tid).map(|task| &task.wait) {
             Some(Wait::Futex { lock: Lock::Private { address, .. }, .. }) => Some(*address),
             _ => None,
         };
-        for tid in tasks.keys() {
-            let edges = scene.edges(TaskId { pid, tid: *tid }).unwrap_or_default();
+        for tid in tasks.tids() {
+            let edges = scene.edges(TaskId { pid, tid }).unwrap_or_default();
             let Some(edge) = edges.iter().find(|edge| edge.kind == Kind::Mutex) else { continue };
-            let (Target::Task(owner), Some(address)) = (&edge.to, at(*tid)) else { panic!("{edge:?}") };
+            let (Target::Task(owner), Some(address)) = (&edge.to, at(tid)) else { panic!("{edge:?}") };
             told += 1;
-            assert_ne!(owner.tid, *tid, "its own: {edge:?}");
+            assert_ne!(owner.tid, tid, "its own: {edge:?}");
             assert_ne!(at(owner.tid), Some(address), "an owner that waits for the same lock: {edge:?}");
             let player = players.iter().find(|player| player.tid == owner.tid).unwrap_or_else(|| panic!("no player: {edge:?}"));
             let had = |[attempt, acquired, released]: [u64; 3]| {
@@ -80,7 +80,7 @@ fn owners_told(program: &Path, trials: u32) -> (u32, u32) {
             };
             // A waiter that began before the reading and has not got the lock after it names the lock; one that began later may have waited
             // for another.
-            let waiter = players.iter().find(|player| player.tid == *tid).unwrap();
+            let waiter = players.iter().find(|player| player.tid == tid).unwrap();
             let waits = |[attempt, acquired, _]: [u64; 3]| attempt > acquired && attempt <= before;
             let asleep = (0..3).filter(|k| waits(waiter.of[*k])).collect::<Vec<_>>();
             let known = locks.get(&address).copied().or(if let [only] = asleep[..] { Some(only) } else { None });
@@ -149,7 +149,7 @@ fn samples_spare_looks_at_what_rests_and_hide_nothing_that_ran() {
     settle();
     let scene = reader.read(at_once).unwrap();
     assert!(reader.changed().is_empty(), "neither ran between the samples");
-    let waits = pids.map(|pid| scene.processes[&pid].tasks[&pid].wait.clone());
+    let waits = pids.map(|pid| scene.processes[&pid].tasks.get(pid).unwrap().wait.clone());
     assert!(matches!(waits, [Wait::PipeRead(_), Wait::Open(_)]), "{waits:?}");
     for child in [&mut resting, &mut running] {
         child.kill().unwrap();
