@@ -8,7 +8,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SendError, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -27,6 +27,8 @@ const STACK_BYTES: usize = 512 * 1024;
 const LEAST: Duration = Duration::from_millis(40);
 /// A thread that wants a CPU and gets none is looked at again after this time.
 const SLICE: Duration = Duration::from_millis(20);
+/// See [`within`].
+const RUNNING: u32 = 8;
 
 /// Reads that were left behind, and since when: of all helper threads of the program.
 static STUCK: Mutex<Vec<(ProcKey, Instant)>> = Mutex::new(Vec::new());
@@ -347,7 +349,7 @@ fn hand_over(mut work: Work) -> bool {
     })
 }
 
-/// Does one piece of work that may wait for `key`, for so long at most.
+/// Does one piece of work that may wait for `key`, for so long at most; for up to [`RUNNING`] times that while it runs or waits for a CPU.
 ///
 /// # Errors
 /// [`Unanswered`]; the thread is then left behind, and what it returns is dropped.
@@ -367,7 +369,11 @@ pub fn within<T: Send + 'static>(
     // The second of the two, the thread that returns and the one that stops waiting, removes the entry.
     let left = Arc::new(Mutex::new((false, false)));
     let theirs = Arc::clone(&left);
+    // 0 before it has begun.
+    let tid = Arc::new(AtomicI32::new(0));
+    let its = Arc::clone(&tid);
     let handed_over = hand_over(Box::new(move || {
+        its.store(nix::unistd::gettid().as_raw(), Ordering::Relaxed);
         let begun_ns = thread_cpu_ns();
         let answer = work();
         WITHIN_NS.fetch_add(thread_cpu_ns().saturating_sub(begun_ns), Ordering::Relaxed);
@@ -382,7 +388,15 @@ pub fn within<T: Send + 'static>(
     if !handed_over {
         return Err(Unanswered::NoThread);
     }
-    match receiver.recv_timeout(patience) {
+    let runs = || match tid.load(Ordering::Relaxed) {
+        0 => true,
+        tid => is_runnable(tid),
+    };
+    let mut answer = receiver.recv_timeout(patience);
+    while matches!(answer, Err(RecvTimeoutError::Timeout)) && begun.elapsed() < RUNNING * patience && runs() {
+        answer = receiver.recv_timeout(SLICE);
+    }
+    match answer {
         Ok(answer) => Ok(answer),
         Err(RecvTimeoutError::Disconnected) => Err(Unanswered::NoThread),
         Err(RecvTimeoutError::Timeout) => {
@@ -484,8 +498,13 @@ mod tests {
         assert_eq!(tid(), Ok(first));
         assert_eq!(within(key, Duration::from_secs(20), || panic!("made for the test")), Err::<(), _>(Unanswered::NoThread));
         assert_ne!(tid().unwrap(), first);
+        // What runs is given more time than what sleeps.
         let before_ns = within_cpu_ns();
-        let busy = within(key, Duration::from_secs(20), || (0..200_000u64).fold(1, |sum, n| std::hint::black_box(sum ^ n)));
-        assert!(busy.is_ok() && within_cpu_ns() > before_ns);
+        let works = || {
+            let until_ns = thread_cpu_ns() + 120_000_000;
+            while thread_cpu_ns() < until_ns {}
+        };
+        assert_eq!(within(key, Duration::from_millis(100), works), Ok(()));
+        assert!(within_cpu_ns() >= before_ns + 120_000_000);
     }
 }
