@@ -49,6 +49,8 @@ pub struct ProblemsView {
     pub facts: Option<Arc<Facts>>,
     /// The search in the background.
     search: Search,
+    /// Deadlocks that were announced or seen.
+    announced: Vec<FindingName>,
     /// Why there is no survey.
     pub failed: Option<String>,
     /// When the first sample was taken, boot-time nanoseconds: births before it were not seen.
@@ -193,6 +195,30 @@ impl App {
         }
     }
 
+    /// Says once of a deadlock that was found while another screen is open what it is, and where it is explained.
+    pub(super) fn announce_deadlocks(&mut self) {
+        let known: Vec<FindingName> =
+            self.findings.iter().filter(|finding| finding.diagnosis.is_of_waits()).map(Finding::name).collect();
+        self.problems.announced.retain(|name| known.contains(name));
+        let is_new = |finding: &&Finding| known.contains(&finding.name()) && !self.problems.announced.contains(&finding.name());
+        let new = self.findings.iter().find(is_new);
+        let words = new.map(|finding| format!("{} ({}): screen 6 says more", finding.diagnosis.title, self.name_of(finding)));
+        if self.screen == Screen::Problems {
+            self.problems.announced = known;
+        } else if let Some(words) = words.filter(|_| self.notice.is_none()) {
+            self.problems.announced = known;
+            self.tell(Notice::info(words));
+        }
+    }
+
+    /// The name and number of a finding's process; an interpreter has the name of its script. Any bytes: sanitise before drawing.
+    #[must_use]
+    pub fn name_of(&self, finding: &Finding) -> String {
+        let process = self.model.as_deref().and_then(|model| model.process(finding.about.pid));
+        let name = process.map(|process| process.identity.script().unwrap_or(process.leader.comm.as_bytes()));
+        format!("{} {}", String::from_utf8_lossy(name.unwrap_or_default()), finding.about.pid)
+    }
+
     pub(super) fn problem_key(&mut self, key: ProblemKey) -> Vec<Effect> {
         let Some(finding) = self.problem().cloned() else {
             self.tell(Notice::info("no problem is listed"));
@@ -271,6 +297,29 @@ mod tests {
         };
         assert_eq!([down(1), down(1), down(1)], [(0, 8), (0, 15), (1, 0)]);
         assert_eq!([down(1), down(-1), down(-1)], [(1, 8), (1, 0), (0, 0)]);
+    }
+
+    #[test]
+    fn a_deadlock_is_announced_once_while_another_screen_is_open() {
+        let mut app = App::new(Options::default());
+        let key = |pid| ProcKey { pid, start_ticks: 1 };
+        app.findings = vec![finding(key(7), &[])];
+        let mut said = |app: &mut App| {
+            app.announce_deadlocks();
+            app.notice.take().map(|(notice, _)| notice.text)
+        };
+        let words = said(&mut app).unwrap();
+        assert!(words.contains("7): screen 6") && words.starts_with(DIAGNOSES[0].title), "{words}");
+        assert_eq!(said(&mut app), None, "again");
+        app.findings.push(finding(key(8), &[]));
+        app.screen = Screen::Problems;
+        assert_eq!(said(&mut app), None, "it is on screen");
+        app.screen = Screen::Processes;
+        assert_eq!(said(&mut app), None, "it was seen");
+        app.findings.clear();
+        assert_eq!(said(&mut app), None);
+        app.findings.push(finding(key(8), &[]));
+        assert!(said(&mut app).is_some(), "it is another one of the same kind, or the same once more");
     }
 
     #[test]

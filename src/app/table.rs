@@ -44,6 +44,7 @@ impl App {
         });
         self.tagged.retain(|key| model.index_of(key.pid).is_some_and(|i| model.now.processes[i].key == *key));
         self.model = Some(model);
+        self.announce_deadlocks();
         if let Some(model) = self.model.clone() {
             self.sample_panes(&model);
             self.stories.look(&model, &self.lab.state);

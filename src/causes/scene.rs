@@ -261,7 +261,7 @@ impl Scene {
                 let mut pids: Vec<i32> = holders.concat();
                 pids.sort_unstable();
                 pids.dedup();
-                edges.extend(of_processes(&pids, Kind::Socket, "its event loop waits for other threads, and for its child"));
+                edges.extend(of_processes(&pids, Kind::Child, "its event loop waits for other threads, and for its child"));
                 Some(edges)
             }
             Wait::Vfork => {

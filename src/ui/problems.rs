@@ -112,7 +112,7 @@ fn row(app: &App, finding: &Finding, theme: &Theme, area: Rect, line: u16, buffe
     let mut about = who(app, finding);
     if crate::text::width(&about) >= cells {
         // The number is worth more than the end of a name.
-        about = fit_with_number(process_name(app, finding).as_bytes(), cells - 1, charset).into_owned();
+        about = fit_with_number(app.name_of(finding).as_bytes(), cells - 1, charset).into_owned();
     }
     pen.put(&padded(&about, cells), theme.text);
     let left = usize::from(pen.left());
@@ -138,14 +138,7 @@ fn who(app: &App, finding: &Finding) -> String {
         1 => " and 1 other".to_owned(),
         n => format!(" and {n} others"),
     };
-    format!("{}{others}", process_name(app, finding))
-}
-
-/// The name and number of a finding's process; an interpreter has the name of its script.
-fn process_name(app: &App, finding: &Finding) -> String {
-    let process = app.model.as_deref().and_then(|model| model.process(finding.about.pid));
-    let name = process.map(|process| process.identity.script().unwrap_or(process.leader.comm.as_bytes()));
-    format!("{} {}", String::from_utf8_lossy(name.unwrap_or_default()), finding.about.pid)
+    format!("{}{others}", app.name_of(finding))
 }
 
 /// The evidence without the process that has its own column.

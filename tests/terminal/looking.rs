@@ -142,6 +142,7 @@ take(other, one)
         row.is_some_and(|row| row.contains("deadlock"))
             && text.split_once("6 Problems ").is_some_and(|(_, rest)| rest.starts_with(|c: char| c.is_ascii_digit()))
     });
+    pty.wait_text("screen 6 says more");
     drop(stuck);
     pty.wait_until("no mark", |screen| !screen.contents().contains("deadlock"));
 }
