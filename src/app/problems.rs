@@ -304,7 +304,7 @@ mod tests {
         let mut app = App::new(Options::default());
         let key = |pid| ProcKey { pid, start_ticks: 1 };
         app.findings = vec![finding(key(7), &[])];
-        let mut said = |app: &mut App| {
+        let said = |app: &mut App| {
             app.announce_deadlocks();
             app.notice.take().map(|(notice, _)| notice.text)
         };

@@ -16,15 +16,13 @@ const LEAST_SURVEYS: u32 = 2;
 const BETWEEN_NS: RangeInclusive<u64> = 10 * SECOND_NS..=120 * SECOND_NS;
 /// The times between two searches are at least so many times the CPU time of the first.
 const OF_COST: (u64, u64) = (500, 1_000);
-/// A clock tick of `stat`, nanoseconds.
-const TICK_NS: u64 = 10_000_000;
 
 /// The search in the background.
 #[derive(Debug, Default)]
 pub struct Search {
     /// Surveys of the search that runs; `None`: none runs.
     surveys: Option<u32>,
-    /// Their CPU time, nanoseconds.
+    /// CPU time of the first ones, nanoseconds.
     cost_ns: u64,
     /// When the newest search began and ended, boot-time nanoseconds; 0 before the first sample.
     began_ns: u64,
@@ -50,8 +48,11 @@ impl Search {
 
     /// A survey came that took so much CPU time.
     pub(super) fn surveyed(&mut self, cost_ns: u64) {
+        // Those that only look whether what was found is still there do not count.
+        if self.surveys.is_some_and(|surveys| surveys < LEAST_SURVEYS) {
+            self.cost_ns = self.cost_ns.saturating_add(cost_ns);
+        }
         self.surveys = self.surveys.map(|surveys| surveys.saturating_add(1));
-        self.cost_ns = self.cost_ns.saturating_add(cost_ns);
     }
 
     /// A sample came, in which a deadlock was found or not. True if the search has ended with it.
@@ -82,9 +83,10 @@ impl Search {
         let (soon_ns, late_ns) = (*BETWEEN_NS.start(), *BETWEEN_NS.end());
         let (soon_ns, late_ns) =
             (soon_ns.max(self.cost_ns.saturating_mul(OF_COST.0)), late_ns.max(self.cost_ns.saturating_mul(OF_COST.1)));
+        let tick_ns = model.now.system.tick_ns();
         // It began after the search, or too shortly before it, and is neither starting nor at work now.
         let is_new = |process: &ProcessSample| {
-            let began_ns = process.key.start_ticks.saturating_mul(TICK_NS);
+            let began_ns = process.key.start_ticks.saturating_mul(tick_ns);
             let born = began_ns.saturating_add(START_NS);
             born > self.began_ns && born <= now_ns && process.leader.state == State::SLEEPING && !process.kernel_thread
         };
@@ -137,7 +139,8 @@ mod tests {
         let mut search = Search::default();
         let new = |second: u64| test_process(8, 1, second * 100 - 300);
         let searched = played(&mut search, 1000..=2000, 20_000_000, new);
-        let cost_ns = searched.len() as u64 * 20_000_000;
+        // Two surveys of five count.
+        let cost_ns = searched.len() as u64 * 8_000_000;
         assert!((500_000_000..=2_000_000_000).contains(&cost_ns), "{cost_ns} ns in 1000 s");
         let mut kernel = test_process(8, 1, 0);
         kernel.kernel_thread = true;

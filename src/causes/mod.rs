@@ -3,8 +3,8 @@
 //! An [`Edge`] says "A cannot go on before B does something". A task is **stuck** if each task that could end its wait is stuck too, or if
 //! there is none ([`search::stuck`]). [`read`] fills a [`scene::Scene`] from two looks at `/proc`; everything else here is pure.
 //!
-//! A wait with a timeout, a wait for the network, a terminal or a clock is never stuck. Neither is one of epoll, unless it waits for a child. A wait that could not be read is not stuck either:
-//! it is reported as unknown.
+//! A wait with a timeout, a wait for the network, a terminal or a clock is never stuck. Neither is one of epoll, unless it waits for a
+//! child. A wait that could not be read is not stuck either: it is reported as unknown.
 
 mod by_tid;
 mod desk;

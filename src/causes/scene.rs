@@ -257,7 +257,7 @@ impl Scene {
                     of_processes(&[*pid], Kind::Child, &format!("its event loop waits for the end of its child {pid}"))
                 };
                 let mut edges: Vec<Edge> = children.iter().flat_map(child).collect();
-                // Another process at these would have its own reasons to write: then nothing is known.
+                // Whoever may write to these, its own threads among them.
                 let mut pids: Vec<i32> = holders.concat();
                 pids.sort_unstable();
                 pids.dedup();

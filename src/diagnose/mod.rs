@@ -437,14 +437,17 @@ fn is_resource_tracker(process: &ProcessSample) -> bool {
 /// Part of the command line of a fork server of `multiprocessing`, and of its workers: they are copies of it.
 const FORK_SERVER: &[u8] = b"multiprocessing.forkserver import main";
 
-fn is_of_fork_server(process: &ProcessSample) -> bool {
-    contains(process.identity.cmdline.as_deref().unwrap_or_default(), FORK_SERVER)
+/// Whether it is a fork server of `multiprocessing`, and no copy of one.
+fn is_fork_server(model: &Model, process: &ProcessSample) -> bool {
+    let command = process.identity.cmdline.as_ref();
+    let is_copy = |parent: &ProcessSample| parent.identity.cmdline.as_ref() == command;
+    command.is_some_and(|command| contains(command, FORK_SERVER)) && !model.process(process.ppid).is_some_and(is_copy)
 }
 
 /// The process that it works for: its parent, and where that is a fork server, the server's.
 fn employer<'a>(model: &'a Model, process: &ProcessSample) -> Option<&'a ProcessSample> {
     let parent = model.process(process.ppid)?;
-    if is_of_fork_server(parent) { model.process(parent.ppid) } else { Some(parent) }
+    if is_fork_server(model, parent) { model.process(parent.ppid) } else { Some(parent) }
 }
 
 /// `1 child`, `3 children`.

@@ -1,6 +1,6 @@
 //! A `multiprocessing.Pool` that waits for a result that no worker computes, and one whose callback waits for it.
 
-use super::{Check, Diagnosis, Level, Scene, Suspicion, counted, employer, is_of_fork_server, is_resource_tracker, name};
+use super::{Check, Diagnosis, Level, Scene, Suspicion, counted, employer, is_fork_server, is_resource_tracker, name};
 use crate::snapshot::{Needs, PoolRole, ProcKey, ProcessFacts, ProcessSample, PythonThreadFacts};
 
 pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
@@ -54,8 +54,7 @@ fn pools_at_rest<'a>(scene: &'a Scene<'_>) -> impl Iterator<Item = AtRest<'a>> {
             .filter(|(_, facts)| facts.pool(PoolRole::Idle).any(|thread| thread.asleep))
             .map(|(child, _)| child.key)
             .collect();
-        let is_server = |child: &ProcessSample| child.ppid == parent.key.pid && is_of_fork_server(child);
-        let serves = |child: &ProcessSample| is_resource_tracker(child) || is_server(child);
+        let serves = |child: &ProcessSample| is_resource_tracker(child) || is_fork_server(scene.model, child);
         let others = children.iter().filter(|(child, _)| !serves(child)).count();
         (!idle.is_empty() && idle.len() >= others).then_some(AtRest { parent, facts, idle })
     })
