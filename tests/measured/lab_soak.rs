@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use concmon::lab::catalog::{Params, RunSpec, SYSTEMS, System};
+use concmon::lab::catalog::{Params, RunSpec, SYSTEMS, System, python_program};
 use concmon::lab::python;
 use concmon::lab::run::{Outcome, Run, RunPhase};
 
@@ -133,7 +133,9 @@ fn runs_and_kills() {
     let me = i32::try_from(std::process::id()).unwrap();
     let shared_before = files(Path::new("/nonexistent"));
     let found = python::interpreters(&named());
-    let systems: Vec<&System> = SYSTEMS.iter().filter(|s| python::availability(s, &found).is_none()).collect();
+    // A cluster is the user's own, and not here.
+    let is_here = |s: &&System| !python_program(s.id).is_some_and(|program| program.cluster);
+    let systems: Vec<&System> = SYSTEMS.iter().filter(is_here).filter(|s| python::availability(s, &found).is_none()).collect();
     let launcher = launcher().with_pythons(named());
     let mut dice = Dice(42);
     let (mut helpers, mut rss_before, mut verdicts) = (BTreeSet::new(), 0, [0_u32; 3]);
