@@ -102,7 +102,7 @@ pub struct Options {
     pub keys: Preset,
     /// Whether copying is on.
     pub clipboard: bool,
-    /// Whether deadlocks are searched for in the background.
+    /// Search for deadlocks in the background.
     pub find_deadlocks: bool,
     /// Nothing that changes another process.
     pub readonly: bool,

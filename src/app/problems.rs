@@ -132,7 +132,7 @@ impl App {
         std::mem::replace(&mut self.problems.below, to) != to
     }
 
-    /// What is to be surveyed: everything for what is on screen, waits for the search in the background.
+    /// The survey that is wanted: of everything if the screen needs one, of waits if a search runs in the background.
     #[must_use]
     pub fn wants_survey(&self) -> Option<Scope> {
         if self.paused || !self.is_of_this_machine() {
@@ -197,12 +197,11 @@ impl App {
 
     /// Says once of a deadlock that was found while another screen is open what it is, and where it is explained.
     pub(super) fn announce_deadlocks(&mut self) {
-        let known: Vec<FindingName> =
-            self.findings.iter().filter(|finding| finding.diagnosis.is_of_waits()).map(Finding::name).collect();
-        self.problems.announced.retain(|name| known.contains(name));
-        let is_new = |finding: &&Finding| known.contains(&finding.name()) && !self.problems.announced.contains(&finding.name());
-        let new = self.findings.iter().find(is_new);
+        let deadlocks = || self.findings.iter().filter(|finding| finding.diagnosis.is_of_waits());
+        let known: Vec<FindingName> = deadlocks().map(Finding::name).collect();
+        let new = deadlocks().find(|finding| !self.problems.announced.contains(&finding.name()));
         let words = new.map(|finding| format!("{} ({}): screen 6 says more", finding.diagnosis.title, self.name_of(finding)));
+        self.problems.announced.retain(|name| known.contains(name));
         if self.screen == Screen::Problems {
             self.problems.announced = known;
         } else if let Some(words) = words.filter(|_| self.notice.is_none()) {

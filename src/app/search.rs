@@ -30,18 +30,18 @@ pub struct Search {
 }
 
 impl Search {
-    /// Whether one runs.
+    /// Whether a search runs.
     #[must_use]
     pub fn is_on(&self) -> bool {
         self.surveys.is_some()
     }
 
-    /// One begins.
+    /// Begins a search.
     pub(super) fn begin(&mut self, now_ns: u64) {
         (self.surveys, self.cost_ns, self.began_ns) = (Some(0), 0, now_ns);
     }
 
-    /// It ends: nothing is left to be found, or more than it finds is asked for.
+    /// Ends the search: nothing is left to be found, or more than it finds is asked for.
     pub(super) fn end(&mut self, now_ns: u64) {
         (self.surveys, self.ended_ns) = (None, now_ns);
     }

@@ -11,13 +11,13 @@ impl<T> Default for ByTid<T> {
 }
 
 impl<T> ByTid<T> {
-    /// How many there are.
+    /// The number of tasks.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is none.
+    /// Whether the map has no task.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

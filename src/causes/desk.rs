@@ -120,7 +120,7 @@ impl<'f> Desk<'f> {
         }
     }
 
-    /// What an epoll instance listens to, if the wait has no timeout and all of it may be a child's.
+    /// The children, sockets and pipes that an epoll instance listens to; `None` if it has a timeout or listens to anything else.
     fn events(&self, name: &str, args: &[u64; 6]) -> Option<Wait> {
         let for_ever = epoll_patience_ms(name, args) == Some(u32::MAX);
         let info = |fd: i32| {
