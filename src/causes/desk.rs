@@ -7,12 +7,13 @@ use crate::kernel::main_ended;
 use crate::kernel::memory::ProcessMemory;
 use crate::kernel::parse::namespace;
 use crate::kernel::parse::pid_numbers::PidfdProcess;
-use crate::kernel::parse::syscall::{Futex, Machine, SyscallLine, epoll_patience_ms, epoll_targets, reason_of_call};
+use crate::kernel::parse::syscall::{Futex, Machine, SyscallLine, endpoint, epoll_patience_ms, epoll_targets, reason_of_call};
 use crate::kernel::proc_fs::{ProcFs, RelPath};
 use crate::kernel::program::is_python;
 use crate::kernel::semaphores::{Semaphore, same_ipc_namespace, semaphore};
 use crate::kernel::sockets::socket_inode;
-use crate::snapshot::{Direction, Lock, State, WaitReason};
+use crate::snapshot::{Direction, Endpoint, Lock, State, WaitReason};
+use crate::text::{Charset, sanitize};
 
 use super::glibc::{self, Call, Record};
 use super::look::Seen;
@@ -27,6 +28,11 @@ const MOST_TARGETS: usize = 16;
 const HARMLESS: u64 = bit(4) | bit(5) | bit(6) | bit(7) | bit(8) | bit(11) | bit(13) | bit(17) | bit(31) | bit(32) | bit(33);
 /// CPython handles SIGINT in every program.
 const SIGINT: u64 = bit(2);
+
+/// O_WRONLY of open(2). A FIFO that is opened for both does not wait.
+const WRITES: u64 = 1;
+/// The longest path (PATH_MAX).
+const PATH_BYTES: usize = 4096;
 
 const fn bit(signal: u32) -> u64 {
     1 << (signal - 1)
@@ -83,7 +89,7 @@ impl<'f> Desk<'f> {
     ) -> BTreeMap<i32, Wait> {
         let own: HashSet<i32> = calls.iter().map(|(tid, _)| *tid).collect();
         let mut waits: BTreeMap<i32, Wait> =
-            calls.iter().map(|(tid, seen)| (*tid, self.wait(seen, &own, owners, in_parent))).collect();
+            calls.iter().map(|(tid, seen)| (*tid, self.wait(*tid, seen, &own, owners, in_parent))).collect();
         let for_child = |wait: &Wait| match wait {
             Wait::Child(_) => true,
             Wait::Events { children, .. } => !children.is_empty(),
@@ -96,7 +102,14 @@ impl<'f> Desk<'f> {
         waits
     }
 
-    fn wait(&self, seen: &Seen, own: &HashSet<i32>, owners: &HashMap<i32, i32>, in_parent: Option<&(i32, HashSet<i32>)>) -> Wait {
+    fn wait(
+        &self,
+        tid: i32,
+        seen: &Seen,
+        own: &HashSet<i32>,
+        owners: &HashMap<i32, i32>,
+        in_parent: Option<&(i32, HashSet<i32>)>,
+    ) -> Wait {
         if let Some(tracer) = self.tracer.filter(|_| seen.state == State::TRACED) {
             return Wait::Traced(tracer);
         }
@@ -116,8 +129,22 @@ impl<'f> Desk<'f> {
             Some(WaitReason::Epoll { .. }) => self.events(name, &args).unwrap_or_else(at_epoll),
             Some(WaitReason::Semaphore { set: Some(set) }) => Wait::Open(self.semaphore(set, (args[1], args[2]))),
             Some(reason) => Wait::Open(reason.to_string()),
+            None if matches!(name, "open" | "openat") => self.opens(tid, name, &args),
             None => Wait::Open(format!("sleeps in {name}")),
         }
+    }
+
+    /// A task that sleeps in open(2): of a FIFO its name is in the memory of the process.
+    fn opens(&self, tid: i32, call: &str, args: &[u64; 6]) -> Wait {
+        let mut buffer = [0u8; 128];
+        let function = self.fs.read_once(&RelPath::task(self.pid, tid, "wchan"), &mut buffer);
+        if !function.is_ok_and(|name| name.starts_with(b"wait_for_partner")) {
+            return Wait::Open("opens a file".into());
+        }
+        let (at, flags) = if call == "open" { (args[0], args[1]) } else { (args[1], args[2]) };
+        let name = self.memory.as_ref().and_then(|memory| memory.text(at, PATH_BYTES));
+        let name = name.map_or("without a readable name".into(), |name| sanitize(&name, Charset::Unicode).into_owned());
+        Wait::Fifo { name, reads: flags & WRITES == 0 }
     }
 
     /// The children, sockets and pipes that an epoll instance listens to; `None` if it has a timeout or listens to anything else.
@@ -170,14 +197,14 @@ impl<'f> Desk<'f> {
     fn io(&self, direction: Direction, fd: i32) -> Wait {
         let reads = direction == Direction::Read;
         let Ok(target) = self.fs.read_link(&RelPath::descriptor(self.face, fd)) else {
-            return Wait::Open(words(direction).into());
+            return Wait::Open(format!("{} descriptor {fd}", verb(direction)));
         };
         match (namespace::inode(&target, "pipe"), socket_inode(&target)) {
             (Some(inode), _) if reads => Wait::PipeRead(inode),
             (Some(inode), _) => Wait::PipeWrite(inode),
             (_, Some(inode)) if reads => Wait::SocketRead(inode),
             (_, Some(inode)) => Wait::SocketWrite(inode),
-            _ => Wait::Open(words(direction).into()),
+            _ => Wait::Open(format!("{} {}", verb(direction), file(&target, fd))),
         }
     }
 
@@ -298,14 +325,26 @@ pub(super) fn at_once(seen: &Seen, has_children: bool) -> Option<Wait> {
             | WaitReason::FileLock { .. }
             | WaitReason::Semaphore { .. },
         ) => None,
+        None if matches!(here.name(number), Some("open" | "openat")) => None,
         Some(WaitReason::Epoll { .. }) if has_children => None,
         Some(reason) => Some(Wait::Open(reason.to_string())),
         None => Some(Wait::Open(format!("sleeps in {}", here.name(number).unwrap_or("another call")))),
     }
 }
 
-fn words(direction: Direction) -> &'static str {
-    if direction == Direction::Read { "reads from a file, socket or terminal" } else { "writes to a file, socket or terminal" }
+fn verb(direction: Direction) -> &'static str {
+    if direction == Direction::Read { "reads from" } else { "writes to" }
+}
+
+/// What the descriptor is, from its link.
+fn file(link: &[u8], fd: i32) -> String {
+    let path = || sanitize(link, Charset::Unicode).into_owned();
+    match endpoint(link) {
+        Endpoint::Terminal => format!("the terminal {}", path()),
+        Endpoint::File => path(),
+        Endpoint::Unknown => format!("descriptor {fd}, {}", path()),
+        known => format!("{}, descriptor {fd}", known.words()),
+    }
 }
 
 /// The value of a line of `status`.

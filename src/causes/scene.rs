@@ -109,6 +109,13 @@ pub enum Wait {
     SocketRead(u64),
     /// Room in this connected socket.
     SocketWrite(u64),
+    /// open(2) of a FIFO, until a process opens its other end: which any program may do, so this alone makes nothing stuck.
+    Fifo {
+        /// Its name as the task gave it. Hostile bytes are made printable.
+        name: String,
+        /// Whether it is opened for reading, else for writing.
+        reads: bool,
+    },
     /// vfork(2): until a child executes a program or ends.
     Vfork,
     /// Stopped by its tracer (ptrace(2)). The tracer may want it so: this alone makes nothing stuck.
@@ -130,7 +137,7 @@ impl Wait {
     /// Whether only the tasks that it leads to could end it, so that it may be part of a deadlock.
     #[must_use]
     pub fn is_hard(&self) -> bool {
-        !matches!(self, Self::Open(_) | Self::Unknown(_) | Self::Traced(_) | Self::Gil(_))
+        !matches!(self, Self::Open(_) | Self::Unknown(_) | Self::Traced(_) | Self::Gil(_) | Self::Fifo { .. })
     }
 }
 
@@ -193,7 +200,7 @@ impl Scene {
         let seen = |pids: &[i32]| !pids.is_empty() && !self.may_have_hidden_holder(pids, Inherited::Descriptor);
         let mapped = |pids: &[i32]| !pids.is_empty() && !self.may_have_hidden_holder(pids, Inherited::Memory);
         match &task.wait {
-            Wait::Open(_) | Wait::Unknown(_) => None,
+            Wait::Open(_) | Wait::Unknown(_) | Wait::Fifo { .. } => None,
             Wait::Futex { holder: Holder::Task(kind, owner), lock } => {
                 let place = self.places.get(&from).map(String::as_str);
                 let words = super::words::recorded(*kind, *lock, (from, *owner), place);

@@ -10,6 +10,9 @@ use rustix::io::Errno;
 use super::error::ReadError;
 use super::proc_fs::{ProcFs, RelPath};
 
+/// The smallest page of the architectures that Linux runs on, bytes.
+const PAGE: u64 = 4096;
+
 /// The memory of one process.
 #[derive(Debug)]
 pub struct ProcessMemory {
@@ -50,6 +53,26 @@ impl ProcessMemory {
             };
         }
     }
+
+    /// The bytes before the first 0 at `address`: a string of C. `None` if there is none within `most` bytes, rounded up to a page, or if it
+    /// cannot be read.
+    #[must_use]
+    pub fn text(&self, mut address: u64, most: usize) -> Option<Vec<u8>> {
+        let mut text = Vec::new();
+        while text.len() < most {
+            // A page is mapped as a whole.
+            let length = PAGE - address % PAGE;
+            let mut piece = vec![0; usize::try_from(length).ok()?];
+            self.read(address, &mut piece).ok().filter(|whole| *whole)?;
+            if let Some(end) = piece.iter().position(|byte| *byte == 0) {
+                text.extend(&piece[..end]);
+                return Some(text);
+            }
+            text.extend(piece);
+            address = address.checked_add(length)?;
+        }
+        None
+    }
 }
 
 fn path(pid: i32) -> PathBuf {
@@ -77,6 +100,12 @@ mod tests {
         for nowhere in [0, 8, 1 << 62, u64::MAX, u64::MAX - 4] {
             assert!(!memory.read(nowhere, &mut buffer).unwrap(), "{nowhere:x}");
         }
+        let page = usize::try_from(PAGE).unwrap();
+        let mut long = vec![b'x'; 3 * page];
+        long[2 * page] = 0;
+        assert_eq!(memory.text(long.as_ptr() as u64, 4 * page).as_deref(), Some(&long[..2 * page]));
+        assert_eq!(memory.text(long.as_ptr() as u64, page), None, "too long");
+        assert_eq!(memory.text(8, page), None);
         assert!(matches!(ProcessMemory::open(&fs, i32::MAX), Err(ReadError::Vanished)));
     }
 

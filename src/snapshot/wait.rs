@@ -156,6 +156,8 @@ pub enum WaitReason {
         /// The id of its set, where the system call tells.
         set: Option<i32>,
     },
+    /// The other end of a FIFO: open(2), see fifo(7).
+    Fifo,
 }
 
 /// Which way bytes go.
@@ -265,6 +267,7 @@ impl fmt::Display for WaitReason {
             Self::Queue => f.write_str("message queue"),
             Self::Semaphore { set: Some(set) } => write!(f, "semaphore of set {set}"),
             Self::Semaphore { set: None } => f.write_str("semaphore"),
+            Self::Fifo => f.write_str("opens fifo"),
             Self::AsyncIo => f.write_str("asynchronous io"),
             Self::FileLock { holder: Some(pid) } => write!(f, "file lock of PID {pid}"),
             Self::FileLock { holder: None } => f.write_str("file lock"),

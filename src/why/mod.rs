@@ -251,7 +251,7 @@ fn end(scene: &Scene, steps: &[Step]) -> (&'static str, String) {
         Some(Wait::PipeRead(_) | Wait::SocketRead(_)) if scene.waits_for_handler(last.task) => (
             "unknown",
             format!(
-                "{name} waits for data. A signal handler may write it: this process, or one that rests until a signal, holds the other end."
+                "{name} waits for data. A signal handler may write it: this process, or one that is idle until a signal, holds the other end."
             ),
         ),
         Some(Wait::PipeRead(_) | Wait::PipeWrite(_)) => {
@@ -270,6 +270,13 @@ fn end(scene: &Scene, steps: &[Step]) -> (&'static str, String) {
             "can_go_on",
             format!("{name} waits in its event loop for a child and for other events; a signal or another process may wake it."),
         ),
+        Some(Wait::Fifo { name: fifo, reads }) => {
+            let (this, other) = if *reads { ("reading", "writing") } else { ("writing", "reading") };
+            (
+                "can_go_on",
+                format!("{name} opens the FIFO {fifo} for {this}. It waits until another process opens it for {other}."),
+            )
+        }
         Some(Wait::Vfork) => ("unknown", format!("{name} waits for a child of vfork that is not listed.")),
         Some(Wait::Traced(tracer)) => ("unknown", format!("{name} is stopped by its tracer {tracer}, which is not listed.")),
         Some(Wait::Gil(_)) => ("unknown", format!("{name} waits for the GIL. Its holder has changed.")),

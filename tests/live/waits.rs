@@ -1,6 +1,7 @@
 //! Names of waits: a program whose threads are held in known ways, read from outside without privileges.
 
 use std::io::{Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -9,12 +10,13 @@ use std::time::{Duration, Instant};
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use nix::unistd::Pid;
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, mkfifo};
 
 use crate::support::exclusive::full_name;
 
 /// Thread names and what each must be said to wait for.
-const HELD: [(&str, &str); 8] = [
+const HELD: [(&str, &str); 9] = [
     ("mutex-a", "futex wait"),
     ("mutex-b", "futex wait"),
     ("pipe", "reads pipe"),
@@ -23,18 +25,17 @@ const HELD: [(&str, &str); 8] = [
     ("sleep", "nanosleep"),
     ("child", "waits for child"),
     ("file-lock", "file lock"),
+    ("fifo", "opens fifo"),
 ];
 
-/// Set for the program only, so that nobody starts it by asking for all ignored tests.
+/// The name of a FIFO. Set for the program only, so that nobody starts it by asking for all ignored tests.
 const PROGRAM: &str = "CONCMON_TEST_HELD_THREADS";
 
 /// Not a test: the program that the test looks at. It ends when its standard input does.
 #[test]
 #[ignore = "started by the test below"]
 fn program() {
-    if std::env::var_os(PROGRAM).is_none() {
-        return;
-    }
+    let Some(fifo) = std::env::var_os(PROGRAM) else { return };
     let lock = Arc::new(Mutex::new(()));
     let held = lock.lock().unwrap();
     let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| thread::Builder::new().name(name.into()).spawn(body).unwrap();
@@ -67,6 +68,7 @@ fn program() {
     let locked = locked.into_file();
     locked.lock().unwrap();
     spawn("file-lock", Box::new(move || drop(again.lock())));
+    spawn("fifo", Box::new(move || drop(std::fs::File::open(fifo))));
     sched_setaffinity(Pid::from_raw(0), &first_cpu()).unwrap();
     println!("{writes} ready");
     std::io::stdout().flush().unwrap();
@@ -154,9 +156,13 @@ fn where_it_lives(pid: u32) {
 
 #[test]
 fn every_thread_is_said_to_wait_for_what_holds_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let fifo = directory.path().join("requests");
+    mkfifo(&fifo, Mode::from_bits_truncate(0o644)).unwrap();
+    std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
-        .env(PROGRAM, "1")
+        .env(PROGRAM, &fifo)
         .args([&full_name(module_path!(), "program"), "--exact", "--ignored", "--nocapture"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped());
@@ -198,6 +204,11 @@ fn every_thread_is_said_to_wait_for_what_holds_it() {
             assert_eq!(found[0].1.as_ref(), Some(&want), "the pipe's other end");
         }
         one_lock(pid);
+        let opens = rows(pid, "proc", "comm=fifo", "tid")[0]["tid"].to_string();
+        let why = unprivileged(Command::new(env!("CARGO_BIN_EXE_concmon")).args(["why", &opens])).output().unwrap();
+        let words = String::from_utf8_lossy(&why.stdout);
+        let want = format!("opens the FIFO {} for reading. It waits until another process opens it for writing.", fifo.display());
+        assert!(words.contains(&want), "{words}");
         let crowd = waits(pid, "proc", "comm~^mutex-");
         assert!(crowd.iter().all(|(_, wait)| wait.as_ref().unwrap().ends_with("(2)")), "both at one lock: {crowd:?}");
         let epoll = waits(pid, "proc", "comm=epoll");

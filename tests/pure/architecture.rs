@@ -26,7 +26,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("inspect", &["kernel", "snapshot", "clock", "text", "units"]),
     ("lanes", &["inspect", "kernel", "snapshot", "clock"]),
     ("profile", &["inspect", "kernel", "snapshot", "clock", "text"]),
-    ("causes", &["kernel", "snapshot", "clock"]),
+    ("causes", &["kernel", "snapshot", "clock", "text"]),
     ("why", &["causes", "clock", "inspect", "kernel", "snapshot", "text", "units"]),
     ("lab", &["csv", "snapshot", "clock", "text", "units", "kernel"]),
     ("lab::catalog", &["lab::protocol"]),

@@ -194,6 +194,7 @@ fn in_words(thread: &ThreadDetail, model: Option<&Model>, charset: Charset) -> S
                 }
             }
             WaitReason::FileLock { holder: Some(pid) } => format!("waiting for a file lock that {} holds", called(*pid)),
+            WaitReason::Fifo => "waiting until another process opens the other end of a FIFO (open)".to_owned(),
             WaitReason::Accept => "waiting for a connection (accept)".to_owned(),
             WaitReason::Reaper => "has ended; its parent has not reaped it".to_owned(),
             _ => sanitize_str(&wait.to_string(), charset).into_owned(),

@@ -72,6 +72,8 @@ enum Kind {
     AsyncIo,
     FileLock,
     Fcntl,
+    /// Opening a file: waits at a FIFO, a device or a file system, as the kernel function tells.
+    Open,
     Storage,
     /// Creating a process: waits only for a child that borrows its memory (vfork(2), posix_spawn(3)).
     Clone,
@@ -95,6 +97,7 @@ const fn call(name: &'static str, x86_64: Option<u64>, aarch64: Option<u64>, kin
 const CALLS: &[Call] = &[
     call("read", Some(0), Some(63), Kind::Read),
     call("write", Some(1), Some(64), Kind::Write),
+    call("open", Some(2), None, Kind::Open),
     call("poll", Some(7), None, Kind::Poll),
     call("pread64", Some(17), Some(67), Kind::Read),
     call("pwrite64", Some(18), Some(68), Kind::Write),
@@ -131,6 +134,7 @@ const CALLS: &[Call] = &[
     call("mq_timedsend", Some(242), Some(182), Kind::Queue),
     call("mq_timedreceive", Some(243), Some(183), Kind::Queue),
     call("waitid", Some(247), Some(95), Kind::WaitId),
+    call("openat", Some(257), Some(56), Kind::Open),
     call("pselect6", Some(270), Some(72), Kind::Select),
     call("ppoll", Some(271), Some(73), Kind::Poll),
     call("epoll_pwait", Some(281), Some(22), Kind::Epoll),
@@ -210,7 +214,7 @@ pub fn reason_of_call(machine: Machine, number: u64, args: &[u64; 6]) -> Option<
         Kind::Storage => WaitReason::Storage,
         // CLONE_VFORK of clone(2); clone3(2) has its flags in memory, and the kernel function tells.
         Kind::Clone if call.name == "vfork" || (call.name == "clone" && args[0] & 0x4000 != 0) => WaitReason::Child { pid: None },
-        Kind::Fcntl | Kind::Clone | Kind::Restart => return None,
+        Kind::Fcntl | Kind::Clone | Kind::Open | Kind::Restart => return None,
     })
 }
 
@@ -271,6 +275,7 @@ const FUNCTIONS: &[(&str, Reason)] = &[
     ("pipe_write", || io(Direction::Write, Endpoint::Pipe)),
     ("anon_pipe_write", || io(Direction::Write, Endpoint::Pipe)),
     ("fifo_pipe_write", || io(Direction::Write, Endpoint::Pipe)),
+    ("wait_for_partner", || WaitReason::Fifo),
     ("pipe_wait", || io(Direction::Read, Endpoint::Pipe)),
     ("eventfd_read", || io(Direction::Read, Endpoint::EventFd)),
     ("timerfd_read", || io(Direction::Read, Endpoint::TimerFd)),

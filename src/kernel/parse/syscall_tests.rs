@@ -102,6 +102,7 @@ fn kernel_functions_are_the_second_best_witness() {
     for (name, want) in [
         ("futex_wait_queue", "futex wait"),
         ("futex_wait_queue_me", "futex wait"),
+        ("wait_for_partner", "opens fifo"),
         ("anon_pipe_read", "reads pipe"),
         ("pipe_read", "reads pipe"),
         ("ep_poll", "epoll"),
