@@ -5,7 +5,7 @@
 
 A program that is not installed is skipped, with the reason. Python packages are taken from the interpreter that runs this script:
 `pip install gunicorn uvicorn uvicorn-worker hypercorn granian celery redis "dask[distributed]" joblib`. The output is the table of
-docs/problems.md. Exit code: 0 if no problem was reported of any program, 1 otherwise.
+docs/measurements.md. Exit code: 0 if no problem was reported of any program, 1 otherwise.
 """
 
 import argparse
