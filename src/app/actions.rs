@@ -213,7 +213,7 @@ pub const ACTIONS: &[Action] = &[
         &[c('E')],
         Everywhere,
         "Explain",
-        "explain the sorted column's cell of the selected row, and the cost of sampling",
+        "explain the selected row's value in the sort column, and the cost of sampling",
         Command::Explain,
     ),
     action(
@@ -322,7 +322,7 @@ pub const ACTIONS: &[Action] = &[
         &[c('V')],
         Everywhere,
         "Timeline",
-        "show when the selected process and its descendants run and wait, live; of a lab run, its timeline",
+        "show the live timeline of the selected process and its descendants, or of its lab run",
         Command::Timeline,
     ),
     action(

@@ -74,7 +74,7 @@ impl App {
         let column = self.options.sort;
         if let Some(row) = self.selected() {
             let name = self.plain(row.face().comm);
-            lines.push(format!("{} of PID {} ({name}), the column sorted by", column.title, row.key().pid));
+            lines.push(format!("{} of PID {} ({name}): the sort column", column.title, row.key().pid));
             lines.push(format!("  {}", column.description));
             // The very cell: of a folded row that is what its subtree has together.
             let line = &self.lines[self.cursor];
@@ -98,8 +98,8 @@ impl App {
             lines.push(format!("  source  {}", source_of(column, &row)));
             lines.push(match unknown {
                 None => format!("  basis   {}", column.basis),
-                Some(Unknown::NotApplicable) => format!("  basis   none for this row; in other rows {}", column.basis),
-                Some(_) => format!("  basis   unknown here; where known, {}", column.basis),
+                Some(Unknown::NotApplicable) => format!("  basis   does not apply here; in other rows: {}", column.basis),
+                Some(_) => format!("  basis   unknown here; where known: {}", column.basis),
             });
             lines.push(format!("  state   {}: {}", row.face().state.letter(), row.face().state.words()));
             lines.push(String::new());
@@ -131,10 +131,10 @@ impl App {
             report.sample_wall_ns as f64 / 1e6
         ));
         if !report.why.is_empty() {
-            lines.push(format!("  why not better: {}", report.why));
+            lines.push(format!("  why this source: {}", report.why));
         }
         if let Some(better) = &report.better {
-            lines.push(format!("  better with: {better}"));
+            lines.push(format!("  faster with: {better}"));
         }
         match &report.events {
             EventTier::Connector => lines.push(format!("  events: the kernel's process connector; {} lost", report.events_lost)),

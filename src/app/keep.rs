@@ -28,7 +28,7 @@ impl App {
         };
         let (id, stays) = (run.id, run.spec.hold_ms > 0);
         if !stays {
-            self.tell(Notice::info(format!("run {} ends with its work: only runs that stay to be looked at can be kept", id.0)));
+            self.tell(Notice::info(format!("run {} ends with its work: only a run with a hold time can be kept", id.0)));
             return Vec::new();
         }
         self.kept.insert(id);

@@ -213,13 +213,13 @@ impl LedgerPane {
         let doubtful: u64 = readings.iter().map(|reading| reading.doubtful).sum();
         if doubtful > 0 {
             notes.push(format!(
-                "<=: {} are in memory of which nothing is shared; both may have allocated it since the fork.",
+                "<= is an upper bound: {} are in mappings without shared pages, which both may have allocated after the fork.",
                 bytes(doubtful)
             ));
         }
         notes.push(
-            "A copy means that one of the two has written, not which one. It is an upper bound: memory that both have allocated at one \
-             address since the fork looks the same. Unmodified file pages are not counted."
+            "Parent or child wrote to a copied page. The count is an upper bound: memory that both allocated at one address after the \
+             fork is included. Unmodified file pages are not counted."
                 .into(),
         );
         if readings.iter().any(|reading| !reading.exact) {

@@ -42,7 +42,7 @@ impl App {
             return Vec::new();
         }
         if !key.leads_back() {
-            self.tell(Notice::info("this is now: { and ( go back into the last minutes"));
+            self.tell(Notice::info("already live: { and ( go back into the last minutes"));
             return Vec::new();
         }
         vec![Effect::LookBack(key)]
@@ -85,7 +85,7 @@ impl App {
         self.model = model;
         self.panes().for_each(super::detail::DetailPane::begin_anew);
         self.rebuild();
-        self.tell(Notice::info("this is now"));
+        self.tell(Notice::info("live again"));
         Some(vec![Effect::Now, Effect::Resample])
     }
 }

@@ -231,7 +231,7 @@ impl App {
             return self.copy_text(text.join("\n"), "the problem");
         }
         if finding.about == MACHINE {
-            self.tell(Notice::info("this is about no single process"));
+            self.tell(Notice::info("this problem has no single process"));
             return Vec::new();
         }
         let pid = finding.about.pid;

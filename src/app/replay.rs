@@ -101,7 +101,7 @@ impl App {
         self.off(action).is_some()
     }
 
-    /// Why nothing may come of an effect, in a sentence: the actions say so before it comes to this; this holds whatever asks.
+    /// Why an effect is refused, in a sentence: a second check, after that of the actions.
     #[must_use]
     pub fn refusal(&self, effect: &Effect) -> Option<&'static str> {
         if self.replay.is_some() && effect.is_live() {

@@ -1,5 +1,5 @@
-//! When deadlocks are searched for while nothing on screen asks for it: some seconds after a program has begun, and now and then; and on, as
-//! long as one is found. What is searched is read by the survey thread.
+//! Schedules the background search for deadlocks: some seconds after a program began, at intervals, and as long as one is found. The survey
+//! thread reads what is searched.
 
 use std::ops::RangeInclusive;
 

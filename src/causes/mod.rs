@@ -18,8 +18,7 @@ mod tests;
 mod words;
 
 /// Says which users may read waits whose reading was refused.
-pub const UNREADABLE: &str =
-    "Reading them was refused: only their user may, and root with CAP_SYS_PTRACE, unless a security module forbids it.";
+pub const UNREADABLE: &str = "Only their user and root (CAP_SYS_PTRACE) may read them, unless a security module forbids it.";
 /// Waits that are not followed.
 pub const NOT_FOLLOWED: &str = "Not followed: waits with a timeout, for terminals and for signals, and most waits of epoll.";
 

@@ -184,8 +184,8 @@ impl Problem {
         match self.cause {
             // It was not told that nothing follows.
             Cause::ProcessCycle if some(Kind::Child) && some(Kind::PipeRead) && !some(Kind::PipeWrite) => {
-                "The process that is waited for reads: send it an end marker (a sentinel in the queue), or close the pipe's write end, before \
-                 waiting for it; its writer may have ended early."
+                "The child still reads: send it an end marker (a sentinel in the queue), or close the pipe's write end, before waiting for \
+                 it. The process that writes may have ended early."
             }
             Cause::ProcessCycle if self.all_write => {
                 "All processes write and none reads: read while writing (select, a thread for each direction, communicate()), or let one side read first."

@@ -42,9 +42,9 @@ pub(super) fn unrecorded(lock: Lock, tasks: usize) -> String {
     let begin = format!("waits for the lock or condition {place}, without a timeout");
     match tasks {
         1 => format!("{begin}; only this process can end the wait, and this is its only thread"),
-        n => format!(
-            "{begin}; only one of the {n} threads of this process can end the wait (this kind of lock does not record which)"
-        ),
+        n => {
+            format!("{begin}; only one of the {n} threads of this process can end the wait (this kind of lock records no owner)")
+        }
     }
 }
 
@@ -52,12 +52,12 @@ pub(super) fn unrecorded(lock: Lock, tasks: usize) -> String {
 pub(super) fn shared(lock: Lock, holder: Holder, sharers: usize) -> String {
     let place = place(lock);
     let state = match holder {
-        Holder::Semaphore { value, waiters } => format!(" (value {value}, {waiters} waiting by its own count)"),
+        Holder::Semaphore { value, waiters } => format!(" (value {value}, its waiter count is {waiters})"),
         _ => String::new(),
     };
     let processes = if sharers == 1 { "1 process maps it".to_owned() } else { format!("{sharers} processes map it") };
     format!(
-        "waits for the shared semaphore or lock {place}{state}, without a timeout; {processes} (this kind of lock does not record which holds it)"
+        "waits for the shared semaphore or lock {place}{state}, without a timeout; {processes} (this kind of lock records no owner)"
     )
 }
 

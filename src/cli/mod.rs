@@ -35,7 +35,7 @@ pub mod exit {
 }
 
 const AFTER_HELP: &str = "\
-Exit codes: 0 done, 1 failed, 2 bad usage, 3 not available here.
+Exit codes, unless a command says otherwise: 0 done, 1 failed, 2 bad usage, 3 not available here.
 Config file: $XDG_CONFIG_HOME/concmon/config.toml (or ~/.config/concmon/config.toml).
 Keys: F1 shows help, L opens the lab, q or F10 quits.";
 
@@ -226,7 +226,7 @@ pub struct PsArgs {
     /// Write totals per program, control group and user as OpenMetrics to FILE, which is replaced as a whole
     #[arg(long, value_name = "FILE", conflicts_with_all = ["replay", "hosts", "at", "record", "columns", "sort", "tree", "threads"])]
     pub out: Option<PathBuf>,
-    /// Write FILE again and again, e.g. every 15s, until Ctrl-C; counters then count what ended processes have used too
+    /// Rewrite FILE at this interval, e.g. 15s, until Ctrl-C; counters then include ended processes
     #[arg(long, value_name = "TIME", requires = "out", value_parser = interval)]
     pub every: Option<Duration>,
     /// Write series per process too; their number grows with that of the processes
@@ -261,7 +261,7 @@ pub struct ProblemsArgs {
     /// Report only problems of processes that match this filter, e.g. 'name~celery'
     #[arg(value_name = "EXPR")]
     pub filter: Option<String>,
-    /// Look for SECS seconds; with EXPR, less if a problem is found (default: once; limits and leaks need 10)
+    /// Examine for SECS seconds; with EXPR, less if a problem is found (default: once; limits and leaks need 10)
     #[arg(long = "for", value_name = "SECS", value_parser = positive_seconds)]
     pub duration: Option<Duration>,
     /// Look at other machines instead of this one: runs `ssh HOST concmon problems` for each; one list, worst first

@@ -23,7 +23,7 @@ pub struct RunArgs {
     /// Let processes that outlive the program keep running, such as daemons (default: they are killed, and the report says so)
     #[arg(long, conflicts_with = "repeated")]
     pub detach: bool,
-    /// Always set the variables that `import concmon_lab` needs (default: only if an argument is or names Python that imports it)
+    /// Always set the variables that `import concmon_lab` needs (default: only if an argument or its .py file imports it)
     #[arg(long)]
     pub lab: bool,
     /// Run each combination K times and compare (default with --sweep or --arg: 5)

@@ -42,7 +42,9 @@ pub(super) fn model(config: &Config, samples: u32) -> Result<Model, Failure> {
                 }
             }
             Err(RecvTimeoutError::Timeout) => break,
-            Err(RecvTimeoutError::Disconnected) => return Err(Failure::Failed(anyhow::anyhow!("the hosts' thread has ended"))),
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(Failure::Failed(anyhow::anyhow!("reading the hosts failed: run it again")));
+            }
         }
     }
     drop(fleet);

@@ -228,7 +228,7 @@ pub const KEYS: &[Key] = &[
         section: "",
         name: "find_deadlocks",
         example: "true",
-        help: "Search for deadlocks in the background; without it, only the Problems screen (6) does.",
+        help: "Search for deadlocks in the background; if false, only the Problems screen (6) and its columns do.",
         set: |c, v| put(&mut c.find_deadlocks, flag(v)),
     },
     Key {

@@ -34,13 +34,10 @@ fn suspicion(scene: &Scene<'_>, parent: i32, threads: u32, mut children: Vec<&Pr
     let (first, others) = children.split_first()?;
     let by = scene.model.process(parent).map_or_else(|| "a process".to_owned(), name);
     let (who, has) = match others.len() {
-        0 => (format!("{} ({}) was", name(first), first.key.pid), "has not replaced its program"),
-        n => (
-            format!("{} ({}) and {} were", name(first), first.key.pid, counted(n, "other", "others")),
-            "have not replaced their program",
-        ),
+        0 => (format!("{} ({}) was", name(first), first.key.pid), "has not called exec"),
+        n => (format!("{} ({}) and {} were", name(first), first.key.pid, counted(n, "other", "others")), "have not called exec"),
     };
-    let evidence = format!("{who} forked by {by} ({parent}), which had {threads} threads or more, and {has}");
+    let evidence = format!("{who} forked by {by} ({parent}), which had at least {threads} threads, and {has}");
     let advice = "fork before starting threads, or use spawn or forkserver; a child that hangs in a futex is the symptom";
     Some(Suspicion::of(first.key, evidence, advice.to_owned()).with(others.iter().map(|p| p.key).collect()))
 }

@@ -26,7 +26,7 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
     let names: Vec<&str> = objects.iter().take(NAMED).map(|object| object.name.as_str()).collect();
     let more = if objects.len() > NAMED { ", ..." } else { "" };
     let count = counted(objects.len(), "object", "objects");
-    let evidence = format!("/dev/shm: {count} of {size} that no process uses: {}{more}", names.join(", "));
+    let evidence = format!("/dev/shm: {count}, {size}, used by no process: {}{more}", names.join(", "));
     let advice = "if no program will open them again: rm /dev/shm/NAME; multiprocessing leaves them if its tracker is killed";
     vec![Suspicion::of(MACHINE, evidence, advice.to_owned())]
 }

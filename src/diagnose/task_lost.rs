@@ -74,8 +74,8 @@ fn lost(scene: &Scene<'_>, pool: &AtRest<'_>) -> Option<Suspicion> {
         counted(pool.idle.len(), "worker waits", "workers wait"),
         killed.unwrap_or_else(|| "no task is left".to_owned())
     );
-    let advice = "end the program: the result never comes. Either a worker was killed or exited with its task (concurrent.futures \
-                  notices this), or a callback raised an exception: read the program's output";
+    let advice = "end the program: the result never comes. A worker ended with its task (concurrent.futures reports this), or a \
+                  callback raised an exception: read the program's output";
     Some(Suspicion::of(pool.parent.key, evidence, advice.to_owned()).with(pool.idle.clone()).asleep(waits.for_ms, scene))
 }
 

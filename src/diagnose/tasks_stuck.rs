@@ -36,7 +36,7 @@ fn check(scene: &Scene<'_>, wanted: fn(AsyncCause) -> bool) -> Vec<Suspicion> {
         let evidence = format!("{} ({}): {tasks}; {}", name(process), process.key.pid, stuck.evidence);
         let advice = match stuck.cause {
             AsyncCause::Awaits => {
-                "let only one of them await the other: put what both need into a task, future or queue that neither of them awaits"
+                "let only one of them await the other: put what both need into a third task, which awaits neither"
             }
             AsyncCause::Locks => "take the locks in the same order in all tasks, or wait for them with asyncio.timeout()",
             AsyncCause::Queue => {

@@ -242,7 +242,7 @@ fn a_fork_beside_threads_is_told_until_it_execs() {
     };
     let found = findings(born(4, family));
     assert_eq!(said(&found), [("fork_threads", 8)]);
-    assert!(found[0].evidence.contains("which had 4 threads or more"), "{}", found[0].evidence);
+    assert!(found[0].evidence.contains("which had at least 4 threads"), "{}", found[0].evidence);
     assert_eq!(findings(born(1, family)), [], "one thread at the time of the fork");
     let mut early = born(4, family);
     early[1].processes.pop();

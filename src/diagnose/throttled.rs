@@ -12,7 +12,7 @@ pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     title: "Throttled by a CPU quota",
     level: Level::Warning,
     badge: "throttled",
-    description: "The control group used up its quota and was stopped until the next period (cpu.stat).",
+    description: "The control group used up its quota and did not run until the next period (cpu.stat).",
     needs: Needs::empty(),
     after_ns: 0,
     check: Check::Of(check),
@@ -39,7 +39,7 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
         let Some((_, about)) = of.iter().max_by(|a, b| a.0.total_cmp(&b.0)) else { continue };
         let wanted: f32 = of.iter().map(|(wanted, _)| wanted / 100.0).sum();
         let evidence = format!(
-            "group {name}, {}: quota {quota:.2} CPUs; stopped in {share:.0}% of its periods, for {:.1} s (sum of its CPUs) in the last {:.1} s; it wants {wanted:.1} CPUs",
+            "group {name}, {}: quota {quota:.2} CPUs; throttled in {share:.0}% of its periods, {:.1} s (sum of its CPUs) in the last {:.1} s; its processes need {wanted:.1} CPUs",
             counted(of.len(), "busy process", "busy processes"),
             group.throttled_ns as f64 / 1e9,
             facts.span_ns as f64 / 1e9,

@@ -36,8 +36,9 @@ fn sigterm(key: ProcKey) -> Option<SigTerm> {
 }
 
 impl Targets {
-    /// Opens a pidfd for each and checks that it is still the same process. An earlier set is let go. `known` gives
-    /// the name and command line that the table has for a process, `everybody` who is in it: whom the chosen create from now on is told when they are signalled.
+    /// Opens a pidfd for each and checks that it is still the same process. An earlier set is dropped. `known` gives
+    /// the name and command line that the table has for a process, `everybody` all its
+    /// processes: those that the targets create from now on are reported with the signal.
     pub fn freeze(
         &mut self,
         token: u64,

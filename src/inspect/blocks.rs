@@ -1,7 +1,7 @@
 //! The objects whose `with` blocks a frame is in.
 //!
-//! While a `with` block runs, its object's `__exit__` is on the frame's stack: bound to the object, or since 3.14 followed by it. How deep
-//! the stack surely is at an instruction, the table of exceptions of its code says (Objects/exception_handling_notes.txt): what lies above
+//! While a `with` block runs, its object's `__exit__` is on the frame's stack: bound to the object, or since 3.14 followed by it. The
+//! exception table of the code gives the least depth of the stack at an instruction (Objects/exception_handling_notes.txt): what lies above
 //! may be left over from before. Before 3.11 the frame itself has a list of its blocks, each with that depth.
 
 use super::asyncio::layout::{Apart, Coroutines};

@@ -112,7 +112,7 @@ impl<M: Memory> Reading<'_, '_, M> {
 
     fn entries(&mut self, dict: u64) -> Result<Vec<Entry>, Trouble> {
         if !self.is(dict, Kind::Dict)? {
-            return Err(Trouble::Torn("what should be a dict is none"));
+            return Err(Trouble::Torn("an object is no dict"));
         }
         let (o_keys, o_values) = (self.naming.dict_keys, self.naming.dict_values);
         let fields = Fields::read(&mut self.objects.reader, dict, &[o_keys, o_values])?;

@@ -1,8 +1,8 @@
 //! The timeline of any family of processes: when each task was on a CPU, waited for one, or was blocked, and by what.
 //!
 //! [`sampler`] reads the kernel's counters (`schedstat`), [`Lanes`] keeps what each task did between two looks, [`chrome`] and
-//! [`perfetto`] write files. Sums are the kernel's own figures; where within the time between two looks a part lies is not known, and
-//! taken to be in the order: waits for a CPU, runs, is blocked. Functions and GILs of Pythons are sampled ([`gil`], `pythons`).
+//! [`perfetto`] write files. Sums are the kernel's own figures; the order between two looks is not known, and
+//! taken to be: waits for a CPU, runs, is blocked. Functions and GILs of Pythons are sampled ([`gil`], `pythons`).
 
 pub mod chrome;
 pub mod gil;

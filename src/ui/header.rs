@@ -281,7 +281,7 @@ fn own_cost(app: &App, theme: &Theme, area: Rect, pen: &mut Pen<'_>) {
         parts.push(("paused ".to_owned(), theme.warn));
     }
     if model.late_ticks > 0 {
-        parts.push((format!("{} late ", model.late_ticks), theme.warn));
+        parts.push((format!("{} samples late ", model.late_ticks), theme.warn));
     }
     if report.events_lost > 0 {
         parts.push((format!("{} events lost ", report.events_lost), theme.warn));

@@ -25,8 +25,8 @@ const fn symbol(unicode: &'static str, ascii: &'static str, meaning: &'static st
 
 /// Every symbol that is drawn. A test compares it with the sources.
 pub const LEGEND: &[Symbol] = &[
-    symbol("▁▂▃▄▅▆▇█", "_.:-=+*#", "history, newest at the right. RECENT: green ran, orange waited for a CPU"),
-    symbol("·", ".-", "zero, or next to nothing; also divides facts"),
+    symbol("▁▂▃▄▅▆▇█", "_.:-=+*#", "history, newest at the right. RECENT: first colour ran, second waited for a CPU"),
+    symbol("·", ".-", "zero or nearly zero; also separates values"),
     symbol("▏▎▍▌▋▊▉", "|", "end of a bar. cpu: nice, user, kernel, stolen; mem: used, cache. ▌ a run's card"),
     symbol("⣿", "#.", "history as dots, newest at the right"),
     symbol("●", "*", "tagged row (Space); in the lab: a run is active; on Problems: a finding"),
@@ -40,7 +40,7 @@ pub const LEGEND: &[Symbol] = &[
     symbol("◂", "<", "columns are out of sight at the left"),
     symbol("←", "<", "called by (Python functions)"),
     symbol("‹›", "<>", "Left and Right change this value"),
-    symbol("░▒▓", ".-=", "lanes: waits, waits for a CPU; copy-on-write: darker is more copied"),
+    symbol("░▒▓", ".-=", "lanes: light: ready, medium: waits for the GIL; copy-on-write: darker is more copied"),
     symbol("╌", "~", "lanes: being created"),
     symbol("✔", "x", "shown (set-up)"),
     symbol("±╵━", "+-|=", "spread of repeated runs; mark of an axis; lanes: work in progress; Compare: a bar"),
@@ -52,7 +52,8 @@ pub const LEGEND: &[Symbol] = &[
 /// Letters and words that need a line too.
 const WORDS: &[(&str, &str)] = &[
     (">", "selected row"),
-    ("i", "at the end of a command: worth knowing, and no fault; ! explains it"),
+    ("i", "at the end of a command: information, not a problem; ! explains it"),
+    ("w g W G", "lanes without Unicode: ready, waits for the GIL, shares a CPU, shares the GIL"),
     ("- deny late", "value unknown; may not be read; the process did not answer"),
     ("R S D T Z I", "runs or could run, sleeps, waits for a device, stopped, zombie, idle kernel thread"),
 ];
@@ -109,7 +110,7 @@ fn sections(preset: Preset, here: Context, unicode: bool) -> Vec<Section> {
     let mut all = vec![legend(unicode), keys(preset, here), keys(preset, Context::Everywhere)];
     all.extend(others.into_iter().filter(|other| *other != here).map(|other| keys(preset, other)));
     let demos = DEMOS.iter().map(|demo| (format!("n {}", demo.key), format!("{}: {}", demo.system, demo.watch)));
-    all.push(Section::new("Demos (small letters: native, capitals: Python)", demos));
+    all.push(Section::new("Demos (capitals and g h i: Python; others: native)", demos));
     let examples = "cpu>5 and user=www    rss>200M    not state=S    command~worker    under(gunicorn) and thread";
     all.push(Section::new("Filter (F4)", [("examples".to_owned(), examples.to_owned())]));
     let columns = COLUMNS.iter().map(|c| (format!("{} {}", c.title, c.id), c.description.to_owned()));

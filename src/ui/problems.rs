@@ -50,7 +50,7 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     }
     let (what, who) = columns(area.width);
     let mut head = Pen::new(buffer, area, 0);
-    head.put(&format!("   {:SINCE$}{:what$}{:who$}EVIDENCE", "SINCE", "WHAT", "WHO"), theme.head).fill(" ", theme.head);
+    head.put(&format!("   {:SINCE$}{:what$}{:who$}EVIDENCE", "SINCE", "WHAT", "PROCESS"), theme.head).fill(" ", theme.head);
     let rows = room(app, area);
     let at = app.problem_at();
     for (line, (index, finding)) in (1..area.height).zip(app.findings.iter().enumerate().skip(app.problems.scroll).take(rows)) {
@@ -246,7 +246,7 @@ pub fn looked(app: &App) -> Vec<String> {
                 looked.tasks, looked.processes, looked.apart_ms
             ));
             if facts.span_ns == 0 {
-                lines.push("Time used by threads, quotas and growth are known from the second look on, in a few seconds.".into());
+                lines.push("CPU time of threads, quotas and growth need a second survey, in a few seconds.".into());
             }
             if looked.unreadable > 0 {
                 lines.push(format!("Not examined: the waits of {}. {UNREADABLE}", processes(looked.unreadable)));

@@ -128,7 +128,7 @@ impl Watched {
             false => format!("In {for_ms} ms it did not run: it waited for a CPU all the time."),
         };
         if let Some((name, cpus, stopped, periods)) = &self.quota {
-            words += &format!(" Its group {name} may use {cpus:.2} CPUs and was stopped in {stopped} of {periods} periods.");
+            words += &format!(" Its group {name} may use {cpus:.2} CPUs and was throttled in {stopped} of {periods} periods.");
         }
         match self.cpus {
             Some(1) => words += " It may run on 1 CPU.",
@@ -166,7 +166,7 @@ mod tests {
             Watched { for_ms: 200, ran: true, ran_ms: 60, quota: Some(stopped), cpus: Some(2), others, ..Watched::default() };
         assert_eq!(
             limited.words(),
-            "In 200 ms it ran for 60 ms and waited for a CPU for 0 ms. Its group /jobs may use 0.30 CPUs and was stopped in 2 of 2 periods. \
+            "In 200 ms it ran for 60 ms and waited for a CPU for 0 ms. Its group /jobs may use 0.30 CPUs and was throttled in 2 of 2 periods. \
              It may run on 2 CPUs."
         );
     }

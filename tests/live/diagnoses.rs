@@ -178,7 +178,7 @@ fn a_fork_beside_threads_is_told() {
     let Some(forked) = Troubled::start(program) else { return };
     let found = watched.join().unwrap().unwrap();
     assert_eq!(pids(&found), forked.pids[1..].iter().copied().collect());
-    assert!(found.evidence.contains("and 1 other were forked by") && found.evidence.contains("2 threads or more"), "{found:?}");
+    assert!(found.evidence.contains("and 1 other were forked by") && found.evidence.contains("at least 2 threads"), "{found:?}");
 }
 
 #[test]

@@ -58,7 +58,7 @@ fn quota(group: &GroupDetail, old: Option<(&GroupDetail, u64)>) -> Line {
         _ => String::new(),
     };
     let (all, seconds) = (share(now.stopped, now.periods), now.stopped_ns as f64 / 1e9);
-    Some(("cpu", format!("stopped in {} of {} periods ({all:.0} %), {seconds:.1} s{recent}", now.stopped, now.periods)))
+    Some(("cpu", format!("throttled in {} of {} periods ({all:.0} %), {seconds:.1} s{recent}", now.stopped, now.periods)))
 }
 
 fn memory(group: &GroupDetail) -> Line {
@@ -155,7 +155,7 @@ mod tests {
             [
                 "/a",
                 "  cpu       0.30 of 0.3 CPUs used (100 %), may run on CPUs 0-1",
-                "            stopped in 40 of 100 periods (40 %), 2.5 s; now in 90 %",
+                "            throttled in 40 of 100 periods (40 %), 2.5 s; now in 90 %",
                 "  memory    12.0M of 64.0M (19 %)",
                 "  swap      not allowed",
                 "  tasks     5, no limit",

@@ -44,7 +44,7 @@ fn every_cell_of_every_column_explains_itself() {
                 Value::Unknown(why) => {
                     unknown += 1;
                     assert_eq!(of("value"), why.words(), "{}", column.id);
-                    let start = if why == Unknown::NotApplicable { "none for this row" } else { "unknown here" };
+                    let start = if why == Unknown::NotApplicable { "does not apply here" } else { "unknown here" };
                     assert!(of("basis").starts_with(start), "{}: what is unknown is not measured: {lines:#?}", column.id);
                 }
                 value => {

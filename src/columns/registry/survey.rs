@@ -56,7 +56,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column {
         id: "quota",
         title: "QUOTA",
-        description: "CPUs that the narrowest quota of its control groups is worth, in percent of one CPU.",
+        description: "Lowest CPU quota of its control groups, in percent of one CPU.",
         unit: "percent",
         source: "cpu.max, cpu.cfs_quota_us",
         needs: NEEDS,
@@ -68,7 +68,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column {
         id: "throttled",
         title: "THROTL",
-        description: "Share of the last periods in which the quota stopped its control group.",
+        description: "Share of the last periods in which its control group was throttled by its quota.",
         unit: "percent",
         source: "cpu.stat (nr_throttled, nr_periods)",
         needs: NEEDS,
@@ -114,7 +114,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column {
         id: "oom_kills",
         title: "OOMK",
-        description: "Processes killed because its control group was full (memory limit), since the group was made.",
+        description: "Processes killed at its control group's memory limit since the group was created.",
         source: "memory.events, memory.oom_control",
         needs: NEEDS,
         scope: Scope::Process,

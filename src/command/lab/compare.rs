@@ -216,7 +216,10 @@ fn common_task(args: &CompareArgs, systems: &[&System]) -> Result<TaskKind, Laun
             .ok_or_else(|| LaunchError::BadOption("no task works with all of these systems; compare fewer systems".into()))?,
     };
     if task.size().is_none() && !(args.task_size.is_empty() && args.task_ms.is_empty()) {
-        return Err(LaunchError::BadOption(format!("the task {} has no size to sweep; pi and sleep have one", task.name())));
+        return Err(LaunchError::BadOption(format!(
+            "the task {} has no size to sweep; all others but none and factorial have one",
+            task.name()
+        )));
     }
     Ok(task)
 }

@@ -64,7 +64,7 @@ pub(super) fn all(out: &mut impl Write, document: &Document, again: bool, asked:
     writeln!(out, "Examined: the waits of {tasks} threads of {processes} processes, twice, {apart_ms} ms apart.")?;
     not_examined(out, "", &document.looked)?;
     if asked && !again {
-        writeln!(out, "Stopped at the first look, because a problem was found: {TAKES_TIME} was not looked for.")?;
+        writeln!(out, "Stopped after one look, because a problem was found. Not examined: {TAKES_TIME}.")?;
     }
     limits(out, again || asked)
 }
@@ -82,14 +82,13 @@ pub(super) fn not_examined(out: &mut impl Write, host: &str, looked: &Looked) ->
 }
 
 /// What one look cannot see.
-const TAKES_TIME: &str =
-    "what takes time to see (zombies that stay, quotas, growth, busy threads, the GIL, blocked event loops, broken pools)";
+const TAKES_TIME: &str = "problems that take time to show (zombies that stay, quotas, growth, busy threads, the GIL, blocked event loops, broken pools)";
 
 /// Writes what is examined on no machine, or only with `--for`.
 pub(super) fn limits(out: &mut impl Write, again: bool) -> io::Result<()> {
     writeln!(out, "{NOT_FOLLOWED}")?;
     if !again {
-        writeln!(out, "Not examined: {TAKES_TIME}. Use --for 10 to look for it.")?;
+        writeln!(out, "Not examined: {TAKES_TIME}. Use --for 10 to examine them.")?;
     }
     Ok(())
 }

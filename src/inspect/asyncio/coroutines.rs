@@ -214,7 +214,7 @@ impl<'o, 'm, M: Memory> Reading<'o, 'm, M> {
     pub fn set(&mut self, address: u64) -> Result<Vec<u64>, Trouble> {
         let l = self.layout;
         if self.sort_at(address)? != Sort::Set {
-            return Err(Trouble::Torn("what should be a set is none"));
+            return Err(Trouble::Torn("an object is no set"));
         }
         let fields = Fields::read(&mut self.objects.reader, address, &[l.set_used, l.set_mask, l.set_table])?;
         let (used, mask) = (fields.word(l.set_used), fields.word(l.set_mask));

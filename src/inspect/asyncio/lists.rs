@@ -33,7 +33,7 @@ impl<M: Memory> Asking<'_, '_, M> {
             let task = next.wrapping_sub(links.node);
             let fields = Fields::read(&mut self.reading.objects.reader, task, &[links.is_task, links.node])?;
             if fields.byte(links.is_task) != 1 {
-                return Err(Trouble::Torn("what should be a task is none"));
+                return Err(Trouble::Torn("an object is no task"));
             }
             listed.push((task, thread));
             next = fields.word(links.node);

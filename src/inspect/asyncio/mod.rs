@@ -431,7 +431,7 @@ impl<'o, 'm, M: Memory> Asking<'o, 'm, M> {
             return Ok(known);
         }
         self.reading.sort_at(address)?;
-        let Some(of) = self.reading.task_type else { return Err(Trouble::Torn("what should be a task is none")) };
+        let Some(of) = self.reading.task_type else { return Err(Trouble::Torn("an object is no task")) };
         let size = self.reading.objects.reader.word(of.wrapping_add(TYPE_BASICSIZE))?;
         self.task = TaskLayout::before_3_11(size);
         self.task.ok_or(Trouble::Torn("its tasks have an unknown size"))
@@ -442,7 +442,7 @@ impl<'o, 'm, M: Memory> Asking<'o, 'm, M> {
         let fields = Fields::read(&mut self.reading.objects.reader, address, &[t.size.saturating_sub(8)])?;
         let of = fields.word(self.reading.objects.offsets.object_type);
         if self.reading.sort(of)? != Sort::Task {
-            return Err(Trouble::Torn("what should be a task is none"));
+            return Err(Trouble::Torn("an object is no task"));
         }
         Ok(RawTask {
             address,

@@ -115,7 +115,7 @@ impl<M: Memory> Asking<'_, '_, M> {
     fn items(&mut self, list: u64) -> Result<Vec<u64>, Trouble> {
         let l = self.reading.layout;
         if self.reading.sort_at(list)? != Sort::List {
-            return Err(Trouble::Torn("what should be a list is none"));
+            return Err(Trouble::Torn("an object is no list"));
         }
         // `ob_size`, then `ob_item` (Include/cpython/listobject.h).
         let fields = Fields::read(&mut self.reading.objects.reader, list, &[l.header, l.header + 8])?;

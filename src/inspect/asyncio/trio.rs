@@ -217,7 +217,7 @@ impl<M: Memory> Runs<'_, '_, '_, M> {
 
     fn raw(&mut self, task: u64) -> Result<RawTask, Trouble> {
         if !self.is_a(task, "Task")? {
-            return Err(Trouble::Torn("what should be a task is none"));
+            return Err(Trouble::Torn("an object is no task"));
         }
         Ok(RawTask {
             coroutine: self.attribute(task, "coro")?,

@@ -213,7 +213,7 @@ impl<M: Memory> Asking<'_, M> {
     fn place(&mut self, address: u64) -> Result<Place, Trouble> {
         let of = self.objects.reader.word(address.wrapping_add(self.objects.offsets.object_type))?;
         if !is_greenlet(&mut self.objects, self.layout, of)? {
-            return Err(Trouble::Torn("what should be a greenlet is none"));
+            return Err(Trouble::Torn("an object is no greenlet"));
         }
         self.layout.place(&mut self.objects.reader, address)
     }
@@ -252,7 +252,7 @@ impl<M: Memory> Asking<'_, M> {
         let (frames, deeper) = self.objects.chain_from(first, MOST_FRAMES)?;
         // The frames of CPython 3.12 lead over the C stack, which another greenlet uses meanwhile, unless the module links them past it.
         if self.layout.hides_entries && frames.iter().any(|frame| !frame.has_code() || place.has_on_stack(frame.address)) {
-            return Err(Trouble::Unfit("their frames lead over the C stack, which others use meanwhile"));
+            return Err(Trouble::Unfit("their frames are linked through the C stack, which another greenlet uses now"));
         }
         Ok((frames, deeper))
     }

@@ -132,7 +132,7 @@ fn what_does_not_hold_together_is_refused_in_a_note() {
     stage.small.image.put(frame + 32, 3);
     let runtime = stage.read().unwrap();
     assert_eq!(runtime.greenlets.unwrap().count, 2);
-    assert!(runtime.notes.iter().any(|note| note.contains("over the C stack")), "{:?}", runtime.notes);
+    assert!(runtime.notes.iter().any(|note| note.contains("through the C stack")), "{:?}", runtime.notes);
 }
 
 #[test]

@@ -183,7 +183,7 @@ pub static LESSONS: &[Lesson] = &[
             )
             .held(2_000),
         ],
-        watch: "RES of the workers: as large as their parent's, and then not.",
+        watch: "RES of the workers: like their parent's after fork, small after exec.",
         verdict: verdicts::fork_exec,
         claim: Some(("exec", |figures| figures.get("as expected"))),
     },
@@ -223,7 +223,7 @@ pub static LESSONS: &[Lesson] = &[
             .twin("native/forkserver")
             .held(2_000),
         ],
-        watch: "Three trees on the Processes screen (1): who stands between the workers and the root?",
+        watch: "Three trees on the Processes screen (1): which process is between the workers and the root?",
         verdict: verdicts::parents,
         claim: Some(("parents", |figures| figures.get("fork: children of the root"))),
     },
@@ -258,7 +258,7 @@ pub static LESSONS: &[Lesson] = &[
     Lesson {
         id: "copy-on-write",
         chapter: "Copy-on-write",
-        title: "Who copies a page?",
+        title: "When is a page copied?",
         question: "You load 100 MiB of objects and fork. The child only reads them. How much memory is copied?",
         background: "After a fork both processes share all pages. The kernel copies a page when one of them writes to it.",
         answers: &["next to nothing", "a large part", "all of it, at the fork"],
@@ -461,7 +461,7 @@ pub static LESSONS: &[Lesson] = &[
             ],
         )
         .twin("native/async-vs-threads")],
-        watch: "One TID, and then a thousand.",
+        watch: "One TID for all tasks, then a thousand for the threads.",
         verdict: verdicts::thousand_waits,
         claim: Some(("task-memory", |figures| {
             Some(figures.get("memory of a thread")? / figures.get("memory of a task")?.max(1.0))
@@ -495,7 +495,7 @@ pub static LESSONS: &[Lesson] = &[
             .twin("native/blocked-loop-cured")
             .rounds(2),
         ],
-        watch: "The lanes of the tasks (V): one works, and none of the others.",
+        watch: "The lanes of the tasks (V): one works, the others wait.",
         verdict: verdicts::blocked_loop,
         claim: Some(("blocked-loop", |figures| {
             Some(figures.get("tick, calls block")? / figures.get("tick, calls in threads")?.max(1.0))

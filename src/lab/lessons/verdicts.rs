@@ -278,7 +278,7 @@ pub(super) fn other_loop(figures: &Figures) -> Option<Verdict> {
     match asyncio / uvloop.max(1.0) {
         ratio if ratio > ALIKE => proven(1, format!("{sentence}: {} less.", times(ratio))),
         ratio if ratio < 1.0 / ALIKE => proven(2, format!("{sentence}: {} more.", times(1.0 / ratio))),
-        _ => proven(0, format!("{sentence}: no difference worth the name.")),
+        _ => proven(0, format!("{sentence}: no significant difference.")),
     }
 }
 
@@ -295,7 +295,7 @@ pub(super) fn your_work(figures: &Figures) -> Option<Verdict> {
     if best == 0 && together > 1.0 && processes > alone {
         // The pool's own time is spent once; the work is shared among the CPUs.
         let needed = (processes - alone / together) / (1.0 - 1.0 / together);
-        sentence += &format!(": processes would win from about {} the work on", times(needed / alone.max(1.0)));
+        sentence += &format!(": processes win from about {} this work on", times(needed / alone.max(1.0)));
     }
     sentence.push('.');
     if next.0 < fastest * ALIKE && [best, all.iter().position(|a| a.1 == next.1)?].map(class).iter().any(|c| *c != class(best)) {

@@ -123,8 +123,8 @@ macro_rules! measure {
 /// Every measure, in the order of columns.
 #[rustfmt::skip]
 pub const MEASURES: &[Measure] = &[
-    measure!("wall_ns", "wall", Ns, Lower, "from just before the first creation to the end of the last worker, without pauses to be looked at", NOT_TOLD, |s, o| put(o, s.point.wall_ns)),
-    measure!("creation_ns", "create", Ns, Lower, "from just before the call that creates a worker to the worker's first own instruction, every worker a point", NO_CREATION, |s, o| o.extend(s.point.creation_ns.iter().map(|n| *n as f64))),
+    measure!("wall_ns", "wall", Ns, Lower, "from just before the first creation to the end of the last worker, without pauses for inspection", NOT_TOLD, |s, o| put(o, s.point.wall_ns)),
+    measure!("creation_ns", "create", Ns, Lower, "from just before the call that creates a worker to its first own instruction; one value per worker", NO_CREATION, |s, o| o.extend(s.point.creation_ns.iter().map(|n| *n as f64))),
     measure!("cpu_ns", "cpu", Ns, Lower, "CPU time of the run within the wall time, without the start and end of its interpreter", NOT_TOLD, |s, o| put(o, s.point.cpu_ns())),
     measure!("speed_up", "speed-up", Ratio, Higher, "wall time of the sequential run of the same round, divided by the run's wall time", NO_BASELINE, |s, o| o.extend(speed_up(s))),
     measure!("efficiency", "efficiency", Ratio, Higher, "speed-up per worker", NO_BASELINE, |s, o| o.extend(speed_up(s).map(|x| x / f64::from(s.spec.workers.max(1))))),

@@ -22,8 +22,8 @@ pub(super) const ENTRIES: &[Entry] = &[
         system: System {
             id: "python/fork",
             title: "fork",
-            lesson: "os.fork() copies the interpreter: a new PID with the same memory, copy-on-write, and reference counts write. \
-                     Watch the children share the parent's command line and most of its pages.",
+            lesson: "os.fork() copies the interpreter: a new PID with the same memory, copy-on-write; changing a reference count \
+                     copies its page. Watch the children share the parent's command line and most of its pages.",
             section: Section::Processes,
             backend: Backend::Python,
             tasks: FORK_TASKS,
