@@ -36,6 +36,8 @@ pub struct Scene {
     pub places: HashMap<TaskId, String>,
     /// Processes that did not answer within the time limit.
     pub silent: usize,
+    /// Python processes whose functions have not been read: there was no time for them yet.
+    pub unread_pythons: usize,
     /// Time between the two looks, milliseconds.
     pub apart_ms: u64,
 }
@@ -66,6 +68,8 @@ pub struct Process {
     pub is_copy: bool,
     /// Whether it has handlers for signals that could end a wait for a lock.
     pub handles_signals: bool,
+    /// Whether it has one for a signal that does not mean its end, such as SIGALRM or SIGUSR1: it may write or release something.
+    pub handles_messages: bool,
     /// Milliseconds since it began; `None` if unknown.
     pub age_ms: Option<u64>,
     /// By tid.
@@ -103,8 +107,8 @@ pub enum Wait {
     PipeRead(u64),
     /// Room in this pipe.
     PipeWrite(u64),
-    /// A file lock, and the process that the kernel records for it.
-    FileLock(Option<i32>),
+    /// A file lock, and the processes that have it: the one that the kernel records, or those that share its open file.
+    FileLock(Vec<i32>),
     /// Data from this connected socket.
     SocketRead(u64),
     /// Room in this connected socket.
@@ -285,11 +289,17 @@ impl Scene {
                 let words = format!("waits for the GIL, held by thread {}", holder.tid);
                 one(Target::Task(*holder), Kind::Gil, words, Certainty::Recorded)
             }
-            Wait::FileLock(holder) => {
-                let pid = holder.filter(|pid| self.processes.contains_key(pid))?;
-                let words = format!("waits for a file lock of process {pid} (/proc/locks)");
-                one(Target::Process(pid), Kind::FileLock, words, Certainty::Recorded)
-            }
+            Wait::FileLock(holders) => match holders.as_slice() {
+                [pid] if self.processes.contains_key(pid) => {
+                    let words = format!("waits for a file lock of process {pid} (/proc/locks)");
+                    one(Target::Process(*pid), Kind::FileLock, words, Certainty::Recorded)
+                }
+                several if several.len() > 1 && seen(several) => {
+                    let words = format!("waits for a file lock of {} processes that share its open file", several.len());
+                    Some(of_processes(several, Kind::FileLock, &words))
+                }
+                _ => None,
+            },
         }
     }
 
@@ -298,16 +308,16 @@ impl Scene {
         self.processes.values().filter(move |process| process.ppid == pid)
     }
 
-    /// Whether another of these processes waits for its children and has handlers: it rests until a signal, whose handler may release or write
-    /// what the children wait for.
+    /// Whether another of these processes rests until a signal, whose handler may release or write what the task waits for: it waits for its
+    /// children and has handlers, or has one that does not end it.
     fn has_supervisor(&self, from: TaskId, pids: &[i32]) -> bool {
         let waits = |task: &Task| matches!(task.wait, Wait::Child(_));
-        let rests = |process: &Process| process.handles_signals && process.tasks.values().any(waits);
+        let rests = |process: &Process| process.handles_messages || process.handles_signals && process.tasks.values().any(waits);
         pids.iter().filter(|pid| **pid != from.pid).filter_map(|pid| self.processes.get(pid)).any(rests)
     }
 
-    /// Whether a signal handler may write the data that the task waits for: one of its own process to its own pipe or socket, or one of a
-    /// supervisor to a pipe.
+    /// Whether a signal handler may write the data that the task waits for: one of its own process to its own pipe or socket, or one of
+    /// another process that rests until a signal.
     #[must_use]
     pub fn waits_for_handler(&self, from: TaskId) -> bool {
         let Some(process) = self.processes.get(&from.pid) else { return false };
@@ -316,7 +326,11 @@ impl Scene {
             Some(Wait::PipeRead(inode)) => {
                 self.pipes.get(inode).is_some_and(|ends| own(&ends.writers) || self.has_supervisor(from, &ends.writers))
             }
-            Some(Wait::SocketRead(inode)) => self.sockets.get(inode).is_some_and(|end| own(&end.holders)),
+            Some(Wait::SocketRead(inode)) => self.sockets.get(inode).is_some_and(|end| {
+                let messages =
+                    |pid: &i32| *pid != from.pid && self.processes.get(pid).is_some_and(|other| other.handles_messages);
+                own(&end.holders) || end.holders.iter().any(messages)
+            }),
             _ => false,
         }
     }

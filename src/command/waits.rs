@@ -58,6 +58,7 @@ pub(super) struct Looked {
     pub(super) tasks: usize,
     pub(super) unreadable_processes: usize,
     pub(super) silent_processes: usize,
+    pub(super) unread_python_processes: usize,
     pub(super) apart_ms: u64,
 }
 
@@ -114,6 +115,7 @@ impl Looked {
             tasks: scene.processes.values().map(|p| p.tasks.len()).sum(),
             unreadable_processes: scene.unreadable.len(),
             silent_processes: scene.silent,
+            unread_python_processes: scene.unread_pythons,
             apart_ms: scene.apart_ms,
         }
     }

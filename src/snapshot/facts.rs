@@ -52,6 +52,8 @@ pub struct Looked {
     pub unreadable: usize,
     /// Processes that did not answer in time.
     pub silent: usize,
+    /// Python processes whose functions have not been read yet.
+    pub unread_pythons: usize,
     /// Milliseconds between the two looks.
     pub apart_ms: u64,
 }
@@ -110,6 +112,8 @@ pub struct ProcessFacts {
     pub python: Option<Arc<PythonFacts>>,
     /// Whether `multiprocessing` started it, by its functions, and its main thread slept at both looks.
     pub worker: bool,
+    /// Whether one of its threads waits for the end of a certain child.
+    pub waits_for_child: bool,
     /// Whether it is the init of a PID namespace, where that was looked up.
     pub init: Option<bool>,
 }

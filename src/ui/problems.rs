@@ -251,6 +251,9 @@ pub fn looked(app: &App) -> Vec<String> {
             if looked.unreadable > 0 {
                 lines.push(format!("Not examined: the waits of {}. {UNREADABLE}", processes(looked.unreadable)));
             }
+            if looked.unread_pythons > 0 {
+                lines.push(format!("Not examined yet: the Python functions of {}.", processes(looked.unread_pythons)));
+            }
             if looked.silent > 0 {
                 lines.push(format!("Not examined: the waits of {}: no answer within 500 ms.", processes(looked.silent)));
             }

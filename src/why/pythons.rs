@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::causes::search::Cause;
-use crate::causes::{Problem, Scene, TaskId};
+use crate::causes::{Kind, Problem, Scene, TaskId};
 use crate::kernel::error::ReadError;
 use crate::kernel::readers::within;
 use crate::kernel::{DetailReader, reason};
@@ -98,6 +98,10 @@ pub fn may_rest(problem: &Problem, pythons: &Pythons) -> bool {
     match problem.cause {
         Cause::OnlyThreadWaits => main.is_none_or(|main| pythons.frame(main).is_none() || pythons.rests(main)),
         Cause::NoThreadCanGoOn => main.is_some_and(|main| pythons.rests(main)),
+        // A lock whose owner is recorded is held; of any other, the copy of a program may wait as the program itself does.
+        Cause::StuckAfterFork if problem.edges.iter().all(|edge| edge.kind == Kind::Lock) => {
+            main.is_some_and(|main| pythons.rests(main))
+        }
         _ => false,
     }
 }
@@ -189,6 +193,10 @@ fn callback(thread: &PythonThread) -> Option<&PythonFrame> {
     let inner = thread.frames.get(..at)?;
     let own = |file: &str| file.contains("/asyncio/") || file.ends_with("/selectors.py") || file.contains("/uvloop/");
     if inner.first().is_none_or(|frame| frame.file.ends_with("/selectors.py")) || inner.iter().all(|frame| own(&frame.file)) {
+        return None;
+    }
+    // A worker that was forked in a callback has the loop of its parent below its own frames, and runs none itself.
+    if is_worker(inner) {
         return None;
     }
     // asyncio's own frames between the loop and the program are not what blocks it.
@@ -480,5 +488,9 @@ mod tests {
         assert_eq!(callback(&blocked).map(words).as_deref(), Some("handler() at a.py:7"));
         assert_eq!(place(&blocked.frames).map(words).as_deref(), Some("fetch() at a.py:7"));
         assert_eq!(callback(&thread(vec![frame("work", "/srv/a.py")])), None, "no loop");
+        let start = || frame("BaseProcess._bootstrap", &format!("{lib}multiprocessing/process.py"));
+        let forked =
+            [vec![frame("Queue.get", &format!("{lib}multiprocessing/queues.py")), start(), frame("main", "/srv/a.py")], outer()];
+        assert_eq!(callback(&thread(forked.concat())), None, "a worker that was forked in a callback");
     }
 }

@@ -35,10 +35,14 @@ const READINGS: usize = 8;
 /// The most Python processes that are read so often in one survey, and the most that are read once.
 const MOST_BUSY: usize = 8;
 const MOST_OTHERS: usize = 32;
-/// When a survey has used so much CPU time, nanoseconds, no Python process that has rested for long is read in it any more, and from the
-/// second on none that is not busy.
+/// When a survey has used so much CPU time for Python processes, nanoseconds, none that has rested for long is read in it any more, and none
+/// that is not busy. At least one is read.
 const EXPENSIVE_NS: u64 = 20_000_000;
 const TOO_EXPENSIVE_NS: u64 = 80_000_000;
+/// So many times as much for a command that is to find all: see [`Surveyor::thorough`].
+const THOROUGH: u64 = 25;
+/// Readings of a Python process that failed before it counts as read: it runs no CPython that can be read, or it changes all the time.
+const MOST_FAILED: u8 = 3;
 /// Surveys after which is looked again for what may come later: an event loop, a library.
 const RARELY: u64 = 10;
 /// The most threads of one process whose sleep is looked at in each reading.
@@ -76,6 +80,8 @@ struct Kept {
     python: Option<Arc<PythonFacts>>,
     /// The survey in which its Python was last read; 0 before the first time.
     read_at: u64,
+    /// How many readings since then have failed.
+    failed: u8,
     /// Whether it had an event loop of asyncio or trio then.
     has_loop: bool,
     /// Tasks that waited for locks of each other when its Python was last read: that stays so while others run.
@@ -104,6 +110,7 @@ pub struct Survey {
 #[derive(Debug)]
 pub struct Surveyor {
     scope: Scope,
+    thorough: bool,
     fs: Arc<ProcFs>,
     reader: Reader,
     groups: Groups,
@@ -132,6 +139,7 @@ impl Surveyor {
         let (kept, opened, python_locks) = (HashMap::new(), HashMap::new(), python_locks::Known::new());
         Ok(Self {
             scope: Scope::Everything,
+            thorough: false,
             reader,
             fs,
             groups,
@@ -152,6 +160,12 @@ impl Surveyor {
     /// See [`Surveyor::new`].
     pub fn of_waits() -> Result<Self, ReadError> {
         Ok(Self { scope: Scope::Waits, ..Self::new()? })
+    }
+
+    /// With time for every Python process in each survey: for a command whose user waits for it.
+    #[must_use]
+    pub fn thorough(self) -> Self {
+        Self { thorough: true, ..self }
     }
 
     /// How long a monitor waits before the next survey, so that surveys take little of a CPU. What is read once only does not count.
@@ -181,6 +195,7 @@ impl Surveyor {
         self.surveys += 1;
         let mut scene = self.reader.read(Patience { apart: APART })?;
         python_locks::note(&self.fs, &self.reader, &mut scene, &mut self.python_locks);
+        self.reader.confirm(&mut scene);
         let mut problems = problems(&scene);
         let pythons = Pythons::read(&scene, problems.iter().flat_map(|problem| problem.tasks.iter().copied()));
         problems.retain(|problem| !may_rest(problem, &pythons));
@@ -194,13 +209,16 @@ impl Surveyor {
                 self.kept.remove(pid);
             }
         }
-        let mut facts = Facts { scope: self.scope, taken_ns, span_ns, looked: looked(&scene), ..Facts::default() };
+        let mut facts = Facts { scope: self.scope, taken_ns, span_ns, ..Facts::default() };
         for (pid, process) in &scene.processes {
-            let one = self.process(process.key, ran.get(pid), span_ns);
+            let mut one = self.process(process.key, ran.get(pid), span_ns);
+            one.waits_for_child = process.tasks.values().any(|task| matches!(task.wait, Wait::Child(Some(_))));
             facts.processes.insert(*pid, one);
         }
         let before_ns = cpu_ns();
-        let once_ns = self.python(&scene, &ran, (span_ns, begun_ns), &mut facts);
+        let once_ns = self.python(&scene, &ran, span_ns, &mut facts);
+        scene.unread_pythons = self.unread(&scene);
+        facts.looked = looked(&scene);
         self.running_ns = cpu_ns().saturating_sub(before_ns + once_ns);
         for (pid, one) in &mut facts.processes {
             let worker =
@@ -292,6 +310,7 @@ impl Surveyor {
                 rests_from,
                 python: None,
                 read_at,
+                failed: 0,
                 has_loop,
                 cycle,
                 library,
@@ -302,9 +321,17 @@ impl Surveyor {
         within(key, PATIENCE, read).ok()
     }
 
-    /// Reads the Python processes that may be in trouble. The survey began when the CPU time was `begun_ns`. The CPU time for those that rest,
-    /// which are read once, nanoseconds.
-    fn python(&mut self, scene: &Scene, ran: &AllRan, (span_ns, begun_ns): (u64, u64), facts: &mut Facts) -> u64 {
+    /// How many Python processes have not been read yet.
+    fn unread(&self, scene: &Scene) -> usize {
+        let is_unread = |kept: &&Kept| kept.is_python && kept.read_at == 0 && !scene.unreadable.contains_key(&kept.key.pid);
+        self.kept.values().filter(is_unread).count()
+    }
+
+    /// Reads the Python processes that may be in trouble. The CPU time for those that rest, which are read once, nanoseconds.
+    fn python(&mut self, scene: &Scene, ran: &AllRan, span_ns: u64, facts: &mut Facts) -> u64 {
+        let begun_ns = cpu_ns();
+        let times = if self.thorough { THOROUGH } else { 1 };
+        let most_others = if self.thorough { usize::MAX } else { MOST_OTHERS };
         let mut wanted = Vec::new();
         for (pid, kept) in &self.kept {
             let threads = ran.get(pid);
@@ -340,7 +367,7 @@ impl Surveyor {
         for (_, _, Reverse(rests_from), _, Reverse(pid), again) in wanted {
             let used_ns = cpu_ns();
             let has_long_rested = rests_from > 0 && rests_from + 1 < self.surveys;
-            let most_ns = if has_long_rested { EXPENSIVE_NS } else { TOO_EXPENSIVE_NS };
+            let most_ns = times * if has_long_rested { EXPENSIVE_NS } else { TOO_EXPENSIVE_NS };
             let python = if again {
                 if several.len() >= MOST_BUSY {
                     continue;
@@ -348,16 +375,18 @@ impl Surveyor {
                 several.push(pid);
                 None
             } else {
-                if others >= MOST_OTHERS || others > 0 && used_ns.saturating_sub(begun_ns) > most_ns {
+                if others >= most_others || others > 0 && used_ns.saturating_sub(begun_ns) > most_ns {
                     continue;
                 }
                 others += 1;
-                Some(self.readings(scene, ran, &[pid], 1).remove(&pid).unwrap_or_default())
+                self.readings(scene, ran, &[pid], 1).remove(&pid)
             };
             once_ns += if rests_from > 0 { cpu_ns().saturating_sub(used_ns) } else { 0 };
             if let Some(kept) = self.kept.get_mut(&pid) {
                 kept.read_at = self.surveys;
-                kept.python = python.map(Arc::new).or(kept.python.take());
+                kept.failed = if python.is_none() && !again { kept.failed.saturating_add(1) } else { 0 };
+                let given_up = (kept.failed >= MOST_FAILED).then(PythonFacts::default);
+                kept.python = python.or(given_up).map(Arc::new).or(kept.python.take());
             }
         }
         let mut read = self.readings(scene, ran, &several, READINGS);
@@ -466,6 +495,7 @@ fn looked(scene: &Scene) -> Looked {
         tasks: scene.processes.values().map(|process| process.tasks.len()).sum(),
         unreadable: scene.unreadable.len(),
         silent: scene.silent,
+        unread_pythons: scene.unread_pythons,
         apart_ms: scene.apart_ms,
     }
 }
@@ -570,25 +600,24 @@ fn variables(fs: &ProcFs, pid: i32) -> Vec<(String, String)> {
     bytes.split(|b| *b == 0).filter_map(pair).collect()
 }
 
-/// The futex at which most of these threads are found in many quick looks, and the share of the looks in which one was at a futex.
+/// The futex at which these threads are found in most of many quick looks, and the share of the looks, percent, in which one was there.
 fn busiest_futex(fs: &ProcFs, pid: i32, tids: &[i32]) -> Option<(u64, u32)> {
     let here = Machine::HERE?;
-    let (mut counts, mut hits): (HashMap<u64, u32>, u32) = (HashMap::new(), 0);
+    let mut counts: HashMap<u64, u32> = HashMap::new();
     let mut buffer = [0u8; 512];
     for _ in 0..LOOKS {
-        let mut hit = false;
+        let mut at = HashSet::new();
         for tid in tids {
             let Ok(bytes) = fs.read_once(&RelPath::task(pid, *tid, "syscall"), &mut buffer) else { continue };
             if let Some(SyscallLine::Inside { number, args, narrow: false }) = SyscallLine::parse(bytes)
                 && here.name(number) == Some("futex")
             {
-                *counts.entry(args[0]).or_default() += 1;
-                hit = true;
+                at.insert(args[0]);
             }
         }
-        hits += u32::from(hit);
+        at.into_iter().for_each(|address| *counts.entry(address).or_default() += 1);
         std::thread::sleep(Duration::from_micros(500));
     }
-    let (address, _) = counts.into_iter().max_by_key(|(address, count)| (*count, *address))?;
-    Some((address, hits * 100 / LOOKS))
+    let (address, count) = counts.into_iter().max_by_key(|(address, count)| (*count, *address))?;
+    Some((address, count * 100 / LOOKS))
 }

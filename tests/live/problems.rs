@@ -170,6 +170,7 @@ impl Stage {
         let (code, found) = self.problems("2");
         assert_eq!((code, found["problems"].as_array().unwrap().len()), (0, 0), "{:?}: {found:#}", self.0);
         assert!(found["looked"]["tasks"].as_u64().unwrap() > 1);
+        assert_eq!(found["looked"]["unread_python_processes"], 0, "{found:#}");
         assert_ne!(self.why()["verdict"], "stuck");
     }
 }

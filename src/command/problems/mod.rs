@@ -27,6 +27,10 @@ use found::Found;
 
 /// Looks that `--for` takes at least, unless something is found of the processes that were asked about.
 const LEAST_LOOKS: usize = 3;
+/// Of these, looks that have read every Python process: what stays so is known from the second on. On a busy machine `--for` takes up to so
+/// many times as long for them.
+const LEAST_WHOLE: usize = 2;
+const AT_MOST: u32 = 3;
 /// Time between two looks with `--for`: shorter spans say little of what threads do.
 const BETWEEN: Duration = Duration::from_millis(1000);
 /// Time to look on after the first finding of the processes that were asked about.
@@ -45,7 +49,8 @@ pub(super) fn run(config: &Config, args: &ProblemsArgs) -> Result<(), Failure> {
     let begun = Instant::now();
     let mut looker = Looker::new(config, filter.as_ref())?;
     let mut found = looker.look()?;
-    let mut looks = 1;
+    let is_whole = |found: &Found| usize::from(found.scene.unread_pythons == 0);
+    let (mut looks, mut whole) = (1, is_whole(&found));
     let mut matched = !found.matched_none;
     let mut warned = None;
     // Of all processes, what one of them has for long must not hide what comes to another.
@@ -58,12 +63,17 @@ pub(super) fn run(config: &Config, args: &ProblemsArgs) -> Result<(), Failure> {
         asked && (found.is_whole || warned.is_some_and(|at: Instant| at.elapsed() >= SETTLE))
     };
     // What threads do is known from the second look on, however slow the machine is.
-    while !over(&found) && args.duration.is_some_and(|duration| begun.elapsed() < duration || looks < LEAST_LOOKS) {
+    let goes_on = |duration: Duration, looks: usize, whole: usize| {
+        let elapsed = begun.elapsed();
+        elapsed < duration || looks < LEAST_LOOKS || whole < LEAST_WHOLE && elapsed < AT_MOST * duration
+    };
+    while !over(&found) && args.duration.is_some_and(|duration| goes_on(duration, looks, whole)) {
         std::thread::sleep(BETWEEN);
         found = looker.look()?;
         found.again = true;
         matched |= !found.matched_none;
         looks += 1;
+        whole += is_whole(&found);
     }
     if let (Some(text), true) = (&args.filter, !matched && !args.json) {
         return Err(Failure::Unavailable(anyhow::anyhow!("no process matches `{text}`, so nothing was examined")));
@@ -91,7 +101,7 @@ impl<'a> Looker<'a> {
             let why = reason(&error);
             Failure::Unavailable(anyhow::anyhow!("the processes cannot be examined: {why}"))
         };
-        let mut surveyor = Surveyor::new().map_err(unavailable)?;
+        let mut surveyor = Surveyor::new().map_err(unavailable)?.thorough();
         let mut matching = filter.map(|filter| ps::Matching::new(config, filter)).transpose()?;
         if let Some(matching) = &mut matching {
             surveyor.prefer(matching.pids()?);

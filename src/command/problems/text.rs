@@ -71,12 +71,19 @@ pub(super) fn all(out: &mut impl Write, document: &Document, again: bool, asked:
 
 /// Writes what could not be read; `host` as above.
 pub(super) fn not_examined(out: &mut impl Write, host: &str, looked: &Looked) -> io::Result<()> {
-    let Looked { unreadable_processes: unreadable, silent_processes: silent, .. } = *looked;
+    let Looked { unreadable_processes: unreadable, silent_processes: silent, unread_python_processes: unread, .. } = *looked;
     if unreadable > 0 {
         line(out, 0, &format!("{host}Not examined: the waits of {}. {UNREADABLE}", counted(unreadable)))?;
     }
     if silent > 0 {
         line(out, 0, &format!("{host}Not examined: the waits of {}: no answer within 500 ms.", counted(silent)))?;
+    }
+    if unread > 0 {
+        let words = format!(
+            "{host}Not examined: the Python functions of {}, for lack of time. Use --for 10, or name processes.",
+            counted(unread)
+        );
+        line(out, 0, &words)?;
     }
     Ok(())
 }

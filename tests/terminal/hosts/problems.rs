@@ -53,7 +53,7 @@ fn document(output: &Output) -> Value {
 fn hostile() -> Value {
     json!({
         "schema": "concmon.problems/1",
-        "looked": { "processes": 3, "tasks": 4, "unreadable_processes": 0, "silent_processes": 0, "apart_ms": 300 },
+        "looked": { "processes": 3, "tasks": 4, "unreadable_processes": 0, "silent_processes": 0, "unread_python_processes": 0, "apart_ms": 300 },
         "problems": [{
             "cause": "lock_cycle", "title": "Deadlock\u{1b}[2J\nall well", "advice": "\u{202e}x", "pids": [7], "behind": [], "lost_waiters": 0,
             "tasks": [{ "pid": 7, "tid": 8, "comm": "a\rb", "process": "p", "python": null, "wait": {
