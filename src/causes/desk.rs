@@ -9,7 +9,7 @@ use crate::kernel::parse::namespace;
 use crate::kernel::parse::pid_numbers::PidfdProcess;
 use crate::kernel::parse::syscall::{Futex, Machine, SyscallLine, endpoint, epoll_patience_ms, epoll_targets, reason_of_call};
 use crate::kernel::proc_fs::{ProcFs, RelPath};
-use crate::kernel::program::is_python;
+use crate::kernel::program::{is_python, is_shell};
 use crate::kernel::semaphores::{Semaphore, same_ipc_namespace, semaphore};
 use crate::kernel::sockets::socket_inode;
 use crate::snapshot::{Direction, Endpoint, Lock, State, WaitReason};
@@ -26,11 +26,22 @@ const INFO_BYTES: usize = 64 * 1024;
 const MOST_TARGETS: usize = 16;
 /// Signals whose handlers end no wait for a lock: faults, SIGPIPE, SIGCHLD, and the two that glibc uses itself.
 const HARMLESS: u64 = bit(4) | bit(5) | bit(6) | bit(7) | bit(8) | bit(11) | bit(13) | bit(17) | bit(31) | bit(32) | bit(33);
-/// CPython handles SIGINT in every program.
+/// CPython and shells handle SIGINT in every program.
 const SIGINT: u64 = bit(2);
+/// Signals whose handlers do work and return: SIGHUP, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO and those of real time. Handlers of
+/// others end the program.
+const MESSAGES: u64 = bit(1) | bit(10) | bit(12) | bit(14) | bit(26) | bit(27) | bit(29) | !0 << 33;
+/// A program that catches this one removes its files on every signal that would end it (`sort`, a shell with `trap ... EXIT`): of its handlers
+/// only those of SIGUSR1, SIGUSR2 and of real time are for messages.
+const SIGXCPU: u64 = bit(24);
+const NEVER_ENDS: u64 = bit(10) | bit(12) | !0 << 33;
+/// The end of a child.
+const SIGCHLD: u64 = bit(17);
 
 /// O_WRONLY of open(2). A FIFO that is opened for both does not wait.
 const WRITES: u64 = 1;
+/// See clone(2).
+const CLONE_VFORK: u64 = 0x4000;
 /// The longest path (PATH_MAX).
 const PATH_BYTES: usize = 4096;
 
@@ -44,7 +55,7 @@ pub(super) struct Desk<'f> {
     pid: i32,
     face: i32,
     memory: Option<ProcessMemory>,
-    pub handles_signals: bool,
+    pub handlers: Handlers,
     /// Numbers of its tasks in its own PID namespace, where that is not concmon's.
     inner: HashMap<i32, i32>,
     foreign: bool,
@@ -74,7 +85,7 @@ impl<'f> Desk<'f> {
             pid,
             face,
             memory: ProcessMemory::open(fs, face).ok(),
-            handles_signals: catches(fs, pid, &text),
+            handlers: catches(fs, pid, &text),
             inner,
             foreign,
             tracer: value(&text, b"TracerPid:").and_then(|pid| pid.parse().ok()).filter(|pid| *pid > 0),
@@ -125,7 +136,7 @@ impl<'f> Desk<'f> {
             // The number of a child is that of the waiter's PID namespace.
             Some(WaitReason::Child { pid }) if name != "vfork" && name != "clone" => Wait::Child(pid.filter(|_| !self.foreign)),
             Some(WaitReason::Io { direction, fd: Some(fd), .. }) => self.io(direction, fd),
-            Some(WaitReason::FileLock { .. }) => Wait::FileLock(None),
+            Some(WaitReason::FileLock { .. }) => Wait::FileLock(Vec::new()),
             Some(WaitReason::Epoll { .. }) => self.events(name, &args).unwrap_or_else(at_epoll),
             Some(WaitReason::Semaphore { set: Some(set) }) => Wait::Open(self.semaphore(set, (args[1], args[2]))),
             Some(reason) => Wait::Open(reason.to_string()),
@@ -225,6 +236,8 @@ impl<'f> Desk<'f> {
         let is_own = |tid: i32| outer(tid).is_some_and(|tid| own.contains(&tid));
         let is_task = |tid: i32| is_own(tid) || shared && !self.foreign && owners.contains_key(&tid);
         let mut bytes = [0; glibc::BEFORE + glibc::BEHIND];
+        // Only its own process joins a thread: a shared word with the number of a task is no such word.
+        let call = &Call { private: call.private || shared, ..*call };
         let record = if self.fill(call.address, &mut bytes) { glibc::record(call, &bytes, is_task) } else { Record::Nothing };
         let holder = match record {
             Record::Nothing => Holder::NotRecorded,
@@ -239,8 +252,8 @@ impl<'f> Desk<'f> {
             // Of a copy with threads the forking one may hold the lock under its old number.
             Record::Owner { tid, surely_a_lock: true, .. } if !self.foreign && (own.len() == 1 || in_parent.is_none()) => {
                 let in_parent = in_parent.filter(|(_, tids)| tids.contains(&tid)).map(|(pid, _)| *pid);
-                // The same number may be that of a thread of another process by now: then this is no proof of anything.
-                let elsewhere = in_parent.is_none() && owners.contains_key(&tid);
+                // The same number may be that of a thread of another process by now, or of one that has just begun: then this is no proof.
+                let elsewhere = in_parent.is_none() && (owners.contains_key(&tid) || self.fs.owner(tid).is_ok());
                 if elsewhere { Holder::NotRecorded } else { Holder::Gone { tid, in_parent } }
             }
             Record::Owner { .. } => Holder::NotRecorded,
@@ -275,13 +288,28 @@ pub fn handles_signals(fs: &ProcFs, pid: i32) -> bool {
     let mut status = Vec::new();
     // A process that cannot be read counts as one that handles signals.
     let _ = fs.read_all(&RelPath::process(main_ended::face(fs, pid), "status"), STATUS_BYTES, &mut status);
-    catches(fs, pid, &status)
+    catches(fs, pid, &status).any
 }
 
-fn catches(fs: &ProcFs, pid: i32, status: &[u8]) -> bool {
+/// What a process handles. All that cannot be read counts as handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Handlers {
+    /// A signal whose handler could end a wait within the process.
+    pub any: bool,
+    /// One whose handler does work and returns.
+    pub messages: bool,
+    /// The end of a child. Shells, which do nothing else then, do not count.
+    pub child: bool,
+}
+
+fn catches(fs: &ProcFs, pid: i32, status: &[u8]) -> Handlers {
     let caught = value(status, b"SigCgt:").and_then(|hex| u64::from_str_radix(hex, 16).ok());
-    let own = if is_python(fs, pid) { HARMLESS | SIGINT } else { HARMLESS };
-    caught.is_none_or(|caught| caught & !own != 0)
+    let shell = is_shell(fs, pid);
+    let own = if shell || is_python(fs, pid) { HARMLESS | SIGINT } else { HARMLESS };
+    let any_of = |mask: u64| caught.is_none_or(|caught| caught & mask != 0);
+    let cleans_up = caught.is_some_and(|caught| caught & SIGXCPU != 0);
+    let messages = if cleans_up { NEVER_ENDS } else { MESSAGES };
+    Handlers { any: any_of(!own), messages: any_of(messages), child: !shell && any_of(SIGCHLD) }
 }
 
 /// The call that a task sleeps in, or what is known without it.
@@ -302,10 +330,16 @@ fn inside(seen: &Seen) -> Result<(u64, [u64; 6], Machine), Wait> {
     }
 }
 
-/// A parent sleeps so in vfork(2), and in clone(2) with CLONE_VFORK, as posix_spawn(3) calls it.
+/// A parent sleeps so in vfork(2), and in clone(2) with CLONE_VFORK, as posix_spawn(3) calls it. The flags of clone3(2) are in memory.
 fn is_vfork(seen: &Seen) -> bool {
-    let (Some(SyscallLine::Inside { number, narrow: false, .. }), Some(here)) = (seen.line, Machine::HERE) else { return false };
-    here.name(number).is_some_and(|name| matches!(name, "vfork" | "clone" | "clone3"))
+    let (Some(SyscallLine::Inside { number, args, narrow: false }), Some(here)) = (seen.line, Machine::HERE) else {
+        return false;
+    };
+    match here.name(number) {
+        Some("vfork" | "clone3") => true,
+        Some("clone") => args[0] & CLONE_VFORK != 0,
+        _ => false,
+    }
 }
 
 /// A wait that needs no file of the process beyond those of the look; `None` if it does.

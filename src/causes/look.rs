@@ -11,6 +11,8 @@ use crate::kernel::parse::syscall::SyscallLine;
 use crate::kernel::proc_fs::{ProcFs, RelPath};
 use crate::snapshot::{Comm, State};
 
+/// Kernel functions in which a task of a frozen control group sleeps, whatever it waits for.
+const FROZEN: [&[u8]; 2] = [b"do_freezer_trap", b"__refrigerator"];
 /// The most threads of one process that are looked at. A process with more is not explained.
 const MOST_TASKS: usize = 8192;
 
@@ -60,7 +62,11 @@ fn look(fs: &ProcFs, pid: i32, before: Option<&Look>) -> Option<Look> {
     let known = |tid: i32| before?.tasks.get(tid).filter(|seen| rests(fs, pid, tid, seen)).cloned();
     let tasks = tids.iter().take(MOST_TASKS).filter_map(|tid| Some((*tid, known(*tid).or_else(|| seen(fs, pid, *tid))?)));
     // A main thread that has ended does nothing more.
-    let tasks = tasks.filter(|(_, task)| !task.state.is_over()).collect();
+    let mut tasks: ByTid<Seen> = tasks.filter(|(_, task)| !task.state.is_over()).collect();
+    // What is not looked at may do anything.
+    if let Some(tid) = tids.get(MOST_TASKS) {
+        tasks.insert_new(*tid, Seen { comm: stat.comm, state: State::RUNNING, schedstat: None, line: None, denied: false });
+    }
     Some(Look { stat, tasks, at_once: OnceLock::new() })
 }
 
@@ -90,6 +96,18 @@ pub(super) fn look_again(fs: &ProcFs, pid: i32, before: Option<&Arc<Look>>) -> O
 /// Whether a task that slept is in the same sleep.
 pub(super) fn rests(fs: &ProcFs, pid: i32, tid: i32, seen: &Seen) -> bool {
     seen.asleep().is_some_and(|figures| sleeps_on(fs, TaskId { pid, tid }, figures))
+}
+
+/// Whether a task that was seen asleep is so now, by its state: one that was woken and has not got a CPU yet has the same scheduling figures,
+/// and one whose control group is frozen cannot take what has come.
+pub(super) fn still_sleeps(fs: &ProcFs, id: TaskId, before: State) -> bool {
+    let mut buffer = [0u8; 1024];
+    let stat = fs.read_once(&RelPath::task(id.pid, id.tid, "stat"), &mut buffer);
+    if stat.ok().and_then(|bytes| Stat::parse(bytes).ok()).is_none_or(|stat| stat.state != before) {
+        return false;
+    }
+    let function = fs.read_once(&RelPath::task(id.pid, id.tid, "wchan"), &mut buffer);
+    !function.is_ok_and(|name| FROZEN.iter().any(|frozen| name.starts_with(frozen)))
 }
 
 /// The scheduling figures of a task that sleeps now, for [`sleeps_on`].

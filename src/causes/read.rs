@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::kernel::error::ReadError;
+use crate::kernel::file_locks::has_lock;
 use crate::kernel::locks::{SharedFile, has_public_name, shared_files};
 use crate::kernel::parse::file_locks;
 use crate::kernel::parse::stat::Stat;
@@ -19,9 +20,10 @@ use crate::kernel::sockets::{Peer, peers};
 use crate::snapshot::{Comm, Lock, ProcKey, ProcessSample, Snapshot, State};
 
 use super::by_tid::ByTid;
-use super::desk::{Desk, at_once};
+use super::desk::{Desk, Handlers, at_once};
 use super::look::{self, Look, Seen, look_again};
 use super::scene::{Ends, Holder, Process, Scene, SocketEnd, Task, TaskId, Wait};
+use super::search::stuck;
 
 /// How long one process may take to answer.
 const PATIENCE_OF_ONE: Duration = Duration::from_millis(500);
@@ -56,7 +58,7 @@ pub struct Ran {
 #[derive(Debug, Clone)]
 struct Depth {
     waits: BTreeMap<i32, Wait>,
-    handles_signals: bool,
+    handlers: Handlers,
 }
 
 /// Reads scenes one after the other. What rests since the scene before is not read again.
@@ -164,7 +166,10 @@ impl Reader {
             if depth.is_none() {
                 scene.silent += 1;
             }
-            process.handles_signals = depth.as_ref().is_none_or(|depth| depth.handles_signals);
+            let handlers = depth.as_ref().map(|depth| depth.handlers);
+            // The handler for the end of a child does something only if there is one.
+            process.handles_signals = handlers.is_none_or(|h| h.any || h.child && parents.contains(&pid));
+            process.handles_messages = handlers.is_none_or(|h| h.messages);
             let wait = |tid: i32| match &depth {
                 None => Wait::Unknown("the process did not answer".into()),
                 Some(depth) => depth.waits.get(&tid).cloned().unwrap_or_else(|| Wait::Unknown("it was not read".into())),
@@ -178,6 +183,18 @@ impl Reader {
         self.again(&mut scene, &deep);
         scene.apart_ms = u64::try_from(looked.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok(scene)
+    }
+
+    /// Looks once more at the tasks of a scene that cannot go on. One that was woken meanwhile, and waits for a CPU, can.
+    pub fn confirm(&self, scene: &mut Scene) {
+        for id in stuck(scene).into_keys() {
+            let seen = self.looks.get(&id.pid).and_then(|look| look.tasks.get(id.tid));
+            if seen.is_some_and(|seen| !look::still_sleeps(&self.fs, id, seen.state))
+                && let Some(task) = scene.task_mut(id)
+            {
+                task.wait = Wait::Open("was woken, or its control group is frozen".into());
+            }
+        }
     }
 
     /// The time between the beginnings of the last two readings; `None` after the first.
@@ -321,6 +338,7 @@ impl Reader {
             forked_from: parent.filter(is_copy).map(|parent| parent.pid),
             is_copy: stat.is_copy,
             handles_signals: true,
+            handles_messages: true,
             age_ms: now_ms.checked_sub(stat.start_ticks.saturating_mul(TICK_MS)),
             tasks: Arc::default(),
         }
@@ -336,7 +354,7 @@ impl Reader {
         let owners = Arc::clone(owners);
         let work = move |fs: &ProcFs| {
             let mut desk = Desk::new(fs, pid, &calls);
-            Depth { waits: desk.waits(&calls, &owners, in_parent.as_ref()), handles_signals: desk.handles_signals }
+            Depth { waits: desk.waits(&calls, &owners, in_parent.as_ref()), handlers: desk.handlers }
         };
         let depth = asked(&self.fs, pid, work).ok()?;
         // Shared memory changes without this process, and a number that is gone may be another's later.
@@ -501,25 +519,39 @@ fn other_ends(fs: &Arc<ProcFs>, wanted: &BTreeMap<i32, Vec<u64>>) -> HashMap<u64
     found
 }
 
-fn name_lock_holders(fs: &ProcFs, scene: &mut Scene) {
+fn name_lock_holders(fs: &Arc<ProcFs>, scene: &mut Scene) {
     let mut table = Vec::new();
     if fs.read_lines(&RelPath::top("locks"), 1 << 20, &mut table).is_err() {
         return;
     }
     let entries: Vec<_> = table.split(|b| *b == b'\n').filter_map(file_locks::Entry::parse).collect();
-    for (pid, process) in &mut scene.processes {
-        if !process.tasks.values().any(|task| matches!(task.wait, Wait::FileLock(_))) {
-            continue;
-        }
+    let is_waiter = |process: &&Process| process.tasks.values().any(|task| matches!(task.wait, Wait::FileLock(_)));
+    let waiters: Vec<i32> = scene.processes.values().filter(is_waiter).map(|process| process.key.pid).collect();
+    for pid in waiters {
         // /proc/locks does not name the task that waits: with several, none is known.
-        let wanted: Vec<_> = entries.iter().filter(|e| e.waits && e.pid == Some(*pid)).collect();
-        let tasks = Arc::make_mut(&mut process.tasks);
-        let waiting = tasks.values_mut().filter(|task| matches!(task.wait, Wait::FileLock(_)));
-        let mut waiting: Vec<_> = waiting.collect();
-        if let ([wanted], [task]) = (&wanted[..], &mut waiting[..]) {
-            let holders: HashSet<Option<i32>> = entries.iter().filter(|e| !e.waits && e.id == wanted.id).map(|e| e.pid).collect();
-            let only = if holders.len() == 1 { holders.into_iter().next().flatten() } else { None };
-            task.wait = Wait::FileLock(only);
+        let wanted: Vec<_> = entries.iter().filter(|e| e.waits && e.pid == Some(pid)).collect();
+        let [wanted] = wanted[..] else { continue };
+        let recorded: HashSet<Option<i32>> = entries.iter().filter(|e| !e.waits && e.id == wanted.id).map(|e| e.pid).collect();
+        let only = if recorded.len() == 1 { recorded.into_iter().next().flatten() } else { None };
+        let holders = match only {
+            Some(holder) if scene.processes.contains_key(&holder) => vec![holder],
+            // A lock of flock(2) is the open file's: it stays when the process that took it ends, as flock(1) does in a script.
+            Some(_) if wanted.kind == "FLOCK" => sharers_of_lock(fs, scene, wanted),
+            _ => Vec::new(),
+        };
+        let Some(process) = scene.processes.get_mut(&pid) else { continue };
+        let mut waiting = Arc::make_mut(&mut process.tasks).values_mut().filter(|task| matches!(task.wait, Wait::FileLock(_)));
+        if let (Some(task), None) = (waiting.next(), waiting.next()) {
+            task.wait = Wait::FileLock(holders);
         }
     }
+}
+
+/// The processes that have the file open through which this lock is held, ascending.
+fn sharers_of_lock(fs: &Arc<ProcFs>, scene: &Scene, wanted: &file_locks::Entry<'_>) -> Vec<i32> {
+    let has_it = |pid: i32| {
+        let (device, inode) = (wanted.file.0.to_owned(), wanted.file.1);
+        asked(fs, pid, move |fs| has_lock(fs, pid, "FLOCK", (&device, inode))).unwrap_or(false)
+    };
+    scene.processes.keys().copied().filter(|pid| has_it(*pid)).collect()
 }

@@ -181,11 +181,21 @@ impl Problem {
     #[must_use]
     pub fn advice(&self) -> &'static str {
         let some = |kind| self.edges.iter().any(|edge| edge.kind == kind);
+        let some_lock = some(Kind::FileLock) || some(Kind::SharedLock) || some(Kind::PythonLock);
         match self.cause {
-            // It was not told that nothing follows.
+            // Nothing says to it that no more data follow.
             Cause::ProcessCycle if some(Kind::Child) && some(Kind::PipeRead) && !some(Kind::PipeWrite) => {
                 "The child still reads: send it an end marker (a sentinel in the queue), or close the pipe's write end, before waiting for \
                  it. The process that writes may have ended early."
+            }
+            Cause::ProcessCycle | Cause::FileLockCycle
+                if some(Kind::Child) && some_lock && !some(Kind::PipeRead) && !some(Kind::PipeWrite) =>
+            {
+                "Release the lock before waiting for the process that needs it."
+            }
+            Cause::ProcessCycle if self.edges.iter().all(|edge| edge.kind == Kind::PipeRead) => {
+                "Each reads what another is to write: close the write end of the input before reading the output (communicate()), or let one \
+                 side write first."
             }
             Cause::ProcessCycle if self.all_write => {
                 "All processes write and none reads: read while writing (select, a thread for each direction, communicate()), or let one side read first."

@@ -35,6 +35,7 @@ fn process(pid: i32, ppid: i32, waits: Vec<Wait>) -> Process {
         forked_from: None,
         is_copy: true,
         handles_signals: false,
+        handles_messages: false,
         age_ms: None,
         tasks: std::sync::Arc::new(tasks.collect()),
     }
@@ -204,7 +205,7 @@ fn two_that_write_are_told_to_read() {
 
 #[test]
 fn file_locks_owners_that_are_gone_and_the_unknown() {
-    let s = scene(vec![process(10, 1, vec![Wait::FileLock(Some(20))]), process(20, 1, vec![Wait::FileLock(Some(10))])]);
+    let s = scene(vec![process(10, 1, vec![Wait::FileLock(vec![20])]), process(20, 1, vec![Wait::FileLock(vec![10])])]);
     assert_eq!(causes(&s), [(Cause::FileLockCycle, 2)]);
     let gone = Wait::Futex { lock: lock(10, 1), holder: Holder::Gone { tid: 99, in_parent: None } };
     let s = scene(vec![process(10, 1, vec![gone, open()])]);

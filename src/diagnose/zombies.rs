@@ -46,6 +46,10 @@ fn check(scene: &Scene<'_>) -> Vec<Suspicion> {
     }
     let guilty = |(parent, zombies): (i32, Vec<&ProcessSample>)| {
         let parent = scene.model.process(parent)?;
+        // It waits for one child after the other: the others are reaped when their turn comes.
+        if scene.facts_of(parent.key).is_some_and(|facts| facts.waits_for_child) {
+            return None;
+        }
         // A shell at a long command, and Python's subprocess, leave one until they start or wait for the next.
         if zombies.len() < 2 && !is_init(scene, parent) {
             return None;

@@ -6,6 +6,8 @@ use crate::snapshot::{FileDetail, FileLock};
 
 /// The most of `/proc/locks` that is read: some ten thousand locks.
 const LOCKS_BYTES: usize = 1 << 20;
+/// Descriptors of one process that are asked.
+const MOST_DESCRIPTORS: usize = 4096;
 /// The most of a `fdinfo` that is read.
 const INFO_BYTES: usize = 1 << 16;
 
@@ -23,6 +25,19 @@ pub(super) fn note(fs: &ProcFs, pid: i32, files: &mut [FileDetail]) {
             file.locks = at(pid, &info, &all);
         }
     }
+}
+
+/// Whether a descriptor of the process belongs to an open file through which a lock of this kind is held on this file.
+#[must_use]
+pub fn has_lock(fs: &ProcFs, pid: i32, kind: &str, file: (&str, u64)) -> bool {
+    let (mut fds, mut info) = (Vec::new(), Vec::new());
+    if fs.list_fds(pid, &mut fds).is_err() {
+        return false;
+    }
+    fds.iter().take(MOST_DESCRIPTORS).any(|fd| {
+        let is_read = fs.read_lines(&RelPath::descriptor_info(pid, *fd), INFO_BYTES, &mut info).is_ok();
+        is_read && of_descriptor(&info).1.any(|lock| lock.kind == kind && lock.file == file)
+    })
 }
 
 /// The process that holds what tasks of `pid` wait for; `None` if that is nobody, several, or not told.

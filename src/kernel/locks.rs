@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::{DirEntryExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
 
 use super::parse::maps::Mapping;
 use super::parse::syscall::Futex;
@@ -61,8 +62,13 @@ pub fn has_public_name(fs: &ProcFs, pid: i32, (device, inode): SharedFile) -> bo
     let Some(mapping) = mappings.find(|m| !m.private && (m.device, m.inode) == (device, inode)) else { return false };
     match mapping.name.strip_suffix(b" (deleted)") {
         // The C library makes a named semaphore under another name, which is gone.
-        Some(name) if name.starts_with(SHARED_MEMORY.as_bytes()) => name_of(device, inode).is_some_and(|name| is_public(&name)),
-        Some(_) => false,
+        Some(name) if name.starts_with(SHARED_MEMORY.as_bytes()) => match name_of(fs, pid, device, inode) {
+            Ok(name) => name.is_some_and(|name| is_public(&name)),
+            // In a mount namespace that may not be read.
+            Err(()) => true,
+        },
+        // Shared memory of System V with a key (IPC_PRIVATE is 0), as the kernel names it.
+        Some(name) => name.strip_prefix(b"/SYSV").is_some_and(|key| key.iter().any(|digit| *digit != b'0')),
         None => mapping.name.starts_with(b"/") && is_public(mapping.name.rsplit(|b| *b == b'/').next().unwrap_or_default()),
     }
 }
@@ -72,14 +78,16 @@ const SHARED_MEMORY: &str = "/dev/shm/";
 /// The most names there that are looked at.
 const MOST_NAMES: usize = 16_384;
 
-/// The name there of a file.
-fn name_of(device: (u32, u32), inode: u64) -> Option<Vec<u8>> {
-    let of = std::fs::metadata(SHARED_MEMORY).ok()?.dev();
-    if (rustix::fs::major(of), rustix::fs::minor(of)) != device {
-        return None;
-    }
-    let mut entries = std::fs::read_dir(SHARED_MEMORY).ok()?.take(MOST_NAMES).flatten();
-    entries.find(|entry| entry.ino() == inode).map(|entry| entry.file_name().into_vec())
+/// The name of a file there, as the process sees it; an error if that is not the device of the file.
+fn name_of(fs: &ProcFs, pid: i32, device: (u32, u32), inode: u64) -> Result<Option<Vec<u8>>, ()> {
+    let root = fs.root().join(format!("{pid}/root{SHARED_MEMORY}"));
+    let is_it = |directory: &Path| {
+        let of = std::fs::metadata(directory).map(|of| of.dev());
+        of.is_ok_and(|of| (rustix::fs::major(of), rustix::fs::minor(of)) == device)
+    };
+    let directory = [PathBuf::from(SHARED_MEMORY), root].into_iter().find(|directory| is_it(directory)).ok_or(())?;
+    let mut entries = std::fs::read_dir(directory).map_err(|_| ())?.take(MOST_NAMES).flatten();
+    Ok(entries.find(|entry| entry.ino() == inode).map(|entry| entry.file_name().into_vec()))
 }
 
 fn is_public(name: &[u8]) -> bool {
@@ -132,12 +140,14 @@ mod tests {
             2 => "/dev/shm/sem.mp-abc",
             3 => "/dev/shm/sem.jobs (deleted)",
             4 => "/memfd:jobs (deleted)",
+            6 => "/SYSV000004d2 (deleted)",
+            7 => "/SYSV00000000 (deleted)",
             _ => "",
         };
-        let maps: String = (1..6).map(|n| format!("{n}000-{n}fff rw-s 00000000 00:1a {n} {}\n", name(n))).collect();
+        let maps: String = (1..8).map(|n| format!("{n}000-{n}fff rw-s 00000000 00:1a {n} {}\n", name(n))).collect();
         std::fs::write(root.path().join("7/maps"), maps).unwrap();
         let fs = ProcFs::open_tree(root.path()).unwrap();
-        let public: Vec<u64> = (1..6).filter(|n| has_public_name(&fs, 7, ((0, 0x1a), *n))).collect();
-        assert_eq!(public, [1]);
+        let public: Vec<u64> = (1..8).filter(|n| has_public_name(&fs, 7, ((0, 0x1a), *n))).collect();
+        assert_eq!(public, [1, 3, 6], "3 is of another file system than what is there to be looked at");
     }
 }

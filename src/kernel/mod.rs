@@ -10,7 +10,7 @@ pub mod devices;
 pub mod error;
 pub mod events;
 mod exact;
-mod file_locks;
+pub mod file_locks;
 pub mod groups;
 mod hold;
 pub mod host;

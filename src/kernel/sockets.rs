@@ -43,6 +43,9 @@ struct Holders {
     next_pid: i32,
 }
 
+/// What is said of a socket that listens.
+const LISTENING: &str = " listening";
+
 /// Describes sockets.
 #[derive(Debug, Default)]
 pub(super) struct Sockets {
@@ -88,7 +91,7 @@ fn in_words(socket: &UnixSocket, table: &HashMap<u64, UnixSocket>, holders: &Hol
             words.push_str(&format!(" at {name}"));
         }
     } else if socket.listening {
-        words.push_str(" listening");
+        words.push_str(LISTENING);
     } else if socket.connected {
         words.push_str(" other end unknown");
     }
@@ -266,6 +269,17 @@ pub fn peers(fs: &ProcFs, pid: i32, inodes: &[u64]) -> HashMap<u64, Peer> {
     found
 }
 
+/// Whether one of these sockets of a process listens for connections; also if that cannot be read.
+#[must_use]
+pub fn listens(fs: &ProcFs, pid: i32, inodes: &[u64]) -> bool {
+    let inet = inet(fs, pid);
+    let unix: Vec<u64> = inodes.iter().copied().filter(|inode| !inet.contains_key(inode)).collect();
+    let accepts = |inode: &u64| inet.get(inode).is_some_and(|words| words.ends_with(LISTENING));
+    let table = if unix.is_empty() { Ok(HashMap::new()) } else { unix_table() };
+    inodes.iter().any(accepts)
+        || table.map_or(true, |table| unix.iter().any(|inode| table.get(inode).is_none_or(|socket| socket.listening)))
+}
+
 /// The socket that listens at this address or at all addresses.
 fn listens_at(listeners: &HashMap<SocketAddr, u64>, at: SocketAddr) -> Option<u64> {
     let any = [IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(Ipv6Addr::UNSPECIFIED)];
@@ -298,7 +312,7 @@ fn inet_line(line: &[u8], name: &str) -> Option<(u64, Box<str>)> {
         (_, "01") => " established",
         (_, "06") => " time-wait",
         (_, "08") => " close-wait",
-        (_, "0A") => " listening",
+        (_, "0A") => LISTENING,
         _ => " changing",
     };
     let peer = if peer.port() == 0 && peer.ip().is_unspecified() { String::new() } else { format!(" to {peer}") };

@@ -5,9 +5,10 @@ use std::collections::{HashMap, HashSet};
 use crate::causes::{self, Scene, TaskId, Wait, handles_signals};
 use crate::kernel::parse::syscall::{Machine, SyscallLine, epoll_patience_ms, epoll_targets};
 use crate::kernel::proc_fs::{ProcFs, RelPath};
+use crate::kernel::sockets::{listens, socket_inode};
 use crate::snapshot::{
-    AsyncCause, AsyncState, AsyncStuck, AsyncTask, Asyncio, AtQueue, EventLoop, LoopTurn, ProcKey, PythonFrame, PythonRuntime,
-    QueueWait, circles,
+    AsyncCause, AsyncState, AsyncStuck, AsyncTask, Asyncio, AtQueue, EventLoop, Lock, LoopTurn, ProcKey, PythonFrame,
+    PythonRuntime, QueueWait, circles,
 };
 use crate::text::{Charset, sanitize};
 
@@ -32,6 +33,7 @@ pub(super) fn stuck(fs: &ProcFs, scene: &Scene, pid: i32, runtime: &PythonRuntim
         let locks = tasks.iter().filter(|task| task.lock.is_some()).count();
         let (cause, evidence) = match locks {
             0 => (AsyncCause::Awaits, "each awaits the next one"),
+            1 if tasks.len() == 1 => (AsyncCause::Locks, "it waits for an asyncio.Lock that it holds"),
             all if all == tasks.len() => (AsyncCause::Locks, "each waits for an asyncio.Lock that the next one holds"),
             _ => (AsyncCause::Locks, "each awaits the next one, or waits for an asyncio.Lock that it holds"),
         };
@@ -47,6 +49,10 @@ pub(super) fn stuck(fs: &ProcFs, scene: &Scene, pid: i32, runtime: &PythonRuntim
         let files = idles(fs, scene, (pid, tid), FOR_EVER_MS)?;
         let tasks: Vec<&AsyncTask> = asyncio.tasks.iter().filter(|task| task.loop_id == one.id).collect();
         let (cause, evidence) = stuck_at_rest(&tasks, files, tid == pid && a_thread_wants_a_result(runtime, pid))?;
+        // A connection makes a new task, which may call task_done().
+        if cause == AsyncCause::Queue && files > 1 && serves(fs, (pid, tid)) {
+            return None;
+        }
         Some(told(cause, &tasks, evidence, Some(tid)))
     })
 }
@@ -168,21 +174,35 @@ fn may_rest(task: &AsyncTask, all: &[&AsyncTask]) -> bool {
 /// To how many files the loop listens, if only they can wake it: it waits for so long at least, and all other threads wait for locks of this
 /// process.
 pub(super) fn idles(fs: &ProcFs, scene: &Scene, (pid, tid): (i32, i32), least_ms: u32) -> Option<usize> {
-    let waits = |wait: &Wait| matches!(wait, Wait::Futex { .. });
+    // A lock in shared memory may be released by another process.
+    let waits = |wait: &Wait| matches!(wait, Wait::Futex { lock: Lock::Private { .. }, .. });
     let mut tasks = scene.processes.get(&pid)?.tasks.iter();
     let others_wait = tasks.all(|(other, task)| other == tid || waits(&task.wait));
     if others_wait && !handles_signals(fs, pid) { listens_to(fs, (pid, tid), least_ms) } else { None }
 }
 
 /// How many descriptors the epoll instance listens to at which the thread waits for so long at least.
-fn listens_to(fs: &ProcFs, (pid, tid): (i32, i32), least_ms: u32) -> Option<usize> {
+fn listens_to(fs: &ProcFs, thread: (i32, i32), least_ms: u32) -> Option<usize> {
+    Some(epoll_targets(&epoll(fs, thread, least_ms)?).count())
+}
+
+/// The `fdinfo` of the epoll instance at which the thread waits for so long at least.
+fn epoll(fs: &ProcFs, (pid, tid): (i32, i32), least_ms: u32) -> Option<Vec<u8>> {
     let mut buffer = [0u8; 512];
     let line = SyscallLine::parse(fs.read_once(&RelPath::task(pid, tid, "syscall"), &mut buffer).ok()?)?;
     let SyscallLine::Inside { number, args, narrow: false } = line else { return None };
     epoll_patience_ms(Machine::HERE?.name(number)?, &args).filter(|ms| *ms >= least_ms)?;
     let mut info = Vec::new();
     fs.read_all(&RelPath::descriptor_info(pid, i32::try_from(args[0]).ok()?), INFO_BYTES, &mut info).ok()?;
-    Some(epoll_targets(&info).count())
+    Some(info)
+}
+
+/// Whether a socket that the loop of the thread listens to accepts connections.
+fn serves(fs: &ProcFs, (pid, tid): (i32, i32)) -> bool {
+    let Some(info) = epoll(fs, (pid, tid), 0) else { return true };
+    let socket = |fd: i32| socket_inode(&fs.read_link(&RelPath::descriptor(pid, fd)).ok()?);
+    let sockets: Vec<u64> = epoll_targets(&info).flatten().filter_map(socket).collect();
+    listens(fs, pid, &sockets)
 }
 
 /// `task store waits in store() at tasks.py:88`.

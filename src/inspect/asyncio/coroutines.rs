@@ -257,7 +257,8 @@ impl<'o, 'm, M: Memory> Reading<'o, 'm, M> {
             for object in objects {
                 match self.kind_of(object).as_deref() {
                     Ok("Lock") => locks.push(object),
-                    Ok("Timeout") => timed = true,
+                    // Of asyncio, of AnyIO, of aiohttp.
+                    Ok("Timeout" | "CancelScope" | "TimerContext") => timed = true,
                     Ok(_) | Err(Trouble::Torn(_)) => {}
                     Err(_) => return Err(Trouble::TooMuch),
                 }

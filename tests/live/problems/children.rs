@@ -55,3 +55,107 @@ result.get()
         Stage::python(&python, &busy).is_healthy();
     });
 }
+
+#[test]
+fn a_worker_that_was_forked_in_a_callback_blocks_no_loop_and_may_wait_for_an_event() {
+    let executor = "
+import asyncio, multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+async def main():
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context('fork')) as pool:
+        loop = asyncio.get_running_loop()
+        await asyncio.gather(*[loop.run_in_executor(pool, abs, number) for number in range(4)])
+        print('ready', flush=True)
+        await asyncio.sleep(600)
+asyncio.run(main())
+";
+    let event = "
+import multiprocessing, threading, time
+multiprocessing.get_context('fork').Process(target=threading.Event().wait).start()
+print('ready', flush=True)
+time.sleep(600)
+";
+    at_a_time(3, pythons(), |python| {
+        Stage::python(&python, executor).is_healthy();
+        Stage::python(&python, event).is_healthy();
+    });
+}
+
+#[test]
+fn a_handler_of_a_signal_that_is_a_message_may_end_a_circle() {
+    let circle = "
+import signal, subprocess, sys
+cat = subprocess.Popen(['cat'], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+signal.signal(getattr(signal, sys.argv[1]), lambda *_: cat.stdin.write(b'x'))
+print('ready', flush=True)
+cat.stdout.read(1)
+";
+    let with = |python: &Path, signal: &str| Stage::python(python, &circle.replace("sys.argv[1]", &format!("'{signal}'")));
+    at_a_time(3, pythons(), |python| {
+        with(&python, "SIGUSR1").is_healthy();
+        with(&python, "SIGALRM").is_healthy();
+        // Every program with an end of its own has this one.
+        let problem = with(&python, "SIGTERM").has_problem("process_cycle");
+        assert!(problem["advice"].as_str().unwrap().contains("close the write end of the input"), "{problem:#}");
+    });
+}
+
+#[test]
+fn a_shell_between_a_parent_and_its_pipes_hides_no_deadlock() {
+    let script = "
+import subprocess
+child = subprocess.Popen('sort | uniq -c', shell=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+print('ready', flush=True)
+child.stdout.read()
+";
+    at_a_time(3, pythons(), |python| {
+        Stage::python(&python, script).has_problem("process_cycle");
+        Stage::python(
+            &python,
+            &script.replace("child.stdout", "child.stdin.close(); child.stdout").replace("sort |", "sleep 600 |"),
+        )
+        .is_healthy();
+    });
+}
+
+#[test]
+fn a_file_lock_belongs_to_all_that_share_its_open_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let script = |second: &str| {
+        format!(
+            "cd {}
+( flock 8; sleep .3; flock {second}; sleep 600 ) 8>a 9>>b &
+( flock 9; sleep .3; flock 8; sleep 600 ) 9>b 8>>a &
+echo ready
+wait",
+            directory.path().display()
+        )
+    };
+    let crosswise = Stage::start(Command::new("bash").args(["-c", &script("9")]));
+    let problem = crosswise.has_problem("file_lock_cycle");
+    assert!(problem.to_string().contains("share its open file"), "{problem:#}");
+    drop(crosswise);
+    Stage::start(Command::new("bash").args(["-c", &script("8")])).is_healthy();
+}
+
+#[test]
+fn children_that_are_waited_for_one_after_the_other_are_reaped_in_their_turn() {
+    let script = "
+import os, sys, time
+children = []
+for seconds in (600, 0, 0, 0):
+    child = os.fork()
+    if child == 0:
+        time.sleep(seconds)
+        os._exit(0)
+    children.append(child)
+print('ready', flush=True)
+for child in children:
+    os.waitpid(child, 0)
+";
+    let none_waits = script.replace("    os.waitpid(child, 0)", "    time.sleep(600)");
+    let python = pythons().remove(0);
+    let (_, found) = Stage::python(&python, script).problems("5");
+    assert!(!found.to_string().contains("\"zombies\""), "{found:#}");
+    Stage::python(&python, &none_waits).has_finding("zombies");
+}
