@@ -17,7 +17,7 @@ const WORKERS: usize = 24;
 /// The small program that the lab's spawned workers are images of.
 const WORKER: &str = env!("CARGO_BIN_EXE_concmon-worker");
 
-/// A system of the lab, and what it is held against: a method of the C program, and whether that starts the lab's image.
+/// A system of the lab, and what it is compared with: a method of the C program, and whether that starts the lab's image.
 const PAIRS: &[(&str, &str, bool, &str)] = &[
     ("native/fork", "fork", false, "fork(2)"),
     ("native/spawn", "spawn", false, "posix_spawn(3) of a tiny program"),

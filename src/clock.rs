@@ -47,7 +47,7 @@ fn read_clock(id: nix::time::ClockId) -> u64 {
     id.now().ok().and_then(nanoseconds).unwrap_or(0)
 }
 
-/// A clock that moves when told to.
+/// A clock that moves only when it is set.
 #[derive(Debug, Default)]
 pub struct ManualClock(AtomicU64);
 

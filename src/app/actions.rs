@@ -59,7 +59,7 @@ impl Context {
 pub struct Action {
     /// Unique name.
     pub id: &'static str,
-    /// Keys that mean it, as htop has them: [`super::presets::Preset::keys`] knows those of other hands.
+    /// Its keys in the htop preset. [`super::presets::Preset::keys`] has those of every preset.
     pub keys: &'static [Key],
     /// Where.
     pub context: Context,

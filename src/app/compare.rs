@@ -17,7 +17,7 @@ const REPETITIONS_OF_SWEEP: u32 = 5;
 /// Most workers that a sweep goes to.
 const MOST_WORKERS: u32 = 8;
 
-/// How far a batch is, as the engine tells.
+/// How far a batch is, as the engine reports it.
 #[derive(Debug, Clone)]
 pub struct Progressed {
     /// Everything measured so far.
@@ -39,7 +39,7 @@ pub struct CompareView {
     pub row: usize,
     /// First row of the table that is shown.
     pub top: usize,
-    /// Rows of the table that have room; whoever draws tells.
+    /// Rows of the table that have room; set by the layout.
     pub page: usize,
     /// What is swept.
     pub axis: Option<Axis>,
@@ -92,7 +92,7 @@ impl CompareView {
         self.table.as_ref().is_some_and(|t| t.rows.iter().any(|r| r.runs > 0))
     }
 
-    /// Whether another run would measure something else than what is shown.
+    /// Whether another run would measure something different from what is shown.
     #[must_use]
     pub fn stale(&self) -> bool {
         let shown = self.batch.as_deref().filter(|_| !self.running).map(|b| &b.plan.cells);
@@ -130,7 +130,7 @@ impl CompareView {
         let table = report::compare(batch, self.sort);
         let of = report::axis(batch).and_then(Axis::measure);
         self.plot = of.and_then(|of| report::curves(batch, &table, of)?.plot());
-        // Rows change places when they are sorted anew: who looked at one goes on looking at it.
+        // Sorting moves rows: the cursor stays on the same row.
         let held = self.table.as_ref().and_then(|t| t.rows.get(self.row)).map(|r| r.cell).filter(|_| self.row > 0);
         self.row = held.and_then(|cell| table.rows.iter().position(|r| r.cell == cell)).unwrap_or(0);
         self.table = Some(table);
@@ -152,7 +152,7 @@ impl CompareView {
         }
     }
 
-    /// The chosen system that the row at the cursor is of; `None` for the baseline, which nobody chose.
+    /// The chosen system that the row at the cursor is of; `None` for the baseline, which is not chosen.
     fn chosen_of_row(&self) -> Option<usize> {
         if !self.measured() {
             return (self.line < self.chosen.len()).then_some(self.line);
@@ -185,7 +185,7 @@ impl CompareView {
 pub enum CompareKey {
     /// Compare what the lab's form says with the others.
     Add,
-    /// Take the chosen line away.
+    /// Remove the chosen line.
     Remove,
     /// Run.
     Run,

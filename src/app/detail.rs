@@ -20,7 +20,7 @@ use refused::said_once;
 
 use super::past::Point;
 
-/// A reading that takes longer is said to.
+/// Of a reading that takes longer the page shows how long it took.
 const LONG_READING_NS: u64 = 100_000_000;
 
 /// The pane's pages.
@@ -98,7 +98,7 @@ impl Tab {
 /// The open pane.
 #[derive(Debug, Clone)]
 pub struct DetailPane {
-    /// Whom it follows.
+    /// The process that it follows.
     pub key: ProcKey,
     /// The page.
     pub tab: Tab,
@@ -210,7 +210,7 @@ impl DetailPane {
         self.read.iter().find(|detail| std::mem::discriminant(&detail.part) == std::mem::discriminant(&part))
     }
 
-    /// A new reading; one of another process, or that comes late, is dropped.
+    /// Takes in a new reading; one of another process, or one that comes late, is dropped.
     pub fn take(&mut self, detail: Detail) {
         if detail.key != self.key {
             return;
@@ -228,7 +228,7 @@ impl DetailPane {
         self.read.push(detail);
     }
 
-    /// Whether it lives, and how it ended otherwise.
+    /// Its state, or how it ended.
     #[must_use]
     pub fn standing(&self) -> String {
         match self.ended {
@@ -242,7 +242,7 @@ impl DetailPane {
         }
     }
 
-    /// The page as lines, safe to draw; an empty list where it is drawn otherwise.
+    /// The page as lines, safe to draw; an empty list for a page that is drawn in another form.
     #[must_use]
     pub fn lines(&self, model: Option<&Model>, charset: Charset) -> Vec<String> {
         match self.tab {

@@ -14,7 +14,7 @@ use super::options::Screen;
 const SPLIT_FROM: u16 = 16;
 
 impl App {
-    /// The details that are shown and not covered, wherever they are: what they want is read.
+    /// The details that are shown and not covered, full-screen or in the lower half: what they need is read.
     #[must_use]
     pub fn shown_detail(&self) -> Option<&DetailPane> {
         match &self.layer {
@@ -65,7 +65,7 @@ impl App {
             self.layer = Some(Layer::Detail(pane));
         } else if shares {
             self.split = self.pane_of_selected(page);
-            // The cursor stays on this process: without, the first row is meant, whichever that is.
+            // The cursor stays on this process: without an anchor the first row is selected, even if that row changes.
             self.hold();
         } else if let Some(pane) = self.pane_of_selected(page) {
             self.layer = Some(Layer::Detail(pane));
@@ -81,7 +81,7 @@ impl App {
         }
     }
 
-    /// Tab turns the page of the lower half; whether the key was for it.
+    /// Tab turns the page of the lower half; returns whether the key was used.
     pub(super) fn split_key(&mut self, key: Key) -> bool {
         let by = match key.code {
             Code::Tab => 1,

@@ -16,13 +16,13 @@ const REMEMBERED: usize = 100;
 pub enum Edited {
     /// The text is another.
     Changed,
-    /// The text is the same: the cursor went elsewhere, or had nowhere to go.
+    /// The text is the same; the cursor may have moved.
     Kept,
-    /// The line does not know the key.
+    /// The line does not handle the key.
     NotMine,
 }
 
-/// Text with a cursor between two of its characters as a person sees them (grapheme clusters).
+/// Text with a cursor between two of its grapheme clusters (the characters that a person sees).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LineEditor {
     text: String,
@@ -59,18 +59,18 @@ impl LineEditor {
         &self.text[self.cursor..]
     }
 
-    /// Another text, with the cursor at its end.
+    /// Replaces the text; the cursor is at its end.
     pub fn set(&mut self, text: impl Into<String>) {
         self.text = text.into();
         self.cursor = self.text.len();
     }
 
-    /// Another text for what stands before the cursor.
+    /// Replaces the text before the cursor.
     pub fn set_before(&mut self, text: &str) {
         self.splice(0, self.cursor, text);
     }
 
-    /// Types a text: of several lines only the first, without what cannot be seen.
+    /// Inserts a text: of several lines only the first, without invisible characters.
     pub fn insert(&mut self, text: &str) {
         let line = text.split(['\n', '\r']).next().unwrap_or_default();
         let mut typed: String = line.chars().filter(|c| !c.is_control()).collect();
@@ -183,7 +183,7 @@ impl Remembered {
     }
 }
 
-/// Going through what is remembered while a line is typed.
+/// A walk through the remembered lines while a line is typed.
 #[derive(Debug, Clone, Default)]
 pub struct Recall {
     /// So many lines back; 0: what is being typed.

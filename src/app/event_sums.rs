@@ -49,7 +49,7 @@ pub struct Sums {
     pub creators: Vec<Share>,
     /// How processes ended.
     pub ends: Vec<Share>,
-    /// How long those lived whose birth was seen too: by duration, shortest first.
+    /// Lifetimes of processes whose birth was seen too: by duration, shortest first.
     pub lived: Vec<Share>,
 }
 

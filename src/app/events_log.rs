@@ -16,14 +16,14 @@ const KEPT: usize = 10_000;
 pub struct Entry {
     /// The event.
     pub event: LifecycleEvent,
-    /// Name of the process, empty if nobody told it; hostile bytes. In the entry itself: a block of its own for each would leave holes all
-    /// over the heap as the old ones go.
+    /// Name of the process, empty if no event reported it; hostile bytes. In the entry itself: a block of its own for each would leave
+    /// holes all over the heap as the old ones go.
     pub name: Comm,
     /// Name of the process that created it, at that time; empty if it is not known or this is no birth.
     pub creator: Comm,
     /// Lifetime, for a process whose birth was seen too.
     pub lived_ns: Option<u64>,
-    /// Which one it is of all that came.
+    /// Its number among all entries that came.
     serial: u64,
 }
 
@@ -37,7 +37,7 @@ impl Entry {
         }
     }
 
-    /// Whether it tells that the process is no more.
+    /// Whether it reports the end of a process.
     #[must_use]
     pub fn is_end(&self) -> bool {
         matches!(self.event.kind, EventKind::Exit { tid, tgid, .. } if tid == tgid)
@@ -48,19 +48,19 @@ impl Entry {
 #[derive(Debug, Default)]
 pub struct EventsLog {
     entries: VecDeque<Entry>,
-    /// Names of the living; who dies is taken out, for the entries have theirs.
+    /// Names of the living processes; that of an ended one is removed, because its entries hold it.
     names: HashMap<i32, Comm>,
     /// When the living were born, boot-time nanoseconds.
     born: HashMap<i32, u64>,
     /// Only entries that contain this.
     pub filter: Option<TextMatch>,
-    /// The chosen entry, which stays chosen while others come; `None`: the newest, whichever that is.
+    /// The chosen entry, which stays chosen while others come; `None`: always the newest.
     held: Option<u64>,
     /// Lines between the first that is shown and the chosen one.
     line: usize,
     /// How many came so far.
     came: u64,
-    /// Entries that are seen at once; whoever draws tells.
+    /// Entries that are seen at once; set by the layout.
     pub page: usize,
     /// Only processes (not threads).
     pub paused: bool,
@@ -140,7 +140,7 @@ impl EventsLog {
         *self = Self { filter: self.filter.take(), page: self.page, ..Self::default() };
     }
 
-    /// Looks a name up among the living and the recently dead, unless an event has told it.
+    /// Looks a name up among the living and the recently dead, unless an event has reported it.
     fn learn(&mut self, pid: i32, model: &Model) {
         if self.names.contains_key(&pid) {
             return;
@@ -160,7 +160,7 @@ impl EventsLog {
     #[must_use]
     pub fn at(&self) -> usize {
         let Some(held) = self.held else { return 0 };
-        // One that the filter hides, or that is no longer kept, gives way to the next older one, else to the oldest.
+        // Instead of an entry that the filter hides, or that is no longer kept: the next older one, else the oldest.
         let older = self.newest_first().position(|e| e.serial <= held);
         older.unwrap_or_else(|| self.newest_first().count().saturating_sub(1))
     }
@@ -225,7 +225,7 @@ pub fn task(entry: &Entry) -> i32 {
     }
 }
 
-/// Who created it, how it ended, how long it lived: what there is of this.
+/// Its creator, how it ended, how long it lived: as far as known.
 #[must_use]
 pub fn more(entry: &Entry, charset: Charset) -> String {
     let lived = entry.lived_ns.map_or(String::new(), |ns| format!(", lived {}", columns::latency_text(ns)));

@@ -148,7 +148,7 @@ impl App {
     }
 }
 
-/// When a value was read that is read for rows on screen only, `CLOCK_BOOTTIME` nanoseconds; `None` for others.
+/// When a value was read, `CLOCK_BOOTTIME` nanoseconds; `None` if it is not one that is read for rows on screen only.
 fn read_in_turn(column: &Column, row: &Row<'_>) -> Option<u64> {
     let exact = row.process.exact.as_deref()?;
     match (column.needs.contains(Needs::PYTHON), exact.python.as_deref()) {
@@ -158,7 +158,7 @@ fn read_in_turn(column: &Column, row: &Row<'_>) -> Option<u64> {
     }
 }
 
-/// Where the very cell was read: what the kernel counts per task is a process's sum, and the iterator tells in one reading what files tell.
+/// Where a cell was read. A process's value that the kernel counts per task is a sum; the task iterator gives some values of files.
 fn source_of(column: &Column, row: &Row<'_>) -> String {
     let counted_per_task = column.source.ends_with("/schedstat") || column.source.contains("ctxt_switches");
     let tasks = row.process.nlwp.filter(|n| *n > 1 && counted_per_task && !row.is_task());

@@ -90,7 +90,7 @@ impl App {
         if all.len() > 1 { all } else { Vec::new() }
     }
 
-    /// Whose shares of memory must be read for [`App::family_words`].
+    /// The processes whose shares of memory must be read for [`App::family_words`].
     #[must_use]
     pub fn family_keys(&self) -> Vec<ProcKey> {
         let Some(model) = self.model.as_deref() else { return Vec::new() };
@@ -100,8 +100,9 @@ impl App {
         keys
     }
 
-    /// What the selected family holds, in one line of at most `room` cells where that can be. Ended together, its members free at least what each has for itself (USS), and at most
-    /// all they have a share in (PSS): what they share only with each other goes too, what others map as well stays.
+    /// What the selected family holds, in one line of at most `room` cells where possible. If all its members end, at least the memory that
+    /// each has for itself (USS) is freed, and at most all that they have a share in (PSS): what they share only with each other is freed
+    /// too, what other processes map as well stays.
     #[must_use]
     pub fn family_words(&self, room: usize) -> Option<String> {
         let (model, family) = (self.model.as_deref()?, self.family());

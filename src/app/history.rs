@@ -15,7 +15,7 @@ pub struct History {
 }
 
 impl History {
-    /// Adds a sample's values; what is unknown leaves no point.
+    /// Adds a sample's values; an unknown value adds no point.
     pub fn add(&mut self, model: &Model) {
         self.levels.resize_with(METERS.len(), VecDeque::new);
         for (meter, points) in METERS.iter().zip(&mut self.levels) {

@@ -6,7 +6,7 @@ use crate::derive::{HostPart, Model, key_on_host};
 use crate::diagnose::{Finding, MACHINE, Watch};
 use crate::snapshot::ProcKey;
 
-/// Why nothing of other machines is changed or read by hand.
+/// Why no action changes or reads anything of other machines.
 pub const READ_ONLY: &str =
     "is off with --host: other machines are only looked at, and nothing is sent to them but `concmon stream`";
 
@@ -39,7 +39,7 @@ impl HostsView {
                     watched.findings = watched.watch.step(new);
                     watched.seen = Some(Arc::clone(new));
                 }
-                // After a stream begins anew nothing is known to have lasted.
+                // After a stream has begun again no problem is known to have lasted.
                 (None, _) => *watched = Watched::default(),
             }
         }
@@ -71,7 +71,7 @@ impl HostsView {
         for (number, (watched, host)) in self.watched.iter().zip(self.parts()).enumerate() {
             all.extend(watched.findings.iter().map(|finding| of_host(finding, number, &host.name)));
         }
-        // Gravest first, as each host's are.
+        // Warnings first, as in each host's list.
         all.sort_by_key(|finding| std::cmp::Reverse(finding.diagnosis.level == crate::diagnose::Level::Warning));
         all
     }

@@ -85,7 +85,7 @@ impl App {
         Vec::new()
     }
 
-    /// Shows one host, or all. Everything that holds ids begins anew: the ids of the two views differ.
+    /// Shows one host, or all. Everything that holds ids is cleared: the ids of the two views differ.
     pub(super) fn choose_host(&mut self, chosen: Option<usize>) {
         let Some(view) = &mut self.hosts else { return };
         view.chosen = chosen;
@@ -103,7 +103,7 @@ impl App {
         self.paused = paused;
     }
 
-    /// Back from one host to all; whether there was one.
+    /// Returns from one host to all; false if all are shown already.
     pub(super) fn leave_chosen_host(&mut self) -> bool {
         let chosen = self.hosts.as_ref().and_then(|view| view.chosen);
         let Some(host) = chosen else { return false };

@@ -101,7 +101,7 @@ impl App {
         Vec::new()
     }
 
-    /// A text is typed where text is typed, and nowhere does anything.
+    /// Inserts a pasted text into the open line; where no line is open the text does nothing.
     pub(super) fn paste(&mut self, text: &str) {
         match self.layer.take() {
             Some(Layer::Input(mut input)) => {
@@ -139,7 +139,7 @@ impl App {
         }
     }
 
-    /// To the next row that matches the search (`by` negative: the one before), round and round.
+    /// To the next row that matches the search (`by` negative: the one before), wrapping round.
     pub(super) fn search_again(&mut self, by: i32) {
         let Some(what) = self.options.search.clone() else {
             self.tell(Notice::info("no search yet"));

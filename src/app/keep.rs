@@ -80,7 +80,7 @@ impl App {
         all.filter(move |system| allowed && !self.measured.contains(system))
     }
 
-    /// Whether the cards will get more to compare with.
+    /// Whether more systems will be measured for the cards to compare with.
     pub(super) fn measures_more(&self) -> bool {
         self.to_measure().next().is_some()
     }

@@ -58,18 +58,18 @@ pub struct LabView {
     /// Parameters of all systems.
     wanted: Wanted,
     watched: Watched,
-    /// The interpreters of this machine, once somebody has looked for them.
+    /// The interpreters of this machine; `None` until they have been looked for.
     pub interpreters: Option<Arc<Discovery>>,
     /// The runs as published.
     pub state: Arc<LabState>,
     /// The newest that was started here; it may be gone from the list by now.
     newest: RunId,
-    /// Where the time axis of a run that is still on ends, monotonic nanoseconds; whoever draws tells.
+    /// Where the time axis of a run that is still on ends, monotonic nanoseconds; set by `Msg::RunClock`.
     pub now_ns: u64,
 }
 
-/// The parameters of the lab. They belong to the lab, not to a system: they stay when another system is selected. `None` is the system's own
-/// default.
+/// The parameters of the lab. They belong to the lab, not to a system: they stay when another system is selected. `None` is the system's
+/// own default.
 #[derive(Debug, Clone, Default)]
 struct Wanted {
     task: Option<TaskKind>,
@@ -273,7 +273,7 @@ impl LabView {
         self.interpreters.as_deref().is_some_and(|found| python::environment::remedy(system, found).is_some())
     }
 
-    /// Why a system cannot run here; `None` if it can, or nobody has looked yet.
+    /// Why a system cannot run here; `None` if it can, or if interpreters have not been looked for yet.
     #[must_use]
     pub fn unavailable(&self, system: &System) -> Option<String> {
         python::availability(system, self.interpreters.as_deref()?)

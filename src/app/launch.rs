@@ -73,7 +73,7 @@ impl App {
         vec![Effect::Launch(self.options.watched.over(spec))]
     }
 
-    /// Rows of a run that are not in the newest sample do not wait for the next one.
+    /// If `wanted`, asks for a sample now, so that rows of a run that are not in the newest one appear.
     pub(super) fn resample_for_rows(&self, wanted: bool) -> Option<Effect> {
         (wanted && self.screen == Screen::Processes && !self.paused).then_some(Effect::Resample)
     }

@@ -26,7 +26,7 @@ pub enum Layer {
     Ledger(Box<super::ledger::LedgerPane>),
     /// Columns and display, and saving them.
     Setup(Box<super::setup::Setup>),
-    /// Which signal, to whom.
+    /// A signal, and the processes it is for.
     Signal(SignalDialog),
     /// A choice from a list.
     Menu(Menu),
@@ -34,7 +34,7 @@ pub enum Layer {
     Palette(Palette),
     /// The input line of search or filter.
     Input(Input),
-    /// What the shown run has said, scrolled; it goes on growing behind.
+    /// All output lines of the shown run, scrolled; more may follow while it is open.
     Output {
         /// First line shown.
         scroll: usize,
@@ -55,7 +55,7 @@ pub enum Layer {
     },
 }
 
-/// How long the open text is; whoever draws tells.
+/// How long the open text is; set by the layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TextSize {
     /// Its lines.
@@ -65,7 +65,7 @@ pub struct TextSize {
 }
 
 impl Default for TextSize {
-    /// Not told yet: no end is known.
+    /// The size is not known yet: a text without end.
     fn default() -> Self {
         Self { lines: usize::MAX, page: 10 }
     }
@@ -136,11 +136,11 @@ pub struct Input {
     pub recall: Recall,
     /// What is wrong with it, and at which character.
     pub error: Option<(usize, String)>,
-    /// How the word before the cursor may go on (filter only).
+    /// Ways to complete the word before the cursor (filter only).
     pub completion: Completion,
     /// The processes that it is about, as they were chosen when it was asked for; empty for what is about the screen.
     pub whom: Vec<ProcKey>,
-    /// What holds now and what may be typed, below the line.
+    /// The present value and the values that may be typed, below the line.
     pub hint: Option<String>,
     /// The filter before this one was typed.
     pub before: Option<Box<Filter>>,
@@ -151,7 +151,7 @@ pub struct Input {
 pub struct SignalDialog {
     /// Names the frozen set to the engine.
     pub token: u64,
-    /// Whom; `None` until the engine has frozen them.
+    /// The target processes; `None` until the engine has frozen them.
     pub targets: Option<Vec<FrozenTarget>>,
     /// The thread whose row was selected: a signal is for its whole process.
     pub thread: Option<i32>,
@@ -177,7 +177,7 @@ impl SignalDialog {
         self.signals.iter().filter(|s| s.name().contains(&query) || s.number().to_string() == query).collect()
     }
 
-    /// Those that will get it.
+    /// The targets that will get the signal.
     pub fn willing(&self) -> impl Iterator<Item = &FrozenTarget> {
         self.targets.iter().flatten().filter(|t| t.problem.is_none())
     }

@@ -234,7 +234,7 @@ impl LedgerPane {
     }
 }
 
-/// Pages of the parent's that are the parent's no longer.
+/// Inherited pages that the child no longer shares with the parent.
 fn gone(counts: &PageCounts) -> u64 {
     counts.copied + counts.elsewhere
 }

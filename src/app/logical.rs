@@ -33,7 +33,7 @@ pub fn insert(lines: &mut Vec<Line>, model: &Model, lab: &LabState, folded: &Has
     }
 }
 
-/// Units with a line: those that live, and in a run that has no more of them than get a line, those that have ended.
+/// Units with a line: those that live; also those that have ended, in a run whose units all get a line.
 fn with_line(run: &Run) -> impl Iterator<Item = &Worker> {
     let few = run.workers.len() <= SHOWN_MOST;
     run.workers.iter().filter(move |w| is_logical(w) && (few || w.exited_ns.is_none()))

@@ -48,7 +48,7 @@ impl App {
         vec![Effect::LookBack(key)]
     }
 
-    /// Sets what is now aside: the first picture of the past has come.
+    /// Keeps the live state, because the first picture of the past has come.
     pub(super) fn set_now_aside(&mut self) {
         if !self.screen.is_of_samples() {
             self.screen = Screen::Processes;
@@ -66,7 +66,7 @@ impl App {
         self.events.page = self.now.as_ref().map_or(0, |now| now.events.page);
     }
 
-    /// A sample of now while the past is shown; gives it back if now is shown.
+    /// Keeps a sample of now while the past is shown; returns it if now is shown.
     pub(super) fn keep_aside(&mut self, model: Arc<Model>) -> Option<Arc<Model>> {
         match &mut self.now {
             Some(now) => {

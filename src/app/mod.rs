@@ -100,7 +100,7 @@ pub struct App {
     pub cursor: usize,
     /// First visible line.
     pub scroll: usize,
-    /// Visible lines of the table; the view's layout tells.
+    /// Visible lines of the table; set by the layout.
     pub page: usize,
     /// Steps that columns are scrolled by: 0, those that matter least step back where there is no room; 1, all from the first on as far
     /// as there is room; each further one leaves out one more at the left, of those that do not always stay.
@@ -113,9 +113,9 @@ pub struct App {
     pub screen: Screen,
     /// Details of the selected process in the lower half of the table.
     pub split: Option<Box<DetailPane>>,
-    /// What lies over it.
+    /// What is open over the screen.
     pub layer: Option<Layer>,
-    /// How long that is, if it is a text; the view's layout tells.
+    /// Size of the open layer, if it is a text; set by the layout.
     pub text: TextSize,
     /// The line at the bottom, and when it fades (boot nanoseconds).
     pub notice: Option<(Notice, u64)>,
@@ -137,7 +137,7 @@ pub struct App {
     past: Past,
     /// Lines of the terminal.
     screen_lines: u16,
-    /// What is wrong as of the newest sample, gravest first.
+    /// What is wrong as of the newest sample, worst first.
     pub findings: Vec<Finding>,
     /// Where in a recording the screens are; `None`: they show this machine.
     pub replay: Option<Playback>,
@@ -155,7 +155,7 @@ pub struct App {
     pub follow: bool,
     /// Columns that fit, as the layout last said.
     pub visible_columns: Vec<&'static Column>,
-    /// The row that was selected by hand; `None`: the top.
+    /// The row that the user selected; `None`: the top.
     anchor: Option<RowKey>,
     /// Follows what may be wrong.
     watch: Watch,
@@ -190,7 +190,7 @@ impl App {
         self.is_of_this_machine() && !self.paused && age_s > STALE_TICKS * self.options.delay_s.max(0.5)
     }
 
-    /// How old what is shown is, seconds, if that has to be said.
+    /// Age of what is shown, seconds; `None` if it need not be shown.
     #[must_use]
     pub fn stale_s(&self) -> Option<u64> {
         let age_ns = self.now_ns.saturating_sub(self.model.as_ref()?.now.taken_ns);
@@ -299,7 +299,7 @@ impl App {
         self.row(self.cursor)
     }
 
-    /// Whom an action is for: the tagged if there are any, else the selected.
+    /// The processes that an action is for: the tagged if there are any, else the selected.
     #[must_use]
     pub fn targets(&self) -> Vec<ProcKey> {
         if self.tagged.is_empty() {
@@ -368,13 +368,13 @@ impl App {
         self.signalled.get(&key).map(|(name, _)| name.as_str())
     }
 
-    /// The gravest finding about a process, for its row's badge.
+    /// The worst finding about a process, for its row's badge.
     #[must_use]
     pub fn finding(&self, key: ProcKey) -> Option<&Finding> {
         self.findings.iter().find(|f| f.concerns(key))
     }
 
-    /// What filter, user and pids narrow the table to, in words; `None` if nothing does.
+    /// What filter, user and pids narrow the table to, in words; `None` if they do not narrow it.
     #[must_use]
     pub fn banner(&self) -> Option<String> {
         let mut parts = Vec::new();

@@ -195,7 +195,7 @@ pub struct Notice {
 }
 
 impl Notice {
-    /// What is going on, until something else is told.
+    /// What is going on; stays until the next notice.
     pub fn lasting(text: impl Into<String>) -> Self {
         Self { lasting: true, ..Self::info(text) }
     }
@@ -283,7 +283,7 @@ pub enum Command {
     Quit,
     /// Leave to the shell for a while (Ctrl-Z).
     Suspend,
-    /// Draw everything anew.
+    /// Draw everything again.
     Redraw,
     /// The set-up screen.
     Setup,
@@ -382,7 +382,7 @@ pub enum Effect {
     Freeze {
         /// Names the set.
         token: u64,
-        /// Whom.
+        /// The processes.
         keys: Vec<ProcKey>,
     },
     /// Signal the frozen set; answer with a notice.
@@ -394,23 +394,23 @@ pub enum Effect {
         /// Its name for the notice.
         name: String,
     },
-    /// The dialog was closed: let the pidfds go.
+    /// The dialog was closed: drop the pidfds.
     Thaw {
         /// The set.
         token: u64,
     },
     /// Change the nice value by `delta`.
     Renice {
-        /// Whom.
+        /// The processes.
         keys: Vec<ProcKey>,
         /// By how much.
         delta: i32,
     },
     /// Allot CPUs or a priority of storage.
     Allot {
-        /// Whom.
+        /// The processes.
         keys: Vec<ProcKey>,
-        /// What.
+        /// What they are given.
         what: Allotment,
     },
     /// Read the CPUs and the I/O priority of a process; answered by [`Msg::Allotted`].
@@ -453,7 +453,7 @@ pub enum Effect {
     Quit,
     /// Stop as by Ctrl-Z.
     Suspend,
-    /// Draw everything anew.
+    /// Draw everything again.
     Redraw,
     /// Follow the waits of this process or thread; answered by [`Msg::Explained`].
     Why {
@@ -476,7 +476,7 @@ pub enum Effect {
 }
 
 impl Effect {
-    /// Whether it changes other processes, or starts some: nothing of the kind happens with `--readonly`, whoever asks.
+    /// Whether it changes other processes, or starts some. With `--readonly` no such effect is carried out.
     #[must_use]
     pub fn changes(&self) -> bool {
         match self {
@@ -509,7 +509,7 @@ impl Effect {
         }
     }
 
-    /// Whether it is about processes or programs of this machine: nothing of the kind happens while a recording is shown.
+    /// Whether it is about processes or programs of this machine: no such effect is carried out while a recording is shown.
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.changes()

@@ -32,10 +32,10 @@ impl Screen {
     /// All, in the order of their digits.
     pub const ALL: [Self; 6] = [Self::Processes, Self::Lab, Self::Timeline, Self::Compare, Self::Events, Self::Problems];
 
-    /// Those that show what samples tell.
+    /// Screens that show samples.
     pub const OF_SAMPLES: [Self; 3] = [Self::Processes, Self::Events, Self::Problems];
 
-    /// Whether it shows what samples tell, and so a recording too.
+    /// Whether it shows samples, and so a recording too.
     #[must_use]
     pub fn is_of_samples(self) -> bool {
         Self::OF_SAMPLES.contains(&self)
@@ -74,7 +74,7 @@ pub struct Options {
     pub tree: bool,
     /// In the tree: whether siblings are sorted by `sort` (else by pid).
     pub sort_in_tree: bool,
-    /// Whether the tree's parents are those that created, as far as that was seen, instead of those that the kernel gives orphans to.
+    /// Whether a process's parent in the tree is its creator, as far as that was seen, instead of the one that the kernel gives orphans.
     pub by_spawner: bool,
     /// Threads as rows.
     pub threads: bool,
@@ -98,7 +98,7 @@ pub struct Options {
     pub search: Option<TextMatch>,
     /// Folded processes of the tree.
     pub folded: HashSet<ProcKey>,
-    /// Whose keys.
+    /// The set of keys.
     pub keys: Preset,
     /// Whether copying is on.
     pub clipboard: bool,
@@ -124,7 +124,7 @@ pub struct Options {
     pub own_pid: i32,
 }
 
-/// The columns that say most of a run, in display order, each with its rank there: the larger, the earlier it gives way.
+/// The columns that say most of a run, in display order, each with its rank there: the larger, the earlier it steps back.
 const RUN_COLUMNS: [(&str, u8); 10] = [
     ("pid", 0),
     ("tid", 60),
@@ -137,7 +137,7 @@ const RUN_COLUMNS: [(&str, u8); 10] = [
     ("wait", 30),
     ("command", 0),
 ];
-/// Columns that give way to those while a run is shown.
+/// Columns that are left out while a run is shown, to give room to those.
 const NOT_OF_RUNS: [&str; 12] =
     ["ppid", "user", "priority", "nice", "virt", "shared", "run_wait", "mem", "time", "nlwp", "start", "created"];
 
@@ -161,13 +161,13 @@ impl Options {
         self.kernel_threads || self.filter.as_ref().is_some_and(Filter::wants_kernel_threads)
     }
 
-    /// Columns that a scroll to the side leaves in their place: who it is, and the command.
+    /// Columns that a scroll to the side leaves in their place: pid, tid, and the command.
     #[must_use]
     pub fn stays(column: &Column) -> bool {
         column.width == 0 || matches!(column.id, "pid" | "tid")
     }
 
-    /// Columns in display order as far as they apply: without threads there is nothing to tell apart by tid.
+    /// Columns in display order as far as they apply: without threads the column `tid` is left out.
     #[must_use]
     pub fn shown_columns(&self) -> Vec<&'static Column> {
         if self.run_view {
@@ -183,14 +183,14 @@ impl Options {
         self.columns.iter().copied().filter(|c| threads || c.id != "tid").collect()
     }
 
-    /// How early a column gives way where there is little room; 0 stays.
+    /// How early a column steps back where there is little room; 0 stays.
     #[must_use]
     pub fn rank(&self, column: &Column) -> u8 {
         let of_runs = RUN_COLUMNS.iter().find(|(id, _)| *id == column.id).filter(|_| self.run_view);
         of_runs.map_or(column.rank, |(_, rank)| *rank)
     }
 
-    /// Sorts by a column; again by the same one turns the direction round.
+    /// Sorts by a column; a second call with the same column reverses the direction.
     pub fn sort_by(&mut self, column: &'static Column) {
         if self.sorted_by().0 == column.id && self.sort.id == column.id {
             self.descending = !self.descending;

@@ -22,7 +22,7 @@ use super::options::Screen;
 pub enum Choice {
     /// An action.
     Action(&'static Action),
-    /// Goes on with a word that takes others.
+    /// Continues with a word that takes others.
     Word(&'static str),
     /// Sorts by a column.
     Sort(&'static Column),
@@ -185,7 +185,7 @@ impl App {
         })
     }
 
-    /// Lists anew what fits what is typed.
+    /// Lists again what fits what is typed.
     pub(super) fn refresh(&self, palette: &mut Palette) {
         let mut error = None;
         let text = palette.line.text();
@@ -344,7 +344,7 @@ fn elsewhere(context: Context) -> String {
 }
 
 impl Palette {
-    /// What stands behind the first word.
+    /// The text after the first word.
     fn argument(&self) -> &str {
         self.line.text().split_once(' ').map_or("", |(_, rest)| rest)
     }

@@ -72,7 +72,7 @@ struct Step {
     value: Packed,
 }
 
-/// In a block of its own, which a resting process does not have.
+/// In a block of its own, which a process whose values do not change does not have.
 #[derive(Debug, Default)]
 struct Steps(VecDeque<Step>);
 
@@ -268,7 +268,7 @@ mod tests {
         for _ in 0..KEPT {
             add(&mut past, 91);
         }
-        // So many samples later the numbers of the samples begin anew.
+        // So many samples later the numbers of the samples start at 0 again.
         past.taken += 65_536 - KEPT as u32 - 1;
         for sample in 0..300 {
             add(&mut past, 92 + sample / 50);

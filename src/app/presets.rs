@@ -7,19 +7,19 @@ pub use crate::config::Preset;
 use super::actions::{ACTIONS, Action, Context};
 use super::key::{Code, Key};
 
-/// Keys of htop's that have no action, and where that hand finds what it looks for.
+/// Keys of htop that have no action here, and where to find what they do in htop.
 const ELSEWHERE: [(char, &str); 1] =
     [('s', "concmon does not trace; Enter shows what each thread waits for, E the source of a value")];
 
 impl Preset {
-    /// Where htop's hands find what this key does there, if it has no action here.
+    /// Where to find what this key does in htop, if it has no action here.
     #[must_use]
     pub fn elsewhere(self, typed: char) -> Option<&'static str> {
         let free = self.find(Key::char(typed), Context::Table).is_none();
         ELSEWHERE.iter().find(|(c, _)| *c == typed && free).map(|(_, what)| *what)
     }
 
-    /// The keys of an action, the one to be shown first at the front.
+    /// The keys of an action; the first is the one to show.
     #[must_use]
     pub fn keys(self, action: &Action) -> Vec<Key> {
         if self == Self::Htop {
@@ -51,7 +51,7 @@ const fn c(ch: char) -> Key {
     Key::char(ch)
 }
 
-/// What vim lays over htop's keys. Nothing here ends or changes a process: what a hand does by habit must not.
+/// Vim's keys, in front of htop's. None of them ends or changes a process: a habit from vim must not do that.
 const VIM: &[(&str, &[Key])] = &[
     ("up", &[c('k')]),
     ("down", &[c('j')]),

@@ -41,7 +41,7 @@ pub struct ProblemsView {
     stacks: Vec<KeptStacks>,
     /// First finding on screen.
     pub scroll: usize,
-    /// Findings that are seen at once; the view's layout tells.
+    /// Findings that are seen at once; set by the layout.
     pub page: usize,
     /// First line on screen of the text below the findings.
     pub below: usize,

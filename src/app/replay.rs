@@ -34,11 +34,11 @@ pub struct Playback {
 pub struct Shown {
     /// Where it is now.
     pub at: Playback,
-    /// Whether what the screens remember (graphs, events, findings) is of another time, and begins anew with these models.
+    /// Whether what the screens remember (graphs, events, findings) is of another time, and starts again with these models.
     pub anew: bool,
     /// The frame that is shown at the end, before it those that lead there; none if only `at` has changed.
     pub models: Vec<Arc<Model>>,
-    /// Something to be told.
+    /// A sentence for the user.
     pub told: Option<String>,
 }
 
@@ -90,7 +90,7 @@ impl App {
         if action.changes && self.options.readonly {
             return Some("is off with --readonly".into());
         }
-        // Signals find their way by descriptors; what cannot be reached is told process by process.
+        // Signals are sent through descriptors; for each process that has none the failure is reported.
         let by_number = action.changes && action.command != Command::SignalMenu;
         self.options.pid_space.refusal().filter(|_| by_number).map(|why| format!("off: {why}").into())
     }

@@ -50,7 +50,7 @@ impl RowKey {
 /// One line of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Line {
-    /// Whose values.
+    /// The row that its values are of.
     pub at: RowRef,
     /// Identity across models.
     pub key: RowKey,
@@ -86,7 +86,7 @@ pub struct Lines {
     pub lines: Vec<Line>,
     /// Of every folded line the processes of its subtree, itself first, by index into the model's.
     pub families: Vec<Vec<u32>>,
-    /// Who descends from whom; only in the tree.
+    /// Which process descends from which; only in the tree.
     pub tree: Option<Tree>,
 }
 
@@ -138,7 +138,7 @@ impl Chosen {
         Self { within, tops }
     }
 
-    /// Also one that has ended is of a subtree: its own that was chosen, or its parent's.
+    /// Whether a row is in a chosen subtree. A process that has ended is in its own, if it was chosen, and in its parent's.
     fn has(&self, model: &Model, row: &Row<'_>, options: &Options) -> bool {
         let within = |pid: i32| model.index_of(pid).is_some_and(|i| self.within[i]);
         match row.ghost {

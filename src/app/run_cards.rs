@@ -18,7 +18,7 @@ use crate::columns::in_bytes;
 const AFTER_END_NS: u64 = 8_000_000_000;
 /// Ends of processes this close together are one event in a story.
 const TOGETHER_NS: u64 = 2_000_000_000;
-/// A run whose workers end because it ends says so within this time, nanoseconds.
+/// A run that ends reports its end within this time after its workers, nanoseconds.
 const SURE_NS: u64 = 1_500_000_000;
 /// Workers whose own memory differs by less than this have the same, bytes.
 const FEW_BYTES: u64 = 128 << 10;
@@ -97,7 +97,7 @@ impl Stories {
             && (!run.ended() || ended_ns().is_some_and(|at| at.saturating_add(AFTER_END_NS) > self.now_ns))
     }
 
-    /// What became of a run after these of its processes were sent a signal; `before` is its family before that.
+    /// How a run went on after these of its processes were sent a signal; `before` is its family before that.
     pub(super) fn after(&self, run: &Run, sent: &[i32], before: &[FamilyMember]) -> After {
         let gone = |letter: char| {
             let was = sent.iter().find(|pid| before.iter().any(|m| m.pid == **pid && m.state == letter));
@@ -132,7 +132,7 @@ impl Stories {
     /// What happened to the run's processes, in order; empty if all went as it should.
     fn words(&self, run: &Run) -> String {
         let deaths = self.deaths(run);
-        // A worker that ends while the others go on is worth a word even where nobody can say how.
+        // A worker that ends while the others go on is reported even if it is unknown how it ended.
         let works = matches!(run.phase, RunPhase::Running);
         let bad = |death: &Death| match death.status {
             ExitStatus::Code(0) => false,

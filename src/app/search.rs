@@ -9,12 +9,12 @@ use crate::snapshot::{ProcessSample, State};
 const SECOND_NS: u64 = 1_000_000_000;
 /// A program has so long to start before it is worth a search.
 const START_NS: u64 = 3 * SECOND_NS;
-/// So long a search takes at least, and so many surveys: what passes by itself is gone by then.
+/// The least time, and the fewest surveys, of a search: what passes by itself is gone by then.
 const LEAST_NS: u64 = 5 * SECOND_NS;
 const LEAST_SURVEYS: u32 = 2;
 /// Time between two searches: the shorter one if a program has begun.
 const BETWEEN_NS: RangeInclusive<u64> = 10 * SECOND_NS..=120 * SECOND_NS;
-/// The times between two searches are at least so many times the CPU time of the first.
+/// The time between two searches is at least so many times the CPU time of the first, and so many if no program has begun.
 const OF_COST: (u64, u64) = (500, 1_000);
 
 /// The search in the background.
@@ -41,7 +41,7 @@ impl Search {
         (self.surveys, self.cost_ns, self.began_ns) = (Some(0), 0, now_ns);
     }
 
-    /// Ends the search: nothing is left to be found, or more than it finds is asked for.
+    /// Ends the search: all is found, or a larger survey is asked for.
     pub(super) fn end(&mut self, now_ns: u64) {
         (self.surveys, self.ended_ns) = (None, now_ns);
     }

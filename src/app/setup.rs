@@ -179,7 +179,7 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// Opens on what is.
+    /// Opens with the present options.
     #[must_use]
     pub fn new(options: &Options) -> Self {
         let shown = options.columns.iter().map(|c| (*c, true));

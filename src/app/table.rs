@@ -89,7 +89,7 @@ impl App {
         let Some((entry, model)) = self.events.chosen().zip(self.model.as_deref()) else { return };
         let (pid, at_ns) = (entry.pid(), entry.event.at_ns);
         let name = sanitize(entry.name.as_bytes(), Charset::from_unicode(self.options.unicode)).into_owned();
-        // Who has its number now may have begun after the event: starts are told in ticks.
+        // The process that has this PID now may have begun after the event. Start times are in ticks.
         let tick_ns = model.now.system.tick_ns();
         let begun = |p: &&ProcessSample| p.key.start_ticks.saturating_mul(tick_ns) <= at_ns.saturating_add(tick_ns);
         let lives = !entry.is_end() && model.process(pid).filter(begun).is_some();
@@ -103,7 +103,7 @@ impl App {
         }));
     }
 
-    /// Makes the lines anew and keeps the selection on its row.
+    /// Makes the lines again and keeps the selection on its row.
     pub(super) fn rebuild(&mut self) {
         let line_on_screen = self.cursor.saturating_sub(self.scroll);
         let runs = self.model.as_deref().map(|model| {
@@ -161,13 +161,13 @@ impl App {
         }
     }
 
-    /// To the right first through the columns that have stepped back for want of room, one at a time, then through the command.
+    /// To the right first through the columns that had no room, one at a time, then through the command.
     pub(super) fn scroll_sideways(&mut self, by: i32) {
         let by = isize::try_from(by).unwrap_or(0);
         let more = |app: &Self| {
             let shown = app.options.shown_columns();
             let seen = |c: &&'static Column| app.visible_columns.iter().any(|v| v.id == c.id);
-            // Once scrolled, columns are left out at the right only; before, wherever they count least.
+            // Once scrolled, columns are left out at the right only; before, those that matter least.
             let last = shown.iter().rev().find(|c| !Options::stays(c));
             if app.skipped > 0 { last.is_some_and(|c| !seen(c)) } else { !shown.iter().all(seen) }
         };
@@ -178,7 +178,7 @@ impl App {
         }
     }
 
-    /// Holds on to the row the cursor is on.
+    /// Keeps the selection on the row that the cursor is on.
     pub(super) fn hold(&mut self) {
         self.anchor = self.lines.get(self.cursor).map(|l| l.key);
     }
@@ -193,7 +193,7 @@ impl App {
         self.clamp();
         self.hold();
         if line == 0 && self.split.is_none() {
-            // Back at the top: the first row from now on, whichever that is.
+            // Back at the top: from now on the selection is the first row, even if that row changes.
             self.anchor = None;
         }
     }

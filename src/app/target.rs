@@ -5,7 +5,7 @@ use crate::snapshot::{ProcKey, SigTerm};
 /// One process chosen for a signal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FrozenTarget {
-    /// Whom.
+    /// The process.
     pub key: ProcKey,
     /// Its name when it was frozen; hostile bytes already made printable.
     pub name: String,

@@ -22,7 +22,7 @@ pub enum TimelineKey {
     Move(i32),
     /// Moves the cursor to the next (previous) change on the lane.
     Change(i32),
-    /// Closer, or further off.
+    /// Zooms in, or out.
     Zoom(i32),
     /// Shows all in which something happens.
     Fit,
@@ -51,9 +51,9 @@ pub struct TimelineView {
     pub scroll: usize,
     /// Where the cursor is, monotonic nanoseconds; `None`: at the end of what is shown.
     pub cursor_ns: Option<u64>,
-    /// Cells of the time axis; the layout tells.
+    /// Cells of the time axis; set by the layout.
     pub cells: usize,
-    /// Lanes that fit; the layout tells.
+    /// Lanes that fit; set by the layout.
     pub page: usize,
     /// Whether the processes as of the cursor were asked for; else they are shown where there is room.
     pub processes: bool,
@@ -103,7 +103,7 @@ impl TimelineView {
         self.scroll.min(lane).max((lane + 1).saturating_sub(lines.max(1)))
     }
 
-    /// Shows this run, or this family, as a view that was not moved yet.
+    /// Shows this run, or this family, with nothing zoomed or scrolled.
     fn show(&mut self, run: Option<RunId>, family: Option<FamilyTime>) {
         let Self { newest, cells, page, processes, .. } = *self;
         *self = Self { run, family, newest, cells, page, processes, ..Self::default() };
@@ -198,8 +198,8 @@ impl App {
         runs.iter().rev().find(|run| !run.id.is_compared()).or_else(|| runs.last())
     }
 
-    /// A run that is new takes the place of the one before it, from its beginning; but not under the eyes of somebody who has gone to a
-    /// place in that one.
+    /// Shows a new run, from its beginning, instead of the one before it; but not while the user has moved to a place in the run
+    /// that is shown.
     pub(super) fn follow_runs(&mut self) {
         let newest = self.newest_run().map(|run| run.id);
         let before = std::mem::replace(&mut self.timeline.newest, newest);

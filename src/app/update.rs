@@ -146,7 +146,7 @@ impl App {
     }
 
     pub(super) fn tell(&mut self, notice: Notice) {
-        // What is recorded has a clock of its own: there the next tick of this machine's tells when.
+        // In a recording `now_ns` is recorded time: the next tick of this machine's clock replaces the 0.
         let until = match (notice.lasting, self.replay.is_some()) {
             (true, _) => u64::MAX,
             (false, true) => 0,
@@ -163,7 +163,7 @@ impl App {
     }
 
     fn key(&mut self, key: Key) -> Vec<Effect> {
-        // Whoever presses keys decides where the cursor is, and has read what there was to know.
+        // A key press decides where the cursor is, and ends a notice that only informs.
         self.expected = None;
         self.drop_info();
         if key == Key::ctrl('c') {
@@ -402,7 +402,7 @@ impl App {
         if self.lessons.open { self.lesson_parameter(change) } else { change(self) }
     }
 
-    /// Lines of what scrolls here.
+    /// Lines of the list that scrolls on this screen.
     fn shown_lines(&self) -> usize {
         match self.screen {
             Screen::Compare => self.compare.page,

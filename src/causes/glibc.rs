@@ -68,7 +68,7 @@ impl Call {
 /// What the memory says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Record {
-    /// No owner that can be told.
+    /// No owner that can be determined.
     Nothing,
     /// An owner; `surely_a_lock` if the bytes fit no other structure, so that an owner that is gone may be believed.
     Owner {

@@ -32,7 +32,7 @@ pub(super) struct Seen {
 pub(super) struct Look {
     pub stat: Stat,
     pub tasks: ByTid<Seen>,
-    /// Its tasks, if what all of them wait for can be told from this look alone.
+    /// Its tasks, if this look alone shows what all of them wait for.
     pub at_once: OnceLock<Option<Arc<ByTid<Task>>>>,
 }
 

@@ -276,7 +276,7 @@ impl Reader {
     fn look(&mut self, scene: &mut Scene) -> Result<(), ReadError> {
         let mut pids = Vec::new();
         self.fs.list_pids(&mut pids)?;
-        // Whoever has lost its parent has another now, without having run.
+        // A process whose parent has ended gets another parent without having run.
         let has_parent = |look: &Look| look.stat.ppid == 0 || pids.binary_search(&look.stat.ppid).is_ok();
         let is_asked_about = |pid: &&i32| self.only.is_empty() || self.only.contains(pid);
         let before = std::mem::take(&mut self.looks);
@@ -324,7 +324,7 @@ impl Reader {
         Ok(())
     }
 
-    /// What the look tells of a process.
+    /// What the look shows of a process.
     fn process(&self, one: &Look, now_ms: u64) -> Process {
         let stat = &one.stat;
         let parent = self.looks.get(&stat.ppid).map(|parent| &parent.stat);
@@ -509,7 +509,7 @@ fn asked<T: Send + 'static>(fs: &Arc<ProcFs>, pid: i32, work: impl FnOnce(&ProcF
 /// The other ends of the sockets at which tasks of these processes wait.
 fn other_ends(fs: &Arc<ProcFs>, wanted: &BTreeMap<i32, Vec<u64>>) -> HashMap<u64, Peer> {
     let mut found = HashMap::new();
-    // The tables hold all sockets of a network namespace: those that one process told need no second reading.
+    // The tables hold all sockets of a network namespace: those that one process's tables showed need no second reading.
     for (pid, inodes) in wanted {
         let (pid, inodes) = (*pid, inodes.iter().copied().filter(|inode| !found.contains_key(inode)).collect::<Vec<_>>());
         if !inodes.is_empty() {

@@ -189,8 +189,8 @@ impl Scene {
         Arc::make_mut(&mut self.processes.get_mut(&id.pid)?.tasks).get_mut(id.tid)
     }
 
-    /// Every task or process that could end the task's wait. `None` if it can go on by itself or this is not known; only
-    /// [`Target::Nobody`] if none can.
+    /// Every task or process that could end the task's wait. `None` if it can go on by itself or this is not known; one edge without a
+    /// task if none can.
     #[must_use]
     pub fn edges(&self, from: TaskId) -> Option<Vec<Edge>> {
         let (process, task) = (self.processes.get(&from.pid)?, self.task(from)?);
@@ -268,7 +268,7 @@ impl Scene {
                     of_processes(&[*pid], Kind::Child, &format!("its event loop waits for the end of its child {pid}"))
                 };
                 let mut edges: Vec<Edge> = children.iter().flat_map(child).collect();
-                // Whoever may write to these, its own threads among them.
+                // The processes that may write to these, its own threads among them.
                 let mut pids: Vec<i32> = holders.concat();
                 pids.sort_unstable();
                 pids.dedup();

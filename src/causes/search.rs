@@ -183,7 +183,7 @@ impl Problem {
         let some = |kind| self.edges.iter().any(|edge| edge.kind == kind);
         let some_lock = some(Kind::FileLock) || some(Kind::SharedLock) || some(Kind::PythonLock);
         match self.cause {
-            // Nothing says to it that no more data follow.
+            // The child was not sent an end marker.
             Cause::ProcessCycle if some(Kind::Child) && some(Kind::PipeRead) && !some(Kind::PipeWrite) => {
                 "The child still reads: send it an end marker (a sentinel in the queue), or close the pipe's write end, before waiting for \
                  it. The process that writes may have ended early."

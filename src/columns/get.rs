@@ -58,7 +58,7 @@ pub(super) fn refusable<'a, T>(row: &Row<'a>, value: Option<T>, denied: bool, ma
     shared(row, value, make)
 }
 
-/// Bytes per second from or to storage, which are told per process and not to everyone.
+/// Bytes per second from or to storage: the kernel gives them per process, and not to every reader.
 pub(super) fn storage<'a>(row: &Row<'a>, rate: Option<f32>) -> Value<'a> {
     let denied = row.process.exact.as_deref().is_some_and(|e| e.denied.io);
     match rate {
@@ -221,7 +221,7 @@ pub(super) fn lock_waiters<'a>(row: &Row<'a>) -> Value<'a> {
     }
 }
 
-/// Who waits for something else has no lock; of who waits at a futex, or was not let look at, it is not known which.
+/// A task that waits for something else has no lock; of one at a futex, or one whose wait was not readable, the lock is unknown.
 fn no_lock(wait: &TaskWait) -> Unknown {
     match wait.reason {
         Some(WaitReason::Futex { .. }) => Unknown::Denied,

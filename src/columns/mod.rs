@@ -75,7 +75,7 @@ pub struct Column {
     pub description: &'static str,
     /// Unit of the exported number; empty for words and plain counts.
     pub unit: &'static str,
-    /// Where the kernel tells it.
+    /// Where the kernel reports it.
     pub source: &'static str,
     /// How far it is to be trusted: begins with `measured`, `computed` or `estimated`.
     pub basis: &'static str,

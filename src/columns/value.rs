@@ -13,7 +13,7 @@ pub enum Unknown {
     FirstSample,
     /// It was not read: the kernel denied it, or nothing asked for it yet.
     NotRead,
-    /// The kernel tells it only to others: its owner, who may trace it, or root.
+    /// The kernel shows it only to other users: the owner, a user that may trace the process, or root.
     Denied,
     /// The process is so large that reading it would hold it up.
     TooLarge,
@@ -32,7 +32,7 @@ impl Unknown {
         (self == Self::Denied).then_some("run concmon as root, or as the owner of the process")
     }
 
-    /// In a cell of so many characters at most: a refusal is told from what is just not known.
+    /// In a cell of so many characters at most: a refusal looks different from a value that is only unknown.
     #[must_use]
     pub fn mark(self, cells: usize) -> &'static str {
         match self {
@@ -146,7 +146,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Order for sorting in a direction; unknown values are last whichever way it goes.
+    /// Order for sorting in a direction; unknown values are last in both directions.
     #[must_use]
     pub fn compare(&self, other: &Self, descending: bool) -> Ordering {
         match (self.is_known(), other.is_known()) {

@@ -160,7 +160,7 @@ impl Executed {
     /// Most PIDs that are kept between two sweeps.
     const MOST: usize = 1 << 16;
 
-    /// Reads them on a thread of its own, as long as the program runs; where the kernel tells no events there are none.
+    /// Reads them on a thread of its own, as long as the program runs; none where the kernel reports no events.
     fn start() -> Self {
         let executed = Self::default();
         let shared = Arc::clone(&executed.0);
@@ -195,7 +195,7 @@ impl Executed {
         names.get(&tgid)?.iter().find(|(at, _)| at.abs_diff(at_ns) < Self::SAME_NS).map(|(_, name)| *name)
     }
 
-    /// Lets go of all but the newest, whose events may come with the next sweep.
+    /// Drops all but the newest, whose events may come with the next sweep.
     fn forget(&self) {
         let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let newest = names.values().flatten().map(|(at, _)| *at).max().unwrap_or(0);
@@ -270,7 +270,7 @@ impl Printer {
     }
 }
 
-/// 0 stands for a parent nobody saw.
+/// 0 stands for a parent that was not seen.
 fn known(id: i32) -> Option<i32> {
     (id != 0).then_some(id)
 }

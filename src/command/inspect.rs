@@ -166,7 +166,7 @@ fn interpreter(one: &PythonInterpreter, runtime: &PythonRuntime) -> Value {
         Gil::Held(native_id) => ("held", Some(native_id)),
         Gil::Elsewhere => ("held", None),
     };
-    // Locks have no names: which interpreter has it first tells them apart.
+    // Locks have no names: the first interpreter with the same lock identifies it.
     let owner = runtime.interpreters.iter().find(|other| other.gil_address == one.gil_address).map(|other| other.id);
     json!({
         "id": one.id,

@@ -209,8 +209,8 @@ pub fn run_with(exe: &Path, limits: &Limits, options: &LabRunOptions, out: &mut 
     Ok(if done { Ended::Done } else { Ended::Failed })
 }
 
-/// All rounds of the specs, or those until somebody pressed Ctrl-C: then true. Rounds first, so that a change of the machine's load falls
-/// on all numbers of workers alike.
+/// All rounds of the specs, or those until the user pressed Ctrl-C: then true. Rounds first, so that a change of the machine's load
+/// falls on all numbers of workers alike.
 fn run_all(launcher: &Launcher, specs: &[RunSpec], rounds: u32) -> Result<(Vec<Arc<Run>>, bool), LaunchError> {
     let stop = stop_by_signal();
     let mut progress = Progress::new(specs.len() * rounds as usize);
@@ -230,7 +230,7 @@ fn run_all(launcher: &Launcher, specs: &[RunSpec], rounds: u32) -> Result<(Vec<A
     Ok((runs, false))
 }
 
-/// Waits until the run has ended; kills it if somebody wants to stop.
+/// Waits until the run has ended; kills it if the user stops it.
 fn await_end_unless(launcher: &Launcher, id: RunId, stop: &Stop) -> Result<Arc<Run>, Halt> {
     let mut watch = launcher.watch();
     // The launcher lives, so the channel stays open and every run ends.

@@ -224,7 +224,7 @@ fn looks_at_processes(command: Option<&Command>, config: &Config) -> bool {
     }
 }
 
-/// Without `/proc` nothing can be shown. Other reasons why it cannot be read are told where it is.
+/// Without `/proc` nothing can be shown. Other reasons why it cannot be read are reported where it is read.
 fn there_is_proc() -> Result<(), Failure> {
     match ProcFs::open("/proc") {
         Err(error) if error.is_no_proc() => Err(Failure::Unavailable(error.into())),

@@ -183,7 +183,7 @@ fn replayed(recording: &Path, args: &PsArgs) -> Result<Model, Failure> {
 pub(super) fn open_source(config: &Config) -> Result<AutoSource, Failure> {
     AutoSource::new("/proc", config.source).map_err(|error| {
         let error = anyhow::Error::from(error);
-        // Whoever names a source wants that one or none.
+        // A source that the user named is used, or none.
         if config.source == SourceChoice::Auto { Failure::Failed(error) } else { Failure::Unavailable(error) }
     })
 }
@@ -198,7 +198,7 @@ fn sampled(config: &Config, question: &Question<'_>, samples: u32) -> Result<Mod
     let writer = config.record.as_deref().map(begin_recording).transpose()?;
     let (told, why) = std::sync::mpsc::channel();
     let stopped = move |why| {
-        // Whoever waits for it is still there: it is asked below.
+        // The receiver still exists: it is read below.
         let _ = told.send(why);
     };
     let model = sample(&mut Recorder::new(WithPythons::new(source), writer, stopped), question, samples)?;

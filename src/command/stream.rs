@@ -19,7 +19,8 @@ pub(super) fn is_standard_output(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-/// Runs it until nobody reads standard output any more. While a reader is slow no samples are taken: frames are left out, not queued.
+/// Runs it until standard output is closed by its reader. While a reader is slow no samples are taken: frames are left out, not
+/// queued.
 pub(super) fn run(config: &Config) -> Result<(), Failure> {
     let mut writer = Writer::standard_output().map_err(|error| Failure::Usage(error.into()))?;
     let source = AutoSource::new("/proc", config.source).map_err(|error| Failure::Unavailable(error.into()))?;

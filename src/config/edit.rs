@@ -36,7 +36,7 @@ pub enum SaveError {
         /// Why.
         source: io::Error,
     },
-    /// What is in it is not what concmon reads, so that nobody knows what else a change would break.
+    /// The file has an error for concmon, so that it is unknown what else a change would break.
     #[error("{path} was not changed because it has an error: {why}")]
     Mistake {
         /// Which file.
@@ -47,7 +47,7 @@ pub enum SaveError {
 }
 
 /// Sets keys of the first table of the file at `path`, which is made, with its directory, if it is not there. The file is read again for
-/// it: what somebody else has changed in it meanwhile stays.
+/// it: what another program has changed in it meanwhile stays.
 ///
 /// # Errors
 /// Why nothing was changed.

@@ -26,7 +26,7 @@ pub(super) struct FileText {
 /// The file the user named, which must exist, or the usual one, which need not.
 pub(super) fn read(named: Option<&Path>, usual: Option<&Path>) -> Result<Option<FileText>, ConfigError> {
     let Some(path) = named.or(usual) else { return Ok(None) };
-    // Below somebody else's home, as after `su` without `-`, the usual file is not this user's: one that cannot even be asked about.
+    // Below another user's home, as after `su` without `-`, the usual file is not this user's: then not even stat(2) is permitted.
     let denied = |path: &Path| std::fs::metadata(path).is_err_and(|e| e.kind() == std::io::ErrorKind::PermissionDenied);
     if named.is_none() && denied(path) {
         return Ok(None);

@@ -30,7 +30,7 @@ impl CpuShare {
 /// Shares of the interval; `None` on the first sample and for a CPU that has just come online.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct HostRates {
-    /// Whether there was a sample before this one: what is unknown all the same has another reason.
+    /// Whether there was a sample before this one: what is then still unknown has another reason.
     pub compared: bool,
     /// All CPUs together.
     pub total: Option<CpuShare>,

@@ -20,13 +20,13 @@ pub enum LinkState {
     Live,
     /// The next frame is overdue.
     Late,
-    /// There is no stream: why, since when, and when the next attempt is due (viewer's clock, boot nanoseconds).
+    /// There is no stream: why, since when, and when the next attempt is made (viewer's clock, boot nanoseconds).
     Down {
         /// One sentence; may hold bytes of the host: sanitise before drawing.
         why: String,
         /// Since when.
         since_ns: u64,
-        /// When the next attempt is due.
+        /// When the next attempt is made.
         again_ns: u64,
     },
 }

@@ -7,7 +7,7 @@ use crate::snapshot::{
     EventKind, ExitStatus, LifecycleEvent, ProcKey, ProcessSample, Snapshot, State, contains, give_back, give_back_map,
 };
 
-/// How a process began, as the event stream tells it.
+/// How a process began, as the event stream reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartMethod {
     /// Forked and never replaced its program since: shares its parent's memory by copy-on-write.
@@ -43,7 +43,7 @@ pub struct Birth {
     pub start_ticks: u64,
     /// The process that created it, kept after reparenting.
     pub parent_pid: i32,
-    /// Its nearest ancestor by creation that was alive when this was last looked at: the creator, or whoever created that one.
+    /// Its nearest ancestor by creation that was alive when this was last looked at: the creator, or that one's creator, and so on.
     lineage_pid: i32,
     /// How.
     pub method: StartMethod,
@@ -58,7 +58,7 @@ pub struct Birth {
 pub struct Ghost {
     /// As last sampled.
     pub last: ProcessSample,
-    /// When its end was told or noticed.
+    /// When its end was reported or noticed.
     pub ended_ns: u64,
     /// How it ended.
     pub status: ExitStatus,
@@ -70,8 +70,8 @@ pub struct Lifecycle {
     /// Ended processes, oldest first, for the configured time.
     pub ghosts: Vec<Arc<Ghost>>,
     births: Arc<HashMap<i32, Birth>>,
-    /// Creators of children that were told of after the processes of their sample had been read, and whether the child has replaced its
-    /// program since: the child itself comes with the next sample.
+    /// Creators of children that were reported after the processes of their sample had been read, and whether the child has replaced
+    /// its program since: the child itself comes with the next sample.
     early: HashMap<i32, (i32, bool)>,
     /// Ends of processes that are still in the table: not reaped yet, or read just before they ended.
     unreaped: HashMap<ProcKey, (u64, ExitStatus)>,
@@ -96,14 +96,14 @@ impl Lifecycle {
     }
 
     /// The nearest ancestor by creation that is still there, however often the kernel has given the process another parent; `None` if its
-    /// creation was not seen, or nobody of its line is left. `alive` says when a process started, if there is one with the pid.
+    /// creation was not seen, or no ancestor is left. `alive` gives the start time of the process with a pid, if there is one.
     #[must_use]
     pub fn spawner(&self, key: ProcKey, alive: impl Fn(i32) -> Option<u64>) -> Option<i32> {
         let birth = self.birth(key).filter(|b| b.seen)?;
         let mut pid = birth.lineage_pid;
         // Bounded: events of reused pids could chase each other's tails.
         for _ in 0..LINE_MOST {
-            // Somebody who started later than the child has only got the creator's pid.
+            // A process that started later than the child only reuses the creator's pid.
             if alive(pid).is_some_and(|start| start <= key.start_ticks) {
                 return Some(pid);
             }
@@ -257,7 +257,7 @@ impl Lifecycle {
         if self.births.len() > now.processes.len() * 2 + 64 {
             let start =
                 |pid: i32| now.processes.binary_search_by_key(&pid, |p| p.key.pid).ok().map(|i| now.processes[i].key.start_ticks);
-            // Before the dead are forgotten, the living are told who is left of their line.
+            // Before the dead are forgotten, each living process gets its nearest living ancestor.
             let lines: Vec<(i32, i32)> =
                 now.processes.iter().filter_map(|p| Some((p.key.pid, self.spawner(p.key, start)?))).collect();
             let births = Arc::make_mut(&mut self.births);

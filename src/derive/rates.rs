@@ -52,7 +52,7 @@ fn percent(before: Option<u64>, now: Option<u64>, dt_ns: u64) -> Option<f32> {
     Some((delta as f64 * 100.0 / dt_ns as f64) as f32)
 }
 
-/// The most that waiting may be off, percent of one CPU for each thread, to be told at all.
+/// The most that waiting may be off to be shown at all, percent of one CPU for each thread.
 const MOST_OFF_PERCENT: f64 = 5.0;
 
 /// How the threads of a process spent their time.
@@ -101,7 +101,7 @@ fn switches(
     per_second(total(a), total(b), dt).or_else(of_seen)
 }
 
-/// Of a process of which nothing but the time has changed.
+/// Of a process that has not changed since the sample before.
 fn of_resting(process: &ProcessSample) -> Rates {
     let still = |value: Option<u64>| value.map(|_| 0.0);
     let seen = process.seen.filter(|_| process.nlwp.is_some() && process.cpu_ns().is_some());

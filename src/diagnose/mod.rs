@@ -62,7 +62,7 @@ pub struct Diagnosis {
     pub description: &'static str,
     /// What must have been read for it.
     pub needs: Needs,
-    /// How long it must hold before it is told: what passes by itself is no trouble. Nanoseconds.
+    /// How long it must hold before it is reported: what passes by itself is no trouble. Nanoseconds.
     pub after_ns: u64,
     /// Finds them.
     check: Check,
@@ -113,7 +113,7 @@ impl Diagnosis {
     }
 }
 
-/// Every diagnosis, gravest first: all warnings before all information.
+/// Every diagnosis, worst first: all warnings before all information.
 pub const DIAGNOSES: &[Diagnosis] = &[
     stuck::diagnosis(Cause::LockCycle),
     stuck::diagnosis(Cause::SelfLock),
@@ -169,7 +169,7 @@ pub fn needs() -> Needs {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Suspicion {
     about: ProcKey,
-    /// Since when, where the check knows better than that it told the same before; `CLOCK_BOOTTIME` nanoseconds.
+    /// Since when, if the check knows better than the time of its first report; `CLOCK_BOOTTIME` nanoseconds.
     since_ns: Option<u64>,
     /// True if the problem began at `since_ns`, false if it may be older.
     since_known: bool,
@@ -313,7 +313,7 @@ impl Scene<'_> {
 pub struct Watch {
     since: HashMap<(&'static str, ProcKey), u64>,
     threaded_forks: HashMap<ProcKey, ThreadedFork>,
-    /// Forks that were told after the processes of their sample had been read: whose children come with the next.
+    /// Forks that were reported after the processes of their sample had been read: the children come with the next sample.
     early: Vec<(i32, ThreadedFork)>,
     zombies: HashMap<ProcKey, u64>,
     growth: growth::Growth,
@@ -323,7 +323,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// What is found as of this model, gravest first, then by pid.
+    /// What is found as of this model, worst first, then by pid.
     pub fn step(&mut self, model: &Model) -> Vec<Finding> {
         self.step_with(model, None)
     }
@@ -393,7 +393,7 @@ impl Watch {
 
     /// Forks of processes with several threads, as the events of this sample tell them; forgotten when the child ends or execs.
     fn remember_forks(&mut self, model: &Model) {
-        // Without the kernel's own stream nobody knows which came first, the fork or the threads.
+        // Without the kernel's own stream it is unknown which came first, the fork or the threads.
         let events = if model.now.report.events == EventTier::Connector { model.now.events.as_slice() } else { &[] };
         for (child, fork) in std::mem::take(&mut self.early) {
             if let Some(child) = model.process(child) {

@@ -16,7 +16,7 @@ pub(super) const DIAGNOSIS: Diagnosis = Diagnosis {
     check: Check::Of(check),
 };
 
-/// Share of a CPU it used or wanted, percent. A hypervisor may take some of it, which no file of the thread tells.
+/// Share of a CPU it used or waited for, percent. A hypervisor may take some of it, which no file of the thread shows.
 const BUSY_PERCENT: f32 = 90.0;
 
 fn check(scene: &Scene<'_>) -> Vec<Suspicion> {

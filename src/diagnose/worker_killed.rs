@@ -24,7 +24,7 @@ const MOST: usize = 256;
 /// Workers beside each other for so long are taken for a pool, nanoseconds. A program that kills its own processes if they take too long
 /// rarely has such.
 const SETTLED_NS: u64 = 10_000_000_000;
-/// SIGABRT, SIGBUS, SIGFPE, SIGKILL, SIGSEGV, SIGILL, SIGSYS: nobody ends a worker in order with these.
+/// SIGABRT, SIGBUS, SIGFPE, SIGKILL, SIGSEGV, SIGILL, SIGSYS: no orderly end of a worker uses these.
 const VIOLENT: [(u8, &str); 7] =
     [(4, "SIGILL"), (6, "SIGABRT"), (7, "SIGBUS"), (8, "SIGFPE"), (9, "SIGKILL"), (11, "SIGSEGV"), (31, "SIGSYS")];
 
@@ -79,7 +79,7 @@ impl Killed {
             if birth.is_some_and(|birth| birth.parent_pid != last.ppid) {
                 continue;
             }
-            // A copy of its parent, or of the parent's fork server: other children are programs that somebody started.
+            // A copy of its parent, or of the parent's fork server: other children are programs that the user started.
             let command = last.identity.cmdline.as_deref().unwrap_or_default();
             let spawned = contains(command, b"--multiprocessing-fork");
             let forked = birth.is_some_and(|birth| matches!(birth.method, StartMethod::Fork | StartMethod::ForkServer))

@@ -24,7 +24,7 @@ impl Comparing {
         (Self { launcher, tell: Arc::new(tell), on: None }, news)
     }
 
-    /// Runs a batch; what came of it arrives run by run.
+    /// Runs a batch; the results arrive run by run.
     pub fn start(&mut self, plan: Plan) -> std::io::Result<()> {
         self.stop();
         let stop = Stop::default();

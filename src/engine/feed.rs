@@ -28,7 +28,7 @@ pub enum Feed {
 }
 
 impl Feed {
-    /// Says to the application what it is about to show.
+    /// Sets in the application what it is about to show.
     pub(super) fn prepare(&self, app: &mut App) {
         match self {
             Self::Machine(writer) => app.recording = writer.is_some(),
@@ -47,14 +47,14 @@ pub(super) enum Samples {
     Machine(Sampler, Flight),
     Recording(Player),
     Hosts {
-        /// Ends with this.
+        /// Dropped with this: then its thread ends.
         _fleet: Fleet,
         models: watch::Receiver<Option<Sampled>>,
     },
 }
 
 impl Samples {
-    /// Starts it; `stopped` hears in one sentence why nothing is recorded any more.
+    /// Starts it; `stopped` gets in one sentence why nothing is recorded any more.
     pub(super) fn start(config: &Config, feed: Feed, wants: Wants, stopped: UnboundedSender<String>) -> std::io::Result<Self> {
         let ghost_ns = u64::try_from(config.ghost.as_nanos()).unwrap_or(u64::MAX);
         match feed {
@@ -68,7 +68,7 @@ impl Samples {
             Feed::Machine(writer) => {
                 let choice = config.source;
                 let tell = move |why| {
-                    // Nobody hears it any more if the program is ending.
+                    // The receiver is gone if the program is ending.
                     let _ = stopped.send(why);
                 };
                 let flight = Flight::new(config.last_minutes);
@@ -91,14 +91,14 @@ impl Samples {
         }
     }
 
-    /// A recording has what it has.
+    /// A recording and other hosts are not asked: they give what they have.
     pub(super) fn want(&self, wants: Wants, now: bool) {
         if let Self::Machine(sampler, _) = self {
             sampler.want(wants, now);
         }
     }
 
-    /// This machine's, or those of all hosts; of a recording nothing comes this way.
+    /// Models of this machine, or of all hosts; a recording gives none here.
     pub(super) fn models(&self) -> watch::Receiver<Option<Sampled>> {
         match self {
             Self::Machine(sampler, _) => sampler.models(),

@@ -16,7 +16,7 @@ impl<K: Clone + PartialEq + Send + 'static> ForOpen<K> {
         Self { name, on: None }
     }
 
-    /// This is open from now on, or nothing; `work` begins if it was not open before, and ends once the flag is set.
+    /// Sets what is open from now on; `work` begins if it was not open before, and ends once the flag is set.
     ///
     /// # Errors
     /// If the thread cannot be started; the next call tries again.

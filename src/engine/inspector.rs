@@ -21,7 +21,7 @@ fn pause_after(interval: Duration, took: Duration) -> Duration {
     interval.max(took.saturating_mul(20)).min(MOST_PAUSE.max(interval))
 }
 
-/// What is looked at is never left to be older than this.
+/// The longest time until the next reading, unless the interval is longer.
 const MOST_PAUSE: Duration = Duration::from_secs(60);
 /// After this time without an answer the page says so.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -30,7 +30,7 @@ const HAND_OVER: Duration = Duration::from_millis(250);
 /// The most readings that are left behind at a time.
 const MOST_LEFT: usize = 16;
 
-/// Reads what the kernel tells of a process, or what is inside of it.
+/// Reads what the kernel reports of a process, or what is inside of it.
 fn read((key, part): Order) -> Detail {
     let read = || -> Result<Detail, ReadError> {
         let reader = DetailReader::open("/proc")?;
@@ -69,7 +69,7 @@ struct Desk<R> {
     interval: Duration,
     read: R,
     wanted: Wanted,
-    /// When something is to be done about it.
+    /// When the next step is taken: a reading begins, or the page says that there is no answer.
     due: Instant,
     current: Option<Reading>,
     left: Vec<Reading>,
@@ -168,7 +168,7 @@ impl std::fmt::Debug for Heard {
 }
 
 impl Inspector {
-    /// Starts asleep; once told, reads at once and then every `interval`.
+    /// Starts asleep; after an order, reads at once and then every `interval`.
     ///
     /// # Errors
     /// If the thread cannot be started.
@@ -187,7 +187,7 @@ impl Inspector {
         Ok(Self { orders, wanted: None, details })
     }
 
-    /// Says what is looked at; `None`: nothing.
+    /// Sets what is looked at; `None`: nothing.
     pub fn want(&mut self, wanted: Wanted) {
         if self.wanted != wanted {
             self.wanted = wanted;

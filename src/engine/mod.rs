@@ -165,7 +165,7 @@ struct Engine {
     /// Where settings are saved.
     save_path: Option<PathBuf>,
     samples: Samples,
-    /// The last minutes, while somebody looks back.
+    /// The last minutes, while the user looks back.
     past: Past,
     /// How long ended processes stay, nanoseconds.
     ghost_ns: u64,
@@ -179,19 +179,19 @@ struct Engine {
     traces: FamilyTraces,
     /// Profiles a family.
     profiles: Profiles,
-    /// Runs batches, and what is heard of them.
+    /// Runs batches; `compared` gets the results.
     comparing: Comparing,
     compared: watch::Receiver<Option<Progressed>>,
     launcher: Arc<Launcher>,
     targets: Targets,
     guard: TerminalGuard,
-    /// It was stopped, and the terminal is not its own yet.
+    /// concmon was stopped, and the terminal does not belong to it again yet.
     away: bool,
     /// What `terminal` draws into.
     frame: Frame,
     terminal: Terminal<CrosstermBackend<Frame>>,
     wanted: Option<Wants>,
-    /// Interpreters and environments, and what is heard of them.
+    /// Looks for interpreters and makes environments; `news` gets the results.
     pythons: Pythons,
     news: UnboundedReceiver<News>,
     /// Explanations of waits: title and lines.
@@ -200,7 +200,7 @@ struct Engine {
     /// Whether keys are to be answered before others have the CPUs.
     go_first: bool,
     leaving: bool,
-    /// The last click, to tell a double one.
+    /// The last click, to detect a double click.
     clicks: Clicks,
 }
 
@@ -236,7 +236,7 @@ impl Engine {
                 _ = signals.stop.recv() => self.suspend()?,
                 event = input.next() => match event {
                     Some(Ok(event)) => self.input(event, &mut input).await?,
-                    // The terminal is gone: nothing to draw on, nobody to ask.
+                    // The terminal is gone: no screen and no keys.
                     Some(Err(_)) | None => break,
                 },
                 shown = self.samples.shown() => match shown {
@@ -313,8 +313,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Begins to hear keys. The stream has a thread of its own that hears them first: it and this one, which answers, go before others; what
-    /// this thread starts later, the lab's runs above all, does not. Where that is refused it works all the same.
+    /// Begins to read keys. The stream has a thread of its own that reads them first: it and this one, which answers, are scheduled before
+    /// others; threads that this one starts later, the lab's runs above all, are not. Where the kernel refuses that, keys are read anyway.
     fn hear(&self) -> EventStream {
         if !self.go_first {
             return EventStream::new();
@@ -393,7 +393,7 @@ impl Engine {
                 let io = allot::io_priority_of(pid).map(|priority| priority.to_string());
                 answer = Some(Msg::Allotted { pid, cpus, io });
             }
-            // What comes of it is seen in the cards; a machine that cannot run it has no figures for them.
+            // The result is shown in the cards; a machine that cannot run it has no figures for them.
             Effect::Baseline(spec) => drop(self.launcher.launch_compared(spec)),
             Effect::Keep(id) => self.launcher.keep(id),
             Effect::Launch(spec) if self.must_look_first(&spec) => {
@@ -469,7 +469,7 @@ impl Engine {
         self.app.lab.interpreters.is_none() && catalog::find(&spec.system).is_some_and(|s| s.on_python())
     }
 
-    /// Follows the waits on a thread of its own, which is left behind if concmon ends first.
+    /// Takes in news of interpreters and environments.
     fn python_news(&mut self, news: News) -> anyhow::Result<()> {
         match news {
             News::Found(found) => {
@@ -552,7 +552,7 @@ impl Engine {
     }
 }
 
-/// Puts a text into the terminal's clipboard. Whether the terminal takes it, no terminal tells.
+/// Puts a text into the terminal's clipboard. Terminals do not report whether they took it.
 fn copy(text: &str, said: String) -> Notice {
     let in_tmux = std::env::var_os("TMUX").is_some();
     let sequence = ui::clipboard::sequence(text, in_tmux);
@@ -564,8 +564,8 @@ fn copy(text: &str, said: String) -> Notice {
     }
 }
 
-/// The next event if it is there already. Asked with this task's own waker: the stream keeps the first it is given until an event
-/// comes, and one that wakes nobody would leave that event lying until the next tick.
+/// The next event if it is there already. Polled with this task's own waker: the stream keeps the first waker that it is given until an
+/// event comes, and one that wakes no task would leave that event lying until the next tick.
 async fn waiting(input: &mut EventStream) -> Option<Event> {
     std::future::poll_fn(|context| match input.poll_next_unpin(context) {
         Poll::Ready(event) => Poll::Ready(event.and_then(Result::ok)),

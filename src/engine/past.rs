@@ -8,7 +8,7 @@ use crate::app::msg::{Msg, Notice};
 use crate::app::replay::{ReplayKey, Shown};
 use crate::record::Flight;
 
-/// The player of the last minutes, while somebody looks back.
+/// The player of the last minutes, while the user looks back.
 #[derive(Debug, Default)]
 pub(super) struct Past(Option<Player>);
 
@@ -28,7 +28,7 @@ impl Past {
         None
     }
 
-    /// Somebody has gone back to now.
+    /// The user has gone back to now.
     pub(super) fn end(&mut self) {
         self.0 = None;
     }
@@ -46,7 +46,7 @@ impl Past {
     }
 }
 
-/// Writes the last minutes into a file; what to tell.
+/// Writes the last minutes into a file; the result as a notice.
 pub(super) fn save(flight: Option<&Flight>, path: &Path) -> Notice {
     let Some(flight) = flight else { return Notice::bad("this session shows a recording, which is a file already") };
     match flight.save(path) {

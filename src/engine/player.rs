@@ -11,7 +11,7 @@ use crate::app::replay::{Playback, ReplayKey, Shown};
 use crate::derive::{Deriver, Model};
 use crate::record::{RecordError, Replay};
 
-/// What it is told.
+/// An order to the player.
 #[derive(Debug)]
 enum Order {
     Key(ReplayKey),
@@ -54,7 +54,7 @@ impl Player {
         let stream = replay.is_growing();
         let told = orders.clone();
         replay.on_growth(move || {
-            // Without its player nobody waits for frames.
+            // Without its player the frames have no reader.
             let _ = told.send(Order::Grown);
         });
         let player = Playing { replay, deriver: Deriver::default(), ghost_ns, interval, at, playing, stream, outbox };
@@ -84,7 +84,7 @@ impl Drop for Player {
 /// The program is ending.
 struct Over;
 
-/// Whether it begins anew, and the models that lead to a frame.
+/// Whether the screens must start again, and the models that lead to a frame.
 type Led = (bool, Vec<Arc<Model>>);
 
 struct Playing {
@@ -143,13 +143,13 @@ impl Playing {
         self.playing && self.replay.is_growing() && self.here() == self.last()
     }
 
-    /// How the recording ended, if that is to be told.
+    /// How the recording ended, if that is to be reported.
     fn end(&self) -> Option<String> {
         let what = if self.stream { "stream" } else { "recording" };
         self.replay.cut().map(|cut| format!("the {what} {cut}"))
     }
 
-    /// Takes in what has come of a stream. What the oldest kept frames show is lost with them.
+    /// Takes in the frames that have come of a stream. If the shown frame was dropped meanwhile, the oldest that is kept is shown.
     fn grow(&mut self) -> Result<(), Over> {
         let live = self.is_live();
         let dropped = self.replay.take_in();
@@ -166,7 +166,7 @@ impl Playing {
         }
     }
 
-    /// Shows a frame with what leads to it, whatever was shown before.
+    /// Shows a frame with what leads to it, independent of what was shown before.
     fn begin_at(&mut self, frame: usize, told: Option<String>) -> Result<(), Over> {
         self.at = None;
         self.go(frame, told)
@@ -237,7 +237,8 @@ impl Playing {
         self.hand_over(false, Vec::new(), told)
     }
 
-    /// The models that lead to a frame, itself the last, and whether they begin anew; or the first frame that could not be read.
+    /// The models that lead to a frame, itself the last, and whether the screens must start again; or the first frame that could not be
+    /// read.
     fn models(&mut self, frame: usize) -> Result<Led, (RecordError, usize)> {
         let next = self.at.is_some_and(|at| at + 1 == frame);
         let (mut from, to) = if next { (frame, frame + 1) } else { (self.replay.run_up(frame).start, frame + 1) };

@@ -11,7 +11,7 @@ use crate::lab::catalog::{self, RunSpec};
 use crate::lab::python::environment::{self, Setup, SetupError, Stop};
 use crate::lab::python::{self, Discovery, Interpreter};
 
-/// What the threads tell.
+/// What the threads report.
 #[derive(Debug)]
 pub(super) enum News {
     /// The interpreters of this machine.
@@ -25,7 +25,7 @@ pub(super) enum News {
 /// The threads, and the runs that wait for them.
 pub(super) struct Pythons {
     configured: Vec<PathBuf>,
-    /// Nothing is started, not even to ask what it can do.
+    /// Nothing is started, not even an interpreter to ask for its version.
     readonly: bool,
     tell: UnboundedSender<News>,
     looking: bool,
@@ -33,7 +33,7 @@ pub(super) struct Pythons {
     waiting: Vec<RunSpec>,
 }
 
-/// A set-up at work; it ends with this value.
+/// A set-up at work; dropping this stops it.
 struct Work {
     stop: Arc<Stop>,
     thread: Option<JoinHandle<()>>,
@@ -68,14 +68,14 @@ impl Pythons {
         std::mem::take(&mut self.waiting)
     }
 
-    /// Looks for interpreters, unless somebody does: it takes some tenths of a second.
+    /// Looks for interpreters, unless a search is on: it takes some tenths of a second.
     pub(super) fn look(&mut self) {
         if std::mem::replace(&mut self.looking, true) {
             return;
         }
         let (tell, configured, readonly) = (self.tell.clone(), self.configured.clone(), self.readonly);
         let looking = std::thread::Builder::new().name("lab-pythons".into()).spawn(move || {
-            // Whoever waited for it may have left.
+            // The receiver may be gone.
             let found = if readonly { python::listed(&configured) } else { python::interpreters(&configured) };
             let _ = tell.send(News::Found(found));
         });
@@ -114,7 +114,7 @@ impl Pythons {
         Some(Work { stop, thread: Some(thread) })
     }
 
-    /// A set-up has ended; where it has failed, nobody waits for it any more.
+    /// A set-up has ended; where it has failed, the runs that waited for it are dropped.
     pub(super) fn set_up_ended(&mut self, well: bool) {
         self.setting_up = None;
         if well {

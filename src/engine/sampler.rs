@@ -183,7 +183,7 @@ struct Crowd {
 impl Crowd {
     /// Fewer than these leave nothing worth looking for.
     const LEAST: usize = 1000;
-    /// So many sweeps after its end free pages are looked for. By the first, the screen and the next rates have let go of their models; where
+    /// So many sweeps after its end free pages are looked for. By the first, the screen and the next rates have dropped their models; where
     /// the CPUs are busy that takes longer.
     const SWEEPS: [u32; 3] = [3, 12, 40];
 

@@ -22,7 +22,7 @@ const ENDS: [libc::c_int; 12] = [
     libc::SIGPWR,
 ];
 
-/// Those that it carries out in an orderly way.
+/// The signals on which concmon ends or stops in an orderly way.
 pub(super) struct Signals {
     pub end: Ends,
     pub stop: Signal,

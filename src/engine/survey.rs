@@ -15,7 +15,7 @@ use crate::why::Surveyor;
 
 /// A survey that was not possible is tried again after this time.
 const RETRY: Duration = Duration::from_secs(2);
-/// A sample older than this does not tell a survey who has rested, nanoseconds.
+/// A sample older than this is not used to find the processes that have rested, nanoseconds.
 const RECENT_NS: u64 = 4_000_000_000;
 
 /// What a survey found, or why there is none.

@@ -23,7 +23,7 @@ pub struct Targets {
     kin: Kin,
 }
 
-/// Signals after which somebody expects the chosen to be gone or to stand still.
+/// Signals after which the user expects the chosen processes to be gone or stopped.
 const ENDING: [i32; 6] =
     [nix::libc::SIGINT, nix::libc::SIGQUIT, nix::libc::SIGABRT, nix::libc::SIGKILL, nix::libc::SIGTERM, nix::libc::SIGSTOP];
 
@@ -36,9 +36,9 @@ fn sigterm(key: ProcKey) -> Option<SigTerm> {
 }
 
 impl Targets {
-    /// Opens a pidfd for each and checks that it is still the same process. An earlier set is dropped. `known` gives
-    /// the name and command line that the table has for a process, `everybody` all its
-    /// processes: those that the targets create from now on are reported with the signal.
+    /// Opens a pidfd for each and checks that it is still the same process. An earlier set is dropped. `known` gives the name and command
+    /// line that the table has for a process, the last argument all processes of the table: those that the targets create from now on are
+    /// reported with the signal.
     pub fn freeze(
         &mut self,
         token: u64,
@@ -68,14 +68,14 @@ impl Targets {
             .collect()
     }
 
-    /// Lets the set go.
+    /// Drops the set.
     pub fn thaw(&mut self, token: u64) {
         if self.token == token {
             self.held.clear();
         }
     }
 
-    /// Signals every target of the set and lets it go; what came of it, in one sentence.
+    /// Signals every target of the set and drops it; the result in one sentence.
     pub fn signal(&mut self, token: u64, number: i32, name: &str) -> Notice {
         if self.token != token {
             return Notice::bad("the targets have been released; open the dialog again");
@@ -87,7 +87,7 @@ impl Targets {
         let mut kin = std::mem::take(&mut self.kin);
         let ending = ENDING.contains(&signal.number());
         if ending {
-            // While their parents live: a child whose parent is gone no longer tells whose it was.
+            // While their parents live: a child whose parent is gone no longer shows which process created it.
             let _ = kin.look(Path::new(PROC));
         }
         let mut failures: Vec<ControlError> = Vec::new();
@@ -120,7 +120,7 @@ impl Targets {
 /// Where processes are looked for.
 const PROC: &str = "/proc";
 
-/// Whom the signalled have created since they were chosen, and who therefore got nothing; empty if there is nobody.
+/// The processes that the targets have created since they were chosen, and which therefore got no signal; empty if there are none.
 fn left_behind(kin: &mut Kin) -> String {
     if let Err(error) = kin.look(Path::new(PROC)) {
         return format!("; whether they created processes in between is unknown: {error}");
@@ -137,7 +137,7 @@ fn listed(pids: &[String]) -> String {
     if pids.len() <= 8 { pids.join(", ") } else { format!("{}, ...", pids[..8].join(", ")) }
 }
 
-/// Changes nice values by `delta`; what came of it, in one sentence.
+/// Changes nice values by `delta`; the result in one sentence.
 #[must_use]
 pub fn renice(keys: &[(ProcKey, i32)], delta: i32) -> Notice {
     let mut done = Vec::new();
@@ -157,7 +157,7 @@ pub fn renice(keys: &[(ProcKey, i32)], delta: i32) -> Notice {
     }
 }
 
-/// Gives processes what they are allotted; what came of it, in one sentence.
+/// Gives processes what they are allotted; the result in one sentence.
 #[must_use]
 pub fn allot(keys: &[ProcKey], what: &Allotment) -> Notice {
     let results: Vec<Result<i32, ControlError>> =
@@ -186,7 +186,7 @@ mod tests {
     use crate::kernel::ProcSource;
     use crate::kernel::source::{Needs, Request, Source as _};
 
-    /// A shell that forks when it is told to, and says whom.
+    /// A shell that forks when it reads a line, and prints the child's PID.
     struct Parent(Child);
 
     impl Parent {
@@ -214,7 +214,7 @@ mod tests {
         }
     }
 
-    /// Everybody who is there, and the process with this pid.
+    /// All processes, and the key of the one with this pid.
     fn sample(pid: u32) -> (Vec<Known>, ProcKey) {
         let snapshot = ProcSource::new("/proc").unwrap().sample(&Request::basic(Needs::empty())).unwrap();
         let everybody: Vec<Known> = snapshot.processes.iter().map(|p| Known { key: p.key, ppid: p.ppid, pgrp: p.pgrp }).collect();

@@ -37,7 +37,7 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Starts; `publish` gets a model in every interval and when a connection changes, until it says that nobody wants more.
+    /// Starts; `publish` gets a model in every interval and when a connection changes, until it returns that no more are wanted.
     ///
     /// # Errors
     /// If the thread cannot be started.
@@ -101,7 +101,7 @@ struct Round {
 }
 
 impl Round {
-    /// Begins what is due, waits for something to read, and takes it in.
+    /// Begins the attempts whose time has come, waits for something to read, and takes it in.
     fn take(&mut self) {
         let now_ns = SystemClock.boot_ns();
         let due = self.lines.iter_mut().filter(|line| line.ssh.is_none() && line.host.is_due(now_ns));

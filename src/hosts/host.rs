@@ -121,9 +121,9 @@ impl Host {
     fn frame(&mut self, snapshot: Snapshot, now: Moment) {
         let taken_ns = snapshot.taken_ns;
         match self.taken_ns.map(|last| taken_ns.checked_sub(last)) {
-            // It was started anew: nothing before is comparable.
+            // The machine was started again: nothing before is comparable.
             Some(None) => self.deriver = Deriver::new(self.ghost_ns),
-            // The time without a stream is no loss: it is said otherwise.
+            // The time without a stream is no loss: the state of the link shows it.
             Some(Some(gap)) if self.link.state == LinkState::Live || self.link.state == LinkState::Late => {
                 self.link.lost += (gap + self.every_ns / 2).checked_div(self.every_ns).unwrap_or(1).saturating_sub(1);
             }
@@ -185,7 +185,7 @@ impl Host {
         self.model = None;
     }
 
-    /// Whether the next attempt is due.
+    /// Whether the time of the next attempt has come.
     pub(super) fn is_due(&self, now_ns: u64) -> bool {
         match self.link.state {
             LinkState::Down { again_ns, .. } => again_ns <= now_ns,

@@ -11,7 +11,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_s
 /// After so many failed looks in a row the runtime is searched for again: the process may be another program by now.
 const MOST_FAILURES: u32 = 4;
 
-/// What comes of a look.
+/// The result of a look.
 #[derive(Debug)]
 pub enum Looked {
     /// The threads of its Python.

@@ -1,6 +1,6 @@
 //! The source line of an instruction: `co_linetable` (`Objects/locations.md`, the same since 3.11).
 
-/// The line of the code unit `unit` (two bytes each), where the function begins at `first`. `None` if the table tells none.
+/// The line of the code unit `unit` (two bytes each), where the function begins at `first`. `None` if the table has none.
 #[must_use]
 pub fn line_of(table: &[u8], first: i32, unit: u64) -> Option<u32> {
     let mut rest = table;

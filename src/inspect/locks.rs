@@ -25,7 +25,7 @@ const MOST_FRAMES: usize = 256;
 const IN_HAND: usize = 2;
 /// Bytes from `addr` of a `wait_entry` to its semaphore (3.13 and later).
 const PARKED_BEFORE: u64 = 8;
-/// Bytes from `ident` and `os_handle` of a `ThreadHandle` to the word with the event that tells that the thread ends
+/// Bytes from `ident` and `os_handle` of a `ThreadHandle` to the word with the event that is set when the thread ends
 /// (Modules/_threadmodule.c).
 const IDENT_BEFORE: u64 = 24;
 const HANDLE_BEFORE: u64 = 16;
@@ -162,7 +162,7 @@ impl<M: Memory> Asking<'_, '_, '_, M> {
                 let condition = self.local(frame)?;
                 match names::attribute(self.objects, condition, "_lock") {
                     Ok(Some(lock)) => drop(given.insert(lock)),
-                    // Which lock it is cannot be told: it may be any.
+                    // The lock is unknown: it may be any.
                     _ => return Ok(()),
                 }
             }

@@ -23,7 +23,7 @@ impl Memory for ProcessMemory {
 }
 
 /// The most bytes that one reading reads, and the most calls: what was read decides what is read next, so that only a fixed bound
-/// ends it in any case. 2,000 threads of six frames each take 30,000 calls.
+/// surely ends it. 2,000 threads of six frames each take 30,000 calls.
 const MOST_BYTES: usize = 64 << 20;
 const MOST_READS: usize = 400_000;
 
@@ -54,7 +54,7 @@ impl<'m, M: Memory> Reader<'m, M> {
         self.pages = Some(HashMap::new());
     }
 
-    /// Pages are read anew from here on, where they are kept.
+    /// Drops the kept pages: from here on they are read again.
     pub fn forget_pages(&mut self) {
         self.pages.iter_mut().for_each(HashMap::clear);
     }
@@ -64,7 +64,7 @@ impl<'m, M: Memory> Reader<'m, M> {
         self.pages = None;
     }
 
-    /// Goes on with these pages, or with none; returns those that were kept until now.
+    /// Continues with these pages, or with none; returns those that were kept until now.
     pub fn set_pages(&mut self, pages: Option<Pages>) -> Option<Pages> {
         std::mem::replace(&mut self.pages, pages)
     }

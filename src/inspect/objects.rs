@@ -111,7 +111,7 @@ impl<'m, M: Memory> Objects<'m, M> {
         }
     }
 
-    /// Code objects are read anew from here on.
+    /// Code objects are read again from here on.
     pub fn forget_codes(&mut self) {
         self.codes.clear();
         self.methods.clear();

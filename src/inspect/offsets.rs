@@ -22,8 +22,8 @@ const LARGEST: u64 = 4 << 20;
 /// Fields of small structures (a frame, a thread's state, an object) lie below this offset.
 const LARGEST_SMALL: u64 = 16 * 1024;
 /// Bytes of a GIL behind its field `locked`: that, the number of switches, two conditions and two mutexes of the C library (48 and 40
-/// bytes on x86-64; pycore_gil.h). A futex there is the GIL's own. Only glibc sleeps there: with musl a wait for the GIL is not told
-/// from any other.
+/// bytes on x86-64; pycore_gil.h). A futex there is the GIL's own. Only glibc sleeps there: with musl a wait for the GIL looks like
+/// any other.
 const GIL_BEHIND_LOCKED: u64 = 16 + 2 * (48 + 40);
 
 /// At which word of `_Py_DebugOffsets` a field's offset is, in one minor version.
@@ -110,7 +110,7 @@ pub enum GilPlace {
     Runtime(u64),
 }
 
-/// How a code object's table tells lines.
+/// How a code object's table encodes lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lines {
     /// `co_lnotab`: 3.9.

@@ -132,7 +132,7 @@ impl Probe {
         })
     }
 
-    /// The same with a reason that can be told apart.
+    /// The same; the kinds of the error can be distinguished.
     pub(super) fn find(reader: &DetailReader, key: ProcKey) -> Result<Self, Trouble> {
         reader.identify(key)?;
         let found = runtime(reader, key, reader.face(key.pid))?;

@@ -221,7 +221,7 @@ pub(super) fn shorten(frames: &mut Vec<PythonFrame>) -> Option<LeftOut> {
     Some(LeftOut { behind: INNERMOST, count })
 }
 
-/// The frame that checks what `__init__` returns: of nobody's writing (`_Py_InitCleanup`).
+/// The frame that checks what `__init__` returns: part of CPython (`_Py_InitCleanup`), not of the program.
 fn is_shim(code: &Code) -> bool {
     *code.function == *"__init__" && *code.file == *"__init__"
 }

@@ -328,7 +328,7 @@ fn deep_recursion_is_folded_and_frames_that_are_left_out_are_counted() {
     assert!(threads[0].deeper && !threads[0].moved);
 }
 
-/// Another thread heads the list each time somebody looks.
+/// Another thread heads the list each time it is read.
 struct Restless(Image, u64, Cell<u64>);
 
 impl Memory for Restless {

@@ -261,7 +261,7 @@ impl<'m, M: Memory> Walk<'m, M> {
         if enabled.is_some_and(|at| fields.int(at) == 0) {
             return Ok((Gil::Off, None));
         }
-        // -1 is a lock that has not been made; the last holder is noted also while nobody holds it.
+        // -1 is a lock that has not been made; the last holder is noted also while no thread holds it.
         let holder = fields.word(last_holder);
         if fields.int(locked) != 1 || holder == 0 {
             return Ok((Gil::Free, None));

@@ -25,7 +25,7 @@ const ROUND: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(1);
 /// The part of a CPU that looking may take: one in so many.
 const SHARE: u32 = 40;
-/// Time for frames and event loops in one round; one process is read in any case.
+/// Time for frames and event loops in one round; one process is read even if it takes longer.
 const BUDGET: Duration = Duration::from_millis(3);
 /// The shortest time between two readings of a process's frames and event loops: samples are not taken more often.
 const WHOLE: Duration = Duration::from_millis(400);
@@ -83,7 +83,7 @@ struct State {
     wanted: Vec<ProcKey>,
     seen: HashMap<ProcKey, Seen>,
     closed: bool,
-    /// Somebody waits until all that is wanted was looked at.
+    /// A caller waits until all that is wanted was looked at.
     hurry: bool,
 }
 
@@ -171,7 +171,7 @@ impl Seen {
         }
     }
 
-    /// For a sample. The looks at the GIL begin anew if there were enough of them.
+    /// For a sample. The looks at the GIL start again if there were enough of them.
     fn give(&mut self) -> Arc<PythonSeen> {
         let PythonSeen::Look(look) = &self.look else { return Arc::new(self.look.clone()) };
         let mut look = PythonLook { has_gil: self.has_gil, ..look.clone() };

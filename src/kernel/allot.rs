@@ -11,7 +11,7 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 
 use super::control::{ControlError, Target};
 
-/// One or the other.
+/// What a process can be given: CPUs, or a priority of its storage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Allotment {
     /// CPUs.
@@ -81,7 +81,7 @@ pub enum IoPriority {
     RealTime(u8),
     /// As its level says; what tasks have from the start, 4 for a nice value of 0.
     BestEffort(u8),
-    /// When nobody else wants it.
+    /// When no other task wants it.
     Idle,
 }
 

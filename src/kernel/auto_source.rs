@@ -26,7 +26,7 @@ pub enum SourceChoice {
     Proc,
 }
 
-/// See the module.
+/// Samples from the tier that was chosen, or from the best that works.
 #[derive(Debug)]
 pub struct AutoSource {
     root: PathBuf,
@@ -99,7 +99,7 @@ impl AutoSource {
                     let source = BpfSource::load();
                     // The kernel's type information takes tens of megabytes while it is parsed; the allocator would keep them.
                     super::system::trim_heap();
-                    // Nobody waits for it any more if the program is ending.
+                    // The receiver is gone if the program is ending.
                     let _ = sender.send(source);
                 });
                 self.better = match thread {
@@ -135,7 +135,7 @@ impl AutoSource {
             Active::Bpf(source) => match source.sweep(request) {
                 Ok(snapshot) => Ok(snapshot),
                 Err(error) => {
-                    // Whatever happened to it, /proc still works.
+                    // The iterator has failed, for any reason: /proc still works.
                     let mut proc = ProcSource::new(&self.root)?;
                     let snapshot = proc.sweep(request);
                     self.tier = Active::Proc(Box::new(proc));

@@ -12,7 +12,7 @@ use super::pid_space::{PidSpace, STATUS_BYTES};
 use super::proc_fs::{ProcFs, RelPath};
 use crate::snapshot::{Comm, ProcKey};
 
-/// A process held fast: whatever happens to its pid, this is it or it has ended.
+/// A process held fast: even if its pid is used again, this is the process or it has ended.
 #[derive(Debug)]
 pub struct Target {
     /// Identity.
@@ -65,7 +65,7 @@ pub fn freeze(key: ProcKey) -> Result<Target, ControlError> {
     if target.alive() { Ok(target) } else { Err(target.ended(&fs)) }
 }
 
-/// The mounted `/proc`, and whose PIDs it shows.
+/// The mounted `/proc`, and how its PIDs relate to concmon's own.
 fn open_proc(pid: i32) -> Result<(ProcFs, PidSpace), ControlError> {
     let fs = ProcFs::open(PROC).map_err(|error| in_control(error, pid))?;
     let space = PidSpace::of(&fs).map_err(|error| in_control(error, pid))?;

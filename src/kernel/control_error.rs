@@ -9,12 +9,12 @@ pub enum ControlError {
         /// The pid it had.
         pid: i32,
     },
-    /// It has ended and waits to be reaped. The kernel takes signals for it, and nothing comes of them.
+    /// It has ended and waits to be reaped. The kernel accepts signals for it, but they have no effect.
     #[error("PID {pid} is a zombie: only its parent {parent} ({name}) can reap it")]
     Zombie {
         /// Its pid.
         pid: i32,
-        /// Who must wait for it.
+        /// The process that must wait for it.
         parent: i32,
         /// The parent's name, escaped.
         name: String,

@@ -82,7 +82,7 @@ impl DetailReader {
         Ok(Detail { key, part, taken_ns, content: content.map_err(|error| reason(&error)), cut, took_ns, gone: false })
     }
 
-    /// What is told instead of a reading that failed as a whole.
+    /// The answer instead of a reading that failed as a whole.
     #[must_use]
     pub fn failed(key: ProcKey, part: DetailPart, error: &ReadError) -> Detail {
         let gone = matches!(error, ReadError::Vanished);
@@ -90,7 +90,7 @@ impl DetailReader {
         Detail { key, part, taken_ns: SystemClock.boot_ns(), content, cut: None, took_ns: 0, gone }
     }
 
-    /// What is told instead of a reading that has not returned.
+    /// The answer instead of a reading that has not returned.
     #[must_use]
     pub fn unanswered(key: ProcKey, part: DetailPart, why: &str) -> Detail {
         Detail::new(key, part, SystemClock.boot_ns(), Err(why.to_owned()))
@@ -102,7 +102,7 @@ impl DetailReader {
         &self.fs
     }
 
-    /// The thread whose files in `/proc` tell of the process: the main thread, or a living one after its end.
+    /// The thread whose files in `/proc` describe the process: the main thread, or a living one after its end.
     #[must_use]
     pub fn face(&self, pid: i32) -> i32 {
         main_ended::face(&self.fs, pid)
@@ -219,7 +219,7 @@ impl DetailReader {
         DetailContent::Groups { groups, cgroups, namespaces: NAMESPACES.map(of).into() }
     }
 
-    /// Kernel stacks of the sleeping tasks; of the running ones there is none to be had.
+    /// Kernel stacks of the sleeping tasks; the running ones have none to read.
     fn stacks(&self, pid: i32, cut: &mut Cut) -> Result<Vec<StackDetail>, ReadError> {
         let mut tids = Vec::new();
         self.fs.list_tids(pid, &mut tids)?;

@@ -12,7 +12,7 @@ use super::privilege::let_go_of_loading;
 use super::sensors;
 use crate::snapshot::{DiskSample, NetworkSample, Temperature};
 
-/// A sector of `/proc/diskstats`, bytes, whatever the disk's own are.
+/// A sector of `/proc/diskstats`, bytes, independent of the disk's own sectors.
 const SECTOR: u64 = 512;
 /// Sensors are slow to read (some ask the hardware over a bus) and slow to change.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -175,7 +175,7 @@ pub fn disks(bytes: &[u8], mut what: impl FnMut(&[u8]) -> Option<Disk>) -> Vec<D
     chosen.map(sample).collect()
 }
 
-/// The interfaces of `/proc/net/dev` at which bytes are counted once. `what` is what sysfs says of a name; one that it does not know counts,
+/// The interfaces of `/proc/net/dev` at which bytes are counted once. `what` is what sysfs says of a name; if sysfs has none it counts,
 /// unless it is the loopback.
 pub fn networks(bytes: &[u8], mut what: impl FnMut(&[u8]) -> Option<Link>) -> Vec<NetworkSample> {
     let mut lines: Vec<(net_dev::NetLine<'_>, Option<Link>)> = Vec::new();

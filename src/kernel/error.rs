@@ -63,14 +63,14 @@ impl ReadError {
         matches!(self, Self::NoProc { .. })
     }
 
-    /// Whether the kernel refused, as opposed to having nothing to tell.
+    /// Whether the kernel refused, as opposed to having no such file or value.
     #[must_use]
     pub fn is_denied(&self) -> bool {
         matches!(self, Self::Denied { .. })
     }
 }
 
-/// The error as one sentence, with who may do what was refused.
+/// The error as one sentence; after a refusal also what is needed to read it.
 #[must_use]
 pub fn reason(error: &ReadError) -> String {
     match error {
@@ -79,7 +79,7 @@ pub fn reason(error: &ReadError) -> String {
     }
 }
 
-/// Who may read it. Root has no say of its own here: it is its capabilities, and a container's root lacks some (capabilities(7)).
+/// What is needed to read it. Being root is not enough: its capabilities decide, and a container's root lacks some (capabilities(7)).
 fn remedy(path: &Path) -> String {
     if !rustix::process::geteuid().is_root() {
         return "only its owner and root may read it".to_owned();

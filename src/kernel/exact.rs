@@ -28,13 +28,13 @@ const CHEAP: Needs = Needs::WAITS.union(Needs::AFFINITY).union(Needs::OOM).union
 /// What is read here.
 const EXACT: Needs =
     Needs::IO.union(Needs::SMAPS).union(Needs::WCHAN).union(Needs::FDS).union(Needs::STATUS).union(Needs::STATM).union(CHEAP);
-/// What may be wanted of every process. `status` and `statm` for all are the sources' own business.
+/// What may be wanted of every process. The sources themselves read `status` and `statm` for all.
 const FOR_ALL: Needs = Needs::IO.union(Needs::WCHAN).union(Needs::FDS).union(CHEAP);
 
-/// What says how much memory a process has; it changes little while the process rests.
+/// Files with the memory of a process; it changes little while the process rests.
 const MEMORY: Needs = Needs::STATM.union(Needs::STATUS);
 
-/// What waits for a lock that the process may hold: on its memory map, or the one of exec.
+/// Files whose reading waits for a lock that the process may hold: on its memory map, or the one of exec.
 const LOCKING: Needs = Needs::SMAPS.union(Needs::IO).union(Needs::WAITS);
 
 /// The memory of a process that does not run is read again after so long, nanoseconds: others can only take some of it away.
@@ -60,8 +60,8 @@ impl Kept {
     }
 }
 
-/// What `statm` and `status` say of a process's memory, bytes: resident, shared, then what of it is anonymous, of files and of shared memory,
-/// and swapped.
+/// The memory of a process from `statm` and `status`, bytes: resident, shared, then what of the resident is anonymous, of files and of
+/// shared memory, and swapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Memory([Option<u64>; 6]);
 
@@ -93,9 +93,9 @@ struct Reading {
     previous: Option<(Arc<Exact>, i32)>,
     own_namespaces: Option<place::Own>,
     page_bytes: u64,
-    /// When the budget is spent.
+    /// The time at which the budget is spent.
     deadline: Option<Instant>,
-    /// Is read even then.
+    /// Whether it is read even after the deadline.
     first: bool,
 }
 
@@ -144,8 +144,8 @@ impl Default for ExactReader {
 }
 
 impl ExactReader {
-    /// Completes `processes` (ascending pid) as far as the request wants and its budget goes. `moved` tells of the process at an index
-    /// whether it ran since the previous sweep.
+    /// Completes `processes` (ascending pid) as far as the request wants and its budget goes. `moved` returns whether the process at an
+    /// index ran since the previous sweep.
     pub fn fill(
         &mut self,
         fs: &ProcFs,
@@ -231,7 +231,7 @@ impl ExactReader {
         rows.sort_unstable_by_key(|(taken_ns, index, _)| (*taken_ns, *index));
         let mut orders = Vec::with_capacity(rows.len());
         for (_, index, needs) in &rows {
-            // The first one is read in any case, or a budget of nothing would mean never.
+            // The first one is always read: otherwise a budget of nothing would mean never.
             let first = orders.is_empty();
             orders.push(Reading { first, ..self.order(fs, &processes[*index], tasks, *needs, Some(began + request.budget)) });
         }
@@ -299,7 +299,7 @@ impl ExactReader {
         readers.ask(fs, orders, Patience::within(request.budget), take);
     }
 
-    /// Those who wait at one lock from several processes are counted together.
+    /// Counts together the tasks of several processes that wait at one lock.
     fn name_crowds(&mut self, processes: &mut [ProcessSample]) {
         let crowds = locks::shared_crowds(processes.iter().filter_map(|p| p.exact.as_ref()?.waits.as_deref()).flatten());
         if crowds.is_empty() {
@@ -314,7 +314,8 @@ impl ExactReader {
         }
     }
 
-    /// Who waits at a pipe on screen is told who holds its other end; to find that out is only tried where it is not known yet.
+    /// Writes into each wait at a pipe on screen which process holds the other end; a search for holders is made only for pipes
+    /// without a known one.
     fn name_peers(&mut self, fs: &ProcFs, request: &Request<'_>, processes: &mut [ProcessSample]) {
         let mut pipes = std::mem::take(&mut self.pipes);
         let mut at_pipe: Vec<&mut ProcessSample> = processes.iter_mut().filter(|p| pipe_waits(p).next().is_some()).collect();
@@ -323,7 +324,7 @@ impl ExactReader {
             for process in &mut at_pipe {
                 let (pid, is_visible) = (process.key.pid, is_visible(process));
                 self.amend(process, |wait| {
-                    // Off screen nobody looks again whether it is still true.
+                    // Off screen it is not checked again whether it is still true.
                     let peer = if is_visible { wait.pipe.and_then(|pipe| pipes.peer(fs, pid, pipe)) } else { None };
                     (peer != wait.peer).then(|| TaskWait { peer, ..wait.clone() })
                 });
@@ -336,7 +337,7 @@ impl ExactReader {
         self.pipes = pipes;
     }
 
-    /// Replaces what `better` answers for, in the process's values and in those remembered.
+    /// Replaces the waits for which `better` returns one, in the process's values and in those remembered.
     fn amend(&mut self, process: &mut ProcessSample, better: impl Fn(&TaskWait) -> Option<TaskWait>) {
         let key = process.key;
         let Some(exact) = process.exact.as_mut() else { return };

@@ -11,7 +11,7 @@ const MOST_DESCRIPTORS: usize = 4096;
 /// The most of a `fdinfo` that is read.
 const INFO_BYTES: usize = 1 << 16;
 
-/// Notes them. Where nobody on the machine has a lock no descriptor is asked; what cannot be read has none.
+/// Notes the locks on each file. If there is no lock on the machine no descriptor is asked; what cannot be read has none.
 pub(super) fn note(fs: &ProcFs, pid: i32, files: &mut [FileDetail]) {
     let bytes = table(fs);
     let all = entries(&bytes);
@@ -40,7 +40,7 @@ pub fn has_lock(fs: &ProcFs, pid: i32, kind: &str, file: (&str, u64)) -> bool {
     })
 }
 
-/// The process that holds what tasks of `pid` wait for; `None` if that is nobody, several, or not told.
+/// The process that holds what tasks of `pid` wait for; `None` if it is no process, several, or unknown.
 pub(super) fn holder(fs: &ProcFs, pid: i32) -> Option<i32> {
     let bytes = table(fs);
     let all = entries(&bytes);

@@ -144,7 +144,7 @@ pub struct MemoryLimit {
     pub max: u64,
     /// Bytes in use, caches included.
     pub now: Option<u64>,
-    /// Processes killed for want of memory since the group was made.
+    /// Processes killed because there was no memory, since the group was made.
     pub oom_kills: Option<u64>,
 }
 

@@ -15,7 +15,7 @@ use super::parse::pid_numbers::PidfdProcess;
 use super::parse::stat::Stat;
 use super::proc_fs::{ProcFs, RelPath};
 
-/// One or the other.
+/// What holds the process: a pidfd or a directory.
 #[derive(Debug)]
 pub(super) enum Hold {
     /// A pidfd.
@@ -59,7 +59,7 @@ impl Hold {
             other => ControlError::Os { pid, source: std::io::Error::other(other) },
         })?;
         let hold = Self::Directory(held, why);
-        // Signal 0 is sent to nobody: the kernel only says whether it would.
+        // Signal 0 is not delivered: the kernel only says whether it would be.
         match hold.send(0).map_err(|error| (error.raw_os_error(), error)) {
             Err((Some(libc::EINVAL), _)) => Err(ControlError::OtherNamespace { pid, why }),
             Err((Some(libc::ESRCH), _)) => Err(ControlError::Vanished { pid }),

@@ -41,7 +41,7 @@ pub struct IdentityReader {
     bytes: Vec<u8>,
     nobody: Arc<Identity>,
     arguments: Readers<Arguments, Option<Box<[u8]>>>,
-    /// Some may be without a name that is known, or was not asked for here.
+    /// Some processes may have no user name yet, or their names were not asked for here.
     nameless: bool,
     /// Long command lines: a program that forks has the same one in every child.
     long: HashSet<Arc<[u8]>>,
@@ -72,7 +72,7 @@ fn read_arguments(fs: &ProcFs, order: &Arguments) -> Option<Box<[u8]>> {
 
 /// What a source keeps of a process.
 pub(super) trait Holder {
-    /// Whose it is; `None` if that is not known yet.
+    /// The process; `None` if it is not known yet.
     fn key(&self) -> Option<ProcKey>;
     /// Its identity.
     fn known(&mut self) -> &mut Known;
@@ -91,7 +91,7 @@ impl Default for IdentityReader {
     }
 }
 
-/// Whose identity is read.
+/// The process whose identity is read.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject {
     /// Its pid.

@@ -16,8 +16,8 @@ pub fn births() -> MutexGuard<'static, ()> {
     BIRTHS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Stops the whole foreground job; returns after it has been continued (`fg`), or at once where nobody could continue it (an orphaned
-/// process group: the kernel then drops the signal).
+/// Stops the whole foreground job; returns after it has been continued (`fg`), or at once where no process could continue it (an
+/// orphaned process group: the kernel then drops the signal).
 ///
 /// The others of the group (a script that runs concmon, a pipeline) get theirs first, while concmon ignores the signal. Its own is
 /// directed at the calling thread, so that the stop has happened when this returns: a signal to the process may be taken by another
@@ -36,8 +36,8 @@ pub fn stop_job() -> nix::Result<()> {
     raise(Signal::SIGTSTP)
 }
 
-/// Has a write beyond the limit of a file's size (`ulimit -f`, setrlimit(2)) fail with EFBIG, where it would end the program. By a handler: what
-/// concmon executes starts with the default again. A signal that is ignored stays ignored.
+/// Makes a write beyond the limit of a file's size (`ulimit -f`, setrlimit(2)) fail with EFBIG, where it would end the program. This sets a
+/// handler: what concmon executes starts with the default again. A signal that is ignored stays ignored.
 pub fn survive_file_limit() {
     extern "C" fn nothing(_: libc::c_int) {}
     let own = SigAction::new(SigHandler::Handler(nothing), SaFlags::SA_RESTART, SigSet::empty());

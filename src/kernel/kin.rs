@@ -22,19 +22,19 @@ pub struct Known {
 /// Watches for descendants of the chosen that were not there when they were chosen.
 #[derive(Debug, Default)]
 pub struct Kin {
-    /// Everybody who was there.
+    /// Every process that was there.
     known: HashSet<ProcKey>,
     /// Pids of the chosen and of those they have created since.
     family: HashSet<i32>,
     /// Process groups of the chosen.
     groups: HashSet<i32>,
-    /// Who may have become the parent of their orphans: a subreaper is always an ancestor (prctl(2)), and so is process 1.
+    /// Processes that may have become the parent of their orphans: a subreaper is always an ancestor (prctl(2)), and so is process 1.
     ancestors: HashSet<i32>,
     found: BTreeMap<i32, (ProcKey, Comm)>,
 }
 
 impl Kin {
-    /// Remembers who is there, as the table has it, and who was chosen.
+    /// Remembers the processes that are there, as the table has them, and the chosen ones.
     #[must_use]
     pub fn watch(chosen: &[ProcKey], everybody: impl Iterator<Item = Known>) -> Self {
         let everybody: Vec<Known> = everybody.collect();
@@ -63,7 +63,7 @@ impl Kin {
         let mut newcomers: Vec<Stat> = pids.iter().filter_map(|pid| stat(&fs, *pid)).collect();
         newcomers.retain(|stat| !self.known.contains(&key_of(stat)) && !stat.is_over());
         self.found.clear();
-        // A child may have a lower pid than its parent: until a round finds nobody.
+        // A child may have a lower pid than its parent: until a round finds none.
         loop {
             let (kin, strangers): (Vec<Stat>, Vec<Stat>) = newcomers.into_iter().partition(|stat| {
                 self.family.contains(&stat.ppid)

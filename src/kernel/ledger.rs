@@ -100,7 +100,7 @@ struct Comparison<'a> {
     zeros: Zeros,
 }
 
-/// Which page frames are the kernel's pages of zeros; only for readers who see frames.
+/// Which page frames are the kernel's pages of zeros; of use only to readers that see frames.
 struct Zeros {
     /// The small one.
     small: Option<u64>,
@@ -177,7 +177,7 @@ impl Comparison<'_> {
             uss_bytes: None,
         };
         for mapping in text.split(|b| *b == b'\n').filter_map(Mapping::parse) {
-            // What is shared by design has no copies, and what the kernel lends ([vdso], [vvar]) is nobody's.
+            // What is shared by design has no copies, and what the kernel lends ([vdso], [vvar]) belongs to no process.
             if !mapping.private || mapping.name.starts_with(b"[v") {
                 continue;
             }
@@ -250,7 +250,7 @@ fn tally(child: Page, parent: Page, counts: &mut PageCounts) {
     let parents = parent.present() || parent.swapped();
     match child {
         child if child.swapped() => counts.swapped += 1,
-        // Absent, or a page of a file, which nobody has written to.
+        // Absent, or a page of a file that no process has written to.
         child if !child.present() || child.file_or_shared() => {}
         child if child.frame().is_some() && child.frame() == parent.frame() => counts.shared += 1,
         child if child.exclusive() && parents => counts.copied += 1,

@@ -157,7 +157,7 @@ fn same_file(a: &Path, b: &Path) -> bool {
     real(a).is_some_and(|a| Some(a) == real(b))
 }
 
-/// Names of devices that are made of others, of memory, or of nothing, for where sysfs does not tell; each is followed by a number.
+/// Names of devices that are made of others, of memory, or of nothing, for where sysfs does not say; each is followed by a number.
 const NOT_DISKS: &[&str] = &["loop", "ram", "zram", "dm-", "md", "sr", "fd", "bcache", "zd", "drbd", "ublkb"];
 
 /// Whether a block device is a disk by its name alone, and no part of one of `all`: a part is called like its disk with a number, after a

@@ -14,8 +14,8 @@ use crate::snapshot::{Lock, TaskWait};
 /// The most of `maps` that is read for a futex in memory that may be shared.
 const MAPS_BYTES: usize = 1 << 20;
 
-/// The lock behind a futex. One that its program calls private is told by process and address alone; for another the mapping is looked
-/// up, and if that cannot be done it is not known whether others wait there too.
+/// The lock behind a futex. A private futex is identified by process and address alone; for any other the mapping is looked up, and
+/// if that cannot be done it is not known whether others wait there too.
 #[must_use]
 pub fn lock_of(fs: &ProcFs, (pid, face): (i32, i32), futex: Futex) -> Option<Lock> {
     let private = Lock::Private { pid, address: futex.address };

@@ -22,8 +22,8 @@ pub fn first_living(fs: &ProcFs, pid: i32) -> Option<Stat> {
     tids.iter().find_map(|tid| stat(fs, &RelPath::task(pid, *tid, "stat")).filter(|stat| !stat.state.is_over()))
 }
 
-/// The thread whose files tell of the process: the main thread unless it has ended, else the first that lives. The main thread too if
-/// nothing can be read: whoever reads on learns why.
+/// The thread whose files describe the process: the main thread unless it has ended, else the first that lives. The main thread too if
+/// nothing can be read: then reading its files gives the reason.
 #[must_use]
 pub fn face(fs: &ProcFs, pid: i32) -> i32 {
     let lost = stat(fs, &RelPath::process(pid, "stat")).is_some_and(|stat| stat.has_lost_main());

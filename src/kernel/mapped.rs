@@ -40,7 +40,7 @@ struct Part {
 /// A file that a process has mapped.
 #[derive(Debug, Clone)]
 pub struct MappedFile {
-    /// Its name as `maps` tells it.
+    /// Its name as in `maps`.
     pub name: RawBytes,
     /// Whether it is the program that the process executes.
     pub program: bool,
@@ -160,7 +160,7 @@ fn follow_again(fs: &ProcFs, link: &RelPath, place: &OwnedFd, file: &MappedFile)
 fn open_by_name(fs: &ProcFs, pid: i32, file: &MappedFile) -> Result<OwnedFd, ReadError> {
     let root = fs.open_place(&RelPath::process(pid, "root"))?;
     let name = file.name.strip_prefix(b"/").unwrap_or(&file.name);
-    // Whatever links its directories hold: nothing outside of what the process itself sees.
+    // The links of its directories may lead anywhere: nothing outside of what the process itself sees.
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     rustix::fs::openat2(&root, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
         .map_err(|errno| ReadError::Io { path: String::from_utf8_lossy(&file.name).into_owned().into(), source: errno.into() })

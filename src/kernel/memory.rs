@@ -42,7 +42,7 @@ impl ProcessMemory {
         let wanted = buffer.len();
         loop {
             return match rustix::io::pread(self.file.as_fd(), &mut *buffer, address) {
-                // The memory that was opened is no longer anybody's.
+                // The memory that was opened belongs to no process any more.
                 Ok(0) if wanted > 0 => Err(ReadError::Vanished),
                 Ok(length) => Ok(length == wanted),
                 Err(Errno::INTR) => continue,
@@ -54,8 +54,8 @@ impl ProcessMemory {
         }
     }
 
-    /// The bytes before the first 0 at `address`: a string of C. `None` if there is none within `most` bytes, rounded up to a page, or if it
-    /// cannot be read.
+    /// The bytes before the first 0 at `address`: a string of C. `None` if there is none within `most` bytes, rounded up to a page, or if
+    /// it cannot be read.
     #[must_use]
     pub fn text(&self, mut address: u64, most: usize) -> Option<Vec<u8>> {
         let mut text = Vec::new();

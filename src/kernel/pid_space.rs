@@ -12,7 +12,7 @@ pub(super) const STATUS_BYTES: usize = 1 << 20;
 /// The number of the namespace that the system starts in (`PROC_PID_INIT_INO`, include/linux/proc_ns.h).
 const INITIAL: u64 = 0xEFFF_FFFC;
 
-/// The PIDs of one `/proc` beside those of concmon's own namespace.
+/// How the PIDs of one `/proc` relate to those of concmon's own namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PidSpace {
     /// They are the same.
@@ -30,7 +30,7 @@ pub enum PidSpace {
 }
 
 impl PidSpace {
-    /// Whose PIDs the `/proc` shows that is mounted here.
+    /// How the PIDs of the `/proc` that is mounted here relate to concmon's own.
     ///
     /// # Errors
     /// As [`ProcFs::open`] and [`PidSpace::of`].
@@ -97,7 +97,7 @@ impl PidSpace {
     }
 }
 
-/// Whether concmon runs in the namespace that the system starts in: what the kernel tells by BPF has its numbers.
+/// Whether concmon runs in the namespace that the system starts in: BPF reports that namespace's PIDs.
 pub(super) fn is_initial(fs: &ProcFs) -> bool {
     let target = fs.read_link(&RelPath::top("self/ns/pid"));
     target.is_ok_and(|target| namespace::inode(&target, "pid") == Some(INITIAL))

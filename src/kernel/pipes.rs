@@ -12,7 +12,7 @@ use crate::snapshot::{Direction, PipeEnd, PipePeer};
 
 /// The part of the time for expensive values that gathering may take of a sweep: one twentieth.
 const SHARE: u32 = 20;
-/// How long a gathered picture serves those it does not answer before another is begun.
+/// For so long no new pass is begun after a whole one.
 const RENEW: Duration = Duration::from_secs(5);
 /// The most descriptors of one process that are looked at.
 const MOST_FDS: usize = 1024;
@@ -29,7 +29,7 @@ struct End {
     writes: bool,
 }
 
-/// What is known of who holds which pipe.
+/// Which processes hold which pipe, as far as known.
 #[derive(Debug, Default)]
 pub(super) struct Pipes {
     /// Of the last whole pass.
@@ -44,7 +44,7 @@ pub(super) struct Pipes {
 }
 
 impl Pipes {
-    /// Who holds the other end of `pipe`, at which a task of `pid` waits. Whoever is named holds it at this moment.
+    /// The holder of the other end of `pipe`, at which a task of `pid` waits. It is checked that the named process holds it now.
     pub(super) fn peer(&self, fs: &ProcFs, pid: i32, pipe: PipeEnd) -> Option<PipePeer> {
         let is_other_end = |end: &&End| if pipe.direction == Direction::Read { end.writes } else { end.reads };
         let ends = self.ends.get(&pipe.inode).or_else(|| self.next.get(&pipe.inode))?;
@@ -55,7 +55,7 @@ impl Pipes {
         let others: Vec<i32> = pids.iter().copied().filter(|holder| *holder != pid).collect();
         match others.first() {
             Some(first) => Some(PipePeer::Process { pid: *first, more: u32::try_from(others.len() - 1).unwrap_or(u32::MAX) }),
-            // Only once all were looked at is it certain that nobody else holds it.
+            // Only once all were looked at is it certain that no other process holds it.
             None if pids == [pid] && self.ends.contains_key(&pipe.inode) => Some(PipePeer::Itself),
             None => None,
         }

@@ -14,7 +14,7 @@ const KINDS: [&str; 8] = ["cgroup", "ipc", "mnt", "net", "pid", "time", "user", 
 /// Numbers of concmon's own namespaces, in the order of [`KINDS`].
 pub(super) type Own = [Option<u64>; KINDS.len()];
 
-/// Reads concmon's own, which it never leaves.
+/// Reads concmon's own namespaces, which it never leaves.
 pub(super) fn own(fs: &ProcFs) -> Own {
     KINDS.map(|kind| {
         let target = fs.read_link(&RelPath::top(&format!("self/ns/{kind}"))).ok()?;
@@ -22,7 +22,7 @@ pub(super) fn own(fs: &ProcFs) -> Own {
     })
 }
 
-/// Reads those of a process and holds them against concmon's.
+/// Reads those of a process and compares them with concmon's.
 pub(super) fn namespaces(fs: &ProcFs, pid: i32, own: &Own) -> Namespaces {
     let mut known = Vec::with_capacity(KINDS.len());
     for (kind, own) in KINDS.into_iter().zip(own) {

@@ -60,7 +60,7 @@ impl RelPath {
         Self::of(format_args!("{pid}/fdinfo/{fd}"))
     }
 
-    /// `PID/map_files/START-END`: the file behind a mapping, whatever its name leads to by now.
+    /// `PID/map_files/START-END`: the file behind a mapping, even if its name leads to another by now.
     #[must_use]
     pub fn mapped_file(pid: i32, start: u64, end: u64) -> Self {
         Self::of(format_args!("{pid}/map_files/{start:x}-{end:x}"))
@@ -165,7 +165,8 @@ impl ProcFs {
             .map_err(|errno| self.error(path, errno))
     }
 
-    /// As [`ProcFs::open_file`] for a link that leads out of `/proc`: whatever is there is not waited for and does not become a terminal.
+    /// As [`ProcFs::open_file`] for a link that leads out of `/proc`: its target is opened without a wait, and does not become a
+    /// terminal of this process.
     ///
     /// # Errors
     /// As the operating system says.
@@ -174,7 +175,7 @@ impl ProcFs {
         rustix::fs::openat(&self.dir, path.as_c_str(), flags, Mode::empty()).map_err(|errno| self.error(path, errno))
     }
 
-    /// Reads a kept descriptor again from its beginning, in one read; the kernel makes the content anew. For files that the kernel
+    /// Reads a kept descriptor again from its beginning, in one read; the kernel makes the content again. For files that the kernel
     /// bounds: one that fills `buffer` may have been cut, and is refused.
     ///
     /// # Errors

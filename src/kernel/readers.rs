@@ -25,9 +25,9 @@ const MOST_STUCK: usize = 64;
 const STACK_BYTES: usize = 512 * 1024;
 /// The shortest time that a read is given, however many others have not answered before it.
 const LEAST: Duration = Duration::from_millis(40);
-/// A thread that wants a CPU and gets none is looked at again after this time.
+/// A thread that is ready and gets no CPU is looked at again after this time.
 const SLICE: Duration = Duration::from_millis(20);
-/// See [`within`].
+/// A piece of work of [`within`] that runs may take so many times the time given.
 const RUNNING: u32 = 8;
 
 /// Reads that were left behind, and since when: of all helper threads of the program.
@@ -98,7 +98,7 @@ struct Desk<O, A> {
 struct DeskState<O, A> {
     orders: VecDeque<O>,
     answers: Vec<(ProcKey, A)>,
-    /// Being read.
+    /// The process that is being read.
     at: Option<ProcKey>,
     /// Since when, or when the list was handed over.
     begun: Instant,
@@ -168,7 +168,7 @@ pub(crate) struct Readers<O, A> {
     name: &'static str,
     work: fn(&ProcFs, &O) -> A,
     desk: Option<Arc<Desk<O, A>>>,
-    /// Whose threads have not returned.
+    /// The lists of threads that have not returned.
     left_behind: Vec<Arc<Desk<O, A>>>,
     cpu_ns: u64,
 }
@@ -313,7 +313,7 @@ pub enum Unanswered {
 /// CPU time of the work of [`within`] that has been done, nanoseconds.
 static WITHIN_NS: AtomicU64 = AtomicU64::new(0);
 
-/// CPU time that [`within`] has taken on its threads so far, nanoseconds, whoever called it.
+/// CPU time that [`within`] has taken on its threads so far, nanoseconds, for all callers.
 #[must_use]
 pub fn within_cpu_ns() -> u64 {
     WITHIN_NS.load(Ordering::Relaxed)
@@ -322,7 +322,8 @@ pub fn within_cpu_ns() -> u64 {
 type Work = Box<dyn FnOnce() + Send>;
 
 thread_local! {
-    /// The helper of this thread, kept for its next piece of work: starting a thread takes longer than most reads. It ends with this thread.
+    /// The helper of this thread, kept for its next piece of work: starting a thread takes longer than most reads. It ends with this
+    /// thread.
     static HELPER: RefCell<Option<SyncSender<Work>>> = const { RefCell::new(None) };
 }
 

@@ -15,7 +15,7 @@ use super::proc_fs::{ProcFs, RelPath};
 use crate::clock::{Clock as _, SystemClock};
 use crate::snapshot::State;
 
-/// A clock is read anew after this time.
+/// A clock is read again after this time.
 const KEPT: Duration = Duration::from_secs(5);
 
 /// When a task last ran.
@@ -120,7 +120,7 @@ mod tests {
         assert_eq!(within_age(81_840_000, 3000), None, "22 h 44 min in a process that is 3 s old");
     }
 
-    /// Threads of this process that sleep on each CPU, held against the clock on the wall.
+    /// Threads of this process that sleep on each CPU, compared with the clock on the wall.
     #[test]
     fn a_sleep_is_as_long_as_it_is_on_every_cpu() {
         let fs = ProcFs::open("/proc").unwrap();

@@ -35,7 +35,7 @@ struct UnixSocket {
     peer: Option<u64>,
 }
 
-/// Who holds the descriptors of which sockets, as far as that has been looked for.
+/// Which processes hold the descriptors of which sockets, as far as that has been looked for.
 #[derive(Debug, Default)]
 struct Holders {
     found: HashMap<u64, (i32, Box<str>)>,
@@ -99,7 +99,7 @@ fn in_words(socket: &UnixSocket, table: &HashMap<u64, UnixSocket>, holders: &Hol
 }
 
 impl Holders {
-    /// Looks for who holds the sockets, its own process first, for so long as is fair.
+    /// Looks for the holders of the sockets: in its own process first, then in others for [`LOOKING`] at most.
     fn look_for(&mut self, fs: &ProcFs, own: i32, inodes: &[u64]) {
         let began = Instant::now();
         let missing = |found: &HashMap<u64, _>| inodes.iter().any(|inode| !found.contains_key(inode));
@@ -120,14 +120,14 @@ impl Holders {
                 return;
             }
         }
-        // Once round: from here on what was found is looked for anew, for descriptors change hands.
+        // Once round: from here on what was found is looked for again, because descriptors change hands.
         self.next_pid = 0;
         self.found.retain(|inode, _| inodes.contains(inode));
     }
 
     fn look_at(&mut self, fs: &ProcFs, pid: i32) {
         let mut numbers = Vec::new();
-        // Those of others are not told; their sockets stay without a holder.
+        // Descriptors of other users' processes are not readable; their sockets stay without a holder.
         if fs.list_fds(pid, &mut numbers).is_err() {
             return;
         }

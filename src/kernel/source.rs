@@ -30,7 +30,7 @@ impl Request<'_> {
     }
 }
 
-/// Something that can tell what runs on the machine.
+/// A source of samples: reads what runs on the machine.
 pub trait Source: Send {
     /// One sweep. An error is for the sweep as a whole (no `/proc`); processes that vanish or deny are not errors.
     fn sample(&mut self, request: &Request<'_>) -> Result<Snapshot, ReadError>;

@@ -79,7 +79,7 @@ unsafe extern "C" {
     safe fn tzset();
 }
 
-/// The steps of `offset_at` between two seconds since 1970. Steps less than a week apart may be missed; at most 64 are told, the latest.
+/// The steps of `offset_at` between two seconds since 1970. Steps less than a week apart may be missed; at most 64, the latest.
 fn offsets(from: i64, until: i64, offset_at: impl Fn(i64) -> i32) -> Vec<(i64, i32)> {
     const STEP: i64 = 7 * 86_400;
     const MOST: i64 = 64;

@@ -12,7 +12,7 @@ const MOST_THREADS: usize = 512;
 /// Descriptors that are looked at.
 const MOST_DESCRIPTORS: usize = 1024;
 
-/// See the module.
+/// How a process treats signals, its CPUs, and whether it is an init.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Treatment {
     /// How SIGTERM is treated; `None`: by default or by a handler.

@@ -21,23 +21,23 @@ pub enum Turns {
     First,
     /// As others, but in short turns that come soon.
     Short,
-    /// As it was: it has been given a policy or a nice value by somebody who knows why.
+    /// As it was: its policy or nice value has been set before, on purpose.
     Chosen,
 }
 
-/// Who else is scheduled so.
+/// The threads and processes that are scheduled in the same way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Heirs {
     /// Threads and processes that the calling thread starts from now on.
     All,
-    /// Nobody: what it starts from now on is scheduled as if nothing had been asked for (`SCHED_FLAG_RESET_ON_FORK`).
+    /// No thread or process: what it starts from now on is scheduled as if nothing had been asked for (`SCHED_FLAG_RESET_ON_FORK`).
     Nobody,
 }
 
 /// Asks for the best of them for the calling thread.
 ///
 /// # Errors
-/// As the kernel says; then nothing has changed, and everything works all the same.
+/// As the kernel says; then nothing has changed, and everything works anyway.
 pub fn take_turns(heirs: Heirs) -> io::Result<Turns> {
     let now = attributes()?;
     let real_time = libc::SCHED_RR.cast_unsigned();
@@ -99,7 +99,7 @@ mod tests {
             let (policy, runtime) = (own.sched_policy, own.sched_runtime);
             match turns {
                 Turns::First => assert_eq!(policy, libc::SCHED_RR.cast_unsigned()),
-                // Kernels before 6.12 say 0 whatever was asked for.
+                // Kernels before 6.12 say 0 for every runtime that was asked for.
                 Turns::Short => assert!(policy == 0 && [0, SHORT_NS].contains(&runtime), "{policy} {runtime}"),
                 Turns::Chosen => assert_ne!((policy, own.sched_nice), (0, 0)),
             }

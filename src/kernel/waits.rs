@@ -21,8 +21,8 @@ const FDINFO_BYTES: usize = 256 * 1024;
 
 /// Reads the waits of `process`'s tasks, ascending tid: of its leader alone if `tasks` is empty.
 ///
-/// Past `deadline`, what is left keeps its `previous` wait; the next reading begins there, so that each gets its turn. One is read in
-/// any case.
+/// Past `deadline`, what is left keeps its `previous` wait; the next reading begins there, so that each gets its turn. One is always
+/// read.
 pub(super) fn read(
     fs: &ProcFs,
     process: &ProcessSample,
@@ -54,7 +54,7 @@ pub(super) fn read(
     (waits.into_boxed_slice(), next_tid)
 }
 
-/// `None` for a task that runs or is gone. `face` is the thread whose files tell of the process `pid`.
+/// `None` for a task that runs or is gone. `face` is the thread whose files describe the process `pid`.
 pub(super) fn read_one(
     fs: &ProcFs,
     (pid, face): (i32, i32),
@@ -137,9 +137,9 @@ fn look_at(
     None
 }
 
-/// Tells each how many of these wait at its futex: the crowd at one lock.
+/// Writes into each how many of these wait at its futex: the crowd at one lock.
 pub(super) fn count_same_futex(waits: &mut [TaskWait]) {
-    // An address is one lock within a process, whatever memory it is in.
+    // An address is one lock within a process, in any kind of memory.
     let address = |wait: &TaskWait| match wait.reason {
         Some(WaitReason::Futex { address }) => address,
         _ => None,

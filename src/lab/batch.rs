@@ -14,7 +14,7 @@ use super::run::Run;
 /// Why a batch came to an end before it was complete.
 #[derive(Debug, thiserror::Error)]
 pub enum Halt {
-    /// Somebody stopped it.
+    /// The user or the caller stopped it.
     #[error("the run was stopped")]
     Stopped,
     /// A run could not be launched.
@@ -25,7 +25,7 @@ pub enum Halt {
     Keep(#[from] std::io::Error),
 }
 
-/// The end of a batch that somebody holds who may want to stop it. Clones stop the same batch.
+/// Stops a batch. Clones stop the same batch.
 #[derive(Debug, Clone)]
 pub struct Stop(Arc<watch::Sender<bool>>);
 
@@ -41,7 +41,7 @@ impl Stop {
         self.0.send_replace(true);
     }
 
-    /// What comes of `work`, which is let go of when somebody stops: then `None`.
+    /// The result of `work`; `None` if the batch is stopped first: then `work` is dropped.
     ///
     /// # Errors
     /// If this thread cannot wait.
@@ -72,7 +72,7 @@ pub trait Executor {
     fn execute(&mut self, spec: &RunSpec, stop: &Stop) -> Result<Point, Halt>;
 }
 
-/// Goes on with a batch until it is complete. After every run `keep` gets the batch, the new point at its end.
+/// Continues with a batch until it is complete. After every run `keep` gets the batch, the new point at its end.
 ///
 /// # Errors
 /// Why it halted; what was measured until then is in `batch`.
@@ -178,7 +178,7 @@ mod tests {
     use crate::lab::catalog;
     use crate::lab::measure::Plan;
 
-    /// Notes what it is asked for, and stops or fails where told.
+    /// Notes what it is asked for, and stops or fails where the test says so.
     #[derive(Default)]
     struct Scripted {
         asked: Vec<String>,

@@ -129,7 +129,7 @@ pub enum KillReason {
     TimedOut,
 }
 
-/// What the helper tells concmon.
+/// What the helper reports to concmon.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "notice", rename_all = "snake_case")]
 pub enum Notice {
@@ -216,7 +216,7 @@ pub enum Notice {
         #[serde(default)]
         memory_peak_bytes: Option<u64>,
         /// Of a program of the user's own: the most memory that one of its processes has ever had resident, as wait4(2) says, or the
-        /// largest sum over its processes that the watch over its tasks has seen, whichever is more. `None` if neither is known.
+        /// largest sum over its processes that the watch over its tasks has seen: the larger of the two. `None` if neither is known.
         #[serde(default)]
         max_rss_bytes: Option<u64>,
         /// Processes that go on, as was asked.

@@ -64,7 +64,7 @@ fn guard(program: &Path, args: &[OsString]) -> std::io::Result<ExitStatus> {
             return child.wait();
         }
         if !fds[1].revents().is_empty() {
-            // Nobody ever writes: concmon has closed its end. This process is of the group too.
+            // No data is ever written: concmon has closed its end. This process is of the group too.
             let _ = killpg(getpgrp(), Signal::SIGKILL);
         }
     }

@@ -36,7 +36,7 @@ pub enum NotKept {
     /// Not JSON, or not of this shape.
     #[error("the file is not JSON: {0}")]
     NoJson(String),
-    /// JSON of somebody else.
+    /// JSON of another program.
     #[error("the file is not a concmon document: it has no \"schema\"; `concmon lab talk --json` writes one of {}", talk::SCHEMA)]
     NoSchema,
     /// A document of another kind.
@@ -58,7 +58,7 @@ struct Head {
     schema: Option<String>,
 }
 
-/// What a comparison can be made anew from.
+/// What a comparison can be made from again.
 #[derive(Deserialize)]
 struct Comparison {
     sorted_by: Option<String>,
@@ -73,7 +73,7 @@ impl Kept {
     pub fn parse(bytes: &[u8]) -> Result<Self, NotKept> {
         let head = match serde_json::from_slice::<Head>(bytes) {
             Ok(head) => head.schema.ok_or(NotKept::NoSchema)?,
-            // JSON that is no object, or has another kind of "schema", is somebody else's.
+            // JSON that is no object, or has another kind of "schema", is of another program.
             Err(error) if error.is_data() => return Err(NotKept::NoSchema),
             Err(error) => return Err(NotKept::NoJson(error.to_string())),
         };

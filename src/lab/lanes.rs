@@ -148,17 +148,17 @@ pub struct Picture {
     pub marks: Vec<Vec<Mark>>,
     /// Units of work open, average over each cell, over all lanes.
     pub concurrency: Vec<f64>,
-    /// Tasks on a CPU, average over each cell, over all lanes; `None` where nobody looked.
+    /// Tasks on a CPU, average over each cell, over all lanes; `None` where there was no look.
     pub parallelism: Vec<Option<f64>>,
 }
 
-/// The lanes of a run: its root, its workers in their order, each thread's inner ones below it, then whatever else there was.
+/// The lanes of a run: its root, its workers in their order, each thread's inner ones below it, then all the others.
 #[must_use]
 pub fn lanes(run: &Run) -> Vec<Lane<'_>> {
     let tasks: &[Arc<TaskTrace>] = run.trace.as_deref().map_or(&[], |t| &t.tasks);
     let mut by_tid: HashMap<(i32, i32), &TaskTrace> = HashMap::new();
     for task in tasks {
-        // A number that was used again within one run: the later one is the worker that has told of itself.
+        // A number that was used again within one run: the later task is the worker that has reported.
         by_tid.insert((task.pid, task.tid), task);
     }
     let mut sharers: HashMap<(i32, i32), u32> = HashMap::new();
@@ -247,7 +247,7 @@ pub fn interesting(run: &Run, now_ns: u64) -> Window {
     Window::new(window.from_ns.saturating_sub(margin).max(all.from_ns), (window.to_ns + margin).min(all.to_ns))
 }
 
-/// What lanes show in a window of so many cells. Concurrency and parallelism are those of all lanes, whichever are shown.
+/// What lanes show in a window of so many cells. Concurrency and parallelism are those of all lanes, also of those not shown.
 #[must_use]
 pub fn picture(run: &Run, lanes: &[Lane<'_>], shown: std::ops::Range<usize>, window: Window, cells: usize) -> Picture {
     let mut picture = Picture { marks: Vec::new(), concurrency: vec![0.0; cells], parallelism: vec![None; cells] };
@@ -380,7 +380,7 @@ impl Lane<'_> {
         }
     }
 
-    /// Time on a CPU and time waiting for one over its life, nanoseconds, as the kernel counted them; `None` if nobody looked.
+    /// Time on a CPU and time waiting for one over its life, nanoseconds, as the kernel counted them; `None` if there was no look.
     #[must_use]
     pub fn totals_ns(&self) -> Option<(u64, u64)> {
         self.task.map(|t| (t.run_ns, t.wait_ns))
@@ -437,7 +437,7 @@ pub fn looked_at(run: &Run, window: Window) -> f64 {
 pub struct Degree {
     /// Units of work open, on average.
     pub concurrency: f64,
-    /// Tasks of the workers on a CPU, on average; `None` if nobody looked.
+    /// Tasks of the workers on a CPU, on average; `None` if there was no look.
     pub parallelism: Option<f64>,
     /// Tasks ready to run that had to wait for a CPU, on average.
     pub wanting: Option<f64>,
@@ -516,7 +516,7 @@ fn one_unit(run: &Run, degree: &Degree) -> String {
     let took = format!("one task of {}", duration(degree.over_ns));
     let step_ns = run.trace.as_deref().map_or(0, |t| t.step_ns);
     match degree.parallelism {
-        // Of a part of a look nobody knows what was in it.
+        // Where in a look the work was is unknown.
         Some(_) if degree.over_ns < step_ns.saturating_mul(LOOKS_LEAST) => {
             format!("{took}, sampled about every {}: too short to tell", duration(step_ns))
         }

@@ -135,7 +135,7 @@ impl Run {
         self.spec.is_own()
     }
 
-    /// Ends the run because nobody can tell any more how it went on.
+    /// Ends the run because no more can be known of it.
     pub fn abandon(&mut self, why: &str) {
         if !self.ended() {
             self.phase = RunPhase::Ended(Outcome::Failed(why.to_owned()));
@@ -295,7 +295,7 @@ impl Run {
                 self.costs.protocol_ns = Some(self.costs.protocol_ns.unwrap_or(0).saturating_add(*ns));
             }
             Message::Apart(usage) if Some(line.pid) == self.root_pid => self.costs.set_apart(*usage),
-            // Nobody else has anything that the run does not count.
+            // No other process has anything that the run does not count.
             Message::Apart(_) => {}
             Message::Costs { waits, sent_bytes } => self.progress.tally.note(line.pid, waits.as_deref(), *sent_bytes),
             Message::Done {
@@ -332,7 +332,7 @@ impl Run {
             self.progress.pauses.push((began, t));
         }
         if name == "hold" {
-            // The work is done: whoever looks on need not wait for the end to know, and a run that is stopped now has still done it.
+            // The work is done: a reader need not wait for the end to know, and a run that is stopped now has still done it.
             self.costs.wall_ns = self.wall_ns(t);
             self.progress.hold_began_ns = Some(t);
         }

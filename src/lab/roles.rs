@@ -110,7 +110,7 @@ pub fn words(run: &Run, seen: &Seen<'_>, title: &str) -> String {
     process(run, seen.cmdline).to_owned()
 }
 
-/// Whether nobody knows what the processes of the run are for: a system of the user's own.
+/// Whether it is unknown what the processes of the run are for: a system of the user's own.
 fn unknown(run: &Run) -> bool {
     run.spec.is_own() && run.spec.system != OWN_PROGRAM
 }

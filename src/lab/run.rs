@@ -22,7 +22,7 @@ impl RunId {
     /// Where the numbers of compared runs begin.
     const COMPARED: u32 = 1 << 30;
 
-    /// The number of the so-manieth run of comparisons.
+    /// The number of the n-th run of comparisons.
     #[must_use]
     pub fn compared(number: u32) -> Self {
         Self(Self::COMPARED.saturating_add(number))
@@ -106,14 +106,14 @@ pub struct Worker {
 }
 
 /// Memory of one process or of a family, bytes: the largest values among the helper's looks, so lower bounds of the true peaks. `None`
-/// where nobody looked, or the kernel did not let us read.
+/// where there was no look, or the kernel did not let us read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Memory {
     /// Resident (`VmRSS`).
     pub rss_bytes: Option<u64>,
     /// Proportional: each shared page divided by its sharers (`Pss` of `smaps_rollup`, proc_pid_smaps(5)).
     pub pss_bytes: Option<u64>,
-    /// Unique: pages that nobody else maps (`Private_Clean` + `Private_Dirty`).
+    /// Unique: pages that no other process maps (`Private_Clean` + `Private_Dirty`).
     pub uss_bytes: Option<u64>,
 }
 
@@ -309,7 +309,7 @@ pub struct Run {
     pub warnings: Vec<String>,
     /// What the run printed, at most 256 KiB of it (the middle is cut, and says so).
     pub output: String,
-    /// What each of its tasks did over time; `None` where nobody watches.
+    /// What each of its tasks did over time; `None` if they are not watched.
     pub trace: Option<Arc<Trace>>,
     /// Protocol lines that were dropped or refused.
     pub lines_lost: u64,

@@ -35,7 +35,7 @@ impl Tally {
         }
     }
 
-    /// What root and workers have waited for CPUs together; `None` if one of them has not told.
+    /// What root and workers have waited for CPUs together; `None` if one of them has not reported it.
     pub fn run_delay_ns(&self, run: &Run) -> Option<u64> {
         let root = run.root_pid?;
         let told = |pid, tid| self.waits.contains_key(&(pid, tid));
@@ -45,7 +45,7 @@ impl Tally {
         (!self.unwatched && told(root, root) && all).then(|| self.waits.values().sum())
     }
 
-    /// What root and worker processes have sent to each other; `None` if one of them has not told, or no worker is a process.
+    /// What root and worker processes have sent to each other; `None` if one of them has not reported it, or no worker is a process.
     pub fn sent_bytes(&self, run: &Run) -> Option<u64> {
         let told = |pid: Option<i32>| pid.is_some_and(|pid| self.sent.contains_key(&pid));
         let all = run.workers.iter().all(|w| w.how.is_some_and(Creation::is_process) && told(w.pid));

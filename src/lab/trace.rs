@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 /// Most slices kept of one run. Beyond it neighbours are joined: the sums stay, the picture gets coarser.
 const SLICES_MOST: usize = 40_000;
-/// Most changes of memory and threads kept of one process. Beyond it every second one is let go of.
+/// Most changes of memory and threads kept of one process. Beyond it every second one is dropped.
 const HOLDINGS_MOST: usize = 512;
 /// A task that was on a CPU for this share of a slice never left it, as far as the counters' own steps can tell.
 const WHOLE: f64 = 0.98;

@@ -25,7 +25,7 @@ pub struct Held {
 pub struct GilLane {
     /// Its process.
     pub pid: i32,
-    /// Its address, which tells the GILs of a process apart.
+    /// Its address, which identifies it among the GILs of a process.
     pub address: u64,
     /// In order; with gaps where it was not read.
     pub slices: Vec<Held>,

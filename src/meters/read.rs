@@ -143,7 +143,7 @@ pub(super) fn tasks(model: &Model) -> Reading {
             let text = format!("{sum}: {}  {} procs, {kernel} kernel", words(states, None), counts.processes);
             return Reading::Known { bar: Bar::default(), text, level: counts.tasks.map(|t| t as f32) };
         }
-        // Those that run are known all the same.
+        // The number of running tasks is known anyway.
         (None, Some(running)) => format!("R{running}, leaders {}", words(&counts.leaders_by_state, Some(State::RUNNING))),
         (None, None) => format!("leaders {}", words(&counts.leaders_by_state, None)),
     };
@@ -181,8 +181,8 @@ pub(super) fn disks(model: &Model) -> Reading {
     }
 }
 
-/// Where bytes per second are between 1 kB/s (0) and 10 GB/s (1), each factor of ten as wide as the next: nobody says what a network could
-/// carry, so a bar has no other end.
+/// Where bytes per second are between 1 kB/s (0) and 10 GB/s (1), each factor of ten as wide as the next: the capacity of a network is
+/// unknown, so a bar has no other end.
 fn decades(bytes_per_s: f64) -> f32 {
     ((bytes_per_s.max(1e3) / 1e3).log10() / 7.0).clamp(0.0, 1.0) as f32
 }

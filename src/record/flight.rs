@@ -130,7 +130,7 @@ impl Ring {
         if !self.groups.is_empty() && since < LEAST_NS && snapshot.taken_ns >= self.last_ns {
             return;
         }
-        // A frame is found by its time: a clock that went back begins anew.
+        // A frame is found by its time: after a step of the clock back all are dropped.
         if snapshot.taken_ns < self.last_ns {
             self.groups.clear();
         }
@@ -146,7 +146,7 @@ impl Ring {
         let frame = encoded.and_then(|()| layout::write_frame(&self.raw, key, snapshot.taken_ns));
         give_back(&mut self.raw, 0);
         let Ok(frame) = frame else {
-            // Larger than a recording holds: the next one begins anew.
+            // Larger than a recording holds: all are dropped, and the next one is a key frame.
             self.encoder.forget();
             self.groups.clear();
             return;

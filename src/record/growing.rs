@@ -34,7 +34,7 @@ struct State {
     /// Why it ended, in words that follow "the stream".
     ended: Option<String>,
     told: Option<Told>,
-    /// Whether `told` has been called since frames were last taken.
+    /// Whether that function has been called since frames were last taken.
     is_told: bool,
 }
 

@@ -27,7 +27,7 @@ pub fn take(bytes: &mut &[u8]) -> Option<u64> {
     None
 }
 
-/// From one number to another, small if they are near, whichever is larger.
+/// From one number to another, in both directions; small if they are near.
 pub fn difference(from: u64, to: u64) -> u64 {
     let by = to.wrapping_sub(from).cast_signed();
     (by << 1 ^ by >> 63).cast_unsigned()

@@ -21,7 +21,7 @@ const KEY_EVERY: usize = 32;
 const KEY_AFTER_BYTES: usize = 32 << 20;
 
 /// What a recording has of every process beside what the screen asks for, so that other columns and threads are there afterwards. Not
-/// what would take `/proc` a file more of everybody in every sweep, as switches do: the task iterator gives those unasked.
+/// what would cost one more file of every process in `/proc` in every sweep, as switches do: the task iterator gives those unasked.
 pub const ALWAYS: Needs = Needs::THREADS.union(Needs::SCHEDSTAT).union(Needs::CGROUP).union(Needs::EXE);
 
 /// An open recording.
@@ -58,7 +58,7 @@ impl Writer {
             }
             flock(&file, FlockOperation::NonBlockingLockExclusive)
                 .map_err(|_| refused("is being written by another concmon: use another name"))?;
-            // It tells the arguments of everybody's programs.
+            // It holds the arguments of every user's programs.
             file.set_permissions(std::fs::Permissions::from_mode(0o600)).map_err(io("cannot be set to mode 0600"))?;
             file.set_len(0).map_err(io("cannot be started"))?;
             std::io::Seek::rewind(&mut file).map_err(io("cannot be started"))?;
@@ -140,7 +140,7 @@ pub struct Recorder<S> {
 }
 
 impl<S: Source> Recorder<S> {
-    /// `stopped` is told in one sentence why nothing is written any more. Without a writer it is the source alone.
+    /// `stopped` gets in one sentence why nothing is written any more. Without a writer it is the source alone.
     pub fn new(source: S, writer: Option<Writer>, stopped: impl FnMut(String) + Send + 'static) -> Self {
         Self { source, writer, stopped: Box::new(stopped) }
     }

@@ -15,7 +15,7 @@ use crate::kernel::error::ReadError;
 use crate::kernel::source::{Request, Source};
 use crate::snapshot::{Snapshot, SystemInfo};
 
-/// Frames before a wanted one that are stepped through for what is remembered across them: graphs, ghosts, who created whom.
+/// Frames before a wanted one that are stepped through for what is remembered across them: graphs, ghosts, creators.
 const RUN_UP: usize = 32;
 
 /// The most bytes of frames that are kept of a stream; older ones are dropped, from one key frame to the next.
@@ -173,7 +173,7 @@ impl Replay {
         self.dropped
     }
 
-    /// Calls `told` whenever [`Self::take_in`] has something to take in; of frames that come soon after one another perhaps once.
+    /// Has a function called when [`Self::take_in`] has something to take in; of frames that come soon after one another perhaps once.
     pub fn on_growth(&self, told: impl Fn() + Send + 'static) {
         if let Some(growing) = &self.growing {
             growing.on_growth(Box::new(told));
@@ -263,7 +263,7 @@ impl Replay {
             if self.places.get(at).is_some_and(|place| place.key) {
                 self.decoder = Decoder::default();
             }
-            // Whatever happens, it does not go on in the middle.
+            // Even after an error it does not go on in the middle.
             self.next = usize::MAX;
             let content = self.content(at)?;
             let damaged = || RecordError::Damaged { path: self.path.clone(), frame: self.dropped + at + 1 };
@@ -300,7 +300,7 @@ impl Replay {
 }
 
 impl Source for Replay {
-    /// The next frame, whatever is asked for: what was not recorded is unknown. After the last, the last.
+    /// The next frame, for every request: what was not recorded is unknown. After the last, the last.
     fn sample(&mut self, _: &Request<'_>) -> Result<Snapshot, ReadError> {
         let snapshot = self.frame(self.shown);
         self.shown = (self.shown + 1).min(self.places.len().saturating_sub(1));

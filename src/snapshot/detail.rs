@@ -42,7 +42,7 @@ pub struct Detail {
     pub part: DetailPart,
     /// When, `CLOCK_BOOTTIME` nanoseconds.
     pub taken_ns: u64,
-    /// What was read; bytes are the process's own and are sanitised by whoever draws them.
+    /// What was read; bytes are the process's own and are sanitised where they are drawn.
     pub content: Result<DetailContent, String>,
     /// What of it was left out because there is too much, in words; `None` if it is whole.
     pub cut: Option<Box<str>>,
@@ -186,7 +186,7 @@ pub struct FileLock {
     pub range: (u64, Option<u64>),
     /// Whether the process holds it; else it waits for it.
     pub held: bool,
-    /// Who waits for it, or who holds it, as far as these are processes that are seen from here.
+    /// The processes that wait for it, or that hold it, as far as they are seen from here.
     pub others: Vec<i32>,
 }
 

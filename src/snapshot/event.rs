@@ -14,7 +14,7 @@ pub enum ExitStatus {
         /// Whether a core was dumped.
         core: bool,
     },
-    /// It is gone, but nobody told how (polling).
+    /// It is gone, but how was not reported (polling).
     Unknown,
 }
 

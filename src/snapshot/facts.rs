@@ -73,7 +73,7 @@ pub struct Stuck {
     pub evidence: String,
     /// What to do.
     pub advice: String,
-    /// Of these, processes that wait for the others and hold up nobody.
+    /// Of these, processes that wait for the others and hold up none.
     pub behind: Vec<ProcKey>,
     /// A line for each task.
     pub lines: Vec<String>,

@@ -59,7 +59,7 @@ pub struct Throttled {
 pub struct Weight {
     /// As the group has it.
     pub value: u64,
-    /// What a group has that nobody changed.
+    /// The value of a group that was not changed.
     pub usual: u64,
 }
 

@@ -153,12 +153,12 @@ pub struct HostSample {
     pub uptime_ns: Option<u64>,
     /// Pressure stall information.
     pub pressure: PressureSample,
-    /// Whole disks; `None` if nobody asked, or they cannot be read.
+    /// Whole disks; `None` if not asked for, or if they cannot be read.
     pub disks: Option<Vec<DiskSample>>,
     /// Network interfaces but the loopback; `None` as above.
     pub networks: Option<Vec<NetworkSample>>,
     /// What concmon's own control group and affinity leave.
     pub own_limits: OwnLimits,
-    /// Temperatures; `None` if nobody asked, empty where there are no sensors.
+    /// Temperatures; `None` if not asked for, empty where there are no sensors.
     pub temperatures: Option<Vec<Temperature>>,
 }

@@ -14,9 +14,9 @@ pub struct PageCounts {
     pub copied: u64,
     /// The child's, where the parent has none.
     pub new: u64,
-    /// In swap: whose it is cannot be told.
+    /// In swap: the page tables do not show whose they are.
     pub swapped: u64,
-    /// The kernel's page of zeros, mapped where memory was read before anybody wrote to it: it takes no memory.
+    /// The kernel's page of zeros, mapped where memory was read before it was written to: it takes no memory.
     pub zero: u64,
 }
 

@@ -63,7 +63,7 @@ pub struct SystemInfo {
     pub page_bytes: u64,
     /// Clock ticks per second (`sysconf(_SC_CLK_TCK)`), the unit of times in `/proc/PID/stat`.
     pub ticks_per_second: u64,
-    /// Host name, sanitised by whoever draws it.
+    /// Host name, sanitised where it is drawn.
     pub hostname: String,
     /// Kernel release, as `uname -r`.
     pub kernel_release: String,

@@ -4,7 +4,7 @@ use bitflags::bitflags;
 
 bitflags! {
     /// What a view wants to know beyond the basics (ids, state, times, faults, virt, rss, nlwp, comm, identity).
-    /// Columns, views and diagnoses OR theirs together; a source reads nothing that nobody asked for.
+    /// Columns, views and diagnoses OR theirs together; a source reads only what was asked for.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
     pub struct Needs: u32 {
         /// Every task of multi-threaded processes.
@@ -36,7 +36,7 @@ bitflags! {
         const WAITS = 1 << 12;
         /// CPUs it may run on.
         const AFFINITY = 1 << 13;
-        /// How early the kernel would kill it for want of memory.
+        /// How early the kernel would kill it when memory runs out.
         const OOM = 1 << 14;
         /// Which namespaces it is in.
         const NAMESPACES = 1 << 15;

@@ -255,7 +255,7 @@ impl ProcessSample {
         Self { read_after_ns: 0, off_ns, tasks: 0..0, exact: None, values }
     }
 
-    /// Whether nothing but the time has changed since the other sweep, as far as that is known without comparing.
+    /// Whether only the time has changed since the other sweep, as far as that is known without comparing.
     #[must_use]
     pub fn rested_since(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.values, &other.values)
@@ -316,7 +316,7 @@ pub struct Exact {
     pub thread_cpus: Box<[(i32, Box<str>)]>,
     /// Its namespaces; `None` if not asked for.
     pub namespaces: Option<Namespaces>,
-    /// How early it would be killed for want of memory, 0 to 2000 (`oom_score`; proc_pid_oom_score(5)).
+    /// How early it would be killed when memory runs out, 0 to 2000 (`oom_score`; proc_pid_oom_score(5)).
     pub oom_score: Option<u32>,
     /// What its sleeping tasks wait for, ascending tid; a task that ran has none. `None` if not asked for.
     pub waits: Option<Box<[TaskWait]>>,
@@ -333,7 +333,7 @@ pub enum Namespaces {
     Denied,
 }
 
-/// What the kernel tells only to root and to who may trace the process (ptrace(2), `PTRACE_MODE_READ_FSCREDS`), and did not tell.
+/// What the kernel shows only to root and to users that may trace the process (ptrace(2), `PTRACE_MODE_READ_FSCREDS`), and refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Denied {
     /// `smaps_rollup`: PSS, USS, private dirty pages.

@@ -9,7 +9,7 @@ pub struct PythonFrame {
     pub function: Arc<str>,
     /// The file it is from.
     pub file: Arc<str>,
-    /// The line, if its table tells one.
+    /// The line, if its table has one.
     pub line: Option<u32>,
     /// How many frames in a row are at this line, as in a recursion; at least 1.
     pub times: usize,

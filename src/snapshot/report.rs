@@ -51,6 +51,6 @@ pub struct SourceReport {
     pub events: EventTier,
     /// Events the kernel dropped since start.
     pub events_lost: u64,
-    /// Processes seen that could not be read for want of permission.
+    /// Processes seen that could not be read because permission was refused.
     pub denied: u32,
 }

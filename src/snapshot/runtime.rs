@@ -30,7 +30,7 @@ pub struct PythonRuntime {
     pub greenlets: Option<Greenlets>,
 }
 
-/// A version as `PY_VERSION_HEX` tells it.
+/// A version as in `PY_VERSION_HEX`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PythonVersion(pub u32);
 
@@ -94,7 +94,7 @@ pub struct PythonInterpreter {
 pub enum Gil {
     /// There is none to hold: this build runs without it, and it is not switched on.
     Off,
-    /// Nobody holds it.
+    /// No thread holds it.
     Free,
     /// Held by the thread with this native id.
     Held(u64),

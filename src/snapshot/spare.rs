@@ -11,7 +11,8 @@ fn right(capacity: usize, used: usize) -> Option<usize> {
     (capacity > SMALL && capacity / 2 > used).then(|| (used + used / 4).max(SMALL / 2))
 }
 
-/// Gives back the room of a list that `used` elements do not need. `used` is more than its length for one that is filled anew each time.
+/// Gives back the room of a list that `used` elements do not need. `used` is more than its length for one that is filled again each
+/// time.
 pub fn give_back<T>(list: &mut Vec<T>, used: usize) {
     if let Some(room) = right(list.capacity(), used.max(list.len())) {
         list.shrink_to(room);

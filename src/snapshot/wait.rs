@@ -13,7 +13,7 @@ pub struct TaskWait {
     pub syscall: Option<Syscall>,
     /// Kernel function it sleeps in (`/proc/PID/task/TID/wchan`), if readable and not `0`.
     pub wchan: Option<Box<str>>,
-    /// What that means; `None` if nobody can tell.
+    /// What that means; `None` if unknown.
     pub reason: Option<WaitReason>,
     /// The lock it waits at, where it is known which.
     pub lock: Option<Lock>,
@@ -21,13 +21,13 @@ pub struct TaskWait {
     pub same_futex: u32,
     /// The pipe it waits at.
     pub pipe: Option<PipeEnd>,
-    /// Who holds that pipe's other end; `None` if that was not found out.
+    /// The holders of that pipe's other end; `None` if that was not found out.
     pub peer: Option<PipePeer>,
     /// Whether the kernel refused to tell.
     pub denied: bool,
 }
 
-/// A lock by what tells it apart from all others on the machine.
+/// A lock by what distinguishes it from all others on the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Lock {
     /// In memory of one process.
@@ -66,7 +66,7 @@ pub struct PipeEnd {
     pub direction: Direction,
 }
 
-/// Who holds the other end of a pipe.
+/// The holders of the other end of a pipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PipePeer {
     /// Another process.
@@ -76,7 +76,7 @@ pub enum PipePeer {
         /// How many more hold it.
         more: u32,
     },
-    /// None but the process that waits.
+    /// Only the process that waits.
     Itself,
 }
 
@@ -93,7 +93,7 @@ pub struct Syscall {
 /// What a task waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WaitReason {
-    /// A lock, condition or join: futex(2). The address, where the system call tells.
+    /// A lock, condition or join: futex(2). The address, where the system call shows it.
     Futex {
         /// In the process's own address space.
         address: Option<u64>,
@@ -105,7 +105,7 @@ pub enum WaitReason {
     },
     /// poll(2) and its kin.
     Poll {
-        /// Descriptors it listens to, where the system call tells.
+        /// Descriptors it listens to, where the system call shows it.
         fds: Option<u32>,
     },
     /// select(2) and its kin.
@@ -123,7 +123,7 @@ pub enum WaitReason {
         direction: Direction,
         /// What the descriptor is.
         what: Endpoint,
-        /// Its number, where the system call tells.
+        /// Its number, where the system call shows it.
         fd: Option<i32>,
     },
     /// A new connection: accept(2).
@@ -138,12 +138,12 @@ pub enum WaitReason {
     AsyncIo,
     /// A lock on a file: flock(2), fcntl(2).
     FileLock {
-        /// The one process that holds what it waits for, if that is told.
+        /// The one process that holds what it waits for, if known.
         holder: Option<i32>,
     },
     /// Storage.
     Storage,
-    /// Somebody who sends SIGCONT.
+    /// A SIGCONT from another process.
     Stopped,
     /// Its tracer.
     Traced,
@@ -153,7 +153,7 @@ pub enum WaitReason {
     Other(Box<str>),
     /// A System V semaphore: semop(2).
     Semaphore {
-        /// The id of its set, where the system call tells.
+        /// The id of its set, where the system call shows it.
         set: Option<i32>,
     },
     /// The other end of a FIFO: open(2), see fifo(7).

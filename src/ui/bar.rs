@@ -18,7 +18,7 @@ use super::pen::Pen;
 use super::theme::Theme;
 use super::typed;
 
-/// Actions that lose their place in the bar where not all fit, the first ones first. The lab and a launch stay: nobody would look for them.
+/// Actions that lose their place in the bar where not all fit, the first ones first. The lab and a launch stay: users do not look for them.
 const STEP_BACK: [&str; 5] = ["copy-on-write", "screen-timeline", "explain", "nice-up", "nice-down"];
 
 /// A labelled key of the bar and its cells.

@@ -15,7 +15,7 @@ const RUNS_MOST: usize = 3;
 const BARS: [u16; 2] = [5, 14];
 /// From this width on there is room.
 const WIDE: u16 = 110;
-/// What stands beside the first bar until there are others.
+/// What is next to the first bar until there are others.
 const MORE: &str = "   others are measured when the work is done";
 
 /// Lines of the cards on a screen of that size.

@@ -41,7 +41,7 @@ const CHOSEN_LINES: u16 = 8;
 /// From this height on parts are divided by empty lines.
 const TALL: u16 = 22;
 
-/// Where the parts of the screen are. Whatever does not fit is scrolled (rows) or steps back (advice first, then the plot).
+/// Where the parts of the screen are. What does not fit is scrolled (rows) or steps back (advice first, then the plot).
 #[derive(Debug, Clone, Copy)]
 pub struct Place {
     head: Rect,
@@ -324,7 +324,7 @@ fn figures(app: &App, row: &Row, (scale, best): (Scale, Option<f64>), grid: &Gri
     }
 }
 
-/// The best, and what cannot be told from it, are green.
+/// The best, and those as good as it, are green.
 fn style_of(mark: Mark, theme: &Theme) -> Style {
     match mark {
         Mark::Best | Mark::AsGood => theme.good,

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::os::fd::AsFd as _;
 use std::rc::Rc;
 
-/// What has been drawn and not been sent yet. Copies are of the same frame: one for the drawing library, one for whoever sends.
+/// What has been drawn and not been sent yet. Copies are of the same frame: one for the drawing library, one for the sender.
 #[derive(Debug, Clone, Default)]
 pub struct Frame(Rc<RefCell<Vec<u8>>>);
 

@@ -39,7 +39,7 @@ pub fn message(event: &Event, app: &App, area: Rect) -> Option<Msg> {
 /// The longest time between the two clicks of a double click.
 const DOUBLE: Duration = Duration::from_millis(400);
 
-/// Tells double clicks: the second on the same cell, soon after the first.
+/// Detects double clicks: the second on the same cell, soon after the first.
 #[derive(Debug, Default)]
 pub struct Clicks(Option<(u16, u16, Instant)>);
 

@@ -54,7 +54,7 @@ pub fn draw(app: &App, pane: &LedgerPane, theme: &Theme, area: Rect, buffer: &mu
     }
 }
 
-/// What shared, copied and new are drawn with: told apart without colour too.
+/// What shared, copied and new are drawn with: distinct without colour too.
 fn parts(app: &App, theme: &Theme) -> [(&'static str, Style); 3] {
     let glyphs = if app.options.unicode { ["░", "█", "▒"] } else { [".", "#", "+"] };
     [(glyphs[0], theme.cool), (glyphs[1], theme.warn), (glyphs[2], theme.good)]

@@ -18,7 +18,7 @@ const ENTRIES: u16 = 18;
 const KEYS: u16 = 15;
 const TITLE: u16 = 24;
 
-/// The whole dialog. Of the same height whatever fits, so that nothing jumps while one types.
+/// The whole dialog. Its height does not depend on what fits, so that nothing jumps while the user types.
 pub fn area(area: Rect) -> Rect {
     centered(area, 112, (ENTRIES + 5).min(area.height.saturating_sub(2)))
 }

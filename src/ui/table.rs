@@ -334,7 +334,7 @@ impl RowPainter<'_> {
             Level::Information => "i",
         };
         let text = format!(" {mark} {}", finding.diagnosis.badge);
-        // Where there is little room, the mark alone: the screen of all diagnoses tells the rest.
+        // Where there is little room, the mark alone: the screen of all diagnoses shows the rest.
         if text::width(&text) + 12 > usize::from(width) { format!(" {mark}") } else { text }
     }
 

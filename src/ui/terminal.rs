@@ -74,7 +74,7 @@ impl TerminalGuard {
         give_back();
     }
 
-    /// Takes it again after [`TerminalGuard::leave`]. Whoever draws must draw everything anew.
+    /// Takes it again after [`TerminalGuard::leave`]. The caller must draw everything again.
     ///
     /// # Errors
     /// If the terminal refuses.
@@ -119,7 +119,7 @@ pub fn give_back() {
     let _ = disable_raw_mode();
 }
 
-/// Gives the terminal back as far as it takes bytes now, whoever else waits for it: for a program that is to end at once.
+/// Gives the terminal back as far as it takes bytes now, even if another write to it blocks: for a program that is to end at once.
 pub fn give_back_without_waiting() {
     // A descriptor of its own: the flag would otherwise be the shell's too.
     let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;

@@ -30,7 +30,7 @@ impl Paint {
     }
 }
 
-/// The colours of a theme. Text has the terminal's own, so that a theme fits whatever ground of its kind it is drawn on.
+/// The colours of a theme. Text has the terminal's own, so that a theme fits every ground of its kind.
 #[derive(Debug, Clone, Copy)]
 struct Palette {
     name: &'static str,
@@ -215,7 +215,7 @@ impl Theme {
         }
     }
 
-    /// The theme of that name in as many colours as there are; without colours `mono`, whatever the name. An unknown name is `None`.
+    /// The theme of that name in as many colours as there are; without colours `mono` for every name. An unknown name is `None`.
     #[must_use]
     pub fn named(name: &str, depth: ColorDepth) -> Option<Self> {
         if !THEMES.contains(&name) {

@@ -132,7 +132,7 @@ pub fn draw(app: &App, theme: &Theme, body: Rect, buffer: &mut Buffer) {
     let lanes = lanes::lanes(run);
     let window = app.timeline.window(run, app.lab.now_ns);
     let cursor = match app.timeline.cursor_ns {
-        // Nobody goes beyond what was seen by not moving.
+        // Without a cursor of its own, it stays within what was seen.
         None => app.timeline.cursor(window).min(lanes::last_look_ns(run).unwrap_or(u64::MAX)).max(window.from_ns),
         Some(_) => app.timeline.cursor(window),
     };

@@ -31,7 +31,7 @@ type Other = (Comm, i32, u64);
 struct Watched {
     for_ms: u64,
     ran_ms: u64,
-    /// Told by the kernel when the wait is over: less than it is while the task still waits.
+    /// Reported by the kernel when the wait is over: less than it is while the task still waits.
     waited_ms: u64,
     /// True if the task got a CPU at all.
     ran: bool,
@@ -76,7 +76,7 @@ pub(super) fn words(fs: &ProcFs, id: TaskId, stat: &Stat) -> Option<String> {
     let watched = Watched {
         for_ms,
         ran_ms,
-        // A wait that began earlier is told in whole when it ends.
+        // A wait that began earlier is reported in whole when it ends.
         waited_ms: ms(after.run_delay_ns, before.run_delay_ns).min(for_ms.saturating_sub(ran_ms)),
         ran: after != before,
         nice: stat.nice,

@@ -128,7 +128,7 @@ fn functions(thread: &PythonThread) -> Vec<&str> {
     thread.frames.iter().map(|frame| &*frame.function).collect()
 }
 
-/// What each thread of `TWO_THREADS` executes, whoever runs.
+/// What each thread of `TWO_THREADS` executes, in every version.
 fn assert_two_threads(running: &Running, runtime: &PythonRuntime) {
     let tids = running.tids();
     assert_eq!(threads(runtime).count(), 3);
@@ -323,7 +323,7 @@ fn the_number_of_a_thread_is_answered_with_its_process() {
     let value: Value = serde_json::from_slice(&concmon(&[&tid.to_string(), "--json"]).stdout).unwrap();
     assert_eq!(value["pid"], pid);
     assert!(value["notes"][0].as_str().unwrap().starts_with(&sentence), "{value}");
-    // Of a program that is no Python it is said with the reason: a thread of this test.
+    // For a program that is no Python the answer is an error with the reason: a thread of this test.
     let tids = std::fs::read_dir("/proc/self/task").unwrap();
     let mut others = tids.map(|task| task.unwrap().file_name().into_string().unwrap());
     let own = std::process::id().to_string();
@@ -433,7 +433,7 @@ fn a_made_up_runtime_does_not_hide_the_one_that_runs() {
         let began = Instant::now();
         let answer = running.detail().content;
         assert!(began.elapsed() < Duration::from_secs(5), "{kind}: {:?}", began.elapsed());
-        // The runtime that runs is told, whichever of the two files is met first.
+        // The runtime that runs is reported, in both orders of the two files.
         match answer {
             Ok(DetailContent::Runtime(runtime)) => {
                 assert!(!runtime.file.ends_with(b"libpython3.14.so.1.0"), "{kind}: {runtime:?}");

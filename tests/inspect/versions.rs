@@ -223,7 +223,7 @@ fn once_it_stays(python: &Path, pid: i32) -> PythonRuntime {
         let why = match read(pid) {
             Ok(runtime) => {
                 let main = threads(&runtime).find(|thread| thread.native_id == u64::try_from(pid).unwrap());
-                // Decoders of 3.9 run in Python below it: whatever it is in, it sleeps in the kernel.
+                // Decoders of 3.9 run in Python below it: in each of them it sleeps in the kernel.
                 let stays = main.is_some_and(|main| {
                     let state = main.task.as_ref().map(|task| task.state.letter());
                     state == Some('S') && !main.moved && frames(main).first().is_some_and(|(name, ..)| name == "stay")

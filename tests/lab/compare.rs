@@ -71,7 +71,7 @@ fn a_comparison_that_is_kept_goes_on_where_it_was() {
     let mut kept: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
     let points = kept["batch"]["points"].as_array_mut().unwrap();
     assert_eq!(points.len(), 9);
-    // As if it had been interrupted after four runs, of which the first can be told by its time.
+    // As if it had been interrupted after four runs, of which the first has a time that identifies it.
     points.truncate(4);
     points[0]["wall_ns"] = 123_456_789.into();
     std::fs::write(&file, kept.to_string()).unwrap();

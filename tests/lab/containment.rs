@@ -247,7 +247,7 @@ fn killing_everybody_but_the_workers_at_once_leaves_no_process() {
         }
         victim.child.kill().unwrap();
         victim.child.wait().unwrap();
-        // Parent-death signals end the processes. There is nobody left to remove the directory: the next helper does.
+        // Parent-death signals end the processes. No process is left to remove the directory: the next helper does.
         victim.assert_no_process();
         let again = Victim::start_in(&victim.dir, system, 1);
         let dirs = std::fs::read_dir(&victim.dir).unwrap().count();
@@ -312,7 +312,7 @@ fn of_bomber() -> usize {
     statuses.filter(|status| status.lines().any(|line| line.split_whitespace().take(2).eq(["Uid:", BOMBER]))).count()
 }
 
-/// Looks until it is so; there is nothing that tells of other users' processes.
+/// Looks until it is so; no event reports other users' processes.
 fn await_bomber(what: &str, patience: Duration, wanted: impl Fn(usize) -> bool) {
     let until = Instant::now() + patience;
     while !wanted(of_bomber()) {

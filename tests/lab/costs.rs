@@ -177,8 +177,8 @@ fn staying(system: &str, hold_ms: u32) -> std::sync::Arc<Run> {
     run
 }
 
-/// The screen's runs stay to be looked at, the command's do not: both must tell the same costs. Switches are told apart without
-/// regard to what else the machine does; a look 20 times a second would add 60 of them.
+/// The screen's runs stay to be looked at, the command's do not: both must report the same costs. Switches can be compared on a busy
+/// machine too; a look 20 times a second would add 60 of them.
 #[test]
 fn staying_to_be_looked_at_costs_next_to_nothing() {
     let systems =
@@ -186,7 +186,7 @@ fn staying_to_be_looked_at_costs_next_to_nothing() {
     for system in systems.into_iter().filter(|s| available(s)) {
         let (plain, held) = (staying(system, 0), staying(system, 3_000));
         let switches = |run: &Run| run.costs.voluntary_switches.unwrap();
-        // A Python run that is looked at tells what it does at once, not in batches.
+        // A Python run that is looked at reports what it does at once, not in batches.
         let more = if system.starts_with("python/") { 60 } else { 15 };
         assert!(
             switches(&held) <= switches(&plain) + more,

@@ -101,7 +101,7 @@ impl Drop for Helper {
     }
 }
 
-/// What the run has printed, in whatever pieces it came.
+/// What the run has printed, in one text.
 fn printed(notices: &[Notice]) -> String {
     notices.iter().filter_map(|n| if let Notice::Output { text, .. } = n { Some(text.as_str()) } else { None }).collect()
 }

@@ -44,7 +44,7 @@ fn images_are_of_the_small_program_or_of_concmon_and_that_is_said() {
     copy("/bin/false", &small);
     std::fs::set_permissions(&small, std::fs::Permissions::from_mode(0o777)).unwrap();
     assert_eq!(run(&alone, "native/spawn")["outcome"], "done");
-    // One that only its owner may write to is believed, and what it does not do is told.
+    // One that only its owner may write to is believed, and what it fails to do is reported.
     std::fs::set_permissions(&small, std::fs::Permissions::from_mode(0o755)).unwrap();
     let wrong = run(&alone, "native/spawn");
     assert_eq!(wrong["outcome"], "failed", "{wrong}");

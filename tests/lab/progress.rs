@@ -15,7 +15,7 @@ fn terminal(args: &[&str]) -> Pty {
     Pty::spawn(&Program { program: CONCMON, args, rows: 40, columns: 100, env: &[] })
 }
 
-/// The bar of a progress line, wherever it is on the screen.
+/// The bar of a progress line, at any place of the screen.
 fn shows_a_bar(pty: &Pty) -> bool {
     let text = pty.contents();
     text.contains("#-") || text.contains("[--") || text.contains("s left")

@@ -209,7 +209,7 @@ fn a_traceback_is_kept_whole() {
         }
     }
     let run = await_end(&launcher, id);
-    // Killed while it works, the pool says that it is broken; killed while it idles, nobody asks it any more.
+    // Killed while it works, the pool says that it is broken; killed while it idles, no further call finds it broken.
     match &run.phase {
         RunPhase::Ended(Outcome::Failed(why)) => {
             assert!(why.contains("terminated abruptly"), "{why}");

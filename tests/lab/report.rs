@@ -58,7 +58,7 @@ fn a_talk_is_measured_kept_gone_on_with_and_rendered() {
     let order: Vec<&str> = findings.iter().map(|f| f["claim"].as_str().unwrap()).collect();
     assert_eq!(order.join(","), CLAIMS, "each claim that was asked for, in the talk's order");
     let grows = &findings[1];
-    // It tells itself how much of the CPUs others had meanwhile, which a fork of an empty parent feels most.
+    // The finding says how much of the CPUs other programs had meanwhile, which a fork of an empty parent feels most.
     if grows["others"].as_f64().is_some_and(|others| others > BUSY) {
         loudly!("SKIPPED the verdict on fork-grows: others had the CPUs meanwhile: {grows}");
     } else {
@@ -260,7 +260,7 @@ fn what_would_run_load_or_scroll_is_seen() {
     assert!(seen.widths.0 > seen.widths.1 && seen.text.contains("wide"), "{seen:?}");
     assert!(seen.handlers == ["onclick", "href"] && seen.clipped == ["long"], "{seen:?}");
     assert!(seen.elements.iter().any(|e| e == "b"), "{seen:?}");
-    // What is asked of a host is seen too, whether it can be had or not; nobody listens on the port that discards.
+    // A request to a host is seen too, even if it fails; no server listens on the discard port.
     let asks = r#"<link rel="stylesheet" href="http://127.0.0.1:9/style.css"><h1>one</h1>"#;
     std::fs::write(&page, format!("<!doctype html>{asks}")).unwrap();
     let (_, asked) = browser::dump(browser, &page);

@@ -55,7 +55,7 @@ fn unix_paths(among: &HashSet<u64>) -> Vec<String> {
     text.lines().skip(1).filter_map(path).filter(|path| path.starts_with('/')).collect()
 }
 
-/// Whether some directory above it lets nobody in but its owner.
+/// Whether some directory above it admits only its owner.
 fn is_private(path: &str) -> bool {
     Path::new(path).ancestors().skip(1).any(|dir| std::fs::metadata(dir).is_ok_and(|m| m.mode() & 0o077 == 0))
 }
@@ -102,7 +102,7 @@ fn runs_listen_on_the_loopback_only_and_in_private_directories() {
     for spec in specs {
         let (system, serves) = (spec.system.clone(), spec.task == TaskKind::Http);
         let id = launcher.launch(RunSpec { hold_ms: 60_000, timeout_ms: 90_000, ..spec }).unwrap();
-        // A pause is where everybody is there and nothing changes.
+        // In a pause every process is there and nothing changes.
         let run = await_run(&launcher, id, "a pause to look at it", |run| run.pauses().next().is_some() || run.ended());
         assert!(!run.ended(), "{system}: {:?}\n{}", run.phase, run.output);
         let servers = look(&system, &run);

@@ -21,7 +21,7 @@ const VICTIMS: [&str; 5] = ["concmon", "guard", "supervisor", "root", "worker"];
 /// Python's own helpers are given a moment to end by themselves.
 const GONE_WITHIN: Duration = Duration::from_secs(3);
 
-/// Directories that are for everybody on the machine, mounted anew for one stage.
+/// Directories that all users of the machine share, mounted once more for one stage.
 const SHARED: [&str; 2] = ["/dev/shm", "/var/tmp"];
 const MOUNT: &str = "for at in /dev/shm /var/tmp; do mount -t tmpfs tmpfs \"$at\" || exit 1; done; exec \"$@\"";
 
@@ -118,7 +118,7 @@ impl Stage {
     fn find(&self, victim: &str) -> i32 {
         let all = marked(&self.mark);
         let child_of = |ppid: i32, helper: bool| {
-            // CPython's resource tracker is nobody's worker.
+            // CPython's resource tracker is no worker.
             let wanted = |p: &&Marked| p.args.contains("__lab-helper") == helper && !p.args.contains("resource_tracker");
             all.iter().filter(wanted).find(|p| p.ppid == ppid).map(|p| p.pid)
         };
@@ -194,7 +194,7 @@ fn the_stage() {
     }
 }
 
-/// The most objects of shared memory that a run had when somebody was killed.
+/// The most objects of shared memory that a run had when one of its processes was killed.
 fn sweep(system: &str, start: Option<StartMethod>) -> usize {
     let (mut tried, mut objects, begun) = (0, 0, Instant::now());
     for phase in PHASES {
@@ -207,7 +207,7 @@ fn sweep(system: &str, start: Option<StartMethod>) -> usize {
                 stage.hear("it is being stopped");
             }
             kill(pid);
-            // Whatever that has left to itself ends with concmon.
+            // What is then left without a parent ends with concmon.
             kill(stage.main());
             stage.child.wait().unwrap();
             stage.assert_gone(&format!("{system}, {victim} killed at {phase}"));
@@ -273,7 +273,7 @@ fn a_python_pool_in_every_phase() {
     python_pool(None);
 }
 
-/// A spawned worker finds its pool's semaphores by their names: they stay in `/dev/shm` until somebody takes them away.
+/// A spawned worker finds its pool's semaphores by their names: they stay in `/dev/shm` until they are removed.
 #[test]
 fn a_spawned_python_pool_in_every_phase() {
     if let (Some(objects), Some(_)) = (python_pool(Some(StartMethod::Spawn)), own_mounts()) {

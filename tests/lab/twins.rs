@@ -153,7 +153,7 @@ fn a_fork_leaves_relocated_data_alone() {
         let shared = maps.lines().filter(|line| line.contains("memfd:concmon-relro")).count();
         assert!(shared >= 2, "the program's and the C library's: {maps}");
         // Of what may only be read, nothing is memory of its own any more, so that there is nothing to copy. (Pages of a file that was
-        // written a moment ago are "dirty" too, whoever maps them.)
+        // written a moment ago are "dirty" in every process that maps them.)
         let mut private = false;
         for line in maps.lines() {
             let words: Vec<&str> = line.split_whitespace().collect();

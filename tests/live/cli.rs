@@ -222,7 +222,7 @@ fn every_thread_is_a_row_with_threads() {
 fn a_closed_pipe_is_the_end_and_no_failure() {
     for args in [&["ps", "--samples", "1"][..], &["ps", "--samples", "1", "--json"], &["--help"]] {
         let mut child = concmon(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        // Nobody reads: the first write finds the pipe closed, however little it is.
+        // There is no reader: the first write, however short, finds the pipe closed.
         drop(child.stdout.take());
         let mut said = String::new();
         child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
@@ -287,7 +287,7 @@ fn events_during(stage: impl FnOnce()) -> Vec<serde_json::Value> {
     let mut child =
         concmon(&["events", "--json", "--source", "proc"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
-    // Its own threads and ours make events: something is told once it listens. A marker makes sure.
+    // Its own threads and ours make events: it prints some once it listens. A marker makes sure.
     let (done, told) = std::sync::mpsc::channel();
     let marker = std::thread::spawn(move || {
         while told.recv_timeout(std::time::Duration::from_millis(50)).is_err() {

@@ -93,7 +93,7 @@ fn effective_uid() -> u32 {
     nix::unistd::geteuid().as_raw()
 }
 
-/// This process holds locks of three kinds, another one waits for one of them: both sides are told of each.
+/// This process holds locks of three kinds, another one waits for one of them: the page of each process shows both sides.
 #[test]
 fn locks_on_files_are_told_with_who_is_on_the_other_side() {
     let directory = tempfile::tempdir().unwrap();

@@ -17,7 +17,7 @@ use nix::unistd::Pid;
 use crate::support::exclusive::{alone, starved};
 use crate::support::fake_proc::{Fake, FakeProc};
 
-/// No trouble takes longer to be told.
+/// No trouble takes longer to be reported.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Processes in trouble, which end with the test.
@@ -93,7 +93,7 @@ fn pids(finding: &Finding) -> BTreeSet<i32> {
     finding.others.iter().map(|key| key.pid).chain([finding.about.pid]).collect()
 }
 
-/// Whether births are seen as they are: without the kernel's stream nobody knows who forked whom.
+/// Whether births are seen as they are: without the kernel's stream the creator of a process is unknown.
 fn stream() -> bool {
     let mut source = AutoSource::new("/proc", SourceChoice::Auto).unwrap();
     let mut sample = || source.sample(&Request::basic(needs())).unwrap().report.events == EventTier::Connector;

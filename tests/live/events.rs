@@ -73,7 +73,7 @@ fn two_thousand_short_commands_are_all_in_the_log_with_their_exit_status() {
             _ => {}
         }
     }
-    // Some shells run the last command without a fork; none makes more than it was told to.
+    // Some shells run the last command without a fork; none makes more than its script says.
     let missing = 2000u64.saturating_sub(ended.len() as u64);
     assert!(missing <= stream.lost(), "{missing} ends are missing but only {} events were counted as lost", stream.lost());
     assert!(ended.values().all(|status| *status == ExitStatus::Code(0)), "true ends with 0");

@@ -10,7 +10,7 @@ use concmon::snapshot::ProcKey;
 
 use crate::support::exclusive::{busy, full_name};
 
-/// A child that is killed and reaped whatever the test does.
+/// A child that is killed and reaped even if the test fails.
 struct Sleeper(Child);
 
 impl Sleeper {

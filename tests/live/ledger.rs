@@ -191,7 +191,7 @@ fn zero_pages_new_memory_siblings_and_huge_pages_are_told_apart_or_marked() {
     let siblings = at(numbers[3]).expect("what the siblings share");
     assert!(siblings.counts.elsewhere >= 64, "{siblings:?}");
 
-    // The huge pages, held against both page tables as they are.
+    // The huge pages, compared with both page tables as they are.
     let huge = at(numbers[4]).expect("huge pages");
     let frames = |pid: u32| -> Vec<u64> {
         use std::os::unix::fs::FileExt as _;

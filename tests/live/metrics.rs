@@ -43,7 +43,7 @@ fn value(text: &str, series: &str) -> Option<f64> {
     text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
 }
 
-/// The file once it meets `wanted`. Whatever is read of it is whole.
+/// The file once it meets `wanted`. Every text that is read of it is whole.
 fn await_file(file: &Path, what: &str, wanted: impl Fn(&str) -> bool) -> String {
     let begun = Instant::now();
     let mut last = String::new();

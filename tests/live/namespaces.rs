@@ -192,7 +192,7 @@ fn look_inside() -> String {
     format!("{TRIES} looks inside")
 }
 
-/// The source does not join what the kernel tells of its own namespaces with the rows of this `/proc`.
+/// The source does not join what the kernel reports of its own namespaces with the rows of this `/proc`.
 fn assert_nothing_is_mixed() {
     let mut source = AutoSource::new("/proc", SourceChoice::Auto).unwrap();
     let until = Instant::now() + Duration::from_secs(20);

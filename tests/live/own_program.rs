@@ -150,7 +150,7 @@ fn a_python_program_says_what_its_workers_do() {
     assert_eq!(run["workers"].as_array().unwrap().len(), 3);
     assert!(run["workers"].as_array().unwrap().iter().all(|w| w["how"] == "thread" && w["spans"].as_array().unwrap().len() == 1));
     assert_eq!((&run["values"][0]["name"], &run["values"][0]["number"]), (&"answer".into(), &42.into()));
-    // Without concmon the same program runs, and says nothing to anybody.
+    // Without concmon the same program runs, and reports nothing.
     std::fs::write(dir.path().join("concmon_lab.py"), concmon::lab::python::WORKER_MODULE.1).unwrap();
     assert!(Command::new("python3").arg(&app).status().unwrap().success());
 }

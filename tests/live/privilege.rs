@@ -58,7 +58,7 @@ impl Drop for Killed {
     }
 }
 
-/// The binary as README has it made privileged, in a directory that everybody may use; `None`, said loudly, where that is impossible.
+/// The binary as README has it made privileged, in a directory that all users may use; `None`, said loudly, where that is impossible.
 fn capable() -> Option<(tempfile::TempDir, std::path::PathBuf)> {
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let copy = directory.path().join("concmon");
@@ -72,7 +72,7 @@ fn capable() -> Option<(tempfile::TempDir, std::path::PathBuf)> {
     Some((directory, copy))
 }
 
-/// Once the task iterator is loaded nobody needs the capabilities that loading took.
+/// Once the task iterator is loaded the capabilities that loading took are not needed.
 #[test]
 fn the_monitor_lets_go_of_its_capabilities_when_it_has_loaded() {
     if let Err(error) = concmon::kernel::BpfSource::load() {
@@ -109,7 +109,7 @@ fn the_monitor_lets_go_of_its_capabilities_when_it_has_loaded() {
     assert!(pty.wait_exit().success());
 }
 
-/// Each re-execution of such a binary would give the capabilities anew.
+/// Each re-execution of such a binary would give the capabilities again.
 #[test]
 fn a_binary_with_capabilities_of_its_own_hands_none_to_its_runs() {
     let Some((directory, copy)) = capable() else { return };

@@ -410,7 +410,7 @@ fn what_a_user_may_read_is_enough() {
         loudly!("SKIPPED: the other tests ran as a user already");
         return;
     }
-    // A directory that everybody may enter.
+    // A directory that all users may enter.
     let dir = tempfile::Builder::new().permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755)).tempdir().unwrap();
     let (program, own) = (dir.path().join("stuck"), dir.path().join("concmon"));
     programs::copy(PROGRAM.path().join("stuck"), &program);

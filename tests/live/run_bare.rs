@@ -122,7 +122,7 @@ fn a_substituted_file_can_be_read_and_a_pipe_that_is_closed_ends() {
         String::from_utf8(output.stdout).unwrap()
     });
     assert_eq!((bare.as_str(), under.as_str()), ("from a process\n", "from a process\n"));
-    // A program that goes on after it has closed its output: whoever reads that sees the end at once.
+    // A program that goes on after it has closed its output: the reader sees the end at once.
     let mut child = Command::new(CONCMON)
         .args(["run", "--", "sh", "-c", "echo said; exec >&-; exec sleep 600"])
         .stdout(Stdio::piped())
@@ -225,7 +225,7 @@ fn a_program_that_is_stopped_and_continued_by_its_own_pid_goes_on() {
         await_that("the front to stop with the program", || state(front) == Some('T'));
         kill(Pid::from_raw(root), Signal::SIGCONT).unwrap();
         await_that("both to go on", || state(front) != Some('T') && state(root) != Some('T'));
-        // And the other way round: whoever continues what they have started.
+        // And the other way round: a user continues the front.
         kill(Pid::from_raw(root), Signal::SIGSTOP).unwrap();
         await_that("the front to stop with the program", || state(front) == Some('T'));
         kill(Pid::from_raw(front), Signal::SIGCONT).unwrap();

@@ -240,7 +240,7 @@ fn rows_on_screen_get_their_expensive_values_and_take_turns_when_the_budget_is_s
     assert!(with(&[], Needs::empty(), Duration::ZERO).processes.iter().all(|process| process.exact.is_none()), "nobody asked");
 }
 
-/// A child that does what it is told, one step per line on its standard input.
+/// A child that takes its steps from its standard input, one per line.
 struct Puppet {
     child: Child,
     stdin: std::process::ChildStdin,
@@ -394,7 +394,7 @@ fn assert_same(bpf: &ProcessSample, proc: &ProcessSample, tick_ns: u64) {
     assert_eq!((bpf.minor_faults, bpf.major_faults), (proc.minor_faults, proc.major_faults), "{who} faults");
     let seen = |p: &ProcessSample| p.seen.map(|seen| (seen.run_ns, seen.delay_ns));
     assert_eq!(seen(bpf), seen(proc), "{who} schedstat");
-    // Of threads that ended before, `/proc` tells the CPU time in ticks and no switches.
+    // Of threads that ended before, `/proc` gives the CPU time in ticks and no switches.
     let apart = bpf.run_ns.zip(proc.run_ns).map(|(bpf, proc)| bpf.abs_diff(proc));
     assert!(apart.is_some_and(|ns| ns <= 2 * tick_ns), "{who} CPU time {:?} {:?}", bpf.run_ns, proc.run_ns);
     let switches = |p: &ProcessSample| p.voluntary_switches.zip(p.involuntary_switches);
@@ -419,7 +419,7 @@ fn same_task(bpf: &TaskSample, proc: &TaskSample, alone: bool, tick_ns: u64) {
     assert!(proc.comm.as_bytes().starts_with(bpf.comm.as_bytes()), "{who} {:?}", bpf.comm);
     let ticks = |ns: Option<u64>| ns.map(|ns| ns / tick_ns);
     if alone && proc.utime_ns.is_some() {
-        // /proc tells a lone task's own values only together with those of threads that ended, which it leaves out beyond two ticks; it
+        // /proc gives a lone task's own values only together with those of threads that ended, which it leaves out beyond two ticks; it
         // rounds both down; and the kernel remembers its split into user and system time apart for task and group.
         let total = |task: &TaskSample| task.utime_ns.unwrap_or(0) + task.stime_ns.unwrap_or(0);
         assert!(total(bpf).abs_diff(total(proc)) <= 2 * tick_ns, "{who} {bpf:?} {proc:?}");

@@ -12,7 +12,7 @@ use crate::support::exclusive::full_name;
 
 const INSIDE: &str = "CONCMON_TEST_INSIDE";
 
-/// Runs `body` in this test binary started anew behind `wrapper` (a command that runs a command). `false` if that is impossible here.
+/// Runs `body` in this test binary, executed again behind `wrapper` (a command that runs a command). `false` if that is impossible here.
 fn inside(test: &str, wrapper: &[&str], body: impl FnOnce()) {
     if std::env::var_os(INSIDE).is_some() {
         body();
@@ -66,7 +66,7 @@ fn the_first_sweep_is_proc_and_the_better_tier_takes_over_without_losing_anyone(
     assert_eq!(first.report.tier, Tier::Proc, "nothing is waited for");
     assert!(first.report.why.contains("being loaded"), "{}", first.report.why);
     let swapped = sweep_until(&mut source, |snapshot| snapshot.report.tier == Tier::Bpf);
-    // Whoever was there before and is there after must be in between, with the same key and the same shared identity.
+    // A process that was there before and is there after must be in between, with the same key and the same shared identity.
     let mut proc = AutoSource::new("/proc", SourceChoice::Proc).expect("/proc");
     let after = proc.sample(&Request::basic(Needs::empty())).expect("a sample");
     for process in &first.processes {

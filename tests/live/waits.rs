@@ -28,7 +28,7 @@ const HELD: [(&str, &str); 9] = [
     ("fifo", "opens fifo"),
 ];
 
-/// The name of a FIFO. Set for the program only, so that nobody starts it by asking for all ignored tests.
+/// The name of a FIFO. Set for the program only, so that a run of all ignored tests does not start it.
 const PROGRAM: &str = "CONCMON_TEST_HELD_THREADS";
 
 /// Not a test: the program that the test looks at. It ends when its standard input does.
@@ -91,7 +91,7 @@ fn unprivileged(command: &mut Command) -> &mut Command {
     if nix::unistd::geteuid().is_root() { command.uid(65534).gid(65534) } else { command }
 }
 
-/// Ends the program whatever becomes of the test.
+/// Ends the program even if the test fails.
 struct Program(Child);
 
 impl Drop for Program {
@@ -102,13 +102,13 @@ impl Drop for Program {
     }
 }
 
-/// Names and waits of the program's threads, as `concmon ps` tells them.
+/// Names and waits of the program's threads, as `concmon ps` prints them.
 fn waits(pid: u32, source: &str, filter: &str) -> Vec<(String, Option<String>)> {
     let row = |row: &serde_json::Value| Some((row["comm"].as_str()?.to_owned(), row["wait"].as_str().map(str::to_owned)));
     rows(pid, source, filter, "tid,comm,wait").iter().filter_map(row).collect()
 }
 
-/// Rows of the program, as `concmon ps` tells them.
+/// Rows of the program, as `concmon ps` prints them.
 fn rows(pid: u32, source: &str, filter: &str, columns: &str) -> Vec<serde_json::Value> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_concmon"));
     let pid = pid.to_string();
@@ -120,7 +120,7 @@ fn rows(pid: u32, source: &str, filter: &str, columns: &str) -> Vec<serde_json::
     document["rows"].as_array().unwrap().clone()
 }
 
-/// The two that wait at one lock are found by that lock, and so is nobody else.
+/// The two that wait at one lock are found by that lock, and so is no other.
 fn one_lock(pid: u32) {
     let at_mutex = rows(pid, "proc", "comm=mutex-a", "tid,lock,lock_waiters");
     let lock = at_mutex[0]["lock"].as_str().unwrap();
@@ -133,7 +133,7 @@ fn one_lock(pid: u32) {
     }
 }
 
-/// Its namespaces are ours, and the thread that bound itself to one CPU is told apart from the others.
+/// Its namespaces are ours, and the thread that bound itself to one CPU is distinguished from the others.
 fn where_it_lives(pid: u32) {
     let own = std::fs::read_link("/proc/self/ns/pid").unwrap();
     let found = rows(pid, "proc", "not thread", "pid,namespaces,pid_namespace,started,container");
@@ -194,7 +194,7 @@ fn every_thread_is_said_to_wait_for_what_holds_it() {
     where_it_lives(pid);
     let held = waits(pid, "proc", "comm=file-lock");
     assert_eq!(held[0].1.as_deref(), Some(&*format!("file lock of PID {pid}")), "it waits for another thread of its own process");
-    // With Yama the system call, which has the address, is shown to ancestors only; the function's name is shown all the same.
+    // With Yama the system call, which has the address, is shown to ancestors only; the function's name is shown anyway.
     let yama = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope");
     if yama.is_err() || yama.is_ok_and(|scope| scope.trim() == "0") {
         let said = String::from_utf8_lossy(&said);

@@ -27,7 +27,7 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// The interpreter of the environment; `None`, said loudly, if the packages cannot be had here.
+/// The interpreter of the environment; `None`, said loudly, if the packages are not available here.
 fn environment() -> Option<&'static PathBuf> {
     static MADE: OnceLock<Option<PathBuf>> = OnceLock::new();
     let made = MADE.get_or_init(|| {
@@ -77,7 +77,7 @@ fn a_second_set_up_has_nothing_to_do_and_one_that_fails_leaves_the_first() {
     let data = home.ancestors().nth(2).unwrap();
     let again = setup(data).output().unwrap();
     assert!(again.status.success() && said(&again).contains("already complete"), "{}", said(&again));
-    // An environment of another lock is made anew; where the packages cannot be had, the old one stays as it was.
+    // An environment of another lock is made again; where the packages are not available, the old one stays as it was.
     let mine = tempfile::tempdir().unwrap();
     let copy = mine.path().join("concmon/python").join(python.ancestors().nth(2).unwrap().file_name().unwrap());
     std::fs::create_dir_all(copy.join("bin")).unwrap();

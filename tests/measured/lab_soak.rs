@@ -99,7 +99,7 @@ fn spec(system: &System, dice: &mut Dice) -> RunSpec {
 
 fn kill(pid: Option<i32>) {
     if let Some(pid) = pid {
-        // It may have ended meanwhile: the test is about what remains. It is a process of this test's own run or it is nobody's yet.
+        // It may have ended meanwhile: the test is about what remains. The PID is of this test's own run, or not used again yet.
         let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
     }
 }

@@ -93,10 +93,10 @@ fn shares_are_what_another_reader_of_the_kernel_finds() {
         loudly!("SKIPPED shares of memory: python3 is not installed");
         return;
     };
-    // Somebody else's interpreter may start or end between the two readings; then they are made again.
+    // An interpreter of another program may start or end between the two readings; then they are made again.
     let agrees = |row: &Value| {
         let (pss, uss) = by_awk(&row["pid"]);
-        // Libraries are shared with whatever runs, and either reader is one more to share them with: a page of them that the one has mapped
+        // Libraries are shared with all that runs, and either reader is one more to share them with: a page of them that the one has mapped
         // and the other has not is the process's own in one reading only.
         let close = |ours: &str, theirs: u64| bytes(row, ours).abs_diff(theirs) * 50 <= bytes(row, "rss_bytes");
         close("uss_bytes", uss) && close("pss_bytes", pss)

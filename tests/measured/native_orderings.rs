@@ -8,8 +8,8 @@ use concmon::lab::run::{Outcome, Run, RunPhase};
 use crate::support::exclusive::alone;
 use crate::support::lab::{await_end, launcher, spec};
 
-/// The least of a figure over several interleaved rounds: what it costs when nobody is in the way. Everything else that the machine does
-/// can only add to it.
+/// The least of a figure over several interleaved rounds: its cost when no other program is in the way. Everything else that the
+/// machine does can only add to it.
 fn least<const N: usize>(rounds: u32, specs: &[RunSpec; N], figure: impl Fn(&Run) -> Vec<u64>) -> [u64; N] {
     let launcher = launcher();
     let mut least = [u64::MAX; N];

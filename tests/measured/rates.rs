@@ -65,7 +65,7 @@ impl Program {
         text.split_whitespace().map(|field| field.parse().unwrap_or(0)).collect()
     }
 
-    /// CPU time of the whole process as the kernel gives it to everybody: fields 14 and 15 of `stat`.
+    /// CPU time of the whole process as the kernel gives it to every reader: fields 14 and 15 of `stat`.
     fn ticks_ns(&self) -> u64 {
         let fields = self.numbers("stat");
         (fields[11] + fields[12]) * tick_ns()

@@ -12,7 +12,7 @@ use concmon::snapshot::Snapshot;
 use crate::support::exclusive::alone;
 use crate::support::fake_proc::{Fake, FakeProc};
 
-/// The default `pid_max`: more processes than this a machine does not have unless it was told to.
+/// The default `pid_max`: a machine has more processes than this only if it was configured for it.
 const MANY: i32 = 32_000;
 
 fn source(proc: &FakeProc) -> ProcSource {

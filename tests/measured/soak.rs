@@ -44,11 +44,11 @@ fn look(pid: i32) -> Look {
     }
 }
 
-/// Births after which everything that remembers the past is as full as it gets: the log of events holds 10,000, of which a short process
-/// makes three, and names of the dead are let go of after 4,096.
+/// Births after which everything that remembers the past is as full as it gets: the log of events holds 10,000, of which a short
+/// process makes three, and names of the dead are dropped after 4,096.
 const FULL: u64 = 4_500;
 
-/// Starts [`CHURN`] short processes a second until told to stop, the first [`FULL`] as fast as it can; how many there were.
+/// Starts [`CHURN`] short processes a second until stopped, the first [`FULL`] as fast as it can; how many there were.
 fn churn(stop: &AtomicBool, born: &AtomicU64) {
     let step = Duration::from_micros(1_000_000 / CHURN);
     let mut due = Instant::now();

@@ -18,7 +18,7 @@ const TAKERS: usize = 4;
 const KEYS: usize = if cfg!(debug_assertions) { 30 } else { 100 };
 /// The 99th percentile at the most.
 const PROMISE: Duration = if cfg!(debug_assertions) { Duration::from_secs(3) } else { Duration::from_millis(100) };
-/// As fast as somebody types who is in a hurry.
+/// As fast as a user types in a hurry.
 const PACE: Duration = Duration::from_millis(100);
 
 /// Processes that are killed when dropped. Each may use 60 s of CPU time, so that none outlives the test for long even if that is killed.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::support::generated;
 use crate::support::rust_source::{code_only, crate_paths};
 
-/// A room and what it may use beside itself. The most specific room that holds a file is the one that counts.
+/// A room and the other rooms it may use. The most specific room that holds a file is the one that counts.
 const ROOMS: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("text", &[]),
@@ -68,7 +68,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "lab", "config",
         ],
     ),
-    // The terminal guard must work whatever state the program is in.
+    // The terminal guard must work in every state of the program.
     ("ui::terminal", &["kernel::stop_job"]),
     (
         "engine",
@@ -96,7 +96,7 @@ const TABLES: &[&str] = &[];
 const MOST_LINES: usize = 600;
 const MOST_LINES_OF_MAIN: usize = 60;
 
-/// Words that say "not finished", wherever they stand.
+/// Words that say "not finished", at any place.
 const UNFINISHED: &[&str] = &["TODO", "FIXME", "XXX", "HACK"];
 
 fn root() -> &'static Path {

@@ -96,7 +96,7 @@ fn sample(source: &mut ProcSource, at_ns: u64) -> Snapshot {
     (snapshot.report.sample_cpu_ns, snapshot.report.sample_wall_ns) = (400_000, 600_000);
     for process in &mut snapshot.processes {
         process.read_after_ns = 0;
-        // Whoever runs the test owns the files.
+        // The user that runs the test owns the files.
         let (uid, user) = if process.key.pid < 400 { (0, "root") } else { (1000, "maria") };
         process.identity = Arc::new(Identity { uid: Some(uid), user: Some(user.into()), ..(*process.identity).clone() });
     }
@@ -277,7 +277,7 @@ fn stage(scene: &Scene, unicode: bool, (width, height): (u16, u16)) -> App {
         app.update(Msg::Traced { key, lanes: Arc::new(stages::family_lanes()), offset_ns: 0 });
     }
     if app.screen == Screen::Problems {
-        // What is wrong is told once it has stayed so.
+        // What is wrong is reported once it has stayed so.
         let [_, second] = samples();
         let mut deriver = Deriver::new(0);
         for seconds in 0..5 {
@@ -429,7 +429,7 @@ fn every_screen_looks_as_it_was_last_approved() {
     );
 }
 
-/// Whatever the size, every scene is drawn without a panic, and no other process's escape sequence reaches a cell.
+/// In every size, every scene is drawn without a panic, and no other process's escape sequence reaches a cell.
 #[test]
 fn every_screen_survives_every_size() {
     let theme = Theme::named("default", ColorDepth::TwoFiftySix).unwrap();

@@ -11,7 +11,7 @@ use concmon::snapshot::MemorySample;
 const KIB: u64 = 1024;
 const GIB: u64 = 1 << 30;
 
-/// `/proc/meminfo` of a desktop with kernel 6.1, without the lines that nobody looks at.
+/// `/proc/meminfo` of a desktop with kernel 6.1, without the lines that no reader uses.
 const USUAL: &str = "MemTotal:       24684096 kB\nMemFree:        22533320 kB\nMemAvailable:   24213452 kB\nBuffers:           19824 kB\n\
     Cached:          1596632 kB\nSwapCached:            0 kB\nSwapTotal:       8388604 kB\nSwapFree:        8388604 kB\n\
     Shmem:              9392 kB\nSReclaimable:     377208 kB\n";

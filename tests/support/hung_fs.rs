@@ -154,8 +154,8 @@ fn entry(node: u64) -> Vec<u8> {
     [head, words(&[0, 0]), attributes(node)].concat()
 }
 
-/// Maps a file of the file system shared, changes it, and when it is told to maps over it: the old mapping is written back with the memory
-/// map locked, which lasts as long as the file system does not answer.
+/// Maps a file of the file system shared, changes it, and on a line of input maps over it: the old mapping is written back with the
+/// memory map locked, which lasts as long as the file system does not answer.
 const HOLDER: &str = r#"
 #include <fcntl.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
 macro_rules! loudly {
     ($($words:tt)*) => {{
         use std::io::Write as _;
-        // Without a standard error nobody can be told.
+        // An error of standard error cannot be reported.
         let _ = writeln!(std::io::stderr(), $($words)*);
     }};
 }

@@ -10,7 +10,7 @@ use vt100::{MouseProtocolMode, Screen};
 /// How long anything may take before the test fails; only reached when something is broken.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
-/// What the terminal was told to do beside drawing: each of these is a thing that only an attacker's bytes would ask of it.
+/// What the terminal was asked to do beside drawing: only an attacker's bytes would ask for any of these.
 #[derive(Default)]
 pub struct Alarms(Vec<String>);
 
@@ -155,7 +155,7 @@ impl Pty {
 
     /// Gives the terminal another size, which sends SIGWINCH.
     pub fn resize(&mut self, rows: u16, columns: u16) {
-        // The emulator panics when a line wraps on a screen of one row or column; the program is told the true size all the same.
+        // The emulator panics when a line wraps on a screen of one row or column; the program gets the true size anyway.
         self.seen.0.lock().unwrap().parser.screen_mut().set_size(rows.max(2), columns.max(2));
         let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
         self.master.resize(size).expect("the terminal can be resized");
@@ -223,12 +223,12 @@ impl Pty {
         self.seen.1.notify_all();
     }
 
-    /// Waits for the program's end alone: its terminal may still hold output that nobody reads.
+    /// Waits for the program's end alone: its terminal may still hold output that was not read.
     pub fn wait_dead(&self) -> ExitStatus {
         self.wait("the program's end", |seen| seen.exit.clone())
     }
 
-    /// What the terminal was told to do beside drawing, so far.
+    /// What the terminal was asked to do beside drawing, so far.
     pub fn alarms(&self) -> Vec<String> {
         self.seen.0.lock().unwrap().parser.callbacks().0.clone()
     }

@@ -30,7 +30,7 @@ fn card(screen: &Screen) -> Option<String> {
     lines(screen).into_iter().find(|line| line.starts_with(['▌', '|']) && line.contains("run "))
 }
 
-/// The line of a card that tells what happened.
+/// The line of a card that says what happened.
 fn story(screen: &Screen) -> String {
     let all = lines(screen);
     let of_card = |line: &&String| line.starts_with(['▌', '|']) && !line.contains("run 1 ");
@@ -77,7 +77,7 @@ fn a_cards_sentence_agrees_with_the_document_of_its_run() {
     }
 }
 
-/// Memory that a process shares with nobody, bytes: the private lines of `smaps_rollup` (proc(5)).
+/// Memory that a process shares with no other, bytes: the private lines of `smaps_rollup` (proc(5)).
 fn own_memory(pid: i32) -> Option<u64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
     let private = text.lines().filter(|line| line.starts_with("Private_"));

@@ -17,7 +17,7 @@ use crate::support::pty::{Program, Pty, row_of};
 const CONCMON: &str = env!("CARGO_BIN_EXE_concmon");
 const SIZES: [(u16, u16); 3] = [(24, 80), (30, 100), (40, 140)];
 
-/// The interpreters below the home directory are those that [`runs_here`] finds; the settings there are nobody's.
+/// The home directory is the user's, with the interpreters that [`runs_here`] finds; settings are not read.
 pub fn open(rows: u16, columns: u16) -> Pty {
     open_with(rows, columns, &[])
 }
@@ -176,7 +176,8 @@ fn the_family_stays_in_sight_for_its_whole_life_while_others_are_born() {
         if over {
             break;
         }
-        // The frame between the end of the work and the word for it may have rows that have ended, or were ended for want of CPU time.
+        // The frame between the end of the work and the word for it may have rows of processes that have ended, or that were killed at the
+        // timeout of the run because the CPUs were busy.
         let is_end = |line: &String| line.contains("exit 0") || line.contains("SIGKILL");
         let ended = pty.look(|screen| lines(screen).iter().any(is_end));
         assert!(missing.is_none() || ended, "row {missing:?} is out of sight:\n{}", pty.contents());
@@ -272,7 +273,7 @@ impl Drop for Sleepers {
 #[test]
 fn two_clicks_on_a_row_open_its_details_and_the_wheel_moves_on() {
     let _alone = alone();
-    // Rows that stay where they are, whatever else goes on.
+    // Rows that stay where they are while other processes come and go.
     let family = Sleepers::start();
     let mut pty = open_with(30, 100, &["-F", &format!("ppid={}", family.0.id())]);
     let row = pty.wait_for("the heads", |screen| row_of(screen, "COMMAND"));

@@ -27,7 +27,7 @@ fn quit(mut pty: Pty) {
     pty.assert_restored();
 }
 
-/// KiB of its own memory that are resident. Pages of its program come in as they are executed, whatever it keeps.
+/// KiB of its own memory that are resident. Pages of its program are left out: they come in as they are executed.
 fn own_kib(pid: i32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
@@ -52,7 +52,7 @@ fn loader(pid: i32) -> Option<i32> {
     pids.into_iter().find(loads)
 }
 
-/// What the better tier comes from is stopped and never answers: the monitor goes on with `/proc`, and ends at once all the same, and
+/// What the better tier comes from is stopped and never answers: the monitor continues with `/proc`, and ends at once anyway, and
 /// the stopped process with it.
 #[test]
 fn a_source_that_is_stopped_holds_up_nobody() {
@@ -94,7 +94,7 @@ fn a_source_that_is_stopped_holds_up_nobody() {
     gone::await_gone(loader, Duration::from_secs(5));
 }
 
-/// More births than the kernel keeps for a reader that is stopped: it is said that events were lost, and the table is true all the same.
+/// More births than the kernel keeps for a reader that is stopped: lost events are reported, and the table is true anyway.
 #[test]
 fn events_that_were_lost_are_counted_and_the_table_is_swept_whole() {
     let _busy = busy();
@@ -161,7 +161,7 @@ fn a_terminal_that_reads_nothing_blocks_neither_sampling_nor_memory() {
     quit(pty);
 }
 
-/// Whoever asks it to end is obeyed, even while it waits for a terminal that reads nothing.
+/// A signal to end is obeyed, even while concmon waits for a terminal that reads nothing.
 #[test]
 fn a_blocked_terminal_does_not_keep_it_from_ending() {
     for signal in [Signal::SIGTERM, Signal::SIGHUP] {
@@ -299,7 +299,8 @@ fn a_full_disk_is_said_in_one_sentence() {
     }
 }
 
-/// Runs its arguments with no descriptor but the standard streams: other tests of this process, and whoever runs them, may leave more open.
+/// Runs its arguments with no descriptor but the standard streams: other tests of this process, and its parent, may leave more
+/// open.
 const STANDARD_STREAMS: &str =
     r#"for fd in /proc/self/fd/*; do fd=${fd##*/}; [ "$fd" -le 2 ] || eval "exec $fd>&-"; done; exec "$@""#;
 
@@ -379,7 +380,7 @@ fn a_report_onto_a_read_only_file_system_is_refused_in_one_sentence() {
     assert_eq!(std::fs::read_dir(at).unwrap().count(), 0, "nothing was left outside either");
 }
 
-/// The set-up screen says that it could not save, and the monitor goes on with what was chosen.
+/// The set-up screen says that it could not save, and the monitor continues with what was chosen.
 #[test]
 fn settings_onto_a_read_only_file_system_are_kept_for_now_and_said() {
     let directory = tempfile::tempdir().unwrap();

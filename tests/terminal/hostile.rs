@@ -335,7 +335,7 @@ fn no_cell_of_a_csv_is_a_formula() {
     assert!(guarded >= 5, "names that would be formulas are there, behind an apostrophe: {guarded}");
 }
 
-/// Names of control groups, and what a person must see of them. The kernel takes no line ends in them, and tells all else as it is.
+/// Names of control groups, and what a person must see of them. The kernel takes no line ends in them, and prints all else as it is.
 const GROUPS: &[(&str, &str)] = &[
     ("\x1b]0;owned\x07", "␛]0;owned␇"),
     ("\x1b[2J\x1b[31m", "␛[2J␛[31m"),

@@ -210,7 +210,7 @@ fn y_copies_for_the_terminal_and_hostile_bytes_do_not() {
     quit(pty);
 }
 
-/// Keys that a person presses while nothing but a text is asked for; and what is pasted is no keys at all.
+/// Keys that a person presses while only a text is asked for; and what is pasted is no keys at all.
 #[test]
 fn the_palette_runs_what_is_found_and_a_pasted_text_does_nothing_by_itself() {
     let mut marker = Marker::start("paste");

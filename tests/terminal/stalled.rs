@@ -209,7 +209,7 @@ fn a_file_system_that_hangs_behind_links_holds_up_nothing() {
     });
 }
 
-/// Whatever it is that does not return: the title says how old the figures are, keys are answered, the program ends.
+/// While any reading does not return: the title says how old the figures are, keys are answered, the program ends.
 fn with_a_reading_that_never_returns(end: impl FnOnce(Pty) + Send) {
     on_stage(|fs| {
         let busy = busy();

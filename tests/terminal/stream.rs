@@ -52,7 +52,7 @@ fn a_stream_is_a_recording_and_each_frame_comes_when_it_is_taken() {
             }
         }
         assert!(taken.windows(2).all(|two| two[1] - two[0] >= 90_000_000), "{args:?}: a tenth of a second apart: {taken:?}");
-        // Nobody reads any more: that is how a stream ends.
+        // The reader is gone: that is how a stream ends.
         drop(out);
         assert!(child.wait().unwrap().success(), "{args:?}");
         let directory = tempfile::tempdir().unwrap();

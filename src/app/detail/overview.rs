@@ -40,7 +40,7 @@ pub struct Subject<'a> {
     pub runtime: Option<&'a Result<DetailContent, String>>,
 }
 
-/// The lines: a label of [`LABEL`] cells, a tab, then words. The most telling come first: a small screen shows only those.
+/// The lines: a label of [`LABEL`] cells, a tab, then words. The most informative come first: a small screen shows only those.
 pub fn lines(pane: &Subject<'_>, model: Option<&Model>, charset: Charset) -> Vec<String> {
     let overview = match pane.read {
         Some(Ok(DetailContent::Overview(overview))) => Ok(&**overview),

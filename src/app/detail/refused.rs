@@ -23,7 +23,7 @@ fn in_words(count: usize, first: &str, what: &str) -> String {
     }
 }
 
-/// Lines of a list of which some could not be read: `why` tells the reason, `read` and `refused` make lines of an entry.
+/// Lines of a list with some unreadable entries: `why` gives the reason, `read` and `refused` make the lines of an entry.
 pub fn said_once<T>(
     mut items: &[T],
     what: &str,

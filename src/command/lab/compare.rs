@@ -234,7 +234,7 @@ fn variants(
     launcher: &Launcher,
 ) -> Result<Vec<RunSpec>, LaunchError> {
     let mut spec = RunSpec { seed: args.seed, ..system.defaults() };
-    // A program of the user's own does its own work beside whatever the others do.
+    // A program of the user's own does its own work; what the other systems do does not matter.
     spec.task = if system.backend == Backend::Own && args.task.is_none() { spec.task } else { task };
     spec.task_size = args.task.and_then(|t| t.size).or(spec.task_size);
     spec.timeout_ms = args.timeout.map_or(timeout_ms, milliseconds);

@@ -10,7 +10,7 @@ const COLUMNS: [&str; 5] = ["creation", "wall", "cpu", "speed_up", "worker_pss"]
 /// Height of a plot without its legend.
 const PLOT_LINES: u16 = 16;
 
-/// The table, and whatever else there is to say.
+/// The table, and everything else there is to say.
 pub(super) fn text(batch: &Batch, comparison: &Comparison, sort: &'static Measure, width: usize) -> String {
     let mut lines = vec![comparison.title.clone(), String::new()];
     lines.extend(table(comparison, sort, width));

@@ -32,7 +32,7 @@ impl Progress {
         self.begun_runs += 1;
         if self.terminal {
             let width = crossterm::terminal::size().map_or(80, |(columns, _)| usize::from(columns));
-            // Nobody can be told that nobody can be told.
+            // An error of standard error cannot be reported.
             let _ = write!(io::stderr(), "\r\x1b[K{}", line(done, self.all, left, what, width));
         }
     }

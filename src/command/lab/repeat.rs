@@ -53,7 +53,7 @@ pub fn repeat(args: &RunArgs, out: &mut dyn Write) -> io::Result<u8> {
     let Some(failed) = executor.failed else { return Ok(ended.code()) };
     let of = if failed.settings.is_empty() { String::new() } else { format!(" with {}", failed.settings) };
     let text = format!("concmon: a run{of} failed: {}; the exit code is {}\n", failed.why, failed.code);
-    // Without a standard error nobody can be told.
+    // An error of standard error cannot be reported.
     let _ = io::stderr().write_all(crate::text::sanitize_str(text.trim_end(), crate::text::Charset::Unicode).as_bytes());
     let _ = io::stderr().write_all(b"\n");
     Ok(failed.code)

@@ -46,7 +46,7 @@ pub fn setup(named: Option<&Path>, all: bool, pythons: &[PathBuf]) -> Ended {
     ended
 }
 
-/// Whom to make one for.
+/// The interpreters to make an environment for.
 fn wanted(named: Option<&Path>, all: bool, found: &Discovery) -> Result<Vec<Interpreter>, (String, Ended)> {
     if let Some(named) = named {
         let path = python::resolve(named, &[], found).map_err(|why| (why, Ended::BadUsage))?;

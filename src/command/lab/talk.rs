@@ -71,7 +71,7 @@ pub fn talk(args: &TalkArgs, limits: &Limits, pythons: &[PathBuf], out: &mut dyn
     Ok(if failed { Ended::Failed } else { Ended::Done })
 }
 
-/// Says how far it came when somebody pressed Ctrl-C.
+/// Says how far it came when the user pressed Ctrl-C.
 fn stopped(args: &TalkArgs, claims: &[&Claim], talk: &Talk) -> io::Result<Ended> {
     let tried = claims.iter().filter(|c| talk.finding(c.id).is_some()).count();
     let kept = match &args.output.out {

@@ -44,7 +44,7 @@ pub(super) struct Behind {
     pub(super) process: Option<String>,
 }
 
-/// A limit, a leak, a signal, or whatever else is no chain of waits.
+/// A limit, a leak, a signal, or any other problem that is no chain of waits.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Finding {
     id: String,
@@ -54,7 +54,7 @@ pub(super) struct Finding {
     pub(super) lines: Vec<String>,
     pub(super) advice: String,
     pids: Vec<i32>,
-    /// Age of the problem in seconds: since it began where the kernel tells that, else since the first look.
+    /// Age of the problem in seconds: since it began where the kernel reports that, else since the first look.
     pub(super) for_s: f64,
 }
 

@@ -9,7 +9,7 @@ pub(super) struct Found {
     pub(super) scene: Scene,
     pub(super) problems: Vec<Problem>,
     pub(super) pythons: Pythons,
-    /// Limits, leaks, signals and whatever else is no chain of waits.
+    /// Limits, leaks, signals and every other problem that is no chain of waits.
     pub(super) findings: Vec<Finding>,
     pub(super) taken_ns: u64,
     /// Whether there was a look before it.

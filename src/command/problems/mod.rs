@@ -141,7 +141,7 @@ impl<'a> Looker<'a> {
         }
         problems.retain(|problem| problem.tasks.iter().chain(&problem.behind).any(|id| is_wanted(id.pid)));
         let mut findings = self.watch.step_with(&model, Some(&survey.facts));
-        // The diagnoses decide which of the problems are told.
+        // The diagnoses decide which of the problems are reported.
         let told = |problem: &Problem, pid: i32| {
             findings.iter().any(|finding| finding.about.pid == pid && finding.diagnosis.id == problem.cause.id())
         };

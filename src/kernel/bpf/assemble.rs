@@ -272,7 +272,7 @@ impl Assembler {
         }
         let sums = if group.is_whole { group.sums } else { threads.iter().fold(group.sums.with(&group.task), Sums::with) };
         kept.shown = sums.times.adjusted(kept.shown);
-        // Running tasks are charged when they leave the CPU or at the tick, whichever comes first.
+        // Running tasks are charged when they leave the CPU or at the tick: the earlier of the two.
         let running = group.task.state == State::RUNNING || threads.iter().any(|task| task.state == State::RUNNING);
         kept.moved = running || kept.totals.times.run_ns != sums.times.run_ns;
         kept.title_stale |= kept.moved;

@@ -27,13 +27,13 @@ const LOADED: &[u8] = b"loaded";
 /// Whether this program serves as its own loader when it is executed again: a test or a benchmark does not.
 static SERVES: AtomicBool = AtomicBool::new(false);
 
-/// Loads the iterator and sends it to whoever started this process, if the arguments say so; `None` is the ordinary program.
+/// Loads the iterator and sends it to the process that started this one, if the arguments say so; `None` is the ordinary program.
 pub fn dispatch() -> Option<ExitCode> {
     if std::env::args_os().nth(1).is_none_or(|first| first != LOADER) {
         SERVES.store(true, Ordering::Relaxed);
         return None;
     }
-    // Whoever asked may be gone before the answer is there, and this process may have been stopped: then it goes too.
+    // The parent may end before the answer is there, and this process may have been stopped: then it ends too.
     let parent = rustix::process::getppid();
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
     if rustix::process::getppid() != parent {
@@ -55,7 +55,7 @@ pub(super) fn load() -> Result<TaskIterator, BpfUnavailable> {
     }
     match ask_child() {
         Ok(answer) => answer,
-        // No process to be had, or it did not survive: the memory is the smaller trouble.
+        // No child could be started, or it ended early: the memory is the smaller trouble.
         Err(_) => TaskIterator::load(),
     }
 }

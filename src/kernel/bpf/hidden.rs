@@ -7,7 +7,7 @@ use crate::kernel::proc_source::ProcSource;
 use crate::kernel::source::{Needs, Request};
 use crate::snapshot::{ProcessSample, TaskSample, TaskStates, give_back, task_states};
 
-/// In so many sweeps `/proc` is listed once and held against what the iterator tells.
+/// In so many sweeps `/proc` is listed once and compared with what the iterator gives.
 const TURNS: u64 = 16;
 
 /// The hidden processes and their source.

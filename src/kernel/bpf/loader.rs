@@ -98,7 +98,7 @@ fn bpf(command: libc::c_int, attributes: &[u32; 16]) -> std::io::Result<OwnedFd>
     // SAFETY: the kernel reads 64 bytes from `attributes`, all of them initialised; the commands used here hold no pointers in them.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, attributes.as_ptr(), size_of_val(attributes)) };
     let fd = i32::try_from(result).ok().filter(|fd| *fd >= 0).ok_or_else(std::io::Error::last_os_error)?;
-    // SAFETY: the kernel has just made this descriptor for us and nobody else knows of it.
+    // SAFETY: the kernel has just made this descriptor for us, and no other code knows of it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 

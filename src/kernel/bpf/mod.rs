@@ -51,7 +51,7 @@ pub struct BpfSource {
 }
 
 impl BpfSource {
-    /// Loads the iterator and checks that what it tells is this machine as this process sees it.
+    /// Loads the iterator and checks that its records show this machine as this process sees it.
     ///
     /// # Errors
     /// Why it does not work here.
@@ -89,8 +89,8 @@ impl BpfSource {
         self.assembler.adopt(identities);
     }
 
-    /// The kernel tells times since its own boot. In a time namespace those are not what `/proc` shows here: concmon must find itself under
-    /// the same pid, start time and group.
+    /// BPF gives times since the kernel's own boot. In a time namespace those are not what `/proc` shows here: concmon must find itself
+    /// under the same pid, start time and group.
     fn check_namespace(&mut self) -> Result<(), BpfUnavailable> {
         let refuse = |why: &str| BpfUnavailable { why: why.to_owned(), better: None };
         let mut buffer = [0; 4096];
@@ -112,7 +112,7 @@ impl BpfSource {
         }
     }
 
-    /// Reads every record once; `each` is also told when it was read, `CLOCK_BOOTTIME` nanoseconds.
+    /// Reads every record once; `each` also gets when it was read, `CLOCK_BOOTTIME` nanoseconds.
     fn read_records(&mut self, mut each: impl FnMut(Record<'_>, u64) -> Result<(), ParseError>) -> Result<(), ReadError> {
         let broken = |source: std::io::Error| ReadError::Io { path: "bpf task iterator".into(), source };
         let malformed = |what: ParseError| broken(std::io::Error::other(what));
@@ -179,7 +179,7 @@ impl BpfSource {
     }
 }
 
-/// Why what the kernel tells by BPF cannot be joined with what this `/proc` shows: BPF tells PIDs of the initial namespace.
+/// Why BPF's records cannot be joined with what this `/proc` shows: BPF gives PIDs of the initial namespace.
 fn not_here(fs: &ProcFs) -> Result<Option<&'static str>, ReadError> {
     let other = "this /proc is of another PID namespace than concmon, where BPF's PIDs are not those of /proc";
     let inner = "concmon runs in a PID namespace of its own, where BPF's PIDs are not those of its /proc";

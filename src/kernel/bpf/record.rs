@@ -114,7 +114,7 @@ impl Sums {
     }
 }
 
-/// CPU times as the kernel counts them: by ticks for the modes, exact for the sum, and what it last told anyone.
+/// CPU times as the kernel counts them: by ticks for the modes, exact for the sum, and the last that it reported to any reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CpuRecord {
     /// User time by ticks.
@@ -123,9 +123,9 @@ pub struct CpuRecord {
     pub stime_ns: u64,
     /// Exact sum.
     pub run_ns: u64,
-    /// User time last told.
+    /// User time last reported.
     pub told_utime_ns: u64,
-    /// System time last told.
+    /// System time last reported.
     pub told_stime_ns: u64,
 }
 

@@ -57,14 +57,14 @@ impl Lifecycle {
         events
     }
 
-    /// The first sweep after the connection: what happened before it, comparing tells; what both tell is taken from the kernel.
+    /// The first sweep after the connection: comparing finds what happened before it; of an event from both, the kernel's is kept.
     fn complete_first(&mut self, processes: &[ProcessSample], at_ns: u64, events: &mut Vec<LifecycleEvent>) {
         let mut compared = Vec::new();
         self.polling.compare(processes, at_ns, &mut compared);
         let told: HashSet<_> = events.iter().map(|event| subject(event.kind)).collect();
         compared.retain(|event| !told.contains(&subject(event.kind)));
         compared.append(events);
-        // Comparing gives what it finds the time of the sweep, which is after what the kernel has told of it.
+        // Comparing gives what it finds the time of the sweep, which is after the times of the kernel's own events.
         compared.sort_by_key(|event| event.at_ns);
         *events = compared;
         self.polling = Polling::default();
@@ -83,7 +83,7 @@ impl Lifecycle {
     }
 }
 
-/// Kind and task of an event, to recognise the same one told twice.
+/// Kind and task of an event, to recognise the same one reported twice.
 fn subject(kind: EventKind) -> (u8, i32) {
     match kind {
         EventKind::Fork { child_tid, .. } => (0, child_tid),

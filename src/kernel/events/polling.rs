@@ -12,7 +12,7 @@ struct Seen {
 
 /// Compares each list with the one before it.
 ///
-/// Execs are not told: a program that renames itself looks the same from outside.
+/// Execs are not reported: a program that renames itself looks the same from outside.
 #[derive(Debug, Default)]
 pub struct Polling {
     previous: Option<Vec<Seen>>,
@@ -59,7 +59,7 @@ impl Polling {
     }
 }
 
-/// A process that is gone; as a zombie its end was told already.
+/// A process that is gone; the end of a zombie was reported already.
 fn ended(seen: Seen, tell: &mut impl FnMut(EventKind)) {
     if !seen.over {
         tell(EventKind::Exit { tid: seen.key.pid, tgid: seen.key.pid, status: ExitStatus::Unknown });

@@ -46,7 +46,7 @@ pub enum Pace {
 pub enum Connection {
     /// Not answered yet.
     Pending,
-    /// Every event is told.
+    /// Every event is reported.
     Listening,
     /// It does not work here, and why.
     Silent(String),
@@ -98,7 +98,7 @@ pub struct EventStream {
 }
 
 impl EventStream {
-    /// Begins to connect and returns at once; [`EventStream::connection`] tells how it went.
+    /// Begins to connect and returns at once; [`EventStream::connection`] gives the result.
     #[must_use]
     pub fn start() -> Self {
         Self::start_with(Pace::Batches)
@@ -243,7 +243,7 @@ fn send_control(socket: &OwnedFd, listen: bool, request: u32) -> Result<(), Errn
     socket::sendmsg(socket.as_raw_fd(), &[IoSlice::new(&message)], &[], MsgFlags::empty(), Some(&kernel)).map(|_| ())
 }
 
-/// Reads until told to stop. An error is why the kernel stays silent.
+/// Reads until stopped. An error is why the kernel stays silent.
 fn run(socket: &OwnedFd, stop: &OwnedFd, shared: &Shared, pace: Pace) -> Result<(), String> {
     let mut buffer = vec![0u8; 16 * 1024];
     let mut batch = Vec::new();
@@ -269,7 +269,7 @@ fn run(socket: &OwnedFd, stop: &OwnedFd, shared: &Shared, pace: Pace) -> Result<
         }
         receive(socket, &mut buffer, &mut batch, shared)?;
         if listening && pace == Pace::Batches {
-            // Told to stop within the pause, the next poll finds it.
+            // A stop within the pause is found by the next poll.
             let _ = poll(&mut [PollFd::new(stop, PollFlags::IN)], pause.as_ref());
         }
     }

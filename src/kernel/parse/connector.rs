@@ -14,7 +14,7 @@ const CONNECTOR_HEADER: usize = 20;
 /// One message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Message {
-    /// The answer to a request, told to every listener: only the one with our number is ours.
+    /// The answer to a request, sent to every listener: only the one with our number is ours.
     Ack {
         /// It counts in its CPU's row like any event.
         mark: Mark,
@@ -105,8 +105,8 @@ fn connector(bytes: &[u8]) -> Option<Message> {
     Some(Message::Event(Stamped { mark, monotonic_ns, kind }))
 }
 
-/// For a new process the kernel names the task that forked. For a new thread it names the parent of the whole process instead; who
-/// created it is not told, only that it was a task of the same process.
+/// For a new process the kernel names the task that forked. For a new thread it names the parent of the whole process instead: which
+/// task created it is not reported, only that it was one of the same process.
 fn fork(parent_tid: i32, parent_tgid: i32, child_tid: i32, child_tgid: i32) -> EventKind {
     if child_tid == child_tgid {
         EventKind::Fork { parent_tid, parent_tgid, child_tid, child_tgid }

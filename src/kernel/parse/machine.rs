@@ -58,7 +58,7 @@ fn sum(cpus: &[(u32, CpuTimes)]) -> Option<CpuTimes> {
     })
 }
 
-/// The three averages of `/proc/loadavg` (proc_loadavg(5)), over 1, 5 and 15 minutes, whatever follows them.
+/// The three averages of `/proc/loadavg` (proc_loadavg(5)), over 1, 5 and 15 minutes; what follows them is ignored.
 #[must_use]
 pub fn load(bytes: &[u8]) -> Option<[f32; 3]> {
     let mut fields = Fields::new(bytes);

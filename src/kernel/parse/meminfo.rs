@@ -122,7 +122,7 @@ impl Lines {
     }
 }
 
-/// `1234 kB` in bytes. The unit is always kB, whatever its letters' case, and some leave it out; without unit or newline it may be cut.
+/// `1234 kB` in bytes. The unit is always kB, in upper or lower case, and some leave it out; without unit or newline it may be cut.
 fn size(value: &[u8], whole: bool) -> Option<u64> {
     let mut fields = Fields::new(value);
     let number = fields.unsigned()?;

@@ -24,7 +24,7 @@ pub fn lines(bytes: &[u8]) -> impl Iterator<Item = NetLine<'_>> {
         let colon = line.iter().rposition(|byte| *byte == b':')?;
         let name = line[..colon].trim_ascii();
         let mut fields = Fields::new(&line[colon + 1..]);
-        // A line of today's length is of today's form, whatever stands above it.
+        // A line of today's length is of today's form, even if the heads above it are not.
         let columns = if fields.clone().count() >= 2 * RECEIVED_COLUMNS { RECEIVED_COLUMNS } else { columns };
         let received_bytes = fields.unsigned()?;
         fields.skip_fields(columns - 1);

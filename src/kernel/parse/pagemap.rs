@@ -37,13 +37,13 @@ impl Page {
         self.0 & FILE_OR_SHARED != 0
     }
 
-    /// Nobody else maps it (bit 56, since Linux 4.2).
+    /// No other process maps it (bit 56, since Linux 4.2).
     #[must_use]
     pub fn exclusive(self) -> bool {
         self.0 & EXCLUSIVE != 0
     }
 
-    /// The frame of memory behind a page that is present; `None` to readers without `CAP_SYS_ADMIN`, for whom the kernel says 0.
+    /// The frame of memory behind a page that is present; `None` to readers without `CAP_SYS_ADMIN`: they read 0.
     #[must_use]
     pub fn frame(self) -> Option<u64> {
         Some(self.0 & FRAME).filter(|frame| self.present() && *frame != 0)

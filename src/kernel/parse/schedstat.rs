@@ -26,7 +26,7 @@ impl Schedstat {
         }
     }
 
-    /// Whether the kernel keeps these figures at all for this task: a task that was never given a CPU cannot be told from none.
+    /// Whether the kernel keeps these figures at all for this task: a task that never got a CPU looks like one without.
     #[must_use]
     pub fn is_kept(&self) -> bool {
         self.turns != 0

@@ -9,11 +9,11 @@ pub struct SmapsRollup {
     /// processes map (`Shared_Hugetlb`) are left out: the kernel does not say how many map them, and a guess would count them many times in
     /// the sum of a family.
     pub pss_bytes: Option<u64>,
-    /// Clean pages nobody else maps.
+    /// Clean pages no other process maps.
     pub private_clean_bytes: Option<u64>,
-    /// Written pages nobody else maps.
+    /// Written pages no other process maps.
     pub private_dirty_bytes: Option<u64>,
-    /// Huge pages (hugetlbfs, `MAP_HUGETLB`) nobody else maps: the kernel has them in no other line.
+    /// Huge pages (hugetlbfs, `MAP_HUGETLB`) no other process maps: the kernel has them in no other line.
     pub private_hugetlb_bytes: Option<u64>,
 }
 

@@ -72,12 +72,12 @@ enum Kind {
     AsyncIo,
     FileLock,
     Fcntl,
-    /// Opening a file: waits at a FIFO, a device or a file system, as the kernel function tells.
+    /// Opening a file: waits at a FIFO, a device or a file system; the kernel function shows which.
     Open,
     Storage,
     /// Creating a process: waits only for a child that borrows its memory (vfork(2), posix_spawn(3)).
     Clone,
-    /// What it waited in before a signal stopped it: the kernel function tells.
+    /// A wait that continues after a signal stopped it (restart_syscall(2)): the kernel function shows which.
     Restart,
 }
 
@@ -212,7 +212,7 @@ pub fn reason_of_call(machine: Machine, number: u64, args: &[u64; 6]) -> Option<
         // F_SETLKW and F_OFD_SETLKW; the other commands do not wait.
         Kind::Fcntl if matches!(args[1], 7 | 38) => WaitReason::FileLock { holder: None },
         Kind::Storage => WaitReason::Storage,
-        // CLONE_VFORK of clone(2); clone3(2) has its flags in memory, and the kernel function tells.
+        // CLONE_VFORK of clone(2); clone3(2) has its flags in memory, and there the kernel function shows it.
         Kind::Clone if call.name == "vfork" || (call.name == "clone" && args[0] & 0x4000 != 0) => WaitReason::Child { pid: None },
         Kind::Fcntl | Kind::Clone | Kind::Open | Kind::Restart => return None,
     })
@@ -240,7 +240,7 @@ pub fn futex(machine: Machine, number: u64, args: &[u64; 6]) -> Option<Futex> {
     Some(Futex { address: args[0], private: flags & PRIVATE != 0 })
 }
 
-/// The descriptor whose nature tells more of the wait.
+/// The descriptor whose kind says more of the wait.
 #[must_use]
 pub fn descriptor(machine: Machine, number: u64, args: &[u64; 6]) -> Option<i32> {
     let kind = machine.find(number)?.kind;

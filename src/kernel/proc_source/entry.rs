@@ -111,7 +111,7 @@ pub struct Entry {
     pub read_ns: u64,
     /// Whether `stat` was read in this sweep.
     pub fresh: bool,
-    /// Whether the process ran since the previous sweep, or nobody can tell.
+    /// Whether the process ran since the previous sweep, or that is unknown.
     pub moved: bool,
     /// Whether anything but `stat` has to be read again because the process ran since it was read ([`Needs`] still to do).
     pub stale: Needs,
@@ -198,10 +198,9 @@ impl Entry {
 
     /// Works out the counters that `/proc` does not give as such, after everything else was read.
     ///
-    /// `stat` tells the CPU time of the whole group, ended threads included, with user and system time each cut to clock ticks: the
-    /// exact sum is at least what it tells, and less than two ticks more. Within these bounds the living threads' `schedstat` tells how
-    /// it goes on. `exact_ns` is the exact sum, where it was read: at the first reading nothing else tells how much of it is that of threads
-    /// that have ended.
+    /// `stat` gives the CPU time of the whole group, ended threads included, with user and system time each cut to clock ticks: the exact
+    /// sum is at least that, and less than two ticks more. Within these bounds the sum follows the living threads' `schedstat`. `exact_ns`
+    /// is the exact sum, where it was read: at the first reading nothing else shows how much of it is that of threads that have ended.
     pub fn account(&mut self, units: Units, exact_ns: Option<u64>) {
         let Some(stat) = self.stat else { return };
         let living = if self.is_threaded() { self.seen_of_tasks() } else { self.seen_of_single(&stat, units) };
@@ -325,8 +324,8 @@ impl Entry {
             return *leader;
         }
         let mut base = task_sample(stat, self.pid, units);
-        // The file's times and faults are the group's: those of threads that live, which nobody asked for, or of threads that ended,
-        // which shows in the group having used more than the leader did.
+        // The file's times and faults are the group's. Those of other threads are among them if such live (they were not
+        // asked for), or if such have ended: then the group has used more than the leader did.
         let own_ns = self.gate.last.map(|sched| sched.run_ns.saturating_add(2 * units.tick_ns));
         let group_ns = stat.utime_ticks.saturating_add(stat.stime_ticks).saturating_mul(units.tick_ns);
         if stat.nlwp > 1 || own_ns.is_some_and(|own| group_ns > own) {

@@ -226,7 +226,7 @@ impl ProcSource {
 }
 
 impl ProcSource {
-    /// One sweep without events: whoever joins several sources learns of those elsewhere.
+    /// One sweep without events: a source that joins several others gets those elsewhere.
     ///
     /// # Errors
     /// If the root directory cannot be listed, or descriptors have run out.
@@ -263,7 +263,7 @@ impl ProcSource {
         self.list()?;
         let (processes, tasks) = self.read_listed(request, taken_ns);
         if let Some(error) = self.failure.take() {
-            // Processes that were not read have not ended: a table without them would be a lie. The next sweep lists them anew.
+            // Processes that were not read have not ended: a table without them would be a lie. The next sweep lists them again.
             self.forks_when_listed = None;
             return Err(error);
         }
@@ -274,7 +274,7 @@ impl ProcSource {
         Ok(Snapshot { taken_ns, system, host, processes, tasks, task_states, events: Vec::new(), report })
     }
 
-    /// Brings the list of pids up to date. While the kernel has created no task since the list was made, nobody new can be in it: what
+    /// Brings the list of pids up to date. While the kernel has created no task since the list was made, no new process can be in it: what
     /// is left of it is used again. The count is read before the list, so that a birth between the two is seen the next time.
     fn list(&mut self) -> Result<(), ReadError> {
         let forks = self.host.forks();

@@ -131,7 +131,7 @@ impl Reader {
         self.fs.read_once(path, &mut self.buffer[..])
     }
 
-    /// Reads a file whole, whatever its length.
+    /// Reads a file whole, of any length.
     ///
     /// # Errors
     /// As the operating system says.

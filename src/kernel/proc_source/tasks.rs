@@ -16,8 +16,8 @@ pub const PER_TASK: Needs = Needs::THREADS.union(Needs::SCHEDSTAT).union(Needs::
 pub const TURNS: u64 = 4;
 pub const FEW: usize = 8;
 
-/// Brings the task list up to date; a thread that did not run is read if `turn_of` its TID. Returns whether any task ran, appeared or ended since the last sweep (or nobody can tell), that
-/// is, whether the group's totals may have changed.
+/// Brings the task list up to date; a thread that did not run is read if `turn_of` its TID. Returns whether any task ran, appeared or
+/// ended since the last sweep (or that is unknown), that is, whether the group's totals may have changed.
 ///
 /// # Errors
 /// [`ReadError::Vanished`] if the process is gone.
@@ -38,7 +38,7 @@ pub fn refresh(
             true
         }
         Err(_) => {
-            // Ended between listing and reading, or its tid lives again while the kept descriptor stays with the dead: one look anew.
+            // Ended between listing and reading, or its tid lives again while the kept descriptor is the dead task's: one more look.
             changed = true;
             reader.budget.used -= usize::from(task.gate.file.is_some());
             ended.push(std::mem::replace(task, TaskEntry::new(task.tid)));
@@ -82,7 +82,7 @@ fn merge(entry: &mut Entry, tids: &[i32], reader: &mut Reader) -> bool {
     true
 }
 
-/// One task; whether it ran or nobody can tell.
+/// One task; whether it ran or that is unknown.
 fn refresh_one(pid: i32, task: &mut TaskEntry, needs: Needs, turn: bool, reader: &mut Reader) -> Result<bool, ReadError> {
     let motion = match reader.gate(&mut task.gate, &RelPath::task(pid, task.tid, "schedstat")) {
         Ok(motion) => motion,

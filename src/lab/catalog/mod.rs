@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Section {
-    /// One thread doing everything: what the others are held against.
+    /// One thread doing everything: what the others are compared with.
     Baseline,
     /// Workers with their own memory.
     Processes,

@@ -24,7 +24,7 @@ const RUNTIME_TASKS: &[TaskKind] =
     &[TaskKind::Pi, TaskKind::None, TaskKind::Factorial, TaskKind::Sleep, TaskKind::Http, TaskKind::Matmul];
 const BLOCKING_TASKS: &[TaskKind] = &[TaskKind::Sleep, TaskKind::Pi];
 
-/// Threads of the multi-threaded async runtime: more than this would hardly be told apart in a list.
+/// Threads of the multi-threaded async runtime: more would be hard to distinguish in a list.
 pub const TOKIO_THREADS: u32 = 4;
 
 const ONE_WORKER: Params = Params { workers: None, fixed_workers: 1, tasks: Some(10), parent_mb: false };

@@ -146,7 +146,7 @@ pub fn register(systems: &[OwnSystem]) {
         return;
     }
     let entries = systems.iter().take(MOST).map(OwnSystem::entry);
-    // Nobody else sets it: setting `OWN` has succeeded only once.
+    // No other thread sets it: setting `OWN` has succeeded only once.
     let _ = ALL.set(SYSTEMS.iter().copied().chain(entries).collect());
 }
 

@@ -160,7 +160,7 @@ fn sleepers(spec: &RunSpec) -> Shape {
     threads(spec)
 }
 
-/// A thread is only made while nobody is idle.
+/// A thread is only made while no thread is idle.
 fn thread_pool(spec: &RunSpec) -> Shape {
     Shape { threads: 1, threads_more: spec.workers.saturating_sub(1), ..threads(spec) }
 }
@@ -174,12 +174,12 @@ fn loop_with_executor(spec: &RunSpec) -> Shape {
     Shape { threads: 1, threads_more: spec.workers.saturating_sub(1), waits: &["epoll", "futex"], ..alone(spec) }
 }
 
-/// The executor makes a thread whenever it finds nobody idle, up to a number that depends on the CPUs and is never above 32.
+/// The executor makes a thread when it finds none idle, up to a number that depends on the CPUs and is never above 32.
 fn files_from_a_loop(spec: &RunSpec) -> Shape {
     Shape { threads_more: 31, ..loop_with_executor(spec) }
 }
 
-/// Threads that serve, the one that accepts, and one of cheroot's that closes connections nobody uses.
+/// Threads that serve, the one that accepts, and one of cheroot's that closes idle connections.
 fn django(spec: &RunSpec) -> Shape {
     Shape { threads: spec.workers + 1, threads_more: 1, ..threads(spec) }
 }

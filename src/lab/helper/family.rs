@@ -63,8 +63,8 @@ pub fn descendants(all: &HashMap<i32, Proc>, ancestor: i32) -> Vec<Proc> {
     closure(all, [ancestor].into()).into_iter().filter(|p| p.pid != ancestor).collect()
 }
 
-/// The members of one run: its root, whatever descends from it, and what has lost its parents and was handed to the helper (`me`) but is
-/// in the root's session, was seen before (`known`), or is the run's by what else is known of it (`mine`).
+/// The members of one run: its root, every descendant of the root, and what has lost its parents and was handed to the helper (`me`) but
+/// is in the root's session, was seen before (`known`), or is the run's by what else is known of it (`mine`).
 pub fn members(
     all: &HashMap<i32, Proc>,
     me: i32,
@@ -78,7 +78,7 @@ pub fn members(
         .filter(|p| p.pid == root || p.session == root || known.contains(&(p.pid, p.start)) || mine(p));
     let mut starts: HashSet<i32> = adopted.map(|p| p.pid).collect();
     starts.insert(root);
-    // Somebody who was seen as a member stays one, whoever its parent is now.
+    // A process that was seen as a member stays one, even if its parent is another now.
     starts.extend(known.iter().filter(|(pid, start)| all.get(pid).is_some_and(|p| p.start == *start)).map(|(pid, _)| *pid));
     let mut members = closure(all, starts);
     members.retain(|p| p.pid != me);
@@ -126,8 +126,8 @@ pub enum Step {
 
 /// The order in which a family is killed.
 ///
-/// Everybody is stopped first. One that forks as fast as it can has new children while the old ones are being killed, and where the number
-/// of processes is limited each that is killed makes room for the next.
+/// Every process is stopped first. One that forks as fast as it can has new children while the old ones are being killed, and where the
+/// number of processes is limited each that is killed makes room for the next.
 ///
 /// Trackers come after all others, and only if they do not end by themselves: one that is killed leaves named semaphores and shared memory
 /// behind.
@@ -135,7 +135,7 @@ pub enum Step {
 pub struct Order {
     /// Since when there are only trackers.
     alone: Option<Instant>,
-    /// Who has been told to stop, by pid and start time.
+    /// The processes that have been sent SIGSTOP, by pid and start time.
     stopped: HashSet<(i32, u64)>,
     rounds: u32,
 }
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn orphans_belong_to_the_run_of_their_session() {
-        // Helper 10 with runs 20 and 30; 21 has a child 22, 23 was orphaned, 33 belongs to the other run, 99 to nobody.
+        // Helper 10 with runs 20 and 30; 21 has a child 22, 23 was orphaned, 33 belongs to the other run, 99 to none.
         let all: HashMap<i32, Proc> = [
             proc(10, 1, 10),
             proc(20, 10, 20),

@@ -37,7 +37,7 @@ const GUARD_PATIENCE: Duration = Duration::from_secs(10);
 pub fn main() -> ExitCode {
     match prepare() {
         Ok(code) => code,
-        // Nobody reads this but a person who has called the entry by hand; concmon sees the socket close.
+        // This is for a user who has started the entry in a shell; concmon sees the socket close.
         Err(error) => {
             eprintln!("the lab helper cannot start: {error}");
             ExitCode::from(3)
@@ -46,7 +46,7 @@ pub fn main() -> ExitCode {
 }
 
 fn prepare() -> std::io::Result<ExitCode> {
-    // Whom it kills it finds in /proc, by PIDs that must be its own namespace's. The launcher has asked the same before.
+    // It finds the processes to kill in /proc, by PIDs that must be its own namespace's. The launcher has asked the same before.
     let space = PidSpace::mounted().map_err(std::io::Error::other)?;
     if let Some(why) = space.refusal() {
         return Err(std::io::Error::other(why));
@@ -96,7 +96,7 @@ pub(super) fn private_dir() -> std::io::Result<(PathBuf, File)> {
     Ok((dir, lock))
 }
 
-/// Removes what helpers have left behind that were killed together with their guards: directories whose lock nobody holds any more.
+/// Removes what helpers have left behind that were killed together with their guards: directories whose lock no process holds any more.
 pub(super) fn sweep_stale() {
     use std::os::unix::fs::MetadataExt;
     let me = nix::unistd::geteuid().as_raw();

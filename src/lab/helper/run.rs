@@ -38,7 +38,7 @@ const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 /// What the copy of its parent that becomes the program may still be charged with before it is the program, bytes: some 3 MiB were seen
 /// (Linux 6.18). A smaller program has the figure that was sampled.
 const COPY_GROWTH: u64 = 8 << 20;
-/// How long nobody looks at a run once it begins to create its workers.
+/// How long a run is not looked at once it begins to create its workers.
 const LAUNCH_ALONE: Duration = Duration::from_millis(150);
 
 /// A connection of the root or of one worker.
@@ -55,7 +55,7 @@ pub struct Conn {
 /// How far the end of the run is.
 struct Ending {
     since: Instant,
-    /// Everybody but a tracker is killed from here on.
+    /// Every process but a tracker is killed from here on.
     kill_at: Instant,
     order: family::Order,
     reason: Option<KillReason>,
@@ -135,7 +135,7 @@ impl Active {
         self.ended
     }
 
-    /// When it next wants [`Active::tick`], whatever happens before.
+    /// The latest time of the next [`Active::tick`].
     pub fn wake_at(&self) -> Instant {
         if self.ending.is_some() { self.next_look } else { self.next_look.min(self.deadline) }
     }
@@ -226,7 +226,7 @@ impl Active {
                 return self.refuse(i, &error.to_string(), close, out);
             }
         };
-        // The root speaks for the workers that it has created; everybody else for itself.
+        // The root speaks for the workers that it has created; every other process for itself.
         if line.pid != conn.peer && !conn.root {
             return self.refuse(i, &format!("the line claims to come from process {}", line.pid), false, out);
         }
@@ -365,7 +365,7 @@ impl Active {
         self.sweep();
     }
 
-    /// What is due: a look at the family, the deadline, the next step of the end.
+    /// Takes the steps whose time has come: a look at the family, the deadline, the next step of the end.
     pub fn tick(&mut self, out: &mut Vec<Notice>) {
         let now = Instant::now();
         if self.ending.is_none() && now >= self.deadline {
@@ -384,8 +384,8 @@ impl Active {
         }
     }
 
-    /// The root has asked to be looked at. Whoever has just said so is still on its way to sleep: the look that counts is the first that
-    /// finds everybody asleep, or the last within a short time, as some never are.
+    /// The root has asked to be looked at. A worker that has just reported is still on its way to sleep: the look that counts is the first
+    /// that finds every process asleep, or the last within a short time, as some never are.
     fn look_at_rest(&mut self, since: Instant, out: &mut Vec<Notice>) {
         // What the workers have said before the root asked belongs to the same picture.
         self.accept(out);
@@ -408,7 +408,7 @@ impl Active {
     fn family(&mut self) -> Vec<Proc> {
         let all: HashMap<i32, Proc> = family::scan();
         let me = nix::unistd::getpid().as_raw();
-        // Whoever is in the run's control group is of the run, wherever it has gone in the tree.
+        // A process in the run's control group is of the run, at any place in the tree.
         let inside = self.group.iter().flat_map(Group::members).filter_map(|pid| all.get(&pid));
         self.known.extend(inside.map(|p| (p.pid, p.start)));
         let mine = |p: &Proc| self.leftovers == Leftovers::EndAll || family::carries(p, self.id);
@@ -465,7 +465,7 @@ impl Active {
                 }
             }
         }
-        // Soon, as most end at once; less often the longer it takes: somebody in an uninterruptible sleep ends when its device answers.
+        // Soon, as most end at once; less often the longer it takes: a process in an uninterruptible sleep ends when its device answers.
         let pause = (began - ending.since) / 8;
         self.next_look = Instant::now() + pause.clamp(Duration::from_millis(2), Duration::from_millis(250)).max(began.elapsed());
     }

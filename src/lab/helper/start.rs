@@ -39,7 +39,7 @@ pub fn start(base: &Path, run: u32, spec: &RunSpec, program: &Program) -> Result
     std::fs::DirBuilder::new().mode(0o700).create(&dir).map_err(|e| format!("cannot create {}: {e}", dir.display()))?;
     let result = start_in(&dir, run, spec, program);
     if result.is_err() {
-        // The error at hand says more than one of the clean-up.
+        // The first error says more than one of the clean-up.
         let _ = std::fs::remove_dir_all(&dir);
     }
     result

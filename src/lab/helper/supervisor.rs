@@ -25,13 +25,13 @@ const ORDER_MOST: usize = 1 << 20;
 
 struct Supervisor {
     control: UnixStream,
-    /// False once concmon has gone: nobody to tell, everything to end.
+    /// False once concmon has gone: no reader for notices, and every run is to end.
     listening: bool,
     orders: Vec<u8>,
     unsent: Vec<u8>,
     signals: SignalFd,
     runs: Vec<Active>,
-    /// Children that have ended, not yet told to their runs, and when each was waited for in monotonic nanoseconds.
+    /// Children that have ended, not yet handed to their runs, and when each was waited for in monotonic nanoseconds.
     ended: Vec<(Reaped, u64)>,
 }
 
@@ -72,7 +72,7 @@ pub fn run(control: OwnedFd, dir: &Path, guard: Pid) -> io::Result<()> {
     while supervisor.listening || !supervisor.runs.is_empty() {
         supervisor.turn(dir)?;
     }
-    // What is still unsent tells how the last runs ended; concmon may be waiting for just that.
+    // What is still unsent reports how the last runs ended; concmon may be waiting for just that.
     supervisor.control.set_nonblocking(false)?;
     let _ = supervisor.control.set_write_timeout(Some(Duration::from_millis(200)));
     let _ = supervisor.control.write_all(&supervisor.unsent);
@@ -97,7 +97,7 @@ impl Supervisor {
         }
         self.reap();
         for (Reaped { pid, status, usage, max_rss_bytes }, t) in std::mem::take(&mut self.ended) {
-            // A child that no run knows was an orphan that nobody had seen; it is gone.
+            // A child that no run knows was an orphan that no look had seen; it is gone.
             let _ = self.runs.iter_mut().any(|run| run.child_ended(pid, status, usage, max_rss_bytes, t, &mut notices));
         }
         for run in &mut self.runs {
@@ -158,7 +158,7 @@ impl Supervisor {
 
     fn read_signals(&mut self) {
         while let Ok(Some(signal)) = self.signals.read_signal() {
-            // Anything but the end of a child means that we are to go: the guard has ended, or somebody asks.
+            // Any signal but the end of a child means that this process is to end: the guard has ended, or the signal asks for it.
             if i32::try_from(signal.ssi_signo).is_ok_and(|n| n != Signal::SIGCHLD as i32) {
                 self.hang_up();
             }
@@ -223,7 +223,7 @@ impl Supervisor {
                 Ok(n) => drop(self.unsent.drain(..n)),
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return,
-                // Nobody reads any more. The end of the stream tells the rest.
+                // The reader is gone. The end of the stream reports the rest.
                 Err(_) => return self.unsent.clear(),
             }
         }

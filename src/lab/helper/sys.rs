@@ -37,7 +37,7 @@ fn signal(target: &Proc, number: libc::c_int) -> bool {
     }
     // SAFETY: the kernel has just given us this descriptor.
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-    // The descriptor holds on to whoever has the pid now; if the start time is the one seen, that is the one meant.
+    // The descriptor holds the process that has the pid now; if the start time is the one seen, that is the one meant.
     if Proc::read(target.pid).is_none_or(|now| now.start != target.start) {
         return false;
     }

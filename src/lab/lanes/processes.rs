@@ -21,7 +21,7 @@ pub struct ProcessAt<'r> {
     pub comm: &'r str,
     /// The kernel's state letter of its first thread.
     pub state: Option<char>,
-    /// CPUs that its threads used around that instant, 1 for each; `None` if nobody looked then.
+    /// CPUs that its threads used around that instant, 1 for each; `None` if there was no look then.
     pub cpu: Option<f64>,
     /// Threads that were ready but had none, in the same way.
     pub waited: Option<f64>,
@@ -73,7 +73,7 @@ fn in_order(mut found: HashMap<i32, ProcessAt<'_>>) -> Vec<ProcessAt<'_>> {
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
     let mut tops = Vec::new();
     for process in found.values() {
-        // A process is nobody's descendant of its own, whatever was read.
+        // A process is not its own descendant, even if the values that were read say so.
         if process.ppid != process.pid && found.contains_key(&process.ppid) {
             children.entry(process.ppid).or_default().push(process.pid);
         } else {

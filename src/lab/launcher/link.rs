@@ -97,7 +97,7 @@ impl Shared {
         entry.run.phase != before
     }
 
-    /// The helper has gone: whatever had not ended was killed by its guard.
+    /// The helper has gone: its guard has killed every run that had not ended.
     fn abandon(&self) {
         let mut runs = self.lock();
         for entry in runs.iter_mut().filter(|e| !e.run.ended()) {
@@ -167,7 +167,7 @@ impl Link {
                 flag.store(false, Ordering::Release);
                 reap(child);
                 shared.abandon();
-                // Nobody listens once the launcher has been dropped and has given up waiting.
+                // The receiver is gone once the launcher has been dropped and has given up waiting.
                 let _ = tell.send(());
             })
             .map_err(|e| failed("cannot start the reading thread of the helper", &e))?;
@@ -208,7 +208,7 @@ fn read_notices(socket: UnixStream, shared: &Shared) {
     loop {
         if timeout != pending {
             timeout = pending;
-            // It could only fail for a closed socket, which the next read tells.
+            // It could only fail for a closed socket, which the next read finds.
             let _ = reader.get_ref().set_read_timeout(pending.then_some(PUBLISH_EVERY));
         }
         match reader.read_until(b'\n', &mut line) {

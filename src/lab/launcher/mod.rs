@@ -65,7 +65,7 @@ pub enum LaunchError {
     /// The system cannot run on this machine; says why and what would enable it.
     #[error("{0}")]
     Unavailable(String),
-    /// What a run has created could not be told from other processes: there is no `/proc`, or one with PIDs of another namespace.
+    /// The processes of a run could not be distinguished from others: there is no `/proc`, or one with PIDs of another namespace.
     #[error("lab runs are off: {0}")]
     NoPids(String),
     /// The helper could not be started or has gone.
@@ -204,7 +204,7 @@ impl Launcher {
     pub fn stop(&self, id: RunId) {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(link) = &inner.link {
-            // A helper that cannot be told to stop a run has gone, and its guard has ended the run already.
+            // A helper that cannot be sent the order to stop a run has gone, and its guard has ended the run already.
             let _ = link.send(&Order::Stop { run: id.0 });
         }
     }

@@ -33,7 +33,7 @@ pub(super) fn program(own: &OwnSystem, spec: &RunSpec) -> Result<Program, Launch
     Ok(Program { path, args, env, env_remove: Vec::new(), files: vec![module], directory: Some(directory) })
 }
 
-/// The run's directory before whatever the program is to search.
+/// The run's directory, then the directories that the program searches.
 fn python_path(variables: &[(String, String)]) -> String {
     let own = variables.iter().find(|(name, _)| name == "PYTHONPATH").map(|(_, value)| PathBuf::from(value));
     let search = own.or_else(|| std::env::var_os("PYTHONPATH").map(PathBuf::from)).filter(|p| !p.as_os_str().is_empty());

@@ -3,11 +3,11 @@
 use super::{LaunchError, Limits};
 use crate::lab::catalog::{self, Demand, PythonStart, RunSpec, System, TaskKind};
 
-/// Memory left to everybody else, MiB.
+/// Memory left to all other programs, MiB.
 const SPARE_MB: u64 = 256;
 /// More pids than any run may use.
 const PLENTY: u64 = 4096;
-/// Pids left to everybody else.
+/// Pids left to all other programs.
 const SPARE_PIDS: u64 = 64;
 
 /// What the machine has room for; `None` where it could not be read: then that guard does not hold.

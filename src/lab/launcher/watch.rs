@@ -29,7 +29,7 @@ const SHARE: u32 = 25;
 const CHILDREN_EVERY: u64 = 4;
 /// So many tasks are asked for children in each round.
 const FEW: usize = 32;
-/// Between two pictures for whoever looks on.
+/// Between two pictures for the screen.
 const SHOW_EVERY: Duration = Duration::from_millis(120);
 /// Most tasks watched at once.
 const TASKS_MOST: usize = 1_100;
@@ -87,7 +87,7 @@ impl Watch {
     async fn follow(mut self, id: RunId, shared: &Shared, mut state: Receiver<Arc<LabState>>) {
         let mut shown = Instant::now();
         loop {
-            // The state is let go of before anything is waited for.
+            // The state is dropped before anything is waited for.
             let family = state.borrow_and_update().run(id).filter(|run| !run.ended()).map(|run| {
                 let members = run.family.iter().map(|m| m.pid);
                 run.root_pid.into_iter().chain(members).collect::<Vec<i32>>()

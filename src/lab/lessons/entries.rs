@@ -100,7 +100,7 @@ fn from_fork(spec: &mut RunSpec) {
     spec.start_method = spec.start_method.filter(|_| spec.system.contains("process"));
 }
 
-/// Work for longer than anybody looks at it.
+/// Work that lasts longer than a run is watched.
 fn long_work(spec: &mut RunSpec) {
     let digits = if spec.system.starts_with("native/") { 6_000 } else { 2_500 };
     (spec.task, spec.task_size, spec.workers, spec.tasks) = (TaskKind::Pi, Some(digits), 4, 400);

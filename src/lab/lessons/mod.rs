@@ -99,7 +99,7 @@ pub struct Deed {
     pub words: &'static str,
     /// The signal's number and name.
     pub signal: (i32, &'static str),
-    /// To whom; empty as long as they are not there.
+    /// The processes it is sent to; empty as long as they are not there.
     pub to: fn(&Run) -> Vec<i32>,
     /// How long the run is watched afterwards, nanoseconds.
     pub watched_ns: u64,

@@ -10,11 +10,11 @@ pub struct Seen<'a> {
     pub run: &'a Run,
     /// The largest family that it had.
     pub family: &'a [FamilyMember],
-    /// What became of its processes after the user's signal.
+    /// How its processes went on after the user's signal.
     pub after: After,
 }
 
-/// What became of a run after a signal.
+/// How a run went on after a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct After {
     /// State letters that ended: of `T`, `D` and `Z`, in this order, 1 for one that was there before and not afterwards.

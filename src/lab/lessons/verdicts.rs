@@ -11,7 +11,7 @@ const ALIKE: f64 = 1.15;
 /// Ready tasks without a CPU, on average, from which other processes may have decided a speed-up.
 const DISTURBED: f64 = 0.3;
 
-/// A ratio as it is said: `12x`, `1.4x`.
+/// A ratio in words: `12x`, `1.4x`.
 pub(super) fn times(ratio: f64) -> String {
     match ratio {
         r if r >= 9.95 => format!("{r:.0}x"),

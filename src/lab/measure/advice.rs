@@ -8,7 +8,7 @@ use super::batch::Batch;
 use super::point::Point;
 use super::stats::Spread;
 
-/// Others may use this part of the machine before it is said.
+/// Other programs may use this part of the machine without advice.
 const OTHERS_MOST: f64 = 0.15;
 /// Waiting for CPUs that is this part of the CPU time used, where there are CPUs enough, is contention with others.
 const WAIT_MOST: f64 = 0.10;
@@ -22,7 +22,7 @@ const STEADY: f64 = 0.25;
 const TELLING_MOST: f64 = 0.05;
 /// With fewer repetitions a spread says little.
 const FEW: usize = 5;
-/// Differences below this are nobody's concern.
+/// Differences below this do not matter.
 const NOTICEABLE_NS: f64 = 5e6;
 
 /// What a reader should know before trusting a row.
@@ -63,7 +63,7 @@ pub enum Advice {
         /// Distance of the quartiles as part of the median.
         spread: f64,
     },
-    /// The warm-up took much longer than all that came after it, on a machine that was quiet. Why, nobody has seen: on a cold machine
+    /// The warm-up took much longer than all that came after it, on a machine that was quiet. The reason was not seen: on a cold machine
     /// the first run often costs more.
     FirstRunCold {
         /// How many times the median.
@@ -74,7 +74,7 @@ pub enum Advice {
         /// How many.
         repetitions: usize,
     },
-    /// Telling what happens is a part of what was measured.
+    /// Reporting what happens is a part of what was measured.
     Telling {
         /// Part of the CPU time.
         part: f64,

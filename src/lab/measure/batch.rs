@@ -10,7 +10,7 @@ use crate::lab::catalog::{self, Backend, RunSpec};
 /// Schema of [`Batch`] as JSON; a change that readers of the old one would misread gets the next number.
 pub const SCHEMA: &str = "concmon.lab.batch/1";
 
-/// Most kinds of runs of a batch: more than anybody reads, and few enough that each can be held against every other.
+/// Most kinds of runs of a batch: more than a user reads, and few enough that each can be compared with every other.
 pub const MOST_CELLS: usize = 1_000;
 /// Most rounds of a batch, measured or to warm up.
 pub const MOST_ROUNDS: u32 = 1_000;
@@ -74,7 +74,7 @@ impl Plan {
         Some(length.asked_us as f64 / 1e3)
     }
 
-    /// The runs asked for, each once, with the sequential runs that they are held against.
+    /// The runs asked for, each once, with the sequential runs that they are compared with.
     #[must_use]
     pub fn new(specs: Vec<RunSpec>, repetitions: u32, seed: u64) -> Self {
         let mut cells: Vec<Cell> = Vec::new();
@@ -124,8 +124,8 @@ impl Plan {
         self.cells.len().saturating_mul(self.repetitions as usize + self.warm_up as usize)
     }
 
-    /// Every run in the order in which it takes place: cell, repetition, warm-up or not. Each round runs every cell once, shuffled anew,
-    /// so that a machine that becomes busy, hot or fragmented disturbs all alike.
+    /// Every run in the order in which it takes place: cell, repetition, warm-up or not. Each round runs every cell once, in a new random
+    /// order, so that a machine that becomes busy, hot or fragmented disturbs all alike.
     #[must_use]
     pub fn order(&self) -> Vec<(usize, u32, bool)> {
         let rounds = (0..self.warm_up).map(|r| (r, true)).chain((0..self.repetitions).map(|r| (r, false)));
@@ -206,7 +206,7 @@ impl Batch {
         self.plan.order().into_iter().filter(|run| !ran.contains(run)).collect()
     }
 
-    /// Whether it hangs together, as one that somebody else has written may not: each point is a run of the plan, once, and the plan is
+    /// Whether it is consistent, as one that another program has written may not be: each point is a run of the plan, once, and the plan is
     /// no larger than a batch may be, so that working with it takes time and memory in proportion to its file.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use crate::lab::run::{Memory, Outcome, Run, RunPhase, Worker};
 pub struct Load {
     /// CPU time that all CPUs together had, nanoseconds.
     pub capacity_ns: u64,
-    /// CPU time that somebody used, the run itself included, nanoseconds.
+    /// CPU time that was used on the machine, by the run itself too, nanoseconds.
     pub busy_ns: u64,
 }
 
@@ -78,7 +78,7 @@ pub struct Point {
     pub cgroup_peak_bytes: Option<u64>,
     /// Bytes that root and worker processes have sent to each other.
     pub sent_bytes: Option<u64>,
-    /// CPU time the workers spent on telling all this.
+    /// CPU time the workers spent on reporting all this.
     pub protocol_ns: Option<u64>,
     /// Processes of the family that was last seen, the root among them.
     pub processes: Option<u32>,

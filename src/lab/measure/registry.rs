@@ -102,7 +102,7 @@ fn no_process(point: Option<&Point>) -> &'static str {
     }
 }
 
-/// Why nobody knows what was sent.
+/// Why it is unknown what was sent.
 fn nothing_sent(point: Option<&Point>) -> &'static str {
     match point {
         Some(point) if point.workers.is_empty() => "nothing is sent: its workers share one memory",

@@ -7,7 +7,7 @@ use statrs::statistics::{Data, Max, Min, OrderStatistics};
 use crate::lab::protocol::Creation;
 use crate::lab::run::{Run, Summary, Worker};
 
-/// A latency below this is nobody's concern, however far from the median: the first async task of a loop, say.
+/// A latency below this does not matter, however far from the median: the first async task of a loop, say.
 const NOTICEABLE_NS: f64 = 20e6;
 
 /// Order statistics of `points`; `None` if there are none.
@@ -30,7 +30,7 @@ pub fn creation(workers: &[Worker]) -> Option<Summary> {
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "a latency of 2^53 ns is 104 days")]
 pub fn creations(workers: &[Worker]) -> Vec<f64> {
-    // The root that works itself has not been created by anybody in the run.
+    // The root that works itself has not been created by a process of the run.
     let created = workers.iter().filter(|w| w.how != Some(Creation::Inline));
     created.filter_map(Worker::creation_ns).map(|ns| ns as f64).collect()
 }
@@ -72,8 +72,8 @@ pub struct Spread {
     pub p90: f64,
     /// Largest.
     pub max: f64,
-    /// Where the true median lies with at least 95% probability, whatever the distribution (order statistics, binomial): `None` with
-    /// fewer than 6 points, which cannot say so much.
+    /// Where the true median lies with at least 95% probability, for every distribution (order statistics, binomial): `None` with fewer
+    /// than 6 points, which cannot say so much.
     pub median_between: Option<(f64, f64)>,
 }
 

@@ -13,13 +13,13 @@ use std::time::Duration;
 
 use nix::sys::mman::{MapFlags, ProtFlags};
 
-/// Nobody is there yet.
+/// No worker is there yet.
 pub const EMPTY: u32 = 0;
 /// Runs its own code.
 pub const READY: u32 = 1;
 /// Has done its share and waits to leave.
 pub const FINISHED: u32 = 2;
-/// Gone: whoever waits for it has seen it end.
+/// Gone: its creator has seen it end.
 pub const EXITED: u32 = 3;
 
 /// Which build's idea of an arena this is: the images of a run may come from a program file of their own.
@@ -38,7 +38,7 @@ const LAYOUT: u32 = {
 /// What concerns the whole run.
 #[repr(C, align(128))]
 pub struct Header {
-    /// [`LAYOUT`] of whoever made it.
+    /// [`LAYOUT`] of the program that made it.
     layout: AtomicU32,
     workers: AtomicU32,
     tasks: AtomicU32,
@@ -189,7 +189,7 @@ impl Arena {
         unsafe { std::slice::from_raw_parts(self.base.add(offset).cast().as_ptr(), self.tasks) }
     }
 
-    /// Tells the root to look.
+    /// Wakes the root, so that it looks.
     pub fn nudge(&self) {
         self.header().progress.fetch_add(1, Ordering::Release);
         futex_wake(&self.header().progress, 1);
@@ -206,7 +206,7 @@ impl Drop for Arena {
 /// Why a futex wait came back.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Woken {
-    /// The word changed, or somebody woke it.
+    /// The word changed, or another thread woke it.
     Changed,
     /// A signal arrived (a child ended).
     Signal,
@@ -265,7 +265,7 @@ impl Ballast {
         let base = unsafe {
             nix::sys::mman::mmap_anonymous(None, length, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_PRIVATE)
         }?;
-        // SAFETY: the mapping is `bytes` long, writable, and nobody else knows of it yet.
+        // SAFETY: the mapping is `bytes` long, writable, and no other code knows of it yet.
         unsafe { base.cast::<u8>().write_bytes(1, bytes) };
         Ok(Self { base: base.cast(), bytes })
     }

@@ -22,7 +22,7 @@ use crate::lab::catalog::{RunSpec, TaskKind};
 /// How a task does a unit of work.
 #[derive(Clone, Copy)]
 pub enum Way {
-    /// Where the unit waits, the loop goes on with the others.
+    /// Where the unit waits, the loop continues with the others.
     Waiting,
     /// The same on another runtime than tokio.
     By(for<'a> fn(&'a Worker<'a>, usize) -> Unit<'a>),

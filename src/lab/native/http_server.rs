@@ -59,7 +59,7 @@ impl Server {
 
     /// Ends it and waits for that.
     pub fn stop(self) {
-        // It is a child that nobody else waits for, so its pid is still its own. It fails only if it has ended already.
+        // It is a child that no other code waits for, so its pid is still its own. It fails only if it has ended already.
         let _ = kill(self.pid, Signal::SIGKILL);
         while signals::wait_raw(self.pid, WaitPidFlag::empty()) == Err(Errno::EINTR) {}
     }
@@ -124,7 +124,7 @@ struct Conn {
     /// Whether a request is being waited over.
     waiting: bool,
     keep: bool,
-    /// Whether epoll tells when it can be written to.
+    /// Whether epoll reports when it can be written to.
     watches_output: bool,
 }
 
@@ -168,7 +168,7 @@ impl Conn {
     }
 }
 
-/// All clients, and what is due to them when.
+/// All clients, and the times of their answers.
 struct Loop {
     epoll: Epoll,
     listener: TcpListener,
@@ -211,7 +211,7 @@ impl Loop {
         }
     }
 
-    /// Until the next answer is due; whole milliseconds, rounded up, so that none comes early.
+    /// Until the next answer is to be sent; whole milliseconds, rounded up, so that none comes early.
     fn patience(&self) -> EpollTimeout {
         let Some(Reverse((due, _))) = self.due.peek() else { return EpollTimeout::NONE };
         let left = due.saturating_duration_since(Instant::now());
@@ -225,7 +225,7 @@ impl Loop {
                 Ok((stream, _)) => self.admit(stream)?,
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(e) if matches!(e.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {}
-                // Out of descriptors: somebody has to leave first.
+                // Out of descriptors: another connection has to close first.
                 Err(_) if !self.conns.is_empty() => break,
                 Err(e) => return Err(e),
             }
@@ -258,7 +258,7 @@ impl Loop {
         self.go_on(token, fate)
     }
 
-    /// What follows for a connection: it is closed, its next request is taken up, epoll is told what to watch.
+    /// What follows for a connection: it is closed, or its next request is taken up and epoll gets what to watch.
     fn go_on(&mut self, token: u64, mut fate: Fate) -> io::Result<()> {
         let Some(conn) = self.conns.get_mut(&token) else { return Ok(()) };
         if fate == Fate::Stays && !conn.waiting && conn.output.is_empty() {

@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 
 use crate::lab::hidden;
 
-/// This binary, whatever has become of its file: what images are started from where there is no small program beside it.
+/// This binary, even if its file is gone or replaced: what images are started from where there is no small program beside it.
 const SELF: &CStr = c"/proc/self/exe";
 /// The small program that is installed beside this one.
 const WORKER: &str = "concmon-worker";
@@ -82,8 +82,8 @@ impl Images {
     }
 }
 
-/// The small program beside `own`, if whoever could have put it there could have replaced `own` as well: in a directory such as /tmp
-/// everybody may add a file, but not one that belongs to the owner of `own` and that only he may write to.
+/// The small program beside `own`, if only a user that could have replaced `own` could have put it there: in a directory such as /tmp
+/// every user may add a file, but not one of the owner of `own` to which no other user may write.
 fn beside(own: &Path) -> Option<PathBuf> {
     const OTHERS_WRITE: u32 = 0o022;
     let path = own.with_file_name(WORKER);

@@ -43,7 +43,7 @@ pub fn image_main(args: &[OsString]) -> ExitCode {
 }
 
 /// Says when this image ran its first own instruction, nanoseconds, and stays while its standard input is open: what the creation of a
-/// spawned worker is held against.
+/// spawned worker is compared with.
 fn tell_birth() -> ExitCode {
     println!("{}", birth::born_ns());
     match std::io::copy(&mut std::io::stdin(), &mut std::io::sink()) {

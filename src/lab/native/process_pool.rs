@@ -9,7 +9,7 @@ use super::error::{RootError, failed};
 use super::root::Root;
 use super::{fork, worker};
 
-/// Tells a worker that there is no more.
+/// The number that means that there are no more units.
 const STOP: u32 = u32::MAX;
 
 pub fn run(root: &mut Root) -> Result<(), RootError> {
@@ -39,7 +39,7 @@ pub fn run(root: &mut Root) -> Result<(), RootError> {
     })
 }
 
-/// The worker's side: one unit after the other until it is told to stop or the root has gone.
+/// The worker's side: one unit after the other until it reads [`STOP`] or the root has gone.
 fn serve(worker: &worker::Worker<'_>, mut take: &PipeReader, mut said: &PipeWriter) {
     let mut number = [0; 4];
     while take.read_exact(&mut number).is_ok() {
@@ -87,7 +87,7 @@ fn feed(root: &mut Root, feeds: &mut [PipeWriter], done: &mut PipeReader) {
         root.tell_sometimes();
     }
     for pipe in feeds {
-        // It fails for workers that have ended, which need no telling.
+        // It fails for workers that have ended, which need no number.
         let _ = give(root, pipe, STOP);
     }
 }

@@ -47,20 +47,20 @@ extern "C" fn collect(info: *mut libc::dl_phdr_info, _size: libc::size_t, spans:
 /// Where this process's relocated read-only data lies, of the program and of each library.
 fn relro_spans() -> Vec<Span> {
     let mut spans = Vec::new();
-    // SAFETY: the callback is given the vector that outlives the call, and nobody else uses it meanwhile.
+    // SAFETY: the callback is given the vector that outlives the call, and no other code uses it meanwhile.
     unsafe { libc::dl_iterate_phdr(Some(collect), std::ptr::from_mut(&mut spans).cast()) };
     spans
 }
 
 /// Backs the relocated read-only data of this process by shared memory. Only called while the process has one thread. What cannot be
-/// replaced stays as it was: everything works all the same, and a fork costs a few microseconds more.
+/// replaced stays as it was: everything works anyway, and a fork costs a few microseconds more.
 pub fn share_relocated() {
     let spans = relro_spans();
     let Ok(fd) = nix::sys::memfd::memfd_create(c"concmon-relro", nix::sys::memfd::MFdFlags::MFD_CLOEXEC) else { return };
     let mut file = std::fs::File::from(fd);
     let mut offset: libc::off_t = 0;
     for span in spans {
-        // SAFETY: the loader has made these pages readable, they stay mapped until the process ends, and nobody writes to them.
+        // SAFETY: the loader has made these pages readable, they stay mapped until the process ends, and no code writes to them.
         let bytes = unsafe { std::slice::from_raw_parts(span.start as *const u8, span.bytes) };
         if file.write_all(bytes).is_err() {
             return;

@@ -25,9 +25,10 @@ use crate::lab::control::Usage;
 use crate::lab::control::{KEPT, SOCKET_VARIABLE};
 use crate::lab::protocol::{Creation, Message, VERSION};
 
-/// How often what has been noted is told while the run goes on, and how long a wait for an event may last before the root looks by itself.
+/// How often what has been noted is reported while the run goes on, and how long a wait for an event may last before the root looks
+/// by itself.
 pub const TELL_EVERY: Duration = Duration::from_millis(50);
-/// How often that is while workers are being created: telling wakes other processes, which then want the CPUs too.
+/// How often that is while workers are being created: a report wakes other processes, which then need the CPUs too.
 const TELL_EVERY_LAUNCH: Duration = Duration::from_millis(200);
 /// What those that were woken by the beginning of the run get to go back to sleep.
 const QUIET: Duration = Duration::from_millis(5);
@@ -82,7 +83,7 @@ pub struct Root {
     /// Beside the workers, for task http.
     server: Option<Server>,
     waits_forgone: bool,
-    /// What this process had used before the work began, until that has been told, and how long it had waited for CPUs by then.
+    /// What this process had used before the work began, until that is reported, and how long it had waited for CPUs by then.
     before: Option<Usage>,
     waited_before_ns: u64,
 }
@@ -208,7 +209,7 @@ impl Root {
     }
 
     /// Notes what has been used so far: the start of this process and the filling of its memory are no part of what is measured. It is
-    /// told later, as telling would wake those that have just gone back to sleep.
+    /// reported later, as a report would wake those that have just gone back to sleep.
     fn note_before(&mut self) {
         self.waited_before_ns = super::worker::own_delay_ns().unwrap_or(0);
         self.before = own_usage();
@@ -233,7 +234,7 @@ impl Root {
         self.release();
     }
 
-    /// Lets the workers leave, and sees them off; `wake` wakes those that sleep too deeply to be told.
+    /// Lets the workers leave, and waits for their ends; `wake` wakes those that do not wait at the futex.
     pub fn dismiss(&mut self, wake: impl FnOnce()) -> Result<(), RootError> {
         self.phase("teardown");
         self.arena.header().leave.store(1, Ordering::Release);
@@ -313,7 +314,7 @@ impl Root {
         }
     }
 
-    /// Keeps the workers for a person to look at. Every wake-up would be charged to the run: it sleeps until somebody ends or the time
+    /// Keeps the workers for the user to look at. Every wake-up would be charged to the run: it sleeps until a worker ends or the time
     /// is over.
     pub fn linger(&mut self) {
         let until = Instant::now() + Duration::from_millis(u64::from(self.spec.hold_ms));

@@ -8,7 +8,7 @@ pub fn run(root: &mut Root) -> Result<(), RootError> {
     root.work_alone();
     root.run_workers(|root| {
         root.worker(0).work_share();
-        // It is the root that leaves: there is nobody to wait for.
+        // It is the root that leaves: there is no worker to wait for.
         root.note_exit(0, 0);
         Ok(())
     })

@@ -43,7 +43,7 @@ fn sleep(worker: &Worker<'_>, began: &OnceLock<Instant>) {
     let late = tasks::oversleep(wanted);
     worker.end(worker.index as usize, late);
     let (index, slept, after) = (worker.index, wanted.as_secs_f64(), began.elapsed().as_secs_f64());
-    // If nobody reads it any more there is nobody to tell.
+    // An error of standard output cannot be reported.
     let _ = writeln!(std::io::stdout().lock(), "thread {index} slept {slept:.3} s, awake after {after:.3} s");
 }
 

@@ -201,7 +201,7 @@ pub fn run(
                 root.value(name, count);
             }
         }
-        // It is the root that leaves: there is nobody to wait for.
+        // It is the root that leaves: there is no worker to wait for.
         root.note_exit(0, 0);
         Ok(())
     })

@@ -40,7 +40,7 @@ pub fn run(root: &mut Root) -> Result<(), RootError> {
     let [_, _, _, stopped, traced, zombie, _] = pids[..] else { return Ok(()) };
     root.adopt(5, zombie);
     root.dismiss(|| {
-        // Each fails only for a child that somebody has killed, which needs no waking.
+        // Each fails only for a child that was killed from outside, which needs no waking.
         let _ = kill(stopped, Signal::SIGCONT);
         let _ = ptrace::detach(traced, None);
     })

@@ -148,7 +148,7 @@ fn write_and_read(kb: u32, k: u32) -> Result<u64, RootError> {
     result
 }
 
-/// Elements of the matrices that are multiplied: small whole numbers, so that sums are exact in whatever order.
+/// Elements of the matrices that are multiplied: small whole numbers, so that sums are exact in every order.
 fn left(i: usize, j: usize) -> f64 {
     [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0][(i + 2 * j) % 7]
 }

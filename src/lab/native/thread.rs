@@ -52,7 +52,7 @@ pub type Start = Box<Box<dyn FnOnce(u64) + Send>>;
 
 extern "C" fn begin(start: *mut nix::libc::c_void) -> *mut nix::libc::c_void {
     let ready_ns = monotonic_ns();
-    // SAFETY: `start` gave this thread, and nobody else, the pointer of a box of this type that it let go of.
+    // SAFETY: `start` gave the pointer, which `Box::into_raw` made of a box of this type, only to this thread.
     let start: Start = unsafe { Box::from_raw(start.cast()) };
     start(ready_ns);
     std::ptr::null_mut()

@@ -31,7 +31,7 @@ impl Worker<'_> {
     /// Notes that the worker is there, since `ready_ns`, and wakes its creator.
     pub fn ready(&self, ready_ns: u64) {
         let Some(slot) = self.arena.slots().get(self.index as usize) else { return };
-        // After the time was taken, before anyone is told: whoever looks at a worker that is ready sees its name.
+        // After the time was taken, before the creator is woken: a worker that is ready already shows its name.
         name_task(&format!("worker {}", self.index));
         slot.ready_ns.store(ready_ns, Ordering::Relaxed);
         slot.pid.store(getpid().as_raw(), Ordering::Relaxed);
@@ -157,7 +157,7 @@ fn wait_for(word: &std::sync::atomic::AtomicU32) {
 }
 
 /// Has the kernel kill this process when its creator ends (`PR_SET_PDEATHSIG`, prctl(2)). The setting is not inherited by children, so
-/// each process asks for itself; `creator` tells whether it was too late.
+/// each process asks for itself; if its parent is not `creator` it was too late.
 pub fn die_with(creator: Pid) {
     let refused = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL).is_err();
     if refused || getppid() != creator {
@@ -174,7 +174,7 @@ pub fn exit_now(code: i32) -> ! {
 
 /// The life of a worker process: `ready_ns` was taken first thing.
 pub fn live(worker: &Worker<'_>, creator: Pid, ready_ns: u64) -> ! {
-    // Before anyone is told: the creator goes on to its next worker then, and this one should be asleep.
+    // Before `ready` wakes the creator: the creator goes on to its next worker then, and this one should be asleep.
     die_with(creator);
     worker.ready(ready_ns);
     worker.await_go();

@@ -15,8 +15,8 @@ use super::{Program, StartError, process, sys};
 use crate::clock::monotonic_ns;
 use crate::lab::helper::birth::Birth;
 
-/// Variables that name the process they are for by its PID (sd_listen_fds(3), sd_watchdog_enabled(3), systemd.exec(5)). Whoever set them
-/// meant the process that it started, which is concmon; the program is what it wanted.
+/// Variables that name the process they are for by its PID (sd_listen_fds(3), sd_watchdog_enabled(3), systemd.exec(5)). The program
+/// that set them meant the process that it started, which is concmon; but it wanted the program that concmon starts.
 const NAMING_PIDS: [&[u8]; 3] = [b"LISTEN_PID", b"WATCHDOG_PID", b"SYSTEMD_EXEC_PID"];
 
 /// Starts the program; its PID, and when it was forked in monotonic nanoseconds.

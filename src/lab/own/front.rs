@@ -72,7 +72,7 @@ pub fn stand(watcher: Pid, mut link: UnixStream, detach: bool) -> ! {
     }
 }
 
-/// Tells the watcher which signals have come. After a stop SIGCONT is what ended it, and no news.
+/// Sends the watcher the signals that have come. After a stop SIGCONT is what ended it, and no news.
 fn pass_on(signals: &SignalFd, link: &mut UnixStream, after_stop: bool) {
     while let Ok(Some(info)) = signals.read_signal() {
         let number = i32::try_from(info.ssi_signo).unwrap_or(0);

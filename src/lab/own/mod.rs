@@ -56,7 +56,7 @@ pub enum StartError {
     /// The kernel refuses to execute the file.
     #[error("cannot be executed: {0}")]
     Exec(nix::errno::Errno),
-    /// Something that concmon needs is not to be had.
+    /// Something that concmon needs is not available.
     #[error("{0}: {1}")]
     Own(&'static str, io::Error),
 }
@@ -72,7 +72,7 @@ pub fn run(program: &Program, report: impl FnOnce(&Arc<Run>)) -> Result<std::con
     let mut mask = SigSet::empty();
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut mask)).map_err(refused("cannot block signals"))?;
     let origin = origin::Origin::new(mask);
-    // Whoever ignores SIGCHLD gets no status of its children.
+    // A process that ignores SIGCHLD gets no status of its children.
     sys::default_disposition(Signal::SIGCHLD);
     let (ours, theirs) = UnixStream::pair().map_err(|e| StartError::Own("cannot create a socket pair", e))?;
     if !program.detach {

@@ -71,7 +71,7 @@ pub fn close_others(keep: &[RawFd]) {
     }
 }
 
-/// Lets go of standard streams: a pipe that the program closes must end for its other side.
+/// Closes standard streams: a pipe that the program closes must end for its other side.
 pub fn drop_streams(which: &[RawFd]) {
     let Ok(null) = std::fs::File::options().read(true).write(true).open("/dev/null") else { return };
     for fd in which {

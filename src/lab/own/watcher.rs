@@ -120,7 +120,7 @@ struct Watcher {
     stopped: bool,
     /// The number of its last stop.
     stop: u8,
-    /// Whether the front has been told of that stop, and has not said since that it was continued.
+    /// Whether the front has been sent that stop, and has not said since that it was continued.
     front_stopped: bool,
     /// When to see whether the program was continued with the front.
     resumed_at: Option<Instant>,
@@ -252,7 +252,7 @@ impl Watcher {
         }
     }
 
-    /// What is due: signals that the front alone has received, and what was stopped or continued alone.
+    /// Does what the time has come for: signals that the front alone has received, and what was stopped or continued alone.
     fn act(&mut self) {
         let now = Instant::now();
         let due: Vec<i32> = self.asked.extract_if(.., |(_, due)| *due <= now).map(|(number, _)| number).collect();

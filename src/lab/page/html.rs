@@ -10,7 +10,7 @@ use crate::text::is_invisible;
 
 const STYLE: &str = include_str!("../../../assets/report/page.css");
 
-/// Nothing is loaded and nothing runs, whatever a command name says.
+/// Nothing is loaded and nothing runs, even if a command name has markup.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
 /// The page as an HTML document.
@@ -155,8 +155,8 @@ fn lines_note(drawn: &Drawn) -> String {
     format!("Points are medians.{scale}")
 }
 
-/// The raw data, for programs. What JSON allows to be escaped is: `<`, so that no string in it can end the element, and whatever a viewer
-/// of the source would not see or suffer from.
+/// The raw data, for programs. As JSON allows, these are escaped: `<`, so that no string in it can end the element, and all that a
+/// viewer of the source would not see or suffer from.
 fn data(data: &Value) -> Markup {
     let json = data.to_string();
     let mut text = String::with_capacity(json.len());

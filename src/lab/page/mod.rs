@@ -87,7 +87,7 @@ pub enum Mark {
     Good,
     /// Not as claimed.
     Bad,
-    /// Unknown, not to be had.
+    /// Unknown, not available.
     Dim,
 }
 
@@ -113,7 +113,7 @@ pub struct Bar {
     pub label: String,
     /// How long: the median.
     pub value: f64,
-    /// The same as it is said.
+    /// The same in words.
     pub text: String,
     /// Smallest and largest point.
     pub spread: Option<(f64, f64)>,

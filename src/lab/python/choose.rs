@@ -105,7 +105,7 @@ pub fn settle<'a>(specs: impl IntoIterator<Item = &'a mut RunSpec>, found: &Disc
 /// Versions whose inside the runtime page can read: what runs on them can be looked into.
 const READABLE: RangeInclusive<(u8, u8)> = (3, 9)..=(3, 15);
 
-/// What these systems want of the GIL, if nobody says otherwise.
+/// What these systems want of the GIL, unless the user says otherwise.
 fn default_gil(programs: &[&PythonProgram]) -> Option<bool> {
     programs.iter().any(|p| matches!(p.gil, Gil::Preferred | Gil::Needed)).then_some(true)
 }

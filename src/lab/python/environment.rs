@@ -16,7 +16,7 @@ use crate::lab::guard;
 
 /// What an environment was made from is kept in it under this name.
 const STAMP: &str = "concmon-lock.txt";
-/// Where environments are built: hidden, so that nobody takes one for finished.
+/// Where environments are built: hidden, so that none looks finished before it is.
 const WORKSHOP: &str = ".building";
 /// Temporary files of the programs that build, in the workshop: a pip that is killed leaves its own behind.
 const SCRATCH: &str = "tmp";
@@ -88,7 +88,7 @@ pub enum SetupError {
     /// No lock for this version.
     #[error("there is no lock for Python {0}; there are locks for {all}", all = LOCKS.iter().map(|l| l.version).collect::<Vec<_>>().join(", "))]
     NoLock(String),
-    /// Somebody else is at it.
+    /// Another set-up is at work.
     #[error("another `concmon lab setup` is running in {0}; wait for it to end")]
     Busy(PathBuf),
     /// Nothing that installs packages.
@@ -176,8 +176,8 @@ impl Step {
     }
 }
 
-/// The interpreter that an environment is made for if nobody names one: the first that there is a lock for. An environment is made from an
-/// interpreter, not from another environment.
+/// The interpreter that an environment is made for if the user names none: the first that there is a lock for. An environment is made
+/// from an interpreter, not from another environment.
 #[must_use]
 pub fn default_interpreter(found: &Discovery) -> Option<&Interpreter> {
     found.interpreters.iter().find(|i| i.origin != Origin::Managed && Lock::of(i).is_some())
@@ -223,11 +223,11 @@ impl Stop {
 pub struct Setup<'a> {
     /// Where environments live.
     pub home: &'a Path,
-    /// Whom it is for.
+    /// The interpreter it is for.
     pub interpreter: &'a Interpreter,
     /// Others whose pip may be used.
     pub found: &'a Discovery,
-    /// Told of each step.
+    /// Called with each step.
     pub progress: &'a mut dyn FnMut(Step),
     /// How to stop it.
     pub stop: &'a Stop,
@@ -252,7 +252,7 @@ impl Setup<'_> {
         if before == State::Ready {
             return Ok((target, false));
         }
-        // Whoever was at work here before has ended: the lock is ours.
+        // An earlier set-up here has ended: the lock is ours.
         clear(&workshop);
         let scratch = workshop.join(SCRATCH);
         fs::create_dir(&scratch).map_err(io(format!("cannot create {}", scratch.display())))?;
@@ -375,7 +375,7 @@ fn call(command: &Command, what: &str, heard: &mut dyn FnMut(&str), stop: &Stop)
         stop.stop();
     }
     let words = listen(&mut child, heard);
-    // From here on the number may be another's: nobody may be killed by it.
+    // From here on the number may be another process's: no signal may be sent to it.
     stop.set(None);
     let status = child.wait().map_err(io(format!("cannot wait for {name}")))?;
     drop(alive);
@@ -433,7 +433,7 @@ fn complaint(words: &str) -> Option<String> {
     first.or_else(last).map(|l| l.chars().take(300).collect())
 }
 
-/// Removes whatever is in the workshop but the lock.
+/// Removes all that is in the workshop but the lock.
 fn clear(workshop: &Path) {
     for entry in fs::read_dir(workshop).into_iter().flatten().flatten() {
         let path = entry.path();

@@ -84,7 +84,7 @@ pub fn program(system: &PythonProgram, interpreter: &Interpreter) -> Option<Prog
     let files = SHARED.iter().chain([&(*name, *text)]).map(|(n, t)| ((*n).to_owned(), (*t).to_owned())).collect();
     let python = interpreter.path.to_string_lossy().into_owned();
     let args = vec![python.clone(), "-s".into(), BOOT.into(), python, (*name).into()];
-    // The run's own directory first, for interpreters that the system's processes start anew; what is printed is seen at once.
+    // The run's own directory first, for interpreters that the system's processes start themselves; what is printed is seen at once.
     let env = vec![("PYTHONPATH".into(), RUN_DIRECTORY.into()), ("PYTHONUNBUFFERED".into(), "1".into())];
     Some(Program { path: interpreter.path.clone(), args, env, env_remove: vec!["PYTHON*".into()], files, directory: None })
 }

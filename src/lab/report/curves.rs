@@ -107,7 +107,7 @@ impl Axis {
 /// One curve.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Series {
-    /// Its system, with what tells it from others of the same.
+    /// Its system, with what distinguishes it from others of the same.
     pub label: String,
     /// What it ran, the swept parameter taken out.
     #[serde(skip)]
@@ -204,7 +204,7 @@ pub(super) fn curves_at(batch: &Batch, comparison: &Comparison, of: &Measure, pl
     let mut rows: Vec<&Row> = comparison.rows.iter().collect();
     rows.sort_by_key(|r| r.cell);
     for row in rows {
-        // A baseline does not depend on workers or on the parent; over the length of tasks it is what the others are held against.
+        // A baseline does not depend on workers or on the parent; over the length of tasks it is what the others are compared with.
         if !row.asked && axis != Axis::TaskMs {
             continue;
         }

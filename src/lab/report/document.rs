@@ -11,7 +11,7 @@ use super::rows::Comparison;
 /// Schema of the document; `assets/report/compare.schema.json` describes it.
 pub const SCHEMA: &str = "concmon.lab.compare/1";
 
-/// The whole as one object: what is measured, the rows, the curves, and the batch with every raw point, from which all can be made anew.
+/// All as one object: what is measured, the rows, the curves, and the batch with every raw point, from which all can be made again.
 #[must_use]
 pub fn document(batch: &Batch, comparison: &Comparison) -> Value {
     let measures = MEASURES.iter().map(|m| {

@@ -115,7 +115,7 @@ fn crossing(series: &Series, alone: &Series) -> Option<Crossing> {
     at.is_finite().then_some(Crossing::At(at))
 }
 
-/// Whose creation grows with the parent, and whose does not; of whom neither can be told is said too.
+/// The systems whose creation grows with the parent, those whose does not, and those for which neither is clear.
 fn grows(curves: &Curves) -> Option<String> {
     let (mut up, mut flat, mut open) = (Vec::new(), Vec::new(), Vec::new());
     let (mut from, mut to) = (f64::MAX, 0.0_f64);
@@ -178,7 +178,7 @@ fn gains(curves: &Curves) -> Option<String> {
     let mut said = Vec::new();
     for series in curves.series.iter().filter(|s| !is_sequential(&s.spec.system)) {
         let (_, best) = series.points.iter().max_by(|a, b| a.1.median.total_cmp(&b.1.median))?;
-        // The fewest workers that cannot be told from the best.
+        // The fewest workers that are as good as the best.
         let (x, best) = series.points.iter().find(|p| !below(&p.1, best))?;
         let (last, _) = series.points.last()?;
         let one = series.points.first().map(|p| &p.1)?;
@@ -193,7 +193,7 @@ fn gains(curves: &Curves) -> Option<String> {
     (!said.is_empty()).then(|| format!("Here {}.", list(&said)))
 }
 
-/// Who is fastest, if anybody clearly is.
+/// The fastest system, if one clearly is.
 fn fastest(rows: &Comparison) -> Option<String> {
     let wall = measure("wall")?;
     let [best, next, ..] = rows.rows.as_slice() else { return None };

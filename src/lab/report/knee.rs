@@ -11,7 +11,7 @@ type Points = [(f64, Spread)];
 
 /// One series of a sweep.
 pub(super) struct Swept<'a> {
-    /// What tells it from the others.
+    /// What distinguishes it from the others.
     pub label: &'a str,
     /// Wall times.
     pub wall: &'a Points,

@@ -13,7 +13,7 @@ use crate::lab::measure::{Advice, Batch, Better, MEASURES, Measure, Point, Sampl
 pub enum Mark {
     /// The best median.
     Best,
-    /// Not to be told from the best: the middle halves of their points overlap.
+    /// As good as the best: the middle halves of their points overlap.
     AsGood,
     /// Behind, alone, or nothing to compare.
     None,
@@ -40,7 +40,7 @@ pub struct Figure {
 pub struct Row {
     /// Index in the plan.
     pub cell: usize,
-    /// System, and whatever else tells it from the other rows.
+    /// System, and all else that distinguishes it from the other rows.
     pub label: String,
     /// What ran.
     pub spec: RunSpec,
@@ -165,7 +165,7 @@ pub fn columns(comparison: &Comparison, usual: &[&str]) -> Vec<&'static Measure>
     OF_OWN.iter().filter_map(|name| measure(name)).filter(known).collect()
 }
 
-/// Marks the best of a measure, and what cannot be told from it. With fewer than two rows to compare there is no best.
+/// Marks the best of a measure, and those as good as it. With fewer than two rows to compare there is no best.
 fn mark(rows: &mut [Row], at: usize, measure: &Measure) {
     let known: Vec<(usize, Spread)> = rows.iter().enumerate().filter_map(|(i, r)| Some((i, r.figures[at].spread?))).collect();
     let better = |a: &Spread, b: &Spread| match measure.better {

@@ -198,7 +198,7 @@ fn growth_that_is_not_sure_is_a_range_and_nobody_is_left_out() {
     let ns = |s: &RunSpec| match (s.system.as_str(), s.parent_mb) {
         ("native/fork", 0) | ("native/exec", _) => 1e6,
         ("native/fork", _) => 50e6,
-        // Up, but not by so much that it could be told.
+        // Up, but not by enough to be clear.
         ("native/spawn", 0) => 1e6,
         _ => 2.4e6,
     };

@@ -7,7 +7,7 @@ use crate::lab::catalog::RunSpec;
 use crate::lab::measure::{self, Spread};
 use crate::lab::run::{Run, Summary};
 
-/// What became of a claim.
+/// How the trial of a claim ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "verdict", content = "why", rename_all = "snake_case")]
 pub enum Verdict {

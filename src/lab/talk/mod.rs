@@ -100,7 +100,7 @@ pub struct Claim {
     pub holds: (f64, f64),
     /// A figure that a machine would give on which the claim is wrong. It lies outside of `holds`.
     pub wrong: f64,
-    /// Whether the figure is a gain from several CPUs: where others use them there is none to be had, whatever is true.
+    /// Whether the figure is a gain from several CPUs: where other programs use them there is no gain, even if the claim is true.
     pub speed_up: bool,
 }
 
@@ -226,7 +226,7 @@ impl Talk {
         self.findings.iter().find(|f| f.claim == claim)
     }
 
-    /// Whether it hangs together, as one that somebody else has written may not: each claim is there once.
+    /// Whether it is consistent, as one that another program has written may not be: each claim is there once.
     ///
     /// # Errors
     /// What is wrong with it.

@@ -244,7 +244,7 @@ fn field_column(field: &str, at: At) -> Result<&'static Column, FilterError> {
 /// What is known of a condition: true, false, or nothing.
 fn eval(node: &Node, row: &Row<'_>, lineage: &Lineage) -> Option<bool> {
     match node {
-        // One that is false decides, whatever is unknown beside it.
+        // One that is false decides, even if others are unknown.
         Node::All(nodes) => fold(nodes.iter().map(|n| eval(n, row, lineage)), false),
         Node::Any(nodes) => fold(nodes.iter().map(|n| eval(n, row, lineage)), true),
         Node::Not(n) => eval(n, row, lineage).map(|known| !known),
@@ -280,7 +280,7 @@ fn compare(value: &Value<'_>, op: Op, operand: &Operand) -> Option<bool> {
         Value::Text(t) => Some(t.clone()),
         Value::Word(w) => Some(w.as_bytes().into()),
         Value::State(s) => Some(s.letter().to_string().into_bytes().into()),
-        // A regular expression is held against the digits, as they would be written out.
+        // A regular expression is compared with the digits, as they would be written out.
         other if op.is_regex() => Some(other.number()?.to_string().into_bytes().into()),
         _ => None,
     };

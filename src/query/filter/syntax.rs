@@ -118,7 +118,7 @@ impl Op {
     }
 }
 
-/// Words with a meaning of their own; quotes take it from them.
+/// Words with a meaning of their own; in quotes they have none.
 pub const KEYWORDS: [&str; 7] = ["and", "or", "not", "under", "thread", "kernel", "ghost"];
 
 impl fmt::Display for Expr {
@@ -231,7 +231,7 @@ pub(super) fn lex(text: &str) -> Result<Vec<Token>, FilterError> {
     Ok(tokens)
 }
 
-/// Parses a text, whatever its columns are called.
+/// Parses a text; names of columns are not checked.
 ///
 /// # Errors
 /// The first mistake, with its place.

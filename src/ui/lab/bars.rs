@@ -68,7 +68,7 @@ impl Scale {
     }
 }
 
-/// How many times another a value is, as it is said: `12x`, `1.4x`; empty where both are alike.
+/// How many times another a value is, in words: `12x`, `1.4x`; empty where both are alike.
 #[must_use]
 pub fn times(value: f64, base: f64) -> String {
     match value / base.max(f64::MIN_POSITIVE) {

@@ -28,7 +28,7 @@ fn shown(helpers: usize, workers: usize, room: usize) -> (usize, usize) {
     if helpers + workers <= room {
         return (helpers, workers);
     }
-    // The last line tells what is left out.
+    // The last line says how many are left out.
     let room = room.saturating_sub(1);
     let first = helpers.min(room.saturating_sub(workers).max(1)).min(room);
     (first, workers.min(room - first))

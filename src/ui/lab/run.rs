@@ -23,7 +23,7 @@ const ROOMY: u16 = 24;
 const BARS: usize = 9;
 /// Width from which costs stand beside the lanes.
 const TWO_COLUMNS: u16 = 84;
-/// Lines of lanes that costs beside them leave in any case.
+/// Most lines of lanes, unless the costs beside them take more.
 const LANES_MOST: u16 = 24;
 /// Lines of the curve, at least and at most.
 const CURVE_LEAST: u16 = 3;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::on_each;
 
-/// Ended when dropped, whatever became of the test.
+/// Ended when dropped, even if the test fails.
 struct Family(std::process::Child);
 
 impl Drop for Family {

@@ -86,7 +86,7 @@ fn held(python: &Path, what: &str) {
     }
 }
 
-/// Without the GIL nothing is held, and faulthandler prints no other threads. The thread is attached to the interpreter all the same, so that
+/// Without the GIL nothing is held, and faulthandler prints no other threads. The thread is attached to the interpreter anyway, so that
 /// `sys._current_frames()`, which stops all of them, would never return: it reports its own frames, from the line of the call.
 fn not_held(python: &Path, what: &str) {
     let mut target = Target::start(python, &format!("{HOLDING}what = {what}\nbegin(1, stand_holding)\nstay()\n"));

@@ -109,7 +109,7 @@ fn a_program_that_is_no_python_has_at_least_its_wait() {
     assert!(names.contains(&"sleep".to_owned()), "{names:?}");
 }
 
-/// Functions that say where they are: `f_12_13` has lines 12 and 13. Whatever the program does meanwhile, no other line is ever seen.
+/// Functions that say where they are: `f_12_13` has lines 12 and 13. No other line may ever be seen while the program does all this.
 #[test]
 fn no_line_is_wrong_while_the_program_forks_ends_and_makes_code() {
     let wild = "

@@ -40,7 +40,7 @@ fn no_wrong_owner_is_told_of_locks_that_change_hands() {
     }
 }
 
-/// How many owners are told in so many readings of `random`, and of how many the file cannot judge. Fails on a wrong one.
+/// How many owners are named in so many readings of `random`, and of how many the file cannot judge. Fails on a wrong one.
 fn owners_told(program: &Path, trials: u32) -> (u32, u32) {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("truth");

@@ -177,7 +177,7 @@ impl HalfCpu {
 
 impl Drop for HalfCpu {
     fn drop(&mut self) {
-        // A group with processes cannot be removed. None but those that the test put there are in it.
+        // A group with processes cannot be removed. Only those that the test put there are in it.
         for pid in
             std::fs::read_to_string(self.0.join("cgroup.procs")).unwrap_or_default().split_whitespace().filter(|pid| *pid != "0")
         {

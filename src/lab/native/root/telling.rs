@@ -13,7 +13,7 @@ use crate::lab::native::arena::{Arena, EMPTY, EXITED};
 use crate::lab::protocol::{Line, Message};
 
 impl Root {
-    /// Tells what is new if the last time was a while ago.
+    /// Reports what is new if the last report was a while ago.
     pub fn tell_sometimes(&mut self) {
         if self.told_at.elapsed() >= TELL_EVERY {
             self.tell();
@@ -116,7 +116,7 @@ impl Root {
 
     fn send(&mut self, bytes: &[u8]) {
         if !bytes.is_empty() {
-            // A helper that is gone takes this process with it; there is nobody to tell.
+            // A helper that is gone takes this process with it; then the report has no reader.
             let _ = self.socket.get_mut().write_all(bytes);
         }
     }

@@ -19,7 +19,7 @@ const FAR_APART: f64 = 50.0;
 const TEXT: RGBColor = RGBColor(0x33, 0x33, 0x33);
 const GRID: RGBColor = RGBColor(0xdd, 0xdd, 0xdd);
 const GROUND: RGBColor = RGBColor(0xff, 0xff, 0xff);
-/// Told apart by those who do not see red from green too (after Okabe and Ito).
+/// Distinct also for readers who do not see red from green (after Okabe and Ito).
 const SERIES: [RGBColor; 6] = [
     RGBColor(0x00, 0x72, 0xb2),
     RGBColor(0xd5, 0x5e, 0x00),
