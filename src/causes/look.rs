@@ -11,7 +11,7 @@ use crate::kernel::parse::syscall::SyscallLine;
 use crate::kernel::proc_fs::{ProcFs, RelPath};
 use crate::snapshot::{Comm, State};
 
-/// Kernel functions in which a task of a frozen control group sleeps, whatever it waits for.
+/// Kernel functions in which every task of a frozen control group sleeps.
 const FROZEN: [&[u8]; 2] = [b"do_freezer_trap", b"__refrigerator"];
 /// The most threads of one process that are looked at. A process with more is not explained.
 const MOST_TASKS: usize = 8192;

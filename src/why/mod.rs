@@ -2,6 +2,7 @@
 
 mod async_tasks;
 mod ends;
+mod files;
 mod groups;
 mod pace;
 mod python_locks;

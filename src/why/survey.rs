@@ -12,8 +12,6 @@ use crate::clock::{Clock as _, SystemClock, thread_cpu_ns};
 use crate::kernel::control::signals;
 use crate::kernel::error::ReadError;
 use crate::kernel::groups::Hierarchies;
-use crate::kernel::parse::maps::Mapping;
-use crate::kernel::parse::syscall::{Machine, SyscallLine};
 use crate::kernel::proc_fs::{ProcFs, RelPath};
 use crate::kernel::program::is_python;
 use crate::kernel::readers::{within, within_cpu_ns};
@@ -21,9 +19,10 @@ use crate::kernel::slept::Slept;
 use crate::kernel::treatment::{Treatment, descriptor_limit_of, treatment};
 use crate::snapshot::{
     AsyncCause, AsyncStuck, Facts, Looked, PoolRole, ProcKey, ProcessFacts, PythonFacts, PythonThreadFacts, Scope, SharedObject,
-    Snapshot, Stuck, ThreadRan, contains,
+    Snapshot, Stuck, ThreadRan,
 };
 
+use super::files::{busiest_futex, library, maps, variables};
 use super::groups::{Groups, Member};
 use super::pythons::{self, Pythons, advice, in_python, may_rest};
 use super::{APART, BETWEEN, asleep, async_tasks, name, pace, python_locks, shared_memory, trio_tasks};
@@ -49,12 +48,8 @@ const RARELY: u64 = 10;
 const MOST_THREADS: usize = 64;
 /// How often objects in shared memory are looked for.
 const OBJECTS_EVERY: Duration = Duration::from_secs(4);
-/// Looks at the threads of a process with very many switches.
-const LOOKS: u32 = 40;
 /// The most threads of it that are looked at.
 const MOST_AT_FUTEX: usize = 16;
-/// Environment and mappings that are read.
-const MOST_BYTES: usize = 1 << 20;
 /// Names of the tasks of one problem.
 const MOST_LINES: usize = 8;
 
@@ -561,63 +556,4 @@ fn names(mask: u64) -> Arc<str> {
     let mut numbers: Vec<_> = ignored.collect();
     numbers.sort_by_key(|signal| signal.number());
     numbers.iter().map(|signal| signal.name()).collect::<Vec<_>>().join(" ").into()
-}
-
-/// The math library with threads that a process maps.
-fn library(fs: &ProcFs, pid: i32) -> Option<&'static str> {
-    const LIBRARIES: [(&[u8], &str); 7] = [
-        (b"openblas", "OpenBLAS"),
-        (b"libmkl", "MKL"),
-        (b"libblis", "BLIS"),
-        (b"numexpr", "NumExpr"),
-        (b"libgomp", "OpenMP"),
-        (b"libomp", "OpenMP"),
-        (b"libiomp", "OpenMP"),
-    ];
-    let parts = LIBRARIES.map(|(part, _)| part);
-    maps(fs, pid, &parts).map(|at| LIBRARIES[at].1)
-}
-
-/// The first of these parts of names that is in the name of a file that the process maps.
-fn maps(fs: &ProcFs, pid: i32, parts: &[&[u8]]) -> Option<usize> {
-    let mut maps = Vec::new();
-    fs.read_lines(&RelPath::process(pid, "maps"), MOST_BYTES, &mut maps).ok()?;
-    let names: Vec<&[u8]> = maps.split(|b| *b == b'\n').filter_map(Mapping::parse).map(|mapping| mapping.name).collect();
-    parts.iter().position(|part| names.iter().any(|name| contains(name, part)))
-}
-
-/// The variables that set the number of threads, as the process was started.
-fn variables(fs: &ProcFs, pid: i32) -> Vec<(String, String)> {
-    let mut bytes = Vec::new();
-    if fs.read_all(&RelPath::process(pid, "environ"), MOST_BYTES, &mut bytes).is_err() {
-        return Vec::new();
-    }
-    let pair = |entry: &[u8]| {
-        let (name, value) = std::str::from_utf8(entry).ok()?.split_once('=')?;
-        let number = !value.is_empty() && value.len() < 6 && value.bytes().all(|b| b.is_ascii_digit());
-        (name.ends_with("_NUM_THREADS") && name.len() < 32 && number).then(|| (name.to_owned(), value.to_owned()))
-    };
-    bytes.split(|b| *b == 0).filter_map(pair).collect()
-}
-
-/// The futex at which these threads are found in most of many quick looks, and the share of the looks, percent, in which one was there.
-fn busiest_futex(fs: &ProcFs, pid: i32, tids: &[i32]) -> Option<(u64, u32)> {
-    let here = Machine::HERE?;
-    let mut counts: HashMap<u64, u32> = HashMap::new();
-    let mut buffer = [0u8; 512];
-    for _ in 0..LOOKS {
-        let mut at = HashSet::new();
-        for tid in tids {
-            let Ok(bytes) = fs.read_once(&RelPath::task(pid, *tid, "syscall"), &mut buffer) else { continue };
-            if let Some(SyscallLine::Inside { number, args, narrow: false }) = SyscallLine::parse(bytes)
-                && here.name(number) == Some("futex")
-            {
-                at.insert(args[0]);
-            }
-        }
-        at.into_iter().for_each(|address| *counts.entry(address).or_default() += 1);
-        std::thread::sleep(Duration::from_micros(500));
-    }
-    let (address, count) = counts.into_iter().max_by_key(|(address, count)| (*count, *address))?;
-    Some((address, count * 100 / LOOKS))
 }
