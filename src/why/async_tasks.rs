@@ -49,8 +49,9 @@ pub(super) fn stuck(fs: &ProcFs, scene: &Scene, pid: i32, runtime: &PythonRuntim
         let files = idles(fs, scene, (pid, tid), FOR_EVER_MS)?;
         let tasks: Vec<&AsyncTask> = asyncio.tasks.iter().filter(|task| task.loop_id == one.id).collect();
         let (cause, evidence) = stuck_at_rest(&tasks, files, tid == pid && a_thread_wants_a_result(runtime, pid))?;
-        // A connection makes a new task, which may call task_done().
-        if cause == AsyncCause::Queue && files > 1 && serves(fs, (pid, tid)) {
+        // A connection makes a new task, which takes an item where no task is there that does.
+        let gets = || tasks.iter().any(|task| task.queue.is_some_and(|queue| queue.wait == QueueWait::Get));
+        if cause == AsyncCause::Queue && files > 1 && !gets() && serves(fs, (pid, tid)) {
             return None;
         }
         Some(told(cause, &tasks, evidence, Some(tid)))

@@ -89,7 +89,7 @@ pub fn explain(scene: &Scene, number: i32) -> Result<Explanation, WhyError> {
     let pythons = Pythons::read(scene, steps.iter().map(|step| step.task));
     let (mut verdict, mut end) = end(scene, &steps);
     let held = |problem: &&Problem| problem.tasks.contains(&begin) || problem.behind.contains(&begin);
-    if verdict == "stuck" && problems(scene).iter().find(held).is_some_and(|problem| may_rest(problem, &pythons)) {
+    if verdict == "stuck" && problems(scene).iter().find(held).is_some_and(|problem| may_rest(scene, problem, &pythons)) {
         verdict = "unknown";
         end =
             "No thread of this process can go on by itself. It may be a program at rest until a signal ends it, or a deadlock: \

@@ -77,6 +77,16 @@ impl Pythons {
         own.filter(|own| self.place(id) != Some(*own))
     }
 
+    /// Whether the program itself waits for an event or a condition of `multiprocessing`. One within a queue is none.
+    fn waits_for_shared_event(&self, id: TaskId) -> bool {
+        let Some(frames) = self.frames.get(&id) else { return false };
+        let waits = |frame: &&PythonFrame| {
+            frame.file.ends_with("multiprocessing/synchronize.py") && frame.function.rsplit('.').next() == Some("wait")
+        };
+        let waiting = frames.iter().take_while(waits).count();
+        waiting > 0 && frames.get(waiting).is_none_or(|caller| !caller.file.contains("/multiprocessing/") || is_start(caller))
+    }
+
     /// Whether the program itself waits for an event or a condition, as programs do that rest until a signal ends them. A wait within a
     /// queue, a future or a barrier is none: another thread must act before it ends.
     pub fn rests(&self, id: TaskId) -> bool {
@@ -93,7 +103,8 @@ impl Pythons {
 
 /// Whether it may be a program that rests until a signal ends it: its threads wait for locks without a recorded owner, and the main
 /// thread for an event. Of a single thread it must be known that it does not.
-pub fn may_rest(problem: &Problem, pythons: &Pythons) -> bool {
+pub fn may_rest(scene: &Scene, problem: &Problem, pythons: &Pythons) -> bool {
+    let handles = |id: &TaskId| scene.processes.get(&id.pid).is_some_and(|process| process.handles_signals);
     let main = problem.tasks.iter().find(|id| id.pid == id.tid).copied();
     match problem.cause {
         Cause::OnlyThreadWaits => main.is_none_or(|main| pythons.frame(main).is_none() || pythons.rests(main)),
@@ -101,6 +112,10 @@ pub fn may_rest(problem: &Problem, pythons: &Pythons) -> bool {
         // A lock whose owner is recorded is held; of any other, the copy of a program may wait as the program itself does.
         Cause::StuckAfterFork if problem.edges.iter().all(|edge| edge.kind == Kind::Lock) => {
             main.is_some_and(|main| pythons.rests(main))
+        }
+        // A handler of one of them may set the event.
+        Cause::SemaphoreAbandoned | Cause::ProcessCycle => {
+            problem.tasks.iter().any(handles) && problem.tasks.iter().any(|id| pythons.waits_for_shared_event(*id))
         }
         _ => false,
     }
@@ -248,6 +263,11 @@ fn cares_for_workers(frames: &[PythonFrame]) -> bool {
         "run" => executor.iter().any(|file| frame.file.ends_with(file)),
         _ => false,
     })
+}
+
+/// Whether it is the function that executes the target of a process.
+fn is_start(frame: &PythonFrame) -> bool {
+    frame.function.rsplit('.').next() == Some("run") && frame.file.ends_with("multiprocessing/process.py")
 }
 
 /// Whether these are the frames of a process that `multiprocessing`, or loky by it, has started.

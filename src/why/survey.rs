@@ -193,7 +193,7 @@ impl Surveyor {
         self.reader.confirm(&mut scene);
         let mut problems = problems(&scene);
         let pythons = Pythons::read(&scene, problems.iter().flat_map(|problem| problem.tasks.iter().copied()));
-        problems.retain(|problem| !may_rest(problem, &pythons));
+        problems.retain(|problem| !may_rest(&scene, problem, &pythons));
         let span = self.reader.span().unwrap_or_default();
         let span_ns = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
         let ran = self.reader.ran();

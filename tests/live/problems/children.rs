@@ -75,9 +75,23 @@ multiprocessing.get_context('fork').Process(target=threading.Event().wait).start
 print('ready', flush=True)
 time.sleep(600)
 ";
+    // Its handler of SIGTERM sets the event for which all wait.
+    let stops = "
+import multiprocessing, signal
+context = multiprocessing.get_context('fork')
+stop = context.Event()
+signal.signal(signal.SIGTERM, lambda *_: stop.set())
+for _ in range(2):
+    context.Process(target=stop.wait).start()
+print('ready', flush=True)
+stop.wait()
+";
     at_a_time(3, pythons(), |python| {
         Stage::python(&python, executor).is_healthy();
         Stage::python(&python, event).is_healthy();
+        Stage::python(&python, stops).is_healthy();
+        let never = stops.replace("signal.signal", "#");
+        Stage::python(&python, &never).has_problem("semaphore_abandoned");
     });
 }
 

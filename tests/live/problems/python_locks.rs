@@ -248,6 +248,8 @@ async def main():
     await asyncio.create_task(jobs.join(), name='all done')
 asyncio.run(main())
 ";
+    // Each connection takes an item.
+    let served = forgotten.replace("worker = asyncio.create_task(consume(jobs))", "pass").replace("PriorityQueue(1)", "Queue()");
     // Work of an executor waits for more work of that executor.
     let executor = "
 import asyncio, concurrent.futures
@@ -283,6 +285,7 @@ asyncio.run(main())
         "async def beat():\n    while True: await asyncio.sleep(.05)\nasync def main():\n    beats = asyncio.create_task(beat())",
     );
     at_a_time(3, pythons(), |python| {
+        Stage::python(&python, &served).is_healthy();
         for (script, id, words) in [
             (beating.as_str(), "task_cycle", "task forward waits in work() at"),
             (awaits, "task_cycle", "task one waits in first() at"),
