@@ -338,7 +338,8 @@ impl Reader {
             forked_from: parent.filter(is_copy).map(|parent| parent.pid),
             is_copy: stat.is_copy,
             handles_signals: true,
-            handles_messages: true,
+            // Where no wait of its tasks is read, it can go on by itself.
+            handles_messages: false,
             age_ms: now_ms.checked_sub(stat.start_ticks.saturating_mul(TICK_MS)),
             tasks: Arc::default(),
         }

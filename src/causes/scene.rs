@@ -291,7 +291,7 @@ impl Scene {
             }
             Wait::FileLock(holders) => match holders.as_slice() {
                 [pid] if self.processes.contains_key(pid) => {
-                    let words = format!("waits for a file lock of process {pid} (/proc/locks)");
+                    let words = format!("waits for a file lock of process {pid}");
                     one(Target::Process(*pid), Kind::FileLock, words, Certainty::Recorded)
                 }
                 several if several.len() > 1 && seen(several) => {

@@ -173,3 +173,12 @@ for child in children:
     assert!(!found.to_string().contains("\"zombies\""), "{found:#}");
     Stage::python(&python, &none_waits).has_finding("zombies");
 }
+
+#[test]
+fn a_chain_leads_to_a_writer_that_only_sleeps() {
+    let stage = Stage::start(Command::new("bash").args(["-c", "echo ready; sleep 600 | cat"]));
+    stage.is_healthy();
+    let why = stage.why();
+    assert_eq!(why["verdict"], "can_go_on", "{why:#}");
+    assert!(why["end"].as_str().unwrap().contains("sleep can go on: nanosleep"), "{why:#}");
+}
