@@ -188,6 +188,9 @@ impl Problem {
                 "The child still reads: send it an end marker (a sentinel in the queue), or close the pipe's write end, before waiting for \
                  it. The process that writes may have ended early."
             }
+            Cause::FileLockCycle if self.edges.iter().filter(|edge| edge.kind == Kind::FileLock).count() > 1 => {
+                self.cause.advice()
+            }
             Cause::ProcessCycle | Cause::FileLockCycle
                 if some(Kind::Child) && some_lock && !some(Kind::PipeRead) && !some(Kind::PipeWrite) =>
             {

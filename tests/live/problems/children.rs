@@ -147,7 +147,8 @@ wait",
     };
     let crosswise = Stage::start(Command::new("bash").args(["-c", &script("9")]));
     let problem = crosswise.has_problem("file_lock_cycle");
-    assert!(problem.to_string().contains("share its open file"), "{problem:#}");
+    let text = problem.to_string();
+    assert!(text.contains("share its open file") && text.contains("in the same order"), "{problem:#}");
     drop(crosswise);
     Stage::start(Command::new("bash").args(["-c", &script("8")])).is_healthy();
 }
