@@ -17,7 +17,7 @@ const REPETITIONS_OF_SWEEP: u32 = 5;
 /// Most workers that a sweep goes to.
 const MOST_WORKERS: u32 = 8;
 
-/// How far a batch is, as the engine reports it.
+/// Progress of a batch, as the engine reports it.
 #[derive(Debug, Clone)]
 pub struct Progressed {
     /// Everything measured so far.
@@ -92,7 +92,7 @@ impl CompareView {
         self.table.as_ref().is_some_and(|t| t.rows.iter().any(|r| r.runs > 0))
     }
 
-    /// Whether another run would measure something different from what is shown.
+    /// True if the settings have changed since the batch that is shown.
     #[must_use]
     pub fn stale(&self) -> bool {
         let shown = self.batch.as_deref().filter(|_| !self.running).map(|b| &b.plan.cells);

@@ -13,7 +13,7 @@ pub const MOST_BYTES: usize = 74_994;
 /// The most characters of it that the status line repeats.
 const REPEATED: usize = 40;
 
-/// What of the selected row is copied.
+/// A part of the selected row that can be copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Copied {
     /// The cell of the column sorted by, as the table writes it.

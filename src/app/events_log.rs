@@ -37,7 +37,7 @@ impl Entry {
         }
     }
 
-    /// Whether it reports the end of a process.
+    /// True for the end of a process.
     #[must_use]
     pub fn is_end(&self) -> bool {
         matches!(self.event.kind, EventKind::Exit { tid, tgid, .. } if tid == tgid)

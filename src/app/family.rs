@@ -100,7 +100,7 @@ impl App {
         keys
     }
 
-    /// What the selected family holds, in one line of at most `room` cells where possible. If all its members end, at least the memory that
+    /// The memory of the selected family, in one line of at most `room` cells where possible. If all its members end, at least the memory that
     /// each has for itself (USS) is freed, and at most all that they have a share in (PSS): what they share only with each other is freed
     /// too, what other processes map as well stays.
     #[must_use]

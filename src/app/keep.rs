@@ -80,7 +80,7 @@ impl App {
         all.filter(move |system| allowed && !self.measured.contains(system))
     }
 
-    /// Whether more systems will be measured for the cards to compare with.
+    /// True if systems are left to be measured, with which the cards compare.
     pub(super) fn measures_more(&self) -> bool {
         self.to_measure().next().is_some()
     }

@@ -42,7 +42,7 @@ pub enum Code {
 }
 
 impl Code {
-    /// Whether it moves in a list below an input line. Left, Right, Home and End move in the line.
+    /// True for keys that move in a list below an input line. Left, Right, Home and End move in the line.
     #[must_use]
     pub const fn moves_in_list(self) -> bool {
         matches!(self, Self::Up | Self::Down | Self::PageUp | Self::PageDown)

@@ -55,7 +55,7 @@ pub enum Layer {
     },
 }
 
-/// How long the open text is; set by the layout.
+/// Length of the open text; set by the layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TextSize {
     /// Its lines.
