@@ -7,9 +7,11 @@ use crate::kernel::main_ended;
 use crate::kernel::memory::ProcessMemory;
 use crate::kernel::parse::namespace;
 use crate::kernel::parse::pid_numbers::PidfdProcess;
-use crate::kernel::parse::syscall::{Futex, Machine, SyscallLine, endpoint, epoll_patience_ms, epoll_targets, reason_of_call};
+use crate::kernel::parse::syscall::{
+    Futex, Machine, SyscallLine, endpoint, epoll_patience_ms, epoll_targets, reason_of_call, reason_of_function,
+};
 use crate::kernel::proc_fs::{ProcFs, RelPath};
-use crate::kernel::program::{is_python, is_shell};
+use crate::kernel::program::{Interpreter, interpreter};
 use crate::kernel::semaphores::{Semaphore, same_ipc_namespace, semaphore};
 use crate::kernel::sockets::socket_inode;
 use crate::snapshot::{Direction, Endpoint, Lock, State, WaitReason};
@@ -28,13 +30,13 @@ const MOST_TARGETS: usize = 16;
 const HARMLESS: u64 = bit(4) | bit(5) | bit(6) | bit(7) | bit(8) | bit(11) | bit(13) | bit(17) | bit(31) | bit(32) | bit(33);
 /// CPython and shells handle SIGINT in every program.
 const SIGINT: u64 = bit(2);
-/// Signals whose handlers do work and return: SIGHUP, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO and those of real time. Handlers of
-/// others end the program.
-const MESSAGES: u64 = bit(1) | bit(10) | bit(12) | bit(14) | bit(26) | bit(27) | bit(29) | !0 << 33;
-/// A program that catches this one removes its files on every signal that would end it (`sort`, a shell with `trap ... EXIT`): of its handlers
-/// only those of SIGUSR1, SIGUSR2 and of real time are for messages.
+/// Signals that are messages in every program that handles them: SIGUSR1, SIGUSR2 and those of real time.
+const USER: u64 = bit(10) | bit(12) | !0 << 33;
+/// With these, signals whose handlers do work and return: SIGHUP, SIGALRM, SIGVTALRM, SIGPROF, SIGIO. Handlers of others end the program.
+const MESSAGES: u64 = USER | bit(1) | bit(14) | bit(26) | bit(27) | bit(29);
+/// A program that catches this one removes its files on every signal that would end it (`sort`, a shell with `trap ... EXIT`): only those of
+/// [`USER`] are messages there.
 const SIGXCPU: u64 = bit(24);
-const NEVER_ENDS: u64 = bit(10) | bit(12) | !0 << 33;
 /// The end of a child.
 const SIGCHLD: u64 = bit(17);
 
@@ -148,8 +150,8 @@ impl<'f> Desk<'f> {
     /// A task that sleeps in open(2): of a FIFO its name is in the memory of the process.
     fn opens(&self, tid: i32, call: &str, args: &[u64; 6]) -> Wait {
         let mut buffer = [0u8; 128];
-        let function = self.fs.read_once(&RelPath::task(self.pid, tid, "wchan"), &mut buffer);
-        if !function.is_ok_and(|name| name.starts_with(b"wait_for_partner")) {
+        let function = self.fs.read_once(&RelPath::task(self.pid, tid, "wchan"), &mut buffer).ok();
+        if function.and_then(|name| std::str::from_utf8(name).ok()).and_then(reason_of_function) != Some(WaitReason::Fifo) {
             return Wait::Open("opens a file".into());
         }
         let (at, flags) = if call == "open" { (args[0], args[1]) } else { (args[1], args[2]) };
@@ -304,12 +306,12 @@ pub struct Handlers {
 
 fn catches(fs: &ProcFs, pid: i32, status: &[u8]) -> Handlers {
     let caught = value(status, b"SigCgt:").and_then(|hex| u64::from_str_radix(hex, 16).ok());
-    let shell = is_shell(fs, pid);
-    let own = if shell || is_python(fs, pid) { HARMLESS | SIGINT } else { HARMLESS };
+    let program = interpreter(fs, pid);
+    let own = if program.is_some() { HARMLESS | SIGINT } else { HARMLESS };
     let any_of = |mask: u64| caught.is_none_or(|caught| caught & mask != 0);
     let cleans_up = caught.is_some_and(|caught| caught & SIGXCPU != 0);
-    let messages = if cleans_up { NEVER_ENDS } else { MESSAGES };
-    Handlers { any: any_of(!own), messages: any_of(messages), child: !shell && any_of(SIGCHLD) }
+    let messages = if cleans_up { USER } else { MESSAGES };
+    Handlers { any: any_of(!own), messages: any_of(messages), child: program != Some(Interpreter::Shell) && any_of(SIGCHLD) }
 }
 
 /// The call that a task sleeps in, or what is known without it.

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::kernel::error::ReadError;
-use crate::kernel::file_locks::has_lock;
+use crate::kernel::file_locks;
 use crate::kernel::locks::{SharedFile, has_public_name, shared_files};
-use crate::kernel::parse::file_locks;
+use crate::kernel::parse::file_locks::Entry as LockEntry;
 use crate::kernel::parse::stat::Stat;
 use crate::kernel::pipes::{OpenEnds, ends_of};
-use crate::kernel::proc_fs::{ProcFs, RelPath};
+use crate::kernel::proc_fs::ProcFs;
 use crate::kernel::readers::within;
 use crate::kernel::slept::{Clocks, Slept};
 use crate::kernel::sockets::{Peer, peers};
@@ -23,7 +23,6 @@ use super::by_tid::ByTid;
 use super::desk::{Desk, Handlers, at_once};
 use super::look::{self, Look, Seen, look_again};
 use super::scene::{Ends, Holder, Process, Scene, SocketEnd, Task, TaskId, Wait};
-use super::search::stuck;
 
 /// How long one process may take to answer.
 const PATIENCE_OF_ONE: Duration = Duration::from_millis(500);
@@ -185,16 +184,19 @@ impl Reader {
         Ok(scene)
     }
 
-    /// Looks once more at the tasks of a scene that cannot go on. One that was woken meanwhile, and waits for a CPU, can.
-    pub fn confirm(&self, scene: &mut Scene) {
-        for id in stuck(scene).into_keys() {
+    /// Looks once more at tasks that seem unable to go on. One that was woken meanwhile, and waits for a CPU, can. True if there was one.
+    pub fn confirm(&self, scene: &mut Scene, stuck: impl IntoIterator<Item = TaskId>) -> bool {
+        let mut woken = false;
+        for id in stuck {
             let seen = self.looks.get(&id.pid).and_then(|look| look.tasks.get(id.tid));
             if seen.is_some_and(|seen| !look::still_sleeps(&self.fs, id, seen.state))
                 && let Some(task) = scene.task_mut(id)
             {
                 task.wait = Wait::Open("was woken, or its control group is frozen".into());
+                woken = true;
             }
         }
+        woken
     }
 
     /// The time between the beginnings of the last two readings; `None` after the first.
@@ -521,18 +523,15 @@ fn other_ends(fs: &Arc<ProcFs>, wanted: &BTreeMap<i32, Vec<u64>>) -> HashMap<u64
 }
 
 fn name_lock_holders(fs: &Arc<ProcFs>, scene: &mut Scene) {
-    let mut table = Vec::new();
-    if fs.read_lines(&RelPath::top("locks"), 1 << 20, &mut table).is_err() {
-        return;
-    }
-    let entries: Vec<_> = table.split(|b| *b == b'\n').filter_map(file_locks::Entry::parse).collect();
+    let table = file_locks::table(fs);
+    let entries = file_locks::entries(&table);
     let is_waiter = |process: &&Process| process.tasks.values().any(|task| matches!(task.wait, Wait::FileLock(_)));
     let waiters: Vec<i32> = scene.processes.values().filter(is_waiter).map(|process| process.key.pid).collect();
     for pid in waiters {
         // /proc/locks does not name the task that waits: with several, none is known.
-        let wanted: Vec<_> = entries.iter().filter(|e| e.waits && e.pid == Some(pid)).collect();
+        let wanted: Vec<_> = file_locks::wanted_by(pid, &entries).collect();
         let [wanted] = wanted[..] else { continue };
-        let recorded: HashSet<Option<i32>> = entries.iter().filter(|e| !e.waits && e.id == wanted.id).map(|e| e.pid).collect();
+        let recorded: HashSet<Option<i32>> = file_locks::holders_of(wanted, &entries).map(|held| held.pid).collect();
         let only = if recorded.len() == 1 { recorded.into_iter().next().flatten() } else { None };
         let holders = match only {
             Some(holder) if scene.processes.contains_key(&holder) => vec![holder],
@@ -549,10 +548,10 @@ fn name_lock_holders(fs: &Arc<ProcFs>, scene: &mut Scene) {
 }
 
 /// The processes that have the file open through which this lock is held, ascending.
-fn sharers_of_lock(fs: &Arc<ProcFs>, scene: &Scene, wanted: &file_locks::Entry<'_>) -> Vec<i32> {
+fn sharers_of_lock(fs: &Arc<ProcFs>, scene: &Scene, wanted: &LockEntry<'_>) -> Vec<i32> {
     let has_it = |pid: i32| {
         let (device, inode) = (wanted.file.0.to_owned(), wanted.file.1);
-        asked(fs, pid, move |fs| has_lock(fs, pid, "FLOCK", (&device, inode))).unwrap_or(false)
+        asked(fs, pid, move |fs| file_locks::has_lock(fs, pid, "FLOCK", (&device, inode))).unwrap_or(false)
     };
     scene.processes.keys().copied().filter(|pid| has_it(*pid)).collect()
 }

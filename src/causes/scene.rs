@@ -313,7 +313,12 @@ impl Scene {
     fn has_supervisor(&self, from: TaskId, pids: &[i32]) -> bool {
         let waits = |task: &Task| matches!(task.wait, Wait::Child(_));
         let rests = |process: &Process| process.handles_messages || process.handles_signals && process.tasks.values().any(waits);
-        pids.iter().filter(|pid| **pid != from.pid).filter_map(|pid| self.processes.get(pid)).any(rests)
+        self.others(from, pids).any(rests)
+    }
+
+    /// These processes but that of the task.
+    fn others(&self, from: TaskId, pids: &[i32]) -> impl Iterator<Item = &Process> {
+        pids.iter().filter(move |pid| **pid != from.pid).filter_map(|pid| self.processes.get(pid))
     }
 
     /// Whether a signal handler may write the data that the task waits for: one of its own process to its own pipe or socket, or one of
@@ -326,11 +331,10 @@ impl Scene {
             Some(Wait::PipeRead(inode)) => {
                 self.pipes.get(inode).is_some_and(|ends| own(&ends.writers) || self.has_supervisor(from, &ends.writers))
             }
-            Some(Wait::SocketRead(inode)) => self.sockets.get(inode).is_some_and(|end| {
-                let messages =
-                    |pid: &i32| *pid != from.pid && self.processes.get(pid).is_some_and(|other| other.handles_messages);
-                own(&end.holders) || end.holders.iter().any(messages)
-            }),
+            Some(Wait::SocketRead(inode)) => self
+                .sockets
+                .get(inode)
+                .is_some_and(|end| own(&end.holders) || self.others(from, &end.holders).any(|other| other.handles_messages)),
             _ => false,
         }
     }

@@ -180,19 +180,17 @@ impl Problem {
     /// What to do: by its waits, else by its cause.
     #[must_use]
     pub fn advice(&self) -> &'static str {
-        let some = |kind| self.edges.iter().any(|edge| edge.kind == kind);
-        let some_lock = some(Kind::FileLock) || some(Kind::SharedLock) || some(Kind::PythonLock);
+        let count = |kind| self.edges.iter().filter(|edge| edge.kind == kind).count();
+        let some = |kind| count(kind) > 0;
+        let one_lock = if self.cause == Cause::FileLockCycle { count(Kind::FileLock) == 1 } else { some(Kind::PythonLock) };
         match self.cause {
             // The child was not sent an end marker.
             Cause::ProcessCycle if some(Kind::Child) && some(Kind::PipeRead) && !some(Kind::PipeWrite) => {
                 "The child still reads: send it an end marker (a sentinel in the queue), or close the pipe's write end, before waiting for \
                  it. The process that writes may have ended early."
             }
-            Cause::FileLockCycle if self.edges.iter().filter(|edge| edge.kind == Kind::FileLock).count() > 1 => {
-                self.cause.advice()
-            }
             Cause::ProcessCycle | Cause::FileLockCycle
-                if some(Kind::Child) && some_lock && !some(Kind::PipeRead) && !some(Kind::PipeWrite) =>
+                if some(Kind::Child) && one_lock && !some(Kind::PipeRead) && !some(Kind::PipeWrite) =>
             {
                 "Release the lock before waiting for the process that needs it."
             }

@@ -51,7 +51,8 @@ pub(super) fn holder(fs: &ProcFs, pid: i32) -> Option<i32> {
 }
 
 /// The locks of all, as text; nothing if they cannot be read.
-fn table(fs: &ProcFs) -> Vec<u8> {
+#[must_use]
+pub fn table(fs: &ProcFs) -> Vec<u8> {
     let mut bytes = Vec::new();
     match fs.read_lines(&RelPath::top("locks"), LOCKS_BYTES, &mut bytes) {
         Ok(()) => bytes,
@@ -59,17 +60,19 @@ fn table(fs: &ProcFs) -> Vec<u8> {
     }
 }
 
-fn entries(table: &[u8]) -> Vec<Entry<'_>> {
+/// The lines of the table.
+#[must_use]
+pub fn entries(table: &[u8]) -> Vec<Entry<'_>> {
     table.split(|b| *b == b'\n').filter_map(Entry::parse).collect()
 }
 
 /// What the process waits for.
-fn wanted_by<'a>(pid: i32, all: &'a [Entry<'a>]) -> impl Iterator<Item = &'a Entry<'a>> {
+pub fn wanted_by<'a>(pid: i32, all: &'a [Entry<'a>]) -> impl Iterator<Item = &'a Entry<'a>> {
     all.iter().filter(move |entry| entry.waits && entry.pid == Some(pid))
 }
 
 /// The locks that a waiting one waits for.
-fn holders_of<'a>(waiting: &'a Entry<'a>, all: &'a [Entry<'a>]) -> impl Iterator<Item = &'a Entry<'a>> {
+pub fn holders_of<'a>(waiting: &'a Entry<'a>, all: &'a [Entry<'a>]) -> impl Iterator<Item = &'a Entry<'a>> {
     all.iter().filter(move |other| !other.waits && other.id == waiting.id)
 }
 

@@ -501,9 +501,10 @@ mod tests {
         let tid = || within(key, Duration::from_secs(20), || nix::unistd::gettid().as_raw());
         assert_eq!(tid().unwrap(), tid().unwrap());
         for _ in 0..100 {
+            let before = tid().unwrap();
             let panics = within(key, Duration::from_secs(20), || panic!("made for the test"));
             assert_eq!(panics, Err::<(), _>(Unanswered::NoThread));
-            assert!(tid().is_ok(), "another helper has taken over");
+            assert_ne!(tid().unwrap(), before, "another helper has taken over");
         }
         // What runs is given more time than what sleeps.
         let before_ns = within_cpu_ns();

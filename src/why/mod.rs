@@ -41,7 +41,8 @@ pub fn scene() -> Result<Scene, ReadError> {
     let mut reader = causes::Reader::new(Arc::clone(&fs));
     let mut scene = reader.read(Patience { apart: APART })?;
     python_locks::note(&fs, &reader, &mut scene, &mut python_locks::Known::new());
-    reader.confirm(&mut scene);
+    let stuck = stuck(&scene);
+    reader.confirm(&mut scene, stuck.into_keys());
     Ok(scene)
 }
 

@@ -80,9 +80,7 @@ impl Pythons {
     /// Whether the program itself waits for an event or a condition of `multiprocessing`. One within a queue is none.
     fn waits_for_shared_event(&self, id: TaskId) -> bool {
         let Some(frames) = self.frames.get(&id) else { return false };
-        let waits = |frame: &&PythonFrame| {
-            frame.file.ends_with("multiprocessing/synchronize.py") && frame.function.rsplit('.').next() == Some("wait")
-        };
+        let waits = |frame: &&PythonFrame| frame.file.ends_with("multiprocessing/synchronize.py") && method(frame) == "wait";
         let waiting = frames.iter().take_while(waits).count();
         waiting > 0 && frames.get(waiting).is_none_or(|caller| !caller.file.contains("/multiprocessing/") || is_start(caller))
     }
@@ -90,9 +88,8 @@ impl Pythons {
     /// Whether the program itself waits for an event or a condition, as programs do that rest until a signal ends them. A wait within a
     /// queue, a future or a barrier is none: another thread must act before it ends.
     pub fn rests(&self, id: TaskId) -> bool {
-        let name = |frame: &PythonFrame| frame.function.rsplit('.').next().unwrap_or_default().to_owned();
         let Some(frames) = self.frames.get(&id) else { return false };
-        let waits = frames.iter().take_while(|frame| is_threading(frame) && name(frame) == "wait").count();
+        let waits = frames.iter().take_while(|frame| is_threading(frame) && method(frame) == "wait").count();
         let within = |frame: &PythonFrame| {
             let at = |end: &str| frame.file.ends_with(end);
             at("/queue.py") || at("/concurrent/futures/_base.py") || is_threading(frame)
@@ -231,18 +228,16 @@ fn greenlet(thread: &PythonThread) -> Option<&PythonFrame> {
 /// The part in a pool. A worker without a task sleeps in the queue that `worker()` reads. Threads of a `ThreadPool` read theirs without a
 /// Python function, so that they count as busy.
 fn role(frames: &[PythonFrame]) -> Option<PoolRole> {
-    let name = |frame: &PythonFrame| frame.function.rsplit('.').next().unwrap_or_default().to_owned();
     let of_pool = |frame: &PythonFrame| frame.file.ends_with("multiprocessing/pool.py");
     let inner = &frames[..=frames.iter().position(of_pool)?];
-    let waits = inner.last().is_some_and(|frame| matches!(name(frame).as_str(), "wait" | "next"));
+    let waits = inner.last().is_some_and(|frame| matches!(method(frame), "wait" | "next"));
     // A worker that was forked in a callback has the frames of that callback below its own.
-    let loops =
-        |frame: &PythonFrame| of_pool(frame) && matches!(name(frame).as_str(), "worker" | "_handle_tasks" | "_handle_results");
+    let loops = |frame: &PythonFrame| of_pool(frame) && matches!(method(frame), "worker" | "_handle_tasks" | "_handle_results");
     let Some(at) = frames.iter().position(loops) else { return waits.then_some(PoolRole::Waits) };
     let called = &frames[..at];
     let all_in = |file: &str| called.iter().all(|frame| frame.file.ends_with(file));
-    let idle = |frame: &PythonFrame| frame.file.ends_with("multiprocessing/queues.py") && name(frame) == "get";
-    match name(&frames[at]).as_str() {
+    let idle = |frame: &PythonFrame| frame.file.ends_with("multiprocessing/queues.py") && method(frame) == "get";
+    match method(&frames[at]) {
         "_handle_results" if all_in("multiprocessing/connection.py") => None,
         "_handle_results" if waits => Some(PoolRole::CallbackWaits),
         "_handle_tasks" if called.is_empty() => None,
@@ -255,29 +250,32 @@ fn role(frames: &[PythonFrame]) -> Option<PoolRole> {
 /// Whether this thread belongs to a pool of processes: one of `multiprocessing.Pool` that reads from its workers or waits for their ends, or
 /// the one that manages an executor. Those of a `ThreadPool` use no connections.
 fn cares_for_workers(frames: &[PythonFrame]) -> bool {
-    let name = |frame: &PythonFrame| frame.function.rsplit('.').next().unwrap_or_default().to_owned();
     let executor = ["concurrent/futures/process.py", "loky/process_executor.py"];
     let connection = frames.iter().any(|frame| frame.file.ends_with("multiprocessing/connection.py"));
-    frames.iter().any(|frame| match name(frame).as_str() {
+    frames.iter().any(|frame| match method(frame) {
         "_handle_workers" | "_handle_results" => connection && frame.file.ends_with("multiprocessing/pool.py"),
         "run" => executor.iter().any(|file| frame.file.ends_with(file)),
         _ => false,
     })
 }
 
+/// The name of its function without those of the classes and functions around it.
+fn method(frame: &PythonFrame) -> &str {
+    frame.function.rsplit('.').next().unwrap_or_default()
+}
+
 /// Whether it is the function that executes the target of a process.
 fn is_start(frame: &PythonFrame) -> bool {
-    frame.function.rsplit('.').next() == Some("run") && frame.file.ends_with("multiprocessing/process.py")
+    method(frame) == "run" && frame.file.ends_with("multiprocessing/process.py")
 }
 
 /// Whether these are the frames of a process that `multiprocessing`, or loky by it, has started.
 fn is_worker(frames: &[PythonFrame]) -> bool {
-    let starts = |frame: &PythonFrame| frame.function.rsplit('.').next() == Some("_bootstrap");
-    frames.iter().any(|frame| starts(frame) && frame.file.ends_with("multiprocessing/process.py"))
+    frames.iter().any(|frame| method(frame) == "_bootstrap" && frame.file.ends_with("multiprocessing/process.py"))
 }
 
 fn is_loop(frame: &PythonFrame) -> bool {
-    let name = frame.function.rsplit('.').next().unwrap_or_default();
+    let name = method(frame);
     (frame.file.ends_with("asyncio/base_events.py") && matches!(name, "_run_once" | "run_forever" | "run_until_complete"))
         || (frame.file.ends_with("asyncio/events.py") && name == "_run")
         || (frame.file.ends_with("asyncio/runners.py") && name == "run")

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::causes::{Kind, Patience, Problem, Ran, Reader, Scene, TaskId, Wait, problems};
+use crate::causes::{self, Kind, Patience, Problem, Ran, Reader, Scene, TaskId, Wait};
 use crate::clock::{Clock as _, SystemClock, thread_cpu_ns};
 use crate::kernel::control::signals;
 use crate::kernel::error::ReadError;
@@ -190,8 +190,12 @@ impl Surveyor {
         self.surveys += 1;
         let mut scene = self.reader.read(Patience { apart: APART })?;
         python_locks::note(&self.fs, &self.reader, &mut scene, &mut self.python_locks);
-        self.reader.confirm(&mut scene);
-        let mut problems = problems(&scene);
+        let mut problems = causes::problems(&scene);
+        // All that is stuck is part of a problem, or behind one.
+        let held: Vec<TaskId> = problems.iter().flat_map(|one| one.tasks.iter().chain(&one.behind).copied()).collect();
+        if self.reader.confirm(&mut scene, held) {
+            problems = causes::problems(&scene);
+        }
         let pythons = Pythons::read(&scene, problems.iter().flat_map(|problem| problem.tasks.iter().copied()));
         problems.retain(|problem| !may_rest(&scene, problem, &pythons));
         let span = self.reader.span().unwrap_or_default();
